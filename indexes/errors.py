@@ -1,0 +1,66 @@
+"""The root of the error tree and the errors about vectors and bytes.
+
+    RetrievalError
+    ├── ShapeError (ValueError)           a shape or dtype that does not fit
+    ├── VectorError (ValueError)          values that are not finite, or a row without direction
+    ├── SpaceMismatch (ValueError)        vectors of two embedding spaces would be compared
+    ├── OptionError (ValueError)          a value that this collection cannot take
+    ├── MissingRow (LookupError)          an id that the store does not hold
+    ├── MissingExtra (ImportError)        an optional package that is not installed
+    ├── StoreLocked (BlockingIOError)     another process is writing
+    ├── StoreReadOnly (PermissionError)   the folder cannot be written
+    ├── StoreFull (OSError)               no space left on the device
+    ├── StoreCorrupt (OSError)            a file is missing, short, or not what the manifest says
+    ├── ManifestTooNew (ValueError)       written by a later version
+    └── ... the leaves about images, encoders and collections: `retrieval.errors`
+
+A message names the path, what was expected, what was found, and the next step.
+"""
+
+
+class RetrievalError(Exception):
+    """Every error that this project raises on purpose."""
+
+
+class ShapeError(RetrievalError, ValueError):
+    """An array's shape or dtype does not fit."""
+
+
+class VectorError(RetrievalError, ValueError):
+    """A vector holds a value that is not finite, or has no direction."""
+
+
+class SpaceMismatch(RetrievalError, ValueError):
+    """Vectors of two different embedding spaces would be compared."""
+
+
+class OptionError(RetrievalError, ValueError):
+    """A value that this collection cannot take."""
+
+
+class MissingRow(RetrievalError, LookupError):
+    """An id that the store does not hold."""
+
+
+class MissingExtra(RetrievalError, ImportError):
+    """An optional package is needed and not installed; the message says which extra to install."""
+
+
+class StoreLocked(RetrievalError, BlockingIOError):
+    """Another process is writing to this collection; the message holds its pid."""
+
+
+class StoreReadOnly(RetrievalError, PermissionError):
+    """The collection's folder cannot be written."""
+
+
+class StoreFull(RetrievalError, OSError):
+    """No space is left on the device; what was committed before still opens."""
+
+
+class StoreCorrupt(RetrievalError, OSError):
+    """A file of the collection is missing, short, or not what the manifest says."""
+
+
+class ManifestTooNew(RetrievalError, ValueError):
+    """The collection was written by a later version of this software."""

@@ -1,0 +1,102 @@
+"""The errors about images, encoders and collections; re-exports the whole tree.
+
+    RetrievalError                        (`indexes.errors` has the leaves about vectors and bytes)
+    ├── CollectionNotFound (FileNotFoundError)   no manifest where one was looked for
+    ├── ImageError (ValueError)                  an image that cannot be read; `reason` is a short stable word
+    ├── QueryError (ValueError)                  a query that names nothing, or mixes what cannot be mixed
+    ├── EncoderError (RuntimeError)              an encoder that cannot be had or does not keep its contract
+    │   ├── UnknownEncoder (LookupError)         no such scheme, version or model
+    │   ├── EncoderConflict                      two distributions claim one scheme
+    │   ├── WeightsNotFound (FileNotFoundError)  the weights are neither cached nor reachable
+    │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
+    ├── PruneRefused (RuntimeError)              a build would remove more than half of the collection
+    └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
+"""
+
+from indexes.errors import (
+    ManifestTooNew,
+    MissingExtra,
+    MissingRow,
+    OptionError,
+    RetrievalError,
+    ShapeError,
+    SpaceMismatch,
+    StoreCorrupt,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+    VectorError,
+)
+
+__all__ = [
+    "CapabilityMissing",
+    "CollectionNotFound",
+    "EncoderConflict",
+    "EncoderError",
+    "ImageError",
+    "ImagesSkipped",
+    "ManifestTooNew",
+    "MissingExtra",
+    "MissingRow",
+    "OptionError",
+    "PruneRefused",
+    "QueryError",
+    "RetrievalError",
+    "ShapeError",
+    "SpaceMismatch",
+    "StoreCorrupt",
+    "StoreFull",
+    "StoreLocked",
+    "StoreReadOnly",
+    "UnknownEncoder",
+    "VectorError",
+    "WeightsNotFound",
+]
+
+
+class CollectionNotFound(RetrievalError, FileNotFoundError):
+    """No collection lies where one was looked for."""
+
+
+class ImageError(RetrievalError, ValueError):
+    """An image that cannot be read.
+
+    Attributes:
+        reason: a short, stable word for counting: ``empty``, ``truncated``, ``unreadable``, ``too-large``, ``unsupported`` …
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class QueryError(RetrievalError, ValueError):
+    """A query that names nothing, or mixes what cannot be mixed."""
+
+
+class EncoderError(RetrievalError, RuntimeError):
+    """An encoder that cannot be had, or that does not keep its contract."""
+
+
+class UnknownEncoder(EncoderError, LookupError):
+    """No such scheme, version or model; the message lists those that exist."""
+
+
+class EncoderConflict(EncoderError):
+    """Two installed distributions claim one encoder scheme; the message names both."""
+
+
+class WeightsNotFound(EncoderError, FileNotFoundError):
+    """Weights that are neither cached nor reachable; the message says which, how large, where they go and which command."""
+
+
+class CapabilityMissing(EncoderError, TypeError):
+    """Something the encoder cannot do, such as words for an encoder without a text tower."""
+
+
+class PruneRefused(RetrievalError, RuntimeError):
+    """A build would remove more than half of the collection; `prune` allows it."""
+
+
+class ImagesSkipped(RetrievalError, RuntimeError):
+    """Images were skipped and `strict` was asked for; the build itself is complete."""

@@ -1,0 +1,1 @@
+"""Tools that regenerate what is generated: encoder weights, tables, golden files."""

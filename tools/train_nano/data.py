@@ -1,0 +1,112 @@
+"""List the training photographs, split them once and for all, and decode them into one mapped array."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SEED = "nano-1"
+HELD_SHARE = 0.15
+HELD_CAPTIONS = 1000
+# A whole collection, and a seventh of Caltech's classes, are never trained on: they show what transfers.
+HELD_SETS = ("clothing",)
+HELD_CLASS_SETS = ("caltech101",)
+HELD_CLASS_SHARE = 1 / 7
+STORED_SIDE = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """One photograph of the data folder.
+
+    ``file`` is relative to the data folder; ``label`` and ``caption`` are empty where there is none; ``split`` is
+    ``train``, ``held`` (same classes as training, other files) or ``unseen`` (a class or collection never trained on).
+    """
+
+    file: str
+    group: str
+    label: str
+    caption: str
+    split: str
+
+
+def unit_hash(text: str) -> float:
+    """Map a string to ``[0, 1)``, the same on every machine and for ever."""
+    return int.from_bytes(hashlib.sha256(f"{SEED}:{text}".encode()).digest()[:8], "big") / 2**64
+
+
+def list_photos(data: Path) -> list[Photo]:
+    """List every photograph of the data folder with its label or caption and its split, in a fixed order."""
+    photos = []
+    for table in sorted((data / "images").glob("*/labels.csv")):
+        group = table.parent.name
+        with table.open(newline="", encoding="utf-8") as handle:
+            for row in sorted(csv.DictReader(handle), key=lambda row: row["file"]):
+                file, label = f"images/{group}/{row['file']}", row["label"]
+                photos.append(Photo(file=file, group=group, label=label, caption="", split=_split(file, group, label)))
+    with (data / "captions" / "captions.csv").open(newline="", encoding="utf-8") as handle:
+        captions = sorted(csv.DictReader(handle), key=lambda row: unit_hash(f"captions/{row['file']}"))
+    for i, row in enumerate(captions):
+        split = "held" if i < HELD_CAPTIONS else "train"
+        file = f"captions/{row['file']}"
+        photos.append(Photo(file=file, group="captions", label="", caption=row["caption"].strip(), split=split))
+    for path in sorted((data / "clip_images" / "images").iterdir()):
+        file = f"clip_images/images/{path.name}"
+        split = "held" if unit_hash(file) < HELD_SHARE else "train"
+        photos.append(Photo(file=file, group="clip_images", label="", caption="", split=split))
+    return photos
+
+
+def _split(file: str, group: str, label: str) -> str:
+    if group in HELD_SETS:
+        return "unseen"
+    if group in HELD_CLASS_SETS and unit_hash(f"{group}:{label}") < HELD_CLASS_SHARE:
+        return "unseen"
+    return "held" if unit_hash(file) < HELD_SHARE else "train"
+
+
+def load_rgb(source: Path | io.BytesIO) -> Image.Image:
+    """Decode one file to RGB."""
+    with Image.open(source) as image:
+        return image.convert("RGB")
+
+
+def squash(image: Image.Image, side: int) -> Image.Image:
+    """Resize to a square, keeping all of the content and not its aspect: as nano's preprocessing does."""
+    return image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def decode_all(
+    data: Path, photos: list[Photo], out: Path, *, side: int = STORED_SIDE, note: Callable[[str], None] = print
+) -> NDArray[np.uint8]:
+    """Decode every photograph once into ``out``, an ``.npy`` of ``(n, side, side, 3)`` uint8, and map it.
+
+    A finished array is reused when its list of files (``out`` with the suffix ``.json``) is the same.
+    """
+    listing = [photo.file for photo in photos]
+    names = out.with_suffix(".json")
+    if out.exists() and names.exists() and json.loads(names.read_text()) == listing:
+        return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.lib.format.open_memmap(out, mode="w+", dtype=np.uint8, shape=(len(photos), side, side, 3))
+
+    def decode(i: int) -> None:
+        pixels[i] = np.asarray(squash(load_rgb(data / listing[i]), side))
+
+    with ThreadPoolExecutor(2) as pool:
+        for i, _ in enumerate(pool.map(decode, range(len(photos)))):
+            if i % 4000 == 0:
+                note(f"decoded {i} of {len(photos)}")
+    pixels.flush()
+    names.write_text(json.dumps(listing))
+    return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
