@@ -1,0 +1,121 @@
+"""What an encoder can do, as protocols: capabilities are methods that exist, never flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from indexes.arrays import Vectors
+    from indexes.space import Space
+
+__all__ = ["DifferentiableEncoder", "Encoder", "EncoderFamily", "TextEncoder"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Something that turns images into vectors of one space.
+
+    An encoder may also have ``decode_size: int | None``, the short side in pixels that a scaled decode should
+    keep at least (`None`, or no such attribute: decode in full).
+    """
+
+    @property
+    def space(self) -> Space:
+        """The space of every vector that this encoder returns."""
+        ...
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return what the model reads of one image.
+
+        Args:
+            image: RGB, upright; left unchanged. Called from several threads at once.
+        Returns:
+            float32, of one fixed shape whatever the image's size.
+        """
+        ...
+
+    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
+        """Return the vectors of stacked `preprocess` arrays.
+
+        Args:
+            batch: ``(b, ...)`` float32, ``b >= 1``; left unchanged.
+        Returns:
+            ``(b, d)`` float32 unit rows, in order; a row does not depend on its neighbours in the batch.
+        """
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """An encoder that also places words in its space."""
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of ``texts``: ``(t, d)`` float32 unit rows, in order; long texts are truncated."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableEncoder(Encoder, Protocol):
+    """An encoder whose vectors can be followed back to pixels, for active indexing."""
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return a module in evaluation mode on the encoder's device.
+
+        It maps ``(b, 3, h, w)`` float32 RGB in [0, 1], of any size, to ``(b, d)`` float32 unit rows; resize and
+        normalisation lie inside and are differentiable.
+        """
+        ...
+
+
+class EncoderFamily(Protocol):
+    """What an entry point of the group ``retrieval.encoders`` names: a module-level object, cheap to import.
+
+    Attributes:
+        scheme: the word before ``:`` or ``@`` in a spec; equal to the entry point's name.
+        install: the command that provides what is missing, or `None` when nothing can be.
+        image: it encodes images.
+        text: it (or some of its models) encodes words.
+        differentiable: it (or some of its models) has a torch module.
+
+    A family may also have ``canonical(model: str) -> str``, which returns the model's name as a manifest should
+    record it (an absolute path for a relative one, say).
+    """
+
+    scheme: str
+    install: str | None
+    image: bool
+    text: bool
+    differentiable: bool
+
+    def available(self) -> bool:
+        """Say whether `open` can work here; imports nothing heavy."""
+        ...
+
+    def models(self) -> list[str]:
+        """Return the specs to show: whole ones (``nano@1``), or patterns with CAPITALS (``timm:MODEL``).
+
+        Of those that read ``scheme@N`` the highest N is what the bare scheme means.
+        """
+        ...
+
+    def open(self, model: str | None, version: str | None, *, device: str) -> Any:
+        """Load an encoder.
+
+        Args:
+            model: what followed ``:``, or `None`.
+            version: what followed ``@``, or `None`.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        Raises:
+            UnknownEncoder: no such model or version.
+            WeightsNotFound: neither cached nor reachable.
+            MissingExtra: a package is missing.
+            OptionError: the device is not there.
+        """
+        ...

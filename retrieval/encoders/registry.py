@@ -1,0 +1,221 @@
+"""From a spec to an encoder: the built-in families and those of plugins (entry points ``retrieval.encoders``)."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from retrieval.encoders.protocols import Encoder, EncoderFamily
+from retrieval.errors import EncoderConflict, EncoderError, RetrievalError, UnknownEncoder
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["FamilyInfo", "canonical_spec", "families", "load_encoder"]
+
+GROUP = "retrieval.encoders"
+DISTRIBUTION = "retrieval"
+# Known here as well as in pyproject.toml, so that a source tree without installed metadata has them too.
+BUILT_IN = {
+    "nano": "retrieval.encoders.nano",
+    "open_clip": "retrieval.encoders.open_clip",
+    "timm": "retrieval.encoders.timm",
+    "onnx": "retrieval.encoders.onnx",
+}
+
+
+class FamilyInfo(TypedDict):
+    """One line of ``retrieve encoders``; ``install`` is `None` or says what is missing."""
+
+    spec: str
+    available: bool
+    image: bool
+    text: bool
+    differentiable: bool
+    install: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A parsed spec: ``scheme``, ``scheme@version`` or ``scheme:model``."""
+
+    scheme: str
+    model: str | None = None
+    version: str | None = None
+
+    def __str__(self) -> str:
+        if self.model is not None:
+            return f"{self.scheme}:{self.model}"
+        return self.scheme if self.version is None else f"{self.scheme}@{self.version}"
+
+
+def load_encoder(spec: str | Encoder, *, device: str = "auto") -> Encoder:
+    """Return the encoder that ``spec`` names; an encoder object is returned as it is.
+
+    Args:
+        spec: ``scheme`` (its newest version), ``scheme@version``, ``scheme:model``, or an encoder.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; an encoder object stays where it is.
+    Raises:
+        UnknownEncoder: no such scheme, version or model.
+        EncoderConflict: two installed distributions claim the scheme.
+        WeightsNotFound: the weights are neither cached nor reachable.
+        MissingExtra: the family needs a package that is not installed.
+        OptionError: the device is not there.
+        EncoderError: a plugin cannot be imported, or what it returns is no encoder.
+    """
+    if not isinstance(spec, str):
+        return _require_encoder(spec, what=f"the object given as encoder ({type(spec).__name__})")
+    parsed = parse_spec(spec)
+    family, owner = _find(parsed.scheme)
+    if parsed.model is None:
+        parsed = Spec(scheme=parsed.scheme, version=parsed.version or _newest(family))
+    try:
+        encoder = family.open(parsed.model, parsed.version, device=device)
+    except RetrievalError:
+        raise
+    except Exception as error:
+        if owner == DISTRIBUTION:
+            raise
+        raise EncoderError(f"encoder {parsed}: the plugin {owner!r} failed to open it: {error!r}") from error
+    return _require_encoder(encoder, what=f"what the distribution {owner!r} opened for {parsed}")
+
+
+def canonical_spec(spec: str) -> str:
+    """Return the spec as a manifest records it: surrounding spaces gone, a bare scheme with its newest version.
+
+    Raises:
+        UnknownEncoder: the spec is malformed, or no such scheme exists.
+    """
+    parsed = parse_spec(spec)
+    if parsed.version is not None:
+        return str(parsed)
+    family, _ = _find(parsed.scheme)
+    if parsed.model is not None:
+        canonical = getattr(family, "canonical", None)
+        return f"{parsed.scheme}:{canonical(parsed.model) if canonical else parsed.model}"
+    return str(Spec(scheme=parsed.scheme, version=_newest(family)))
+
+
+def families() -> list[FamilyInfo]:
+    """Return what is installed and what could be, built-in families first; a broken plugin is listed, not raised."""
+    result: list[FamilyInfo] = []
+    for scheme in _schemes():
+        try:
+            family, _ = _find(scheme)
+            available = family.available()
+            result.extend(
+                FamilyInfo(
+                    spec=spec,
+                    available=available,
+                    image=family.image,
+                    text=family.text,
+                    differentiable=family.differentiable,
+                    install=None if available else family.install,
+                )
+                for spec in family.models()
+            )
+        except Exception as error:  # noqa: BLE001 - one broken plugin must not hide the others
+            result.append(
+                FamilyInfo(
+                    spec=scheme,
+                    available=False,
+                    image=False,
+                    text=False,
+                    differentiable=False,
+                    install=str(error),
+                )
+            )
+    return result
+
+
+def parse_spec(spec: str) -> Spec:
+    """Split a spec at its first ``:`` or ``@``; spaces around the parts do not count.
+
+    Raises:
+        UnknownEncoder: a part is empty.
+    """
+    match = re.fullmatch(r"\s*([^:@]*?)\s*(?:([:@])\s*(.*?)\s*)?", spec, flags=re.DOTALL)
+    scheme, separator, rest = match.groups() if match else ("", None, None)
+    if not scheme or (separator is not None and not rest):
+        raise UnknownEncoder(
+            f"encoder {spec!r}: expected SCHEME, SCHEME@VERSION or SCHEME:MODEL, such as nano or timm:resnet18"
+        )
+    if separator == "@":
+        return Spec(scheme=scheme, version=rest)
+    return Spec(scheme=scheme, model=rest)
+
+
+def _find(scheme: str) -> tuple[EncoderFamily, str]:
+    """Return the family of a scheme and the distribution that provides it."""
+    plugins = [point for point in _entry_points() if point.name == scheme]
+    owners = sorted({_owner(point) for point in plugins})
+    if scheme in BUILT_IN:
+        owners.insert(0, DISTRIBUTION)
+    if len(owners) > 1:
+        raise EncoderConflict(
+            f"encoder scheme {scheme!r} is claimed by the distributions {' and '.join(map(repr, owners))}; "
+            f"uninstall all but one"
+        )
+    if not owners:
+        raise UnknownEncoder(_unknown(scheme))
+    value = f"{BUILT_IN[scheme]}:FAMILY" if scheme in BUILT_IN else plugins[0].value
+    module, _, attribute = value.partition(":")
+    try:
+        family = getattr(importlib.import_module(module.strip()), attribute.strip())
+    except Exception as error:
+        if scheme in BUILT_IN:
+            raise
+        raise EncoderError(
+            f"encoder scheme {scheme!r}: {value} of the distribution {owners[0]!r} cannot be imported: {error!r}"
+        ) from error
+    for name in EncoderFamily.__annotations__.keys() | {"available", "models", "open"}:
+        if not hasattr(family, name):
+            raise EncoderError(
+                f"encoder scheme {scheme!r}: {value} of {owners[0]!r} has no attribute {name!r}"
+            )
+    return cast("EncoderFamily", family), owners[0]
+
+
+def _entry_points() -> list[EntryPoint]:
+    """Return the plugins' entry points; our own, which `BUILT_IN` already has, are left out."""
+    from importlib.metadata import entry_points
+
+    return [point for point in entry_points(group=GROUP) if _owner(point) != DISTRIBUTION]
+
+
+def _owner(point: EntryPoint) -> str:
+    return "an unnamed distribution" if point.dist is None else point.dist.name
+
+
+def _schemes() -> list[str]:
+    plugins = sorted({point.name for point in _entry_points()} - BUILT_IN.keys())
+    return [*BUILT_IN, *plugins]
+
+
+def _newest(family: EncoderFamily) -> str | None:
+    """Return the highest version among the specs ``scheme@N``, or `None` where a family has no versions."""
+    versions = [spec.partition("@")[2] for spec in family.models() if spec.startswith(f"{family.scheme}@")]
+    numbers = [int(version) for version in versions if version.isdecimal()]
+    return str(max(numbers)) if numbers else None
+
+
+def _unknown(scheme: str) -> str:
+    known = _schemes()
+    close = difflib.get_close_matches(scheme.lower().replace("-", "_"), known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    if not close and re.search(r"[-/.\d]", scheme):  # a bare model's name
+        tagged = scheme if "/" in scheme else f"{scheme}/TAG"
+        hint = f"for a model of open_clip or timm write open_clip:{tagged} or timm:{scheme}. "
+    return f"no encoder scheme {scheme!r}: {hint}Known: {', '.join(known)} (see `retrieve encoders`)"
+
+
+def _require_encoder(encoder: object, *, what: str) -> Encoder:
+    missing = [name for name in ("space", "preprocess", "encode_pixels") if not hasattr(encoder, name)]
+    if missing:
+        raise EncoderError(
+            f"{what} is no encoder: it has no {', '.join(missing)} (see retrieval.encoders.Encoder)"
+        )
+    return cast("Encoder", encoder)

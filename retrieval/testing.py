@@ -1,0 +1,236 @@
+"""For authors of encoders and of programs that use one: `FakeEncoder` and the contract test `check_encoder`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.arrays import unit_rows
+from indexes.space import Space
+from retrieval.encoders.checked import checked_pixels, checked_text
+from retrieval.encoders.protocols import DifferentiableEncoder, Encoder, TextEncoder
+from retrieval.errors import EncoderError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from indexes.arrays import Vectors
+
+__all__ = ["FakeEncoder", "check_encoder"]
+
+GRID = 8  # pixels a side that FakeEncoder looks at
+COLOURS = {
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
+    "red": (255, 0, 0),
+    "green": (0, 160, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "orange": (255, 140, 0),
+    "purple": (128, 0, 128),
+    "grey": (128, 128, 128),
+}
+LONG_TEXT = "a red bus in the snow " * 2000
+
+
+class FakeEncoder:
+    """A deterministic encoder without weights, for tests: like images and like texts get like vectors.
+
+    An image is a fixed random projection of its 8 x 8 thumbnail. A text is the sum of its words' vectors: the name
+    of a colour is the vector of a plain image of that colour, any other word is a random direction of its own. Two
+    fakes share a space if and only if name, width and nesting are equal.
+    """
+
+    decode_size: int | None = 2 * GRID
+
+    def __init__(self, *, dim: int = 64, nesting: Sequence[int] = (), name: str = "fake") -> None:
+        identity = f"{name} {dim} {sorted(nesting)}"
+        self._space = Space(
+            name=name,
+            dim=dim,
+            fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
+            nesting=tuple(nesting),
+        )
+        generator = np.random.default_rng(list(name.encode()))
+        # One seed a name and columns drawn in order, so that a narrower fake is a prefix of a wider one.
+        self._projection = generator.standard_normal((dim, GRID * GRID * 3 + 1)).T  # (f, d)
+
+    @property
+    def space(self) -> Space:
+        """The space: ``name``, ``dim`` and ``nesting`` as given."""
+        return self._space
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return the image's thumbnail: ``(8, 8, 3)`` float32 in [-0.5, 0.5]."""
+        small = image.convert("RGB").resize((GRID, GRID), resample=4)  # 4 is PIL's BOX: the mean of each cell
+        return np.asarray(small, dtype=np.float32) / np.float32(255) - np.float32(0.5)  # (8, 8, 3)
+
+    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
+        """Return ``(b, d)`` float32 unit rows for ``(b, 8, 8, 3)`` thumbnails."""
+        flat = np.asarray(batch, dtype=np.float64).reshape(len(batch), GRID * GRID * 3)  # (b, f - 1)
+        ones = np.full((len(flat), 1), 0.1)  # so that an even grey image has a direction too
+        features = np.hstack([flat, ones])  # (b, f)
+        return unit_rows(features @ self._projection)  # (b, d)
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Return ``(t, d)`` float32 unit rows."""
+        return unit_rows([self._text(text) for text in texts]) if len(texts) else self._none()
+
+    def _none(self) -> Vectors:
+        return np.empty((0, self._space.dim), dtype=np.float32)
+
+    def _text(self, text: str) -> NDArray[np.float64]:
+        words = re.findall(r"\w+", text.lower()) or [""]
+        return np.sum([self._word(word) for word in words], axis=0, dtype=np.float64)  # (d,)
+
+    def _word(self, word: str) -> NDArray[np.float32]:
+        if word in COLOURS:
+            pixels = np.asarray(COLOURS[word], dtype=np.float32) / np.float32(255) - np.float32(0.5)
+            return np.asarray(self.encode_pixels(np.broadcast_to(pixels, (1, GRID, GRID, 3)))[0])  # (d,)
+        named = f"{self._space.name} {word}".encode("utf-8", "surrogatepass")
+        seed = list(hashlib.blake2b(named, digest_size=8).digest())
+        vector = np.random.default_rng(seed).standard_normal(self._space.dim)  # (d,)
+        return np.asarray(unit_rows(vector)[0])
+
+
+def check_encoder(encoder: Encoder, images: Sequence[Image.Image] | None = None) -> None:
+    """Check that an encoder keeps the contract of `retrieval.encoders`; call it from your plugin's tests.
+
+    Checked are: the space; one fixed float32 shape for images of all sizes, which are left unchanged; unit, finite
+    rows of the space's width, the same each time and whatever else is in the batch; different images and texts told
+    apart; empty, long and non-ASCII texts; and, for a `DifferentiableEncoder`, that its module agrees with
+    `encode_pixels` and passes a gradient to the pixels.
+
+        def test_my_encoder():
+            check_encoder(retrieval.load_encoder("mine:small", device="cpu"))
+
+    Args:
+        encoder: the encoder.
+        images: at least two different RGB images; by default five made here, from 1 x 1 to 640 x 480 pixels.
+    Raises:
+        EncoderError: a demand is not kept; the message says which, what was expected and what was found.
+    """
+    if not isinstance(encoder, Encoder):
+        raise EncoderError(
+            f"{type(encoder).__name__} has no space, preprocess and encode_pixels: it is no encoder"
+        )
+    space = encoder.space
+    if not isinstance(space, Space) or not space.fingerprint:
+        raise EncoderError(f"space: expected an indexes.space.Space with a fingerprint, got {space!r}")
+    name = space.name
+    images = _sample_images() if images is None else list(images)
+    _check_pixels(encoder, images, name=name)
+    if isinstance(encoder, TextEncoder):
+        _check_text(encoder, name=name)
+    if isinstance(encoder, DifferentiableEncoder):
+        _check_module(encoder, images, name=name)
+
+
+def _check_pixels(encoder: Encoder, images: Sequence[Image.Image], *, name: str) -> None:
+    before = [image.tobytes() for image in images]
+    arrays = [encoder.preprocess(image) for image in images]
+    after = [image.tobytes() for image in images]
+    _demand(before == after, f"{name}: preprocess changed the image that it was given")
+    for array in arrays:
+        _demand(
+            isinstance(array, np.ndarray) and array.dtype == np.float32 and array.shape == arrays[0].shape,
+            f"{name}: preprocess must return float32 arrays of one shape, got {_kind(arrays[0])} and {_kind(array)}",
+        )
+        _demand(bool(np.isfinite(array).all()), f"{name}: preprocess returned a value that is not finite")
+    batch = np.stack(arrays)  # (b, ...)
+    copy = batch.copy()
+    raw = encoder.encode_pixels(batch)
+    _demand(np.array_equal(batch, copy), f"{name}: encode_pixels changed the batch that it was given")
+    _check_rows(raw, count=len(batch), encoder=encoder, what="encode_pixels")
+    vectors = checked_pixels(encoder, batch)  # (b, d)
+    _demand(_agree(raw, vectors) > 1 - 1e-3, f"{name}: encode_pixels returns other vectors the second time")
+    alone = np.concatenate([checked_pixels(encoder, batch[i : i + 1]) for i in range(len(batch))])  # (b, d)
+    _demand(
+        _agree(alone, vectors) > 1 - 1e-2, f"{name}: an image's vector depends on the batch that it is in"
+    )
+    turned = checked_pixels(encoder, np.ascontiguousarray(batch[::-1]))[::-1]  # (b, d)
+    _demand(_agree(turned, vectors) > 1 - 1e-2, f"{name}: encode_pixels does not keep the order of its batch")
+    closest = float(np.min(vectors @ vectors.T))
+    _demand(closest < 1 - 1e-6, f"{name}: all images get the same vector; are the weights loaded?")
+
+
+def _check_text(encoder: TextEncoder, *, name: str) -> None:
+    texts = ["a photo of a dog", "", "a red bus in snow", "ein Zug überquert 東京 🚆", LONG_TEXT]
+    raw = encoder.encode_text(texts)
+    _check_rows(raw, count=len(texts), encoder=encoder, what="encode_text")
+    vectors = checked_text(encoder, texts)  # (t, d)
+    _demand(_agree(raw, vectors) > 1 - 1e-3, f"{name}: encode_text returns other vectors the second time")
+    alone = np.concatenate([checked_text(encoder, [text]) for text in texts])  # (t, d)
+    _demand(_agree(alone, vectors) > 1 - 1e-2, f"{name}: a text's vector depends on the texts beside it")
+    _demand(float(vectors[0] @ vectors[2]) < 1 - 1e-6, f"{name}: different texts get the same vector")
+
+
+def _check_module(encoder: DifferentiableEncoder, images: Sequence[Image.Image], *, name: str) -> None:
+    import torch
+
+    module = encoder.torch_module()
+    _demand(not module.training, f"{name}: torch_module() must be in evaluation mode")
+    parameters = [*module.parameters(), *module.buffers()]
+    device = parameters[0].device if parameters else torch.device("cpu")
+    largest = max(images, key=lambda image: image.width * image.height).convert("RGB")
+    pixels = torch.from_numpy(np.asarray(largest, dtype=np.float32) / np.float32(255))  # (h, w, 3)
+    pixels = pixels.permute(2, 0, 1)[None].to(device).requires_grad_()  # (1, 3, h, w)
+    vectors = module(pixels)  # (1, d)
+    rows = vectors.detach().float().cpu().numpy()
+    _check_rows(rows, count=1, encoder=encoder, what="torch_module()")
+    expected = checked_pixels(encoder, encoder.preprocess(largest)[None])  # (1, d)
+    agreement = _agree(rows, expected)
+    # Resampling differs between Pillow's 8-bit and torch's float filters, a little.
+    message = f"{name}: torch_module() and encode_pixels agree to {agreement:.3f} only, expected 0.98"
+    _demand(agreement > 0.98, message)
+    direction = torch.linspace(-1, 1, vectors.shape[1], device=vectors.device)
+    (gradient,) = torch.autograd.grad((vectors.float() * direction).sum(), pixels)  # (1, 3, h, w)
+    _demand(bool(torch.isfinite(gradient).all()), f"{name}: the gradient of torch_module() is not finite")
+    _demand(bool((gradient != 0).any()), f"{name}: torch_module() passes no gradient to the pixels")
+
+
+def _check_rows(rows: object, *, count: int, encoder: Encoder, what: str) -> None:
+    space = encoder.space
+    fits = isinstance(rows, np.ndarray) and rows.dtype == np.float32 and rows.shape == (count, space.dim)
+    _demand(fits, f"{space.name}: {what} must return float32 ({count}, {space.dim}), got {_kind(rows)}")
+    norms = np.linalg.norm(np.asarray(rows), axis=1)  # (count,)
+    _demand(bool(np.isfinite(norms).all()), f"{space.name}: {what} returned a value that is not finite")
+    _demand(
+        bool((np.abs(norms - 1) < 1e-3).all()),
+        f"{space.name}: {what} must return unit rows, got lengths {norms.min():.4f} to {norms.max():.4f}",
+    )
+
+
+def _agree(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Return the smallest cosine between rows of the same number."""
+    return float(np.einsum("nd,nd->n", left, right).min())
+
+
+def _kind(array: object) -> str:
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} {array.shape}"
+    return type(array).__name__
+
+
+def _demand(kept: bool, message: str) -> None:
+    if not kept:
+        raise EncoderError(message)
+
+
+def _sample_images() -> list[Image.Image]:
+    """Return five different RGB images, from 1 x 1 to 640 x 480 pixels: smooth colour waves."""
+    from PIL import Image
+
+    images = []
+    for number, (width, height) in enumerate([(640, 480), (300, 500), (224, 224), (31, 7), (1, 1)]):
+        x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))  # (h, w)
+        phase = [x * (1 + number) + y * (channel - number) + channel / 7 for channel in range(3)]
+        pixels = np.sin(2 * np.pi * np.stack(phase, axis=-1)) * 127 + 128  # (h, w, 3)
+        images.append(Image.fromarray(pixels.astype(np.uint8)))
+    return images
