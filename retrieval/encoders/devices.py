@@ -1,0 +1,83 @@
+"""Where a model runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; torch is imported only by families that use it."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from retrieval.errors import OptionError
+
+__all__ = ["check_device_name", "is_out_of_memory", "onnx_providers", "torch_device"]
+
+
+def check_device_name(device: str) -> str:
+    """Return ``device`` without surrounding spaces; whether it is there is for the family to say.
+
+    Raises:
+        OptionError: not a name that any machine could have.
+    """
+    name = device.strip()
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise OptionError(f"device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+def torch_device(device: str) -> str:
+    """Return the torch device for a name; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        OptionError: the device is not there.
+    """
+    import torch
+
+    name = check_device_name(device)
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise OptionError(
+                f"device {name}: torch {torch.__version__} sees no CUDA device; use --device cpu (or auto), "
+                f"or install a CUDA build of torch and check nvidia-smi"
+            )
+        if int(name.partition(":")[2] or 0) >= count:
+            raise OptionError(f"device {name}: there are {count} CUDA devices, cuda:0 to cuda:{count - 1}")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("device mps: torch sees no Apple GPU; use --device cpu (or auto)")
+    return name
+
+
+def onnx_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
+    """Return ONNX Runtime's execution providers for a device name; ``auto`` is CUDA where it is built in.
+
+    Raises:
+        OptionError: the installed ONNX Runtime has no provider for the device.
+    """
+    import onnxruntime
+
+    name = check_device_name(device)
+    available = onnxruntime.get_available_providers()
+    if name == "cpu" or (name == "auto" and "CUDAExecutionProvider" not in available):
+        return ["CPUExecutionProvider"]
+    if name == "mps":
+        raise OptionError("device mps: ONNX models run on cpu or cuda; use --device cpu (or auto)")
+    if "CUDAExecutionProvider" not in available:
+        raise OptionError(
+            f"device {name}: the installed onnxruntime has no CUDA; use --device cpu (or auto), "
+            f"or replace it: pip uninstall onnxruntime && pip install onnxruntime-gpu"
+        )
+    index = name.partition(":")[2] or "0"
+    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether ``error`` is an accelerator running out of memory, so that a smaller batch may succeed."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    # ONNX Runtime and MPS have no type of their own for it.
+    return isinstance(error, RuntimeError) and bool(
+        re.search(r"out of memory|Failed to allocate memory", str(error), flags=re.IGNORECASE)
+    )

@@ -1,0 +1,158 @@
+"""The fingerprint of a model: a hash of its weights' values and its preprocessing, remembered between runs.
+
+Neither the runtime nor the device nor the precision of the arithmetic enters it, nor how the file packs its tensors:
+the safetensors and the pickled form of the same weights have the same fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+__all__ = ["cache_directory", "hash_file", "hash_weights", "space_fingerprint"]
+
+FORMAT = 1
+TORCH_NAMES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+def space_fingerprint(weights: str, preprocessing: Mapping[str, Any]) -> str:
+    """Return the fingerprint of a space from the weights' hash and everything that is done to an image before."""
+    canonical = json.dumps({"weights": weights, "preprocessing": preprocessing}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def hash_weights(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 of a weight file's tensors in the order of their names (of its bytes, if it holds none).
+
+    A file is hashed once (0.5 to 2 GB/s) and remembered in the user's cache by path, size and modification time.
+    """
+    return _remembered(Path(path), _hash_tensors)
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 of a file's bytes, remembered as `hash_weights` does."""
+    return _remembered(Path(path), _hash_bytes)
+
+
+def cache_directory() -> Path:
+    """Return the user's cache directory of this project; it may not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retrieval"
+
+
+def _remembered(path: Path, hash_of: Any) -> str:
+    real = path.resolve()
+    stat = real.stat()
+    identity = f"{FORMAT} {hash_of.__name__} {stat.st_size} {stat.st_mtime_ns} {os.fspath(real)}"
+    name = hashlib.sha256(os.fsencode(identity)).hexdigest()
+    memory = cache_directory() / "fingerprints" / name
+    try:
+        remembered = memory.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        remembered = ""
+    if len(remembered) == 64:
+        return remembered
+    result = str(hash_of(real))
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False, encoding="ascii") as file:
+            file.write(result)
+        Path(file.name).replace(memory)
+    except OSError:
+        pass  # A cache that cannot be written costs a second, not the query.
+    return result
+
+
+def _hash_tensors(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return _hash_safetensors(path)
+    tensors = _torch_tensors(path)
+    return _hash_bytes(path) if tensors is None else _hash_torch(tensors)
+
+
+def _hash_safetensors(path: Path) -> str:
+    """Hash by the file's own header: 8 bytes of length, JSON with dtype, shape and offsets, then the data."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        for name in sorted(header):
+            entry = header[name]
+            start, stop = entry["data_offsets"]
+            digest.update(_label(name, entry["dtype"], entry["shape"]))
+            file.seek(8 + length + start)
+            _update(digest, file, stop - start)
+    return digest.hexdigest()
+
+
+def _torch_tensors(path: Path) -> dict[str, torch.Tensor] | None:
+    """Return a pickled checkpoint's tensors by name, or `None` where the file is of another kind."""
+    import pickle
+    import zipfile
+
+    import torch
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (RuntimeError, pickle.UnpicklingError, EOFError):
+        return None  # e.g. a TorchScript archive
+    if isinstance(checkpoint, dict) and "state_dict" in checkpoint:
+        checkpoint = checkpoint["state_dict"]
+    if not isinstance(checkpoint, dict):
+        return None
+    tensors = {str(name): value for name, value in checkpoint.items() if isinstance(value, torch.Tensor)}
+    if tensors and all(name.startswith("module.") for name in tensors):  # saved from a parallel wrapper
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors or None
+
+
+def _hash_torch(tensors: dict[str, torch.Tensor]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
+        kind = str(tensor.dtype).removeprefix("torch.")
+        digest.update(_label(name, TORCH_NAMES.get(kind, kind), list(tensor.shape)))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _label(name: str, kind: str, shape: list[int]) -> bytes:
+    return json.dumps([name, kind, shape]).encode()
+
+
+def _hash_bytes(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        _update(digest, file, path.stat().st_size)
+    return digest.hexdigest()
+
+
+def _update(digest: Any, file: Any, size: int) -> None:
+    while size > 0:
+        block = file.read(min(size, 1 << 22))
+        if not block:
+            break
+        digest.update(block)
+        size -= len(block)
