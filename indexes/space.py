@@ -29,7 +29,7 @@ class Space:
         if self.dim < 1:
             raise OptionError(f"space {self.name}: width {self.dim} is not positive")
         object.__setattr__(self, "nesting", tuple(sorted({int(width) for width in self.nesting})))
-        if self.nesting and not (0 < self.nesting[0] and self.nesting[-1] <= self.dim):
+        if self.nesting and not (self.nesting[0] > 0 and self.nesting[-1] <= self.dim):
             raise OptionError(f"space {self.name}: nesting {self.nesting} must lie within 1 to {self.dim}")
 
     def same_as(self, other: Space) -> bool:
@@ -69,7 +69,12 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that the manifest keeps."""
-        return {"name": self.name, "dim": self.dim, "fingerprint": self.fingerprint, "nesting": list(self.nesting)}
+        return {
+            "name": self.name,
+            "dim": self.dim,
+            "fingerprint": self.fingerprint,
+            "nesting": list(self.nesting),
+        }
 
     @classmethod
     def from_json(cls, data: Any) -> Space:

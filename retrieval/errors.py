@@ -1,16 +1,16 @@
 """The errors about images, encoders and collections; re-exports the whole tree.
 
-    RetrievalError                        (`indexes.errors` has the leaves about vectors and bytes)
-    ├── CollectionNotFound (FileNotFoundError)   no manifest where one was looked for
-    ├── ImageError (ValueError)                  an image that cannot be read; `reason` is a short stable word
-    ├── QueryError (ValueError)                  a query that names nothing, or mixes what cannot be mixed
-    ├── EncoderError (RuntimeError)              an encoder that cannot be had or does not keep its contract
-    │   ├── UnknownEncoder (LookupError)         no such scheme, version or model
-    │   ├── EncoderConflict                      two distributions claim one scheme
-    │   ├── WeightsNotFound (FileNotFoundError)  the weights are neither cached nor reachable
-    │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
-    ├── PruneRefused (RuntimeError)              a build would remove more than half of the collection
-    └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
+RetrievalError                        (`indexes.errors` has the leaves about vectors and bytes)
+├── CollectionNotFound (FileNotFoundError)   no manifest where one was looked for
+├── ImageError (ValueError)                  an image that cannot be read; `reason` is a short stable word
+├── QueryError (ValueError)                  a query that names nothing, or mixes what cannot be mixed
+├── EncoderError (RuntimeError)              an encoder that cannot be had or does not keep its contract
+│   ├── UnknownEncoder (LookupError)         no such scheme, version or model
+│   ├── EncoderConflict                      two distributions claim one scheme
+│   ├── WeightsNotFound (FileNotFoundError)  the weights are neither cached nor reachable
+│   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
+├── PruneRefused (RuntimeError)              a build would remove more than half of the collection
+└── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
 """
 
 from indexes.errors import (

@@ -1,0 +1,84 @@
+"""Find images by words and by example, in collections of any size.
+
+import retrieval
+
+retrieval.build_index("photos/")
+with retrieval.open("photos/") as photos:
+    for hit in photos.search("a red bus in snow", k=5):
+        print(f"{hit.score:.3f}", hit.path)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexes.arrays import Neighbors
+    from indexes.space import Space
+    from retrieval.build import build_index
+    from retrieval.collection import Collection, Hit
+    from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
+    from retrieval.encoders import (
+        DifferentiableEncoder,
+        Encoder,
+        TextEncoder,
+        load_encoder,
+    )
+    from retrieval.errors import RetrievalError
+    from retrieval.evaluation import Evaluation, evaluate
+    from retrieval.imports import build_index_from_vectors
+    from retrieval.queries import Term
+    from retrieval.report import BuildReport, Progress
+
+__all__ = [
+    "BuildReport",
+    "Collection",
+    "DifferentiableEncoder",
+    "Encoder",
+    "Evaluation",
+    "Hit",
+    "Neighbors",
+    "Progress",
+    "RetrievalError",
+    "Space",
+    "Term",
+    "TextEncoder",
+    "build_index",
+    "build_index_from_vectors",
+    "evaluate",
+    "load_encoder",
+    "open",
+]
+
+# Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
+_HOMES = {
+    "BuildReport": "retrieval.report:BuildReport",
+    "Collection": "retrieval.collection:Collection",
+    "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
+    "Encoder": "retrieval.encoders:Encoder",
+    "Evaluation": "retrieval.evaluation:Evaluation",
+    "Hit": "retrieval.collection:Hit",
+    "Neighbors": "indexes.arrays:Neighbors",
+    "Progress": "retrieval.report:Progress",
+    "RetrievalError": "retrieval.errors:RetrievalError",
+    "Space": "indexes.space:Space",
+    "Term": "retrieval.queries:Term",
+    "TextEncoder": "retrieval.encoders:TextEncoder",
+    "build_index": "retrieval.build:build_index",
+    "build_index_from_vectors": "retrieval.imports:build_index_from_vectors",
+    "evaluate": "retrieval.evaluation:evaluate",
+    "load_encoder": "retrieval.encoders:load_encoder",
+    "open": "retrieval.collection:open_collection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'retrieval' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

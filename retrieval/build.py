@@ -1,0 +1,453 @@
+"""A folder becomes a collection: incremental, resumable, published whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.derive import derive, publish_tail
+from indexes.lock import WriterLock
+from indexes.manifest import read_manifest
+from indexes.store import NewRow, VectorStore
+from retrieval import keys
+from retrieval.changes import Changes, compare, refuse_emptying
+from retrieval.embed import embed
+from retrieval.encoders import canonical_spec, load_encoder
+from retrieval.errors import (
+    ImageError,
+    ImagesSkipped,
+    OptionError,
+    RetrievalError,
+    StoreCorrupt,
+    StoreReadOnly,
+)
+from retrieval.images import content_hash, read_file
+from retrieval.location import place_collection, record_root, require_folder, resolve_root
+from retrieval.phrases import encode_phrases
+from retrieval.report import BuildReport, OnProgress, Progress
+from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
+from retrieval.walk import Found, Skipped, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.arrays import Vectors
+    from indexes.manifest import Manifest
+    from indexes.space import Space
+    from retrieval.encoders import Encoder
+
+# A killed build loses at most this much.
+COMMIT_SECONDS = 5.0
+COMMIT_ROWS = 32_768
+
+DEFAULT_ENCODER = "nano"
+
+
+def build_index(
+    folder: str | os.PathLike[str],
+    *,
+    index: str | os.PathLike[str] | None = None,
+    root: str | os.PathLike[str] | None = None,
+    encoder: str | Encoder | None = None,
+    kind: str | None = None,
+    dim: int | None = None,
+    recall: float | None = None,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+    prune: bool = False,
+    strict: bool = False,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> BuildReport:
+    """Embed the images of a folder, store their vectors and index them; again, only what changed.
+
+    Args:
+        folder: the images.
+        index: where the collection lies; ``None`` is ``.retrieve`` inside the folder.
+        root: the folder that paths are recorded relative to, when not `folder` itself; `folder` lies in it.
+        encoder: a spec such as ``nano`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``, or an encoder; ``None`` keeps the
+            collection's own, and is ``nano`` for a new one.
+        kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; ``None`` keeps the collection's own choice,
+            and is ``auto`` for a new one.
+        dim: width of the first stage, one of the space's prefix widths; ``None`` is the full width.
+        recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
+        exclude: globs over relative paths to leave out.
+        follow_links: walk into linked folders.
+        prune: allow a build to remove more than half of the rows.
+        strict: raise when files were skipped, after the build is complete.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+        progress: called with a `Progress` now and then, from this thread.
+    Returns:
+        What was done. An interrupted build keeps what it had; the next one continues.
+    Raises:
+        OptionError: the folder is missing, or a value that this collection cannot take.
+        PruneRefused: it would remove more than half of at least 20 rows.
+        StoreLocked: another build is running.
+        UnknownEncoder, WeightsNotFound: the encoder cannot be had.
+        ImagesSkipped: `strict`, and files were skipped.
+    """
+    started = time.monotonic()
+    images = require_folder(folder)
+    directory = place_collection(images, index)
+    with _directory(directory), WriterLock(directory) as lock:
+        before = _previous(directory)
+        home = _root(directory, images, root, before)
+        models = _Models(encoder, before, device)
+        below = _below(images, home)
+        entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
+        with _store(directory, models, before, root=home) as store:
+            changes = compare(
+                _watched(entries, progress), store, below=below, remembered=read_skipped(directory)
+            )
+            if not prune:
+                moved_at_most = len(changes.fresh)
+                refuse_emptying(
+                    rows=changes.rows,
+                    removed=len(changes.missing) - moved_at_most,
+                    found=len(changes.found) + len(changes.fresh),
+                    folder=images,
+                )
+            if not (changes.rows or changes.fresh or prune):
+                raise OptionError(_nothing(images, changes))
+            counts = _Counts(skipped=list(changes.skipped))
+            try:
+                _embed(changes, store, models, counts, progress)
+            except BaseException:
+                # What is done so far answers already; if even that cannot be written, the first error matters more.
+                with suppress(RetrievalError, OSError):
+                    store.commit()
+                    lock.check()
+                    publish_tail(
+                        directory,
+                        store,
+                        space=models.space,
+                        encoder=models.spec,
+                        root=record_root(directory, home),
+                    )
+                raise
+            if not prune:
+                refuse_emptying(rows=changes.rows, removed=len(changes.missing), found=1, folder=images)
+            store.remove(np.fromiter(changes.missing.values(), dtype=np.int64, count=len(changes.missing)))
+            counts.removed += len(changes.missing)
+            store.commit()
+            lock.check()
+            manifest = derive(
+                directory,
+                store,
+                space=models.space,
+                encoder=models.spec,
+                root=record_root(directory, home),
+                kind=kind,
+                dim=dim,
+                recall=recall,
+                extra_queries=models.phrases,
+                progress=None
+                if progress is None
+                else lambda event: progress(Progress.of(event, skipped=len(counts.skipped))),
+            )
+            write_skipped(directory, counts.skipped)
+            keys.write_folders(directory, home, changes.found)
+    report = BuildReport.of(
+        manifest,
+        root=home,
+        directory=directory,
+        seconds=time.monotonic() - started,
+        encoded=counts.encoded,
+        reused=counts.reused,
+        moved=counts.moved,
+        removed=counts.removed,
+        skipped_by_reason=count_reasons(counts.skipped),
+    )
+    if strict and report.skipped:
+        raise ImagesSkipped(
+            f"{report.skipped} files were skipped ({_reasons(report.skipped_by_reason)}); "
+            f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
+        )
+    return report
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What has been done so far."""
+
+    skipped: list[SkippedFile] = field(default_factory=list)
+    encoded: int = 0
+    reused: int = 0
+    moved: int = 0
+    removed: int = 0
+
+
+class _Models:
+    """The encoder of a build, loaded only when an image must be encoded."""
+
+    def __init__(self, encoder: str | Encoder | None, before: Manifest | None, device: str) -> None:
+        self._device = device
+        self._before = before
+        self._encoder: Encoder | None = None
+        recorded = None if before is None else before.encoder
+        if before is not None and recorded is None and encoder is None:
+            raise OptionError(
+                f"this collection was built from vectors of the space {before.space.name}; add to it with --vectors and "
+                f"--keys, or name an encoder of that space"
+            )
+        if isinstance(encoder, str) or encoder is None:
+            self.spec: str | None = canonical_spec(encoder or recorded or DEFAULT_ENCODER)
+            if before is not None and recorded not in (None, self.spec):
+                raise OptionError(
+                    f"this collection holds vectors of {recorded}, not of {self.spec}; "
+                    f"leave --encoder away, or name another place with --index"
+                )
+        else:
+            self._encoder = load_encoder(encoder)
+            self.spec = getattr(encoder, "spec", None)
+            self._check()
+
+    @property
+    def encoder(self) -> Encoder:
+        if self._encoder is None:
+            if self.spec is None:
+                raise OptionError("the collection records no encoder; give one")
+            self._encoder = load_encoder(self.spec, device=self._device)
+            self._check()
+        return self._encoder
+
+    @property
+    def space(self) -> Space:
+        return self._before.space if self._before is not None else self.encoder.space
+
+    def phrases(self) -> Mapping[str, Vectors]:
+        """Encode the built-in phrases: text queries lie off the images' distribution, so their recall is measured too."""
+        words = encode_phrases(self.encoder)
+        return {} if words is None else {"text": words}
+
+    def _check(self) -> None:
+        if self._encoder is not None and self._before is not None:
+            self._before.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
+
+
+@contextmanager
+def _directory(directory: Path) -> Iterator[None]:
+    """Make the collection's directory; take it away again if the build put nothing into it."""
+    made = not directory.exists()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(directory, error) from error
+    try:
+        yield
+    finally:
+        if made and not (directory / "manifest.json").exists():
+            import shutil
+
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _cannot_write(directory: Path, error: OSError) -> OSError:
+    return StoreReadOnly(f"{directory} cannot be made ({error.strerror}); name a writable place with --index")
+
+
+def _previous(directory: Path) -> Manifest | None:
+    try:
+        return read_manifest(directory)
+    except FileNotFoundError:
+        return None
+
+
+def _root(
+    directory: Path, images: Path, root: str | os.PathLike[str] | None, before: Manifest | None
+) -> Path:
+    """Return the folder that keys are relative to."""
+    from pathlib import Path
+
+    if root is not None:
+        home = require_folder(root)
+        if home != images and home not in images.parents:
+            raise OptionError(f"{images} does not lie in the root {home}")
+        return home
+    if before is None:
+        return images
+    recorded = resolve_root(directory, before.root)
+    if (
+        recorded == images
+        or recorded in images.parents
+        or os.path.realpath(recorded) == os.path.realpath(images)
+    ):
+        return images if os.path.realpath(recorded) == os.path.realpath(images) else Path(recorded)
+    raise OptionError(
+        f"the collection {directory} belongs to the folder {recorded}, not to {images}; "
+        f"if that folder moved, say so with --root {images}"
+    )
+
+
+def _below(images: Path, home: Path) -> bytes:
+    inside = os.fsencode(images.relative_to(home)) if images != home else b""
+    return inside.replace(os.fsencode(os.sep), b"/") + b"/" if inside else b""
+
+
+@contextmanager
+def _store(directory: Path, models: _Models, before: Manifest | None, *, root: Path) -> Iterator[VectorStore]:
+    """Open the store for writing; make one, and publish it empty, where there is none yet."""
+    recorded = record_root(directory, root)
+    if before is None and (directory / "vectors.lmdb").exists():
+        with VectorStore.open(directory, dim=models.space.dim) as store:
+            if store.count:
+                raise StoreCorrupt(
+                    f"{directory} holds {store.count} vectors but no manifest.json; copy it whole again, or remove the "
+                    f"directory and build anew"
+                )
+    elif before is None:
+        VectorStore.create(directory, dim=models.space.dim).close()
+    elif not (directory / "vectors.lmdb").exists():
+        raise StoreCorrupt(
+            f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+        )
+    if before is None:
+        with VectorStore.open(directory, dim=models.space.dim, writable=True) as store:
+            publish_tail(directory, store, space=models.space, encoder=models.spec, root=recorded)
+    with VectorStore.open(directory, dim=models.space.dim, writable=True) as store:
+        yield store
+
+
+def _walk(
+    images: Path, *, below: bytes, exclude: Sequence[str], follow_links: bool
+) -> Iterator[Found | Skipped]:
+    """Walk the folder, with keys relative to the root."""
+    try:
+        for entry in walk(images, exclude=exclude, follow_links=follow_links):
+            yield replace(entry, key=below + entry.key) if below else entry
+    except OSError as error:
+        raise OptionError(
+            f"{images} cannot be listed ({error.strerror}); check its permissions, or mount its drive"
+        ) from error
+
+
+def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) -> Iterator[Found | Skipped]:
+    for number, entry in enumerate(entries, start=1):
+        if progress is not None and number % 1000 == 0:
+            progress(Progress(phase="scan", done=number))
+        yield entry
+
+
+def _embed(
+    changes: Changes, store: VectorStore, models: _Models, counts: _Counts, progress: OnProgress | None
+) -> None:
+    """Bring every fresh file into the store."""
+    rest = list(_recognise(changes, store, counts))
+    handled = len(changes.fresh) - len(rest)
+    if not rest:
+        store.commit()
+        return
+    pending: dict[bytes, Vectors] = {}  # content → vector of rows that are appended but not committed
+    committed = time.monotonic()
+    for batch in embed(rest, models.encoder, open_image=_read, known=changes.contents.__contains__):
+        for file, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
+            pending[content] = vector[np.newaxis]
+            _append(file, content, vector[np.newaxis], changes, store)
+            counts.encoded += 1
+        for file, content in batch.reused:
+            _reuse(file, content, changes, store, counts, pending)
+        for file, error in batch.failed:
+            _skip(file, error, store, counts)
+        handled += len(batch.items) + len(batch.reused) + len(batch.failed)
+        if store.pending >= COMMIT_ROWS or time.monotonic() - committed > COMMIT_SECONDS:
+            store.commit()
+            pending.clear()
+            committed = time.monotonic()
+        if progress is not None:
+            progress(
+                Progress(phase="embed", done=handled, total=len(changes.fresh), skipped=len(counts.skipped))
+            )
+    store.commit()
+
+
+def _recognise(changes: Changes, store: VectorStore, counts: _Counts) -> Iterator[Found]:
+    """Take in touched, moved and copied files by their content; yield the others.
+
+    Only a file whose size some row has can be one, so most new files are not read twice, and a build that only finds such
+    files loads no model.
+    """
+    for file in changes.fresh:
+        if file.size not in changes.sizes:
+            yield file
+            continue
+        try:
+            content = content_hash(_read(file))
+        except ImageError:
+            yield file
+            continue
+        if content in changes.contents:
+            _reuse(file, content, changes, store, counts, {})
+        else:
+            yield file
+
+
+def _read(file: Found) -> bytes:
+    return read_file(file.path)
+
+
+def _reuse(
+    file: Found,
+    content: bytes,
+    changes: Changes,
+    store: VectorStore,
+    counts: _Counts,
+    pending: dict[bytes, Vectors],
+) -> None:
+    """Take in a file whose content has a vector already: touched, moved or copied."""
+    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
+    old = store.find(file.key)
+    if old is not None and store.record(old).content == content:
+        store.restamp(old, stamp)
+        changes.found.append(file.key)
+        counts.reused += 1
+        return
+    gone = changes.missing_contents.get(content)
+    if gone:
+        number = changes.missing.pop(gone.pop())
+        if old is not None:
+            store.remove(np.array([old]))
+        store.rename(number, file.key, stamp)
+        changes.found.append(file.key)
+        counts.moved += 1
+        return
+    vector = pending.get(content)
+    if vector is None:
+        number = changes.contents[content]
+        vector = store.rows(number, number + 1).astype(np.float32)
+    _append(file, content, vector, changes, store)
+    counts.reused += 1
+
+
+def _append(file: Found, content: bytes, vector: Vectors, changes: Changes, store: VectorStore) -> None:
+    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
+    (number,) = store.append(vector, [NewRow(key=file.key, content=content, stamp=stamp)])
+    changes.contents.setdefault(content, int(number))
+    changes.found.append(file.key)
+
+
+def _skip(file: Found, error: ImageError, store: VectorStore, counts: _Counts) -> None:
+    """List a file that is no readable image; a vector of what it was before goes."""
+    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
+    counts.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=str(error)))
+    old = store.find(file.key)
+    if old is not None:
+        store.remove(np.array([old]))
+        counts.removed += 1
+
+
+def _nothing(images: Path, changes: Changes) -> str:
+    if changes.skipped:
+        return f"{images}: none of its {len(changes.skipped)} image files can be read ({_reasons(count_reasons(changes.skipped))})"
+    return (
+        f"{images} holds no images (jpg, png, webp, gif, bmp, tiff, avif, heic); check the path, or --exclude"
+    )
+
+
+def _reasons(by_reason: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())

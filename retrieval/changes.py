@@ -1,0 +1,128 @@
+"""What differs between a folder and its collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retrieval import keys
+from retrieval.errors import PruneRefused
+from retrieval.skipped import LASTING, SkippedFile
+from retrieval.walk import Found, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from indexes.store import VectorStore
+
+# A collection smaller than this may be emptied without being asked twice.
+PROTECTED_ROWS = 20
+
+# A linked folder that is not entered is no image that was lost.
+LINKS = frozenset({"link-loop", "link-not-followed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a build has to do.
+
+    Attributes:
+        fresh: files that are new, or whose size or modification time changed.
+        missing: key → id of live rows whose file was not found.
+        contents: content hash → smallest live id, over all live rows.
+        sizes: the sizes in bytes of the files behind the live rows.
+        missing_contents: content hash → keys of missing rows with it.
+        skipped: files that will not become vectors, as far as is known before reading.
+        found: keys of all image files found, the skipped ones left out.
+        rows: live rows below the folder.
+    """
+
+    fresh: list[Found]
+    missing: dict[bytes, int]
+    contents: dict[bytes, int]
+    sizes: set[int]
+    missing_contents: dict[bytes, list[bytes]]
+    skipped: list[SkippedFile]
+    found: list[bytes]
+    rows: int
+
+
+def compare(
+    entries: Iterable[Found | Skipped],
+    store: VectorStore,
+    *,
+    below: bytes = b"",
+    remembered: dict[bytes, SkippedFile],
+) -> Changes:
+    """Compare the files found with the rows stored.
+
+    Args:
+        entries: what `retrieval.walk.walk` yields.
+        store: the collection's rows.
+        below: only rows whose key starts with this can be missing (a part of the root was walked).
+        remembered: skipped files of the last build by key; the ones unchanged since are not tried again.
+    """
+    known = {record.key: record for record in store.scan()}
+    missing = {key: record.id for key, record in known.items() if key.startswith(below)}
+    rows = len(missing)
+    fresh: list[Found] = []
+    skipped: list[SkippedFile] = []
+    found: list[bytes] = []
+    for entry in entries:
+        if not isinstance(entry, Found):
+            if entry.folder:  # nobody knows what lies in there now: its rows stay
+                missing = {
+                    key: number for key, number in missing.items() if not key.startswith(entry.key + b"/")
+                }
+            if entry.reason not in LINKS:
+                skipped.append(SkippedFile(key=entry.key, reason=entry.reason, detail=entry.detail))
+            continue
+        stamp = keys.stamp(size=entry.size, mtime_ns=entry.mtime_ns)
+        record = known.get(entry.key)
+        if record is not None:
+            missing.pop(entry.key, None)
+            if record.stamp == stamp:
+                found.append(entry.key)
+                continue
+        else:
+            before = remembered.get(entry.key)
+            if before is not None and before.reason in LASTING and before.stamp == stamp:
+                skipped.append(before)
+                continue
+        fresh.append(entry)
+    contents: dict[bytes, int] = {}
+    missing_contents: dict[bytes, list[bytes]] = {}
+    for record in known.values():
+        if record.content:
+            contents.setdefault(record.content, record.id)
+            if record.key in missing:
+                missing_contents.setdefault(record.content, []).append(record.key)
+    return Changes(
+        fresh=fresh,
+        missing=missing,
+        contents=contents,
+        sizes={keys.size_of(record.stamp) for record in known.values()},
+        missing_contents=missing_contents,
+        skipped=skipped,
+        found=found,
+        rows=rows,
+    )
+
+
+def refuse_emptying(*, rows: int, removed: int, found: int, folder: Path) -> None:
+    """Stop a build that would remove more than half of at least 20 rows, or that finds nothing where there was something.
+
+    Raises:
+        PruneRefused: so it is; nothing was removed.
+    """
+    if rows and not found:
+        raise PruneRefused(
+            f"{folder} holds no images any more, but its collection has {rows} rows; "
+            f"mount its drive, or remove the rows with --prune"
+        )
+    if rows >= PROTECTED_ROWS and 2 * removed > rows:
+        raise PruneRefused(
+            f"{removed} of {rows} images are gone from {folder}; nothing was removed. "
+            f"Mount its drive, or remove their rows with --prune"
+        )

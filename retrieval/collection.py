@@ -1,0 +1,448 @@
+"""One collection, opened for searching: the manifest, the generation, the records and the encoder, glued together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
+from indexes.generation import Generation
+from indexes.manifest import Manifest, read_manifest, verify
+from indexes.store import VectorStore
+from retrieval import keys
+from retrieval.encoders.checked import checked_pixels, checked_text
+from retrieval.errors import CapabilityMissing, CollectionNotFound, OptionError, QueryError
+from retrieval.location import find_collection, resolve_root
+from retrieval.queries import Term, as_terms, subtract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from indexes.manifest import FileCheck
+    from indexes.space import Space
+    from indexes.store import Record
+    from retrieval.encoders import Encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One answer.
+
+    Attributes:
+        rank: 1 for the best.
+        score: cosine at full stored width, higher is better.
+        path: relative to the collection's root, ``/`` between parts; bytes that are not UTF-8 are surrogate-escaped.
+        id: the row.
+        copies: how many further files with exactly the same bytes are folded into this hit.
+    """
+
+    rank: int
+    score: float
+    path: str
+    id: int
+    copies: int
+
+
+def open_collection(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    encoder: Encoder | None = None,
+    device: str = "auto",
+    root: str | os.PathLike[str] | None = None,
+) -> Collection:
+    """Open a collection for searching; nothing is read but its manifest.
+
+    Args:
+        path: the collection's directory, its image folder, or anything below; ``None`` asks ``RETRIEVE_INDEX``, then walks up
+            from the working directory.
+        encoder: encodes queries instead of the recorded encoder; must be of the collection's space.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder.
+        root: where the images lie, if not where the collection recorded them.
+    Raises:
+        CollectionNotFound: there is none.
+        ManifestTooNew: it was written by a later version.
+        StoreCorrupt: a file is missing or short.
+        SpaceMismatch: `encoder` is of another space.
+    """
+    return Collection(find_collection(path), encoder=encoder, device=device, root=root)
+
+
+class Collection:
+    """A collection opened for searching; safe to share among threads, and a context manager.
+
+    It shows the generation that was current when it was opened; `refresh` moves on to a newer one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        encoder: Encoder | None = None,
+        device: str = "auto",
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self._device = device
+        self._encoder = encoder
+        self._root = root
+        self._lock = threading.Lock()
+        self._load()
+        if encoder is not None:
+            self.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+
+    def _load(self) -> None:
+        try:
+            self.manifest: Manifest = read_manifest(self.directory)
+        except FileNotFoundError as error:
+            raise CollectionNotFound(f"no collection in {self.directory}") from error
+        self._generation = Generation.open(self.directory, self.manifest)
+        self._store = VectorStore.open(self.directory, dim=self.manifest.space.dim)
+        self._paths: keys.PathFilter | None = None
+
+    def refresh(self) -> bool:
+        """Show the newest generation; say whether there was a newer one. Not for use while other threads search."""
+        if read_manifest(self.directory).generation == self.manifest.generation:
+            return False
+        self.close()
+        self._load()
+        return True
+
+    def close(self) -> None:
+        """Release every file."""
+        self._generation.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.manifest.live
+
+    def __repr__(self) -> str:
+        return f"<Collection {str(self.directory)!r}: {len(self)} rows, {self.space}>"
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder that hit paths are relative to."""
+        from pathlib import Path
+
+        return (
+            resolve_root(self.directory, self.manifest.root)
+            if self._root is None
+            else Path(self._root).absolute()
+        )
+
+    @property
+    def space(self) -> Space:
+        """The space of the stored vectors."""
+        return self.manifest.space
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of queries, loaded on first use.
+
+        Raises:
+            CapabilityMissing: the collection was built from vectors and no encoder was given.
+            SpaceMismatch: the recorded encoder no longer gives vectors of this space.
+        """
+        with self._lock:
+            if self._encoder is None:
+                from retrieval.encoders import load_encoder
+
+                if self.manifest.encoder is None:
+                    raise CapabilityMissing(
+                        f"{self.directory} was built from vectors of the space {self.space.name}; "
+                        f"ask by --id or with vectors, or open it with an encoder of that space"
+                    )
+                encoder = load_encoder(self.manifest.encoder, device=self._device)
+                self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
+                self._encoder = encoder
+            return self._encoder
+
+    def search(
+        self,
+        query: Any,
+        *,
+        k: int = 10,
+        minus: Any = (),
+        min_score: float | None = None,
+        dim: int | None = None,
+        nprobe: int | None = None,
+        exact: bool = False,
+        under: str | os.PathLike[str] | None = None,
+        glob: str | None = None,
+        include_self: bool = False,
+        fold_copies: bool = True,
+    ) -> list[Hit]:
+        """Find what is most like the query.
+
+        Args:
+            query: words, a path, a PIL image, encoded bytes, an RGB uint8 array ``(h, w, 3)``, a row id, a ``(d,)`` vector, a
+                `Term`, or a list of these: each is normalised, weighed and summed.
+            k: how many hits at most.
+            minus: the same as `query`, to steer away from.
+            min_score: leave out hits below this cosine.
+            dim: rank by this prefix width only, then at full width (exact search only; the space must nest it).
+            nprobe: lists to probe; ``None`` is what the build measured.
+            exact: search every row, not the index.
+            under: only files below this folder (relative to the root).
+            glob: only files whose relative path matches (``*`` crosses no ``/``, ``**`` does).
+            include_self: let a query that is an indexed file, or an id, find itself.
+            fold_copies: fold files with the same bytes into one hit.
+        Returns:
+            Best first, ties by smaller id; fewer than `k` only if fewer rows qualify.
+        Raises:
+            QueryError: the query names nothing.
+            OptionError: a value that this collection cannot take.
+            CapabilityMissing: words, for an encoder without a text tower.
+        """
+        terms = (
+            *as_terms(query, beside=self.root),
+            *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
+        )
+        vector, own = self._combine(terms)
+        hits = self._hits(
+            vector,
+            k=_positive(k, "k"),
+            hidden=frozenset() if include_self else own,
+            keep=self._keep(under, glob),
+            fold=fold_copies,
+            options={"dim": dim, "nprobe": nprobe, "exact": exact},
+        )
+        return [hit for hit in hits if min_score is None or hit.score >= min_score]
+
+    def search_many(self, queries: Sequence[Any], **options: Any) -> list[list[Hit]]:
+        """Search for each query; takes the options of `search`."""
+        return [self.search(query, **options) for query in queries]
+
+    def search_vectors(
+        self,
+        vectors: Any,
+        *,
+        k: int = 10,
+        keep: Bitmap | None = None,
+        dim: int | None = None,
+        nprobe: int | None = None,
+        exact: bool = False,
+    ) -> Neighbors:
+        """Find the nearest rows of some vectors.
+
+        Args:
+            vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
+            k: neighbours a query.
+            keep: ``(count,)`` bool by row id; only these rows may be found.
+            dim, nprobe, exact: as in `search`.
+        Returns:
+            ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
+        Raises:
+            ShapeError: another width, or `keep` of another length.
+            VectorError: a row is zero or not finite.
+        """
+        queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
+        return self._generation.search(
+            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, exact=exact
+        )
+
+    def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
+        """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool."""
+        keep = self._keep(under, glob)
+        return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep
+
+    def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
+        """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
+        terms = (
+            *as_terms(query, beside=self.root),
+            *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
+        )
+        return self._combine(terms)[0]
+
+    def vectors(self, ids: Any) -> Vectors:
+        """Return the stored vectors of some rows: ``(m, d)`` float32.
+
+        Raises:
+            MissingRow: an id that the collection does not hold.
+        """
+        return self._generation.vectors(np.asarray(ids, dtype=np.int64))
+
+    def path(self, number: int) -> str:
+        """Return the relative path of a row."""
+        return os.fsdecode(self._store.record(number).key)
+
+    def ids_by_path(self) -> dict[str, int]:
+        """Return every live row's id by its relative path."""
+        return {os.fsdecode(record.key): record.id for record in self._records()}
+
+    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[bytes]]:
+        """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids."""
+        live = np.flatnonzero(self._live())  # (n,)
+        rows = self._generation.rows[: self.manifest.count]
+        if len(live) != self.manifest.count:
+            rows = rows[live]
+        return rows, [record.key for record in self._store.records(live)]
+
+    def verify(self) -> list[FileCheck]:
+        """Check every file's hash; says which to rebuild."""
+        return verify(self.directory)
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``retrieve info --json`` prints."""
+        index = self.manifest.index
+        return {
+            "root": str(self.root),
+            "index": str(self.directory),
+            "encoder": self.manifest.encoder or self.space.name,
+            "images": self.manifest.live,
+            "kind": index.kind,
+            "factory": index.factory,
+            "width": self.space.dim,
+            "dim": index.dim,
+            "bytes_per_vector": index.bytes_per_vector,
+            "recall_at_10": index.recall_at_10,
+            "recall_sample": index.recall_sample,
+            "recall_reason": index.recall_reason,
+            "recall_at_10_text": index.recall_at_10_text,
+            "generation": self.manifest.generation,
+            "format": self.manifest.format,
+            "upgrade": self.manifest.upgrades[-1] if self.manifest.upgrades else None,
+            "activations": [],
+        }
+
+    def changed(self) -> bool:
+        """Say, from the folder's own modification times and without reading images, whether it changed since the build."""
+        return keys.changed_since(self.directory, self.root)
+
+    def _live(self) -> Bitmap:
+        live = self._generation.live
+        return np.ones(self.manifest.count, dtype=np.bool_) if live is None else live
+
+    def _keep(self, under: str | os.PathLike[str] | None, glob: str | None) -> Bitmap | None:
+        if under is None and glob is None:
+            return None
+        with self._lock:
+            if self._paths is None:
+                self._paths = keys.PathFilter(self._records(), count=self.manifest.count)
+        return self._paths.keep(under=keys.relative(under, self.root), glob=glob)
+
+    def _records(self) -> Iterable[Record]:
+        return (record for record in self._store.scan() if record.id < self.manifest.count)
+
+    def _combine(self, terms: tuple[Term, ...]) -> tuple[Vectors, frozenset[int]]:
+        """Sum the terms' unit vectors; return the normalised sum ``(1, d)`` and the rows that the query itself is."""
+        total = np.zeros((1, self.space.dim), dtype=np.float64)
+        own: set[int] = set()
+        for term in terms:
+            vector, number = self._vector(term)
+            total += term.weight * vector
+            if number is not None:
+                own.add(number)
+        norm = float(np.linalg.norm(total))
+        if not norm > 1e-6:
+            raise QueryError(
+                "the parts of the query cancel each other out; change a weight or leave one away"
+            )
+        return (total / norm).astype(np.float32), frozenset(own)
+
+    def _vector(self, term: Term) -> tuple[Vectors, int | None]:
+        if term.kind == "id":
+            return self.vectors([term.value]), int(term.value)
+        if term.kind == "vector":
+            return unit_rows(term.value, dim=self.space.dim, what="the query vector"), None
+        if term.kind == "text":
+            return checked_text(self.encoder, [term.value]), None
+        number = self._indexed(term.value)
+        if number is not None:
+            return self.vectors([number]), number
+        from retrieval.images import decode
+
+        encoder = self.encoder
+        image = decode(term.value, decode_size=getattr(encoder, "decode_size", None))
+        return checked_pixels(encoder, encoder.preprocess(image)[np.newaxis]), None
+
+    def _indexed(self, source: Any) -> int | None:
+        """Return the row of a file that is indexed and unchanged since."""
+        if not isinstance(source, str | os.PathLike):
+            return None
+        key = keys.key_of(source, self.root)
+        number = None if key is None else self._store.find(key)
+        if number is None or number >= self.manifest.count or not self._live()[number]:
+            return None
+        return number if self._store.record(number).stamp == keys.stamp_of(source) else None
+
+    def _hits(
+        self,
+        vector: Vectors,
+        *,
+        k: int,
+        hidden: frozenset[int],
+        keep: Bitmap | None,
+        fold: bool,
+        options: dict[str, Any],
+    ) -> list[Hit]:
+        # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
+        wanted = k + len(hidden)
+        while True:
+            found = self._generation.search(vector, k=wanted, keep=keep, **options)
+            ids, scores = found.ids[0], found.scores[0]
+            count = int(np.count_nonzero(ids >= 0))
+            hits = self._fold(ids[:count], scores[:count], k=k, hidden=hidden, keep=keep, fold=fold)
+            if len(hits) >= k or count < wanted:
+                return hits
+            wanted *= 2
+
+    def _fold(
+        self,
+        ids: Ids,
+        scores: np.ndarray[Any, np.dtype[np.float32]],
+        *,
+        k: int,
+        hidden: frozenset[int],
+        keep: Bitmap | None,
+        fold: bool,
+    ) -> list[Hit]:
+        hits: list[Hit] = []
+        seen: set[bytes] = set()
+        live = self._live()
+        for record, score in zip(self._store.records(ids), scores.tolist(), strict=True):
+            if record.id in hidden or record.content in seen:
+                continue
+            copies = 0
+            if fold and record.content:
+                seen.add(record.content)
+                same = self._store.find_content(record.content)
+                same = same[same < self.manifest.count]
+                same = same[live[same] if keep is None else live[same] & keep[same]]
+                copies = sum(int(other) not in hidden for other in same) - 1
+            hits.append(
+                Hit(
+                    rank=len(hits) + 1,
+                    score=float(score),
+                    path=os.fsdecode(record.key),
+                    id=record.id,
+                    copies=max(copies, 0),
+                )
+            )
+            if len(hits) == k:
+                break
+        return hits
+
+
+def _given(minus: Any) -> bool:
+    return not (isinstance(minus, list | tuple) and len(minus) == 0)
+
+
+def _positive(value: int, name: str) -> int:
+    if value < 1:
+        raise OptionError(f"{name} is {value}; it must be at least 1")
+    return value

@@ -1,0 +1,201 @@
+"""Measure a collection: recall against exact search, latency, and quality where labels or captions are given."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.backend import one_thread
+from indexes.metrics import knn_accuracy, map_at_k, recall_at_k
+from retrieval.encoders.checked import checked_text
+from retrieval.errors import OptionError
+from retrieval.report import OnProgress, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexes.arrays import Ids, Vectors
+    from retrieval.collection import Collection
+
+K = 10
+TEXT_BLOCK = 256
+SEED = 20_221
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What ``retrieve evaluate --json`` prints; ``None`` where nothing was asked or nothing can be said.
+
+    Attributes:
+        recall_at_10: share of the exact ten nearest that a search finds, mean over `recall_sample` stored rows (each without
+            itself); ``None`` for an empty collection.
+        latency_ms: ``p50`` and ``p95`` of one query, search alone, one thread, milliseconds.
+        bytes_per_vector: ``index.faiss`` over rows.
+        knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
+        map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
+        text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
+    """
+
+    recall_at_10: float | None
+    recall_sample: int
+    latency_ms: dict[str, float]
+    bytes_per_vector: float
+    knn_accuracy: float | None = None
+    labelled: int = 0
+    map_at_10: float | None = None
+    text_recall_at_1: float | None = None
+    text_recall_at_5: float | None = None
+    text_recall_at_10: float | None = None
+    captions: int = 0
+    dims: list[dict[str, Any]] = field(default_factory=list)
+    attacks: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of the contract."""
+        return asdict(self)
+
+
+def evaluate(
+    collection: Collection,
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    captions: str | os.PathLike[str] | None = None,
+    sample: int = 1000,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> Evaluation:
+    """Measure a collection as it is served.
+
+    Args:
+        collection: an open one.
+        labels: CSV with the header ``file,label``, paths relative to the root.
+        captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
+        sample: stored rows used as queries for recall and latency.
+        device: where captions are encoded; the collection's own device holds where it was opened with one.
+        progress: called with a `Progress` now and then.
+    Raises:
+        OptionError: a CSV file cannot be read, has another header, or names no file of the collection.
+        CapabilityMissing: captions, for an encoder without a text tower.
+    """
+    del device  # the collection was opened with it; here so that the command line finds its default
+    ids, recall = _recall(collection, sample)
+    facts: dict[str, Any] = {}
+    if labels is not None:
+        facts |= _labelled(collection, labels)
+    if captions is not None:
+        facts |= _captioned(collection, captions, progress)
+    return Evaluation(
+        recall_at_10=recall,
+        recall_sample=len(ids),
+        latency_ms=_latency(collection, ids[:200]),
+        bytes_per_vector=collection.manifest.index.bytes_per_vector,
+        **facts,
+    )
+
+
+def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
+    live = np.flatnonzero(collection.filter())  # (n,)
+    ids = np.sort(np.random.default_rng(SEED).permutation(live)[:sample])  # (s,)
+    if len(live) <= 1:
+        return ids, None
+    queries = collection.vectors(ids)  # (s, d)
+    found = collection.search_vectors(queries, k=K + 1).ids
+    exact = collection.search_vectors(queries, k=K + 1, exact=True).ids
+    return ids, recall_at_k(_without(found, ids), _without(exact, ids))
+
+
+def _without(neighbors: Ids, own: Ids) -> Ids:
+    """Take each query's own row out of its list; where it is not in it, the last place: ``(q, k + 1)`` → ``(q, k)``."""
+    itself = neighbors == own[:, np.newaxis]  # (q, k + 1)
+    itself[~itself.any(axis=1), -1] = True
+    # A query may stand only once in its list, so exactly one place a row goes.
+    return neighbors[~itself].reshape(len(neighbors), -1)
+
+
+def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
+    if not len(ids):
+        return {"p50": 0.0, "p95": 0.0}
+    queries = collection.vectors(ids)  # (q, d)
+    seconds = []
+    with one_thread():
+        collection.search_vectors(queries[:1], k=K)
+        for query in queries:
+            started = time.perf_counter()
+            collection.search_vectors(query, k=K)
+            seconds.append(time.perf_counter() - started)
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1000
+    return {"p50": round(float(p50), 4), "p95": round(float(p95), 4)}
+
+
+def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str, Any]:
+    ids, words = _rows(collection, path, "label")
+    names, labels = np.unique(np.array(words), return_inverse=True)
+    del names
+    vectors = collection.vectors(ids)  # (m, d)
+    return {
+        "knn_accuracy": knn_accuracy(vectors, labels),
+        "map_at_10": map_at_k(vectors, labels, k=K),
+        "labelled": len(ids),
+    }
+
+
+def _captioned(
+    collection: Collection, path: str | os.PathLike[str], progress: OnProgress | None
+) -> dict[str, Any]:
+    ids, words = _rows(collection, path, "caption")
+    rank = np.full(len(ids), K, dtype=np.int64)  # (m,) place of the right file, K where it is not found
+    for start in range(0, len(ids), TEXT_BLOCK):
+        vectors: Vectors = checked_text(collection.encoder, words[start : start + TEXT_BLOCK])
+        found = (
+            collection.search_vectors(vectors, k=K).ids == ids[start : start + TEXT_BLOCK, np.newaxis]
+        )  # (b, K)
+        rank[start : start + TEXT_BLOCK] = np.where(found.any(axis=1), found.argmax(axis=1), K)
+        if progress is not None:
+            progress(Progress(phase="captions", done=min(start + TEXT_BLOCK, len(ids)), total=len(ids)))
+    return {
+        "text_recall_at_1": float(np.mean(rank < 1)),
+        "text_recall_at_5": float(np.mean(rank < 5)),
+        "text_recall_at_10": float(np.mean(rank < K)),
+        "captions": len(ids),
+    }
+
+
+def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> tuple[Ids, list[str]]:
+    """Return the ids and words of the lines whose file is in the collection.
+
+    Raises:
+        OptionError: see `evaluate`.
+    """
+    by_path = collection.ids_by_path()
+    ids: list[int] = []
+    words: list[str] = []
+    for file, word in _lines(path, column):
+        number = by_path.get(os.path.normpath(file).replace(os.sep, "/"))
+        if number is not None:
+            ids.append(number)
+            words.append(word)
+    if not ids:
+        raise OptionError(
+            f"{os.fspath(path)} names no file of the collection; its paths must be relative to {collection.root}"
+        )
+    return np.array(ids, dtype=np.int64), words
+
+
+def _lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            reader = csv.DictReader(lines)
+            if reader.fieldnames is None or not {"file", column} <= set(reader.fieldnames):
+                raise OptionError(
+                    f"{os.fspath(path)}: expected the header file,{column}, found {','.join(reader.fieldnames or ['nothing'])}"
+                )
+            for line in reader:
+                if line["file"] is not None and line[column] is not None:
+                    yield line["file"], line[column]
+    except (OSError, csv.Error) as error:
+        raise OptionError(f"{os.fspath(path)} cannot be read: {error}") from error

@@ -1,0 +1,222 @@
+"""Vectors that exist already become a collection, without an image being read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.arrays import unit_rows
+from indexes.derive import derive, publish_tail
+from indexes.lock import WriterLock
+from indexes.manifest import read_manifest
+from indexes.space import Space
+from indexes.store import NewRow, VectorStore
+from retrieval.changes import refuse_emptying
+from retrieval.errors import OptionError, ShapeError
+from retrieval.location import place_collection, record_root
+from retrieval.report import BuildReport, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from indexes.manifest import Manifest
+    from retrieval.report import OnProgress
+
+BLOCK_ROWS = 16_384
+
+
+def build_index_from_vectors(
+    folder: str | os.PathLike[str],
+    vectors: Any,
+    keys: str | os.PathLike[str] | Sequence[str | bytes],
+    *,
+    space: str | Space | None = None,
+    index: str | os.PathLike[str] | None = None,
+    kind: str | None = None,
+    dim: int | None = None,
+    recall: float | None = None,
+    prune: bool = False,
+    progress: OnProgress | None = None,
+) -> BuildReport:
+    """Store vectors that were made elsewhere and index them; again, only what changed.
+
+    Args:
+        folder: where the collection lies (in its ``.retrieve``); made if need be.
+        vectors: ``(n, d)`` real numbers, or the path of a ``.npy`` file of them (mapped, not read); normalised here.
+        keys: n distinct names, or the path of a UTF-8 file with one a line. On a first import id = row number.
+        space: the space the vectors live in, or a name for it; ``None`` is the collection's own, or the file's stem.
+        index, kind, dim, recall, prune, progress: as in `build_index`.
+    Raises:
+        ShapeError: `vectors` is not ``(n, d)``, or there are not n keys.
+        VectorError: a row is zero or not finite.
+        OptionError: a key is empty or stands twice, or a file cannot be read.
+        SpaceMismatch: the collection holds another space.
+    """
+    started = time.monotonic()
+    home = Path(os.path.abspath(folder))
+    rows = _open_vectors(vectors)
+    names = _Keys(keys)
+    if len(names) != len(rows):
+        raise ShapeError(f"{len(rows)} vectors but {len(names)} keys; give one key a vector")
+    directory = place_collection(home, index)
+    directory.mkdir(parents=True, exist_ok=True)
+    with WriterLock(directory) as lock:
+        try:
+            before: Manifest | None = read_manifest(directory)
+        except FileNotFoundError:
+            before = None
+        target = _space(space, vectors, dim=rows.shape[1], before=before)
+        encoder = None if before is None else before.encoder
+        recorded = record_root(directory, home)
+        if before is None:
+            with VectorStore.create(directory, dim=target.dim) as store:
+                publish_tail(directory, store, space=target, encoder=None, root=recorded)
+        with VectorStore.open(directory, dim=target.dim, writable=True) as store:
+            counts = _import(rows, names, store, progress=progress)
+            gone = np.array([record.id for record in store.scan() if record.key not in names], dtype=np.int64)
+            if not prune:
+                live = store.count - int(store.tombstones().sum())
+                refuse_emptying(rows=live, removed=len(gone), found=len(names), folder=home)
+            store.remove(gone)
+            store.commit()
+            lock.check()
+            manifest = derive(
+                directory,
+                store,
+                space=target,
+                encoder=encoder,
+                root=recorded,
+                kind=kind,
+                dim=dim,
+                recall=recall,
+                progress=None if progress is None else lambda event: progress(Progress.of(event)),
+            )
+    return BuildReport.of(
+        manifest,
+        root=home,
+        directory=directory,
+        seconds=time.monotonic() - started,
+        encoded=counts["added"],
+        reused=counts["reused"],
+        moved=0,
+        removed=len(gone),
+        skipped_by_reason={},
+    )
+
+
+class _Keys:
+    """Distinct names in order; a file of them is read as a stream, and membership costs eight bytes a name."""
+
+    def __init__(self, keys: str | os.PathLike[str] | Sequence[str | bytes]) -> None:
+        self._source = keys
+        hashes = np.fromiter((_hash(key) for key in self), dtype=np.uint64)
+        order = np.argsort(hashes, kind="stable")
+        self._sorted = hashes[order]
+        twice = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
+        if len(twice):
+            first, second = sorted(int(order[twice[0] + offset]) for offset in (0, 1))
+            raise OptionError(
+                f"keys {first + 1} and {second + 1} are the same; every vector needs a key of its own"
+            )
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __contains__(self, key: bytes) -> bool:
+        place = int(np.searchsorted(self._sorted, np.uint64(_hash(key))))
+        return place < len(self._sorted) and int(self._sorted[place]) == _hash(key)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number, key in enumerate(self._raw(), start=1):
+            if not key:
+                raise OptionError(f"key {number} is empty; every vector needs a name")
+            yield key
+
+    def _raw(self) -> Iterator[bytes]:
+        if isinstance(self._source, str | os.PathLike):
+            try:
+                with open(self._source, "rb") as lines:
+                    for number, line in enumerate(lines, start=1):
+                        key = line.rstrip(b"\r\n")
+                        try:
+                            key.decode("utf-8")
+                        except UnicodeDecodeError as error:
+                            raise OptionError(f"{self._source}: line {number} is not UTF-8") from error
+                        yield key
+            except OSError as error:
+                raise OptionError(f"{self._source}: the keys cannot be read ({error.strerror})") from error
+        else:
+            for key in self._source:
+                yield os.fsencode(key)
+
+
+def _hash(key: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+
+
+def _open_vectors(vectors: Any) -> NDArray[Any]:
+    if isinstance(vectors, str | os.PathLike):
+        try:
+            vectors = np.load(vectors, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise OptionError(f"{os.fspath(vectors)}: no .npy file of numbers ({error})") from error
+    rows = np.asanyarray(vectors)
+    if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "fiu":
+        raise ShapeError(f"vectors: expected (n, d) real numbers, got shape {rows.shape} of {rows.dtype}")
+    return rows
+
+
+def _space(space: str | Space | None, vectors: Any, *, dim: int, before: Manifest | None) -> Space:
+    if space is None and before is not None:
+        target = Space(
+            name=before.space.name,
+            dim=dim,
+            fingerprint=before.space.fingerprint,
+            nesting=before.space.nesting,
+        )
+    elif isinstance(space, Space):
+        target = space
+    else:
+        name = space or (Path(vectors).stem if isinstance(vectors, str | os.PathLike) else "vectors")
+        # The caller vouches for the name: equal names are equal spaces.
+        target = Space(name=name, dim=dim, fingerprint=hashlib.sha256(f"named:{name}".encode()).hexdigest())
+    if target.dim != dim:
+        raise ShapeError(f"vectors: expected {target.dim} columns for the space {target.name}, got {dim}")
+    if before is not None:
+        before.space.require(target, what="the imported array")
+    return target
+
+
+def _import(
+    rows: NDArray[Any], names: Iterable[bytes], store: VectorStore, *, progress: OnProgress | None
+) -> dict[str, int]:
+    """Bring new and changed rows into the store, block by block."""
+    counts = {"added": 0, "reused": 0}
+    keys = iter(names)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = unit_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
+        added: list[int] = []
+        records: list[NewRow] = []
+        for offset, stored in enumerate(block.astype(np.float16)):
+            key = next(keys)
+            content = hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
+            number = store.find(key) if store.count else None
+            if number is not None and store.record(number).content == content:
+                counts["reused"] += 1
+                continue
+            added.append(offset)
+            records.append(NewRow(key=key, content=content))
+        if added:
+            store.append(block if len(added) == len(block) else block[added], records)
+            store.commit()
+        counts["added"] += len(added)
+        if progress is not None:
+            progress(Progress(phase="store", done=min(start + BLOCK_ROWS, len(rows)), total=len(rows)))
+    return counts

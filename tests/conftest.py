@@ -1,0 +1,22 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder of real images that ``RETRIEVAL_DATA`` names; skip where it is unset."""
+    named = os.environ.get("RETRIEVAL_DATA")
+    if not named:
+        pytest.skip("RETRIEVAL_DATA is not set: no real images here")
+    return Path(named)
+
+
+@pytest.fixture(autouse=True)
+def _no_collection_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETRIEVE_INDEX", raising=False)

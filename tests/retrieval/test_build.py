@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import retrieval
+from retrieval.errors import (
+    ImagesSkipped,
+    OptionError,
+    PruneRefused,
+    SpaceMismatch,
+    StoreCorrupt,
+    StoreLocked,
+)
+from retrieval.skipped import read_skipped
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import CountingEncoder, fill, picture, touch_later
+
+NAMES = [f"{folder}/{number}.png" for folder in ("a", "b") for number in range(6)]
+
+
+@pytest.fixture
+def encoder() -> CountingEncoder:
+    return CountingEncoder()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return fill(tmp_path / "photos", NAMES)
+
+
+def build(folder: Path, encoder: FakeEncoder, **options: object) -> retrieval.BuildReport:
+    return retrieval.build_index(folder, encoder=encoder, **options)
+
+
+def paths(folder: Path, encoder: FakeEncoder) -> dict[str, int]:
+    with retrieval.open(folder, encoder=encoder) as collection:
+        return collection.ids_by_path()
+
+
+def test_every_image_becomes_a_row_that_finds_itself(photos: Path, encoder: CountingEncoder) -> None:
+    report = build(photos, encoder)
+
+    assert (report.images, report.encoded, report.reused, report.skipped) == (12, 12, 0, 0)
+    with retrieval.open(photos, encoder=encoder) as collection:
+        for name in NAMES:
+            hit = collection.search(photos / name, k=1, include_self=True)[0]
+            assert hit.path == name
+            assert hit.score == pytest.approx(1, abs=1e-3)
+
+
+def test_again_is_nothing_to_do(photos: Path, encoder: CountingEncoder) -> None:
+    first = build(photos, encoder)
+    generation = retrieval.open(photos, encoder=encoder).manifest.generation
+
+    again = build(photos, encoder)
+
+    assert (again.encoded, again.reused, again.moved, again.removed) == (0, 0, 0, 0)
+    assert again.images == first.images
+    assert encoder.encoded == 12
+    assert retrieval.open(photos, encoder=encoder).manifest.generation == generation
+
+
+def test_nothing_to_do_loads_no_model(
+    photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder.spec = "nano@1"  # as if nano had built it
+    build(photos, encoder)
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a model was loaded")
+
+    monkeypatch.setattr("retrieval.build.load_encoder", refuse)
+
+    assert retrieval.build_index(photos).images == 12
+
+
+def test_new_changed_touched_moved_copied_and_deleted_files(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    before = paths(photos, encoder)
+    fill(photos, ["new.png"], first=100)
+    picture(200).save(photos / "a/0.png")
+    touch_later(photos / "a/0.png")
+    touch_later(photos / "a/1.png")
+    (photos / "a/2.png").rename(photos / "moved.png")
+    shutil.copy(photos / "a/3.png", photos / "copy.png")
+    (photos / "a/4.png").unlink()
+    encoder.encoded = 0
+
+    report = build(photos, encoder)
+
+    after = paths(photos, encoder)
+    assert encoder.encoded == 2  # the new and the changed one
+    assert (report.encoded, report.reused, report.moved, report.removed) == (2, 2, 1, 1)
+    assert report.images == 13 == len(after)
+    assert after["moved.png"] == before["a/2.png"]
+    assert after["a/1.png"] == before["a/1.png"]
+    assert after["a/0.png"] != before["a/0.png"]
+    assert "a/4.png" not in after
+    with retrieval.open(photos, encoder=encoder) as collection:
+        for name in after:
+            found = {
+                hit.path
+                for hit in collection.search(photos / name, k=2, include_self=True, fold_copies=False)
+            }
+            assert name in found
+        (hit,) = collection.search(photos / "copy.png", k=1, include_self=True)
+        assert hit.copies == 1
+
+
+def test_a_swap_of_two_files_is_seen(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    one, other, spare = photos / "a/0.png", photos / "a/1.png", photos / "spare"
+    one.rename(spare)
+    other.rename(one)
+    spare.rename(other)
+    touch_later(one)
+    touch_later(other)
+
+    report = build(photos, encoder)
+
+    assert report.images == 12
+    with retrieval.open(photos, encoder=encoder) as collection:
+        hit = collection.search(picture(0), k=1)[0]
+        assert hit.path == "a/1.png"
+
+
+def test_a_renamed_folder_is_moved_not_encoded(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    (photos / "a").rename(photos / "c")
+    (photos / "b").rename(photos / "d")
+    encoder.encoded = 0
+
+    report = build(photos, encoder)
+
+    assert (report.moved, report.removed, encoder.encoded) == (12, 0, 0)
+
+
+def test_exact_copies_are_encoded_once(tmp_path: Path, encoder: CountingEncoder) -> None:
+    photos = fill(tmp_path, ["one.png"])
+    for number in range(40):
+        shutil.copy(photos / "one.png", photos / f"copy{number}.png")
+
+    report = build(photos, encoder)
+
+    assert (report.images, report.encoded, report.reused) == (41, 1, 40)
+
+
+def test_broken_files_are_listed_counted_and_not_tried_again(photos: Path, encoder: CountingEncoder) -> None:
+    (photos / "empty.jpg").write_bytes(b"")
+    (photos / "text.jpg").write_text("not an image")
+    half = (photos / "a/0.png").read_bytes()
+    (photos / "half.png").write_bytes(half[: len(half) // 2])
+
+    report = build(photos, encoder)
+
+    assert report.images == 12
+    assert report.skipped == 3 == sum(report.skipped_by_reason.values())
+    assert set(read_skipped(photos / ".retrieve")) == {b"empty.jpg", b"text.jpg", b"half.png"}
+    again = build(photos, encoder)
+    assert again.skipped == 3
+    assert again.skipped_by_reason == report.skipped_by_reason
+
+    (photos / "half.png").write_bytes(half)
+    touch_later(photos / "half.png")
+    mended = build(photos, encoder)
+    assert (mended.images, mended.skipped) == (13, 2)
+
+
+def test_a_file_that_broke_loses_its_old_vector(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    (photos / "a/0.png").write_bytes(b"")
+
+    report = build(photos, encoder)
+
+    assert (report.images, report.removed, report.skipped) == (11, 1, 1)
+
+
+def test_strict_fails_after_a_complete_build(photos: Path, encoder: CountingEncoder) -> None:
+    (photos / "empty.jpg").write_bytes(b"")
+
+    with pytest.raises(ImagesSkipped, match="1 empty"):
+        build(photos, encoder, strict=True)
+
+    assert len(paths(photos, encoder)) == 12
+
+
+def test_names_of_all_kinds(tmp_path: Path, encoder: CountingEncoder) -> None:
+    names = [
+        "new\nline.png",
+        "tab\t.png",
+        "emoji😀.png",
+        os.fsdecode(b"bytes\xff.png"),
+        "quote'\".png",
+        " space .png",
+    ]
+    photos = fill(tmp_path / "p", names)
+
+    build(photos, encoder)
+
+    assert set(paths(photos, encoder)) == set(names)
+
+
+class TestPrune:
+    @pytest.fixture
+    def many(self, tmp_path: Path) -> Path:
+        return fill(tmp_path / "many", [f"{number}.png" for number in range(30)])
+
+    def test_an_emptied_folder_stops_the_build(self, many: Path, encoder: CountingEncoder) -> None:
+        build(many, encoder)
+        for path in many.glob("*.png"):
+            path.unlink()
+
+        with pytest.raises(PruneRefused, match="--prune"):
+            build(many, encoder)
+
+        assert len(paths(many, encoder)) == 30
+        assert build(many, encoder, prune=True).images == 0
+
+    def test_losing_more_than_half_stops_the_build(self, many: Path, encoder: CountingEncoder) -> None:
+        build(many, encoder)
+        for number in range(16):
+            (many / f"{number}.png").unlink()
+
+        with pytest.raises(PruneRefused, match="16 of 30"):
+            build(many, encoder)
+
+        assert len(paths(many, encoder)) == 30
+        report = build(many, encoder, prune=True)
+        assert (report.images, report.removed) == (14, 16)
+
+    def test_replacing_most_files_stops_the_build_too(self, many: Path, encoder: CountingEncoder) -> None:
+        build(many, encoder)
+        for number in range(20):
+            (many / f"{number}.png").unlink()
+        fill(many, [f"new{number}.png" for number in range(20)], first=100)
+
+        with pytest.raises(PruneRefused):
+            build(many, encoder)
+
+        assert build(many, encoder, prune=True).images == 30
+
+    def test_losing_half_is_fine(self, many: Path, encoder: CountingEncoder) -> None:
+        build(many, encoder)
+        for number in range(15):
+            (many / f"{number}.png").unlink()
+
+        assert build(many, encoder).removed == 15
+
+    def test_a_missing_folder_is_named(self, tmp_path: Path, encoder: CountingEncoder) -> None:
+        with pytest.raises(OptionError, match="does not exist"):
+            build(tmp_path / "gone", encoder)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+    def test_an_unreadable_folder_keeps_its_rows(self, photos: Path, encoder: CountingEncoder) -> None:
+        build(photos, encoder)
+        (photos / "a").chmod(0)
+        try:
+            report = build(photos, encoder)
+        finally:
+            (photos / "a").chmod(0o755)
+
+        assert report.removed == 0
+        assert len(paths(photos, encoder)) == 12
+
+
+def test_a_folder_without_images_leaves_nothing_behind(tmp_path: Path, encoder: CountingEncoder) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+
+    with pytest.raises(OptionError, match="no images"):
+        build(tmp_path, encoder)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+
+
+def test_another_encoder_is_refused_by_name(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+
+    with pytest.raises(SpaceMismatch, match="other"):
+        build(photos, FakeEncoder(name="other", dim=32))
+
+    assert len(paths(photos, encoder)) == 12
+
+
+def test_an_index_elsewhere_moves_with_its_root(tmp_path: Path, encoder: CountingEncoder) -> None:
+    photos = fill(tmp_path / "one" / "photos", NAMES)
+    build(photos, encoder, index=tmp_path / "one" / "index")
+    assert not (photos / ".retrieve").exists()
+
+    (tmp_path / "one").rename(tmp_path / "two")
+
+    with retrieval.open(tmp_path / "two" / "index", encoder=encoder) as collection:
+        assert collection.root == tmp_path / "two" / "photos"
+        hit = collection.search(tmp_path / "two/photos/a/0.png", k=1, include_self=True)[0]
+        assert (collection.root / hit.path).is_file()
+
+
+def test_another_folder_for_an_existing_index_is_refused(tmp_path: Path, encoder: CountingEncoder) -> None:
+    one, other = fill(tmp_path / "one", NAMES), fill(tmp_path / "other", NAMES)
+    build(one, encoder, index=tmp_path / "index")
+
+    with pytest.raises(OptionError, match="--root"):
+        build(other, encoder, index=tmp_path / "index")
+
+    assert build(other, encoder, index=tmp_path / "index", root=other).images == 12
+
+
+def test_a_part_of_the_root_changes_only_that_part(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    (photos / "a/0.png").unlink()
+    (photos / "b/0.png").unlink()
+
+    report = retrieval.build_index(photos / "a", index=photos / ".retrieve", encoder=encoder)
+
+    assert report.removed == 1
+    assert "b/0.png" in paths(photos, encoder)
+    assert "a/1.png" in paths(photos, encoder)
+
+
+def test_a_half_copied_collection_is_named(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    (photos / ".retrieve" / "manifest.json").unlink()
+
+    with pytest.raises(StoreCorrupt, match=r"manifest\.json"):
+        build(photos, encoder)
+
+
+def test_one_writer(photos: Path, encoder: CountingEncoder) -> None:
+    from indexes.lock import WriterLock
+
+    build(photos, encoder)
+    with WriterLock(photos / ".retrieve"), pytest.raises(StoreLocked, match=str(os.getpid())):
+        build(photos, encoder)
+
+
+def test_readers_go_on_during_a_build_and_see_it_after_refresh(
+    photos: Path, encoder: CountingEncoder
+) -> None:
+    build(photos, encoder)
+    with retrieval.open(photos, encoder=encoder) as reader:
+        fill(photos, ["new.png"], first=100)
+        build(photos, encoder)
+
+        assert len(reader.search(photos / "a/0.png", k=50)) == 11
+        assert reader.refresh()
+        assert len(reader.search(photos / "a/0.png", k=50)) == 12
+        assert not reader.refresh()
+
+
+class Interrupted(CountingEncoder):
+    """Stops as Ctrl-C does after some images."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def encode_pixels(self, batch: object) -> object:
+        if self.encoded >= self.after:
+            raise KeyboardInterrupt
+        return super().encode_pixels(batch)
+
+
+def test_an_interrupted_build_keeps_what_it_has_and_continues(tmp_path: Path) -> None:
+    photos = fill(tmp_path / "p", [f"{number:03}.png" for number in range(100)])
+
+    with pytest.raises(KeyboardInterrupt):
+        build(photos, Interrupted(after=40))
+
+    kept = len(paths(photos, FakeEncoder()))
+    assert kept >= 32
+    rest = CountingEncoder()
+    assert build(photos, rest).images == 100
+    assert rest.encoded == 100 - kept
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import retrieval, retrieval.build
+from tests.retrieval.folders import CountingEncoder
+retrieval.build.COMMIT_SECONDS = 0.0
+print("start", flush=True)
+retrieval.build_index(Path(sys.argv[1]), encoder=CountingEncoder())
+print("done", flush=True)
+"""
+
+
+def killed_at(delay: float, folder: Path) -> Iterator[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout is not None
+    yield child.stdout.readline()
+    time.sleep(delay)
+    child.send_signal(signal.SIGKILL)
+    yield child.stdout.read()
+    child.wait()
+    child.stdout.close()
+
+
+def test_builds_killed_again_and_again_end_in_the_whole_collection(tmp_path: Path) -> None:
+    """A few kills of a whole build; the store's own test kills at every write."""
+    photos = fill(tmp_path / "p", [f"{number:04}.png" for number in range(400)])
+    encoder = FakeEncoder()
+    for attempt in range(6):
+        said = "".join(killed_at(0.02 + 0.08 * attempt, photos))
+        assert said.startswith("start")
+        if (photos / ".retrieve" / "manifest.json").exists():
+            assert len(paths(photos, encoder)) <= 400
+
+    assert build(photos, encoder).images == 400
+    found = paths(photos, encoder)
+    assert sorted(found) == sorted(path.name for path in photos.glob("*.png"))
+    assert len(set(found.values())) == 400

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.errors import OptionError
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill
+
+ENCODER = FakeEncoder()
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> retrieval.Collection:
+    """Twenty classes of five vectors each, far from each other, but for one that lies among another class."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((20, 32))
+    vectors = np.repeat(centres, 5, axis=0) + 0.01 * rng.standard_normal((100, 32))
+    vectors[0] = centres[1]
+    keys = [f"{number // 5}/{number % 5}.jpg" for number in range(100)]
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    with retrieval.open(tmp_path) as collection:
+        yield collection
+
+
+def labels(folder: Path, lines: list[str]) -> Path:
+    path = folder / "labels.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_flat_collection_finds_all(pairs: retrieval.Collection) -> None:
+    report = retrieval.evaluate(pairs)
+
+    assert (report.recall_at_10, report.recall_sample) == (1.0, 100)
+    assert 0 < report.latency_ms["p50"] <= report.latency_ms["p95"]
+    assert set(report.to_json()) == {
+        "recall_at_10", "recall_sample", "latency_ms", "bytes_per_vector", "knn_accuracy", "labelled", "map_at_10",
+        "text_recall_at_1", "text_recall_at_5", "text_recall_at_10", "captions", "dims", "attacks",
+    }  # fmt: skip
+
+
+def test_labelled_quality_counts_the_one_that_strayed(pairs: retrieval.Collection, tmp_path: Path) -> None:
+    path = labels(
+        tmp_path,
+        ["file,label", *(f'{n // 5}/{n % 5}.jpg,"class, {n // 5}"' for n in range(100)), "gone.jpg,x"],
+    )
+
+    report = retrieval.evaluate(pairs, labels=path)
+
+    assert report.labelled == 100
+    assert report.knn_accuracy == pytest.approx(0.99)
+    assert report.map_at_10 is not None
+    assert 0.3 < report.map_at_10 <= 0.4  # four others of the class in ten places
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [(["name,label", "a,b"], "header"), (["file,label", "gone.jpg,x"], "no file"), ([], "header")],
+)
+def test_odd_tables_are_refused(
+    pairs: retrieval.Collection, tmp_path: Path, lines: list[str], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        retrieval.evaluate(pairs, labels=labels(tmp_path, lines))
+
+
+def test_captions_are_queries(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "p", [f"{number}.png" for number in range(12)])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        words = ["one", "two", "three"]
+        found = [collection.search(word, k=1)[0].path for word in words]
+        last = [collection.search(word, k=12)[-1].path for word in words]
+        right = labels(
+            tmp_path, ["file,caption", *(f"{path},{word}" for path, word in zip(found, words, strict=True))]
+        )
+        assert retrieval.evaluate(collection, captions=right).text_recall_at_1 == 1.0
+        wrong = labels(
+            tmp_path, ["file,caption", *(f"{path},{word}" for path, word in zip(last, words, strict=True))]
+        )
+        report = retrieval.evaluate(collection, captions=wrong)
+
+    assert (report.text_recall_at_1, report.text_recall_at_10, report.captions) == (0.0, 0.0, 3)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval
+from indexes.arrays import unit_rows
+from retrieval.errors import (
+    CapabilityMissing,
+    OptionError,
+    PruneRefused,
+    ShapeError,
+    SpaceMismatch,
+    VectorError,
+)
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
+
+
+@pytest.fixture
+def keys() -> list[str]:
+    return [f"photo {number}" for number in range(200)]
+
+
+def test_rows_keep_their_numbers_and_find_themselves(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str]
+) -> None:
+    report = retrieval.build_index_from_vectors(tmp_path / "new", vectors, keys, space="mine")
+
+    assert (report.images, report.encoded, report.width) == (200, 200, 16)
+    with retrieval.open(tmp_path / "new") as collection:
+        assert collection.ids_by_path() == {key: number for number, key in enumerate(keys)}
+        found = collection.search_vectors(vectors, k=1)
+        np.testing.assert_array_equal(found.ids[:, 0], np.arange(200))
+        stored, names = collection.export()
+        assert [name.decode() for name in names] == keys
+        np.testing.assert_allclose(stored, unit_rows(vectors), atol=1e-3)
+
+
+def test_files_are_read_as_the_arrays_are(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    np.save(tmp_path / "clip.npy", vectors.astype(np.float16))
+    (tmp_path / "keys.txt").write_text("\r\n".join(keys) + "\n", newline="")
+
+    retrieval.build_index_from_vectors(tmp_path, tmp_path / "clip.npy", tmp_path / "keys.txt")
+
+    with retrieval.open(tmp_path) as collection:
+        assert collection.space.name == "clip"
+        assert list(collection.ids_by_path()) == keys
+
+
+def test_again_takes_only_what_changed(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    vectors[3] = -vectors[3]
+
+    report = retrieval.build_index_from_vectors(
+        tmp_path, np.concatenate([vectors[:150], vectors[:1]]), [*keys[:150], "another"]
+    )
+
+    assert (report.images, report.encoded, report.reused, report.removed) == (151, 2, 149, 50)
+
+
+def test_losing_most_keys_stops(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    with pytest.raises(PruneRefused):
+        retrieval.build_index_from_vectors(tmp_path, vectors[:50], keys[:50])
+
+    assert retrieval.build_index_from_vectors(tmp_path, vectors[:50], keys[:50], prune=True).images == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda v, k: (v, k[:-1]), ShapeError, "199 keys"),
+        (lambda v, k: (v, [*k[:-1], k[0]]), OptionError, "1 and 200"),
+        (lambda v, k: (v, [*k[:-1], ""]), OptionError, "key 200"),
+        (lambda v, k: (v[0], k), ShapeError, "expected"),
+        (lambda v, k: (v.astype(complex), k), ShapeError, "complex"),
+        (lambda v, k: (np.where(np.arange(200)[:, None] == 7, 0, v), k), VectorError, "row 7"),
+        (lambda v, k: (np.where(np.arange(200)[:, None] == 7, np.nan, v), k), VectorError, "row 7"),
+    ],
+)
+def test_bad_input_is_refused_by_name(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str], change: object, error: type[Exception], words: str
+) -> None:
+    broken, names = change(vectors, keys)
+
+    with pytest.raises(error, match=words):
+        retrieval.build_index_from_vectors(tmp_path, broken, names, space="mine")
+
+
+def test_a_pickled_array_is_refused(tmp_path: Path, keys: list[str]) -> None:
+    np.save(tmp_path / "x.npy", np.array([object()] * 200), allow_pickle=True)
+
+    with pytest.raises(OptionError, match="npy"):
+        retrieval.build_index_from_vectors(tmp_path, tmp_path / "x.npy", keys)
+
+
+def test_another_space_is_refused(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    with pytest.raises(SpaceMismatch, match="yours"):
+        retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="yours")
+
+
+def test_words_cannot_be_asked(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    with retrieval.open(tmp_path) as collection, pytest.raises(CapabilityMissing, match="mine"):
+        collection.search("a cat")

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from indexes.store import Record
+from retrieval import keys
+from retrieval.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "matches"),
+    [
+        ("*.jpg", "a/b/c.jpg", True),
+        ("*.jpg", "a/b.jpg/c.png", False),
+        ("a/*.jpg", "a/b.jpg", True),
+        ("a/*.jpg", "a/b/c.jpg", False),
+        ("a/**/c.jpg", "a/c.jpg", True),
+        ("a/**/c.jpg", "a/x/y/c.jpg", True),
+        ("a/**", "a/x/y.png", True),
+        ("a/**", "b/x.png", False),
+        ("?.jpg", "x.jpg", True),
+        ("?.jpg", "xy.jpg", False),
+        ("[ab].jpg", "b.jpg", True),
+        ("[!ab].jpg", "b.jpg", False),
+        ("a+b.jpg", "a+b.jpg", True),
+        ("a+b.jpg", "aab.jpg", False),
+        ("new\nline.jpg", "new\nline.jpg", True),
+    ],
+)
+def test_globs(glob: str, path: str, matches: bool) -> None:
+    assert bool(keys.glob_pattern(glob).match(path)) == matches
+
+
+def test_a_stamp_holds_size_and_time(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    status = path.stat()
+
+    assert keys.stamp_of(path) == keys.stamp(size=5, mtime_ns=status.st_mtime_ns)
+    assert keys.size_of(keys.stamp_of(path)) == 5
+    assert keys.stamp_of(tmp_path / "missing") == b""
+
+
+def test_a_key_is_the_path_below_the_root(tmp_path: Path) -> None:
+    assert keys.key_of(tmp_path / "a" / "b.png", tmp_path) == b"a/b.png"
+    assert keys.key_of(tmp_path.parent / "b.png", tmp_path) is None
+    assert keys.key_of(f"{tmp_path}-else/b.png", tmp_path) is None
+
+
+def test_a_key_keeps_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+
+    assert keys.key_of(tmp_path / name, tmp_path) == b"\xff.png"
+
+
+def test_a_filter_folder_is_relative_to_the_root_or_a_real_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(root / "a")
+
+    assert keys.relative("a/b/", root) == "a/b"
+    assert keys.relative(root / "a", root) == "a"
+    assert keys.relative("b", root) == "a/b"
+    assert keys.relative(root, root) == ""
+    assert keys.relative(".", root) == ""
+    with pytest.raises(OptionError, match="outside"):
+        keys.relative(tmp_path, root)
+
+
+def test_filters_keep_what_lies_below_and_matches() -> None:
+    paths = ["a/x.jpg", "a/y.png", "ab/z.jpg", "x.jpg"]
+    records = [
+        Record(id=2 * number, key=path.encode(), content=b"", stamp=b"") for number, path in enumerate(paths)
+    ]
+    filters = keys.PathFilter(records, count=8)
+
+    def kept(**options: str | None) -> list[str]:
+        keep = filters.keep(**{"under": None, "glob": None} | options)
+        assert keep.shape == (8,)
+        return [paths[number // 2] for number in keep.nonzero()[0]]
+
+    assert kept(under="a") == ["a/x.jpg", "a/y.png"]
+    assert kept(glob="*.jpg") == ["a/x.jpg", "ab/z.jpg", "x.jpg"]
+    assert kept(under="a", glob="*.jpg") == ["a/x.jpg"]
+    assert kept(under="") == paths
+
+
+def test_changed_folders_show(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "x.png").write_bytes(b"x")
+    keys.write_folders(tmp_path, root, [b"a/b/x.png"])
+
+    assert not keys.changed_since(tmp_path, root)
+
+    os.utime(root / "a", ns=(1, 1))
+
+    assert keys.changed_since(tmp_path, root)
