@@ -1,0 +1,282 @@
+"""What manifest.json says: the facts of a collection, written and parsed field by field."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.files import sha256
+from indexes.space import Space
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+GENERATIONS = "generations"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """A file of a generation: its length in bytes and the SHA-256 of its contents, in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileInfo:
+        """Measure and hash the file at ``path``."""
+        return cls(bytes=path.stat().st_size, sha256=sha256(path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInfo:
+    """How the first stage was built, and what it was measured to do.
+
+    Attributes:
+        kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``.
+        factory: the FAISS factory string; None for ``flat``.
+        dim: width of the first stage; less than the space's where a prefix or a projection comes first.
+        base_rows: rows in the base index, the first ones; those from here to the manifest's count are the tail.
+        nprobe: lists probed to reach the target; None where there are no lists.
+        shortlist: candidates reranked to reach the target; None for ``flat``.
+        recall_target: recall@10 that was asked for.
+        recall_at_10: measured against exact search; None for ``flat`` and for fewer than 100 rows.
+        recall_sample: queries it was measured on.
+        recall_reason: why there is no recall, or why it stays below the target.
+        recall_at_10_text: the same for text queries; None without a text tower.
+        bytes_per_vector: length of index.faiss over its rows.
+        trained_rows: rows that it was trained on.
+        file: the index file, also among the manifest's files; None for ``flat``.
+    """
+
+    kind: str
+    dim: int
+    base_rows: int
+    recall_target: float
+    factory: str | None = None
+    nprobe: int | None = None
+    shortlist: int | None = None
+    recall_at_10: float | None = None
+    recall_sample: int = 0
+    recall_reason: str | None = None
+    recall_at_10_text: float | None = None
+    bytes_per_vector: float = 0.0
+    trained_rows: int = 0
+    file: FileInfo | None = None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a collection is, as of its newest published generation.
+
+    Attributes:
+        space: the space of the stored rows.
+        encoder: the encoder's canonical name, e.g. ``nano@1``; None where vectors were imported.
+        count: rows that readers may use, tombstoned ones included; the store may already hold more.
+        live: rows among them without a tombstone.
+        generation: number of the directory under ``generations/``, counted from 1.
+        index: the first stage.
+        root: the images' folder: None for the parent of the collection's directory, else a path, relative to the
+            collection's directory where possible.
+        upgrades: JSON objects, oldest first, that tell of changes of the encoder.
+        activations: JSON objects, oldest first, that tell of active indexing.
+        files: the generation's files by name.
+        created: when the collection was first published, UTC, ISO 8601.
+        updated: when this generation was published, UTC, ISO 8601.
+        format: version of the layout on disk.
+    """
+
+    space: Space
+    count: int
+    live: int
+    generation: int
+    index: IndexInfo
+    encoder: str | None = None
+    root: str | None = None
+    upgrades: tuple[Mapping[str, Any], ...] = ()
+    activations: tuple[Mapping[str, Any], ...] = ()
+    files: Mapping[str, FileInfo] = field(default_factory=dict)
+    created: str = field(default_factory=_now)
+    updated: str = field(default_factory=_now)
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `manifest.json` holds; the format comes first."""
+        index = {name: value for name, value in asdict(self.index).items() if name != "file"}
+        index |= {"bytes": None, "sha256": None} if self.index.file is None else asdict(self.index.file)
+        return {
+            "format": self.format,
+            "space": self.space.to_json(),
+            "encoder": self.encoder,
+            "count": self.count,
+            "live": self.live,
+            "generation": self.generation,
+            "index": index,
+            "root": self.root,
+            "upgrades": [dict(upgrade) for upgrade in self.upgrades],
+            "activations": [dict(activation) for activation in self.activations],
+            "files": {name: asdict(info) for name, info in sorted(self.files.items())},
+            "created": self.created,
+            "updated": self.updated,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, *, path: Path) -> Manifest:
+        """Parse what `to_json` made; fields that this version does not know are passed over.
+
+        Args:
+            path: where it was read, for messages.
+        Raises:
+            ManifestTooNew: a later version wrote it.
+            StoreCorrupt: a field is missing or is not what it should be.
+        """
+        fields = _Fields(data, path=path)
+        found = fields.get("format", _count)
+        if found > FORMAT:
+            raise ManifestTooNew(
+                f"{path}: has format {found}, this version reads up to format {FORMAT}; "
+                "install a newer version: pip install --upgrade retrieval"
+            )
+        if found < 1:
+            raise _corrupt(path, f"format is {found}, expected 1 to {FORMAT}")
+        manifest = cls(
+            format=found,
+            space=fields.get("space", Space.from_json),
+            encoder=fields.get("encoder", _optional(_text)),
+            count=fields.get("count", _count),
+            live=fields.get("live", _count),
+            generation=fields.get("generation", _count),
+            index=fields.get("index", lambda value: _index(value, path=path)),
+            root=fields.get("root", _optional(_text)),
+            upgrades=fields.get("upgrades", _objects, default=()),
+            activations=fields.get("activations", _objects, default=()),
+            files=fields.get("files", _files),
+            created=fields.get("created", _text),
+            updated=fields.get("updated", _text),
+        )
+        if not manifest.live <= manifest.count or not manifest.index.base_rows <= manifest.count:
+            raise _corrupt(
+                path,
+                f"{manifest.live} live and {manifest.index.base_rows} indexed rows of {manifest.count} cannot be",
+            )
+        return manifest
+
+
+class _Fields:
+    """The fields of one JSON object, each parsed by a function that raises on what it does not expect."""
+
+    def __init__(self, data: Any, *, path: Path, within: str = "") -> None:
+        if not isinstance(data, dict):
+            raise _corrupt(path, f"{within or 'the whole'} is {type(data).__name__}, expected an object")
+        self._data, self._path, self._within = data, path, within
+
+    def get(self, name: str, parse: Callable[[Any], T], *, default: T | None = None) -> T:
+        where = f"{self._within}{name}"
+        if name not in self._data:
+            if default is not None:
+                return default
+            raise _corrupt(self._path, f"{where} is missing")
+        try:
+            return parse(self._data[name])
+        except StoreCorrupt as error:
+            raise _corrupt(self._path, f"{where}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise _corrupt(self._path, f"{where} is {self._data[name]!r}, expected {error}") from error
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a whole number, not negative")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a string")
+    return value
+
+
+def _optional(parse: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    return lambda value: None if value is None else parse(value)
+
+
+def _objects(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise TypeError("a list of objects")
+    return tuple(value)
+
+
+def _file(value: Any) -> FileInfo:
+    if not isinstance(value, dict):
+        raise TypeError("an object with bytes and sha256")
+    return FileInfo(bytes=_count(value.get("bytes")), sha256=_text(value.get("sha256")))
+
+
+def _files(value: Any) -> Mapping[str, FileInfo]:
+    if not isinstance(value, dict) or any(os.path.basename(name) != name or not name for name in value):
+        raise TypeError("an object of plain file names")
+    return {name: _file(info) for name, info in value.items()}
+
+
+def _index(value: Any, *, path: Path) -> IndexInfo:
+    fields = _Fields(value, path=path, within="index.")
+    return IndexInfo(
+        kind=fields.get("kind", _text),
+        factory=fields.get("factory", _optional(_text)),
+        dim=fields.get("dim", _count),
+        base_rows=fields.get("base_rows", _count),
+        nprobe=fields.get("nprobe", _optional(_count)),
+        shortlist=fields.get("shortlist", _optional(_count)),
+        recall_target=fields.get("recall_target", _number),
+        recall_at_10=fields.get("recall_at_10", _optional(_number)),
+        recall_sample=fields.get("recall_sample", _count),
+        recall_reason=fields.get("recall_reason", _optional(_text)),
+        recall_at_10_text=fields.get("recall_at_10_text", _optional(_number)),
+        bytes_per_vector=fields.get("bytes_per_vector", _number),
+        trained_rows=fields.get("trained_rows", _count),
+        file=None if fields.get("sha256", _optional(_text)) is None else _file(value),
+    )
+
+
+def _corrupt(path: Path, what: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path}: not a readable manifest ({what}); run `retrieve build-index` on the folder: "
+        "it publishes a new one from vectors.lmdb and encodes nothing again"
+    )
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest of the collection in ``directory``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ManifestTooNew: a later version wrote it; the message names both formats.
+        StoreCorrupt: it is not JSON, or a field is missing or wrong.
+    """
+    path = Path(directory) / MANIFEST
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(path, f"not JSON: {error}") from error
+    return Manifest.from_json(data, path=path)
+
+
+def generation_path(directory: str | os.PathLike[str], number: int) -> Path:
+    """Return where generation ``number`` of the collection in ``directory`` lies, published or not."""
+    return Path(directory) / GENERATIONS / f"{number:04d}"

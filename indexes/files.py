@@ -1,0 +1,114 @@
+"""Files written whole or not at all, and what an operating system's refusal means to a collection."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly
+
+PARTIAL = ".partial-"
+"""Begins the name of everything that is not finished; the next writer removes what a killed one left."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an `OSError` while ``path`` is written into an error of ours.
+
+    Raises:
+        StoreFull: no space, no quota, or the file may not grow.
+        StoreReadOnly: permission denied or a read-only file system.
+        StoreCorrupt: the device failed, or a folder went away.
+    """
+    try:
+        yield
+    except RetrievalError:
+        raise
+    except OSError as error:
+        raise _in_our_words(error, path) from error
+
+
+def _in_our_words(error: OSError, path: Path) -> RetrievalError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _FULL:
+        free = ""
+        with contextlib.suppress(OSError):
+            free = f" ({shutil.disk_usage(path if path.exists() else path.parent).free:,} bytes free)"
+        return StoreFull(
+            f"{path}: cannot be written, {reason.lower()}{free}; what was committed before is whole: "
+            "free some space and run the command again"
+        )
+    if error.errno in _READ_ONLY:
+        return StoreReadOnly(
+            f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with --index DIR"
+        )
+    return StoreCorrupt(f"{path}: cannot be written ({reason}); check the device and the folder, then run again")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in ``directory`` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the contents of ``path`` durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old contents or all of the new ones, even after a crash."""
+    partial = path.with_name(PARTIAL + path.name)
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync_directory(path.parent)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Carry an unchanged file into another directory: a hard link where the file system has them, else a copy.
+
+    Raises:
+        StoreFull: no space for a copy.
+    """
+    with writing(target):
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EEXIST, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
+            shutil.copyfile(source, target)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_partials(directory: Path) -> None:
+    """Remove what killed writers left unfinished in ``directory``; only the holder of the writer's lock may."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(directory.iterdir()):
+            if path.name.startswith(PARTIAL):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,288 @@
+"""A collection's manifest and generations: read, published in atomic steps, kept while somebody reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from indexes.description import (
+    FORMAT,
+    GENERATIONS,
+    MANIFEST,
+    FileInfo,
+    IndexInfo,
+    Manifest,
+    generation_path,
+    read_manifest,
+)
+from indexes.errors import OptionError, StoreCorrupt
+from indexes.files import (
+    PARTIAL,
+    link_or_copy,
+    remove_partials,
+    replace_file,
+    sync_directory,
+    sync_file,
+    writing,
+)
+from indexes.verify import FileCheck, verify
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "FileCheck",
+    "FileInfo",
+    "IndexInfo",
+    "Manifest",
+    "Pin",
+    "check_sizes",
+    "generation_path",
+    "link_or_copy",
+    "new_generation_dir",
+    "pin_generation",
+    "publish",
+    "read_manifest",
+    "read_pinned",
+    "remove_generations",
+    "verify",
+    "write_manifest",
+]
+
+PIN = "pin"
+"""The empty file of a generation that its readers lock."""
+
+INDEX = "index.faiss"
+
+
+def new_generation_dir(directory: str | os.PathLike[str], number: int) -> Path:
+    """Make the empty directory in which generation ``number`` is prepared, and remove what killed writers left.
+
+    The caller holds the writer's lock.
+
+    Raises:
+        StoreFull: no space left.
+        StoreReadOnly: the collection cannot be written.
+    """
+    parent = Path(directory) / GENERATIONS
+    prepared = parent / f"{PARTIAL}{number:04d}"
+    with writing(prepared):
+        remove_partials(Path(directory))
+        remove_partials(parent)
+        prepared.mkdir(parents=True)
+    return prepared
+
+
+def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Path) -> Manifest:
+    """Make a prepared generation the one that readers open; atomic at every step.
+
+    Its files become durable, its directory takes its final name, and the manifest is replaced last: a process killed
+    in between leaves the generation before. Then the generations that nobody reads are removed. The caller holds the
+    writer's lock, and the store has committed every row that the manifest counts.
+
+    Args:
+        directory: the collection's directory.
+        manifest: what to publish; ``files``, ``index.file`` and ``updated`` are filled in here.
+        prepared: what `new_generation_dir` returned, with the generation's files in it.
+    Returns:
+        the manifest as published.
+    Raises:
+        OptionError: that number is published already.
+        ManifestTooNew: a later version published the generation before.
+        StoreFull: no space left; the generation before stays.
+        StoreReadOnly: the collection cannot be written.
+    """
+    home = Path(directory)
+    final = generation_path(home, manifest.generation)
+    before = _previous(home)
+    if before is not None and before.generation == manifest.generation:
+        raise OptionError(f"{final}: generation {manifest.generation} is published already; number the next one higher")
+    with writing(prepared):
+        (prepared / PIN).touch()
+        files = _measure(prepared, home, before)
+        for name in files:
+            sync_file(prepared / name)
+        sync_directory(prepared)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    index = replace(manifest.index, file=files.get(INDEX))
+    manifest = replace(manifest, files=files, index=index, updated=now)
+    with writing(final):
+        if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
+            _remove(final)
+        os.rename(prepared, final)
+        sync_directory(final.parent)
+    write_manifest(home, manifest)
+    remove_generations(home, keep=manifest.generation)
+    return manifest
+
+
+def _previous(home: Path) -> Manifest | None:
+    """Read the manifest that is about to be replaced, if there is a readable one."""
+    try:
+        return read_manifest(home)
+    except (FileNotFoundError, StoreCorrupt):
+        return None
+
+
+def _measure(prepared: Path, home: Path, before: Manifest | None) -> dict[str, FileInfo]:
+    """Hash the prepared files, except those carried by a hard link from the generation before."""
+    known: Mapping[str, FileInfo] = {} if before is None else before.files
+    previous = prepared if before is None else generation_path(home, before.generation)
+    files = {}
+    for path in sorted(prepared.iterdir()):
+        info = known.get(path.name)
+        carried = previous / path.name
+        same = info is not None and carried.exists() and path.samefile(carried)
+        if info is not None and same and info.bytes == path.stat().st_size:
+            files[path.name] = info
+        else:
+            files[path.name] = FileInfo.of(path)
+    return files
+
+
+def write_manifest(directory: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Replace the manifest in one step; a reader sees the old one or the new one.
+
+    Raises:
+        StoreFull: no space left; the old manifest stays.
+        StoreReadOnly: the directory cannot be written.
+    """
+    path = Path(directory) / MANIFEST
+    with writing(path):
+        replace_file(path, (json.dumps(manifest.to_json(), indent=2, allow_nan=False) + "\n").encode())
+
+
+def remove_generations(directory: str | os.PathLike[str], *, keep: int) -> list[int]:
+    """Remove the generations that nobody reads, except ``keep``; return the numbers removed.
+
+    A generation counts as read while its pin file cannot be locked. What cannot be removed now is left for the next
+    publish: an old generation costs space, never an answer.
+    """
+    removed = []
+    for path in sorted((Path(directory) / GENERATIONS).iterdir()):
+        if path.name.isascii() and path.name.isdigit() and int(path.name) != keep:
+            with contextlib.suppress(OSError):
+                if _remove_unread(path):
+                    removed.append(int(path.name))
+    return removed
+
+
+def _remove_unread(path: Path) -> bool:
+    try:
+        pin = os.open(path / PIN, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # not ours, or half copied: nothing can have pinned it
+        _remove(path)
+        return True
+    try:
+        fcntl.flock(pin, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path)  # while locked: a reader that comes now finds it busy or gone, and reads the manifest again
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(pin)
+    return True
+
+
+def _remove(path: Path) -> None:
+    doomed = path.with_name(f"{PARTIAL}removed-{path.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.rename(path, doomed)  # first: a half-removed generation is never seen under its number
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+class Pin:
+    """A generation kept from removal until `close`; a context manager."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self._file: int | None = file
+
+    def close(self) -> None:
+        """Let the generation go."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+    def __enter__(self) -> Pin:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def pin_generation(directory: str | os.PathLike[str], number: int) -> Pin:
+    """Keep generation ``number`` from being removed; it needs no right to write.
+
+    Raises:
+        FileNotFoundError: the generation is gone or going: a newer one was published, read the manifest again.
+    """
+    path = generation_path(directory, number)
+    file = os.open(path / PIN, os.O_RDONLY | os.O_CLOEXEC)
+    pin = Pin(path, file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pin.close()
+        raise FileNotFoundError(errno.ENOENT, "the generation is being removed", str(path)) from error
+    except OSError:
+        return pin  # a file system without locks: nobody can lock it to remove it either
+    there = (path / PIN).stat() if (path / PIN).exists() else None
+    if there is None or not os.path.samestat(there, os.fstat(file)):
+        pin.close()
+        raise FileNotFoundError(errno.ENOENT, "the generation was removed", str(path))
+    return pin
+
+
+def read_pinned(directory: str | os.PathLike[str]) -> tuple[Manifest, Pin]:
+    """Read the manifest and pin its generation, however many are published meanwhile.
+
+    Raises:
+        FileNotFoundError: there is no manifest.
+        ManifestTooNew: a later version wrote it.
+        StoreCorrupt: the manifest is damaged, or its generation is missing.
+    """
+    manifest = read_manifest(directory)
+    while True:
+        try:
+            return manifest, pin_generation(directory, manifest.generation)
+        except FileNotFoundError as error:
+            again = read_manifest(directory)
+            if again.generation == manifest.generation:
+                path = generation_path(directory, manifest.generation)
+                raise StoreCorrupt(
+                    f"{path}: missing, but {MANIFEST} names it; run `retrieve build-index` on the folder: "
+                    "it makes the index again from vectors.lmdb"
+                ) from error
+            manifest = again
+
+
+def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Make sure that the generation's files have the lengths that the manifest records.
+
+    Raises:
+        StoreCorrupt: a file is missing or has another length; the message names it, both lengths and the cure.
+    """
+    path = generation_path(directory, manifest.generation)
+    for name, info in manifest.files.items():
+        try:
+            found = f"{(path / name).stat().st_size:,} bytes"
+        except FileNotFoundError:
+            found = "no such file"
+        if found != f"{info.bytes:,} bytes":
+            raise StoreCorrupt(
+                f"{path / name}: {found}, expected {info.bytes:,} bytes; delete {path.name} in {GENERATIONS} "
+                "and run `retrieve build-index` on the folder: it makes the index again from vectors.lmdb"
+            )

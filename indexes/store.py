@@ -1,0 +1,493 @@
+"""The truth of a collection: full-width float16 unit rows in LMDB, and a record for each.
+
+Ids are positions: rows are only ever added, and a removed or superseded row gets a tombstone. Databases of
+``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → content, stamp, key), *keys*
+(BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps) and
+*meta*. Beside it lies `rerank.f16`, the same rows to be mapped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.arrays import Bitmap, Ids, Vectors, unit_rows
+from indexes.changes import TOMBSTONES_PER_CHUNK, Changes
+from indexes.environment import DATA, Environment, acquire, release
+from indexes.errors import ManifestTooNew, MissingRow, OptionError, ShapeError, StoreCorrupt, StoreLocked, StoreReadOnly
+from indexes.files import PARTIAL, sync_directory, writing
+from indexes.lock import WriterLock
+from indexes.records import NewRow, Record, check_fields, key_digest, pack_id, unpack_id, unpack_record
+from indexes.rerank import RERANK, cut_rows, replace_rows, write_rows
+
+__all__ = ["VECTORS", "NewRow", "Record", "VectorStore", "rebuild_rerank"]
+
+VECTORS: Final = "vectors.lmdb"
+FORMAT: Final = 1
+
+_NAMES: Final[dict[bytes, dict[str, bool]]] = {
+    b"blocks": {},
+    b"records": {},
+    b"keys": {},
+    b"contents": {"dupsort": True, "dupfixed": True},
+    b"tombstones": {},
+    b"meta": {},
+}
+
+_SCAN = 4096
+"""Records read in one snapshot while scanning: a long one would keep the writer from reusing pages."""
+
+
+def rows_per_block(dim: int) -> int:
+    """Return how many float16 rows make a block: about 1,024, filling whole pages less LMDB's 16-byte header."""
+    pages = max(1, round(1024 * 2 * dim / 4096))
+    return max(1, (pages * 4096 - 16) // (2 * dim))
+
+
+class VectorStore:
+    """Rows and records of one collection; a context manager.
+
+    Reading is thread-safe, and any number of processes may read while one writes; a store that was opened for reading
+    goes on showing the rows and tombstones of that moment, with the records' newest keys and stamps. One thread
+    writes, and it holds the collection's `WriterLock`. Changes wait until `commit`; before it nobody sees them, this
+    store's own reads included, and `close` drops them.
+
+    Attributes:
+        directory: the collection's directory.
+        dim: width of the rows.
+    """
+
+    def __init__(self, directory: Path, environment: Environment, *, lock: WriterLock | None, writable: bool) -> None:
+        """Take over a use of ``environment``; call `open` or `create` instead."""
+        self.directory = directory
+        self._environment = environment
+        self._writable = writable
+        self._lock = lock
+        self._closing = threading.Lock()
+        self._closed = False
+        with environment.reading() as txn:
+            meta = dict(txn.cursor(environment.databases[b"meta"]))
+            bitmaps = list(txn.cursor(environment.databases[b"tombstones"]))
+        path = environment.path
+        try:
+            found, self.dim, self._count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise StoreCorrupt(f"{path}: holds no description of a store; delete it and build again") from error
+        if found > FORMAT:
+            raise ManifestTooNew(
+                f"{path}: has format {found}, this version reads up to format {FORMAT}; "
+                "install a newer version: pip install --upgrade retrieval"
+            )
+        self._about = meta.get(b"about", b"")
+        self._block = rows_per_block(self.dim)
+        self._dead = np.zeros(self._count, np.bool_)  # (count,)
+        for chunk, packed in bitmaps:
+            flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
+            part = self._dead[unpack_id(chunk) * TOMBSTONES_PER_CHUNK :][: len(flags)]
+            part[:] = flags[: len(part)]
+        self._changes = self._no_changes()
+
+    @staticmethod
+    def exists(directory: str | os.PathLike[str]) -> bool:
+        """Say whether ``directory`` holds a store; `create` makes it whole or not at all."""
+        return (Path(directory) / VECTORS / DATA).exists()
+
+    @classmethod
+    def create(
+        cls, directory: str | os.PathLike[str], *, dim: int, about: bytes = b"", lock: WriterLock | None = None
+    ) -> VectorStore:
+        """Make an empty store, opened for writing.
+
+        Args:
+            directory: the collection's directory; made if it is missing.
+            dim: width of its rows.
+            about: opaque to the store, kept with it: whose rows these are, even before a manifest is published.
+            lock: checked before every commit.
+        Raises:
+            OptionError: a store is there already, or ``dim`` is not positive.
+            StoreReadOnly: the directory cannot be written.
+            StoreFull: no space left.
+        """
+        home = Path(directory)
+        if dim < 1:
+            raise OptionError(f"{home}: a row of width {dim} cannot be stored")
+        if cls.exists(home):
+            raise OptionError(f"{home / VECTORS}: is there already; open it instead")
+        partial = home / f"{PARTIAL}{VECTORS}"
+        with writing(home):
+            shutil.rmtree(partial, ignore_errors=True)
+            environment = acquire(partial, names=_NAMES, create=True)
+            meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0), b"about": about}
+            try:
+                environment.write(
+                    lambda txn: [txn.put(*item, db=environment.databases[b"meta"]) for item in meta.items()],
+                    room=1 << 20,
+                )
+            finally:
+                release(environment)
+            (home / RERANK).unlink(missing_ok=True)  # a stray one; somebody may have mapped it, so it is not cut
+            shutil.rmtree(home / VECTORS, ignore_errors=True)  # without data.mdb, as `exists` has it
+            os.rename(partial, home / VECTORS)
+            sync_directory(home)
+        return cls.open(home, dim=dim, writable=True, lock=lock)
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        dim: int | None,
+        writable: bool = False,
+        count: int | None = None,
+        lock: WriterLock | None = None,
+    ) -> VectorStore:
+        """Open the store in ``directory``.
+
+        Opening for writing brings `rerank.f16` in line: what a killed writer left is cut off, what is missing is
+        written from LMDB.
+
+        Args:
+            directory: the collection's directory.
+            dim: the width expected; None takes the store's own.
+            writable: the caller holds the collection's `WriterLock` and will append, remove or rename.
+            count: show only the first ``count`` rows, those of a manifest; for reading.
+            lock: checked before every commit.
+        Raises:
+            FileNotFoundError: there is no store.
+            StoreCorrupt: it is short, damaged, or holds fewer than ``count`` rows.
+            ShapeError: its rows have another width.
+            ManifestTooNew: a later version wrote it.
+            StoreReadOnly: ``writable``, and it cannot be written.
+        """
+        home = Path(directory)
+        if not cls.exists(home):
+            raise FileNotFoundError(f"{home / VECTORS}: missing; run `retrieve build-index` on the folder")
+        environment = acquire(home / VECTORS, names=_NAMES, writable=writable)
+        try:
+            store = cls(home, environment, lock=lock, writable=writable)
+            if dim is not None and store.dim != dim:
+                raise ShapeError(
+                    f"{home / VECTORS}: holds rows of width {store.dim}, expected {dim}; "
+                    "use the encoder it was built with, or build another collection"
+                )
+            if writable:
+                store._make_writable()
+            elif count is not None:
+                store._show(count)
+        except BaseException:
+            release(environment)
+            raise
+        return store
+
+    def _make_writable(self) -> None:
+        self._environment.forget_dead_readers()
+        path = self.directory / RERANK
+        held = cut_rows(path, count=self._count, dim=self.dim)
+        while held < self._count:
+            rows = self.rows(held, min(held + 16 * self._block, self._count))
+            write_rows(path, rows, first=held)
+            held += len(rows)
+
+    def _show(self, count: int) -> None:
+        if count > self._count:
+            raise StoreCorrupt(
+                f"{self._environment.path}: holds {self._count:,} rows, expected at least {count:,}; "
+                "restore it from a backup, or delete the collection's directory and build it again"
+            )
+        self._count = count
+        self._dead = self._dead[:count]
+
+    @property
+    def count(self) -> int:
+        """Rows committed, tombstoned ones included."""
+        return self._count
+
+    @property
+    def live(self) -> int:
+        """Rows committed and without a tombstone."""
+        return self._count - int(np.count_nonzero(self._dead))
+
+    @property
+    def about(self) -> bytes:
+        """What the creator, or the last `describe`, said of the store."""
+        return self._about
+
+    @property
+    def pending(self) -> int:
+        """Changes that wait for `commit`: rows appended, removed, renamed, restamped."""
+        return len(self._changes)
+
+    # Writing
+
+    def append(self, rows: Vectors, records: Sequence[NewRow]) -> Ids:
+        """Add rows; a live row with the same key is superseded, its id gets a tombstone in the same transaction.
+
+        Args:
+            rows: ``(n, d)`` unit rows, kept as float16; left unchanged.
+            records: one for each row.
+        Returns:
+            the new ids ``(n,)``, consecutive.
+        Raises:
+            ShapeError: another width, or not as many records as rows.
+            VectorError: a row is zero or not finite.
+            OptionError: a key, content hash or stamp that a record cannot hold.
+            StoreReadOnly: the store was opened for reading.
+        """
+        self._require_writable()
+        if len(rows) != len(records):
+            raise ShapeError(f"{self.directory}: {len(rows)} rows but {len(records)} records")
+        for record in records:
+            check_fields(key=record.key, content=record.content, stamp=record.stamp)
+        first = self._changes.count
+        if len(rows):
+            half = unit_rows(rows, dim=self.dim, what="rows to store").astype(np.float16)  # (n, d)
+            self._changes.append(half, records)
+        return np.arange(first, self._changes.count, dtype=np.int64)
+
+    def remove(self, ids: Iterable[int] | Ids) -> None:
+        """Give rows a tombstone; a row that has one already keeps it.
+
+        Raises:
+            MissingRow: an id that the store does not hold; then nothing is removed.
+            StoreReadOnly: the store was opened for reading.
+        """
+        self._require_writable()
+        numbers = [int(number) for number in ids]
+        for number in numbers:
+            self._require(number, self._changes.count)
+        for number in numbers:
+            if not self._is_dead(number):
+                self._changes.remove(number)
+
+    def rename(self, id: int, key: bytes, stamp: bytes) -> None:  # noqa: A002 - the field's name
+        """Give a live row another key and stamp; a live row that held that key gets a tombstone.
+
+        Raises:
+            MissingRow: the store does not hold ``id``, or it has a tombstone.
+            OptionError: a key or stamp that a record cannot hold.
+            StoreReadOnly: the store was opened for reading.
+        """
+        self._require_writable()
+        check_fields(key=key, stamp=stamp)
+        self._changes.rename(self._require_live(id), key, stamp)
+
+    def restamp(self, id: int, stamp: bytes) -> None:  # noqa: A002 - the field's name
+        """Give a live row another stamp; raises as `rename` does."""
+        self._require_writable()
+        check_fields(stamp=stamp)
+        number = self._require_live(id)
+        self._changes.rename(number, self._changes.record(number).key, stamp)
+
+    def describe(self, about: bytes) -> None:
+        """Replace what `about` says, with the next commit."""
+        self._require_writable()
+        self._changes.describe(about)
+
+    def commit(self) -> None:
+        """Make all that waits durable and visible, in one step.
+
+        The rows go to `rerank.f16` first; then one LMDB transaction holds everything, and its count is the truth. A
+        process killed before its end has changed nothing. When this raises, the changes still wait.
+
+        Raises:
+            StoreFull: no space left; the last commit stays.
+            StoreLocked: another process has written, or the writer's lock was lost.
+            StoreReadOnly: the store was opened for reading, or cannot be written any more.
+        """
+        self._require_writable()
+        if not self.pending:
+            return
+        if self._lock is not None:
+            self._lock.check()
+        changes = self._changes
+        dead = np.zeros(changes.count, np.bool_)  # (count,)
+        dead[: self._count] = self._dead
+        dead[list(changes.dead)] = True
+        self._write_rerank(changes)
+
+        def apply(txn: lmdb.Transaction[bytes]) -> None:
+            databases = self._environment.databases
+            if unpack_id(txn.get(b"count", b"", db=databases[b"meta"])) != changes.first:
+                raise StoreLocked(
+                    f"{self._environment.path}: another process has written meanwhile; run the command again"
+                )
+            changes.apply(txn, databases, block=self._block, tombstones=dead)
+
+        self._environment.write(apply, room=changes.size(dim=self.dim))
+        self._about = changes.about if changes.about is not None else self._about
+        self._dead, self._count = dead, changes.count
+        self._changes = self._no_changes()
+
+    def _write_rerank(self, changes: Changes) -> None:
+        if not changes.rows:
+            return
+        first = changes.first
+        for index, rows in enumerate(changes.rows):
+            write_rows(self.directory / RERANK, rows, first=first, sync=index == len(changes.rows) - 1)
+            first += len(rows)
+
+    # Reading
+
+    def find(self, key: bytes) -> int | None:
+        """Return the id of the live row with this key, or None."""
+        number = self._holder(key_digest(key))
+        return None if number is None or number >= self._count or self._dead[number] else number
+
+    def find_content(self, content: bytes) -> Ids:
+        """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
+        if not content:
+            return np.empty(0, np.int64)
+        with self._environment.reading() as txn:
+            cursor = txn.cursor(self._environment.databases[b"contents"])
+            found = [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+        return np.array([number for number in found if number < self._count and not self._dead[number]], np.int64)
+
+    def record(self, id: int) -> Record:  # noqa: A002 - the field's name
+        """Return a row's record, a tombstoned row's too.
+
+        Raises:
+            MissingRow: the store does not hold ``id``.
+        """
+        return self.records([id])[0]
+
+    def records(self, ids: Iterable[int] | Ids) -> list[Record]:
+        """Return the records of rows, in their order, tombstoned ones too.
+
+        Raises:
+            MissingRow: the store does not hold one of the ids.
+            StoreCorrupt: a record is missing.
+        """
+        numbers = [self._require(int(number), self._count) for number in ids]
+        with self._environment.reading() as txn:
+            records = self._environment.databases[b"records"]
+            found = [txn.get(pack_id(number), db=records) for number in numbers]
+        return [self._unpack(number, data) for number, data in zip(numbers, found, strict=True)]
+
+    def _unpack(self, number: int, data: bytes | None) -> Record:
+        if data is None:
+            raise StoreCorrupt(f"{self._environment.path}: the record of row {number} is missing; run `retrieve verify`")
+        return unpack_record(number, data)
+
+    def scan(self) -> Iterator[Record]:
+        """Yield the live records, ascending by id: the rows of this moment, whatever is committed meanwhile."""
+        count, dead = self._count, self._dead
+        start = 0
+        while start < count:
+            with self._environment.reading() as txn:
+                cursor = txn.cursor(self._environment.databases[b"records"])
+                found = list(islice(cursor, min(_SCAN, count - start))) if cursor.set_range(pack_id(start)) else []
+            if len(found) < min(_SCAN, count - start):
+                raise StoreCorrupt(f"{self._environment.path}: records are missing; run `retrieve verify`")
+            flags = dead[start : start + len(found)].tolist()
+            for number, ((_, data), gone) in enumerate(zip(found, flags, strict=True), start):
+                if not gone:
+                    yield unpack_record(number, data)
+            start += len(found)
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float16]:
+        """Return rows ``start`` to ``stop`` ``(n, d)`` float16, tombstoned ones included; a fresh array.
+
+        Raises:
+            MissingRow: not within ``0 <= start <= stop <= count``.
+            StoreCorrupt: a block is missing or short.
+        """
+        if not 0 <= start <= stop <= self._count:
+            raise MissingRow(f"{self.directory}: rows {start} to {stop} are not among the {self._count:,} rows")
+        result = np.empty((stop - start, self.dim), np.float16)  # (n, d)
+        done = start
+        while done < stop:
+            number, skip = divmod(done, self._block)
+            wanted = min(self._block - skip, stop - done)
+            with self._environment.reading(buffers=True) as txn:
+                data = txn.get(pack_id(number), db=self._environment.databases[b"blocks"])
+                if data is None or len(data) < (skip + wanted) * 2 * self.dim:
+                    raise StoreCorrupt(
+                        f"{self._environment.path}: block {number} is {'missing' if data is None else 'short'}; "
+                        "run `retrieve verify`"
+                    )
+                part = np.frombuffer(data, np.float16, wanted * self.dim, skip * 2 * self.dim)
+                result[done - start : done - start + wanted] = part.reshape(wanted, self.dim)
+                del part, data  # the map may move once the transaction is over
+            done += wanted
+        return result
+
+    def blocks(self, rows: int = 16384) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Yield the first id and the rows ``(b, d)`` float16 of consecutive blocks, tombstoned rows included.
+
+        Args:
+            rows: rows in a block, ``b``; the last one has fewer.
+        """
+        count = self._count
+        for start in range(0, count, rows):
+            yield start, self.rows(start, min(start + rows, count))
+
+    def tombstones(self) -> Bitmap:
+        """Return ``(count,)`` flags, set where a row was removed or superseded; a copy."""
+        return self._dead.copy()
+
+    # Inside
+
+    def _no_changes(self) -> Changes:
+        return Changes(self._count, holder=self._holder, record=self.record)
+
+    def _holder(self, digest: bytes) -> int | None:
+        with self._environment.reading() as txn:
+            data = txn.get(digest, db=self._environment.databases[b"keys"])
+        return None if data is None else unpack_id(data)
+
+    def _require(self, number: int, count: int) -> int:
+        if not 0 <= number < count:
+            raise MissingRow(f"{self.directory}: row {number} is not among the {count:,} rows")
+        return number
+
+    def _is_dead(self, number: int) -> bool:
+        return number in self._changes.dead or (number < self._count and bool(self._dead[number]))
+
+    def _require_live(self, number: int) -> int:
+        if self._is_dead(self._require(number, self._changes.count)):
+            raise MissingRow(f"{self.directory}: row {number} was removed or superseded")
+        return number
+
+    def _require_writable(self) -> None:
+        if self._closed:
+            raise StoreReadOnly(f"{self.directory}: the store is closed")
+        if not self._writable:
+            raise StoreReadOnly(f"{self.directory}: the store was opened for reading; open it with writable=True")
+
+    def close(self) -> None:
+        """Close the store; what was not committed is dropped. Closing twice does nothing."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                release(self._environment)
+
+    def __enter__(self) -> VectorStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def rebuild_rerank(directory: str | os.PathLike[str], *, dim: int) -> None:
+    """Write `rerank.f16` anew from LMDB and put it in place in one step; maps of the old one stay valid.
+
+    The caller holds the writer's lock. Raises as `VectorStore.open` does, and:
+
+    Raises:
+        StoreFull: no space left; the old file stays.
+        StoreReadOnly: the directory cannot be written.
+    """
+    with VectorStore.open(directory, dim=dim) as store:
+        replace_rows(store.directory / RERANK, (rows for _, rows in store.blocks()))

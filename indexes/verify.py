@@ -1,0 +1,159 @@
+"""Whether every file of a collection is what it should be, and what to do about one that is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexes.description import MANIFEST, Manifest, generation_path, read_manifest
+from indexes.errors import RetrievalError
+from indexes.files import sha256
+from indexes.rerank import RERANK
+from indexes.store import VECTORS, VectorStore
+
+_BUILD = "run `retrieve build-index` on the folder"
+_LOST = (
+    f"the stored vectors are damaged: restore {VECTORS} from a backup, "
+    "or delete the collection's directory and build it again"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCheck:
+    """What was found out about one file.
+
+    Attributes:
+        path: relative to the collection's directory.
+        ok: it is what it should be.
+        cure: what is wrong and what to do about it; empty when ``ok``.
+    """
+
+    path: str
+    ok: bool
+    cure: str = ""
+
+
+def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
+    """Check every file of a collection, reading all of it: hashes, and the two copies of the rows against each other.
+
+    Raises:
+        FileNotFoundError: there is no collection: no manifest and no vectors.
+    """
+    home = Path(directory)
+    if not (home / MANIFEST).exists() and not VectorStore.exists(home):
+        raise FileNotFoundError(f"{home}: no collection here (neither {MANIFEST} nor {VECTORS})")
+    manifest, check = _manifest(home)
+    checks = [check]
+    if manifest is not None:
+        checks += _generation(home, manifest)
+    checks += _rows(home, manifest)
+    return checks
+
+
+def _manifest(home: Path) -> tuple[Manifest | None, FileCheck]:
+    try:
+        return read_manifest(home), FileCheck(path=MANIFEST, ok=True)
+    except FileNotFoundError:
+        cure = f"missing; {_BUILD}: it publishes a new one from {VECTORS}"
+        return None, FileCheck(path=MANIFEST, ok=False, cure=cure)
+    except RetrievalError as error:
+        return None, FileCheck(path=MANIFEST, ok=False, cure=str(error))
+
+
+def _generation(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
+    folder = generation_path(home, manifest.generation)
+    relative = folder.relative_to(home)
+    again = f"delete {relative} and {_BUILD}: it makes the index again from {VECTORS}"
+    if not folder.is_dir():
+        yield FileCheck(path=str(relative), ok=False, cure=f"missing; {_BUILD}: it makes it again from {VECTORS}")
+        return
+    for name, info in manifest.files.items():
+        found = _differs(folder / name, size=info.bytes, digest=info.sha256)
+        yield FileCheck(path=str(relative / name), ok=not found, cure=f"{found}; {again}" if found else "")
+
+
+def _differs(path: Path, *, size: int, digest: str) -> str:
+    try:
+        found = path.stat().st_size
+        if found != size:
+            return f"{found:,} bytes, expected {size:,}"
+        return "" if sha256(path) == digest else "not the bytes that were published (SHA-256 differs)"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _rows(home: Path, manifest: Manifest | None) -> list[FileCheck]:
+    """Check the store in a process of its own: a damaged page tree may end the process that walks it."""
+    known = [] if manifest is None else [str(manifest.space.dim), str(manifest.count)]
+    command = [sys.executable, "-P", "-m", __name__, str(home), *known]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    run = subprocess.run(command, capture_output=True, env=environment, check=False)
+    lines = [line.split("\t") for line in run.stdout.decode().splitlines()]
+    checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in lines]
+    if run.returncode != 0:
+        checks = [FileCheck(path=VECTORS, ok=False, cure=f"cannot be read to its end; {_LOST}")]
+    return checks
+
+
+def walk_rows(home: Path, *, dim: int | None = None, count: int = 0) -> Iterator[tuple[str, str]]:
+    """Compare every row of the store with the rerank file; yield both files' names with what is wrong, or nothing.
+
+    Args:
+        home: the collection's directory.
+        dim: width that the manifest says; None for the store's own.
+        count: rows that the manifest needs.
+    """
+    try:
+        store = VectorStore.open(home, dim=dim)
+    except (RetrievalError, FileNotFoundError) as error:
+        yield VECTORS, str(error)
+        return
+    with store:
+        rerank = home / RERANK
+        row = 2 * store.dim
+        size = rerank.stat().st_size if rerank.exists() else 0
+        copy = np.memmap(rerank, np.float16, "r", shape=(size // row, store.dim)) if size >= row else None
+        wrong, torn = _walk(store, copy)
+    if not wrong and store.count < count:
+        wrong = f"holds {store.count:,} rows, {MANIFEST} names {count:,}"
+    yield VECTORS, f"{wrong}; {_LOST}" if wrong else ""
+    if not wrong and size < store.count * row:
+        torn = f"{size:,} bytes, expected at least {store.count * row:,}"
+    yield RERANK, f"{torn}; delete {RERANK} and {_BUILD}: it is written again from {VECTORS}" if torn else ""
+
+
+def _walk(store: VectorStore, copy: np.ndarray[tuple[int, int], np.dtype[np.float16]] | None) -> tuple[str, str]:
+    torn = "" if copy is not None or store.count == 0 else "missing or empty"
+    for first, rows in store.blocks():
+        norms = np.linalg.norm(rows.astype(np.float32), axis=1)  # (b,)
+        bad = np.flatnonzero(~(np.abs(norms - 1) < 0.01))  # written so that not-a-number is bad
+        if bad.size:
+            return f"row {first + bad[0]} is not a unit vector", torn
+        if copy is not None and not torn:
+            mirror = copy[first : first + len(rows)]
+            differ = np.flatnonzero((mirror.view(np.uint16) != rows[: len(mirror)].view(np.uint16)).any(axis=1))
+            if differ.size:
+                torn = f"row {first + differ[0]} is not the stored one"
+    live = 0
+    for record in store.scan():
+        live += 1
+        if store.find(record.key) != record.id:
+            return f"the key of record {record.id} does not lead to it", torn
+    if live != store.live:
+        return f"{live:,} records live, expected {store.live:,}", torn
+    return "", torn
+
+
+def _main(home: str, dim: str = "", count: str = "0") -> None:
+    for path, cure in walk_rows(Path(home), dim=int(dim) if dim else None, count=int(count)):
+        sys.stdout.write(f"{path}\t{cure}\n")
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
