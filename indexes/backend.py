@@ -1,0 +1,194 @@
+"""The only importer of faiss: its BLAS kernels, its threads, and float16 rows seen as one of its indexes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import MissingExtra, ShapeError
+
+BATCH_THRESHOLD = 4096
+"""Queries times width from which faiss multiplies matrices instead of rescanning the rows for each query."""
+
+_FAISS_THRESHOLD = 128_000  # what faiss starts with: batches of up to 249 queries at 512-d rescan the rows
+_KERNELS = (
+    ("SkylakeX", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    ("Haswell", {"avx2", "fma"}),
+)
+_LOAD_SECONDS = 0.5  # how long a measurement of the load is believed
+
+_import_lock = threading.Lock()
+_module: Any = None
+
+
+def faiss() -> Any:
+    """Return the module faiss, imported on the first call.
+
+    The OpenBLAS in the wheels is of 2021 and falls to SSE kernels on CPUs that it does not know, so the kernels are
+    named in the environment while it is loaded, unless the user has named them; numpy's own BLAS is loaded by then.
+    The one process-wide number that we change is the size from which faiss multiplies matrices, and only if nobody
+    else has changed it: once and before any search, so that no thread sees it move.
+
+    Raises:
+        MissingExtra: faiss is not installed.
+    """
+    global _module  # noqa: PLW0603 - a module is a process-wide thing, and so is this reference to it
+    if _module is not None:
+        return _module
+    with _import_lock:
+        if _module is None:
+            with _kernels_named():
+                try:
+                    module = importlib.import_module("faiss")
+                except ModuleNotFoundError as error:
+                    if error.name != "faiss":
+                        raise
+                    raise MissingExtra(
+                        "searching needs faiss, which is not installed: pip install 'retrieval[cpu]' "
+                        "(or 'retrieval[gpu]' with CUDA; never both)"
+                    ) from error
+            if module.cvar.distance_compute_blas_threshold == _FAISS_THRESHOLD:
+                module.cvar.distance_compute_blas_threshold = BATCH_THRESHOLD
+            _module = module
+    return _module
+
+
+@contextmanager
+def _kernels_named() -> Iterator[None]:
+    name = None if "OPENBLAS_CORETYPE" in os.environ or "faiss" in sys.modules else _best_kernels(_cpu_flags())
+    if name is None:
+        yield
+        return
+    os.environ["OPENBLAS_CORETYPE"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("OPENBLAS_CORETYPE", None)
+
+
+def _cpu_flags() -> frozenset[str]:
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def _best_kernels(flags: frozenset[str]) -> str | None:
+    return next((name for name, needed in _KERNELS if needed <= flags), None)
+
+
+def _allowed_cores() -> int:
+    """Cores that this process may use: its affinity, its control group's quota, and what OMP_NUM_THREADS says."""
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, float(quota) / float(period))
+    with suppress(OSError, ValueError):
+        quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+        cores = min(cores, float(quota) / float(period)) if int(quota) > 0 else cores
+    with suppress(ValueError):
+        cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
+    return max(1, int(cores))
+
+
+class _Load:
+    """How many cores are ours and how many of them others keep busy, measured between calls.
+
+    The load average would count our own threads and lag by a minute; the kernel's counters less our own do neither.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at = -float("inf")
+        self._busy = self._own = 0.0
+        self._threads = 1
+
+    def threads(self) -> int:
+        """Return the cores that are ours and free, at least 1."""
+        with self._lock:
+            now = time.monotonic()
+            passed = now - self._at
+            if passed >= _LOAD_SECONDS:
+                self._at = now
+                free = (os.cpu_count() or 1) - self._foreign(passed)
+                self._threads = max(1, min(_allowed_cores(), round(free)))
+            return self._threads
+
+    def _foreign(self, passed: float) -> float:
+        """Return the mean number of cores that others used since the last measurement, so many seconds ago."""
+        try:
+            busy, own = _busy_seconds(), sum(os.times()[:2])
+            if passed == float("inf"):
+                foreign = _running() - 1.0  # nothing to compare with: who runs at this instant
+            else:
+                foreign = (busy - self._busy - (own - self._own)) / passed
+            self._busy, self._own = busy, own
+        except (OSError, ValueError):  # no /proc here
+            return 0.0
+        return max(0.0, foreign)
+
+
+def _busy_seconds() -> float:
+    with Path("/proc/stat").open(encoding="ascii") as lines:
+        user, nice, system, _idle, _wait, *rest = (int(word) for word in lines.readline().split()[1:])
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
+def _running() -> int:
+    return int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0])
+
+
+_load = _Load()
+
+
+def threads() -> int:
+    """Return how many threads to start now: the cores that we may use, less those that others keep busy; at least 1.
+
+    A thread too many costs more than it gives: it makes the others wait at every barrier.
+    """
+    return _load.threads()
+
+
+@contextmanager
+def faiss_threads(count: int) -> Iterator[None]:
+    """Let faiss use ``count`` threads within the block; the setting belongs to the calling thread alone."""
+    module = faiss()
+    before = module.omp_get_max_threads()
+    module.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        module.omp_set_num_threads(before)
+
+
+def fp16_view(rows: NDArray[np.float16]) -> Any:
+    """Return a faiss inner-product index over ``rows`` that copies nothing.
+
+    Args:
+        rows: ``(n, d)`` C-contiguous float16, an array or a memory map; the index keeps it alive. Do not add to it.
+    Raises:
+        ShapeError: other axes, another dtype, or not contiguous.
+    """
+    if rows.ndim != 2 or rows.dtype != np.float16 or not rows.flags.c_contiguous:
+        raise ShapeError(f"rows: expected contiguous (n, d) float16, got shape {rows.shape} of {rows.dtype}")
+    module = faiss()
+    view = module.IndexScalarQuantizer(rows.shape[1], module.ScalarQuantizer.QT_fp16, module.METRIC_INNER_PRODUCT)
+    if len(rows):
+        codes = rows.view(np.uint8).reshape(-1)
+        owner = module.MaybeOwnedVectorUInt8().owner
+        view.codes = module.MaybeOwnedVectorUInt8.create_view(module.swig_ptr(codes), codes.size, owner)
+        view.ntotal = len(rows)
+    view.referenced_objects = [rows]
+    return view

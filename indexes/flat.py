@@ -1,0 +1,277 @@
+"""Exact search over float16 rows: the oracle, and the whole index of a small collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
+from indexes.backend import faiss, faiss_threads, fp16_view, threads
+from indexes.errors import OptionError, ShapeError
+
+Halves: TypeAlias = NDArray[np.float16]
+"""``(n, d)`` float16 unit rows."""
+
+Pairs: TypeAlias = tuple[Ids, Ids]
+"""Positions of queries and of rows, ``(m,)`` each: candidates."""
+
+T = TypeVar("T")
+
+_SCANNED = 4  # up to so many queries, scanning the halves costs less than turning them into floats
+_TILE = 2048  # rows at a time: their floats and their scores stay in the cache
+_QUERIES = 1024  # queries at a time
+_GATHERED = 65_536  # up to so many kept rows are copied together, then searched as if they were all
+_PARALLEL_BYTES = 1 << 23  # rows from which one query is worth two threads
+_SLACK = np.float32(1e-5)  # more than two orders of summation can differ in a float32 cosine
+
+
+def exact(
+    rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None = None, first_id: int = 0
+) -> Neighbors:
+    """Find each query's ``k`` best rows among all of them.
+
+    The way there depends on how many queries there are, the answer does not, to the last bit: the paths only find
+    candidates, generously, and one function scores and orders them.
+
+    Args:
+        rows: ``(n, d)`` float16, an array or a memory map.
+        queries: ``(q, d)`` float32 unit rows.
+        k: neighbours wanted, at least 1.
+        keep: ``(n,)`` flags; only rows whose flag is set are considered.
+        first_id: the id of row 0; the others follow.
+    Returns:
+        ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
+    Raises:
+        ShapeError: the widths differ, or ``keep`` has not one flag a row.
+        OptionError: ``k`` is less than 1.
+    """
+    n, dim = rows.shape
+    if queries.ndim != 2 or queries.shape[1] != dim:
+        raise ShapeError(f"queries: expected (q, {dim}), got {queries.shape}")
+    if keep is not None and keep.shape != (n,):
+        raise ShapeError(f"keep: expected ({n},) flags, got {keep.shape}")
+    if k < 1:
+        raise OptionError(f"k is {k}; ask for at least 1 neighbour")
+    kept = n if keep is None else int(np.count_nonzero(keep))
+    ids: Ids | None = None
+    if keep is not None and (kept <= min(_GATHERED, n // 4) or kept == n):
+        ids = None if kept == n else np.flatnonzero(keep)
+        rows = rows if ids is None else rows[ids]  # (kept, d)
+        keep = None
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    parts = []
+    for start in range(0, len(queries), _QUERIES):
+        part = queries[start : start + _QUERIES]
+        if kept == 0:
+            pairs = _no_pairs()
+        elif len(part) <= _SCANNED:
+            pairs = _scanned(rows, part, k=min(k, kept), keep=keep, kept=kept)
+        else:
+            pairs = _multiplied(rows, part, k=min(k, kept), keep=keep)
+        parts.append(_decide(rows, part, pairs, k=k))
+    found = np.concatenate([ids_ for ids_, _ in parts]) if parts else np.empty((0, k), dtype=np.int64)
+    scores = np.concatenate([s for _, s in parts]) if parts else np.empty((0, k), dtype=np.float32)
+    if ids is not None:
+        found = np.where(found < 0, -1, ids[found])
+    return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
+
+
+def floats(halves: Halves, out: Vectors) -> None:
+    """Write ``halves`` into ``out`` as float32, five times as fast as numpy's own conversion.
+
+    A float16 is moved to where a float32 has its exponent and fraction; the exponents' biases differ by 112, which
+    one multiplication makes up for, denormals included. Infinities and NaN, which no stored row has, come out wrong.
+    """
+    bits = out.view(np.int32)
+    np.copyto(bits, halves.view(np.int16))
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x70002000), out=bits)  # the sign was extended: keep one bit of it
+    np.multiply(out, np.float32(2.0**112), out=out)
+
+
+def _no_pairs() -> Pairs:
+    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+
+
+def _cosines(rows: Halves, queries: Vectors, pairs: Pairs) -> NDArray[np.float32]:
+    """Score pairs, each alone and so always the same."""
+    scores = np.empty(len(pairs[0]), dtype=np.float32)
+    for start in range(0, len(scores), _TILE):
+        part = slice(start, start + _TILE)
+        wide = rows[pairs[1][part]].astype(np.float32)  # (m, d)
+        np.einsum("md,md->m", wide, queries[pairs[0][part]], out=scores[part])
+    return scores
+
+
+def _decide(rows: Halves, queries: Vectors, pairs: Pairs, *, k: int) -> tuple[Ids, NDArray[np.float32]]:
+    """Score the candidates and lay each query's best ``k`` out, ties by smaller row."""
+    found = np.full((len(queries), k), -1, dtype=np.int64)
+    best = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    scores = _cosines(rows, queries, pairs)
+    order, place = _ranked(pairs, scores, k=k)
+    whose = pairs[0][order]
+    found[whose, place] = pairs[1][order]
+    best[whose, place] = scores[order]
+    return found, best
+
+
+def _ranked(pairs: Pairs, scores: NDArray[np.float32], *, k: int) -> tuple[Ids, Ids]:
+    """Return which candidates are among their query's best ``k``, and at which place."""
+    order = np.lexsort((pairs[1], -scores, pairs[0]))
+    whose = pairs[0][order]
+    fresh = np.flatnonzero(np.concatenate(([True], whose[1:] != whose[:-1]))) if len(whose) else whose
+    place = np.arange(len(whose)) - np.repeat(fresh, np.diff(np.append(fresh, len(whose))))
+    return order[place < k], place[place < k]
+
+
+def _in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
+    """Run ``work`` in so many threads at once, each with one thread of faiss.
+
+    Threads of our own that share out small pieces lose nothing when another process takes a core; those of OpenMP and
+    of BLAS wait for the slowest at every step.
+    """
+    if workers == 1:
+        with faiss_threads(1):
+            return [work()]
+    with ThreadPoolExecutor(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
+        return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
+
+
+def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None, kept: int) -> Pairs:
+    """Find candidates by streaming the halves past each query."""
+    workers = threads() if rows.nbytes >= _PARALLEL_BYTES else 1
+    step = -(-len(rows) // workers)
+    pieces = count()
+
+    def work() -> Pairs:
+        start = next(pieces) * step
+        part = rows[start : start + step]
+        flags = None if keep is None else keep[start : start + step]
+        if len(part) == 0:
+            return _no_pairs()
+        most = len(part) if flags is None else int(np.count_nonzero(flags))
+        return _from(_scan(part, queries, k=min(k, most), most=most, keep=flags), start)
+
+    return _joined(_in_threads(work, workers=workers))
+
+
+def _from(pairs: Pairs, start: int) -> Pairs:
+    return pairs[0], pairs[1] + start
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _scan(rows: Halves, queries: Vectors, *, k: int, most: int, keep: Bitmap | None) -> Pairs:
+    if k == 0:
+        return _no_pairs()
+    module, view = faiss(), fp16_view(rows)
+    params = None
+    if keep is not None:
+        bits = np.packbits(keep, bitorder="little")
+        params = module.SearchParameters(sel=module.IDSelectorBitmap(bits))
+    whose, found = [], []
+    for number in range(len(queries)):
+        wanted = min(k + 8, most)
+        while True:
+            scores, ids = view.search(queries[number : number + 1], wanted, params=params)
+            near = scores[0] >= scores[0, k - 1] - _SLACK
+            if wanted == most or not near[-1]:
+                break
+            wanted = min(wanted * 4, most)  # more ties than there were places for
+        found.append(ids[0, near])
+        whose.append(np.full(len(found[-1]), number, dtype=np.int64))
+    return np.concatenate(whose), np.concatenate(found)
+
+
+class _Shortlist:
+    """One thread's candidates of every query, and the score below which none can be among the best ``k``."""
+
+    def __init__(self, rows: Halves, queries: Vectors, floor: NDArray[np.float32], *, k: int) -> None:
+        self._rows, self._queries, self._k = rows, queries, k
+        self.floor = floor  # (q,) shared by all threads; only ever a valid bound, however their writes interleave
+        self._top = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        self._whose: list[Ids] = []
+        self._found: list[Ids] = []
+        self._scores: list[NDArray[np.float32]] = []
+        self._waiting = 0
+
+    def take(self, scores: NDArray[np.float32], ids: Ids | int) -> None:
+        """Keep what may count of a tile: ``scores`` ``(m, q)``; ``ids`` ``(m,)`` or the first of consecutive ones."""
+        most = max(256, 4 * self._k)
+        if np.isneginf(self.floor[0]) and len(scores) >= self._k:
+            head = scores[:most]
+            np.maximum(self.floor, np.partition(head, len(head) - self._k, axis=0)[-self._k], out=self.floor)
+        hits = np.flatnonzero(scores >= self.floor - _SLACK)
+        if hits.size == 0:
+            return
+        row, whose = np.divmod(hits, scores.shape[1])
+        self._whose.append(whose)
+        self._found.append(row + ids if isinstance(ids, int) else ids[row])
+        self._scores.append(scores.reshape(-1)[hits])
+        self._waiting += hits.size
+        if self._waiting >= 2 * self._top.size:
+            self.tighten()
+
+    def tighten(self) -> None:
+        """Raise the floor to each query's k-th best so far, and drop what falls below it."""
+        whose, found, scores = (np.concatenate(part) for part in (self._whose, self._found, self._scores))
+        order, place = _ranked((whose, found), scores, k=self._k)
+        self._top.fill(-np.inf)
+        self._top[whose[order], place] = scores[order]
+        np.maximum(self.floor, self._top[:, -1], out=self.floor)
+        stays = scores >= (self.floor - _SLACK)[whose]
+        whose, found, scores = whose[stays], found[stays], scores[stays]
+        if len(whose) > 4 * self._top.size:  # copies by the thousand: settle their order now
+            order, _ = _ranked((whose, found), _cosines(self._rows, self._queries, (whose, found)), k=self._k)
+            whose, found, scores = whose[order], found[order], scores[order]
+        self._whose, self._found, self._scores = [whose], [found], [scores]
+        self._waiting = max(0, len(whose) - self._top.size)
+
+    def pairs(self) -> Pairs:
+        """Return the candidates that are left."""
+        if not self._whose:
+            return _no_pairs()
+        self.tighten()
+        return self._whose[0], self._found[0]
+
+
+def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> Pairs:
+    """Find candidates by multiplying tiles of rows, turned into floats, with all queries at once."""
+    module = faiss()
+    n, dim = rows.shape
+    q = len(queries)
+    product = module.LinearTransform(dim, q, False)
+    module.copy_array_to_vector(queries.reshape(-1), product.A)
+    product.is_trained = True
+    tile = max(_TILE, min(4 * k, 8 * _TILE))
+    floor = np.full(q, -np.inf, dtype=np.float32)
+    starts = count(0, tile)
+
+    def work() -> Pairs:
+        shortlist = _Shortlist(rows, queries, floor, k=k)
+        wide = np.empty((tile, dim), dtype=np.float32)
+        scores = np.empty((tile, q), dtype=np.float32)
+        while (start := next(starts)) < n:
+            part = rows[start : start + tile]
+            ids: Ids | int = start
+            if keep is not None:
+                flags = keep[start : start + tile]
+                if not flags.all():
+                    local = np.flatnonzero(flags)
+                    part, ids = part[local], local + start
+            m = len(part)
+            if m:
+                floats(part, wide[:m])
+                module_apply(m, module.swig_ptr(wide), module.swig_ptr(scores))
+                shortlist.take(scores[:m], ids)
+        return shortlist.pairs()
+
+    module_apply = product.apply_noalloc
+    return _joined(_in_threads(work, workers=max(1, min(threads(), n // tile))))

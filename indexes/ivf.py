@@ -1,0 +1,284 @@
+"""One FAISS index as a first stage: make, train, add, remove, save, open mapped, and search it with exact reranking."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.arrays import Ids, Neighbors, Vectors, best
+from indexes.backend import faiss, faiss_threads, fp16_view, threads
+from indexes.errors import OptionError, StoreCorrupt
+from indexes.flat import Halves
+
+HNSW_LISTS = 16_384
+"""Lists from which the coarse quantiser is a graph: below, scanning the centroids costs less."""
+
+TRAINED_PER_LIST = 40
+"""Training rows a list; FAISS warns below 39, and more buys little recall for much time."""
+
+_PQ_CODES = (64, 56, 48, 40, 32, 28, 24, 20, 16, 12, 8, 4, 3, 2, 1)  # that a GPU can hold too
+
+
+def lists_for(rows: int) -> int:
+    """Return how many inverted lists suit so many rows: about ``4 sqrt(n)``, twice that beyond a million."""
+    wanted = (4 if rows <= 1_000_000 else 8) * math.sqrt(rows)
+    lists = min(int(wanted), rows // TRAINED_PER_LIST)
+    return max(1, lists // 64 * 64 if lists >= 64 else lists)
+
+
+def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1) -> str:
+    """Return the FAISS factory string of a kind.
+
+    Args:
+        kind: ``ivfpq`` (8-bit codes, portable to GPUs) or ``ivfrabitq`` (a random rotation, then RaBitQ codes: Gao and
+            Long 2024, arXiv 2405.12497).
+        rows: rows that it will hold.
+        dim: its width.
+        bits: bits a dimension of RaBitQ.
+    """
+    lists = lists_for(rows)
+    coarse = f"IVF{lists}" + ("_HNSW32" if lists >= HNSW_LISTS else "")
+    if kind == "ivfrabitq":
+        return f"RR,{coarse},RaBitQfs{bits if bits > 1 else ''}"
+    codes = next(m for m in _PQ_CODES if dim % m == 0)
+    return f"{coarse},PQ{codes}"
+
+
+def make(factory: str, *, dim: int, prefix: int | None = None) -> Any:
+    """Make an untrained index.
+
+    Args:
+        factory: a FAISS factory string.
+        dim: width of the rows that it is handed.
+        prefix: width of the first stage: the rows' first components, normalised, when less than ``dim``.
+    Raises:
+        OptionError: FAISS cannot make it; the message holds its reason.
+    """
+    module = faiss()
+    width = prefix or dim
+    try:
+        try:
+            index = module.index_factory(width, factory, module.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            if "METRIC_L2" not in str(error):
+                raise
+            index = module.index_factory(width, factory, module.METRIC_L2)  # LSH; for unit rows the order is the same
+    except RuntimeError as error:
+        raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
+    if width < dim:
+        if not isinstance(index, module.IndexPreTransform):
+            index = module.IndexPreTransform(index)
+        index.prepend_transform(module.NormalizationTransform(width, 2.0))
+        index.prepend_transform(module.RemapDimensionsTransform(dim, width, False))
+    return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return what FAISS complains of, without where in its source."""
+    text = " ".join(str(error).split())
+    return re.sub(r"^Error in .*? at \S+:\d+: (Error: )?", "", text)
+
+
+def innermost(index: Any) -> Any:
+    """Return the index under pre-transforms, refinement and id maps, as its own class."""
+    module = faiss()
+    index = module.downcast_index(index)
+    if isinstance(index, module.IndexPreTransform | module.IndexIDMap):
+        return innermost(index.index)
+    return innermost(index.base_index) if isinstance(index, module.IndexRefine) else index
+
+
+def lists_of(index: Any) -> int:
+    """Return the number of inverted lists, 0 for an index without them."""
+    inner = innermost(index)
+    return int(inner.nlist) if isinstance(inner, faiss().IndexIVF) else 0
+
+
+def removable(index: Any) -> bool:
+    """Say whether rows may be added under ids of our choice and removed again."""
+    module = faiss()
+    index = module.downcast_index(index)
+    if isinstance(index, module.IndexPreTransform):
+        return removable(index.index)
+    return isinstance(index, module.IndexIVF)
+
+
+def filters(index: Any) -> bool:
+    """Say whether a search of it can be held to some ids."""
+    return not isinstance(innermost(index), _unfiltered())
+
+
+def _unfiltered() -> tuple[Any, ...]:
+    module = faiss()
+    return (module.IndexPQ, module.IndexFastScan, module.IndexNSG, module.IndexLSH, module.IndexRaBitQFastScan)
+
+
+def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlist: int) -> Any:
+    """Return the search parameters that fit the index's class: the one place that knows which takes which."""
+    module = faiss()
+    index = module.downcast_index(index)
+    if isinstance(index, module.IndexPreTransform):
+        inner = parameters(index.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
+        return inner and module.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, module.IndexRefine):
+        inner = parameters(index.base_index, nprobe=nprobe, selector=selector, shortlist=shortlist)
+        return module.IndexRefineSearchParameters(k_factor=4.0, base_index_params=inner)
+    if isinstance(index, module.IndexIDMap):
+        return parameters(index.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
+    if isinstance(index, module.IndexIVF):
+        return _of_lists(index, nprobe=min(nprobe or index.nprobe, index.nlist), selector=selector)
+    if isinstance(index, module.IndexHNSW):
+        return module.SearchParametersHNSW(efSearch=max(64, 2 * shortlist), sel=selector)
+    if isinstance(index, _unfiltered()):
+        return None
+    return module.SearchParameters(sel=selector)
+
+
+def _of_lists(index: Any, *, nprobe: int, selector: Any) -> Any:
+    module = faiss()
+    known: dict[str, Any] = {"nprobe": nprobe, "sel": selector}
+    if isinstance(module.downcast_index(index.quantizer), module.IndexHNSW):
+        known["quantizer_params"] = module.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))
+    if isinstance(index, module.IndexIVFRaBitQ | module.IndexIVFRaBitQFastScan):
+        return module.IVFRaBitQSearchParameters(**known)
+    if isinstance(index, module.IndexIVFPQ):
+        return module.IVFPQSearchParameters(**known)
+    return module.SearchParametersIVF(**known)
+
+
+def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
+    """Train in place on ``sample``, ``(m, d)``.
+
+    Raises:
+        OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
+    """
+    inner = innermost(index)
+    for clustering in (getattr(inner, "cp", None), getattr(getattr(inner, "pq", None), "cp", None)):
+        if clustering is not None:
+            clustering.seed = seed + 1
+            clustering.min_points_per_centroid = 1  # it would print a warning, and a library does not print
+            clustering.max_points_per_centroid = 1 << 30  # the sample is what was chosen
+    try:
+        with faiss_threads(threads()):
+            index.train(sample)
+    except RuntimeError as error:
+        raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
+
+
+def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
+    """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only."""
+    chosen = removable(index)
+    for ids, rows in blocks:
+        with faiss_threads(threads()):
+            if chosen:
+                index.add_with_ids(rows, ids)
+            else:
+                index.add(rows)
+
+
+def remove(index: Any, ids: Ids) -> int:
+    """Remove rows in place and return how many there were."""
+    return int(index.remove_ids(np.ascontiguousarray(ids, dtype=np.int64)))
+
+
+def save(index: Any, path: Path) -> None:
+    """Write the index to ``path``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        faiss().write_index(index, str(path))
+    except RuntimeError as error:
+        raise OSError(f"{path}: {_reason(error)}") from error
+
+
+def load(path: Path) -> Any:
+    """Read the index into memory of its own, to add to it or remove from it."""
+    return _read(path, 0)
+
+
+def open_mapped(path: Path) -> Any:
+    """Open the index by mapping its file. Read-only: adding to what is mapped ends the process."""
+    return _read(path, faiss().IO_FLAG_MMAP_IFC)
+
+
+def _read(path: Path, flags: int) -> Any:
+    try:
+        return faiss().read_index(str(path), flags)
+    except RuntimeError as error:
+        raise StoreCorrupt(
+            f"{path}: not a readable index ({_reason(error)}); run `retrieve build-index` to make it again"
+        ) from error
+
+
+class Refined:
+    """A first stage whose shortlist is reranked by exact cosines over the stored rows; safe to share by threads.
+
+    Args:
+        index: a trained index whose ids are positions in ``rows``; not changed while this lives.
+        rows: ``(n, d)`` float16.
+    """
+
+    def __init__(self, index: Any, rows: Halves) -> None:
+        module = faiss()
+        self.index = index
+        self.nlist = lists_of(index)
+        self.filters = filters(index)
+        view = fp16_view(rows)
+        view.ntotal = index.ntotal  # FAISS wants as many; rows are fetched by id, which may lie beyond
+        view.metric_type = index.metric_type  # LSH measures otherwise, its shortlist is still reranked by cosine
+        self._refined = module.IndexRefine(index, view)
+        view.metric_type = self._refined.metric_type = module.METRIC_INNER_PRODUCT
+        self._references = (view, rows)
+        self._params: dict[tuple[int | None, int, int], Any] = {}
+
+    def search(
+        self, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int, selector: Any = None
+    ) -> Neighbors:
+        """Find each query's best ``k`` of its shortlist.
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k: neighbours wanted.
+            nprobe: lists to probe; None for what the index was saved with.
+            shortlist: candidates to rerank, at least ``k`` are.
+            selector: a FAISS selector of the ids allowed, for an index that `filters`.
+        Returns:
+            ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
+        """
+        wanted = k + 1  # one more, to see whether rows tie across the end
+        with faiss_threads(1 if len(queries) == 1 else threads()):
+            scores, ids = self._raw(queries, wanted, nprobe, shortlist, selector)
+            if len(queries) == 0:
+                return Neighbors(ids=ids[:, :k], scores=scores[:, :k])
+            equal = scores[:, 1:] == scores[:, :-1]
+            padded = bool(ids.min() < 0)
+            if not padded and not equal.any():
+                return Neighbors(ids=ids[:, :k], scores=scores[:, :k])
+            across = np.flatnonzero(equal[:, k - 1] & (ids[:, k] >= 0))
+            if across.size and shortlist > wanted:
+                all_scores, all_ids = self._raw(queries[across], shortlist, nprobe, shortlist, selector)
+                settled = best(all_ids, all_scores, k=wanted)
+                ids[across], scores[across] = settled.ids, settled.scores
+        return best(ids, scores, k=k)
+
+    def _raw(
+        self, queries: Vectors, wanted: int, nprobe: int | None, shortlist: int, selector: Any
+    ) -> tuple[NDArray[np.float32], Ids]:
+        key = (nprobe, wanted, shortlist)
+        params = self._params.get(key) if selector is None else None
+        if params is None:
+            inner = parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
+            factor = (max(shortlist, wanted) + 0.5) / wanted
+            params = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+            if selector is None:
+                self._params[key] = params
+        scores, ids = self._refined.search(queries, wanted, params=params)
+        return scores, ids

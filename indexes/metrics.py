@@ -1,0 +1,121 @@
+"""Measures of retrieval quality: pure functions on arrays, every one of them higher is better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes import flat
+from indexes.arrays import Bitmap, Ids
+from indexes.errors import OptionError, ShapeError
+
+_BLOCK = 1024
+
+
+def _same_rows(found: NDArray[Any], true: NDArray[Any]) -> None:
+    if found.ndim != 2 or true.ndim != 2 or len(found) != len(true):
+        raise ShapeError(f"expected two (q, k) arrays with one row a query, got {found.shape} and {true.shape}")
+
+
+def recall_of_each(found: Ids, true: Ids) -> NDArray[np.float64]:
+    """Return each query's share of its true neighbours that were found, ``(q,)``, 0 to 1.
+
+    Args:
+        found: ``(q, s)`` ids, padded with -1.
+        true: ``(q, k)`` ids, padded with -1 where fewer than ``k`` exist; a query without any counts as 1.
+    Raises:
+        ShapeError: not two axes each, or numbers of queries that differ.
+    """
+    _same_rows(found, true)
+    wanted = (true >= 0).sum(axis=1)
+    hits = np.zeros(len(true), dtype=np.int64)
+    for start in range(0, len(true), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        equal = (true[part, :, np.newaxis] == found[part, np.newaxis, :]) & (true[part, :, np.newaxis] >= 0)
+        hits[part] = equal.any(axis=2).sum(axis=1)
+    return np.where(wanted > 0, hits / np.maximum(wanted, 1), 1.0)
+
+
+def recall_at_k(found: Ids, true: Ids) -> float:
+    """Return the mean share of the true ``k`` neighbours that were found among the first ``k``, 0 to 1.
+
+    Args:
+        found: ``(q, >= k)`` ids, best first, padded with -1.
+        true: ``(q, k)`` ids by exact search.
+    """
+    _same_rows(found, true)
+    return float(recall_of_each(found[:, : true.shape[1]], true).mean()) if len(true) else 1.0
+
+
+def top1(found: Ids, true: Ids) -> float:
+    """Return the share of queries whose first hit is the true first hit, 0 to 1."""
+    _same_rows(found, true)
+    return float((found[:, 0] == true[:, 0]).mean()) if len(true) else 1.0
+
+
+def map_at_k(relevant: Bitmap, *, k: int) -> float:
+    """Return the mean average precision of the first ``k`` hits, divided by ``k``, 0 to 1.
+
+    Args:
+        relevant: ``(q, >= k)`` flags, hits best first; False for padding.
+        k: the precision at each relevant hit is summed over the first ``k`` and divided by ``k``, however many
+            relevant rows exist, so that 1 means that every hit is relevant.
+    Raises:
+        OptionError: ``k`` is less than 1 or more than the hits given.
+    """
+    if not 1 <= k <= relevant.shape[1]:
+        raise OptionError(f"map_at_k: k is {k}, expected 1 to {relevant.shape[1]}, the hits given")
+    hits = relevant[:, :k]
+    precision = np.cumsum(hits, axis=1) / np.arange(1, k + 1)  # (q, k)
+    return float((precision * hits).sum(axis=1).mean() / k) if len(hits) else 0.0
+
+
+def micro_ap(correct: Bitmap, scores: NDArray[np.floating[Any]], *, positives: int) -> float:
+    """Return the average precision of all pairs ranked together by score, 0 to 1.
+
+    The measure of copy detection (Douze et al. 2021, arXiv 2106.09672): one threshold for all queries.
+
+    Args:
+        correct: ``(m,)`` whether a retrieved pair is a true one.
+        scores: ``(m,)`` its score, higher is better; pairs that tie are counted together, as one step.
+        positives: true pairs that exist, retrieved or not; at least 1.
+    Raises:
+        ShapeError: the lengths differ.
+        OptionError: ``positives`` is less than 1 or less than the true pairs given.
+    """
+    if correct.shape != scores.shape or correct.ndim != 1:
+        raise ShapeError(f"micro_ap: expected two (m,) arrays, got {correct.shape} and {scores.shape}")
+    if positives < max(1, int(np.count_nonzero(correct))):
+        raise OptionError(f"micro_ap: {positives} positives cannot be, {np.count_nonzero(correct)} were retrieved")
+    if len(correct) == 0:
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    hits, ranked = np.cumsum(correct[order]), scores[order]
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)  # of each run of equal scores
+    gained = np.diff(hits[last], prepend=0)
+    return float((gained * hits[last] / (last + 1)).sum() / positives)
+
+
+def knn_accuracy(rows: flat.Halves, labels: NDArray[Any]) -> float:
+    """Return the share of rows whose nearest other row has the same label, 0 to 1: exact leave-one-out 1-NN.
+
+    Args:
+        rows: ``(n, d)`` float16 unit rows; searched in blocks.
+        labels: ``(n,)``, of any kind that compares.
+    Raises:
+        ShapeError: not one label a row.
+        OptionError: fewer than two rows.
+    """
+    if labels.shape != (len(rows),):
+        raise ShapeError(f"labels: expected ({len(rows)},), got {labels.shape}")
+    if len(rows) < 2:
+        raise OptionError(f"knn_accuracy needs at least 2 labelled rows, got {len(rows)}")
+    right = 0
+    for start in range(0, len(rows), _BLOCK):
+        own = np.arange(start, min(start + _BLOCK, len(rows)))
+        found = flat.exact(rows, rows[own].astype(np.float32), k=2).ids  # (b, 2)
+        nearest = np.where(found[:, 0] == own, found[:, 1], found[:, 0])
+        right += int((labels[nearest] == labels[own]).sum())
+    return right / len(rows)

@@ -1,0 +1,176 @@
+"""The cheapest nprobe and shortlist that reach a recall, found by measuring it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexes import flat
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
+from indexes.flat import Halves
+from indexes.ivf import Refined
+from indexes.metrics import recall_at_k, recall_of_each
+
+K = 10
+SAMPLE = 1000
+"""Stored rows that are asked: the standard error of the recall is about 0.003."""
+
+SHORTLISTS = (20, 40, 80, 160, 320, 640)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """Queries with known answers.
+
+    Attributes:
+        queries: ``(q, d)`` float32 unit rows.
+        own: ``(q,)`` the stored row that each query is, left out of its answers; -1 for none.
+        true: ``(q, 10)`` ids by exact search.
+    """
+
+    queries: Vectors
+    own: Ids
+    true: Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A setting that was measured: recall@10 by set of questions, and the time a query takes in a batch."""
+
+    nprobe: int | None
+    shortlist: int
+    recall: Mapping[str, float]
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What tuning chose, whether it reaches the target, and all that it tried."""
+
+    chosen: Trial
+    reached: bool
+    tried: tuple[Trial, ...]
+
+
+def stored_questions(
+    rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE, seed: int = 0
+) -> Questions:
+    """Ask stored rows for their neighbours, each without itself.
+
+    A stored row is drawn from the collection's own distribution, as an image query is, and once it is left out of
+    its own answers nothing about it is easier than about a fresh one: its code is never compared, and its list is
+    the one that a fresh query in its place would probe first. Rows moved by noise would lie off that distribution.
+
+    Args:
+        rows: ``(n, d)`` float16.
+        live: ``(n,)`` rows that may be found; None for all.
+        sample: how many rows to ask.
+        seed: which ones.
+    """
+    ids = np.arange(len(rows)) if live is None else np.flatnonzero(live)
+    own = np.sort(np.random.default_rng(seed).choice(ids, size=min(sample, len(ids)), replace=False))
+    queries = rows[own].astype(np.float32)
+    queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), np.float32(1e-12))
+    found = flat.exact(rows, queries, k=K + 1, keep=live)
+    return Questions(queries=queries, own=own, true=_without(found.ids, own))
+
+
+def other_questions(rows: Halves, queries: Vectors, *, live: Bitmap | None) -> Questions:
+    """Ask ``queries`` that are no stored rows, such as texts."""
+    true = flat.exact(rows, queries, k=K, keep=live).ids
+    return Questions(queries=queries, own=np.full(len(queries), -1), true=true)
+
+
+def _without(found: Ids, own: Ids) -> Ids:
+    """Drop each query's own row, or else the last of the ``k + 1`` found."""
+    same = found == own[:, np.newaxis]
+    same[~same.any(axis=1), -1] = True
+    return found[~same].reshape(len(found), found.shape[1] - 1)
+
+
+def _answer(stage: Refined, questions: Questions, *, nprobe: int | None, shortlist: int) -> Neighbors:
+    return stage.search(questions.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist)
+
+
+def recall(stage: Refined, questions: Questions, *, nprobe: int | None, shortlist: int) -> float:
+    """Return recall@10 of one setting."""
+    found = _answer(stage, questions, nprobe=nprobe, shortlist=shortlist).ids
+    return recall_at_k(_without(found, questions.own), questions.true)
+
+
+def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float) -> Tuned:
+    """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
+
+    Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
+    bisection, and of those the fastest is chosen. It must pass the target by one standard error, so that the choice
+    of the luckiest setting does not fall below it on other queries.
+
+    Args:
+        stage: the index with its rows, all of them live.
+        questions: by name; each with at least one query.
+        target: recall@10 wanted, 0 to 1.
+    """
+    search = _Search(stage, questions, target)
+    good = [trial for trial in (search.smallest(shortlist) for shortlist in SHORTLISTS) if trial is not None]
+    tried = tuple(search.tried.values())
+    if good:
+        return Tuned(chosen=min(good, key=lambda trial: trial.microseconds), reached=True, tried=tried)
+    return Tuned(chosen=max(tried, key=lambda trial: min(trial.recall.values())), reached=False, tried=tried)
+
+
+class _Search:
+    def __init__(self, stage: Refined, questions: Mapping[str, Questions], target: float) -> None:
+        self._stage, self._questions, self._target = stage, questions, target
+        self.tried: dict[tuple[int | None, int], Trial] = {}
+        self._passes: dict[tuple[int | None, int], bool] = {}
+        self._fastest = float("inf")
+
+    def smallest(self, shortlist: int) -> Trial | None:
+        """Return the trial with the fewest lists that passes with this shortlist, None if none does."""
+        if self._stage.nlist == 0:
+            return self.tried[None, shortlist] if self._try(None, shortlist) else None
+        high = 1
+        while not self._try(high, shortlist):
+            if high == self._stage.nlist or self.tried[high, shortlist].microseconds > 4 * self._fastest:
+                return None
+            if high > 4 and self._hopeless(high, shortlist):
+                return None
+            high = min(2 * high, self._stage.nlist)
+        low = high // 2
+        while high - low > max(1, high // 8):
+            middle = (low + high) // 2
+            if self._try(middle, shortlist):
+                high = middle
+            else:
+                low = middle
+        return self.tried[high, shortlist]
+
+    def _hopeless(self, nprobe: int, shortlist: int) -> bool:
+        """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
+        now, before = self.tried[nprobe, shortlist].recall, self.tried[nprobe // 2, shortlist].recall
+        return all(now[name] - before[name] < 0.002 and now[name] < self._target for name in now)
+
+    def _try(self, nprobe: int | None, shortlist: int) -> bool:
+        key = (nprobe, shortlist)
+        if key in self._passes:
+            return self._passes[key]
+        started = time.perf_counter()
+        found = {
+            name: _answer(self._stage, asked, nprobe=nprobe, shortlist=shortlist).ids
+            for name, asked in self._questions.items()
+        }
+        seconds = time.perf_counter() - started
+        recalls, passes = {}, True
+        for name, asked in self._questions.items():
+            each = recall_of_each(_without(found[name], asked.own), asked.true)
+            recalls[name] = float(each.mean())
+            passes = passes and recalls[name] - each.std() / np.sqrt(len(each)) >= min(self._target, 0.999)
+        microseconds = 1e6 * seconds / sum(len(asked.queries) for asked in self._questions.values())
+        self.tried[key] = Trial(nprobe=nprobe, shortlist=shortlist, recall=recalls, microseconds=microseconds)
+        self._passes[key] = passes
+        if passes:
+            self._fastest = min(self._fastest, microseconds)
+        return passes
