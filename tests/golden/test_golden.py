@@ -1,0 +1,55 @@
+"""Every released format opens, answers and grows for ever."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval
+from indexes.arrays import unit_rows
+from indexes.manifest import FORMAT
+from tools.make_golden import DIM, SEED, describe
+
+FORMATS = sorted(Path(__file__).parent.glob("format-*"))
+
+
+def test_the_present_format_has_its_golden_collection() -> None:
+    assert FORMATS[-1].name == f"format-{FORMAT}"
+
+
+@pytest.fixture(params=FORMATS, ids=lambda path: path.name)
+def released(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, object]]:
+    home = tmp_path / "collection"
+    shutil.copytree(request.param / "collection", home / ".retrieve")
+    return home, json.loads((request.param / "answers.json").read_text())
+
+
+def test_it_answers_as_it_did(released: tuple[Path, dict[str, object]]) -> None:
+    home, answers = released
+    now = describe(home)
+
+    np.testing.assert_allclose(now.pop("scores"), answers.pop("scores"), atol=2e-5)
+    assert now == answers
+
+
+def test_its_files_are_whole(released: tuple[Path, dict[str, object]]) -> None:
+    with retrieval.open(released[0]) as collection:
+        assert [check for check in collection.verify() if not check.ok] == []
+
+
+def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
+    home, answers = released
+    with retrieval.open(home) as collection:
+        vectors, keys = collection.export()
+    fresh = np.random.default_rng(SEED + 2).standard_normal((5, DIM)).astype(np.float32)
+
+    report = retrieval.build_index_from_vectors(
+        home, np.concatenate([vectors, unit_rows(fresh).astype(np.float16)]), [*keys, *(f"new {n}".encode() for n in range(5))]
+    )
+
+    assert report.encoded == 5
+    assert report.images == answers["images"] + 5

@@ -1,0 +1,66 @@
+"""Write the golden collections of the present format into ``tests/golden``; run once for every new format.
+
+    python -m tools.make_golden
+
+A golden collection is never written again: what was released must open for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import retrieval
+from indexes.manifest import FORMAT
+
+GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
+ROWS, DIM, SEED = 1200, 32, 7
+
+
+def make(home: Path) -> None:
+    """Build one collection with everything a format has: an index, a tail behind it, tombstones, skipped ids."""
+    rng = np.random.default_rng(SEED)
+    vectors = rng.standard_normal((ROWS, DIM)).astype(np.float32)
+    keys = [f"folder {number % 7}/{number}.jpg" for number in range(ROWS)]
+    retrieval.build_index_from_vectors(home, vectors[:1150], keys[:1150], space="golden", kind="IVF16,SQ8")
+    # 30 rows go, 50 come: a tail and tombstones, but too few for a merge.
+    retrieval.build_index_from_vectors(home, vectors[30:], keys[30:])
+
+
+def describe(home: Path) -> dict[str, object]:
+    """Return what the collection answers; every later version must answer the same."""
+    with retrieval.open(home) as collection:
+        queries = np.random.default_rng(SEED + 1).standard_normal((20, DIM)).astype(np.float32)
+        exact = collection.search_vectors(queries, k=5, exact=True)
+        return {
+            "images": len(collection),
+            "count": collection.manifest.count,
+            "base_rows": collection.manifest.index.base_rows,
+            "first_key": collection.path(int(exact.ids[0, 0])),
+            "ids": exact.ids.tolist(),
+            "scores": np.round(exact.scores.astype(float), 5).tolist(),
+        }
+
+
+def main() -> None:
+    """Write the golden collection of this format, unless there is one."""
+    target = GOLDEN / f"format-{FORMAT}"
+    if target.exists():
+        raise SystemExit(f"{target} exists; a golden collection is never written again")
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary) / "collection"
+        make(home)
+        answers = describe(home)
+        target.mkdir(parents=True)
+        shutil.copytree(
+            home / ".retrieve", target / "collection", ignore=shutil.ignore_patterns("lock.mdb", "lock")
+        )
+    (target / "answers.json").write_text(json.dumps(answers) + "\n")
+
+
+if __name__ == "__main__":
+    main()
