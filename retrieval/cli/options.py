@@ -1,0 +1,177 @@
+"""Options that commands share, and options whose default is a Python signature's."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.output import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "Session",
+    "SignatureOption",
+    "columns",
+    "device_option",
+    "emit",
+    "given",
+    "installed_version",
+    "option",
+    "shared",
+    "width",
+]
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """What one run of the command line knows about itself.
+
+    Attributes:
+        quiet: say nothing but results and errors.
+        debug: show tracebacks.
+        kept: said when the run is interrupted: what is safe, and how to go on.
+    """
+
+    quiet: bool = False
+    debug: bool = False
+    kept: str = "nothing was changed"
+
+    def note(self, text: str) -> None:
+        """Say one line on stderr."""
+        if not self.quiet:
+            click.echo(escape(text), err=True)
+
+
+class SignatureOption(click.Option):
+    """An option whose default is written in a Python signature; help reads it there, and only when help is asked for.
+
+    The value is `None` if the option is not given (`given` then leaves the argument to the function's own default).
+    """
+
+    def __init__(self, *args: Any, of: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.of = of
+
+    def signature_default(self) -> Any:
+        """Return the default that the function gives the parameter of this option's name."""
+        module, _, names = self.of.partition(":")
+        function: Any = functools.reduce(getattr, names.split("."), importlib.import_module(module))
+        return inspect.signature(function).parameters[str(self.name)].default
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Add the default to the help."""
+        record = super().get_help_record(ctx)
+        default = self.signature_default()
+        if record is None or default is None or default is False or default == ():
+            return record
+        return record[0], f"{record[1]}  [default: {default}]"
+
+
+def width(value: str) -> int | str:
+    """Read a width, or the word ``auto``."""
+    if value == "auto":
+        return value
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a width nor 'auto'")
+
+
+def option(*names: str, of: str, **settings: Any) -> Callable[[Any], Any]:
+    """Declare an option that becomes the argument of the same name of the function ``module:name``."""
+    if settings.get("is_flag"):
+        settings["default"] = None
+    return click.option(*names, cls=SignatureOption, of=of, **settings)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Keep what was given on the command line; the rest is the function's to decide."""
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and value is not False and value != ()
+    }
+
+
+def shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what every command has: ``--index``, ``--json``, ``--quiet`` and ``--debug``."""
+
+    def note_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.ensure_object(Session).quiet = value
+
+    def note_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.ensure_object(Session).debug = value
+
+    for decorate in (
+        click.option(
+            "--debug",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=note_debug,
+            help="Show tracebacks.",
+        ),
+        click.option(
+            "--quiet",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=note_quiet,
+            help="Say nothing but results and errors.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option(
+            "--index",
+            type=FOLDER,
+            metavar="DIR|FOLDER",
+            envvar="RETRIEVE_INDEX",
+            show_envvar=True,
+            help="The collection's directory or its image folder; otherwise .retrieve is looked for from the working "
+            "directory upwards.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def device_option(of: str) -> Callable[[Any], Any]:
+    """Declare ``--device``."""
+    return option(
+        "--device", of=of, metavar="auto|cpu|cuda[:n]|mps", help="Where the encoder and the search run."
+    )
+
+
+def emit(result: str | bytes) -> None:
+    """Write a result to stdout as UTF-8, whatever the locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(result.encode() if isinstance(result, str) else result)
+    sys.stdout.buffer.flush()
+
+
+def columns() -> int:
+    """Return the width of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size().columns
+
+
+def installed_version() -> str:
+    """Return the version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("retrieval")
+    except PackageNotFoundError:
+        return "(not installed)"

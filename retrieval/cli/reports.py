@@ -1,0 +1,222 @@
+"""What people read of a report: the JSON objects of the contract as aligned lines."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from retrieval.cli.progress import duration
+from retrieval.output import Form, fields, hits, path_json, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from indexes.verify import FileCheck
+    from retrieval.collection import Collection
+    from retrieval.demo import DemoReport
+
+__all__ = [
+    "build",
+    "checks",
+    "checks_json",
+    "collection_note",
+    "demo",
+    "encoders",
+    "evaluation",
+    "info",
+    "next_step",
+    "stale",
+]
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def build(report: Mapping[str, Any]) -> str:
+    """Summarise a build."""
+    changes = [
+        f"{report[key]:,} {word}"
+        for key, word in (
+            ("encoded", "encoded"),
+            ("reused", "reused"),
+            ("moved", "moved"),
+            ("removed", "removed"),
+        )
+        if report[key]
+    ]
+    pairs = [
+        ("images", f"{report['images']:,} in {shown(report['root'])}"),
+        ("changes", ", ".join(changes) or "none"),
+    ]
+    if report["skipped"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in report["skipped_by_reason"].items())
+        pairs += [
+            ("skipped", f"{report['skipped']:,}: {reasons}"),
+            ("", f"each with its reason in {shown(os.path.join(report['index'], 'skipped.tsv'))}"),
+        ]
+    seconds = report["seconds"]
+    rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
+    pairs += [
+        ("time", f"{f'{seconds:.1f} s' if seconds < 60 else duration(seconds)}{rate}"),
+        ("index", _index(report)),
+        ("recall@10", _recall(report)),
+    ]
+    return fields(pairs)
+
+
+def next_step(report: Mapping[str, Any], *, words: bool) -> str:
+    """Name the command to try after a build."""
+    where = (
+        "" if _inside(report["root"], report["index"]) else f" --index {shlex.quote(shown(report['index']))}"
+    )
+    query = '"a red bus in snow"' if words else "--id 0"
+    return f"try: retrieve query {query}{where}"
+
+
+def info(facts: Mapping[str, Any]) -> str:
+    """Describe a collection."""
+    upgrade = facts["upgrade"]
+    pairs = [
+        ("images", f"{facts['images']:,} in {shown(facts['root'])}"),
+        (
+            "collection",
+            f"{shown(facts['index'])}, generation {facts['generation']}, format {facts['format']}",
+        ),
+        ("encoder", f"{facts['encoder']}, {facts['width']} wide"),
+        ("index", _index(facts)),
+        ("recall@10", _recall(facts)),
+    ]
+    if upgrade:
+        pairs.append(
+            ("upgrade", ", ".join(f"{key} {value}" for key, value in upgrade.items() if _plain(value)))
+        )
+    if facts["activations"]:
+        pairs.append(("activations", f"{len(facts['activations']):,}"))
+    return fields(pairs)
+
+
+def evaluation(report: Mapping[str, Any]) -> str:
+    """Write what was measured, and on how much."""
+    latency = report["latency_ms"]
+    pairs = [
+        (
+            "recall@10",
+            f"{_number(report['recall_at_10'])} against exact search, {report['recall_sample']:,} queries",
+        ),
+        (
+            "latency",
+            f"{latency['p50']:.2f} ms median, {latency['p95']:.2f} ms at the 95th percentile, one thread",
+        ),
+        ("index", f"{_bytes(report['bytes_per_vector'])} a vector"),
+    ]
+    if report["labelled"]:
+        pairs += [
+            ("kNN accuracy", f"{_number(report['knn_accuracy'])} on {report['labelled']:,} labelled files"),
+            ("mAP@10", _number(report["map_at_10"])),
+        ]
+    if report["captions"]:
+        recalls = ", ".join(f"{_number(report[f'text_recall_at_{k}'])} at {k}" for k in (1, 5, 10))
+        pairs.append(("text recall", f"{recalls} ({report['captions']:,} captions)"))
+    return fields(pairs)
+
+
+def checks_json(found: Sequence[FileCheck]) -> dict[str, Any]:
+    """Give the checks of a collection's files the contract's keys."""
+    files = [{**path_json(str(check.path)), "ok": check.ok, "cure": check.cure or None} for check in found]
+    return {"ok": all(check.ok for check in found), "files": files}
+
+
+def checks(found: Sequence[FileCheck]) -> str:
+    """List the files of a collection, each damaged one with what mends it."""
+    return fields(
+        [
+            ("ok" if check.ok else "damaged", f"{check.path}{'' if check.ok else f': {check.cure}'}")
+            for check in found
+        ]
+    )
+
+
+def encoders(known: Iterable[Mapping[str, Any]], columns: int) -> str:
+    """Tabulate the encoders: what each reads, and what is missing for it."""
+    rows = [
+        [
+            family["spec"],
+            _mark(family["image"]),
+            _mark(family["text"]),
+            _mark(family["differentiable"]),
+            "installed" if family["available"] else str(family["install"] or "not available"),
+        ]
+        for family in known
+    ]
+    return table(["encoder", "images", "words", "gradients", "status"], rows, columns=columns)
+
+
+def demo(report: DemoReport, columns: int) -> str:
+    """Show the demo's answers, and where its page lies."""
+    text = [f"{report.photos} photographs, each query's best:\n"]
+    for answer in report.answers:
+        text.append(f"\n{answer.title}\n")
+        text.append(hits(answer.hits[:3], Form.TABLE, columns=columns).decode())
+    text.append(f"\npage: {shown(str(report.gallery))}\n")
+    return "".join(text)
+
+
+def collection_note(collection: Collection) -> str:
+    """Say in a line, for a page, what was searched; no absolute path, because pages are passed on."""
+    return f"{collection.root.name}, {len(collection):,} images, {collection.manifest.encoder or collection.space.name}"
+
+
+def stale(collection: Collection) -> str:
+    """Say that the folder is newer than its index."""
+    root = shlex.quote(shown(str(collection.root)))
+    return f"note: files came or went since the index was built; to take them up: retrieve build-index {root}"
+
+
+def shown(path: str) -> str:
+    """Give a path as one would type it: relative to the working directory where it lies inside."""
+    here = os.getcwd()
+    inside = path == here or path.startswith(here.rstrip(os.sep) + os.sep)
+    return os.path.relpath(path, here) if inside else path
+
+
+def _index(facts: Mapping[str, Any]) -> str:
+    if facts["kind"] == "flat":
+        return f"flat (exact), {facts['width']} wide"
+    first = "" if facts["dim"] == facts["width"] else f", first {facts['dim']} of {facts['width']} wide"
+    name = f" {facts['factory']}" if facts["factory"] and facts["factory"] != facts["kind"] else ""
+    return f"{facts['kind']}{name}, {_bytes(facts['bytes_per_vector'])} a vector{first}"
+
+
+def _recall(facts: Mapping[str, Any]) -> str:
+    if facts["recall_at_10"] is None:
+        if facts["kind"] == "flat":
+            return "1, every row is compared"
+        return facts["recall_reason"] or "not measured: fewer than 100 rows"
+    words = "" if facts["recall_at_10_text"] is None else f"; {_number(facts['recall_at_10_text'])} for words"
+    reason = f" ({facts['recall_reason']})" if facts["recall_reason"] else ""
+    return f"{_number(facts['recall_at_10'])} measured on {facts['recall_sample']:,} stored images{words}{reason}"
+
+
+def _inside(root: str, index: str) -> bool:
+    """Say whether a search from the working directory finds this collection by itself."""
+    here = os.path.realpath(os.getcwd())
+    home = os.path.realpath(root)
+    return os.path.dirname(index) == root and (here == home or here.startswith(home.rstrip(os.sep) + os.sep))
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"
+
+
+def _bytes(value: float) -> str:
+    if value >= MIB:
+        return f"{value / MIB:.1f} MiB"
+    return f"{value / KIB:.1f} KiB" if value >= 10 * KIB else f"{value:.0f} bytes"
+
+
+def _mark(value: object) -> str:
+    return "yes" if value else "-"
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
