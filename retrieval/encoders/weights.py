@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hub_file", "readable_size", "url_file"]
 
-PATIENCE = 1.5  # seconds that a host may take to answer at all, name look-up included
+PATIENCE = 1.2  # seconds that a host may take to answer at all, name look-up included
 
 
 def hub_file(
