@@ -26,12 +26,12 @@ class Changes:
 
     Args:
         count: rows committed; the first new one gets this id.
-        holder: the id that a key's digest leads to in the store, or None.
+        holders: the ids that digests of keys lead to in the store; those that lead nowhere are left out.
         record: the committed record of an id.
     """
 
     def __init__(
-        self, count: int, *, holder: Callable[[bytes], int | None], record: Callable[[int], Record]
+        self, count: int, *, holders: Callable[[Sequence[bytes]], dict[bytes, int]], record: Callable[[int], Record]
     ) -> None:
         self.first = self.count = count
         self.rows: list[NDArray[np.float16]] = []
@@ -39,9 +39,8 @@ class Changes:
         self._records: dict[int, Record] = {}
         self._keys: dict[bytes, int | None] = {}
         self._contents: dict[tuple[bytes, int], bool] = {}
-        self.about: bytes | None = None
         self._changed = 0
-        self._holder = holder
+        self._holders = holders
         self._record = record
 
     def __len__(self) -> int:
@@ -50,9 +49,12 @@ class Changes:
 
     def append(self, rows: NDArray[np.float16], records: Sequence[NewRow]) -> None:
         """Add rows ``(n, d)``; the live row that holds a key already gets a tombstone."""
-        for new in records:
-            digest = key_digest(new.key)
-            self._kill_holder(digest)
+        digests = [key_digest(new.key) for new in records]
+        stored = self._holders([digest for digest in digests if digest not in self._keys])
+        for digest, new in zip(digests, records, strict=True):
+            held = self._keys[digest] if digest in self._keys else stored.get(digest)
+            if held is not None:
+                self._kill(held)
             record = Record(id=self.count, key=new.key, content=new.content, stamp=new.stamp)
             self._records[self.count] = record
             self._keys[digest] = self.count
@@ -71,30 +73,18 @@ class Changes:
         """Give the live row ``number`` another key and stamp; the live row that holds that key gets a tombstone."""
         old = self.record(number)
         digest = key_digest(key)
-        if self.holder(digest) != number:
-            self._kill_holder(digest)
+        held = self._keys[digest] if digest in self._keys else self._holders([digest]).get(digest)
+        if held != number:
+            if held is not None:
+                self._kill(held)
             self._keys[key_digest(old.key)] = None
             self._keys[digest] = number
         self._records[number] = Record(id=number, key=key, content=old.content, stamp=stamp)
         self._changed += 1
 
-    def describe(self, about: bytes) -> None:
-        """Replace the store's description."""
-        self.about = about
-        self._changed += 1
-
-    def holder(self, digest: bytes) -> int | None:
-        """Return the id that a key's digest will lead to."""
-        return self._keys[digest] if digest in self._keys else self._holder(digest)
-
     def record(self, number: int) -> Record:
         """Return the record that ``number`` will have."""
         return self._records[number] if number in self._records else self._record(number)
-
-    def _kill_holder(self, digest: bytes) -> None:
-        number = self.holder(digest)
-        if number is not None:
-            self._kill(number)
 
     def _kill(self, number: int) -> None:
         self.dead.add(number)
@@ -138,8 +128,6 @@ class Changes:
         for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
             flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
             txn.put(pack_id(chunk), np.packbits(flags).tobytes(), db=databases[b"tombstones"])
-        if self.about is not None:
-            txn.put(b"about", self.about, db=databases[b"meta"])
         txn.put(b"count", pack_id(self.count), db=databases[b"meta"])
 
     def _put_blocks(self, txn: lmdb.Transaction[bytes], blocks: Any, block: int) -> None:

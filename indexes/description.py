@@ -256,8 +256,8 @@ def _index(value: Any, *, path: Path) -> IndexInfo:
 
 def _corrupt(path: Path, what: str) -> StoreCorrupt:
     return StoreCorrupt(
-        f"{path}: not a readable manifest ({what}); run `retrieve build-index` on the folder: "
-        "it publishes a new one from vectors.lmdb and encodes nothing again"
+        f"{path}: not a readable manifest ({what}); restore it from a backup, "
+        f"or delete {path.parent} and run `retrieve build-index` on the folder"
     )
 
 

@@ -38,16 +38,16 @@ class _Gate:
         self._inside = 0
         self._closed = False
 
-    @contextlib.contextmanager
-    def passing(self) -> Iterator[None]:
+    def enter(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
+            while self._closed:
+                self._changed.wait()
             self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
+
+    def leave(self) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._closed:
                 self._changed.notify_all()
 
     @contextlib.contextmanager
@@ -95,8 +95,9 @@ class Environment:
                     raise StoreCorrupt(
                         f"{data}: {_length(data):,} bytes, expected at least {needed:,} (half copied?); {_CURE}"
                     )
+                open_database: Any = self._lmdb.open_db
                 self.databases = {
-                    name: self._lmdb.open_db(name, create=create, **flags) for name, flags in self._names.items()
+                    name: open_database(name, create=create, **flags) for name, flags in self._names.items()
                 }
             except BaseException:
                 self._lmdb.close()
@@ -137,38 +138,39 @@ class Environment:
                     f"{path}: cannot be written; make it writable, or keep the index elsewhere with --index DIR"
                 )
 
-    @contextlib.contextmanager
-    def reading(self, *, buffers: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
-        """Hold a snapshot; leave soon, because it keeps the writer from reusing pages.
+    def read(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool = False) -> T:
+        """Return what ``function`` makes of a snapshot.
 
         Args:
+            function: reads, and soon returns: a long snapshot keeps the writer from reusing pages.
             buffers: values are memoryviews, which end with the transaction, instead of bytes.
         """
         if self._pid != os.getpid():
             self._after_fork()
-        with self._gate.passing(), explained(self.path):
-            txn = self._begin(buffers=buffers)
-            if txn is not None:
-                with txn:
-                    yield txn
-                return
-        self._adopt_size()
-        with self.reading(buffers=buffers) as txn:
-            yield txn
+        while True:
+            self._gate.enter()
+            try:
+                txn = self._begin(buffers=buffers)
+                if txn is not None:
+                    with txn:
+                        return function(txn)
+            except lmdb.Error as error:
+                raise _in_our_words(self.path, error, readonly=True) from error
+            finally:
+                self._gate.leave()
+            self._adopt_size()
 
     def _begin(self, *, buffers: bool) -> lmdb.Transaction[bytes] | None:
         """Begin reading; None when another process made the map larger than ours."""
-        begin: Any = self._lmdb.begin
+        begin: Callable[..., lmdb.Transaction[bytes]] = self._lmdb.begin
         try:
-            txn: lmdb.Transaction[bytes] = begin(buffers=buffers)
-            return txn
+            return begin(buffers=buffers)
         except lmdb.MapResizedError:
             return None
         except lmdb.ReadersFullError as error:
             self._lmdb.reader_check()  # slots of processes that were killed
             try:
-                txn = begin(buffers=buffers)
-                return txn
+                return begin(buffers=buffers)
             except lmdb.ReadersFullError:
                 raise StoreLocked(
                     f"{self.path}: {_READERS} readers are inside already; try again when some are done"
@@ -193,15 +195,22 @@ class Environment:
         try:
             while True:
                 try:
-                    with self._gate.passing(), explained(self.path), self._lmdb.begin(write=True) as txn:
-                        self._lengthen(used + room)
-                        return apply(txn)
+                    return self._write_once(apply, length=used + room)
                 except lmdb.MapFullError:
                     self._grow(2 * self._lmdb.info()["map_size"])
                 except lmdb.MapResizedError:
                     self._adopt_size()
         finally:
             self._shorten()
+
+    def _write_once(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, length: int) -> T:
+        self._gate.enter()
+        try:
+            with explained(self.path), self._lmdb.begin(write=True) as txn:
+                self._lengthen(length)
+                return apply(txn)
+        finally:
+            self._gate.leave()
 
     def _lengthen(self, size: int) -> None:
         """Make the file ``size`` bytes long before pages are added.
@@ -240,8 +249,7 @@ class Environment:
 
     def stat(self, name: bytes) -> dict[str, Any]:
         """Return LMDB's statistics of one database: psize, depth, branch, leaf and overflow pages, entries."""
-        with self.reading() as txn:
-            return dict(txn.stat(self.databases[name]))
+        return self.read(lambda txn: dict(txn.stat(self.databases[name])))
 
     def forget_dead_readers(self) -> None:
         """Free the slots of readers that were killed, so that the pages they saw can be used again."""

@@ -7,6 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from indexes.errors import StoreFull, StoreLocked, StoreReadOnly
 
@@ -100,7 +101,7 @@ class WriterLock:
             file, self._file = self._file, None
             os.close(file)
 
-    def __enter__(self) -> WriterLock:
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from indexes.description import (
     FORMAT,
@@ -211,7 +212,7 @@ class Pin:
             file, self._file = self._file, None
             os.close(file)
 
-    def __enter__(self) -> Pin:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

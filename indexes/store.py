@@ -12,10 +12,11 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import lmdb
 import numpy as np
@@ -24,7 +25,15 @@ from numpy.typing import NDArray
 from indexes.arrays import Bitmap, Ids, Vectors, unit_rows
 from indexes.changes import TOMBSTONES_PER_CHUNK, Changes
 from indexes.environment import DATA, Environment, acquire, release
-from indexes.errors import ManifestTooNew, MissingRow, OptionError, ShapeError, StoreCorrupt, StoreLocked, StoreReadOnly
+from indexes.errors import (
+    ManifestTooNew,
+    MissingRow,
+    OptionError,
+    ShapeError,
+    StoreCorrupt,
+    StoreLocked,
+    StoreReadOnly,
+)
 from indexes.files import PARTIAL, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.records import NewRow, Record, check_fields, key_digest, pack_id, unpack_id, unpack_record
@@ -75,20 +84,21 @@ class VectorStore:
         self._lock = lock
         self._closing = threading.Lock()
         self._closed = False
-        with environment.reading() as txn:
-            meta = dict(txn.cursor(environment.databases[b"meta"]))
-            bitmaps = list(txn.cursor(environment.databases[b"tombstones"]))
+        names = environment.databases
+        meta, bitmaps = environment.read(  # of one snapshot
+            lambda txn: (dict(txn.cursor(names[b"meta"])), list(txn.cursor(names[b"tombstones"])))
+        )
         path = environment.path
         try:
             found, self.dim, self._count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
         except (KeyError, ValueError, ArithmeticError) as error:
-            raise StoreCorrupt(f"{path}: holds no description of a store; delete it and build again") from error
+            raise StoreCorrupt(f"{path}: its format, width and count are not there; restore it from a backup, or delete the "
+                "collection's directory and build it again") from error
         if found > FORMAT:
             raise ManifestTooNew(
                 f"{path}: has format {found}, this version reads up to format {FORMAT}; "
                 "install a newer version: pip install --upgrade retrieval"
             )
-        self._about = meta.get(b"about", b"")
         self._block = rows_per_block(self.dim)
         self._dead = np.zeros(self._count, np.bool_)  # (count,)
         for chunk, packed in bitmaps:
@@ -104,14 +114,13 @@ class VectorStore:
 
     @classmethod
     def create(
-        cls, directory: str | os.PathLike[str], *, dim: int, about: bytes = b"", lock: WriterLock | None = None
+        cls, directory: str | os.PathLike[str], *, dim: int, lock: WriterLock | None = None
     ) -> VectorStore:
         """Make an empty store, opened for writing.
 
         Args:
             directory: the collection's directory; made if it is missing.
             dim: width of its rows.
-            about: opaque to the store, kept with it: whose rows these are, even before a manifest is published.
             lock: checked before every commit.
         Raises:
             OptionError: a store is there already, or ``dim`` is not positive.
@@ -123,11 +132,11 @@ class VectorStore:
             raise OptionError(f"{home}: a row of width {dim} cannot be stored")
         if cls.exists(home):
             raise OptionError(f"{home / VECTORS}: is there already; open it instead")
-        partial = home / f"{PARTIAL}{VECTORS}"
+        building = home / f"{PARTIAL}{VECTORS}"
         with writing(home):
-            shutil.rmtree(partial, ignore_errors=True)
-            environment = acquire(partial, names=_NAMES, create=True)
-            meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0), b"about": about}
+            shutil.rmtree(building, ignore_errors=True)
+            environment = acquire(building, names=_NAMES, create=True)
+            meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
                 environment.write(
                     lambda txn: [txn.put(*item, db=environment.databases[b"meta"]) for item in meta.items()],
@@ -137,7 +146,7 @@ class VectorStore:
                 release(environment)
             (home / RERANK).unlink(missing_ok=True)  # a stray one; somebody may have mapped it, so it is not cut
             shutil.rmtree(home / VECTORS, ignore_errors=True)  # without data.mdb, as `exists` has it
-            os.rename(partial, home / VECTORS)
+            os.rename(building, home / VECTORS)
             sync_directory(home)
         return cls.open(home, dim=dim, writable=True, lock=lock)
 
@@ -218,11 +227,6 @@ class VectorStore:
         return self._count - int(np.count_nonzero(self._dead))
 
     @property
-    def about(self) -> bytes:
-        """What the creator, or the last `describe`, said of the store."""
-        return self._about
-
-    @property
     def pending(self) -> int:
         """Changes that wait for `commit`: rows appended, removed, renamed, restamped."""
         return len(self._changes)
@@ -288,11 +292,6 @@ class VectorStore:
         number = self._require_live(id)
         self._changes.rename(number, self._changes.record(number).key, stamp)
 
-    def describe(self, about: bytes) -> None:
-        """Replace what `about` says, with the next commit."""
-        self._require_writable()
-        self._changes.describe(about)
-
     def commit(self) -> None:
         """Make all that waits durable and visible, in one step.
 
@@ -324,7 +323,6 @@ class VectorStore:
             changes.apply(txn, databases, block=self._block, tombstones=dead)
 
         self._environment.write(apply, room=changes.size(dim=self.dim))
-        self._about = changes.about if changes.about is not None else self._about
         self._dead, self._count = dead, changes.count
         self._changes = self._no_changes()
 
@@ -340,16 +338,20 @@ class VectorStore:
 
     def find(self, key: bytes) -> int | None:
         """Return the id of the live row with this key, or None."""
-        number = self._holder(key_digest(key))
+        digest = key_digest(key)
+        number = self._holders([digest]).get(digest)
         return None if number is None or number >= self._count or self._dead[number] else number
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
         if not content:
             return np.empty(0, np.int64)
-        with self._environment.reading() as txn:
+
+        def ids(txn: lmdb.Transaction[bytes]) -> list[int]:
             cursor = txn.cursor(self._environment.databases[b"contents"])
-            found = [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+            return [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+
+        found = self._environment.read(ids)
         return np.array([number for number in found if number < self._count and not self._dead[number]], np.int64)
 
     def record(self, id: int) -> Record:  # noqa: A002 - the field's name
@@ -368,9 +370,9 @@ class VectorStore:
             StoreCorrupt: a record is missing.
         """
         numbers = [self._require(int(number), self._count) for number in ids]
-        with self._environment.reading() as txn:
-            records = self._environment.databases[b"records"]
-            found = [txn.get(pack_id(number), db=records) for number in numbers]
+        found = self._environment.read(
+            lambda txn: [txn.get(pack_id(number), db=self._environment.databases[b"records"]) for number in numbers]
+        )
         return [self._unpack(number, data) for number, data in zip(numbers, found, strict=True)]
 
     def _unpack(self, number: int, data: bytes | None) -> Record:
@@ -383,9 +385,7 @@ class VectorStore:
         count, dead = self._count, self._dead
         start = 0
         while start < count:
-            with self._environment.reading() as txn:
-                cursor = txn.cursor(self._environment.databases[b"records"])
-                found = list(islice(cursor, min(_SCAN, count - start))) if cursor.set_range(pack_id(start)) else []
+            found = self._environment.read(partial(self._some_records, start, min(_SCAN, count - start)))
             if len(found) < min(_SCAN, count - start):
                 raise StoreCorrupt(f"{self._environment.path}: records are missing; run `retrieve verify`")
             flags = dead[start : start + len(found)].tolist()
@@ -393,6 +393,10 @@ class VectorStore:
                 if not gone:
                     yield unpack_record(number, data)
             start += len(found)
+
+    def _some_records(self, start: int, number: int, txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, bytes]]:
+        cursor = txn.cursor(self._environment.databases[b"records"])
+        return list(islice(cursor, number)) if cursor.set_range(pack_id(start)) else []
 
     def rows(self, start: int, stop: int) -> NDArray[np.float16]:
         """Return rows ``start`` to ``stop`` ``(n, d)`` float16, tombstoned ones included; a fresh array.
@@ -407,19 +411,22 @@ class VectorStore:
         done = start
         while done < stop:
             number, skip = divmod(done, self._block)
-            wanted = min(self._block - skip, stop - done)
-            with self._environment.reading(buffers=True) as txn:
-                data = txn.get(pack_id(number), db=self._environment.databases[b"blocks"])
-                if data is None or len(data) < (skip + wanted) * 2 * self.dim:
-                    raise StoreCorrupt(
-                        f"{self._environment.path}: block {number} is {'missing' if data is None else 'short'}; "
-                        "run `retrieve verify`"
-                    )
-                part = np.frombuffer(data, np.float16, wanted * self.dim, skip * 2 * self.dim)
-                result[done - start : done - start + wanted] = part.reshape(wanted, self.dim)
-                del part, data  # the map may move once the transaction is over
-            done += wanted
+            part = result[done - start : min((number + 1) * self._block, stop) - start]
+            self._environment.read(partial(self._copy_block, number, skip, part), buffers=True)
+            done += len(part)
         return result
+
+    def _copy_block(
+        self, number: int, skip: int, out: NDArray[np.float16], txn: lmdb.Transaction[bytes]
+    ) -> None:
+        """Copy rows of block ``number`` from its row ``skip`` on into ``out``."""
+        data = txn.get(pack_id(number), db=self._environment.databases[b"blocks"])
+        if data is None or len(data) < skip * 2 * self.dim + out.nbytes:
+            raise StoreCorrupt(
+                f"{self._environment.path}: block {number} is {'missing' if data is None else 'short'}; "
+                "run `retrieve verify`"
+            )
+        out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * self.dim).reshape(out.shape)
 
     def blocks(self, rows: int = 16384) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """Yield the first id and the rows ``(b, d)`` float16 of consecutive blocks, tombstoned rows included.
@@ -438,12 +445,14 @@ class VectorStore:
     # Inside
 
     def _no_changes(self) -> Changes:
-        return Changes(self._count, holder=self._holder, record=self.record)
+        return Changes(self._count, holders=self._holders, record=self.record)
 
-    def _holder(self, digest: bytes) -> int | None:
-        with self._environment.reading() as txn:
-            data = txn.get(digest, db=self._environment.databases[b"keys"])
-        return None if data is None else unpack_id(data)
+    def _holders(self, digests: Sequence[bytes]) -> dict[bytes, int]:
+        """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
+        found = self._environment.read(
+            lambda txn: txn.cursor(self._environment.databases[b"keys"]).getmulti(digests)
+        )
+        return {digest: unpack_id(data) for digest, data in found}
 
     def _require(self, number: int, count: int) -> int:
         if not 0 <= number < count:
@@ -471,7 +480,7 @@ class VectorStore:
                 self._closed = True
                 release(self._environment)
 
-    def __enter__(self) -> VectorStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

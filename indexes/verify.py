@@ -60,7 +60,7 @@ def _manifest(home: Path) -> tuple[Manifest | None, FileCheck]:
     try:
         return read_manifest(home), FileCheck(path=MANIFEST, ok=True)
     except FileNotFoundError:
-        cure = f"missing; {_BUILD}: it publishes a new one from {VECTORS}"
+        cure = f"missing; restore it from a backup, or delete {home} and {_BUILD}"
         return None, FileCheck(path=MANIFEST, ok=False, cure=cure)
     except RetrievalError as error:
         return None, FileCheck(path=MANIFEST, ok=False, cure=str(error))

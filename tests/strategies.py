@@ -1,0 +1,84 @@
+"""The Hypothesis vocabulary that the tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from indexes.arrays import Vectors
+from indexes.manifest import FileInfo, IndexInfo, Manifest
+from indexes.space import Space
+
+keys = st.one_of(st.sampled_from([b"a", b"b", b"c/d.jpg", b"e"]), st.binary(min_size=1, max_size=600))
+"""Keys of rows: a few that come again, any bytes, and some longer than LMDB's own keys may be."""
+
+contents = st.one_of(st.just(b""), st.sampled_from([b"x" * 16, b"y" * 16]), st.binary(min_size=16, max_size=16))
+"""Content hashes: none, a few that come again, any."""
+
+stamps = st.binary(max_size=64)
+"""Stamps: opaque bytes."""
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+"""Any text that JSON in UTF-8 can hold."""
+
+fractions = st.floats(0, 1)
+
+
+def unit(rows: int, dim: int, *, seed: int) -> Vectors:
+    """Return seeded random unit rows ``(rows, dim)`` float32."""
+    drawn = np.random.default_rng(seed).standard_normal((rows, dim))
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+
+def unit_vectors(dim: int, *, max_rows: int = 5) -> st.SearchStrategy[Vectors]:
+    """Draw one to ``max_rows`` unit rows of width ``dim``."""
+    return st.builds(unit, st.integers(1, max_rows), st.just(dim), seed=st.integers(0, 2**32 - 1))
+
+
+@st.composite
+def spaces(draw: Any) -> Space:
+    """Draw a space, nested or not."""
+    dim = draw(st.integers(1, 4096))
+    nesting = draw(st.lists(st.integers(1, dim), max_size=3))
+    return Space(name=draw(names), dim=dim, fingerprint=draw(names), nesting=tuple(nesting))
+
+
+file_infos = st.builds(FileInfo, bytes=st.integers(0, 2**50), sha256=st.text("0123456789abcdef", min_size=64, max_size=64))
+
+
+@st.composite
+def manifests(draw: Any) -> Manifest:
+    """Draw a manifest that could have been published."""
+    count = draw(st.integers(0, 10**12))
+    optional = st.none() | st.integers(0, 10**6)
+    index = IndexInfo(
+        kind=draw(st.sampled_from(["flat", "ivfpq", "ivfrabitq", "factory"])),
+        factory=draw(st.none() | names),
+        dim=draw(st.integers(1, 4096)),
+        base_rows=draw(st.integers(0, count)),
+        nprobe=draw(optional),
+        shortlist=draw(optional),
+        recall_target=draw(fractions),
+        recall_at_10=draw(st.none() | fractions),
+        recall_sample=draw(st.integers(0, 10**6)),
+        recall_reason=draw(st.none() | names),
+        recall_at_10_text=draw(st.none() | fractions),
+        bytes_per_vector=draw(st.floats(0, 1e6)),
+        trained_rows=draw(st.integers(0, 10**9)),
+        file=draw(st.none() | file_infos),
+    )
+    notes = st.lists(st.dictionaries(names, names | st.integers() | st.none(), max_size=3), max_size=3)
+    return Manifest(
+        space=draw(spaces()),
+        encoder=draw(st.none() | names),
+        count=count,
+        live=draw(st.integers(0, count)),
+        generation=draw(st.integers(1, 9999)),
+        index=index,
+        root=draw(st.none() | names),
+        upgrades=tuple(draw(notes)),
+        activations=tuple(draw(notes)),
+        files=draw(st.dictionaries(st.sampled_from(["index.faiss", "report.json", "live.npz"]), file_infos)),
+    )
