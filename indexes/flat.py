@@ -221,7 +221,7 @@ class _Shortlist:
 
     def tighten(self) -> None:
         """Raise the floor to each query's k-th best so far, and drop what falls below it."""
-        whose, found, scores = (np.concatenate(part) for part in (self._whose, self._found, self._scores))
+        whose, found, scores = np.concatenate(self._whose), np.concatenate(self._found), np.concatenate(self._scores)
         order, place = _ranked((whose, found), scores, k=self._k)
         self._top.fill(-np.inf)
         self._top[whose[order], place] = scores[order]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.arrays import Ids, Neighbors, Vectors, best
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.flat import Halves
@@ -150,6 +150,11 @@ def _of_lists(index: Any, *, nprobe: int, selector: Any) -> Any:
     if isinstance(index, module.IndexIVFPQ):
         return module.IVFPQSearchParameters(**known)
     return module.SearchParametersIVF(**known)
+
+
+def selector(allowed: Bitmap) -> Any:
+    """Return a FAISS selector of the ids whose flag is set, ``(n,)``."""
+    return faiss().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
 def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:

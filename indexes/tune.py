@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from indexes import flat
-from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
+from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.flat import Halves
 from indexes.ivf import Refined
-from indexes.metrics import recall_at_k, recall_of_each
+from indexes.metrics import recall_of_each
 
 K = 10
 SAMPLE = 1000
@@ -43,6 +44,7 @@ class Trial:
     nprobe: int | None
     shortlist: int
     recall: Mapping[str, float]
+    standard_error: Mapping[str, float]
     microseconds: float
 
 
@@ -88,20 +90,43 @@ def _without(found: Ids, own: Ids) -> Ids:
     """Drop each query's own row, or else the last of the ``k + 1`` found."""
     same = found == own[:, np.newaxis]
     same[~same.any(axis=1), -1] = True
-    return found[~same].reshape(len(found), found.shape[1] - 1)
+    rest: Ids = found[~same].reshape(len(found), found.shape[1] - 1)
+    return rest
 
 
-def _answer(stage: Refined, questions: Questions, *, nprobe: int | None, shortlist: int) -> Neighbors:
-    return stage.search(questions.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist)
+def recall(
+    stage: Refined,
+    questions: Mapping[str, Questions],
+    *,
+    nprobe: int | None,
+    shortlist: int,
+    selector: Any = None,
+) -> Trial:
+    """Measure one setting."""
+    started = time.perf_counter()
+    found = {
+        name: stage.search(asked.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist, selector=selector).ids
+        for name, asked in questions.items()
+    }
+    seconds = time.perf_counter() - started
+    recalls, errors = {}, {}
+    for name, asked in questions.items():
+        each = recall_of_each(_without(found[name], asked.own), asked.true)
+        recalls[name] = float(each.mean())
+        errors[name] = float(each.std() / np.sqrt(len(each)))
+    total = sum(len(asked.queries) for asked in questions.values())
+    return Trial(
+        nprobe=nprobe,
+        shortlist=shortlist,
+        recall=recalls,
+        standard_error=errors,
+        microseconds=round(1e6 * seconds / total, 2),
+    )
 
 
-def recall(stage: Refined, questions: Questions, *, nprobe: int | None, shortlist: int) -> float:
-    """Return recall@10 of one setting."""
-    found = _answer(stage, questions, nprobe=nprobe, shortlist=shortlist).ids
-    return recall_at_k(_without(found, questions.own), questions.true)
-
-
-def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float) -> Tuned:
+def tune(
+    stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None
+) -> Tuned:
     """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
 
     Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
@@ -109,11 +134,12 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float) -
     of the luckiest setting does not fall below it on other queries.
 
     Args:
-        stage: the index with its rows, all of them live.
+        stage: the index with its rows.
         questions: by name; each with at least one query.
         target: recall@10 wanted, 0 to 1.
+        selector: of the rows that are live, for an index that filters.
     """
-    search = _Search(stage, questions, target)
+    search = _Search(stage, questions, target, selector)
     good = [trial for trial in (search.smallest(shortlist) for shortlist in SHORTLISTS) if trial is not None]
     tried = tuple(search.tried.values())
     if good:
@@ -122,8 +148,10 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float) -
 
 
 class _Search:
-    def __init__(self, stage: Refined, questions: Mapping[str, Questions], target: float) -> None:
-        self._stage, self._questions, self._target = stage, questions, target
+    def __init__(
+        self, stage: Refined, questions: Mapping[str, Questions], target: float, selector: Any
+    ) -> None:
+        self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
         self.tried: dict[tuple[int | None, int], Trial] = {}
         self._passes: dict[tuple[int | None, int], bool] = {}
         self._fastest = float("inf")
@@ -157,20 +185,14 @@ class _Search:
         key = (nprobe, shortlist)
         if key in self._passes:
             return self._passes[key]
-        started = time.perf_counter()
-        found = {
-            name: _answer(self._stage, asked, nprobe=nprobe, shortlist=shortlist).ids
-            for name, asked in self._questions.items()
-        }
-        seconds = time.perf_counter() - started
-        recalls, passes = {}, True
-        for name, asked in self._questions.items():
-            each = recall_of_each(_without(found[name], asked.own), asked.true)
-            recalls[name] = float(each.mean())
-            passes = passes and recalls[name] - each.std() / np.sqrt(len(each)) >= min(self._target, 0.999)
-        microseconds = 1e6 * seconds / sum(len(asked.queries) for asked in self._questions.values())
-        self.tried[key] = Trial(nprobe=nprobe, shortlist=shortlist, recall=recalls, microseconds=microseconds)
+        trial = recall(
+            self._stage, self._questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector
+        )
+        passes = all(
+            trial.recall[name] - trial.standard_error[name] >= min(self._target, 0.999) for name in trial.recall
+        )
+        self.tried[key] = trial
         self._passes[key] = passes
         if passes:
-            self._fastest = min(self._fastest, microseconds)
+            self._fastest = min(self._fastest, trial.microseconds)
         return passes

@@ -1,0 +1,228 @@
+"""One published generation, opened by mapping: searches its base index, its tail and its filters as one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from indexes import flat, funnel, ivf
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
+from indexes.errors import OptionError, ShapeError, StoreCorrupt
+from indexes.flat import Halves
+from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation
+from indexes.rerank import RERANK, RerankRows
+
+TOMBSTONES = "tombstones.npy"
+REPORT = "report.json"
+
+EXACT_ROWS = 20_000
+"""Rows kept by a filter up to which exact search over them costs no more than probing many lists for them."""
+
+_TUNED_K = 10  # the settings in the manifest were measured for so many neighbours
+
+
+class Generation:
+    """What a manifest describes, open for searching: a context manager, safe to share by threads.
+
+    Attributes:
+        manifest: the manifest that it was opened from.
+        rows: ``(count, d)`` float16, mapped; tombstoned rows included.
+        live: ``(count,)`` flags, None if every row is live; do not change them.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, rows: RerankRows, live: Bitmap | None, pin: Pin) -> None:
+        """Take over what `open` opened; call that."""
+        self.manifest = manifest
+        self.live = live
+        self.rows: Halves = np.asarray(rows.rows)  # without the memmap's costly slicing
+        self._rerank = rows
+        self._live_count = manifest.count if live is None else int(np.count_nonzero(live))
+        self._directory = directory
+        self._pin = pin
+        self._base = 0 if manifest.index.kind == "flat" else manifest.index.base_rows
+        self._opening = threading.Lock()
+        self._opened: ivf.Refined | None = None
+        self._own_selector: Any = None
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str], manifest: Manifest) -> Generation:
+        """Open the generation of ``manifest`` by mapping; FAISS itself is loaded with the first search.
+
+        Raises:
+            FileNotFoundError: a newer generation has replaced it; read the manifest again.
+            StoreCorrupt: a file is missing or has another length.
+        """
+        home = Path(directory)
+        pin = pin_generation(home, manifest.generation)
+        try:
+            check_sizes(home, manifest)
+            rows = RerankRows.open(home / RERANK, dim=manifest.space.dim, count=manifest.count)
+            path = generation_path(home, manifest.generation) / TOMBSTONES
+            return cls(home, manifest, rows, _read_live(path, manifest.count), pin)
+        except BaseException:
+            pin.close()
+            raise
+
+    @property
+    def count(self) -> int:
+        """Rows, tombstoned ones included."""
+        return self.manifest.count
+
+    def search(
+        self,
+        queries: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None = None,
+        nprobe: int | None = None,
+        shortlist: int | None = None,
+        exact: bool = False,
+        dim: int | None = None,
+    ) -> Neighbors:
+        """Find each query's ``k`` best live rows.
+
+        Args:
+            queries: ``(q, d)`` float32 unit rows.
+            k: neighbours wanted, at least 1.
+            keep: ``(count,)`` flags; only live rows whose flag is set are found, and never fewer than ``k`` of them
+                while there are as many.
+            nprobe: lists to probe; None for what was tuned, more for a larger ``k`` or a narrow filter.
+            shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
+            exact: search every live row.
+            dim: rank by this prefix width first, then the shortlist at full width, over every live row.
+        Returns:
+            ids and cosines at full width, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
+        Raises:
+            ShapeError: the widths differ, or ``keep`` has not one flag a row.
+            OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, or ``dim`` is no prefix of the space.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
+            raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
+        if keep is not None and keep.shape != (self.count,):
+            raise ShapeError(f"keep: expected ({self.count},) flags, got {keep.shape}")
+        for name, value in (("k", k), ("nprobe", nprobe), ("shortlist", shortlist)):
+            if value is not None and value < 1:
+                raise OptionError(f"{name} is {value}; it must be at least 1")
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        allowed = self.live
+        if keep is not None:
+            allowed = keep if allowed is None else keep & allowed
+        if dim is not None and dim != self.manifest.space.dim:
+            self.manifest.space.prefix(dim)
+            return funnel.by_prefix(self.rows, queries, dim=dim, k=k, keep=allowed, shortlist=shortlist)
+        if exact or self._base == 0 or len(queries) == 0:
+            return flat.exact(self.rows, queries, k=k, keep=allowed)
+        kept = self._kept(keep, allowed)
+        stage = self._stage()
+        if (keep is not None and kept <= EXACT_ROWS) or (allowed is not None and not stage.filters):
+            return flat.exact(self.rows, queries, k=k, keep=allowed)
+        found = self._probe(stage, queries, k, allowed, kept, nprobe, shortlist, filtered=keep is not None)
+        if self._base == self.count:
+            return found
+        flags = None if allowed is None else allowed[self._base :]
+        tail = flat.exact(self.rows[self._base :], queries, k=k, keep=flags, first_id=self._base)
+        return best(np.hstack((found.ids, tail.ids)), np.hstack((found.scores, tail.scores)), k=k)
+
+    def _kept(self, keep: Bitmap | None, allowed: Bitmap | None) -> int:
+        """Return how many rows of the base may be found."""
+        if allowed is None:
+            return self._base
+        if keep is None and self._base == self.count:
+            return self._live_count
+        return int(np.count_nonzero(allowed[: self._base]))
+
+    def _probe(
+        self,
+        stage: ivf.Refined,
+        queries: Vectors,
+        k: int,
+        allowed: Bitmap | None,
+        kept: int,
+        nprobe: int | None,
+        shortlist: int | None,
+        *,
+        filtered: bool,
+    ) -> Neighbors:
+        info = self.manifest.index
+        if shortlist is None:
+            shortlist = -(-(info.shortlist or 4 * _TUNED_K) * max(k, _TUNED_K) // _TUNED_K)
+        if nprobe is None and info.nprobe is not None:
+            # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does.
+            reach = max(1.0, k / _TUNED_K) / (max(kept, 1) / self._base if filtered else 1.0)
+            nprobe = min(int(np.ceil(info.nprobe * reach**0.5)), stage.nlist)
+        selector = None if allowed is None else self._selector(allowed[: self._base], filtered=filtered)
+        found = stage.search(queries, k=k, nprobe=nprobe, shortlist=max(shortlist, k), selector=selector)
+        if found.ids[:, -1].min() >= 0:
+            return found
+        short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
+        if short.size:  # the lists probed held too few rows
+            rest = None if allowed is None else allowed[: self._base]
+            whole = flat.exact(self.rows[: self._base], queries[short], k=k, keep=rest)
+            found.ids[short], found.scores[short] = whole.ids, whole.scores
+        return found
+
+    def _selector(self, allowed: Bitmap, *, filtered: bool) -> Any:
+        if not filtered and self._own_selector is not None:
+            return self._own_selector
+        selector = ivf.selector(allowed)
+        if not filtered:
+            self._own_selector = selector
+        return selector
+
+    def _stage(self) -> ivf.Refined:
+        if self._opened is None:
+            with self._opening:
+                if self._opened is None:
+                    path = generation_path(self._directory, self.manifest.generation) / INDEX
+                    self._opened = ivf.Refined(ivf.open_mapped(path), self.rows)
+        return self._opened
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.
+
+        Raises:
+            MissingRow: an id is negative or not below `count`.
+        """
+        return self._rerank.gather(ids)
+
+    def close(self) -> None:
+        """Release the maps and let the generation go; searching afterwards is an error."""
+        self._opened = self._own_selector = None
+        self.rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
+        self._rerank = RerankRows(self._rerank.path, self.rows)
+        self._base = 0
+        self._pin.close()
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def write_live(path: Path, dead: Bitmap) -> None:
+    """Write which rows have a tombstone, eight to a byte."""
+    np.save(path, np.packbits(dead, bitorder="little"), allow_pickle=False)
+
+
+def _read_live(path: Path, count: int) -> Bitmap | None:
+    """Return which rows have no tombstone, None if that is all of them."""
+    try:
+        packed = np.load(path, allow_pickle=False)
+        dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreCorrupt(
+            f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
+        ) from error
+    if len(packed) != -(-count // 8):
+        raise StoreCorrupt(
+            f"{path}: holds {len(packed)} bytes of flags, expected {-(-count // 8)}; run `retrieve build-index`"
+        )
+    return ~dead if dead.any() else None
