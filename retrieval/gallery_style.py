@@ -52,7 +52,7 @@ h1, h2 {
 }
 h1 { font-size: clamp(26px, 3.4vw, 40px); }
 h2 { font-size: clamp(20px, 2.2vw, 27px); }
-header { display: grid; gap: 10px; }
+header { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px; }
 .note, footer, .query p { color: var(--soft); }
 nav { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 10px; }
 nav a {

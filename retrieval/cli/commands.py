@@ -20,6 +20,7 @@ from retrieval.cli.options import (
     installed_version,
     option,
     shared,
+    shared_by_demo,
     width,
 )
 from retrieval.output import Form, hits, json_text
@@ -74,7 +75,7 @@ def retrieve(ctx: click.Context, *, version: bool) -> None:
     "--out", of=DEMO, type=FOLDER, metavar="DIR", help="Where the photographs, the index and the page go."
 )
 @device_option(DEMO)
-@shared
+@shared_by_demo
 @session
 def demo(
     session: Session, /, *, out: Path | None, device: str | None, index: Path | None, as_json: bool

@@ -30,6 +30,7 @@ __all__ = [
     "installed_version",
     "option",
     "shared",
+    "shared_by_demo",
     "width",
 ]
 
@@ -109,40 +110,39 @@ def given(**options: Any) -> dict[str, Any]:
 
 def shared(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command what every command has: ``--index``, ``--json``, ``--quiet`` and ``--debug``."""
+    return _index_option(environment=True)(_report_options(command))
 
-    def note_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        ctx.ensure_object(Session).quiet = value
 
-    def note_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        ctx.ensure_object(Session).debug = value
+def shared_by_demo(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the demo the same; but the collection that ``RETRIEVE_INDEX`` names is none of its business."""
+    return _index_option(environment=False)(_report_options(command))
 
+
+def _index_option(*, environment: bool) -> Callable[[Any], Any]:
+    return click.option(
+        "--index",
+        type=FOLDER,
+        metavar="DIR|FOLDER",
+        envvar="RETRIEVE_INDEX" if environment else None,
+        show_envvar=environment,
+        help="The collection's directory or its image folder; otherwise .retrieve is looked for from the "
+        "working directory upwards."
+        if environment
+        else "Where the collection goes; otherwise inside the photographs' folder.",
+    )
+
+
+def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    def note(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        setattr(ctx.ensure_object(Session), str(param.name), value)
+
+    quiet = "Say nothing but results and errors."
     for decorate in (
         click.option(
-            "--debug",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=note_debug,
-            help="Show tracebacks.",
+            "--debug", is_flag=True, is_eager=True, expose_value=False, callback=note, help="Show tracebacks."
         ),
-        click.option(
-            "--quiet",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=note_quiet,
-            help="Say nothing but results and errors.",
-        ),
+        click.option("--quiet", is_flag=True, is_eager=True, expose_value=False, callback=note, help=quiet),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-        click.option(
-            "--index",
-            type=FOLDER,
-            metavar="DIR|FOLDER",
-            envvar="RETRIEVE_INDEX",
-            show_envvar=True,
-            help="The collection's directory or its image folder; otherwise .retrieve is looked for from the working "
-            "directory upwards.",
-        ),
     ):
         command = decorate(command)
     return command

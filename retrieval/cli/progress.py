@@ -84,8 +84,9 @@ class Lines:
 class Bar:
     """A bar with the rate, the time left and the number of skipped files; one a phase."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, every: float = 0.1) -> None:
         self._stream = stream
+        self._every = every  # seconds between two drawings, at least
         self._phase = ""
         self._bar: Any = None
 
@@ -109,6 +110,7 @@ class Bar:
                 dynamic_ncols=True,
                 leave=False,
                 smoothing=0.1,
+                mininterval=self._every,
             )
         if self._bar.total != progress.total:
             self._bar.total = progress.total
