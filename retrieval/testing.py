@@ -42,9 +42,9 @@ LONG_TEXT = "a red bus in the snow " * 2000
 class FakeEncoder:
     """A deterministic encoder without weights, for tests: like images and like texts get like vectors.
 
-    An image is a fixed random projection of its 8 x 8 thumbnail. A text is the sum of its words' vectors: the name
-    of a colour is the vector of a plain image of that colour, any other word is a random direction of its own. Two
-    fakes share a space if and only if name, width and nesting are equal.
+    An image is a fixed random projection of its 8 x 8 thumbnail. A text is the sum of its words' vectors: the
+    name of a colour is the vector of a plain image of that colour, any other word is a random direction of its
+    own. Two fakes share a space if and only if name, width and nesting are equal.
     """
 
     decode_size: int | None = 2 * GRID
@@ -87,7 +87,8 @@ class FakeEncoder:
 
     def _text(self, text: str) -> NDArray[np.float64]:
         words = re.findall(r"\w+", text.lower()) or [""]
-        return np.sum([self._word(word) for word in words], axis=0, dtype=np.float64)  # (d,)
+        vectors = np.stack([self._word(word) for word in words]).astype(np.float64)  # (w, d)
+        return np.asarray(vectors.sum(axis=0))  # (d,)
 
     def _word(self, word: str) -> NDArray[np.float32]:
         if word in COLOURS:
@@ -102,10 +103,10 @@ class FakeEncoder:
 def check_encoder(encoder: Encoder, images: Sequence[Image.Image] | None = None) -> None:
     """Check that an encoder keeps the contract of `retrieval.encoders`; call it from your plugin's tests.
 
-    Checked are: the space; one fixed float32 shape for images of all sizes, which are left unchanged; unit, finite
-    rows of the space's width, the same each time and whatever else is in the batch; different images and texts told
-    apart; empty, long and non-ASCII texts; and, for a `DifferentiableEncoder`, that its module agrees with
-    `encode_pixels` and passes a gradient to the pixels.
+    Checked are: the space; one fixed float32 shape for images of all sizes, which are left unchanged; unit,
+    finite rows of the space's width, the same each time and whatever else is in the batch; different images and
+    texts told apart; empty, long and non-ASCII texts; and, for a `DifferentiableEncoder`, that its module agrees
+    with `encode_pixels` and passes a gradient to the pixels.
 
         def test_my_encoder():
             check_encoder(retrieval.load_encoder("mine:small", device="cpu"))

@@ -1,4 +1,4 @@
-"""Where a model runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; torch is imported only by families that use it."""
+"""Where a model runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
 
 from __future__ import annotations
 

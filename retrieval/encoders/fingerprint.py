@@ -1,7 +1,7 @@
 """The fingerprint of a model: a hash of its weights' values and its preprocessing, remembered between runs.
 
-Neither the runtime nor the device nor the precision of the arithmetic enters it, nor how the file packs its tensors:
-the safetensors and the pickled form of the same weights have the same fingerprint.
+Neither the runtime nor the device nor the precision of the arithmetic enters it, nor how the file packs its
+tensors: the safetensors and the pickled form of the same weights have the same fingerprint.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ TORCH_NAMES = {
 
 
 def space_fingerprint(weights: str, preprocessing: Mapping[str, Any]) -> str:
-    """Return the fingerprint of a space from the weights' hash and everything that is done to an image before."""
+    """Return a space's fingerprint from the weights' hash and all that is done to an image before."""
     canonical = json.dumps({"weights": weights, "preprocessing": preprocessing}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def hash_weights(path: str | os.PathLike[str]) -> str:
-    """Return the sha256 of a weight file's tensors in the order of their names (of its bytes, if it holds none).
+    """Return the sha256 of a weight file's tensors in the order of their names (of its bytes, without any).
 
-    A file is hashed once (0.5 to 2 GB/s) and remembered in the user's cache by path, size and modification time.
+    A file is hashed once and remembered in the user's cache by path, size and modification time.
     """
     return _remembered(Path(path), _hash_tensors)
 
@@ -134,7 +134,7 @@ def _hash_torch(tensors: dict[str, torch.Tensor]) -> str:
         tensor = tensors[name].detach().contiguous()
         kind = str(tensor.dtype).removeprefix("torch.")
         digest.update(_label(name, TORCH_NAMES.get(kind, kind), list(tensor.shape)))
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

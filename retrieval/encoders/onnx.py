@@ -6,8 +6,8 @@
     DIR/text.onnx         optional: (t, context_length) int64 or int32, and an attention mask if it wants one
     DIR/tokenizer.json    with text.onnx: a tokenizer of the `tokenizers` library
 
-``encoder.json`` may also have ``interpolation`` (bicubic), ``name``, and ``fingerprint``: that of the space, where the
-graphs are another form of a model that already has one.
+``encoder.json`` may also have ``interpolation`` (bicubic), ``name``, and ``fingerprint``: that of the space, where
+the graphs are another form of a model that already has one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FAMILY", "OnnxEncoder", "OnnxTextEncoder"]
 
 TEXTS_AT_ONCE = 64
-KINDS = {
+KINDS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(int64)": np.int64,
@@ -70,7 +70,7 @@ class _Graph:
 
     path: Path
     session: Any
-    inputs: tuple[tuple[str, type], ...]
+    inputs: tuple[tuple[str, type[np.generic]], ...]
     rows: int | None
 
     def run(self, feeds: Sequence[NDArray[Any]], *, width: int) -> Vectors:
@@ -85,7 +85,10 @@ class _Graph:
                 parts = [
                     np.concatenate([part, np.zeros((short, *part.shape[1:]), part.dtype)]) for part in parts
                 ]
-            named = {name: part.astype(kind) for (name, kind), part in zip(self.inputs, parts, strict=True)}
+            named: dict[str, NDArray[Any]] = {
+                name: part.astype(kind, copy=False)
+                for (name, kind), part in zip(self.inputs, parts, strict=True)
+            }
             output = np.asarray(self.session.run(None, named)[0], dtype=np.float32)  # (step, width)
             if output.shape != (len(parts[0]), width):
                 raise EncoderError(

@@ -1,6 +1,7 @@
 """CLIP models of the open_clip library.
 
-``open_clip:MODEL/TAG``, ``open_clip:MODEL/FILE``, ``open_clip:hf-hub:NAME[@REVISION]``, ``open_clip:local-dir:PATH``.
+``open_clip:MODEL/TAG``, ``open_clip:MODEL/FILE``, ``open_clip:hf-hub:NAME`` (also ``NAME@REVISION``) and
+``open_clip:local-dir:PATH``, a folder with ``open_clip_config.json`` and the weights.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class OpenClipEncoder:
     def __init__(
         self, model: torch.nn.Module, *, space: Space, how: Preprocessing, source: _Source, device: str
     ) -> None:
-        self._model = model
+        self._model: Any = model  # torch types a module's methods as tensors
         self._space = space
         self._how = how
         self._source = source
@@ -96,7 +97,7 @@ class OpenClipEncoder:
             return unit_rows_of(self._model.encode_image(pixels))  # (b, d)
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, d)`` float32 unit rows; what exceeds the model's context is cut off, as its tokenizer does."""
+        """Return ``(t, d)`` float32 unit rows; the tokenizer cuts off what exceeds the model's context."""
         import torch
 
         chunks = [np.empty((0, self._space.dim), dtype=np.float32)]
@@ -107,7 +108,7 @@ class OpenClipEncoder:
         return np.concatenate(chunks)
 
     def torch_module(self) -> torch.nn.Module:
-        """Return the image tower with its resize and normalisation: ``(b, 3, h, w)`` in [0, 1] to unit ``(b, d)``."""
+        """Return the image tower, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
         return differentiable(self._how, self._model.encode_image, self._model, self._device)
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
@@ -192,7 +193,7 @@ FAMILY = OpenClipFamily()
 
 
 def unit_rows_of(features: torch.Tensor) -> Vectors:
-    """Return ``(b, d)`` float32 unit rows on the CPU, normalised in float32 whatever the model's precision."""
+    """Return ``(b, d)`` float32 unit rows on the CPU, normalised in float32 whatever the precision."""
     import torch
 
     rows: NDArray[np.float32] = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
@@ -227,7 +228,7 @@ def differentiable(how: Preprocessing, encode: Any, model: torch.nn.Module, devi
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep a library's module-level logging calls from configuring the root logger, and its advice from users."""
+    """Keep a library's module-level logging from configuring the root logger, and its advice from users."""
     root = logging.getLogger()
     handler = logging.NullHandler()
     root.addHandler(handler)
@@ -272,7 +273,8 @@ def _from_folder(folder: Path, *, spec: str) -> _Source:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(f"{spec}: {path} is no configuration of open_clip ({error!r})") from error
-    weights = open_clip.factory._find_checkpoint_in_dir(folder)  # noqa: SLF001 - the file that create_model will read
+    # The very function by which create_model will choose the file that it reads.
+    weights = open_clip.factory._find_checkpoint_in_dir(folder)  # noqa: SLF001
     if weights is None:
         raise WeightsNotFound(
             f"{spec}: {folder} has no weights; put {HUB_WEIGHTS[0]} or {HUB_WEIGHTS[-1]} there"
@@ -281,7 +283,7 @@ def _from_folder(folder: Path, *, spec: str) -> _Source:
 
 
 def _built_in(model: str) -> _Source:
-    """Resolve ``MODEL/TAG`` or ``MODEL/FILE`` of a model that open_clip knows; also ``ViT-B/32`` for ``ViT-B-32``."""
+    """Resolve ``MODEL/TAG`` or ``MODEL/FILE`` of a built-in model; ``ViT-B/32`` is ``ViT-B-32``, as in papers."""
     import open_clip
 
     known = open_clip.list_models()
@@ -328,15 +330,15 @@ def _tagged(name: str, tag: str, config: dict[str, Any]) -> _Source:
             if filename
             else list(HUB_WEIGHTS)
         )
-        weights: Path | None = hub_file(repository, names, spec=spec, size=_size(name))
+        weights = hub_file(repository, names, spec=spec, size=lambda: _size(name))
     else:
-        folder = Path("~/.cache/clip").expanduser()  # where open_clip keeps what is not on the hub
-        weights = url_file(entry["url"], folder, spec=spec, size=_size(name))
-        if weights is None:
-            try:
-                weights = Path(open_clip.download_pretrained_from_url(entry["url"]))
-            except (OSError, RuntimeError) as error:
-                raise WeightsNotFound(f"{spec}: the download of {entry['url']} failed: {error}") from error
+        weights = url_file(
+            entry["url"],
+            Path("~/.cache/clip").expanduser(),  # where open_clip keeps what is not on the hub
+            open_clip.download_pretrained_from_url,
+            spec=spec,
+            size=lambda: _size(name),
+        )
     overrides = {key: entry[key] for key in PREPROCESSING_KEYS if entry.get(key) is not None}
     arguments: dict[str, Any] = {"pretrained": str(weights), "force_preprocess_cfg": overrides}
     if bool(entry.get("quick_gelu")) != bool(config.get("quick_gelu")):
@@ -357,7 +359,7 @@ def _size(name: str) -> int | None:
             model = open_clip.create_model(name, load_weights=False, device="meta")
     except (RuntimeError, ValueError, NotImplementedError, ImportError):
         return None
-    return 4 * sum(parameter.numel() for parameter in model.parameters())
+    return int(4 * sum(parameter.numel() for parameter in model.parameters()))
 
 
 def _tokenizer(source: _Source, *, spec: str) -> Any:

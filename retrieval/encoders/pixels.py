@@ -1,7 +1,7 @@
-"""From an image to the array that a model reads: resize, crop or pad, normalise; in Pillow and numpy, and in torch.
+"""From an image to what a model reads: resize, crop or pad, normalise; in Pillow and numpy, and in torch.
 
-The geometry and its rounding follow torchvision's and timm's evaluation transforms, so that pretrained models see
-what they were evaluated with; the tests compare both.
+The geometry and its rounding follow torchvision's and timm's evaluation transforms, so that pretrained models
+see what they were evaluated with; the tests compare both.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Preprocessing:
     Attributes:
         size: ``(height, width)`` that the model reads.
         scale: ``(height, width)`` resized to before the centre crop; `None`: ``size``.
-        resize: ``shortest`` (sides keep their ratio, the shortest reaches ``scale``, the rest is cropped), ``longest``
-            (the longest reaches it, the rest is padded) or ``squash`` (both sides reach it).
+        resize: ``shortest`` (sides keep their ratio, the shortest reaches ``scale``, the rest is cropped),
+            ``longest`` (the longest reaches it, the rest is padded) or ``squash`` (both sides reach it).
         interpolation: ``bicubic``, ``bilinear`` … with antialiasing.
         mean: of each channel, in [0, 1].
         std: of each channel.
@@ -73,7 +73,7 @@ class Preprocessing:
 
     @property
     def decode_size(self) -> int:
-        """Short side in pixels that a scaled decode should keep: twice what is read, so that it does not show."""
+        """Short side in pixels that a scaled decode should keep: twice what is read, so that it hardly shows."""
         return 2 * max(self.scale or self.size)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def _bounded(image: Image.Image) -> Image.Image:
 def torch_preprocessing(how: Preprocessing) -> torch.nn.Module:
     """Return `preprocess` as a differentiable module: ``(b, 3, H, W)`` float in [0, 1] to ``(b, 3, h, w)``.
 
-    Bicubic and bilinear are the same antialiased filters as Pillow's, but for its 8-bit rounding; the others are
-    bicubic here.
+    Bicubic and bilinear are the same antialiased filters as Pillow's, but for its 8-bit rounding; the others
+    are bicubic here.
     """
     import torch
 

@@ -57,7 +57,7 @@ class TextEncoder(Encoder, Protocol):
     """An encoder that also places words in its space."""
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return the vectors of ``texts``: ``(t, d)`` float32 unit rows, in order; long texts are truncated."""
+        """Return ``(t, d)`` float32 unit rows for ``texts``, in order; long texts are truncated."""
         ...
 
 
@@ -68,8 +68,8 @@ class DifferentiableEncoder(Encoder, Protocol):
     def torch_module(self) -> torch.nn.Module:
         """Return a module in evaluation mode on the encoder's device.
 
-        It maps ``(b, 3, h, w)`` float32 RGB in [0, 1], of any size, to ``(b, d)`` float32 unit rows; resize and
-        normalisation lie inside and are differentiable.
+        It maps ``(b, 3, h, w)`` float32 RGB in [0, 1], of any size, to ``(b, d)`` float32 unit rows; resize
+        and normalisation lie inside and are differentiable.
         """
         ...
 
@@ -84,8 +84,8 @@ class EncoderFamily(Protocol):
         text: it (or some of its models) encodes words.
         differentiable: it (or some of its models) has a torch module.
 
-    A family may also have ``canonical(model: str) -> str``, which returns the model's name as a manifest should
-    record it (an absolute path for a relative one, say).
+    A family may also have ``canonical(model: str) -> str``, which returns the model's name as a manifest
+    should record it (an absolute path for a relative one, say).
     """
 
     scheme: str

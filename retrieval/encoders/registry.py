@@ -1,4 +1,4 @@
-"""From a spec to an encoder: the built-in families and those of plugins (entry points ``retrieval.encoders``)."""
+"""From a spec to an encoder: the built-in families and plugins' (entry points ``retrieval.encoders``)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def load_encoder(spec: str | Encoder, *, device: str = "auto") -> Encoder:
 
 
 def canonical_spec(spec: str) -> str:
-    """Return the spec as a manifest records it: surrounding spaces gone, a bare scheme with its newest version.
+    """Return the spec as a manifest records it: no surrounding spaces, a bare scheme with its newest version.
+
+    A relative path of a model becomes absolute, so that the encoder is found from any working directory.
 
     Raises:
         UnknownEncoder: the spec is malformed, or no such scheme exists.
@@ -100,7 +102,7 @@ def canonical_spec(spec: str) -> str:
 
 
 def families() -> list[FamilyInfo]:
-    """Return what is installed and what could be, built-in families first; a broken plugin is listed, not raised."""
+    """Return what is installed and what could be, built-in first; a broken plugin is listed, not raised."""
     result: list[FamilyInfo] = []
     for scheme in _schemes():
         try:

@@ -1,4 +1,8 @@
-"""Image models of the timm library, pooled: ``timm:MODEL``, ``timm:MODEL/FILE``, ``timm:hf-hub:NAME``, ``timm:local-dir:PATH``."""
+"""Image models of the timm library: their pooled features.
+
+``timm:MODEL`` (also ``MODEL.TAG``), ``timm:MODEL/FILE``, ``timm:hf-hub:NAME`` and ``timm:local-dir:PATH``, a folder
+with ``config.json`` and the weights.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +80,7 @@ class TimmEncoder:
             return unit_rows_of(self._model(pixels))  # (b, d)
 
     def torch_module(self) -> torch.nn.Module:
-        """Return the model with its resize and normalisation: ``(b, 3, h, w)`` in [0, 1] to unit ``(b, d)``."""
+        """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
         return differentiable(self._how, self._model, self._model, self._device)
 
 
@@ -121,6 +125,7 @@ class TimmFamily:
             )
         try:
             import timm
+            from timm.data.config import resolve_model_data_config
         except ImportError as error:
             raise MissingExtra(f"timm:{model} needs torch and timm ({error}); {INSTALL}") from error
         place = torch_device(device)
@@ -137,7 +142,7 @@ class TimmFamily:
                 raise EncoderError(
                     f"{spec}: the weights {source.weights} do not fit the model: {reason}"
                 ) from error
-            how = _preprocessing(timm.data.resolve_model_data_config(network))
+            how = _preprocessing(resolve_model_data_config(network))  # type: ignore[no-untyped-call]
         network.to(place).eval().requires_grad_(requires_grad=False)
         space = Space(
             name=spec,
@@ -194,17 +199,15 @@ def _pretrained(name: str, *, spec: str) -> _Source:
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(name)
-    repository = None if config is None else config.hf_hub_id
-    if repository:
-        repository, _, revision = repository.partition("@")
+    if config is not None and config.hf_hub_id:
+        repository, _, revision = config.hf_hub_id.partition("@")
         names = [config.hf_hub_filename] if config.hf_hub_filename else list(HUB_WEIGHTS)
-        path = hub_file(repository, names, spec=spec, revision=revision or None, size=_size(name))
+        path = hub_file(repository, names, spec=spec, revision=revision or None, size=lambda: _size(name))
     elif config is not None and config.url:
         from timm.models._hub import download_cached_file, get_cache_dir
 
         url = config.url if isinstance(config.url, str) else config.url[0]
-        cached = url_file(url, Path(get_cache_dir()), spec=spec, size=_size(name))
-        path = cached or Path(download_cached_file(config.url))
+        path = url_file(url, Path(get_cache_dir()), download_cached_file, spec=spec, size=lambda: _size(name))
     else:
         raise UnknownEncoder(
             f"{spec}: timm {timm.__version__} has no pretrained weights for it; use timm:{name}/FILE"
@@ -218,7 +221,7 @@ def _from_folder(folder: Path, *, spec: str) -> _Source:
         raise UnknownEncoder(
             f"{spec}: {folder / 'config.json'} does not exist; a local-dir holds it and the weights"
         )
-    # Only the names that timm itself would prefer, in its order; otherwise another file might be hashed than is read.
+    # The names that timm prefers, in its order: otherwise another file might be hashed than is read.
     for name in (*HUB_WEIGHTS, "pytorch_model.pth", "model.pth"):
         if (folder / name).is_file():
             return _Source(name=f"local-dir:{folder}", weights=folder / name)

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: the cache first, then the network, and at once a clear word when neither has them."""
+"""Where pretrained weights come from: the cache, then the network, and at once a clear word without either."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from retrieval.errors import UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    SizeOf: TypeAlias = Callable[[], int | None]
 
 __all__ = ["hub_file", "readable_size", "url_file"]
 
@@ -21,7 +24,12 @@ PATIENCE = 1.2  # seconds that a host may take to answer at all, name look-up in
 
 
 def hub_file(
-    repository: str, names: Sequence[str], *, spec: str, revision: str | None = None, size: int | None = None
+    repository: str,
+    names: Sequence[str],
+    *,
+    spec: str,
+    revision: str | None = None,
+    size: SizeOf | None = None,
 ) -> Path:
     """Return the first of ``names`` from a Hugging Face repository, from the cache if any of them is there.
 
@@ -30,9 +38,10 @@ def hub_file(
         names: file names, most wanted first; one is enough.
         spec: the encoder's spec, for messages.
         revision: a branch, tag or commit; `None`: the main branch.
-        size: expected bytes, for messages; `None`: unknown.
+        size: tells about how many bytes are expected; asked only for a message.
+
     Raises:
-        WeightsNotFound: not cached, and the hub is off, out of reach or fails; within two seconds if out of reach.
+        WeightsNotFound: not cached, and the hub is switched off, out of reach (within two seconds) or fails.
         UnknownEncoder: the hub has no such repository or file.
     """
     import huggingface_hub
@@ -42,20 +51,21 @@ def hub_file(
         cached = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(cached, str):
             return Path(cached)
-    folder = Path(constants.HF_HUB_CACHE)
+    folder = constants.HF_HUB_CACHE
     at = f" --revision {revision}" if revision else ""
-    missing = (
-        f"{spec}: the weights {repository} ({names[0]}, {readable_size(size)}) are not in {folder}{{reason}}; "
-        f"with a network run `hf download {repository} {names[0]}{at}`, without one run it elsewhere and copy its "
-        f"folder models--{repository.replace('/', '--')} into {folder}"
-    )
-    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
-        raise WeightsNotFound(missing.format(reason=" and HF_HUB_OFFLINE is set"))
+
+    def missing(reason: str) -> WeightsNotFound:
+        return WeightsNotFound(
+            f"{spec}: {repository} ({names[0]}, {readable_size(size)}) is not in {folder} and {reason}; with a "
+            f"network run `hf download {repository} {names[0]}{at}`, without one run it elsewhere and copy "
+            f"models--{repository.replace('/', '--')} from its cache into {folder}"
+        )
+
+    if constants.HF_HUB_OFFLINE or _switched_off():
+        raise missing("HF_HUB_OFFLINE is set")
     failure = unreachable(constants.ENDPOINT)
     if failure is not None:
-        raise WeightsNotFound(
-            missing.format(reason=f" and {constants.ENDPOINT} cannot be reached ({failure})")
-        )
+        raise missing(f"{constants.ENDPOINT} cannot be reached ({failure})")
     for name in names:
         try:
             return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
@@ -68,53 +78,68 @@ def hub_file(
             absent = (errors.EntryNotFoundError, errors.RevisionNotFoundError)
             if isinstance(error, absent) and not isinstance(error, errors.LocalEntryNotFoundError):
                 continue
-            reason = f" and the download failed ({_first_line(error)})"
-            raise WeightsNotFound(missing.format(reason=reason)) from error
+            raise missing(f"the download failed ({_first_line(error)})") from error
     raise UnknownEncoder(
-        f"{spec}: the repository {repository} at {constants.ENDPOINT} has none of {', '.join(names)}"
+        f"{spec}: the repository {repository} at {constants.ENDPOINT} has none of {', '.join(names)}{at}"
     )
 
 
-def url_file(url: str, folder: Path, *, spec: str, size: int | None = None) -> Path | None:
-    """Return the cached file of a URL, or `None` where the host answers and the library may download it.
+def url_file(
+    url: str,
+    folder: Path,
+    download: Callable[[str], object],
+    *,
+    spec: str,
+    size: SizeOf | None = None,
+) -> Path:
+    """Return the file of a URL, from the cache if it is there.
 
     Args:
+        url: where the file is.
         folder: where the library keeps its downloads.
+        download: the library's own download of a URL into ``folder``.
+        spec: the encoder's spec, for messages.
+        size: tells about how many bytes are expected; asked only for a message.
+
     Raises:
-        WeightsNotFound: not cached, and the host is out of reach.
+        WeightsNotFound: not cached, and the host is out of reach or the download fails.
     """
     path = folder / url.rpartition("/")[2]
     if path.is_file():
         return path
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
-    failure = "HF_HUB_OFFLINE is set" if offline else unreachable(url)
+    failure = "HF_HUB_OFFLINE is set" if _switched_off() else unreachable(url)
+    if failure is None:
+        try:
+            download(url)
+        except (OSError, RuntimeError) as error:
+            failure = _first_line(error)
     if failure is not None:
         raise WeightsNotFound(
-            f"{spec}: the weights ({path.name}, {readable_size(size)}) are not in {folder} and {url} cannot be "
-            f"reached ({failure}); run `curl -L -o {path} {url}` on a machine with a network and copy the file there"
+            f"{spec}: the weights ({path.name}, {readable_size(size)}) are not in {folder} and cannot be had "
+            f"({failure}); run `curl -L -o {path} {url}` on a machine with a network and copy the file there"
         )
-    return None
+    return path
 
 
 def unreachable(url: str, *, patience: float = PATIENCE) -> str | None:
     """Return why a web host does not answer within ``patience`` seconds, or `None` when it does.
 
-    One request, no retry; proxies of the environment are used. It runs beside a clock because looking up a name may
-    take far longer than any timeout of a socket.
+    One request, no retry; proxies of the environment are used. It runs beside a clock because looking up a name
+    may take far longer than any timeout of a socket.
     """
     outcome: list[str | None] = [f"no answer within {patience} s"]
 
     def ask() -> None:
         try:
-            request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - HF_ENDPOINT and open_clip's own table
+            # HF_ENDPOINT, or an address from the tables of open_clip and timm.
+            request = urllib.request.Request(url, method="HEAD")  # noqa: S310
             with urllib.request.urlopen(request, timeout=patience):  # noqa: S310
                 outcome[0] = None
         except urllib.error.HTTPError as error:
             with error:  # It answered; whether it serves the file is seen when it is asked for it.
                 outcome[0] = None if error.code < 500 else f"HTTP {error.code} {error.reason}"
-        except ssl.SSLError:
-            outcome[0] = None
         except urllib.error.URLError as error:
+            # urllib's certificates are not the hub client's: a refused certificate is an answer.
             outcome[0] = None if isinstance(error.reason, ssl.SSLError) else _first_line(error.reason)
         except (OSError, ValueError) as error:
             outcome[0] = _first_line(error)
@@ -125,11 +150,16 @@ def unreachable(url: str, *, patience: float = PATIENCE) -> str | None:
     return outcome[0]
 
 
-def readable_size(size: int | None) -> str:
+def readable_size(size: SizeOf | None) -> str:
     """Return ``about 605 MB``, or ``size unknown``."""
-    if size is None:
+    count = None if size is None else size()
+    if count is None:
         return "size unknown"
-    return f"about {size / 1e9:.1f} GB" if size >= 1e9 else f"about {max(1, round(size / 1e6))} MB"
+    return f"about {count / 1e9:.1f} GB" if count >= 1e9 else f"about {max(1, round(count / 1e6))} MB"
+
+
+def _switched_off() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
 
 
 def _first_line(error: object) -> str:

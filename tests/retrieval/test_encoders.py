@@ -53,7 +53,11 @@ class TestFakeEncoder:
         images = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue", "yellow")]
         pixels = fake.encode_pixels(np.stack([fake.preprocess(image) for image in images]))
 
-        assert (fake.encode_text(["a red thing", "blue", "yellow"]) @ pixels.T).argmax(axis=1).tolist() == [0, 1, 2]
+        assert (fake.encode_text(["a red thing", "blue", "yellow"]) @ pixels.T).argmax(axis=1).tolist() == [
+            0,
+            1,
+            2,
+        ]
 
     def test_two_of_one_name_are_one_space_and_another_name_is_another(self):
         assert FakeEncoder(name="a").space.same_as(FakeEncoder(name="a").space)
@@ -149,7 +153,9 @@ class TestGate:
         np.testing.assert_array_equal(fake.encode_pixels(batch), checked_pixels(fake, batch))
 
     def test_an_encoder_of_another_width_than_its_space_is_refused_by_name(self):
-        with pytest.raises(EncoderError, match=r"encoder fake: encode_pixels returned shape \(1, 4\), expected \(1, 8\)"):
+        with pytest.raises(
+            EncoderError, match=r"encoder fake: encode_pixels returned shape \(1, 4\), expected \(1, 8\)"
+        ):
             checked_pixels(Faulty(lambda rows: rows[:, :4]), np.zeros((1, 8, 8, 3), np.float32))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 0])
@@ -194,7 +200,9 @@ class TestPreprocessing:
 
         assert preprocess(Image.new("RGB", (30000, 1), "red"), how).shape == (3, 224, 224)
 
-    @pytest.mark.parametrize("fault", [{"resize": "stretch"}, {"interpolation": "magic"}, {"std": (1.0, 0.0, 1.0)}])
+    @pytest.mark.parametrize(
+        "fault", [{"resize": "stretch"}, {"interpolation": "magic"}, {"std": (1.0, 0.0, 1.0)}]
+    )
     def test_a_description_that_cannot_be_is_refused(self, fault):
         with pytest.raises(EncoderError, match="preprocessing"):
             Preprocessing(**{"size": (8, 8), "mean": MEAN, "std": STD} | fault)
@@ -247,7 +255,9 @@ class TestFingerprint:
         torch.save(dict(reversed(weights.items())), tmp_path / "w.bin")
         torch.save({"state_dict": {f"module.{name}": w for name, w in weights.items()}}, tmp_path / "w.pt")
         torch.save(weights | {"a": torch.zeros(4, dtype=torch.bfloat16)}, tmp_path / "other.bin")
-        first, *rest, other = (hash_weights(tmp_path / n) for n in ("w.safetensors", "w.bin", "w.pt", "other.bin"))
+        first, *rest, other = (
+            hash_weights(tmp_path / n) for n in ("w.safetensors", "w.bin", "w.pt", "other.bin")
+        )
 
         assert rest == [first, first]
         assert other != first

@@ -62,12 +62,16 @@ def test_an_encoder_object_is_returned_as_it_is():
 
 
 def test_an_object_that_is_no_encoder_is_refused_by_what_it_lacks():
-    with pytest.raises(EncoderError, match=r"\(int\) is no encoder: it has no space, preprocess, encode_pixels"):
+    with pytest.raises(
+        EncoderError, match=r"\(int\) is no encoder: it has no space, preprocess, encode_pixels"
+    ):
         load_encoder(7)
 
 
 def test_an_unknown_scheme_lists_what_exists_and_what_was_meant():
-    with pytest.raises(UnknownEncoder, match=r"did you mean 'open_clip'\? Known: nano, open_clip, timm, onnx"):
+    with pytest.raises(
+        UnknownEncoder, match=r"did you mean 'open_clip'\? Known: nano, open_clip, timm, onnx"
+    ):
         load_encoder("open-clip:ViT-B-32/openai")
 
 
@@ -123,14 +127,18 @@ def test_our_own_installed_metadata_is_no_conflict(tmp_path, monkeypatch):
     metadata = tmp_path / "retrieval-0.1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: retrieval\nVersion: 0.1.0\n")
-    (metadata / "entry_points.txt").write_text("[retrieval.encoders]\nonnx = retrieval.encoders.onnx:FAMILY\n")
+    (metadata / "entry_points.txt").write_text(
+        "[retrieval.encoders]\nonnx = retrieval.encoders.onnx:FAMILY\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
 
     assert canonical_spec("onnx:/x") == "onnx:/x"
 
 
 def test_a_plugin_that_fails_to_import_names_its_distribution_and_the_cause(broken):
-    with pytest.raises(EncoderError, match="'retrieve-broken' cannot be imported: .*a_module_that_nobody_has"):
+    with pytest.raises(
+        EncoderError, match=r"'retrieve-broken' cannot be imported: .*a_module_that_nobody_has"
+    ):
         load_encoder("broken")
 
 
@@ -140,7 +148,9 @@ def test_a_plugin_whose_family_is_no_family_is_named(broken):
 
 
 def test_a_plugin_that_crashes_while_opening_is_named(plugin):
-    with pytest.raises(EncoderError, match=r"stripes:crash: the plugin 'retrieve-stripes' failed .*weights on fire"):
+    with pytest.raises(
+        EncoderError, match=r"stripes:crash: the plugin 'retrieve-stripes' failed .*weights on fire"
+    ):
         load_encoder("stripes:crash")
 
 
@@ -174,7 +184,12 @@ def test_built_in_families_need_no_metadata_and_import_nothing_heavy():
     )
     root = str(Path(__file__).parents[2])
     process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, env={"PYTHONPATH": root}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={"PYTHONPATH": root},
     )
 
     assert process.stdout.strip() == ""

@@ -43,7 +43,9 @@ def photos():
     """Return images of several shapes."""
     random = np.random.default_rng(1)
     sizes = [(320, 240), (100, 333), (224, 224), (31, 17)]
-    return [Image.fromarray(random.integers(0, 256, (h, w, 3), dtype=np.uint8)).convert("RGB") for w, h in sizes]
+    return [
+        Image.fromarray(random.integers(0, 256, (h, w, 3), dtype=np.uint8)).convert("RGB") for w, h in sizes
+    ]
 
 
 def test_it_keeps_the_contract_and_claims_no_text(encoder):
@@ -123,6 +125,8 @@ def test_offline_it_says_which_weights_and_how_large(tmp_path, monkeypatch):
     for module in (constants, file_download):
         monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path), raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    expected = r"timm/resnet18\.a1_in1k \(model\.safetensors, about 45 MB\) are not in .* and HF_HUB_OFFLINE is set"
+    expected = (
+        r"timm/resnet18\.a1_in1k \(model\.safetensors, about 45 MB\) is not in .* and HF_HUB_OFFLINE is set"
+    )
     with pytest.raises(WeightsNotFound, match=expected):
         load_encoder("timm:resnet18", device="cpu")
