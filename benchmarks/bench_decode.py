@@ -55,7 +55,12 @@ def photographs(directory: Path, count: int) -> list[Path]:
         source = Image.open(sources[number % len(sources)]).convert("RGB")
         width, height = source.size
         crop = min(width / 4, height / 3)
-        box = ((width - 4 * crop) / 2, (height - 3 * crop) / 2, (width + 4 * crop) / 2, (height + 3 * crop) / 2)
+        box = (
+            (width - 4 * crop) / 2,
+            (height - 3 * crop) / 2,
+            (width + 4 * crop) / 2,
+            (height + 3 * crop) / 2,
+        )
         path = directory / f"{number:03}.jpg"
         source.resize((4000, 3000), Image.Resampling.LANCZOS, box=box).save(path, quality=90)
         paths.append(path)
@@ -95,11 +100,18 @@ def main() -> None:
     rates = {name: round(len(paths) / time.median, 2) for name, time in times.items()}
     print(f"images/s, one thread: retrieval {rates['retrieval']}, open_clip {rates['open_clip']}")
     print(f"retrieval is {faster.median:.2f} times as fast ({faster.min:.2f} to {faster.max:.2f})")
-    print(f"mean difference of the outputs: {difference:.4f} (normalised units); others kept {load.others} cores busy")
+    print(
+        f"mean difference of the outputs: {difference:.4f} (normalised units); others kept {load.others} cores busy"
+    )
     path = save(
         "decode",
         load=load,
-        parameters={"images": len(paths), "pixels": "4000 x 3000 (enlarged)", "megabytes": round(megabytes, 2), "size": SIZE},
+        parameters={
+            "images": len(paths),
+            "pixels": "4000 x 3000 (enlarged)",
+            "megabytes": round(megabytes, 2),
+            "size": SIZE,
+        },
         times=times,
         images_per_second=rates,
         ratios={"open_clip over retrieval": faster},

@@ -34,7 +34,17 @@ __all__ = ["Load", "Spread", "alternate", "machine", "ratio", "save", "spread", 
 
 RESULTS = Path(__file__).parent / "results"
 
-PACKAGES = ("numpy", "pillow", "faiss-cpu", "faiss-gpu", "lmdb", "onnxruntime", "torch", "torchvision", "open_clip_torch")
+PACKAGES = (
+    "numpy",
+    "pillow",
+    "faiss-cpu",
+    "faiss-gpu",
+    "lmdb",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +66,9 @@ class Load:
     seconds: float = 0.0
 
 
-def alternate(contenders: Mapping[str, Callable[[], object]], *, repeats: int = 5, warmup: int = 1) -> dict[str, Spread]:
+def alternate(
+    contenders: Mapping[str, Callable[[], object]], *, repeats: int = 5, warmup: int = 1
+) -> dict[str, Spread]:
     """Return each contender's wall time in seconds, over ``repeats`` rounds after ``warmup`` rounds that do not count."""
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(-warmup, repeats):
@@ -88,7 +100,7 @@ def watch() -> Iterator[Load]:
     try:
         yield load
     finally:
-        load.seconds = round(time.perf_counter() - began, 3)
+        load.seconds = max(0.001, round(time.perf_counter() - began, 3))
         load.own = round((_own_seconds() - own) / load.seconds, 2)
         load.others = round(max(0.0, (_busy_seconds() - busy) / load.seconds - load.own), 2)
 
@@ -112,7 +124,9 @@ def machine(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "versions": versions,
         "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
         "commit": _run("git", "-C", str(RESULTS.parent), "rev-parse", "--short=12", "HEAD"),
-        "modified": bool(_run("git", "-C", str(RESULTS.parent), "status", "--porcelain", "--untracked-files=no")),
+        "modified": bool(
+            _run("git", "-C", str(RESULTS.parent), "status", "--porcelain", "--untracked-files=no")
+        ),
     }
 
 
@@ -139,7 +153,9 @@ def save(name: str, *, load: Load | None = None, directory: Path = RESULTS, **fa
     private = (socket.gethostname(), os.environ.get("USER", ""), str(Path.home()), str(RESULTS.parent.parent))
     for word in private:
         if len(word) > 4 and word in text:
-            raise ValueError(f"the results of {name} would publish {word!r}; record relative paths and no host or user")
+            raise ValueError(
+                f"the results of {name} would publish {word!r}; record relative paths and no host or user"
+            )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     path.write_text(text, encoding="utf-8")
@@ -151,7 +167,11 @@ def _relative(word: str) -> str:
     if not os.path.isabs(word):
         return word
     path = Path(word)
-    return str(path.relative_to(RESULTS.parent.parent)) if path.is_relative_to(RESULTS.parent.parent) else path.name
+    return (
+        str(path.relative_to(RESULTS.parent.parent))
+        if path.is_relative_to(RESULTS.parent.parent)
+        else path.name
+    )
 
 
 def _busy_seconds() -> float:
@@ -174,7 +194,10 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def _distribution() -> str:

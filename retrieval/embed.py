@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from retrieval.batches import BatchSize
+from retrieval.encoders.checked import checked_pixels
+from retrieval.encoders.devices import is_out_of_memory
 from retrieval.errors import EncoderError, ImageError
 from retrieval.images import MAX_PIXELS, content_hash, decode
 
@@ -24,17 +27,13 @@ if TYPE_CHECKING:
     from indexes.arrays import Vectors
     from retrieval.encoders.protocols import Encoder
 
-__all__ = ["BatchSize", "Embedded", "embed"]
+__all__ = ["Embedded", "cores", "embed"]
 
 T = TypeVar("T")
 
-_CPU_BATCH = 32  # large enough to fill the cores, small enough that a commit is never far
 _GPU_START = 64
 _GPU_LARGEST = 1024
-_BATCH_BYTES = 256 << 20  # of preprocessed pixels in one batch
 _AHEAD = 2  # batches decoded, or being decoded, beside the one that is encoded
-_TRIALS = 3  # batches of one size before judging it
-_WORTHWHILE = 1.05  # the gain in images per second for which a batch of twice the size is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,9 @@ def embed(
     """
     on_cpu = str(getattr(encoder, "device", "cpu")).startswith("cpu")
     size = BatchSize(batch) if batch is not None or on_cpu else BatchSize(_GPU_START, largest=_GPU_LARGEST)
-    work: _Work[T] = _Work(encoder=encoder, open_image=open_image, known=known or _never, max_pixels=max_pixels, size=size)
+    work: _Work[T] = _Work(
+        encoder=encoder, open_image=open_image, known=known or _never, max_pixels=max_pixels, size=size
+    )
     source = iter(items)
     queue: deque[_Run[T]] = deque()
     pool = ThreadPoolExecutor(threads or cores(), thread_name_prefix="retrieval-decode")
@@ -111,51 +112,6 @@ def embed(
             yield embedded
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-class BatchSize:
-    """How many images to encode together: grows while that makes it faster, halves when memory runs out.
-
-    Attributes:
-        images: the present size.
-    """
-
-    def __init__(self, images: int | None = None, *, largest: int | None = None) -> None:
-        """Start at ``images``; grow up to ``largest``, or not at all without it."""
-        self.images = _CPU_BATCH if images is None else max(1, images)
-        self._largest = self.images if largest is None else largest
-        self._rates: list[float] = []
-        self._best = 0.0  # images per second at half the present size
-
-    def limit(self, bytes_per_image: int) -> None:
-        """Keep a batch of preprocessed images below `_BATCH_BYTES`."""
-        fitting = max(1, _BATCH_BYTES // max(1, bytes_per_image))
-        self._largest = min(self._largest, fitting)
-        self.images = min(self.images, fitting)
-
-    def record(self, images: int, seconds: float) -> None:
-        """Learn that a batch took so long; batches of another size than the present tell nothing."""
-        if images != self.images or self.images >= self._largest:
-            return
-        self._rates.append(images / max(seconds, 1e-9))
-        if len(self._rates) < _TRIALS:
-            return
-        rate = max(self._rates)  # the first batch of a size often pays for set-up
-        self._rates.clear()
-        if rate > _WORTHWHILE * self._best:
-            self._best = rate
-            self.images = min(2 * self.images, self._largest)
-        else:
-            self.images //= 2
-            self._largest = self.images
-
-    def shrink(self) -> bool:
-        """Halve after memory ran out, for good; `False` at a single image, where there is nothing left to halve."""
-        if self.images == 1:
-            return False
-        self.images = self._largest = self.images // 2
-        self._rates.clear()
-        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -279,11 +235,6 @@ def _vectors(pixels: NDArray[np.float32] | None, slots: list[int], work: _Work[T
         if encoded is None:
             continue
         work.size.record(len(part), time.perf_counter() - began)
-        if encoded.shape != (len(part), dim):
-            raise EncoderError(
-                f"{work.encoder.space.name}: encode_pixels returned {encoded.shape} for {len(part)} images, expected "
-                f"{(len(part), dim)}"
-            )
         vectors[done : done + len(part)] = encoded
         done += len(part)
     return vectors
@@ -292,10 +243,9 @@ def _vectors(pixels: NDArray[np.float32] | None, slots: list[int], work: _Work[T
 def _encode(part: NDArray[np.float32], work: _Work[T]) -> Vectors | None:
     """Return the vectors, or `None` if memory ran out and a smaller batch is to be tried."""
     try:
-        return work.encoder.encode_pixels(part)
+        return checked_pixels(work.encoder, part)
     except (MemoryError, RuntimeError) as error:
-        # torch.OutOfMemoryError, by its name: torch need not be installed.
-        named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-        if not (named or isinstance(error, MemoryError)) or not work.size.shrink():
+        short = isinstance(error, MemoryError) or is_out_of_memory(error)
+        if not (short and work.size.shrink()):
             raise
     return None  # outside the handler, so that the error's frames, and the memory that they hold, are gone

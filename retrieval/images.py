@@ -5,25 +5,22 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import re
 import stat
 import struct
 import threading
-import warnings
 import zlib
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from retrieval.errors import ImageError
+from retrieval.formats import looks_cut, plugin_for, quiet
 from retrieval.walk import os_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageSource", "content_hash", "decode", "read_file"]
@@ -96,7 +93,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         with open(descriptor, "rb", buffering=0) as file:
             return file.read()
     except OSError as error:
-        raise _error(os_reason(error), path, f"cannot be read ({error.strerror or type(error).__name__})") from error
+        raise _error(
+            os_reason(error), path, f"cannot be read ({error.strerror or type(error).__name__})"
+        ) from error
     except MemoryError as error:
         raise _error("too-large", path, "does not fit in memory") from error
 
@@ -129,19 +128,27 @@ def decode(
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "array")
-    with _quiet():
+    with quiet():
         if isinstance(source, Image.Image):
             return _from_pillow(source, max_pixels=max_pixels, name=name or "image")
         if isinstance(source, str | os.PathLike):
-            return _from_bytes(read_file(source), decode_size=decode_size, max_pixels=max_pixels, name=name or source)
+            return _from_bytes(
+                read_file(source), decode_size=decode_size, max_pixels=max_pixels, name=name or source
+            )
         data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else source.read()
         return _from_bytes(data, decode_size=decode_size, max_pixels=max_pixels, name=name or "image")
 
 
 def _from_array(array: NDArray[Any], name: str | os.PathLike[str]) -> Image.Image:
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
+    if (
+        array.dtype != np.uint8
+        or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3))
+        or 0 in array.shape
+    ):
         found = f"{array.dtype} {array.shape}"
-        raise _error("unsupported", name, f"is {found}; an image array is uint8, (h, w, 3) RGB or (h, w) grey")
+        raise _error(
+            "unsupported", name, f"is {found}; an image array is uint8, (h, w, 3) RGB or (h, w) grey"
+        )
     return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
 
 
@@ -155,10 +162,12 @@ def _from_pillow(image: Image.Image, *, max_pixels: int, name: str | os.PathLike
     return result.copy() if result is image else result
 
 
-def _from_bytes(data: bytes, *, decode_size: int | None, max_pixels: int, name: str | os.PathLike[str]) -> Image.Image:
+def _from_bytes(
+    data: bytes, *, decode_size: int | None, max_pixels: int, name: str | os.PathLike[str]
+) -> Image.Image:
     if not data:
         raise _error("empty", name, "is empty (0 bytes)")
-    plugin = _plugin(data)
+    plugin = plugin_for(data)
     if plugin is None:
         raise _error("unreadable", name, "is no image of a known format, whatever its suffix says")
     try:
@@ -182,33 +191,11 @@ def _from_bytes(data: bytes, *, decode_size: int | None, max_pixels: int, name: 
         raise _broken(error, data, name) from error
 
 
-def _plugin(data: bytes) -> tuple[str, str] | None:
-    """Return the module and the constructor that read such bytes, going by their signature alone."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "PIL.JpegImagePlugin", "jpeg_factory"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PIL.PngImagePlugin", "PngImageFile"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "PIL.WebPImagePlugin", "WebPImageFile"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "PIL.GifImagePlugin", "GifImageFile"
-    if data.startswith(b"BM"):
-        return "PIL.BmpImagePlugin", "BmpImageFile"
-    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return "PIL.TiffImagePlugin", "TiffImageFile"
-    if data[4:8] == b"ftyp":
-        # ISO/IEC 14496-12: the box's length, then the major brand, a version, and the compatible brands.
-        brands = data[8 : int.from_bytes(data[:4], "big")][:256]
-        if b"avif" in brands or b"avis" in brands:
-            return "PIL.AvifImagePlugin", "AvifImageFile"
-        if any(brand in brands for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")):
-            return "pi_heif", "HeifImageFile"
-    return None
-
-
 def _require_size(size: tuple[int, int], *, max_pixels: int, name: str | os.PathLike[str]) -> None:
     if size[0] * size[1] > max_pixels:
-        raise _error("too-large", name, f"has {size[0]} x {size[1]} pixels, the limit is {max_pixels:,} in all")
+        raise _error(
+            "too-large", name, f"has {size[0]} x {size[1]} pixels, the limit is {max_pixels:,} in all"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -259,51 +246,12 @@ def _broken(error: BaseException, data: bytes, name: str | os.PathLike[str]) -> 
     words = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError | Image.DecompressionBombError):
         return _error("too-large", name, f"is too large to decode ({words})")
-    if isinstance(error, EOFError) or "truncated" in words.lower() or _looks_cut(data):
+    if isinstance(error, EOFError) or "truncated" in words.lower() or looks_cut(data):
         return _error("truncated", name, f"is cut short ({words})")
     return _error("unreadable", name, f"is broken ({words})")
-
-
-def _looks_cut(data: bytes) -> bool:
-    """Say whether a file that failed to decode lacks the end that its format prescribes."""
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-64:]
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-64:]
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return int.from_bytes(data[4:8], "little" if data.startswith(b"II") else "big") >= len(data)
-    return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
 
 
 def _error(reason: str, name: str | os.PathLike[str], what: str) -> ImageError:
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
     return ImageError(f"{line}: {what}", reason=reason)
-
-
-# A filter of the module `warnings`: action, message, category, module, line.
-_QUIET = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\b"), 0)
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ignore the warnings of Pillow's own modules while an image is decoded; they name no file, and the caller gets a reason.
-
-    Not `warnings.catch_warnings`, which puts back the filters of whoever came first and so fails among threads.
-    """
-    global _quiet_depth  # noqa: PLW0603 -- how many threads are decoding
-    with _quiet_lock:
-        _quiet_depth += 1
-        filters = cast("list[Any]", warnings.filters)
-        if filters[:1] != [_QUIET]:
-            filters.insert(0, _QUIET)
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                filters = cast("list[Any]", warnings.filters)
-                filters[:] = [other for other in filters if other != _QUIET]

@@ -76,7 +76,9 @@ class Skipped:
     folder: bool = False
 
 
-def walk(root: str | os.PathLike[str], *, exclude: Iterable[str] = (), follow_links: bool = False) -> Iterator[Found | Skipped]:
+def walk(
+    root: str | os.PathLike[str], *, exclude: Iterable[str] = (), follow_links: bool = False
+) -> Iterator[Found | Skipped]:
     """Yield every image file below ``root``: depth first, names in each folder in the order of their characters.
 
     A link to a file counts as that file. `SKIPPED_FOLDERS` and names that begin with ``._`` are passed over.
@@ -84,12 +86,12 @@ def walk(root: str | os.PathLike[str], *, exclude: Iterable[str] = (), follow_li
     Args:
         root: a folder.
         exclude: globs over paths relative to the root; ``*`` crosses no ``/``, ``**`` does; one without ``/`` matches
-            names at any depth. A folder that matches is not entered.
+            names at any depth, one with ``/`` in front only at the root. A folder that matches is not entered.
         follow_links: enter links to folders too, except one that leads back to a folder which contains it.
     Raises:
         OSError: the root itself is missing, no folder, or cannot be listed (an unmounted drive is not an empty folder).
     """
-    excluded = [glob_pattern(pattern.removesuffix("/")) for pattern in exclude]
+    excluded = [("/" * glob.startswith("/"), glob_pattern(glob.removesuffix("/"))) for glob in exclude]
     top = os.path.abspath(root)
     prefix = os.path.join(top, "")
     status = os.stat(top)
@@ -135,8 +137,8 @@ def _listed(path: str) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _matches(relative: str, patterns: list[re.Pattern[str]]) -> bool:
-    return any(pattern.match(relative) for pattern in patterns)
+def _matches(relative: str, patterns: list[tuple[str, re.Pattern[str]]]) -> bool:
+    return any(pattern.match(top + relative) for top, pattern in patterns)
 
 
 def _look(entry: os.DirEntry[str], key: bytes) -> Found | Skipped:
@@ -161,11 +163,18 @@ def _enter(
     try:
         linked = entry.is_symlink()
         if linked and not follow_links:
-            return Skipped(key=key, reason="link-not-followed", detail="a link to a folder; --follow-links enters it", folder=True)
+            return Skipped(
+                key=key,
+                reason="link-not-followed",
+                detail="a link to a folder; --follow-links enters it",
+                folder=True,
+            )
         status = entry.stat()
         identity = (status.st_dev, status.st_ino)
         if linked and identity in ancestors:
-            return Skipped(key=key, reason="link-loop", detail="a link to a folder that contains it", folder=True)
+            return Skipped(
+                key=key, reason="link-loop", detail="a link to a folder that contains it", folder=True
+            )
         return iter(_listed(entry.path)), identity
     except OSError as error:
         return Skipped(key=key, reason=os_reason(error), detail=_why(error), folder=True)

@@ -19,7 +19,7 @@ ORIENTATION = 0x0112
 def scene(width: int = 96, height: int = 64, *, seed: int = 0) -> Image.Image:
     """Return a smooth RGB picture without any symmetry: gradients, a dark corner, a bright disc; another for another seed."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1 : height * 1j, 0:1 : width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     tints = rng.uniform(40, 200, size=3)
     pixels = np.stack([x * 200, y * 200, (1 - x) * y * 200], axis=-1) * 0.5 + tints * 0.4  # (h, w, 3)
     pixels[(x < 0.3) & (y < 0.25)] *= 0.2
@@ -72,8 +72,14 @@ def animated(form: str) -> bytes:
 
 def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
     """Return a PNG of a few bytes that claims enormous dimensions."""
-    chunks = (b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(bytes(1000)), b"IEND")
-    framed = (struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+    chunks = (
+        b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
+        b"IDAT" + zlib.compress(bytes(1000)),
+        b"IEND",
+    )
+    framed = (
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
@@ -90,7 +96,12 @@ def broken() -> dict[str, tuple[bytes, str]]:
         "half.webp": (encoded(scene(), "WEBP")[:400], "truncated"),
         "half.gif": (encoded(scene(), "GIF")[:1500], "truncated"),
         "half.bmp": (encoded(scene(), "BMP")[:3000], "truncated"),
-        "flipped.png": (picture[:middle] + bytes(255 - byte for byte in picture[middle : middle + 64]) + picture[middle + 64 :], "unreadable"),
+        "flipped.png": (
+            picture[:middle]
+            + bytes(255 - byte for byte in picture[middle : middle + 64])
+            + picture[middle + 64 :],
+            "unreadable",
+        ),
         "text.jpg": (b"<html><body>404 Not Found</body></html>", "unreadable"),
         "zeros.tif": (bytes(1000), "unreadable"),
         "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unreadable"),

@@ -61,14 +61,23 @@ def test_orientation_as_pillow_has_it_and_with_a_scaled_decode(orientation: int)
     assert (scaled.width > scaled.height) == (orientation < 5)
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0"])
+@pytest.mark.parametrize(
+    "exif",
+    [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0"],
+)
 def test_malformed_exif_means_upright(exif: bytes) -> None:
     assert difference(decode(jpeg_with_exif(exif)), scene()) < 3
 
 
 @pytest.mark.parametrize(
     ("kind", "count", "value"),
-    [(2, 2, b"6\0\0\0"), (5, 1, struct.pack("<I", 8)), (3, 1, struct.pack("<HH", 99, 0)), (3, 0, bytes(4)), (7, 4, b"\6\0\0\0")],
+    [
+        (2, 2, b"6\0\0\0"),
+        (5, 1, struct.pack("<I", 8)),
+        (3, 1, struct.pack("<HH", 99, 0)),
+        (3, 0, bytes(4)),
+        (7, 4, b"\6\0\0\0"),
+    ],
 )
 def test_a_nonsensical_orientation_means_upright(kind: int, count: int, value: bytes) -> None:
     entry = struct.pack("<HHI", pictures.ORIENTATION, kind, count) + value
@@ -187,7 +196,9 @@ def test_cmyk_is_not_inverted() -> None:
         assert difference(decode(encoded(scene().convert("CMYK"), form)), scene()) < 4
 
 
-@pytest.mark.parametrize(("mode", "tolerance"), [("L", 0), ("1", 0), ("P", 12), ("YCbCr", 2), ("HSV", 6), ("LAB", 4)])
+@pytest.mark.parametrize(
+    ("mode", "tolerance"), [("L", 0), ("1", 0), ("P", 12), ("YCbCr", 2), ("HSV", 6), ("LAB", 4)]
+)
 def test_other_modes(mode: str, tolerance: float) -> None:
     if mode == "LAB":
         from PIL import ImageCms
@@ -225,7 +236,13 @@ def test_a_scaled_decode_keeps_enough_pixels_and_looks_the_same() -> None:
 
     assert image.size == (400, 300)
     small = (100, 75)
-    assert difference(image.resize(small, Image.Resampling.BICUBIC), decode(data).resize(small, Image.Resampling.BICUBIC)) < 1
+    assert (
+        difference(
+            image.resize(small, Image.Resampling.BICUBIC),
+            decode(data).resize(small, Image.Resampling.BICUBIC),
+        )
+        < 1
+    )
     assert decode(data, decode_size=601).size == (1600, 1200)
     assert decode(encoded(big.convert("L"), "JPEG"), decode_size=256).size == (400, 300)
     assert decode(encoded(big.convert("CMYK"), "JPEG"), decode_size=256).size == (400, 300)
@@ -274,7 +291,10 @@ FILES = [encoded(scene(24, 16), form) for form in ("JPEG", "PNG", "WEBP", "GIF",
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(FILES), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8))
+@given(
+    st.sampled_from(FILES),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
+)
 def test_corrupt_bytes_give_an_image_or_a_reason(data: bytes, changes: list[tuple[float, int]]) -> None:
     corrupt = bytearray(data)
     for place, value in changes:
@@ -317,7 +337,7 @@ def test_our_own_bugs_propagate(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_data: bytes) -> None:
         raise Bug
 
-    monkeypatch.setattr(images, "_plugin", fail)
+    monkeypatch.setattr(images, "plugin_for", fail)
     with pytest.raises(Bug):
         decode(png())
 
@@ -329,7 +349,14 @@ def test_every_kind_of_source_gives_the_same(tmp_path: object) -> None:
         file.write(data)
     opened = Image.open(io.BytesIO(data))
     with open(path, "rb") as file:
-        results = [decode(path), decode(data), decode(bytearray(data)), decode(file), decode(opened), decode(np.asarray(scene()))]
+        results = [
+            decode(path),
+            decode(data),
+            decode(bytearray(data)),
+            decode(file),
+            decode(opened),
+            decode(np.asarray(scene())),
+        ]
 
     assert [difference(result, scene()) for result in results] == [0] * len(results)
     for result in results:
@@ -343,7 +370,15 @@ def test_a_pillow_image_with_orientation_is_turned() -> None:
     assert difference(decode(Image.open(io.BytesIO(jpeg(stored, orientation=6)))), scene()) < 3
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 2), float), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 2, 3), np.uint8), np.zeros(5, np.uint8)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 2), float),
+        np.zeros((2, 2, 4), np.uint8),
+        np.zeros((0, 2, 3), np.uint8),
+        np.zeros(5, np.uint8),
+    ],
+)
 def test_arrays_of_another_shape_are_refused(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match="uint8") as caught:
         decode(array)
@@ -356,7 +391,13 @@ def test_files_that_cannot_be_read(tmp_path: object) -> None:
     os.mkfifo(pipe)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(plug)
-        for path, reason in [(os.path.join(folder, "gone.jpg"), "vanished"), (folder, "not-a-file"), (pipe, "not-a-file"), (plug, "not-a-file"), ("/dev/zero", "not-a-file")]:
+        for path, reason in [
+            (os.path.join(folder, "gone.jpg"), "vanished"),
+            (folder, "not-a-file"),
+            (pipe, "not-a-file"),
+            (plug, "not-a-file"),
+            ("/dev/zero", "not-a-file"),
+        ]:
             with pytest.raises(ImageError) as caught:
                 decode(path)
             assert caught.value.reason == reason
@@ -441,7 +482,9 @@ def test_giants_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_content_hash_is_of_the_bytes() -> None:
-    assert content_hash(b"") == bytes.fromhex("cae66941d9efbd404e4d88758ea67670")  # RFC 7693's BLAKE2b with 16 bytes
+    assert content_hash(b"") == bytes.fromhex(
+        "cae66941d9efbd404e4d88758ea67670"
+    )  # RFC 7693's BLAKE2b with 16 bytes
     assert content_hash(jpeg()) == content_hash(bytes(jpeg()))
     assert content_hash(jpeg()) != content_hash(png())
     assert len(content_hash(png())) == 16

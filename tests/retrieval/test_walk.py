@@ -41,7 +41,9 @@ def test_the_order_is_fixed_and_facts_are_right(tmp_path: Path) -> None:
     found = list(walk(tmp_path))
 
     assert [item.key for item in found] == [b"B/1.jpg", b"a.jpg", b"b/1.jpg", b"b/2.jpg", b"b.jpg", b"c.jpg"]
-    assert found[-1] == Found(key=b"c.jpg", path=str(tmp_path / "c.jpg"), size=4, mtime_ns=1_234_567_890_123_456_789)
+    assert found[-1] == Found(
+        key=b"c.jpg", path=str(tmp_path / "c.jpg"), size=4, mtime_ns=1_234_567_890_123_456_789
+    )
 
 
 def test_a_relative_root_and_a_trailing_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,11 +51,19 @@ def test_a_relative_root_and_a_trailing_slash(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
 
     for root in ("photos", "photos/", "./photos", tmp_path / "photos"):
-        assert [(item.key, item.path) for item in walk(root)] == [(b"a.jpg", str(tmp_path / "photos" / "a.jpg"))]
+        assert [(item.key, item.path) for item in walk(root)] == [
+            (b"a.jpg", str(tmp_path / "photos" / "a.jpg"))
+        ]
 
 
 def test_folders_of_machines_and_trash_are_passed_over_but_hidden_ones_are_not(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"{folder}/a.jpg" for folder in SKIPPED_FOLDERS), ".Trash-1000/files/a.jpg", "._a.jpg", "._b/a.jpg")
+    touch(
+        tmp_path,
+        *(f"{folder}/a.jpg" for folder in SKIPPED_FOLDERS),
+        ".Trash-1000/files/a.jpg",
+        "._a.jpg",
+        "._b/a.jpg",
+    )
     touch(tmp_path, ".private/a.jpg", ".hidden.jpg", "deep/.retrieve/a.jpg")
 
     assert keys(tmp_path) == [b".hidden.jpg", b".private/a.jpg"]
@@ -70,7 +80,8 @@ def test_folders_of_machines_and_trash_are_passed_over_but_hidden_ones_are_not(t
         (["thumbs/"], [b"a/b/c.jpg", b"a/d.jpg", b"f.gif"]),
         (["b", "*.gif", "e.*"], [b"a/d.jpg"]),
         (["**/c.jpg"], [b"a/d.jpg", b"f.gif", b"thumbs/e.jpg"]),
-        (["A", "/a"], [b"a/b/c.jpg", b"a/d.jpg", b"f.gif", b"thumbs/e.jpg"]),
+        (["A", "*/f.gif", "/b"], [b"a/b/c.jpg", b"a/d.jpg", b"f.gif", b"thumbs/e.jpg"]),
+        (["/a", "/*.gif"], [b"thumbs/e.jpg"]),
     ],
 )
 def test_exclude(tmp_path: Path, exclude: list[str], left: list[bytes]) -> None:
@@ -120,7 +131,14 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 
 
 def test_strange_names(tmp_path: Path) -> None:
-    names = [b"new\nline.jpg", b"\xff\xfe.jpg", "\N{SNOWMAN} \N{GRINNING FACE}.jpg".encode(), b"tab\t'\"$(x).jpg", b"\x1b[31m.jpg", b"-rf.jpg"]
+    names = [
+        b"new\nline.jpg",
+        b"\xff\xfe.jpg",
+        "\N{SNOWMAN} \N{GRINNING FACE}.jpg".encode(),
+        b"tab\t'\"$(x).jpg",
+        b"\x1b[31m.jpg",
+        b"-rf.jpg",
+    ]
     for name in names:
         with open(os.path.join(os.fsencode(tmp_path), name), "wb"):
             pass
@@ -160,7 +178,11 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "scandir", failing)
 
-    assert [(item.key, item.reason, item.detail, item.folder) for item in walk(tmp_path) if isinstance(item, Skipped)] == [
+    assert [
+        (item.key, item.reason, item.detail, item.folder)
+        for item in walk(tmp_path)
+        if isinstance(item, Skipped)
+    ] == [
         (b"closed", "permission", "Permission denied", True),
         (b"gone", "vanished", "No such file or directory", True),
         (b"sick", "unreadable", "Input/output error", True),
@@ -169,7 +191,9 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("name", "error"), [("gone", FileNotFoundError), ("a.jpg", NotADirectoryError)])
-def test_a_missing_root_is_an_error_not_an_empty_folder(tmp_path: Path, name: str, error: type[OSError]) -> None:
+def test_a_missing_root_is_an_error_not_an_empty_folder(
+    tmp_path: Path, name: str, error: type[OSError]
+) -> None:
     touch(tmp_path, "a.jpg")
 
     with pytest.raises(error):
