@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def _running() -> int:
 
 
 _load = _Load()
+_at_most: ContextVar[float] = ContextVar("_at_most", default=float("inf"))
 
 
 def threads() -> int:
@@ -158,7 +160,18 @@ def threads() -> int:
 
     A thread too many costs more than it gives: it makes the others wait at every barrier.
     """
-    return _load.threads()
+    return int(min(_load.threads(), _at_most.get()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let searches from the calling thread use one thread within the block, for measuring latency."""
+    token = _at_most.set(1)
+    try:
+        with faiss_threads(1):
+            yield
+    finally:
+        _at_most.reset(token)
 
 
 @contextmanager

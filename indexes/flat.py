@@ -76,7 +76,7 @@ def exact(
         parts.append(_decide(rows, part, pairs, k=k))
     found = np.concatenate([ids_ for ids_, _ in parts]) if parts else np.empty((0, k), dtype=np.int64)
     scores = np.concatenate([s for _, s in parts]) if parts else np.empty((0, k), dtype=np.float32)
-    if ids is not None:
+    if ids is not None and len(ids):
         found = np.where(found < 0, -1, ids[found])
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
 

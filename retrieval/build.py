@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from indexes.arrays import Vectors
     from indexes.manifest import Manifest
     from indexes.space import Space
+    from indexes.store import Record
     from retrieval.encoders import Encoder
 
 # A killed build loses at most this much.
@@ -101,20 +102,22 @@ def build_index(
         models = _Models(encoder, before, device)
         below = _below(images, home)
         entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
-        with _store(directory, models, before, root=home) as store:
-            changes = compare(
-                _watched(entries, progress), store, below=below, remembered=read_skipped(directory)
+        changes = compare(
+            _watched(entries, progress),
+            _records(directory, before),
+            below=below,
+            remembered=read_skipped(directory),
+        )
+        if not prune:
+            refuse_emptying(
+                rows=changes.rows,
+                removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
+                found=len(changes.found) + len(changes.fresh),
+                folder=images,
             )
-            if not prune:
-                moved_at_most = len(changes.fresh)
-                refuse_emptying(
-                    rows=changes.rows,
-                    removed=len(changes.missing) - moved_at_most,
-                    found=len(changes.found) + len(changes.fresh),
-                    folder=images,
-                )
-            if not (changes.rows or changes.fresh or prune):
-                raise OptionError(_nothing(images, changes))
+        if not (changes.rows or changes.fresh):
+            raise OptionError(_nothing(images, changes))
+        with _store(directory, models, before, root=home) as store:
             counts = _Counts(skipped=list(changes.skipped))
             try:
                 _embed(changes, store, models, counts, progress)
@@ -288,6 +291,13 @@ def _root(
 def _below(images: Path, home: Path) -> bytes:
     inside = os.fsencode(images.relative_to(home)) if images != home else b""
     return inside.replace(os.fsencode(os.sep), b"/") + b"/" if inside else b""
+
+
+def _records(directory: Path, before: Manifest | None) -> list[Record]:
+    if before is None or not (directory / "vectors.lmdb").exists():
+        return []
+    with VectorStore.open(directory, dim=before.space.dim) as store:
+        return list(store.scan())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from indexes.store import VectorStore
+    from indexes.store import Record
 
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
@@ -50,7 +50,7 @@ class Changes:
 
 def compare(
     entries: Iterable[Found | Skipped],
-    store: VectorStore,
+    records: Iterable[Record],
     *,
     below: bytes = b"",
     remembered: dict[bytes, SkippedFile],
@@ -59,11 +59,11 @@ def compare(
 
     Args:
         entries: what `retrieval.walk.walk` yields.
-        store: the collection's rows.
+        records: the collection's live rows.
         below: only rows whose key starts with this can be missing (a part of the root was walked).
         remembered: skipped files of the last build by key; the ones unchanged since are not tried again.
     """
-    known = {record.key: record for record in store.scan()}
+    known = {record.key: record for record in records}
     missing = {key: record.id for key, record in known.items() if key.startswith(below)}
     rows = len(missing)
     fresh: list[Found] = []

@@ -12,7 +12,7 @@ import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.generation import Generation
-from indexes.manifest import Manifest, read_manifest, verify
+from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
@@ -99,10 +99,12 @@ class Collection:
 
     def _load(self) -> None:
         try:
-            self.manifest: Manifest = read_manifest(self.directory)
+            manifest, pin = read_pinned(self.directory)
         except FileNotFoundError as error:
             raise CollectionNotFound(f"no collection in {self.directory}") from error
-        self._generation = Generation.open(self.directory, self.manifest)
+        with pin:
+            self._generation = Generation.open(self.directory, manifest)
+        self.manifest: Manifest = manifest
         self._store = VectorStore.open(self.directory, dim=self.manifest.space.dim)
         self._paths: keys.PathFilter | None = None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.backend import one_thread
+from indexes.flat import exact
 from indexes.metrics import knn_accuracy, map_at_k, recall_at_k
 from retrieval.encoders.checked import checked_text
 from retrieval.errors import OptionError
@@ -134,12 +135,14 @@ def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
 
 def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str, Any]:
     ids, words = _rows(collection, path, "label")
-    names, labels = np.unique(np.array(words), return_inverse=True)
-    del names
+    labels = np.unique(np.array(words), return_inverse=True)[1]  # (m,)
     vectors = collection.vectors(ids)  # (m, d)
+    rows = vectors.astype(np.float16)  # as they are stored
+    near = _without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)
+    relevant = (near >= 0) & (labels[near] == labels[:, np.newaxis])  # (m, K)
     return {
-        "knn_accuracy": knn_accuracy(vectors, labels),
-        "map_at_10": map_at_k(vectors, labels, k=K),
+        "knn_accuracy": knn_accuracy(rows, labels),
+        "map_at_10": map_at_k(relevant, k=K),
         "labelled": len(ids),
     }
 
