@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -117,7 +119,7 @@ def families() -> list[FamilyInfo]:
                     differentiable=family.differentiable,
                     install=None if available else family.install,
                 )
-                for spec in family.models()
+                for spec in family.models() or [scheme]
             )
         except Exception as error:  # noqa: BLE001 - one broken plugin must not hide the others
             result.append(
@@ -152,7 +154,8 @@ def parse_spec(spec: str) -> Spec:
 
 def _find(scheme: str) -> tuple[EncoderFamily, str]:
     """Return the family of a scheme and the distribution that provides it."""
-    plugins = [point for point in _entry_points() if point.name == scheme]
+    search = scheme not in BUILT_IN or _others_installed()
+    plugins = [point for point in _entry_points() if point.name == scheme] if search else []
     owners = sorted({_owner(point) for point in plugins})
     if scheme in BUILT_IN:
         owners.insert(0, DISTRIBUTION)
@@ -179,6 +182,30 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
                 f"encoder scheme {scheme!r}: {value} of {owners[0]!r} has no attribute {name!r}"
             )
     return cast("EncoderFamily", family), owners[0]
+
+
+def _others_installed() -> bool:
+    """Say whether any installed distribution but ours mentions the entry-point group.
+
+    It only looks into the files: importing importlib.metadata and parsing every distribution takes tens of
+    milliseconds of a query that seldom has any plugin.
+    """
+    for folder in sys.path:
+        try:
+            with os.scandir(folder or ".") as entries:
+                found = [entry.path for entry in entries if re.fullmatch(r".+\.(dist|egg)-info", entry.name)]
+        except OSError:
+            continue
+        for path in found:
+            if re.fullmatch(rf"{DISTRIBUTION}(-\d.*)?\.(dist|egg)-info", os.path.basename(path)):
+                continue
+            try:
+                with open(os.path.join(path, "entry_points.txt"), "rb") as file:
+                    if GROUP.encode() in file.read():
+                        return True
+            except OSError:  # most have none
+                continue
+    return False
 
 
 def _entry_points() -> list[EntryPoint]:

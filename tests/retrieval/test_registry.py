@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.encoders import canonical_spec, families, load_encoder
+from retrieval.encoders import canonical_spec, families, load_encoder, registry
 from retrieval.encoders.registry import BUILT_IN, Spec, parse_spec
 from retrieval.errors import EncoderConflict, EncoderError, UnknownEncoder
 from retrieval.testing import FakeEncoder, check_encoder
@@ -133,6 +133,12 @@ def test_our_own_installed_metadata_is_no_conflict(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     assert canonical_spec("onnx:/x") == "onnx:/x"
+
+
+def test_a_built_in_scheme_is_found_without_parsing_every_distribution(monkeypatch):
+    monkeypatch.setattr(registry, "_entry_points", lambda: pytest.fail("parsed"))
+
+    assert canonical_spec("timm:resnet18") == "timm:resnet18"
 
 
 def test_a_plugin_that_fails_to_import_names_its_distribution_and_the_cause(broken):
