@@ -61,7 +61,8 @@ def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> V
     tolerance = 5e-4 if rows.dtype == np.float16 else 1e-6
     if np.all(np.abs(norms - 1) < tolerance):
         return result
-    return (result / norms[:, np.newaxis]).astype(np.float32)
+    scaled: Vectors = (result / norms[:, np.newaxis]).astype(np.float32)
+    return scaled
 
 
 def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:

@@ -115,7 +115,8 @@ def _without(neighbors: Ids, own: Ids) -> Ids:
     itself = neighbors == own[:, np.newaxis]  # (q, k + 1)
     itself[~itself.any(axis=1), -1] = True
     # A query may stand only once in its list, so exactly one place a row goes.
-    return neighbors[~itself].reshape(len(neighbors), -1)
+    others: Ids = neighbors[~itself].reshape(len(neighbors), -1)
+    return others
 
 
 def _latency(collection: Collection, ids: Ids) -> dict[str, float]:

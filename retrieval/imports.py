@@ -153,8 +153,8 @@ class _Keys:
             except OSError as error:
                 raise OptionError(f"{self._source}: the keys cannot be read ({error.strerror})") from error
         else:
-            for key in self._source:
-                yield os.fsencode(key)
+            for name in self._source:
+                yield os.fsencode(name)
 
 
 def _hash(key: bytes) -> int:
@@ -167,7 +167,7 @@ def _open_vectors(vectors: Any) -> NDArray[Any]:
             vectors = np.load(vectors, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise OptionError(f"{os.fspath(vectors)}: no .npy file of numbers ({error})") from error
-    rows = np.asanyarray(vectors)
+    rows: NDArray[Any] = np.asanyarray(vectors)
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "fiu":
         raise ShapeError(f"vectors: expected (n, d) real numbers, got shape {rows.shape} of {rows.dtype}")
     return rows
