@@ -108,12 +108,12 @@ def given(**options: Any) -> dict[str, Any]:
     }
 
 
-def shared(command: Callable[..., Any]) -> Callable[..., Any]:
+def shared(command: Callable[..., Any]) -> Any:
     """Give a command what every command has: ``--index``, ``--json``, ``--quiet`` and ``--debug``."""
     return _index_option(environment=True)(_report_options(command))
 
 
-def shared_by_demo(command: Callable[..., Any]) -> Callable[..., Any]:
+def shared_by_demo(command: Callable[..., Any]) -> Any:
     """Give the demo the same; but the collection that ``RETRIEVE_INDEX`` names is none of its business."""
     return _index_option(environment=False)(_report_options(command))
 

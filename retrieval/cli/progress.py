@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ WORDS = {
 }
 UNITS = {"scan": "files", "embed": "images"}
 MINUTE, HOUR = 60, 3600
+BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {remaining} left{postfix}"
 
 
 @contextmanager
@@ -107,13 +109,15 @@ class Bar:
                 total=progress.total,
                 unit=f" {UNITS.get(progress.phase, 'steps')}",
                 file=self._stream,
-                dynamic_ncols=True,
+                ncols=_columns(self._stream),
+                nrows=24,  # there is one bar; a terminal that tells no height would get none
                 leave=False,
+                bar_format=None if progress.total is None else BAR,
                 smoothing=0.1,
                 mininterval=self._every,
             )
-        if self._bar.total != progress.total:
-            self._bar.total = progress.total
+        self._bar.total = progress.total
+        self._bar.ncols = _columns(self._stream)  # the window may have been resized
         if progress.skipped:
             self._bar.set_postfix_str(f"{progress.skipped:,} skipped", refresh=False)
         self._bar.update(progress.done - self._bar.n)
@@ -123,6 +127,14 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of the terminal behind a stream; 80 where it does not tell, or tells 0 as serial consoles do."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def duration(seconds: float) -> str:

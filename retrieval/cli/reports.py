@@ -66,9 +66,8 @@ def build(report: Mapping[str, Any]) -> str:
 
 def next_step(report: Mapping[str, Any], *, words: bool) -> str:
     """Name the command to try after a build."""
-    where = (
-        "" if _inside(report["root"], report["index"]) else f" --index {shlex.quote(shown(report['index']))}"
-    )
+    home = report["root"] if os.path.dirname(report["index"]) == report["root"] else report["index"]
+    where = "" if _inside(report["root"], report["index"]) else f" --index {shlex.quote(shown(home))}"
     query = '"a red bus in snow"' if words else "--id 0"
     return f"try: retrieve query {query}{where}"
 

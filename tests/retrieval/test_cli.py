@@ -405,7 +405,7 @@ class TestBuild:
             "flat (exact)",
         ):
             assert expected in words
-        assert 'try: retrieve query "a red bus in snow" --index photos/.retrieve' in err
+        assert 'try: retrieve query "a red bus in snow" --index photos\n' in err
 
     def test_again_nothing_changes(self, run, photos: Path) -> None:
         _, out, _ = run("build-index", photos, "--json")
