@@ -120,10 +120,11 @@ class Changes:
         for digest, number in keys:
             if number is None:
                 txn.delete(digest, db=databases[b"keys"])
-        for (content, number), present in sorted(self._contents.items()):
-            if present:
-                txn.put(content, pack_id(number), db=databases[b"contents"])
-            else:
+        contents = sorted(self._contents.items())
+        with txn.cursor(databases[b"contents"]) as cursor:
+            cursor.putmulti([(content, pack_id(number)) for (content, number), present in contents if present])
+        for (content, number), present in contents:
+            if not present:
                 txn.delete(content, pack_id(number), db=databases[b"contents"])
         for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
             flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]

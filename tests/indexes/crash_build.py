@@ -1,0 +1,141 @@
+"""The build that `test_crash` kills: a collection brought to its full size, without images.
+
+Run as a program it is a server of builds: it forks one for each line ``folder call number seconds`` on its input, kills
+it when the line says so, and answers how it ended. It imports neither pytest nor Hypothesis, so that a build starts at
+once, and has one thread, so that it may fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexes import environment
+from indexes.manifest import IndexInfo, Manifest, new_generation_dir, publish, read_pinned
+from indexes.space import Space
+from indexes.store import NewRow, VectorStore
+
+DIM = 16
+ROUNDS = 12
+ROWS = 40
+PUBLISH_EVERY = 3
+
+
+@cache
+def rows_of(number: int) -> np.ndarray:
+    """Return the rows of round ``number``, whoever wrote them: ``(ROWS, DIM)`` float32 unit rows."""
+    drawn = np.random.default_rng(number).standard_normal((ROWS, DIM)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def build(home: Path) -> None:
+    """Bring the collection to its full size, from wherever it is: what a build does, without images.
+
+    Each round appends rows and removes, renames or supersedes earlier ones; every third one is published.
+    """
+    if VectorStore.exists(home):
+        store = VectorStore.open(home, dim=DIM, writable=True)
+    else:
+        store = VectorStore.create(home, dim=DIM)
+    with store:
+        for number in range(store.count // ROWS, ROUNDS):
+            first = number * ROWS
+            ids = range(first, first + ROWS)
+            names = [b"%d" % id for id in ids]
+            if number:
+                names[0] = b"%d" % (first - 1)  # supersedes the last row of the round before
+                store.remove([first - 2])
+                store.rename(first - 3, b"renamed %d" % (first - 3), b"stamp")
+            store.append(rows_of(number), [NewRow(key=name, content=name.rjust(16)) for name in names])
+            store.commit()
+            if number % PUBLISH_EVERY == 0:
+                put_out(home, store, store.count)
+        put_out(home, store, store.count)
+
+
+def put_out(home: Path, store: VectorStore, count: int) -> None:
+    try:
+        before, pin = read_pinned(home)
+        pin.close()
+        number = before.generation + 1
+    except FileNotFoundError:
+        number = 1
+    prepared = new_generation_dir(home, number)
+    (prepared / "rows.txt").write_text(str(count))
+    np.save(prepared / "gone.npy", store.tombstones())
+    index = IndexInfo(kind="flat", dim=DIM, base_rows=count, recall_target=0.95)
+    space = Space(name="toy", dim=DIM, fingerprint="f")
+    publish(home, Manifest(space=space, count=count, live=store.live, generation=number, index=index), prepared)
+
+
+def kill_at(call: str, number: int) -> None:
+    """Kill this process at the ``number``-th call, counted from 1, of a system call that changes something.
+
+    ``pwrite`` writes half of its bytes first; ``commit`` is LMDB's, before and after it.
+    """
+    seen = [0]
+
+    def counted(real: Callable[..., Any], *, before: Callable[..., object] | None = None) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            seen[0] += 1
+            if seen[0] == number:
+                if before is not None:
+                    before(*args)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **options)
+
+        return wrapped
+
+    if call == "commit":
+        real = environment.Environment.write
+
+        def write(self: Any, apply: Any, *, room: int) -> Any:
+            def last(txn: Any) -> Any:
+                result = apply(txn)
+                counted(lambda: None)()  # everything is put, nothing committed
+                return result
+
+            result = real(self, last, room=room)
+            counted(lambda: None)()  # committed, and nothing else done
+            return result
+
+        environment.Environment.write = write  
+    else:
+        function = getattr(os, call)
+        half = (lambda file, data, at: function(file, data[: len(data) // 2], at)) if call == "pwrite" else None
+        setattr(os, call, counted(function, before=half))
+
+
+def serve() -> None:
+    """Answer each line of the input with how its build ended: its exit status, negative for a signal."""
+    for line in sys.stdin:
+        home, call, number, seconds = line.rstrip("\n").split("\t")
+        child = os.fork()
+        if child == 0:
+            try:
+                if call:
+                    kill_at(call, int(number))
+                build(Path(home))
+            except BaseException:  # noqa: BLE001 - the parent reports it
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if seconds:
+            time.sleep(float(seconds))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
