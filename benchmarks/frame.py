@@ -143,7 +143,7 @@ def save(name: str, *, load: Load | None = None, directory: Path = RESULTS, **fa
     """
     record = {
         "benchmark": name,
-        "command": " ".join(["python", *(_relative(word) for word in sys.argv)]),
+        "command": _command(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "load_cores": None if load is None else asdict(load),
@@ -160,6 +160,13 @@ def save(name: str, *, load: Load | None = None, directory: Path = RESULTS, **fa
     path = directory / f"{name}.json"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _command() -> str:
+    """Return the command that runs this benchmark again."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    script = ["-m", spec.name] if spec is not None else [_relative(sys.argv[0])]
+    return " ".join(["python", *script, *(_relative(word) for word in sys.argv[1:])])
 
 
 def _relative(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -116,3 +117,21 @@ def write_broken(folder: Path) -> dict[str, str]:
         (folder / name).write_bytes(data)
         reasons[name] = reason
     return reasons
+
+
+def heic() -> bytes:
+    """Return `scene(48, 32)` as HEIC, stored on its side with the rotation stated (Pillow can read but not write HEIC)."""
+    return base64.b85decode(_HEIC)
+
+
+_HEIC = (
+    "0000SW^{RQXk}?*00000ZE0pPXk}?*ZE0a<0005VZDn*}000000000XXk=`10000000000aA{+700000000000000000000G-+&a"
+    "V*mgE07O6l0ssL300001>;M4(00000005@|0ssI200NT$0RR9100000Bme*aIB98aW&i*H00062000$fZf0cy000000RRAKc4ILB"
+    "0000LX>Mj^0ssI300IC2MR;ju000004sdC7Z2$lO00031009SSaB^?}008D`aAR)(004Gqc4I>U18@KU0FVFx0000U@BsY%`1k+-"
+    "4+CHT0RR|40Sp2E{{wIU00RJ!0009300RIXx&lC90096hLID8-Z~y=U0FVFx0{{R603M(qfd!W8<fgf}2xu@M00096AOHXZ03l)k"
+    "0RRR>0l{;?i2wiq6Ju{|a&BX6cmM$a4FCp!0000KX>)L8000000000$0000$0000eV{Bn?0000W000010000m00001|NsBs00002"
+    "|NsB+000020000GaA|mH000000|*ER00009X>xCL0{{R38EJ5BVE_OC000000RRC8fdT^sgoXeB02*m>Wo7^X0000001jhhb7KGk"
+    "009620002fZDe6|0001^C;_inS^q)=E#>Gc3eWkg@W4^ZJPMzZ-Fe@7=#j4B`N%xvb78ZF*HcK3tiJyMw>dvWjSd`-1oKp<VV0I!"
+    "h$#H|1frOURb0UF>xmQ3sm!iH@Pj+-f`E`0k)838mLczxX4C5Zj_{NQrzKhd8qKsI1B)p4$|)3Rl=%2Y*5X8UR$Avbr}l~0TqAGD"
+    "Yb~K;ujL2|ZS;2d<{u8IrfApz000I>cxh$;08LE*DgXcg2mk>A5&#1L000311^@s60000"
+)

@@ -451,6 +451,12 @@ def test_heic_without_its_decoder_says_what_to_install(monkeypatch: pytest.Monke
     assert caught.value.reason == "needs-heif"
 
 
+def test_heic_is_read_upright() -> None:
+    pytest.importorskip("pi_heif", reason="the extra `heif` is not installed")
+
+    assert difference(decode(pictures.heic(), decode_size=16), scene(48, 32)) < 6
+
+
 def test_broken_heic_is_unreadable() -> None:
     pytest.importorskip("pi_heif", reason="the extra `heif` is not installed")
 
