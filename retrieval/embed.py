@@ -45,7 +45,7 @@ class Embedded(Generic[T]):
         contents: their files' content hashes, 16 bytes each.
         vectors: ``(len(items), d)`` float32 unit rows.
         reused: items with the content hash of a file whose vector the caller has already, or which comes earlier in
-            ``items``: an exact copy, neither decoded nor encoded.
+            ``items``: an exact copy, not encoded again.
         failed: items that are no readable image, with the reason.
     """
 
