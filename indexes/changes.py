@@ -31,7 +31,11 @@ class Changes:
     """
 
     def __init__(
-        self, count: int, *, holders: Callable[[Sequence[bytes]], dict[bytes, int]], record: Callable[[int], Record]
+        self,
+        count: int,
+        *,
+        holders: Callable[[Sequence[bytes]], dict[bytes, int]],
+        record: Callable[[int], Record],
     ) -> None:
         self.first = self.count = count
         self.rows: list[NDArray[np.float16]] = []
@@ -95,9 +99,16 @@ class Changes:
     def size(self, *, dim: int) -> int:
         """Return about how many bytes `apply` adds to LMDB; rather too many."""
         records = sum(len(record.key) + 128 for record in self._records.values())
-        return (self.count - self.first) * (2 * dim + ROW_OVERHEAD) + records + ROW_OVERHEAD * len(self._keys) + (4 << 20)
+        return (
+            (self.count - self.first) * (2 * dim + ROW_OVERHEAD)
+            + records
+            + ROW_OVERHEAD * len(self._keys)
+            + (4 << 20)
+        )
 
-    def apply(self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], *, block: int, tombstones: Bitmap) -> None:
+    def apply(
+        self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], *, block: int, tombstones: Bitmap
+    ) -> None:
         """Put everything into one transaction.
 
         Args:
@@ -122,7 +133,9 @@ class Changes:
                 txn.delete(digest, db=databases[b"keys"])
         contents = sorted(self._contents.items())
         with txn.cursor(databases[b"contents"]) as cursor:
-            cursor.putmulti([(content, pack_id(number)) for (content, number), present in contents if present])
+            cursor.putmulti(
+                [(content, pack_id(number)) for (content, number), present in contents if present]
+            )
         for (content, number), present in contents:
             if not present:
                 txn.delete(content, pack_id(number), db=databases[b"contents"])

@@ -13,6 +13,7 @@ import lmdb
 
 from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
 from indexes.files import writing
+from indexes.gate import Gate
 
 DATA: Final = "data.mdb"
 
@@ -30,40 +31,6 @@ _CURE = "restore it from a backup, or delete the collection's directory and buil
 T = TypeVar("T")
 
 
-class _Gate:
-    """Many may pass, or one alone: resizing the map ends every transaction of the process."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._closed = False
-
-    def enter(self) -> None:
-        with self._changed:
-            while self._closed:
-                self._changed.wait()
-            self._inside += 1
-
-    def leave(self) -> None:
-        with self._changed:
-            self._inside -= 1
-            if self._closed:
-                self._changed.notify_all()
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
-            self._closed = True
-            self._changed.wait_for(lambda: self._inside == 0)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._closed = False
-                self._changed.notify_all()
-
-
 class Environment:
     """An LMDB environment that `acquire` shares among all stores of this process that lie on the same file.
 
@@ -72,10 +39,12 @@ class Environment:
     again, between two transactions, when the first writer comes. A forked child opens its own.
     """
 
-    def __init__(self, path: Path, *, names: dict[bytes, dict[str, bool]], create: bool, writable: bool) -> None:
+    def __init__(
+        self, path: Path, *, names: dict[bytes, dict[str, bool]], create: bool, writable: bool
+    ) -> None:
         self.path = path
         self._names = names
-        self._gate = _Gate()
+        self._gate = Gate()
         self.users = 0
         self.writable = create or writable
         self._open(create=create)
@@ -83,7 +52,12 @@ class Environment:
     def _open(self, *, create: bool = False) -> None:
         data = self.path / DATA
         size = 0 if create else _length(data)
-        options = {"max_dbs": len(self._names), "max_readers": _READERS, "readonly": not self.writable, **_PINNED}
+        options = {
+            "max_dbs": len(self._names),
+            "max_readers": _READERS,
+            "readonly": not self.writable,
+            **_PINNED,
+        }
         with explained(self.path, readonly=not self.writable):
             # Readahead stays on: scans run at the disk's speed, and a query gets only its few hits' records at random.
             self._lmdb = self._lock_or_not(map_size=_rounded(2 * size + _ROOM), create=create, **options)
@@ -269,7 +243,7 @@ def _forked() -> None:
     global _guard  # noqa: PLW0603 - another thread may have held it at the fork
     _guard = threading.Lock()
     for environment in _open.values():
-        environment._gate = _Gate()  # noqa: SLF001 - likewise
+        environment._gate = Gate()  # noqa: SLF001 - likewise
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -352,10 +326,18 @@ def explained(path: Path, *, readonly: bool = False) -> Iterator[None]:
 
 def _in_our_words(path: Path, error: lmdb.Error, *, readonly: bool) -> RetrievalError:
     text = str(error)
-    if isinstance(error, lmdb.ReadonlyError) or "Permission denied" in text or "Read-only file system" in text:
-        return StoreReadOnly(f"{path}: cannot be {'read' if readonly else 'written'} ({text}); check its permissions")
+    if (
+        isinstance(error, lmdb.ReadonlyError)
+        or "Permission denied" in text
+        or "Read-only file system" in text
+    ):
+        return StoreReadOnly(
+            f"{path}: cannot be {'read' if readonly else 'written'} ({text}); check its permissions"
+        )
     # A write that the system cut short (no space, a quota, a limit on the file's length) reaches us as EIO.
-    if isinstance(error, lmdb.DiskError) or any(word in text for word in ("Input/output", "No space", "too large")):
+    if isinstance(error, lmdb.DiskError) or any(
+        word in text for word in ("Input/output", "No space", "too large")
+    ):
         return StoreFull(
             f"{path}: a write was cut short ({text}); what was committed before is whole: "
             "free some space, or check the device, and run the command again"

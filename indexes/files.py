@@ -50,7 +50,9 @@ def _in_our_words(error: OSError, path: Path) -> RetrievalError:
         return StoreReadOnly(
             f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with --index DIR"
         )
-    return StoreCorrupt(f"{path}: cannot be written ({reason}); check the device and the folder, then run again")
+    return StoreCorrupt(
+        f"{path}: cannot be written ({reason}); check the device and the folder, then run again"
+    )
 
 
 def sync_directory(directory: Path) -> None:

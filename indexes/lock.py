@@ -57,7 +57,9 @@ class WriterLock:
             raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreFull(f"{self.path}: no space left for the lock file; free some and try again") from error
+                raise StoreFull(
+                    f"{self.path}: no space left for the lock file; free some and try again"
+                ) from error
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise StoreReadOnly(
                     f"{self.path.parent}: cannot be written ({os.strerror(error.errno)}); "
@@ -88,7 +90,9 @@ class WriterLock:
             StoreLocked: it is not held, or its file was removed or replaced, so that another process may be writing.
         """
         if self._file is None:
-            raise StoreLocked(f"{self.path}: the writer's lock is not held; open the collection for writing again")
+            raise StoreLocked(
+                f"{self.path}: the writer's lock is not held; open the collection for writing again"
+            )
         if not _same_file(self._file, self.path):
             raise StoreLocked(
                 f"{self.path}: the lock file was removed or replaced while this process was writing; "

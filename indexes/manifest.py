@@ -105,7 +105,9 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
     final = generation_path(home, manifest.generation)
     before = _previous(home)
     if before is not None and before.generation == manifest.generation:
-        raise OptionError(f"{final}: generation {manifest.generation} is published already; number the next one higher")
+        raise OptionError(
+            f"{final}: generation {manifest.generation} is published already; number the next one higher"
+        )
     with writing(prepared):
         (prepared / PIN).touch()
         files = _measure(prepared, home, before)
@@ -184,7 +186,9 @@ def _remove_unread(path: Path) -> bool:
         return True
     try:
         fcntl.flock(pin, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(path)  # while locked: a reader that comes now finds it busy or gone, and reads the manifest again
+        _remove(
+            path
+        )  # while locked: a reader that comes now finds it busy or gone, and reads the manifest again
     except BlockingIOError:
         return False
     finally:

@@ -49,7 +49,9 @@ def check_fields(*, key: bytes = b"-", content: bytes = b"", stamp: bytes = b"")
     if not key:
         raise OptionError("an empty key cannot name a row")
     if len(content) not in (0, CONTENT_BYTES):
-        raise OptionError(f"{key!r}: a content hash of {len(content)} bytes, expected {CONTENT_BYTES} or none")
+        raise OptionError(
+            f"{key!r}: a content hash of {len(content)} bytes, expected {CONTENT_BYTES} or none"
+        )
     if len(stamp) > STAMP_BYTES:
         raise OptionError(f"{key!r}: a stamp of {len(stamp)} bytes, expected at most {STAMP_BYTES}")
 

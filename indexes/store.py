@@ -13,7 +13,6 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +25,6 @@ from indexes.arrays import Bitmap, Ids, Vectors, unit_rows
 from indexes.changes import TOMBSTONES_PER_CHUNK, Changes
 from indexes.environment import DATA, Environment, acquire, release
 from indexes.errors import (
-    ManifestTooNew,
     MissingRow,
     OptionError,
     ShapeError,
@@ -38,29 +36,24 @@ from indexes.files import PARTIAL, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.records import NewRow, Record, check_fields, key_digest, pack_id, unpack_id, unpack_record
 from indexes.rerank import RERANK, cut_rows, replace_rows, write_rows
+from indexes.tables import (
+    FORMAT,
+    NAMES,
+    describe,
+    holders,
+    ids_of_content,
+    packed_records,
+    records_of,
+    rows_of,
+    rows_per_block,
+)
 
 __all__ = ["VECTORS", "NewRow", "Record", "VectorStore", "rebuild_rerank"]
 
 VECTORS: Final = "vectors.lmdb"
-FORMAT: Final = 1
-
-_NAMES: Final[dict[bytes, dict[str, bool]]] = {
-    b"blocks": {},
-    b"records": {},
-    b"keys": {},
-    b"contents": {"dupsort": True, "dupfixed": True},
-    b"tombstones": {},
-    b"meta": {},
-}
 
 _SCAN = 4096
 """Records read in one snapshot while scanning: a long one would keep the writer from reusing pages."""
-
-
-def rows_per_block(dim: int) -> int:
-    """Return how many float16 rows make a block: about 1,024, filling whole pages less LMDB's 16-byte header."""
-    pages = max(1, round(1024 * 2 * dim / 4096))
-    return max(1, (pages * 4096 - 16) // (2 * dim))
 
 
 class VectorStore:
@@ -76,7 +69,9 @@ class VectorStore:
         dim: width of the rows.
     """
 
-    def __init__(self, directory: Path, environment: Environment, *, lock: WriterLock | None, writable: bool) -> None:
+    def __init__(
+        self, directory: Path, environment: Environment, *, lock: WriterLock | None, writable: bool
+    ) -> None:
         """Take over a use of ``environment``; call `open` or `create` instead."""
         self.directory = directory
         self._environment = environment
@@ -84,24 +79,10 @@ class VectorStore:
         self._lock = lock
         self._closing = threading.Lock()
         self._closed = False
-        names = environment.databases
-        meta, bitmaps = environment.read(  # of one snapshot
-            lambda txn: (dict(txn.cursor(names[b"meta"])), list(txn.cursor(names[b"tombstones"])))
-        )
-        path = environment.path
-        try:
-            found, self.dim, self._count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
-        except (KeyError, ValueError, ArithmeticError) as error:
-            raise StoreCorrupt(f"{path}: its format, width and count are not there; restore it from a backup, or delete the "
-                "collection's directory and build it again") from error
-        if found > FORMAT:
-            raise ManifestTooNew(
-                f"{path}: has format {found}, this version reads up to format {FORMAT}; "
-                "install a newer version: pip install --upgrade retrieval"
-            )
+        self.dim, self._count, chunks = describe(environment)
         self._block = rows_per_block(self.dim)
         self._dead = np.zeros(self._count, np.bool_)  # (count,)
-        for chunk, packed in bitmaps:
+        for chunk, packed in chunks:
             flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
             part = self._dead[unpack_id(chunk) * TOMBSTONES_PER_CHUNK :][: len(flags)]
             part[:] = flags[: len(part)]
@@ -135,7 +116,7 @@ class VectorStore:
         building = home / f"{PARTIAL}{VECTORS}"
         with writing(home):
             shutil.rmtree(building, ignore_errors=True)
-            environment = acquire(building, names=_NAMES, create=True)
+            environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
                 environment.write(
@@ -144,7 +125,9 @@ class VectorStore:
                 )
             finally:
                 release(environment)
-            (home / RERANK).unlink(missing_ok=True)  # a stray one; somebody may have mapped it, so it is not cut
+            (home / RERANK).unlink(
+                missing_ok=True
+            )  # a stray one; somebody may have mapped it, so it is not cut
             shutil.rmtree(home / VECTORS, ignore_errors=True)  # without data.mdb, as `exists` has it
             os.rename(building, home / VECTORS)
             sync_directory(home)
@@ -181,7 +164,7 @@ class VectorStore:
         home = Path(directory)
         if not cls.exists(home):
             raise FileNotFoundError(f"{home / VECTORS}: missing; run `retrieve build-index` on the folder")
-        environment = acquire(home / VECTORS, names=_NAMES, writable=writable)
+        environment = acquire(home / VECTORS, names=NAMES, writable=writable)
         try:
             store = cls(home, environment, lock=lock, writable=writable)
             if dim is not None and store.dim != dim:
@@ -339,20 +322,15 @@ class VectorStore:
     def find(self, key: bytes) -> int | None:
         """Return the id of the live row with this key, or None."""
         digest = key_digest(key)
-        number = self._holders([digest]).get(digest)
+        number = holders(self._environment, [digest]).get(digest)
         return None if number is None or number >= self._count or self._dead[number] else number
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
-        if not content:
-            return np.empty(0, np.int64)
-
-        def ids(txn: lmdb.Transaction[bytes]) -> list[int]:
-            cursor = txn.cursor(self._environment.databases[b"contents"])
-            return [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
-
-        found = self._environment.read(ids)
-        return np.array([number for number in found if number < self._count and not self._dead[number]], np.int64)
+        found = ids_of_content(self._environment, content) if content else []
+        return np.array(
+            [number for number in found if number < self._count and not self._dead[number]], np.int64
+        )
 
     def record(self, id: int) -> Record:  # noqa: A002 - the field's name
         """Return a row's record, a tombstoned row's too.
@@ -369,34 +347,18 @@ class VectorStore:
             MissingRow: the store does not hold one of the ids.
             StoreCorrupt: a record is missing.
         """
-        numbers = [self._require(int(number), self._count) for number in ids]
-        found = self._environment.read(
-            lambda txn: [txn.get(pack_id(number), db=self._environment.databases[b"records"]) for number in numbers]
-        )
-        return [self._unpack(number, data) for number, data in zip(numbers, found, strict=True)]
-
-    def _unpack(self, number: int, data: bytes | None) -> Record:
-        if data is None:
-            raise StoreCorrupt(f"{self._environment.path}: the record of row {number} is missing; run `retrieve verify`")
-        return unpack_record(number, data)
+        return records_of(self._environment, [self._require(int(number), self._count) for number in ids])
 
     def scan(self) -> Iterator[Record]:
         """Yield the live records, ascending by id: the rows of this moment, whatever is committed meanwhile."""
         count, dead = self._count, self._dead
-        start = 0
-        while start < count:
-            found = self._environment.read(partial(self._some_records, start, min(_SCAN, count - start)))
-            if len(found) < min(_SCAN, count - start):
-                raise StoreCorrupt(f"{self._environment.path}: records are missing; run `retrieve verify`")
-            flags = dead[start : start + len(found)].tolist()
-            for number, ((_, data), gone) in enumerate(zip(found, flags, strict=True), start):
+        for start in range(0, count, _SCAN):
+            stop = min(start + _SCAN, count)
+            packed = packed_records(self._environment, start, stop - start)
+            flags = dead[start:stop].tolist()
+            for number, (data, gone) in enumerate(zip(packed, flags, strict=True), start):
                 if not gone:
                     yield unpack_record(number, data)
-            start += len(found)
-
-    def _some_records(self, start: int, number: int, txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, bytes]]:
-        cursor = txn.cursor(self._environment.databases[b"records"])
-        return list(islice(cursor, number)) if cursor.set_range(pack_id(start)) else []
 
     def rows(self, start: int, stop: int) -> NDArray[np.float16]:
         """Return rows ``start`` to ``stop`` ``(n, d)`` float16, tombstoned ones included; a fresh array.
@@ -406,27 +368,10 @@ class VectorStore:
             StoreCorrupt: a block is missing or short.
         """
         if not 0 <= start <= stop <= self._count:
-            raise MissingRow(f"{self.directory}: rows {start} to {stop} are not among the {self._count:,} rows")
-        result = np.empty((stop - start, self.dim), np.float16)  # (n, d)
-        done = start
-        while done < stop:
-            number, skip = divmod(done, self._block)
-            part = result[done - start : min((number + 1) * self._block, stop) - start]
-            self._environment.read(partial(self._copy_block, number, skip, part), buffers=True)
-            done += len(part)
-        return result
-
-    def _copy_block(
-        self, number: int, skip: int, out: NDArray[np.float16], txn: lmdb.Transaction[bytes]
-    ) -> None:
-        """Copy rows of block ``number`` from its row ``skip`` on into ``out``."""
-        data = txn.get(pack_id(number), db=self._environment.databases[b"blocks"])
-        if data is None or len(data) < skip * 2 * self.dim + out.nbytes:
-            raise StoreCorrupt(
-                f"{self._environment.path}: block {number} is {'missing' if data is None else 'short'}; "
-                "run `retrieve verify`"
+            raise MissingRow(
+                f"{self.directory}: rows {start} to {stop} are not among the {self._count:,} rows"
             )
-        out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * self.dim).reshape(out.shape)
+        return rows_of(self._environment, start, stop, dim=self.dim)
 
     def blocks(self, rows: int = 16384) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """Yield the first id and the rows ``(b, d)`` float16 of consecutive blocks, tombstoned rows included.
@@ -445,14 +390,7 @@ class VectorStore:
     # Inside
 
     def _no_changes(self) -> Changes:
-        return Changes(self._count, holders=self._holders, record=self.record)
-
-    def _holders(self, digests: Sequence[bytes]) -> dict[bytes, int]:
-        """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
-        found = self._environment.read(
-            lambda txn: txn.cursor(self._environment.databases[b"keys"]).getmulti(digests)
-        )
-        return {digest: unpack_id(data) for digest, data in found}
+        return Changes(self._count, holders=partial(holders, self._environment), record=self.record)
 
     def _require(self, number: int, count: int) -> int:
         if not 0 <= number < count:
@@ -471,7 +409,9 @@ class VectorStore:
         if self._closed:
             raise StoreReadOnly(f"{self.directory}: the store is closed")
         if not self._writable:
-            raise StoreReadOnly(f"{self.directory}: the store was opened for reading; open it with writable=True")
+            raise StoreReadOnly(
+                f"{self.directory}: the store was opened for reading; open it with writable=True"
+            )
 
     def close(self) -> None:
         """Close the store; what was not committed is dropped. Closing twice does nothing."""

@@ -71,7 +71,9 @@ def _generation(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
     relative = folder.relative_to(home)
     again = f"delete {relative} and {_BUILD}: it makes the index again from {VECTORS}"
     if not folder.is_dir():
-        yield FileCheck(path=str(relative), ok=False, cure=f"missing; {_BUILD}: it makes it again from {VECTORS}")
+        yield FileCheck(
+            path=str(relative), ok=False, cure=f"missing; {_BUILD}: it makes it again from {VECTORS}"
+        )
         return
     for name, info in manifest.files.items():
         found = _differs(folder / name, size=info.bytes, digest=info.sha256)
@@ -128,7 +130,9 @@ def walk_rows(home: Path, *, dim: int | None = None, count: int = 0) -> Iterator
     yield RERANK, f"{torn}; delete {RERANK} and {_BUILD}: it is written again from {VECTORS}" if torn else ""
 
 
-def _walk(store: VectorStore, copy: np.ndarray[tuple[int, int], np.dtype[np.float16]] | None) -> tuple[str, str]:
+def _walk(
+    store: VectorStore, copy: np.ndarray[tuple[int, int], np.dtype[np.float16]] | None
+) -> tuple[str, str]:
     torn = "" if copy is not None or store.count == 0 else "missing or empty"
     for first, rows in store.blocks():
         norms = np.linalg.norm(rows.astype(np.float32), axis=1)  # (b,)
@@ -137,7 +141,9 @@ def _walk(store: VectorStore, copy: np.ndarray[tuple[int, int], np.dtype[np.floa
             return f"row {first + bad[0]} is not a unit vector", torn
         if copy is not None and not torn:
             mirror = copy[first : first + len(rows)]
-            differ = np.flatnonzero((mirror.view(np.uint16) != rows[: len(mirror)].view(np.uint16)).any(axis=1))
+            differ = np.flatnonzero(
+                (mirror.view(np.uint16) != rows[: len(mirror)].view(np.uint16)).any(axis=1)
+            )
             if differ.size:
                 torn = f"row {first + differ[0]} is not the stored one"
     live = 0

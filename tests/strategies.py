@@ -14,7 +14,9 @@ from indexes.space import Space
 keys = st.one_of(st.sampled_from([b"a", b"b", b"c/d.jpg", b"e"]), st.binary(min_size=1, max_size=600))
 """Keys of rows: a few that come again, any bytes, and some longer than LMDB's own keys may be."""
 
-contents = st.one_of(st.just(b""), st.sampled_from([b"x" * 16, b"y" * 16]), st.binary(min_size=16, max_size=16))
+contents = st.one_of(
+    st.just(b""), st.sampled_from([b"x" * 16, b"y" * 16]), st.binary(min_size=16, max_size=16)
+)
 """Content hashes: none, a few that come again, any."""
 
 stamps = st.binary(max_size=64)
@@ -45,7 +47,9 @@ def spaces(draw: Any) -> Space:
     return Space(name=draw(names), dim=dim, fingerprint=draw(names), nesting=tuple(nesting))
 
 
-file_infos = st.builds(FileInfo, bytes=st.integers(0, 2**50), sha256=st.text("0123456789abcdef", min_size=64, max_size=64))
+file_infos = st.builds(
+    FileInfo, bytes=st.integers(0, 2**50), sha256=st.text("0123456789abcdef", min_size=64, max_size=64)
+)
 
 
 @st.composite

@@ -50,8 +50,7 @@ def build(home: Path) -> None:
     with store:
         for number in range(store.count // ROWS, ROUNDS):
             first = number * ROWS
-            ids = range(first, first + ROWS)
-            names = [b"%d" % id for id in ids]
+            names = [b"%d" % (first + place) for place in range(ROWS)]
             if number:
                 names[0] = b"%d" % (first - 1)  # supersedes the last row of the round before
                 store.remove([first - 2])
@@ -75,7 +74,9 @@ def put_out(home: Path, store: VectorStore, count: int) -> None:
     np.save(prepared / "gone.npy", store.tombstones())
     index = IndexInfo(kind="flat", dim=DIM, base_rows=count, recall_target=0.95)
     space = Space(name="toy", dim=DIM, fingerprint="f")
-    publish(home, Manifest(space=space, count=count, live=store.live, generation=number, index=index), prepared)
+    publish(
+        home, Manifest(space=space, count=count, live=store.live, generation=number, index=index), prepared
+    )
 
 
 def kill_at(call: str, number: int) -> None:
@@ -85,7 +86,9 @@ def kill_at(call: str, number: int) -> None:
     """
     seen = [0]
 
-    def counted(real: Callable[..., Any], *, before: Callable[..., object] | None = None) -> Callable[..., Any]:
+    def counted(
+        real: Callable[..., Any], *, before: Callable[..., object] | None = None
+    ) -> Callable[..., Any]:
         def wrapped(*args: Any, **options: Any) -> Any:
             seen[0] += 1
             if seen[0] == number:
@@ -109,10 +112,12 @@ def kill_at(call: str, number: int) -> None:
             counted(lambda: None)()  # committed, and nothing else done
             return result
 
-        environment.Environment.write = write  
+        environment.Environment.write = write
     else:
         function = getattr(os, call)
-        half = (lambda file, data, at: function(file, data[: len(data) // 2], at)) if call == "pwrite" else None
+        half = (
+            (lambda file, data, at: function(file, data[: len(data) // 2], at)) if call == "pwrite" else None
+        )
         setattr(os, call, counted(function, before=half))
 
 

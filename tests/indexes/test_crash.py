@@ -24,7 +24,7 @@ def expected_live(count: int) -> dict[bytes, int]:
     live: dict[bytes, int] = {}
     for number in range(count // ROWS):
         first = number * ROWS
-        names = [b"%d" % id for id in range(first, first + ROWS)]
+        names = [b"%d" % (first + place) for place in range(ROWS)]
         if number:
             names[0] = b"%d" % (first - 1)
             del live[b"%d" % (first - 2)]
@@ -69,7 +69,12 @@ def check_complete(home: Path) -> None:
     manifest, pin = read_pinned(home)
     pin.close()
     assert [path.name for path in (home / "generations").iterdir()] == [f"{manifest.generation:04d}"]
-    assert sorted(path.name for path in home.iterdir()) == ["generations", MANIFEST, "rerank.f16", "vectors.lmdb"]
+    assert sorted(path.name for path in home.iterdir()) == [
+        "generations",
+        MANIFEST,
+        "rerank.f16",
+        "vectors.lmdb",
+    ]
     assert generation_path(home, manifest.generation).is_dir()
     assert (home / "rerank.f16").stat().st_size == ROUNDS * ROWS * DIM * 2
 
@@ -107,7 +112,16 @@ def builds():
     builds.close()
 
 
-POINTS = {"fsync": 20, "pwrite": 6, "rename": 5, "replace": 4, "ftruncate": 5, "truncate": 8, "mkdir": 4, "commit": 12}
+POINTS = {
+    "fsync": 20,
+    "pwrite": 6,
+    "rename": 5,
+    "replace": 4,
+    "ftruncate": 5,
+    "truncate": 8,
+    "mkdir": 4,
+    "commit": 12,
+}
 
 
 @pytest.mark.parametrize(("call", "points"), POINTS.items())

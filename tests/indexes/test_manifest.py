@@ -66,7 +66,13 @@ GOLDEN = {
 
 def manifest(**changes) -> Manifest:
     index = IndexInfo(kind="flat", dim=DIM, base_rows=0, recall_target=0.95)
-    fields = {"space": Space(name="toy", dim=DIM, fingerprint="f"), "count": 3, "live": 3, "generation": 1, "index": index}
+    fields = {
+        "space": Space(name="toy", dim=DIM, fingerprint="f"),
+        "count": 3,
+        "live": 3,
+        "generation": 1,
+        "index": index,
+    }
     return Manifest(**(fields | changes))
 
 
@@ -101,7 +107,11 @@ def test_the_golden_json_is_read_and_written_alike(tmp_path):
 
     assert json.loads((tmp_path / "manifest.json").read_text()) == GOLDEN
     assert (tmp_path / "manifest.json").read_text().startswith('{\n  "format": 1,')
-    assert (read.index.nprobe, read.index.file, read.files["index.faiss"].bytes) == (8, read.files["index.faiss"], 80500)
+    assert (read.index.nprobe, read.index.file, read.files["index.faiss"].bytes) == (
+        8,
+        read.files["index.faiss"],
+        80500,
+    )
 
 
 def test_unknown_fields_do_no_harm(tmp_path):
@@ -147,7 +157,9 @@ def test_a_malformed_field_is_named_with_the_cure(tmp_path, change, message):
 
 @pytest.mark.parametrize("field", [name for name in GOLDEN if name not in {"upgrades", "activations"}])
 def test_a_missing_field_is_named(tmp_path, field):
-    (tmp_path / "manifest.json").write_text(json.dumps({name: value for name, value in GOLDEN.items() if name != field}))
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({name: value for name, value in GOLDEN.items() if name != field})
+    )
     with pytest.raises(StoreCorrupt, match=f"{field} is missing"):
         read_manifest(tmp_path)
 
@@ -196,7 +208,9 @@ def test_a_generation_read_by_another_process_stays(tmp_path):
         "m, pin = read_pinned(sys.argv[1]); print(m.generation, flush=True); sys.stdin.read()"
     )
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=pipe, stdout=pipe, text=True) as reader:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=pipe, stdout=pipe, text=True
+    ) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "1\n"
         published(tmp_path, 2)
@@ -234,7 +248,9 @@ def test_a_generation_under_removal_cannot_be_pinned(tmp_path):
 def test_a_missing_generation_is_corrupt_and_says_the_cure(tmp_path):
     published(tmp_path, 1)
     generation_path(tmp_path, 1).rename(tmp_path / "elsewhere")
-    with pytest.raises(StoreCorrupt, match="0001: missing, but manifest.json names it; run `retrieve build-index`"):
+    with pytest.raises(
+        StoreCorrupt, match=r"0001: missing, but manifest\.json names it; run `retrieve build-index`"
+    ):
         read_pinned(tmp_path)
 
 
@@ -375,7 +391,10 @@ def test_a_damaged_page_does_not_end_the_process_that_verifies(collection):
     data = path.read_bytes()
     path.write_bytes(data[: 2 * 4096] + b"\xa5" * (len(data) - 2 * 4096))
 
-    assert "damaged" in bad(collection)["vectors.lmdb"] or "delete the collection" in bad(collection)["vectors.lmdb"]
+    assert (
+        "damaged" in bad(collection)["vectors.lmdb"]
+        or "delete the collection" in bad(collection)["vectors.lmdb"]
+    )
 
 
 def test_fewer_rows_than_the_manifest_names_are_found(collection):
@@ -384,7 +403,9 @@ def test_fewer_rows_than_the_manifest_names_are_found(collection):
     assert "holds 3 rows, manifest.json names 4" in bad(collection)["vectors.lmdb"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "generations/0001", "generations/0001/report", "vectors.lmdb"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "generations/0001", "generations/0001/report", "vectors.lmdb"]
+)
 def test_a_missing_part_is_found(collection, name):
     (collection / name).rename(collection / "elsewhere")
 

@@ -48,7 +48,9 @@ def test_rows_beyond_the_count_are_refused_though_the_file_holds_them(path, bad)
 
 
 def test_a_short_or_missing_file_is_named_with_its_cure(path):
-    with pytest.raises(StoreCorrupt, match="2,400 bytes, expected at least 2,448 bytes; run `retrieve build-index`"):
+    with pytest.raises(
+        StoreCorrupt, match="2,400 bytes, expected at least 2,448 bytes; run `retrieve build-index`"
+    ):
         RerankRows.open(path, dim=DIM, count=51)
     path.unlink()
     with pytest.raises(StoreCorrupt, match="no such file"):
@@ -62,10 +64,14 @@ def test_nothing_to_map(path):
 def test_writing_cuts_off_what_lay_behind(path, rows):
     write_rows(path, rows[:5], first=10)
 
-    np.testing.assert_array_equal(np.fromfile(path, np.float16).reshape(-1, DIM), np.concatenate([rows[:10], rows[:5]]))
+    np.testing.assert_array_equal(
+        np.fromfile(path, np.float16).reshape(-1, DIM), np.concatenate([rows[:10], rows[:5]])
+    )
 
 
-@pytest.mark.parametrize(("size", "count", "kept"), [(2400, 50, 50), (2400, 30, 30), (2399, 50, 49), (0, 9, 0)])
+@pytest.mark.parametrize(
+    ("size", "count", "kept"), [(2400, 50, 50), (2400, 30, 30), (2399, 50, 49), (0, 9, 0)]
+)
 def test_cutting_leaves_whole_rows_that_count(path, size, count, kept):
     os.truncate(path, size)
 

@@ -28,14 +28,18 @@ from indexes.errors import (
     VectorError,
 )
 from indexes.lock import WriterLock
-from indexes.store import NewRow, Record, VectorStore, rebuild_rerank, rows_per_block
+from indexes.store import NewRow, Record, VectorStore, rebuild_rerank
+from indexes.tables import rows_per_block
 from tests.strategies import contents, keys, stamps, unit, unit_vectors
 
 DIM = 8
 
 
 def new_rows(start: int, stop: int) -> list[NewRow]:
-    return [NewRow(key=b"%d" % number, content=b"%016d" % (number % 5), stamp=b"s%d" % number) for number in range(start, stop)]
+    return [
+        NewRow(key=b"%d" % number, content=b"%016d" % (number % 5), stamp=b"s%d" % number)
+        for number in range(start, stop)
+    ]
 
 
 @pytest.fixture
@@ -122,7 +126,11 @@ class StoreIsADict(RuleBasedStateMachine):
         """What was not committed is gone, however the process ended and whatever became of the rerank file."""
         if how == "crash":  # after the rerank file was written, before LMDB was
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(environment.Environment, "write", lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt))
+                patch.setattr(
+                    environment.Environment,
+                    "write",
+                    lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt),
+                )
                 if self.store.pending:
                     with pytest.raises(KeyboardInterrupt):
                         self.store.commit()
@@ -147,7 +155,9 @@ class StoreIsADict(RuleBasedStateMachine):
         for key in {record.key for record in records} | {b"never"}:
             assert store.find(key) == live.get(key)
         for content in {record.content for record in records}:
-            same = [number for number in sorted(live.values()) if content and records[number].content == content]
+            same = [
+                number for number in sorted(live.values()) if content and records[number].content == content
+            ]
             assert store.find_content(content).tolist() == same
         stored = store.rows(0, len(rows))
         assert np.abs(stored.astype(np.float32) - np.array(rows).reshape(-1, DIM)).max(initial=0) < 5e-4
@@ -201,7 +211,9 @@ def test_the_files_are_within_one_percent_of_the_rows(tmp_path):
     count, dim = 40_000, 512
     with VectorStore.create(tmp_path, dim=dim) as store:
         for start in range(0, count, 10_000):
-            store.append(unit(10_000, dim, seed=start), [NewRow(key=b"%d" % i) for i in range(start, start + 10_000)])
+            store.append(
+                unit(10_000, dim, seed=start), [NewRow(key=b"%d" % i) for i in range(start, start + 10_000)]
+            )
             store.commit()
         used = store._environment.stat(b"blocks")
         pages = used["overflow_pages"] + used["leaf_pages"] + used["branch_pages"]
@@ -232,7 +244,13 @@ def test_nothing_is_seen_before_the_commit(home):
         store.restamp(6, b"later")
 
         assert store.pending == 4
-        assert (store.count, store.live, store.find(b"3"), store.find(b"4"), store.find(b"five")) == (10, 10, 3, 4, None)
+        assert (store.count, store.live, store.find(b"3"), store.find(b"4"), store.find(b"five")) == (
+            10,
+            10,
+            3,
+            4,
+            None,
+        )
         assert store.record(6).stamp == b"s6"
     with VectorStore.open(home, dim=DIM) as store:
         assert (store.count, store.live) == (10, 10)
@@ -531,7 +549,9 @@ except StoreFull as error:
 
 
 def filled(home: Path, *limit: str) -> int:
-    run = subprocess.run([sys.executable, "-c", FILL, home, *limit], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", FILL, home, *limit], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 7, run.stderr
     assert str(home) in run.stdout
     return int(run.stdout.split()[0])
@@ -553,7 +573,9 @@ def test_a_file_that_may_not_grow_leaves_the_last_commit(home, limit):
 def small_disk(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("mounting a small file system needs root")
     yield disk

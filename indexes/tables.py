@@ -1,0 +1,147 @@
+"""What can be read from `vectors.lmdb`: each function one look at one snapshot, or several short ones.
+
+Long snapshots would keep the writer from reusing pages, so nothing here holds one while its caller thinks.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.environment import Environment
+from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.records import Record, pack_id, unpack_id, unpack_record
+
+FORMAT: Final = 1
+
+NAMES: Final[dict[bytes, dict[str, bool]]] = {
+    b"blocks": {},
+    b"records": {},
+    b"keys": {},
+    b"contents": {"dupsort": True, "dupfixed": True},
+    b"tombstones": {},
+    b"meta": {},
+}
+"""The databases, with LMDB's flags."""
+
+
+def rows_per_block(dim: int) -> int:
+    """Return how many float16 rows make a block: about 1,024, filling whole pages less LMDB's 16-byte header."""
+    pages = max(1, round(1024 * 2 * dim / 4096))
+    return max(1, (pages * 4096 - 16) // (2 * dim))
+
+
+def describe(environment: Environment) -> tuple[int, int, list[tuple[bytes, bytes]]]:
+    """Return the width, the count and the chunks of tombstones of one snapshot.
+
+    Raises:
+        ManifestTooNew: a later version wrote the store.
+        StoreCorrupt: width or count are not there.
+    """
+    databases = environment.databases
+    meta, chunks = environment.read(
+        lambda txn: (dict(txn.cursor(databases[b"meta"])), list(txn.cursor(databases[b"tombstones"])))
+    )
+    try:
+        found, dim, count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
+    except (KeyError, ValueError, ArithmeticError, struct.error) as error:
+        raise StoreCorrupt(
+            f"{environment.path}: its format, width and count are not there; restore it from a backup, or delete the "
+            "collection's directory and build it again"
+        ) from error
+    if found > FORMAT:
+        raise ManifestTooNew(
+            f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
+            "install a newer version: pip install --upgrade retrieval"
+        )
+    return dim, count, chunks
+
+
+def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
+    found = environment.read(lambda txn: txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+    return {digest: unpack_id(data) for digest, data in found}
+
+
+def ids_of_content(environment: Environment, content: bytes) -> list[int]:
+    """Return the ids that a content hash leads to, ascending."""
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        cursor = txn.cursor(environment.databases[b"contents"])
+        return [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+
+    return environment.read(read)
+
+
+def records_of(environment: Environment, numbers: Iterable[int]) -> list[Record]:
+    """Return the records of rows, in their order.
+
+    Raises:
+        StoreCorrupt: a record is missing.
+    """
+    numbers = list(numbers)
+    found = environment.read(
+        lambda txn: [txn.get(pack_id(number), db=environment.databases[b"records"]) for number in numbers]
+    )
+    if None in found:
+        missing = numbers[found.index(None)]
+        raise StoreCorrupt(
+            f"{environment.path}: the record of row {missing} is missing; run `retrieve verify`"
+        )
+    return [
+        unpack_record(number, data) for number, data in zip(numbers, found, strict=True) if data is not None
+    ]
+
+
+def packed_records(environment: Environment, start: int, number: int) -> list[bytes]:
+    """Return the packed records of ``number`` consecutive rows from ``start`` on.
+
+    Raises:
+        StoreCorrupt: records are missing.
+    """
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[bytes]:
+        cursor = txn.cursor(environment.databases[b"records"])
+        cursor.set_range(pack_id(start))
+        return list(islice(cursor.iternext(keys=False), number))
+
+    found = environment.read(read)
+    if len(found) < number:
+        raise StoreCorrupt(f"{environment.path}: records are missing; run `retrieve verify`")
+    return found
+
+
+def rows_of(environment: Environment, start: int, stop: int, *, dim: int) -> NDArray[np.float16]:
+    """Return rows ``start`` to ``stop``, ``(n, dim)`` float16, a fresh array.
+
+    Raises:
+        StoreCorrupt: a block is missing or short.
+    """
+    block = rows_per_block(dim)
+    result = np.empty((stop - start, dim), np.float16)  # (n, dim)
+    done = start
+    while done < stop:
+        number, skip = divmod(done, block)
+        part = result[done - start : min((number + 1) * block, stop) - start]
+        environment.read(partial(_copy_block, environment, number, skip, part), buffers=True)
+        done += len(part)
+    return result
+
+
+def _copy_block(
+    environment: Environment, number: int, skip: int, out: NDArray[np.float16], txn: lmdb.Transaction[bytes]
+) -> None:
+    """Copy rows of block ``number`` from its row ``skip`` on into ``out``, while the map cannot move."""
+    data = txn.get(pack_id(number), db=environment.databases[b"blocks"])
+    if data is None or len(data) < skip * 2 * out.shape[1] + out.nbytes:
+        raise StoreCorrupt(
+            f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `retrieve verify`"
+        )
+    out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * out.shape[1]).reshape(out.shape)
