@@ -169,6 +169,8 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
             clustering.seed = seed + 1
             clustering.min_points_per_centroid = 1  # it would print a warning, and a library does not print
             clustering.max_points_per_centroid = 1 << 30  # the sample is what was chosen
+    if getattr(inner, "do_polysemous_training", False):
+        inner.do_polysemous_training = False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
     try:
         with faiss_threads(threads()):
             index.train(sample)
@@ -237,10 +239,11 @@ class Refined:
         self.nlist = lists_of(index)
         self.filters = filters(index)
         view = fp16_view(rows)
-        view.ntotal = index.ntotal  # FAISS wants as many; rows are fetched by id, which may lie beyond
+        view.ntotal = index.ntotal  # FAISS wants as many here
         view.metric_type = index.metric_type  # LSH measures otherwise, its shortlist is still reranked by cosine
         self._refined = module.IndexRefine(index, view)
         view.metric_type = self._refined.metric_type = module.METRIC_INNER_PRODUCT
+        view.ntotal = self._refined.ntotal = len(rows)  # ids reach beyond the index's own number where rows left it
         self._references = (view, rows)
         self._params: dict[tuple[int | None, int, int], Any] = {}
 
