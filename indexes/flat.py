@@ -70,7 +70,7 @@ def exact(
         if kept == 0:
             pairs = _no_pairs()
         elif len(part) <= _SCANNED:
-            pairs = _scanned(rows, part, k=min(k, kept), keep=keep, kept=kept)
+            pairs = _scanned(rows, part, k=min(k, kept), keep=keep)
         else:
             pairs = _multiplied(rows, part, k=min(k, kept), keep=keep)
         parts.append(_decide(rows, part, pairs, k=k))
@@ -142,7 +142,7 @@ def _in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
         return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
 
 
-def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None, kept: int) -> Pairs:
+def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> Pairs:
     """Find candidates by streaming the halves past each query."""
     workers = threads() if rows.nbytes >= _PARALLEL_BYTES else 1
     step = -(-len(rows) // workers)
@@ -247,7 +247,7 @@ def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) 
     module = faiss()
     n, dim = rows.shape
     q = len(queries)
-    product = module.LinearTransform(dim, q, False)
+    product = module.LinearTransform(dim, q, False)  # noqa: FBT003 - without a bias
     module.copy_array_to_vector(queries.reshape(-1), product.A)
     product.is_trained = True
     tile = max(_TILE, min(4 * k, 8 * _TILE))

@@ -74,8 +74,13 @@ def make(factory: str, *, dim: int, prefix: int | None = None) -> Any:
     if width < dim:
         if not isinstance(index, module.IndexPreTransform):
             index = module.IndexPreTransform(index)
-        index.prepend_transform(module.NormalizationTransform(width, 2.0))
-        index.prepend_transform(module.RemapDimensionsTransform(dim, width, False))
+        for transform in (
+            module.NormalizationTransform(width, 2.0),
+            module.RemapDimensionsTransform(dim, width, False),  # noqa: FBT003 - the first ones, not evenly spread
+        ):
+            index.prepend_transform(transform)
+            if index.own_fields:  # what the factory made deletes its transforms itself
+                transform.this.disown()
     return index
 
 

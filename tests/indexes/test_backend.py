@@ -126,12 +126,16 @@ def test_threads_are_at_least_one_and_at_most_the_cores():
 def test_faiss_threads_belong_to_the_calling_thread_and_come_back():
     before = faiss().omp_get_max_threads()
     seen = []
-    with pytest.raises(KeyError), faiss_threads(7):
+
+    def work():
         seen.append(faiss().omp_get_max_threads())
         other = threading.Thread(target=lambda: seen.append(faiss().omp_get_max_threads()))
         other.start()
         other.join()
         raise KeyError
+
+    with pytest.raises(KeyError), faiss_threads(7):
+        work()
 
     assert seen[0] == 7
     assert seen[1] != 7

@@ -132,8 +132,8 @@ def test_a_filter_is_kept_and_never_empties_the_list(collection, monkeypatch, sh
     assert keep[found.ids[found.ids >= 0]].all()
     assert not np.isin(found.ids, DEAD).any()
     np.testing.assert_array_equal((found.ids >= 0).sum(axis=1), (expected.ids >= 0).sum(axis=1))
-    if limit or share < 0.001:
-        assert recall_at_k(found.ids, expected.ids) == 1.0 or share * 4000 > limit
+    if limit:
+        same(found, expected)  # 4,000 rows are few
     if collection.manifest.index.recall_reason is None:
         assert recall_at_k(found.ids, expected.ids) > 0.9  # usually above 0.95
 
