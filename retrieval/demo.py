@@ -108,10 +108,10 @@ def demo(
     from retrieval.queries import image, text
 
     sources = _photographs()
+    model = load_encoder(encoder, device=device)
     folder = Path(out)
     photos = folder / "photos"
     copied = _copy(sources, photos)
-    model = load_encoder(encoder, device=device)
     report = build_index(photos, index=index, encoder=encoder, device=device, progress=progress)
     terms = [
         *(text(words) for words in WORDS if isinstance(model, TextEncoder)),

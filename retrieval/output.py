@@ -4,15 +4,12 @@ Results are bytes, because file names are. In every form but ``NULL`` a control 
 byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so that no file name can drive a terminal.
 """
 
-import base64
 import contextlib
-import csv
 import io
 import json
 import os
 import re
 import unicodedata
-import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -121,8 +118,11 @@ def path_json(path: str, key: str = "path") -> dict[str, str]:
     """Give a path as JSON can carry it: a name that is not UTF-8 percent-encoded, its bytes in base64 beside it."""
     if path.isascii() or _is_unicode(path):
         return {key: path}
+    import base64
+    from urllib.parse import quote
+
     raw = os.fsencode(path)
-    return {key: urllib.parse.quote(raw), f"{key}_bytes": base64.b64encode(raw).decode("ascii")}
+    return {key: quote(raw), f"{key}_bytes": base64.b64encode(raw).decode("ascii")}
 
 
 def json_text(value: object) -> str:
@@ -194,14 +194,27 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
+    import csv
+
+    # Not lineterminator="\n": Python 3.11 then leaves a bare carriage return unquoted, and readers end the row at it.
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_UnixLines(text))
     writer.writerow(["rank", "score", "path", "id", "copies"])
     for hit in found:
         path = path_json(hit.path)["path"]
         shown = escape(path) if terminal else path
         writer.writerow([hit.rank, f"{hit.score:.6f}", shown, hit.id, hit.copies])
     return text.getvalue()
+
+
+class _UnixLines:
+    """Takes the CSV writer's rows, each in one call, and ends them as everything else here ends its lines."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self._text = text
+
+    def write(self, row: str) -> int:
+        return self._text.write(row.removesuffix("\r\n") + "\n")
 
 
 def _hit_table(found: Sequence[HitLike], columns: int) -> str:

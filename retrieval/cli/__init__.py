@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # a library's warning is for programmers, not for a shell
             status = _run(list(sys.argv[1:] if arguments is None else arguments), session)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         return _report(error, session)
     return status
@@ -68,10 +69,9 @@ def _run(arguments: list[str], session: Session) -> int:
 
 def _report(error: BaseException, session: Session) -> int:
     """Say what went wrong in one line and return the exit status."""
+    _settle_stdout()
     if isinstance(error, BrokenPipeError):
-        # The reader has seen enough. Python flushes stdout once more when it exits: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # the reader has seen enough
     if isinstance(error, SystemExit | GeneratorExit):
         raise error
     if session.debug:
@@ -88,6 +88,18 @@ def _report(error: BaseException, session: Session) -> int:
         return 2
     _say(f"error: {_message(error)}")
     return 1
+
+
+def _settle_stdout() -> None:
+    """Where stdout takes no more, let what is left go nowhere: Python flushes it once more when it exits."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _message(error: BaseException) -> str:

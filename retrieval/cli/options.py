@@ -156,7 +156,9 @@ def device_option(of: str) -> Callable[[Any], Any]:
 
 
 def emit(result: str | bytes) -> None:
-    """Write a result to stdout as UTF-8, whatever the locale."""
+    """Write a result to stdout as UTF-8, whatever the locale; a closed stdout (``>&-``) takes none."""
+    if sys.stdout is None:
+        return
     sys.stdout.flush()
     sys.stdout.buffer.write(result.encode() if isinstance(result, str) else result)
     sys.stdout.buffer.flush()

@@ -362,6 +362,27 @@ class TestErrors:
 
         assert (done.returncode, done.stderr) == (0, b"")
 
+    @pytest.mark.parametrize("arguments", [["--help"], ["encoders", "--json"]])
+    def test_a_full_disk_under_stdout_is_one_line(self, arguments: list[str]) -> None:
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", RUN, *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+                cwd=ROOT,
+            )
+
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"error: No space left on device")
+        assert done.stderr.count(b"\n") == 1
+
+    def test_a_closed_stdout_is_quiet(self) -> None:
+        script = f'"{sys.executable}" -c "{RUN}" encoders --json >&-'
+        done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, check=False, cwd=ROOT)
+
+        assert (done.returncode, done.stderr) == (0, b"")
+
     def test_a_folder_without_a_collection(self, run, tmp_path: Path) -> None:
         for arguments in (["info"], ["query", "cat"], ["verify"], ["evaluate"]):
             status, out, err = run(*arguments, "--index", tmp_path)

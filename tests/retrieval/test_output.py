@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retrieval.output import (
@@ -137,6 +137,7 @@ class TestHostileNames:
             assert data["path"] == path
 
     @given(NAMES)
+    @example("\r")
     def test_csv_in_a_pipe_gives_a_unicode_name_back(self, path: str) -> None:
         rows = list(csv.reader(io.StringIO(one(path, Form.CSV), newline="")))
 
