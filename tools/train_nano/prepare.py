@@ -1,0 +1,58 @@
+"""From the data folder to the arrays that training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tools.train_nano.data import Photo, decode_all, list_photos
+from tools.train_nano.teachers import fit_targets, mobilenet_features
+from tools.train_nano.train import TrainingSet
+
+CLUTTER = "BACKGROUND Google"
+# Collections of everyday scenes are small and the nearest to what people search, so they are drawn twice as often.
+DRAWN_TWICE = ("captions", "clip_images")
+
+CHECKED = 150  # rows a collection in the checks during training: they cost training time
+
+
+def label_name(photo: Photo) -> str:
+    """Name a photograph's class across collections; empty for none, and for the clutter class, which is no class."""
+    return f"{photo.group}/{photo.label}" if photo.label and photo.label != CLUTTER else ""
+
+
+def prepare(data: Path, folder: Path, *, note: Callable[[str], None] = print) -> tuple[list[Photo], TrainingSet]:
+    """Decode, embed with the teacher and split; what is already in ``folder`` is reused."""
+    photos = list_photos(data)
+    pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
+    features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
+    return photos, assemble(photos, pixels, features)
+
+
+def assemble(photos: list[Photo], pixels: np.ndarray, features: np.ndarray) -> TrainingSet:  # type: ignore[type-arg]
+    """Join decoded pixels and teacher features to a training set."""
+    split = np.array([photo.split for photo in photos])
+    group = np.array([photo.group for photo in photos])
+    names = [label_name(photo) for photo in photos]
+    known = sorted({name for name, part in zip(names, split, strict=True) if name and part != "unseen"})
+    unseen = sorted({name for name, part in zip(names, split, strict=True) if name and part == "unseen"})
+    code = {name: i for i, name in enumerate(known + unseen)}
+    codes = np.array([code.get(name, -1) for name in names])
+    train = np.flatnonzero(split == "train")
+    weights = np.where(np.isin(group[train], DRAWN_TWICE), 2.0, 1.0)
+    check = {}
+    for name in np.unique(group):
+        rows = np.flatnonzero((group == name) & (split != "train") & (codes >= 0))
+        if len(rows):
+            check[str(name)] = rows[:: max(1, len(rows) // CHECKED)]
+    return TrainingSet(
+        pixels=pixels,
+        targets=fit_targets(features, split == "train", dim=256),
+        labels=np.where(codes < len(known), codes, -1),
+        label_codes=codes,
+        train=train,
+        weights=weights / weights.sum(),
+        check=check,
+    )

@@ -1,0 +1,324 @@
+"""Train the image tower: strong views of a photograph must land where the teacher puts the clean one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from retrieval.encoders.nano_torch import DIM, ConvNorm, ImageTower
+from retrieval.training import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
+from tools.train_nano.augment import augment
+
+NESTING = (16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides a run but the data.
+
+    ``minutes`` is the time the whole schedule takes, over all sittings. ``sizes`` are (share of the schedule, input
+    side): small pictures first, since samples seen are what counts. On a CPU each batch is cut into parts of ``part``
+    pictures that ``workers`` threads of one core each take as they become free: a busy machine then slows training by
+    the share it takes, not by the slower of two halves. On a GPU there is one part and one worker.
+    """
+
+    minutes: float = 95.0
+    batch: int = 128
+    workers: int = 2
+    part: int = 32
+    rate: float = 2e-3
+    decay: float = 0.05
+    warm_steps: int = 100
+    gentle: float = 0.4
+    temperature: float = 0.07
+    label_weight: float = 0.3
+    bank: int = 4096
+    ema: float = 0.998
+    sizes: tuple[tuple[float, int], ...] = ((0.45, 80), (0.8, 96), (1.0, 112))
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """The arrays that training reads.
+
+    ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``labels`` ``(n,)`` int64, -1 for none or unseen;
+    ``label_codes`` the same for every labelled row; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    """
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    label_codes: NDArray[np.int64]
+    train: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    check: dict[str, NDArray[np.int64]]
+
+
+class Student(nn.Module):
+    """The image tower with batch norm, and a cosine classifier over the labels that only training needs."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.tower = ImageTower(norm=True)
+        self.classes = nn.Parameter(torch.randn(classes, DIM) / math.sqrt(DIM))
+
+
+def normalised(x: torch.Tensor) -> torch.Tensor:
+    """Shift [0, 1] to the range that the tower reads; the same constants as `nano.preprocess`."""
+    return (x - 0.5) / 0.25
+
+
+def embed(tower: ImageTower, pixels: NDArray[np.uint8], *, side: int, device: torch.device) -> NDArray[np.float32]:
+    """Embed stored pixels, ``(n, s, s, 3)`` uint8, without augmentation: ``(n, 256)`` raw float32 rows."""
+    tower.eval()
+    rows = []
+    with torch.inference_mode():
+        for i in range(0, len(pixels), 256):
+            x = torch.from_numpy(pixels[i : i + 256]).to(device).permute(0, 3, 1, 2).float() / 255
+            x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+            rows.append(tower.raw(normalised(x).contiguous(memory_format=torch.channels_last)).float().cpu())
+    return torch.cat(rows).numpy()
+
+
+def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], *, dim: int) -> float:
+    """Leave-one-out 1-nearest-neighbour accuracy by cosine of the first ``dim`` columns; higher is better."""
+    unit = rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
+    scores = unit @ unit.T
+    np.fill_diagonal(scores, -2)
+    return float((labels[scores.argmax(1)] == labels).mean())
+
+
+class Run:
+    """One training run in a folder: its log, its checkpoint, and the state to go on from."""
+
+    def __init__(self, folder: Path, data: TrainingSet, recipe: Recipe, *, init: dict[str, torch.Tensor] | None) -> None:
+        self.folder, self.data, self.recipe = folder, data, recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe.seed)
+        self.student = Student(int(data.labels.max()) + 1)
+        if init is not None:
+            probe = augment(data.pixels[data.train[:256]], 96, gentle=0.5, seed=0, device=torch.device("cpu"))
+            start_from(self.student.tower, init, normalised(probe))
+        self.student.to(self.device, memory_format=torch.channels_last)
+        self.average = deepcopy(self.student.tower)
+        on_cpu = self.device.type == "cpu"
+        self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
+        self.replicas: queue.Queue[Student] = queue.Queue()
+        self.workers = ThreadPoolExecutor(recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,))
+        matrices = [p for p in self.student.parameters() if p.ndim > 1]
+        vectors = [p for p in self.student.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.targets = torch.from_numpy(data.targets).to(self.device)
+        self.labels = torch.from_numpy(data.labels).to(self.device)
+        self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
+        self.spread = MatryoshkaLoss(similarity_distillation, NESTING)
+        self.classify = MatryoshkaLoss(self._classify, NESTING)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "checkpoint.pt").exists():
+            self._resume()
+        self._make_replicas()
+
+    def train(self, *, checkpoint_seconds: float = 600.0) -> None:
+        """Train until the schedule's end, with a checkpoint and a check every few minutes."""
+        last_saved = last = time.monotonic()
+        sums: dict[str, float] = {}
+        while self.progress < 1:
+            for name, value in self._one_step().items():
+                sums[name] = sums.get(name, 0.0) + value / 50
+            now = time.monotonic()
+            self.seconds, last = self.seconds + now - last, now
+            if self.step % 50 == 0:
+                self.log("step", **sums)
+                sums = {}
+            if now - last_saved > checkpoint_seconds:
+                self.save()
+                self.log("check", **self.check())
+                last_saved = time.monotonic()
+        self.save()
+        self.log("end", **self.check())
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedule done, by training time: contention for the machine must not cut the end off."""
+        return self.seconds / (60 * self.recipe.minutes)
+
+    def _one_step(self) -> dict[str, float]:
+        recipe, data = self.recipe, self.data
+        numbers = np.random.default_rng((recipe.seed, self.step))
+        rows = numbers.choice(data.train, recipe.batch, replace=False, p=data.weights)
+        others = numbers.choice(data.train, recipe.bank, replace=False)
+        seeds = numbers.integers(2**31, size=self.parts).tolist()
+        side = next(side for share, side in recipe.sizes if self.progress < share or share >= 1)
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
+
+        def work(part: NDArray[np.int64], seed: int) -> dict[str, float]:
+            replica = self.replicas.get()
+            try:
+                return self._backward(replica, part, others, side=side, seed=seed)
+            finally:
+                self.replicas.put(replica)
+
+        found = list(self.workers.map(work, np.array_split(rows, self.parts), seeds))
+        self._gather_gradients()
+        nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._update_average()
+        self.step, self.samples = self.step + 1, self.samples + recipe.batch
+        return {name: sum(part[name] for part in found) / self.parts for name in found[0]}
+
+    def _backward(
+        self, replica: Student, rows: NDArray[np.int64], others: NDArray[np.int64], *, side: int, seed: int
+    ) -> dict[str, float]:
+        """Add one part's share of the gradient to the replica's."""
+        recipe = self.recipe
+        x = augment(self.data.pixels[rows], side, gentle=recipe.gentle, seed=seed, device=self.device)
+        rows_t = torch.from_numpy(rows).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            z = replica.tower.raw(normalised(x).contiguous(memory_format=torch.channels_last))  # (b, 256)
+        z = z.float()
+        target = self.targets[rows_t]  # (b, 256)
+        bank = torch.cat([target, self.targets[torch.from_numpy(others).to(self.device)]])  # (b + bank, 256)
+        with torch.no_grad():
+            teacher = F.normalize(target, dim=1) @ F.normalize(bank, dim=1).T / recipe.temperature
+            teacher = teacher.softmax(1)  # (b, b + bank)
+        labels = self.labels[rows_t]
+        known = labels >= 0
+        match = self.match(z, target)
+        spread = self.spread(z, bank, teacher, temperature=recipe.temperature)
+        classes = self.classify(z[known], replica.classes, labels[known]) if known.any() else z.sum() * 0
+        loss = match + 0.1 * spread + 0.2 * recipe.label_weight * classes
+        (loss / self.parts).backward()
+        return {"match": match.item(), "spread": spread.item(), "classes": classes.item()}
+
+    def _make_replicas(self) -> None:
+        """Make one copy of the student a worker: parameters are shared, gradients and running statistics are not."""
+        for _ in range(self.workers._max_workers):
+            replica = deepcopy(self.student)
+            for own, shared in zip(replica.parameters(), self.student.parameters(), strict=True):
+                own.data = shared.data
+            self.replicas.put(replica.train())
+
+    @torch.no_grad()
+    def _gather_gradients(self) -> None:
+        """Sum the replicas' gradients into the student's, and average their running statistics."""
+        replicas = list(self.replicas.queue)
+        for shared, *own in zip(self.student.parameters(), *(r.parameters() for r in replicas), strict=True):
+            grads = [p.grad for p in own if p.grad is not None]
+            shared.grad = torch.stack(grads).sum(0) if len(grads) > 1 else (grads[0] if grads else None)
+            for p in own:
+                p.grad = None
+        for shared, *own in zip(self.student.buffers(), *(r.buffers() for r in replicas), strict=True):
+            if shared.is_floating_point():
+                shared.copy_(torch.stack(own).mean(0))
+                for buffer in own:
+                    buffer.copy_(shared)
+
+    def _classify(self, x: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(x @ classes.T / self.recipe.temperature, labels, label_smoothing=0.1)
+
+    def _cosine(self) -> float:
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-3
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        new, old = self.student.tower.state_dict(), self.average.state_dict()
+        for name, value in old.items():
+            if value.is_floating_point():
+                value.lerp_(new[name], 1 - keep)
+            else:
+                value.copy_(new[name])
+
+    def check(self) -> dict[str, Any]:
+        """1-NN accuracy of the averaged tower on rows never trained on, per collection, relative to the targets'."""
+        result: dict[str, Any] = {}
+        relative: dict[int, list[float]] = {256: [], 64: []}
+        for group, rows in self.data.check.items():
+            z = embed(self.average, self.data.pixels[rows], side=112, device=self.device)
+            labels = self.data.label_codes[rows]
+            teacher = nearest_accuracy(self.data.targets[rows], labels, dim=256)
+            for dim, values in relative.items():
+                values.append(nearest_accuracy(z, labels, dim=dim) / teacher)
+            result[group] = round(relative[256][-1], 4)
+        return result | {f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()}
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append one JSON line to ``log.jsonl``."""
+        line = {"event": event, "step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1)} | facts
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
+        state = {
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step, "samples": self.samples, "seconds": self.seconds, "recipe": asdict(self.recipe),
+        }  # fmt: skip
+        partial = self.folder / "checkpoint.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.folder / "checkpoint.pt")
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+
+
+@torch.no_grad()
+def start_from(tower: ImageTower, state: dict[str, torch.Tensor], probe: torch.Tensor) -> None:
+    """Start a tower with batch norm from another's weights, folded (as shipped) or with norms (of a checkpoint).
+
+    Folded weights have no norms: each gets the statistics that its convolution has on ``probe``, so that the tower
+    computes what the folded one does, in training mode too.
+
+    Args:
+        probe: ``(b, 3, s, s)`` preprocessed training pictures.
+    """
+    own = tower.state_dict()
+    if state.keys() == own.keys():
+        tower.load_state_dict(state)
+        return
+    shift = {name.replace(".conv.bias", ""): value for name, value in state.items() if name.endswith(".conv.bias")}
+    tower.load_state_dict({name: state.get(name, value) for name, value in own.items()})
+
+    def settle(module: ConvNorm, inputs: tuple[torch.Tensor], name: str) -> None:
+        y = module.conv(inputs[0])
+        mean, variance = y.mean((0, 2, 3)), y.var((0, 2, 3))
+        norm: Any = module.norm
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + shift[name])
+
+    hooks = [
+        module.register_forward_pre_hook(partial(settle, name=name))
+        for name, module in tower.named_modules()
+        if isinstance(module, ConvNorm)
+    ]
+    tower.eval()(probe)
+    for hook in hooks:
+        hook.remove()
