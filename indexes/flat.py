@@ -60,8 +60,11 @@ def exact(
     kept = n if keep is None else int(np.count_nonzero(keep))
     ids: Ids | None = None
     if keep is not None and (kept <= min(_GATHERED, n // 4) or kept == n):
-        ids = None if kept == n else np.flatnonzero(keep)
-        rows = rows if ids is None else rows[ids]  # (kept, d)
+        ids = np.flatnonzero(keep)
+        if kept and ids[-1] - ids[0] + 1 == kept:  # a run of rows, such as a folder's: nothing to copy
+            rows, first_id, ids = rows[ids[0] : ids[-1] + 1], first_id + int(ids[0]), None
+        else:
+            rows = rows[ids]  # (kept, d)
         keep = None
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     parts = []

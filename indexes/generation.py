@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from pathlib import Path
@@ -20,9 +21,15 @@ from indexes.rerank import RERANK, RerankRows
 TOMBSTONES = "tombstones.npy"
 REPORT = "report.json"
 
-EXACT_ROWS = 20_000
-"""Rows kept by a filter up to which exact search over them costs no more than probing many lists for them."""
+EXACT_ROWS = 5_000
+"""Rows kept by a filter up to which one query searches them exactly sooner than it finds them in many lists."""
 
+EXACT_ROWS_BATCH = 20_000
+"""The same for several queries, which fetch those rows once for all."""
+
+_SEVERAL = 8
+
+_REACH = 0.6
 _TUNED_K = 10  # the settings in the manifest were measured for so many neighbours
 
 
@@ -105,9 +112,8 @@ class Generation:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
         if keep is not None and keep.shape != (self.count,):
             raise ShapeError(f"keep: expected ({self.count},) flags, got {keep.shape}")
-        for name, value in (("k", k), ("nprobe", nprobe), ("shortlist", shortlist)):
-            if value is not None and value < 1:
-                raise OptionError(f"{name} is {value}; it must be at least 1")
+        if k < 1 or (nprobe is not None and nprobe < 1) or (shortlist is not None and shortlist < 1):
+            raise OptionError(f"k is {k}, nprobe {nprobe}, shortlist {shortlist}; each must be at least 1")
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         allowed = self.live
         if keep is not None:
@@ -119,7 +125,8 @@ class Generation:
             return flat.exact(self.rows, queries, k=k, keep=allowed)
         kept = self._kept(keep, allowed)
         stage = self._stage()
-        if (keep is not None and kept <= EXACT_ROWS) or (allowed is not None and not stage.filters):
+        few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
+        if (keep is not None and kept <= few) or (allowed is not None and not stage.filters):
             return flat.exact(self.rows, queries, k=k, keep=allowed)
         found = self._probe(stage, queries, k, allowed, kept, nprobe, shortlist, filtered=keep is not None)
         if self._base == self.count:
@@ -152,12 +159,13 @@ class Generation:
         if shortlist is None:
             shortlist = -(-(info.shortlist or 4 * _TUNED_K) * max(k, _TUNED_K) // _TUNED_K)
         if nprobe is None and info.nprobe is not None:
-            # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does.
+            # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
+            # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.
             reach = max(1.0, k / _TUNED_K) / (max(kept, 1) / self._base if filtered else 1.0)
-            nprobe = min(int(np.ceil(info.nprobe * reach**0.5)), stage.nlist)
+            nprobe = min(math.ceil(info.nprobe * reach**_REACH), stage.nlist)
         selector = None if allowed is None else self._selector(allowed[: self._base], filtered=filtered)
         found = stage.search(queries, k=k, nprobe=nprobe, shortlist=max(shortlist, k), selector=selector)
-        if found.ids[:, -1].min() >= 0:
+        if found.ids[0, -1] >= 0 if len(queries) == 1 else found.ids[:, -1].min() >= 0:
             return found
         short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
         if short.size:  # the lists probed held too few rows

@@ -269,17 +269,13 @@ class Refined:
         wanted = k + 1  # one more, to see whether rows tie across the end
         with faiss_threads(1 if len(queries) == 1 else threads()):
             scores, ids = self._raw(queries, wanted, nprobe, shortlist, selector)
-            if len(queries) == 0:
+            if _settled(ids, scores):
                 return Neighbors(ids=ids[:, :k], scores=scores[:, :k])
-            equal = scores[:, 1:] == scores[:, :-1]
-            padded = bool(ids.min() < 0)
-            if not padded and not equal.any():
-                return Neighbors(ids=ids[:, :k], scores=scores[:, :k])
-            across = np.flatnonzero(equal[:, k - 1] & (ids[:, k] >= 0))
+            across = np.flatnonzero((scores[:, k - 1] == scores[:, k]) & (ids[:, k] >= 0))
             if across.size and shortlist > wanted:
                 all_scores, all_ids = self._raw(queries[across], shortlist, nprobe, shortlist, selector)
-                settled = best(all_ids, all_scores, k=wanted)
-                ids[across], scores[across] = settled.ids, settled.scores
+                among = best(all_ids, all_scores, k=wanted)
+                ids[across], scores[across] = among.ids, among.scores
         return best(ids, scores, k=k)
 
     def _raw(
@@ -295,3 +291,11 @@ class Refined:
                 self._params[key] = params
         scores, ids = self._refined.search(queries, wanted, params=params)
         return scores, ids
+
+
+def _settled(ids: Ids, scores: NDArray[np.float32]) -> bool:
+    """Say whether no list is padded and no scores in it tie, so that nothing is left to order."""
+    if len(ids) == 1:  # numpy's calls cost more than the work on one short row
+        row = scores[0].tolist()
+        return bool(ids[0, -1] >= 0) and len(set(row)) == len(row)
+    return len(ids) == 0 or bool(ids[:, -1].min() >= 0 and not (scores[:, 1:] == scores[:, :-1]).any())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_scores_fall_and_are_cosines_of_the_stored_rows(collection):
 @pytest.mark.parametrize("share", [0.0, 0.0005, 0.01, 0.3, 0.95])
 @pytest.mark.parametrize("limit", [0, 20_000])
 def test_a_filter_is_kept_and_never_empties_the_list(collection, monkeypatch, share, limit):
-    monkeypatch.setattr(generation, "EXACT_ROWS", limit)  # 0: even few rows go through the index
+    monkeypatch.setattr(generation, "EXACT_ROWS_BATCH", limit)  # 0: even few rows go through the index
     keep = np.random.default_rng(7).random(4000) < share
     found = collection.search(QUERIES, k=10, keep=keep)
     expected = truth(collection, QUERIES, k=10, keep=keep)
@@ -139,7 +140,7 @@ def test_a_filter_is_kept_and_never_empties_the_list(collection, monkeypatch, sh
 
 
 def test_a_filter_of_one_cluster_finds_far_queries_too(lists, monkeypatch):
-    monkeypatch.setattr(generation, "EXACT_ROWS", 0)
+    monkeypatch.setattr(generation, "EXACT_ROWS_BATCH", 0)
     centre = truth(lists, VECTORS[:1], k=150).ids[0]
     keep = np.zeros(4000, dtype=np.bool_)
     keep[centre] = True
@@ -153,10 +154,17 @@ def test_a_filter_of_one_cluster_finds_far_queries_too(lists, monkeypatch):
 def test_any_filter_through_the_index_with_every_list_equals_brute_force(lists, seed, share, k, q):
     keep = np.random.default_rng(seed).random(4000) < share
 
-    same(
-        lists.search(QUERIES[:q], k=k, keep=keep, nprobe=10**6, shortlist=4000),
-        truth(lists, QUERIES[:q], k=k, keep=keep),
-    )
+    with patch.object(generation, "EXACT_ROWS", 0):
+        found = lists.search(QUERIES[:q], k=k, keep=keep, nprobe=10**6, shortlist=4000)
+
+    same(found, truth(lists, QUERIES[:q], k=k, keep=keep))
+
+
+def test_a_run_of_rows_is_searched_like_any_other(lists):
+    keep = np.zeros(4000, dtype=np.bool_)
+    keep[1200:1500] = True
+    for q in (1, 60):
+        same(lists.search(QUERIES[:q], k=10, keep=keep), truth(lists, QUERIES[:q], k=10, keep=keep))
 
 
 def test_more_than_there_are_is_padded_with_all_of_them(collection):
