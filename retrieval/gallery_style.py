@@ -61,7 +61,7 @@ nav a {
 }
 nav a:hover { border-color: var(--mark); color: var(--mark); }
 section { padding-top: clamp(32px, 4vw, 56px); }
-header:empty + main section:first-child { padding-top: 0; }
+header:not(:has(h1)) + main section:first-child { padding-top: 4px; }
 .query { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; margin-bottom: 18px; }
 .query p { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .part { margin-right: .18em; }

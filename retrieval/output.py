@@ -6,7 +6,6 @@ byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so t
 
 import contextlib
 import io
-import json
 import os
 import re
 import unicodedata
@@ -127,6 +126,8 @@ def path_json(path: str, key: str = "path") -> dict[str, str]:
 
 def json_text(value: object) -> str:
     """Write one line of JSON that is readable and holds no control character, DEL and C1 included."""
+    import json
+
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 

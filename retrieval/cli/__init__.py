@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 import warnings
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,8 @@ def _report(error: BaseException, session: Session) -> int:
     if isinstance(error, SystemExit | GeneratorExit):
         raise error
     if session.debug:
+        import traceback
+
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         _say(f"interrupted: {session.kept}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +165,8 @@ def emit(result: str | bytes) -> None:
 
 def columns() -> int:
     """Return the width of the terminal, 80 where there is none."""
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 

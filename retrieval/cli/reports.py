@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from retrieval.cli.progress import duration
@@ -66,6 +65,8 @@ def build(report: Mapping[str, Any]) -> str:
 
 def next_step(report: Mapping[str, Any], *, words: bool) -> str:
     """Name the command to try after a build."""
+    import shlex
+
     home = report["root"] if os.path.dirname(report["index"]) == report["root"] else report["index"]
     where = "" if _inside(report["root"], report["index"]) else f" --index {shlex.quote(shown(home))}"
     query = '"a red bus in snow"' if words else "--id 0"
@@ -167,6 +168,8 @@ def collection_note(collection: Collection) -> str:
 
 def stale(collection: Collection) -> str:
     """Say that the folder is newer than its index."""
+    import shlex
+
     root = shlex.quote(shown(str(collection.root)))
     return f"note: files came or went since the index was built; to take them up: retrieve build-index {root}"
 
