@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from retrieval.errors import QueryError
-from retrieval.walk import SUFFIXES
+from retrieval.walk import has_image_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +75,7 @@ def _parse_unweighed(query: str, beside: Path | None) -> Term:
     found = _existing(query, beside)
     if found is not None:
         return image(found)
-    if "/" in query or query.lower().endswith(tuple(SUFFIXES)):
+    if "/" in query or has_image_suffix(query):
         raise QueryError(f"{query}: no such file; to ask for these words use --text {query!r}")
     return text(query)
 

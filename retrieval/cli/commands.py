@@ -21,7 +21,6 @@ from retrieval.cli.options import (
     option,
     shared,
     shared_by_demo,
-    width,
 )
 from retrieval.output import Form, hits, json_text
 
@@ -118,9 +117,9 @@ def demo(
 @option(
     "--dim",
     of=BUILD,
-    type=width,
-    metavar="N|auto",
-    help="Width of the first stage; all stored widths rerank.",
+    type=int,
+    metavar="N",
+    help="Width of the first stage, a prefix of the space; the full width reranks.",
 )
 @option("--recall", of=BUILD, type=float, metavar="R", help="The recall@10 against exact search to stop at.")
 @option(

@@ -30,7 +30,6 @@ __all__ = [
     "option",
     "shared",
     "shared_by_demo",
-    "width",
 ]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -80,15 +79,6 @@ class SignatureOption(click.Option):
         if record is None or default is None or default is False or default == ():
             return record
         return record[0], f"{record[1]}  [default: {default}]"
-
-
-def width(value: str) -> int | str:
-    """Read a width, or the word ``auto``."""
-    if value == "auto":
-        return value
-    if value.isdecimal() and int(value) > 0:
-        return int(value)
-    raise click.BadParameter(f"{value!r} is neither a width nor 'auto'")
 
 
 def option(*names: str, of: str, **settings: Any) -> Callable[[Any], Any]:

@@ -115,6 +115,11 @@ class OnnxEncoder:
         return self._space
 
     @property
+    def device(self) -> str:
+        """Where the graphs run: ``cpu`` or ``cuda``."""
+        return "cuda" if "CUDAExecutionProvider" in self._image.session.get_providers() else "cpu"
+
+    @property
     def decode_size(self) -> int:
         """Twice the size that the model reads."""
         return self._contract.how.decode_size

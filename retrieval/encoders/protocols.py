@@ -23,7 +23,8 @@ class Encoder(Protocol):
     """Something that turns images into vectors of one space.
 
     An encoder may also have ``decode_size: int | None``, the short side in pixels that a scaled decode should
-    keep at least (`None`, or no such attribute: decode in full).
+    keep at least (`None`, or no such attribute: decode in full), and ``device: str``, where it runs (``cpu`` without
+    such an attribute): ahead of an accelerator, batches are larger and decoded further ahead.
     """
 
     @property

@@ -61,6 +61,11 @@ class TimmEncoder:
         return self._space
 
     @property
+    def device(self) -> str:
+        """Where the model runs: ``cpu``, ``cuda:0``, ``mps`` …"""
+        return str(self._device)
+
+    @property
     def decode_size(self) -> int:
         """Twice the size that the model's evaluation resizes to."""
         return self._how.decode_size

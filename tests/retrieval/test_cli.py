@@ -262,7 +262,7 @@ class TestUsage:
             (["build-index", "x", "--keys", "k"], "--vectors is missing"),
             (["build-index", "x", "--space", "s"], "--vectors"),
             (["build-index", "x", "--vectors", "v", "--keys", "k", "--exclude", "*"], "--exclude"),
-            (["build-index", "x", "--dim", "wide"], "'wide' is neither a width nor 'auto'"),
+            (["build-index", "x", "--dim", "wide"], "'wide' is not a valid integer"),
             (["export"], "--vectors"),
             (["nonsense"], "nonsense"),
             (["query", "--nonsense"], "--nonsense"),

@@ -28,6 +28,7 @@ def test_an_existing_file_is_an_image_and_anything_else_is_words() -> None:
 
     assert parse_term("cat") == image(Path("cat"))
     assert parse_term("a red bus") == text("a red bus")
+    assert parse_term("a nice png") == text("a nice png")
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "missing.HEIC", "a/b", "./cat"])
