@@ -62,7 +62,7 @@ class TimmEncoder:
 
     @property
     def device(self) -> str:
-        """Where the model runs: ``cpu``, ``cuda:0``, ``mps`` …"""
+        """Where the model runs, such as ``cpu`` or ``cuda:0``."""
         return str(self._device)
 
     @property
