@@ -188,24 +188,16 @@ def main() -> None:
     arguments.add_argument("--parts", default="photos,again,million")
     options = arguments.parse_args()
     data = None if options.data is None else Path(options.data)
-    parts = options.parts.split(",")
-    facts: dict[str, Any] = {}
-    with watch() as load, tempfile.TemporaryDirectory() as temporary:
-        home = Path(temporary)
-        if "photos" in parts:
-            facts["photos"] = photos(home / "photos", data, options.images, options.repeats)
-            print(
-                "photos:", {name: round(rate) for name, rate in facts["photos"]["images_per_second"].items()},
-                "images/s; build over 1/(1/D + 1/E):", facts["photos"]["ratio to 1/(1/D + 1/E)"],
-            )  # fmt: skip
-        if "again" in parts:
-            facts["again"] = again(home / "again", data, options.repeats)
-            print("again:", facts["again"]["times"])
-        if "million" in parts:
-            (home / "million").mkdir()
-            facts["million"] = million(home / "million")
-            print("million:", facts["million"])
-    save("build", load=load, parameters={"size": SIZE, "parts": parts}, **facts)
+    measures = {
+        "photos": lambda folder: photos(folder, data, options.images, options.repeats),
+        "again": lambda folder: again(folder, data, options.repeats),
+        "million": million,
+    }
+    for part in options.parts.split(","):
+        with watch() as load, tempfile.TemporaryDirectory() as temporary:
+            facts = measures[part](Path(temporary))
+        print(part, json.dumps(facts, default=str, indent=2))
+        save(f"build_{part}", load=load, parameters={"size": SIZE}, **facts)
 
 
 if __name__ == "__main__":
