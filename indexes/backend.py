@@ -66,7 +66,9 @@ def faiss() -> Any:
 
 @contextmanager
 def _kernels_named() -> Iterator[None]:
-    name = None if "OPENBLAS_CORETYPE" in os.environ or "faiss" in sys.modules else _best_kernels(_cpu_flags())
+    name = (
+        None if "OPENBLAS_CORETYPE" in os.environ or "faiss" in sys.modules else _best_kernels(_cpu_flags())
+    )
     if name is None:
         yield
         return
@@ -197,7 +199,9 @@ def fp16_view(rows: NDArray[np.float16]) -> Any:
     if rows.ndim != 2 or rows.dtype != np.float16 or not rows.flags.c_contiguous:
         raise ShapeError(f"rows: expected contiguous (n, d) float16, got shape {rows.shape} of {rows.dtype}")
     module = faiss()
-    view = module.IndexScalarQuantizer(rows.shape[1], module.ScalarQuantizer.QT_fp16, module.METRIC_INNER_PRODUCT)
+    view = module.IndexScalarQuantizer(
+        rows.shape[1], module.ScalarQuantizer.QT_fp16, module.METRIC_INNER_PRODUCT
+    )
     if len(rows):
         codes = rows.view(np.uint8).reshape(-1)
         owner = module.MaybeOwnedVectorUInt8().owner

@@ -89,11 +89,17 @@ def derive(
     now = _rows(home, store)
     build = Revision(home, now, asked, before, extra_queries, progress or (_quiet))
     info, files = build.decide()
-    if before is not None and info is None and (before.encoder, before.root, before.space) == (encoder, root, space):
+    if (
+        before is not None
+        and info is None
+        and (before.encoder, before.root, before.space) == (encoder, root, space)
+    ):
         return before
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
-    return _publish(home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root)
+    return _publish(
+        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+    )
 
 
 def publish_tail(
@@ -116,7 +122,9 @@ def publish_tail(
     if before is not None and build.unchanged():
         return before
     info, files = build.as_it_is()
-    return _publish(home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root)
+    return _publish(
+        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+    )
 
 
 def _quiet(_: Event) -> None:
@@ -136,7 +144,13 @@ def _rows(home: Path, store: VectorStore) -> Rows:
 
 
 def _request(
-    home: Path, before: Manifest | None, *, kind: str | None, dim: int | None, recall: float | None, device: str
+    home: Path,
+    before: Manifest | None,
+    *,
+    kind: str | None,
+    dim: int | None,
+    recall: float | None,
+    device: str,
 ) -> Request:
     own: dict[str, Any] = {}
     if before is not None:
@@ -147,7 +161,9 @@ def _request(
         dim = own.get("dim")
     if recall is None:
         recall = own.get("recall", RECALL) if before is None else before.index.recall_target
-    return Request(kind=own.get("kind", "auto") if kind is None else kind, dim=dim, recall=float(recall), device=device)
+    return Request(
+        kind=own.get("kind", "auto") if kind is None else kind, dim=dim, recall=float(recall), device=device
+    )
 
 
 def _publish(

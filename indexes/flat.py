@@ -198,7 +198,9 @@ class _Shortlist:
 
     def __init__(self, rows: Halves, queries: Vectors, floor: NDArray[np.float32], *, k: int) -> None:
         self._rows, self._queries, self._k = rows, queries, k
-        self.floor = floor  # (q,) shared by all threads; only ever a valid bound, however their writes interleave
+        self.floor = (
+            floor  # (q,) shared by all threads; only ever a valid bound, however their writes interleave
+        )
         self._top = np.full((len(queries), k), -np.inf, dtype=np.float32)
         self._whose: list[Ids] = []
         self._found: list[Ids] = []
@@ -224,7 +226,11 @@ class _Shortlist:
 
     def tighten(self) -> None:
         """Raise the floor to each query's k-th best so far, and drop what falls below it."""
-        whose, found, scores = np.concatenate(self._whose), np.concatenate(self._found), np.concatenate(self._scores)
+        whose, found, scores = (
+            np.concatenate(self._whose),
+            np.concatenate(self._found),
+            np.concatenate(self._scores),
+        )
         order, place = _ranked((whose, found), scores, k=self._k)
         self._top.fill(-np.inf)
         self._top[whose[order], place] = scores[order]

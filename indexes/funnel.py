@@ -13,7 +13,13 @@ _FACTOR = 10  # candidates a neighbour wanted, where nothing was tuned
 
 
 def by_prefix(
-    rows: Halves, queries: Vectors, *, dim: int, k: int, keep: Bitmap | None = None, shortlist: int | None = None
+    rows: Halves,
+    queries: Vectors,
+    *,
+    dim: int,
+    k: int,
+    keep: Bitmap | None = None,
+    shortlist: int | None = None,
 ) -> Neighbors:
     """Rank every row by its first ``dim`` components, normalised, and the best of them by the whole.
 

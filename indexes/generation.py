@@ -42,7 +42,9 @@ class Generation:
         live: ``(count,)`` flags, None if every row is live; do not change them.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, rows: RerankRows, live: Bitmap | None, pin: Pin) -> None:
+    def __init__(
+        self, directory: Path, manifest: Manifest, rows: RerankRows, live: Bitmap | None, pin: Pin
+    ) -> None:
         """Take over what `open` opened; call that."""
         self.manifest = manifest
         self.live = live

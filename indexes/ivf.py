@@ -68,7 +68,9 @@ def make(factory: str, *, dim: int, prefix: int | None = None) -> Any:
         except RuntimeError as error:
             if "METRIC_L2" not in str(error):
                 raise
-            index = module.index_factory(width, factory, module.METRIC_L2)  # LSH; for unit rows the order is the same
+            index = module.index_factory(
+                width, factory, module.METRIC_L2
+            )  # LSH; for unit rows the order is the same
     except RuntimeError as error:
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
     if width < dim:
@@ -121,7 +123,13 @@ def filters(index: Any) -> bool:
 
 def _unfiltered() -> tuple[Any, ...]:
     module = faiss()
-    return (module.IndexPQ, module.IndexFastScan, module.IndexNSG, module.IndexLSH, module.IndexRaBitQFastScan)
+    return (
+        module.IndexPQ,
+        module.IndexFastScan,
+        module.IndexNSG,
+        module.IndexLSH,
+        module.IndexRaBitQFastScan,
+    )
 
 
 def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlist: int) -> Any:
@@ -175,7 +183,9 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
             clustering.min_points_per_centroid = 1  # it would print a warning, and a library does not print
             clustering.max_points_per_centroid = 1 << 30  # the sample is what was chosen
     if getattr(inner, "do_polysemous_training", False):
-        inner.do_polysemous_training = False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
+        inner.do_polysemous_training = (
+            False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
+        )
     try:
         with faiss_threads(threads()):
             index.train(sample)
@@ -245,10 +255,14 @@ class Refined:
         self.filters = filters(index)
         view = fp16_view(rows)
         view.ntotal = index.ntotal  # FAISS wants as many here
-        view.metric_type = index.metric_type  # LSH measures otherwise, its shortlist is still reranked by cosine
+        view.metric_type = (
+            index.metric_type
+        )  # LSH measures otherwise, its shortlist is still reranked by cosine
         self._refined = module.IndexRefine(index, view)
         view.metric_type = self._refined.metric_type = module.METRIC_INNER_PRODUCT
-        view.ntotal = self._refined.ntotal = len(rows)  # ids reach beyond the index's own number where rows left it
+        view.ntotal = self._refined.ntotal = len(
+            rows
+        )  # ids reach beyond the index's own number where rows left it
         self._references = (view, rows)
         self._params: dict[tuple[int | None, int, int], Any] = {}
 

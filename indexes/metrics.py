@@ -16,7 +16,9 @@ _BLOCK = 1024
 
 def _same_rows(found: NDArray[Any], true: NDArray[Any]) -> None:
     if found.ndim != 2 or true.ndim != 2 or len(found) != len(true):
-        raise ShapeError(f"expected two (q, k) arrays with one row a query, got {found.shape} and {true.shape}")
+        raise ShapeError(
+            f"expected two (q, k) arrays with one row a query, got {found.shape} and {true.shape}"
+        )
 
 
 def recall_of_each(found: Ids, true: Ids) -> NDArray[np.float64]:
@@ -88,12 +90,16 @@ def micro_ap(correct: Bitmap, scores: NDArray[np.floating[Any]], *, positives: i
     if correct.shape != scores.shape or correct.ndim != 1:
         raise ShapeError(f"micro_ap: expected two (m,) arrays, got {correct.shape} and {scores.shape}")
     if positives < max(1, int(np.count_nonzero(correct))):
-        raise OptionError(f"micro_ap: {positives} positives cannot be, {np.count_nonzero(correct)} were retrieved")
+        raise OptionError(
+            f"micro_ap: {positives} positives cannot be, {np.count_nonzero(correct)} were retrieved"
+        )
     if len(correct) == 0:
         return 0.0
     order = np.argsort(-scores, kind="stable")
     hits, ranked = np.cumsum(correct[order]), scores[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)  # of each run of equal scores
+    last = np.append(
+        np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1
+    )  # of each run of equal scores
     gained = np.diff(hits[last], prepend=0)
     return float((gained * hits[last] / (last + 1)).sum() / positives)
 

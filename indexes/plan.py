@@ -122,15 +122,22 @@ def plan(
     named = kind in _KINDS
     factory = ivf.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
     if not named and not factory.strip():
-        raise OptionError(f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string")
+        raise OptionError(
+            f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"
+        )
     index = ivf.make(factory, dim=width, prefix=dim)
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:
         return Plan(
-            kind="flat", factory=None, dim=width, reason=f"{count:,} rows are too few for {factory}, which needs {least:,}"
+            kind="flat",
+            factory=None,
+            dim=width,
+            reason=f"{count:,} rows are too few for {factory}, which needs {least:,}",
         )
-    wished = max(ivf.TRAINED_PER_LIST * lists, 0 if kind == "ivfrabitq" else 65_536)  # RaBitQ learns no codebook
+    wished = max(
+        ivf.TRAINED_PER_LIST * lists, 0 if kind == "ivfrabitq" else 65_536
+    )  # RaBitQ learns no codebook
     sample = min(count, wished, max(_SAMPLE_BYTES // (4 * width), lists))
     row = _row_bytes(index, narrow)
     memory = count * row + _COPIES * 4 * sample * width + 8 * BLOCK * width

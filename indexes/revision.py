@@ -23,7 +23,9 @@ TAIL_ROWS = 20_000
 MEASURED_ROWS = 100
 """Live rows below which recall says nothing."""
 
-_MORE_BITS = 0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
+_MORE_BITS = (
+    0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
+)
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
 
 ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
@@ -92,7 +94,12 @@ class Revision:
 
     def report(self, info: IndexInfo) -> dict[str, Any]:
         """Return what report.json says: the request, and every setting that was measured."""
-        return {"requested": self._asked.to_json(), "kind": info.kind, "factory": info.factory, "tried": self._tried}
+        return {
+            "requested": self._asked.to_json(),
+            "kind": info.kind,
+            "factory": info.factory,
+            "tried": self._tried,
+        }
 
     def unchanged(self) -> bool:
         """Say whether the published generation already answers for these rows."""
@@ -184,7 +191,9 @@ class Revision:
         retarget = info.recall_target != self._asked.recall
         path = generation_path(self._home, before.generation) / INDEX
         try:
-            merge = now.count - info.base_rows > min(info.base_rows // 10, TAIL_ROWS) or self._dilapidated(path, info)
+            merge = now.count - info.base_rows > min(info.base_rows // 10, TAIL_ROWS) or self._dilapidated(
+                path, info
+            )
             if not merge and not retarget:
                 return (None if self.unchanged() else info), self._carry
             index = ivf.load(path) if merge else ivf.open_mapped(path)
@@ -209,7 +218,9 @@ class Revision:
 
     def _merge(self, index: Any, info: IndexInfo) -> None:
         now = self._now
-        self._progress(Event(phase="add", total=now.count - info.base_rows, message="merging new rows into the index"))
+        self._progress(
+            Event(phase="add", total=now.count - info.base_rows, message="merging new rows into the index")
+        )
         if ivf.removable(index):
             ivf.remove(index, np.flatnonzero(now.dead[: info.base_rows]))
         ivf.add(index, self._blocks(index, info.base_rows))
@@ -224,7 +235,9 @@ class Revision:
                 ids = ids[~now.dead[ids]]
             if len(ids):
                 yield ids, _wide(now.rows, ids)
-            self._progress(Event(phase="add", done=min(first + BLOCK, now.count) - start, total=now.count - start))
+            self._progress(
+                Event(phase="add", done=min(first + BLOCK, now.count) - start, total=now.count - start)
+            )
 
     def _built(self, planned: Plan) -> tuple[IndexInfo, Writer]:
         """Train, add, tune; once more with 2 bits a dimension if 1 does not reach the target."""
@@ -232,7 +245,9 @@ class Revision:
         info, index = self._trained(planned)
         short = info.recall_at_10 is not None and info.recall_reason is not None
         if short and planned.kind == "ivfrabitq" and info.factory is not None and info.factory.endswith("fs"):
-            self._progress(Event(phase="plan", message=f"{info.factory}: {info.recall_reason}; trying 2 bits"))
+            self._progress(
+                Event(phase="plan", message=f"{info.factory}: {info.recall_reason}; trying 2 bits")
+            )
             again = plan(
                 self._now.live, self._now.rows.shape[1], kind="ivfrabitq", dim=self._asked.dim, bits=2
             )
@@ -243,9 +258,13 @@ class Revision:
         now = self._now
         width = now.rows.shape[1]
         index = ivf.make(planned.factory or "", dim=width, prefix=planned.dim)
-        self._progress(Event(phase="train", total=planned.sample, message=f"training on {planned.sample:,} rows"))
+        self._progress(
+            Event(phase="train", total=planned.sample, message=f"training on {planned.sample:,} rows")
+        )
         live = np.flatnonzero(~now.dead)
-        picked = np.sort(np.random.default_rng(0).choice(live, size=min(planned.sample, len(live)), replace=False))
+        picked = np.sort(
+            np.random.default_rng(0).choice(live, size=min(planned.sample, len(live)), replace=False)
+        )
         ivf.train(index, _wide(now.rows, picked))
         self._progress(Event(phase="train", done=planned.sample, total=planned.sample))
         ivf.add(index, self._blocks(index, 0))
@@ -297,9 +316,13 @@ class Revision:
     def _with(
         self, info: IndexInfo, trial: tune.Trial, questions: Mapping[str, tune.Questions], *, reached: bool
     ) -> IndexInfo:
-        reason = None if reached else f"no setting reached {self._asked.recall}; this is the best that was found"
+        reason = (
+            None if reached else f"no setting reached {self._asked.recall}; this is the best that was found"
+        )
         text = trial.recall.get("text")
-        message = f"recall@10 {trial.recall['image']:.3f} with nprobe {trial.nprobe}, shortlist {trial.shortlist}"
+        message = (
+            f"recall@10 {trial.recall['image']:.3f} with nprobe {trial.nprobe}, shortlist {trial.shortlist}"
+        )
         self._progress(Event(phase="tune", done=1, total=1, message=message))
         return replace(
             info,

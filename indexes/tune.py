@@ -57,9 +57,7 @@ class Tuned:
     tried: tuple[Trial, ...]
 
 
-def stored_questions(
-    rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE, seed: int = 0
-) -> Questions:
+def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE, seed: int = 0) -> Questions:
     """Ask stored rows for their neighbours, each without itself.
 
     A stored row is drawn from the collection's own distribution, as an image query is, and once it is left out of
@@ -124,9 +122,7 @@ def recall(
     )
 
 
-def tune(
-    stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None
-) -> Tuned:
+def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None) -> Tuned:
     """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
 
     Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
@@ -189,7 +185,8 @@ class _Search:
             self._stage, self._questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector
         )
         passes = all(
-            trial.recall[name] - trial.standard_error[name] >= min(self._target, 0.999) for name in trial.recall
+            trial.recall[name] - trial.standard_error[name] >= min(self._target, 0.999)
+            for name in trial.recall
         )
         self.tried[key] = trial
         self._passes[key] = passes

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.derive import derive, publish_tail
-from indexes.lock import WriterLock
-from indexes.manifest import read_manifest
+from indexes.derive import derive
 from indexes.store import NewRow, VectorStore
 from retrieval import keys
 from retrieval.changes import Changes, compare, refuse_emptying
-from retrieval.embed import embed
 from retrieval.encoders import canonical_spec, load_encoder
 from retrieval.errors import (
     ImageError,
     ImagesSkipped,
     OptionError,
-    RetrievalError,
-    StoreCorrupt,
-    StoreReadOnly,
 )
-from retrieval.images import content_hash, read_file
 from retrieval.location import place_collection, record_root, require_folder, resolve_root
 from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
 from retrieval.walk import Found, Skipped, walk
+from retrieval.writing import locked, opened, published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,10 +89,11 @@ def build_index(
     started = time.monotonic()
     images = require_folder(folder)
     directory = place_collection(images, index)
-    with _directory(directory), WriterLock(directory) as lock:
-        before = _previous(directory)
+    with locked(directory) as lock:
+        before = published(directory)
         home = _root(directory, images, root, before)
         models = _Models(encoder, before, device)
+        _check_options(models, dim=dim, recall=recall)
         below = _below(images, home)
         entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
         changes = compare(
@@ -108,6 +102,8 @@ def build_index(
             below=below,
             remembered=read_skipped(directory),
         )
+        # As they are now: what changes during the build is news to the next one.
+        folders = keys.folder_times(home, [*changes.found, *(file.key for file in changes.fresh)])
         if not prune:
             refuse_emptying(
                 rows=changes.rows,
@@ -115,29 +111,17 @@ def build_index(
                 found=len(changes.found) + len(changes.fresh),
                 folder=images,
             )
-        if not (changes.rows or changes.fresh):
+        if not (changes.rows or changes.fresh or (before is not None and changes.skipped)):
             raise OptionError(_nothing(images, changes))
-        with _store(directory, models, before, root=home) as store:
+        recorded = record_root(directory, home)
+        with opened(directory, lock, before, space=models.space, encoder=models.spec, root=recorded) as store:
             counts = _Counts(skipped=list(changes.skipped))
-            try:
-                _embed(changes, store, models, counts, progress)
-            except BaseException:
-                # What is done so far answers already; if even that cannot be written, the first error matters more.
-                with suppress(RetrievalError, OSError):
-                    store.commit()
-                    lock.check()
-                    publish_tail(
-                        directory,
-                        store,
-                        space=models.space,
-                        encoder=models.spec,
-                        root=record_root(directory, home),
-                    )
-                raise
+            _embed(changes, store, models, counts, progress)
+            gone = [*changes.missing.values(), *counts.broken]
             if not prune:
-                refuse_emptying(rows=changes.rows, removed=len(changes.missing), found=1, folder=images)
-            store.remove(np.fromiter(changes.missing.values(), dtype=np.int64, count=len(changes.missing)))
-            counts.removed += len(changes.missing)
+                refuse_emptying(rows=changes.rows, removed=len(gone), found=1, folder=images)
+            store.remove(gone)
+            counts.removed += len(gone)
             store.commit()
             lock.check()
             manifest = derive(
@@ -145,7 +129,7 @@ def build_index(
                 store,
                 space=models.space,
                 encoder=models.spec,
-                root=record_root(directory, home),
+                root=recorded,
                 kind=kind,
                 dim=dim,
                 recall=recall,
@@ -154,8 +138,8 @@ def build_index(
                 if progress is None
                 else lambda event: progress(Progress.of(event, skipped=len(counts.skipped))),
             )
-            write_skipped(directory, counts.skipped)
-            keys.write_folders(directory, home, changes.found)
+            write_skipped(directory, [*counts.skipped, *changes.skipped_elsewhere])
+            keys.write_folders(directory, folders, below=below)
     report = BuildReport.of(
         manifest,
         root=home,
@@ -184,6 +168,7 @@ class _Counts:
     reused: int = 0
     moved: int = 0
     removed: int = 0
+    broken: list[int] = field(default_factory=list)  # rows of files that can no longer be read
 
 
 class _Models:
@@ -208,7 +193,7 @@ class _Models:
                 )
         else:
             self._encoder = load_encoder(encoder)
-            self.spec = getattr(encoder, "spec", None)
+            self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
             self._check()
 
     @property
@@ -234,32 +219,12 @@ class _Models:
             self._before.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
 
 
-@contextmanager
-def _directory(directory: Path) -> Iterator[None]:
-    """Make the collection's directory; take it away again if the build put nothing into it."""
-    made = not directory.exists()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(directory, error) from error
-    try:
-        yield
-    finally:
-        if made and not (directory / "manifest.json").exists():
-            import shutil
-
-            shutil.rmtree(directory, ignore_errors=True)
-
-
-def _cannot_write(directory: Path, error: OSError) -> OSError:
-    return StoreReadOnly(f"{directory} cannot be made ({error.strerror}); name a writable place with --index")
-
-
-def _previous(directory: Path) -> Manifest | None:
-    try:
-        return read_manifest(directory)
-    except FileNotFoundError:
-        return None
+def _check_options(models: _Models, *, dim: int | None, recall: float | None) -> None:
+    """Refuse before hours of encoding what would be refused after them."""
+    if recall is not None and not 0 < recall <= 1:
+        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
+    if dim is not None:
+        models.space.prefix(dim)
 
 
 def _root(
@@ -300,30 +265,6 @@ def _records(directory: Path, before: Manifest | None) -> list[Record]:
         return list(store.scan())
 
 
-@contextmanager
-def _store(directory: Path, models: _Models, before: Manifest | None, *, root: Path) -> Iterator[VectorStore]:
-    """Open the store for writing; make one, and publish it empty, where there is none yet."""
-    recorded = record_root(directory, root)
-    if before is None and (directory / "vectors.lmdb").exists():
-        with VectorStore.open(directory, dim=models.space.dim) as store:
-            if store.count:
-                raise StoreCorrupt(
-                    f"{directory} holds {store.count} vectors but no manifest.json; copy it whole again, or remove the "
-                    f"directory and build anew"
-                )
-    elif before is None:
-        VectorStore.create(directory, dim=models.space.dim).close()
-    elif not (directory / "vectors.lmdb").exists():
-        raise StoreCorrupt(
-            f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
-        )
-    if before is None:
-        with VectorStore.open(directory, dim=models.space.dim, writable=True) as store:
-            publish_tail(directory, store, space=models.space, encoder=models.spec, root=recorded)
-    with VectorStore.open(directory, dim=models.space.dim, writable=True) as store:
-        yield store
-
-
 def _walk(
     images: Path, *, below: bytes, exclude: Sequence[str], follow_links: bool
 ) -> Iterator[Found | Skipped]:
@@ -348,11 +289,13 @@ def _embed(
     changes: Changes, store: VectorStore, models: _Models, counts: _Counts, progress: OnProgress | None
 ) -> None:
     """Bring every fresh file into the store."""
-    rest = list(_recognise(changes, store, counts))
+    rest = _recognise(changes, store, counts, progress)
     handled = len(changes.fresh) - len(rest)
     if not rest:
         store.commit()
         return
+    from retrieval.embed import embed
+
     pending: dict[bytes, Vectors] = {}  # content → vector of rows that are appended but not committed
     committed = time.monotonic()
     for batch in embed(rest, models.encoder, open_image=_read, known=changes.contents.__contains__):
@@ -376,28 +319,46 @@ def _embed(
     store.commit()
 
 
-def _recognise(changes: Changes, store: VectorStore, counts: _Counts) -> Iterator[Found]:
-    """Take in touched, moved and copied files by their content; yield the others.
+def _recognise(
+    changes: Changes, store: VectorStore, counts: _Counts, progress: OnProgress | None
+) -> list[Found]:
+    """Take in touched, moved and copied files by their content; return the others.
 
     Only a file whose size some row has can be one, so most new files are not read twice, and a build that only finds such
     files loads no model.
     """
-    for file in changes.fresh:
-        if file.size not in changes.sizes:
-            yield file
-            continue
-        try:
-            content = content_hash(_read(file))
-        except ImageError:
-            yield file
-            continue
-        if content in changes.contents:
-            _reuse(file, content, changes, store, counts, {})
+    rest: list[Found] = []
+    committed = time.monotonic()
+    for number, file in enumerate(changes.fresh, start=1):
+        content = _known_content(file, changes)
+        if content is None:
+            rest.append(file)
         else:
-            yield file
+            _reuse(file, content, changes, store, counts, {})
+        if store.pending >= COMMIT_ROWS or time.monotonic() - committed > COMMIT_SECONDS:
+            store.commit()
+            committed = time.monotonic()
+        if progress is not None and number % 1000 == 0:
+            progress(Progress(phase="compare", done=number, total=len(changes.fresh)))
+    return rest
+
+
+def _known_content(file: Found, changes: Changes) -> bytes | None:
+    """Return the file's content hash if a row has the same; ``None`` otherwise."""
+    if file.size not in changes.sizes:
+        return None
+    from retrieval.images import content_hash
+
+    try:
+        content = content_hash(_read(file))
+    except ImageError:
+        return None
+    return content if content in changes.contents else None
 
 
 def _read(file: Found) -> bytes:
+    from retrieval.images import read_file
+
     return read_file(file.path)
 
 
@@ -421,7 +382,7 @@ def _reuse(
     if gone:
         number = changes.missing.pop(gone.pop())
         if old is not None:
-            store.remove(np.array([old]))
+            store.remove([old])
         store.rename(number, file.key, stamp)
         changes.found.append(file.key)
         counts.moved += 1
@@ -442,13 +403,12 @@ def _append(file: Found, content: bytes, vector: Vectors, changes: Changes, stor
 
 
 def _skip(file: Found, error: ImageError, store: VectorStore, counts: _Counts) -> None:
-    """List a file that is no readable image; a vector of what it was before goes."""
+    """List a file that is no readable image; a vector of what it was before will go."""
     stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
     counts.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=str(error)))
     old = store.find(file.key)
     if old is not None:
-        store.remove(np.array([old]))
-        counts.removed += 1
+        counts.broken.append(old)
 
 
 def _nothing(images: Path, changes: Changes) -> str:

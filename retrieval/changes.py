@@ -22,6 +22,9 @@ PROTECTED_ROWS = 20
 # A linked folder that is not entered is no image that was lost.
 LINKS = frozenset({"link-loop", "link-not-followed"})
 
+# The file is there, but the system would not even tell its size.
+UNKNOWN = frozenset({"permission", "unreadable"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -34,6 +37,7 @@ class Changes:
         sizes: the sizes in bytes of the files behind the live rows.
         missing_contents: content hash → keys of missing rows with it.
         skipped: files that will not become vectors, as far as is known before reading.
+        skipped_elsewhere: remembered ones outside the folder that was walked.
         found: keys of all image files found, the skipped ones left out.
         rows: live rows below the folder.
     """
@@ -44,6 +48,7 @@ class Changes:
     sizes: set[int]
     missing_contents: dict[bytes, list[bytes]]
     skipped: list[SkippedFile]
+    skipped_elsewhere: list[SkippedFile]
     found: list[bytes]
     rows: int
 
@@ -69,12 +74,14 @@ def compare(
     fresh: list[Found] = []
     skipped: list[SkippedFile] = []
     found: list[bytes] = []
+    closed: list[bytes] = []
     for entry in entries:
         if not isinstance(entry, Found):
-            if entry.folder:  # nobody knows what lies in there now: its rows stay
-                missing = {
-                    key: number for key, number in missing.items() if not key.startswith(entry.key + b"/")
-                }
+            # Nobody knows what lies there now: its rows stay.
+            if entry.folder:
+                closed.append(entry.key + b"/")
+            elif entry.reason in UNKNOWN:
+                missing.pop(entry.key, None)
             if entry.reason not in LINKS:
                 skipped.append(SkippedFile(key=entry.key, reason=entry.reason, detail=entry.detail))
             continue
@@ -91,6 +98,9 @@ def compare(
                 skipped.append(before)
                 continue
         fresh.append(entry)
+    if closed:
+        folders = tuple(closed)
+        missing = {key: number for key, number in missing.items() if not key.startswith(folders)}
     contents: dict[bytes, int] = {}
     missing_contents: dict[bytes, list[bytes]] = {}
     for record in known.values():
@@ -105,6 +115,7 @@ def compare(
         sizes={keys.size_of(record.stamp) for record in known.values()},
         missing_contents=missing_contents,
         skipped=skipped,
+        skipped_elsewhere=[file for key, file in remembered.items() if not key.startswith(below)],
         found=found,
         rows=rows,
     )
@@ -116,13 +127,13 @@ def refuse_emptying(*, rows: int, removed: int, found: int, folder: Path) -> Non
     Raises:
         PruneRefused: so it is; nothing was removed.
     """
-    if rows and not found:
+    if removed > 0 and not found:
         raise PruneRefused(
             f"{folder} holds no images any more, but its collection has {rows} rows; "
             f"mount its drive, or remove the rows with --prune"
         )
     if rows >= PROTECTED_ROWS and 2 * removed > rows:
         raise PruneRefused(
-            f"{removed} of {rows} images are gone from {folder}; nothing was removed. "
+            f"{removed} of {rows} images are gone from {folder} or can no longer be read; none was removed. "
             f"Mount its drive, or remove their rows with --prune"
         )

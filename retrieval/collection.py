@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.errors import CapabilityMissing, CollectionNotFound, OptionError, QueryError
+from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingRow, OptionError, QueryError
 from retrieval.location import find_collection, resolve_root
 from retrieval.queries import Term, as_terms, subtract
 
@@ -276,7 +277,11 @@ class Collection:
         Raises:
             MissingRow: an id that the collection does not hold.
         """
-        return self._generation.vectors(np.asarray(ids, dtype=np.int64))
+        try:
+            numbers = np.asarray(ids, dtype=np.int64)
+        except OverflowError as error:
+            raise MissingRow(f"{self.directory}: no row has an id as large as {ids}") from error
+        return self._generation.vectors(numbers)
 
     def path(self, number: int) -> str:
         """Return the relative path of a row."""
@@ -318,7 +323,7 @@ class Collection:
             "generation": self.manifest.generation,
             "format": self.manifest.format,
             "upgrade": self.manifest.upgrades[-1] if self.manifest.upgrades else None,
-            "activations": [],
+            "activations": [dict(activation) for activation in self.manifest.activations],
         }
 
     def changed(self) -> bool:
@@ -350,6 +355,10 @@ class Collection:
             if number is not None:
                 own.add(number)
         norm = float(np.linalg.norm(total))
+        if not math.isfinite(norm):
+            raise QueryError(
+                "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"
+            )
         if not norm > 1e-6:
             raise QueryError(
                 "the parts of the query cancel each other out; change a weight or leave one away"
@@ -393,15 +402,16 @@ class Collection:
         options: dict[str, Any],
     ) -> list[Hit]:
         # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
-        wanted = k + len(hidden)
+        rows = max(self.manifest.count, 1)
+        wanted = min(k + len(hidden), rows)
         while True:
             found = self._generation.search(vector, k=wanted, keep=keep, **options)
             ids, scores = found.ids[0], found.scores[0]
             count = int(np.count_nonzero(ids >= 0))
             hits = self._fold(ids[:count], scores[:count], k=k, hidden=hidden, keep=keep, fold=fold)
-            if len(hits) >= k or count < wanted:
+            if len(hits) >= k or count < wanted or wanted == rows:
                 return hits
-            wanted *= 2
+            wanted = min(2 * wanted, rows)
 
     def _fold(
         self,

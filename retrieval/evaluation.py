@@ -106,8 +106,8 @@ def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
         return ids, None
     queries = collection.vectors(ids)  # (s, d)
     found = collection.search_vectors(queries, k=K + 1).ids
-    exact = collection.search_vectors(queries, k=K + 1, exact=True).ids
-    return ids, recall_at_k(_without(found, ids), _without(exact, ids))
+    truth = collection.search_vectors(queries, k=K + 1, exact=True).ids
+    return ids, recall_at_k(_without(found, ids), _without(truth, ids))
 
 
 def _without(neighbors: Ids, own: Ids) -> Ids:
@@ -136,7 +136,16 @@ def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
 
 def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str, Any]:
     ids, words = _rows(collection, path, "label")
-    labels = np.unique(np.array(words), return_inverse=True)[1]  # (m,)
+    label_of = dict(zip(ids.tolist(), words, strict=True))
+    for number, word in zip(ids.tolist(), words, strict=True):
+        if label_of[number] != word:
+            raise OptionError(
+                f"{os.fspath(path)}: {collection.path(number)} has two labels, {word} and {label_of[number]}; give it one"
+            )
+    ids = np.array(
+        list(label_of), dtype=np.int64
+    )  # (m,) each once: listed twice, a file would be its own neighbour
+    labels = np.unique(np.array(list(label_of.values())), return_inverse=True)[1]  # (m,)
     vectors = collection.vectors(ids)  # (m, d)
     rows = vectors.astype(np.float16)  # as they are stored
     near = _without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)

@@ -7,19 +7,19 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from indexes.arrays import unit_rows
-from indexes.derive import derive, publish_tail
-from indexes.lock import WriterLock
-from indexes.manifest import read_manifest
+from indexes.derive import derive
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
 from retrieval.changes import refuse_emptying
 from retrieval.errors import OptionError, ShapeError
 from retrieval.location import place_collection, record_root
 from retrieval.report import BuildReport, Progress
+from retrieval.writing import locked, opened, published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,24 +66,20 @@ def build_index_from_vectors(
     if len(names) != len(rows):
         raise ShapeError(f"{len(rows)} vectors but {len(names)} keys; give one key a vector")
     directory = place_collection(home, index)
-    directory.mkdir(parents=True, exist_ok=True)
-    with WriterLock(directory) as lock:
-        try:
-            before: Manifest | None = read_manifest(directory)
-        except FileNotFoundError:
-            before = None
+    if recall is not None and not 0 < recall <= 1:
+        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
+    with locked(directory) as lock:
+        before = published(directory)
         target = _space(space, vectors, dim=rows.shape[1], before=before)
+        if dim is not None:
+            target.prefix(dim)
         encoder = None if before is None else before.encoder
         recorded = record_root(directory, home)
-        if before is None:
-            with VectorStore.create(directory, dim=target.dim) as store:
-                publish_tail(directory, store, space=target, encoder=None, root=recorded)
-        with VectorStore.open(directory, dim=target.dim, writable=True) as store:
-            counts = _import(rows, names, store, progress=progress)
+        with opened(directory, lock, before, space=target, encoder=encoder, root=recorded) as store:
             gone = np.array([record.id for record in store.scan() if record.key not in names], dtype=np.int64)
             if not prune:
-                live = store.count - int(store.tombstones().sum())
-                refuse_emptying(rows=live, removed=len(gone), found=len(names), folder=home)
+                refuse_emptying(rows=store.live, removed=len(gone), found=len(names), folder=home)
+            counts = _import(rows, names, store, progress=progress)
             store.remove(gone)
             store.commit()
             lock.check()
@@ -115,7 +111,8 @@ class _Keys:
     """Distinct names in order; a file of them is read as a stream, and membership costs eight bytes a name."""
 
     def __init__(self, keys: str | os.PathLike[str] | Sequence[str | bytes]) -> None:
-        self._source = keys
+        # Read several times, so a stream that can be read but once is kept.
+        self._source = keys if isinstance(keys, str | os.PathLike) or iter(keys) is not keys else list(keys)
         hashes = np.fromiter((_hash(key) for key in self), dtype=np.uint64)
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]
@@ -165,7 +162,7 @@ def _open_vectors(vectors: Any) -> NDArray[Any]:
     if isinstance(vectors, str | os.PathLike):
         try:
             vectors = np.load(vectors, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise OptionError(f"{os.fspath(vectors)}: no .npy file of numbers ({error})") from error
     rows: NDArray[Any] = np.asanyarray(vectors)
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "fiu":
@@ -175,12 +172,7 @@ def _open_vectors(vectors: Any) -> NDArray[Any]:
 
 def _space(space: str | Space | None, vectors: Any, *, dim: int, before: Manifest | None) -> Space:
     if space is None and before is not None:
-        target = Space(
-            name=before.space.name,
-            dim=dim,
-            fingerprint=before.space.fingerprint,
-            nesting=before.space.nesting,
-        )
+        target = before.space
     elif isinstance(space, Space):
         target = space
     else:
@@ -199,6 +191,7 @@ def _import(
 ) -> dict[str, int]:
     """Bring new and changed rows into the store, block by block."""
     counts = {"added": 0, "reused": 0}
+    again = store.count > 0  # into an empty store every name is new
     keys = iter(names)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = unit_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
@@ -207,7 +200,7 @@ def _import(
         for offset, stored in enumerate(block.astype(np.float16)):
             key = next(keys)
             content = hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
-            number = store.find(key) if store.count else None
+            number = store.find(key) if again else None
             if number is not None and store.record(number).content == content:
                 counts["reused"] += 1
                 continue

@@ -6,11 +6,13 @@ import fnmatch
 import os
 import re
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from indexes.files import writing
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
@@ -64,14 +66,17 @@ def relative(under: PathLike | None, root: Path) -> str | None:
     if under is None:
         return None
     name = os.fspath(under)
-    if os.path.isabs(name) or (not (root / name).exists() and os.path.exists(name)):
+    if os.path.isabs(name) or (not os.path.exists(root / name) and os.path.exists(name)):
         if os.path.realpath(name) == os.path.realpath(root):
             return ""
         key = key_of(name, root)
         if key is None:
             raise OptionError(f"{name} lies outside the collection's folder {root}; name a folder inside it")
         return os.fsdecode(key)
-    return "" if os.path.normpath(name) == os.curdir else os.path.normpath(name).replace(os.sep, "/")
+    inside = os.path.normpath(name).replace(os.sep, "/")
+    if inside == os.pardir or inside.startswith("../"):
+        raise OptionError(f"{name} lies outside the collection's folder {root}; name a folder inside it")
+    return "" if inside == os.curdir else inside
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
@@ -102,7 +107,12 @@ class PathFilter:
         if recent is not None and recent[0] == (under, glob):
             return recent[1]
         prefix = f"{under}/" if under else ""
-        match = glob_pattern(glob).match if glob is not None else None
+        # One with / in front matches at the root only, as --exclude has it.
+        match = (
+            glob_pattern(glob.removeprefix("/") if "/" in glob[1:] else glob).match
+            if glob is not None
+            else None
+        )
         keep = np.fromiter(
             (
                 path is not None and path.startswith(prefix) and (match is None or match(path) is not None)
@@ -115,38 +125,50 @@ class PathFilter:
         return keep
 
 
-def write_folders(directory: Path, root: Path, found: Iterable[bytes]) -> None:
-    """Keep the modification time of every folder that holds an image, so that `changed_since` can tell cheaply."""
+def folder_times(root: Path, found: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the modification time (ns) of every folder below `root` that holds one of the keys `found`, the root too."""
     folders = {b""}
     for key in found:
         parent = key.rpartition(b"/")[0]
         while parent not in folders:
             folders.add(parent)
             parent = parent.rpartition(b"/")[0]
-    lines = []
-    for folder in sorted(folders):
-        try:
-            changed = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
-        except OSError:
-            continue
-        lines.append(b"%d\t%s\0" % (changed, folder))
+    times = {}
+    for folder in folders:
+        with suppress(OSError):
+            times[folder] = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
+    return times
+
+
+def write_folders(directory: Path, times: dict[bytes, int], *, below: bytes = b"") -> None:
+    """Keep what `folder_times` returned, so that `changed_since` can tell cheaply; times of folders not `below` stay as they are."""
+    if below:
+        elsewhere = {
+            key: time for key, time in _read_folders(directory).items() if not (key + b"/").startswith(below)
+        }
+        times = times | elsewhere
     partial = directory / f"{FOLDERS}.partial"
-    partial.write_bytes(b"".join(lines))
-    partial.replace(directory / FOLDERS)
+    with writing(partial):
+        partial.write_bytes(b"".join(b"%d\t%s\0" % (time, key) for key, time in sorted(times.items())))
+        partial.replace(directory / FOLDERS)
+
+
+def _read_folders(directory: Path) -> dict[bytes, int]:
+    try:
+        lines = (directory / FOLDERS).read_bytes().split(b"\0")[:-1]
+        fields = [line.partition(b"\t") for line in lines]
+        return {folder: int(time) for time, _, folder in fields}
+    except (OSError, ValueError):
+        return {}
 
 
 def changed_since(directory: Path, root: Path) -> bool:
     """Say whether files came or went in a folder of the collection since the build (changes within a file do not show)."""
-    try:
-        lines = (directory / FOLDERS).read_bytes().split(b"\0")[:-1]
-    except OSError:
-        return False
-    for line in lines:
-        changed, _, folder = line.partition(b"\t")
+    for folder, time in _read_folders(directory).items():
         try:
             now = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
         except OSError:
             return True
-        if now != int(changed):
+        if now != time:
             return True
     return False

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from indexes.files import writing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -40,14 +42,15 @@ class SkippedFile:
 def write_skipped(directory: Path, skipped: Iterable[SkippedFile]) -> None:
     """Replace ``skipped.tsv``: a header, then a line a file; control characters and bytes that are not UTF-8 percent-encoded."""
     partial = directory / f"{FILE}.partial"
-    with partial.open("w", encoding="utf-8") as lines:
-        lines.write(_HEADER)
-        for file in sorted(skipped, key=lambda file: file.key):
-            detail = " ".join(file.detail.encode("utf-8", "replace").decode().split())
-            lines.write(f"{_escape(file.key)}\t{file.reason}\t{file.stamp.hex()}\t{detail}\n")
-        lines.flush()
-        os.fsync(lines.fileno())
-    partial.replace(directory / FILE)
+    with writing(partial):
+        with partial.open("w", encoding="utf-8") as lines:
+            lines.write(_HEADER)
+            for file in sorted(skipped, key=lambda file: file.key):
+                detail = " ".join(file.detail.encode("utf-8", "replace").decode().split())
+                lines.write(f"{_escape(file.key)}\t{file.reason}\t{file.stamp.hex()}\t{detail}\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+        partial.replace(directory / FILE)
 
 
 def read_skipped(directory: Path) -> dict[bytes, SkippedFile]:

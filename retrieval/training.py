@@ -23,7 +23,9 @@ class MatryoshkaLoss(nn.Module):
         weights: one factor per prefix; all 1 when left out, as in the paper (a plain sum, not a mean).
     """
 
-    def __init__(self, loss: PairLoss, nesting: Sequence[int], weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, loss: PairLoss, nesting: Sequence[int], weights: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
         if not nesting or list(nesting) != sorted(set(nesting)) or nesting[0] < 1:
             raise ShapeError(f"nesting must be rising positive widths, got {tuple(nesting)}")
@@ -43,7 +45,9 @@ class MatryoshkaLoss(nn.Module):
             ShapeError: a matrix is narrower than the widest prefix.
         """
         if min(x.shape[1], y.shape[1]) < self.nesting[-1]:
-            raise ShapeError(f"the widest prefix is {self.nesting[-1]}, but rows are {x.shape[1]} and {y.shape[1]} wide")
+            raise ShapeError(
+                f"the widest prefix is {self.nesting[-1]}, but rows are {x.shape[1]} and {y.shape[1]} wide"
+            )
         terms = [
             weight * self.loss(F.normalize(x[:, :m], dim=1), F.normalize(y[:, :m], dim=1), *rest, **named)
             for m, weight in zip(self.nesting, self.weights, strict=True)

@@ -48,7 +48,9 @@ def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
     fresh = np.random.default_rng(SEED + 2).standard_normal((5, DIM)).astype(np.float32)
 
     report = retrieval.build_index_from_vectors(
-        home, np.concatenate([vectors, unit_rows(fresh).astype(np.float16)]), [*keys, *(f"new {n}".encode() for n in range(5))]
+        home,
+        np.concatenate([vectors, unit_rows(fresh).astype(np.float16)]),
+        [*keys, *(f"new {n}".encode() for n in range(5))],
     )
 
     assert report.encoded == 5

@@ -41,7 +41,9 @@ def test_what_was_handed_in_is_left_alone() -> None:
 
 
 def test_large_values_do_not_overflow() -> None:
-    np.testing.assert_allclose(unit_rows(np.array([[3e38, 3e38]], dtype=np.float32)), [[0.5**0.5, 0.5**0.5]], rtol=1e-6)
+    np.testing.assert_allclose(
+        unit_rows(np.array([[3e38, 3e38]], dtype=np.float32)), [[0.5**0.5, 0.5**0.5]], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,9 @@ def test_best_is_a_full_sort_with_ties_by_smaller_id(scores: np.ndarray, k: int)
     found = best(ids, scores, k=k)
 
     for row in range(3):
-        pairs = sorted((-score, number) for number, score in zip(ids[row], scores[row], strict=True) if number >= 0)[:k]
+        pairs = sorted(
+            (-score, number) for number, score in zip(ids[row], scores[row], strict=True) if number >= 0
+        )[:k]
         expected = [number for _, number in pairs] + [-1] * (k - len(pairs))
         assert found.ids[row].tolist() == expected
         assert found.scores[row].tolist() == [-score for score, _ in pairs] + [-np.inf] * (k - len(pairs))

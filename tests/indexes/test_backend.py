@@ -75,7 +75,7 @@ def test_a_missing_faiss_says_what_to_install(monkeypatch):
 
 
 def test_the_batch_threshold_that_somebody_chose_stays():
-    code = "import faiss; faiss.cvar.distance_compute_blas_threshold = 77\n" "from indexes import backend\n"
+    code = "import faiss; faiss.cvar.distance_compute_blas_threshold = 77\nfrom indexes import backend\n"
     read = "print(backend.faiss().cvar.distance_compute_blas_threshold)"
 
     assert run(code + read) == "77"

@@ -93,7 +93,8 @@ def test_recall_is_measured_and_recorded_with_what_was_tried(tmp_path):
     assert info.recall_reason is None
     assert asked == [1]
     assert any(
-        (trial["nprobe"], trial["shortlist"]) == (info.nprobe, info.shortlist) and trial["recall"]["image"] >= 0.95
+        (trial["nprobe"], trial["shortlist"]) == (info.nprobe, info.shortlist)
+        and trial["recall"]["image"] >= 0.95
         for trial in report["tried"]
     )
     assert info.bytes_per_vector == index_file(tmp_path).stat().st_size / 4000
@@ -186,11 +187,11 @@ def test_a_merge_that_loses_recall_is_tuned_again_then_trained_again(tmp_path, m
     build(tmp_path, kind="ivfrabitq")
     grow(tmp_path, 2000, 2300)
     trained, calls = ivf.train, []
-    monkeypatch.setattr(ivf, "train", lambda *args, **options: calls.append("train") or trained(*args, **options))
-    tuned = tune.tune
     monkeypatch.setattr(
-        tune, "recall", lambda *args, **options: _trial(calls, 0.5, **options)
+        ivf, "train", lambda *args, **options: calls.append("train") or trained(*args, **options)
     )
+    tuned = tune.tune
+    monkeypatch.setattr(tune, "recall", lambda *args, **options: _trial(calls, 0.5, **options))
 
     def fails_once(*args, **options):
         calls.append("tune")
@@ -209,7 +210,11 @@ def test_a_merge_that_loses_recall_is_tuned_again_then_trained_again(tmp_path, m
 def _trial(calls, recall, *, nprobe, shortlist, selector=None):
     calls.append("recall")
     return tune.Trial(
-        nprobe=nprobe, shortlist=shortlist, recall={"image": recall}, standard_error={"image": 0.0}, microseconds=1.0
+        nprobe=nprobe,
+        shortlist=shortlist,
+        recall={"image": recall},
+        standard_error={"image": 0.0},
+        microseconds=1.0,
     )
 
 
@@ -451,7 +456,12 @@ def test_progress_tells_the_plan_first_and_counts_up(tmp_path):
 
     assert phases[0] == "plan"
     assert "estimated" in events[0].message
-    assert [phase for i, phase in enumerate(phases) if i == 0 or phases[i - 1] != phase] == ["plan", "train", "add", "tune"]
+    assert [phase for i, phase in enumerate(phases) if i == 0 or phases[i - 1] != phase] == [
+        "plan",
+        "train",
+        "add",
+        "tune",
+    ]
     added = [event for event in events if event.phase == "add"]
     assert added[-1].done == added[-1].total == 4000
 

@@ -226,7 +226,9 @@ def test_a_prefix_of_the_full_width_is_no_prefix(lists):
 
 
 def test_vectors_come_by_id(collection):
-    np.testing.assert_array_equal(collection.vectors(np.array([5, 3999, 5])), VECTORS[[5, 3999, 5]].astype(np.float16))
+    np.testing.assert_array_equal(
+        collection.vectors(np.array([5, 3999, 5])), VECTORS[[5, 3999, 5]].astype(np.float16)
+    )
     with pytest.raises(MissingRow):
         collection.vectors(np.array([4000]))
 

@@ -36,7 +36,13 @@ def build(factory, *, rows=ROWS, prefix=None):
     index = ivf.make(factory, dim=rows.shape[1], prefix=prefix)
     wide = rows.astype(np.float32)
     ivf.train(index, wide)
-    ivf.add(index, [(np.arange(start, min(start + 700, len(wide))), wide[start : start + 700]) for start in range(0, len(wide), 700)])
+    ivf.add(
+        index,
+        [
+            (np.arange(start, min(start + 700, len(wide))), wide[start : start + 700])
+            for start in range(0, len(wide), 700)
+        ],
+    )
     return index
 
 
@@ -83,11 +89,11 @@ def test_a_filter_holds_inside_the_search(built):
     keep = np.random.default_rng(0).random(len(ROWS)) < 0.2
     if not stage.filters:
         with pytest.raises(RuntimeError):
-            stage._refined.base_index.search(
-                QUERIES, 5, params=_plain_parameters(ivf.selector(keep))
-            )
+            stage._refined.base_index.search(QUERIES, 5, params=_plain_parameters(ivf.selector(keep)))
         return
-    found = stage.search(QUERIES, k=10, nprobe=stage.nlist or None, shortlist=len(ROWS), selector=ivf.selector(keep))
+    found = stage.search(
+        QUERIES, k=10, nprobe=stage.nlist or None, shortlist=len(ROWS), selector=ivf.selector(keep)
+    )
 
     same(found, flat.exact(ROWS, QUERIES, k=10, keep=keep))
 
@@ -201,7 +207,9 @@ def test_a_damaged_file_is_named_with_its_cure(tmp_path):
             read(tmp_path / "index.faiss")
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(0, 1), (1, 1), (100, 2), (50_000, 832), (1_000_000, 3968), (4_000_000, 16_000)])
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(0, 1), (1, 1), (100, 2), (50_000, 832), (1_000_000, 3968), (4_000_000, 16_000)]
+)
 def test_lists_grow_with_the_root_of_the_rows(rows, expected):
     assert ivf.lists_for(rows) == expected
     assert ivf.lists_for(rows) * ivf.TRAINED_PER_LIST <= max(rows, ivf.TRAINED_PER_LIST)

@@ -27,16 +27,23 @@ def test_recall_counts_no_padding_and_looks_at_the_first_k_only():
     assert metrics.recall_at_k(found[:, ::-1], true) == 1.0
 
 
-@given(ids=arrays(np.int64, (7, 5), elements=st.integers(-1, 9)), true=arrays(np.int64, (7, 4), elements=st.integers(0, 9)))
+@given(
+    ids=arrays(np.int64, (7, 5), elements=st.integers(-1, 9)),
+    true=arrays(np.int64, (7, 4), elements=st.integers(0, 9)),
+)
 def test_recall_equals_sets(ids, true):
-    expected = [len(set(t) & set(f)) / len(t) for f, t in zip(ids, true, strict=True) if len(set(t)) == len(t)]
+    expected = [
+        len(set(t) & set(f)) / len(t) for f, t in zip(ids, true, strict=True) if len(set(t)) == len(t)
+    ]
     unique = np.array([len(set(t)) == len(t) for t in true])
 
     np.testing.assert_allclose(metrics.recall_of_each(ids, true)[unique], expected)
 
 
 def test_top1_compares_first_hits():
-    assert metrics.top1(np.array([[1, 2], [3, 4], [5, 6]]), np.array([[1, 9], [4, 3], [5, 0]])) == pytest.approx(2 / 3)
+    assert metrics.top1(
+        np.array([[1, 2], [3, 4], [5, 6]]), np.array([[1, 9], [4, 3], [5, 0]])
+    ) == pytest.approx(2 / 3)
 
 
 def test_map_divides_by_k():
@@ -103,7 +110,9 @@ def test_knn_accuracy_equals_the_full_matrix(n, seed):
     scores = rows.astype(np.float64) @ rows.astype(np.float64).T
     np.fill_diagonal(scores, -2)
 
-    assert metrics.knn_accuracy(rows, labels) == pytest.approx((labels[scores.argmax(axis=1)] == labels).mean())
+    assert metrics.knn_accuracy(rows, labels) == pytest.approx(
+        (labels[scores.argmax(axis=1)] == labels).mean()
+    )
 
 
 def test_shapes_that_do_not_fit_are_refused():

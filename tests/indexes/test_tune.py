@@ -35,7 +35,8 @@ def test_a_stored_row_is_left_out_of_its_own_answers():
     assert not (asked.true == asked.own[:, np.newaxis]).any()
     assert live[asked.true].all()
     np.testing.assert_array_equal(
-        asked.true[3], [i for i in flat.exact(ROWS, asked.queries[3:4], k=11, keep=live).ids[0] if i != asked.own[3]]
+        asked.true[3],
+        [i for i in flat.exact(ROWS, asked.queries[3:4], k=11, keep=live).ids[0] if i != asked.own[3]],
     )
 
 
@@ -59,7 +60,9 @@ def test_the_setting_chosen_reaches_the_target_on_queries_it_has_not_seen(stage,
 
     assert tuned.reached
     assert tuned.chosen.recall["image"] >= target
-    assert recall_at_k(found.ids, flat.exact(ROWS, fresh, k=10).ids) > target - 0.03  # usually above the target
+    assert (
+        recall_at_k(found.ids, flat.exact(ROWS, fresh, k=10).ids) > target - 0.03
+    )  # usually above the target
     assert tuned.chosen in tuned.tried
 
 
@@ -71,7 +74,9 @@ def test_a_higher_target_takes_more_work(stage, asked):
 
 def test_no_cheaper_nprobe_passes_with_the_same_shortlist(stage, asked):
     tuned = tune.tune(stage, asked, target=0.9)
-    failed = [t.nprobe for t in tuned.tried if t.shortlist == tuned.chosen.shortlist and t.recall["image"] < 0.9]
+    failed = [
+        t.nprobe for t in tuned.tried if t.shortlist == tuned.chosen.shortlist and t.recall["image"] < 0.9
+    ]
 
     assert not failed or max(failed) < tuned.chosen.nprobe
 
