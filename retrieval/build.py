@@ -24,7 +24,7 @@ from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
 from retrieval.walk import Found, Skipped, walk
-from retrieval.writing import locked, opened, published
+from retrieval.writing import check_request, locked, opened, published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,7 +93,7 @@ def build_index(
         before = published(directory)
         home = _root(directory, images, root, before)
         models = _Models(encoder, before, device)
-        _check_options(models, dim=dim, recall=recall)
+        check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
         entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
         changes = compare(
@@ -217,14 +217,6 @@ class _Models:
     def _check(self) -> None:
         if self._encoder is not None and self._before is not None:
             self._before.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
-
-
-def _check_options(models: _Models, *, dim: int | None, recall: float | None) -> None:
-    """Refuse before hours of encoding what would be refused after them."""
-    if recall is not None and not 0 < recall <= 1:
-        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
-    if dim is not None:
-        models.space.prefix(dim)
 
 
 def _root(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -19,10 +20,10 @@ from retrieval.changes import refuse_emptying
 from retrieval.errors import OptionError, ShapeError
 from retrieval.location import place_collection, record_root
 from retrieval.report import BuildReport, Progress
-from retrieval.writing import locked, opened, published
+from retrieval.writing import check_request, locked, opened, published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,13 +67,10 @@ def build_index_from_vectors(
     if len(names) != len(rows):
         raise ShapeError(f"{len(rows)} vectors but {len(names)} keys; give one key a vector")
     directory = place_collection(home, index)
-    if recall is not None and not 0 < recall <= 1:
-        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
     with locked(directory) as lock:
         before = published(directory)
         target = _space(space, vectors, dim=rows.shape[1], before=before)
-        if dim is not None:
-            target.prefix(dim)
+        check_request(lambda: target, kind=kind, dim=dim, recall=recall)
         encoder = None if before is None else before.encoder
         recorded = record_root(directory, home)
         with opened(directory, lock, before, space=target, encoder=encoder, root=recorded) as store:
@@ -112,7 +110,9 @@ class _Keys:
 
     def __init__(self, keys: str | os.PathLike[str] | Sequence[str | bytes]) -> None:
         # Read several times, so a stream that can be read but once is kept.
-        self._source = keys if isinstance(keys, str | os.PathLike) or iter(keys) is not keys else list(keys)
+        self._source = (
+            keys if isinstance(keys, str | os.PathLike) or not isinstance(keys, Iterator) else list(keys)
+        )
         hashes = np.fromiter((_hash(key) for key in self), dtype=np.uint64)
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]

@@ -107,15 +107,13 @@ class PathFilter:
         if recent is not None and recent[0] == (under, glob):
             return recent[1]
         prefix = f"{under}/" if under else ""
-        # One with / in front matches at the root only, as --exclude has it.
-        match = (
-            glob_pattern(glob.removeprefix("/") if "/" in glob[1:] else glob).match
-            if glob is not None
-            else None
-        )
+        match = glob_pattern(glob).match if glob is not None else None
+        top = "/" if glob is not None and glob.startswith("/") else ""  # such a glob matches at the root only
         keep = np.fromiter(
             (
-                path is not None and path.startswith(prefix) and (match is None or match(path) is not None)
+                path is not None
+                and path.startswith(prefix)
+                and (match is None or match(top + path) is not None)
                 for path in self._paths
             ),
             dtype=np.bool_,

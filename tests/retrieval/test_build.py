@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import retrieval
+from indexes.store import Record
+from retrieval.changes import compare, refuse_emptying
 from retrieval.errors import (
     ImagesSkipped,
     OptionError,
@@ -19,9 +21,11 @@ from retrieval.errors import (
     SpaceMismatch,
     StoreCorrupt,
     StoreLocked,
+    StoreReadOnly,
 )
 from retrieval.skipped import read_skipped
 from retrieval.testing import FakeEncoder
+from retrieval.walk import Skipped
 from tests.retrieval.folders import CountingEncoder, fill, picture, touch_later
 
 NAMES = [f"{folder}/{number}.png" for folder in ("a", "b") for number in range(6)]
@@ -248,6 +252,46 @@ class TestPrune:
 
         assert build(many, encoder, prune=True).images == 30
 
+    def test_a_late_refusal_keeps_every_row_and_shows_the_new_ones(
+        self, many: Path, encoder: CountingEncoder
+    ) -> None:
+        build(many, encoder)
+        for number in range(20):
+            (many / f"{number}.png").unlink()
+        fill(many, [f"new{number}.png" for number in range(20)], first=100)
+
+        with pytest.raises(PruneRefused):
+            build(many, encoder)
+
+        assert len(paths(many, encoder)) == 50
+
+    def test_files_that_all_broke_stop_the_build(self, many: Path, encoder: CountingEncoder) -> None:
+        build(many, encoder)
+        for number in range(20):
+            (many / f"{number}.png").write_bytes(b"")
+
+        with pytest.raises(PruneRefused, match="20 of 30"):
+            build(many, encoder)
+
+        assert len(paths(many, encoder)) == 30
+        report = build(many, encoder, prune=True)
+        assert (report.images, report.removed, report.skipped) == (10, 20, 20)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+    def test_a_folder_wholly_unreadable_keeps_its_rows(
+        self, tmp_path: Path, encoder: CountingEncoder
+    ) -> None:
+        photos = fill(tmp_path, [f"a/{number}.png" for number in range(30)])
+        build(photos, encoder)
+        for mode in (0o000, 0o400):  # neither names nor sizes; names without sizes
+            (photos / "a").chmod(mode)
+            try:
+                report = build(photos, encoder)
+            finally:
+                (photos / "a").chmod(0o755)
+            assert (report.removed, report.images) == (0, 30)
+            assert report.skipped >= 1
+
     def test_losing_half_is_fine(self, many: Path, encoder: CountingEncoder) -> None:
         build(many, encoder)
         for number in range(15):
@@ -270,6 +314,22 @@ class TestPrune:
 
         assert report.removed == 0
         assert len(paths(photos, encoder)) == 12
+
+
+def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
+    keys = [b"closed/x.png", b"closed/deep/y.png", b"closed.png", b"denied.png", b"gone.png"]
+    records = [Record(id=number, key=key, content=b"", stamp=b"") for number, key in enumerate(keys)]
+    entries = [
+        Skipped(key=b"closed", reason="permission", detail="", folder=True),
+        Skipped(key=b"denied.png", reason="permission", detail=""),
+        Skipped(key=b"gone.png", reason="vanished", detail=""),
+    ]
+
+    changes = compare(entries, records, remembered={})
+
+    assert changes.missing == {b"closed.png": 2, b"gone.png": 4}
+    assert [file.key for file in changes.skipped] == [b"closed", b"denied.png", b"gone.png"]
+    refuse_emptying(rows=30, removed=0, found=0, folder=Path("photos"))
 
 
 def test_a_folder_without_images_leaves_nothing_behind(tmp_path: Path, encoder: CountingEncoder) -> None:
@@ -379,6 +439,159 @@ def test_an_interrupted_build_keeps_what_it_has_and_continues(tmp_path: Path) ->
     rest = CountingEncoder()
     assert build(photos, rest).images == 100
     assert rest.encoded == 100 - kept
+
+
+def interrupt_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retrieval.build.derive", interrupt)
+
+
+def test_a_build_interrupted_while_it_trains_answers_with_every_row(
+    photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_training(monkeypatch)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(photos, encoder)
+
+    with retrieval.open(photos, encoder=encoder) as collection:
+        assert len(collection) == 12
+        assert len(collection.search(picture(0), k=20)) == 12
+
+
+def test_a_callback_that_fails_ends_the_build_and_keeps_its_rows(
+    photos: Path, encoder: CountingEncoder
+) -> None:
+    def fail(progress: retrieval.Progress) -> None:
+        if progress.phase == "embed":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        build(photos, encoder, progress=fail)
+
+    assert len(paths(photos, encoder)) == 12
+
+
+def test_a_build_that_fails_before_its_first_row_leaves_nothing(photos: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build(photos, Interrupted(after=0))
+
+    assert not (photos / ".retrieve").exists()
+    assert build(photos, FakeEncoder(name="other", dim=32)).images == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"recall": 2.0}, "recall"),
+        ({"dim": 7}, "7"),
+        ({"kind": "nonsense"}, "nonsense"),
+        ({"kind": "flat", "dim": 32}, "flat"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_encoded(
+    photos: Path, options: dict[str, object], words: str
+) -> None:
+    class Nested(CountingEncoder):
+        def __init__(self) -> None:
+            super().__init__(nesting=(32,))
+
+    encoder = Nested()
+    with pytest.raises(OptionError, match=words):
+        build(photos, encoder, **options)
+
+    assert encoder.encoded == 0
+    assert not (photos / ".retrieve").exists()
+
+
+def test_a_file_in_the_way_of_the_index_is_named(
+    photos: Path, encoder: CountingEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+
+    for place in ("file", "file/below", "dangling"):
+        with pytest.raises(OptionError, match="--index"):
+            build(photos, encoder, index=tmp_path / place)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_place_that_cannot_be_written_is_named(
+    photos: Path, encoder: CountingEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+
+    with pytest.raises(StoreReadOnly, match="--index"):
+        build(photos, encoder, index=tmp_path / "locked" / "index")
+
+
+def test_who_is_locked_out_leaves_the_directory_alone(photos: Path, encoder: CountingEncoder) -> None:
+    from indexes.lock import WriterLock
+
+    with WriterLock(photos / ".retrieve"):  # another first build, before its first manifest
+        (photos / ".retrieve" / "mark").touch()
+        with pytest.raises(StoreLocked):
+            build(photos, encoder)
+        assert (photos / ".retrieve" / "mark").exists()
+
+
+def test_a_store_left_empty_by_a_kill_does_not_bind_the_next_encoder(photos: Path) -> None:
+    from indexes.store import VectorStore
+
+    VectorStore.create(photos / ".retrieve", dim=32).close()
+
+    assert build(photos, FakeEncoder(dim=64)).images == 12
+
+
+def test_an_encoder_without_a_spec_does_not_take_the_recorded_one_away(
+    photos: Path, encoder: CountingEncoder
+) -> None:
+    encoder.spec = "nano@1"
+    build(photos, encoder)
+    fill(photos, ["new.png"], first=100)
+
+    build(photos, FakeEncoder())
+
+    with retrieval.open(photos, encoder=encoder) as collection:
+        assert collection.manifest.encoder == "nano@1"
+
+
+def test_only_broken_files_is_a_collection_without_images_every_time(
+    tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+
+    reports = [build(tmp_path, encoder) for _ in range(2)]
+
+    assert [(report.images, report.skipped) for report in reports] == [(0, 1), (0, 1)]
+
+
+def test_a_part_of_the_root_keeps_the_list_of_the_others(photos: Path, encoder: CountingEncoder) -> None:
+    (photos / "a/empty.jpg").write_bytes(b"")
+    (photos / "b/empty.jpg").write_bytes(b"")
+    build(photos, encoder)
+
+    report = retrieval.build_index(photos / "a", index=photos / ".retrieve", encoder=encoder)
+
+    assert report.skipped == 1
+    assert set(read_skipped(photos / ".retrieve")) == {b"a/empty.jpg", b"b/empty.jpg"}
+
+
+def test_a_changed_file_that_equals_a_missing_one_is_that_one(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    before = paths(photos, encoder)
+    (photos / "a/1.png").replace(photos / "a/0.png")
+    touch_later(photos / "a/0.png")
+    encoder.encoded = 0
+
+    report = build(photos, encoder)
+
+    after = paths(photos, encoder)
+    assert (report.images, report.moved, encoder.encoded) == (11, 1, 0)
+    assert after["a/0.png"] == before["a/1.png"]
+    assert "a/1.png" not in after
 
 
 CHILD = """

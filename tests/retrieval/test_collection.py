@@ -311,3 +311,18 @@ def test_pictures_need_not_exist_any_more(photos: Path, tmp_path: Path) -> None:
 
     with retrieval.open(tmp_path / "photos", encoder=ENCODER) as collection:
         assert collection.search(Image.new("RGB", (8, 8), "red"), k=2)
+
+
+def test_an_id_beyond_64_bits_is_a_missing_row(collection: retrieval.Collection) -> None:
+    with pytest.raises(MissingRow):
+        collection.search(10**30)
+
+
+def test_asking_for_more_than_all_gives_all(collection: retrieval.Collection) -> None:
+    assert len(collection.search("words", k=10**12)) == 30
+
+
+@pytest.mark.parametrize("weight", [float("inf"), float("nan")])
+def test_a_weight_that_is_no_number_is_refused(collection: retrieval.Collection, weight: float) -> None:
+    with pytest.raises(QueryError, match="weight"):
+        collection.search([text("cat"), text("dog", weight=weight)])

@@ -85,3 +85,17 @@ def test_captions_are_queries(tmp_path: Path) -> None:
         report = retrieval.evaluate(collection, captions=wrong)
 
     assert (report.text_recall_at_1, report.text_recall_at_10, report.captions) == (0.0, 0.0, 3)
+
+
+def test_a_file_listed_twice_counts_once(pairs: retrieval.Collection, tmp_path: Path) -> None:
+    lines = [f"{n // 5}/{n % 5}.jpg,class {n // 5}" for n in range(100)]
+
+    report = retrieval.evaluate(pairs, labels=labels(tmp_path, ["file,label", *lines, *lines]))
+
+    assert report.labelled == 100
+    assert report.knn_accuracy == pytest.approx(0.99)
+
+
+def test_two_labels_for_one_file_are_refused(pairs: retrieval.Collection, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="two labels"):
+        retrieval.evaluate(pairs, labels=labels(tmp_path, ["file,label", "0/0.jpg,cat", "0/0.jpg,dog"]))

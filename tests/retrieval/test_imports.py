@@ -113,3 +113,79 @@ def test_words_cannot_be_asked(tmp_path: Path, vectors: np.ndarray, keys: list[s
 
     with retrieval.open(tmp_path) as collection, pytest.raises(CapabilityMissing, match="mine"):
         collection.search("a cat")
+
+
+def test_a_refused_import_changes_nothing(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    names = [*keys[:50], *(f"new {number}" for number in range(150))]
+
+    with pytest.raises(PruneRefused):
+        retrieval.build_index_from_vectors(tmp_path, vectors, names)
+
+    with retrieval.open(tmp_path) as collection:
+        assert list(collection.ids_by_path()) == keys
+
+
+def test_a_first_import_that_fails_leaves_nothing(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str]
+) -> None:
+    with pytest.raises(VectorError):
+        retrieval.build_index_from_vectors(tmp_path / "new", np.zeros_like(vectors), keys, space="mine")
+
+    assert not (tmp_path / "new" / ".retrieve").exists()
+
+
+def test_an_interrupted_import_answers_with_what_it_has_and_continues(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.imports.BLOCK_ROWS", 50)
+
+    def stop(progress: retrieval.Progress) -> None:
+        if progress.done >= 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine", progress=stop)
+
+    with retrieval.open(tmp_path) as collection:
+        assert list(collection.ids_by_path()) == keys[:100]
+    report = retrieval.build_index_from_vectors(tmp_path, vectors, keys)
+    assert (report.images, report.encoded, report.reused) == (200, 100, 100)
+
+
+def test_a_store_left_empty_by_a_kill_is_taken_up(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str]
+) -> None:
+    from indexes.store import VectorStore
+
+    VectorStore.create(tmp_path / ".retrieve", dim=8).close()
+
+    assert retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine").images == 200
+
+
+def test_keys_may_come_from_a_stream(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    assert retrieval.build_index_from_vectors(tmp_path, vectors, iter(keys), space="mine").images == 200
+
+
+@pytest.mark.parametrize("data", [b"", b"words"])
+def test_a_file_that_holds_no_array_is_refused(tmp_path: Path, keys: list[str], data: bytes) -> None:
+    (tmp_path / "x.npy").write_bytes(data)
+
+    with pytest.raises(OptionError, match="npy"):
+        retrieval.build_index_from_vectors(tmp_path, tmp_path / "x.npy", keys)
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(OptionError, match="in the way"):
+        retrieval.build_index_from_vectors(tmp_path / "file", vectors, keys, space="mine")
+
+
+def test_another_width_is_refused_by_both_widths(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str]
+) -> None:
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    with pytest.raises(ShapeError, match=r"expected 16 columns .* got 8"):
+        retrieval.build_index_from_vectors(tmp_path, vectors[:, :8], keys)

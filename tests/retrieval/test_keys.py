@@ -94,10 +94,46 @@ def test_changed_folders_show(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "b" / "x.png").write_bytes(b"x")
-    keys.write_folders(tmp_path, root, [b"a/b/x.png"])
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/b/x.png"]))
 
     assert not keys.changed_since(tmp_path, root)
 
     os.utime(root / "a", ns=(1, 1))
 
     assert keys.changed_since(tmp_path, root)
+
+
+def test_times_of_folders_elsewhere_are_kept(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "b").mkdir()
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png", b"b/x.png"]))
+    os.utime(root / "b", ns=(1, 1))
+
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png"]), below=b"a/")
+
+    assert keys.changed_since(tmp_path, root)
+
+
+@pytest.mark.parametrize("under", ["..", "../x", "a/../../x"])
+def test_a_filter_folder_above_the_root_is_refused(tmp_path: Path, under: str) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "root" / "a").mkdir(parents=True)
+
+    with pytest.raises(OptionError, match="outside"):
+        keys.relative(under, tmp_path / "root")
+
+
+def test_a_filter_folder_with_an_endless_name_finds_nothing(tmp_path: Path) -> None:
+    assert keys.relative("x" * 5000, tmp_path) == "x" * 5000
+
+
+def test_a_glob_with_a_slash_in_front_matches_at_the_root() -> None:
+    records = [
+        Record(id=number, key=key, content=b"", stamp=b"")
+        for number, key in enumerate([b"x.jpg", b"a/x.jpg"])
+    ]
+    filters = keys.PathFilter(records, count=2)
+
+    assert filters.keep(under=None, glob="/x.jpg").tolist() == [True, False]
+    assert filters.keep(under=None, glob="/a/*.jpg").tolist() == [False, True]

@@ -1,0 +1,157 @@
+"""A collection made or opened for writing: its directory, its lock, its store."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from indexes.derive import plan, publish_tail
+from indexes.files import writing
+from indexes.lock import WriterLock
+from indexes.manifest import read_manifest
+from indexes.store import VectorStore
+from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from indexes.manifest import Manifest
+    from indexes.space import Space
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[WriterLock]:
+    """Make the collection's directory and lock it; where that fails with nothing stored, take it away again.
+
+    Raises:
+        OptionError: a file is in the way.
+        StoreReadOnly, StoreFull: the directory cannot be made.
+        StoreLocked: somebody else writes to it.
+    """
+    made = _make(directory)
+    with WriterLock(
+        directory
+    ) as lock:  # only who holds the lock may remove it: another may have made a collection of it
+        try:
+            yield lock
+        except BaseException:
+            if made and not _holds_rows(directory):
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+
+def _make(directory: Path) -> bool:
+    """Make the directory; say whether it was this call that did."""
+    try:
+        with writing(directory):
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                directory.mkdir()
+            except FileExistsError:
+                if not directory.is_dir():
+                    raise
+                return False
+    except RetrievalError as error:
+        if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
+            raise OptionError(
+                f"{directory} cannot be made: a file is in the way; name another place with --index"
+            ) from error
+        raise
+    return True
+
+
+def _holds_rows(directory: Path) -> bool:
+    if not VectorStore.exists(directory):
+        return False
+    try:
+        with VectorStore.open(directory, dim=None) as store:
+            return store.count > 0
+    except (RetrievalError, OSError):
+        return True  # nobody knows: keep it
+
+
+def check_request(
+    space: Callable[[], Space], *, kind: str | None, dim: int | None, recall: float | None
+) -> None:
+    """Refuse before hours of encoding what would be refused after them.
+
+    Args:
+        space: returns the space of the rows; called only where it matters, because it may load a model.
+        kind, dim, recall: as in `retrieval.build_index`.
+    Raises:
+        OptionError: a value that cannot be.
+    """
+    if recall is not None and not 0 < recall <= 1:
+        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
+    if dim is not None:
+        space().prefix(dim)
+    if kind not in (None, "auto", "ivfpq", "ivfrabitq"):
+        plan(0, space().dim, kind=str(kind), dim=dim, check=False)
+
+
+def published(directory: Path) -> Manifest | None:
+    """Return the collection's manifest; ``None`` if there is none yet."""
+    try:
+        return read_manifest(directory)
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def opened(
+    directory: Path,
+    lock: WriterLock,
+    before: Manifest | None,
+    *,
+    space: Space,
+    encoder: str | None,
+    root: str | None,
+) -> Iterator[VectorStore]:
+    """Open the store for writing; make one, and publish it empty, where there is none yet.
+
+    When the work inside fails or is interrupted, what it has stored is published all the same, so that it answers.
+
+    Args:
+        directory: the collection's directory.
+        lock: held.
+        before: its manifest.
+        space, encoder, root: recorded in the manifest.
+    Raises:
+        StoreCorrupt: the store or the manifest is missing beside the other.
+    """
+    there = VectorStore.exists(directory)
+    if before is not None and not there:
+        raise StoreCorrupt(
+            f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+        )
+    if before is None and there:
+        _remove_empty(directory)
+    if before is None:
+        VectorStore.create(directory, dim=space.dim, lock=lock).close()
+    with VectorStore.open(directory, dim=space.dim, writable=True, lock=lock) as store:
+        if before is None:
+            publish_tail(directory, store, space=space, encoder=encoder, root=root)
+        try:
+            yield store
+        except BaseException:
+            # If even that cannot be written, the first error matters more.
+            with suppress(RetrievalError, OSError):
+                store.commit()
+                lock.check()
+                publish_tail(directory, store, space=space, encoder=encoder, root=root)
+            raise
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove the empty store of a build that was killed before its first manifest."""
+    with VectorStore.open(directory, dim=None) as store:
+        count = store.count
+    if count:
+        raise StoreCorrupt(
+            f"{directory} holds {count} vectors but no manifest.json; copy it whole again, or remove the "
+            f"directory and build anew"
+        )
+    with writing(directory):
+        shutil.rmtree(directory / "vectors.lmdb")
