@@ -17,7 +17,14 @@ from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingRow, OptionError, QueryError
+from retrieval.errors import (
+    CapabilityMissing,
+    CollectionNotFound,
+    MissingRow,
+    OptionError,
+    QueryError,
+    StoreCorrupt,
+)
 from retrieval.location import find_collection, resolve_root
 from retrieval.queries import Term, as_terms, subtract
 
@@ -104,17 +111,29 @@ class Collection:
         except FileNotFoundError as error:
             raise CollectionNotFound(f"no collection in {self.directory}") from error
         with pin:
-            self._generation = Generation.open(self.directory, manifest)
+            generation = Generation.open(self.directory, manifest)
+        try:
+            # No further than the manifest: a build that is running may have stored more.
+            store = VectorStore.open(self.directory, dim=manifest.space.dim, count=manifest.count)
+        except BaseException as error:
+            generation.close()
+            if isinstance(error, FileNotFoundError):
+                raise StoreCorrupt(
+                    f"{self.directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+                ) from error
+            raise
+        self._generation, self._store = generation, store
         self.manifest: Manifest = manifest
-        self._store = VectorStore.open(self.directory, dim=self.manifest.space.dim)
         self._paths: keys.PathFilter | None = None
 
     def refresh(self) -> bool:
         """Show the newest generation; say whether there was a newer one. Not for use while other threads search."""
         if read_manifest(self.directory).generation == self.manifest.generation:
             return False
-        self.close()
-        self._load()
+        generation, store = self._generation, self._store
+        self._load()  # first: should it fail, this one still answers
+        generation.close()
+        store.close()
         return True
 
     def close(self) -> None:
@@ -343,7 +362,7 @@ class Collection:
         return self._paths.keep(under=keys.relative(under, self.root), glob=glob)
 
     def _records(self) -> Iterable[Record]:
-        return (record for record in self._store.scan() if record.id < self.manifest.count)
+        return self._store.scan()
 
     def _combine(self, terms: tuple[Term, ...]) -> tuple[Vectors, frozenset[int]]:
         """Sum the terms' unit vectors; return the normalised sum ``(1, d)`` and the rows that the query itself is."""
@@ -387,7 +406,7 @@ class Collection:
             return None
         key = keys.key_of(source, self.root)
         number = None if key is None else self._store.find(key)
-        if number is None or number >= self.manifest.count or not self._live()[number]:
+        if number is None or not self._live()[number]:
             return None
         return number if self._store.record(number).stamp == keys.stamp_of(source) else None
 
@@ -433,7 +452,6 @@ class Collection:
             if fold and record.content:
                 seen.add(record.content)
                 same = self._store.find_content(record.content)
-                same = same[same < self.manifest.count]
                 same = same[live[same] if keep is None else live[same] & keep[same]]
                 copies = sum(int(other) not in hidden for other in same) - 1
             hits.append(

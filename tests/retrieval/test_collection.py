@@ -22,6 +22,7 @@ from retrieval.errors import (
     QueryError,
     ShapeError,
     SpaceMismatch,
+    StoreCorrupt,
     VectorError,
 )
 from retrieval.queries import image, row, text
@@ -326,3 +327,42 @@ def test_asking_for_more_than_all_gives_all(collection: retrieval.Collection) ->
 def test_a_weight_that_is_no_number_is_refused(collection: retrieval.Collection, weight: float) -> None:
     with pytest.raises(QueryError, match="weight"):
         collection.search([text("cat"), text("dog", weight=weight)])
+
+
+def test_a_collection_without_its_store_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    shutil.rmtree(folder / ".retrieve" / "vectors.lmdb")
+
+    with pytest.raises(StoreCorrupt, match=r"vectors\.lmdb"):
+        retrieval.open(folder)
+
+
+def test_rows_stored_but_not_published_are_not_seen(tmp_path: Path) -> None:
+    from indexes.store import NewRow, VectorStore
+
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with VectorStore.open(folder / ".retrieve", dim=64, writable=True) as store:  # a build that is under way
+        store.append(store.rows(0, 2).astype(np.float32), [NewRow(key=b"x.png"), NewRow(key=b"z.png")])
+        store.commit()
+
+        with retrieval.open(folder, encoder=ENCODER) as collection:
+            hits = collection.search(picture(0), k=9)
+            assert [hit.path for hit in hits] == ["x.png", "y.png"]
+            assert [len(part) for part in collection.export()] == [2, 2]
+            assert collection.filter(glob="z.png").tolist() == [False, False]
+
+
+def test_a_refresh_that_fails_leaves_what_was_open(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        fill(folder, ["z.png"], first=9)
+        retrieval.build_index(folder, encoder=ENCODER)
+        (folder / ".retrieve" / "vectors.lmdb").rename(folder / "away")
+
+        with pytest.raises(StoreCorrupt):
+            collection.refresh()
+
+        assert len(collection.search(picture(0), k=9)) == 2
