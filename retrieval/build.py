@@ -223,31 +223,35 @@ def _root(
     directory: Path, images: Path, root: str | os.PathLike[str] | None, before: Manifest | None
 ) -> Path:
     """Return the folder that keys are relative to."""
-    from pathlib import Path
-
     if root is not None:
         home = require_folder(root)
-        if home != images and home not in images.parents:
+        if _inside(images, home) is None:
             raise OptionError(f"{images} does not lie in the root {home}")
         return home
     if before is None:
         return images
     recorded = resolve_root(directory, before.root)
-    if (
-        recorded == images
-        or recorded in images.parents
-        or os.path.realpath(recorded) == os.path.realpath(images)
-    ):
-        return images if os.path.realpath(recorded) == os.path.realpath(images) else Path(recorded)
-    raise OptionError(
-        f"the collection {directory} belongs to the folder {recorded}, not to {images}; "
-        f"if that folder moved, say so with --root {images}"
-    )
+    inside = _inside(images, recorded)
+    if inside is None:
+        raise OptionError(
+            f"the collection {directory} belongs to the folder {recorded}, not to {images}; "
+            f"if that folder moved, say so with --root {images}"
+        )
+    return images if inside == os.curdir else recorded
+
+
+def _inside(images: Path, home: Path) -> str | None:
+    """Return the folder relative to the root, by their names or else by where these lead; ``None`` if it lies outside."""
+    for name, top in ((images, home), (os.path.realpath(images), os.path.realpath(home))):
+        inside = os.path.relpath(name, top)
+        if inside != os.pardir and not inside.startswith(os.path.join(os.pardir, "")):
+            return inside
+    return None
 
 
 def _below(images: Path, home: Path) -> bytes:
-    inside = os.fsencode(images.relative_to(home)) if images != home else b""
-    return inside.replace(os.fsencode(os.sep), b"/") + b"/" if inside else b""
+    inside = os.fsencode(_inside(images, home) or os.curdir)
+    return b"" if inside == os.fsencode(os.curdir) else inside.replace(os.fsencode(os.sep), b"/") + b"/"
 
 
 def _records(directory: Path, before: Manifest | None) -> list[Record]:

@@ -385,6 +385,20 @@ def test_a_part_of_the_root_changes_only_that_part(photos: Path, encoder: Counti
     assert "a/1.png" in paths(photos, encoder)
 
 
+def test_a_part_of_the_root_may_be_named_through_a_link(
+    photos: Path, encoder: CountingEncoder, tmp_path: Path
+) -> None:
+    build(photos, encoder)
+    (tmp_path / "link").symlink_to(photos)
+    (photos / "a/0.png").unlink()
+
+    for options in ({}, {"root": photos}):
+        report = build(tmp_path / "link" / "a", encoder, index=photos / ".retrieve", **options)
+        assert report.images == 11
+
+    assert {name for name in NAMES if name != "a/0.png"} == set(paths(photos, encoder))
+
+
 def test_a_half_copied_collection_is_named(photos: Path, encoder: CountingEncoder) -> None:
     build(photos, encoder)
     (photos / ".retrieve" / "manifest.json").unlink()

@@ -37,6 +37,13 @@ def test_what_looks_like_a_file_and_is_none_is_refused(name: str) -> None:
         parse_term(name)
 
 
+def test_a_folder_is_no_query() -> None:
+    make("photos/cat.png")
+
+    with pytest.raises(QueryError, match="--under"):
+        parse_term("photos/")
+
+
 def test_a_number_in_front_weighs() -> None:
     assert parse_term("2:cat") == text("cat", weight=2.0)
     assert parse_term("0.5:a dog") == text("a dog", weight=0.5)
