@@ -75,7 +75,8 @@ class NanoEncoder:
         """Return ``(b, 256)`` float32 unit rows of stacked `preprocess` arrays, in order."""
         with self._lock:
             run = self._image_tower
-        return run(batch)
+        rows: Vectors = run(batch)
+        return rows
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, 256)`` float32 unit rows of texts; words beyond the 64th of a text are left out."""
@@ -83,7 +84,8 @@ class NanoEncoder:
             return np.empty((0, self.space.dim), np.float32)
         with self._lock:
             tower = self._text_tower
-        return tower.encode(texts)
+        rows: Vectors = tower.encode(texts)
+        return rows
 
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower as a differentiable module in evaluation mode, preprocessing inside.
@@ -92,14 +94,20 @@ class NanoEncoder:
         the ONNX graph.
         """
         if find_spec("torch") is None:
-            raise MissingExtra("nano's differentiable form needs torch: pip install 'retrieval[open-clip]', or torch alone")
+            raise MissingExtra(
+                "nano's differentiable form needs torch: pip install 'retrieval[open-clip]', or torch alone"
+            )
         import torch
 
         from retrieval.encoders.devices import torch_device
         from retrieval.encoders.pixels import torch_preprocessing
 
         # On auto the module goes where torch is fastest: who asks for it has torch already.
-        return torch.nn.Sequential(torch_preprocessing(self._how), self._tower()).eval().to(torch_device(self._device))
+        return (
+            torch.nn.Sequential(torch_preprocessing(self._how), self._tower())
+            .eval()
+            .to(torch_device(self._device))
+        )
 
     def _tower(self) -> torch.nn.Module:
         import torch
@@ -113,7 +121,7 @@ class NanoEncoder:
         tower = ImageTower(widths, dim=self.space.dim)
         tower.load_state_dict(state)
         for parameter in tower.parameters():
-            parameter.requires_grad_(False)
+            parameter.requires_grad_(requires_grad=False)
         return tower.eval()
 
     @cached_property
@@ -121,7 +129,9 @@ class NanoEncoder:
         import onnxruntime
 
         onnx_has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        if self._device == "mps" or (self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")):
+        if self._device == "mps" or (
+            self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")
+        ):
             return self._run_in_torch()
         options = onnxruntime.SessionOptions()
         if self._threads is not None:
@@ -161,7 +171,9 @@ class NanoEncoder:
     def _weights(self, name: str) -> Path:
         path = self._folder / name
         if not path.is_file():
-            raise WeightsNotFound(f"{path} is missing; install the package again: pip install --force-reinstall retrieval")
+            raise WeightsNotFound(
+                f"{path} is missing; install the package again: pip install --force-reinstall retrieval"
+            )
         return path
 
 
@@ -220,7 +232,9 @@ def _versions() -> list[int]:
 
 
 def _choices() -> str:
-    return "choose among " + (", ".join(f"nano@{version}" for version in _versions()) or "none: no weights are installed")
+    return "choose among " + (
+        ", ".join(f"nano@{version}" for version in _versions()) or "none: no weights are installed"
+    )
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
@@ -228,5 +242,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsNotFound(f"{path} is missing; install the package again: pip install --force-reinstall retrieval") from error
+        raise WeightsNotFound(
+            f"{path} is missing; install the package again: pip install --force-reinstall retrieval"
+        ) from error
     return facts

@@ -9,6 +9,7 @@ stored in 8 bits with one scale a row; rows are read from the mapped file as the
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import unicodedata
@@ -52,7 +53,7 @@ def word_token(word: str) -> Token:
 def tokens_of(text: str) -> list[Token]:
     """Give the tokens of a text: its words, then its pairs of neighbours (which have no n-grams)."""
     words = words_of(text)
-    pairs = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
     return [word_token(word) for word in words] + [(_word_rows(pair), ()) for pair in pairs]
 
 
@@ -69,7 +70,9 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """
     data = np.memmap(path, np.uint8, mode="r")
     if len(data) < 8 or len(data) < 8 + int.from_bytes(data[:8].tobytes(), "little"):
-        raise ValueError(f"{path} is no whole safetensors file ({len(data)} bytes); install the package again")
+        raise ValueError(
+            f"{path} is no whole safetensors file ({len(data)} bytes); install the package again"
+        )
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     header = json.loads(data[8:start].tobytes())
     tensors = {}
@@ -100,7 +103,8 @@ class TextTower:
         pooled = np.stack([self._pool(tokens_of(text)) for text in texts])  # (t, 128)
         hidden = np.maximum(pooled @ self._first.T + self._first_bias, 0)  # (t, 512)
         out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, 256)
-        return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)).astype(np.float32, copy=False)
+        rows: NDArray[np.float32] = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return rows.astype(np.float32, copy=False)
 
     def _pool(self, tokens: list[Token]) -> NDArray[np.float32]:
         if not tokens:
@@ -116,7 +120,9 @@ class TextTower:
             size = np.array(counts, np.float32)
             parts = self._grams[grams] * self._gram_scale[grams].astype(np.float32)[:, None]
             vectors[: len(counts)] += np.add.reduceat(parts, starts) / size[:, None]
-            logits[: len(counts)] += np.add.reduceat(self._gram_weight[grams].astype(np.float32), starts) / size
+            logits[: len(counts)] += (
+                np.add.reduceat(self._gram_weight[grams].astype(np.float32), starts) / size
+            )
         weights = np.logaddexp(0, logits) + np.float32(1e-3)  # softplus: always positive
         pooled: NDArray[np.float32] = (weights @ vectors / weights.sum()).astype(np.float32)
         return pooled

@@ -24,6 +24,7 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(width_out) if norm else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve, then normalise while training."""
         out: torch.Tensor = self.norm(self.conv(x))
         return out
 
@@ -42,6 +43,7 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if same else ConvNorm(width_in, width_out, 1, 1, 0, norm=norm)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add the shortcut to two convolutions."""
         y = self.second(F.relu(self.first(x)))
         return F.relu(y + self.shortcut(self.pool(x)))
 
@@ -64,6 +66,7 @@ class ImageTower(nn.Module):
         self.head = nn.Linear(widths[-1], dim)
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed without normalising: ``(b, 256)``."""
         x = F.relu(self.stem(x))  # (b, 48, s/4, s/4)
         for stage in self.stages:
             x = stage(x)
@@ -71,4 +74,5 @@ class ImageTower(nn.Module):
         return out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed: ``(b, 256)`` unit rows."""
         return F.normalize(self.raw(x), dim=1)

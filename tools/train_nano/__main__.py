@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def main() -> None:
@@ -18,22 +22,95 @@ def main() -> None:
     train.add_argument("--rate", type=float, default=2e-3)
     train.add_argument("--threads", type=int, default=2, help="cores to use")
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
+    export = commands.add_parser("export", help="write the checkpoint's image tower into the package")
+    export.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
+    text = commands.add_parser("text", help="train the text tower against the package's image tower")
+    text.add_argument("--data", type=Path, required=True)
+    text.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
+    text.add_argument(
+        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
+    )
+    text.add_argument("--steps", type=int, default=1500)
+    pack = commands.add_parser("pack", help="write what train reads into one file of at most 50 MiB")
+    pack.add_argument("--data", type=Path, required=True)
+    pack.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
+    pack.add_argument("--file", type=Path, required=True, help="the file to write, .npz")
+    pack.add_argument("--side", type=int, default=112)
+    pack.add_argument("--quality", type=int, default=45)
+    report = commands.add_parser("report", help="measure the shipped weights on held-out files")
+    report.add_argument("--data", type=Path, required=True)
+    report.add_argument("--out", type=Path, required=True, help="the folder that train and text wrote")
+    report.add_argument(
+        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
+    )
+    report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     given = parser.parse_args()
-    if given.command == "train":
-        run_train(given)
+    {"train": run_train, "export": run_export, "text": run_text, "report": run_report, "pack": run_pack}[given.command](given)
 
 
 def run_train(given: argparse.Namespace) -> None:
     """Prepare the arrays and train."""
     import torch
 
+    from tools.train_nano.pack import unpack
     from tools.train_nano.prepare import prepare
     from tools.train_nano.train import Recipe, Run
 
     torch.set_num_threads(1 if not torch.cuda.is_available() else given.threads)
-    _, data = prepare(given.data, given.out)
+    data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.out)[1]
     recipe = Recipe(minutes=given.minutes, batch=given.batch, rate=given.rate, workers=given.threads)
-    Run(given.out, data, recipe, init=None).train()
+    Run(given.out, data, recipe, init=load_init(given.init)).train()
+
+
+def load_init(source: str | None) -> dict[str, torch.Tensor] | None:
+    """Read the weights to start from: the package's (``shipped``), or a checkpoint's average."""
+    import numpy as np
+    import torch
+
+    from retrieval.encoders.nano import WEIGHTS
+    from retrieval.encoders.nano_text import map_tensors
+
+    if source is None:
+        return None
+    if source == "shipped":
+        tensors = map_tensors(WEIGHTS / "nano-1" / "image.safetensors")
+        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+    average: dict[str, torch.Tensor] = torch.load(source, map_location="cpu", weights_only=True)["average"]
+    return average
+
+
+def run_export(given: argparse.Namespace) -> None:
+    """Write image.safetensors, image.onnx and encoder.json."""
+    from retrieval.encoders.nano import WEIGHTS
+    from tools.train_nano.export import averaged_tower, export_image
+
+    tower, facts = averaged_tower(given.out / "checkpoint.pt")
+    export_image(tower, WEIGHTS / "nano-1", note={"samples": str(facts["samples"])})
+
+
+def run_text(given: argparse.Namespace) -> None:
+    """Write text.safetensors."""
+    from retrieval.encoders.nano import WEIGHTS
+    from tools.train_nano.text_run import fit_text
+
+    fit_text(given.data, given.wordnet, given.out, WEIGHTS / "nano-1", steps=given.steps)
+
+
+def run_report(given: argparse.Namespace) -> None:
+    """Write nano.json and nano.md."""
+    from tools.train_nano.report import write_report
+
+    write_report(given.data, given.wordnet, given.out, given.results)
+
+
+def run_pack(given: argparse.Namespace) -> None:
+    """Write the packed file and say its size."""
+    from tools.train_nano.pack import pack
+    from tools.train_nano.prepare import prepare
+
+    _, data = prepare(given.data, given.out)
+    size = pack(data, given.file, side=given.side, quality=given.quality)
+    print(f"{given.file}: {size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

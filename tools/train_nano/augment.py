@@ -39,7 +39,9 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator) -> torch.Tenso
     """
     n = len(x)
     whole = _chosen(n, 0.25, x, g)
-    area = torch.where(whole, torch.ones_like(whole, dtype=x.dtype), _uniform(n, math.log(0.15), 0.0, x, g).exp())
+    area = torch.where(
+        whole, torch.ones_like(whole, dtype=x.dtype), _uniform(n, math.log(0.15), 0.0, x, g).exp()
+    )
     stretch = torch.where(whole, torch.zeros_like(area), _uniform(n, -0.15, 0.15, x, g))
     scale_x, scale_y = area.sqrt() * stretch.exp(), area.sqrt() / stretch.exp()  # half extents of the crop
     outer = _chosen(n, 0.06, x, g)  # a frame around the whole picture, as screenshots have
@@ -65,7 +67,9 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator) -> torch.Tenso
         1,
     )  # (b, 2, 3)
     grid = F.affine_grid(theta, [n, 3, side, side], align_corners=False)
-    tone = torch.where(_chosen(n, 0.3, x, g), _uniform(n, 0, 1, x, g), torch.zeros_like(area))[:, None, None, None]
+    tone = torch.where(_chosen(n, 0.3, x, g), _uniform(n, 0, 1, x, g), torch.zeros_like(area))[
+        :, None, None, None
+    ]
     return F.grid_sample(x - tone, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + tone
 
 
@@ -150,7 +154,9 @@ def augment(  # type: ignore[type-arg]
     hard = pixels[easy:].copy()
     for i in np.flatnonzero(numbers.random(len(hard)) < 0.14):
         hard[i] = jpeg(hard[i], numbers)
-    plain, x = (torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255 for part in (pixels[:easy], hard))
+    plain, x = (
+        torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255 for part in (pixels[:easy], hard)
+    )
     x = random_softening(random_overlay(random_colour(random_affine(x, side, g), g), g), g)
     if easy:
         plain = F.interpolate(plain, size=(side, side), mode="bilinear", antialias=True)

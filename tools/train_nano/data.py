@@ -65,7 +65,9 @@ def list_photos(data: Path) -> list[Photo]:
     for i, row in enumerate(captions):
         split = "held" if i < HELD_CAPTIONS else "train"
         file = f"captions/{row['file']}"
-        photos.append(Photo(file=file, group="captions", label="", caption=row["caption"].strip(), split=split))
+        photos.append(
+            Photo(file=file, group="captions", label="", caption=row["caption"].strip(), split=split)
+        )
     for path in sorted((data / "clip_images" / "images").iterdir()):
         file = f"clip_images/images/{path.name}"
         split = "held" if unit_hash(file) < HELD_SHARE else "train"
@@ -94,7 +96,12 @@ def squash(image: Image.Image, side: int) -> Image.Image:
 
 
 def decode_all(
-    data: Path, photos: list[Photo], out: Path, *, side: int = STORED_SIDE, note: Callable[[str], None] = print
+    data: Path,
+    photos: list[Photo],
+    out: Path,
+    *,
+    side: int = STORED_SIDE,
+    note: Callable[[str], None] = print,
 ) -> NDArray[np.uint8]:
     """Decode every photograph once into ``out``, an ``.npy`` of ``(n, side, side, 3)`` uint8, and map it.
 

@@ -42,7 +42,9 @@ def fold(tower: ImageTower) -> dict[str, NDArray[np.float16]]:
             folded[f"{name}.conv.weight"] = weight
             folded[f"{name}.conv.bias"] = bias
     folded["head.weight"], folded["head.bias"] = tower.head.weight, tower.head.bias
-    return {name: value.detach().cpu().contiguous().numpy().astype(np.float16) for name, value in folded.items()}
+    return {
+        name: value.detach().cpu().contiguous().numpy().astype(np.float16) for name, value in folded.items()
+    }
 
 
 def safetensors_layout(path: Path) -> tuple[dict[str, Any], int]:
@@ -86,7 +88,13 @@ def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
     x = conv("stem", "pixels", stride=STEM_STRIDE, pads=2, relu=True)
     for i in range(stages):
         name, stride = f"stages.{i}", 1 if i == 0 else 2
-        y = conv(f"{name}.second", conv(f"{name}.first", x, stride=stride, pads=1, relu=True), stride=1, pads=1, relu=False)
+        y = conv(
+            f"{name}.second",
+            conv(f"{name}.first", x, stride=stride, pads=1, relu=True),
+            stride=1,
+            pads=1,
+            relu=False,
+        )
         if stride > 1:
             pool = {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 0}
             nodes.append(helper.make_node("AveragePool", [x], [f"{name}.pool"], **pool))
@@ -107,7 +115,9 @@ def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
         onnx.numpy_helper.from_array(np.array([1]), "last"),
         onnx.numpy_helper.from_array(np.array([1e-12], np.float32), "least"),
     ]
-    pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["b", 3, FACTS["size"], FACTS["size"]])
+    pixels = helper.make_tensor_value_info(
+        "pixels", onnx.TensorProto.FLOAT, ["b", 3, FACTS["size"], FACTS["size"]]
+    )
     vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", DIM])
     graph = helper.make_graph(nodes, "nano_image", [pixels], [vectors], initialisers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)

@@ -123,7 +123,9 @@ def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.str_], *, dim
     return float((labels[scores.argmax(1)] == labels).mean())
 
 
-def paired_recall(texts: NDArray[np.float32], images: NDArray[np.float32], *, k: int, dim: int | None = None) -> float:
+def paired_recall(
+    texts: NDArray[np.float32], images: NDArray[np.float32], *, k: int, dim: int | None = None
+) -> float:
     """Share of texts whose own image (the same row) is among the ``k`` best."""
     scores = unit(texts, dim) @ unit(images, dim).T  # (n, n)
     own = np.diagonal(scores)[:, None]
@@ -152,7 +154,11 @@ def relevant_by_caption(captions: Sequence[str]) -> dict[str, NDArray[np.bool_]]
 
 
 def precision_at_10(
-    texts: NDArray[np.float32], images: NDArray[np.float32], relevant: Sequence[NDArray[np.bool_]], *, dim: int | None = None
+    texts: NDArray[np.float32],
+    images: NDArray[np.float32],
+    relevant: Sequence[NDArray[np.bool_]],
+    *,
+    dim: int | None = None,
 ) -> NDArray[np.float64]:
     """Share of relevant images among the ten best of each text, ``(t,)``; ``relevant[i]`` is ``(n,)`` for text i."""
     top = np.argsort(-(unit(texts, dim) @ unit(images, dim).T), axis=1, kind="stable")[:, :10]

@@ -23,7 +23,9 @@ def label_name(photo: Photo) -> str:
     return f"{photo.group}/{photo.label}" if photo.label and photo.label != CLUTTER else ""
 
 
-def prepare(data: Path, folder: Path, *, note: Callable[[str], None] = print) -> tuple[list[Photo], TrainingSet]:
+def prepare(
+    data: Path, folder: Path, *, note: Callable[[str], None] = print
+) -> tuple[list[Photo], TrainingSet]:
     """Decode, embed with the teacher and split; what is already in ``folder`` is reused."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)

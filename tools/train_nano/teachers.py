@@ -24,9 +24,13 @@ TEACHER_SIDE = 224
 
 def load_mobilenet(data: Path) -> torch.nn.Module:
     """Load the MobileNetV2 that lies beside the data (Apache-2.0); never part of the product."""
-    spec = importlib.util.spec_from_file_location("mobilenet_v2_teacher", data / "teachers" / "mobilenet_v2.py")
+    spec = importlib.util.spec_from_file_location(
+        "mobilenet_v2_teacher", data / "teachers" / "mobilenet_v2.py"
+    )
     if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{data}/teachers/mobilenet_v2.py is missing; give the data folder with --data")
+        raise FileNotFoundError(
+            f"{data}/teachers/mobilenet_v2.py is missing; give the data folder with --data"
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network: torch.nn.Module = module.load()
@@ -81,7 +85,9 @@ def mobilenet_session(network: torch.nn.Module, *, threads: int) -> onnxruntime.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def teacher_pixels(paths: list[Path]) -> NDArray[np.float32]:
@@ -118,7 +124,9 @@ def mobilenet_features(
     return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def fit_targets(features: NDArray[np.float16], fit_on: NDArray[np.bool_], *, dim: int, power: float = 0.5) -> NDArray[np.float32]:
+def fit_targets(
+    features: NDArray[np.float16], fit_on: NDArray[np.bool_], *, dim: int, power: float = 0.5
+) -> NDArray[np.float32]:
     """Turn teacher features into nano's targets: centred, rotated to principal axes, half whitened, cut to ``dim``.
 
     The axes come widest first, so every prefix is the best linear summary of its width, as Matryoshka training wants.

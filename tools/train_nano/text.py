@@ -84,12 +84,16 @@ class TextStudent(nn.Module):
         text = torch.tensor([i for i, _ in flat], device=device)  # (n,)
         rows = torch.tensor([token[0] for _, token in flat], device=device).view(-1, 2)  # (n, 2)
         grams = torch.tensor([g for _, token in flat for g in token[1]], device=device)
-        starts = torch.tensor(np.cumsum([0] + [len(token[1]) for _, token in flat])[:-1], device=device)  # (n,)
+        starts = torch.tensor(
+            np.cumsum([0] + [len(token[1]) for _, token in flat])[:-1], device=device
+        )  # (n,)
         vectors = self.words(rows).sum(1) + self.grams(grams, starts)  # (n, 128)
         logits = self.word_weight(rows).sum(1) + self.gram_weight(grams, starts)  # (n, 1)
         weights = F.softplus(logits) + 1e-3
         total = torch.zeros(len(texts), 1, device=device).index_add(0, text, weights).clamp_min(1e-6)
-        pooled = torch.zeros(len(texts), WIDTH, device=device).index_add(0, text, weights * vectors) / total  # (t, 128)
+        pooled = (
+            torch.zeros(len(texts), WIDTH, device=device).index_add(0, text, weights * vectors) / total
+        )  # (t, 128)
         out: torch.Tensor = self.second(F.relu(self.first(pooled))) + self.skip(pooled)  # (t, 256)
         return out
 
@@ -128,7 +132,9 @@ def vary(text: Text, recipe: TextRecipe, draw: random.Random) -> str:
     return misspell(said, draw) if draw.random() < recipe.typo_share else said
 
 
-def train_text(data: TextSet, recipe: TextRecipe, *, note: Any = print, init: TextStudent | None = None) -> TextStudent:
+def train_text(
+    data: TextSet, recipe: TextRecipe, *, note: Any = print, init: TextStudent | None = None
+) -> TextStudent:
     """Train the text tower; minutes on two cores. The image space stays as it is.
 
     Three losses, each summed over Matryoshka prefixes: the cosine to the text's target, the match of its similarities

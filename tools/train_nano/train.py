@@ -84,7 +84,9 @@ def normalised(x: torch.Tensor) -> torch.Tensor:
     return (x - 0.5) / 0.25
 
 
-def embed(tower: ImageTower, pixels: NDArray[np.uint8], *, side: int, device: torch.device) -> NDArray[np.float32]:
+def embed(
+    tower: ImageTower, pixels: NDArray[np.uint8], *, side: int, device: torch.device
+) -> NDArray[np.float32]:
     """Embed stored pixels, ``(n, s, s, 3)`` uint8, without augmentation: ``(n, 256)`` raw float32 rows."""
     tower.eval()
     rows = []
@@ -107,7 +109,9 @@ def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], *, di
 class Run:
     """One training run in a folder: its log, its checkpoint, and the state to go on from."""
 
-    def __init__(self, folder: Path, data: TrainingSet, recipe: Recipe, *, init: dict[str, torch.Tensor] | None) -> None:
+    def __init__(
+        self, folder: Path, data: TrainingSet, recipe: Recipe, *, init: dict[str, torch.Tensor] | None
+    ) -> None:
         self.folder, self.data, self.recipe = folder, data, recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
@@ -120,10 +124,16 @@ class Run:
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
         self.replicas: queue.Queue[Student] = queue.Queue()
-        self.workers = ThreadPoolExecutor(recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,))
+        self.worker_count = recipe.workers if on_cpu else 1
+        self.workers = ThreadPoolExecutor(
+            recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)
+        )
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": recipe.decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
@@ -212,7 +222,7 @@ class Run:
 
     def _make_replicas(self) -> None:
         """Make one copy of the student a worker: parameters are shared, gradients and running statistics are not."""
-        for _ in range(self.workers._max_workers):
+        for _ in range(self.worker_count):
             replica = deepcopy(self.student)
             for own, shared in zip(replica.parameters(), self.student.parameters(), strict=True):
                 own.data = shared.data
@@ -260,11 +270,18 @@ class Run:
             for dim, values in relative.items():
                 values.append(nearest_accuracy(z, labels, dim=dim) / teacher)
             result[group] = round(relative[256][-1], 4)
-        return result | {f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()}
+        return result | {
+            f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()
+        }
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one JSON line to ``log.jsonl``."""
-        line = {"event": event, "step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1)} | facts
+        line = {
+            "event": event,
+            "step": self.step,
+            "samples": self.samples,
+            "seconds": round(self.seconds, 1),
+        } | facts
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")
 
@@ -302,7 +319,9 @@ def start_from(tower: ImageTower, state: dict[str, torch.Tensor], probe: torch.T
     if state.keys() == own.keys():
         tower.load_state_dict(state)
         return
-    shift = {name.replace(".conv.bias", ""): value for name, value in state.items() if name.endswith(".conv.bias")}
+    shift = {
+        name.replace(".conv.bias", ""): value for name, value in state.items() if name.endswith(".conv.bias")
+    }
     tower.load_state_dict({name: state.get(name, value) for name, value in own.items()})
 
     def settle(module: ConvNorm, inputs: tuple[torch.Tensor], name: str) -> None:

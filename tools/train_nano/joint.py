@@ -1,0 +1,135 @@
+"""A space that photographs and words share before nano exists, from the teachers' outputs alone.
+
+Photographs enter CLIP's text space twice: by a ridge map from MobileNetV2 features to real CLIP image vectors, and by the
+mean text vector of the ImageNet names that the teacher gives them. Sentences enter by a ridge map from the sentence
+encoder to real CLIP text vectors.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.train_nano.corpus import Text
+from tools.train_nano.data import Photo
+from tools.train_nano.measure import unit
+from tools.train_nano.teachers import load_mobilenet
+
+Rows = NDArray[np.float32]
+CENTROID_TEMPERATURE = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSpace:
+    """Where words lie: ``mean`` CLIP text vector taken off; known names have their real vectors."""
+
+    known: dict[str, Rows]
+    sentence_mean: Rows
+    sentence_map: Rows
+
+    def place(self, texts: list[str], sentences: Rows) -> Rows:
+        """Give ``(t, 512)`` centred CLIP text vectors, real ones where the name is known."""
+        rows = (sentences - self.sentence_mean) @ self.sentence_map
+        for i, text in enumerate(texts):
+            if text in self.known:
+                rows[i] = self.known[text]
+        return unit(rows)
+
+
+def ridge(x: Rows, y: Rows, strength: float, weights: Rows | None = None) -> Rows:
+    """Fit ``y ≈ x @ map`` by least squares with an L2 penalty."""
+    weighted = x if weights is None else x * weights[:, None]
+    solved: Rows = np.linalg.solve(x.T @ weighted + strength * np.eye(x.shape[1]), weighted.T @ y).astype(
+        np.float32
+    )
+    return solved
+
+
+def fit_words(data: Path, texts: list[Text], sentences: Rows) -> WordSpace:
+    """Fit the map from sentence vectors to CLIP text space on real CLIP vectors of names and of LVIS sentences."""
+    names = np.load(data / "teachers" / "clip_text_names.npz")
+    lvis = np.load(data / "teachers" / "clip_lvis.npz")
+    clip = {str(name): row for name, row in zip(names["name"], unit(names["vector"]), strict=True)}
+    described = {str(name): row for name, row in zip(lvis["name"], unit(lvis["text_mean"]), strict=True)}
+    row_of = {text.text: i for i, text in enumerate(texts)}
+    pairs = [(row_of[name], vector, 1.0) for name, vector in clip.items()]
+    pairs += [(i, described[text.about], 0.25) for i, text in enumerate(texts) if text.kind == "sentence"]
+    x, y = sentences[[i for i, _, _ in pairs]], np.stack([vector for _, vector, _ in pairs])
+    weights = np.array([weight for _, _, weight in pairs], np.float32)
+    x_mean, y_mean = (
+        np.average(x, 0, weights).astype(np.float32),
+        np.average(y, 0, weights).astype(np.float32),
+    )
+    return WordSpace(
+        known={name: vector - y_mean for name, vector in clip.items()},
+        sentence_mean=x_mean,
+        sentence_map=ridge(x - x_mean, y - y_mean, 3.0, weights),
+    )
+
+
+def place_photos(
+    data: Path,
+    photos: list[Photo],
+    features: NDArray[Any],
+    words: WordSpace,
+    texts: list[Text],
+    sentences: Rows,
+) -> Rows:
+    """Give ``(n, 512)`` unit rows of photographs in the words' space; fitted on training photographs only."""
+    train = np.array([photo.split == "train" for photo in photos])
+    rows = unit(features.astype(np.float32))
+    centred = rows - rows[train].mean(0)
+    stored = np.load(data / "clip_images" / "vectors.npz")
+    vector_of = {str(name): row for name, row in zip(stored["name"], unit(stored["vector"]), strict=True)}
+    own = [i for i, photo in enumerate(photos) if photo.group == "clip_images" and photo.split == "train"]
+    clip = np.stack([vector_of[Path(photos[i].file).name] for i in own])
+    mapped = centred @ ridge(centred[own], clip - clip.mean(0), 1.0)  # (n, 512)
+    network: Any = load_mobilenet(data)
+    weight = network.classifier.weight.detach().numpy()[:, :, 0, 0]
+    logits = features.astype(np.float32) @ weight.T + network.classifier.bias.detach().numpy()  # (n, 1001)
+    row_of = {text.text: i for i, text in enumerate(texts)}
+    lines = (data / "teachers" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
+    classes = []
+    for line in lines:
+        names = [name for name in line.strip().lower().split(", ") if name in row_of]
+        classes.append(words.place(names, sentences[[row_of[name] for name in names]]).mean(0))
+    shares = softmax(logits[:, 1:])
+    return unit(unit(mapped) + unit(shares @ np.stack(classes)))
+
+
+def softmax(x: Rows) -> Rows:
+    """Normalise rows to probabilities."""
+    powers = np.exp(x - x.max(1, keepdims=True))
+    shares: Rows = powers / powers.sum(1, keepdims=True)
+    return shares
+
+
+def text_targets(placed: Rows, photo_words: Rows, photo_rows: Rows) -> Rows:
+    """Say where texts should lie in nano's image space: ``(t, 256)`` unit rows.
+
+    Half is the mean of the photographs that mean the same, half a linear map, which also reaches what no photograph shows.
+
+    Args:
+        placed: ``(t, 512)`` texts in the words' space.
+        photo_words: ``(n, 512)`` training photographs in the words' space.
+        photo_rows: ``(n, 256)`` the same in nano's space.
+    """
+    linear = ridge(photo_words, photo_rows, 10.0)
+    mean = photo_rows.mean(0)
+    out = np.empty((len(placed), photo_rows.shape[1]), np.float32)
+    for start in range(0, len(placed), 1024):
+        part = placed[start : start + 1024]
+        near = softmax(part @ photo_words.T / CENTROID_TEMPERATURE) @ (photo_rows - mean)
+        out[start : start + 1024] = unit(near) + 0.5 * unit(part @ linear)
+    return unit(out)
+
+
+def read_texts(folder: Path) -> list[str] | None:
+    """Read the list of texts whose sentence vectors lie in ``folder``."""
+    path = folder / "texts.json"
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

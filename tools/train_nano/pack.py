@@ -1,0 +1,72 @@
+"""Pack what training reads into one small file, to be carried to a machine with an accelerator."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tools.train_nano.train import TrainingSet
+
+LIMIT = 50 * 2**20
+
+
+def pack(data: TrainingSet, out: Path, *, side: int = 112, quality: int = 45) -> int:
+    """Write the rows that training and its checks need as WebP, with 8-bit targets; gives the file's size in bytes.
+
+    Raises:
+        ValueError: the file would pass 50 MiB; take a smaller side or quality.
+    """
+    rows = np.unique(np.concatenate([data.train, *data.check.values()]))
+
+    def compress(row: int) -> bytes:
+        stream = io.BytesIO()
+        image = Image.fromarray(data.pixels[row]).resize((side, side), Image.Resampling.BICUBIC)
+        image.save(stream, "WEBP", quality=quality, method=4)
+        return stream.getvalue()
+
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(compress, rows))
+    targets = data.targets[rows]
+    scale = np.abs(targets).max(1) / 127
+    arrays = {
+        "pictures": np.frombuffer(b"".join(pictures), np.uint8),
+        "ends": np.cumsum([len(picture) for picture in pictures]),
+        "targets": np.rint(targets / scale[:, None]).astype(np.int8),
+        "scale": scale.astype(np.float32),
+        "labels": data.labels[rows],
+        "label_codes": data.label_codes[rows],
+        "train": np.searchsorted(rows, data.train),
+        "weights": data.weights,
+    } | {f"check:{name}": np.searchsorted(rows, check) for name, check in data.check.items()}
+    size = sum(array.nbytes for array in arrays.values())
+    if size > LIMIT:
+        raise ValueError(f"{out} would have {size / 2**20:.1f} MiB, more than 50; give a smaller --side or --quality")
+    with out.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return out.stat().st_size
+
+
+def unpack(source: Path) -> TrainingSet:
+    """Read a packed file back, pictures decoded."""
+    arrays = np.load(source)
+    pictures, ends = arrays["pictures"].tobytes(), arrays["ends"].tolist()
+
+    def decode(i: int) -> np.ndarray:  # type: ignore[type-arg]
+        picture = pictures[ends[i - 1] if i else 0 : ends[i]]
+        return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+    with ThreadPoolExecutor() as pool:
+        pixels = np.stack(list(pool.map(decode, range(len(ends)))))
+    return TrainingSet(
+        pixels=pixels,
+        targets=arrays["targets"] * arrays["scale"][:, None],
+        labels=arrays["labels"],
+        label_codes=arrays["label_codes"],
+        train=arrays["train"],
+        weights=arrays["weights"],
+        check={name.removeprefix("check:"): arrays[name] for name in arrays.files if name.startswith("check:")},
+    )

@@ -1,0 +1,79 @@
+"""From the shipped image tower and the teachers to the shipped text tower."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from retrieval.encoders.nano import NanoEncoder
+from tools.train_nano.corpus import Text, list_texts, sentence_vectors
+from tools.train_nano.data import list_photos
+from tools.train_nano.joint import fit_words, place_photos, read_texts, text_targets
+from tools.train_nano.teachers import mobilenet_features
+from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
+
+DRAWN = {"name": 6.0, "word": 1.0, "gloss": 0.6, "sentence": 1.0, "caption": 2.0}
+
+
+def encode_photos(
+    encoder: NanoEncoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Embed stored photographs as a user's would be: ``(n, 256)`` unit rows."""
+    from PIL import Image
+
+    out = []
+    for start in range(0, len(rows), 32):
+        batch = [encoder.preprocess(Image.fromarray(pixels[i])) for i in rows[start : start + 32]]
+        out.append(encoder.encode_pixels(np.stack(batch)))
+    return np.concatenate(out)
+
+
+def fit_text(
+    data: Path, wordnet: Path, folder: Path, weights: Path, *, steps: int, note: Callable[[str], None] = print
+) -> None:
+    """Train the text tower against the image tower in ``weights`` and write ``text.safetensors`` beside it."""
+    photos = list_photos(data)
+    features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    texts = list_texts(data, wordnet, photos)
+    said = [text.text for text in texts]
+    if read_texts(folder) != said:
+        np.save(folder / "texts_minilm.npy", sentence_vectors(said, note=note))
+        (folder / "texts.json").write_text(json.dumps(said), encoding="utf-8")
+    sentences = np.load(folder / "texts_minilm.npy")[: len(texts)]
+    words = fit_words(data, texts, sentences)
+    placed = words.place(said, sentences)
+    photo_words = place_photos(data, photos, features, words, texts, sentences)
+    np.savez(folder / "joint.npz", J=photo_words)
+    train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
+    note("embed the training photographs")
+    rows = encode_photos(NanoEncoder(weights), pixels, train)
+    data_set = text_set(texts, sentences, placed, photo_words[train], rows, train)
+    student = train_text(data_set, TextRecipe(steps=steps), note=note)
+    save_file(quantised(student), weights / "text.safetensors")
+
+
+def text_set(
+    texts: list[Text], sentences: NDArray[np.float32], placed: NDArray[np.float32],
+    photo_words: NDArray[np.float32], rows: NDArray[np.float32], train: NDArray[np.int64],
+) -> TextSet:  # fmt: skip
+    """Join what the text tower learns from."""
+    position = {int(row): i for i, row in enumerate(train)}
+    captions = [i for i, text in enumerate(texts) if text.kind == "caption"]
+    weights = np.array([DRAWN[text.kind] for text in texts])
+    targets = text_targets(placed, photo_words, rows)
+    own = np.array([position[int(texts[i].about)] for i in captions])
+    return TextSet(
+        texts=texts,
+        targets=targets,
+        sentences=sentences,
+        images=rows,
+        caption_text=np.array(captions),
+        caption_image=own,
+        weights=weights / weights.sum(),
+    )
