@@ -238,7 +238,12 @@ class VectorStore:
         first = self._changes.count
         if len(rows):
             half = unit_rows(rows, dim=self.dim, what="rows to store").astype(np.float16)  # (n, d)
-            self._changes.append(half, records)
+            try:
+                self._changes.append(half, records)
+            except BaseException:
+                # An interrupt in the middle would leave counted rows without their values for the next commit.
+                self._changes = self._no_changes()
+                raise
         return np.arange(first, self._changes.count, dtype=np.int64)
 
     def remove(self, ids: Iterable[int] | Ids) -> None:

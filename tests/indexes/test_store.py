@@ -615,3 +615,28 @@ def test_closing_twice_is_harmless_and_a_closed_store_refuses(home):
     assert other.find(b"1") == 1  # the environment lives while one user is left
     other.close()
     assert environment._open == {}
+
+
+def test_an_interrupt_within_append_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.eye(4, dtype=np.float32)
+    with VectorStore.create(tmp_path, dim=4) as store:
+        store.append(rows[:1], [NewRow(key=b"a")])
+        store.commit()
+
+        class Interrupting(list):  # type: ignore[type-arg]
+            def append(self, item: object) -> None:
+                raise KeyboardInterrupt
+
+        store._changes.rows = Interrupting()
+        with pytest.raises(KeyboardInterrupt):
+            store.append(rows[1:], [NewRow(key=key) for key in (b"b", b"c", b"d")])
+        store.commit()
+
+        assert store.count == 1
+        store.append(rows[1:], [NewRow(key=key) for key in (b"b", b"c", b"d")])
+        store.commit()
+        assert store.count == 4
+    with VectorStore.open(tmp_path, dim=4) as store:
+        np.testing.assert_array_equal(store.rows(0, 4), rows)
