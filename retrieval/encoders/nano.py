@@ -62,6 +62,20 @@ class NanoEncoder:
             nesting=tuple(facts["nesting"]),
         )
 
+    @cached_property
+    def device(self) -> str:
+        """Where `encode_pixels` runs: ``cpu``, ``cuda:0`` and so on, or ``mps``; nothing heavy is loaded to say ``cpu``."""
+        if self._device in {"cpu", "mps"}:
+            return self._device
+        name, _, index = self._device.partition(":")
+        if name == "auto":
+            import onnxruntime
+
+            # On auto the graph decides: torch is never loaded to encode.
+            has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+            return "cuda:0" if has_it else "cpu"
+        return f"{name}:{index or 0}"
+
     @property
     def decode_size(self) -> int:
         """Short side in pixels that a scaled decode should keep at least: twice the side that the tower reads."""

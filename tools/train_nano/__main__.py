@@ -21,6 +21,14 @@ def main() -> None:
     train.add_argument("--batch", type=int, default=128)
     train.add_argument("--rate", type=float, default=2e-3)
     train.add_argument("--threads", type=int, default=2, help="cores to use")
+    train.add_argument(
+        "--gentle", type=float, default=0.4, help="share of a batch that is only resized and flipped"
+    )
+    train.add_argument("--warm-steps", type=int, default=100, help="steps in which the rate rises")
+    train.add_argument(
+        "--sizes", type=parse_sizes, default=parse_sizes("0.45:80,0.8:96,1:112"),
+        help="input sides, each with the share of the schedule at which it ends: 0.45:80,0.8:96,1:112",
+    )  # fmt: skip
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
     export = commands.add_parser("export", help="write the checkpoint's image tower into the package")
     export.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
@@ -45,7 +53,23 @@ def main() -> None:
     )
     report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     given = parser.parse_args()
-    {"train": run_train, "export": run_export, "text": run_text, "report": run_report, "pack": run_pack}[given.command](given)
+    steps = {
+        "train": run_train,
+        "export": run_export,
+        "text": run_text,
+        "report": run_report,
+        "pack": run_pack,
+    }
+    steps[given.command](given)
+
+
+def parse_sizes(text: str) -> tuple[tuple[float, int], ...]:
+    """Read ``0.55:96,1:112``: (share of the schedule, input side) pairs with rising shares up to 1."""
+    pairs = tuple((float(share), int(side)) for share, side in (part.split(":") for part in text.split(",")))
+    shares = [share for share, _ in pairs]
+    if shares != sorted(set(shares)) or shares[-1] != 1:
+        raise argparse.ArgumentTypeError(f"{text}: the shares must rise and end at 1, as in 0.55:96,1:112")
+    return pairs
 
 
 def run_train(given: argparse.Namespace) -> None:
@@ -58,7 +82,15 @@ def run_train(given: argparse.Namespace) -> None:
 
     torch.set_num_threads(1 if not torch.cuda.is_available() else given.threads)
     data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.out)[1]
-    recipe = Recipe(minutes=given.minutes, batch=given.batch, rate=given.rate, workers=given.threads)
+    recipe = Recipe(
+        minutes=given.minutes,
+        batch=given.batch,
+        rate=given.rate,
+        workers=given.threads,
+        gentle=given.gentle,
+        warm_steps=given.warm_steps,
+        sizes=given.sizes,
+    )
     Run(given.out, data, recipe, init=load_init(given.init)).train()
 
 

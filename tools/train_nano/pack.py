@@ -44,7 +44,9 @@ def pack(data: TrainingSet, out: Path, *, side: int = 112, quality: int = 45) ->
     } | {f"check:{name}": np.searchsorted(rows, check) for name, check in data.check.items()}
     size = sum(array.nbytes for array in arrays.values())
     if size > LIMIT:
-        raise ValueError(f"{out} would have {size / 2**20:.1f} MiB, more than 50; give a smaller --side or --quality")
+        raise ValueError(
+            f"{out} would have {size / 2**20:.1f} MiB, more than 50; give a smaller --side or --quality"
+        )
     with out.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     return out.stat().st_size
@@ -68,5 +70,7 @@ def unpack(source: Path) -> TrainingSet:
         label_codes=arrays["label_codes"],
         train=arrays["train"],
         weights=arrays["weights"],
-        check={name.removeprefix("check:"): arrays[name] for name in arrays.files if name.startswith("check:")},
+        check={
+            name.removeprefix("check:"): arrays[name] for name in arrays.files if name.startswith("check:")
+        },
     )

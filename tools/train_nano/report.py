@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from retrieval.encoders.nano import NanoEncoder, open_nano
+from benchmarks.frame import save, watch
+from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
 from tools.train_nano.corpus import held_captions, list_texts, sentence_vectors
-from tools.train_nano.data import Photo, list_photos, load_rgb
+from tools.train_nano.data import Photo, list_photos, load_rgb, squash
 from tools.train_nano.joint import fit_words, read_texts
 from tools.train_nano.measure import (
     first_is_own,
@@ -29,10 +26,13 @@ from tools.train_nano.measure import (
     relevant_by_label,
 )
 from tools.train_nano.prepare import label_name
+from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 Rows = NDArray[np.float32]
 Attack = Callable[[Image.Image], Image.Image]
-GALLERY, COPIED = 12_000, 300
+GALLERY, COPIED = 10_500, 200
+MARKS = ("<!-- measured -->", "<!-- end of measured -->")
+COMMAND = "python -m tools.train_nano report --data DATA --out RUN"
 
 
 def centre(image: Image.Image, area: float) -> Image.Image:
@@ -88,13 +88,13 @@ def encode(encoder: NanoEncoder, images: list[Image.Image]) -> Rows:
 
 
 def per_collection(rows: Rows, photos: list[Photo], dim: int | None) -> dict[str, float]:
-    """1-NN accuracy per labelled collection, and their mean as ``mean``."""
+    """1-NN accuracy per labelled collection of two classes or more, and their mean as ``mean``."""
     names = np.array([label_name(photo) for photo in photos])
     groups = np.array([photo.group for photo in photos])
     found = {
         str(group): nearest_accuracy(rows[mask], names[mask], dim=dim)
         for group in np.unique(groups)
-        if (mask := (groups == group) & (names != "")).any()
+        if len(np.unique(names[mask := (groups == group) & (names != "")])) > 1
     }
     return found | {"mean": float(np.mean(list(found.values())))}
 
@@ -115,34 +115,6 @@ def speed(encoder: NanoEncoder, photo: Image.Image, *, seconds: float = 6.0) -> 
         encoder.encode_pixels(np.stack(batch))
         best = min(best, time.perf_counter() - start)
     return 8 / best
-
-
-def machine() -> dict[str, Any]:
-    """Describe the machine without naming it."""
-    import onnxruntime
-
-    info = Path("/proc/cpuinfo")
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        "",
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = {
-        "python": sys.version.split()[0],
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory, 1),
-        "os": platform.system(),
-        "versions": versions,
-    }
 
 
 def measure_all(
@@ -167,7 +139,7 @@ def measure_all(
     by_label, by_caption = relevant_by_label(labelled), relevant_by_caption(captions)
     unseen = np.array([photo.split == "unseen" for photo in labelled])
     says = encoder.encode_text(captions)
-    result: dict[str, Any] = {"machine": machine(), "queries": len(held), "rows": {}}
+    result: dict[str, Any] = {"held_out": len(held), "captions": len(scenes), "rows": {}}
     for kind, (rows, dim) in kinds.items():
         matrix = np.stack([rows[i] for i in held])
         row: dict[str, Any] = {"nearest": per_collection(matrix, labelled, dim)}
@@ -192,7 +164,8 @@ def measure_all(
         result["rows"][kind] = row
         note(f"{kind}: 1-NN {row['nearest']['mean']:.3f}")
     result["floor_caption_recall_10"] = caption_floor(data, wordnet, folder, photos, scenes, captions)
-    result["copies"] = copies(encoder, data, photos, held, scenes, nano, note=note)
+    result["copies"] = copies(encoder, data, photos, [*held, *scenes], features, note=note)
+    result["gallery"], result["copied"] = GALLERY, COPIED
     result["images_per_second_core"] = speed(encoder, images[scenes[0]])
     return result
 
@@ -202,7 +175,6 @@ def caption_floor(
 ) -> float:
     """R@10 without training: the mean CLIP text vector of the teacher's ImageNet names against the sentence encoder's."""
     from tools.train_nano.joint import softmax
-    from tools.train_nano.teachers import load_mobilenet
 
     texts = list_texts(data, wordnet, photos)
     if read_texts(folder) != [text.text for text in texts]:
@@ -227,30 +199,53 @@ def caption_floor(
 
 
 def copies(
-    encoder: NanoEncoder, data: Path, photos: list[Photo], held: list[int], scenes: list[int],
-    nano: dict[int, Rows], *, note: Callable[[str], None],
+    encoder: NanoEncoder, data: Path, photos: list[Photo], pool: list[int], features: NDArray[Any],
+    *, note: Callable[[str], None],
 ) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Share of altered held-out photographs whose original is found first among `GALLERY` images, at every width."""
-    pool = [*held, *scenes]
-    others = [i for i, photo in enumerate(photos) if i not in nano][::2][: GALLERY - len(pool)]
-    note(f"embed {len(others)} more for a gallery of {len(pool) + len(others)}")
-    more = np.concatenate(
-        [
-            encode(encoder, [load_rgb(data / photos[i].file) for i in others[s : s + 256]])
-            for s in range(0, len(others), 256)
-        ]
-    )
-    gallery = np.concatenate([np.stack([nano[i] for i in pool]), more])
+    """Share of altered held-out photographs whose original is found first among `GALLERY` images.
+
+    ``pool`` are the held-out rows; training photographs fill the gallery up, as distractors only.
+    """
+    chosen_from = set(pool)
+    others = [i for i in range(len(photos)) if i not in chosen_from][::2][: max(0, GALLERY - len(pool))]
+    gallery = [*pool, *others]
+    nano, plain = [], []
+    for start in range(0, len(gallery), 256):
+        images = [load_rgb(data / photos[i].file) for i in gallery[start : start + 256]]
+        nano.append(encode(encoder, images))
+        plain.append(baseline(images))
+    stored: dict[str, Rows] = {
+        "nano": np.concatenate(nano),
+        "MobileNetV2 1280": features[gallery].astype(np.float32),
+        "baseline 192": np.concatenate(plain),
+    }
+    note(f"embedded a gallery of {len(gallery)}")
+    session = mobilenet_session(load_mobilenet(data), threads=1)
     chosen = np.random.default_rng(0).choice(len(pool), COPIED, replace=False)
     originals = [load_rgb(data / photos[pool[i]].file) for i in chosen]
-    found: dict[str, dict[str, float]] = {str(m): {} for m in encoder.space.nesting}
+    found: dict[str, dict[str, float]] = {}
     for name, attack in ATTACKS.items():
-        rows = encode(encoder, [attack(image) for image in originals])
-        for m in encoder.space.nesting:
-            found[str(m)][name] = first_is_own(rows[:, :m], gallery[:, :m], chosen)
-    return {m: row | {"mean": float(np.mean(list(row.values())))} for m, row in found.items()} | {
-        "gallery": {"images": float(len(gallery)), "copied": float(COPIED)}
-    }
+        altered = [attack(image) for image in originals]
+        rows = encode(encoder, altered)
+        for m in encoder.space.nesting[::-1]:
+            found.setdefault(f"nano {m}", {})[name] = first_is_own(rows[:, :m], stored["nano"][:, :m], chosen)
+        for kind, queries in (
+            ("MobileNetV2 1280", teacher_rows(session, altered)),
+            ("baseline 192", baseline(altered)),
+        ):
+            found.setdefault(kind, {})[name] = first_is_own(queries, stored[kind], chosen)
+        note(f"copies after {name}: {found['nano 256'][name]:.3f}")
+    return {kind: row | {"mean": float(np.mean(list(row.values())))} for kind, row in found.items()}
+
+
+def teacher_rows(session: Any, images: list[Image.Image]) -> Rows:
+    """Embed images with the teacher: ``(n, 1280)`` float32."""
+    parts = []
+    for start in range(0, len(images), 16):
+        stack = np.stack([np.asarray(squash(image, TEACHER_SIDE)) for image in images[start : start + 16]])
+        x = stack.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
+        parts.append(session.run(None, {"x": x})[0])
+    return np.concatenate(parts)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -262,8 +257,7 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for kind, row in rows.items():
-        width = kind.split()[1]
-        copy = f"{copied[width]['mean']:.3f}" if kind.startswith("nano") else "–"
+        copy = f"{copied[kind]['mean']:.3f}"
         text = [
             f"{row[k]:.3f}" if k in row else "–"
             for k in ("caption_recall_10", "name_precision_10", "scene_name_precision_10")
@@ -285,7 +279,7 @@ def table(result: dict[str, Any]) -> str:
             0.97,
             1.0,
         ),
-        ("copy found first, mean of ten", copied["256"]["mean"], 0.84, 0.93),
+        ("copy found first, mean of ten", copied["nano 256"]["mean"], 0.84, 0.93),
         ("caption R@10 relative to the training-free floor", full["caption_recall_10"] / floor, 1.5, 3.0),
         ("name → image P@10, labelled", full["name_precision_10"], 0.5, 0.8),
         ("name → image P@10, everyday scenes", full["scene_name_precision_10"], 0.5, 0.8),
@@ -295,16 +289,38 @@ def table(result: dict[str, Any]) -> str:
     for name, value, least, aim in asked:
         word = "aim" if value >= aim else ("floor" if value >= least else "**below the floor**")
         lines.append(f"| {name} | {value:.3g} | {least} | {aim} | {word} |")
-    lines += ["", "| copy after | found first |", "|---|---|"]
-    lines += [f"| {name} | {value:.3f} |" for name, value in copied["256"].items()]
+    shown = ("nano 256", "nano 64", "MobileNetV2 1280", "baseline 192")
+    lines += ["", f"| copy after | {' | '.join(shown)} |", "|---|---|---|---|---|"]
+    for name in copied["nano 256"]:
+        lines.append(f"| {name} | {' | '.join(f'{copied[kind][name]:.3f}' for kind in shown)} |")
+    groups = list(full["nearest"])
+    lines += ["", f"| 1-NN | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
+    for kind in shown:
+        values = [f"{rows[kind]['nearest'][group]:.3f}" for group in groups]
+        lines.append(f"| {kind} | {' | '.join(values)} |")
+    note = (
+        f"{result['held_out']} labelled photographs and {result['captions']} photographs with captions that training "
+        f"never saw; copies of {result['copied']} of them among {result['gallery']} images; the training-free floor "
+        f"finds {floor:.3f} of the captions' photographs among the first ten of {result['captions']}."
+    )
+    lines += ["", note]
     return "\n".join(lines) + "\n"
 
 
 def write_report(data: Path, wordnet: Path, folder: Path, out: Path) -> None:
-    """Measure, then write ``nano.json`` and ``nano.md`` into ``out`` and print the table."""
-    result = measure_all(data, wordnet, folder)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "nano.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    head = "# nano\n\nWritten by `python -m tools.train_nano report`; held-out photographs only. Floor and aim are the project's.\n\n"
-    (out / "nano.md").write_text(head + table(result), encoding="utf-8")
-    print(table(result))
+    """Measure, write ``nano.json`` and ``nano.md`` into ``out``, print the table and quote it in the model card."""
+    with watch() as load:
+        result = measure_all(data, wordnet, folder)
+    found = table(result)
+    print(found)
+    save("nano", load=load, directory=out, **result)
+    head = f"# nano\n\nWritten by `{COMMAND}`. Floor and aim are the project's.\n\n"
+    (out / "nano.md").write_text(head + found, encoding="utf-8")
+    quote(WEIGHTS / "nano-1" / "card.md", found)
+
+
+def quote(card: Path, found: str) -> None:
+    """Replace what lies between the card's two marks by the table."""
+    before, _, rest = card.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    card.write_text(f"{before}{MARKS[0]}\n\n{found}\n{MARKS[1]}{after}", encoding="utf-8")
