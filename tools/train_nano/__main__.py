@@ -24,6 +24,9 @@ def main() -> None:
     train.add_argument(
         "--gentle", type=float, default=0.4, help="share of a batch that is only resized and flipped"
     )
+    train.add_argument(
+        "--ema", type=float, default=0.998, help="how much of the averaged weights a step keeps"
+    )
     train.add_argument("--warm-steps", type=int, default=100, help="steps in which the rate rises")
     train.add_argument(
         "--sizes", type=parse_sizes, default=parse_sizes("0.45:80,0.8:96,1:112"),
@@ -89,6 +92,7 @@ def run_train(given: argparse.Namespace) -> None:
         workers=given.threads,
         gentle=given.gentle,
         warm_steps=given.warm_steps,
+        ema=given.ema,
         sizes=given.sizes,
     )
     Run(given.out, data, recipe, init=load_init(given.init)).train()

@@ -1,0 +1,162 @@
+"""Training nano on a handful of synthetic pictures: it resumes, packs and exports what it trained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("onnx", reason="export needs onnx")
+pytest.importorskip("safetensors", reason="export needs safetensors")
+
+from retrieval.encoders.nano import NanoEncoder  # noqa: E402
+from retrieval.encoders.nano_torch import ImageTower  # noqa: E402
+from tools.train_nano.__main__ import parse_sizes  # noqa: E402
+from tools.train_nano.augment import augment  # noqa: E402
+from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
+from tools.train_nano.pack import pack, unpack  # noqa: E402
+from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
+from tools.train_nano.text import TextStudent, misspell, quantised  # noqa: E402
+from tools.train_nano.train import Recipe, Run, TrainingSet, start_from  # noqa: E402
+
+RECIPE = Recipe(minutes=60, batch=8, part=4, workers=2, bank=16, warm_steps=2, gentle=0.5, sizes=((1.0, 32),))
+
+
+@pytest.fixture(scope="module")
+def data():
+    numbers = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    targets = numbers.standard_normal((4, 256))[labels] + 0.3 * numbers.standard_normal((40, 256))
+    smooth = numbers.integers(0, 256, (40, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2)
+    return TrainingSet(
+        pixels=smooth,
+        targets=targets.astype(np.float32),
+        labels=labels,
+        label_codes=labels,
+        train=np.arange(32),
+        weights=np.full(32, 1 / 32),
+        check={"held": np.arange(32, 40)},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("run"), data, RECIPE, init=None)
+    for _ in range(3):
+        run._one_step()
+    run.seconds = 12.5
+    run.save()
+    return run
+
+
+def test_a_run_goes_on_from_its_checkpoint(trained, data):
+    again = Run(trained.folder, data, RECIPE, init=None)
+
+    assert (again.step, again.samples, again.seconds) == (3, 24, 12.5)
+    for name, value in trained.student.state_dict().items():
+        torch.testing.assert_close(again.student.state_dict()[name], value)
+    before = again.student.tower.head.weight.detach().clone()
+    again._one_step()
+    assert again.step == 4
+    assert not torch.equal(before, again.student.tower.head.weight)
+
+
+def test_training_ends_with_the_schedule_and_says_so(trained, data):
+    run = Run(trained.folder, data, replace(RECIPE, minutes=12.5 / 60), init=None)
+    run.train()
+
+    assert json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])["event"] == "end"
+
+
+def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tmp_path):
+    tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
+    export_image(tower, tmp_path, note={"samples": str(facts["samples"])})
+    encoder = NanoEncoder(tmp_path, device="cpu", threads=1)
+    x = torch.from_numpy(data.pixels[:6]).permute(0, 3, 1, 2).float() / 128 - 1
+    x = torch.nn.functional.interpolate(x, size=(112, 112))
+    with torch.inference_mode():
+        expected, folded = tower(x), encoder._tower()(x)
+    found = torch.from_numpy(encoder.encode_pixels(x.numpy()))
+
+    assert (found * expected).sum(1).min() >= 0.999
+    assert (found * folded).sum(1).min() >= 0.9999
+
+
+def test_a_second_sitting_starts_where_the_first_one_ended(trained):
+    source, _ = averaged_tower(trained.folder / "checkpoint.pt")
+    tower = ImageTower(norm=True)
+    start_from(tower, source.state_dict(), torch.zeros(2, 3, 32, 32))
+    x = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+
+    torch.testing.assert_close(tower.eval()(x), source(x))
+
+
+def test_a_packed_file_keeps_splits_labels_and_targets(data, tmp_path):
+    size = pack(data, tmp_path / "packed.npz", side=64, quality=90)
+    back = unpack(tmp_path / "packed.npz")
+
+    assert size == (tmp_path / "packed.npz").stat().st_size
+    for name in ("labels", "label_codes", "train", "weights"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(data, name))
+    np.testing.assert_array_equal(back.check["held"], data.check["held"])
+    cosine = (back.targets * data.targets).sum(1)
+    cosine /= np.linalg.norm(back.targets, axis=1) * np.linalg.norm(data.targets, axis=1)
+    assert cosine.min() > 0.999
+    assert np.abs(back.pixels.astype(int) - data.pixels).mean() < 12
+
+
+def test_augmentation_repeats_with_its_seed_and_leaves_gentle_views_alone(data):
+    cpu = torch.device("cpu")
+    one, same, other = (augment(data.pixels[:16], 64, gentle=0.5, seed=s, device=cpu) for s in (3, 3, 4))
+
+    assert torch.equal(one, same)
+    assert torch.equal(one[:8], other[:8])
+    assert not torch.equal(one[8:], other[8:])
+    assert 0 <= float(one.min()) <= float(one.max()) <= 1
+    plain = torch.from_numpy(data.pixels[1]).permute(2, 0, 1).float() / 255
+    torch.testing.assert_close(one[1], plain, atol=0.01, rtol=0)
+
+
+def test_quantised_tables_stay_near_the_trained_ones():
+    torch.manual_seed(0)
+    student = TextStudent()
+    tensors = quantised(student)
+
+    back = tensors["words"] * tensors["words.scale"].astype(np.float32)[:, None]
+    assert np.abs(back - student.words.weight.detach().numpy()).max() < 0.005
+
+
+def test_a_misspelt_name_is_one_change_away():
+    import random
+
+    for seed in range(20):
+        wrong = misspell("elephant", random.Random(seed))
+
+        assert abs(len(wrong) - len("elephant")) <= 1
+        assert len(set(wrong) & set("elephant")) >= 5
+
+
+def test_sizes_are_read_and_refused():
+    assert parse_sizes("0.55:96,1:112") == ((0.55, 96), (1.0, 112))
+    with pytest.raises(argparse.ArgumentTypeError, match="end at 1"):
+        parse_sizes("0.5:96")
+
+
+def test_the_card_keeps_its_words_around_the_new_table(tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    quote(card, "| new |")
+
+    assert card.read_text() == f"before\n{MARKS[0]}\n\n| new |\n{MARKS[1]}\nafter\n"
+
+
+def test_the_baseline_tells_colours_apart():
+    from PIL import Image
+
+    red, dark_red, blue = baseline([Image.new("RGB", (80, 60), c) for c in ("#e00000", "#d00000", "#0000e0")])
+
+    assert red @ dark_red > red @ blue
