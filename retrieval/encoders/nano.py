@@ -135,7 +135,7 @@ class NanoEncoder:
         tower = ImageTower(widths, dim=self.space.dim)
         tower.load_state_dict(state)
         for parameter in tower.parameters():
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad = False
         return tower.eval()
 
     @cached_property
