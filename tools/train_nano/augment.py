@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
 
-def jpeg(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+def jpeg(pixels: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
     """Compress one ``(h, w, 3)`` uint8 image as JPEG of quality 8 to 50, at its own size or enlarged first."""
     side = pixels.shape[0]
     image = Image.fromarray(pixels)
@@ -109,7 +110,7 @@ def random_softening(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     order = torch.randperm(n, generator=g).to(x.device)
     eighth = n // 8
     pieces = [x[order[2 * eighth :]]]
-    for part in order[: 2 * eighth].split(max(1, eighth // 2)):
+    for part in torch.split(order[: 2 * eighth], max(1, eighth // 2)):
         piece = x[part]
         draw = torch.rand(2, generator=g).tolist()
         if draw[0] < 0.5:
@@ -140,8 +141,8 @@ def random_overlay(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     return x
 
 
-def augment(  # type: ignore[type-arg]
-    pixels: np.ndarray, side: int, *, gentle: float, seed: int, device: torch.device
+def augment(
+    pixels: NDArray[np.uint8], side: int, *, gentle: float, seed: int, device: torch.device
 ) -> torch.Tensor:
     """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1], each image altered at random.
 

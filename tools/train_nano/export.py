@@ -18,7 +18,7 @@ from retrieval.encoders.nano_torch import DIM, STEM_STRIDE, ConvNorm, ImageTower
 from tools.train_nano.train import NESTING
 
 OPSET = 18
-FACTS = {
+FACTS: dict[str, Any] = {
     "name": "nano@1",
     "width": DIM,
     "nesting": list(NESTING),
@@ -76,7 +76,11 @@ def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
     def conv(name: str, source: str, *, stride: int, pads: int, relu: bool) -> str:
         out = f"{name}.out"
         size = header[f"{name}.conv.weight"]["shape"][-1]
-        attributes = {"kernel_shape": [size, size], "strides": [stride, stride], "pads": [pads] * 4}
+        attributes: dict[str, Any] = {
+            "kernel_shape": [size, size],
+            "strides": [stride, stride],
+            "pads": [pads] * 4,
+        }
         inputs = [source, f"{name}.conv.weight", f"{name}.conv.bias"]
         nodes.append(helper.make_node("Conv", inputs, [out], **attributes))
         return activate(out) if relu else out
@@ -96,7 +100,12 @@ def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
             relu=False,
         )
         if stride > 1:
-            pool = {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 0}
+            pool: dict[str, Any] = {
+                "kernel_shape": [2, 2],
+                "strides": [2, 2],
+                "ceil_mode": 1,
+                "count_include_pad": 0,
+            }
             nodes.append(helper.make_node("AveragePool", [x], [f"{name}.pool"], **pool))
             x = f"{name}.pool"
         if f"{name}.shortcut.conv.weight" in header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,10 +110,10 @@ SCENE_NAMES: dict[str, str] = {
 }
 
 
-def unit(rows: NDArray[np.float32], dim: int | None = None) -> NDArray[np.float32]:
+def unit(rows: NDArray[Any], dim: int | None = None) -> NDArray[np.float32]:
     """Cut rows to their first ``dim`` columns and normalise them."""
     rows = rows[:, :dim].astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.str_], *, dim: int | None = None) -> float:

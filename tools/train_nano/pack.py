@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from tools.train_nano.train import TrainingSet
@@ -48,7 +49,7 @@ def pack(data: TrainingSet, out: Path, *, side: int = 112, quality: int = 45) ->
             f"{out} would have {size / 2**20:.1f} MiB, more than 50; give a smaller --side or --quality"
         )
     with out.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
     return out.stat().st_size
 
 
@@ -57,7 +58,7 @@ def unpack(source: Path) -> TrainingSet:
     arrays = np.load(source)
     pictures, ends = arrays["pictures"].tobytes(), arrays["ends"].tolist()
 
-    def decode(i: int) -> np.ndarray:  # type: ignore[type-arg]
+    def decode(i: int) -> NDArray[np.uint8]:
         picture = pictures[ends[i - 1] if i else 0 : ends[i]]
         return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 

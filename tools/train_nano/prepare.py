@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tools.train_nano.data import Photo, decode_all, list_photos
 from tools.train_nano.teachers import fit_targets, mobilenet_features
@@ -33,7 +34,7 @@ def prepare(
     return photos, assemble(photos, pixels, features)
 
 
-def assemble(photos: list[Photo], pixels: np.ndarray, features: np.ndarray) -> TrainingSet:  # type: ignore[type-arg]
+def assemble(photos: list[Photo], pixels: NDArray[np.uint8], features: NDArray[np.float16]) -> TrainingSet:
     """Join decoded pixels and teacher features to a training set."""
     split = np.array([photo.split for photo in photos])
     group = np.array([photo.group for photo in photos])

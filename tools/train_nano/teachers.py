@@ -75,8 +75,8 @@ def mobilenet_session(network: torch.nn.Module, *, threads: int) -> onnxruntime.
     top = conv(net.last, top)
     nodes.append(helper.make_node("ReduceMean", [top, "axes"], ["y"], keepdims=0))
     initialisers += [
-        numpy_helper.from_array(np.float32(0), "zero"),
-        numpy_helper.from_array(np.float32(6), "six"),
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array(6, np.float32), "six"),
         numpy_helper.from_array(np.array([2, 3]), "axes"),
     ]
     x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, TEACHER_SIDE, TEACHER_SIDE])
@@ -144,4 +144,4 @@ def fit_targets(
     variance, axes = np.linalg.eigh(np.cov(centred[fit_on].T))
     variance, axes = variance[::-1][:dim], axes[:, ::-1][:, :dim]
     scaled = (centred @ axes) * variance ** (-power / 2)
-    return (scaled / np.sqrt((scaled[fit_on] ** 2).sum(1).mean())).astype(np.float32)
+    return np.asarray(scaled / np.sqrt((scaled[fit_on] ** 2).sum(1).mean()), np.float32)

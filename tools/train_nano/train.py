@@ -119,7 +119,8 @@ class Run:
         if init is not None:
             probe = augment(data.pixels[data.train[:256]], 96, gentle=0.5, seed=0, device=torch.device("cpu"))
             start_from(self.student.tower, init, normalised(probe))
-        self.student.to(self.device, memory_format=torch.channels_last)
+        self.student.to(self.device)
+        self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.average = deepcopy(self.student.tower)
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
