@@ -31,12 +31,11 @@ def locked(directory: Path) -> Iterator[WriterLock]:
         StoreLocked: somebody else writes to it.
     """
     made = _make(directory)
-    with WriterLock(
-        directory
-    ) as lock:  # only who holds the lock may remove it: another may have made a collection of it
+    with WriterLock(directory) as lock:
         try:
             yield lock
         except BaseException:
+            # Only who holds the lock may remove it: another may have made a collection of it.
             if made and not _holds_rows(directory):
                 shutil.rmtree(directory, ignore_errors=True)
             raise

@@ -27,7 +27,7 @@ from retrieval.encoders.weights import hub_file, url_file
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -93,13 +93,7 @@ class OpenClipEncoder:
 
     def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
         """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
-        import torch
-
-        with torch.inference_mode(), half_precision(self._device):
-            pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(
-                self._device, non_blocking=True
-            )  # (b, 3, h, w)
-            return unit_rows_of(self._model.encode_image(pixels))  # (b, d)
+        return encode_images(self._model.encode_image, batch, self._device)
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, d)`` float32 unit rows; the tokenizer cuts off what exceeds the model's context."""
@@ -195,6 +189,15 @@ class OpenClipFamily:
 
 
 FAMILY = OpenClipFamily()
+
+
+def encode_images(tower: Callable[[Any], Any], batch: NDArray[np.float32], device: str) -> Vectors:
+    """Run an image tower over ``(b, 3, h, w)`` preprocessed arrays: ``(b, d)`` float32 unit rows."""
+    import torch
+
+    with torch.inference_mode(), half_precision(device):
+        pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(device, non_blocking=True)  # (b, 3, h, w)
+        return unit_rows_of(tower(pixels))  # (b, d)
 
 
 def unit_rows_of(features: torch.Tensor) -> Vectors:

@@ -18,7 +18,7 @@ import numpy as np
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
 from retrieval.encoders.fingerprint import hash_weights, space_fingerprint
-from retrieval.encoders.open_clip import differentiable, half_precision, quiet, unit_rows_of
+from retrieval.encoders.open_clip import differentiable, encode_images, half_precision, quiet
 from retrieval.encoders.pixels import Preprocessing, preprocess
 from retrieval.encoders.weights import hub_file, url_file
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
@@ -76,13 +76,7 @@ class TimmEncoder:
 
     def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
         """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
-        import torch
-
-        with torch.inference_mode(), half_precision(self._device):
-            pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(
-                self._device, non_blocking=True
-            )  # (b, 3, h, w)
-            return unit_rows_of(self._model(pixels))  # (b, d)
+        return encode_images(self._model, batch, self._device)
 
     def torch_module(self) -> torch.nn.Module:
         """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
