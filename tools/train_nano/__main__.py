@@ -21,15 +21,13 @@ def main() -> None:
     train.add_argument("--batch", type=int, default=128)
     train.add_argument("--rate", type=float, default=2e-3)
     train.add_argument("--threads", type=int, default=2, help="cores to use")
-    train.add_argument(
-        "--gentle", type=float, default=0.4, help="share of a batch that is only resized and flipped"
-    )
+    train.add_argument("--hard", type=float, default=0.3, help="share of a batch that is altered as copies are")
     train.add_argument(
         "--ema", type=float, default=0.998, help="how much of the averaged weights a step keeps"
     )
     train.add_argument("--warm-steps", type=int, default=100, help="steps in which the rate rises")
     train.add_argument(
-        "--sizes", type=parse_sizes, default=parse_sizes("0.45:80,0.8:96,1:112"),
+        "--sizes", type=parse_sizes, default=parse_sizes("1:112"),
         help="input sides, each with the share of the schedule at which it ends: 0.45:80,0.8:96,1:112",
     )  # fmt: skip
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
@@ -90,7 +88,7 @@ def run_train(given: argparse.Namespace) -> None:
         batch=given.batch,
         rate=given.rate,
         workers=given.threads,
-        gentle=given.gentle,
+        hard=given.hard,
         warm_steps=given.warm_steps,
         ema=given.ema,
         sizes=given.sizes,

@@ -141,26 +141,26 @@ def random_overlay(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     return x
 
 
-def augment(
-    pixels: NDArray[np.uint8], side: int, *, gentle: float, seed: int, device: torch.device
-) -> torch.Tensor:
+def augment(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.device) -> torch.Tensor:
     """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1], each image altered at random.
 
-    The first ``gentle`` of the batch is only resized, and half of that flipped: a short training learns little when
-    every view is hard. The same seed gives the same alterations on a CPU.
+    The same seed gives the same alterations on a CPU.
     """
     numbers = np.random.default_rng(seed)
     g = torch.Generator().manual_seed(seed)
-    easy = int(gentle * len(pixels))
-    hard = pixels[easy:].copy()
+    hard = pixels.copy()
     for i in np.flatnonzero(numbers.random(len(hard)) < 0.14):
         hard[i] = jpeg(hard[i], numbers)
-    plain, x = (
-        torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255 for part in (pixels[:easy], hard)
-    )
-    x = random_softening(random_overlay(random_colour(random_affine(x, side, g), g), g), g)
-    if easy:
-        plain = F.interpolate(plain, size=(side, side), mode="bilinear", antialias=True)
-        plain[::2] = plain[::2].flip(-1)
-        x = torch.cat([plain, x])
-    return x.clamp(0, 1)
+    x = torch.from_numpy(hard).to(device).permute(0, 3, 1, 2).float() / 255
+    return random_softening(random_overlay(random_colour(random_affine(x, side, g), g), g), g).clamp(0, 1)
+
+
+def light(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.device) -> torch.Tensor:
+    """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1]; half mirrored, a third recoloured."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
+    if x.shape[-1] != side:
+        x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    x[::2] = x[::2].flip(-1)
+    third = len(x) // 3
+    return torch.cat([random_colour(x[:third], g), x[third:]]) if third else x

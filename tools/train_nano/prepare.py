@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.train_nano.data import Photo, decode_all, list_photos
-from tools.train_nano.teachers import fit_targets, mobilenet_features
+from tools.train_nano.targets import fit_target_map
+from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import TrainingSet
+from tools.train_nano.views import view_features
 
 CLUTTER = "BACKGROUND Google"
 # Collections of everyday scenes are small and the nearest to what people search, so they are drawn twice as often.
@@ -25,17 +27,25 @@ def label_name(photo: Photo) -> str:
 
 
 def prepare(
-    data: Path, folder: Path, *, note: Callable[[str], None] = print
+    data: Path, folder: Path, *, view_rounds: int = 6, note: Callable[[str], None] = print
 ) -> tuple[list[Photo], TrainingSet]:
-    """Decode, embed with the teacher and split; what is already in ``folder`` is reused."""
+    """Decode, split, and embed photographs and ``view_rounds`` views of each with the teacher; ``folder`` is reused."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
-    return photos, assemble(photos, pixels, features)
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    views, view_rows = view_features(
+        data, pixels, train, folder, count=view_rounds * len(train), note=note
+    )
+    place = fit_target_map(data, photos, features).place
+    return photos, assemble(photos, pixels, place(features), views, place(view_rows))
 
 
-def assemble(photos: list[Photo], pixels: NDArray[np.uint8], features: NDArray[np.float16]) -> TrainingSet:
-    """Join decoded pixels and teacher features to a training set."""
+def assemble(
+    photos: list[Photo], pixels: NDArray[np.uint8], targets: NDArray[np.float32],
+    views: NDArray[np.uint8], view_targets: NDArray[np.float32],
+) -> TrainingSet:  # fmt: skip
+    """Join photographs, views and their targets to a training set."""
     split = np.array([photo.split for photo in photos])
     group = np.array([photo.group for photo in photos])
     names = [label_name(photo) for photo in photos]
@@ -52,7 +62,9 @@ def assemble(photos: list[Photo], pixels: NDArray[np.uint8], features: NDArray[n
             check[str(name)] = rows[:: max(1, len(rows) // CHECKED)]
     return TrainingSet(
         pixels=pixels,
-        targets=fit_targets(features, split == "train", dim=256),
+        targets=targets,
+        views=views,
+        view_targets=view_targets,
         labels=np.where(codes < len(known), codes, -1),
         label_codes=codes,
         train=train,

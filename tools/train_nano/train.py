@@ -1,4 +1,4 @@
-"""Train the image tower: strong views of a photograph must land where the teacher puts the clean one."""
+"""Train the image tower to put photographs, views of them and altered copies where the teacher's targets are."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from retrieval.encoders.nano_torch import DIM, ConvNorm, ImageTower
-from retrieval.training import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
-from tools.train_nano.augment import augment
+from retrieval.training import MatryoshkaLoss, mean_cosine_gap
+from tools.train_nano.augment import augment, light
 
 NESTING = (16, 32, 64, 128, 256)
 
@@ -35,21 +35,25 @@ class Recipe:
     side): small pictures first, since samples seen are what counts. On a CPU each batch is cut into parts of ``part``
     pictures that ``workers`` threads of one core each take as they become free: a busy machine then slows training by
     the share it takes, not by the slower of two halves. On a GPU there is one part and one worker.
+
+    A batch is photographs as they are, ``views`` (crops and mixtures with the teacher's answer to them) and ``hard`` ones
+    (altered as copies are, with the unaltered photograph's target). The two shares grow from nothing between the two
+    points ``ramp`` of the schedule: a tower that is shown whole photographs first learns several times faster (60,000
+    samples of them gave the 1-NN accuracy of 500,000 that began with views).
     """
 
     minutes: float = 95.0
     batch: int = 128
     workers: int = 2
-    part: int = 32
+    part: int = 64
     rate: float = 2e-3
     decay: float = 0.05
     warm_steps: int = 100
-    gentle: float = 0.4
-    temperature: float = 0.07
-    label_weight: float = 0.3
-    bank: int = 4096
+    views: float = 0.35
+    hard: float = 0.3
+    ramp: tuple[float, float] = (0.1, 0.5)
     ema: float = 0.998
-    sizes: tuple[tuple[float, int], ...] = ((0.45, 80), (0.8, 96), (1.0, 112))
+    sizes: tuple[tuple[float, int], ...] = ((1.0, 112),)
     seed: int = 1
 
 
@@ -57,26 +61,20 @@ class Recipe:
 class TrainingSet:
     """The arrays that training reads.
 
-    ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``labels`` ``(n,)`` int64, -1 for none or unseen;
+    ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
+    training photographs that the teacher saw altered; ``labels`` ``(n,)`` int64, -1 for none or unseen;
     ``label_codes`` the same for every labelled row; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
+    views: NDArray[np.uint8]
+    view_targets: NDArray[np.float32]
     labels: NDArray[np.int64]
     label_codes: NDArray[np.int64]
     train: NDArray[np.int64]
     weights: NDArray[np.float64]
     check: dict[str, NDArray[np.int64]]
-
-
-class Student(nn.Module):
-    """The image tower with batch norm, and a cosine classifier over the labels that only training needs."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.tower = ImageTower(norm=True)
-        self.classes = nn.Parameter(torch.randn(classes, DIM) / math.sqrt(DIM))
 
 
 def normalised(x: torch.Tensor) -> torch.Tensor:
@@ -115,16 +113,16 @@ class Run:
         self.folder, self.data, self.recipe = folder, data, recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
-        self.student = Student(int(data.labels.max()) + 1)
+        self.student = ImageTower(norm=True)
         if init is not None:
-            probe = augment(data.pixels[data.train[:256]], 96, gentle=0.5, seed=0, device=torch.device("cpu"))
-            start_from(self.student.tower, init, normalised(probe))
+            probe = augment(data.pixels[data.train[:256]], 96, seed=0, device=torch.device("cpu"))
+            start_from(self.student, init, normalised(probe))
         self.student.to(self.device)
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-        self.average = deepcopy(self.student.tower)
+        self.average = deepcopy(self.student)
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
-        self.replicas: queue.Queue[Student] = queue.Queue()
+        self.replicas: queue.Queue[ImageTower] = queue.Queue()
         self.worker_count = recipe.workers if on_cpu else 1
         self.workers = ThreadPoolExecutor(
             recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)
@@ -138,10 +136,7 @@ class Run:
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
-        self.labels = torch.from_numpy(data.labels).to(self.device)
         self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
-        self.spread = MatryoshkaLoss(similarity_distillation, NESTING)
-        self.classify = MatryoshkaLoss(self._classify, NESTING)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
@@ -175,51 +170,51 @@ class Run:
         recipe, data = self.recipe, self.data
         numbers = np.random.default_rng((recipe.seed, self.step))
         rows = numbers.choice(data.train, recipe.batch, replace=False, p=data.weights)
-        others = numbers.choice(data.train, recipe.bank, replace=False)
+        views = numbers.integers(len(data.views), size=recipe.batch)
         seeds = numbers.integers(2**31, size=self.parts).tolist()
         side = next(side for share, side in recipe.sizes if self.progress < share or share >= 1)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
 
-        def work(part: NDArray[np.int64], seed: int) -> dict[str, float]:
+        def work(part: NDArray[np.int64], part_views: NDArray[np.int64], seed: int) -> float:
             replica = self.replicas.get()
             try:
-                return self._backward(replica, part, others, side=side, seed=seed)
+                return self._backward(replica, part, part_views, side=side, seed=seed)
             finally:
                 self.replicas.put(replica)
 
-        found = list(self.workers.map(work, np.array_split(rows, self.parts), seeds))
+        pieces = np.array_split(rows, self.parts), np.array_split(views, self.parts)
+        found = list(self.workers.map(work, *pieces, seeds))
         self._gather_gradients()
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._update_average()
         self.step, self.samples = self.step + 1, self.samples + recipe.batch
-        return {name: sum(part[name] for part in found) / self.parts for name in found[0]}
+        return {"match": sum(found) / self.parts}
 
     def _backward(
-        self, replica: Student, rows: NDArray[np.int64], others: NDArray[np.int64], *, side: int, seed: int
-    ) -> dict[str, float]:
-        """Add one part's share of the gradient to the replica's."""
-        recipe = self.recipe
-        x = augment(self.data.pixels[rows], side, gentle=recipe.gentle, seed=seed, device=self.device)
-        rows_t = torch.from_numpy(rows).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            z = replica.tower.raw(normalised(x).contiguous(memory_format=torch.channels_last))  # (b, 256)
-        z = z.float()
-        target = self.targets[rows_t]  # (b, 256)
-        bank = torch.cat([target, self.targets[torch.from_numpy(others).to(self.device)]])  # (b + bank, 256)
-        with torch.no_grad():
-            teacher = F.normalize(target, dim=1) @ F.normalize(bank, dim=1).T / recipe.temperature
-            teacher = teacher.softmax(1)  # (b, b + bank)
-        labels = self.labels[rows_t]
-        known = labels >= 0
-        match = self.match(z, target)
-        spread = self.spread(z, bank, teacher, temperature=recipe.temperature)
-        classes = self.classify(z[known], replica.classes, labels[known]) if known.any() else z.sum() * 0
-        loss = match + 0.1 * spread + 0.2 * recipe.label_weight * classes
-        (loss / self.parts).backward()
-        return {"match": match.item(), "spread": spread.item(), "classes": classes.item()}
+        self, replica: ImageTower, rows: NDArray[np.int64], views: NDArray[np.int64], *, side: int, seed: int
+    ) -> float:
+        """Add one part's share of the gradient to the replica's: hard copies, photographs as they are, and views."""
+        recipe, data, device = self.recipe, self.data, self.device
+        begin, end = recipe.ramp
+        grown = min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
+        hard, seen = round(recipe.hard * grown * len(rows)), round(recipe.views * grown * len(rows))
+        rows, views = rows[: len(rows) - seen], views[:seen]
+        made = [light(data.pixels[rows[hard:]], side, seed=seed, device=device)]
+        if seen:
+            made.append(light(data.views[views], side, seed=seed + 1, device=device))
+        if hard:
+            made.insert(0, augment(data.pixels[rows[:hard]], side, seed=seed, device=device))
+        target = torch.cat(
+            [self.targets[torch.from_numpy(rows).to(device)], torch.from_numpy(data.view_targets[views]).to(device)]
+        )  # (b, 256)
+        with torch.autocast(device.type, torch.bfloat16):
+            z = replica.raw(normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last))  # (b, 256)
+        match = self.match(z.float(), target)
+        (match / self.parts).backward()
+        return float(match.detach())
 
     def _make_replicas(self) -> None:
         """Make one copy of the student a worker: parameters are shared, gradients and running statistics are not."""
@@ -244,16 +239,13 @@ class Run:
                 for buffer in own:
                     buffer.copy_(shared)
 
-    def _classify(self, x: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(x @ classes.T / self.recipe.temperature, labels, label_smoothing=0.1)
-
     def _cosine(self) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-3
 
     @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        new, old = self.student.tower.state_dict(), self.average.state_dict()
+        new, old = self.student.state_dict(), self.average.state_dict()
         for name, value in old.items():
             if value.is_floating_point():
                 value.lerp_(new[name], 1 - keep)

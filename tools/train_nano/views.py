@@ -1,0 +1,111 @@
+"""Altered views of the training photographs that the teacher embeds too, so that its targets stay true to what is seen.
+
+Cropping or mixing an image changes what it shows. A student that must give a crop the whole image's vector learns the
+wrong function; one that is shown the teacher's own answer for the crop goes on learning for as long as there are new
+views ("function matching": Beyer et al., 2022, arXiv 2106.05237). The teacher is slow, so views are made once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
+
+VIEW_SIDE = 112
+MIXED_SHARE = 0.45
+SEED = 7
+
+
+def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) -> Image.Image:
+    """Cut a random part of at least ``least`` of the area out of a square image, perhaps turned a little or mirrored."""
+    side = pixels.shape[0]
+    area = math.exp(numbers.uniform(math.log(least), 0.0))
+    stretch = math.exp(numbers.uniform(-0.2, 0.2))
+    wide, high = min(1.0, math.sqrt(area) * stretch), min(1.0, math.sqrt(area) / stretch)
+    left, top = numbers.uniform(0, 1 - wide), numbers.uniform(0, 1 - high)
+    angle = math.radians(numbers.uniform(-25, 25)) if numbers.random() < 0.25 else 0.0
+    mirror = -1.0 if numbers.random() < 0.5 else 1.0
+    cos, sin = math.cos(angle), math.sin(angle)
+    scale_x, scale_y = side * wide / VIEW_SIDE, side * high / VIEW_SIDE
+    a, b, d, e = scale_x * cos * mirror, -scale_x * sin, scale_y * sin * mirror, scale_y * cos
+    middle = VIEW_SIDE / 2
+    c = side * (left + wide / 2) - a * middle - b * middle
+    f = side * (top + high / 2) - d * middle - e * middle
+    return Image.fromarray(pixels).transform(
+        (VIEW_SIDE, VIEW_SIDE), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC
+    )
+
+
+def make_view(pixels: NDArray[np.uint8], train: NDArray[np.int64], view: int) -> NDArray[np.uint8]:
+    """Make view number ``view``, always the same: a crop of photograph ``train[view % len(train)]``, often mixed.
+
+    A mixed view is the weighted mean of crops of two photographs (Zhang et al., 2018, "mixup").
+    """
+    numbers = np.random.default_rng((SEED, view))
+    own = pixels[train[view % len(train)]]
+    if numbers.random() >= MIXED_SHARE:
+        return np.asarray(crop(own, 0.2, numbers))
+    other = pixels[train[numbers.integers(len(train))]]
+    share = numbers.uniform(0.2, 0.8)
+    return np.asarray(Image.blend(crop(own, 0.4, numbers), crop(other, 0.4, numbers), share))
+
+
+def view_features(
+    data: Path,
+    pixels: NDArray[np.uint8],
+    train: NDArray[np.int64],
+    folder: Path,
+    *,
+    count: int,
+    batch: int = 16,
+    note: Callable[[str], None] = print,
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Make ``count`` views and embed each once with the teacher; resumable, mapped.
+
+    Returns:
+        The views, ``(count, 112, 112, 3)`` uint8, and the teacher's rows, ``(count, 1280)`` float16.
+    """
+    files = folder / "views.npy", folder / "views_mobilenet.npy"
+    done = folder / "views.done.json"
+    facts = {"count": count, "train": len(train), "seed": SEED}
+    start = 0
+    if done.exists():
+        found = json.loads(done.read_text())
+        rows = found.pop("rows")
+        start = rows if found == facts else 0
+    if start < count:
+        mode = "r+" if start else "w+"
+        views = np.lib.format.open_memmap(
+            files[0], mode=mode, dtype=np.uint8, shape=(count, VIEW_SIDE, VIEW_SIDE, 3)
+        )
+        features = np.lib.format.open_memmap(files[1], mode=mode, dtype=np.float16, shape=(count, 1280))
+        session = mobilenet_session(load_mobilenet(data), threads=1)
+
+        def embed(first: int) -> int:
+            last = min(first + batch, count)
+            for i in range(first, last):
+                views[i] = make_view(pixels, train, i)
+            large = [
+                Image.fromarray(view).resize((TEACHER_SIDE, TEACHER_SIDE), Image.Resampling.BICUBIC)
+                for view in views[first:last]
+            ]
+            x = np.stack([np.asarray(image) for image in large]).transpose(0, 3, 1, 2).astype(np.float32)
+            features[first:last] = session.run(None, {"x": x / np.float32(127.5) - 1})[0]
+            return last
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for step, rows in enumerate(pool.map(embed, range(start, count, batch))):
+                if step % 512 == 511 or rows == count:
+                    features.flush()
+                    done.write_text(json.dumps({**facts, "rows": rows}))
+                    note(f"teacher features of {rows} of {count} views")
+    return np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
