@@ -16,14 +16,18 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 from retrieval.encoders.nano import NanoEncoder  # noqa: E402
 from retrieval.encoders.nano_torch import ImageTower  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
-from tools.train_nano.augment import augment  # noqa: E402
+from tools.train_nano.augment import augment, light  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
+from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
 from tools.train_nano.text import TextStudent, misspell, quantised  # noqa: E402
-from tools.train_nano.train import Recipe, Run, TrainingSet, start_from  # noqa: E402
+from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers, start_from  # noqa: E402
+from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
 
-RECIPE = Recipe(minutes=60, batch=8, part=4, workers=2, bank=16, warm_steps=2, gentle=0.5, sizes=((1.0, 32),))
+RECIPE = Recipe(
+    minutes=60, batch=8, part=4, workers=2, bank=16, warm_steps=2, ramp=(-1, 0), sizes=((1.0, 32),)
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,8 @@ def data():
     return TrainingSet(
         pixels=smooth,
         targets=targets.astype(np.float32),
+        views=smooth[::2],
+        view_targets=targets[::2].astype(np.float32),
         labels=labels,
         label_codes=labels,
         train=np.arange(32),
@@ -59,10 +65,10 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data):
     assert (again.step, again.samples, again.seconds) == (3, 24, 12.5)
     for name, value in trained.student.state_dict().items():
         torch.testing.assert_close(again.student.state_dict()[name], value)
-    before = again.student.tower.head.weight.detach().clone()
+    before = again.student.head.weight.detach().clone()
     again._one_step()
     assert again.step == 4
-    assert not torch.equal(before, again.student.tower.head.weight)
+    assert not torch.equal(before, again.student.head.weight)
 
 
 def test_training_ends_with_the_schedule_and_says_so(trained, data):
@@ -107,18 +113,55 @@ def test_a_packed_file_keeps_splits_labels_and_targets(data, tmp_path):
     cosine /= np.linalg.norm(back.targets, axis=1) * np.linalg.norm(data.targets, axis=1)
     assert cosine.min() > 0.999
     assert np.abs(back.pixels.astype(int) - data.pixels).mean() < 12
+    assert (len(back.views), len(back.view_targets)) == (0, 0)
 
 
-def test_augmentation_repeats_with_its_seed_and_leaves_gentle_views_alone(data):
+@pytest.mark.parametrize("alter", [augment, light])
+def test_alterations_repeat_with_their_seed(data, alter):
     cpu = torch.device("cpu")
-    one, same, other = (augment(data.pixels[:16], 64, gentle=0.5, seed=s, device=cpu) for s in (3, 3, 4))
+    one, same, other = (alter(data.pixels[:16], 64, seed=s, device=cpu) for s in (3, 3, 4))
 
     assert torch.equal(one, same)
-    assert torch.equal(one[:8], other[:8])
-    assert not torch.equal(one[8:], other[8:])
+    assert not torch.equal(one, other)
     assert 0 <= float(one.min()) <= float(one.max()) <= 1
-    plain = torch.from_numpy(data.pixels[1]).permute(2, 0, 1).float() / 255
-    torch.testing.assert_close(one[1], plain, atol=0.01, rtol=0)
+
+
+def test_light_views_are_the_photograph_mirrored_or_not(data):
+    seen = light(data.pixels[:6], 64, seed=1, device=torch.device("cpu"))
+    plain = torch.from_numpy(data.pixels[:6].copy()).permute(0, 3, 1, 2).float() / 255
+
+    torch.testing.assert_close(seen[4], plain[4].flip(-1))
+    torch.testing.assert_close(seen[5], plain[5])
+
+
+def test_a_run_without_views_of_the_teacher_trains_on_photographs(data, tmp_path):
+    bare = replace(data, views=data.views[:0], view_targets=data.view_targets[:0])
+    run = Run(tmp_path, bare, RECIPE, init=None)
+
+    assert np.isfinite(run._one_step()["match"])
+
+
+def test_a_view_is_made_the_same_again_and_never_of_nothing(data):
+    one, same, other = (make_view(data.pixels, data.train, view) for view in (5, 5, 6))
+
+    np.testing.assert_array_equal(one, same)
+    assert one.shape == (VIEW_SIDE, VIEW_SIDE, 3)
+    assert np.abs(one.astype(int) - other).mean() > 1
+
+
+def test_orthogonalised_steps_have_singular_values_near_one():
+    matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrix))
+
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+    torch.testing.assert_close(orthogonalised(matrix.T), orthogonalised(matrix).T, atol=1e-4, rtol=1e-3)
+
+
+def test_every_parameter_has_one_optimiser():
+    tower = ImageTower(norm=True)
+    held = [p for o in make_optimisers(tower, RECIPE) for group in o.param_groups for p in group["params"]]
+
+    assert len(held) == len({id(p) for p in held}) == len(list(tower.parameters()))
 
 
 def test_quantised_tables_stay_near_the_trained_ones():

@@ -17,17 +17,19 @@ def main() -> None:
     train = commands.add_parser("train", help="train the image tower; goes on from the checkpoint in OUT")
     train.add_argument("--data", type=Path, required=True, help="the data folder, or a file made by pack")
     train.add_argument("--out", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    train.add_argument("--minutes", type=float, default=95.0, help="length of the whole schedule")
-    train.add_argument("--batch", type=int, default=128)
-    train.add_argument("--rate", type=float, default=2e-3)
+    train.add_argument("--minutes", type=float, default=75.0, help="length of the whole schedule")
+    train.add_argument("--batch", type=int, default=256)
+    train.add_argument("--rate", type=float, default=3e-3)
     train.add_argument("--threads", type=int, default=2, help="cores to use")
-    train.add_argument("--hard", type=float, default=0.3, help="share of a batch that is altered as copies are")
+    train.add_argument(
+        "--hard", type=float, default=0.3, help="share of a batch that is altered as copies are"
+    )
     train.add_argument(
         "--ema", type=float, default=0.998, help="how much of the averaged weights a step keeps"
     )
     train.add_argument("--warm-steps", type=int, default=100, help="steps in which the rate rises")
     train.add_argument(
-        "--sizes", type=parse_sizes, default=parse_sizes("1:112"),
+        "--sizes", type=parse_sizes, default=parse_sizes("0.35:96,1:112"),
         help="input sides, each with the share of the schedule at which it ends: 0.45:80,0.8:96,1:112",
     )  # fmt: skip
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
@@ -36,9 +38,6 @@ def main() -> None:
     text = commands.add_parser("text", help="train the text tower against the package's image tower")
     text.add_argument("--data", type=Path, required=True)
     text.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
-    text.add_argument(
-        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
-    )
     text.add_argument("--steps", type=int, default=1500)
     pack = commands.add_parser("pack", help="write what train reads into one file of at most 50 MiB")
     pack.add_argument("--data", type=Path, required=True)
@@ -49,10 +48,11 @@ def main() -> None:
     report = commands.add_parser("report", help="measure the shipped weights on held-out files")
     report.add_argument("--data", type=Path, required=True)
     report.add_argument("--out", type=Path, required=True, help="the folder that train and text wrote")
-    report.add_argument(
-        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
-    )
     report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    for command in (train, text, pack, report):
+        command.add_argument(
+            "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
+        )
     given = parser.parse_args()
     steps = {
         "train": run_train,
@@ -82,7 +82,7 @@ def run_train(given: argparse.Namespace) -> None:
     from tools.train_nano.train import Recipe, Run
 
     torch.set_num_threads(1 if not torch.cuda.is_available() else given.threads)
-    data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.out)[1]
+    data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.wordnet, given.out)[1]
     recipe = Recipe(
         minutes=given.minutes,
         batch=given.batch,
@@ -142,7 +142,7 @@ def run_pack(given: argparse.Namespace) -> None:
     from tools.train_nano.pack import pack
     from tools.train_nano.prepare import prepare
 
-    _, data = prepare(given.data, given.out)
+    _, data = prepare(given.data, given.wordnet, given.out)
     size = pack(data, given.file, side=given.side, quality=given.quality)
     print(f"{given.file}: {size / 2**20:.1f} MiB")
 

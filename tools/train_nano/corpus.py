@@ -152,3 +152,16 @@ def read_captions(path: Path) -> list[tuple[str, str]]:
     """Read ``file,caption`` rows."""
     with path.open(newline="", encoding="utf-8") as handle:
         return [(row["file"], row["caption"]) for row in csv.DictReader(handle)]
+
+
+def embedded_texts(
+    data: Path, wordnet: Path, photos: list[Photo], folder: Path, *, note: Callable[[str], None] = print
+) -> tuple[list[Text], NDArray[np.float32]]:
+    """List the training texts and embed each once with the sentence encoder, kept in ``folder``: ``(t, 384)``."""
+    texts = list_texts(data, wordnet, photos)
+    said = [text.text for text in texts]
+    names, rows = folder / "texts.json", folder / "texts_minilm.npy"
+    if not (names.exists() and rows.exists() and json.loads(names.read_text(encoding="utf-8")) == said):
+        np.save(rows, sentence_vectors(said, note=note))
+        names.write_text(json.dumps(said), encoding="utf-8")
+    return texts, np.load(rows)

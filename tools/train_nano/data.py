@@ -26,6 +26,7 @@ HELD_CLASS_SETS = ("caltech101",)
 HELD_CLASS_SHARE = 1 / 6
 HELD_CLASS_LIMIT = 200
 STORED_SIDE = 128
+CLUTTER = "BACKGROUND Google"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

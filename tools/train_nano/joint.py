@@ -7,7 +7,6 @@ encoder to real CLIP text vectors.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,34 +71,57 @@ def fit_words(data: Path, texts: list[Text], sentences: Rows) -> WordSpace:
     )
 
 
-def place_photos(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoWords:
+    """Where photographs lie in the words' space.
+
+    Teacher features enter it twice: by a ridge map fitted on real CLIP image vectors, and by the mean text vector of the
+    ImageNet names that the teacher gives.
+    """
+
+    mean: Rows  # (1280,)
+    image_map: Rows  # (1280, 512)
+    classifier: Rows  # (1280, 1000)
+    bias: Rows  # (1000,)
+    classes: Rows  # (1000, 512)
+
+    def place(self, features: NDArray[Any]) -> Rows:
+        """Map ``(n, 1280)`` teacher features to ``(n, 512)`` unit rows."""
+        wide = features.astype(np.float32)
+        shares = softmax(wide @ self.classifier + self.bias)
+        return unit(unit((unit(wide) - self.mean) @ self.image_map) + unit(shares @ self.classes))
+
+
+def fit_photo_words(
     data: Path,
     photos: list[Photo],
     features: NDArray[Any],
     words: WordSpace,
-    texts: list[Text],
+    row_of: dict[str, int],
     sentences: Rows,
-) -> Rows:
-    """Give ``(n, 512)`` unit rows of photographs in the words' space; fitted on training photographs only."""
+) -> PhotoWords:
+    """Fit on training photographs only; ``row_of`` says which row of ``sentences`` a text has."""
     train = np.array([photo.split == "train" for photo in photos])
-    rows = unit(features.astype(np.float32))
-    centred = rows - rows[train].mean(0)
+    rows = unit(features)
+    mean = rows[train].mean(0)
     stored = np.load(data / "clip_images" / "vectors.npz")
     vector_of = {str(name): row for name, row in zip(stored["name"], unit(stored["vector"]), strict=True)}
     own = [i for i, photo in enumerate(photos) if photo.group == "clip_images" and photo.split == "train"]
     clip = np.stack([vector_of[Path(photos[i].file).name] for i in own])
-    mapped = centred @ ridge(centred[own], clip - clip.mean(0), 1.0)  # (n, 512)
     network: Any = load_mobilenet(data)
-    weight = network.classifier.weight.detach().numpy()[:, :, 0, 0]
-    logits = features.astype(np.float32) @ weight.T + network.classifier.bias.detach().numpy()  # (n, 1001)
-    row_of = {text.text: i for i, text in enumerate(texts)}
     lines = (data / "teachers" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
     classes = []
     for line in lines:
         names = [name for name in line.strip().lower().split(", ") if name in row_of]
         classes.append(words.place(names, sentences[[row_of[name] for name in names]]).mean(0))
-    shares = softmax(logits[:, 1:])
-    return unit(unit(mapped) + unit(shares @ np.stack(classes)))
+    return PhotoWords(
+        mean=mean,
+        image_map=ridge(rows[own] - mean, clip - clip.mean(0), 1.0),
+        # The first output means none of the thousand.
+        classifier=network.classifier.weight.detach().numpy()[1:, :, 0, 0].T,
+        bias=network.classifier.bias.detach().numpy()[1:],
+        classes=np.stack(classes),
+    )
 
 
 def softmax(x: Rows) -> Rows:
@@ -127,9 +149,3 @@ def text_targets(placed: Rows, photo_words: Rows, photo_rows: Rows) -> Rows:
         near = softmax(part @ photo_words.T / CENTROID_TEMPERATURE) @ (photo_rows - mean)
         out[start : start + 1024] = unit(near) + 0.5 * unit(part @ linear)
     return unit(out)
-
-
-def read_texts(folder: Path) -> list[str] | None:
-    """Read the list of texts whose sentence vectors lie in ``folder``."""
-    path = folder / "texts.json"
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

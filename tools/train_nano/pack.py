@@ -18,6 +18,8 @@ LIMIT = 50 * 2**20
 def pack(data: TrainingSet, out: Path, *, side: int = 112, quality: int = 45) -> int:
     """Write the rows that training and its checks need as WebP, with 8-bit targets; gives the file's size in bytes.
 
+    The views that the teacher saw are left out: they would be three times as large as the photographs.
+
     Raises:
         ValueError: the file would pass 50 MiB; take a smaller side or quality.
     """
@@ -67,6 +69,8 @@ def unpack(source: Path) -> TrainingSet:
     return TrainingSet(
         pixels=pixels,
         targets=arrays["targets"] * arrays["scale"][:, None],
+        views=np.empty((0, *pixels.shape[1:]), np.uint8),
+        view_targets=np.empty((0, arrays["targets"].shape[1]), np.float32),
         labels=arrays["labels"],
         label_codes=arrays["label_codes"],
         train=arrays["train"],

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.data import Photo, decode_all, list_photos
+from tools.train_nano.align import fit_alignment
+from tools.train_nano.corpus import embedded_texts
+from tools.train_nano.data import CLUTTER, Photo, decode_all, list_photos
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import TrainingSet
 from tools.train_nano.views import view_features
 
-CLUTTER = "BACKGROUND Google"
 # Collections of everyday scenes are small and the nearest to what people search, so they are drawn twice as often.
 DRAWN_TWICE = ("captions", "clip_images")
 
@@ -27,17 +28,16 @@ def label_name(photo: Photo) -> str:
 
 
 def prepare(
-    data: Path, folder: Path, *, view_rounds: int = 6, note: Callable[[str], None] = print
+    data: Path, wordnet: Path, folder: Path, *, view_rounds: int = 3, note: Callable[[str], None] = print
 ) -> tuple[list[Photo], TrainingSet]:
     """Decode, split, and embed photographs and ``view_rounds`` views of each with the teacher; ``folder`` is reused."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
     train = np.flatnonzero([photo.split == "train" for photo in photos])
-    views, view_rows = view_features(
-        data, pixels, train, folder, count=view_rounds * len(train), note=note
-    )
-    place = fit_target_map(data, photos, features).place
+    views, view_rows = view_features(data, pixels, train, folder, count=view_rounds * len(train), note=note)
+    texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
+    place = fit_target_map(fit_alignment(data, photos, features, texts, sentences), photos, features).place
     return photos, assemble(photos, pixels, place(features), views, place(view_rows))
 
 

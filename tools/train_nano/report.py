@@ -14,9 +14,9 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
-from tools.train_nano.corpus import held_captions, list_texts, sentence_vectors
+from tools.train_nano.corpus import embedded_texts, held_captions, sentence_vectors
 from tools.train_nano.data import Photo, list_photos, load_rgb, squash
-from tools.train_nano.joint import fit_words, read_texts
+from tools.train_nano.joint import fit_words
 from tools.train_nano.measure import (
     first_is_own,
     nearest_accuracy,
@@ -176,11 +176,8 @@ def caption_floor(
     """R@10 without training: the mean CLIP text vector of the teacher's ImageNet names against the sentence encoder's."""
     from tools.train_nano.joint import softmax
 
-    texts = list_texts(data, wordnet, photos)
-    if read_texts(folder) != [text.text for text in texts]:
-        raise FileNotFoundError(f"{folder} has no sentence vectors of these texts; run the text step first")
-    stored = np.load(folder / "texts_minilm.npy")
-    words = fit_words(data, texts, stored[: len(texts)])
+    texts, sentences = embedded_texts(data, wordnet, photos, folder)
+    words = fit_words(data, texts, sentences)
     network: Any = load_mobilenet(data)
     weight = network.classifier.weight.detach().numpy()[:, :, 0, 0]
     features = np.load(folder / "mobilenet.npy", mmap_mode="r")[scenes].astype(np.float32)

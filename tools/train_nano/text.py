@@ -17,7 +17,7 @@ from retrieval.encoders.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, To
 from retrieval.encoders.nano_torch import DIM
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.corpus import Text
-from tools.train_nano.train import NESTING
+from tools.train_nano.train import NESTING, own_first
 
 TEMPLATES = (
     "a {}", "the {}", "{}s", "a photo of a {}", "a photograph of the {}", "a picture of {}", "photo of {}", "an image of {}",
@@ -149,7 +149,7 @@ def train_text(
     targets, images = torch.from_numpy(data.targets).to(device), torch.from_numpy(data.images).to(device)
     match = MatryoshkaLoss(mean_cosine_gap, NESTING)
     spread = MatryoshkaLoss(similarity_distillation, NESTING)
-    contrast = MatryoshkaLoss(_contrast, NESTING)
+    contrast = MatryoshkaLoss(own_first, NESTING)
     for step in range(recipe.steps):
         rows = numbers.choice(len(data.texts), recipe.batch, p=data.weights)
         captions = numbers.choice(len(data.caption_text), recipe.caption_rows, replace=False)
@@ -173,12 +173,6 @@ def train_text(
         if step % 250 == 0 or step == recipe.steps - 1:
             note(f"text step {step} of {recipe.steps}: loss {loss.item():.3f}")
     return student
-
-
-def _contrast(texts: torch.Tensor, images: torch.Tensor, *, temperature: float) -> torch.Tensor:
-    """Tell each text's own image (the same row) from all others given after it."""
-    logits = texts @ images.T / temperature  # (n, n + others)
-    return F.cross_entropy(logits, torch.arange(len(texts), device=texts.device))
 
 
 def quantised(student: TextStudent) -> dict[str, NDArray[Any]]:

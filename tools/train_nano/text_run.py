@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from retrieval.encoders.nano import NanoEncoder
-from tools.train_nano.corpus import Text, list_texts, sentence_vectors
+from tools.train_nano.align import fit_alignment
+from tools.train_nano.corpus import Text, embedded_texts
 from tools.train_nano.data import list_photos
-from tools.train_nano.joint import fit_words, place_photos, read_texts, text_targets
+from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
 
@@ -40,16 +40,10 @@ def fit_text(
     photos = list_photos(data)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    texts = list_texts(data, wordnet, photos)
-    said = [text.text for text in texts]
-    if read_texts(folder) != said:
-        np.save(folder / "texts_minilm.npy", sentence_vectors(said, note=note))
-        (folder / "texts.json").write_text(json.dumps(said), encoding="utf-8")
-    sentences = np.load(folder / "texts_minilm.npy")[: len(texts)]
-    words = fit_words(data, texts, sentences)
-    placed = words.place(said, sentences)
-    photo_words = place_photos(data, photos, features, words, texts, sentences)
-    np.savez(folder / "joint.npz", J=photo_words)
+    texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
+    alignment = fit_alignment(data, photos, features, texts, sentences)
+    placed = alignment.place_texts([text.text for text in texts], sentences)
+    photo_words = alignment.place_photos(features)
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
     rows = encode_photos(NanoEncoder(weights), pixels, train)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import DIM, ConvNorm, ImageTower
+from retrieval.encoders.nano_torch import ConvNorm, ImageTower
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.augment import augment, light
+from tools.train_nano.muon import Muon
 
 NESTING = (16, 32, 64, 128, 256)
 
@@ -42,18 +43,21 @@ class Recipe:
     samples of them gave the 1-NN accuracy of 500,000 that began with views).
     """
 
-    minutes: float = 95.0
-    batch: int = 128
+    minutes: float = 75.0
+    batch: int = 256
     workers: int = 2
     part: int = 64
-    rate: float = 2e-3
+    rate: float = 3e-3
     decay: float = 0.05
     warm_steps: int = 100
     views: float = 0.35
     hard: float = 0.3
+    contrast: float = 0.1
+    bank: int = 2048
+    temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
     ema: float = 0.998
-    sizes: tuple[tuple[float, int], ...] = ((1.0, 112),)
+    sizes: tuple[tuple[float, int], ...] = ((0.35, 96), (1.0, 112))
     seed: int = 1
 
 
@@ -62,7 +66,7 @@ class TrainingSet:
     """The arrays that training reads.
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
-    training photographs that the teacher saw altered; ``labels`` ``(n,)`` int64, -1 for none or unseen;
+    training photographs that the teacher saw altered, which may be none; ``labels`` ``(n,)`` int64, -1 for none or unseen;
     ``label_codes`` the same for every labelled row; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
@@ -127,16 +131,11 @@ class Run:
         self.workers = ThreadPoolExecutor(
             recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)
         )
-        matrices = [p for p in self.student.parameters() if p.ndim > 1]
-        vectors = [p for p in self.student.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": recipe.decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+        self.optimisers = make_optimisers(self.student, recipe)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
         self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
+        self.contrast = MatryoshkaLoss(own_first, NESTING)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
@@ -170,11 +169,12 @@ class Run:
         recipe, data = self.recipe, self.data
         numbers = np.random.default_rng((recipe.seed, self.step))
         rows = numbers.choice(data.train, recipe.batch, replace=False, p=data.weights)
-        views = numbers.integers(len(data.views), size=recipe.batch)
+        views = numbers.integers(max(1, len(data.views)), size=recipe.batch)
         seeds = numbers.integers(2**31, size=self.parts).tolist()
         side = next(side for share, side in recipe.sizes if self.progress < share or share >= 1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
 
         def work(part: NDArray[np.int64], part_views: NDArray[np.int64], seed: int) -> float:
             replica = self.replicas.get()
@@ -187,8 +187,9 @@ class Run:
         found = list(self.workers.map(work, *pieces, seeds))
         self._gather_gradients()
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        list(self.workers.map(lambda optimiser: optimiser.step(), self.optimisers))
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         self._update_average()
         self.step, self.samples = self.step + 1, self.samples + recipe.batch
         return {"match": sum(found) / self.parts}
@@ -200,7 +201,8 @@ class Run:
         recipe, data, device = self.recipe, self.data, self.device
         begin, end = recipe.ramp
         grown = min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
-        hard, seen = round(recipe.hard * grown * len(rows)), round(recipe.views * grown * len(rows))
+        hard = round(recipe.hard * grown * len(rows))
+        seen = round(recipe.views * grown * len(rows)) if len(data.views) else 0
         rows, views = rows[: len(rows) - seen], views[:seen]
         made = [light(data.pixels[rows[hard:]], side, seed=seed, device=device)]
         if seen:
@@ -208,12 +210,25 @@ class Run:
         if hard:
             made.insert(0, augment(data.pixels[rows[:hard]], side, seed=seed, device=device))
         target = torch.cat(
-            [self.targets[torch.from_numpy(rows).to(device)], torch.from_numpy(data.view_targets[views]).to(device)]
+            [
+                self.targets[torch.from_numpy(rows).to(device)],
+                torch.from_numpy(data.view_targets[views]).to(device),
+            ]
         )  # (b, 256)
-        with torch.autocast(device.type, torch.bfloat16):
-            z = replica.raw(normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last))  # (b, 256)
+        # In half precision on a GPU only: CPUs without matrix units are slower at it than in single.
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
+            z = replica.raw(
+                normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
+            )  # (b, 256)
         match = self.match(z.float(), target)
-        (match / self.parts).backward()
+        loss = match
+        if hard:
+            others = torch.from_numpy(np.random.default_rng(seed).choice(data.train, recipe.bank)).to(device)
+            bank = torch.cat([target[:hard], self.targets[others]])  # (hard + bank, 256)
+            loss = match + recipe.contrast * self.contrast(
+                z[:hard].float(), bank, temperature=recipe.temperature
+            )
+        (loss / self.parts).backward()
         return float(match.detach())
 
     def _make_replicas(self) -> None:
@@ -230,7 +245,9 @@ class Run:
         replicas = list(self.replicas.queue)
         for shared, *own in zip(self.student.parameters(), *(r.parameters() for r in replicas), strict=True):
             grads = [p.grad for p in own if p.grad is not None]
-            shared.grad = torch.stack(grads).sum(0) if len(grads) > 1 else (grads[0] if grads else None)
+            for other in grads[1:]:
+                grads[0] += other
+            shared.grad = grads[0] if grads else None
             for p in own:
                 p.grad = None
         for shared, *own in zip(self.student.buffers(), *(r.buffers() for r in replicas), strict=True):
@@ -283,7 +300,7 @@ class Run:
         state = {
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step, "samples": self.samples, "seconds": self.seconds, "recipe": asdict(self.recipe),
         }  # fmt: skip
         partial = self.folder / "checkpoint.partial"
@@ -294,8 +311,31 @@ class Run:
         state = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+
+
+def make_optimisers(tower: ImageTower, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels, AdamW for the head, the norms and the biases; in parts that cost about the same.
+
+    Each part steps on one core: on a busy machine two cores that wait for each other within a product lose most of it.
+    """
+    kernels = sorted((p for p in tower.parameters() if p.ndim == 4), key=torch.numel, reverse=True)
+    groups = [
+        {"params": [p for p in tower.parameters() if p.ndim == 2], "weight_decay": recipe.decay},
+        {"params": [p for p in tower.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    # The largest kernel costs as much as all others together.
+    return [
+        *(Muon(part, lr=recipe.rate, weight_decay=recipe.decay) for part in (kernels[:1], kernels[1:])),
+        torch.optim.AdamW(groups, lr=recipe.rate, fused=True),
+    ]
+
+
+def own_first(x: torch.Tensor, bank: torch.Tensor, *, temperature: float) -> torch.Tensor:
+    """Tell each row's own target (the same row of the bank) from all others in it (van den Oord et al., 2018)."""
+    return F.cross_entropy(x @ bank.T / temperature, torch.arange(len(x), device=x.device))
 
 
 @torch.no_grad()
