@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +17,18 @@ from numpy.typing import NDArray
 
 from tools.train_nano.data import Photo
 
+SEED = 1
 # WordNet's lexicographer files of things that can be photographed.
 VISIBLE = {"04", "05", "06", "08", "11", "13", "15", "17", "18", "19", "20", "27"}
-NOUNS, GLOSSES, OTHER_WORDS, SENTENCES_A_NAME = 16000, 9000, 2500, 4
+NOUNS, GLOSSES, OTHER_WORDS, EXAMPLES, SPLICED = 16000, 9000, 2500, 8000, 12000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """One text: ``kind`` is ``name``, ``sentence``, ``caption``, ``word`` or ``gloss``; ``about`` its row or name."""
+    """One text: ``kind`` is ``name``, ``sentence``, ``caption``, ``spliced``, ``example``, ``word`` or ``gloss``.
+
+    ``about`` is the name that a sentence describes, or the row of the photograph that a caption belongs to.
+    """
 
     text: str
     kind: str
@@ -90,7 +95,7 @@ def list_texts(data: Path, wordnet: Path, photos: list[Photo]) -> list[Text]:
         if photo.caption and photo.split == "train":
             add(photo.caption, "caption", str(i))
     for name, sentences in json.loads((teachers / "lvis_sentences.json").read_text()).items():
-        for sentence in sentences[:SENTENCES_A_NAME]:
+        for sentence in sentences:
             add(sentence, "sentence", name)
     with (teachers / "imagenet_labels.txt").open(encoding="utf-8") as handle:
         for line in handle:
@@ -104,7 +109,35 @@ def list_texts(data: Path, wordnet: Path, photos: list[Photo]) -> list[Text]:
     for part in ("adj", "verb"):
         for word in wordnet_words(wordnet, part, OTHER_WORDS):
             add(word, "word")
+    for sentence in wordnet_examples(wordnet, EXAMPLES):
+        add(sentence, "example")
+    for sentence in spliced([text.text for text in texts.values() if text.kind == "caption"], SPLICED):
+        add(sentence, "spliced")
     return list(texts.values())
+
+
+def wordnet_examples(folder: Path, limit: int) -> list[str]:
+    """List quoted examples of use that are sentences of four to twelve words, of verbs and adjectives first."""
+    found: dict[str, None] = {}
+    for part in ("verb", "adj", "noun"):
+        for quoted in re.findall(r'"([^"]+)"', (folder / f"data.{part}").read_text(encoding="utf-8")):
+            if 4 <= quoted.count(" ") + 1 <= 12 and re.fullmatch(r"[A-Za-z][A-Za-z ,'-]*", quoted):
+                found.setdefault(quoted)
+    numbers = random.Random(SEED)
+    return numbers.sample(list(found), min(limit, len(found)))
+
+
+def spliced(captions: list[str], number: int) -> list[str]:
+    """Join the beginning of one caption to the end of another at a preposition: sentences like captions, for the asking.
+
+    The sentence encoder says what they mean, so they need not be true of any photograph.
+    """
+    cut = re.compile(r" (?=(?:on|in|at|with|near|by|next to|under|behind|beside|over|through|while|and) )")
+    parts = [cut.split(caption.rstrip(". ")) for caption in captions]
+    heads = [" ".join(part[: i + 1]) for part in parts for i in range(len(part) - 1)]
+    tails = [" ".join(part[i:]) for part in parts for i in range(1, len(part))]
+    numbers = random.Random(SEED)
+    return [f"{numbers.choice(heads)} {numbers.choice(tails)}" for _ in range(number if heads else 0)]
 
 
 def held_captions(photos: list[Photo]) -> tuple[list[int], list[str]]:
