@@ -68,7 +68,7 @@ def derive(
         recall: recall@10 to reach, above 0 and at most 1; None keeps the collection's own, `RECALL` for a new one.
         extra_queries: sets of query vectors by name, such as ``text``, that are tuned for too; or a function that
             returns them, called only when something is measured.
-        device: a device with CUDA makes ``auto`` choose a kind that a GPU can hold.
+        device: ``auto``, ``cpu``, ``cuda`` …; where faiss can use that GPU, kind ``auto`` is one that a GPU can hold.
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
     Returns:

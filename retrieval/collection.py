@@ -99,6 +99,7 @@ class Collection:
         self.directory = directory
         self._device = device
         self._encoder = encoder
+        self._given = encoder is not None
         self._root = root
         self._lock = threading.Lock()
         self._load()
@@ -192,6 +193,22 @@ class Collection:
                 self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
                 self._encoder = encoder
             return self._encoder
+
+    def encoder_on(self, device: str) -> Encoder:
+        """Return the encoder of queries on a device; ``auto`` is the one that the collection was opened for.
+
+        An encoder that `open` was handed stays where it is. Raises as `encoder` does, and:
+
+        Raises:
+            OptionError: the device is not there.
+        """
+        if device in {"auto", self._device} or self._given or self.manifest.encoder is None:
+            return self.encoder
+        from retrieval.encoders import load_encoder
+
+        encoder = load_encoder(self.manifest.encoder, device=device)
+        self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
+        return encoder
 
     def search(
         self,

@@ -44,6 +44,7 @@ def build_index_from_vectors(
     dim: int | None = None,
     recall: float | None = None,
     prune: bool = False,
+    device: str = "auto",
     progress: OnProgress | None = None,
 ) -> BuildReport:
     """Store vectors that were made elsewhere and index them; again, only what changed.
@@ -53,7 +54,7 @@ def build_index_from_vectors(
         vectors: ``(n, d)`` real numbers, or the path of a ``.npy`` file of them (mapped, not read); normalised here.
         keys: n distinct names, or the path of a UTF-8 file with one a line. On a first import id = row number.
         space: the space the vectors live in, or a name for it; ``None`` is the collection's own, or the file's stem.
-        index, kind, dim, recall, prune, progress: as in `build_index`.
+        index, kind, dim, recall, prune, device, progress: as in `build_index`.
     Raises:
         ShapeError: `vectors` is not ``(n, d)``, or there are not n keys.
         VectorError: a row is zero or not finite.
@@ -90,6 +91,7 @@ def build_index_from_vectors(
                 kind=kind,
                 dim=dim,
                 recall=recall,
+                device=device,
                 progress=None if progress is None else lambda event: progress(Progress.of(event)),
             )
     return BuildReport.of(

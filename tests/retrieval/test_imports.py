@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import retrieval
+from indexes import backend, plan, revision
 from indexes.arrays import unit_rows
 from retrieval.errors import (
     CapabilityMissing,
@@ -189,3 +190,19 @@ def test_another_width_is_refused_by_both_widths(
 
     with pytest.raises(ShapeError, match=r"expected 16 columns .* got 8"):
         retrieval.build_index_from_vectors(tmp_path, vectors[:, :8], keys)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cuda", "ivfpq"), ("auto", "ivfpq"), ("cpu", "ivfrabitq")])
+def test_the_device_decides_what_auto_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, kind: str
+) -> None:
+    monkeypatch.setattr(plan, "FLAT_ROWS", 300)
+    monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(revision, "on_gpu", lambda index, number: index, raising=False)
+    rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
+
+    report = retrieval.build_index_from_vectors(
+        tmp_path, rows, [str(number) for number in range(600)], space="mine", device=device
+    )
+
+    assert report.kind == kind
