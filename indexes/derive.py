@@ -14,6 +14,7 @@ import numpy as np
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import writing
 from indexes.generation import REPORT, TOMBSTONES, write_live
+from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import (
     INDEX,
     IndexInfo,
@@ -98,7 +99,7 @@ def derive(
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
     return _publish(
-        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
     )
 
 
@@ -123,7 +124,7 @@ def publish_tail(
         return before
     info, files = build.as_it_is()
     return _publish(
-        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
     )
 
 
@@ -168,6 +169,7 @@ def _request(
 
 def _publish(
     home: Path,
+    store: VectorStore,
     now: Rows,
     report: dict[str, Any],
     info: IndexInfo,
@@ -183,6 +185,7 @@ def _publish(
     with writing(prepared):
         index(prepared / INDEX)
         write_live(prepared / TOMBSTONES, now.dead)
+        _keys(home, store, before).write(prepared / KEYS)
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if (path := prepared / INDEX).exists():
         info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
@@ -194,6 +197,17 @@ def _publish(
             manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
         )
     return publish(home, manifest, prepared)
+
+
+def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
+    """Return the table of all keys: the one before and the new ones, unless one of those has changed."""
+    renames = store.renames
+    if before is not None:
+        with suppress(OSError, StoreCorrupt):
+            table = KeyTable.open(generation_path(home, before.generation) / KEYS)
+            if table.renames == renames and len(table) <= store.count:
+                return table.extended(store.keys(len(table)))
+    return KeyTable.of(store.keys(), renames=renames)
 
 
 def _next_number(home: Path) -> int:

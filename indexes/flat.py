@@ -10,12 +10,11 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
+from indexes.arrays import Bitmap, Halves, Ids, Neighbors, Vectors, floats
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, ShapeError
 
-Halves: TypeAlias = NDArray[np.float16]
-"""``(n, d)`` float16 unit rows."""
+__all__ = ["Halves", "exact", "floats"]
 
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
@@ -82,19 +81,6 @@ def exact(
     if ids is not None and len(ids):
         found = np.where(found < 0, -1, ids[found])
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
-
-
-def floats(halves: Halves, out: Vectors) -> None:
-    """Write ``halves`` into ``out`` as float32, five times as fast as numpy's own conversion.
-
-    A float16 is moved to where a float32 has its exponent and fraction; the exponents' biases differ by 112, which
-    one multiplication makes up for, denormals included. Infinities and NaN, which no stored row has, come out wrong.
-    """
-    bits = out.view(np.int32)
-    np.copyto(bits, halves.view(np.int16))
-    np.left_shift(bits, 13, out=bits)
-    np.bitwise_and(bits, np.int32(-0x70002000), out=bits)  # the sign was extended: keep one bit of it
-    np.multiply(out, np.float32(2.0**112), out=out)
 
 
 def _no_pairs() -> Pairs:

@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.generation import Generation
+from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
@@ -375,7 +376,8 @@ class Collection:
             return None
         with self._lock:
             if self._paths is None:
-                self._paths = keys.PathFilter(self._records(), count=self.manifest.count)
+                table = self._generation.keys() or KeyTable.of(self._store.keys())
+                self._paths = keys.PathFilter(table, live=self._generation.live)
         return self._paths.keep(under=keys.relative(under, self.root), glob=glob)
 
     def _records(self) -> Iterable[Record]:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from indexes.arrays import unit_rows
+from indexes.arrays import stored_rows
 from indexes.derive import derive
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from retrieval.report import OnProgress
 
 BLOCK_ROWS = 16_384
+
+# A commit touches most pages of the tables that are ordered by hashes, so few large ones write far less than many small.
+COMMIT_BYTES = 256 << 20
+COMMIT_SECONDS = 5.0
 
 
 def build_index_from_vectors(
@@ -195,11 +199,13 @@ def _import(
     counts = {"added": 0, "reused": 0}
     again = store.count > 0  # into an empty store every name is new
     keys = iter(names)
+    most = max(BLOCK_ROWS, COMMIT_BYTES // (2 * store.dim))
+    committed = time.monotonic()
     for start in range(0, len(rows), BLOCK_ROWS):
-        block = unit_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
+        block = stored_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
         added: list[int] = []
         records: list[NewRow] = []
-        for offset, stored in enumerate(block.astype(np.float16)):
+        for offset, stored in enumerate(block):
             key = next(keys)
             content = hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
             number = store.find(key) if again else None
@@ -210,8 +216,11 @@ def _import(
             records.append(NewRow(key=key, content=content))
         if added:
             store.append(block if len(added) == len(block) else block[added], records)
-            store.commit()
+            if store.pending >= most or time.monotonic() - committed > COMMIT_SECONDS:
+                store.commit()
+                committed = time.monotonic()
         counts["added"] += len(added)
         if progress is not None:
             progress(Progress(phase="store", done=min(start + BLOCK_ROWS, len(rows)), total=len(rows)))
+    store.commit()
     return counts

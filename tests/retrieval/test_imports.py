@@ -8,6 +8,8 @@ import pytest
 import retrieval
 from indexes import backend, plan, revision
 from indexes.arrays import unit_rows
+from indexes.store import VectorStore
+from retrieval import imports
 from retrieval.errors import (
     CapabilityMissing,
     OptionError,
@@ -206,3 +208,17 @@ def test_the_device_decides_what_auto_builds(
     )
 
     assert report.kind == kind
+
+
+def test_a_long_import_commits_now_and_then(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "BLOCK_ROWS", 30)
+    monkeypatch.setattr(imports, "COMMIT_BYTES", 60 * 2 * vectors.shape[1])
+    commits = []
+    commit = VectorStore.commit
+    monkeypatch.setattr(VectorStore, "commit", lambda store: commits.append(store.pending) or commit(store))
+
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    assert [rows for rows in commits if rows] == [60, 60, 60, 20]
