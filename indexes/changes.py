@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap
-from indexes.records import NewRow, Record, key_digest, pack_id, pack_record
+from indexes.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""
@@ -44,6 +44,7 @@ class Changes:
         self._keys: dict[bytes, int | None] = {}
         self._contents: dict[tuple[bytes, int], bool] = {}
         self._changed = 0
+        self._renamed = False  # a row that is stored already has got another key
         self._holders = holders
         self._record = record
 
@@ -84,6 +85,7 @@ class Changes:
             self._keys[key_digest(old.key)] = None
             self._keys[digest] = number
         self._records[number] = Record(id=number, key=key, content=old.content, stamp=stamp)
+        self._renamed |= number < self.first and key != old.key
         self._changed += 1
 
     def record(self, number: int) -> Record:
@@ -142,7 +144,10 @@ class Changes:
         for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
             flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
             txn.put(pack_id(chunk), np.packbits(flags).tobytes(), db=databases[b"tombstones"])
-        txn.put(b"count", pack_id(self.count), db=databases[b"meta"])
+        meta = databases[b"meta"]
+        if self._renamed:
+            txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
+        txn.put(b"count", pack_id(self.count), db=meta)
 
     def _put_blocks(self, txn: lmdb.Transaction[bytes], blocks: Any, block: int) -> None:
         """Fill the last block, which is written again, then add whole new ones at the end."""

@@ -14,6 +14,7 @@ import numpy as np
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import writing
 from indexes.generation import REPORT, TOMBSTONES, write_live
+from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import (
     INDEX,
     IndexInfo,
@@ -68,7 +69,7 @@ def derive(
         recall: recall@10 to reach, above 0 and at most 1; None keeps the collection's own, `RECALL` for a new one.
         extra_queries: sets of query vectors by name, such as ``text``, that are tuned for too; or a function that
             returns them, called only when something is measured.
-        device: a device with CUDA makes ``auto`` choose a kind that a GPU can hold.
+        device: ``auto``, ``cpu``, ``cuda`` …; where faiss can use that GPU, kind ``auto`` is one that a GPU can hold.
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
     Returns:
@@ -98,7 +99,7 @@ def derive(
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
     return _publish(
-        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
     )
 
 
@@ -123,7 +124,7 @@ def publish_tail(
         return before
     info, files = build.as_it_is()
     return _publish(
-        home, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
+        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
     )
 
 
@@ -168,6 +169,7 @@ def _request(
 
 def _publish(
     home: Path,
+    store: VectorStore,
     now: Rows,
     report: dict[str, Any],
     info: IndexInfo,
@@ -183,6 +185,7 @@ def _publish(
     with writing(prepared):
         index(prepared / INDEX)
         write_live(prepared / TOMBSTONES, now.dead)
+        _keys(home, store, before).write(prepared / KEYS)
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if (path := prepared / INDEX).exists():
         info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
@@ -194,6 +197,17 @@ def _publish(
             manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
         )
     return publish(home, manifest, prepared)
+
+
+def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
+    """Return the table of all keys: the one before and the new ones, unless one of those has changed."""
+    renames = store.renames
+    if before is not None:
+        with suppress(OSError, StoreCorrupt):
+            table = KeyTable.open(generation_path(home, before.generation) / KEYS)
+            if table.renames == renames and len(table) <= store.count:
+                return table.extended(store.keys(len(table)))
+    return KeyTable.of(store.keys(), renames=renames)
 
 
 def _next_number(home: Path) -> int:

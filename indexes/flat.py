@@ -10,12 +10,11 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
+from indexes.arrays import Bitmap, Halves, Ids, Neighbors, Vectors, floats
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, ShapeError
 
-Halves: TypeAlias = NDArray[np.float16]
-"""``(n, d)`` float16 unit rows."""
+__all__ = ["Halves", "exact", "floats"]
 
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
@@ -23,7 +22,10 @@ Pairs: TypeAlias = tuple[Ids, Ids]
 T = TypeVar("T")
 
 _SCANNED = 4  # up to so many queries, scanning the halves costs less than turning them into floats
-_TILE = 2048  # rows at a time: their floats and their scores stay in the cache
+_TILE = 1024  # rows at a time: their floats and their scores stay in the cache
+_CONVERTED = 256  # rows turned into floats together: they stay in the second-level cache from pass to pass
+_FLOOR_TILES = 4  # tiles from whose groups a first bound is taken
+_GROUP = 32  # rows whose best score is looked at first
 _QUERIES = 1024  # queries at a time
 _GATHERED = 65_536  # up to so many kept rows are copied together, then searched as if they were all
 _PARALLEL_BYTES = 1 << 23  # rows from which one query is worth two threads
@@ -84,19 +86,6 @@ def exact(
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
 
 
-def floats(halves: Halves, out: Vectors) -> None:
-    """Write ``halves`` into ``out`` as float32, five times as fast as numpy's own conversion.
-
-    A float16 is moved to where a float32 has its exponent and fraction; the exponents' biases differ by 112, which
-    one multiplication makes up for, denormals included. Infinities and NaN, which no stored row has, come out wrong.
-    """
-    bits = out.view(np.int32)
-    np.copyto(bits, halves.view(np.int16))
-    np.left_shift(bits, 13, out=bits)
-    np.bitwise_and(bits, np.int32(-0x70002000), out=bits)  # the sign was extended: keep one bit of it
-    np.multiply(out, np.float32(2.0**112), out=out)
-
-
 def _no_pairs() -> Pairs:
     return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
@@ -106,7 +95,9 @@ def _cosines(rows: Halves, queries: Vectors, pairs: Pairs) -> NDArray[np.float32
     scores = np.empty(len(pairs[0]), dtype=np.float32)
     for start in range(0, len(scores), _TILE):
         part = slice(start, start + _TILE)
-        wide = rows[pairs[1][part]].astype(np.float32)  # (m, d)
+        halves = rows[pairs[1][part]]
+        wide = np.empty(halves.shape, dtype=np.float32)  # (m, d)
+        floats(halves, wide)
         np.einsum("md,md->m", wide, queries[pairs[0][part]], out=scores[part])
     return scores
 
@@ -205,24 +196,44 @@ class _Shortlist:
         self._whose: list[Ids] = []
         self._found: list[Ids] = []
         self._scores: list[NDArray[np.float32]] = []
-        self._waiting = 0
+        self._waiting = self._tiles = 0
 
     def take(self, scores: NDArray[np.float32], ids: Ids | int) -> None:
-        """Keep what may count of a tile: ``scores`` ``(m, q)``; ``ids`` ``(m,)`` or the first of consecutive ones."""
-        most = max(256, 4 * self._k)
-        if np.isneginf(self.floor[0]) and len(scores) >= self._k:
-            head = scores[:most]
+        """Keep what may count of a tile: ``scores`` ``(m, q)``; ``ids`` ``(m,)`` or the first of consecutive ones.
+
+        The best score of a group of rows is found at the speed of memory; only groups whose best one may count are
+        looked into, which after the first tiles are very few.
+        """
+        m, q = scores.shape
+        groups = m // _GROUP
+        whole = groups * _GROUP
+        grouped = scores[:whole].reshape(groups, _GROUP, q)
+        top = np.maximum.reduce(grouped, axis=1)  # (groups, q)
+        if groups >= self._k and self._tiles < _FLOOR_TILES:
+            # The k-th best of the groups' best is at most the k-th best of all.
+            np.maximum(self.floor, np.partition(top, groups - self._k, axis=0)[-self._k], out=self.floor)
+        elif m >= self._k and np.isneginf(self.floor[0]):
+            head = scores[: max(256, 4 * self._k)]
             np.maximum(self.floor, np.partition(head, len(head) - self._k, axis=0)[-self._k], out=self.floor)
-        hits = np.flatnonzero(scores >= self.floor - _SLACK)
-        if hits.size == 0:
-            return
-        row, whose = np.divmod(hits, scores.shape[1])
-        self._whose.append(whose)
-        self._found.append(row + ids if isinstance(ids, int) else ids[row])
-        self._scores.append(scores.reshape(-1)[hits])
-        self._waiting += hits.size
+        self._tiles += 1
+        least = self.floor - _SLACK  # (q,)
+        group, whose = np.nonzero(top >= least)
+        if group.size:
+            inside = grouped[group, :, whose]  # (f, _GROUP)
+            hit, offset = np.nonzero(inside >= least[whose, np.newaxis])
+            self._keep(group[hit] * _GROUP + offset, whose[hit], inside[hit, offset], ids)
+        if whole < m:
+            row, whose = np.nonzero(scores[whole:] >= least)
+            self._keep(row + whole, whose, scores[row + whole, whose], ids)
         if self._waiting >= 2 * self._top.size:
             self.tighten()
+
+    def _keep(self, row: Ids, whose: Ids, scores: NDArray[np.float32], ids: Ids | int) -> None:
+        if row.size:
+            self._whose.append(whose)
+            self._found.append(row + ids if isinstance(ids, int) else ids[row])
+            self._scores.append(scores)
+            self._waiting += row.size
 
     def tighten(self) -> None:
         """Raise the floor to each query's k-th best so far, and drop what falls below it."""
@@ -277,7 +288,8 @@ def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) 
                     part, ids = part[local], local + start
             m = len(part)
             if m:
-                floats(part, wide[:m])
+                for first in range(0, m, _CONVERTED):
+                    floats(part[first : first + _CONVERTED], wide[first : min(first + _CONVERTED, m)])
                 module_apply(m, module.swig_ptr(wide), module.swig_ptr(scores))
                 shortlist.take(scores[:m], ids)
         return shortlist.pairs()

@@ -15,6 +15,7 @@ from indexes import flat, funnel, ivf
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.flat import Halves
+from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation
 from indexes.rerank import RERANK, RerankRows
 
@@ -199,6 +200,18 @@ class Generation:
             MissingRow: an id is negative or not below `count`.
         """
         return self._rerank.gather(ids)
+
+    def keys(self) -> KeyTable | None:
+        """Return the mapped table of its rows' keys; None for a generation of a version that wrote none.
+
+        Raises:
+            StoreCorrupt: it is not whole.
+        """
+        path = generation_path(self._directory, self.manifest.generation) / KEYS
+        try:
+            return KeyTable.open(path) if KEYS in self.manifest.files else None
+        except FileNotFoundError as error:
+            raise StoreCorrupt(f"{path}: missing; run `retrieve build-index` on the folder") from error
 
     def close(self) -> None:
         """Release the maps and let the generation go; searching afterwards is an error."""

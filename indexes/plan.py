@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from indexes import ivf
-from indexes.backend import threads
+from indexes.backend import gpu, threads
 from indexes.errors import OptionError
 
 FLAT_ROWS = 50_000
@@ -101,7 +101,7 @@ def plan(
         width: their width.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string.
         dim: width of the first stage, a prefix; None for the full width.
-        device: ``auto`` takes ``ivfpq`` on ``cuda``, because a GPU can hold nothing else.
+        device: where faiss can use its GPU, kind ``auto`` is ``ivfpq``, because a GPU can hold nothing else.
         bits: bits a dimension of ``ivfrabitq``.
         previous: kind of the index that is there, which ``auto`` keeps unless the collection has changed much.
         check: refuse what cannot fit the memory that is free.
@@ -177,7 +177,7 @@ def _automatic(count: int, *, device: str, previous: str | None) -> str:
         return previous
     if count <= FLAT_ROWS:
         return "flat"
-    return "ivfpq" if device.startswith("cuda") else "ivfrabitq"
+    return "ivfpq" if gpu(device) is not None else "ivfrabitq"
 
 
 def _row_bytes(index: object, dim: int) -> int:

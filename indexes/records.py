@@ -77,6 +77,11 @@ def pack_record(record: Record | NewRow) -> bytes:
     return bytes((len(record.content), len(record.stamp))) + record.content + record.stamp + record.key
 
 
+def key_of(data: bytes) -> bytes:
+    """Return the key of a packed record."""
+    return data[2 + data[0] + data[1] :]
+
+
 def unpack_record(number: int, data: bytes) -> Record:
     """Invert `pack_record` for row ``number``."""
     stamp = 2 + data[0]

@@ -21,7 +21,7 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.arrays import Bitmap, Ids, Vectors, unit_rows
+from indexes.arrays import Bitmap, Halves, Ids, Vectors, stored_rows
 from indexes.changes import TOMBSTONES_PER_CHUNK, Changes
 from indexes.environment import DATA, Environment, acquire, release
 from indexes.errors import (
@@ -34,7 +34,16 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, sync_directory, writing
 from indexes.lock import WriterLock
-from indexes.records import NewRow, Record, check_fields, key_digest, pack_id, unpack_id, unpack_record
+from indexes.records import (
+    NewRow,
+    Record,
+    check_fields,
+    key_digest,
+    key_of,
+    pack_id,
+    unpack_id,
+    unpack_record,
+)
 from indexes.rerank import RERANK, cut_rows, replace_rows, write_rows
 from indexes.tables import (
     FORMAT,
@@ -44,6 +53,7 @@ from indexes.tables import (
     ids_of_content,
     packed_records,
     records_of,
+    renames_of,
     rows_of,
     rows_per_block,
 )
@@ -216,11 +226,11 @@ class VectorStore:
 
     # Writing
 
-    def append(self, rows: Vectors, records: Sequence[NewRow]) -> Ids:
+    def append(self, rows: Vectors | Halves, records: Sequence[NewRow]) -> Ids:
         """Add rows; a live row with the same key is superseded, its id gets a tombstone in the same transaction.
 
         Args:
-            rows: ``(n, d)`` unit rows, kept as float16; left unchanged.
+            rows: ``(n, d)`` unit rows, kept as float16; left unchanged. Float16 rows must stay so until `commit`.
             records: one for each row.
         Returns:
             the new ids ``(n,)``, consecutive.
@@ -237,7 +247,7 @@ class VectorStore:
             check_fields(key=record.key, content=record.content, stamp=record.stamp)
         first = self._changes.count
         if len(rows):
-            half = unit_rows(rows, dim=self.dim, what="rows to store").astype(np.float16)  # (n, d)
+            half = stored_rows(rows, dim=self.dim, what="rows to store")  # (n, d)
             try:
                 self._changes.append(half, records)
             except BaseException:
@@ -364,6 +374,18 @@ class VectorStore:
             for number, (data, gone) in enumerate(zip(packed, flags, strict=True), start):
                 if not gone:
                     yield unpack_record(number, data)
+
+    def keys(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the keys of all rows from ``start`` on, tombstoned ones too, ascending by id."""
+        count = self._count
+        for first in range(start, count, _SCAN):
+            for data in packed_records(self._environment, first, min(first + _SCAN, count) - first):
+                yield key_of(data)
+
+    @property
+    def renames(self) -> int:
+        """How many commits have changed the key of a stored row: a table of keys made before is then out of date."""
+        return renames_of(self._environment)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float16]:
         """Return rows ``start`` to ``stop`` ``(n, d)`` float16, tombstoned ones included; a fresh array.

@@ -64,6 +64,12 @@ def describe(environment: Environment) -> tuple[int, int, list[tuple[bytes, byte
     return dim, count, chunks
 
 
+def renames_of(environment: Environment) -> int:
+    """Return how many commits have changed the key of a stored row."""
+    data = environment.read(lambda txn: txn.get(b"renames", db=environment.databases[b"meta"]))
+    return 0 if data is None else unpack_id(data)
+
+
 def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
     """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
     found = environment.read(lambda txn: txn.cursor(environment.databases[b"keys"]).getmulti(digests))

@@ -134,6 +134,7 @@ def build_index(
                 dim=dim,
                 recall=recall,
                 extra_queries=models.phrases,
+                device=device,
                 progress=None
                 if progress is None
                 else lambda event: progress(Progress.of(event, skipped=len(counts.skipped))),

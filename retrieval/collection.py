@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.generation import Generation
+from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
@@ -99,6 +100,7 @@ class Collection:
         self.directory = directory
         self._device = device
         self._encoder = encoder
+        self._given = encoder is not None
         self._root = root
         self._lock = threading.Lock()
         self._load()
@@ -192,6 +194,22 @@ class Collection:
                 self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
                 self._encoder = encoder
             return self._encoder
+
+    def encoder_on(self, device: str) -> Encoder:
+        """Return the encoder of queries on a device; ``auto`` is the one that the collection was opened for.
+
+        An encoder that `open` was handed stays where it is. Raises as `encoder` does, and:
+
+        Raises:
+            OptionError: the device is not there.
+        """
+        if device in {"auto", self._device} or self._given or self.manifest.encoder is None:
+            return self.encoder
+        from retrieval.encoders import load_encoder
+
+        encoder = load_encoder(self.manifest.encoder, device=device)
+        self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
+        return encoder
 
     def search(
         self,
@@ -358,7 +376,8 @@ class Collection:
             return None
         with self._lock:
             if self._paths is None:
-                self._paths = keys.PathFilter(self._records(), count=self.manifest.count)
+                table = self._generation.keys() or KeyTable.of(self._store.keys())
+                self._paths = keys.PathFilter(table, live=self._generation.live)
         return self._paths.keep(under=keys.relative(under, self.root), glob=glob)
 
     def _records(self) -> Iterable[Record]:

@@ -77,19 +77,18 @@ def evaluate(
         labels: CSV with the header ``file,label``, paths relative to the root.
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
         sample: stored rows used as queries for recall and latency.
-        device: where captions are encoded; the collection's own device holds where it was opened with one.
+        device: where captions are encoded; ``auto`` is where the collection was opened for.
         progress: called with a `Progress` now and then.
     Raises:
         OptionError: a CSV file cannot be read, has another header, or names no file of the collection.
         CapabilityMissing: captions, for an encoder without a text tower.
     """
-    del device  # the collection was opened with it; here so that the command line finds its default
     ids, recall = _recall(collection, sample)
     facts: dict[str, Any] = {}
     if labels is not None:
         facts |= _labelled(collection, labels)
     if captions is not None:
-        facts |= _captioned(collection, captions, progress)
+        facts |= _captioned(collection, captions, device, progress)
     return Evaluation(
         recall_at_10=recall,
         recall_sample=len(ids),
@@ -158,12 +157,13 @@ def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str,
 
 
 def _captioned(
-    collection: Collection, path: str | os.PathLike[str], progress: OnProgress | None
+    collection: Collection, path: str | os.PathLike[str], device: str, progress: OnProgress | None
 ) -> dict[str, Any]:
     ids, words = _rows(collection, path, "caption")
+    encoder = collection.encoder_on(device)
     rank = np.full(len(ids), K, dtype=np.int64)  # (m,) place of the right file, K where it is not found
     for start in range(0, len(ids), TEXT_BLOCK):
-        vectors: Vectors = checked_text(collection.encoder, words[start : start + TEXT_BLOCK])
+        vectors: Vectors = checked_text(encoder, words[start : start + TEXT_BLOCK])
         found = (
             collection.search_vectors(vectors, k=K).ids == ids[start : start + TEXT_BLOCK, np.newaxis]
         )  # (b, K)

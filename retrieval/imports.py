@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from indexes.arrays import unit_rows
+from indexes.arrays import stored_rows
 from indexes.derive import derive
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 16_384
 
+# A commit touches most pages of the tables that are ordered by hashes, so few large ones write far less than many small.
+COMMIT_BYTES = 256 << 20
+COMMIT_SECONDS = 5.0
+
 
 def build_index_from_vectors(
     folder: str | os.PathLike[str],
@@ -44,6 +48,7 @@ def build_index_from_vectors(
     dim: int | None = None,
     recall: float | None = None,
     prune: bool = False,
+    device: str = "auto",
     progress: OnProgress | None = None,
 ) -> BuildReport:
     """Store vectors that were made elsewhere and index them; again, only what changed.
@@ -53,7 +58,7 @@ def build_index_from_vectors(
         vectors: ``(n, d)`` real numbers, or the path of a ``.npy`` file of them (mapped, not read); normalised here.
         keys: n distinct names, or the path of a UTF-8 file with one a line. On a first import id = row number.
         space: the space the vectors live in, or a name for it; ``None`` is the collection's own, or the file's stem.
-        index, kind, dim, recall, prune, progress: as in `build_index`.
+        index, kind, dim, recall, prune, device, progress: as in `build_index`.
     Raises:
         ShapeError: `vectors` is not ``(n, d)``, or there are not n keys.
         VectorError: a row is zero or not finite.
@@ -90,6 +95,7 @@ def build_index_from_vectors(
                 kind=kind,
                 dim=dim,
                 recall=recall,
+                device=device,
                 progress=None if progress is None else lambda event: progress(Progress.of(event)),
             )
     return BuildReport.of(
@@ -193,11 +199,13 @@ def _import(
     counts = {"added": 0, "reused": 0}
     again = store.count > 0  # into an empty store every name is new
     keys = iter(names)
+    most = max(BLOCK_ROWS, COMMIT_BYTES // (2 * store.dim))
+    committed = time.monotonic()
     for start in range(0, len(rows), BLOCK_ROWS):
-        block = unit_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
+        block = stored_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
         added: list[int] = []
         records: list[NewRow] = []
-        for offset, stored in enumerate(block.astype(np.float16)):
+        for offset, stored in enumerate(block):
             key = next(keys)
             content = hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
             number = store.find(key) if again else None
@@ -208,8 +216,11 @@ def _import(
             records.append(NewRow(key=key, content=content))
         if added:
             store.append(block if len(added) == len(block) else block[added], records)
-            store.commit()
+            if store.pending >= most or time.monotonic() - committed > COMMIT_SECONDS:
+                store.commit()
+                committed = time.monotonic()
         counts["added"] += len(added)
         if progress is not None:
             progress(Progress(phase="store", done=min(start + BLOCK_ROWS, len(rows)), total=len(rows)))
+    store.commit()
     return counts

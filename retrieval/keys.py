@@ -18,12 +18,15 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from indexes.arrays import Bitmap
-    from indexes.store import Record
+    from indexes.arrays import Bitmap, Ids
+    from indexes.keytable import KeyTable
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
 FOLDERS = "folders.tsv"
+
+_PARTS = re.compile(r"(\*\*/?|\*|\?|\[[^\]]*\])")
+"""What is special in a glob."""
 
 _STAMP = struct.Struct("<Qq")
 
@@ -83,7 +86,7 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     """Compile a glob over relative paths: ``*`` and ``?`` cross no ``/``, ``**`` does; one without ``/`` matches file names."""
     if "/" not in glob:
         glob = f"**/{glob}"
-    parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", glob)
+    parts = _PARTS.split(glob)
     pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     translated = "".join(
         pieces.get(part) or (fnmatch.translate(part)[4:-3] if part.startswith("[") else re.escape(part))
@@ -92,35 +95,61 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     return re.compile(f"(?s:{translated})\\Z")
 
 
-class PathFilter:
-    """The paths of a collection, read once, and the filters over them."""
+def affixes(glob: str) -> tuple[str, str, bool]:
+    """Return what every match of a glob begins and ends with, and whether that is all that it asks for."""
+    if "/" not in glob:
+        glob = f"**/{glob}"
+    parts = [part for part in _PARTS.split(glob.removeprefix("/")) if part]
+    special = [number for number, part in enumerate(parts) if _PARTS.fullmatch(part)]
+    if not special:
+        return "".join(parts), "", False
+    prefix, suffix = "".join(parts[: special[0]]), "".join(parts[special[-1] + 1 :])
+    between = parts[special[0] : special[-1] + 1]
+    return prefix, suffix, between in (["**"], ["**/", "*"])
 
-    def __init__(self, records: Iterable[Record], *, count: int) -> None:
-        self._paths: list[str | None] = [None] * count
-        for record in records:
-            self._paths[record.id] = os.fsdecode(record.key)
+
+class PathFilter:
+    """The filters over the paths of a collection.
+
+    Args:
+        table: the key of each row id.
+        live: ``(count,)`` flags of rows that may be kept; None for all.
+    """
+
+    def __init__(self, table: KeyTable, *, live: Bitmap | None = None) -> None:
+        self._table = table
+        self._live = live
         self._recent: tuple[tuple[str | None, str | None], Bitmap] | None = None
 
     def keep(self, *, under: str | None, glob: str | None) -> Bitmap:
-        """Return ``(count,)`` bool: which rows lie below `under` and match `glob`."""
+        """Return ``(count,)`` bool: which live rows lie below `under` and match `glob`."""
         recent = self._recent
         if recent is not None and recent[0] == (under, glob):
             return recent[1]
-        prefix = f"{under}/" if under else ""
-        match = glob_pattern(glob).match if glob is not None else None
-        top = "/" if glob is not None and glob.startswith("/") else ""  # such a glob matches at the root only
-        keep = np.fromiter(
-            (
-                path is not None
-                and path.startswith(prefix)
-                and (match is None or match(top + path) is not None)
-                for path in self._paths
-            ),
-            dtype=np.bool_,
-            count=len(self._paths),
-        )
+        ids = self._table.between(prefix=os.fsencode(f"{under}/")) if under else None
+        if glob is not None:
+            matching = self._matching(glob, ids)
+            ids = matching if ids is None else np.intersect1d(ids, matching, assume_unique=True)
+        keep = np.zeros(len(self._table), dtype=np.bool_)
+        keep[slice(None) if ids is None else ids] = True
+        if self._live is not None:
+            keep &= self._live
         self._recent = ((under, glob), keep)
         return keep
+
+    def _matching(self, glob: str, among: Ids | None) -> Ids:
+        prefix, suffix, whole = affixes(glob)
+        ids = self._table.between(prefix=os.fsencode(prefix), suffix=os.fsencode(suffix))
+        if whole:
+            return ids
+        if among is not None:
+            ids = np.intersect1d(ids, among, assume_unique=True)
+        match = glob_pattern(glob).match
+        top = "/" if glob.startswith("/") else ""  # such a glob matches at the root only
+        paths = (os.fsdecode(key) for key in self._table.keys(ids))
+        matches = np.fromiter((match(top + path) is not None for path in paths), np.bool_, count=len(ids))
+        kept: Ids = ids[matches]
+        return kept
 
 
 def folder_times(root: Path, found: Iterable[bytes]) -> dict[bytes, int]:

@@ -188,7 +188,7 @@ def build_index(
 
 def _without_images(options: dict[str, Any]) -> dict[str, Any]:
     """Refuse what has no meaning where no image is read."""
-    for name in ("root", "encoder", "exclude", "follow_links", "strict", "device"):
+    for name in ("root", "encoder", "exclude", "follow_links", "strict"):
         if given(option=options.pop(name)):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from indexes.arrays import best, unit_rows
+from indexes.arrays import best, stored_rows, unit_rows
 from indexes.errors import ShapeError, VectorError
 
 FINITE = hnp.arrays(
@@ -81,3 +81,25 @@ def test_best_is_a_full_sort_with_ties_by_smaller_id(scores: np.ndarray, k: int)
         expected = [number for _, number in pairs] + [-1] * (k - len(pairs))
         assert found.ids[row].tolist() == expected
         assert found.scores[row].tolist() == [-score for score, _ in pairs] + [-np.inf] * (k - len(pairs))
+
+
+def test_half_precision_rows_are_kept_bit_for_bit_unless_one_must_be_scaled():
+    rows = np.eye(4, 8, dtype=np.float16)
+
+    assert stored_rows(rows) is rows
+
+    rows[2, 3] = 1
+    stored = stored_rows(rows)
+
+    assert stored is not rows
+    assert np.allclose(np.linalg.norm(stored.astype(np.float32), axis=1), 1, atol=1e-3)
+    assert np.array_equal(stored[0], rows[0])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_half_precision_rows_that_are_not_finite_are_refused(value):
+    rows = np.eye(4, 8, dtype=np.float16)
+    rows[1, 1] = value
+
+    with pytest.raises(VectorError, match="row 1 is not finite"):
+        stored_rows(rows)

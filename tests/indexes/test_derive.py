@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from indexes import flat, ivf, plan, tune
+from indexes import backend, flat, ivf, plan, tune
 from indexes.derive import publish_tail
 from indexes.errors import OptionError
 from indexes.generation import REPORT, Generation
@@ -314,12 +314,15 @@ def test_a_full_memory_does_not_keep_a_tail_out(tmp_path, monkeypatch):
         (50_000, "cpu", None, "flat"),
         (50_001, "cpu", None, "ivfrabitq"),
         (50_001, "cuda", None, "ivfpq"),
+        (50_001, "auto", None, "ivfpq"),
+        (50_001, "cuda:2", None, "ivfrabitq"),  # torch may see more of them than faiss
         (50_001, "cuda:1", "flat", "ivfpq"),
         (40_000, "cpu", "ivfpq", "ivfpq"),
         (20_000, "cpu", "ivfrabitq", "flat"),
     ],
 )
-def test_auto_chooses_by_size_and_device_and_does_not_waver(rows, device, previous, expected):
+def test_auto_chooses_by_size_and_device_and_does_not_waver(rows, device, previous, expected, monkeypatch):
+    monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 2)
     assert plan.plan(rows, 64, kind="auto", device=device, previous=previous).kind == expected
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,27 @@ def test_a_file_listed_twice_counts_once(pairs: retrieval.Collection, tmp_path: 
 def test_two_labels_for_one_file_are_refused(pairs: retrieval.Collection, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="two labels"):
         retrieval.evaluate(pairs, labels=labels(tmp_path, ["file,label", "0/0.jpg,cat", "0/0.jpg,dog"]))
+
+
+def test_captions_are_encoded_on_the_device_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path / "p", [f"{number}.png" for number in range(12)])
+    retrieval.build_index(folder, encoder=ENCODER)
+    manifest = folder / ".retrieve" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoder": "fake"}))
+    asked: list[str] = []
+
+    def load(spec: str, *, device: str) -> FakeEncoder:
+        asked.append(device)
+        return ENCODER
+
+    monkeypatch.setattr("retrieval.encoders.load_encoder", load)
+    captions = labels(tmp_path, ["file,caption", "0.png,one"])
+    with retrieval.open(folder) as collection:
+        retrieval.evaluate(collection, captions=captions)
+        retrieval.evaluate(collection, captions=captions, device="cuda:1")
+
+    assert asked == ["auto", "cuda:1"]
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert collection.encoder_on("cuda:1") is ENCODER

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import retrieval
+from indexes import backend, plan, revision
 from indexes.arrays import unit_rows
+from indexes.store import VectorStore
+from retrieval import imports
 from retrieval.errors import (
     CapabilityMissing,
     OptionError,
@@ -189,3 +192,33 @@ def test_another_width_is_refused_by_both_widths(
 
     with pytest.raises(ShapeError, match=r"expected 16 columns .* got 8"):
         retrieval.build_index_from_vectors(tmp_path, vectors[:, :8], keys)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cuda", "ivfpq"), ("auto", "ivfpq"), ("cpu", "ivfrabitq")])
+def test_the_device_decides_what_auto_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, kind: str
+) -> None:
+    monkeypatch.setattr(plan, "FLAT_ROWS", 300)
+    monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(revision, "on_gpu", lambda index, number: index, raising=False)
+    rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
+
+    report = retrieval.build_index_from_vectors(
+        tmp_path, rows, [str(number) for number in range(600)], space="mine", device=device
+    )
+
+    assert report.kind == kind
+
+
+def test_a_long_import_commits_now_and_then(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "BLOCK_ROWS", 30)
+    monkeypatch.setattr(imports, "COMMIT_BYTES", 60 * 2 * vectors.shape[1])
+    commits = []
+    commit = VectorStore.commit
+    monkeypatch.setattr(VectorStore, "commit", lambda store: commits.append(store.pending) or commit(store))
+
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+
+    assert [rows for rows in commits if rows] == [60, 60, 60, 20]

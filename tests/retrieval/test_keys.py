@@ -3,9 +3,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from indexes.store import Record
+from indexes.keytable import KeyTable
 from retrieval import keys
 from retrieval.errors import OptionError
 
@@ -74,10 +77,8 @@ def test_a_filter_folder_is_relative_to_the_root_or_a_real_folder(
 
 def test_filters_keep_what_lies_below_and_matches() -> None:
     paths = ["a/x.jpg", "a/y.png", "ab/z.jpg", "x.jpg"]
-    records = [
-        Record(id=2 * number, key=path.encode(), content=b"", stamp=b"") for number, path in enumerate(paths)
-    ]
-    filters = keys.PathFilter(records, count=8)
+    table = KeyTable.of(path.encode() for path in paths for _ in range(2))
+    filters = keys.PathFilter(table, live=np.arange(8) % 2 == 0)
 
     def kept(**options: str | None) -> list[str]:
         keep = filters.keep(**{"under": None, "glob": None} | options)
@@ -129,11 +130,32 @@ def test_a_filter_folder_with_an_endless_name_finds_nothing(tmp_path: Path) -> N
 
 
 def test_a_glob_with_a_slash_in_front_matches_at_the_root() -> None:
-    records = [
-        Record(id=number, key=key, content=b"", stamp=b"")
-        for number, key in enumerate([b"x.jpg", b"a/x.jpg"])
-    ]
-    filters = keys.PathFilter(records, count=2)
+    filters = keys.PathFilter(KeyTable.of([b"x.jpg", b"a/x.jpg"]))
 
     assert filters.keep(under=None, glob="/x.jpg").tolist() == [True, False]
     assert filters.keep(under=None, glob="/a/*.jpg").tolist() == [False, True]
+
+
+NAMES = st.text(alphabet="ab/.", min_size=1, max_size=24)
+GLOBS = st.lists(
+    st.sampled_from(["a", "b", "/", ".", "*", "**", "**/", "?", "[ab]", "a/b", "ba.ab.ab"]), min_size=1
+)
+
+
+@given(
+    paths=st.lists(NAMES, max_size=30), under=st.one_of(st.none(), NAMES), parts=st.one_of(st.none(), GLOBS)
+)
+def test_a_filter_is_what_its_pattern_and_its_folder_say(
+    paths: list[str], under: str | None, parts: list[str] | None
+) -> None:
+    glob = None if parts is None else "".join(parts)
+    keep = keys.PathFilter(KeyTable.of(path.encode() for path in paths)).keep(under=under, glob=glob)
+
+    match = None if glob is None else keys.glob_pattern(glob).match
+    top = "/" if glob is not None and glob.startswith("/") else ""
+    expected = [
+        (under is None or path.startswith(f"{under}/")) and (match is None or match(top + path) is not None)
+        for path in paths
+    ]
+
+    assert keep.tolist() == expected
