@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes import shards
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import writing
 from indexes.generation import REPORT, TOMBSTONES, write_live
@@ -98,9 +99,11 @@ def derive(
         return before
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
-    return _publish(
+    manifest = _publish(
         home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
     )
+    shards.remove(home / shards.BUILDING)
+    return manifest
 
 
 def publish_tail(

@@ -170,27 +170,31 @@ def selector(allowed: Bitmap) -> Any:
     return faiss().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
-def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
+def train(index: Any, sample: Vectors) -> None:
     """Train in place on ``sample``, ``(m, d)``.
 
     Raises:
         OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
     """
-    inner = innermost(index)
+    prepare(innermost(index))
+    try:
+        with faiss_threads(threads()):
+            index.train(sample)
+    except RuntimeError as error:
+        raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
+
+
+def prepare(inner: Any) -> None:
+    """Let an innermost index train on the sample that it is handed: seeded, all of it, and without printing."""
     for clustering in (getattr(inner, "cp", None), getattr(getattr(inner, "pq", None), "cp", None)):
         if clustering is not None:
-            clustering.seed = seed + 1
+            clustering.seed = 1
             clustering.min_points_per_centroid = 1  # it would print a warning, and a library does not print
             clustering.max_points_per_centroid = 1 << 30  # the sample is what was chosen
     if getattr(inner, "do_polysemous_training", False):
         inner.do_polysemous_training = (
             False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
         )
-    try:
-        with faiss_threads(threads()):
-            index.train(sample)
-    except RuntimeError as error:
-        raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:

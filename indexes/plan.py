@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,6 +170,20 @@ def require_memory(planned: Plan) -> None:
         raise OptionError(
             f"{planned}; only {free / 2**30:.1f} GiB are free: close other programs, "
             "or choose a smaller index (--kind ivfrabitq, a shorter --dim, or flat, which needs none)"
+        )
+
+
+def require_disk(planned: Plan, directory: Path) -> None:
+    """Refuse a plan whose index and shards, which are merged at the end, do not both fit the disk.
+
+    Raises:
+        OptionError: they need more space than is free; the message has both.
+    """
+    free = shutil.disk_usage(directory).free
+    if 2 * planned.disk > free:
+        raise OptionError(
+            f"{planned}, and as much again until it is published; only {free / 2**20:,.0f} MiB are free in {directory}: "
+            "free some, or choose a smaller index (--kind ivfrabitq, a shorter --dim, or flat, which needs none)"
         )
 
 

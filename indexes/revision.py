@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from indexes import flat, ivf, tune
+from indexes import flat, ivf, shards, tune
+from indexes import gpu as on_gpu
 from indexes.arrays import Bitmap, Ids, Vectors
+from indexes.backend import gpu
 from indexes.errors import StoreCorrupt
 from indexes.flat import Halves
 from indexes.generation import TOMBSTONES
 from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
-from indexes.plan import BLOCK, Event, OnEvent, Plan, plan, require_memory
+from indexes.plan import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
 
 TAIL_ROWS = 20_000
 """Rows that may wait outside the base, searched exactly, before they are merged into it; or a tenth of it, if less."""
@@ -225,23 +227,29 @@ class Revision:
             ivf.remove(index, np.flatnonzero(now.dead[: info.base_rows]))
         ivf.add(index, self._blocks(index, info.base_rows))
 
-    def _blocks(self, index: Any, start: int) -> Iterator[tuple[Ids, Vectors]]:
+    def _blocks(self, index: Any, start: int, stop: int | None = None) -> Iterator[tuple[Ids, Vectors]]:
         """Yield the ids and rows to add: the live ones, or all where an id must be a position."""
         now = self._now
         live_only = ivf.removable(index)
-        for first in range(start, now.count, BLOCK):
-            ids = np.arange(first, min(first + BLOCK, now.count))
+        end = now.count if stop is None else stop
+        for first in range(start, end, BLOCK):
+            ids = np.arange(first, min(first + BLOCK, end))
             if live_only:
                 ids = ids[~now.dead[ids]]
             if len(ids):
                 yield ids, _wide(now.rows, ids)
             self._progress(
-                Event(phase="add", done=min(first + BLOCK, now.count) - start, total=now.count - start)
+                Event(
+                    phase="add",
+                    done=min(first + BLOCK, end) - (0 if stop else start),
+                    total=now.count - (0 if stop else start),
+                )
             )
 
     def _built(self, planned: Plan) -> tuple[IndexInfo, Writer]:
         """Train, add, tune; once more with 2 bits a dimension if 1 does not reach the target."""
         require_memory(planned)
+        require_disk(planned, self._home)
         info, index = self._trained(planned)
         short = info.recall_at_10 is not None and info.recall_reason is not None
         if short and planned.kind == "ivfrabitq" and info.factory is not None and info.factory.endswith("fs"):
@@ -256,27 +264,63 @@ class Revision:
 
     def _trained(self, planned: Plan) -> tuple[IndexInfo, Any]:
         now = self._now
-        width = now.rows.shape[1]
-        index = ivf.make(planned.factory or "", dim=width, prefix=planned.dim)
-        self._progress(
-            Event(phase="train", total=planned.sample, message=f"training on {planned.sample:,} rows")
-        )
-        live = np.flatnonzero(~now.dead)
-        picked = np.sort(
-            np.random.default_rng(0).choice(live, size=min(planned.sample, len(live)), replace=False)
-        )
-        ivf.train(index, _wide(now.rows, picked))
-        self._progress(Event(phase="train", done=planned.sample, total=planned.sample))
-        ivf.add(index, self._blocks(index, 0))
+        index = ivf.make(planned.factory or "", dim=now.rows.shape[1], prefix=planned.dim)
+        device = gpu(self._asked.device)
+        if now.count > shards.SHARD_ROWS and ivf.removable(index):
+            index, trained = self._in_shards(index, planned, device)
+        else:
+            trained = self._train(index, planned, device)
+            ivf.add(index, self._blocks(index, 0))
         info = IndexInfo(
             kind=planned.kind,
             factory=planned.factory,
             dim=planned.dim,
             base_rows=now.count,
             recall_target=self._asked.recall,
-            trained_rows=len(picked),
+            trained_rows=trained,
         )
         return self._measured(index, info) or info, index
+
+    def _train(self, index: Any, planned: Plan, device: int | None) -> int:
+        """Train in place on a sample of the live rows; return how many those are."""
+        picked = self._picked(planned)
+        self._progress(Event(phase="train", total=len(picked), message=f"training on {len(picked):,} rows"))
+        on_gpu.train(index, _wide(self._now.rows, picked), device=device)
+        self._progress(Event(phase="train", done=len(picked), total=len(picked)))
+        return len(picked)
+
+    def _picked(self, planned: Plan) -> Ids:
+        live = np.flatnonzero(~self._now.dead)
+        size = min(planned.sample, len(live))
+        return np.sort(np.random.default_rng(0).choice(live, size=size, replace=False))
+
+    def _in_shards(self, index: Any, planned: Plan, device: int | None) -> tuple[Any, int]:
+        """Train and fill a large index so that a build that is killed goes on where it was; return it and its sample."""
+        building = self._home / shards.BUILDING
+        rows, factory = self._now.rows, planned.factory or ""
+        made = shards.started(building, rows, factory=factory, dim=planned.dim)
+        if made is not None:
+            try:
+                index = shards.load_trained(building)
+                self._progress(Event(phase="add", message="going on with the index that was interrupted"))
+            except StoreCorrupt:
+                made = None
+        if made is None:
+            picked = self._picked(planned)
+            made = shards.recipe(factory, rows, picked, dim=planned.dim, shard_rows=shards.SHARD_ROWS)
+            self._train(index, planned, device)
+            shards.keep_trained(building, index, made)
+        whole = index
+        index = shards.filled(
+            index,
+            building,
+            made,
+            lambda first, last: self._blocks(whole, first, last),
+            count=self._now.count,
+            device=device,
+            done=lambda done: self._progress(Event(phase="add", done=done, total=self._now.count)),
+        )
+        return index, made.trained
 
     def _measured(self, index: Any, info: IndexInfo, *, retarget: bool = False) -> IndexInfo | None:
         """Return the facts with settings that were measured.

@@ -1,0 +1,157 @@
+"""What a GPU does for an index: train and encode it, hold it for searching, and compare every row in half precision.
+
+faiss-gpu has classes for plain and product-quantised inverted files and for flat rows, in half precision too; it has
+none for FastScan, RaBitQ, graphs or reranking. So the part that it can hold goes there, everything before and behind stays
+on the CPU, and what comes back is an ordinary index. Where there is no GPU nothing here is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes import ivf
+from indexes.arrays import Halves, Ids, Vectors
+from indexes.backend import faiss
+
+MOST = 2048
+"""Neighbours, and lists probed, that a search on a GPU can take."""
+
+_SHARE = 0.8  # of the card's free memory that rows may take
+_ERROR = np.float32(2e-3)  # more than a cosine of half-precision factors is wrong by
+_BLOCK = 65_536
+
+
+def holds(index: Any) -> bool:
+    """Say whether a GPU has a class for the inverted file within ``index``."""
+    module = faiss()
+    inner = ivf.innermost(index)
+    if isinstance(inner, module.IndexIVFPQ):
+        return type(inner) is module.IndexIVFPQ and inner.pq.nbits == 8 and inner.pq.M in _CODES
+    return type(inner) in {module.IndexIVFFlat, module.IndexIVFScalarQuantizer}
+
+
+_CODES = frozenset({1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96})
+
+
+def before_lists(index: Any, rows: Vectors) -> Vectors:
+    """Apply the transforms that stand before the inverted file of ``index``; ``rows`` itself where there are none."""
+    module = faiss()
+    index = module.downcast_index(index)
+    if not isinstance(index, module.IndexPreTransform):
+        return rows
+    for number in range(index.chain.size()):
+        rows = index.chain.at(number).apply(rows)
+    return before_lists(index.index, rows)
+
+
+def moved(inner: Any, number: int) -> Any:
+    """Return a copy of an index that `holds`, on GPU ``number``; codes of more than 48 bytes need small lookup tables."""
+    module = faiss()
+    options = module.GpuClonerOptions()
+    options.useFloat16 = True
+    options.indicesOptions = module.INDICES_64_BIT
+    resources = module.StandardGpuResources()
+    result = module.index_cpu_to_gpu(resources, number, inner, options)
+    result.referenced_objects = [resources]
+    return result
+
+
+def train(index: Any, sample: Vectors, *, device: int | None) -> None:
+    """Train in place on ``sample``, ``(m, d)``, on GPU ``device`` where it `holds` the index, else on the CPU.
+
+    Raises:
+        OptionError: FAISS cannot; see `ivf.train`.
+    """
+    if device is None or not holds(index):
+        ivf.train(index, sample)
+        return
+    inner = ivf.innermost(index)
+    ivf.prepare(inner)
+    _train_transforms(index, sample)
+    there = moved(inner, device)
+    there.train(before_lists(index, sample))
+    there.copyTo(inner)
+    inner.is_trained = True
+    for outer in _outer(index):
+        outer.is_trained = True
+
+
+def _outer(index: Any) -> Iterable[Any]:
+    module = faiss()
+    index = module.downcast_index(index)
+    while isinstance(index, module.IndexPreTransform):
+        yield index
+        index = module.downcast_index(index.index)
+
+
+def _train_transforms(index: Any, sample: Vectors) -> None:
+    for outer in _outer(index):
+        for number in range(outer.chain.size()):
+            transform = faiss().downcast_VectorTransform(outer.chain.at(number))
+            if not transform.is_trained:
+                transform.train(sample)
+            sample = transform.apply(sample)
+
+
+def add(inner: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
+    """Add blocks of transformed rows under their ids to an inverted file, encoded on GPU ``device`` where it `holds` it."""
+    if device is None or not holds(inner):
+        ivf.add(inner, blocks)
+        return
+    there = moved(inner, device)
+    for ids, rows in blocks:
+        there.add_with_ids(rows, ids)
+    there.copyTo(inner)
+
+
+def fits(rows: int, dim: int, *, device: int) -> bool:
+    """Say whether so many half-precision rows fit the card beside what it holds already."""
+    memory = free_memory(device)
+    return memory is None or 2 * rows * dim < _SHARE * memory
+
+
+def free_memory(device: int) -> int | None:
+    """Return the card's free bytes, None where nobody tells."""
+    import subprocess
+
+    command = ["nvidia-smi", f"--id={device}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return int(run.stdout.split()[0]) << 20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+class ExactOnGpu:
+    """All rows on one card in half precision: proposes candidates, which the caller scores exactly.
+
+    Args:
+        rows: ``(n, d)`` float16 unit rows; copied to the card in blocks.
+        device: number of the card.
+    """
+
+    def __init__(self, rows: Halves, *, device: int) -> None:
+        module = faiss()
+        self._resources = module.StandardGpuResources()
+        config = module.GpuIndexFlatConfig()
+        config.device, config.useFloat16 = device, True
+        self._index = module.GpuIndexFlatIP(self._resources, rows.shape[1], config)
+        for start in range(0, len(rows), _BLOCK):
+            self._index.add(np.ascontiguousarray(rows[start : start + _BLOCK], dtype=np.float32))
+
+    def candidates(self, queries: Vectors, *, k: int) -> tuple[NDArray[np.float32], Ids] | None:
+        """Return scores and ids ``(q, m)`` among which each query's best ``k`` are certainly; None if too many may be.
+
+        Products of half-precision factors are off by up to `_ERROR`, so rows that close to the k-th are candidates too.
+        """
+        wanted = min(2 * k + 32, self._index.ntotal)
+        while wanted <= MOST:
+            scores, ids = self._index.search(queries, wanted)
+            if wanted == self._index.ntotal or bool((scores[:, -1] < scores[:, k - 1] - 2 * _ERROR).all()):
+                return scores, ids
+            wanted = min(4 * wanted, self._index.ntotal)
+        return None
