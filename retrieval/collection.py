@@ -275,6 +275,7 @@ class Collection:
         keep: Bitmap | None = None,
         dim: int | None = None,
         nprobe: int | None = None,
+        shortlist: int | None = None,
         exact: bool = False,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
@@ -284,6 +285,7 @@ class Collection:
             k: neighbours a query.
             keep: ``(count,)`` bool by row id; only these rows may be found.
             dim, nprobe, exact: as in `search`.
+            shortlist: candidates that are ordered by exact cosines; ``None`` is what the build measured.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
         Raises:
@@ -292,7 +294,13 @@ class Collection:
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         return self._generation.search(
-            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, exact=exact
+            queries,
+            k=_positive(k, "k"),
+            keep=keep,
+            dim=dim,
+            nprobe=nprobe,
+            shortlist=shortlist,
+            exact=exact,
         )
 
     def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
