@@ -23,6 +23,7 @@ Bitmap: TypeAlias = NDArray[np.bool_]
 """``(count,)`` bool, one flag a row id."""
 
 
+_UNIT = 1e-6  # of a squared norm: half of what is left as it is below
 _FLOATS_AT_ONCE = 256  # rows that are turned into floats together: they stay in the cache from pass to pass
 
 
@@ -65,6 +66,11 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     result = (
         _wide(rows) if rows.dtype == np.float16 else np.ascontiguousarray(rows, dtype=np.float32)
     )  # (n, d)
+    if len(result) == 1:  # one query, as most are: a fraction of the time
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = float(result[0] @ result[0])
+        if abs(norm - 1) < _UNIT:
+            return result, False
     norms = np.sqrt(np.einsum("nd,nd->n", result, result, dtype=np.float64))  # (n,)
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:

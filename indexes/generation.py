@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes import flat, funnel, ivf
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
+from indexes.backend import fp16_view
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.flat import Halves
 from indexes.keytable import KEYS, KeyTable
@@ -58,6 +59,7 @@ class Generation:
         self._opening = threading.Lock()
         self._opened: ivf.Refined | None = None
         self._own_selector: Any = None
+        self._tail: Any = None  # the rows behind the base, as faiss sees them
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str], manifest: Manifest) -> Generation:
@@ -134,9 +136,30 @@ class Generation:
         found = self._probe(stage, queries, k, allowed, kept, nprobe, shortlist, filtered=keep is not None)
         if self._base == self.count:
             return found
+        if len(queries) == 1 and allowed is None and self.count - self._base > k:
+            return self._with_tail(found, queries, k=k)
         flags = None if allowed is None else allowed[self._base :]
         tail = flat.exact(self.rows[self._base :], queries, k=k, keep=flags, first_id=self._base)
         return best(np.hstack((found.ids, tail.ids)), np.hstack((found.scores, tail.scores)), k=k)
+
+    def _with_tail(self, found: Neighbors, query: Vectors, *, k: int) -> Neighbors:
+        """Merge one query's answers with the tail's; for so few rows preparing costs more than comparing."""
+        view = self._tail
+        if view is None:
+            view = self._tail = fp16_view(self.rows[self._base :])
+        scores, ids = view.search(query, k + 1)
+        if scores[0, k] == scores[0, k - 1]:  # which of those that tie were taken is chance
+            tail = flat.exact(self.rows[self._base :], query, k=k, first_id=self._base)
+            scores, ids = tail.scores, tail.ids - self._base
+        pairs = [
+            *zip((-found.scores[0]).tolist(), found.ids[0].tolist(), strict=True),
+            *zip((-scores[0]).tolist(), (ids[0] + self._base).tolist(), strict=True),
+        ]
+        pairs = sorted(pair for pair in pairs if pair[1] >= 0)[:k]
+        return Neighbors(
+            ids=np.array([[number for _, number in pairs]], dtype=np.int64),
+            scores=np.array([[-score for score, _ in pairs]], dtype=np.float32),
+        )
 
     def _kept(self, keep: Bitmap | None, allowed: Bitmap | None) -> int:
         """Return how many rows of the base may be found."""
@@ -215,7 +238,7 @@ class Generation:
 
     def close(self) -> None:
         """Release the maps and let the generation go; searching afterwards is an error."""
-        self._opened = self._own_selector = None
+        self._opened = self._own_selector = self._tail = None
         self.rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self.rows)
         self._base = 0

@@ -293,3 +293,22 @@ def test_a_damaged_generation_is_named(tmp_path):
     flags.write_bytes(whole)
     with pytest.raises(StoreCorrupt, match=r"rerank\.f16"):
         Generation.open(tmp_path, replace(manifest, count=600))
+
+
+def test_one_query_finds_the_tail_as_many_do_ties_across_the_end_included(tmp_path):
+    fill(tmp_path, 0, 3800)
+    build(tmp_path, kind="ivfrabitq")
+    grow(tmp_path, 3800, 3990)
+    with VectorStore.open(tmp_path, dim=SPACE.dim, writable=True) as store:
+        again = np.repeat(VECTORS[3800:3801], 20, axis=0)  # all of them tie
+        store.append(again, [NewRow(key=b"again %d" % number) for number in range(20)])
+        store.commit()
+    with Generation.open(tmp_path, build(tmp_path)) as opened:
+        assert opened.manifest.index.base_rows == 3800
+        asked = np.concatenate((VECTORS[3790:3810], QUERIES[:20], VECTORS[3800:3801]))
+        for query in asked[:, np.newaxis]:
+            for k in (1, 5, 10):
+                one = opened.search(query, k=k, nprobe=10**6, shortlist=4000)
+                same(one, opened.search(query, k=k, exact=True))
+                assert one.ids.dtype == np.int64
+                assert one.scores.dtype == np.float32
