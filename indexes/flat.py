@@ -14,7 +14,7 @@ from indexes.arrays import Bitmap, Halves, Ids, Neighbors, Vectors, floats
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, ShapeError
 
-__all__ = ["Halves", "exact", "floats"]
+__all__ = ["Halves", "exact", "floats", "scored"]
 
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
@@ -84,6 +84,22 @@ def exact(
     if ids is not None and len(ids):
         found = np.where(found < 0, -1, ids[found])
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
+
+
+def scored(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbors:
+    """Order candidates by exact cosine and keep the best ``k``, as `exact` would have among them.
+
+    Args:
+        rows: ``(n, d)`` float16.
+        queries: ``(q, d)`` float32 unit rows.
+        ids: ``(q, m)`` candidates of each query, none twice; padded with -1.
+        k: neighbours wanted.
+    Returns:
+        ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
+    """
+    whose, place = np.nonzero(ids >= 0)
+    found, scores = _decide(rows, queries, (whose, ids[whose, place]), k=k)
+    return Neighbors(ids=found, scores=scores)
 
 
 def _no_pairs() -> Pairs:

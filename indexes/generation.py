@@ -13,9 +13,10 @@ import numpy as np
 
 from indexes import flat, funnel, ivf
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
-from indexes.backend import fp16_view
+from indexes.backend import fp16_view, gpu
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.flat import Halves
+from indexes.gpu import Card
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation
 from indexes.rerank import RERANK, RerankRows
@@ -45,7 +46,14 @@ class Generation:
     """
 
     def __init__(
-        self, directory: Path, manifest: Manifest, rows: RerankRows, live: Bitmap | None, pin: Pin
+        self,
+        directory: Path,
+        manifest: Manifest,
+        rows: RerankRows,
+        live: Bitmap | None,
+        pin: Pin,
+        *,
+        device: str = "cpu",
     ) -> None:
         """Take over what `open` opened; call that."""
         self.manifest = manifest
@@ -59,11 +67,21 @@ class Generation:
         self._opening = threading.Lock()
         self._opened: ivf.Refined | None = None
         self._own_selector: Any = None
+        self._device = device
+        self._card: Card | None = None
         self._tail: Any = None  # the rows behind the base, as faiss sees them
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str], manifest: Manifest) -> Generation:
+    def open(
+        cls, directory: str | os.PathLike[str], manifest: Manifest, *, device: str = "cpu"
+    ) -> Generation:
         """Open the generation of ``manifest`` by mapping; FAISS itself is loaded with the first search.
+
+        Args:
+            directory: the collection's directory.
+            manifest: which generation.
+            device: ``cuda`` or ``cuda:N`` searches on that GPU what it can hold, where faiss can use it; everything
+                else, and every filtered search, stays on the CPU.
 
         Raises:
             FileNotFoundError: a newer generation has replaced it; read the manifest again.
@@ -75,7 +93,7 @@ class Generation:
             check_sizes(home, manifest)
             rows = RerankRows.open(home / RERANK, dim=manifest.space.dim, count=manifest.count)
             path = generation_path(home, manifest.generation) / TOMBSTONES
-            return cls(home, manifest, rows, _read_live(path, manifest.count), pin)
+            return cls(home, manifest, rows, _read_live(path, manifest.count), pin, device=device)
         except BaseException:
             pin.close()
             raise
@@ -127,7 +145,9 @@ class Generation:
             self.manifest.space.prefix(dim)
             return funnel.by_prefix(self.rows, queries, dim=dim, k=k, keep=allowed, shortlist=shortlist)
         if exact or self._base == 0 or len(queries) == 0:
-            return flat.exact(self.rows, queries, k=k, keep=allowed)
+            card = self._on_card() if allowed is None and len(queries) else None
+            found = None if card is None else card.exact(queries, k=k)
+            return found or flat.exact(self.rows, queries, k=k, keep=allowed)
         kept = self._kept(keep, allowed)
         stage = self._stage()
         few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
@@ -190,7 +210,14 @@ class Generation:
             reach = max(1.0, k / _TUNED_K) / (max(kept, 1) / self._base if filtered else 1.0)
             nprobe = min(math.ceil(info.nprobe * reach**_REACH), stage.nlist)
         selector = None if allowed is None else self._selector(allowed[: self._base], filtered=filtered)
-        found = stage.search(queries, k=k, nprobe=nprobe, shortlist=max(shortlist, k), selector=selector)
+        shortlist = max(shortlist, k)
+        card = self._on_card() if allowed is None else None
+        there = (
+            None
+            if card is None
+            else card.search(stage.index, queries, k=k, nprobe=nprobe, shortlist=shortlist)
+        )
+        found = there or stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist, selector=selector)
         if found.ids[0, -1] >= 0 if len(queries) == 1 else found.ids[:, -1].min() >= 0:
             return found
         short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
@@ -207,6 +234,17 @@ class Generation:
         if not filtered:
             self._own_selector = selector
         return selector
+
+    def _on_card(self) -> Card | None:
+        """Return the GPU that serves this generation, if one was asked for and faiss can use it."""
+        if self._card is None and self._device.startswith("cuda"):
+            number = gpu(self._device)
+            with self._opening:
+                if number is None:
+                    self._device = "cpu"
+                elif self._card is None:
+                    self._card = Card(number, self.rows)
+        return self._card
 
     def _stage(self) -> ivf.Refined:
         if self._opened is None:
@@ -238,7 +276,7 @@ class Generation:
 
     def close(self) -> None:
         """Release the maps and let the generation go; searching afterwards is an error."""
-        self._opened = self._own_selector = self._tail = None
+        self._opened = self._own_selector = self._tail = self._card = None
         self.rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self.rows)
         self._base = 0

@@ -7,22 +7,25 @@ on the CPU, and what comes back is an ordinary index. Where there is no GPU noth
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from indexes import ivf
-from indexes.arrays import Halves, Ids, Vectors
+from indexes import flat, ivf
+from indexes.arrays import Halves, Ids, Neighbors, Vectors
 from indexes.backend import faiss
 
 MOST = 2048
 """Neighbours, and lists probed, that a search on a GPU can take."""
 
+_CODES = frozenset({1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96})  # bytes a row
+
 _SHARE = 0.8  # of the card's free memory that rows may take
 _ERROR = np.float32(2e-3)  # more than a cosine of half-precision factors is wrong by
 _BLOCK = 65_536
+_UNTRIED: Any = object()
 
 
 def holds(index: Any) -> bool:
@@ -32,9 +35,6 @@ def holds(index: Any) -> bool:
     if isinstance(inner, module.IndexIVFPQ):
         return type(inner) is module.IndexIVFPQ and inner.pq.nbits == 8 and inner.pq.M in _CODES
     return type(inner) in {module.IndexIVFFlat, module.IndexIVFScalarQuantizer}
-
-
-_CODES = frozenset({1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96})
 
 
 def before_lists(index: Any, rows: Vectors) -> Vectors:
@@ -97,15 +97,28 @@ def _train_transforms(index: Any, sample: Vectors) -> None:
             sample = transform.apply(sample)
 
 
-def add(inner: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
-    """Add blocks of transformed rows under their ids to an inverted file, encoded on GPU ``device`` where it `holds` it."""
-    if device is None or not holds(inner):
-        ivf.add(inner, blocks)
+def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
+    """Add blocks of rows under their ids, encoded on GPU ``device`` where it `holds` the index, else on the CPU."""
+    if device is None or not holds(index):
+        ivf.add(index, blocks)
         return
+    inner = ivf.innermost(index)
     there = moved(inner, device)
     for ids, rows in blocks:
-        there.add_with_ids(rows, ids)
+        there.add_with_ids(before_lists(index, rows), ids)
     there.copyTo(inner)
+    for outer in _outer(index):
+        outer.ntotal = inner.ntotal
+
+
+def served(index: Any, *, device: int) -> Any | None:
+    """Return a copy of ``index`` that searches on GPU ``device``; None where a GPU has no class for it, or no room."""
+    if not holds(index):
+        return None
+    try:
+        return moved(index, device)
+    except RuntimeError:
+        return None
 
 
 def fits(rows: int, dim: int, *, device: int) -> bool:
@@ -126,6 +139,46 @@ def free_memory(device: int) -> int | None:
         return None
 
 
+class Card:
+    """One GPU that serves a generation: its first stage if the card has a class for it, and all its rows if they fit.
+
+    Args:
+        number: of the card.
+        rows: ``(n, d)`` float16.
+    """
+
+    def __init__(self, number: int, rows: Halves) -> None:
+        self._number, self._rows = number, rows
+        self._lock = threading.Lock()  # the resources of a card are for one search at a time
+        self._stage: Any = _UNTRIED
+        self._exact: Any = _UNTRIED
+
+    def search(
+        self, index: Any, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int
+    ) -> Neighbors | None:
+        """Search ``index``, always the same one, as `Refined` does; None for what the card cannot do."""
+        if max(nprobe or 1, shortlist, k + 1) > MOST:
+            return None
+        with self._lock:
+            if self._stage is _UNTRIED:
+                copy = served(index, device=self._number)
+                self._stage = None if copy is None else ivf.Refined(copy, self._rows)
+            if self._stage is None:
+                return None
+            found: Neighbors = self._stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+            return found
+
+    def exact(self, queries: Vectors, *, k: int) -> Neighbors | None:
+        """Compare every row; None where they do not fit the card, or too many rows tie."""
+        with self._lock:
+            if self._exact is _UNTRIED:
+                n, dim = self._rows.shape
+                room = n and fits(n, dim, device=self._number)
+                self._exact = ExactOnGpu(self._rows, device=self._number) if room else None
+            ids = None if self._exact is None else self._exact.candidates(queries, k=k)
+        return None if ids is None else flat.scored(self._rows, queries, ids, k=k)
+
+
 class ExactOnGpu:
     """All rows on one card in half precision: proposes candidates, which the caller scores exactly.
 
@@ -143,15 +196,17 @@ class ExactOnGpu:
         for start in range(0, len(rows), _BLOCK):
             self._index.add(np.ascontiguousarray(rows[start : start + _BLOCK], dtype=np.float32))
 
-    def candidates(self, queries: Vectors, *, k: int) -> tuple[NDArray[np.float32], Ids] | None:
-        """Return scores and ids ``(q, m)`` among which each query's best ``k`` are certainly; None if too many may be.
+    def candidates(self, queries: Vectors, *, k: int) -> Ids | None:
+        """Return ids ``(q, m)`` among which each query's best ``k`` are certainly; None if too many may be.
 
         Products of half-precision factors are off by up to `_ERROR`, so rows that close to the k-th are candidates too.
         """
         wanted = min(2 * k + 32, self._index.ntotal)
         while wanted <= MOST:
             scores, ids = self._index.search(queries, wanted)
-            if wanted == self._index.ntotal or bool((scores[:, -1] < scores[:, k - 1] - 2 * _ERROR).all()):
-                return scores, ids
+            whole = wanted == self._index.ntotal
+            if whole or bool((scores[:, -1] < scores[:, k - 1] - 2 * _ERROR).all()):
+                found: Ids = ids
+                return found
             wanted = min(4 * wanted, self._index.ntotal)
         return None

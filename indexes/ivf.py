@@ -103,8 +103,7 @@ def innermost(index: Any) -> Any:
 
 def lists_of(index: Any) -> int:
     """Return the number of inverted lists, 0 for an index without them."""
-    inner = innermost(index)
-    return int(inner.nlist) if isinstance(inner, faiss().IndexIVF) else 0
+    return int(getattr(innermost(index), "nlist", 0))  # those on a GPU are no IndexIVF
 
 
 def removable(index: Any) -> bool:
@@ -124,12 +123,19 @@ def filters(index: Any) -> bool:
 def _unfiltered() -> tuple[Any, ...]:
     module = faiss()
     return (
+        *on_card(),
         module.IndexPQ,
         module.IndexFastScan,
         module.IndexNSG,
         module.IndexLSH,
         module.IndexRaBitQFastScan,
     )
+
+
+def on_card() -> tuple[Any, ...]:
+    """Return the classes of indexes that lie on a GPU, none where faiss is built without."""
+    module = faiss()
+    return (module.GpuIndex,) if hasattr(module, "GpuIndex") else ()
 
 
 def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlist: int) -> Any:
@@ -146,6 +152,8 @@ def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlis
         return parameters(index.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
     if isinstance(index, module.IndexIVF):
         return _of_lists(index, nprobe=min(nprobe or index.nprobe, index.nlist), selector=selector)
+    if isinstance(index, on_card()):
+        return module.SearchParametersIVF(nprobe=min(nprobe or index.nprobe, index.nlist))
     if isinstance(index, module.IndexHNSW):
         return module.SearchParametersHNSW(efSearch=max(64, 2 * shortlist), sel=selector)
     if isinstance(index, _unfiltered()):

@@ -270,7 +270,7 @@ class Revision:
             index, trained = self._in_shards(index, planned, device)
         else:
             trained = self._train(index, planned, device)
-            ivf.add(index, self._blocks(index, 0))
+            on_gpu.add(index, self._blocks(index, 0), device=device)
         info = IndexInfo(
             kind=planned.kind,
             factory=planned.factory,

@@ -72,7 +72,8 @@ def open_collection(
         path: the collection's directory, its image folder, or anything below; ``None`` asks ``RETRIEVE_INDEX``, then walks up
             from the working directory.
         encoder: encodes queries instead of the recorded encoder; must be of the collection's space.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder; ``cuda`` searches there
+            too, where faiss-gpu is installed.
         root: where the images lie, if not where the collection recorded them.
     Raises:
         CollectionNotFound: there is none.
@@ -113,7 +114,7 @@ class Collection:
         except FileNotFoundError as error:
             raise CollectionNotFound(f"no collection in {self.directory}") from error
         with pin:
-            generation = Generation.open(self.directory, manifest)
+            generation = Generation.open(self.directory, manifest, device=self._device)
         try:
             # No further than the manifest: a build that is running may have stored more.
             store = VectorStore.open(self.directory, dim=manifest.space.dim, count=manifest.count)
