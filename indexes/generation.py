@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.backend import fp16_view, gpu
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.flat import Halves
-from indexes.gpu import Card
+from indexes.gpu import Candidates, Card
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation
 from indexes.rerank import RERANK, RerankRows
@@ -54,6 +55,7 @@ class Generation:
         pin: Pin,
         *,
         device: str = "cpu",
+        exact: Callable[[Halves], Candidates | None] | None = None,
     ) -> None:
         """Take over what `open` opened; call that."""
         self.manifest = manifest
@@ -67,13 +69,18 @@ class Generation:
         self._opening = threading.Lock()
         self._opened: ivf.Refined | None = None
         self._own_selector: Any = None
-        self._device = device
+        self._device, self._exact = device, exact
         self._card: Card | None = None
         self._tail: Any = None  # the rows behind the base, as faiss sees them
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], manifest: Manifest, *, device: str = "cpu"
+        cls,
+        directory: str | os.PathLike[str],
+        manifest: Manifest,
+        *,
+        device: str = "cpu",
+        exact: Callable[[Halves], Candidates | None] | None = None,
     ) -> Generation:
         """Open the generation of ``manifest`` by mapping; FAISS itself is loaded with the first search.
 
@@ -82,6 +89,7 @@ class Generation:
             manifest: which generation.
             device: ``cuda`` or ``cuda:N`` searches on that GPU what it can hold, where faiss can use it; everything
                 else, and every filtered search, stays on the CPU.
+            exact: puts the rows on that device for exact search where faiss cannot use it.
 
         Raises:
             FileNotFoundError: a newer generation has replaced it; read the manifest again.
@@ -93,7 +101,9 @@ class Generation:
             check_sizes(home, manifest)
             rows = RerankRows.open(home / RERANK, dim=manifest.space.dim, count=manifest.count)
             path = generation_path(home, manifest.generation) / TOMBSTONES
-            return cls(home, manifest, rows, _read_live(path, manifest.count), pin, device=device)
+            return cls(
+                home, manifest, rows, _read_live(path, manifest.count), pin, device=device, exact=exact
+            )
         except BaseException:
             pin.close()
             raise
@@ -240,10 +250,10 @@ class Generation:
         if self._card is None and self._device.startswith("cuda"):
             number = gpu(self._device)
             with self._opening:
-                if number is None:
+                if number is None and self._exact is None:
                     self._device = "cpu"
                 elif self._card is None:
-                    self._card = Card(number, self.rows)
+                    self._card = Card(number, self.rows, exact=self._exact)
         return self._card
 
     def _stage(self) -> ivf.Refined:

@@ -8,8 +8,8 @@ on the CPU, and what comes back is an ordinary index. Where there is no GPU noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -139,16 +139,26 @@ def free_memory(device: int) -> int | None:
         return None
 
 
+class Candidates(Protocol):
+    """All rows somewhere where they are compared quickly, not quite exactly."""
+
+    def candidates(self, queries: Vectors, *, k: int) -> Ids | None:
+        """Return ids ``(q, m)`` among which each query's best ``k`` certainly are; None if too many may be."""
+
+
 class Card:
     """One GPU that serves a generation: its first stage if the card has a class for it, and all its rows if they fit.
 
     Args:
-        number: of the card.
+        number: of the card, None where faiss can use none.
         rows: ``(n, d)`` float16.
+        exact: puts the rows on the card where faiss cannot; gives None where it cannot either.
     """
 
-    def __init__(self, number: int, rows: Halves) -> None:
-        self._number, self._rows = number, rows
+    def __init__(
+        self, number: int | None, rows: Halves, *, exact: Callable[[Halves], Candidates | None] | None = None
+    ) -> None:
+        self._number, self._rows, self._put = number, rows, exact
         self._lock = threading.Lock()  # the resources of a card are for one search at a time
         self._stage: Any = _UNTRIED
         self._exact: Any = _UNTRIED
@@ -157,7 +167,7 @@ class Card:
         self, index: Any, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int
     ) -> Neighbors | None:
         """Search ``index``, always the same one, as `Refined` does; None for what the card cannot do."""
-        if max(nprobe or 1, shortlist, k + 1) > MOST:
+        if self._number is None or max(nprobe or 1, shortlist, k + 1) > MOST:
             return None
         with self._lock:
             if self._stage is _UNTRIED:
@@ -172,11 +182,17 @@ class Card:
         """Compare every row; None where they do not fit the card, or too many rows tie."""
         with self._lock:
             if self._exact is _UNTRIED:
-                n, dim = self._rows.shape
-                room = n and fits(n, dim, device=self._number)
-                self._exact = ExactOnGpu(self._rows, device=self._number) if room else None
+                self._exact = self._made()
             ids = None if self._exact is None else self._exact.candidates(queries, k=k)
         return None if ids is None else flat.scored(self._rows, queries, ids, k=k)
+
+    def _made(self) -> Candidates | None:
+        n, dim = self._rows.shape
+        if self._number is None:
+            return None if self._put is None else self._put(self._rows)
+        return (
+            ExactOnGpu(self._rows, device=self._number) if n and fits(n, dim, device=self._number) else None
+        )
 
 
 class ExactOnGpu:

@@ -17,6 +17,7 @@ from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, verify
 from indexes.store import VectorStore
 from retrieval import keys
+from retrieval.accelerated import exact_on
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.errors import (
     CapabilityMissing,
@@ -114,7 +115,9 @@ class Collection:
         except FileNotFoundError as error:
             raise CollectionNotFound(f"no collection in {self.directory}") from error
         with pin:
-            generation = Generation.open(self.directory, manifest, device=self._device)
+            generation = Generation.open(
+                self.directory, manifest, device=self._device, exact=exact_on(self._device)
+            )
         try:
             # No further than the manifest: a build that is running may have stored more.
             store = VectorStore.open(self.directory, dim=manifest.space.dim, count=manifest.count)
