@@ -13,7 +13,7 @@ from indexes.manifest import INDEX, generation_path
 from indexes.store import VectorStore
 from tests.indexes.test_generation import QUERIES, SPACE, build, fill
 
-KINDS = ["ivfrabitq", "ivfpq", "OPQ8_64,IVF16,PQ8", "IVF16,PQ16x4fs", "IVF16,SQfp16", "IVF16_HNSW8,RaBitQfs2"]
+KINDS = ["ivfrabitq", "ivfpq", "OPQ8_32,IVF16,PQ8", "IVF16,PQ16x4fs", "IVF16,SQfp16", "IVF16_HNSW8,RaBitQfs2"]
 
 
 @pytest.fixture
@@ -38,14 +38,16 @@ def listed(index):
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_shards_make_the_index_that_one_piece_makes(tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize(
+    ("kind", "dim"), [*((kind, None) for kind in KINDS), ("ivfrabitq", 16), ("ivfpq", 16)]
+)
+def test_shards_make_the_index_that_one_piece_makes(tmp_path, monkeypatch, kind, dim):
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     for home in (whole, pieces):
         fill(home, 0, 1500)
-    one = build(whole, kind=kind)
+    one = build(whole, kind=kind, dim=dim)
     monkeypatch.setattr(shards, "SHARD_ROWS", 400)
-    many = build(pieces, kind=kind)
+    many = build(pieces, kind=kind, dim=dim)
 
     assert listed(published(pieces, many)) == listed(published(whole, one))
     with Generation.open(whole, one) as first, Generation.open(pieces, many) as second:
