@@ -47,7 +47,10 @@ class Step:
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map ``(n, d_in)`` to ``(n, d_out)``."""
         if self.matrix is None or self.offset is None:
-            return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+            unit: NDArray[np.float32] = rows / np.maximum(
+                np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12)
+            )
+            return unit
         mapped: NDArray[np.float32] = rows @ self.matrix + self.offset
         return mapped
 
@@ -129,13 +132,31 @@ class Aim:
         cosines: NDArray[np.float32] = np.einsum("nd,nd->n", mapped, points) / np.maximum(lengths, 1e-12)
         return cosines
 
-    def cells(self, rows: Vectors) -> Ids:
-        """Return the inverted list that each of ``(n, dim)`` rows belongs to, ``(n,)``; all 0 without lists."""
+    @property
+    def signs(self) -> bool:
+        """Whether codes are signs, compared by how many differ (LSH); inner products are compared otherwise."""
+        return isinstance(self._inner, faiss().IndexLSH)
+
+    def cells(self, rows: Vectors, *, k: int = 1) -> Ids:
+        """Return the inverted lists nearest to each of ``(n, dim)`` rows, its own first: ``(n, k)``, padded with -1.
+
+        Raises:
+            OptionError: the index has no lists.
+        """
         if not self.nlist:
-            return np.zeros(len(rows), dtype=np.int64)
-        _, cells = self._inner.quantizer.search(self.project(rows), 1)
-        first: Ids = cells[:, 0]
-        return first
+            raise OptionError(f"{type(self._inner).__name__} has no inverted lists")
+        _, cells = self._inner.quantizer.search(self.project(rows), min(k, self.nlist))
+        found: Ids = cells
+        return found
+
+    def centroids(self, cells: Ids) -> NDArray[np.float32]:
+        """Return the centroids of some lists, of any shape: ``(…, width)``; zeros for -1."""
+        flat = cells.reshape(-1)
+        known = np.flatnonzero(flat >= 0)
+        centroids = np.zeros((len(flat), self.width), dtype=np.float32)
+        if known.size:
+            centroids[known] = self._inner.quantizer.reconstruct_batch(flat[known])
+        return centroids.reshape(*cells.shape, self.width)
 
     def measure(self, rows: Vectors) -> Decoding:
         """Measure on ``(n, dim)`` rows how well their codes decode."""

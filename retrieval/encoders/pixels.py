@@ -162,7 +162,8 @@ def resampling(size_in: int, size_out: int, interpolation: str) -> NDArray[np.fl
     pixel = np.arange(size_in)
     weights = kernel(np.abs(pixel + 0.5 - centre[:, np.newaxis]) / stretch)  # (o, i)
     weights[(pixel < first[:, np.newaxis]) | (pixel >= last[:, np.newaxis])] = 0
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    matrix: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return matrix
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
