@@ -376,6 +376,12 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 @option(
     "--captions", of=EVALUATE, type=FILE, metavar="CSV", help="file,caption: measure search by words, too."
 )
+@option(
+    "--attacks",
+    of=EVALUATE,
+    is_flag=True,
+    help="Measure whether altered copies are found, of activated images where there are any.",
+)
 @device_option(EVALUATE)
 @shared
 @session

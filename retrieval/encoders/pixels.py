@@ -149,10 +149,9 @@ def resampling(size_in: int, size_out: int, interpolation: str) -> NDArray[np.fl
     Shrinking widens the filter, so that nothing aliases. Keep it unchanged: it is shared.
     """
     if interpolation == "nearest":
-        matrix = np.zeros((size_out, size_in), np.float32)
-        centres = ((np.arange(size_out) + 0.5) * size_in / size_out).astype(np.int64)
-        matrix[np.arange(size_out), centres] = 1
-        return matrix
+        chosen = np.zeros((size_out, size_in), np.float32)
+        chosen[np.arange(size_out), ((np.arange(size_out) + 0.5) * size_in / size_out).astype(np.int64)] = 1
+        return chosen
     reach, kernel = KERNELS[interpolation]
     scale = size_in / size_out
     stretch = max(scale, 1.0)
