@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import torch
+    from numpy.typing import NDArray
 
     from indexes.arrays import Ids, Vectors
     from indexes.targets import Aim
@@ -273,6 +274,8 @@ class _Run:
 
     def activate(self, batch: _Batch) -> None:
         """Optimise a batch, write its copies and measure them."""
+        import torch
+
         from retrieval.objective import find_rivals, objective
         from retrieval.perturbation import perturb
 
@@ -280,34 +283,32 @@ class _Run:
         rows, own, notes = self._rows(images)
         rivals = find_rivals(self._collection, self._aim, rows, own)
         device = next(iter((*self._module.parameters(), *self._module.buffers()))).device
+        loss = objective(self._aim, rivals, device)
         changes = perturb(
             self._module,
-            objective(self._aim, rivals, device),
+            loss,
             [ready.original for ready in images],
             steps=self._settings.steps,
             strength=self._settings.strength,
             robust=self._settings.robust,
             seed=int.from_bytes(images[0].content[:4], "big"),
         )
-        form, quality = self._settings.format, self._settings.quality
+
+        def finished(ready: _Ready, change: NDArray[np.float32]) -> Copy | None:
+            form, quality, least = self._settings.format, self._settings.quality, self._settings.min_psnr
+            return finish(ready.original, change, form=form, quality=quality, min_psnr=least)
+
         with ThreadPoolExecutor(cores()) as pool:
-            copies = list(
-                pool.map(
-                    lambda ready, change: finish(
-                        ready.original, change, form=form, quality=quality, min_psnr=self._settings.min_psnr
-                    ),
-                    images,
-                    changes,
-                )
-            )
-        before = self._aim.cosines(rows, rivals.points)
-        kept = [number for number, copy in enumerate(copies) if copy is not None]
-        after = dict(
-            zip(kept, self._cosines([copies[n] for n in kept], rivals.points[kept]), strict=True)
-        ) if kept else {}  # fmt: skip
+            copies = list(pool.map(finished, images, changes))
+        now = self._encoded(copies, rows)  # (n, d)
+        losses = np.stack(
+            [loss(torch.from_numpy(vectors).to(device)).cpu().numpy()[0] for vectors in (rows, now)]
+        )
+        before, after = (self._aim.cosines(vectors, rivals.points) for vectors in (rows, now))
         for number, (ready, copy) in enumerate(zip(images, copies, strict=True)):
-            cosine = after.get(number)
-            self._settle(ready, copy, float(before[number]), cosine, notes[number])
+            cosines = float(before[number]), float(after[number])
+            gained = bool(losses[1, number] < losses[0, number])
+            self._settle(ready, copy, cosines, gained=gained, notes=notes[number])
         if self._progress is not None:
             refused = sum(result.status == "refused" for result in self.results.values())
             self._progress(
@@ -340,21 +341,31 @@ class _Run:
             rows[held] = self._collection.vectors(own[held])
         return rows, own, notes
 
-    def _cosines(self, copies: Sequence[Copy | None], points: Any) -> list[float]:
-        """Encode saved copies as queries are, and return their cosines to their points."""
+    def _encoded(self, copies: Sequence[Copy | None], rows: Vectors) -> Vectors:
+        """Encode saved copies as queries are; where there is none, keep the row of ``rows``."""
         size = getattr(self._encoder, "decode_size", None)
-        arrays = [
-            self._encoder.preprocess(decode(copy.data, decode_size=size))
-            for copy in copies
-            if copy is not None
-        ]
-        vectors = checked_pixels(self._encoder, np.stack(arrays))
-        return [float(cosine) for cosine in self._aim.cosines(vectors, points)]
+        made = [number for number, copy in enumerate(copies) if copy is not None]
+        vectors = rows.copy()
+        if made:
+            arrays = [
+                self._encoder.preprocess(decode(copy.data, decode_size=size))
+                for copy in copies
+                if copy is not None
+            ]
+            vectors[made] = checked_pixels(self._encoder, np.stack(arrays))
+        return vectors
 
     def _settle(
-        self, ready: _Ready, copy: Copy | None, before: float, after: float | None, notes: tuple[str, ...]
+        self,
+        ready: _Ready,
+        copy: Copy | None,
+        cosines: tuple[float, float],
+        *,
+        gained: bool,
+        notes: tuple[str, ...],
     ) -> None:
         """Write one copy and take note of it, or of why there is none."""
+        before, after = cosines
         job = ready.job
         path, output = str(job.path), str(job.output)
         if copy is None:
@@ -371,12 +382,12 @@ class _Run:
                 reason=f"{path}: a copy as {form} keeps less than {self._settings.min_psnr:g} dB even unchanged; {cure}",
             )
             return
-        if after is None or after <= before:
+        if not gained:
             self.results[job.path] = Activated(
                 path=path,
                 status="refused",
                 cosine_before=round(before, 4),
-                cosine_after=None if after is None else round(after, 4),
+                cosine_after=round(after, 4),
                 reason=f"{path}: nothing is gained within {self._settings.min_psnr:g} dB; allow more (--strength, --min-psnr)",
             )
             return

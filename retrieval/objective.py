@@ -30,7 +30,8 @@ __all__ = ["Rivals", "find_rivals", "objective"]
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
-SOFTNESS = 0.03  # of the maximum, and of the margin, on the scale of cosines
+SOFTNESS = 0.02  # of the maximum, and of the margin, on the scale of cosines
+CODES = 3.0  # the weight of the margin over codes; the other terms have 1
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 
@@ -91,7 +92,7 @@ def find_rivals(collection: Collection, aim: Aim, rows: Vectors, own: Ids) -> Ri
 
 
 def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the loss of ``(views * n, d)`` unit rows: less is better; a mean over views, a sum over images."""
+    """Return the loss of ``(views * n, d)`` unit rows, ``(views, n)``: less is better."""
 
     def tensor(array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -114,12 +115,12 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
             now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
         away = 1 - F.cosine_similarity(now, points, dim=-1)  # (views, n)
         scored = F.normalize(now, dim=-1) * scale if aim.signs else now
-        away = away + _margin((scored * points).sum(-1), _dots(scored, other_points), points_count)
+        away = away + CODES * _margin((scored * points).sum(-1), _dots(scored, other_points), points_count)
         away = away + _margin((rows_now * rows).sum(-1), _dots(rows_now, other_rows), rows_count)
         if cells is not None and cells_count is not None:
             near = _dots(now, cells)  # (views, n, c)
             away = away + _margin(near[..., 0], near[..., 1:], cells_count)
-        return away.sum() / len(away)
+        return away
 
     return loss
 

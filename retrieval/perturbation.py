@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["perturb"]
 
-SHARE = 0.0163
-"""Of the noticeable difference, the luminance that each channel may change by at strength 1."""
+SHARE = 0.09
+"""Of the noticeable difference, what channels may change by at strength 1 (root mean square over the three)."""
 
 RMS = 0.65
 """Grey levels that a picture may change by on average (root mean square) at strength 1, however much would go unseen."""
@@ -49,7 +49,7 @@ def perturb(
 
     Args:
         module: from pixels to vectors, as `DifferentiableEncoder.torch_module` returns it.
-        loss: maps ``(views * n, d)`` unit rows, all pictures' first views before all second ones, to a number.
+        loss: maps ``(views * n, d)`` unit rows, all pictures' first views before all second ones, to ``(views, n)``.
         pictures: ``n``, of any sizes.
         steps: of Adam.
         strength: factor of the perceptual bound.
@@ -75,7 +75,7 @@ def perturb(
             )
         vectors = _vectors(module, [image for view in views for image in view])  # (views · n, d)
         adam.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss(vectors))
+        torch.autograd.backward(loss(vectors).mean(dim=0).sum())
         adam.step()
     return [canvas.change() for canvas in canvases]
 
@@ -89,8 +89,9 @@ class _Canvas:
         height, width = picture.pixels.shape[:2]
         self.base = _planes(picture.pixels, device)  # (1, 3, h, w)
         self.alpha = None if picture.alpha is None else _planes(picture.alpha[..., np.newaxis], device)
-        shares = [SHARE / share for share in LUMA]
-        weights = torch.tensor([3 * SHARE] if picture.grey else shares).view(1, -1, 1, 1)
+        shares = _shares()
+        together = float(np.dot(shares, LUMA))  # a grey image's one channel may do to luminance what three do
+        weights = torch.tensor([together] if picture.grey else shares).view(1, -1, 1, 1)
         map_ = torch.from_numpy(picture.noticeable / np.float32(255)).view(1, 1, height, width)
         self.bound = (strength * weights * map_).to(device)  # (1, 3 or 1, h, w)
         self.most = strength * RMS / 255
@@ -116,6 +117,16 @@ class _Canvas:
 
     def _over_white(self, planes: torch.Tensor) -> torch.Tensor:
         return planes if self.alpha is None else self.alpha * planes + (1 - self.alpha)
+
+
+def _shares() -> list[float]:
+    """Return each channel's part of the bound: the less it adds to luminance, the less it shows.
+
+    By the root, where the publication takes the inverse itself: nearly all change would then be blue, the channel to which
+    encoders pay the least heed and of which JPEG keeps the least.
+    """
+    inverse = np.sqrt(1 / np.array(LUMA))
+    return [float(share) for share in SHARE * inverse / np.sqrt(np.mean(inverse**2))]
 
 
 def _planes(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
