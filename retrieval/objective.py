@@ -30,8 +30,9 @@ __all__ = ["Rivals", "find_rivals", "objective"]
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
-SOFTNESS = 0.02  # of the maximum, and of the margin, on the scale of cosines
-CODES = 3.0  # the weight of the margin over codes; the other terms have 1
+SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
+CODES = 8.0  # the weight of the margin over codes
+POINT = 2.0  # and of the cosine to the point; the other margins have 1
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 
@@ -113,7 +114,7 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
         now = rows_now
         for step in path:
             now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
-        away = 1 - F.cosine_similarity(now, points, dim=-1)  # (views, n)
+        away = POINT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
         scored = F.normalize(now, dim=-1) * scale if aim.signs else now
         away = away + CODES * _margin((scored * points).sum(-1), _dots(scored, other_points), points_count)
         away = away + _margin((rows_now * rows).sum(-1), _dots(rows_now, other_rows), rows_count)
