@@ -124,15 +124,18 @@ def _is(path: Path, content: bytes) -> bool:
         return False
 
 
-def measure(collection: Collection, *, progress: OnProgress | None = None) -> list[dict[str, Any]]:
+def measure(
+    collection: Collection, *, device: str = "auto", progress: OnProgress | None = None
+) -> list[dict[str, Any]]:
     """Return what ``retrieve evaluate --attacks --json`` prints, one object for each attack, stage and measure."""
+    encoder = collection.encoder_on(device)
     chosen = pairs(collection)
     outcomes: list[Outcome] = []
     for number, name in enumerate(ATTACKS):
-        passive = attacked(collection.encoder, [pair.original for pair in chosen], name)
+        passive = attacked(encoder, [pair.original for pair in chosen], name)
         activated = all(pair.copy is not None for pair in chosen)
         copies = [pair.copy for pair in chosen if pair.copy is not None]
-        active = attacked(collection.encoder, copies, name) if activated else None
+        active = attacked(encoder, copies, name) if activated else None
         outcomes += _compare(collection, name, [pair.ids for pair in chosen], passive, active)
         if progress is not None:
             progress(Progress(phase="attacks", done=number + 1, total=len(ATTACKS)))

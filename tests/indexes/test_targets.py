@@ -12,7 +12,15 @@ from indexes.targets import Aim, Step, same_codes
 ROWS = vectors(Recipe(rows=3000, dim=32, clusters=60, topics=8)).astype(np.float32)
 
 # Those behind a transform that loses width or scales it cannot be compared in the stored space.
-INVERTIBLE = ["IVF16,PQ8", "OPQ4,IVF16,PQ4", "RR,IVF16,RaBitQfs", "RR,IVF16,RaBitQ", "HR,IVF16,PQ8", "PQ8", "IVF16_HNSW8,PQ8"]
+INVERTIBLE = [
+    "IVF16,PQ8",
+    "OPQ4,IVF16,PQ4",
+    "RR,IVF16,RaBitQfs",
+    "RR,IVF16,RaBitQ",
+    "HR,IVF16,PQ8",
+    "PQ8",
+    "IVF16_HNSW8,PQ8",
+]
 OTHERS = [
     "PCA16,LSH",
     "LSH",
@@ -56,7 +64,9 @@ def test_points_are_what_the_index_decodes_its_codes_to(factory, indexes):
     decoded = index.sa_decode(index.sa_encode(ROWS[:50]))
 
     np.testing.assert_allclose(aim.points(ROWS[:50]), aim.project(decoded), atol=2e-3)
-    np.testing.assert_allclose(aim.cosines(ROWS[:50], aim.points(ROWS[:50])), cosines(ROWS[:50], decoded), atol=2e-3)
+    np.testing.assert_allclose(
+        aim.cosines(ROWS[:50], aim.points(ROWS[:50])), cosines(ROWS[:50], decoded), atol=2e-3
+    )
 
 
 @pytest.mark.parametrize("factory", ["IVF16,PQ8", "OPQ4,IVF16,PQ4"])

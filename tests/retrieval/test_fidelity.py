@@ -23,7 +23,9 @@ def noisy(shape, *, seed=0, noise=9):
 def test_the_definitions_are_scikit_images(shape, noise):
     one, other = noisy(shape, noise=noise)
 
-    assert psnr(one, other) == pytest.approx(metrics.peak_signal_noise_ratio(one, other, data_range=255), abs=1e-9)
+    assert psnr(one, other) == pytest.approx(
+        metrics.peak_signal_noise_ratio(one, other, data_range=255), abs=1e-9
+    )
     expected = metrics.structural_similarity(one, other, channel_axis=2, data_range=255)
     assert ssim(one, other) == pytest.approx(expected, abs=1e-9)
 
@@ -73,7 +75,9 @@ def slowly(pixels):
         for x in range(pixels.shape[1]):
             near = luma[y : y + 5, x : x + 5]
             mean = (near * kernel).sum() / 32
-            adapted = 17 * (1 - math.sqrt(mean / 127 + 1e-3)) + 3 if mean <= 127 else 3 / 128 * (mean - 127) + 3
+            adapted = (
+                17 * (1 - math.sqrt(mean / 127 + 1e-3)) + 3 if mean <= 127 else 3 / 128 * (mean - 127) + 3
+            )
             three = near[1:4, 1:4]
             across = (three * [[1, 0, -1], [2, 0, -2], [1, 0, -1]]).sum()
             down = (three * [[1, 2, 1], [0, 0, 0], [-1, -2, -1]]).sum()

@@ -27,7 +27,9 @@ def with_metadata(orientation, form="JPEG"):
     exif[306] = "2020:01:02 03:04:05"
     exif.get_ifd(0x8769)[36867] = "2019:01:02 03:04:05"
     picture = stored_turned(scene(), orientation)
-    return encoded(picture, form, exif=exif, icc_profile=PROFILE, xmp=XMP, **({"quality": 95} if form == "JPEG" else {}))
+    return encoded(
+        picture, form, exif=exif, icc_profile=PROFILE, xmp=XMP, **({"quality": 95} if form == "JPEG" else {})
+    )
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -122,7 +124,9 @@ def test_heic_is_read():
     pytest.importorskip("pi_heif", reason="reads HEIC")
     original = read_original(heic(), name="x.heic")
 
-    np.testing.assert_array_equal(np.asarray(decode(published(original, original.pixels, form="png", quality=None))), original.seen)
+    np.testing.assert_array_equal(
+        np.asarray(decode(published(original, original.pixels, form="png", quality=None))), original.seen
+    )
 
 
 def test_tiff_keeps_what_it_tells_and_not_how_it_is_stored():
