@@ -7,16 +7,18 @@ change at the image's own resolution; resizing and the rest of the encoder's pre
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from indexes.backend import threads
 from retrieval.perception import LUMA
 from retrieval.robustness import TRANSFORMATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,19 +67,31 @@ def perturb(
     adam = torch.optim.Adam(
         [canvas.delta for canvas in canvases], lr=RATE, fused=device.type in ("cpu", "cuda")
     )
-    for _ in range(steps):
-        shown = [canvas.shown() for canvas in canvases]
-        views = [shown]
-        for _ in range(VIEWS if robust else 0):
-            chosen = rng.integers(len(TRANSFORMATIONS), size=len(shown))
-            views.append(
-                [TRANSFORMATIONS[kind](image, rng) for kind, image in zip(chosen, shown, strict=True)]
-            )
-        vectors = _vectors(module, [image for view in views for image in view])  # (views · n, d)
-        adam.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss(vectors).mean(dim=0).sum())
-        adam.step()
+    with _free_cores():
+        for _ in range(steps):
+            shown = [canvas.shown() for canvas in canvases]
+            views = [shown]
+            for _ in range(VIEWS if robust else 0):
+                chosen = rng.integers(len(TRANSFORMATIONS), size=len(shown))
+                views.append(
+                    [TRANSFORMATIONS[kind](image, rng) for kind, image in zip(chosen, shown, strict=True)]
+                )
+            vectors = _vectors(module, [image for view in views for image in view])  # (views · n, d)
+            adam.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss(vectors).mean(dim=0).sum())
+            adam.step()
     return [canvas.change() for canvas in canvases]
+
+
+@contextmanager
+def _free_cores() -> Iterator[None]:
+    """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, threads()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Canvas:
