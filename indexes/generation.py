@@ -264,6 +264,47 @@ class Generation:
                     self._opened = ivf.Refined(ivf.open_mapped(path), self.rows)
         return self._opened
 
+    def first_stage(self) -> ivf.Refined:
+        """Return the base index, opened by mapping; do not change it.
+
+        Raises:
+            OptionError: the collection is flat: it has none.
+        """
+        if self._base == 0:
+            raise OptionError(
+                f"{self._directory} is searched exactly (flat), so nothing is lost in codes; "
+                "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
+            )
+        return self._stage()
+
+    def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
+        """Find each query's best ``k`` live rows of the base by their codes alone, nothing reranked.
+
+        Args:
+            queries: ``(q, d)`` float32 unit rows.
+            k: neighbours wanted.
+            nprobe: lists to probe; None for what was tuned.
+        Returns:
+            ids and scores as `ivf.Refined.codes` gives them.
+        Raises:
+            OptionError: the collection is flat.
+        """
+        stage = self.first_stage()
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        nprobe = nprobe or self.manifest.index.nprobe
+        live = self.live
+        if live is None or live[: self._base].all():
+            return stage.codes(queries, k=k, nprobe=nprobe)
+        if stage.filters:
+            selector = self._selector(live[: self._base], filtered=False)
+            return stage.codes(queries, k=k, nprobe=nprobe, selector=selector)
+        wanted = min(k + self._base - int(np.count_nonzero(live[: self._base])), self._base)
+        found = stage.codes(queries, k=wanted, nprobe=nprobe)
+        ids = np.where((found.ids >= 0) & live[np.maximum(found.ids, 0)], found.ids, -1)
+        order = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]  # the live ones first, in their order
+        ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(found.scores, order, axis=1)
+        return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
+
     def vectors(self, ids: Ids) -> Vectors:
         """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.
 

@@ -185,11 +185,16 @@ def train(index: Any, sample: Vectors) -> None:
         OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
     """
     prepare(innermost(index))
+    books = [_codebooks(transform) for transform in _transforms(index)]  # held until it is trained
     try:
         with faiss_threads(threads()):
             index.train(sample)
     except RuntimeError as error:
         raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
+    finally:
+        for transform, held in books:
+            if held is not None:
+                transform.pq = None
 
 
 def prepare(inner: Any) -> None:
@@ -203,6 +208,25 @@ def prepare(inner: Any) -> None:
         inner.do_polysemous_training = (
             False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
         )
+
+
+def _transforms(index: Any) -> list[Any]:
+    module = faiss()
+    index = module.downcast_index(index)
+    if not isinstance(index, module.IndexPreTransform):
+        return []
+    return [module.downcast_VectorTransform(index.chain.at(number)) for number in range(index.chain.size())]
+
+
+def _codebooks(transform: Any) -> tuple[Any, Any]:
+    """Give OPQ the quantiser that it alternates with, set not to print; return both, nothing for another transform."""
+    module = faiss()
+    if not isinstance(transform, module.OPQMatrix) or transform.pq is not None:
+        return transform, None
+    books = module.ProductQuantizer(transform.d_out, transform.M, 8)
+    books.cp.min_points_per_centroid = 1
+    transform.pq = books
+    return transform, books
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
@@ -303,6 +327,27 @@ class Refined:
                 among = best(all_ids, all_scores, k=wanted)
                 ids[across], scores[across] = among.ids, among.scores
         return best(ids, scores, k=k)
+
+    def codes(
+        self, queries: Vectors, *, k: int, nprobe: int | None = None, selector: Any = None
+    ) -> Neighbors:
+        """Find each query's best ``k`` by the codes alone, nothing reranked.
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k: neighbours wanted.
+            nprobe: lists to probe; None for what the index was saved with.
+            selector: a FAISS selector of the ids allowed, for an index that `filters`.
+        Returns:
+            ids and scores, ``(q, k)``, best first; padded with -1 and -inf. The scores are the index's own estimates, higher
+            is better, and compare only within one index: no cosines, and of LSH negated Hamming distances.
+        """
+        params = parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
+        with faiss_threads(1 if len(queries) == 1 else threads()):
+            scores, ids = self.index.search(queries, k, params=params)
+        if self.index.metric_type != faiss().METRIC_INNER_PRODUCT:
+            scores = -scores
+        return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
 
     def _raw(
         self, queries: Vectors, wanted: int, nprobe: int | None, shortlist: int, selector: Any

@@ -86,7 +86,7 @@ def other_questions(rows: Halves, queries: Vectors, *, live: Bitmap | None) -> Q
 
 def _without(found: Ids, own: Ids) -> Ids:
     """Drop each query's own row, or else the last of the ``k + 1`` found."""
-    same = found == own[:, np.newaxis]
+    same = (found == own[:, np.newaxis]) & (own[:, np.newaxis] >= 0)  # a padded place is nobody's own row
     same[~same.any(axis=1), -1] = True
     rest: Ids = found[~same].reshape(len(found), found.shape[1] - 1)
     return rest

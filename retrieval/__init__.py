@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from indexes.arrays import Neighbors
     from indexes.space import Space
+    from retrieval.activation import Activated, activate
     from retrieval.build import build_index
     from retrieval.collection import Collection, Hit
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from retrieval.report import BuildReport, Progress
 
 __all__ = [
+    "Activated",
     "BuildReport",
     "Collection",
     "DifferentiableEncoder",
@@ -44,6 +46,7 @@ __all__ = [
     "Space",
     "Term",
     "TextEncoder",
+    "activate",
     "build_index",
     "build_index_from_vectors",
     "evaluate",
@@ -53,6 +56,7 @@ __all__ = [
 
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
 _HOMES = {
+    "Activated": "retrieval.activation:Activated",
     "BuildReport": "retrieval.report:BuildReport",
     "Collection": "retrieval.collection:Collection",
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
@@ -65,6 +69,7 @@ _HOMES = {
     "Space": "indexes.space:Space",
     "Term": "retrieval.queries:Term",
     "TextEncoder": "retrieval.encoders:TextEncoder",
+    "activate": "retrieval.activation:activate",
     "build_index": "retrieval.build:build_index",
     "build_index_from_vectors": "retrieval.imports:build_index_from_vectors",
     "evaluate": "retrieval.evaluation:evaluate",

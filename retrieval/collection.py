@@ -28,6 +28,7 @@ from retrieval.errors import (
     StoreCorrupt,
 )
 from retrieval.location import find_collection, resolve_root
+from retrieval.provenance import activations
 from retrieval.queries import Term, as_terms, subtract
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from indexes.manifest import FileCheck
     from indexes.space import Space
     from indexes.store import Record
+    from indexes.targets import Aim
     from retrieval.encoders import Encoder
 
 
@@ -307,6 +309,36 @@ class Collection:
             exact=exact,
         )
 
+    def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
+        """Find the nearest rows by the first stage's codes alone, nothing reranked: for measuring what codes lose.
+
+        Args:
+            vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
+            k: neighbours a query.
+            nprobe: lists to probe; ``None`` is what the build measured.
+        Returns:
+            ids ``(q, k)``, and scores that are the index's own estimates: higher is better, but no cosines.
+        Raises:
+            OptionError: the collection is flat.
+        """
+        queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
+        return self._generation.codes(queries, k=_positive(k, "k"), nprobe=nprobe)
+
+    def aim(self) -> Aim:
+        """Return where the index keeps vectors, for active indexing.
+
+        Raises:
+            OptionError: the collection is flat, or its codes cannot be decoded.
+        """
+        from indexes.targets import Aim
+
+        return Aim(self._generation.first_stage().index)
+
+    def ids_of_content(self, content: bytes) -> Ids:
+        """Return the live rows of files with this content hash (`retrieval.images.content_hash`), ascending."""
+        ids = self._store.find_content(content)
+        return ids[self._live()[ids]]
+
     def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
         """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool."""
         keep = self._keep(under, glob)
@@ -372,7 +404,7 @@ class Collection:
             "generation": self.manifest.generation,
             "format": self.manifest.format,
             "upgrade": self.manifest.upgrades[-1] if self.manifest.upgrades else None,
-            "activations": [dict(activation) for activation in self.manifest.activations],
+            "activations": activations(self),
         }
 
     def changed(self) -> bool:

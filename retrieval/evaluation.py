@@ -39,6 +39,7 @@ class Evaluation:
         bytes_per_vector: ``index.faiss`` over rows.
         knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
+        attacks: one object for each attack, stage and measure (`retrieval.survival.Outcome`); empty where not asked for.
         text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
     """
 
@@ -66,6 +67,7 @@ def evaluate(
     *,
     labels: str | os.PathLike[str] | None = None,
     captions: str | os.PathLike[str] | None = None,
+    attacks: bool = False,
     sample: int = 1000,
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -76,6 +78,7 @@ def evaluate(
         collection: an open one.
         labels: CSV with the header ``file,label``, paths relative to the root.
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
+        attacks: measure whether altered copies of images are found, of activated ones where there are any.
         sample: stored rows used as queries for recall and latency.
         device: where captions are encoded; ``auto`` is where the collection was opened for.
         progress: called with a `Progress` now and then.
@@ -89,6 +92,10 @@ def evaluate(
         facts |= _labelled(collection, labels)
     if captions is not None:
         facts |= _captioned(collection, captions, device, progress)
+    if attacks:
+        from retrieval.survival import measure
+
+        facts["attacks"] = measure(collection, device=device, progress=progress)
     return Evaluation(
         recall_at_10=recall,
         recall_sample=len(ids),

@@ -23,7 +23,17 @@ from retrieval.walk import os_reason
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageSource", "content_hash", "decode", "read_file"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "UPRIGHT",
+    "ImageSource",
+    "content_hash",
+    "decode",
+    "open_image",
+    "orientation_of",
+    "read_file",
+]
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]"
 """A path, the bytes of an image file, an open binary file, a Pillow image, or ``(h, w, 3)`` uint8 RGB."""
@@ -39,7 +49,7 @@ _LARGE = 1 << 26
 _one_giant = threading.Lock()
 
 _ORIENTATION = 0x0112  # EXIF 2.32, tag 274
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -165,19 +175,8 @@ def _from_pillow(image: Image.Image, *, max_pixels: int, name: str | os.PathLike
 def _from_bytes(
     data: bytes, *, decode_size: int | None, max_pixels: int, name: str | os.PathLike[str]
 ) -> Image.Image:
-    if not data:
-        raise _error("empty", name, "is empty (0 bytes)")
-    plugin = plugin_for(data)
-    if plugin is None:
-        raise _error("unreadable", name, "is no image of a known format, whatever its suffix says")
+    image = open_image(data, name=name)
     try:
-        # Not Image.open: it tries every format that Pillow knows, PostScript among them, and has a cap of its own that
-        # only a global of the whole process can move.
-        module = importlib.import_module(plugin[0])
-    except ImportError as error:
-        raise _error("needs-heif", name, 'is HEIC; pip install "retrieval[heif]" reads it') from error
-    try:
-        image: Image.Image = getattr(module, plugin[1])(io.BytesIO(data), "")
         _require_size(image.size, max_pixels=max_pixels, name=name)
         if decode_size is not None:
             image.draft(None, (decode_size, decode_size))
@@ -191,6 +190,33 @@ def _from_bytes(
         raise _broken(error, data, name) from error
 
 
+def open_image(data: bytes, *, name: str | os.PathLike[str]) -> Image.Image:
+    """Open the bytes of an image file by their signature, its pixels not decoded yet.
+
+    Not Pillow's own `Image.open`: that tries every format that Pillow knows, PostScript among them, and has a cap of its
+    own that only a global of the whole process can move.
+
+    Raises:
+        ImageError: as `decode` does.
+    """
+    if not data:
+        raise _error("empty", name, "is empty (0 bytes)")
+    plugin = plugin_for(data)
+    if plugin is None:
+        raise _error("unreadable", name, "is no image of a known format, whatever its suffix says")
+    try:
+        module = importlib.import_module(plugin[0])
+    except ImportError as error:
+        raise _error("needs-heif", name, 'is HEIC; pip install "retrieval[heif]" reads it') from error
+    try:
+        image: Image.Image = getattr(module, plugin[1])(io.BytesIO(data), "")
+    except ImageError:
+        raise
+    except _BROKEN as error:
+        raise _broken(error, data, name) from error
+    return image
+
+
 def _require_size(size: tuple[int, int], *, max_pixels: int, name: str | os.PathLike[str]) -> None:
     if size[0] * size[1] > max_pixels:
         raise _error(
@@ -198,13 +224,18 @@ def _require_size(size: tuple[int, int], *, max_pixels: int, name: str | os.Path
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation that the metadata states; metadata that cannot be read state none."""
+def orientation_of(image: Image.Image) -> int:
+    """Return the orientation that the metadata state, 1 to 8; 1, upright, where they state none or cannot be read."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except _BROKEN:
-        return image
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in UPRIGHT else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the orientation that the metadata state."""
+    turn = UPRIGHT.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 

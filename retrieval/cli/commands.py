@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.cli import reports
+from retrieval.cli.activate import activate
 from retrieval.cli.options import (
     FILE,
     FOLDER,
@@ -375,6 +376,12 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 @option(
     "--captions", of=EVALUATE, type=FILE, metavar="CSV", help="file,caption: measure search by words, too."
 )
+@option(
+    "--attacks",
+    of=EVALUATE,
+    is_flag=True,
+    help="Measure whether altered copies are found, of activated images where there are any.",
+)
 @device_option(EVALUATE)
 @shared
 @session
@@ -392,6 +399,9 @@ def evaluate(
     with open_collection(index, **given(device=device)) as collection, watching(session) as progress:
         report = measure(collection, **given(**options), progress=progress)
     emit(json_text(report.to_json()) if as_json else reports.evaluation(report.to_json()))
+
+
+retrieve.add_command(activate)
 
 
 @retrieve.command("encoders")

@@ -90,8 +90,10 @@ def info(facts: Mapping[str, Any]) -> str:
         pairs.append(
             ("upgrade", ", ".join(f"{key} {value}" for key, value in upgrade.items() if _plain(value)))
         )
-    if facts["activations"]:
-        pairs.append(("activations", f"{len(facts['activations']):,}"))
+    pairs += [
+        ("activations" if number == 0 else "", _activation(run))
+        for number, run in enumerate(facts["activations"])
+    ]
     return fields(pairs)
 
 
@@ -117,7 +119,54 @@ def evaluation(report: Mapping[str, Any]) -> str:
     if report["captions"]:
         recalls = ", ".join(f"{_number(report[f'text_recall_at_{k}'])} at {k}" for k in (1, 5, 10))
         pairs.append(("text recall", f"{recalls} ({report['captions']:,} captions)"))
-    return fields(pairs)
+    return fields(pairs) + (attacks(report["attacks"]) if report["attacks"] else "")
+
+
+def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate recall@1 and micro-AP by attack: of originals, of activated copies, and by exact search."""
+    from retrieval.survival import little_to_gain
+
+    stages = [stage for stage in ("codes", "served") if any(row["stage"] == stage for row in outcomes)]
+    text = [""]
+    for measure, name in (("recall_at_1", "recall@1"), ("micro_ap", "micro-AP")):
+        chosen = {(row["attack"], row["stage"]): row for row in outcomes if row["measure"] == measure}
+        names = list(dict.fromkeys(row["attack"] for row in outcomes))
+        cells = [
+            [
+                attack,
+                *(_passive_active([chosen[attack, stage]]) for stage in stages),
+                f"{chosen[attack, stages[0]]['exact']:.2f}",
+            ]
+            for attack in names
+        ]
+        means = [[chosen[attack, stage] for attack in names] for stage in stages]
+        exact = sum(row["exact"] for row in means[0]) / len(names)
+        cells.append(["mean", *map(_passive_active, means), f"{exact:.2f}"])
+        heads = {"codes": "codes only", "served": "as served"}
+        text.append(table([name, *(heads[stage] for stage in stages), "exact"], cells, columns=80))
+        text.append("\n")
+    active = outcomes[0]["active"] is not None
+    text.append(
+        f"{outcomes[0]['images']:,} images{', passive -> active' if active else ''}; codes only: one list probed, nothing reranked; "
+        "as served: reranked; exact: of passive copies\n"
+    )
+    if not active:
+        text.append(
+            "no activated copies are recorded that still hold; make some with: retrieve activate FOLDER --out DIR\n"
+        )
+    text += [
+        f"{heads[stage]}: within a point of exact search already, so little is to be gained by activating images\n"
+        for stage in stages
+        if little_to_gain([dict(row) for row in outcomes], stage)
+    ]
+    return "".join(text)
+
+
+def _passive_active(rows: Sequence[Mapping[str, Any]]) -> str:
+    passive = sum(row["passive"] for row in rows) / len(rows)
+    if any(row["active"] is None for row in rows):
+        return f"{passive:.2f}"
+    return f"{passive:.2f} -> {sum(row['active'] for row in rows) / len(rows):.2f}"
 
 
 def checks_json(found: Sequence[FileCheck]) -> dict[str, Any]:
@@ -179,6 +228,11 @@ def shown(path: str) -> str:
     here = os.getcwd()
     inside = path == here or path.startswith(here.rstrip(os.sep) + os.sep)
     return os.path.relpath(path, here) if inside else path
+
+
+def _activation(run: Mapping[str, Any]) -> str:
+    held = f"void: {run['void']}; activate the originals again" if run["void"] else "valid"
+    return f"{run['images']:,} images on {str(run['at'])[:10]}, generation {run['generation']}: {held}"
 
 
 def _index(facts: Mapping[str, Any]) -> str:

@@ -111,17 +111,12 @@ class NanoEncoder:
             raise MissingExtra(
                 "nano's differentiable form needs torch: pip install 'retrieval[open-clip]', or torch alone"
             )
-        import torch
-
         from retrieval.encoders.devices import torch_device
-        from retrieval.encoders.pixels import torch_preprocessing
+        from retrieval.encoders.pixels import differentiable
 
+        tower = self._tower()
         # On auto the module goes where torch is fastest: who asks for it has torch already.
-        return (
-            torch.nn.Sequential(torch_preprocessing(self._how), self._tower())
-            .eval()
-            .to(torch_device(self._device))
-        )
+        return differentiable(self._how, tower, tower).to(torch_device(self._device))
 
     def _tower(self) -> torch.nn.Module:
         import torch

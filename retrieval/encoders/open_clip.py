@@ -22,7 +22,7 @@ import numpy as np
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
 from retrieval.encoders.fingerprint import hash_weights, space_fingerprint
-from retrieval.encoders.pixels import Preprocessing, preprocess, torch_preprocessing
+from retrieval.encoders.pixels import Preprocessing, differentiable, preprocess
 from retrieval.encoders.weights import hub_file, url_file
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
@@ -108,7 +108,8 @@ class OpenClipEncoder:
 
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
-        return differentiable(self._how, self._model.encode_image, self._model, self._device)
+        module = differentiable(self._how, self._model.encode_image, self._model)
+        return module.to(self._device)
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
         with self._lock:  # the tokenizer is made on the first text, and its cache is no thread's own
@@ -215,23 +216,6 @@ def half_precision(device: str) -> contextlib.AbstractContextManager[Any]:
     return (
         torch.autocast("cuda", dtype=torch.float16) if device.startswith("cuda") else contextlib.nullcontext()
     )
-
-
-def differentiable(how: Preprocessing, encode: Any, model: torch.nn.Module, device: str) -> torch.nn.Module:
-    """Return a module from images in [0, 1] to unit rows, in float32, with gradients to the pixels."""
-    import torch
-
-    class Differentiable(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.preprocess = torch_preprocessing(how)
-            self.model = model
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            features = encode(self.preprocess(images))  # (b, d)
-            return torch.nn.functional.normalize(features.float(), dim=-1)
-
-    return Differentiable().to(device).eval()
 
 
 @contextlib.contextmanager

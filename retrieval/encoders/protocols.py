@@ -70,7 +70,8 @@ class DifferentiableEncoder(Encoder, Protocol):
         """Return a module in evaluation mode on the encoder's device.
 
         It maps ``(b, 3, h, w)`` float32 RGB in [0, 1], of any size, to ``(b, d)`` float32 unit rows; resize
-        and normalisation lie inside and are differentiable.
+        and normalisation lie inside and are differentiable. It may have its two parts as ``preprocess`` (to the fixed
+        size that is read) and ``tower`` (from there to unit rows): images of different sizes then share a batch.
         """
         ...
 

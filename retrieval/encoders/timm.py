@@ -18,8 +18,8 @@ import numpy as np
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
 from retrieval.encoders.fingerprint import hash_weights, space_fingerprint
-from retrieval.encoders.open_clip import differentiable, encode_images, half_precision, quiet
-from retrieval.encoders.pixels import Preprocessing, preprocess
+from retrieval.encoders.open_clip import encode_images, half_precision, quiet
+from retrieval.encoders.pixels import Preprocessing, differentiable, preprocess
 from retrieval.encoders.weights import hub_file, url_file
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
@@ -80,7 +80,7 @@ class TimmEncoder:
 
     def torch_module(self) -> torch.nn.Module:
         """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
-        return differentiable(self._how, self._model, self._model, self._device)
+        return differentiable(self._how, self._model, self._model).to(self._device)
 
 
 class TimmFamily:

@@ -108,3 +108,9 @@ def test_rows_that_are_gone_are_not_asked_for(stage):
     trial = tune.recall(stage, asked, nprobe=32, shortlist=2000, selector=ivf.selector(live))
 
     assert trial.recall["image"] > 0.995  # 1.0 here
+
+
+def test_a_query_that_is_no_row_loses_one_place_of_a_padded_list():
+    found = np.array([[4, -1, -1], [4, 7, 9]])
+
+    np.testing.assert_array_equal(tune._without(found, np.array([-1, 7])), [[4, -1], [4, 9]])

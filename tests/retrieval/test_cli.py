@@ -85,7 +85,17 @@ CONTRACT = {
     },
     "info": set(),
     "verify": set(),
-    "evaluate": {"--labels", "--captions", "--device"},
+    "evaluate": {"--labels", "--captions", "--attacks", "--device"},
+    "activate": {
+        "--out",
+        "--steps",
+        "--strength",
+        "--robust",
+        "--min-psnr",
+        "--format",
+        "--quality",
+        "--device",
+    },
     "encoders": set(),
 }
 BUILD_KEYS = [

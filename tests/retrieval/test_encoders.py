@@ -12,7 +12,7 @@ from retrieval.encoders import fingerprint as fingerprint_module
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.encoders.devices import check_device_name, is_out_of_memory, onnx_providers, torch_device
 from retrieval.encoders.fingerprint import hash_file, hash_weights
-from retrieval.encoders.pixels import Preprocessing, preprocess, torch_preprocessing
+from retrieval.encoders.pixels import Preprocessing, differentiable, preprocess, torch_preprocessing
 from retrieval.errors import CapabilityMissing, EncoderError, OptionError
 from retrieval.testing import FakeEncoder, check_encoder
 
@@ -195,10 +195,38 @@ class TestPreprocessing:
         assert actual.shape == expected.shape == (3, 64, 64)
         assert np.abs(actual - expected).max() < 0.05  # Pillow rounds to 8 bits: 1/255/0.26 = 0.015, twice
 
+    @pytest.mark.parametrize("interpolation", ["box", "bilinear", "hamming", "bicubic", "lanczos"])
+    @pytest.mark.parametrize("size", [(300, 200), (41, 29), (64, 300)])
+    def test_every_filter_is_pillows(self, interpolation, size):
+        import torch
+
+        how = Preprocessing(size=(64, 64), mean=MEAN, std=STD, resize="squash", interpolation=interpolation)
+        image = waves(*size)
+        pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None]
+        actual = torch_preprocessing(how)(pixels)[0].numpy()
+
+        assert np.abs(actual - preprocess(image, how)).max() < 0.05  # 8 bits, twice
+
     def test_a_very_long_image_does_not_fill_the_memory(self):
+        import torch
+
         how = Preprocessing(size=(224, 224), mean=MEAN, std=STD)
 
         assert preprocess(Image.new("RGB", (30000, 1), "red"), how).shape == (3, 224, 224)
+        assert torch_preprocessing(how)(torch.zeros(1, 3, 1, 30000)).shape == (1, 3, 224, 224)
+
+    def test_a_module_has_its_two_parts(self):
+        import torch
+
+        how = Preprocessing(size=(8, 8), mean=MEAN, std=STD)
+        module = differentiable(how, lambda pixels: pixels.mean((2, 3)), torch.nn.Identity())
+        images = torch.rand(2, 3, 30, 20, requires_grad=True)
+        rows = module(images)
+        rows[:, 0].sum().backward()
+
+        assert torch.equal(rows, module.tower(module.preprocess(images)))
+        assert torch.allclose(rows.norm(dim=1), torch.ones(2))
+        assert bool((images.grad != 0).any())
 
     @pytest.mark.parametrize(
         "fault", [{"resize": "stretch"}, {"interpolation": "magic"}, {"std": (1.0, 0.0, 1.0)}]

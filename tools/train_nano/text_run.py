@@ -17,7 +17,15 @@ from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
 
-DRAWN = {"name": 6.0, "word": 1.0, "gloss": 0.6, "sentence": 1.0, "caption": 2.0, "spliced": 1.0, "example": 0.5}
+DRAWN = {
+    "name": 6.0,
+    "word": 1.0,
+    "gloss": 0.6,
+    "sentence": 1.0,
+    "caption": 2.0,
+    "spliced": 1.0,
+    "example": 0.5,
+}
 
 
 def encode_photos(

@@ -1,0 +1,120 @@
+"""``retrieve activate``: copies of images to publish, whose vectors lie where the index keeps the originals'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, shared
+from retrieval.output import fields, json_text, path_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from retrieval.activation import Activated
+
+__all__ = ["activate"]
+
+ACTIVATE = "retrieval.activation:activate"
+
+
+@click.command("activate")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE|FOLDER...")
+@click.option(
+    "--out", type=FOLDER, required=True, metavar="DIR", help="Where the copies go; made if missing."
+)
+@option("--steps", of=ACTIVATE, type=int, metavar="N", help="Steps of the optimisation.")
+@option(
+    "--strength",
+    of=ACTIVATE,
+    type=float,
+    metavar="S",
+    help="How much pixels may change, as a factor of what is just noticeable.",
+)
+@option(
+    "--robust",
+    of=ACTIVATE,
+    is_flag=True,
+    help="Make the gain survive crops, blur, JPEG, resizing and other light; slower.",
+)
+@option(
+    "--min-psnr",
+    of=ACTIVATE,
+    type=float,
+    metavar="DB",
+    help="Decibels that every copy keeps; scaled back to them.",
+)
+@option("--format", of=ACTIVATE, metavar="png|jpeg|webp", help="The copies' format.")
+@option(
+    "--quality",
+    of=ACTIVATE,
+    type=int,
+    metavar="Q",
+    help="1 to 100: of JPEG (else 95) or WebP (else lossless).",
+)
+@device_option(ACTIVATE)
+@shared
+@click.pass_obj
+def activate(
+    session: Session, /, *, images: tuple[Path, ...], out: Path, as_json: bool, **options: Any
+) -> int:
+    """Make images easier to find again, before they are published.
+
+    Writes copies whose pixels differ imperceptibly, so that their vectors lie where the index keeps the originals'.
+    Publish the copies and keep the originals. For your own images; needs torch.
+    """
+    from retrieval.activation import activate as run
+    from retrieval.cli.progress import watching
+
+    session.kept = "the copies already written are kept and recorded; the same command continues"
+    with watching(session) as progress:
+        results = run(images, out=out, **given(**options), progress=progress)
+    if as_json:
+        emit(json_text([_json(result) for result in results]))
+    else:
+        emit(_summary(results))
+    for result in results:
+        if result.reason and (result.status == "refused" or not as_json):
+            session.note(
+                f"{'refused: ' if result.status == 'refused' else f'{result.path}: '}{result.reason}"
+            )
+    return 1 if all(result.status == "refused" for result in results) else 0
+
+
+def _json(result: Activated) -> dict[str, Any]:
+    facts = result.to_json()
+    shown = path_json(facts.pop("path"))
+    output = facts.pop("output")
+    return {**shown, **({"output": None} if output is None else path_json(output, "output")), **facts}
+
+
+def _summary(results: Sequence[Activated]) -> str:
+    done = [result for result in results if result.status != "refused"]
+    counts = {
+        status: sum(result.status == status for result in results)
+        for status in ("activated", "scaled_back", "refused")
+    }
+    pairs = [
+        (
+            "images",
+            ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in counts.items() if count),
+        )
+    ]
+    if done:
+        levels = [result.psnr for result in done if result.psnr is not None]
+        if levels:
+            pairs.append(("PSNR", f"{sum(levels) / len(levels):.1f} dB mean, {min(levels):.1f} least"))
+        similar = [result.ssim for result in done if result.ssim is not None]
+        pairs.append(("SSIM", f"{sum(similar) / len(similar):.4f} mean, {min(similar):.4f} least"))
+        pairs.append(("largest change", f"{max(result.linf or 0 for result in done)} of 255"))
+        before = [result.cosine_before for result in done if result.cosine_before is not None]
+        after = [result.cosine_after for result in done if result.cosine_after is not None]
+        pairs.append(
+            (
+                "cosine to the code",
+                f"{sum(before) / len(before):.3f} before, {sum(after) / len(after):.3f} after",
+            )
+        )
+    return fields(pairs)

@@ -1,0 +1,137 @@
+"""What an activated image's vector should be near to, and what it should not be mistaken for (torch).
+
+Active indexing (Fernandez et al. 2023, arXiv 2210.10620) draws the vector to the point that its code decodes to. In a
+crowded index that alone can make things worse: the point lies as near to other codes, which lie in the same cell and of
+which some are longer, and it lies off the stored row, by which the shortlist is reranked. So three margins are added, each
+by the measure that the search itself uses: over the centroids of other lists, over rival codes, and over rival rows. Of
+each the smooth maximum counts, and only as far as it is not yet exceeded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from indexes.arrays import Bitmap, Ids, Vectors
+    from indexes.targets import Aim
+    from retrieval.collection import Collection
+
+__all__ = ["Rivals", "find_rivals", "objective"]
+
+RIVALS = 32  # by codes, and as many by exact search
+CELLS = 64
+NPROBE = 8  # lists that rivals are looked for in, at least
+SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
+CODES = 8.0  # the weight of the margin over codes
+POINT = 2.0  # and of the cosine to the point; the other margins have 1
+COPY = 0.995  # cosine from which a row is the same image, not a rival
+_OUT = -1e4  # the score of what does not count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rivals:
+    """What ``n`` images are drawn to and kept from; in the codes' space but for the rows.
+
+    Attributes:
+        points: ``(n, width)`` what their codes decode to.
+        rows: ``(n, d)`` their stored rows.
+        other_points: ``(n, m, width)`` what other rows' codes decode to.
+        other_rows: ``(n, m, d)`` those rows.
+        counts: ``(n, m)`` whether a row is another image; and whether its code is another code.
+        cells: ``(n, c, width)`` centroids, each image's own first; None without lists.
+    """
+
+    points: NDArray[np.float32]
+    rows: Vectors
+    other_points: NDArray[np.float32]
+    other_rows: Vectors
+    rows_count: Bitmap
+    points_count: Bitmap
+    cells: NDArray[np.float32] | None
+    cells_count: Bitmap | None
+
+
+def find_rivals(collection: Collection, aim: Aim, rows: Vectors, own: Ids) -> Rivals:
+    """Search the collection for what images could be mistaken for.
+
+    Args:
+        collection: of a compressed kind.
+        aim: its own.
+        rows: ``(n, d)`` their vectors.
+        own: ``(n,)`` their row, -1 for images that the collection does not hold.
+    """
+    nprobe = max(NPROBE, collection.manifest.index.nprobe or 1)
+    by_code = collection.search_codes(rows, k=RIVALS + 1, nprobe=nprobe).ids
+    by_row = collection.search_vectors(rows, k=RIVALS + 1).ids
+    ids = np.concatenate([by_code, by_row], axis=1)  # (n, m)
+    n, m = ids.shape
+    other_rows = collection.vectors(np.maximum(ids, 0).reshape(-1))  # (n m, d)
+    other_points = aim.points(other_rows).reshape(n, m, -1)
+    other_rows = other_rows.reshape(n, m, -1)
+    points = aim.points(rows)
+    strange = (ids >= 0) & (ids != own[:, np.newaxis])
+    cells = aim.cells(rows, k=CELLS) if aim.nlist > 1 else None
+    return Rivals(
+        points=points,
+        rows=rows,
+        other_points=other_points,
+        other_rows=other_rows,
+        rows_count=strange & (np.einsum("nmd,nd->nm", other_rows, rows) < COPY),
+        points_count=strange & (np.abs(other_points - points[:, np.newaxis]).max(axis=2) > 1e-6),
+        cells=None if cells is None else aim.centroids(cells),
+        cells_count=None if cells is None else cells >= 0,
+    )
+
+
+def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the loss of ``(views * n, d)`` unit rows, ``(views, n)``: less is better."""
+
+    def tensor(array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    path = [
+        None if step.matrix is None or step.offset is None else (tensor(step.matrix), tensor(step.offset))
+        for step in aim.steps
+    ]
+    points, rows = tensor(rivals.points), tensor(rivals.rows)
+    other_points, other_rows = tensor(rivals.other_points), tensor(rivals.other_rows)
+    points_count, rows_count = tensor(rivals.points_count), tensor(rivals.rows_count)
+    cells = None if rivals.cells is None else tensor(rivals.cells)
+    cells_count = None if rivals.cells_count is None else tensor(rivals.cells_count)[:, 1:]
+    scale = aim.width**-0.5 if aim.signs else 1.0
+
+    def loss(vectors: torch.Tensor) -> torch.Tensor:
+        rows_now = vectors.view(-1, *rows.shape)  # (views, n, d)
+        now = rows_now
+        for step in path:
+            now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
+        away = POINT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
+        scored = F.normalize(now, dim=-1) * scale if aim.signs else now
+        away = away + CODES * _margin((scored * points).sum(-1), _dots(scored, other_points), points_count)
+        away = away + _margin((rows_now * rows).sum(-1), _dots(rows_now, other_rows), rows_count)
+        if cells is not None and cells_count is not None:
+            near = _dots(now, cells)  # (views, n, c)
+            away = away + _margin(near[..., 0], near[..., 1:], cells_count)
+        return away
+
+    return loss
+
+
+def _dots(vectors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return inner products: ``(v, n, d)`` with ``(n, m, d)`` to ``(v, n, m)``."""
+    return torch.einsum("vnd,nmd->vnm", vectors, others)
+
+
+def _margin(own: torch.Tensor, others: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Return by how much the best of the others exceeds one's own score, smoothly, and next to 0 if it does not: ``(v, n)``."""
+    excess = (others - own[..., None]).masked_fill(~counts, _OUT) / SOFTNESS  # (v, n, m)
+    return SOFTNESS * torch.logsumexp(F.pad(excess, (1, 0)), dim=-1)

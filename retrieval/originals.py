@@ -1,0 +1,258 @@
+"""An image read with all that a published copy of it keeps, and that copy written."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from retrieval.errors import ImageError
+from retrieval.formats import quiet
+from retrieval.images import UPRIGHT, decode, open_image, orientation_of
+from retrieval.perception import noticeable
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from retrieval.fidelity import Pixels
+
+__all__ = ["FORMATS", "Original", "lossless", "published", "read_original"]
+
+FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+"""Formats of published copies, with their suffixes."""
+
+JPEG_QUALITY = 95
+LONGEST = 32  # times the short side; beyond it an encoder sees next to nothing of what is changed
+
+_ORIENTATION = 0x0112
+_BACK = UPRIGHT | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}  # the others undo themselves
+_COLOUR_MODES = (
+    "RGB",
+    "RGBA",
+    "RGBX",
+    "RGBa",
+    "P",
+    "PA",
+    "L",
+    "LA",
+    "La",
+    "1",
+    "I;16",
+    "I;16B",
+    "I;16L",
+    "I;16N",
+)
+_GREY_MODES = ("L", "LA", "La", "1", "I;16", "I;16B", "I;16L", "I;16N")
+_TOLD = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, time, artist, copyright
+_EXIF_PART, _GPS_PART = 0x8769, 0x8825
+_XMP = "XML:com.adobe.xmp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """An image as it is shown, and what its file says beside the pixels.
+
+    Attributes:
+        pixels: ``(h, w, 3)`` uint8 RGB, upright.
+        alpha: ``(h, w)`` uint8; None for an opaque image.
+        grey: the file has one channel of luminance.
+        seen: ``(h, w, 3)`` uint8, what is transparent over white: what an encoder sees.
+        noticeable: ``(h, w)`` float32, the change that shows at each pixel.
+        orientation: how the file stores it, 1 to 8 as in EXIF.
+        exif, icc, xmp: raw metadata; None where there are none.
+        dpi: dots per inch, if stated.
+        notes: what a published copy will not have as this file does.
+    """
+
+    pixels: Pixels
+    alpha: NDArray[np.uint8] | None
+    grey: bool
+    seen: Pixels
+    noticeable: NDArray[np.float32]
+    orientation: int
+    exif: bytes | None
+    icc: bytes | None
+    xmp: bytes | None
+    dpi: tuple[float, float] | None
+    notes: tuple[str, ...] = ()
+
+
+def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
+    """Read an image file's bytes.
+
+    Args:
+        data: of the file.
+        name: for messages.
+    Raises:
+        ImageError: no readable image, or one that a copy could not do justice to, with the reason ``animated``, ``pages``,
+            ``colour-mode`` (CMYK, Lab, 32 bits) or ``too-long``.
+    """
+    seen = np.asarray(decode(data, name=name))  # (h, w, 3); refuses what is broken
+    with quiet():
+        image = open_image(data, name=name)
+        _require_plain(image, name)
+        orientation = orientation_of(image)
+        notes = _notes(image, data)
+        image.load()
+        exif, icc, xmp = _metadata(image, orientation)
+        pixels, alpha = seen, None
+        if image.has_transparency_data and not image.mode.startswith("I"):
+            premultiplied = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
+            rgba = image if premultiplied is None else image.convert(premultiplied)
+            turned = rgba.convert("RGBA")
+            if orientation != 1:
+                turned = turned.transpose(UPRIGHT[orientation])
+            both = np.asarray(turned)  # (h, w, 4)
+            if int(both[..., 3].min()) < 255:
+                pixels, alpha = np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3])
+        dpi = image.info.get("dpi")
+    return Original(
+        pixels=pixels,
+        alpha=alpha,
+        grey=image.mode in _GREY_MODES,
+        seen=seen,
+        noticeable=noticeable(seen),
+        orientation=orientation,
+        exif=exif,
+        icc=icc,
+        xmp=xmp,
+        dpi=(float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) and len(dpi) == 2 else None,
+        notes=notes,
+    )
+
+
+def published(original: Original, pixels: Pixels, *, form: str, quality: int | None) -> bytes:
+    """Return the file of a changed copy: its metadata and its orientation are the original's.
+
+    Args:
+        original: what it is a copy of.
+        pixels: ``(h, w, 3)`` uint8 RGB, upright; a grey image's channels are equal.
+        form: one of `FORMATS`.
+        quality: 1 to 100 of JPEG, by default `JPEG_QUALITY`, or of lossy WebP, which is lossless by default; not for PNG.
+    """
+    if original.grey:
+        image = Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+    else:
+        image = Image.fromarray(pixels)
+    if original.alpha is not None:
+        alpha = Image.fromarray(original.alpha)
+        if form == "jpeg":
+            paper = Image.new(image.mode, image.size, "white")
+            paper.paste(image, mask=alpha)
+            image = paper
+        else:
+            image.putalpha(alpha)
+    if original.orientation != 1:
+        image = image.transpose(_BACK[original.orientation])
+    icc = None if original.grey and form == "webp" else original.icc  # a grey profile does not fit WebP's RGB
+    options: dict[str, Any] = {"exif": original.exif, "icc_profile": icc}
+    if form == "jpeg":
+        # Chroma at full size: at half of it, most of what was changed would be gone.
+        options |= {"quality": quality or JPEG_QUALITY, "subsampling": 0, "optimize": True}
+    if form == "webp":
+        options |= {"lossless": True} if quality is None else {"quality": quality}
+        options |= {"exact": True}
+    if original.dpi is not None and form != "webp":
+        options |= {"dpi": original.dpi}
+    if original.xmp is not None:
+        if form == "png":
+            chunks = PngImagePlugin.PngInfo()
+            chunks.add_itxt(_XMP, original.xmp.decode("utf-8", "replace"))
+            options |= {"pnginfo": chunks}
+        else:
+            options |= {"xmp": original.xmp}
+    file = io.BytesIO()
+    image.save(file, form.upper(), **{key: value for key, value in options.items() if value is not None})
+    return file.getvalue()
+
+
+def lossless(form: str, quality: int | None) -> bool:
+    """Say whether a format of copies keeps every pixel."""
+    return form == "png" or (form == "webp" and quality is None)
+
+
+def _require_plain(image: Image.Image, name: str | os.PathLike[str]) -> None:
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1 and image.format != "MPO":
+        word, reason = ("pages", "pages") if image.format == "TIFF" else ("frames", "animated")
+        raise ImageError(
+            f"{name}: has {frames} {word}, and a copy would have one; activate a still image", reason=reason
+        )
+    if image.mode not in _COLOUR_MODES:
+        raise ImageError(
+            f"{name}: is {image.mode}, which a copy in 8-bit RGB would not keep; convert it first",
+            reason="colour-mode",
+        )
+    if max(image.size) > LONGEST * min(image.size):
+        raise ImageError(
+            f"{name}: is {image.width} x {image.height} pixels, more than {LONGEST} times as long as wide; "
+            "cut it into parts first",
+            reason="too-long",
+        )
+
+
+def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    notes = []
+    if image.format == "MPO" and int(getattr(image, "n_frames", 1)) > 1:
+        notes.append("the file's further pictures are left out")
+    if _deep(image, data):
+        notes.append("16 bits a channel became 8")
+    return tuple(notes)
+
+
+def _deep(image: Image.Image, data: bytes) -> bool:
+    """Say whether a file has more than 8 bits a channel, also where Pillow hands out 8."""
+    if image.mode.startswith("I;16"):
+        return True
+    if image.format == "PNG":
+        return bool(struct.unpack(">B", data[24:25])[0] > 8)  # IHDR: width, height, bit depth
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))
+        return bool(max(bits) > 8)
+    return False
+
+
+def _metadata(image: Image.Image, orientation: int) -> tuple[bytes | None, bytes | None, bytes | None]:
+    raw = image.info.get("exif")
+    exif = raw if isinstance(raw, bytes) and raw else None
+    if exif is None or _stated(exif) != orientation:
+        exif = _restated(image.getexif(), orientation, has=exif is not None)
+    icc = image.info.get("icc_profile")
+    xmp = image.info.get("xmp") or image.info.get(_XMP)
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    return (
+        exif,
+        icc if isinstance(icc, bytes) and icc else None,
+        xmp if isinstance(xmp, bytes) and xmp else None,
+    )
+
+
+def _restated(tags: Image.Exif, orientation: int, *, has: bool) -> bytes | None:
+    """Return EXIF for what the file states elsewhere (XMP, a TIFF's own tags), None if that is nothing."""
+    if has:
+        tags[_ORIENTATION] = orientation
+        return tags.tobytes()
+    told = Image.Exif()
+    for tag in _TOLD:
+        if tag in tags:
+            told[tag] = tags[tag]
+    for part in (_EXIF_PART, _GPS_PART):
+        if inside := tags.get_ifd(part):
+            told.get_ifd(part).update(inside)
+    if orientation != 1:
+        told[_ORIENTATION] = orientation
+    return told.tobytes() if len(told) or told.get_ifd(_EXIF_PART) or told.get_ifd(_GPS_PART) else None
+
+
+def _stated(exif: bytes) -> int:
+    tags = Image.Exif()
+    tags.load(exif)
+    value = tags.get(_ORIENTATION)
+    return value if isinstance(value, int) and value in UPRIGHT else 1

@@ -1,0 +1,162 @@
+"""Move pixels, imperceptibly, so that an image's vector moves to where the index keeps it (torch).
+
+Active indexing (Fernandez et al. 2023, arXiv 2210.10620): each pixel may change by a bound that a just-noticeable-difference
+map sets, ``bound * tanh(delta)``; delta is found by Adam on the cosine between the image's vector and its point. Pixels
+change at the image's own resolution; resizing and the rest of the encoder's preprocessing are part of the graph.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from indexes.backend import threads
+from retrieval.perception import LUMA
+from retrieval.robustness import TRANSFORMATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from retrieval.originals import Original
+
+__all__ = ["perturb"]
+
+SHARE = 0.09
+"""Of the noticeable difference, what channels may change by at strength 1 (root mean square over the three)."""
+
+RMS = 0.65
+"""Grey levels that a picture may change by on average (root mean square) at strength 1, however much would go unseen."""
+
+RATE = 1.0  # of Adam: in ten steps the tanh saturates wherever the gradient keeps its sign
+START = 1e-6
+VIEWS = 2  # transformed copies a step, beside the image itself
+
+
+def perturb(
+    module: torch.nn.Module,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    pictures: Sequence[Original],
+    *,
+    steps: int,
+    strength: float,
+    robust: bool,
+    seed: int = 0,
+) -> list[NDArray[np.float32]]:
+    """Return by how much each pixel should change.
+
+    Args:
+        module: from pixels to vectors, as `DifferentiableEncoder.torch_module` returns it.
+        loss: maps ``(views * n, d)`` unit rows, all pictures' first views before all second ones, to ``(views, n)``.
+        pictures: ``n``, of any sizes.
+        steps: of Adam.
+        strength: factor of the perceptual bound.
+        robust: average over random transformations at each step, so that altered copies gain too.
+        seed: of the transformations and of the start.
+    Returns:
+        for each picture ``(h, w, 3)`` float32, in grey levels of 255.
+    """
+    device = _device(module)
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    canvases = [_Canvas(picture, strength, device, generator) for picture in pictures]
+    adam = torch.optim.Adam(
+        [canvas.delta for canvas in canvases], lr=RATE, fused=device.type in ("cpu", "cuda")
+    )
+    with _free_cores():
+        for _ in range(steps):
+            shown = [canvas.shown() for canvas in canvases]
+            views = [shown]
+            for _ in range(VIEWS if robust else 0):
+                chosen = rng.integers(len(TRANSFORMATIONS), size=len(shown))
+                views.append(
+                    [TRANSFORMATIONS[kind](image, rng) for kind, image in zip(chosen, shown, strict=True)]
+                )
+            vectors = _vectors(module, [image for view in views for image in view])  # (views · n, d)
+            adam.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss(vectors).mean(dim=0).sum())
+            adam.step()
+    return [canvas.change() for canvas in canvases]
+
+
+@contextmanager
+def _free_cores() -> Iterator[None]:
+    """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, threads()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Canvas:
+    """One picture on the device, with what may be added to it."""
+
+    def __init__(
+        self, picture: Original, strength: float, device: torch.device, generator: torch.Generator
+    ) -> None:
+        height, width = picture.pixels.shape[:2]
+        self.base = _planes(picture.pixels, device)  # (1, 3, h, w)
+        self.alpha = None if picture.alpha is None else _planes(picture.alpha[..., np.newaxis], device)
+        shares = _shares()
+        together = float(np.dot(shares, LUMA))  # a grey image's one channel may do to luminance what three do
+        weights = torch.tensor([together] if picture.grey else shares).view(1, -1, 1, 1)
+        map_ = torch.from_numpy(picture.noticeable / np.float32(255)).view(1, 1, height, width)
+        self.bound = (strength * weights * map_).to(device)  # (1, 3 or 1, h, w)
+        self.most = strength * RMS / 255
+        start = START * torch.randn(self.bound.shape, generator=generator)
+        self.delta = start.to(device).requires_grad_()
+
+    def shown(self) -> torch.Tensor:
+        """Return the changed picture as the encoder sees it."""
+        return self._over_white((self.base + self._added()).clamp(0, 1))
+
+    def change(self) -> NDArray[np.float32]:
+        """Return what is added, in grey levels."""
+        with torch.no_grad():
+            added = (255 * self._added()).expand(1, 3, -1, -1)[0].permute(1, 2, 0)
+        result: NDArray[np.float32] = added.cpu().numpy()
+        return result
+
+    def _added(self) -> torch.Tensor:
+        """Return what is added: within the bound, and within what the whole picture may change by."""
+        added = self.bound * torch.tanh(self.delta)  # (1, 3 or 1, h, w)
+        scale = self.most / added.detach().square().mean().sqrt().clamp_min(1e-12)
+        return added * scale.clamp_max(1.0)
+
+    def _over_white(self, planes: torch.Tensor) -> torch.Tensor:
+        return planes if self.alpha is None else self.alpha * planes + (1 - self.alpha)
+
+
+def _shares() -> list[float]:
+    """Return each channel's part of the bound: the less it adds to luminance, the less it shows.
+
+    By the root, where the publication takes the inverse itself: nearly all change would then be blue, the channel to which
+    encoders pay the least heed and of which JPEG keeps the least.
+    """
+    inverse = np.sqrt(1 / np.array(LUMA))
+    return [float(share) for share in SHARE * inverse / np.sqrt(np.mean(inverse**2))]
+
+
+def _planes(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None].to(device)
+
+
+def _vectors(module: torch.nn.Module, images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Encode ``(1, 3, h, w)`` images of several sizes: in one batch where the module has its two parts."""
+    preprocess, tower = getattr(module, "preprocess", None), getattr(module, "tower", None)
+    if preprocess is None or tower is None:
+        return torch.cat([module(image) for image in images])
+    rows: torch.Tensor = tower(torch.cat([preprocess(image) for image in images]))
+    return rows
+
+
+def _device(module: torch.nn.Module) -> torch.device:
+    for tensor in (*module.parameters(), *module.buffers()):
+        return tensor.device
+    return torch.device("cpu")

@@ -1,0 +1,168 @@
+"""What was activated, for which encoder and which index, and whether that still holds.
+
+The manifest's ``activations`` has one object a run; the images of a run are listed in a file of its own below
+``activations/`` in the collection, one JSON object a line, so that opening a collection stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from indexes.files import replace_file, writing
+from indexes.manifest import read_manifest, write_manifest
+from indexes.targets import same_codes
+from retrieval.errors import OptionError, StoreCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.lock import WriterLock
+    from indexes.manifest import Manifest
+    from retrieval.collection import Collection
+
+__all__ = ["Entry", "activations", "entries", "identity", "record", "void_reason"]
+
+FOLDER = "activations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One published copy.
+
+    Attributes:
+        path: the original, relative to the collection's directory where it can be.
+        content: content hash of the original, in hexadecimal.
+        output: the copy, relative to the collection's directory where it can be.
+        output_content: content hash of the copy, in hexadecimal.
+        status: ``activated`` or ``scaled_back``.
+        psnr, ssim, linf: of the saved copy against the original.
+        cosine_before, cosine_after: to the point where the index keeps the original, of the original and of the saved copy.
+    """
+
+    path: str
+    content: str
+    output: str
+    output_content: str
+    status: str
+    psnr: float | None
+    ssim: float
+    linf: int
+    cosine_before: float
+    cosine_after: float
+
+
+def identity(manifest: Manifest, probes: Sequence[str]) -> dict[str, Any]:
+    """Return what an activation is tied to: the encoder and the trained index."""
+    return {
+        "encoder": manifest.encoder or manifest.space.name,
+        "fingerprint": manifest.space.fingerprint,
+        "generation": manifest.generation,
+        "kind": manifest.index.kind,
+        "factory": manifest.index.factory,
+        "probes": list(probes),
+    }
+
+
+def record(
+    directory: Path,
+    lock: WriterLock,
+    tied_to: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    done: Sequence[Entry],
+) -> Manifest:
+    """Add one run to a collection's manifest, its images listed in a file beside.
+
+    Args:
+        directory: the collection's directory.
+        lock: of the writer, held.
+        tied_to: what `identity` returned when the run began.
+        settings: of the run.
+        done: the copies that were written, at least one.
+    Raises:
+        StoreLocked: the lock was lost.
+        StoreFull, StoreReadOnly: the collection cannot be written.
+    """
+    lock.check()
+    manifest = read_manifest(directory)
+    name = f"{len(manifest.activations) + 1:04d}.jsonl"
+    path = directory / FOLDER / name
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        lines = "".join(json.dumps(asdict(entry), ensure_ascii=True) + "\n" for entry in done)
+        replace_file(path, lines.encode())
+    run = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **tied_to,
+        **settings,
+        "images": len(done),
+        "scaled_back": sum(entry.status == "scaled_back" for entry in done),
+        "psnr": _mean([entry.psnr for entry in done]),
+        "ssim": _mean([entry.ssim for entry in done]),
+        "linf": max(entry.linf for entry in done),
+        "cosine_before": _mean([entry.cosine_before for entry in done]),
+        "cosine_after": _mean([entry.cosine_after for entry in done]),
+        "file": f"{FOLDER}/{name}",
+    }
+    manifest = replace(manifest, activations=(*manifest.activations, run))
+    write_manifest(directory, manifest)
+    return manifest
+
+
+def activations(collection: Collection) -> list[dict[str, Any]]:
+    """Return the runs of a collection, oldest first, each with ``void``: None, or why it holds no more."""
+    return [dict(run) | {"void": void_reason(collection, run)} for run in collection.manifest.activations]
+
+
+def void_reason(collection: Collection, run: Mapping[str, Any]) -> str | None:
+    """Return why a run's copies gain nothing any more, None if they do."""
+    manifest = collection.manifest
+    if run.get("fingerprint") != manifest.space.fingerprint:
+        return (
+            f"the encoder was changed, from {run.get('encoder')} to {manifest.encoder or manifest.space.name}"
+        )
+    if run.get("generation") == manifest.generation:
+        return None
+    try:
+        now = collection.aim().probes()
+    except OptionError:
+        return (
+            f"the index is {manifest.index.factory or manifest.index.kind} now, and was {run.get('factory')}"
+        )
+    if not same_codes(run.get("probes", []), now):
+        return "the index was trained again"
+    return None
+
+
+def entries(collection: Collection, run: Mapping[str, Any]) -> Iterator[tuple[Path, Path, Entry]]:
+    """Yield the images of a run: the original's path, the copy's, and what was recorded.
+
+    Raises:
+        StoreCorrupt: the list is missing or cannot be read.
+    """
+    listed = collection.directory / str(run.get("file"))
+    try:
+        for line in listed.read_bytes().splitlines():
+            entry = Entry(**json.loads(line))
+            yield collection.directory / entry.path, collection.directory / entry.output, entry
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreCorrupt(
+            f"{listed}: not a readable list of activated images ({error}); activate them again"
+        ) from error
+
+
+def relative(path: str | os.PathLike[str], directory: Path) -> str:
+    """Return how a path is recorded: relative to the collection's directory, so that both can move together."""
+    try:
+        return os.path.relpath(path, directory)
+    except ValueError:  # another drive
+        return os.path.abspath(path)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 4) if known else None
