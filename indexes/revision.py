@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from indexes import flat, ivf, tune
+from indexes import cascade, choose, flat, ivf, rotate, transforms, tune
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.errors import StoreCorrupt
 from indexes.flat import Halves
-from indexes.generation import TOMBSTONES
+from indexes.funnel import Funnel, Stage, from_json, shown
+from indexes.generation import TOMBSTONES, TRANSFORMS
 from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
 from indexes.plan import BLOCK, Event, OnEvent, Plan, plan, require_memory
+from indexes.space import Space
+from indexes.transforms import Transform
 
 TAIL_ROWS = 20_000
 """Rows that may wait outside the base, searched exactly, before they are merged into it; or a tenth of it, if less."""
@@ -27,11 +30,13 @@ _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
 )
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
+_CHOSEN_FOR = 4  # times the rows that ``auto`` chose a width for: choose again
+_CHOICES = 3  # designs built in full until one reaches the target there too
 
 ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
 
 Writer = Callable[[Path], None]
-"""Writes index.faiss to a path; for a flat index it writes nothing."""
+"""Writes index.faiss to a path, and what belongs to it beside it; for exact search it writes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +44,10 @@ class Request:
     """What was asked for, with the collection's own choices filled in."""
 
     kind: str  # auto, flat, ivfpq, ivfrabitq or a factory string
-    dim: int | None
+    dim: int | str | None  # a width, or auto
     recall: float
     device: str
+    chosen_for: int | None = None  # live rows when auto last chose a width for this very request
 
     def to_json(self) -> dict[str, Any]:
         """Return what report.json keeps of it for the next build."""
@@ -86,11 +92,19 @@ class Revision:
         before: Manifest | None,
         extra: ExtraQueries | None,
         progress: OnEvent,
+        *,
+        space: Space,
+        learn: rotate.Learn | None = None,
     ) -> None:
         self._home, self._now, self._asked, self._before = home, now, asked, before
         self._extra, self._progress = extra, progress
+        self._space, self._learn = space, learn
         self._questions: dict[str, tune.Questions] | None = None
+        self._texts: Mapping[str, Vectors] | None = None
         self._tried: list[dict[str, Any]] = []
+        self._designs: list[dict[str, Any]] = []
+        self._chosen_for = asked.chosen_for
+        self._turned: dict[tuple[int, ...], Transform] = {}
 
     def report(self, info: IndexInfo) -> dict[str, Any]:
         """Return what report.json says: the request, and every setting that was measured."""
@@ -99,6 +113,8 @@ class Revision:
             "kind": info.kind,
             "factory": info.factory,
             "tried": self._tried,
+            "designs": self._designs,
+            "chosen_for": self._chosen_for,
         }
 
     def unchanged(self) -> bool:
@@ -119,35 +135,129 @@ class Revision:
         before = self._before
         if before is None or not self._usable(before):
             return self._flat(None), _nothing
-        if before.index.kind == "flat":
+        if before.index.exact:
             return replace(before.index, base_rows=self._now.count), _nothing
         return before.index, self._carry
 
     def decide(self) -> tuple[IndexInfo | None, Writer]:
         """Return what to publish; no facts for nothing at all."""
-        now, before, asked = self._now, self._before, self._asked
-        bits = 2 if asked.recall >= _MORE_BITS else 1
-        own = None if before is None else before.index.kind
-        planned = plan(
-            now.live,
-            now.rows.shape[1],
-            kind=asked.kind,
-            dim=asked.dim,
-            device=asked.device,
-            bits=bits,
-            previous=own,
-            check=False,
-        )
-        if before is not None and self._usable(before) and self._matches(before.index, planned):
-            if planned.kind == "flat":
+        before, usable = self._before, self._before is not None and self._usable(self._before)
+        planned = self._planned(before if usable else None)
+        if planned is None:
+            return self._chosen()
+        if before is not None and usable and self._matches(before.index, planned):
+            if planned.factory is None:
                 same = self.unchanged() and before.index.recall_reason == planned.reason
                 return (None if same else self._flat(planned.reason)), _nothing
             if not self._outgrown(before.index, planned):
                 return self._kept(before, planned)
         self._progress(Event(phase="plan", message=str(planned)))
-        if planned.kind == "flat":
+        if planned.factory is None:
             return self._flat(planned.reason), _nothing
         return self._built(planned)
+
+    def _planned(self, before: Manifest | None) -> Plan | None:
+        """Return what is to be built, None where ``auto`` must measure first.
+
+        Args:
+            before: the published manifest, if its index is of use.
+        """
+        asked, count = self._asked, self._now.live
+        own = None if self._before is None else self._before.index.kind
+        bits = 2 if asked.recall >= _MORE_BITS else 1
+        kind, dim, coarse = asked.kind, asked.dim, None
+        if dim == "auto":
+            info = None if before is None else before.index
+            recent = asked.chosen_for is not None and count <= _CHOSEN_FOR * max(asked.chosen_for, 64)
+            if info is None or not recent or info.recall_target != asked.recall:
+                return None
+            kind = info.factory if info.kind == "factory" and info.factory else info.kind
+            dim, coarse = info.dim, info.coarse
+        width = self._space.dim
+        if self._needs_turn(dim) and count < width:
+            reason = f"{count:,} rows are too few for a rotation of {width} dimensions"
+            return Plan(kind="flat", factory=None, dim=width, reason=reason)
+        return plan(
+            count,
+            width,
+            kind=kind,
+            dim=None if dim == width else int(dim) if dim is not None else None,
+            coarse=coarse,
+            device=asked.device,
+            bits=bits,
+            previous=own,
+            check=False,
+        )
+
+    def _needs_turn(self, dim: int | str | None) -> bool:
+        """Say whether rows must be turned before a prefix of this width is cut."""
+        return isinstance(dim, int) and dim < self._space.dim and not self._space.nesting
+
+    def _chosen(self) -> tuple[IndexInfo | None, Writer]:
+        """Measure what there is to choose from, and build the cheapest that reaches the target on all rows too."""
+        now, asked = self._now, self._asked
+        self._chosen_for = now.live
+        if now.live < MEASURED_ROWS:
+            reason = f"{now.live:,} rows are too few to choose a width by measuring"
+            return self._flat(reason), _nothing
+        live = np.flatnonzero(~now.dead)
+        picked = np.sort(np.random.default_rng(0).permutation(live)[: choose.ROWS])
+        widths = choose.widths_of(self._space)
+        turn = None
+        if not self._space.nesting and len(live) >= self._space.dim and widths:
+            turn = self._turn(widths)
+        self._progress(Event(phase="plan", message=f"--dim auto: measuring on {len(picked):,} rows"))
+        designs = choose.choose(
+            now.rows[picked],
+            space=self._space,
+            kind=asked.kind,
+            count=now.live,
+            target=asked.recall,
+            texts=self._words(),
+            turn=turn,
+            bits=2 if asked.recall >= _MORE_BITS else 1,
+            device=asked.device,
+            tell=lambda line: self._progress(Event(phase="tune", message=line)),
+        )
+        self._designs = [design.to_json() for design in designs]
+        best: tuple[IndexInfo, Writer] | None = None
+        for design in designs[:_CHOICES]:
+            self._progress(Event(phase="plan", message=f"chosen: {design}"))
+            made = self._as(design)
+            if made[0].recall_reason is None:
+                return made
+            if best is None or (made[0].recall_at_10 or 0) > (best[0].recall_at_10 or 0):
+                best = made
+        return best or (self._flat(None), _nothing)
+
+    def _as(self, design: choose.Design) -> tuple[IndexInfo, Writer]:
+        """Build a design, measured on a sample, for all rows."""
+        if design.factory is None:
+            return self._flat(None), _nothing
+        width = self._space.dim
+        planned = plan(
+            self._now.live,
+            width,
+            kind=design.factory if design.kind == "factory" else design.kind,
+            dim=None if design.dim == width else design.dim,
+            coarse=design.coarse,
+            device=self._asked.device,
+            bits=2 if self._asked.recall >= _MORE_BITS else 1,
+            check=False,
+        )
+        return self._built(planned) if planned.factory is not None else (self._flat(planned.reason), _nothing)
+
+    def _turn(self, widths: tuple[int, ...]) -> Transform:
+        """Fit the rotation for these prefixes, once."""
+        if widths not in self._turned:
+            self._progress(
+                Event(phase="train", message="fitting a rotation: this encoder was not trained to be cut")
+            )
+            live = np.flatnonzero(~self._now.dead)
+            turn = rotate.fit(self._space, self._now.rows, live, widths=widths, learn=self._learn)
+            self._turned[widths] = turn
+            self._progress(Event(phase="train", message=_of_turn(turn, widths)))
+        return self._turned[widths]
 
     def _usable(self, before: Manifest) -> bool:
         try:
@@ -158,7 +268,12 @@ class Revision:
 
     @staticmethod
     def _matches(info: IndexInfo, planned: Plan) -> bool:
-        if (info.kind, info.dim) != (planned.kind, planned.dim):
+        if (info.kind, info.dim, info.coarse, info.exact) != (
+            planned.kind,
+            planned.dim,
+            planned.coarse,
+            planned.factory is None,
+        ):
             return False
         return planned.kind != "factory" or info.factory == planned.factory
 
@@ -183,7 +298,10 @@ class Revision:
 
     def _carry(self, path: Path) -> None:
         if self._before is not None:
-            link_or_copy(generation_path(self._home, self._before.generation) / INDEX, path)
+            published = generation_path(self._home, self._before.generation)
+            link_or_copy(published / INDEX, path)
+            if TRANSFORMS in self._before.files:
+                link_or_copy(published / TRANSFORMS, path.with_name(TRANSFORMS))
 
     def _kept(self, before: Manifest, planned: Plan) -> tuple[IndexInfo | None, Writer]:
         """Keep what was trained: as it is, with a tail, with the tail merged, or tuned anew."""
@@ -202,10 +320,19 @@ class Revision:
         if merge:
             self._merge(index, info)
             info = replace(info, base_rows=now.count)
-        measured = self._measured(index, replace(info, recall_target=self._asked.recall), retarget=retarget)
+        turn = self._published_turn(before)
+        measured = self._measured(
+            index, replace(info, recall_target=self._asked.recall), turn, retarget=retarget
+        )
         if measured is None:
             return self._built(planned)
-        return measured, (lambda target: ivf.save(index, target)) if merge else self._carry
+        return measured, _saving(index, turn) if merge else self._carry
+
+    def _published_turn(self, before: Manifest) -> Transform | None:
+        if before.index.transform is None:
+            return None
+        path = generation_path(self._home, before.generation) / TRANSFORMS
+        return rotate.recorded(transforms.load(path), self._space)
 
     def _dilapidated(self, path: Path, info: IndexInfo) -> bool:
         """Say whether more than a tenth of the rows in the index have got a tombstone, and can be taken out."""
@@ -242,22 +369,35 @@ class Revision:
     def _built(self, planned: Plan) -> tuple[IndexInfo, Writer]:
         """Train, add, tune; once more with 2 bits a dimension if 1 does not reach the target."""
         require_memory(planned)
-        info, index = self._trained(planned)
+        info, index, turn = self._trained(planned)
         short = info.recall_at_10 is not None and info.recall_reason is not None
         if short and planned.kind == "ivfrabitq" and info.factory is not None and info.factory.endswith("fs"):
             self._progress(
                 Event(phase="plan", message=f"{info.factory}: {info.recall_reason}; trying 2 bits")
             )
+            width = self._now.rows.shape[1]
             again = plan(
-                self._now.live, self._now.rows.shape[1], kind="ivfrabitq", dim=self._asked.dim, bits=2
+                self._now.live,
+                width,
+                kind="ivfrabitq",
+                dim=None if planned.dim == width else planned.dim,
+                coarse=planned.coarse,
+                bits=2,
             )
-            info, index = self._trained(again)
-        return info, lambda path: ivf.save(index, path)
+            info, index, turn = self._trained(again)
+        return info, _saving(index, turn)
 
-    def _trained(self, planned: Plan) -> tuple[IndexInfo, Any]:
+    def _trained(self, planned: Plan) -> tuple[IndexInfo, Any, Transform | None]:
         now = self._now
         width = now.rows.shape[1]
-        index = ivf.make(planned.factory or "", dim=width, prefix=planned.dim)
+        turn = self._turn(self._widths(planned.dim)) if self._needs_turn(planned.dim) else None
+        index = ivf.make(
+            planned.factory or "",
+            dim=width,
+            prefix=planned.dim,
+            rotation=None if turn is None else turn.matrix,
+            coarse=planned.coarse,
+        )
         self._progress(
             Event(phase="train", total=planned.sample, message=f"training on {planned.sample:,} rows")
         )
@@ -275,10 +415,18 @@ class Revision:
             base_rows=now.count,
             recall_target=self._asked.recall,
             trained_rows=len(picked),
+            transform=None if turn is None else turn.method,
+            coarse=planned.coarse,
         )
-        return self._measured(index, info) or info, index
+        return self._measured(index, info, turn) or info, index, turn
 
-    def _measured(self, index: Any, info: IndexInfo, *, retarget: bool = False) -> IndexInfo | None:
+    def _widths(self, dim: int) -> tuple[int, ...]:
+        """Return the prefixes to fit a rotation for: those that ``auto`` has fitted it for already, or just this one."""
+        return next((widths for widths in self._turned if dim in widths), (dim,))
+
+    def _measured(
+        self, index: Any, info: IndexInfo, turn: Transform | None, *, retarget: bool = False
+    ) -> IndexInfo | None:
         """Return the facts with settings that were measured.
 
         Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
@@ -293,11 +441,14 @@ class Revision:
                 info,
                 nprobe=lists,
                 shortlist=max(base.count, 1),
+                stages=((info.dim, max(base.count, 1), None),) if info.kind == "flat" else (),
                 recall_at_10=None,
                 recall_sample=0,
                 recall_reason=reason,
             )
         questions = self._asks(base)
+        if info.kind == "flat":
+            return self._funnelled(index, info, turn, base, questions, retarget=retarget)
         stage = ivf.Refined(index, base.rows)
         selector = _selector(base, stage)
         self._progress(Event(phase="tune", message="measuring recall against exact search"))
@@ -313,6 +464,36 @@ class Revision:
             return None
         return self._with(info, result.chosen, questions, reached=result.reached)
 
+    def _funnelled(
+        self,
+        index: Any,
+        info: IndexInfo,
+        turn: Transform | None,
+        base: Rows,
+        questions: Mapping[str, tune.Questions],
+        *,
+        retarget: bool,
+    ) -> IndexInfo | None:
+        """Do for a funnel what `_measured` does for an index with lists."""
+        stages = from_json(info.stages)
+        first = Funnel(
+            index,
+            base.rows,
+            stages or (Stage(dim=info.dim, shortlist=tune.K),),
+            rotation=None if turn is None else turn.matrix,
+        )
+        self._progress(Event(phase="tune", message="measuring the funnel's recall against exact search"))
+        if stages and not retarget:
+            settings = cascade.measure(first, questions, stages, keep=base.alive)
+            if min(settings.recall.values()) >= self._asked.recall:
+                return self._with(info, settings, questions, reached=True)
+        longer = [width for width in self._space.nesting if info.dim < width < self._space.dim]
+        result = cascade.tune(
+            first, questions, target=self._asked.recall, dim=info.dim, widths=longer, keep=base.alive
+        )
+        self._tried += [asdict(trial) for trial in result.tried]
+        return self._with(info, result.chosen, questions, reached=result.reached)
+
     def _with(
         self, info: IndexInfo, trial: tune.Trial, questions: Mapping[str, tune.Questions], *, reached: bool
     ) -> IndexInfo:
@@ -320,14 +501,14 @@ class Revision:
             None if reached else f"no setting reached {self._asked.recall}; this is the best that was found"
         )
         text = trial.recall.get("text")
-        message = (
-            f"recall@10 {trial.recall['image']:.3f} with nprobe {trial.nprobe}, shortlist {trial.shortlist}"
-        )
+        setting = shown(trial.stages) or f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
+        message = f"recall@10 {trial.recall['image']:.3f} with {setting}"
         self._progress(Event(phase="tune", done=1, total=1, message=message))
         return replace(
             info,
             nprobe=trial.nprobe,
             shortlist=trial.shortlist,
+            stages=trial.stages,
             recall_at_10=round(trial.recall["image"], 4),
             recall_sample=len(questions["image"].queries),
             recall_reason=reason,
@@ -336,12 +517,41 @@ class Revision:
 
     def _asks(self, base: Rows) -> dict[str, tune.Questions]:
         if self._questions is None:
-            extra = self._extra() if callable(self._extra) else self._extra or {}
             self._questions = {"image": tune.stored_questions(base.rows, live=base.alive)}
-            for name, queries in extra.items():
+            for name, queries in self._words().items():
                 if len(queries):
                     self._questions[name] = tune.other_questions(base.rows, queries, live=base.alive)
         return self._questions
+
+    def _words(self) -> Mapping[str, Vectors]:
+        """Return the further sets of queries, made once."""
+        if self._texts is None:
+            self._texts = self._extra() if callable(self._extra) else self._extra or {}
+        return self._texts
+
+
+def _saving(index: Any, turn: Transform | None) -> Writer:
+    """Return what writes an index, and beside it the rotation that it contains."""
+
+    def write(path: Path) -> None:
+        ivf.save(index, path)
+        if turn is not None:
+            transforms.save(path.with_name(TRANSFORMS), [turn])
+
+    return write
+
+
+def _of_turn(turn: Transform, widths: tuple[int, ...]) -> str:
+    """Say what a rotation keeps, and what it was compared with."""
+    energy = ", ".join(f"{turn.facts['energy'][width - 1]:.3f} in the first {width}" for width in widths)
+    compared = turn.facts.get("compared")
+    against = (
+        ""
+        if compared is None
+        else f"; a shortlist of {compared['shortlist']} at {compared['dim']} holds {compared['learned']:.3f} of the true ten "
+        f"with the learned rotation, {compared['pca']:.3f} with PCA"
+    )
+    return f"rotation by {turn.method}: share of the energy {energy}{against}"
 
 
 def _selector(base: Rows, stage: ivf.Refined) -> Any:
