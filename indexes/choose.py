@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes import cascade, flat, funnel, ivf, tune
 from indexes.arrays import Vectors
+from indexes.backend import gpu
 from indexes.errors import OptionError
 from indexes.flat import Halves
 from indexes.funnel import Funnel, Stage
@@ -104,7 +105,7 @@ def choose(
         texts: further queries by name.
         turn: the rotation for a space without prefixes; None if it has prefixes, or too few rows for a rotation.
         bits: as in `indexes.plan.plan`.
-        device: ``auto`` takes ``ivfpq`` on ``cuda``.
+        device: where faiss can use its GPU, kind ``auto`` is ``ivfpq``.
         tell: is told of each design as it has been measured.
     Returns:
         designs that reach the target, cheapest first, then the others, best first. Cost is the time of one query;
@@ -127,7 +128,7 @@ def choose(
     widths = widths_of(space) if space.nesting or turn is not None else ()
     if kind in ("auto", "flat"):
         add(bench.scans(widths))
-    lists = "ivfpq" if device.startswith("cuda") else "ivfrabitq"
+    lists = "ivfpq" if gpu(device) is not None else "ivfrabitq"
     if kind != "flat" and not (kind == "auto" and count <= FLAT_ROWS):
         named = lists if kind == "auto" else kind
         add(bench.lists(named, widths, bits=bits))

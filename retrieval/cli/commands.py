@@ -12,6 +12,8 @@ from retrieval.cli import reports
 from retrieval.cli.options import (
     FILE,
     FOLDER,
+    WIDTH,
+    WIDTHS,
     Session,
     columns,
     device_option,
@@ -117,9 +119,9 @@ def demo(
 @option(
     "--dim",
     of=BUILD,
-    type=int,
-    metavar="N",
-    help="Width of the first stage, a prefix of the space; the full width reranks.",
+    type=WIDTH,
+    metavar="N|auto",
+    help="Width of the first stage; the full width reranks. auto measures prefixes, rotations and funnels, and chooses.",
 )
 @option("--recall", of=BUILD, type=float, metavar="R", help="The recall@10 against exact search to stop at.")
 @option(
@@ -231,7 +233,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
-@option("--dim", of=SEARCH, type=int, metavar="N", help="Shortlist by this prefix width.")
+@option("--dim", of=SEARCH, type=int, metavar="N", help="Rank by this prefix width first, then by the whole.")
 @option(
     "--nprobe", of=SEARCH, type=int, metavar="N", help="Lists to probe; otherwise what the build measured."
 )
@@ -374,6 +376,20 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 @option("--labels", of=EVALUATE, type=FILE, metavar="CSV", help="file,label: measure labelled quality, too.")
 @option(
     "--captions", of=EVALUATE, type=FILE, metavar="CSV", help="file,caption: measure search by words, too."
+)
+@option(
+    "--dims",
+    of=EVALUATE,
+    type=WIDTHS,
+    metavar="N,N,...",
+    help="Measure search by prefixes of these widths, too.",
+)
+@option(
+    "--plot",
+    of=EVALUATE,
+    type=FILE,
+    metavar="FILE.svg",
+    help="Draw recall against bytes and against time for each width.",
 )
 @device_option(EVALUATE)
 @shared
