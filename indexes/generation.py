@@ -130,6 +130,9 @@ class Generation:
         allowed = self.live
         if keep is not None:
             allowed = keep if allowed is None else keep & allowed
+        own = not (self.manifest.index.exact or exact) and self.manifest.index.kind == "flat"
+        if own and dim == self.manifest.index.dim and shortlist is None:
+            dim = None  # the funnel that was built is this one, planned by measuring
         if plan is None and dim is not None and dim != self.manifest.space.dim:
             wanted = max(k, shortlist or funnel.FACTOR * k)
             plan = (funnel.Stage(dim=dim, shortlist=wanted),)

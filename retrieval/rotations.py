@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from indexes.arrays import Ids, Vectors
@@ -82,7 +83,16 @@ def fit_prefix_rotation(
     with torch.no_grad():
         mix = np.eye(d, dtype=np.float64)
         mix[:inner, :inner] = _orthogonal(free.double()).numpy()
-    return np.ascontiguousarray(start.astype(np.float64) @ mix, dtype=np.float32)
+    return _ordered_behind(sample, start.astype(np.float64) @ mix, widths[-1])
+
+
+def _ordered_behind(sample: Vectors, matrix: NDArray[np.float64], width: int) -> Matrix:
+    """Order what lies behind the widest learned prefix by energy again, so that longer prefixes lose nothing by learning."""
+    rest = matrix[:, width:]  # (d, d - m)
+    turned = sample @ rest
+    values, axes = np.linalg.eigh(turned.T @ turned)
+    behind = rest @ axes[:, np.argsort(-values)]
+    return np.ascontiguousarray(np.hstack((matrix[:, :width], behind)), dtype=np.float32)
 
 
 def _orthogonal(free: torch.Tensor) -> torch.Tensor:
