@@ -221,8 +221,10 @@ class _Bench:
             if planned.factory is None:
                 return
             index = self._built(planned)
-        except OptionError:  # a factory string that this width cannot have
-            return
+        except OptionError:
+            if dim is None and coarse is None:  # nonsense, or too large
+                raise
+            return  # a factory string that this width cannot have
         stage = ivf.Refined(index, self._rows)
         tuned = tune.tune(stage, self._questions, target=self._target)
         chosen = tuned.chosen

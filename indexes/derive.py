@@ -24,9 +24,10 @@ from indexes.manifest import (
     publish,
     read_manifest,
 )
+from indexes.measured import ExtraQueries, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
 from indexes.rerank import RERANK, RerankRows
-from indexes.revision import ExtraQueries, Request, Revision, Rows, Writer
+from indexes.revision import Request, Revision, Writer
 from indexes.rotate import Learn
 from indexes.space import Space
 from indexes.store import VectorStore

@@ -197,7 +197,8 @@ class Funnel:
             ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
         """
         plan = for_k(self.stages, k) if stages is None else stages
-        plan = tuple(replace(stage, shortlist=max(stage.shortlist, k)) for stage in plan)
+        most = max(1, int(self.index.ntotal))
+        plan = tuple(replace(stage, shortlist=min(max(stage.shortlist, k), most)) for stage in plan)
         rows = self._rows[: self.index.ntotal]
         if keep is None:
             if len(plan) == 1 and plan[0].margin is None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes import cascade, choose, flat, ivf, rotate, transforms, tune
-from indexes.arrays import Bitmap, Ids, Vectors
+from indexes import choose, flat, ivf, rotate, transforms
+from indexes.arrays import Ids, Vectors
 from indexes.errors import StoreCorrupt
 from indexes.flat import Halves
-from indexes.funnel import Funnel, Stage, from_json, shown
 from indexes.generation import TOMBSTONES, TRANSFORMS
 from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
+from indexes.measured import MEASURED_ROWS, ExtraQueries, Measured, Rows
 from indexes.plan import BLOCK, Event, OnEvent, Plan, plan, require_memory
 from indexes.space import Space
 from indexes.transforms import Transform
@@ -23,17 +23,12 @@ from indexes.transforms import Transform
 TAIL_ROWS = 20_000
 """Rows that may wait outside the base, searched exactly, before they are merged into it; or a tenth of it, if less."""
 
-MEASURED_ROWS = 100
-"""Live rows below which recall says nothing."""
-
 _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
 )
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
 _CHOSEN_FOR = 4  # times the rows that ``auto`` chose a width for: choose again
 _CHOICES = 3  # designs built in full until one reaches the target there too
-
-ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
 
 Writer = Callable[[Path], None]
 """Writes index.faiss to a path, and what belongs to it beside it; for exact search it writes nothing."""
@@ -52,29 +47,6 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """Return what report.json keeps of it for the next build."""
         return {"kind": self.kind, "dim": self.dim, "recall": self.recall}
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows to publish, tombstoned ones included."""
-
-    rows: Halves  # (count, d)
-    dead: Bitmap  # (count,)
-
-    @property
-    def count(self) -> int:
-        """Rows, tombstoned ones included."""
-        return len(self.dead)
-
-    @property
-    def live(self) -> int:
-        """Rows without a tombstone."""
-        return self.count - int(np.count_nonzero(self.dead))
-
-    @property
-    def alive(self) -> Bitmap | None:
-        """Return ``(count,)`` flags of the live rows, None if that is all of them."""
-        return ~self.dead if self.dead.any() else None
 
 
 def _nothing(path: Path) -> None:
@@ -97,13 +69,12 @@ class Revision:
         learn: rotate.Learn | None = None,
     ) -> None:
         self._home, self._now, self._asked, self._before = home, now, asked, before
-        self._extra, self._progress = extra, progress
+        self._progress = progress
         self._space, self._learn = space, learn
-        self._questions: dict[str, tune.Questions] | None = None
-        self._texts: Mapping[str, Vectors] | None = None
-        self._tried: list[dict[str, Any]] = []
+        self._measured = Measured(now, space, asked.recall, extra, progress)
         self._designs: list[dict[str, Any]] = []
         self._chosen_for = asked.chosen_for
+        self._told = 0  # designs measured
         self._turned: dict[tuple[int, ...], Transform] = {}
 
     def report(self, info: IndexInfo) -> dict[str, Any]:
@@ -112,7 +83,7 @@ class Revision:
             "requested": self._asked.to_json(),
             "kind": info.kind,
             "factory": info.factory,
-            "tried": self._tried,
+            "tried": self._measured.tried,
             "designs": self._designs,
             "chosen_for": self._chosen_for,
         }
@@ -173,6 +144,8 @@ class Revision:
                 return None
             kind = info.factory if info.kind == "factory" and info.factory else info.kind
             dim, coarse = info.dim, info.coarse
+            if info.exact:
+                return Plan(kind="flat", factory=None, dim=dim, reason=info.recall_reason)
         width = self._space.dim
         if self._needs_turn(dim) and count < width:
             reason = f"{count:,} rows are too few for a rotation of {width} dimensions"
@@ -213,11 +186,11 @@ class Revision:
             kind=asked.kind,
             count=now.live,
             target=asked.recall,
-            texts=self._words(),
+            texts=self._measured.words(),
             turn=turn,
             bits=2 if asked.recall >= _MORE_BITS else 1,
             device=asked.device,
-            tell=lambda line: self._progress(Event(phase="tune", message=line)),
+            tell=self._tell,
         )
         self._designs = [design.to_json() for design in designs]
         best: tuple[IndexInfo, Writer] | None = None
@@ -229,6 +202,10 @@ class Revision:
             if best is None or (made[0].recall_at_10 or 0) > (best[0].recall_at_10 or 0):
                 best = made
         return best or (self._flat(None), _nothing)
+
+    def _tell(self, line: str) -> None:
+        self._told += 1
+        self._progress(Event(phase="tune", done=self._told, message=line))
 
     def _as(self, design: choose.Design) -> tuple[IndexInfo, Writer]:
         """Build a design, measured on a sample, for all rows."""
@@ -321,7 +298,7 @@ class Revision:
             self._merge(index, info)
             info = replace(info, base_rows=now.count)
         turn = self._published_turn(before)
-        measured = self._measured(
+        measured = self._measured.of(
             index, replace(info, recall_target=self._asked.recall), turn, retarget=retarget
         )
         if measured is None:
@@ -418,116 +395,11 @@ class Revision:
             transform=None if turn is None else turn.method,
             coarse=planned.coarse,
         )
-        return self._measured(index, info, turn) or info, index, turn
+        return self._measured.of(index, info, turn) or info, index, turn
 
     def _widths(self, dim: int) -> tuple[int, ...]:
         """Return the prefixes to fit a rotation for: those that ``auto`` has fitted it for already, or just this one."""
         return next((widths for widths in self._turned if dim in widths), (dim,))
-
-    def _measured(
-        self, index: Any, info: IndexInfo, turn: Transform | None, *, retarget: bool = False
-    ) -> IndexInfo | None:
-        """Return the facts with settings that were measured.
-
-        Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
-        else the index is tuned. None if that does not help an index that reached its target before: train it again.
-        """
-        now = self._now
-        base = Rows(now.rows[: info.base_rows], now.dead[: info.base_rows])
-        if base.live < MEASURED_ROWS:
-            lists = ivf.lists_of(index) or None
-            reason = f"fewer than {MEASURED_ROWS} rows"
-            return replace(
-                info,
-                nprobe=lists,
-                shortlist=max(base.count, 1),
-                stages=((info.dim, max(base.count, 1), None),) if info.kind == "flat" else (),
-                recall_at_10=None,
-                recall_sample=0,
-                recall_reason=reason,
-            )
-        questions = self._asks(base)
-        if info.kind == "flat":
-            return self._funnelled(index, info, turn, base, questions, retarget=retarget)
-        stage = ivf.Refined(index, base.rows)
-        selector = _selector(base, stage)
-        self._progress(Event(phase="tune", message="measuring recall against exact search"))
-        if info.shortlist is not None and not retarget:
-            settings = tune.recall(
-                stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=selector
-            )
-            if min(settings.recall.values()) >= self._asked.recall:
-                return self._with(info, settings, questions, reached=True)
-        result = tune.tune(stage, questions, target=self._asked.recall, selector=selector)
-        self._tried += [asdict(trial) for trial in result.tried]
-        if not result.reached and info.shortlist is not None and (retarget or info.recall_reason is None):
-            return None
-        return self._with(info, result.chosen, questions, reached=result.reached)
-
-    def _funnelled(
-        self,
-        index: Any,
-        info: IndexInfo,
-        turn: Transform | None,
-        base: Rows,
-        questions: Mapping[str, tune.Questions],
-        *,
-        retarget: bool,
-    ) -> IndexInfo | None:
-        """Do for a funnel what `_measured` does for an index with lists."""
-        stages = from_json(info.stages)
-        first = Funnel(
-            index,
-            base.rows,
-            stages or (Stage(dim=info.dim, shortlist=tune.K),),
-            rotation=None if turn is None else turn.matrix,
-        )
-        self._progress(Event(phase="tune", message="measuring the funnel's recall against exact search"))
-        if stages and not retarget:
-            settings = cascade.measure(first, questions, stages, keep=base.alive)
-            if min(settings.recall.values()) >= self._asked.recall:
-                return self._with(info, settings, questions, reached=True)
-        longer = [width for width in self._space.nesting if info.dim < width < self._space.dim]
-        result = cascade.tune(
-            first, questions, target=self._asked.recall, dim=info.dim, widths=longer, keep=base.alive
-        )
-        self._tried += [asdict(trial) for trial in result.tried]
-        return self._with(info, result.chosen, questions, reached=result.reached)
-
-    def _with(
-        self, info: IndexInfo, trial: tune.Trial, questions: Mapping[str, tune.Questions], *, reached: bool
-    ) -> IndexInfo:
-        reason = (
-            None if reached else f"no setting reached {self._asked.recall}; this is the best that was found"
-        )
-        text = trial.recall.get("text")
-        setting = shown(trial.stages) or f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
-        message = f"recall@10 {trial.recall['image']:.3f} with {setting}"
-        self._progress(Event(phase="tune", done=1, total=1, message=message))
-        return replace(
-            info,
-            nprobe=trial.nprobe,
-            shortlist=trial.shortlist,
-            stages=trial.stages,
-            recall_at_10=round(trial.recall["image"], 4),
-            recall_sample=len(questions["image"].queries),
-            recall_reason=reason,
-            recall_at_10_text=None if text is None else round(text, 4),
-        )
-
-    def _asks(self, base: Rows) -> dict[str, tune.Questions]:
-        if self._questions is None:
-            self._questions = {"image": tune.stored_questions(base.rows, live=base.alive)}
-            for name, queries in self._words().items():
-                if len(queries):
-                    self._questions[name] = tune.other_questions(base.rows, queries, live=base.alive)
-        return self._questions
-
-    def _words(self) -> Mapping[str, Vectors]:
-        """Return the further sets of queries, made once."""
-        if self._texts is None:
-            self._texts = self._extra() if callable(self._extra) else self._extra or {}
-        return self._texts
 
 
 def _saving(index: Any, turn: Transform | None) -> Writer:
@@ -552,10 +424,6 @@ def _of_turn(turn: Transform, widths: tuple[int, ...]) -> str:
         f"with the learned rotation, {compared['pca']:.3f} with PCA"
     )
     return f"rotation by {turn.method}: share of the energy {energy}{against}"
-
-
-def _selector(base: Rows, stage: ivf.Refined) -> Any:
-    return ivf.selector(base.alive) if base.alive is not None and stage.filters else None
 
 
 def _wide(rows: Halves, ids: Ids) -> Vectors:

@@ -98,6 +98,8 @@ def evaluate(
     for dim in dims:
         check_dim(collection.space, dim, rows=len(collection))
     ids, recall = _recall(collection, sample)
+    if plot is not None and not len(ids):
+        raise OptionError(f"{collection.directory} holds no vectors, so there is nothing to draw")
     facts: dict[str, Any] = {}
     known = None if labels is None else _labels(collection, labels)
     if known is not None:
