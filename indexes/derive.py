@@ -25,13 +25,15 @@ from indexes.manifest import (
     publish,
     read_manifest,
 )
+from indexes.measured import ExtraQueries, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
 from indexes.rerank import RERANK, RerankRows
-from indexes.revision import ExtraQueries, Request, Revision, Rows, Writer
+from indexes.revision import Request, Revision, Writer
+from indexes.rotate import Learn
 from indexes.space import Space
 from indexes.store import VectorStore
 
-__all__ = ["Event", "OnEvent", "Plan", "derive", "plan", "publish_tail"]
+__all__ = ["Event", "Learn", "OnEvent", "Plan", "check_dim", "derive", "plan", "publish_tail"]
 
 RECALL = 0.95
 
@@ -44,9 +46,10 @@ def derive(
     encoder: str | None,
     root: str | None,
     kind: str | None = None,
-    dim: int | None = None,
+    dim: int | str | None = None,
     recall: float | None = None,
     extra_queries: ExtraQueries | None = None,
+    learn: Learn | None = None,
     device: str = "cpu",
     progress: OnEvent | None = None,
     previous: Manifest | None = None,
@@ -65,11 +68,13 @@ def derive(
         root: recorded in the manifest.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; None keeps the collection's
             own choice, and is ``auto`` for a new one.
-        dim: width of the first stage, a prefix of the space; None keeps the collection's own with ``kind`` None, and
+        dim: width of the first stage: a prefix of the space, or any width where the space has no prefixes and a
+            rotation is fitted; ``auto`` chooses by measuring; None keeps the collection's own with ``kind`` None, and
             is the full width otherwise.
         recall: recall@10 to reach, above 0 and at most 1; None keeps the collection's own, `RECALL` for a new one.
         extra_queries: sets of query vectors by name, such as ``text``, that are tuned for too; or a function that
             returns them, called only when something is measured.
+        learn: improves on a PCA rotation, where one is fitted.
         device: ``auto``, ``cpu``, ``cuda`` …; where faiss can use that GPU, kind ``auto`` is one that a GPU can hold.
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
@@ -84,12 +89,11 @@ def derive(
     home = Path(directory)
     if recall is not None and not 0 < recall <= 1:
         raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
-    if dim is not None:
-        space.prefix(dim)
+    check_dim(space, dim, rows=store.live)
     before = previous or _published(home)
     asked = _request(home, before, kind=kind, dim=dim, recall=recall, device=device)
     now = _rows(home, store)
-    build = Revision(home, now, asked, before, extra_queries, progress or (_quiet))
+    build = Revision(home, now, asked, before, extra_queries, progress or _quiet, space=space, learn=learn)
     info, files = build.decide()
     if (
         before is not None
@@ -104,6 +108,30 @@ def derive(
     )
     shards.remove(home / shards.BUILDING)
     return manifest
+
+
+def check_dim(space: Space, dim: int | str | None, *, rows: int | None = None) -> None:
+    """Refuse a width that a first stage cannot have.
+
+    Args:
+        space: of the rows.
+        dim: what `derive` takes.
+        rows: live rows there will be; None if nobody knows yet.
+    Raises:
+        OptionError: it is no number and not ``auto``, less than 1 or more than the space is wide, no prefix of a space
+            that has some, or needs a rotation for which there are too few rows.
+    """
+    if dim is None or dim == "auto":
+        return
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= space.dim:
+        raise OptionError(f"--dim {dim}: no width of {space.name}; use 1 to {space.dim}, or auto")
+    if space.nesting:
+        space.prefix(dim)
+    elif dim < space.dim and rows is not None and rows < space.dim:
+        raise OptionError(
+            f"--dim {dim}: {space.name} was not trained to be cut, and the rotation that makes up for it needs at least "
+            f"{space.dim} vectors, not {rows}; leave --dim out"
+        )
 
 
 def publish_tail(
@@ -122,7 +150,7 @@ def publish_tail(
     before = _published(home)
     now = _rows(home, store)
     asked = _request(home, before, kind=None, dim=None, recall=None, device="cpu")
-    build = Revision(home, now, asked, before, None, _quiet)
+    build = Revision(home, now, asked, before, None, _quiet, space=space)
     if before is not None and build.unchanged():
         return before
     info, files = build.as_it_is()
@@ -152,21 +180,24 @@ def _request(
     before: Manifest | None,
     *,
     kind: str | None,
-    dim: int | None,
+    dim: int | str | None,
     recall: float | None,
     device: str,
 ) -> Request:
     own: dict[str, Any] = {}
+    chosen_for: int | None = None
     if before is not None:
         with suppress(OSError, ValueError):
             report = json.loads((generation_path(home, before.generation) / REPORT).read_bytes())
-            own = report.get("requested", {})
+            own, chosen_for = report.get("requested", {}), report.get("chosen_for")
     if kind is None and dim is None:
         dim = own.get("dim")
     if recall is None:
         recall = own.get("recall", RECALL) if before is None else before.index.recall_target
+    kind = own.get("kind", "auto") if kind is None else kind
+    same = (kind, dim) == (own.get("kind"), own.get("dim"))
     return Request(
-        kind=own.get("kind", "auto") if kind is None else kind, dim=dim, recall=float(recall), device=device
+        kind=kind, dim=dim, recall=float(recall), device=device, chosen_for=chosen_for if same else None
     )
 
 

@@ -20,6 +20,9 @@ GENERATIONS = "generations"
 
 T = TypeVar("T")
 
+_LATER = ("transform", "coarse", "stages")
+"""Facts of an index that the first versions did not know; only written where there is something to say."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
@@ -40,19 +43,22 @@ class IndexInfo:
 
     Attributes:
         kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``.
-        factory: the FAISS factory string; None for ``flat``.
+        factory: the FAISS factory string; None for exact search. ``flat`` with one is a funnel.
         dim: width of the first stage; less than the space's where a prefix or a projection comes first.
+        transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
+        coarse: width of the still shorter prefix that chooses the lists (AdANNS); None for ``dim``.
+        stages: of a funnel: width, shortlist and margin of each stage.
         base_rows: rows in the base index, the first ones; those from here to the manifest's count are the tail.
         nprobe: lists probed to reach the target; None where there are no lists.
-        shortlist: candidates reranked to reach the target; None for ``flat``.
+        shortlist: candidates reranked to reach the target; None for exact search.
         recall_target: recall@10 that was asked for.
-        recall_at_10: measured against exact search; None for ``flat`` and for fewer than 100 rows.
+        recall_at_10: measured against exact search; None for exact search itself and for fewer than 100 rows.
         recall_sample: queries it was measured on.
         recall_reason: why there is no recall, or why it stays below the target.
         recall_at_10_text: the same for text queries; None without a text tower.
         bytes_per_vector: length of index.faiss over its rows.
         trained_rows: rows that it was trained on.
-        file: the index file, also among the manifest's files; None for ``flat``.
+        file: the index file, also among the manifest's files; None for exact search.
     """
 
     kind: str
@@ -68,7 +74,15 @@ class IndexInfo:
     recall_at_10_text: float | None = None
     bytes_per_vector: float = 0.0
     trained_rows: int = 0
+    transform: str | None = None
+    coarse: int | None = None
+    stages: tuple[tuple[int, int, float | None], ...] = ()
     file: FileInfo | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row is compared at full width, and there is no index file."""
+        return self.factory is None
 
 
 def _now() -> str:
@@ -112,7 +126,11 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds; the format comes first."""
-        index = {name: value for name, value in asdict(self.index).items() if name != "file"}
+        index = {
+            name: value
+            for name, value in asdict(self.index).items()
+            if name != "file" and (value or name not in _LATER)
+        }
         index |= {"bytes": None, "sha256": None} if self.index.file is None else asdict(self.index.file)
         return {
             "format": self.format,
@@ -193,6 +211,10 @@ class _Fields:
         except (TypeError, ValueError) as error:
             raise _corrupt(self._path, f"{where} is {self._data[name]!r}, expected {error}") from error
 
+    def later(self, name: str, parse: Callable[[Any], T], *, missing: T) -> T:
+        """Parse a field that earlier versions did not write."""
+        return self.get(name, parse) if name in self._data else missing
+
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -204,6 +226,14 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number")
     return float(value)
+
+
+def _stages(value: Any) -> tuple[tuple[int, int, float | None], ...]:
+    if not isinstance(value, list) or not all(isinstance(item, list) and len(item) == 3 for item in value):
+        raise TypeError("a list of [width, shortlist, margin]")
+    return tuple(
+        (_count(dim), _count(shortlist), _optional(_number)(margin)) for dim, shortlist, margin in value
+    )
 
 
 def _text(value: Any) -> str:
@@ -250,6 +280,9 @@ def _index(value: Any, *, path: Path) -> IndexInfo:
         recall_at_10_text=fields.get("recall_at_10_text", _optional(_number)),
         bytes_per_vector=fields.get("bytes_per_vector", _number),
         trained_rows=fields.get("trained_rows", _count),
+        transform=fields.later("transform", _optional(_text), missing=None),
+        coarse=fields.later("coarse", _optional(_count), missing=None),
+        stages=fields.later("stages", _stages, missing=()),
         file=None if fields.get("sha256", _optional(_text)) is None else _file(value),
     )
 

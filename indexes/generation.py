@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from indexes import flat, funnel, ivf
+from indexes import flat, funnel, ivf, rotate, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.backend import fp16_view, gpu
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
@@ -24,6 +24,7 @@ from indexes.rerank import RERANK, RerankRows
 
 TOMBSTONES = "tombstones.npy"
 REPORT = "report.json"
+TRANSFORMS = "transforms.npz"
 
 EXACT_ROWS = 5_000
 """Rows kept by a filter up to which one query searches them exactly sooner than it finds them in many lists."""
@@ -32,6 +33,10 @@ EXACT_ROWS_BATCH = 20_000
 """The same for several queries, which fetch those rows once for all."""
 
 _SEVERAL = 8
+
+_HEADS_BYTES = (
+    1 << 28
+)  # of prefixes laid next to each other for `dim` and `plan`, and kept; more are made for each search
 
 _REACH = 0.6
 _TUNED_K = 10  # the settings in the manifest were measured for so many neighbours
@@ -65,13 +70,14 @@ class Generation:
         self._live_count = manifest.count if live is None else int(np.count_nonzero(live))
         self._directory = directory
         self._pin = pin
-        self._base = 0 if manifest.index.kind == "flat" else manifest.index.base_rows
+        self._base = 0 if manifest.index.exact else manifest.index.base_rows
         self._opening = threading.Lock()
-        self._opened: ivf.Refined | None = None
+        self._opened: ivf.Refined | funnel.Funnel | None = None
         self._own_selector: Any = None
         self._device, self._exact = device, exact
         self._card: Card | None = None
         self._tail: Any = None  # the rows behind the base, as faiss sees them
+        self._heads: dict[int, Halves] = {}
 
     @classmethod
     def open(
@@ -123,6 +129,7 @@ class Generation:
         shortlist: int | None = None,
         exact: bool = False,
         dim: int | None = None,
+        plan: funnel.Stages | None = None,
     ) -> Neighbors:
         """Find each query's ``k`` best live rows.
 
@@ -135,11 +142,13 @@ class Generation:
             shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
             exact: search every live row.
             dim: rank by this prefix width first, then the shortlist at full width, over every live row.
+            plan: the same in several stages of rising widths and falling shortlists.
         Returns:
             ids and cosines at full width, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
         Raises:
             ShapeError: the widths differ, or ``keep`` has not one flag a row.
-            OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, or ``dim`` is no prefix of the space.
+            OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, ``dim`` is no prefix of the space, or ``plan`` is
+                none (see `indexes.funnel.check`).
         """
         if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
@@ -151,9 +160,14 @@ class Generation:
         allowed = self.live
         if keep is not None:
             allowed = keep if allowed is None else keep & allowed
-        if dim is not None and dim != self.manifest.space.dim:
-            self.manifest.space.prefix(dim)
-            return funnel.by_prefix(self.rows, queries, dim=dim, k=k, keep=allowed, shortlist=shortlist)
+        own = not (self.manifest.index.exact or exact) and self.manifest.index.kind == "flat"
+        if own and dim == self.manifest.index.dim and shortlist is None:
+            dim = None  # the funnel that was built is this one, planned by measuring
+        if plan is None and dim is not None and dim != self.manifest.space.dim:
+            wanted = max(k, shortlist or funnel.FACTOR * k)
+            plan = (funnel.Stage(dim=dim, shortlist=wanted),)
+        if plan is not None:
+            return self._narrow(queries, plan, k=k, allowed=allowed)
         if exact or self._base == 0 or len(queries) == 0:
             card = self._on_card() if allowed is None and len(queries) else None
             found = None if card is None else card.exact(queries, k=k)
@@ -191,6 +205,38 @@ class Generation:
             scores=np.array([[-score for score, _ in pairs]], dtype=np.float32),
         )
 
+    def _narrow(self, queries: Vectors, plan: funnel.Stages, *, k: int, allowed: Bitmap | None) -> Neighbors:
+        """Search every live row by a plan that was given, not measured."""
+        matrix = self._matrix()
+        funnel.check(plan, k=k, space=self.manifest.space, turned=matrix is not None)
+        return funnel.search(
+            self.rows,
+            queries,
+            plan,
+            k=k,
+            keep=allowed,
+            heads=self._compact(plan[0].dim, matrix),
+            rotation=matrix,
+        )
+
+    def _compact(self, dim: int, rotation: Vectors | None) -> Halves | None:
+        """Return the prefixes of all rows, made once where they fit; None where they do not."""
+        if 2 * dim * self.count > _HEADS_BYTES:
+            return None
+        if dim not in self._heads:
+            with self._opening:
+                if dim not in self._heads:
+                    self._heads[dim] = funnel.compact(self.rows, dim, rotation=rotation)
+        return self._heads[dim]
+
+    @property
+    def rotation(self) -> transforms.Transform | None:
+        """The rotation that makes prefixes of these rows rank well, None where they need none or none was fitted."""
+        if self.manifest.space.nesting or TRANSFORMS not in self.manifest.files:
+            return None
+        path = generation_path(self._directory, self.manifest.generation) / TRANSFORMS
+        return rotate.recorded(transforms.load(path), self.manifest.space)
+
     def _kept(self, keep: Bitmap | None, allowed: Bitmap | None) -> int:
         """Return how many rows of the base may be found."""
         if allowed is None:
@@ -201,7 +247,7 @@ class Generation:
 
     def _probe(
         self,
-        stage: ivf.Refined,
+        stage: ivf.Refined | funnel.Funnel,
         queries: Vectors,
         k: int,
         allowed: Bitmap | None,
@@ -212,6 +258,11 @@ class Generation:
         filtered: bool,
     ) -> Neighbors:
         info = self.manifest.index
+        if isinstance(stage, funnel.Funnel):
+            stages = None if shortlist is None else (funnel.Stage(dim=info.dim, shortlist=shortlist),)
+            rest = None if allowed is None else allowed[: self._base]
+            found = stage.search(queries, k=k, stages=stages, keep=rest)
+            return self._filled(found, queries, k, allowed, kept)
         if shortlist is None:
             shortlist = -(-(info.shortlist or 4 * _TUNED_K) * max(k, _TUNED_K) // _TUNED_K)
         if nprobe is None and info.nprobe is not None:
@@ -221,13 +272,19 @@ class Generation:
             nprobe = min(math.ceil(info.nprobe * reach**_REACH), stage.nlist)
         selector = None if allowed is None else self._selector(allowed[: self._base], filtered=filtered)
         shortlist = max(shortlist, k)
-        card = self._on_card() if allowed is None else None
+        card = self._on_card() if allowed is None and isinstance(stage, ivf.Refined) else None
         there = (
             None
             if card is None
             else card.search(stage.index, queries, k=k, nprobe=nprobe, shortlist=shortlist)
         )
         found = there or stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist, selector=selector)
+        return self._filled(found, queries, k, allowed, kept)
+
+    def _filled(
+        self, found: Neighbors, queries: Vectors, k: int, allowed: Bitmap | None, kept: int
+    ) -> Neighbors:
+        """Search exactly for those queries that found fewer than there are."""
         if found.ids[0, -1] >= 0 if len(queries) == 1 else found.ids[:, -1].min() >= 0:
             return found
         short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
@@ -256,12 +313,20 @@ class Generation:
                     self._card = Card(number, self.rows, exact=self._exact)
         return self._card
 
-    def _stage(self) -> ivf.Refined:
+    def _stage(self) -> ivf.Refined | funnel.Funnel:
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
+                    info = self.manifest.index
                     path = generation_path(self._directory, self.manifest.generation) / INDEX
-                    self._opened = ivf.Refined(ivf.open_mapped(path), self.rows)
+                    index = ivf.open_mapped(path)
+                    self._opened = (
+                        funnel.Funnel(
+                            index, self.rows, funnel.from_json(info.stages), rotation=self._matrix()
+                        )
+                        if info.kind == "flat"
+                        else ivf.Refined(index, self.rows)
+                    )
         return self._opened
 
     def first_stage(self) -> ivf.Refined:
@@ -270,12 +335,13 @@ class Generation:
         Raises:
             OptionError: the collection is flat: it has none.
         """
-        if self._base == 0:
+        stage = None if self._base == 0 else self._stage()
+        if not isinstance(stage, ivf.Refined):
             raise OptionError(
                 f"{self._directory} is searched exactly (flat), so nothing is lost in codes; "
                 "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
             )
-        return self._stage()
+        return stage
 
     def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
         """Find each query's best ``k`` live rows of the base by their codes alone, nothing reranked.
@@ -305,6 +371,10 @@ class Generation:
         ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(found.scores, order, axis=1)
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
 
+    def _matrix(self) -> Vectors | None:
+        turn = self.rotation
+        return None if turn is None else turn.matrix
+
     def vectors(self, ids: Ids) -> Vectors:
         """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.
 
@@ -328,6 +398,7 @@ class Generation:
     def close(self) -> None:
         """Release the maps and let the generation go; searching afterwards is an error."""
         self._opened = self._own_selector = self._tail = self._card = None
+        self._heads = {}
         self.rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self.rows)
         self._base = 0

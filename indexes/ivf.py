@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import prefixes
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, StoreCorrupt
@@ -50,13 +51,22 @@ def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1) -> str:
     return f"{coarse},PQ{codes}"
 
 
-def make(factory: str, *, dim: int, prefix: int | None = None) -> Any:
+def make(
+    factory: str,
+    *,
+    dim: int,
+    prefix: int | None = None,
+    rotation: Vectors | None = None,
+    coarse: int | None = None,
+) -> Any:
     """Make an untrained index.
 
     Args:
         factory: a FAISS factory string.
         dim: width of the rows that it is handed.
         prefix: width of the first stage: the rows' first components, normalised, when less than ``dim``.
+        rotation: ``(dim, dim)`` orthogonal, before the prefix is cut; None where the rows were trained to be cut.
+        coarse: choose lists by this shorter prefix of the first stage; None for its whole width.
     Raises:
         OptionError: FAISS cannot make it; the message holds its reason.
     """
@@ -73,16 +83,10 @@ def make(factory: str, *, dim: int, prefix: int | None = None) -> Any:
             )  # LSH; for unit rows the order is the same
     except RuntimeError as error:
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
+    if coarse is not None and coarse < width:
+        prefixes.assign_by_prefix(index, innermost(index), coarse=coarse)
     if width < dim:
-        if not isinstance(index, module.IndexPreTransform):
-            index = module.IndexPreTransform(index)
-        for transform in (
-            module.NormalizationTransform(width, 2.0),
-            module.RemapDimensionsTransform(dim, width, False),  # noqa: FBT003 - the first ones, not evenly spread
-        ):
-            index.prepend_transform(transform)
-            if index.own_fields:  # what the factory made deletes its transforms itself
-                transform.this.disown()
+        index = prefixes.narrowed(index, dim=dim, width=width, rotation=rotation)
     return index
 
 
@@ -164,8 +168,11 @@ def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlis
 def _of_lists(index: Any, *, nprobe: int, selector: Any) -> Any:
     module = faiss()
     known: dict[str, Any] = {"nprobe": nprobe, "sel": selector}
-    if isinstance(module.downcast_index(index.quantizer), module.IndexHNSW):
-        known["quantizer_params"] = module.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))
+    quantizer = module.downcast_index(index.quantizer)
+    if isinstance(innermost(quantizer), module.IndexHNSW):
+        graph = module.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))
+        cut = isinstance(quantizer, module.IndexPreTransform)
+        known["quantizer_params"] = module.SearchParametersPreTransform(index_params=graph) if cut else graph
     if isinstance(index, module.IndexIVFRaBitQ | module.IndexIVFRaBitQFastScan):
         return module.IVFRaBitQSearchParameters(**known)
     if isinstance(index, module.IndexIVFPQ):

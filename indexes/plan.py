@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from indexes import ivf
+from indexes import funnel, ivf
 from indexes.backend import gpu, threads
 from indexes.errors import OptionError
 
@@ -53,8 +53,9 @@ class Plan:
 
     Attributes:
         kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``.
-        factory: FAISS factory string, None for ``flat``.
+        factory: FAISS factory string, None for exact search; ``flat`` with one is a funnel.
         dim: width of the first stage.
+        coarse: width of the prefix that chooses the lists; None for ``dim``.
         sample: rows to train on.
         memory: bytes of anonymous memory, estimated.
         disk: bytes of index.faiss, estimated.
@@ -65,6 +66,7 @@ class Plan:
     kind: str
     factory: str | None
     dim: int
+    coarse: int | None = None
     sample: int = 0
     memory: int = 0
     disk: int = 0
@@ -74,8 +76,10 @@ class Plan:
     def __str__(self) -> str:
         if self.factory is None:
             return "flat: exact search, nothing to train" + (f" ({self.reason})" if self.reason else "")
+        lists = "" if self.coarse is None else f", lists by the first {self.coarse}"
+        kind = f"funnel from {self.factory}" if self.kind == "flat" else self.factory
         return (
-            f"{self.factory} at width {self.dim}: about {_duration(self.seconds)}, "
+            f"{kind} at width {self.dim}{lists}: about {_duration(self.seconds)}, "
             f"{self.memory / 2**30:.1f} GiB of memory and {self.disk / 2**20:,.0f} MiB of disk (estimated)"
         )
 
@@ -90,6 +94,7 @@ def plan(
     *,
     kind: str = "auto",
     dim: int | None = None,
+    coarse: int | None = None,
     device: str = "cpu",
     bits: int = 1,
     previous: str | None = None,
@@ -101,7 +106,8 @@ def plan(
         count: live rows.
         width: their width.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string.
-        dim: width of the first stage, a prefix; None for the full width.
+        dim: width of the first stage, a prefix; None for the full width. ``flat`` with a prefix is a funnel.
+        coarse: choose lists by this still shorter prefix.
         device: where faiss can use its GPU, kind ``auto`` is ``ivfpq``, because a GPU can hold nothing else.
         bits: bits a dimension of ``ivfrabitq``.
         previous: kind of the index that is there, which ``auto`` keeps unless the collection has changed much.
@@ -113,12 +119,11 @@ def plan(
     if kind == "auto":
         kind = _automatic(count, device=device, previous=previous)
     if kind == "flat":
-        if dim not in (None, width):
-            raise OptionError(
-                f"--dim {dim} needs a compressed first stage, and flat has none; use --kind ivfrabitq, "
-                "or narrow each query with `retrieve query --dim`"
-            )
-        return Plan(kind="flat", factory=None, dim=width)
+        return (
+            _funnel(count, width, dim)
+            if dim not in (None, width)
+            else Plan(kind="flat", factory=None, dim=width)
+        )
     narrow = dim or width
     named = kind in _KINDS
     factory = ivf.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
@@ -126,7 +131,7 @@ def plan(
         raise OptionError(
             f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"
         )
-    index = ivf.make(factory, dim=width, prefix=dim)
+    index = ivf.make(factory, dim=width, prefix=dim, coarse=coarse)
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:
@@ -149,6 +154,7 @@ def plan(
         kind=kind if named else "factory",
         factory=factory,
         dim=narrow,
+        coarse=coarse,
         sample=sample,
         memory=memory,
         disk=count * row + 4 * lists * narrow,
@@ -157,6 +163,23 @@ def plan(
     if check:
         require_memory(result)
     return result
+
+
+def _funnel(count: int, width: int, dim: int) -> Plan:
+    """Plan a scan of a short prefix before the full width."""
+    if count < SMALLEST:
+        reason = f"{count:,} rows are too few for a funnel, which needs {SMALLEST:,}"
+        return Plan(kind="flat", factory=None, dim=width, reason=reason)
+    sample = min(count, BLOCK)
+    return Plan(
+        kind="flat",
+        factory=funnel.factory_for(dim),
+        dim=dim,
+        sample=sample,
+        memory=count * dim // 2 + _COPIES * 4 * sample * width + 8 * BLOCK * width,
+        disk=count * dim // 2,
+        seconds=(2.0 * 16 * dim * (25 * sample + count)) / (_RATE / 16 * threads()),
+    )
 
 
 def require_memory(planned: Plan) -> None:

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes import flat, ivf, shards, tune
+from indexes import choose, flat, ivf, rotate, shards, transforms
 from indexes import gpu as on_gpu
-from indexes.arrays import Bitmap, Ids, Vectors
+from indexes.arrays import Ids, Vectors
 from indexes.backend import gpu
 from indexes.errors import StoreCorrupt
 from indexes.flat import Halves
-from indexes.generation import TOMBSTONES
+from indexes.generation import TOMBSTONES, TRANSFORMS
 from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
+from indexes.measured import MEASURED_ROWS, ExtraQueries, Measured, Rows
 from indexes.plan import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
+from indexes.space import Space
+from indexes.transforms import Transform
 
 TAIL_ROWS = 20_000
 """Rows that may wait outside the base, searched exactly, before they are merged into it; or a tenth of it, if less."""
-
-MEASURED_ROWS = 100
-"""Live rows below which recall says nothing."""
 
 _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
 )
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
-
-ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
+_CHOSEN_FOR = 4  # times the rows that ``auto`` chose a width for: choose again
+_CHOICES = 3  # designs built in full until one reaches the target there too
 
 Writer = Callable[[Path], None]
-"""Writes index.faiss to a path; for a flat index it writes nothing."""
+"""Writes index.faiss to a path, and what belongs to it beside it; for exact search it writes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,36 +41,14 @@ class Request:
     """What was asked for, with the collection's own choices filled in."""
 
     kind: str  # auto, flat, ivfpq, ivfrabitq or a factory string
-    dim: int | None
+    dim: int | str | None  # a width, or auto
     recall: float
     device: str
+    chosen_for: int | None = None  # live rows when auto last chose a width for this very request
 
     def to_json(self) -> dict[str, Any]:
         """Return what report.json keeps of it for the next build."""
         return {"kind": self.kind, "dim": self.dim, "recall": self.recall}
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows to publish, tombstoned ones included."""
-
-    rows: Halves  # (count, d)
-    dead: Bitmap  # (count,)
-
-    @property
-    def count(self) -> int:
-        """Rows, tombstoned ones included."""
-        return len(self.dead)
-
-    @property
-    def live(self) -> int:
-        """Rows without a tombstone."""
-        return self.count - int(np.count_nonzero(self.dead))
-
-    @property
-    def alive(self) -> Bitmap | None:
-        """Return ``(count,)`` flags of the live rows, None if that is all of them."""
-        return ~self.dead if self.dead.any() else None
 
 
 def _nothing(path: Path) -> None:
@@ -88,11 +66,18 @@ class Revision:
         before: Manifest | None,
         extra: ExtraQueries | None,
         progress: OnEvent,
+        *,
+        space: Space,
+        learn: rotate.Learn | None = None,
     ) -> None:
         self._home, self._now, self._asked, self._before = home, now, asked, before
-        self._extra, self._progress = extra, progress
-        self._questions: dict[str, tune.Questions] | None = None
-        self._tried: list[dict[str, Any]] = []
+        self._progress = progress
+        self._space, self._learn = space, learn
+        self._measured = Measured(now, space, asked.recall, extra, progress)
+        self._designs: list[dict[str, Any]] = []
+        self._chosen_for = asked.chosen_for
+        self._told = 0  # designs measured
+        self._turned: dict[tuple[int, ...], Transform] = {}
 
     def report(self, info: IndexInfo) -> dict[str, Any]:
         """Return what report.json says: the request, and every setting that was measured."""
@@ -100,7 +85,9 @@ class Revision:
             "requested": self._asked.to_json(),
             "kind": info.kind,
             "factory": info.factory,
-            "tried": self._tried,
+            "tried": self._measured.tried,
+            "designs": self._designs,
+            "chosen_for": self._chosen_for,
         }
 
     def unchanged(self) -> bool:
@@ -121,35 +108,135 @@ class Revision:
         before = self._before
         if before is None or not self._usable(before):
             return self._flat(None), _nothing
-        if before.index.kind == "flat":
+        if before.index.exact:
             return replace(before.index, base_rows=self._now.count), _nothing
         return before.index, self._carry
 
     def decide(self) -> tuple[IndexInfo | None, Writer]:
         """Return what to publish; no facts for nothing at all."""
-        now, before, asked = self._now, self._before, self._asked
-        bits = 2 if asked.recall >= _MORE_BITS else 1
-        own = None if before is None else before.index.kind
-        planned = plan(
-            now.live,
-            now.rows.shape[1],
-            kind=asked.kind,
-            dim=asked.dim,
-            device=asked.device,
-            bits=bits,
-            previous=own,
-            check=False,
-        )
-        if before is not None and self._usable(before) and self._matches(before.index, planned):
-            if planned.kind == "flat":
+        before, usable = self._before, self._before is not None and self._usable(self._before)
+        planned = self._planned(before if usable else None)
+        if planned is None:
+            return self._chosen()
+        if before is not None and usable and self._matches(before.index, planned):
+            if planned.factory is None:
                 same = self.unchanged() and before.index.recall_reason == planned.reason
                 return (None if same else self._flat(planned.reason)), _nothing
             if not self._outgrown(before.index, planned):
                 return self._kept(before, planned)
         self._progress(Event(phase="plan", message=str(planned)))
-        if planned.kind == "flat":
+        if planned.factory is None:
             return self._flat(planned.reason), _nothing
         return self._built(planned)
+
+    def _planned(self, before: Manifest | None) -> Plan | None:
+        """Return what is to be built, None where ``auto`` must measure first.
+
+        Args:
+            before: the published manifest, if its index is of use.
+        """
+        asked, count = self._asked, self._now.live
+        own = None if self._before is None else self._before.index.kind
+        bits = 2 if asked.recall >= _MORE_BITS else 1
+        kind, dim, coarse = asked.kind, asked.dim, None
+        if dim == "auto":
+            info = None if before is None else before.index
+            recent = asked.chosen_for is not None and count <= _CHOSEN_FOR * max(asked.chosen_for, 64)
+            if info is None or not recent or info.recall_target != asked.recall:
+                return None
+            kind = info.factory if info.kind == "factory" and info.factory else info.kind
+            dim, coarse = info.dim, info.coarse
+            if info.exact:
+                return Plan(kind="flat", factory=None, dim=dim, reason=info.recall_reason)
+        width = self._space.dim
+        if self._needs_turn(dim) and count < width:
+            reason = f"{count:,} rows are too few for a rotation of {width} dimensions"
+            return Plan(kind="flat", factory=None, dim=width, reason=reason)
+        return plan(
+            count,
+            width,
+            kind=kind,
+            dim=None if dim == width else int(dim) if dim is not None else None,
+            coarse=coarse,
+            device=asked.device,
+            bits=bits,
+            previous=own,
+            check=False,
+        )
+
+    def _needs_turn(self, dim: int | str | None) -> bool:
+        """Say whether rows must be turned before a prefix of this width is cut."""
+        return isinstance(dim, int) and dim < self._space.dim and not self._space.nesting
+
+    def _chosen(self) -> tuple[IndexInfo | None, Writer]:
+        """Measure what there is to choose from, and build the cheapest that reaches the target on all rows too."""
+        now, asked = self._now, self._asked
+        self._chosen_for = now.live
+        if now.live < MEASURED_ROWS:
+            reason = f"{now.live:,} rows are too few to choose a width by measuring"
+            return self._flat(reason), _nothing
+        live = np.flatnonzero(~now.dead)
+        picked = np.sort(np.random.default_rng(0).permutation(live)[: choose.ROWS])
+        widths = choose.widths_of(self._space)
+        turn = None
+        if not self._space.nesting and len(live) >= self._space.dim and widths:
+            turn = self._turn(widths)
+        self._progress(Event(phase="plan", message=f"--dim auto: measuring on {len(picked):,} rows"))
+        designs = choose.choose(
+            now.rows[picked],
+            space=self._space,
+            kind=asked.kind,
+            count=now.live,
+            target=asked.recall,
+            texts=self._measured.words(),
+            turn=turn,
+            bits=2 if asked.recall >= _MORE_BITS else 1,
+            device=asked.device,
+            tell=self._tell,
+        )
+        self._designs = [design.to_json() for design in designs]
+        best: tuple[IndexInfo, Writer] | None = None
+        for design in designs[:_CHOICES]:
+            self._progress(Event(phase="plan", message=f"chosen: {design}"))
+            made = self._as(design)
+            if made[0].recall_reason is None:
+                return made
+            if best is None or (made[0].recall_at_10 or 0) > (best[0].recall_at_10 or 0):
+                best = made
+        return best or (self._flat(None), _nothing)
+
+    def _tell(self, line: str) -> None:
+        self._told += 1
+        self._progress(Event(phase="tune", done=self._told, message=line))
+
+    def _as(self, design: choose.Design) -> tuple[IndexInfo, Writer]:
+        """Build a design, measured on a sample, for all rows."""
+        if design.factory is None:
+            return self._flat(None), _nothing
+        width = self._space.dim
+        planned = plan(
+            self._now.live,
+            width,
+            kind=design.factory if design.kind == "factory" else design.kind,
+            dim=None if design.dim == width else design.dim,
+            coarse=design.coarse,
+            device=self._asked.device,
+            bits=2 if self._asked.recall >= _MORE_BITS else 1,
+            check=False,
+        )
+        return self._built(planned) if planned.factory is not None else (self._flat(planned.reason), _nothing)
+
+    def _turn(self, widths: tuple[int, ...]) -> Transform:
+        """Fit the rotation for these prefixes, once."""
+        if widths not in self._turned:
+            self._progress(
+                Event(phase="train", message="fitting a rotation: this encoder was not trained to be cut")
+            )
+            live = np.flatnonzero(~self._now.dead)
+            turn = rotate.fit(self._space, self._now.rows, live, widths=widths, learn=self._learn)
+            self._turned[widths] = turn
+            self._progress(Event(phase="train", message=_of_turn(turn, widths)))
+        return self._turned[widths]
 
     def _usable(self, before: Manifest) -> bool:
         try:
@@ -160,7 +247,12 @@ class Revision:
 
     @staticmethod
     def _matches(info: IndexInfo, planned: Plan) -> bool:
-        if (info.kind, info.dim) != (planned.kind, planned.dim):
+        if (info.kind, info.dim, info.coarse, info.exact) != (
+            planned.kind,
+            planned.dim,
+            planned.coarse,
+            planned.factory is None,
+        ):
             return False
         return planned.kind != "factory" or info.factory == planned.factory
 
@@ -185,7 +277,10 @@ class Revision:
 
     def _carry(self, path: Path) -> None:
         if self._before is not None:
-            link_or_copy(generation_path(self._home, self._before.generation) / INDEX, path)
+            published = generation_path(self._home, self._before.generation)
+            link_or_copy(published / INDEX, path)
+            if TRANSFORMS in self._before.files:
+                link_or_copy(published / TRANSFORMS, path.with_name(TRANSFORMS))
 
     def _kept(self, before: Manifest, planned: Plan) -> tuple[IndexInfo | None, Writer]:
         """Keep what was trained: as it is, with a tail, with the tail merged, or tuned anew."""
@@ -204,10 +299,19 @@ class Revision:
         if merge:
             self._merge(index, info)
             info = replace(info, base_rows=now.count)
-        measured = self._measured(index, replace(info, recall_target=self._asked.recall), retarget=retarget)
+        turn = self._published_turn(before)
+        measured = self._measured.of(
+            index, replace(info, recall_target=self._asked.recall), turn, retarget=retarget
+        )
         if measured is None:
             return self._built(planned)
-        return measured, (lambda target: ivf.save(index, target)) if merge else self._carry
+        return measured, _saving(index, turn) if merge else self._carry
+
+    def _published_turn(self, before: Manifest) -> Transform | None:
+        if before.index.transform is None:
+            return None
+        path = generation_path(self._home, before.generation) / TRANSFORMS
+        return rotate.recorded(transforms.load(path), self._space)
 
     def _dilapidated(self, path: Path, info: IndexInfo) -> bool:
         """Say whether more than a tenth of the rows in the index have got a tombstone, and can be taken out."""
@@ -250,24 +354,37 @@ class Revision:
         """Train, add, tune; once more with 2 bits a dimension if 1 does not reach the target."""
         require_memory(planned)
         require_disk(planned, self._home)
-        info, index = self._trained(planned)
+        info, index, turn = self._trained(planned)
         short = info.recall_at_10 is not None and info.recall_reason is not None
         if short and planned.kind == "ivfrabitq" and info.factory is not None and info.factory.endswith("fs"):
             self._progress(
                 Event(phase="plan", message=f"{info.factory}: {info.recall_reason}; trying 2 bits")
             )
+            width = self._now.rows.shape[1]
             again = plan(
-                self._now.live, self._now.rows.shape[1], kind="ivfrabitq", dim=self._asked.dim, bits=2
+                self._now.live,
+                width,
+                kind="ivfrabitq",
+                dim=None if planned.dim == width else planned.dim,
+                coarse=planned.coarse,
+                bits=2,
             )
-            info, index = self._trained(again)
-        return info, lambda path: ivf.save(index, path)
+            info, index, turn = self._trained(again)
+        return info, _saving(index, turn)
 
-    def _trained(self, planned: Plan) -> tuple[IndexInfo, Any]:
+    def _trained(self, planned: Plan) -> tuple[IndexInfo, Any, Transform | None]:
         now = self._now
-        index = ivf.make(planned.factory or "", dim=now.rows.shape[1], prefix=planned.dim)
+        turn = self._turn(self._widths(planned.dim)) if self._needs_turn(planned.dim) else None
+        index = ivf.make(
+            planned.factory or "",
+            dim=now.rows.shape[1],
+            prefix=planned.dim,
+            rotation=None if turn is None else turn.matrix,
+            coarse=planned.coarse,
+        )
         device = gpu(self._asked.device)
         if now.count > shards.SHARD_ROWS and ivf.removable(index):
-            index, trained = self._in_shards(index, planned, device)
+            index, trained = self._in_shards(index, planned, device, turn)
         else:
             trained = self._train(index, planned, device)
             on_gpu.add(index, self._blocks(index, 0), device=device)
@@ -278,8 +395,10 @@ class Revision:
             base_rows=now.count,
             recall_target=self._asked.recall,
             trained_rows=trained,
+            transform=None if turn is None else turn.method,
+            coarse=planned.coarse,
         )
-        return self._measured(index, info) or info, index
+        return self._measured.of(index, info, turn) or info, index, turn
 
     def _train(self, index: Any, planned: Plan, device: int | None) -> int:
         """Train in place on a sample of the live rows; return how many those are."""
@@ -294,10 +413,16 @@ class Revision:
         size = min(planned.sample, len(live))
         return np.sort(np.random.default_rng(0).choice(live, size=size, replace=False))
 
-    def _in_shards(self, index: Any, planned: Plan, device: int | None) -> tuple[Any, int]:
+    def _in_shards(
+        self, index: Any, planned: Plan, device: int | None, turn: Transform | None
+    ) -> tuple[Any, int]:
         """Train and fill a large index so that a build that is killed goes on where it was; return it and its sample."""
         building = self._home / shards.BUILDING
-        rows, factory = self._now.rows, planned.factory or ""
+        rows = self._now.rows
+        # Everything that decides what codes mean: shards of another rotation or coarse prefix are of another index.
+        factory = (
+            f"{planned.factory} coarse {planned.coarse} {'' if turn is None else turn.target.fingerprint}"
+        )
         made = shards.started(building, rows, factory=factory, dim=planned.dim)
         if made is not None:
             try:
@@ -322,74 +447,33 @@ class Revision:
         )
         return index, made.trained
 
-    def _measured(self, index: Any, info: IndexInfo, *, retarget: bool = False) -> IndexInfo | None:
-        """Return the facts with settings that were measured.
-
-        Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
-        else the index is tuned. None if that does not help an index that reached its target before: train it again.
-        """
-        now = self._now
-        base = Rows(now.rows[: info.base_rows], now.dead[: info.base_rows])
-        if base.live < MEASURED_ROWS:
-            lists = ivf.lists_of(index) or None
-            reason = f"fewer than {MEASURED_ROWS} rows"
-            return replace(
-                info,
-                nprobe=lists,
-                shortlist=max(base.count, 1),
-                recall_at_10=None,
-                recall_sample=0,
-                recall_reason=reason,
-            )
-        questions = self._asks(base)
-        stage = ivf.Refined(index, base.rows)
-        selector = _selector(base, stage)
-        self._progress(Event(phase="tune", message="measuring recall against exact search"))
-        if info.shortlist is not None and not retarget:
-            settings = tune.recall(
-                stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=selector
-            )
-            if min(settings.recall.values()) >= self._asked.recall:
-                return self._with(info, settings, questions, reached=True)
-        result = tune.tune(stage, questions, target=self._asked.recall, selector=selector)
-        self._tried += [asdict(trial) for trial in result.tried]
-        if not result.reached and info.shortlist is not None and (retarget or info.recall_reason is None):
-            return None
-        return self._with(info, result.chosen, questions, reached=result.reached)
-
-    def _with(
-        self, info: IndexInfo, trial: tune.Trial, questions: Mapping[str, tune.Questions], *, reached: bool
-    ) -> IndexInfo:
-        reason = (
-            None if reached else f"no setting reached {self._asked.recall}; this is the best that was found"
-        )
-        text = trial.recall.get("text")
-        message = (
-            f"recall@10 {trial.recall['image']:.3f} with nprobe {trial.nprobe}, shortlist {trial.shortlist}"
-        )
-        self._progress(Event(phase="tune", done=1, total=1, message=message))
-        return replace(
-            info,
-            nprobe=trial.nprobe,
-            shortlist=trial.shortlist,
-            recall_at_10=round(trial.recall["image"], 4),
-            recall_sample=len(questions["image"].queries),
-            recall_reason=reason,
-            recall_at_10_text=None if text is None else round(text, 4),
-        )
-
-    def _asks(self, base: Rows) -> dict[str, tune.Questions]:
-        if self._questions is None:
-            extra = self._extra() if callable(self._extra) else self._extra or {}
-            self._questions = {"image": tune.stored_questions(base.rows, live=base.alive)}
-            for name, queries in extra.items():
-                if len(queries):
-                    self._questions[name] = tune.other_questions(base.rows, queries, live=base.alive)
-        return self._questions
+    def _widths(self, dim: int) -> tuple[int, ...]:
+        """Return the prefixes to fit a rotation for: those that ``auto`` has fitted it for already, or just this one."""
+        return next((widths for widths in self._turned if dim in widths), (dim,))
 
 
-def _selector(base: Rows, stage: ivf.Refined) -> Any:
-    return ivf.selector(base.alive) if base.alive is not None and stage.filters else None
+def _saving(index: Any, turn: Transform | None) -> Writer:
+    """Return what writes an index, and beside it the rotation that it contains."""
+
+    def write(path: Path) -> None:
+        ivf.save(index, path)
+        if turn is not None:
+            transforms.save(path.with_name(TRANSFORMS), [turn])
+
+    return write
+
+
+def _of_turn(turn: Transform, widths: tuple[int, ...]) -> str:
+    """Say what a rotation keeps, and what it was compared with."""
+    energy = ", ".join(f"{turn.facts['energy'][width - 1]:.3f} in the first {width}" for width in widths)
+    compared = turn.facts.get("compared")
+    against = (
+        ""
+        if compared is None
+        else f"; a shortlist of {compared['shortlist']} at {compared['dim']} holds {compared['learned']:.3f} of the true ten "
+        f"with the learned rotation, {compared['pca']:.3f} with PCA"
+    )
+    return f"rotation by {turn.method}: share of the energy {energy}{against}"
 
 
 def _wide(rows: Halves, ids: Ids) -> Vectors:

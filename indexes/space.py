@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from indexes.errors import OptionError, SpaceMismatch, StoreCorrupt
+
+_SLICE = re.compile(r"\[:\d+\]$")  # what a prefix adds to the name and the fingerprint of its space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Space:
             )
 
     def prefix(self, dim: int) -> Space:
-        """Return the space of the first ``dim`` components, normalised on their own.
+        """Return the space of the first ``dim`` components, normalised on their own; a prefix of a prefix is that prefix.
 
         Raises:
             OptionError: ``dim`` is not in the nesting (nor the full width).
@@ -57,13 +60,16 @@ class Space:
         if dim == self.dim:
             return self
         if dim not in self.nesting:
-            known = ", ".join(map(str, self.nesting)) or "none: this encoder was not trained for truncation"
+            known = ", ".join(map(str, self.nesting)) or (
+                "none: its encoder was not trained for truncation, so its first components alone rank badly; "
+                "`retrieve build-index --dim` fits a rotation that makes them rank well"
+            )
             raise OptionError(f"{dim} is no prefix width of {self.name} (valid prefixes: {known})")
         return replace(
             self,
-            name=f"{self.name}[:{dim}]",
+            name=f"{_SLICE.sub('', self.name)}[:{dim}]",
             dim=dim,
-            fingerprint=f"{self.fingerprint}[:{dim}]",
+            fingerprint=f"{_SLICE.sub('', self.fingerprint)}[:{dim}]",
             nesting=tuple(width for width in self.nesting if width <= dim),
         )
 

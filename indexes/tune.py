@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes import flat
 from indexes.arrays import Bitmap, Ids, Vectors
+from indexes.backend import one_thread
 from indexes.flat import Halves
 from indexes.ivf import Refined
 from indexes.metrics import recall_of_each
@@ -39,13 +40,17 @@ class Questions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A setting that was measured: recall@10 by set of questions, and the time a query takes in a batch."""
+    """A setting that was measured: recall@10 by set of questions, and the time that a query takes.
+
+    In a batch, that is; for a funnel, whose ``stages`` are (width, shortlist, margin), a query on its own.
+    """
 
     nprobe: int | None
     shortlist: int
     recall: Mapping[str, float]
     standard_error: Mapping[str, float]
     microseconds: float
+    stages: tuple[tuple[int, int, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,7 @@ def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE,
     queries = rows[own].astype(np.float32)
     queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), np.float32(1e-12))
     found = flat.exact(rows, queries, k=K + 1, keep=live)
-    return Questions(queries=queries, own=own, true=_without(found.ids, own))
+    return Questions(queries=queries, own=own, true=without(found.ids, own))
 
 
 def other_questions(rows: Halves, queries: Vectors, *, live: Bitmap | None) -> Questions:
@@ -84,7 +89,7 @@ def other_questions(rows: Halves, queries: Vectors, *, live: Bitmap | None) -> Q
     return Questions(queries=queries, own=np.full(len(queries), -1), true=true)
 
 
-def _without(found: Ids, own: Ids) -> Ids:
+def without(found: Ids, own: Ids) -> Ids:
     """Drop each query's own row, or else the last of the ``k + 1`` found."""
     same = (found == own[:, np.newaxis]) & (own[:, np.newaxis] >= 0)  # a padded place is nobody's own row
     same[~same.any(axis=1), -1] = True
@@ -109,7 +114,7 @@ def recall(
     seconds = time.perf_counter() - started
     recalls, errors = {}, {}
     for name, asked in questions.items():
-        each = recall_of_each(_without(found[name], asked.own), asked.true)
+        each = recall_of_each(without(found[name], asked.own), asked.true)
         recalls[name] = float(each.mean())
         errors[name] = float(each.std() / np.sqrt(len(each)))
     total = sum(len(asked.queries) for asked in questions.values())
@@ -120,6 +125,28 @@ def recall(
         standard_error=errors,
         microseconds=round(1e6 * seconds / total, 2),
     )
+
+
+def of_one_query(search: Callable[[Vectors], object], queries: Vectors) -> float:
+    """Return the median time of a single query on one thread, microseconds.
+
+    Args:
+        search: is called with one query, ``(1, d)``.
+        queries: ``(q, d)``.
+    """
+    seconds = []
+    with one_thread():
+        search(queries[:1])
+        for query in queries:
+            began = time.perf_counter()
+            search(query[np.newaxis])
+            seconds.append(time.perf_counter() - began)
+    return round(1e6 * float(np.median(seconds)), 2)
+
+
+def passes(trial: Trial, target: float) -> bool:
+    """Say whether every set's recall lies above the target by one standard error."""
+    return all(trial.recall[name] - trial.standard_error[name] >= min(target, 0.999) for name in trial.recall)
 
 
 def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None) -> Tuned:
@@ -184,12 +211,9 @@ class _Search:
         trial = recall(
             self._stage, self._questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector
         )
-        passes = all(
-            trial.recall[name] - trial.standard_error[name] >= min(self._target, 0.999)
-            for name in trial.recall
-        )
+        passed = passes(trial, self._target)
         self.tried[key] = trial
-        self._passes[key] = passes
-        if passes:
+        self._passes[key] = passed
+        if passed:
             self._fastest = min(self._fastest, trial.microseconds)
-        return passes
+        return passed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.derive import derive
+from indexes.derive import check_dim, derive
 from indexes.store import NewRow, VectorStore
 from retrieval import keys
 from retrieval.changes import Changes, compare, refuse_emptying
@@ -24,7 +24,7 @@ from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
 from retrieval.walk import Found, Skipped, walk
-from retrieval.writing import check_request, locked, opened, published
+from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ def build_index(
     root: str | os.PathLike[str] | None = None,
     encoder: str | Encoder | None = None,
     kind: str | None = None,
-    dim: int | None = None,
+    dim: int | str | None = None,
     recall: float | None = None,
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -69,7 +69,8 @@ def build_index(
             collection's own, and is ``nano`` for a new one.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; ``None`` keeps the collection's own choice,
             and is ``auto`` for a new one.
-        dim: width of the first stage, one of the space's prefix widths; ``None`` is the full width.
+        dim: width of the first stage: one of the space's prefix widths, or any width where the encoder was not trained to be
+            cut and a rotation is fitted; ``auto`` measures and chooses; ``None`` is the full width.
         recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
         exclude: globs over relative paths to leave out.
         follow_links: walk into linked folders.
@@ -113,6 +114,9 @@ def build_index(
             )
         if not (changes.rows or changes.fresh or (before is not None and changes.skipped)):
             raise OptionError(_nothing(images, changes))
+        if dim is not None:  # before anything is stored
+            elsewhere = 0 if before is None else before.live - changes.rows
+            check_dim(models.space, dim, rows=elsewhere + len(changes.found) + len(changes.fresh))
         recorded = record_root(directory, home)
         with opened(directory, lock, before, space=models.space, encoder=models.spec, root=recorded) as store:
             counts = _Counts(skipped=list(changes.skipped))
@@ -133,6 +137,7 @@ def build_index(
                 kind=kind,
                 dim=dim,
                 recall=recall,
+                learn=learn_rotation,
                 extra_queries=models.phrases,
                 device=device,
                 progress=None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
+from indexes.funnel import Stage
 from indexes.generation import Generation
 from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, verify
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from indexes.space import Space
     from indexes.store import Record
     from indexes.targets import Aim
+    from indexes.transforms import Transform
     from retrieval.encoders import Encoder
 
 
@@ -240,7 +242,8 @@ class Collection:
             k: how many hits at most.
             minus: the same as `query`, to steer away from.
             min_score: leave out hits below this cosine.
-            dim: rank by this prefix width only, then at full width (exact search only; the space must nest it).
+            dim: rank every row by this prefix width, then ten candidates a hit at full width; a prefix of the space, or any
+                width where a build has fitted a rotation.
             nprobe: lists to probe; ``None`` is what the build measured.
             exact: search every row, not the index.
             under: only files below this folder (relative to the root).
@@ -281,8 +284,9 @@ class Collection:
         keep: Bitmap | None = None,
         dim: int | None = None,
         nprobe: int | None = None,
-        shortlist: int | None = None,
         exact: bool = False,
+        shortlist: int | None = None,
+        plan: Sequence[tuple[int, int]] | None = None,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
 
@@ -291,14 +295,18 @@ class Collection:
             k: neighbours a query.
             keep: ``(count,)`` bool by row id; only these rows may be found.
             dim, nprobe, exact: as in `search`.
-            shortlist: candidates that are ordered by exact cosines; ``None`` is what the build measured.
+            shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
+            plan: a funnel, ``[(width, shortlist), …]``: every row is ranked by the first prefix, its shortlist by the next, the
+                last shortlist, at least `k`, at full width.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
         Raises:
             ShapeError: another width, or `keep` of another length.
             VectorError: a row is zero or not finite.
+            OptionError: `dim` or a width of `plan` is no prefix, or `plan` is none for other reasons, which are said.
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
+        stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
         return self._generation.search(
             queries,
             k=_positive(k, "k"),
@@ -307,6 +315,7 @@ class Collection:
             nprobe=nprobe,
             shortlist=shortlist,
             exact=exact,
+            plan=stages,
         )
 
     def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
@@ -338,6 +347,21 @@ class Collection:
         """Return the live rows of files with this content hash (`retrieval.images.content_hash`), ascending."""
         ids = self._store.find_content(content)
         return ids[self._live()[ids]]
+
+    @property
+    def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
+        """Every stored vector by its id, ``(count, d)`` float16, mapped; those of tombstoned rows too."""
+        return self._generation.rows
+
+    @property
+    def live(self) -> Bitmap:
+        """Which rows have no tombstone, ``(count,)`` bool; do not change it."""
+        return self._live()
+
+    @property
+    def rotation(self) -> Transform | None:
+        """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
+        return self._generation.rotation
 
     def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
         """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool."""

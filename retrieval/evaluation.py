@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.backend import one_thread
+from indexes.derive import check_dim
 from indexes.flat import exact
 from indexes.metrics import knn_accuracy, map_at_k, recall_at_k
+from retrieval import plots, widths
 from retrieval.encoders.checked import checked_text
 from retrieval.errors import OptionError
 from retrieval.report import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from indexes.arrays import Ids, Vectors
     from retrieval.collection import Collection
@@ -41,6 +43,7 @@ class Evaluation:
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
         attacks: one object for each attack, stage and measure (`retrieval.survival.Outcome`); empty where not asked for.
         text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
+        dims: for each width asked for, what its prefix finds (`retrieval.widths.by_width`).
     """
 
     recall_at_10: float | None
@@ -68,6 +71,8 @@ def evaluate(
     labels: str | os.PathLike[str] | None = None,
     captions: str | os.PathLike[str] | None = None,
     attacks: bool = False,
+    dims: Sequence[int] = (),
+    plot: str | os.PathLike[str] | None = None,
     sample: int = 1000,
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -79,17 +84,34 @@ def evaluate(
         labels: CSV with the header ``file,label``, paths relative to the root.
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
         attacks: measure whether altered copies of images are found, of activated ones where there are any.
+        dims: widths whose prefixes are measured, too.
+        plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
         sample: stored rows used as queries for recall and latency.
         device: where captions are encoded; ``auto`` is where the collection was opened for.
         progress: called with a `Progress` now and then.
     Raises:
-        OptionError: a CSV file cannot be read, has another header, or names no file of the collection.
+        OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
+            prefix; a figure that cannot be written.
+        MissingExtra: `plot`, and matplotlib is not installed.
         CapabilityMissing: captions, for an encoder without a text tower.
     """
+    if plot is not None:
+        plots.require(plot)
+        dims = dims or widths.widths_of(collection.space)
+    for dim in dims:
+        check_dim(collection.space, dim, rows=len(collection))
     ids, recall = _recall(collection, sample)
+    if plot is not None and not len(ids):
+        raise OptionError(f"{collection.directory} holds no vectors, so there is nothing to draw")
     facts: dict[str, Any] = {}
-    if labels is not None:
-        facts |= _labelled(collection, labels)
+    known = None if labels is None else _labels(collection, labels)
+    if known is not None:
+        facts |= _labelled(collection, *known)
+    if dims and len(ids):
+        labelled, words = (None, None) if known is None else known
+        facts["dims"] = widths.by_width(collection, dims, ids=ids, labelled=labelled, labels=words)
+        if plot is not None:
+            plots.widths(plot, facts["dims"])
     if captions is not None:
         facts |= _captioned(collection, captions, device, progress)
     if attacks:
@@ -106,7 +128,7 @@ def evaluate(
 
 
 def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
-    live = np.flatnonzero(collection.filter())  # (n,)
+    live = np.flatnonzero(collection.live)  # (n,)
     ids = np.sort(np.random.default_rng(SEED).permutation(live)[:sample])  # (s,)
     if len(live) <= 1:
         return ids, None
@@ -140,7 +162,8 @@ def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
     return {"p50": round(float(p50), 4), "p95": round(float(p95), 4)}
 
 
-def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str, Any]:
+def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, Ids]:
+    """Return the labelled rows, each once, and a number for the label of each."""
     ids, words = _rows(collection, path, "label")
     label_of = dict(zip(ids.tolist(), words, strict=True))
     for number, word in zip(ids.tolist(), words, strict=True):
@@ -151,7 +174,10 @@ def _labelled(collection: Collection, path: str | os.PathLike[str]) -> dict[str,
     ids = np.array(
         list(label_of), dtype=np.int64
     )  # (m,) each once: listed twice, a file would be its own neighbour
-    labels = np.unique(np.array(list(label_of.values())), return_inverse=True)[1]  # (m,)
+    return ids, np.unique(np.array(list(label_of.values())), return_inverse=True)[1]  # (m,)
+
+
+def _labelled(collection: Collection, ids: Ids, labels: Ids) -> dict[str, Any]:
     vectors = collection.vectors(ids)  # (m, d)
     rows = vectors.astype(np.float16)  # as they are stored
     near = _without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)

@@ -13,14 +13,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from indexes.arrays import stored_rows
-from indexes.derive import derive
+from indexes.derive import check_dim, derive
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
 from retrieval.changes import refuse_emptying
 from retrieval.errors import OptionError, ShapeError
 from retrieval.location import place_collection, record_root
 from retrieval.report import BuildReport, Progress
-from retrieval.writing import check_request, locked, opened, published
+from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ def build_index_from_vectors(
     space: str | Space | None = None,
     index: str | os.PathLike[str] | None = None,
     kind: str | None = None,
-    dim: int | None = None,
+    dim: int | str | None = None,
     recall: float | None = None,
     prune: bool = False,
     device: str = "auto",
@@ -76,6 +76,7 @@ def build_index_from_vectors(
         before = published(directory)
         target = _space(space, vectors, dim=rows.shape[1], before=before)
         check_request(lambda: target, kind=kind, dim=dim, recall=recall)
+        check_dim(target, dim, rows=len(rows))
         encoder = None if before is None else before.encoder
         recorded = record_root(directory, home)
         with opened(directory, lock, before, space=target, encoder=encoder, root=recorded) as store:
@@ -96,6 +97,7 @@ def build_index_from_vectors(
                 dim=dim,
                 recall=recall,
                 device=device,
+                learn=learn_rotation,
                 progress=None if progress is None else lambda event: progress(Progress.of(event)),
             )
     return BuildReport.of(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from indexes.derive import plan, publish_tail
+from indexes.derive import check_dim, plan, publish_tail
 from indexes.files import writing
 from indexes.lock import WriterLock
 from indexes.manifest import read_manifest
@@ -14,11 +15,13 @@ from indexes.store import VectorStore
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from indexes.arrays import Vectors
     from indexes.manifest import Manifest
     from indexes.space import Space
+    from indexes.transforms import Matrix
 
 
 @contextmanager
@@ -72,7 +75,7 @@ def _holds_rows(directory: Path) -> bool:
 
 
 def check_request(
-    space: Callable[[], Space], *, kind: str | None, dim: int | None, recall: float | None
+    space: Callable[[], Space], *, kind: str | None, dim: int | str | None, recall: float | None
 ) -> None:
     """Refuse before hours of encoding what would be refused after them.
 
@@ -85,9 +88,18 @@ def check_request(
     if recall is not None and not 0 < recall <= 1:
         raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
     if dim is not None:
-        space().prefix(dim)
+        check_dim(space(), dim)
     if kind not in (None, "auto", "ivfpq", "ivfrabitq"):
-        plan(0, space().dim, kind=str(kind), dim=dim, check=False)
+        plan(0, space().dim, kind=str(kind), dim=dim if isinstance(dim, int) else None, check=False)
+
+
+def learn_rotation(rows: Vectors, widths: Sequence[int], start: Matrix) -> Matrix | None:
+    """Improve on a PCA rotation with torch; None where torch is not installed: then PCA it is."""
+    if find_spec("torch") is None:
+        return None
+    from retrieval.rotations import fit_prefix_rotation
+
+    return fit_prefix_rotation(rows, widths, start)
 
 
 def published(directory: Path) -> Manifest | None:

@@ -71,6 +71,15 @@ def manifests(draw: Any) -> Manifest:
         recall_at_10_text=draw(st.none() | fractions),
         bytes_per_vector=draw(st.floats(0, 1e6)),
         trained_rows=draw(st.integers(0, 10**9)),
+        transform=draw(st.none() | st.sampled_from(["pca", "learned"])),
+        coarse=draw(st.none() | st.integers(1, 4096)),
+        stages=tuple(
+            draw(
+                st.lists(
+                    st.tuples(st.integers(1, 512), st.integers(1, 10**6), st.none() | fractions), max_size=3
+                )
+            )
+        ),
         file=draw(st.none() | file_infos),
     )
     notes = st.lists(st.dictionaries(names, names | st.integers() | st.none(), max_size=3), max_size=3)

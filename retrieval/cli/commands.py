@@ -13,6 +13,8 @@ from retrieval.cli.activate import activate
 from retrieval.cli.options import (
     FILE,
     FOLDER,
+    WIDTH,
+    WIDTHS,
     Session,
     columns,
     device_option,
@@ -118,9 +120,9 @@ def demo(
 @option(
     "--dim",
     of=BUILD,
-    type=int,
-    metavar="N",
-    help="Width of the first stage, a prefix of the space; the full width reranks.",
+    type=WIDTH,
+    metavar="N|auto",
+    help="Width of the first stage; the full width reranks. auto measures prefixes, rotations and funnels, and chooses.",
 )
 @option("--recall", of=BUILD, type=float, metavar="R", help="The recall@10 against exact search to stop at.")
 @option(
@@ -232,7 +234,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
-@option("--dim", of=SEARCH, type=int, metavar="N", help="Shortlist by this prefix width.")
+@option("--dim", of=SEARCH, type=int, metavar="N", help="Rank by this prefix width first, then by the whole.")
 @option(
     "--nprobe", of=SEARCH, type=int, metavar="N", help="Lists to probe; otherwise what the build measured."
 )
@@ -381,6 +383,20 @@ def verify(*, index: Path | None, as_json: bool) -> int:
     of=EVALUATE,
     is_flag=True,
     help="Measure whether altered copies are found, of activated images where there are any.",
+)
+@option(
+    "--dims",
+    of=EVALUATE,
+    type=WIDTHS,
+    metavar="N,N,...",
+    help="Measure search by prefixes of these widths, too.",
+)
+@option(
+    "--plot",
+    of=EVALUATE,
+    type=FILE,
+    metavar="FILE.svg",
+    help="Draw recall against bytes and against time for each width.",
 )
 @device_option(EVALUATE)
 @shared

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "FOLDER",
+    "WIDTH",
+    "WIDTHS",
     "Session",
     "SignatureOption",
     "columns",
@@ -34,6 +36,34 @@ __all__ = [
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class _Width(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number of dimensions, or ``auto``."""
+
+    name = "width"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the word."""
+        return value if value == "auto" else click.INT.convert(value, param, ctx)
+
+
+class _Widths(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Numbers of dimensions, with commas between them."""
+
+    name = "widths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the numbers."""
+        return (
+            value
+            if isinstance(value, tuple)
+            else tuple(click.INT.convert(one, param, ctx) for one in value.split(","))
+        )
+
+
+WIDTH = _Width()
+WIDTHS = _Widths()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -119,7 +119,10 @@ def evaluation(report: Mapping[str, Any]) -> str:
     if report["captions"]:
         recalls = ", ".join(f"{_number(report[f'text_recall_at_{k}'])} at {k}" for k in (1, 5, 10))
         pairs.append(("text recall", f"{recalls} ({report['captions']:,} captions)"))
-    return fields(pairs) + (attacks(report["attacks"]) if report["attacks"] else "")
+    text = fields(pairs)
+    if report["dims"]:
+        text += _dims(report["dims"])
+    return text + (attacks(report["attacks"]) if report["attacks"] else "")
 
 
 def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
@@ -167,6 +170,24 @@ def _passive_active(rows: Sequence[Mapping[str, Any]]) -> str:
     if any(row["active"] is None for row in rows):
         return f"{passive:.2f}"
     return f"{passive:.2f} -> {sum(row['active'] for row in rows) / len(rows):.2f}"
+
+
+def _dims(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate what prefixes of each width find."""
+    heads = ["width", "recall@10", "reranked", "kNN accuracy", "bytes", "ms median", "ms 95th"]
+    lines = [
+        [
+            str(row["dim"]),
+            _number(row["recall_at_10"]),
+            _number(row["recall_at_10_reranked"]),
+            _number(row["knn_accuracy"]) if row["knn_accuracy"] is not None else "-",
+            f"{row['bytes_per_vector']:.0f}",
+            f"{row['latency_ms']['p50']:.3f}",
+            f"{row['latency_ms']['p95']:.3f}",
+        ]
+        for row in rows
+    ]
+    return "\n" + table(heads, lines, columns=80)
 
 
 def checks_json(found: Sequence[FileCheck]) -> dict[str, Any]:
@@ -236,16 +257,18 @@ def _activation(run: Mapping[str, Any]) -> str:
 
 
 def _index(facts: Mapping[str, Any]) -> str:
-    if facts["kind"] == "flat":
+    if facts["factory"] is None:
         return f"flat (exact), {facts['width']} wide"
     first = "" if facts["dim"] == facts["width"] else f", first {facts['dim']} of {facts['width']} wide"
+    if facts["kind"] == "flat":
+        return f"funnel, {_bytes(facts['bytes_per_vector'])} a vector{first}"
     name = f" {facts['factory']}" if facts["factory"] and facts["factory"] != facts["kind"] else ""
     return f"{facts['kind']}{name}, {_bytes(facts['bytes_per_vector'])} a vector{first}"
 
 
 def _recall(facts: Mapping[str, Any]) -> str:
     if facts["recall_at_10"] is None:
-        if facts["kind"] == "flat":
+        if facts["factory"] is None:
             return "1, every row is compared"
         return facts["recall_reason"] or "not measured: fewer than 100 rows"
     words = "" if facts["recall_at_10_text"] is None else f"; {_number(facts['recall_at_10_text'])} for words"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indexes import transforms
 from indexes.arrays import unit_rows
@@ -21,7 +23,18 @@ def test_a_prefix_of_a_prefix_is_that_prefix():
     twice = transforms.prefix(SPACE, 8).then(transforms.prefix(SPACE.prefix(8), 4))
 
     np.testing.assert_allclose(twice.apply(x), transforms.prefix(SPACE, 4).apply(x), atol=1e-6)
-    assert twice.target.same_as(SPACE.prefix(4)) or twice.target.dim == 4
+    assert twice.target == SPACE.prefix(4)
+
+
+@given(st.lists(st.sampled_from(SPACE.nesting), min_size=1).map(lambda widths: sorted(widths, reverse=True)))
+def test_however_a_prefix_is_reached_it_is_one_space(widths):
+    space = SPACE
+    for width in widths:
+        space = space.prefix(width)
+
+    assert space == SPACE.prefix(widths[-1])
+    assert space.same_as(SPACE.prefix(widths[-1]))
+    assert space.same_as(SPACE) == (widths[-1] == SPACE.dim)
 
 
 def test_a_prefix_is_sliced_then_normalised():

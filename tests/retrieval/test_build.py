@@ -502,7 +502,9 @@ def test_a_build_that_fails_before_its_first_row_leaves_nothing(photos: Path) ->
         ({"recall": 2.0}, "recall"),
         ({"dim": 7}, "7"),
         ({"kind": "nonsense"}, "nonsense"),
-        ({"kind": "flat", "dim": 32}, "flat"),
+        ({"dim": 0}, "use 1 to 64"),
+        ({"dim": "wide"}, "wide"),
+        ({"kind": "flat", "dim": 65}, "use 1 to 64"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_encoded(
@@ -515,6 +517,15 @@ def test_bad_options_are_refused_before_anything_is_encoded(
     encoder = Nested()
     with pytest.raises(OptionError, match=words):
         build(photos, encoder, **options)
+
+    assert encoder.encoded == 0
+    assert not (photos / ".retrieve").exists()
+
+
+def test_a_rotation_of_too_few_images_is_refused_before_anything_is_encoded(photos: Path) -> None:
+    encoder = CountingEncoder()
+    with pytest.raises(OptionError, match="at least 64 vectors, not 12"):
+        build(photos, encoder, dim=16)
 
     assert encoder.encoded == 0
     assert not (photos / ".retrieve").exists()

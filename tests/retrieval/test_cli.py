@@ -85,7 +85,7 @@ CONTRACT = {
     },
     "info": set(),
     "verify": set(),
-    "evaluate": {"--labels", "--captions", "--attacks", "--device"},
+    "evaluate": {"--labels", "--captions", "--dims", "--plot", "--attacks", "--device"},
     "activate": {
         "--out",
         "--steps",
@@ -273,6 +273,7 @@ class TestUsage:
             (["build-index", "x", "--space", "s"], "--vectors"),
             (["build-index", "x", "--vectors", "v", "--keys", "k", "--exclude", "*"], "--exclude"),
             (["build-index", "x", "--dim", "wide"], "'wide' is not a valid integer"),
+            (["evaluate", "--dims", "16,wide"], "'wide' is not a valid integer"),
             (["export"], "--vectors"),
             (["nonsense"], "nonsense"),
             (["query", "--nonsense"], "--nonsense"),
@@ -734,6 +735,59 @@ class TestReports:
         assert set(report["latency_ms"]) == {"p50", "p95"}
         assert report["labelled"] == 20
         assert "20 labelled files" in text
+
+    def test_widths(self, run, tmp_path: Path) -> None:
+        """`build-index --dim`, `query --dim` and `evaluate --dims --plot`, of an encoder without prefixes."""
+        rows = np.random.default_rng(0).standard_normal((400, 32)) * np.linspace(2, 0.2, 32)
+        np.save(tmp_path / "v.npy", rows)
+        (tmp_path / "keys").write_text("".join(f"{number}\n" for number in range(400)))
+        build = ("build-index", tmp_path / "c", "--vectors", tmp_path / "v.npy", "--keys", tmp_path / "keys")
+        index = ("--index", tmp_path / "c")
+        assert run(*build, "--quiet")[0] == 0
+        before = (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes()
+        refused = [
+            run("query", "--id", "3", "--dim", "8", *index),
+            run("evaluate", "--dims", "8,33", *index),
+            run("evaluate", "--plot", tmp_path / "x.txt", *index),
+            run(*build, "--dim", "0"),
+            run(*build, "--dim", "33"),
+        ]
+
+        assert all((status, out) == (1, b"") for status, out, _ in refused)
+        assert all(err.startswith("error: ") and err.count("\n") == 1 for *_, err in refused)
+        assert "not trained for truncation" in refused[0][2]
+        assert (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes() == before
+
+        status, out, err = run(*build, "--dim", "8", "--json")
+        facts = json.loads(out)
+        assert (status, facts["kind"], facts["dim"], facts["width"]) == (0, "flat", 8, 32)
+        assert facts["recall_at_10"] > 0.9
+        assert "rotation by" in err
+        assert "recall@10" in err
+        assert "funnel" in run("info", *index)[1].decode()
+        assert run("query", "--id", "3", "--dim", "5", "--json", *index)[0] == 0
+        assert "chosen: " in run(*build, "--dim", "auto", "--kind", "flat")[2]
+
+        figure = tmp_path / "widths.svg"
+        status, out, _ = run("evaluate", "--dims", "32,8", "--plot", figure, "--json", *index)
+        dims = json.loads(out)["dims"]
+        assert [row["dim"] for row in dims] == [8, 32]
+        assert all(
+            set(row)
+            == {
+                "dim",
+                "recall_at_10",
+                "recall_at_10_reranked",
+                "knn_accuracy",
+                "bytes_per_vector",
+                "latency_ms",
+            }
+            for row in dims
+        )
+        assert dims[0]["recall_at_10"] < dims[0]["recall_at_10_reranked"] <= 1
+        assert (dims[1]["recall_at_10"], dims[1]["bytes_per_vector"]) == (1, 64)
+        assert figure.read_text().startswith("<?xml")
+        assert "reranked" in run("evaluate", "--dims", "8", *index)[1].decode()
 
     def test_encoders(self, run) -> None:
         status, out, _ = run("encoders", "--json")

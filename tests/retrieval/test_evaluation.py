@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.errors import OptionError
+from retrieval.errors import MissingExtra, OptionError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill
 
@@ -124,3 +124,69 @@ def test_captions_are_encoded_on_the_device_asked_for(
     assert asked == ["auto", "cuda:1"]
     with retrieval.open(folder, encoder=ENCODER) as collection:
         assert collection.encoder_on("cuda:1") is ENCODER
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> retrieval.Collection:
+    """A hundred classes of four; the first components tell half of them apart, all of them together all."""
+    rng = np.random.default_rng(1)
+    halves = rng.standard_normal((50, 8))
+    centres = np.hstack((np.repeat(halves, 2, axis=0), rng.standard_normal((100, 24))))
+    vectors = np.repeat(centres, 4, axis=0) + 0.05 * rng.standard_normal((400, 32))
+    space = retrieval.Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
+    keys = [f"{number // 4}/{number % 4}.jpg" for number in range(400)]
+    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space=space)
+    retrieval.build_index_from_vectors(tmp_path, vectors[40:], keys[40:])  # with tombstones
+    with retrieval.open(tmp_path) as collection:
+        yield collection
+
+
+def test_widths_are_measured(nested: retrieval.Collection, tmp_path: Path) -> None:
+    path = labels(tmp_path, ["file,label", *(f"{n // 4}/{n % 4}.jpg,{n // 4}" for n in range(40, 400))])
+    dims = retrieval.evaluate(nested, labels=path, dims=(32, 8, 8), plot=tmp_path / "widths.png").dims
+
+    assert [row["dim"] for row in dims] == [8, 32]
+    assert dims[0]["knn_accuracy"] == pytest.approx(0.5, abs=0.15)
+    assert dims[1]["knn_accuracy"] == 1
+    assert dims[0]["recall_at_10"] + 0.1 < dims[0]["recall_at_10_reranked"] < 1
+    assert dims[1]["recall_at_10"] == dims[1]["recall_at_10_reranked"] == 1
+    assert [row["bytes_per_vector"] for row in dims] == [16, 64]
+    assert all(0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] for row in dims)
+    assert (tmp_path / "widths.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_alone_measures_every_prefix(nested: retrieval.Collection, tmp_path: Path) -> None:
+    report = retrieval.evaluate(nested, plot=tmp_path / "widths.svg")
+
+    assert [row["dim"] for row in report.dims] == [8, 16, 32]
+    assert [row["knn_accuracy"] for row in report.dims] == [None] * 3
+
+
+@pytest.mark.parametrize("dim", [0, 9, 33])
+def test_widths_that_are_none_are_refused(nested: retrieval.Collection, dim: int) -> None:
+    with pytest.raises(OptionError, match=str(dim)):
+        retrieval.evaluate(nested, dims=(8, dim))
+
+
+def test_plots_that_cannot_be_are_refused_before_anything_is_measured(
+    nested: retrieval.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OptionError, match="svg"):
+        retrieval.evaluate(nested, plot=tmp_path / "figure.gif")
+    with pytest.raises(OptionError, match="no such folder"):
+        retrieval.evaluate(nested, plot=tmp_path / "nowhere" / "figure.svg")
+    monkeypatch.setattr("retrieval.plots.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"retrieval\[plot\]"):
+        retrieval.evaluate(nested, plot=tmp_path / "figure.svg")
+
+
+def test_a_funnel_may_be_asked_for_by_hand(nested: retrieval.Collection) -> None:
+    queries = nested.vectors([50, 60])
+    whole = nested.search_vectors(queries, k=5, exact=True)
+
+    np.testing.assert_array_equal(
+        nested.search_vectors(queries, k=5, plan=[(8, 360), (16, 360)]).ids, whole.ids
+    )
+    np.testing.assert_array_equal(nested.search_vectors(queries, k=5, dim=8, shortlist=360).ids, whole.ids)
+    with pytest.raises(OptionError, match="last shortlist, 4, is shorter than the 5"):
+        nested.search_vectors(queries, k=5, plan=[(8, 100), (16, 4)])
