@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,29 @@ from indexes.rotate import Learn
 from indexes.space import Space
 from indexes.store import VectorStore
 
-__all__ = ["Event", "Learn", "OnEvent", "Plan", "check_dim", "derive", "plan", "publish_tail"]
+__all__ = ["Carried", "Event", "Learn", "OnEvent", "Plan", "check_dim", "derive", "plan", "publish_tail"]
 
 RECALL = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a generation is given besides its index.
+
+    Attributes:
+        upgrades: the manifest's new ones; None keeps those that are there.
+        write: writes further files into the prepared generation.
+        basis: the manifest whose index already answers for rows of these ids, where that is not the published one.
+        activations: the manifest's new ones; None keeps those that are there.
+    """
+
+    upgrades: tuple[Mapping[str, Any], ...] | None = None
+    write: Writer | None = None
+    basis: Manifest | None = None
+    activations: tuple[Mapping[str, Any], ...] | None = None
+
+
+_NOTHING = Carried()
 
 
 def derive(
@@ -53,6 +74,7 @@ def derive(
     device: str = "cpu",
     progress: OnEvent | None = None,
     previous: Manifest | None = None,
+    carried: Carried = _NOTHING,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -78,6 +100,7 @@ def derive(
         device: ``auto``, ``cpu``, ``cuda`` …; where faiss can use that GPU, kind ``auto`` is one that a GPU can hold.
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
+        carried: what goes with the index.
     Returns:
         the manifest that is current now.
     Raises:
@@ -91,21 +114,24 @@ def derive(
         raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
     check_dim(space, dim, rows=store.live)
     before = previous or _published(home)
+    basis = carried.basis or _of_these_rows(before, home, store, space)
     asked = _request(home, before, kind=kind, dim=dim, recall=recall, device=device)
-    now = _rows(home, store)
-    build = Revision(home, now, asked, before, extra_queries, progress or _quiet, space=space, learn=learn)
+    if basis is None and before is not None and dim is None:
+        asked = replace(asked, dim=None)  # a prefix of the space before
+    now = _rows(store)
+    build = Revision(home, now, asked, basis, extra_queries, progress or _quiet, space=space, learn=learn)
     info, files = build.decide()
     if (
         before is not None
         and info is None
+        and carried == _NOTHING
         and (before.encoder, before.root, before.space) == (encoder, root, space)
     ):
         return before
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
-    manifest = _publish(
-        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
-    )
+    facts = _Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    manifest = _publish(home, store, now, build.report(info), info, files, before, facts)
     shards.remove(home / shards.BUILDING)
     return manifest
 
@@ -141,6 +167,7 @@ def publish_tail(
     space: Space,
     encoder: str | None,
     root: str | None,
+    carried: Carried = _NOTHING,
 ) -> Manifest:
     """Publish the committed rows beside the index that is there, training and measuring nothing.
 
@@ -148,15 +175,37 @@ def publish_tail(
     """
     home = Path(directory)
     before = _published(home)
-    now = _rows(home, store)
+    now = _rows(store)
     asked = _request(home, before, kind=None, dim=None, recall=None, device="cpu")
-    build = Revision(home, now, asked, before, None, _quiet, space=space)
-    if before is not None and build.unchanged():
-        return before
+    basis = carried.basis or _of_these_rows(before, home, store, space)
+    build = Revision(home, now, asked, basis, None, _quiet, space=space)
+    if basis is not None and carried == _NOTHING and build.unchanged():
+        return basis
     info, files = build.as_it_is()
-    return _publish(
-        home, store, now, build.report(info), info, files, before, space=space, encoder=encoder, root=root
-    )
+    facts = _Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    return _publish(home, store, now, build.report(info), info, files, before, facts)
+
+
+def _of_these_rows(before: Manifest | None, home: Path, store: VectorStore, space: Space) -> Manifest | None:
+    """Return the published manifest if its index was made of this store's rows; those of another space are others."""
+    same = before is not None and before.store == _name(home, store) and before.space.same_as(space)
+    return before if same else None
+
+
+def _name(home: Path, store: VectorStore) -> str:
+    """Return a store's directory as the manifest names it."""
+    return "" if store.directory == home else store.directory.relative_to(home).as_posix()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the manifest says besides the index."""
+
+    space: Space
+    encoder: str | None
+    root: str | None
+    store: str
+    carried: Carried
 
 
 def _quiet(_: Event) -> None:
@@ -170,8 +219,8 @@ def _published(home: Path) -> Manifest | None:
         return None
 
 
-def _rows(home: Path, store: VectorStore) -> Rows:
-    rows = RerankRows.open(home / RERANK, dim=store.dim, count=store.count).rows
+def _rows(store: VectorStore) -> Rows:
+    rows = RerankRows.open(store.directory / RERANK, dim=store.dim, count=store.count).rows
     return Rows(np.asarray(rows), store.tombstones())
 
 
@@ -209,27 +258,38 @@ def _publish(
     info: IndexInfo,
     index: Writer,
     before: Manifest | None,
-    *,
-    space: Space,
-    encoder: str | None,
-    root: str | None,
+    facts: _Facts,
 ) -> Manifest:
     number = before.generation + 1 if before is not None else _next_number(home)
     prepared = new_generation_dir(home, number)
     with writing(prepared):
         index(prepared / INDEX)
         write_live(prepared / TOMBSTONES, now.dead)
-        _keys(home, store, before).write(prepared / KEYS)
+        same = before if before is not None and before.store == facts.store else None
+        _keys(home, store, same).write(prepared / KEYS)
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if facts.carried.write is not None:
+            facts.carried.write(prepared)
     if (path := prepared / INDEX).exists():
         info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
     manifest = Manifest(
-        space=space, encoder=encoder, root=root, count=now.count, live=now.live, generation=number, index=info
+        space=facts.space,
+        encoder=facts.encoder,
+        root=facts.root,
+        count=now.count,
+        live=now.live,
+        generation=number,
+        index=info,
+        store=facts.store,
     )
     if before is not None:
         manifest = replace(
             manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
         )
+    if facts.carried.upgrades is not None:
+        manifest = replace(manifest, upgrades=facts.carried.upgrades)
+    if facts.carried.activations is not None:
+        manifest = replace(manifest, activations=facts.carried.activations)
     return publish(home, manifest, prepared)
 
 

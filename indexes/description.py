@@ -14,9 +14,16 @@ from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.files import sha256
 from indexes.space import Space
 
-FORMAT = 1
+FORMAT = 2
+"""The newest layout that this version reads.
+
+1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
+way; a version that knows 1 only would answer wrongly. What 1 can say is still written as 1.
+"""
+
 MANIFEST = "manifest.json"
 GENERATIONS = "generations"
+MIGRATING = "migrating"
 
 T = TypeVar("T")
 
@@ -102,12 +109,14 @@ class Manifest:
         index: the first stage.
         root: the images' folder: None for the parent of the collection's directory, else a path, relative to the
             collection's directory where possible.
-        upgrades: JSON objects, oldest first, that tell of changes of the encoder.
+        upgrades: JSON objects, oldest first, that tell of changes of the encoder; while the last one's ``state`` is
+            ``migrating``, queries are encoded by another encoder than the stored rows.
         activations: JSON objects, oldest first, that tell of active indexing.
         files: the generation's files by name.
         created: when the collection was first published, UTC, ISO 8601.
         updated: when this generation was published, UTC, ISO 8601.
-        format: version of the layout on disk.
+        store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
+        format: version of the layout on disk, as it was read.
     """
 
     space: Space
@@ -122,7 +131,18 @@ class Manifest:
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     created: str = field(default_factory=_now)
     updated: str = field(default_factory=_now)
-    format: int = FORMAT
+    store: str = ""
+    format: int = 1
+
+    @property
+    def migrating(self) -> bool:
+        """Say whether a change of the encoder is under way."""
+        return bool(self.upgrades) and self.upgrades[-1].get("state") == MIGRATING
+
+    @property
+    def layout(self) -> int:
+        """The least format that can say all this."""
+        return 2 if self.store or self.migrating else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds; the format comes first."""
@@ -133,7 +153,7 @@ class Manifest:
         }
         index |= {"bytes": None, "sha256": None} if self.index.file is None else asdict(self.index.file)
         return {
-            "format": self.format,
+            "format": self.layout,
             "space": self.space.to_json(),
             "encoder": self.encoder,
             "count": self.count,
@@ -146,6 +166,7 @@ class Manifest:
             "files": {name: asdict(info) for name, info in sorted(self.files.items())},
             "created": self.created,
             "updated": self.updated,
+            **({"store": self.store} if self.store else {}),
         }
 
     @classmethod
@@ -181,6 +202,7 @@ class Manifest:
             files=fields.get("files", _files),
             created=fields.get("created", _text),
             updated=fields.get("updated", _text),
+            store=fields.get("store", _inside, default=""),
         )
         if not manifest.live <= manifest.count or not manifest.index.base_rows <= manifest.count:
             raise _corrupt(
@@ -239,6 +261,12 @@ def _stages(value: Any) -> tuple[tuple[int, int, float | None], ...]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("a string")
+    return value
+
+
+def _inside(value: Any) -> str:
+    if not isinstance(value, str) or value.startswith("/") or ".." in value.split("/"):
+        raise TypeError("a path inside the collection's directory")
     return value
 
 
@@ -313,3 +341,8 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
 def generation_path(directory: str | os.PathLike[str], number: int) -> Path:
     """Return where generation ``number`` of the collection in ``directory`` lies, published or not."""
     return Path(directory) / GENERATIONS / f"{number:04d}"
+
+
+def store_path(directory: str | os.PathLike[str], manifest: Manifest | None) -> Path:
+    """Return the directory that holds ``vectors.lmdb`` and ``rerank.f16``; the collection's own where none is published."""
+    return Path(directory) / ("" if manifest is None else manifest.store)

@@ -19,7 +19,7 @@ from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.flat import Halves
 from indexes.gpu import Candidates, Card
 from indexes.keytable import KEYS, KeyTable
-from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation
+from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation, store_path
 from indexes.rerank import RERANK, RerankRows
 
 TOMBSTONES = "tombstones.npy"
@@ -105,7 +105,9 @@ class Generation:
         pin = pin_generation(home, manifest.generation)
         try:
             check_sizes(home, manifest)
-            rows = RerankRows.open(home / RERANK, dim=manifest.space.dim, count=manifest.count)
+            rows = RerankRows.open(
+                store_path(home, manifest) / RERANK, dim=manifest.space.dim, count=manifest.count
+            )
             path = generation_path(home, manifest.generation) / TOMBSTONES
             return cls(
                 home, manifest, rows, _read_live(path, manifest.count), pin, device=device, exact=exact

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from indexes.description import (
     Manifest,
     generation_path,
     read_manifest,
+    store_path,
 )
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import (
@@ -54,6 +55,7 @@ __all__ = [
     "read_manifest",
     "read_pinned",
     "remove_generations",
+    "store_path",
     "verify",
     "write_manifest",
 ]
@@ -116,15 +118,21 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
         sync_directory(prepared)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     index = replace(manifest.index, file=files.get(INDEX))
-    manifest = replace(manifest, files=files, index=index, updated=now)
+    manifest = replace(manifest, files=files, index=index, updated=now, format=manifest.layout)
     with writing(final):
         if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
             _remove(final)
         os.rename(prepared, final)
         sync_directory(final.parent)
     write_manifest(home, manifest)
-    remove_generations(home, keep=manifest.generation)
+    remove_generations(home, keep=manifest.generation, also=_kept(manifest))
     return manifest
+
+
+def _kept(manifest: Manifest) -> set[int]:
+    """Return the generations that a return to an earlier encoder would need: its index took long to train."""
+    earlier = [upgrade.get("previous") for upgrade in manifest.upgrades]
+    return {int(facts["generation"]) for facts in earlier if isinstance(facts, Mapping)}
 
 
 def _previous(home: Path) -> Manifest | None:
@@ -163,15 +171,17 @@ def write_manifest(directory: str | os.PathLike[str], manifest: Manifest) -> Non
         replace_file(path, (json.dumps(manifest.to_json(), indent=2, allow_nan=False) + "\n").encode())
 
 
-def remove_generations(directory: str | os.PathLike[str], *, keep: int) -> list[int]:
-    """Remove the generations that nobody reads, except ``keep``; return the numbers removed.
+def remove_generations(
+    directory: str | os.PathLike[str], *, keep: int, also: Collection[int] = ()
+) -> list[int]:
+    """Remove the generations that nobody reads, except ``keep`` and ``also``; return the numbers removed.
 
     A generation counts as read while its pin file cannot be locked. What cannot be removed now is left for the next
     publish: an old generation costs space, never an answer.
     """
     removed = []
     for path in sorted((Path(directory) / GENERATIONS).iterdir()):
-        if path.name.isascii() and path.name.isdigit() and int(path.name) != keep:
+        if path.name.isascii() and path.name.isdigit() and int(path.name) not in {keep, *also}:
             with contextlib.suppress(OSError):
                 if _remove_unread(path):
                     removed.append(int(path.name))

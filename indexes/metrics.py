@@ -1,4 +1,4 @@
-"""Measures of retrieval quality: pure functions on arrays, every one of them higher is better."""
+"""Measures of retrieval quality: pure functions on arrays; higher is better unless one says otherwise."""
 
 from __future__ import annotations
 
@@ -125,3 +125,54 @@ def knn_accuracy(rows: flat.Halves, labels: NDArray[Any]) -> float:
         nearest = np.where(found[:, 0] == own, found[:, 1], found[:, 0])
         right += int((labels[nearest] == labels[own]).sum())
     return right / len(rows)
+
+
+def compatibility(matrix: NDArray[np.floating[Any]]) -> tuple[float | None, float | None]:
+    """Return AC and AM of a compatibility matrix (Biondi et al. 2021, arXiv 2111.07632).
+
+    Args:
+        matrix: ``(t, t)``; entry ``i, j`` is a quality, higher is better, with queries by encoder ``i`` and a gallery by
+            encoder ``j``, in the order in which they were used, ``i >= j``; NaN where it was not measured.
+    Returns:
+        AC, the share of the measured cross-tests (``i > j``) that reach the self-test of the gallery's encoder (a tie
+        does); AM, the mean of the measured lower triangle. None where nothing was measured.
+    Raises:
+        ShapeError: the matrix is not square.
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"compatibility: expected a square matrix, got {matrix.shape}")
+    below = np.tril(np.ones(matrix.shape, dtype=np.bool_)) & ~np.isnan(matrix)
+    selfs = np.broadcast_to(np.diag(matrix), matrix.shape)  # the self-test of each column
+    crosses = below & ~np.eye(len(matrix), dtype=np.bool_) & ~np.isnan(selfs)
+    ac = float((matrix[crosses] >= selfs[crosses]).mean()) if crosses.any() else None
+    return ac, float(matrix[below].mean()) if below.any() else None
+
+
+def update_gain(*, old_old: float, new_old: float, new_new: float) -> float | None:
+    """Return the share of a full re-encode's gain that is had without touching the gallery (Shen et al. 2020, BCT).
+
+    None where the new encoder is not better: then there is no gain to have a share of.
+    """
+    if not new_new > old_old:
+        return None
+    return (new_old - old_old) / (new_new - old_old)
+
+
+def regression_rate(before: Bitmap, after: Bitmap) -> float:
+    """Return the share of all queries that were right before and are wrong after, 0 to 1; lower is better."""
+    if before.shape != after.shape:
+        raise ShapeError(f"regression_rate: expected flags of one shape, got {before.shape}, {after.shape}")
+    return float((before & ~after).mean()) if before.size else 0.0
+
+
+def curve_area(shares: NDArray[np.floating[Any]], quality: NDArray[np.floating[Any]]) -> float:
+    """Return the mean height of a backfill curve over shares re-encoded from 0 to 1 (Jaeckle et al. 2023, FastFill).
+
+    Args:
+        shares: ``(n,)`` rising from 0 to 1.
+        quality: ``(n,)``; between two shares it is taken to be linear.
+    """
+    if shares.shape != quality.shape or shares.ndim != 1 or len(shares) < 2:
+        raise ShapeError(f"curve_area: expected two (n,) arrays, got {shares.shape} and {quality.shape}")
+    means = (quality[1:] + quality[:-1]) / 2
+    return float((means * np.diff(shares)).sum() / (shares[-1] - shares[0]))

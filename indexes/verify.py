@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexes.description import MANIFEST, Manifest, generation_path, read_manifest
+from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, store_path
 from indexes.errors import RetrievalError
 from indexes.files import sha256
 from indexes.rerank import RERANK
@@ -52,8 +52,28 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
     checks = [check]
     if manifest is not None:
         checks += _generation(home, manifest)
-    checks += _rows(home, manifest)
+    for folder, known in _stores(home, manifest):
+        name = folder.relative_to(home).as_posix()
+        checks += [
+            replace(check, path=check.path if folder == home else f"{name}/{check.path}")
+            for check in _rows(folder, known)
+        ]
     return checks
+
+
+def _stores(home: Path, manifest: Manifest | None) -> list[tuple[Path, list[str]]]:
+    """Return the directories that hold rows, each with the width and the least count that it must have."""
+    if manifest is None:
+        return [(home, [])]
+    found = [(store_path(home, manifest), [str(manifest.space.dim), str(manifest.count)])]
+    for upgrade in manifest.upgrades[-1:]:
+        previous, staging = upgrade.get("previous"), upgrade.get("staging")
+        if isinstance(previous, Mapping):
+            width, count = previous["space"]["dim"], previous["count"]
+            found.append((home / previous.get("store", ""), [str(width), str(count)]))
+        if staging:
+            found.append((home / str(staging), [str(upgrade["new_space"]["dim"]), "0"]))
+    return found
 
 
 def _manifest(home: Path) -> tuple[Manifest | None, FileCheck]:
@@ -90,9 +110,8 @@ def _differs(path: Path, *, size: int, digest: str) -> str:
         return f"cannot be read ({error.strerror})"
 
 
-def _rows(home: Path, manifest: Manifest | None) -> list[FileCheck]:
-    """Check the store in a process of its own: a damaged page tree may end the process that walks it."""
-    known = [] if manifest is None else [str(manifest.space.dim), str(manifest.count)]
+def _rows(home: Path, known: list[str]) -> list[FileCheck]:
+    """Check a store in a process of its own: a damaged page tree may end the process that walks it."""
     command = [sys.executable, "-P", "-m", __name__, str(home), *known]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
     run = subprocess.run(command, capture_output=True, env=environment, check=False)

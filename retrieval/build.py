@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.derive import check_dim, derive
+from indexes.manifest import store_path
 from indexes.store import NewRow, VectorStore
 from retrieval import keys
 from retrieval.changes import Changes, compare, refuse_emptying
@@ -19,7 +20,9 @@ from retrieval.errors import (
     ImagesSkipped,
     OptionError,
 )
+from retrieval.growing import Growing, carried, plain
 from retrieval.location import place_collection, record_root, require_folder, resolve_root
+from retrieval.migration import Migration
 from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
@@ -93,7 +96,9 @@ def build_index(
     with locked(directory) as lock:
         before = published(directory)
         home = _root(directory, images, root, before)
-        models = _Models(encoder, before, device)
+        models = _Models(
+            encoder, before, device, None if before is None else Migration.read(directory, before)
+        )
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
         entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
@@ -116,9 +121,11 @@ def build_index(
             raise OptionError(_nothing(images, changes))
         if dim is not None:  # before anything is stored
             elsewhere = 0 if before is None else before.live - changes.rows
-            check_dim(models.space, dim, rows=elsewhere + len(changes.found) + len(changes.fresh))
+            check_dim(models.stored_space, dim, rows=elsewhere + len(changes.found) + len(changes.fresh))
         recorded = record_root(directory, home)
-        with opened(directory, lock, before, space=models.space, encoder=models.spec, root=recorded) as store:
+        with opened(
+            directory, lock, before, space=models.stored_space, encoder=models.stored, root=recorded
+        ) as store:
             counts = _Counts(skipped=list(changes.skipped))
             _embed(changes, store, models, counts, progress)
             gone = [*changes.missing.values(), *counts.broken]
@@ -130,9 +137,9 @@ def build_index(
             lock.check()
             manifest = derive(
                 directory,
-                store,
-                space=models.space,
-                encoder=models.spec,
+                plain(store),
+                space=models.stored_space,
+                encoder=models.stored,
                 root=recorded,
                 kind=kind,
                 dim=dim,
@@ -140,6 +147,7 @@ def build_index(
                 learn=learn_rotation,
                 extra_queries=models.phrases,
                 device=device,
+                carried=carried(store),
                 progress=None
                 if progress is None
                 else lambda event: progress(Progress.of(event, skipped=len(counts.skipped))),
@@ -180,11 +188,20 @@ class _Counts:
 class _Models:
     """The encoder of a build, loaded only when an image must be encoded."""
 
-    def __init__(self, encoder: str | Encoder | None, before: Manifest | None, device: str) -> None:
+    def __init__(
+        self,
+        encoder: str | Encoder | None,
+        before: Manifest | None,
+        device: str,
+        migration: Migration | None = None,
+    ) -> None:
         self._device = device
         self._before = before
+        self._migration = migration
         self._encoder: Encoder | None = None
         recorded = None if before is None else before.encoder
+        if migration is not None:  # new images are encoded by the new encoder only
+            recorded = migration.new
         if before is not None and recorded is None and encoder is None:
             raise OptionError(
                 f"this collection was built from vectors of the space {before.space.name}; add to it with --vectors and "
@@ -213,16 +230,31 @@ class _Models:
 
     @property
     def space(self) -> Space:
+        """The space of what is encoded."""
+        if self._migration is not None:
+            return self._migration.new_space
         return self._before.space if self._before is not None else self.encoder.space
+
+    @property
+    def stored_space(self) -> Space:
+        """The space of the collection's own rows; another one only while its encoder changes."""
+        return self.space if self._migration is None else self._migration.old_space
+
+    @property
+    def stored(self) -> str | None:
+        """The encoder of those."""
+        return self.spec if self._migration is None else self._migration.old
 
     def phrases(self) -> Mapping[str, Vectors]:
         """Encode the built-in phrases: text queries lie off the images' distribution, so their recall is measured too."""
         words = encode_phrases(self.encoder)
+        if words is not None and self._migration is not None:
+            words = self._migration.way.queries(words, None, words=True)
         return {} if words is None else {"text": words}
 
     def _check(self) -> None:
         if self._encoder is not None and self._before is not None:
-            self._before.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
+            self.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
 
 
 def _root(
@@ -261,9 +293,10 @@ def _below(images: Path, home: Path) -> bytes:
 
 
 def _records(directory: Path, before: Manifest | None) -> list[Record]:
-    if before is None or not (directory / "vectors.lmdb").exists():
+    place = store_path(directory, before)
+    if before is None or not VectorStore.exists(place):
         return []
-    with VectorStore.open(directory, dim=before.space.dim) as store:
+    with VectorStore.open(place, dim=before.space.dim) as store:
         return list(store.scan())
 
 
@@ -288,7 +321,7 @@ def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) ->
 
 
 def _embed(
-    changes: Changes, store: VectorStore, models: _Models, counts: _Counts, progress: OnProgress | None
+    changes: Changes, store: Growing, models: _Models, counts: _Counts, progress: OnProgress | None
 ) -> None:
     """Bring every fresh file into the store."""
     rest = _recognise(changes, store, counts, progress)
@@ -321,9 +354,7 @@ def _embed(
     store.commit()
 
 
-def _recognise(
-    changes: Changes, store: VectorStore, counts: _Counts, progress: OnProgress | None
-) -> list[Found]:
+def _recognise(changes: Changes, store: Growing, counts: _Counts, progress: OnProgress | None) -> list[Found]:
     """Take in touched, moved and copied files by their content; return the others.
 
     Only a file whose size some row has can be one, so most new files are not read twice, and a build that only finds such
@@ -368,7 +399,7 @@ def _reuse(
     file: Found,
     content: bytes,
     changes: Changes,
-    store: VectorStore,
+    store: Growing,
     counts: _Counts,
     pending: dict[bytes, Vectors],
 ) -> None:
@@ -397,14 +428,14 @@ def _reuse(
     counts.reused += 1
 
 
-def _append(file: Found, content: bytes, vector: Vectors, changes: Changes, store: VectorStore) -> None:
+def _append(file: Found, content: bytes, vector: Vectors, changes: Changes, store: Growing) -> None:
     stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
     (number,) = store.append(vector, [NewRow(key=file.key, content=content, stamp=stamp)])
     changes.contents.setdefault(content, int(number))
     changes.found.append(file.key)
 
 
-def _skip(file: Found, error: ImageError, store: VectorStore, counts: _Counts) -> None:
+def _skip(file: Found, error: ImageError, store: Growing, counts: _Counts) -> None:
     """List a file that is no readable image; a vector of what it was before will go."""
     stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
     counts.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=str(error)))

@@ -15,7 +15,8 @@ from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.funnel import Stage
 from indexes.generation import Generation
 from indexes.keytable import KeyTable
-from indexes.manifest import Manifest, read_manifest, read_pinned, verify
+from indexes.manifest import Manifest, read_manifest, read_pinned, store_path, verify
+from indexes.mixed import Blend
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.accelerated import exact_on
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from indexes.targets import Aim
     from indexes.transforms import Transform
     from retrieval.encoders import Encoder
+    from retrieval.migration import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Hit:
         path: relative to the collection's root, ``/`` between parts; bytes that are not UTF-8 are surrogate-escaped.
         id: the row.
         copies: how many further files with exactly the same bytes are folded into this hit.
+        cosine: while the encoder changes: the cosine within the row's own space, `score` being on the new space's scale.
+        space: while the encoder changes: the name of that space.
     """
 
     rank: int
@@ -62,6 +66,8 @@ class Hit:
     path: str
     id: int
     copies: int
+    cosine: float | None = None
+    space: str | None = None
 
 
 def open_collection(
@@ -105,26 +111,39 @@ class Collection:
     ) -> None:
         self.directory = directory
         self._device = device
-        self._encoder = encoder
+        self._encoder: Encoder | None = None
+        self._old_encoder: Encoder | None = None
         self._given = encoder is not None
         self._root = root
         self._lock = threading.Lock()
         self._load()
         if encoder is not None:
             self.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+            self._encoder = encoder
 
     def _load(self) -> None:
+        while True:
+            try:
+                manifest, pin = read_pinned(self.directory)
+            except FileNotFoundError as error:
+                raise CollectionNotFound(f"no collection in {self.directory}") from error
+            with pin:
+                try:
+                    return self._open(manifest)
+                except (StoreCorrupt, FileNotFoundError):
+                    # A change of the encoder may have ended meanwhile, and taken its rows away.
+                    if read_manifest(self.directory).generation == manifest.generation:
+                        raise
+
+    def _open(self, manifest: Manifest) -> None:
+        generation = Generation.open(
+            self.directory, manifest, device=self._device, exact=exact_on(self._device)
+        )
         try:
-            manifest, pin = read_pinned(self.directory)
-        except FileNotFoundError as error:
-            raise CollectionNotFound(f"no collection in {self.directory}") from error
-        with pin:
-            generation = Generation.open(
-                self.directory, manifest, device=self._device, exact=exact_on(self._device)
-            )
-        try:
+            pair = self._both_sides(manifest, generation) if manifest.migrating else None
             # No further than the manifest: a build that is running may have stored more.
-            store = VectorStore.open(self.directory, dim=manifest.space.dim, count=manifest.count)
+            place = store_path(self.directory, manifest)
+            store = VectorStore.open(place, dim=manifest.space.dim, count=manifest.count)
         except BaseException as error:
             generation.close()
             if isinstance(error, FileNotFoundError):
@@ -132,9 +151,20 @@ class Collection:
                     f"{self.directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
                 ) from error
             raise
-        self._generation, self._store = generation, store
+        self._generation, self._store, self._pair = generation, store, pair
         self.manifest: Manifest = manifest
         self._paths: keys.PathFilter | None = None
+        if self._encoder is not None and not self.space.same_as(self._encoder.space):
+            self._given = False
+            self._encoder = None  # it was right before a change of the encoder began, or ended
+
+    def _both_sides(self, manifest: Manifest, generation: Generation) -> Pair | None:
+        from retrieval.migration import Migration, Pair
+
+        migration = Migration.read(self.directory, manifest)
+        if migration is None:
+            return None
+        return Pair(migration, migration.open(self.directory, generation), generation)
 
     def refresh(self) -> bool:
         """Show the newest generation; say whether there was a newer one. Not for use while other threads search."""
@@ -178,8 +208,8 @@ class Collection:
 
     @property
     def space(self) -> Space:
-        """The space of the stored vectors."""
-        return self.manifest.space
+        """The space that queries are encoded in: that of the stored vectors, or the new one while the encoder changes."""
+        return self.manifest.space if self._pair is None else self._pair.migration.new_space
 
     @property
     def encoder(self) -> Encoder:
@@ -193,13 +223,14 @@ class Collection:
             if self._encoder is None:
                 from retrieval.encoders import load_encoder
 
-                if self.manifest.encoder is None:
+                spec = self._spec
+                if spec is None:
                     raise CapabilityMissing(
                         f"{self.directory} was built from vectors of the space {self.space.name}; "
                         f"ask by --id or with vectors, or open it with an encoder of that space"
                     )
-                encoder = load_encoder(self.manifest.encoder, device=self._device)
-                self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
+                encoder = load_encoder(spec, device=self._device)
+                self.space.require(encoder.space, what=f"the encoder {spec}")
                 self._encoder = encoder
             return self._encoder
 
@@ -211,13 +242,37 @@ class Collection:
         Raises:
             OptionError: the device is not there.
         """
-        if device in {"auto", self._device} or self._given or self.manifest.encoder is None:
+        if device in {"auto", self._device} or self._given or self._spec is None:
             return self.encoder
         from retrieval.encoders import load_encoder
 
-        encoder = load_encoder(self.manifest.encoder, device=device)
-        self.space.require(encoder.space, what=f"the encoder {self.manifest.encoder}")
+        encoder = load_encoder(self._spec, device=device)
+        self.space.require(encoder.space, what=f"the encoder {self._spec}")
         return encoder
+
+    @property
+    def _spec(self) -> str | None:
+        """How the encoder of queries is named; the new one while the encoder changes."""
+        return self.manifest.encoder if self._pair is None else self._pair.migration.new
+
+    def _earlier(self) -> Encoder | None:
+        """Return the old encoder where queries need both (the method ``slerp`` while the encoder changes)."""
+        if self._pair is None or self._pair.migration.way.alpha is None:
+            return None
+        with self._lock:
+            if self._old_encoder is None:
+                from retrieval.encoders import load_encoder
+
+                migration = self._pair.migration
+                if migration.old is None:
+                    raise CapabilityMissing(
+                        f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
+                        "finish the upgrade with `retrieve upgrade --backfill all`"
+                    )
+                encoder = load_encoder(migration.old, device=self._device)
+                migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
+                self._old_encoder = encoder
+            return self._old_encoder
 
     def search(
         self,
@@ -264,6 +319,7 @@ class Collection:
         vector, own = self._combine(terms)
         hits = self._hits(
             vector,
+            words=all(term.kind == "text" for term in terms),
             k=_positive(k, "k"),
             hidden=frozenset() if include_self else own,
             keep=self._keep(under, glob),
@@ -307,15 +363,26 @@ class Collection:
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
-        return self._generation.search(
-            queries,
-            k=_positive(k, "k"),
-            keep=keep,
-            dim=dim,
-            nprobe=nprobe,
-            shortlist=shortlist,
-            exact=exact,
-            plan=stages,
+        if self._pair is not None:
+            queries = self._pair.of(queries, None)
+        found = self._search(
+            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, shortlist=shortlist, exact=exact, plan=stages, words=False
+        )
+        return Neighbors(ids=found.ids, scores=found.scores)
+
+    def _search(self, queries: Vectors, *, words: bool, **options: Any) -> Blend:
+        """Search the gallery; while the encoder changes, both sides of it with queries in both spaces, side by side."""
+        if self._pair is not None:
+            if options.pop("plan", None) is not None:
+                self._require_settled("a plan of prefixes is for rows of one space")
+            new, old = (np.ascontiguousarray(queries[:, part]) for part in self._pair.parts)
+            return self._pair.mixture.search(new, old, words=words, **options)
+        found = self._generation.search(queries, **options)
+        return Blend(
+            ids=found.ids,
+            scores=found.scores,
+            cosines=found.scores,
+            renewed=np.zeros(found.ids.shape, dtype=np.bool_),
         )
 
     def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
@@ -330,6 +397,7 @@ class Collection:
         Raises:
             OptionError: the collection is flat.
         """
+        self._require_settled("codes of one space only would answer")
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         return self._generation.codes(queries, k=_positive(k, "k"), nprobe=nprobe)
 
@@ -341,6 +409,7 @@ class Collection:
         """
         from indexes.targets import Aim
 
+        self._require_settled("images activated now would be moved for an index that is about to go")
         return Aim(self._generation.first_stage().index)
 
     def ids_of_content(self, content: bytes) -> Ids:
@@ -374,10 +443,13 @@ class Collection:
             *as_terms(query, beside=self.root),
             *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
         )
-        return self._combine(terms)[0]
+        return self._combine(terms)[0][:, : self.space.dim]
 
     def vectors(self, ids: Any) -> Vectors:
         """Return the stored vectors of some rows: ``(m, d)`` float32.
+
+        While the encoder changes, a row that is not encoded again yet is given as where the new encoder is expected to
+        put it.
 
         Raises:
             MissingRow: an id that the collection does not hold.
@@ -386,6 +458,8 @@ class Collection:
             numbers = np.asarray(ids, dtype=np.int64)
         except OverflowError as error:
             raise MissingRow(f"{self.directory}: no row has an id as large as {ids}") from error
+        if self._pair is not None:
+            return self._pair.of_rows(numbers)[:, : self.space.dim]
         return self._generation.vectors(numbers)
 
     def path(self, number: int) -> str:
@@ -397,7 +471,12 @@ class Collection:
         return {os.fsdecode(record.key): record.id for record in self._records()}
 
     def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[bytes]]:
-        """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids."""
+        """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids.
+
+        Raises:
+            OptionError: the encoder is being changed: the vectors are of two spaces.
+        """
+        self._require_settled("the vectors are of two spaces")
         live = np.flatnonzero(self._live())  # (n,)
         rows = self._generation.rows[: self.manifest.count]
         if len(live) != self.manifest.count:
@@ -427,9 +506,22 @@ class Collection:
             "recall_at_10_text": index.recall_at_10_text,
             "generation": self.manifest.generation,
             "format": self.manifest.format,
-            "upgrade": self.manifest.upgrades[-1] if self.manifest.upgrades else None,
+            "upgrade": self._upgrade(),
             "activations": activations(self),
         }
+
+    def _require_settled(self, what: str) -> None:
+        if self.manifest.migrating:
+            from retrieval.migration import require_settled
+
+            require_settled(self.manifest, what=what)
+
+    def _upgrade(self) -> dict[str, Any] | None:
+        if not self.manifest.upgrades:
+            return None
+        from retrieval.migration import summary
+
+        return summary(self.manifest.upgrades[-1])
 
     def changed(self) -> bool:
         """Say, from the folder's own modification times and without reading images, whether it changed since the build."""
@@ -453,39 +545,56 @@ class Collection:
 
     def _combine(self, terms: tuple[Term, ...]) -> tuple[Vectors, frozenset[int]]:
         """Sum the terms' unit vectors; return the normalised sum ``(1, d)`` and the rows that the query itself is."""
-        total = np.zeros((1, self.space.dim), dtype=np.float64)
+        parts = (slice(None),) if self._pair is None else self._pair.parts
+        total = np.zeros((1, self.space.dim if self._pair is None else self._pair.width), dtype=np.float64)
         own: set[int] = set()
         for term in terms:
             vector, number = self._vector(term)
             total += term.weight * vector
             if number is not None:
                 own.add(number)
-        norm = float(np.linalg.norm(total))
-        if not math.isfinite(norm):
-            raise QueryError(
-                "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"
-            )
-        if not norm > 1e-6:
-            raise QueryError(
-                "the parts of the query cancel each other out; change a weight or leave one away"
-            )
-        return (total / norm).astype(np.float32), frozenset(own)
+        for part in parts:  # one, or one in each of two spaces
+            norm = float(np.linalg.norm(total[:, part]))
+            if not math.isfinite(norm):
+                raise QueryError(
+                    "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"
+                )
+            if not norm > 1e-6:
+                raise QueryError(
+                    "the parts of the query cancel each other out; change a weight or leave one away"
+                )
+            total[:, part] /= norm
+        return total.astype(np.float32), frozenset(own)
 
     def _vector(self, term: Term) -> tuple[Vectors, int | None]:
-        if term.kind == "id":
-            return self.vectors([term.value]), int(term.value)
-        if term.kind == "vector":
-            return unit_rows(term.value, dim=self.space.dim, what="the query vector"), None
-        if term.kind == "text":
-            return checked_text(self.encoder, [term.value]), None
-        number = self._indexed(term.value)
+        number = int(term.value) if term.kind == "id" else None
+        if term.kind == "image":
+            number = self._indexed(term.value)
         if number is not None:
-            return self.vectors([number]), number
+            if self._pair is None:
+                return self.vectors([number]), number
+            return self._pair.of_rows(np.array([number], dtype=np.int64)), number
+        if term.kind == "vector":
+            given = unit_rows(term.value, dim=self.space.dim, what="the query vector")
+            return (given if self._pair is None else self._pair.of(given, None)), None
+        if self._pair is None:
+            return self._encoded(term, self.encoder), None
+        new, earlier = self._encoded(term, self.encoder), self._earlier()
+        old = None if earlier is None else self._encoded(term, earlier)
+        return self._pair.of(new, old, words=term.kind == "text"), None
+
+    @staticmethod
+    def _encoded(term: Term, encoder: Encoder) -> Vectors:
+        """Return the ``(1, d)`` unit vector that an encoder gives words or an image."""
+        if term.kind == "text":
+            return checked_text(encoder, [term.value])
         from retrieval.images import decode
 
-        encoder = self.encoder
-        image = decode(term.value, decode_size=getattr(encoder, "decode_size", None))
-        return checked_pixels(encoder, encoder.preprocess(image)[np.newaxis]), None
+        source = term.value
+        if hasattr(source, "seek") and hasattr(source, "read"):  # two encoders may read it
+            source.seek(0)
+        image = decode(source, decode_size=getattr(encoder, "decode_size", None))
+        return checked_pixels(encoder, encoder.preprocess(image)[np.newaxis])
 
     def _indexed(self, source: Any) -> int | None:
         """Return the row of a file that is indexed and unchanged since."""
@@ -501,6 +610,7 @@ class Collection:
         self,
         vector: Vectors,
         *,
+        words: bool,
         k: int,
         hidden: frozenset[int],
         keep: Bitmap | None,
@@ -511,18 +621,17 @@ class Collection:
         rows = max(self.manifest.count, 1)
         wanted = min(k + len(hidden), rows)
         while True:
-            found = self._generation.search(vector, k=wanted, keep=keep, **options)
-            ids, scores = found.ids[0], found.scores[0]
-            count = int(np.count_nonzero(ids >= 0))
-            hits = self._fold(ids[:count], scores[:count], k=k, hidden=hidden, keep=keep, fold=fold)
+            found = self._search(vector, k=wanted, keep=keep, words=words, **options)
+            count = int(np.count_nonzero(found.ids[0] >= 0))
+            hits = self._fold(found, count, k=k, hidden=hidden, keep=keep, fold=fold)
             if len(hits) >= k or count < wanted or wanted == rows:
                 return hits
             wanted = min(2 * wanted, rows)
 
     def _fold(
         self,
-        ids: Ids,
-        scores: np.ndarray[Any, np.dtype[np.float32]],
+        found: Blend,
+        count: int,
         *,
         k: int,
         hidden: frozenset[int],
@@ -532,7 +641,8 @@ class Collection:
         hits: list[Hit] = []
         seen: set[bytes] = set()
         live = self._live()
-        for record, score in zip(self._store.records(ids), scores.tolist(), strict=True):
+        ids, scores = found.ids[0, :count], found.scores[0, :count]
+        for place, (record, score) in enumerate(zip(self._store.records(ids), scores.tolist(), strict=True)):
             if record.id in hidden or record.content in seen:
                 continue
             copies = 0
@@ -548,11 +658,20 @@ class Collection:
                     path=os.fsdecode(record.key),
                     id=record.id,
                     copies=max(copies, 0),
+                    **self._side(found, place),
                 )
             )
             if len(hits) == k:
                 break
         return hits
+
+    def _side(self, found: Blend, place: int) -> dict[str, Any]:
+        """Return what a hit says besides its score while rows of two spaces answer."""
+        if self._pair is None:
+            return {}
+        migration = self._pair.migration
+        space = migration.new_space if found.renewed[0, place] else migration.old_space
+        return {"cosine": float(found.cosines[0, place]), "space": space.name}
 
 
 def _given(minus: Any) -> bool:

@@ -220,7 +220,7 @@ def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> 
     by_path = collection.ids_by_path()
     ids: list[int] = []
     words: list[str] = []
-    for file, word in _lines(path, column):
+    for file, word in csv_lines(path, column):
         number = by_path.get(os.path.normpath(file).replace(os.sep, "/"))
         if number is not None:
             ids.append(number)
@@ -232,7 +232,12 @@ def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> 
     return np.array(ids, dtype=np.int64), words
 
 
-def _lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, str]]:
+def csv_lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, str]]:
+    """Yield file and word of each line of a CSV file with the header ``file,column``.
+
+    Raises:
+        OptionError: it cannot be read, or has another header.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             reader = csv.DictReader(lines)

@@ -18,7 +18,9 @@ from indexes.space import Space
 from indexes.store import NewRow, VectorStore
 from retrieval.changes import refuse_emptying
 from retrieval.errors import OptionError, ShapeError
+from retrieval.growing import plain
 from retrieval.location import place_collection, record_root
+from retrieval.migration import require_settled
 from retrieval.report import BuildReport, Progress
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
@@ -74,12 +76,14 @@ def build_index_from_vectors(
     directory = place_collection(home, index)
     with locked(directory) as lock:
         before = published(directory)
+        require_settled(before, what="vectors cannot be imported now")
         target = _space(space, vectors, dim=rows.shape[1], before=before)
         check_request(lambda: target, kind=kind, dim=dim, recall=recall)
         check_dim(target, dim, rows=len(rows))
         encoder = None if before is None else before.encoder
         recorded = record_root(directory, home)
-        with opened(directory, lock, before, space=target, encoder=encoder, root=recorded) as store:
+        with opened(directory, lock, before, space=target, encoder=encoder, root=recorded) as growing:
+            store = plain(growing)
             gone = np.array([record.id for record in store.scan() if record.key not in names], dtype=np.int64)
             if not prune:
                 refuse_emptying(rows=store.live, removed=len(gone), found=len(names), folder=home)

@@ -103,13 +103,15 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 
 
 def hit_json(hit: HitLike) -> dict[str, Any]:
-    """Give a hit the contract's keys."""
+    """Give a hit the contract's keys; while the encoder changes, the cosine in the row's own space and its name, too."""
+    cosine, space = getattr(hit, "cosine", None), getattr(hit, "space", None)
     return {
         "rank": hit.rank,
         "score": round(float(hit.score), SCORE_DECIMALS),
         **path_json(hit.path),
         "id": hit.id,
         "copies": hit.copies,
+        **({} if cosine is None else {"cosine": round(float(cosine), SCORE_DECIMALS), "space": space}),
     }
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from indexes.derive import check_dim, plan, publish_tail
 from indexes.files import writing
 from indexes.lock import WriterLock
-from indexes.manifest import read_manifest
+from indexes.manifest import read_manifest, store_path
+from indexes.staging import Staging
 from indexes.store import VectorStore
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
+from retrieval.growing import BothSpaces, Growing, carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,8 +121,10 @@ def opened(
     space: Space,
     encoder: str | None,
     root: str | None,
-) -> Iterator[VectorStore]:
+) -> Iterator[Growing]:
     """Open the store for writing; make one, and publish it empty, where there is none yet.
+
+    In the middle of a change of the encoder it is two stores, written as one.
 
     When the work inside fails or is interrupted, what it has stored is published all the same, so that it answers.
 
@@ -132,7 +136,8 @@ def opened(
     Raises:
         StoreCorrupt: the store or the manifest is missing beside the other.
     """
-    there = VectorStore.exists(directory)
+    place = store_path(directory, before)
+    there = VectorStore.exists(place)
     if before is not None and not there:
         raise StoreCorrupt(
             f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
@@ -141,18 +146,41 @@ def opened(
         _remove_empty(directory)
     if before is None:
         VectorStore.create(directory, dim=space.dim, lock=lock).close()
-    with VectorStore.open(directory, dim=space.dim, writable=True, lock=lock) as store:
+    with (
+        VectorStore.open(place, dim=space.dim, writable=True, lock=lock) as store,
+        _beside(directory, store, lock, before) as growing,
+    ):
         if before is None:
             publish_tail(directory, store, space=space, encoder=encoder, root=root)
         try:
-            yield store
+            yield growing
         except BaseException:
             # If even that cannot be written, the first error matters more.
             with suppress(RetrievalError, OSError):
-                store.commit()
+                growing.commit()
                 lock.check()
-                publish_tail(directory, store, space=space, encoder=encoder, root=root)
+                publish_tail(
+                    directory, store, space=space, encoder=encoder, root=root, carried=carried(growing)
+                )
             raise
+
+
+@contextmanager
+def _beside(
+    directory: Path, store: VectorStore, lock: WriterLock, before: Manifest | None
+) -> Iterator[Growing]:
+    """Give the store, with the one of the new rows beside it while the encoder changes."""
+    if before is None or not before.migrating:
+        yield store
+        return
+    from retrieval.migration import Migration
+
+    migration = Migration.read(directory, before)
+    if migration is None:
+        yield store
+        return
+    with Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging:
+        yield BothSpaces(store, staging, migration)
 
 
 def _remove_empty(directory: Path) -> None:

@@ -122,8 +122,8 @@ def test_unknown_fields_do_no_harm(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"format": 2}')
-    with pytest.raises(ManifestTooNew, match="format 2, this version reads up to format 1"):
+    (tmp_path / "manifest.json").write_text('{"format": 3}')
+    with pytest.raises(ManifestTooNew, match="format 3, this version reads up to format 2"):
         read_manifest(tmp_path)
 
 

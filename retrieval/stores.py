@@ -1,0 +1,58 @@
+"""The directories of rows that a collection may have: the one that answers, the one kept for a rollback, and leftovers."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from indexes.rerank import RERANK
+from indexes.store import VECTORS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexes.manifest import Manifest
+
+STAGING = "upgrade"
+"""Directory of the new rows while a change of the encoder is under way; below it one for each new space."""
+
+RETURNING = "rollback"
+"""Directory of rows that are encoded by the old encoder again, on the way back to it."""
+
+SPACES = "spaces"
+"""Directory of the stores that came after the first one; each has a number."""
+
+
+def next_store(directory: Path, manifest: Manifest) -> Path:
+    """Return the place of a store that is about to be made."""
+    return directory / SPACES / f"{manifest.generation + 1:04d}"
+
+
+def sweep(directory: Path, manifest: Manifest) -> None:
+    """Remove every store that the manifest no longer names; the caller holds the writer's lock.
+
+    A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
+    """
+    named = {manifest.store}
+    for upgrade in manifest.upgrades:
+        previous = upgrade.get("previous")
+        if previous:
+            named.add(previous.get("store", ""))
+    for path in (directory / SPACES).glob("*"):
+        if f"{SPACES}/{path.name}" not in named:
+            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        (directory / SPACES).rmdir()  # if it is empty
+    if "" not in named:
+        shutil.rmtree(directory / VECTORS, ignore_errors=True)
+        (directory / RERANK).unlink(missing_ok=True)
+
+
+def remove_staging(directory: Path, *, but: str | None = None) -> None:
+    """Remove the rows of changes that are over, except those in ``but``."""
+    for path in (directory / STAGING).glob("*"):
+        if but is None or path != directory / but:
+            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        (directory / STAGING).rmdir()  # if it is empty
