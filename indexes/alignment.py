@@ -20,6 +20,8 @@ from indexes.transforms import Transform
 
 _BLOCK = 512
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_RATE = 1e-3  # of Adam
+_TEMPERATURE = 0.05
 _ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 Score = Callable[[Vectors], float]
@@ -112,6 +114,78 @@ def best_ridge(
     """Fit `ridge` with each of a few penalties and return the one that scores best."""
     fitted = [ridge(source, target, x, y, strength=strength) for strength in _STRENGTHS]
     return max(fitted, key=score)
+
+
+def lambda_orthogonal(
+    source: Space,
+    target: Space,
+    x: Any,
+    y: Any,
+    *,
+    start: NDArray[Any],
+    tolerance: float,
+    steps: int = 300,
+    batch: int = 512,
+    seed: int = 0,
+) -> Transform:
+    """Fit a linear map that may leave orthogonality by so much and no more (λ-orthogonality, 2025, arXiv 2509.16664).
+
+    Adam on the squared distance of mapped and target rows, a symmetric contrastive term over each batch, and
+    ``sigmoid(10 (r - tolerance)) r``, where ``r`` is the Frobenius norm of ``W'W - I``: within the tolerance it is free.
+
+    Args:
+        source, target: the spaces of ``x`` and ``y``.
+        x, y: ``(n, d_in)`` and ``(n, d_out)`` paired unit rows.
+        start: ``(d_in, d_out)``, the orthogonal map to start from.
+        tolerance: λ; 0 is softly orthogonal, large is any linear map.
+        steps: of Adam.
+        batch: pairs in each.
+        seed: of the batches.
+    """
+    u, v = unit_rows(x, dim=source.dim, what="source rows"), unit_rows(y, dim=target.dim, what="target rows")
+    draws = np.random.default_rng(seed)
+    weight = np.array(start, dtype=np.float32)  # (d_in, d_out)
+    mean, square = np.zeros_like(weight), np.zeros_like(weight)
+    for step in range(1, steps + 1):
+        picked = draws.integers(0, len(u), min(batch, len(u)))
+        _, slope = lambda_loss(weight, u[picked], v[picked], tolerance=tolerance)
+        mean += 0.1 * (slope - mean)
+        square += 0.001 * (slope**2 - square)
+        weight -= _RATE * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+    return Transform(
+        source=source,
+        target=target,
+        method="lambda",
+        matrix=weight,
+        facts={"pairs": len(u), "tolerance": tolerance},
+    )
+
+
+def lambda_loss(weight: Any, x: Any, y: Any, *, tolerance: float) -> tuple[float, Any]:
+    """Return the loss of `lambda_orthogonal` over a batch, and its gradient by the weight ``(d_in, d_out)``."""
+    count = len(x)
+    mapped = x @ weight  # (b, d_out)
+    lengths = np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-12)
+    unit = mapped / lengths
+    logits = unit @ y.T / _TEMPERATURE  # (b, b)
+    losses, pulls = [], []
+    for axis in (1, 0):
+        shifted = logits - logits.max(axis=axis, keepdims=True)
+        shares = np.exp(shifted)
+        shares /= shares.sum(axis=axis, keepdims=True)
+        losses.append(-np.log(np.maximum(np.diag(shares), 1e-30)).mean())
+        pulls.append((shares - np.eye(count, dtype=shares.dtype)) / count)
+    by_unit = (pulls[0] + pulls[1]) / 2 @ y / _TEMPERATURE  # (b, d_out)
+    by_mapped = (by_unit - unit * (unit * by_unit).sum(axis=1, keepdims=True)) / lengths
+    by_mapped += 2 * (mapped - y) / count
+    tall = weight.shape[0] >= weight.shape[1]
+    gram = (weight.T @ weight if tall else weight @ weight.T) - np.eye(min(weight.shape), dtype=weight.dtype)
+    away = max(float(np.linalg.norm(gram)), 1e-12)
+    gate = 1 / (1 + np.exp(-10 * (away - tolerance)))
+    by_away = gate + 10 * away * gate * (1 - gate)
+    by_gram = 2 * (weight @ gram if tall else gram @ weight) / away
+    loss = float(((mapped - y) ** 2).sum(axis=1).mean() + sum(losses) / 2 + gate * away)
+    return loss, x.T @ by_mapped + by_away * by_gram
 
 
 def extension(source: Space, target: Space) -> Transform:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexes.arrays import Neighbors
     from indexes.space import Space
     from retrieval.activation import Activated, activate
+    from retrieval.backfilling import BackfillReport, backfill
     from retrieval.build import build_index
     from retrieval.collection import Collection, Hit
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
     from retrieval.imports import build_index_from_vectors
     from retrieval.queries import Term
     from retrieval.report import BuildReport, Progress
+    from retrieval.returning import RollbackReport, drop_old, rollback
+    from retrieval.upgrade_history import upgrade_report
+    from retrieval.upgrading import UpgradeReport, upgrade
 
 __all__ = [
     "Activated",
+    "BackfillReport",
     "BuildReport",
     "Collection",
     "DifferentiableEncoder",
@@ -43,20 +48,35 @@ __all__ = [
     "Neighbors",
     "Progress",
     "RetrievalError",
+    "RollbackReport",
     "Space",
     "Term",
     "TextEncoder",
+    "UpgradeReport",
     "activate",
+    "backfill",
     "build_index",
     "build_index_from_vectors",
+    "drop_old",
     "evaluate",
     "load_encoder",
     "open",
+    "rollback",
+    "upgrade",
+    "upgrade_report",
 ]
 
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
 _HOMES = {
     "Activated": "retrieval.activation:Activated",
+    "BackfillReport": "retrieval.backfilling:BackfillReport",
+    "RollbackReport": "retrieval.returning:RollbackReport",
+    "UpgradeReport": "retrieval.upgrading:UpgradeReport",
+    "backfill": "retrieval.backfilling:backfill",
+    "drop_old": "retrieval.returning:drop_old",
+    "rollback": "retrieval.returning:rollback",
+    "upgrade": "retrieval.upgrading:upgrade",
+    "upgrade_report": "retrieval.upgrade_history:upgrade_report",
     "BuildReport": "retrieval.report:BuildReport",
     "Collection": "retrieval.collection:Collection",
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",

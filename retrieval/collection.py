@@ -497,7 +497,7 @@ class Collection:
             "images": self.manifest.live,
             "kind": index.kind,
             "factory": index.factory,
-            "width": self.space.dim,
+            "width": self.manifest.space.dim,
             "dim": index.dim,
             "bytes_per_vector": index.bytes_per_vector,
             "recall_at_10": index.recall_at_10,

@@ -1,29 +1,23 @@
-"""Train encoders whose vectors an older gallery understands, and adapters between frozen ones (torch).
+"""Train encoders whose vectors an older gallery understands (torch).
 
 - `OrthogonalCompatible`, the losses of OCA: Ricci, Biondi, Pernici, Del Bimbo, Orthogonal Compatible Aligned representations
   (2024, arXiv 2408.08793). The new encoder is wider; its first components live in the old space, the rest are free, and an
   orthogonal layer, used in training only, lets the classifier see both together.
 - `influence_loss`, the one of BCT: Shen, Xiong, Xia, Soatto (CVPR 2020, arXiv 2003.11942): new vectors through the frozen old
   classifier.
-- `lambda_orthogonal`: an adapter between frozen spaces that may leave orthogonality by so much and no more (NeurIPS 2025,
-  arXiv 2509.16664).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from retrieval.errors import ShapeError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["OrthogonalCompatible", "class_prototypes", "influence_loss", "lambda_orthogonal"]
+__all__ = ["OrthogonalCompatible", "class_prototypes", "influence_loss"]
 
 _SMOOTHING = 0.1
 
@@ -90,7 +84,7 @@ class OrthogonalCompatible(nn.Module):
         # Orthogonal by parametrisation (a matrix exponential): a rotation cannot favour some components over others.
         self.turn = nn.utils.parametrizations.orthogonal(nn.Linear(dim, dim, bias=False))
         self.classifier = nn.Linear(dim, classes, bias=False)
-        self.log_scales = nn.Parameter(torch.full((2,), float(np.log(scale))))
+        self.log_scales = nn.Parameter(torch.full((2,), math.log(scale)))
 
     def terms(self, vectors: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the three terms, unweighted.
@@ -105,7 +99,7 @@ class OrthogonalCompatible(nn.Module):
             raise ShapeError(f"vectors: expected {self.dim} columns, got {vectors.shape[1]}")
         h = F.normalize(vectors, dim=1)  # (n, dim)
         first = F.normalize(vectors[:, : self.old], dim=1)  # (n, d_old)
-        own_scale, old_scale = self.log_scales.clamp(max=np.log(64.0)).exp()
+        own_scale, old_scale = self.log_scales.clamp(max=math.log(64.0)).exp()
         logits = own_scale * F.linear(self.turn(h), F.normalize(self.classifier.weight, dim=1))  # (n, c)
         classify = F.cross_entropy(logits, labels, label_smoothing=_SMOOTHING)
         cosines = first @ F.normalize(self.prototypes, dim=1).T  # (n, c)
@@ -137,56 +131,3 @@ def influence_loss(
     """
     logits = scale * F.normalize(vectors, dim=1) @ F.normalize(old_classifier.detach(), dim=1).T  # (n, c)
     return F.cross_entropy(logits, labels, label_smoothing=_SMOOTHING)
-
-
-def lambda_orthogonal(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    start: NDArray[Any],
-    tolerance: float,
-    steps: int = 300,
-    batch: int = 512,
-    temperature: float = 0.05,
-    rate: float = 1e-3,
-    seed: int = 0,
-) -> NDArray[np.float32]:
-    """Fit a linear map between frozen spaces that is orthogonal up to a tolerance.
-
-    Minimised is the squared distance of mapped and target rows, a symmetric contrastive term over each batch, and
-    ``sigmoid(10 (r - tolerance)) r``, where ``r`` is the Frobenius norm of ``W'W - I``: within the tolerance the map is free.
-
-    Args:
-        x, y: ``(n, d_in)`` and ``(n, d_out)`` paired unit rows.
-        start: ``(d_in, d_out)``, the orthogonal map to start from (Procrustes).
-        tolerance: λ; 0 is softly orthogonal, large is any linear map.
-        steps: of Adam.
-        batch: pairs in each.
-        temperature: of the contrastive term.
-        rate: Adam's.
-        seed: of the batches.
-    Returns:
-        ``(d_in, d_out)`` float32.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    source = torch.as_tensor(np.ascontiguousarray(x, dtype=np.float32))
-    target = torch.as_tensor(np.ascontiguousarray(y, dtype=np.float32))
-    weight = nn.Parameter(torch.as_tensor(np.array(start, dtype=np.float32)))
-    narrow = min(weight.shape)
-    eye = torch.eye(narrow)
-    optimiser = torch.optim.Adam([weight], lr=rate)
-    for _ in range(steps):
-        picked = torch.randint(len(source), (min(batch, len(source)),), generator=generator)
-        mapped = source[picked] @ weight  # (b, d_out)
-        unit, true = F.normalize(mapped, dim=1), target[picked]
-        logits = unit @ true.T / temperature  # (b, b)
-        own = torch.arange(len(picked))
-        contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-        gram = weight.T @ weight if weight.shape[1] == narrow else weight @ weight.T
-        away = torch.linalg.matrix_norm(gram - eye)
-        loss = (mapped - true).square().sum(1).mean() + contrast
-        loss = loss + torch.sigmoid(10 * (away - tolerance)) * away
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return np.asarray(weight.detach().numpy(), dtype=np.float32)

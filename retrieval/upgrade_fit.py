@@ -13,7 +13,6 @@ from indexes.alignment import Probe, nearest, overlap, slerp
 from indexes.calibration import Calibration
 from indexes.metrics import curve_area, regression_rate, update_gain
 from indexes.transforms import Transform, procrustes
-from retrieval.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +25,7 @@ METHODS: tuple[str, ...] = ("prefix", "procrustes", "ridge", "lambda", "slerp")
 
 K = 10
 _TIMED = 200
+_TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
 _POINTS = 11
 
 
@@ -114,8 +114,6 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
         select: queries to choose settings by; not among the pairs.
         method: ``auto`` fits all; a name fits that one beside the baselines ``procrustes`` and ``ridge``.
         extends: the new encoder was trained to extend the old space.
-    Raises:
-        MissingExtra: ``lambda`` by name, without torch.
     """
     source, target = pairs.new_space, pairs.old_space
     back = alignment.best_ridge(
@@ -146,12 +144,7 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
         )
     )
     if "lambda" in wanted:
-        try:
-            steps.append(("lambda", _lambda(pairs, select, turned), None))
-        except MissingExtra as error:
-            if method == "lambda":
-                raise
-            left_out["lambda"] = str(error)
+        steps.append(("lambda", _lambda(pairs, select, turned), None))
     if "slerp" in wanted and len(select.old):
         aligned = turned.apply(select.new)
         steps.append(("slerp", turned, alignment.best_alpha(select.old, aligned, score=select.score)))
@@ -162,25 +155,18 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
 
 
 def _lambda(pairs: Pairs, select: Probe, turned: Transform) -> Transform:
-    """Fit the softly orthogonal adapter, with the tolerance that does best."""
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingExtra("lambda is trained with torch: pip install 'retrieval[open-clip]', or torch alone")
-    from retrieval.compatible import lambda_orthogonal
-
-    steps = []
-    for tolerance in (1.0, 4.0, 12.0):
-        matrix = lambda_orthogonal(pairs.new, pairs.old, start=turned.matrix, tolerance=tolerance)
-        steps.append(
-            Transform(
-                source=pairs.new_space,
-                target=pairs.old_space,
-                method="lambda",
-                matrix=matrix,
-                facts={"pairs": len(pairs.new), "tolerance": tolerance},
-            )
+    """Fit the softly orthogonal map, with the tolerance that does best."""
+    steps = [
+        alignment.lambda_orthogonal(
+            pairs.new_space,
+            pairs.old_space,
+            pairs.new,
+            pairs.old,
+            start=turned.matrix,
+            tolerance=tolerance,
         )
+        for tolerance in _TOLERANCES
+    ]
     return max(steps, key=lambda step: select.score(step.apply(select.new)))
 
 

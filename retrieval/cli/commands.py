@@ -25,6 +25,7 @@ from retrieval.cli.options import (
     shared,
     shared_by_demo,
 )
+from retrieval.cli.upgrade import rollback, upgrade
 from retrieval.output import Form, hits, json_text
 
 if TYPE_CHECKING:
@@ -417,6 +418,8 @@ def evaluate(
     emit(json_text(report.to_json()) if as_json else reports.evaluation(report.to_json()))
 
 
+retrieve.add_command(upgrade)
+retrieve.add_command(rollback)
 retrieve.add_command(activate)
 
 

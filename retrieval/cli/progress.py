@@ -26,8 +26,19 @@ WORDS = {
     "train": "training",
     "add": "indexing",
     "tune": "tuning",
+    "sample": "encoding a sample",
+    "views": "encoding views",
+    "backfill": "encoding again",
+    "rollback": "encoding with the old encoder",
 }
-UNITS = {"scan": "files", "embed": "images"}
+UNITS = {
+    "scan": "files",
+    "embed": "images",
+    "sample": "images",
+    "views": "views",
+    "backfill": "images",
+    "rollback": "images",
+}
 MINUTE, HOUR = 60, 3600
 BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {remaining} left{postfix}"
 

@@ -17,7 +17,7 @@ from indexes.manifest import read_manifest, store_path
 from indexes.space import Space
 from indexes.staging import Staging
 from indexes.store import VectorStore
-from retrieval.backfill import by_surprise
+from retrieval.backfilling import by_surprise
 from retrieval.encoders import TextEncoder, canonical_spec, load_encoder
 from retrieval.errors import EncoderError, OptionError, RetrievalError
 from retrieval.location import find_collection, resolve_root

@@ -1,0 +1,319 @@
+"""``retrieve upgrade`` and ``retrieve rollback``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli.options import FILE, Session, columns, device_option, emit, given, option, shared
+from retrieval.output import fields, json_text, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrieval.backfilling import BackfillReport
+
+__all__ = ["rollback", "upgrade"]
+
+UPGRADE = "retrieval.upgrading:upgrade"
+ROLLBACK = "retrieval.returning:rollback"
+
+session = click.pass_obj
+
+
+class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """A number of images, or ``all``."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Give -1 for all."""
+        if value == "all":
+            return -1
+        try:
+            number = int(value)
+        except ValueError:
+            number = -1
+        if number < 0:
+            self.fail(f"{value!r} is no number of images; give 0 or more, or all", param, ctx)
+        return number
+
+
+@click.command("upgrade")
+@option(
+    "--encoder",
+    of=UPGRADE,
+    metavar="SPEC",
+    help="The new encoder: fit how its queries find the gallery as it is, measure that, and use it from now on.",
+)
+@option("--sample", of=UPGRADE, type=int, metavar="N", help="Gallery images to encode with it for that.")
+@option(
+    "--method",
+    of=UPGRADE,
+    type=click.Choice(["auto", "prefix", "procrustes", "ridge", "lambda", "slerp"]),
+    help="How queries are mapped; slerp asks with both encoders.",
+)
+@option(
+    "--labels",
+    of=UPGRADE,
+    type=FILE,
+    metavar="CSV",
+    help="file,label: measure by these, not by altered views.",
+)
+@option("--dry-run", of=UPGRADE, is_flag=True, help="Measure only.")
+@option("--force", of=UPGRADE, is_flag=True, help="Take the best method even if it is not compatible.")
+@click.option("--backfill", "count", type=Count(), help="Encode this many images again, farthest first.")
+@click.option("--report", "wants_report", is_flag=True, help="Compatibility matrix, gain, backfill curve.")
+@click.option("--plot", type=FILE, metavar="FILE.svg", help="With --report: draw the backfill curve.")
+@click.option("--drop-old", is_flag=True, help="Give up the old vectors; there is no rollback then.")
+@device_option(UPGRADE)
+@shared
+@session
+def upgrade(
+    session: Session,
+    /,
+    *,
+    encoder: str | None,
+    count: int | None,
+    wants_report: bool,
+    plot: Path | None,
+    drop_old: bool,
+    index: Path | None,
+    device: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Move a collection to a better encoder without starting again.
+
+    First --encoder: from then on queries use the new one against the old gallery, which answers all the time. Then
+    --backfill, at any pace; when all images are done the collection is wholly in the new space. `retrieve rollback`
+    returns to the old encoder until --drop-old.
+    """
+    asked = [
+        name
+        for name, wanted in (
+            ("--encoder", encoder is not None),
+            ("--backfill", count is not None),
+            ("--report", wants_report),
+            ("--drop-old", drop_old),
+        )
+        if wanted
+    ]
+    if len(asked) != 1:
+        raise click.UsageError(
+            f"{asked[0]} and {asked[1]} are steps of their own; give one"
+            if asked
+            else "what is to be done? --encoder SPEC begins; then --backfill N|all, --report or --drop-old"
+        )
+    extra = [name for name, value in given(**options).items() if value is not None]
+    if extra and encoder is None:
+        raise click.UsageError(f"--{extra[0].replace('_', '-')} belongs to --encoder")
+    if plot is not None and not wants_report:
+        raise click.UsageError("--plot belongs to --report")
+    if encoder is not None:
+        return _begin(session, encoder, index, device, as_json=as_json, options=options)
+    if count is not None:
+        return _backfill(session, count, index, device, as_json=as_json)
+    if wants_report:
+        return _report(session, index, plot, as_json=as_json)
+    return _drop(session, index, as_json=as_json)
+
+
+def _begin(
+    session: Session,
+    encoder: str,
+    index: Path | None,
+    device: str | None,
+    *,
+    as_json: bool,
+    options: dict[str, Any],
+) -> int:
+    from retrieval.cli.progress import watching
+    from retrieval.upgrading import upgrade as begin
+
+    session.kept = "the collection is as it was; the same command continues"
+    with watching(session) as progress:
+        report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
+    facts = report.to_json()
+    emit(json_text(facts) if as_json else measured(facts))
+    if report.recorded:
+        warning = "" if report.compatible else "although it is not compatible; "
+        session.note(
+            f"queries use {report.new} from now on ({report.method}); {warning}encode the gallery again with: "
+            "retrieve upgrade --backfill all"
+        )
+        return 0
+    if report.compatible:
+        session.note("nothing was recorded (--dry-run)")
+        return 0
+    session.note(
+        f"error: no method finds more in the gallery of {report.old} than {report.old} itself does; nothing was changed: "
+        "keep it, take the best with --force, or build another collection"
+    )
+    return 1
+
+
+def _backfill(session: Session, count: int, index: Path | None, device: str | None, *, as_json: bool) -> int:
+    from retrieval.backfilling import backfill
+    from retrieval.cli.progress import watching
+    from retrieval.upgrading import UpgradeReport
+
+    session.kept = "what was encoded is kept and answers; the same command continues"
+    with watching(session) as progress:
+        done = backfill(index, count=None if count < 0 else count, **given(device=device), progress=progress)
+    facts = UpgradeReport.of(done.entry).to_json() | {
+        "encoded": done.encoded,
+        "gone": done.gone,
+        "unreadable": done.unreadable,
+        "complete": done.complete,
+    }
+    emit(json_text(facts) if as_json else _progress(done, facts))
+    if count < 0 and not done.complete:
+        session.note(
+            f"error: {done.remaining:,} images cannot be encoded again ({done.gone:,} gone or changed, {done.unreadable:,} "
+            "unreadable) and stay old; take up what changed with `retrieve build-index`, then go on"
+        )
+        return 1
+    if done.complete:
+        session.note(
+            f"the collection is wholly in the space of {facts['new']}; `retrieve rollback` returns to {facts['old']} until "
+            "`retrieve upgrade --drop-old`"
+        )
+    return 0
+
+
+def _progress(done: BackfillReport, facts: Mapping[str, Any]) -> str:
+    pairs = [
+        ("upgrade", f"{facts['old']} → {facts['new']}, {facts['method']}"),
+        ("encoded", f"{done.encoded:,} now, {done.backfilled:,} in all"),
+        ("remaining", f"{done.remaining:,}"),
+    ]
+    if done.gone or done.unreadable:
+        pairs.append(("left out", f"{done.gone:,} gone or changed, {done.unreadable:,} unreadable"))
+    return fields(pairs)
+
+
+def _report(session: Session, index: Path | None, plot: Path | None, *, as_json: bool) -> int:
+    from retrieval.upgrade_history import plot_curve, upgrade_report
+
+    facts = upgrade_report(index)
+    if plot is not None:
+        plot_curve(facts, plot)
+        session.note(f"wrote {plot}")
+    emit(json_text(facts) if as_json else history(facts))
+    return 0
+
+
+def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
+    from retrieval.returning import drop_old
+    from retrieval.upgrading import UpgradeReport
+
+    report = UpgradeReport.of(drop_old(index))
+    if as_json:
+        emit(json_text(report.to_json()))
+    session.note(f"the vectors of {report.old} are given up; the collection stays with {report.new}")
+    return 0
+
+
+@click.command("rollback")
+@option("--without-new", of=ROLLBACK, is_flag=True, help="Leave images added since to the next build-index.")
+@device_option(ROLLBACK)
+@shared
+@session
+def rollback(
+    session: Session, /, *, index: Path | None, device: str | None, as_json: bool, **options: Any
+) -> None:
+    """Return to the encoder before the last upgrade.
+
+    Finished or not. Images that were added since are encoded by the old encoder first; interrupted, the same command
+    continues.
+    """
+    from retrieval.cli.progress import watching
+    from retrieval.returning import rollback as back
+
+    session.kept = "the collection is as it was; the same command continues"
+    with watching(session) as progress:
+        report = back(index, **given(device=device, **options), progress=progress)
+    if as_json:
+        emit(json_text(report.to_json()))
+    else:
+        pairs = [
+            ("encoder", f"{report.encoder}, no longer {report.given_up}"),
+            ("images", f"{report.images:,}"),
+            ("encoded", f"{report.encoded:,} added since"),
+        ]
+        if report.pending:
+            pairs.append(("pending", f"{report.pending:,}; `retrieve build-index` encodes them"))
+        emit(fields(pairs))
+
+
+def measured(facts: Mapping[str, Any]) -> str:
+    """Tabulate what was measured of each method."""
+    by = "1-NN accuracy" if facts["measure"] == "labels" else "recall@1 of altered views"
+    head = fields(
+        [
+            ("upgrade", f"{facts['old']} → {facts['new']}"),
+            ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
+            *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
+        ]
+    )
+    rows = [
+        [
+            f"{'*' if method['method'] == facts['method'] else ' '} {method['method']}",
+            f"{method['old_old']:.3f}",
+            f"{method['new_old']:.3f}",
+            f"{method['new_new']:.3f}",
+            "-" if method["gain"] is None else f"{method['gain']:+.2f}",
+            f"{method['regression_rate']:.3f}",
+            _words(method),
+            f"{method['map_microseconds']:.0f} µs",
+        ]
+        for method in facts["methods"]
+    ]
+    names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
+    return head + table(names, rows, columns=columns())
+
+
+def _left_out(facts: Mapping[str, Any]) -> str:
+    return f"{facts['gone']:,} gone or changed, {facts['unreadable']:,} unreadable"
+
+
+def _words(method: Mapping[str, Any]) -> str:
+    if method.get("text_new_old") is None:
+        return "-"
+    return f"{method['text_old_old']:.2f} → {method['text_new_old']:.2f}"
+
+
+def history(facts: Mapping[str, Any]) -> str:
+    """Write the compatibility matrix, the summary of it, and the backfill curve."""
+    rows = [
+        [name, *("-" if value is None else f"{value:.3f}" for value in line)]
+        for name, line in zip(facts["encoders"], facts["matrix"], strict=True)
+    ]
+    curve = facts["curve"]
+    gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
+    done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
+    steps = [
+        [f"{share:.0%}", f"{ordered:.3f}", f"{other:.3f}"]
+        for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
+    ]
+    return (
+        table(["queries \\ gallery", *facts["encoders"]], rows, columns=columns())
+        + "\n"
+        + fields(
+            [
+                ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
+                ("AC", "-" if facts["ac"] is None else f"{facts['ac']:.3f}"),
+                ("AM", "-" if facts["am"] is None else f"{facts['am']:.3f}"),
+                ("update gain", gain),
+                (
+                    "backfill",
+                    f"mean {curve['area']:.3f} farthest first, {curve['area_random']:.3f} at random",
+                ),
+            ]
+        )
+        + "\n"
+        + table(["encoded again", "farthest first", "at random"], steps, columns=columns())
+    )

@@ -1,0 +1,146 @@
+"""Encoders that succeed each other, without weights: what the old one blurs the new one sees, in a frame of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from indexes.arrays import unit_rows
+from indexes.space import Space
+from retrieval.encoders import registry
+from retrieval.errors import UnknownEncoder
+from retrieval.testing import GRID, FakeEncoder
+
+SIGNAL = 24
+_MIX = np.linalg.qr(np.random.default_rng(5).standard_normal((SIGNAL, SIGNAL)))[0]
+OLD, NEW = 16, 24
+
+
+class Drift(FakeEncoder):
+    """An encoder of `FakeEncoder`'s signal, turned, with a noise that another view of an image does not share.
+
+    Args:
+        name: seeds the frame.
+        dim: width; the first ``dim`` components of the signal are seen.
+        noise: length of the noise against that of the signal.
+        frame: name of the frame; encoders of one frame may be compared.
+        extends: old spaces that the first components live in.
+    """
+
+    def __init__(
+        self, name: str, *, dim: int, noise: float, frame: str | None = None, extends: tuple[Space, ...] = ()
+    ) -> None:
+        super().__init__(name="drift signal", dim=SIGNAL)
+        fingerprint = hashlib.sha256(f"{name} {dim} {noise} {frame}".encode()).hexdigest()
+        self._space = Space(name=name, dim=dim, fingerprint=fingerprint)
+        self._noise = noise
+        draws = np.random.default_rng(list((frame or name).encode()))
+        self._frame = np.linalg.qr(draws.standard_normal((SIGNAL, SIGNAL)))[0][:dim, :dim]
+        self._ripples = draws.standard_normal((SIGNAL, dim))
+        self.extends = extends
+        self.encoded = 0
+
+    def encode_pixels(self, batch: np.ndarray) -> np.ndarray:
+        """Encode: turned signal and noise."""
+        self.encoded += len(batch)
+        return self._seen(self._signal(batch))
+
+    def encode_text(self, texts: Any) -> np.ndarray:
+        """Encode words as `FakeEncoder` does, turned and blurred alike."""
+        signal = super().encode_text(texts)
+        return self._seen(signal) if len(signal) else np.empty((0, self._space.dim), np.float32)
+
+    def _signal(self, batch: np.ndarray) -> np.ndarray:
+        """Return how an image's colours are spread, whichever way it is turned: eight quantiles a channel."""
+        flat = np.asarray(batch, dtype=np.float64).reshape(len(batch), GRID * GRID, 3)
+        spread = np.quantile(flat, np.linspace(0.05, 0.95, SIGNAL // 3), axis=1)  # (8, b, 3)
+        spread -= np.linspace(-0.35, 0.35, SIGNAL // 3)[:, np.newaxis, np.newaxis]  # what most have
+        # Columns mixed by a fixed rotation, so that a prefix of them sees all channels.
+        return unit_rows(spread.transpose(1, 0, 2).reshape(len(flat), SIGNAL) @ _MIX + 1e-6)
+
+    def _word(self, word: str) -> np.ndarray:
+        named = f"drift {word}".encode("utf-8", "surrogatepass")
+        seed = list(hashlib.blake2b(named, digest_size=8).digest())
+        return unit_rows(np.random.default_rng(seed).standard_normal(SIGNAL))[0]
+
+    def _seen(self, signal: np.ndarray) -> np.ndarray:
+        dim = self._space.dim
+        turned = unit_rows(signal[:, :dim]) @ self._frame
+        # Chaotic in the signal, so that two views of one image get noise that has nothing in common.
+        noise = unit_rows(np.sin(200.0 * signal @ self._ripples) + 1e-9)
+        return unit_rows(turned + self._noise * noise)
+
+
+def drift(model: str) -> Drift:
+    """Open one of the encoders by the name of its model."""
+    old = Drift("drift:old", dim=OLD, noise=0.5)
+    made = {
+        "old": lambda: old,
+        "new": lambda: Drift("drift:new", dim=NEW, noise=0.1),
+        "narrow": lambda: Drift("drift:narrow", dim=OLD - 4, noise=0.1),
+        "worse": lambda: Drift("drift:worse", dim=NEW, noise=6.0),
+        "wider": lambda: _Wider("drift:wider", dim=NEW, noise=0.1, extends=(old.space,)),
+    }
+    if model not in made:
+        raise UnknownEncoder(f"no drift:{model}")
+    encoder = made[model]()
+    encoder.spec = f"drift:{model}"
+    return encoder
+
+
+class _Wider(Drift):
+    """Its first components are the old encoder's frame without the blur."""
+
+    def _seen(self, signal: np.ndarray) -> np.ndarray:
+        old = drift_frame()
+        first = unit_rows(signal[:, :OLD]) @ old
+        noise = unit_rows(np.sin(200.0 * signal @ self._ripples) + 1e-9)
+        return unit_rows(np.hstack([first, signal[:, OLD:]]) + self._noise * noise)
+
+
+def drift_frame() -> np.ndarray:
+    """Return the old encoder's frame."""
+    return Drift("drift:old", dim=OLD, noise=0.5)._frame
+
+
+class Family:
+    """The scheme ``drift``."""
+
+    scheme = "drift"
+    install = None
+    image = text = True
+    differentiable = False
+
+    def available(self) -> bool:
+        return True
+
+    def models(self) -> list[str]:
+        return ["drift:MODEL"]
+
+    def open(self, model: str | None, version: str | None, *, device: str) -> Drift:
+        return drift(model or "old")
+
+
+FAMILY = Family()
+
+
+@pytest.fixture
+def scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let specs name these encoders."""
+    monkeypatch.setitem(registry.BUILT_IN, "drift", __name__)
+
+
+def mild_view(data: bytes, *, seed: tuple[int, int]) -> bytes:
+    """Stand in for `retrieval.upgrade_sample.view_of`: these encoders are no match for its crops."""
+    file = io.BytesIO()
+    image = ImageOps.mirror(Image.open(io.BytesIO(data)).convert("RGB"))
+    edge = 2 + seed[1]
+    image.crop((edge, edge, image.width - edge, image.height - 2)).save(
+        file, "JPEG", quality=95 - 10 * seed[1]
+    )
+    return file.getvalue()
