@@ -39,13 +39,19 @@ class NanoEncoder:
     """One shipped version of `nano`.
 
     Args:
-        folder: holds ``encoder.json``, ``image.onnx``, ``image.safetensors`` and ``text.safetensors``.
+        folder: holds ``encoder.json``, ``image.onnx``, ``image.safetensors`` and ``text.safetensors``; or ``encoder.json``
+            names, as ``text``, the folder beside it whose words it shares: they fill its first components, the rest are 0.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; the text tower always runs on the CPU.
         threads: of the image tower on a CPU; `None` leaves it to ONNX Runtime (one a core).
+
+    Attributes:
+        space: the version's space.
+        extends: the spaces of earlier versions that its first components live in (see `retrieval.encoders.Encoder`).
     """
 
     def __init__(self, folder: Path, *, device: str = "auto", threads: int | None = None) -> None:
         facts = _read_facts(folder)
+        self._words = folder.parent / facts["text"] if "text" in facts else folder
         self._folder, self._device, self._threads = folder, check_device_name(device), threads
         self._how = Preprocessing(
             size=(facts["size"], facts["size"]),
@@ -61,6 +67,7 @@ class NanoEncoder:
             fingerprint=space_fingerprint(facts["image_sha256"], self._how.to_json()),
             nesting=tuple(facts["nesting"]),
         )
+        self.extends = tuple(Space.from_json(known) for known in facts.get("extends", ()))
 
     @cached_property
     def device(self) -> str:
@@ -86,20 +93,21 @@ class NanoEncoder:
         return preprocess(image, self._how)
 
     def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
-        """Return ``(b, 256)`` float32 unit rows of stacked `preprocess` arrays, in order."""
+        """Return ``(b, d)`` float32 unit rows of stacked `preprocess` arrays, in order; 256 wide for nano@1."""
         with self._lock:
             run = self._image_tower
         rows: Vectors = run(batch)
         return rows
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, 256)`` float32 unit rows of texts; words beyond the 64th of a text are left out."""
+        """Return ``(t, d)`` float32 unit rows of texts; words beyond the 64th of a text are left out."""
         if not texts:
             return np.empty((0, self.space.dim), np.float32)
         with self._lock:
             tower = self._text_tower
         rows: Vectors = tower.encode(texts)
-        return rows
+        missing = self.space.dim - rows.shape[1]
+        return np.pad(rows, ((0, 0), (0, missing))) if missing else rows
 
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower as a differentiable module in evaluation mode, preprocessing inside.
@@ -175,10 +183,10 @@ class NanoEncoder:
     def _text_tower(self) -> Any:
         from retrieval.encoders.nano_text import TextTower
 
-        return TextTower(self._weights("text.safetensors"))
+        return TextTower(self._weights("text.safetensors", folder=self._words))
 
-    def _weights(self, name: str) -> Path:
-        path = self._folder / name
+    def _weights(self, name: str, *, folder: Path | None = None) -> Path:
+        path = (folder or self._folder) / name
         if not path.is_file():
             raise WeightsNotFound(
                 f"{path} is missing; install the package again: pip install --force-reinstall retrieval"

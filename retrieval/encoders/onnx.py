@@ -6,8 +6,9 @@
     DIR/text.onnx         optional: (t, context_length) int64 or int32, and an attention mask if it wants one
     DIR/tokenizer.json    with text.onnx: a tokenizer of the `tokenizers` library
 
-``encoder.json`` may also have ``interpolation`` (bicubic), ``name``, and ``fingerprint``: that of the space, where
-the graphs are another form of a model that already has one.
+``encoder.json`` may also have ``interpolation`` (bicubic), ``name``, ``fingerprint``: that of the space, where the graphs
+are another form of a model that already has one, and ``extends``: spaces (``name``, ``dim``, ``fingerprint``, ``nesting``) that
+the first components live in, for a model that was trained to be compatible with older ones.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class _Contract:
     nesting: tuple[int, ...]
     name: str | None
     fingerprint: str | None
+    extends: tuple[Space, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,11 @@ class OnnxEncoder:
     def space(self) -> Space:
         """The space; named after the folder unless ``encoder.json`` names it."""
         return self._space
+
+    @property
+    def extends(self) -> tuple[Space, ...]:
+        """The spaces that the first components live in."""
+        return self._contract.extends
 
     @property
     def device(self) -> str:
@@ -239,6 +246,7 @@ def _contract(path: Path) -> _Contract:
             nesting=tuple(int(prefix) for prefix in data.get("nesting") or ()),
             name=data.get("name"),
             fingerprint=data.get("fingerprint"),
+            extends=tuple(Space.from_json(space) for space in data.get("extends") or ()),
         )
     except KeyError as error:
         raise EncoderError(

@@ -24,7 +24,9 @@ class Encoder(Protocol):
 
     An encoder may also have ``decode_size: int | None``, the short side in pixels that a scaled decode should
     keep at least (`None`, or no such attribute: decode in full), and ``device: str``, where it runs (``cpu`` without
-    such an attribute): ahead of an accelerator, batches are larger and decoded further ahead.
+    such an attribute): ahead of an accelerator, batches are larger and decoded further ahead. One that was trained to extend
+    older spaces has ``extends: tuple[Space, ...]``: its first components, as many as such a space is wide and normalised on
+    their own, may be compared with that space's vectors, so that `retrieval.upgrade` needs to fit nothing.
     """
 
     @property

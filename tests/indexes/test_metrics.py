@@ -122,3 +122,39 @@ def test_shapes_that_do_not_fit_are_refused():
         metrics.knn_accuracy(unit(3, 4, seed=1).astype(np.float16), np.zeros(2))
     with pytest.raises(OptionError):
         metrics.knn_accuracy(unit(1, 4, seed=1).astype(np.float16), np.zeros(1))
+
+
+def test_compatibility_counts_cross_tests_that_reach_the_self_test():
+    nan = float("nan")
+    matrix = np.array([[0.4, nan, nan], [0.5, 0.6, nan], [0.3, 0.6, 0.8]])
+    ac, am = metrics.compatibility(matrix)
+
+    assert ac == pytest.approx(2 / 3)  # 0.5 >= 0.4 does, 0.3 does not, 0.6 ties with 0.6
+    assert am == pytest.approx((0.4 + 0.5 + 0.6 + 0.3 + 0.6 + 0.8) / 6)
+
+
+def test_compatibility_of_what_was_not_measured_is_not_told():
+    assert metrics.compatibility(np.full((2, 2), np.nan)) == (None, None)
+    matrix = np.array([[0.4, np.nan], [np.nan, 0.6]])
+    assert metrics.compatibility(matrix) == (None, pytest.approx(0.5))
+    with pytest.raises(ShapeError, match="square"):
+        metrics.compatibility(np.ones((2, 3)))
+
+
+def test_update_gain_is_a_share_of_what_there_is_to_gain():
+    assert metrics.update_gain(old_old=0.4, new_old=0.5, new_new=0.6) == pytest.approx(0.5)
+    assert metrics.update_gain(old_old=0.4, new_old=0.3, new_new=0.6) == pytest.approx(-0.5)
+    assert metrics.update_gain(old_old=0.4, new_old=0.5, new_new=0.4) is None
+
+
+def test_regression_rate_is_what_was_right_and_is_wrong():
+    before, after = np.array([True, True, False, False]), np.array([True, False, True, False])
+
+    assert metrics.regression_rate(before, after) == 0.25
+
+
+def test_the_area_of_a_straight_curve_is_its_middle():
+    shares = np.array([0.0, 0.2, 1.0])
+
+    assert metrics.curve_area(shares, 0.3 + 0.4 * shares) == pytest.approx(0.5)
+    assert metrics.curve_area(shares, np.array([0.0, 1.0, 1.0])) == pytest.approx(0.9)

@@ -36,6 +36,12 @@ def fold(tower: ImageTower) -> dict[str, NDArray[np.float16]]:
     for name, module in tower.named_modules():
         if isinstance(module, ConvNorm):
             norm: Any = module.norm
+            if isinstance(norm, torch.nn.Identity):  # trained on from folded weights
+                folded[f"{name}.conv.weight"], folded[f"{name}.conv.bias"] = (
+                    module.conv.weight,
+                    module.conv.bias,
+                )
+                continue
             gain = norm.weight / (norm.running_var + norm.eps).sqrt()  # (c,)
             weight = module.conv.weight * gain[:, None, None, None]
             bias = norm.bias - norm.running_mean * gain
@@ -56,10 +62,10 @@ def safetensors_layout(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
+def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelProto:
     """Build the ONNX graph of a folded tower; its initialisers point into ``weights`` and are cast to float32.
 
-    Input ``pixels``: ``(b, 3, s, s)`` float32, preprocessed; output ``vectors``: ``(b, 256)`` float32 unit rows.
+    Input ``pixels``: ``(b, 3, s, s)`` float32, preprocessed; output ``vectors``: ``(b, width)`` float32 unit rows.
     """
     header, start = safetensors_layout(weights)
     nodes: list[onnx.NodeProto] = []
@@ -127,18 +133,21 @@ def build_graph(weights: Path, *, stages: int) -> onnx.ModelProto:
     pixels = helper.make_tensor_value_info(
         "pixels", onnx.TensorProto.FLOAT, ["b", 3, FACTS["size"], FACTS["size"]]
     )
-    vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", DIM])
+    vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", width])
     graph = helper.make_graph(nodes, "nano_image", [pixels], [vectors], initialisers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
-def export_image(tower: ImageTower, folder: Path, *, note: dict[str, str]) -> None:
-    """Write ``image.safetensors``, ``image.onnx`` and ``encoder.json`` into ``folder``."""
+def export_image(
+    tower: ImageTower, folder: Path, *, note: dict[str, str], facts: dict[str, Any] = FACTS
+) -> None:
+    """Write ``image.safetensors``, ``image.onnx`` and ``encoder.json`` into ``folder``; ``facts`` are the version's own."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "image.safetensors"
     save_file(fold(tower), weights, metadata=note)
-    (folder / "image.onnx").write_bytes(build_graph(weights, stages=len(tower.stages)).SerializeToString())
-    facts = FACTS | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
+    (folder / "image.onnx").write_bytes(graph.SerializeToString())
+    facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

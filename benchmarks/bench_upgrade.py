@@ -1,0 +1,250 @@
+"""What does a change of the encoder keep of the old gallery, and what does a backfill gain?
+
+    RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts frozen,protocol] [--seeds 5]
+
+``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same). Two parts:
+
+frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 3,000 of them. For each pair
+            of encoders and each seed: a sample of 4,000 is fitted on, 500 of the queries choose settings, the others measure:
+            recall@1 of the old query, the mapped query and the new query; the share of the full re-encode's gain, the
+            share of its recall, microseconds to map a query; the backfill curve in our order and at random.
+            ``results/upgrade_frozen.json``.
+protocol    the papers' protocol (BCT, OCA): an old model trained on half of the classes, a new one on all; query and gallery
+            are the test images, the query itself taken out; top-1 of old/old, new/old, new/new for independent training,
+            BCT and OCA, AC and AM, and OCA's new/new less the independent one's with a paired 95 % interval. What is
+            trained are two-layer heads (`benchmarks.heads`) on frozen MobileNetV2 features of real photographs, not whole
+            networks. ``results/upgrade_protocol.json``.
+
+The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano`` (the shipped nano@1, 256-d),
+``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-128`` (its 128 first principal components: a better encoder that is
+narrower than the old one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.frame import save, spread, watch
+from indexes.alignment import Probe
+from indexes.arrays import Vectors, unit_rows
+from indexes.space import Space
+from retrieval.backfilling import by_surprise
+from retrieval.upgrade_fit import Pairs, backfill_curve, calibrate, fit, measure
+
+GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 3_000, 4_000, 500
+PAIRS = (
+    ("colour", "nano"),
+    ("colour", "mobilenet"),
+    ("nano", "mobilenet"),
+    ("nano", "mobilenet-128"),
+)
+
+
+def photographs(data: Path, work: Path) -> dict[str, Any]:
+    """Return pixels, views and the teacher's features of both: the gallery's photographs that have an unmixed view."""
+    from tools.train_nano.data import decode_all, list_photos
+    from tools.train_nano.teachers import mobilenet_features
+    from tools.train_nano.views import MIXED_SHARE, SEED, view_features
+
+    photos = list_photos(data)
+    pixels = decode_all(data, photos, work / "pixels.npy")
+    features = mobilenet_features(data, photos, work / "mobilenet.npy")
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    views, view_rows = view_features(data, pixels, train, work, count=3 * len(train))
+    picked = np.sort(np.random.default_rng(0).choice(len(train), GALLERY, replace=False))
+    whole = [np.random.default_rng((SEED, int(view))).random() >= MIXED_SHARE for view in picked]
+    asked = np.sort(np.random.default_rng(1).choice(np.flatnonzero(whole), QUERIES, replace=False))
+    return {
+        "gallery": pixels[train[picked]],
+        "queries": views[picked[asked]],
+        "target": asked,
+        "mobilenet": (features[train[picked]], view_rows[picked[asked]]),
+    }
+
+
+def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]], NDArray[np.int64]]:
+    """Return each encoder's gallery and query rows, and which gallery row each query was cut from."""
+    from PIL import Image
+
+    from retrieval.encoders.nano import open_nano
+    from tools.train_nano.report import baseline
+
+    seen = photographs(data, work)
+    encoder = open_nano("1", threads=1)
+
+    def nano(images: NDArray[np.uint8]) -> Vectors:
+        parts = [
+            encoder.encode_pixels(
+                np.stack([encoder.preprocess(Image.fromarray(x)) for x in images[i : i + 64]])
+            )
+            for i in range(0, len(images), 64)
+        ]
+        return np.concatenate(parts)
+
+    both = (seen["gallery"], seen["queries"])
+    teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
+    _, axes = np.linalg.eigh((teacher[0].T @ teacher[0]).astype(np.float64))
+    narrow = np.ascontiguousarray(axes[:, ::-1][:, :128], dtype=np.float32)
+    found = {
+        "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in both),
+        "nano": tuple(nano(part) for part in both),
+        "mobilenet": teacher,
+        "mobilenet-128": tuple(unit_rows(rows @ narrow) for rows in teacher),
+    }
+    return found, seen["target"]  # type: ignore[return-value]
+
+
+def frozen(data: Path, work: Path, *, seeds: int) -> None:
+    rows, target = vectors(data, work)
+    results = []
+    with watch() as load:
+        for old, new in PAIRS:
+            runs = [one(rows[old], rows[new], target, names=(old, new), seed=seed) for seed in range(seeds)]
+            results.append(
+                {
+                    "old": old,
+                    "new": new,
+                    "widths": [rows[old][0].shape[1], rows[new][0].shape[1]],
+                    "methods": summarise(runs),
+                    "area": spread([run["curve"]["area"] for run in runs]),
+                    "area_random": spread([run["curve"]["area_random"] for run in runs]),
+                    "ordered_beats_random": [
+                        run["curve"]["area"] > run["curve"]["area_random"] for run in runs
+                    ],
+                    "runs": runs,
+                }
+            )
+            report(results[-1])
+    save(
+        "upgrade_frozen",
+        load=load,
+        parameters={
+            "gallery": GALLERY,
+            "queries": QUERIES,
+            "sample": SAMPLE,
+            "choosing": CHOOSING,
+            "seeds": seeds,
+        },
+        pairs=results,
+    )
+
+
+def one(
+    old: tuple[Vectors, Vectors],
+    new: tuple[Vectors, Vectors],
+    target: NDArray[np.int64],
+    *,
+    names: tuple[str, str],
+    seed: int,
+) -> dict[str, Any]:
+    """Fit and measure one pair of encoders with one draw of the sample and of the queries."""
+    draws = np.random.default_rng(seed)
+    shuffled = draws.permutation(len(target))
+    choose, held = shuffled[:CHOOSING], shuffled[CHOOSING:]
+    others = np.setdiff1d(np.arange(GALLERY), target)
+    sample = draws.choice(others, SAMPLE, replace=False)  # no photograph that is asked for
+
+    def probe(places: NDArray[np.int64]) -> Probe:
+        return Probe(
+            gallery_old=old[0],
+            gallery_new=new[0],
+            old=old[1][places],
+            new=new[1][places],
+            target=target[places],
+        )
+
+    spaces = [
+        Space(name=name, dim=rows[0].shape[1], fingerprint=name)
+        for name, rows in zip(names, (old, new), strict=True)
+    ]
+    pairs = Pairs(old_space=spaces[0], new_space=spaces[1], old=old[0][sample], new=new[0][sample])
+    ways, _ = fit(pairs, probe(choose), method="auto", extends=False)
+    measured = measure(ways, probe(held), words_old=None, words_new=None)
+    best = max(range(len(ways)), key=lambda place: measured[place].new_old)
+    curve_probe = probe(held)
+    scales = calibrate(ways[best], curve_probe, words_old=None, words_new=None)
+    surprise = by_surprise(ways[best], rows=old[0], known_old=old[0][sample], known_new=new[0][sample])
+    curve = backfill_curve(ways[best], curve_probe, np.argsort(-surprise, kind="stable"), scales["image"])
+    return {
+        "seed": seed,
+        "best": ways[best].method,
+        "methods": {
+            result.method: {
+                "old_old": result.old_old,
+                "new_old": result.new_old,
+                "new_new": result.new_new,
+                "gain": result.gain,
+                "recall_kept": result.new_old / result.new_new,
+                "regression_rate": result.regression_rate,
+                "map_microseconds": result.map_microseconds,
+                "compatible": result.compatible,
+                "alpha": way.alpha,
+            }
+            for way, result in zip(ways, measured, strict=True)
+        },
+        "curve": curve,
+    }
+
+
+def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return each method's numbers over the seeds."""
+    return {
+        method: {
+            key: spread([float(run["methods"][method][key]) for run in runs])
+            for key in (
+                "old_old",
+                "new_old",
+                "new_new",
+                "gain",
+                "recall_kept",
+                "regression_rate",
+                "map_microseconds",
+            )
+        }
+        | {"compatible": [run["methods"][method]["compatible"] for run in runs]}
+        for method in runs[0]["methods"]
+    }
+
+
+def report(result: dict[str, Any]) -> None:
+    print(f"{result['old']} -> {result['new']} {result['widths']}")
+    for method, facts in result["methods"].items():
+        print(
+            f"  {method:11} old/old {facts['old_old'].median:.3f} new/old {facts['new_old'].median:.3f} "
+            f"new/new {facts['new_new'].median:.3f} gain kept {facts['gain'].median:+.3f} "
+            f"recall kept {facts['recall_kept'].median:.3f} map {facts['map_microseconds'].median:.0f} us"
+        )
+    print(
+        f"  backfill: {result['area'].median:.4f} ordered, {result['area_random'].median:.4f} random, {result['ordered_beats_random']}"
+    )
+
+
+def protocol(data: Path, work: Path, *, seeds: int) -> None:
+    from benchmarks.heads import SETS, compare, load_set
+
+    with watch() as load:
+        results = [compare(load_set(data, work, name), seeds=seeds) for name in SETS]
+    save("upgrade_protocol", load=load, sets=results)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--parts", default="frozen,protocol")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    data = Path(os.environ["RETRIEVAL_DATA"])
+    for part in options.parts.split(","):
+        {"frozen": frozen, "protocol": protocol}[part](data, options.work, seeds=options.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The steps of an upgrade that `test_crash_upgrade` kills.
+
+Run as a program it is a server: for each line ``folder step seconds`` on its input it forks a process that takes that step,
+kills it after so many seconds (never for an empty field), and answers how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import retrieval
+import retrieval.backfilling
+import retrieval.returning
+import retrieval.upgrade_sample
+import retrieval.upgrading
+from retrieval.encoders import registry
+from tests.retrieval.drift import mild_view
+from tests.retrieval.folders import fill
+
+FIRST = [f"{number:03}.png" for number in range(60)]
+SOME = 15
+LATER = [f"later/{number:02}.png" for number in range(12)]
+
+
+def prepare() -> None:
+    """Let specs name the encoders, and let everything be committed and published at once."""
+    registry.BUILT_IN["drift"] = "tests.retrieval.drift"
+    retrieval.upgrade_sample.view_of = mild_view
+    retrieval.upgrade_sample.COMMIT_SECONDS = 0.0
+    retrieval.backfilling.COMMIT_SECONDS = retrieval.backfilling.PUBLISH_SECONDS = 0.0
+    retrieval.returning.COMMIT_SECONDS = 0.0
+
+
+def step(home: Path, name: str) -> None:
+    """Take one step; each may be taken again when it was killed."""
+    manifest = retrieval.open(home).manifest
+    if name == "upgrade" and not manifest.migrating:
+        retrieval.upgrade(home, encoder="drift:new", sample=50, method="ridge", force=True)
+    elif name == "some" and manifest.upgrades[-1]["backfilled"] < SOME:
+        retrieval.backfill(home, count=SOME - manifest.upgrades[-1]["backfilled"])
+    elif name == "build":
+        fill(home, LATER, first=1000)
+        retrieval.build_index(home)
+    elif name == "all" and manifest.migrating:
+        retrieval.backfill(home)
+    elif name == "back" and manifest.upgrades[-1]["state"] != "rolled back":
+        retrieval.rollback(home)
+    elif name == "drop" and manifest.upgrades[-1].get("previous"):
+        retrieval.drop_old(home)
+
+
+def serve() -> None:
+    """Answer each line with how its step ended: an exit status, negative for a signal."""
+    for line in sys.stdin:
+        home, name, seconds = line.rstrip("\n").split("\t")
+        child = os.fork()
+        if child == 0:
+            try:
+                step(Path(home), name)
+            except BaseException:  # noqa: BLE001 - the parent reports it
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if seconds:
+            time.sleep(float(seconds))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    prepare()
+    serve()

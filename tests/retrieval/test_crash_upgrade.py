@@ -1,0 +1,159 @@
+"""A process killed at any moment of an upgrade leaves a collection that answers, and the same step goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import retrieval
+from tests.retrieval.crash_upgrade import FIRST, LATER
+from tests.retrieval.drift import drift, scheme
+from tests.retrieval.folders import fill
+
+__all__ = ["scheme"]
+
+pytestmark = pytest.mark.usefixtures("scheme")
+
+
+class Steps:
+    """Steps in processes of their own, one at a time."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.retrieval.crash_upgrade"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+
+    def take(self, home: Path, name: str, *, seconds: float | None = None) -> bool:
+        """Take a step; say whether it was killed."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(f"{home}\t{name}\t{'' if seconds is None else seconds}\n")
+        self._server.stdin.flush()
+        ended = int(self._server.stdout.readline())
+        assert ended in {0, -signal.SIGKILL}
+        return ended != 0
+
+    def close(self) -> None:
+        self._server.communicate()
+
+
+@pytest.fixture(scope="module")
+def steps():
+    steps = Steps()
+    yield steps
+    steps.close()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    home = fill(tmp_path_factory.mktemp("built") / "photos", FIRST)
+    retrieval.build_index(home, encoder=drift("old"))
+    return home
+
+
+def check(home: Path) -> str:
+    """Make sure that the collection answers, truly and with every image that was there at first; return its state."""
+    with retrieval.open(home) as collection:
+        by_path = collection.ids_by_path()
+        assert set(FIRST) <= set(by_path) <= {*FIRST, *LATER}
+        for name in (FIRST[0], FIRST[31], FIRST[59]):
+            (hit,) = collection.search(home / name, k=1, include_self=True)
+            assert (hit.path, hit.id) == (name, by_path[name])
+        manifest = collection.manifest
+        last = dict(manifest.upgrades[-1]) if manifest.upgrades else {}
+        state = str(last.get("state"))
+        if state == "migrating":
+            table = collection._pair.mixture.rows_of
+            done = [name for name, number in by_path.items() if table[number] >= 0]
+            assert last["backfilled"] == len(done)
+            assert last["remaining"] == len(by_path) - len(done)
+            assert set(by_path) & set(LATER) <= set(done)
+            compare(home, collection, {name: by_path[name] for name in done}, "new")
+            raw = collection._generation
+            old = [name for name in by_path if name in FIRST]
+            rows = raw.vectors(np.array([by_path[name] for name in old]))
+            np.testing.assert_allclose(rows, encoded(home, old, "old"), atol=2e-3)
+        else:
+            compare(home, collection, by_path, "new" if state == "complete" else "old")
+    return state
+
+
+def compare(home, collection, by_path, encoder) -> None:
+    if by_path:
+        rows = collection.vectors(list(by_path.values()))
+        np.testing.assert_allclose(rows, encoded(home, list(by_path), encoder), atol=2e-3)
+
+
+def encoded(home, names, which) -> np.ndarray:
+    encoder = drift(which)
+    batch = [encoder.preprocess(Image.open(home / name).convert("RGB")) for name in names]
+    return encoder.encode_pixels(np.stack(batch))
+
+
+def leftovers(home: Path) -> set[str]:
+    return {path.name for path in (home / ".retrieve").iterdir()}
+
+
+USUAL = {"folders.tsv", "generations", "lock", "manifest.json", "skipped.tsv"}
+PATHS = {
+    "finish": (("upgrade", "some", "build", "all", "drop"), "complete", {"spaces"}),
+    "undo unfinished": (("upgrade", "some", "build", "back"), "rolled back", {"spaces"}),
+    "undo finished": (("upgrade", "build", "all", "back"), "rolled back", {"spaces"}),
+    "undo without new": (("upgrade", "some", "back"), "rolled back", {"vectors.lmdb", "rerank.f16"}),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "finish",
+        "undo unfinished",
+        pytest.param("undo finished", marks=pytest.mark.slow),
+        pytest.param("undo without new", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_at_random_moments(built, tmp_path, steps, name):
+    """Kill every step again and again, a little later each time, until it gets through."""
+    path, state, stores = PATHS[name]
+    draw = random.Random(name)
+    home = Path(shutil.copytree(built, tmp_path / "photos"))
+    kills = 0
+    for step in path:
+        seconds = draw.uniform(0.0, 0.05)
+        while steps.take(home, step, seconds=seconds):
+            kills += 1
+            check(home)
+            seconds = seconds * 1.4 + draw.uniform(0.0, 0.1)
+    assert kills >= 5  # usual: 20
+    assert check(home) == state
+    assert leftovers(home) == USUAL | stores
+    if name != "undo without new":
+        with retrieval.open(home) as collection:
+            assert set(collection.ids_by_path()) == {*FIRST, *LATER}
+
+
+def test_an_undisturbed_run_ends_the_same(built, tmp_path, steps):
+    home = Path(shutil.copytree(built, tmp_path / "photos"))
+    for step, state in (
+        ("upgrade", "migrating"),
+        ("some", "migrating"),
+        ("build", "migrating"),
+        ("all", "complete"),
+    ):
+        assert not steps.take(home, step)
+        assert check(home) == state
+    assert not steps.take(home, "back")
+    assert check(home) == "rolled back"
