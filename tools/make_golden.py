@@ -13,16 +13,39 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import retrieval
 from indexes.manifest import FORMAT
+from retrieval.testing import FakeEncoder
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 ROWS, DIM, SEED = 1200, 32, 7
 
 
 def make(home: Path) -> None:
-    """Build one collection with everything a format has: an index, a tail behind it, tombstones, skipped ids."""
+    """Build a collection in the middle of a change of its encoder: old rows, new rows, added and removed ones."""
+    old, new = FakeEncoder(name="golden-old", dim=DIM), FakeEncoder(name="golden-new", dim=DIM + 16)
+    home.mkdir()
+    for number in range(90):
+        _picture(number).save(home / f"{number:02}.png")
+    retrieval.build_index(home, encoder=old)
+    retrieval.upgrade(home, encoder=new, old_encoder=old, sample=80, method="ridge", force=True)
+    retrieval.backfill(home, count=40, encoder=new)
+    for number in (3, 50):
+        (home / f"{number:02}.png").unlink()
+    for number in range(100, 104):
+        _picture(number).save(home / f"{number}.png")
+    retrieval.build_index(home, encoder=new)
+
+
+def _picture(number: int) -> Image.Image:
+    coarse = np.random.default_rng([SEED, number]).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC)
+
+
+def make_format_1(home: Path) -> None:
+    """Build one collection with everything format 1 has: an index, a tail behind it, tombstones, skipped ids."""
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((ROWS, DIM)).astype(np.float32)
     keys = [f"folder {number % 7}/{number}.jpg" for number in range(ROWS)]
@@ -34,7 +57,8 @@ def make(home: Path) -> None:
 def describe(home: Path) -> dict[str, object]:
     """Return what the collection answers; every later version must answer the same."""
     with retrieval.open(home) as collection:
-        queries = np.random.default_rng(SEED + 1).standard_normal((20, DIM)).astype(np.float32)
+        draws = np.random.default_rng(SEED + 1)
+        queries = draws.standard_normal((20, collection.space.dim)).astype(np.float32)
         exact = collection.search_vectors(queries, k=5, exact=True)
         return {
             "images": len(collection),

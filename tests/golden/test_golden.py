@@ -11,7 +11,7 @@ import pytest
 
 import retrieval
 from indexes.arrays import unit_rows
-from indexes.manifest import FORMAT
+from indexes.manifest import FORMAT, read_manifest
 from tools.make_golden import DIM, SEED, describe
 
 FORMATS = sorted(Path(__file__).parent.glob("format-*"))
@@ -43,6 +43,15 @@ def test_its_files_are_whole(released: tuple[Path, dict[str, object]]) -> None:
 
 def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
     home, answers = released
+    if read_manifest(home / ".retrieve").migrating:
+        # In the middle of a change of the encoder nothing can be imported; going back keeps what the old one has encoded.
+        report = retrieval.rollback(home, without_new=True)
+        assert report.images + report.pending == answers["images"]
+        with retrieval.open(home) as collection:
+            assert collection.space.name == "golden-old"
+            row = collection.vectors([17])
+            assert collection.search_vectors(row, k=1).ids[0, 0] == 17
+        return
     with retrieval.open(home) as collection:
         vectors, keys = collection.export()
     fresh = np.random.default_rng(SEED + 2).standard_normal((5, DIM)).astype(np.float32)
