@@ -124,8 +124,8 @@ def lambda_orthogonal(
     *,
     start: NDArray[Any],
     tolerance: float,
-    steps: int = 300,
-    batch: int = 512,
+    steps: int = 200,
+    batch: int = 256,
     seed: int = 0,
 ) -> Transform:
     """Fit a linear map that may leave orthogonality by so much and no more (λ-orthogonality, 2025, arXiv 2509.16664).

@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes import alignment, calibration
 from indexes.alignment import Probe, nearest, overlap, slerp
+from indexes.arrays import unit_rows
 from indexes.calibration import Calibration
 from indexes.metrics import curve_area, regression_rate, update_gain
 from indexes.transforms import Transform, procrustes
@@ -73,7 +74,10 @@ class Fitted:
             words: they are words.
         """
         step = self.text if words and self.text is not None else self.image
-        mapped = step.apply(new)
+        moved = new @ step.matrix  # not `apply`, which would check again what an encoder's gate has checked
+        if step.offset is not None:
+            moved += step.offset
+        mapped = unit_rows(moved, what="mapped queries")
         return mapped if self.alpha is None or old is None else slerp(old, mapped, self.alpha)
 
 
