@@ -289,9 +289,10 @@ def _words(method: Mapping[str, Any]) -> str:
 def history(facts: Mapping[str, Any]) -> str:
     """Write the compatibility matrix, the summary of it, and the backfill curve."""
     rows = [
-        [name, *("-" if value is None else f"{value:.3f}" for value in line)]
-        for name, line in zip(facts["encoders"], facts["matrix"], strict=True)
+        [str(number), *("-" if value is None else f"{value:.3f}" for value in line), name]
+        for number, (name, line) in enumerate(zip(facts["encoders"], facts["matrix"], strict=True), start=1)
     ]
+    numbers = [str(number) for number in range(1, len(rows) + 1)]
     curve = facts["curve"]
     gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
     done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
@@ -300,7 +301,7 @@ def history(facts: Mapping[str, Any]) -> str:
         for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
     ]
     return (
-        table(["queries \\ gallery", *facts["encoders"]], rows, columns=columns())
+        table(["query/gallery", *numbers, "encoder"], rows, columns=columns())
         + "\n"
         + fields(
             [
