@@ -16,8 +16,8 @@ protocol    the papers' protocol (BCT, OCA): an old model trained on half of the
             networks. ``results/upgrade_protocol.json``.
 
 The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano`` (the shipped nano@1, 256-d),
-``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-128`` (its 128 first principal components: a better encoder that is
-narrower than the old one).
+``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-at-96`` (the same network on pictures of 96 pixels instead of 224: a worse one of
+the same family), ``mobilenet-256`` (mobilenet's 256 first principal components: a better encoder, narrower than the old one).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from retrieval.upgrade_fit import Pairs, backfill_curve, calibrate, fit, measure
 GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 3_000, 4_000, 500
 PAIRS = (
     ("colour", "nano"),
-    ("colour", "mobilenet"),
     ("nano", "mobilenet"),
-    ("nano", "mobilenet-128"),
+    ("mobilenet-at-96", "mobilenet"),
+    ("mobilenet-at-96", "mobilenet-256"),
 )
 
 
@@ -88,16 +88,42 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]],
         return np.concatenate(parts)
 
     both = (seen["gallery"], seen["queries"])
+    small = tuple(at_96(data, work / f"mobilenet-96-{len(part)}.npy", part) for part in both)
     teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
     _, axes = np.linalg.eigh((teacher[0].T @ teacher[0]).astype(np.float64))
-    narrow = np.ascontiguousarray(axes[:, ::-1][:, :128], dtype=np.float32)
+    narrow = np.ascontiguousarray(axes[:, ::-1][:, :256], dtype=np.float32)
     found = {
         "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in both),
         "nano": tuple(nano(part) for part in both),
         "mobilenet": teacher,
-        "mobilenet-128": tuple(unit_rows(rows @ narrow) for rows in teacher),
+        "mobilenet-at-96": small,
+        "mobilenet-256": tuple(unit_rows(rows @ narrow) for rows in teacher),
     }
     return found, seen["target"]  # type: ignore[return-value]
+
+
+def at_96(data: Path, file: Path, images: NDArray[np.uint8]) -> Vectors:
+    """Return MobileNetV2's rows of pictures shrunk to 96 pixels ``(n, 1280)``, kept in ``file``."""
+    import torch
+    from PIL import Image
+
+    from tools.train_nano.teachers import load_mobilenet
+
+    if file.exists():
+        return unit_rows(np.load(file))
+    network: Any = load_mobilenet(data)
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(images), 64):
+            part = [
+                np.asarray(Image.fromarray(x).resize((96, 96), Image.Resampling.BICUBIC))
+                for x in images[start : start + 64]
+            ]
+            x = torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float() / 127.5 - 1
+            parts.append(network.embed(x).numpy())
+    rows = np.concatenate(parts)
+    np.save(file, rows)
+    return unit_rows(rows)
 
 
 def frozen(data: Path, work: Path, *, seeds: int) -> None:

@@ -113,16 +113,21 @@ class Staging:
 
     def rows_of(self, count: int, *, states: frozenset[bytes] = frozenset({SERVED, ADDED})) -> Ids:
         """Return ``(count,)`` int64: the committed row of each id that is in one of the states, else -1."""
+        return self.tables(count, states=states)[0]
+
+    def tables(self, count: int, *, states: frozenset[bytes] = frozenset({SERVED, ADDED})) -> tuple[Ids, Ids]:
+        """Return what `rows_of` does, and the ids, ascending, that were added since the change began.
+
+        Those have no row of the old space: the one that stands there is what the map expects.
+        """
         table = np.full(count, -1, dtype=np.int64)
+        added = np.zeros(count, dtype=np.bool_)
         for record in self.store.scan():
             number = unpack_id(record.key)
             if number < count and record.stamp in states:
                 table[number] = record.id
-        return table
-
-    def added(self, count: int) -> Ids:
-        """Return the ids, ascending, of rows that were added since the change began: they have no row of the old space."""
-        return np.flatnonzero(self.rows_of(count, states=frozenset({ADDED})) >= 0)
+                added[number] = record.stamp == ADDED
+        return table, np.flatnonzero(added)
 
     def commit(self) -> None:
         """Make what was asked for durable."""

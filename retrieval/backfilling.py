@@ -240,11 +240,18 @@ class _Run:
             dim=self._staging.store.dim,
             count=self._staging.store.count,
         ).rows
-        return by_surprise(
-            self._migration.way,
-            rows=rows[todo],
-            known_old=np.asarray(rows[known], dtype=np.float32),
-            known_new=np.asarray(new[table[known]], dtype=np.float32),
+        known_old = np.asarray(rows[known], dtype=np.float32)
+        known_new = np.asarray(new[table[known]], dtype=np.float32)
+        return np.concatenate(
+            [
+                by_surprise(
+                    self._migration.way,
+                    rows=rows[todo[start : start + _BLOCK]],
+                    known_old=known_old,
+                    known_new=known_new,
+                )
+                for start in range(0, len(todo), _BLOCK)
+            ]
         )
 
     def _encode(self, ids: Ids, *, total: int) -> Iterator[None]:
@@ -303,7 +310,7 @@ class _Run:
     def _publish(self) -> None:
         self._staging.commit()
         self._lock.check()
-        self._table = self._staging.rows_of(self._store.count)
+        self._table, added = self._staging.tables(self._store.count)
         self.manifest = publish_tail(
             self._directory,
             self._store,
@@ -312,7 +319,7 @@ class _Run:
             root=self.manifest.root,
             carried=self._migration.carried(
                 self._table,
-                self._staging.added(self._store.count),
+                added,
                 live=self.live,
                 served=self.live - self.remaining,
             ),

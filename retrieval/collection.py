@@ -343,6 +343,7 @@ class Collection:
         exact: bool = False,
         shortlist: int | None = None,
         plan: Sequence[tuple[int, int]] | None = None,
+        words: bool = False,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
 
@@ -354,6 +355,7 @@ class Collection:
             shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
             plan: a funnel, ``[(width, shortlist), …]``: every row is ranked by the first prefix, its shortlist by the next, the
                 last shortlist, at least `k`, at full width.
+            words: they are vectors of texts; it matters only while the encoder changes.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
         Raises:
@@ -364,9 +366,9 @@ class Collection:
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
         if self._pair is not None:
-            queries = self._pair.of(queries, None)
+            queries = self._pair.of(queries, None, words=words)
         found = self._search(
-            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, shortlist=shortlist, exact=exact, plan=stages, words=False
+            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, shortlist=shortlist, exact=exact, plan=stages, words=words
         )
         return Neighbors(ids=found.ids, scores=found.scores)
 

@@ -198,7 +198,8 @@ def _captioned(
     for start in range(0, len(ids), TEXT_BLOCK):
         vectors: Vectors = checked_text(encoder, words[start : start + TEXT_BLOCK])
         found = (
-            collection.search_vectors(vectors, k=K).ids == ids[start : start + TEXT_BLOCK, np.newaxis]
+            collection.search_vectors(vectors, k=K, words=True).ids
+            == ids[start : start + TEXT_BLOCK, np.newaxis]
         )  # (b, K)
         rank[start : start + TEXT_BLOCK] = np.where(found.any(axis=1), found.argmax(axis=1), K)
         if progress is not None:

@@ -69,11 +69,11 @@ class BothSpaces:
     def carried(self) -> Carried:
         """Return what the generation is given that these rows are published in."""
         count = self.store.count
-        table = self._staging.rows_of(count)
+        table, added = self._staging.tables(count)
         alive = ~self.store.tombstones()
         return self._migration.carried(
             table,
-            self._staging.added(count),
+            added,
             live=int(np.count_nonzero(alive)),
             served=int(np.count_nonzero(alive & (table >= 0))),
         )

@@ -182,7 +182,7 @@ class _Back:
             lock=self._lock,
         ) as staging:
             staging.drop_from(self._present.count)
-            return staging.added(self._present.count)
+            return staging.tables(self._present.count)[1]
 
     def missing(self) -> Ids:
         """Return the live ids that have no row of the old space."""

@@ -42,9 +42,8 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 
 
 @click.command("upgrade")
-@option(
+@click.option(
     "--encoder",
-    of=UPGRADE,
     metavar="SPEC",
     help="The new encoder: fit how its queries find the gallery as it is, measure that, and use it from now on.",
 )
@@ -140,6 +139,7 @@ def _begin(
     emit(json_text(facts) if as_json else measured(facts))
     if report.recorded:
         warning = "" if report.compatible else "although it is not compatible; "
+        warning += "each query runs both encoders; " if report.method == "slerp" else ""
         session.note(
             f"queries use {report.new} from now on ({report.method}); {warning}encode the gallery again with: "
             "retrieve upgrade --backfill all"
