@@ -47,13 +47,11 @@ class Carried:
         upgrades: the manifest's new ones; None keeps those that are there.
         write: writes further files into the prepared generation.
         basis: the manifest whose index already answers for rows of these ids, where that is not the published one.
-        activations: the manifest's new ones; None keeps those that are there.
     """
 
     upgrades: tuple[Mapping[str, Any], ...] | None = None
     write: Writer | None = None
     basis: Manifest | None = None
-    activations: tuple[Mapping[str, Any], ...] | None = None
 
 
 _NOTHING = Carried()
@@ -288,8 +286,6 @@ def _publish(
         )
     if facts.carried.upgrades is not None:
         manifest = replace(manifest, upgrades=facts.carried.upgrades)
-    if facts.carried.activations is not None:
-        manifest = replace(manifest, activations=facts.carried.activations)
     return publish(home, manifest, prepared)
 
 

@@ -358,7 +358,7 @@ class _Run:
                 extra_queries=self._phrases,
                 progress=self._watched,
                 previous=self.manifest,
-                carried=Carried(upgrades=(*self._migration.earlier, entry), activations=()),
+                carried=Carried(upgrades=(*self._migration.earlier, entry)),
             )
 
     def _phrases(self) -> dict[str, Vectors]:

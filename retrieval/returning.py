@@ -234,7 +234,6 @@ class _Back:
         carried = Carried(
             upgrades=(*self._manifest.upgrades[:-1], entry),
             basis=self._before,
-            activations=self._before.activations,
         )
         self._lock.check()
         if not len(missing) and self._same():
