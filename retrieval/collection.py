@@ -429,7 +429,12 @@ class Collection:
 
     @property
     def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
-        """Every stored vector by its id, ``(count, d)`` float16, mapped; those of tombstoned rows too."""
+        """Every stored vector by its id, ``(count, d)`` float16, mapped; those of tombstoned rows too.
+
+        Raises:
+            OptionError: the encoder is being changed: the vectors are of two spaces.
+        """
+        self._require_settled("the vectors are of two spaces")
         return self._generation.rows
 
     @property
