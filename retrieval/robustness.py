@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMATIONS", "blur", "crop", "jpeg", "light", "resize"]
+__all__ = ["TRANSFORMATIONS", "blur", "crop", "frame", "jpeg", "light", "resize", "turn"]
 
 _LUMINANCE = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
@@ -90,12 +90,39 @@ def light(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (((image - grey) * float(contrast) + grey) * float(brightness)).clamp(0, 1)
 
 
+def frame(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Add bars of one grey above and below, as captions and screenshots do, up to half the height in all."""
+    above, below = (int(part * image.shape[-2]) for part in rng.uniform(0, 0.25, size=2))
+    return F.pad(image, (0, 0, above, below), value=float(rng.uniform(0, 1)))
+
+
+def turn(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Turn by a right angle, or by up to 30 degrees on a canvas that holds the whole, its corners black."""
+    if rng.integers(2):
+        return torch.rot90(image, 1 if rng.integers(2) else -1, dims=(-2, -1))
+    angle = math.radians(rng.uniform(-30, 30))
+    cosine, sine = math.cos(angle), math.sin(angle)
+    height, width = image.shape[-2:]
+    tall = math.ceil(abs(width * sine) + height * cosine)
+    wide = math.ceil(width * cosine + abs(height * sine))
+    # From the canvas's coordinates, -1 to 1 along each side, back to the image's.
+    matrix = [
+        [cosine * wide / width, sine * tall / width, 0.0],
+        [-sine * wide / height, cosine * tall / height, 0.0],
+    ]
+    affine = torch.tensor([matrix], dtype=image.dtype, device=image.device)
+    grid = F.affine_grid(affine, [1, 3, tall, wide], align_corners=False)
+    return F.grid_sample(image, grid, mode="bilinear", align_corners=False)
+
+
 TRANSFORMATIONS: tuple[Callable[[torch.Tensor, np.random.Generator], torch.Tensor], ...] = (
     crop,
     blur,
     jpeg,
     resize,
     light,
+    frame,
+    turn,
 )
 
 

@@ -97,6 +97,24 @@ class TestTransformations:
         # The cubic leaves part of what is rounded away, so it lies between the image and its JPEG.
         assert np.abs(ours - real).mean() < np.abs(unchanged - real).mean()
 
+    def test_turning_is_pillows_the_other_way_round(self):
+        class Fixed:
+            def integers(self, *_):
+                return 0
+
+            def uniform(self, *_):
+                return 20.0
+
+        pixels = image(96, 64)
+        picture = Image.fromarray((255 * pixels[0].permute(1, 2, 0)).round().byte().numpy())
+        real = np.asarray(picture.rotate(-20, Image.Resampling.BILINEAR, expand=True), np.float32) / 255
+        ours = robustness.turn(pixels, Fixed())[0].permute(1, 2, 0).numpy()
+        height, width = (min(a, b) for a, b in zip(real.shape[:2], ours.shape[:2], strict=True))
+
+        assert abs(real.shape[0] - ours.shape[0]) <= 2
+        assert abs(real.shape[1] - ours.shape[1]) <= 2
+        assert np.abs(real[:height, :width] - ours[:height, :width]).mean() < 0.06  # half a pixel apart
+
     def test_resizing_and_cropping_keep_even_colours(self):
         flat = torch.full((1, 3, 40, 60), 0.25)
         for transformation in (robustness.crop, robustness.resize, robustness.blur, robustness.jpeg):
