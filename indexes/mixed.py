@@ -176,5 +176,6 @@ class Mixture:
         if dim is None or dim == self.space.dim:
             found = flat.exact(self.rows, queries, k=k, keep=flags)
         else:
-            found = funnel.by_prefix(self.rows, queries, dim=dim, k=k, keep=flags)
+            stages = (funnel.Stage(dim=dim, shortlist=funnel.FACTOR * k),)
+            found = funnel.search(self.rows, queries, stages, k=k, keep=flags)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores
