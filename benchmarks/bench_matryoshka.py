@@ -494,7 +494,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--start-samples", type=int, default=90_000)
-    parser.add_argument("--samples", type=int, default=40_000)
+    parser.add_argument("--samples", type=int, default=30_000)
     parser.add_argument(
         "--separate", default="16,32,64", help="widths to train towers of their own for; empty for none"
     )

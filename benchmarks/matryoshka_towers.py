@@ -35,7 +35,7 @@ class Budget:
     """How much every tower is trained; the same for all contenders."""
 
     start_samples: int = 90_000
-    samples: int = 40_000
+    samples: int = 30_000
     batch: int = 128
     side: int = 64
     rate: float = 2e-3

@@ -78,6 +78,9 @@ class Generation:
         self._card: Card | None = None
         self._tail: Any = None  # the rows behind the base, as faiss sees them
         self._heads: dict[int, Halves] = {}
+        self._turn: tuple[transforms.Transform | None] | None = (
+            None  # the rotation, once it has been looked for
+        )
 
     @classmethod
     def open(
@@ -374,7 +377,9 @@ class Generation:
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
 
     def _matrix(self) -> Vectors | None:
-        turn = self.rotation
+        if self._turn is None:
+            self._turn = (self.rotation,)
+        (turn,) = self._turn
         return None if turn is None else turn.matrix
 
     def vectors(self, ids: Ids) -> Vectors:
