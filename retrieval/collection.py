@@ -368,7 +368,15 @@ class Collection:
         if self._pair is not None:
             queries = self._pair.of(queries, None, words=words)
         found = self._search(
-            queries, k=_positive(k, "k"), keep=keep, dim=dim, nprobe=nprobe, shortlist=shortlist, exact=exact, plan=stages, words=words
+            queries,
+            k=_positive(k, "k"),
+            keep=keep,
+            dim=dim,
+            nprobe=nprobe,
+            shortlist=shortlist,
+            exact=exact,
+            plan=stages,
+            words=words,
         )
         return Neighbors(ids=found.ids, scores=found.scores)
 
