@@ -15,7 +15,7 @@ codes     product-quantised codes of 8 to 32 bytes on each prefix and on the who
           and reported on the other half.
 
 ``--prepared`` holds `pixels.npy` and `mobilenet.npy` as `tools.train_nano` makes them; else they are made there first
-(20 minutes). Results: `results/matryoshka_PART.json` and `.svg`.
+(20 minutes). On two quiet cores the whole takes about 25 minutes (estimated). Results: `results/matryoshka_PART.json` and `.svg`.
 """
 
 from __future__ import annotations
@@ -429,7 +429,7 @@ def draw_accuracy(facts: dict[str, Any], path: Path) -> None:
                     label=name,
                     markersize=4,
                 )
-            axes.set_xscale("log", base=2)
+            _by_width(axes)
             axes.set_title(
                 f"{group}: {facts['photographs'][group]} photographs, {facts['classes'][group]} classes",
                 fontsize=9,
@@ -438,6 +438,11 @@ def draw_accuracy(facts: dict[str, Any], path: Path) -> None:
             axes.set_ylabel("1-NN accuracy, %")
             axes.grid(alpha=0.3)
         panels[0].legend(fontsize=7)
+
+
+def _by_width(axes: Any) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
 
 
 def draw_funnel(facts: dict[str, Any], path: Path) -> None:
@@ -472,7 +477,7 @@ def draw_codes(facts: dict[str, Any], path: Path) -> None:
         axes.axhline(
             100 * facts["exact_accuracy"], color="gray", linestyle="--", linewidth=0.8, label="no codes"
         )
-        axes.set_xscale("log", base=2)
+        _by_width(axes)
         axes.set_xlabel("components that the codes describe")
         axes.set_ylabel("1-NN accuracy, %")
         axes.grid(alpha=0.3)

@@ -70,6 +70,7 @@ def widths(path: str | os.PathLike[str], dims: Sequence[Mapping[str, Any]]) -> N
         left.plot(sizes, [row["recall_at_10"] for row in dims], "o--", color="tab:gray", label="prefix alone")
         left.plot(sizes, reranked, "o-", color="tab:blue", label="reranked at full width")
         left.set_xscale("log", base=2)
+        left.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
         left.set_xlabel("bytes a vector (float16)")
         right.plot(times, reranked, "o-", color="tab:blue", label="reranked at full width")
         right.set_xlabel("one query, median, ms (one thread)")
