@@ -30,6 +30,7 @@ __all__ = ["Rivals", "find_rivals", "objective"]
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
+AHEAD = 0.0  # by how much one should lead, so that altered copies still do
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
 CODES = 8.0  # the weight of the margin over codes
 POINT = 2.0  # and of the cosine to the point; the other margins have 1
@@ -132,6 +133,6 @@ def _dots(vectors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
 
 
 def _margin(own: torch.Tensor, others: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Return by how much the best of the others exceeds one's own score, smoothly, and next to 0 if it does not: ``(v, n)``."""
-    excess = (others - own[..., None]).masked_fill(~counts, _OUT) / SOFTNESS  # (v, n, m)
+    """Return how much one's own score lacks of exceeding the best of the others by `AHEAD`, smoothly: ``(v, n)``, 0 at best."""
+    excess = (others + AHEAD - own[..., None]).masked_fill(~counts, _OUT) / SOFTNESS  # (v, n, m)
     return SOFTNESS * torch.logsumexp(F.pad(excess, (1, 0)), dim=-1)

@@ -127,6 +127,8 @@ def void_reason(collection: Collection, run: Mapping[str, Any]) -> str | None:
         )
     if run.get("generation") == manifest.generation:
         return None
+    if manifest.migrating:
+        return f"an upgrade from {run.get('encoder')} is under way"
     try:
         now = collection.aim().probes()
     except OptionError:

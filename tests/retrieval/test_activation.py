@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval import activation, provenance, survival
+from retrieval import activating, activation, provenance, survival
 from retrieval.attacks import ATTACKS
 from retrieval.copies import collect, finish
 from retrieval.errors import (
@@ -324,7 +324,7 @@ class TestProvenance:
             assert "encoder was changed" in collection.info()["activations"][0]["void"]
 
     def test_an_interrupted_run_records_what_it_wrote(self, photos, tmp_path, monkeypatch):
-        monkeypatch.setattr(activation, "BATCH_IMAGES", 2)
+        monkeypatch.setattr(activating, "BATCH_IMAGES", 2)
 
         def stop(progress):
             if progress.done >= 2:
