@@ -4,8 +4,8 @@
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same). Two parts:
 
-frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 3,000 of them. For each pair
-            of encoders and each seed: a sample of 4,000 is fitted on, 500 of the queries choose settings, the others measure:
+frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
+            of encoders and each seed: a sample of 4,000 is fitted on, 300 of the queries choose settings, the others measure:
             recall@1 of the old query, the mapped query and the new query; the share of the full re-encode's gain, the
             share of its recall, microseconds to map a query; the backfill curve in our order and at random.
             ``results/upgrade_frozen.json``.
@@ -37,7 +37,7 @@ from indexes.space import Space
 from retrieval.backfilling import by_surprise
 from retrieval.upgrade_fit import Pairs, backfill_curve, calibrate, fit, measure
 
-GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 3_000, 4_000, 500
+GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 1_500, 4_000, 300
 PAIRS = (
     ("colour", "nano"),
     ("nano", "mobilenet"),
@@ -79,12 +79,16 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]],
     encoder = open_nano("1", threads=1)
 
     def nano(images: NDArray[np.uint8]) -> Vectors:
+        file = work / f"nano-{encoder.space.fingerprint[:12]}-{len(images)}.npy"
+        if file.exists():
+            return unit_rows(np.load(file))
         parts = [
             encoder.encode_pixels(
                 np.stack([encoder.preprocess(Image.fromarray(x)) for x in images[i : i + 64]])
             )
             for i in range(0, len(images), 64)
         ]
+        np.save(file, np.concatenate(parts))
         return np.concatenate(parts)
 
     both = (seen["gallery"], seen["queries"])

@@ -1,11 +1,13 @@
 """Make nano@2 from nano@1 by backward-compatible training (OCA), measure it, and ship it if it earns that.
 
-    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 15] [--threads 2]
+    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 8] [--threads 2]
 
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
 The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
-channels the 432 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. It is trained on:
+channels the 432 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. The stem and the
+first three stages stay as they are, so their output is computed once for each photograph and each crop, and a training sample
+costs a quarter. The last stage and the head are trained on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
   have no label; the old prototypes are the means of nano@1's vectors;
@@ -43,7 +45,6 @@ from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.nano_text import map_tensors
 from retrieval.encoders.nano_torch import ImageTower
 from retrieval.training import MatryoshkaLoss, info_nce, mean_cosine_gap
-from tools.train_nano.augment import light
 from tools.train_nano.data import decode_all, list_photos
 from tools.train_nano.export import FACTS, export_image
 from tools.train_nano.teachers import mobilenet_features
@@ -95,6 +96,38 @@ def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
     tower = ImageTower([*widths[:3], KEPT], dim=OLD + EXTRA)
     tower.load_state_dict(new)
     return tower
+
+
+class Last(nn.Module):
+    """What is trained of a tower: its last stage and its head, on what the stages before give."""
+
+    def __init__(self, tower: ImageTower) -> None:
+        super().__init__()
+        self.stage, self.head = tower.stages[3], tower.head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return raw vectors ``(b, 384)`` of ``(b, 256, 7, 7)``."""
+        out: torch.Tensor = self.head(self.stage(x).mean((2, 3)))
+        return out
+
+
+def trunk(
+    tower: ImageTower, pixels: NDArray[np.uint8], rows: NDArray[np.int64], file: Path
+) -> NDArray[np.float16]:
+    """Return what the stem and the first three stages give for ``pixels[rows]``: ``(n, 256, 7, 7)`` float16, kept in ``file``."""
+    out = np.lib.format.open_memmap(
+        file, mode="w+", dtype=np.float16, shape=(len(rows), 256, SIDE // 16, SIDE // 16)
+    )
+    with torch.inference_mode():
+        for start in range(0, len(rows), 128):
+            x = torch.from_numpy(pixels[rows[start : start + 128]]).permute(0, 3, 1, 2).float() / 255
+            if x.shape[-1] != SIDE:
+                x = F.interpolate(x, size=(SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+            y = F.relu(tower.stem(normalised(x).contiguous(memory_format=torch.channels_last)))
+            for stage in list(tower.stages)[:3]:
+                y = stage(y)
+            out[start : start + len(x)] = y.numpy().astype(np.float16)
+    return out
 
 
 def encode(encoder: NanoEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -152,83 +185,86 @@ def unit(rows: Any) -> NDArray[np.float32]:
 class Data:
     """What is trained on: photographs, crops of them, and the targets of both."""
 
-    def __init__(self, data: Path, work: Path, old: NanoEncoder) -> None:
+    def __init__(self, data: Path, work: Path, old: NanoEncoder, *, crops: int) -> None:
+        self.work = work
         self.photos = list_photos(data)
         self.pixels = decode_all(data, self.photos, work / "pixels.npy")
         features = unit(mobilenet_features(data, self.photos, work / "mobilenet.npy"))
         self.train = np.flatnonzero([photo.split == "train" for photo in self.photos])
-        done = (
-            json.loads((work / "views.done.json").read_text())["count"]
-            if (work / "views.done.json").exists()
-            else 0
-        )
-        views, rows = view_features(data, self.pixels, self.train, work, count=done or 3 * len(self.train))
-        self.views, self.view_rows = views, rows
+        done = work / "views.done.json"
+        count = json.loads(done.read_text())["count"] if done.exists() else 3 * len(self.train)
+        self.views, view_rows = view_features(data, self.pixels, self.train, work, count=count)
         # Mixed views have no photograph of their own.
         self.whole = np.array(
+            [v for v in range(count) if np.random.default_rng((VIEW_SEED, v)).random() >= MIXED_SHARE]
+        )[:crops]
+        began = time.monotonic()
+        self.old = encode(old, self.pixels[self.train])  # (n, 256)
+        print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
+        place = beyond(self.old, features[self.train], np.arange(len(self.train)))
+        self.extra = place(self.old, features[self.train])  # (n, EXTRA)
+        self.owner = self.whole % len(self.train)
+        self.view_extra = np.concatenate(
             [
-                view
-                for view in range(len(views))
-                if np.random.default_rng((VIEW_SEED, view)).random() >= MIXED_SHARE
+                place(
+                    self.old[self.owner[start : start + 4096]],
+                    unit(view_rows[self.whole[start : start + 4096]]),
+                )
+                for start in range(0, len(self.whole), 4096)
             ]
         )
+        self.group = clusters(features[self.train], count=CLASSES)
+
+    def look(self, tower: ImageTower) -> None:
+        """Compute what the stages that stay give, once."""
         began = time.monotonic()
-        self.old = np.zeros((len(self.photos), OLD), dtype=np.float32)
-        self.old[self.train] = encode(old, self.pixels[self.train])
-        print(f"nano@1 of {len(self.train)} photographs: {time.monotonic() - began:.0f} s", flush=True)
-        place = beyond(self.old, features, self.train)
-        self.extra = np.zeros((len(self.photos), EXTRA), dtype=np.float32)
-        self.extra[self.train] = place(self.old[self.train], features[self.train])
-        self.place = place
-        self.group = np.zeros(len(self.photos), dtype=np.int64)
-        self.group[self.train] = clusters(features[self.train], count=CLASSES)
+        self.seen = trunk(tower, self.pixels, self.train, self.work / "trunk.npy")
+        self.view_seen = trunk(tower, self.views, self.whole, self.work / "trunk_views.npy")
+        total = len(self.seen) + len(self.view_seen)
+        print(f"the stages that stay, of {total:,} pictures: {time.monotonic() - began:.0f} s", flush=True)
+
+    def sample(self, count: int) -> torch.Tensor:
+        """Return some preprocessed photographs ``(count, 3, s, s)``."""
+        x = torch.from_numpy(self.pixels[self.train[:: len(self.train) // count][:count]])
+        x = F.interpolate(
+            x.permute(0, 3, 1, 2).float() / 255, size=(SIDE, SIDE), mode="bicubic", antialias=True
+        )
+        return normalised(x.clamp(0, 1)).contiguous(memory_format=torch.channels_last)
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Return pixels, old vectors, extra targets and groups of a batch: half photographs, half crops."""
+        """Return inputs of `Last`, old vectors, extra targets and groups of a batch: a third photographs, the rest crops."""
         draws = np.random.default_rng((9, step))
-        rows = draws.choice(self.train, BATCH // 2, replace=False)
-        views = draws.choice(self.whole, BATCH // 2, replace=False)
-        owners = self.train[views % len(self.train)]
-        seen = unit(self.view_rows[views])
-        x = torch.cat(
-            [
-                light(self.pixels[rows], SIDE, seed=step, device=torch.device("cpu")),
-                light(
-                    self.views[np.sort(views)][np.argsort(np.argsort(views))],
-                    SIDE,
-                    seed=step + 1,
-                    device=torch.device("cpu"),
-                ),
-            ]
-        )
-        both = np.concatenate([rows, owners])
-        extra = np.concatenate([self.extra[rows], self.place(self.old[owners], seen)])
+        rows = np.sort(draws.choice(len(self.train), BATCH // 3, replace=False))
+        views = np.sort(draws.choice(len(self.whole), BATCH - BATCH // 3, replace=False))
+        x = np.concatenate([self.seen[rows], self.view_seen[views]]).astype(np.float32)
+        both = np.concatenate([rows, self.owner[views]])
+        extra = np.concatenate([self.extra[rows], self.view_extra[views]])
         return (
-            normalised(x).contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(x).contiguous(memory_format=torch.channels_last),
             torch.from_numpy(self.old[both]),
             torch.from_numpy(extra),
             torch.from_numpy(self.group[both]),
         )
 
 
-def fit(data: Data, tower: ImageTower, *, minutes: float) -> dict[str, Any]:
-    """Train for so long; the weights returned in ``tower`` are averaged over the last steps."""
-    prototypes = class_prototypes(
-        torch.from_numpy(data.old[data.train]), torch.from_numpy(data.group[data.train]), classes=CLASSES
-    )
+def fit(data: Data, tower: ImageTower, *, minutes: float, threads: int) -> dict[str, Any]:
+    """Train for so many minutes of ``threads`` cores; the weights left in ``tower`` are averaged over the last steps.
+
+    The schedule follows this process's own CPU time, so that a busy machine makes it longer and not worse.
+    """
+    prototypes = class_prototypes(torch.from_numpy(data.old), torch.from_numpy(data.group), classes=CLASSES)
     loss_of = OrthogonalCompatible(OLD + EXTRA, prototypes)
     nested = MatryoshkaLoss(mean_cosine_gap, NESTING)
-    tower = tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parameters = [*tower.parameters(), *loss_of.parameters()]
+    last = Last(tower).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parameters = [*last.parameters(), *loss_of.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.02)
-    average = {name: value.clone() for name, value in tower.state_dict().items()}
-    began, step, sums = time.monotonic(), 0, 0.0
-    tower.train()
-    while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
+    average = {name: value.clone() for name, value in last.state_dict().items()}
+    began, step, sums = time.process_time(), 0, 0.0
+    while (share := (time.process_time() - began) / (60 * minutes * threads)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * share))
         x, old, extra, labels = data.batch(step)
-        raw = tower.raw(x)  # (b, 384)
+        raw = last(x)  # (b, 384)
         first = F.normalize(raw[:, :OLD], dim=1)
         target = F.normalize(torch.cat([old, 0.7 * extra], dim=1), dim=1)
         terms = {
@@ -244,16 +280,16 @@ def fit(data: Data, tower: ImageTower, *, minutes: float) -> dict[str, Any]:
         optimiser.step()
         keep = min(0.99, (1 + step) / (10 + step))
         with torch.no_grad():
-            for name, value in tower.state_dict().items():
+            for name, value in last.state_dict().items():
                 average[name].lerp_(value, 1 - keep)
         step, sums = step + 1, sums + float(loss.detach())
         if step % 100 == 0:
             told = ", ".join(f"{name} {float(term.detach()):.3f}" for name, term in terms.items())
             print(f"step {step}, {share:.0%}: loss {sums / 100:.3f} ({told})", flush=True)
             sums = 0.0
-    tower.load_state_dict(average)
+    last.load_state_dict(average)
     tower.eval()
-    return {"steps": step, "samples": step * BATCH, "minutes": minutes}
+    return {"steps": step, "samples": step * BATCH, "core_minutes": minutes * threads}
 
 
 def measure(data: Data, old: NanoEncoder, new: NanoEncoder) -> dict[str, Any]:
@@ -301,7 +337,7 @@ def card(found: dict[str, Any], run: dict[str, Any]) -> str:
         "2408.08793): a collection of nano@1 is searched by nano@2's queries at once, `retrieve upgrade --encoder nano@2` fits",
         "nothing. Words are nano@1's; they fill the first 256 components.",
         "",
-        f"Trained on the same photographs as nano@1 ({run['samples']:,} samples in {run['minutes']:g} minutes on two cores) by",
+        f"Trained on the same photographs as nano@1 ({run['samples']:,} samples in {run['core_minutes']:g} core-minutes) by",
         "`python -m tools.train_oca`; what is trained on what stands in that file's first lines. Licence as nano@1's.",
         "",
         f"Measured on {found['gallery']:,} photographs that neither was trained on (`benchmarks/results/nano2.json`):",
@@ -325,20 +361,22 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--minutes", type=float, default=8.0, help="minutes of all threads' CPU time")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--crops", type=int, default=40_000, help="crops to train on; 25 KB of disk each")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     old = open_nano("1", threads=options.threads)
-    data = Data(options.data, options.work, old)
+    data = Data(options.data, options.work, old, crops=options.crops)
     state = {
         name: torch.from_numpy(array.astype(np.float32))
         for name, array in map_tensors(WEIGHTS / "nano-1" / "image.safetensors").items()
     }
-    tower = narrowed(state, data.batch(0)[0])
+    tower = narrowed(state, data.sample(256)).eval()
+    data.look(tower)
     with watch() as load:
-        run = fit(data, tower, minutes=options.minutes)
+        run = fit(data, tower, minutes=options.minutes, threads=options.threads)
     building = WEIGHTS / ".nano-2"
     shutil.rmtree(building, ignore_errors=True)
     facts = FACTS | {
