@@ -7,18 +7,17 @@ change at the image's own resolution; resizing and the rest of the encoder's pre
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from indexes.backend import threads
+from retrieval.encoders.devices import free_cores
 from retrieval.perception import LUMA
 from retrieval.robustness import TRANSFORMATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,7 +66,7 @@ def perturb(
     adam = torch.optim.Adam(
         [canvas.delta for canvas in canvases], lr=RATE, fused=device.type in ("cpu", "cuda")
     )
-    with _free_cores():
+    with free_cores():
         for _ in range(steps):
             shown = [canvas.shown() for canvas in canvases]
             views = [shown]
@@ -81,17 +80,6 @@ def perturb(
             torch.autograd.backward(loss(vectors).mean(dim=0).sum())
             adam.step()
     return [canvas.change() for canvas in canvases]
-
-
-@contextmanager
-def _free_cores() -> Iterator[None]:
-    """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, threads()))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Canvas:

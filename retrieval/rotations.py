@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from indexes.arrays import Ids, Vectors
 from indexes.flat import exact
 from indexes.transforms import Matrix
+from retrieval.encoders.devices import free_cores
 from retrieval.errors import ShapeError
 from retrieval.training import MatryoshkaLoss, similarity_distillation
 
@@ -65,12 +66,45 @@ def fit_prefix_rotation(
     full = torch.from_numpy(sample)
     turned = torch.from_numpy(np.ascontiguousarray(sample @ start[:, :inner]))  # (n, inner)
     free = torch.zeros(inner, inner, requires_grad=True)
+    with free_cores():
+        _descend(
+            free,
+            full,
+            turned,
+            near,
+            widths,
+            rng,
+            steps=steps,
+            batch=batch,
+            rate=rate,
+            temperature=temperature,
+        )
+    with torch.no_grad():
+        mix = np.eye(d, dtype=np.float64)
+        mix[:inner, :inner] = _orthogonal(free.double()).numpy()
+    return _ordered_behind(sample, start.astype(np.float64) @ mix, widths[-1])
+
+
+def _descend(
+    free: torch.Tensor,
+    full: torch.Tensor,
+    turned: torch.Tensor,
+    near: Ids,
+    widths: Sequence[int],
+    rng: np.random.Generator,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+    temperature: float,
+) -> None:
+    """Fit ``free`` in place; the arguments are those of `fit_prefix_rotation` and what it makes of them."""
     optimiser = torch.optim.Adam([free], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     loss = MatryoshkaLoss(similarity_distillation, widths)
     for _ in range(steps):
-        asked = rng.choice(len(sample), min(batch, len(sample)), replace=False)
-        others = rng.choice(len(sample), min(8 * batch, len(sample)), replace=False)
+        asked = rng.choice(len(full), min(batch, len(full)), replace=False)
+        others = rng.choice(len(full), min(8 * batch, len(full)), replace=False)
         bank = np.setdiff1d(np.concatenate((near[asked].reshape(-1), others)), asked)
         with torch.no_grad():
             target = F.softmax(full[asked] @ full[bank].T / temperature, dim=1)  # (b, k)
@@ -80,10 +114,6 @@ def fit_prefix_rotation(
         value.backward()  # type: ignore[no-untyped-call,unused-ignore]
         optimiser.step()
         schedule.step()
-    with torch.no_grad():
-        mix = np.eye(d, dtype=np.float64)
-        mix[:inner, :inner] = _orthogonal(free.double()).numpy()
-    return _ordered_behind(sample, start.astype(np.float64) @ mix, widths[-1])
 
 
 def _ordered_behind(sample: Vectors, matrix: NDArray[np.float64], width: int) -> Matrix:

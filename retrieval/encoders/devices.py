@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from retrieval.errors import OptionError
 
-__all__ = ["check_device_name", "is_out_of_memory", "onnx_providers", "torch_device"]
+__all__ = ["check_device_name", "free_cores", "is_out_of_memory", "onnx_providers", "torch_device"]
 
 
 def check_device_name(device: str) -> str:
@@ -81,3 +83,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(
         re.search(r"out of memory|Failed to allocate memory", str(error), flags=re.IGNORECASE)
     )
+
+
+@contextmanager
+def free_cores() -> Iterator[None]:
+    """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
+    import torch
+
+    from indexes.backend import threads
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, threads()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
