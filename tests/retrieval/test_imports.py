@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes import backend, plan, revision
+from indexes import backend, gpu, plan
 from indexes.arrays import unit_rows
 from indexes.store import VectorStore
 from retrieval import imports
@@ -200,7 +200,7 @@ def test_the_device_decides_what_auto_builds(
 ) -> None:
     monkeypatch.setattr(plan, "FLAT_ROWS", 300)
     monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 1)
-    monkeypatch.setattr(revision, "on_gpu", lambda index, number: index, raising=False)
+    monkeypatch.setattr(gpu, "holds", lambda index: False)  # there is no card to move it to
     rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
 
     report = retrieval.build_index_from_vectors(
