@@ -113,4 +113,4 @@ def test_rows_that_are_gone_are_not_asked_for(stage):
 def test_a_query_that_is_no_row_loses_one_place_of_a_padded_list():
     found = np.array([[4, -1, -1], [4, 7, 9]])
 
-    np.testing.assert_array_equal(tune._without(found, np.array([-1, 7])), [[4, -1], [4, 9]])
+    np.testing.assert_array_equal(tune.without(found, np.array([-1, 7])), [[4, -1], [4, 9]])
