@@ -137,6 +137,11 @@ class Aim:
         """Whether codes are signs, compared by how many differ (LSH); inner products are compared otherwise."""
         return isinstance(self._inner, faiss().IndexLSH)
 
+    @property
+    def lengths_count(self) -> bool:
+        """Whether codes are compared by L2, so that of two in one direction the longer is not always the better."""
+        return bool(self._inner.metric_type != faiss().METRIC_INNER_PRODUCT) and not self.signs
+
     def cells(self, rows: Vectors, *, k: int = 1) -> Ids:
         """Return the inverted lists nearest to each of ``(n, dim)`` rows, its own first: ``(n, k)``, padded with -1.
 

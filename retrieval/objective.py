@@ -33,7 +33,9 @@ NPROBE = 8  # lists that rivals are looked for in, at least
 AHEAD = 0.0  # by how much one should lead, so that altered copies still do
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
 CODES = 8.0  # the weight of the margin over codes
-POINT = 2.0  # and of the cosine to the point; the other margins have 1
+ROWS = 2.0  # over rows
+CELLS_WEIGHT = 2.0  # over lists
+POINT = 2.0  # and of the cosine to the point
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 
@@ -109,6 +111,14 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
     cells = None if rivals.cells is None else tensor(rivals.cells)
     cells_count = None if rivals.cells_count is None else tensor(rivals.cells_count)[:, 1:]
     scale = aim.width**-0.5 if aim.signs else 1.0
+    lead = (1 - _dots(rows[None], other_rows).masked_fill(~rows_count, _OUT).amax(-1)).clamp(0, 1)  # (1, n)
+
+    def half_squares(array: torch.Tensor) -> torch.Tensor | float:
+        # |x - p|² orders as <x, p> - |p|²/2 does, upside down
+        return array.square().sum(-1) / 2 if aim.lengths_count else 0.0
+
+    own_length, other_length = half_squares(points), half_squares(other_points)
+    cell_length = 0.0 if cells is None else half_squares(cells)
 
     def loss(vectors: torch.Tensor) -> torch.Tensor:
         rows_now = vectors.view(-1, *rows.shape)  # (views, n, d)
@@ -117,11 +127,13 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
             now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
         away = POINT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
         scored = F.normalize(now, dim=-1) * scale if aim.signs else now
-        away = away + CODES * _margin((scored * points).sum(-1), _dots(scored, other_points), points_count)
-        away = away + _margin((rows_now * rows).sum(-1), _dots(rows_now, other_rows), rows_count)
+        own, others = (scored * points).sum(-1) - own_length, _dots(scored, other_points) - other_length
+        away = away + CODES * _margin(own, others, points_count, ahead=AHEAD)
+        own, others = (rows_now * rows).sum(-1), _dots(rows_now, other_rows)
+        away = away + ROWS * _margin(own, others, rows_count, ahead=lead[..., None])
         if cells is not None and cells_count is not None:
-            near = _dots(now, cells)  # (views, n, c)
-            away = away + _margin(near[..., 0], near[..., 1:], cells_count)
+            near = _dots(now, cells) - cell_length  # (views, n, c)
+            away = away + CELLS_WEIGHT * _margin(near[..., 0], near[..., 1:], cells_count, ahead=AHEAD)
         return away
 
     return loss
@@ -132,7 +144,9 @@ def _dots(vectors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return torch.einsum("vnd,nmd->vnm", vectors, others)
 
 
-def _margin(own: torch.Tensor, others: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Return how much one's own score lacks of exceeding the best of the others by `AHEAD`, smoothly: ``(v, n)``, 0 at best."""
-    excess = (others + AHEAD - own[..., None]).masked_fill(~counts, _OUT) / SOFTNESS  # (v, n, m)
+def _margin(
+    own: torch.Tensor, others: torch.Tensor, counts: torch.Tensor, *, ahead: torch.Tensor | float
+) -> torch.Tensor:
+    """Return by how much one's own score falls short of leading the best of the others by ``ahead``, smoothly: ``(v, n)``."""
+    excess = (others + ahead - own[..., None]).masked_fill(~counts, _OUT) / SOFTNESS  # (v, n, m)
     return SOFTNESS * torch.logsumexp(F.pad(excess, (1, 0)), dim=-1)
