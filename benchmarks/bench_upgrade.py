@@ -16,8 +16,9 @@ protocol    the papers' protocol (BCT, OCA): an old model trained on half of the
             networks. ``results/upgrade_protocol.json``.
 
 The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano`` (the shipped nano@1, 256-d),
-``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-at-96`` (the same network on pictures of 96 pixels instead of 224: a worse one of
-the same family), ``mobilenet-256`` (mobilenet's 256 first principal components: a better encoder, narrower than the old one).
+``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-at-96`` (the same network on pictures of 96 pixels instead of 224: a
+worse one of the same family), and the 256 first principal components of either (``-256``): so the new encoder is wider, as wide, and
+narrower than the old one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 1_500, 4_000, 300
 PAIRS = (
     ("colour", "nano"),
     ("nano", "mobilenet"),
-    ("mobilenet-at-96", "mobilenet"),
+    ("mobilenet-at-96-256", "mobilenet-256"),
     ("mobilenet-at-96", "mobilenet-256"),
 )
 
@@ -94,16 +95,22 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]],
     both = (seen["gallery"], seen["queries"])
     small = tuple(at_96(data, work / f"mobilenet-96-{len(part)}.npy", part) for part in both)
     teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
-    _, axes = np.linalg.eigh((teacher[0].T @ teacher[0]).astype(np.float64))
-    narrow = np.ascontiguousarray(axes[:, ::-1][:, :256], dtype=np.float32)
     found = {
         "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in both),
         "nano": tuple(nano(part) for part in both),
         "mobilenet": teacher,
         "mobilenet-at-96": small,
-        "mobilenet-256": tuple(unit_rows(rows @ narrow) for rows in teacher),
+        "mobilenet-256": narrowed(teacher),
+        "mobilenet-at-96-256": narrowed(small),
     }
     return found, seen["target"]  # type: ignore[return-value]
+
+
+def narrowed(both: tuple[Vectors, ...], *, width: int = 256) -> tuple[Vectors, ...]:
+    """Return gallery and query rows by their first principal components, of the gallery."""
+    _, axes = np.linalg.eigh((both[0].T @ both[0]).astype(np.float64))
+    kept = np.ascontiguousarray(axes[:, ::-1][:, :width], dtype=np.float32)
+    return tuple(unit_rows(rows @ kept) for rows in both)
 
 
 def at_96(data: Path, file: Path, images: NDArray[np.uint8]) -> Vectors:

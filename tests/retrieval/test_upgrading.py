@@ -632,6 +632,32 @@ class TestCompletion:
         assert len(list((migrating / ".retrieve/spaces").iterdir())) == 2
 
 
+def test_a_compressed_index_serves_on_both_ways(photos):
+    """Lists and codes of the old space answer until the switch, the new one gets its own, and the way back finds the old ones."""
+    retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8")
+    retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
+    retrieval.backfill(photos, count=60)
+    with retrieval.open(photos, encoder=drift("new")) as collection:
+        assert collection.manifest.index.factory == "IVF4,SQ8"
+        for seed in range(5):
+            query = picture(500 + seed)
+            assert [h.id for h in collection.search(query, k=5, nprobe=4)] == [
+                h.id for h in collection.search(query, k=5, exact=True)
+            ]
+    retrieval.backfill(photos)
+    with retrieval.open(photos, encoder=drift("new")) as collection:
+        index = collection.manifest.index
+        assert (index.factory, index.base_rows, index.dim) == ("IVF4,SQ8", COUNT, NEW)
+        assert collection.search(picture(7), k=1)[0].path == NAMES[7]
+        assert retrieval.evaluate(collection).recall_at_10 > 0.9
+    retrieval.rollback(photos)
+    with retrieval.open(photos, encoder=drift("old")) as collection:
+        index = collection.manifest.index
+        assert (index.factory, index.base_rows, index.dim) == ("IVF4,SQ8", COUNT, OLD)
+        assert retrieval.evaluate(collection).recall_at_10 > 0.9
+    check_all_new(photos, "old")
+
+
 class TestRollback:
     def test_out_of_an_unfinished_upgrade(self, migrating):
         retrieval.backfill(migrating, count=75)
