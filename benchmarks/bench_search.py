@@ -636,7 +636,7 @@ def add(bench: Bench) -> dict[str, Any]:
     shutil.rmtree(copy)
     facts = {
         "rows": len(extra),
-        "found": float(np.mean(own == np.arange(bench.rows, len(rows)))),
+        "found": float(np.mean(own == np.arange(bench.rows, bench.rows + len(own)))),
         "cpu_seconds_of_the_index": ended - stored[0],
         "seconds_of_the_index": done - stored[1],
         "cpu_seconds_with_comparing_all_rows": ended - worked,

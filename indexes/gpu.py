@@ -8,7 +8,8 @@ on the CPU, and what comes back is an ordinary index. Where there is no GPU noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from indexes import flat, ivf
 from indexes.arrays import Halves, Ids, Neighbors, Vectors
 from indexes.backend import faiss
+from indexes.errors import OptionError, RetrievalError
 
 MOST = 2048
 """Neighbours, and lists probed, that a search on a GPU can take."""
@@ -64,7 +66,7 @@ def train(index: Any, sample: Vectors, *, device: int | None) -> None:
     """Train in place on ``sample``, ``(m, d)``, on GPU ``device`` where it `holds` the index, else on the CPU.
 
     Raises:
-        OptionError: FAISS cannot; see `ivf.train`.
+        OptionError: FAISS cannot; see `ivf.train`. Or the card cannot, for want of memory mostly.
     """
     if device is None or not holds(index):
         ivf.train(index, sample)
@@ -72,12 +74,25 @@ def train(index: Any, sample: Vectors, *, device: int | None) -> None:
     inner = ivf.innermost(index)
     ivf.prepare(inner)
     _train_transforms(index, sample)
-    there = moved(inner, device)
-    there.train(before_lists(index, sample))
-    there.copyTo(inner)
+    with _explained(device):
+        there = moved(inner, device)
+        there.train(before_lists(index, sample))
+        there.copyTo(inner)
     inner.is_trained = True
     for outer in _outer(index):
         outer.is_trained = True
+
+
+@contextmanager
+def _explained(device: int) -> Iterator[None]:
+    """Say which card failed, and what to do instead."""
+    try:
+        yield
+    except RetrievalError:
+        raise
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise OptionError(f"GPU {device}: {reason}; free memory there, or build with --device cpu") from error
 
 
 def _outer(index: Any) -> Iterable[Any]:
@@ -98,15 +113,20 @@ def _train_transforms(index: Any, sample: Vectors) -> None:
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
-    """Add blocks of rows under their ids, encoded on GPU ``device`` where it `holds` the index, else on the CPU."""
+    """Add blocks of rows under their ids, encoded on GPU ``device`` where it `holds` the index, else on the CPU.
+
+    Raises:
+        OptionError: the card cannot, for want of memory mostly.
+    """
     if device is None or not holds(index):
         ivf.add(index, blocks)
         return
     inner = ivf.innermost(index)
-    there = moved(inner, device)
-    for ids, rows in blocks:
-        there.add_with_ids(before_lists(index, rows), ids)
-    there.copyTo(inner)
+    with _explained(device):
+        there = moved(inner, device)
+        for ids, rows in blocks:
+            there.add_with_ids(before_lists(index, rows), ids)
+        there.copyTo(inner)
     for outer in _outer(index):
         outer.ntotal = inner.ntotal
 

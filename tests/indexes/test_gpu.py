@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexes import backend, flat, gpu, ivf, shards
+from indexes.errors import OptionError
 from indexes.generation import Generation
 from indexes.manifest import INDEX, generation_path
 from tests.indexes.test_generation import QUERIES, VECTORS, build, fill, grow, same
@@ -193,3 +194,14 @@ def test_an_index_that_does_not_fit_the_card_is_served_by_the_cpu(tmp_path, card
         Generation.open(tmp_path, manifest, device="cuda") as there,
     ):
         same(there.search(QUERIES, k=10), cpu.search(QUERIES, k=10))
+
+
+def test_a_card_that_fails_is_named_with_the_way_out(tmp_path, card, monkeypatch):
+    fill(tmp_path, 0, 2000)
+
+    def full(*_):
+        raise RuntimeError("Error in alloc at StandardGpuResources.cpp: out of memory")
+
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", full, raising=False)
+    with pytest.raises(OptionError, match=r"GPU 0: .*out of memory; .*--device cpu"):
+        build(tmp_path, kind="ivfpq", device="cuda")
