@@ -26,6 +26,7 @@ from retrieval.migration import Migration
 from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
+from retrieval.stores import sweep, sweep_changes
 from retrieval.walk import Found, Skipped, walk
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
@@ -95,6 +96,9 @@ def build_index(
     directory = place_collection(images, index)
     with locked(directory) as lock:
         before = published(directory)
+        if before is not None:
+            sweep(directory, before)
+            sweep_changes(directory, before)
         home = _root(directory, images, root, before)
         models = _Models(
             encoder, before, device, None if before is None else Migration.read(directory, before)

@@ -49,6 +49,14 @@ def sweep(directory: Path, manifest: Manifest) -> None:
         (directory / RERANK).unlink(missing_ok=True)
 
 
+def sweep_changes(directory: Path, manifest: Manifest) -> None:
+    """Remove the rows that changes of the encoder were made with, if all are over; the caller holds the lock."""
+    if manifest.upgrades and not manifest.migrating:
+        remove_staging(directory)
+        if manifest.upgrades[-1].get("state") == "rolled back":
+            shutil.rmtree(directory / RETURNING, ignore_errors=True)
+
+
 def remove_staging(directory: Path, *, but: str | None = None) -> None:
     """Remove the rows of changes that are over, except those in ``but``."""
     for path in (directory / STAGING).glob("*"):
