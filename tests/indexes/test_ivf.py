@@ -19,6 +19,7 @@ FACTORIES = [
     "RR,IVF16,RaBitQfs",
     "RR,IVF16,RaBitQfs2",
     "IVF16,PQ8",
+    "IVF16,PQ4",
     "OPQ4,IVF16,PQ4",
     "IVF16,PQ8x4fs",
     "IVF16_HNSW8,SQ8",
@@ -241,3 +242,49 @@ def test_unit_rows_of_any_width_can_be_indexed():
             asked = unit(4, dim, seed=0)
 
             same(stage.search(asked, k=3, nprobe=stage.nlist, shortlist=600), flat.exact(rows, asked, k=3))
+
+
+@pytest.mark.parametrize(
+    ("factory", "short"),
+    [
+        ("IVF16,PQ4", True),
+        ("PQ2", True),
+        ("IVF16,PQ8", False),
+        ("OPQ4_16,IVF16,PQ4", False),
+        ("IVF16,SQ8", False),
+    ],
+)
+def test_short_product_codes_are_compared_by_l2(factory, short):
+    from indexes.backend import faiss
+
+    index = ivf.make(factory, dim=32)
+
+    assert (index.metric_type == faiss().METRIC_L2) == short
+    assert (ivf.innermost(index).metric_type == faiss().METRIC_L2) == short
+
+
+def test_by_l2_short_codes_find_more():
+    from indexes.backend import faiss
+
+    wide = ROWS.astype(np.float32)
+    other = faiss().index_factory(32, "IVF16,PQ2", faiss().METRIC_INNER_PRODUCT)
+    ivf.train(other, wide)
+    ivf.add(other, [(np.arange(len(wide)), wide)])
+    true = flat.exact(ROWS, QUERIES, k=10).ids
+    by_l2, by_product = (
+        recall_at_k(ivf.Refined(index, ROWS).search(QUERIES, k=10, nprobe=16, shortlist=60).ids, true)
+        for index in (build("IVF16,PQ2"), other)
+    )
+
+    assert by_l2 > by_product
+
+
+@pytest.mark.parametrize("factory", ["IVF16,PQ4", "PCA16,LSH", "IVF16,PQ8"])
+def test_padding_never_comes_before_what_was_found(factory):
+    few = ROWS[:300]
+    stage = ivf.Refined(build(factory, rows=few), few)
+    found = stage.search(QUERIES, k=10, nprobe=1, shortlist=400)
+
+    assert ((found.ids[:, :-1] >= 0) | (found.ids[:, 1:] < 0)).all()
+    assert (found.ids[:, 0] >= 0).all()
+    assert np.isneginf(found.scores[found.ids < 0]).all()

@@ -20,6 +20,7 @@ INVERTIBLE = [
     "HR,IVF16,PQ8",
     "PQ8",
     "IVF16_HNSW8,PQ8",
+    "IVF16,PQ4",
 ]
 OTHERS = [
     "PCA16,LSH",
@@ -184,7 +185,9 @@ def test_training_opq_prints_nothing(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("factory", ["IVF16,PQ8", "PCA16,LSH", "RR,IVF16,RaBitQfs", "OPQ4_16,IVF16,PQ4"])
+@pytest.mark.parametrize(
+    "factory", ["IVF16,PQ8", "IVF16,PQ4", "PCA16,LSH", "RR,IVF16,RaBitQfs", "OPQ4_16,IVF16,PQ4"]
+)
 def test_codes_alone_are_searched_and_nothing_reranked(factory, indexes):
     index = indexes(factory)
     stage = ivf.Refined(index, ROWS.astype(np.float16))
