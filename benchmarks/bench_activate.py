@@ -312,7 +312,7 @@ def table(record: dict[str, Any]) -> str:
         f"{record['parameters']['images']} photographs activated at their native size (short side 128 pixels), "
         f"{record['parameters']['rows']:,} rows in the collection, nano; recall@1, passive → active. "
         "Codes: the first stage alone, one list probed, nothing reranked. "
-        f"`{record['command']}`, all numbers in `activate.json`.\n"
+        f"`{record['command']}`, all numbers in `{record['benchmark']}.json`.\n"
     )
     for label, result in record["kinds"].items():
         fidelity, lines = result["fidelity"], result["summary"]
