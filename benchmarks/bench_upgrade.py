@@ -1,6 +1,7 @@
 """What does a change of the encoder keep of the old gallery, and what does a backfill gain?
 
     RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts frozen,protocol] [--seeds 5]
+        [--sets caltech101,cats_dogs,groceries]
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same). Two parts:
 
@@ -262,11 +263,11 @@ def report(result: dict[str, Any]) -> None:
     )
 
 
-def protocol(data: Path, work: Path, *, seeds: int) -> None:
-    from benchmarks.heads import SETS, compare, load_set
+def protocol(data: Path, work: Path, *, seeds: int, sets: list[str]) -> None:
+    from benchmarks.heads import compare, load_set
 
     with watch() as load:
-        results = [compare(load_set(data, work, name), seeds=seeds) for name in SETS]
+        results = [compare(load_set(data, work, name), seeds=seeds) for name in sets]
     save("upgrade_protocol", load=load, sets=results)
 
 
@@ -277,10 +278,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--parts", default="frozen,protocol")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sets", default="caltech101,cats_dogs,groceries", help="for protocol")
     options = parser.parse_args()
     data = Path(os.environ["RETRIEVAL_DATA"])
     for part in options.parts.split(","):
-        {"frozen": frozen, "protocol": protocol}[part](data, options.work, seeds=options.seeds)
+        if part == "frozen":
+            frozen(data, options.work, seeds=options.seeds)
+        else:
+            protocol(data, options.work, seeds=options.seeds, sets=options.sets.split(","))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from benchmarks.frame import spread
 from indexes.metrics import compatibility
 from retrieval.compatible import OrthogonalCompatible, class_prototypes, influence_loss
 
-SETS = ("caltech101", "cats_dogs", "groceries")
 OLD, NEW = 64, 96
 EPOCHS, BATCH, SCALE = 30, 128, 16.0
 TEST_SHARE = 0.3
