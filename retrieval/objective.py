@@ -3,8 +3,8 @@
 Active indexing (Fernandez et al. 2023, arXiv 2210.10620) draws the vector to the point that its code decodes to. In a
 crowded index that alone can make things worse: the point lies as near to other codes, which lie in the same cell and of
 which some are longer, and it lies off the stored row, by which the shortlist is reranked. So three margins are added, each
-by the measure that the search itself uses: over the centroids of other lists, over rival codes, and over rival rows. Of
-each the smooth maximum counts, and only as far as it is not yet exceeded.
+by the measure that the search itself uses: over the centroids of other lists, over rival codes, and over rival rows, where
+the lead that the image has shall not shrink. Of each the smooth maximum counts, as far as it is short of the lead.
 """
 
 from __future__ import annotations
@@ -30,12 +30,9 @@ __all__ = ["Rivals", "find_rivals", "objective"]
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
-AHEAD = 0.0  # by how much one should lead, so that altered copies still do
+AHEAD = 0.05  # by how much one should lead among codes and lists, so that altered copies still do
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
-CODES = 8.0  # the weight of the margin over codes
-ROWS = 2.0  # over rows
-CELLS_WEIGHT = 2.0  # over lists
-POINT = 2.0  # and of the cosine to the point
+POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 10.0, 4.0, 12.0, 3.0
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 
@@ -125,12 +122,12 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
         now = rows_now
         for step in path:
             now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
-        away = POINT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
+        away = POINT_WEIGHT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
         scored = F.normalize(now, dim=-1) * scale if aim.signs else now
         own, others = (scored * points).sum(-1) - own_length, _dots(scored, other_points) - other_length
-        away = away + CODES * _margin(own, others, points_count, ahead=AHEAD)
+        away = away + CODES_WEIGHT * _margin(own, others, points_count, ahead=AHEAD)
         own, others = (rows_now * rows).sum(-1), _dots(rows_now, other_rows)
-        away = away + ROWS * _margin(own, others, rows_count, ahead=lead[..., None])
+        away = away + ROWS_WEIGHT * _margin(own, others, rows_count, ahead=lead[..., None])
         if cells is not None and cells_count is not None:
             near = _dots(now, cells) - cell_length  # (views, n, c)
             away = away + CELLS_WEIGHT * _margin(near[..., 0], near[..., 1:], cells_count, ahead=AHEAD)

@@ -28,7 +28,7 @@ __all__ = ["perturb"]
 SHARE = 0.09
 """Of the noticeable difference, what channels may change by at strength 1 (root mean square over the three)."""
 
-RMS = 0.65
+RMS = 0.665
 """Grey levels that a picture may change by on average (root mean square) at strength 1, however much would go unseen."""
 
 RATE = 1.0  # of Adam: in ten steps the tanh saturates wherever the gradient keeps its sign
