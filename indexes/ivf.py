@@ -204,13 +204,13 @@ def selector(allowed: Bitmap) -> Any:
     return faiss().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
-def train(index: Any, sample: Vectors) -> None:
+def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
     """Train in place on ``sample``, ``(m, d)``.
 
     Raises:
         OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
     """
-    prepare(innermost(index))
+    prepare(innermost(index), seed=seed)
     books = [_codebooks(transform) for transform in _transforms(index)]  # held until it is trained
     try:
         with faiss_threads(threads()):
@@ -223,11 +223,11 @@ def train(index: Any, sample: Vectors) -> None:
                 transform.pq = None
 
 
-def prepare(inner: Any) -> None:
+def prepare(inner: Any, *, seed: int = 0) -> None:
     """Let an innermost index train on the sample that it is handed: seeded, all of it, and without printing."""
     for clustering in (getattr(inner, "cp", None), getattr(getattr(inner, "pq", None), "cp", None)):
         if clustering is not None:
-            clustering.seed = 1
+            clustering.seed = seed + 1
             clustering.min_points_per_centroid = 1  # it would print a warning, and a library does not print
             clustering.max_points_per_centroid = 1 << 30  # the sample is what was chosen
     if getattr(inner, "do_polysemous_training", False):
