@@ -22,7 +22,7 @@ _BLOCK = 512
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _RATE = 1e-3  # of Adam
 _TEMPERATURE = 0.05
-_ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 Score = Callable[[Vectors], float]
 """How good mapped queries are, higher is better: measured on pairs that nothing is fitted on."""

@@ -150,21 +150,12 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
     if "lambda" in wanted:
         steps.append(("lambda", _lambda(pairs, select, turned), None))
     if "slerp" in wanted and len(select.old):
-        # The paper aligns by Procrustes; whichever map does best beside the old query is taken.
-        tried = [(step, *_interpolated(step, select)) for name, step, _ in steps if name != "prefix"]
-        step, alpha, _ = max(tried, key=lambda trial: trial[2])
-        steps.append(("slerp", step, alpha))
+        aligned = turned.apply(select.new)
+        steps.append(("slerp", turned, alignment.best_alpha(select.old, aligned, score=select.score)))
     return [
         Fitted(method=name, image=step, back=back, text=_text(step, pairs, select), alpha=alpha)
         for name, step, alpha in steps
     ], left_out
-
-
-def _interpolated(step: Transform, select: Probe) -> tuple[float, float]:
-    """Return the share of the mapped query that does best between it and the old one, and how well."""
-    aligned = step.apply(select.new)
-    alpha = alignment.best_alpha(select.old, aligned, score=select.score)
-    return alpha, select.score(slerp(select.old, aligned, alpha))
 
 
 def _lambda(pairs: Pairs, select: Probe, turned: Transform) -> Transform:
