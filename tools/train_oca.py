@@ -49,7 +49,7 @@ from tools.train_nano.data import decode_all, list_photos
 from tools.train_nano.export import FACTS, export_image
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import NESTING, normalised
-from tools.train_nano.views import MIXED_SHARE, crop, view_features
+from tools.train_nano.views import MIXED_SHARE, crop, view_features, view_sources
 from tools.train_nano.views import SEED as VIEW_SEED
 
 OLD, EXTRA = 256, 128
@@ -191,19 +191,18 @@ class Data:
         self.pixels = decode_all(data, self.photos, work / "pixels.npy")
         features = unit(mobilenet_features(data, self.photos, work / "mobilenet.npy"))
         self.train = np.flatnonzero([photo.split == "train" for photo in self.photos])
-        done = work / "views.done.json"
-        count = json.loads(done.read_text())["count"] if done.exists() else 3 * len(self.train)
-        self.views, view_rows = view_features(data, self.pixels, self.train, work, count=count)
+        sources = view_sources(self.photos)
+        self.views, view_rows = view_features(data, self.pixels, sources, work)
         # Mixed views have no photograph of their own.
         self.whole = np.array(
-            [v for v in range(count) if np.random.default_rng((VIEW_SEED, v)).random() >= MIXED_SHARE]
+            [v for v in range(len(sources)) if np.random.default_rng((VIEW_SEED, v)).random() >= MIXED_SHARE]
         )[:crops]
         began = time.monotonic()
         self.old = encode(old, self.pixels[self.train])  # (n, 256)
         print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
         place = beyond(self.old, features[self.train], np.arange(len(self.train)))
         self.extra = place(self.old, features[self.train])  # (n, EXTRA)
-        self.owner = self.whole % len(self.train)
+        self.owner = np.searchsorted(self.train, sources[self.whole])
         self.view_extra = np.concatenate(
             [
                 place(

@@ -41,7 +41,6 @@ def data():
         targets=targets.astype(np.float32),
         views=smooth[::2],
         view_targets=targets[::2].astype(np.float32),
-        labels=labels,
         label_codes=labels,
         train=np.arange(32),
         weights=np.full(32, 1 / 32),
@@ -106,7 +105,7 @@ def test_a_packed_file_keeps_splits_labels_and_targets(data, tmp_path):
     back = unpack(tmp_path / "packed.npz")
 
     assert size == (tmp_path / "packed.npz").stat().st_size
-    for name in ("labels", "label_codes", "train", "weights"):
+    for name in ("label_codes", "train", "weights"):
         np.testing.assert_array_equal(getattr(back, name), getattr(data, name))
     np.testing.assert_array_equal(back.check["held"], data.check["held"])
     cosine = (back.targets * data.targets).sum(1)
@@ -142,7 +141,7 @@ def test_a_run_without_views_of_the_teacher_trains_on_photographs(data, tmp_path
 
 
 def test_a_view_is_made_the_same_again_and_never_of_nothing(data):
-    one, same, other = (make_view(data.pixels, data.train, view) for view in (5, 5, 6))
+    one, same, other = (make_view(data.pixels, data.train, data.train, view) for view in (5, 5, 6))
 
     np.testing.assert_array_equal(one, same)
     assert one.shape == (VIEW_SIDE, VIEW_SIDE, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,8 @@ def run_train(given: argparse.Namespace) -> None:
         ema=given.ema,
         sizes=given.sizes,
     )
+    if given.init:  # such weights know whole photographs already
+        recipe = replace(recipe, ramp=(0.0, 0.02))
     Run(given.out, data, recipe, init=load_init(given.init)).train()
 
 

@@ -27,6 +27,8 @@ HELD_CLASS_SHARE = 1 / 6
 HELD_CLASS_LIMIT = 200
 STORED_SIDE = 128
 CLUTTER = "BACKGROUND Google"
+# Collections of everyday scenes: small, and the nearest to what people search.
+EVERYDAY = ("captions", "clip_images")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

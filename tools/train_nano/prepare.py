@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import embedded_texts
-from tools.train_nano.data import CLUTTER, Photo, decode_all, list_photos
+from tools.train_nano.data import CLUTTER, EVERYDAY, Photo, decode_all, list_photos
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import TrainingSet
-from tools.train_nano.views import view_features
-
-# Collections of everyday scenes are small and the nearest to what people search, so they are drawn twice as often.
-DRAWN_TWICE = ("captions", "clip_images")
+from tools.train_nano.views import view_features, view_sources
 
 CHECKED = 150  # rows a collection in the checks during training: they cost training time
 
@@ -28,14 +25,13 @@ def label_name(photo: Photo) -> str:
 
 
 def prepare(
-    data: Path, wordnet: Path, folder: Path, *, view_rounds: int = 3, note: Callable[[str], None] = print
+    data: Path, wordnet: Path, folder: Path, *, note: Callable[[str], None] = print
 ) -> tuple[list[Photo], TrainingSet]:
-    """Decode, split, and embed photographs and ``view_rounds`` views of each with the teacher; ``folder`` is reused."""
+    """Decode, split, and embed photographs and views of them with the teacher; ``folder`` is reused."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
-    train = np.flatnonzero([photo.split == "train" for photo in photos])
-    views, view_rows = view_features(data, pixels, train, folder, count=view_rounds * len(train), note=note)
+    views, view_rows = view_features(data, pixels, view_sources(photos), folder, note=note)
     texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
     place = fit_target_map(fit_alignment(data, photos, features, texts, sentences), photos, features).place
     return photos, assemble(photos, pixels, place(features), views, place(view_rows))
@@ -54,7 +50,8 @@ def assemble(
     code = {name: i for i, name in enumerate(known + unseen)}
     codes = np.array([code.get(name, -1) for name in names])
     train = np.flatnonzero(split == "train")
-    weights = np.where(np.isin(group[train], DRAWN_TWICE), 2.0, 1.0)
+    # What people search looks most like everyday scenes, and there are few: they are drawn twice as often.
+    weights = np.where(np.isin(group[train], EVERYDAY), 2.0, 1.0)
     check = {}
     for name in np.unique(group):
         rows = np.flatnonzero((group == name) & (split != "train") & (codes >= 0))
@@ -65,7 +62,6 @@ def assemble(
         targets=targets,
         views=views,
         view_targets=view_targets,
-        labels=np.where(codes < len(known), codes, -1),
         label_codes=codes,
         train=train,
         weights=weights / weights.sum(),

@@ -38,9 +38,13 @@ class Recipe:
     the share it takes, not by the slower of two halves. On a GPU there is one part and one worker.
 
     A batch is photographs as they are, ``views`` (crops and mixtures with the teacher's answer to them) and ``hard`` ones
-    (altered as copies are, with the unaltered photograph's target). The two shares grow from nothing between the two
-    points ``ramp`` of the schedule: a tower that is shown whole photographs first learns several times faster (60,000
-    samples of them gave the 1-NN accuracy of 500,000 that began with views).
+    (photographs of the same batch altered as copies are, with the unaltered one's target). The two shares grow from nothing
+    between the two points ``ramp`` of the schedule: a tower that is shown whole photographs first learns several times
+    faster (60,000 samples of them gave the 1-NN accuracy of 500,000 that began with views).
+
+    ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
+    the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
+    not the targets.
     """
 
     minutes: float = 75.0
@@ -52,7 +56,7 @@ class Recipe:
     warm_steps: int = 100
     views: float = 0.35
     hard: float = 0.3
-    contrast: float = 0.1
+    contrast: float = 0.15
     bank: int = 2048
     temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
@@ -66,19 +70,27 @@ class TrainingSet:
     """The arrays that training reads.
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
-    training photographs that the teacher saw altered, which may be none; ``labels`` ``(n,)`` int64, -1 for none or unseen;
-    ``label_codes`` the same for every labelled row; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    training photographs that the teacher saw altered, which may be none; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
     views: NDArray[np.uint8]
     view_targets: NDArray[np.float32]
-    labels: NDArray[np.int64]
     label_codes: NDArray[np.int64]
     train: NDArray[np.int64]
     weights: NDArray[np.float64]
     check: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one part of a batch gave: the vectors ``(b, 256)`` of its whole photographs ``rows``, and its losses."""
+
+    rows: torch.Tensor
+    vectors: torch.Tensor
+    match: float
+    contrast: float
 
 
 def normalised(x: torch.Tensor) -> torch.Tensor:
@@ -136,6 +148,8 @@ class Run:
         self.targets = torch.from_numpy(data.targets).to(self.device)
         self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
         self.contrast = MatryoshkaLoss(own_first, NESTING)
+        self.recent = torch.zeros(recipe.bank, NESTING[-1], device=self.device)
+        self.recent_rows = torch.full((recipe.bank,), -1, device=self.device)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
@@ -176,7 +190,7 @@ class Run:
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
 
-        def work(part: NDArray[np.int64], part_views: NDArray[np.int64], seed: int) -> float:
+        def work(part: NDArray[np.int64], part_views: NDArray[np.int64], seed: int) -> Seen:
             replica = self.replicas.get()
             try:
                 return self._backward(replica, part, part_views, side=side, seed=seed)
@@ -192,26 +206,31 @@ class Run:
             optimiser.zero_grad(set_to_none=True)
         self._update_average()
         self.step, self.samples = self.step + 1, self.samples + recipe.batch
-        return {"match": sum(found) / self.parts}
+        self._remember(found)
+        return {
+            "match": sum(seen.match for seen in found) / self.parts,
+            "contrast": sum(seen.contrast for seen in found) / self.parts,
+        }
 
     def _backward(
         self, replica: ImageTower, rows: NDArray[np.int64], views: NDArray[np.int64], *, side: int, seed: int
-    ) -> float:
-        """Add one part's share of the gradient to the replica's: hard copies, photographs as they are, and views."""
+    ) -> Seen:
+        """Add one part's share of the gradient to the replica's: photographs as they are, copies of them, and views."""
         recipe, data, device = self.recipe, self.data, self.device
         begin, end = recipe.ramp
         grown = min(1.0, max(0.0, (self.progress - begin) / (end - begin)))
         hard = round(recipe.hard * grown * len(rows))
         seen = round(recipe.views * grown * len(rows)) if len(data.views) else 0
-        rows, views = rows[: len(rows) - seen], views[:seen]
-        made = [light(data.pixels[rows[hard:]], side, seed=seed, device=device)]
+        rows, views = rows[: len(rows) - seen - hard], views[:seen]
+        copied = rows[:hard]
+        made = [light(data.pixels[rows], side, seed=seed, device=device)]
+        if hard:
+            made.append(augment(data.pixels[copied], side, seed=seed, device=device))
         if seen:
             made.append(light(data.views[views], side, seed=seed + 1, device=device))
-        if hard:
-            made.insert(0, augment(data.pixels[rows[:hard]], side, seed=seed, device=device))
         target = torch.cat(
             [
-                self.targets[torch.from_numpy(rows).to(device)],
+                self.targets[torch.from_numpy(np.concatenate([rows, copied])).to(device)],
                 torch.from_numpy(data.view_targets[views]).to(device),
             ]
         )  # (b, 256)
@@ -220,16 +239,29 @@ class Run:
             z = replica.raw(
                 normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
             )  # (b, 256)
-        match = self.match(z.float(), target)
-        loss = match
-        if hard:
-            others = torch.from_numpy(np.random.default_rng(seed).choice(data.train, recipe.bank)).to(device)
-            bank = torch.cat([target[:hard], self.targets[others]])  # (hard + bank, 256)
-            loss = match + recipe.contrast * self.contrast(
-                z[:hard].float(), bank, temperature=recipe.temperature
+        z = z.float()
+        match = self.match(z, target)
+        own, names = z[: len(rows)].detach(), torch.from_numpy(rows).to(device)
+        contrast = z.new_zeros(())
+        if len(copied):
+            everyone = torch.cat([names, self.recent_rows])
+            # An older vector of the same photograph is no other photograph.
+            skip = everyone == names[: len(copied), None]  # (copied, rows + bank)
+            skip.fill_diagonal_(False)
+            contrast = self.contrast(
+                z[len(rows) : len(rows) + len(copied)],
+                torch.cat([own, self.recent]),
+                temperature=recipe.temperature,
+                skip=skip,
             )
-        (loss / self.parts).backward()
-        return float(match.detach())
+        ((match + recipe.contrast * contrast) / self.parts).backward()
+        return Seen(rows=names, vectors=own, match=float(match.detach()), contrast=float(contrast.detach()))
+
+    def _remember(self, found: list[Seen]) -> None:
+        """Put the newest vectors of whole photographs before the older ones."""
+        bank = self.recipe.bank
+        self.recent = torch.cat([*(seen.vectors for seen in found), self.recent])[:bank]
+        self.recent_rows = torch.cat([*(seen.rows for seen in found), self.recent_rows])[:bank]
 
     def _make_replicas(self) -> None:
         """Make one copy of the student a worker: parameters are shared, gradients and running statistics are not."""
@@ -280,9 +312,24 @@ class Run:
             for dim, values in relative.items():
                 values.append(nearest_accuracy(z, labels, dim=dim) / teacher)
             result[group] = round(relative[256][-1], 4)
-        return result | {
-            f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()
-        }
+        result |= {f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()}
+        return result | self.check_copies()
+
+    def check_copies(self) -> dict[str, float]:
+        """Share of copies of some of the same rows that are found first among all of them, by the averaged tower."""
+        pixels = self.data.pixels[np.unique(np.concatenate(list(self.data.check.values())))]
+        gallery = F.normalize(torch.from_numpy(embed(self.average, pixels, side=112, device=self.device)))
+        own = np.arange(0, len(pixels), max(1, len(pixels) // 200))
+        side, found = pixels.shape[1], {}
+        inner = round(side * (1 - 0.5**0.5) / 2)
+        for name, copies in {
+            "turned": np.rot90(pixels[own], axes=(1, 2)).copy(),
+            "cropped": pixels[own, inner : side - inner, inner : side - inner],
+            "grey": pixels[own].mean(-1, keepdims=True).repeat(3, -1).astype(np.uint8),
+        }.items():
+            z = torch.from_numpy(embed(self.average, copies, side=112, device=self.device))
+            found[name] = round(float(((z @ gallery.T).argmax(1).numpy() == own).mean()), 4)
+        return found
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one JSON line to ``log.jsonl``."""
@@ -333,9 +380,17 @@ def make_optimisers(tower: ImageTower, recipe: Recipe) -> list[torch.optim.Optim
     ]
 
 
-def own_first(x: torch.Tensor, bank: torch.Tensor, *, temperature: float) -> torch.Tensor:
-    """Tell each row's own target (the same row of the bank) from all others in it (van den Oord et al., 2018)."""
-    return F.cross_entropy(x @ bank.T / temperature, torch.arange(len(x), device=x.device))
+def own_first(
+    x: torch.Tensor, bank: torch.Tensor, *, temperature: float, skip: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Tell each row's own target (the same row of the bank) from all others in it (van den Oord et al., 2018).
+
+    ``skip``, ``(x, bank)`` bool, marks those that are not to be told apart.
+    """
+    logits = x @ bank.T / temperature
+    if skip is not None:
+        logits = logits.masked_fill(skip, -torch.inf)
+    return F.cross_entropy(logits, torch.arange(len(x), device=x.device))
 
 
 @torch.no_grad()

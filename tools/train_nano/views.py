@@ -7,6 +7,7 @@ views ("function matching": Beyer et al., 2022, arXiv 2106.05237). The teacher i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tools.train_nano.data import EVERYDAY, Photo
 from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 VIEW_SIDE = 112
@@ -45,16 +47,29 @@ def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) 
     )
 
 
-def make_view(pixels: NDArray[np.uint8], train: NDArray[np.int64], view: int) -> NDArray[np.uint8]:
-    """Make view number ``view``, always the same: a crop of photograph ``train[view % len(train)]``, often mixed.
+def view_sources(photos: list[Photo], *, rounds: int = 3, everyday: int = 24) -> NDArray[np.int64]:
+    """Give the photograph of each view: ``rounds`` views of every training photograph, then ``everyday`` of some.
+
+    Photographs of everyday scenes are few and the nearest to what people search: without more views a student learns
+    them by heart.
+    """
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    few = train[np.isin([photos[i].group for i in train], EVERYDAY)]
+    return np.concatenate([np.tile(train, rounds), np.tile(few, everyday)])
+
+
+def make_view(
+    pixels: NDArray[np.uint8], sources: NDArray[np.int64], pool: NDArray[np.int64], view: int
+) -> NDArray[np.uint8]:
+    """Make view number ``view``, always the same: a crop of photograph ``sources[view]``, often mixed with one of ``pool``.
 
     A mixed view is the weighted mean of crops of two photographs (Zhang et al., 2018, "mixup").
     """
     numbers = np.random.default_rng((SEED, view))
-    own = pixels[train[view % len(train)]]
+    own = pixels[sources[view]]
     if numbers.random() >= MIXED_SHARE:
         return np.asarray(crop(own, 0.2, numbers))
-    other = pixels[train[numbers.integers(len(train))]]
+    other = pixels[pool[numbers.integers(len(pool))]]
     share = numbers.uniform(0.2, 0.8)
     return np.asarray(Image.blend(crop(own, 0.4, numbers), crop(other, 0.4, numbers), share))
 
@@ -62,21 +77,24 @@ def make_view(pixels: NDArray[np.uint8], train: NDArray[np.int64], view: int) ->
 def view_features(
     data: Path,
     pixels: NDArray[np.uint8],
-    train: NDArray[np.int64],
+    sources: NDArray[np.int64],
     folder: Path,
     *,
-    count: int,
     batch: int = 16,
     note: Callable[[str], None] = print,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Make ``count`` views and embed each once with the teacher; resumable, mapped.
+    """Make a view of each row of ``sources`` and embed it once with the teacher; resumable, mapped.
+
+    Args:
+        sources: Rows of ``pixels``; one that comes again gives another view.
 
     Returns:
-        The views, ``(count, 112, 112, 3)`` uint8, and the teacher's rows, ``(count, 1280)`` float16.
+        The views, ``(n, 112, 112, 3)`` uint8, and the teacher's rows, ``(n, 1280)`` float16.
     """
     files = folder / "views.npy", folder / "views_mobilenet.npy"
     done = folder / "views.done.json"
-    facts = {"count": count, "train": len(train), "seed": SEED}
+    count = len(sources)
+    facts = {"sources": hashlib.sha256(sources.tobytes()).hexdigest(), "seed": SEED}
     start = 0
     if done.exists():
         found = json.loads(done.read_text())
@@ -88,12 +106,13 @@ def view_features(
             files[0], mode=mode, dtype=np.uint8, shape=(count, VIEW_SIDE, VIEW_SIDE, 3)
         )
         features = np.lib.format.open_memmap(files[1], mode=mode, dtype=np.float16, shape=(count, 1280))
+        pool = np.unique(sources)
         session = mobilenet_session(load_mobilenet(data), threads=1)
 
         def embed(first: int) -> int:
             last = min(first + batch, count)
             for i in range(first, last):
-                views[i] = make_view(pixels, train, i)
+                views[i] = make_view(pixels, sources, pool, i)
             large = [
                 Image.fromarray(view).resize((TEACHER_SIDE, TEACHER_SIDE), Image.Resampling.BICUBIC)
                 for view in views[first:last]
@@ -102,8 +121,8 @@ def view_features(
             features[first:last] = session.run(None, {"x": x / np.float32(127.5) - 1})[0]
             return last
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for step, rows in enumerate(pool.map(embed, range(start, count, batch))):
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            for step, rows in enumerate(workers.map(embed, range(start, count, batch))):
                 if step % 512 == 511 or rows == count:
                     features.flush()
                     done.write_text(json.dumps({**facts, "rows": rows}))
