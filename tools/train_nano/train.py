@@ -247,7 +247,7 @@ class Run:
             everyone = torch.cat([names, self.recent_rows])
             # An older vector of the same photograph is no other photograph.
             skip = everyone == names[: len(copied), None]  # (copied, rows + bank)
-            skip.fill_diagonal_(False)
+            skip.fill_diagonal_(fill_value=False)
             contrast = self.contrast(
                 z[len(rows) : len(rows) + len(copied)],
                 torch.cat([own, self.recent]),
