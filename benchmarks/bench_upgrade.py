@@ -6,9 +6,10 @@
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same). Two parts:
 
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
-            of encoders and each seed: a sample of 4,000 is fitted on, 300 of the queries choose settings, the others measure:
-            recall@1 of the old query, the mapped query and the new query; the share of the full re-encode's gain, the
-            share of its recall, microseconds to map a query; the backfill curve in our order and at random.
+            of encoders and each seed: a sample of 4,000 is fitted on, with a view of some 1,500 of them, 300 of the queries choose
+            settings, the others measure: recall@1 and recall@10 of the old query, the mapped query and the new query; the share of
+            the full re-encode's gain, the share of its recall, microseconds to map a query; the backfill curve in our order and
+            at random.
             ``results/upgrade_frozen.json``.
 protocol    the papers' protocol (BCT, OCA): an old model trained on half of the classes, a new one on all; query and gallery
             are the test images, the query itself taken out; top-1 of old/old, new/old, new/new for independent training,
@@ -36,10 +37,12 @@ from benchmarks.frame import save, spread, watch
 from indexes.alignment import Probe
 from indexes.arrays import Vectors, unit_rows
 from indexes.space import Space
-from retrieval.backfilling import by_surprise
-from retrieval.upgrade_fit import Pairs, backfill_curve, calibrate, fit, measure
+from retrieval.backfill_order import by_surprise
+from retrieval.upgrade_fit import Pairs, fit
+from retrieval.upgrade_measure import backfill_curve, calibrate, measure
 
-GALLERY, QUERIES, SAMPLE, CHOOSING = 12_000, 1_500, 4_000, 300
+GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
+K = 10
 PAIRS = (
     ("colour", "nano"),
     ("nano", "mobilenet"),
@@ -49,29 +52,37 @@ PAIRS = (
 
 
 def photographs(data: Path, work: Path) -> dict[str, Any]:
-    """Return pixels, views and the teacher's features of both: the gallery's photographs that have an unmixed view."""
+    """Return pixels and the teacher's features of the gallery, of queries and of other views, and whose views both are."""
     from tools.train_nano.data import decode_all, list_photos
     from tools.train_nano.teachers import mobilenet_features
-    from tools.train_nano.views import MIXED_SHARE, SEED, view_features
+    from tools.train_nano.views import MIXED_SHARE, SEED, view_features, view_sources
 
     photos = list_photos(data)
     pixels = decode_all(data, photos, work / "pixels.npy")
     features = mobilenet_features(data, photos, work / "mobilenet.npy")
     train = np.flatnonzero([photo.split == "train" for photo in photos])
-    views, view_rows = view_features(data, pixels, train, work, count=3 * len(train))
+    views, view_rows = view_features(
+        data, pixels, view_sources(photos), work
+    )  # the first are one a photograph
     picked = np.sort(np.random.default_rng(0).choice(len(train), GALLERY, replace=False))
     whole = [np.random.default_rng((SEED, int(view))).random() >= MIXED_SHARE for view in picked]
     asked = np.sort(np.random.default_rng(1).choice(np.flatnonzero(whole), QUERIES, replace=False))
+    others = np.setdiff1d(np.flatnonzero(whole), asked)
+    viewed = np.sort(np.random.default_rng(2).choice(others, VIEWED, replace=False))
     return {
-        "gallery": pixels[train[picked]],
-        "queries": views[picked[asked]],
+        "pixels": (pixels[train[picked]], views[picked[asked]], views[picked[viewed]]),
+        "mobilenet": (features[train[picked]], view_rows[picked[asked]], view_rows[picked[viewed]]),
         "target": asked,
-        "mobilenet": (features[train[picked]], view_rows[picked[asked]]),
+        "viewed": viewed,
     }
 
 
-def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]], NDArray[np.int64]]:
-    """Return each encoder's gallery and query rows, and which gallery row each query was cut from."""
+Parts = tuple[Vectors, Vectors, Vectors]
+"""Rows of the gallery, of the queries, and of views to fit on."""
+
+
+def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64], NDArray[np.int64]]:
+    """Return each encoder's rows, and which gallery row each query and each view was cut from."""
     from PIL import Image
 
     from retrieval.encoders.nano import open_nano
@@ -93,25 +104,25 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, tuple[Vectors, Vectors]],
         np.save(file, np.concatenate(parts))
         return np.concatenate(parts)
 
-    both = (seen["gallery"], seen["queries"])
-    small = tuple(at_96(data, work / f"mobilenet-96-{len(part)}.npy", part) for part in both)
+    parts = seen["pixels"]
+    small = tuple(at_96(data, work / f"mobilenet-96-{len(part)}.npy", part) for part in parts)
     teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
     found = {
-        "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in both),
-        "nano": tuple(nano(part) for part in both),
+        "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in parts),
+        "nano": tuple(nano(part) for part in parts),
         "mobilenet": teacher,
         "mobilenet-at-96": small,
         "mobilenet-256": narrowed(teacher),
         "mobilenet-at-96-256": narrowed(small),
     }
-    return found, seen["target"]  # type: ignore[return-value]
+    return found, seen["target"], seen["viewed"]  # type: ignore[return-value]
 
 
-def narrowed(both: tuple[Vectors, ...], *, width: int = 256) -> tuple[Vectors, ...]:
-    """Return gallery and query rows by their first principal components, of the gallery."""
-    _, axes = np.linalg.eigh((both[0].T @ both[0]).astype(np.float64))
+def narrowed(parts: tuple[Vectors, ...], *, width: int = 256) -> tuple[Vectors, ...]:
+    """Return all rows by their first principal components, of the gallery."""
+    _, axes = np.linalg.eigh((parts[0].T @ parts[0]).astype(np.float64))
     kept = np.ascontiguousarray(axes[:, ::-1][:, :width], dtype=np.float32)
-    return tuple(unit_rows(rows @ kept) for rows in both)
+    return tuple(unit_rows(rows @ kept) for rows in parts)
 
 
 def at_96(data: Path, file: Path, images: NDArray[np.uint8]) -> Vectors:
@@ -139,11 +150,14 @@ def at_96(data: Path, file: Path, images: NDArray[np.uint8]) -> Vectors:
 
 
 def frozen(data: Path, work: Path, *, seeds: int) -> None:
-    rows, target = vectors(data, work)
+    rows, target, viewed = vectors(data, work)
     results = []
     with watch() as load:
         for old, new in PAIRS:
-            runs = [one(rows[old], rows[new], target, names=(old, new), seed=seed) for seed in range(seeds)]
+            runs = [
+                one(rows[old], rows[new], target, viewed, names=(old, new), seed=seed)
+                for seed in range(seeds)
+            ]
             results.append(
                 {
                     "old": old,
@@ -167,6 +181,7 @@ def frozen(data: Path, work: Path, *, seeds: int) -> None:
             "queries": QUERIES,
             "sample": SAMPLE,
             "choosing": CHOOSING,
+            "views": VIEWED,
             "seeds": seeds,
         },
         pairs=results,
@@ -174,9 +189,10 @@ def frozen(data: Path, work: Path, *, seeds: int) -> None:
 
 
 def one(
-    old: tuple[Vectors, Vectors],
-    new: tuple[Vectors, Vectors],
+    old: Parts,
+    new: Parts,
     target: NDArray[np.int64],
+    viewed: NDArray[np.int64],
     *,
     names: tuple[str, str],
     seed: int,
@@ -201,7 +217,15 @@ def one(
         Space(name=name, dim=rows[0].shape[1], fingerprint=name)
         for name, rows in zip(names, (old, new), strict=True)
     ]
-    pairs = Pairs(old_space=spaces[0], new_space=spaces[1], old=old[0][sample], new=new[0][sample])
+    inside = np.isin(viewed, sample)
+    pairs = Pairs(
+        old_space=spaces[0],
+        new_space=spaces[1],
+        old=old[0][sample],
+        new=new[0][sample],
+        views_old=old[0][viewed[inside]],
+        views_new=new[2][inside],
+    )
     ways, _ = fit(pairs, probe(choose), method="auto", extends=False)
     measured = measure(ways, probe(held), words_old=None, words_new=None)
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
@@ -209,9 +233,15 @@ def one(
     scales = calibrate(ways[best], curve_probe, words_old=None, words_new=None)
     surprise = by_surprise(ways[best], rows=old[0], known_old=old[0][sample], known_new=new[0][sample])
     curve = backfill_curve(ways[best], curve_probe, np.argsort(-surprise, kind="stable"), scales["image"])
+    asked = probe(held)
+    ten = {
+        "old_old_at_10": at_ten(asked.old, asked.gallery_old, asked.target),
+        "new_new_at_10": at_ten(asked.new, asked.gallery_new, asked.target),
+    }
     return {
         "seed": seed,
         "best": ways[best].method,
+        "views": int(inside.sum()),
         "methods": {
             result.method: {
                 "old_old": result.old_old,
@@ -223,11 +253,25 @@ def one(
                 "map_microseconds": result.map_microseconds,
                 "compatible": result.compatible,
                 "alpha": way.alpha,
+                "map": way.image.method,
             }
+            | ten
+            | share_at_ten(at_ten(way.queries(asked.new, asked.old), asked.gallery_old, asked.target), ten)
             for way, result in zip(ways, measured, strict=True)
         },
         "curve": curve,
     }
+
+
+def at_ten(queries: Vectors, gallery: Vectors, target: NDArray[np.int64]) -> float:
+    """Return the share of queries whose own photograph is among the ten best."""
+    scores = queries @ gallery.T  # (q, g)
+    return float(((scores > scores[np.arange(len(target)), target][:, np.newaxis]).sum(axis=1) < K).mean())
+
+
+def share_at_ten(found: float, ten: dict[str, float]) -> dict[str, float]:
+    """Return recall@10 of mapped queries, and the share of a full re-encode's that it is."""
+    return {"new_old_at_10": found, "recall_at_10_kept": found / ten["new_new_at_10"]}
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -241,6 +285,10 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
                 "new_new",
                 "gain",
                 "recall_kept",
+                "old_old_at_10",
+                "new_old_at_10",
+                "new_new_at_10",
+                "recall_at_10_kept",
                 "regression_rate",
                 "map_microseconds",
             )
@@ -256,7 +304,8 @@ def report(result: dict[str, Any]) -> None:
         print(
             f"  {method:11} old/old {facts['old_old'].median:.3f} new/old {facts['new_old'].median:.3f} "
             f"new/new {facts['new_new'].median:.3f} gain kept {facts['gain'].median:+.3f} "
-            f"recall kept {facts['recall_kept'].median:.3f} map {facts['map_microseconds'].median:.0f} us"
+            f"recall kept {facts['recall_kept'].median:.3f} @10 {facts['recall_at_10_kept'].median:.3f} "
+            f"map {facts['map_microseconds'].median:.0f} us {facts['compatible']}"
         )
     print(
         f"  backfill: {result['area'].median:.4f} ordered, {result['area_random'].median:.4f} random, {result['ordered_beats_random']}"

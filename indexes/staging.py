@@ -207,27 +207,37 @@ def assemble(
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)
         partial.mkdir(parents=True)
-    blank = np.zeros((1, dim), dtype=np.float16)
-    blank[0, 0] = 1  # a tombstoned row has to be some unit row
     with VectorStore.create(partial, dim=dim, lock=lock) as store:
-        for start in range(0, source.count, _BLOCK):
-            ids = np.arange(start, min(start + _BLOCK, source.count))
-            gone = dead[ids]
-            block: Any = np.repeat(blank, len(ids), axis=0)
-            block[~gone] = rows(ids[~gone])
-            # A dead row may have had the key of a live one; it gets a key that no file can have.
-            records = [
-                NewRow(key=b"\0" + pack_id(record.id))
-                if flag
-                else NewRow(key=record.key, content=record.content, stamp=record.stamp)
-                for record, flag in zip(source.records(ids), gone, strict=True)
-            ]
-            store.append(block, records)
-            store.remove(ids[gone])
-            store.commit()
+        extend(store, source=source, rows=rows, dead=dead)
     with writing(place):
         os.rename(partial, place)
     return VectorStore.open(place, dim=dim, writable=True, lock=lock)
+
+
+def extend(store: VectorStore, *, source: VectorStore, rows: Any, dead: Bitmap) -> None:
+    """Append to a store what another holds beyond it: the same ids and records, other rows; committed in blocks.
+
+    Args:
+        store: opened for writing; its ids are the first of ``source``.
+        source, rows, dead: as for `assemble`; asked for ids from ``store.count`` on.
+    """
+    blank = np.zeros((1, store.dim), dtype=np.float16)
+    blank[0, 0] = 1  # a tombstoned row has to be some unit row
+    for start in range(store.count, source.count, _BLOCK):
+        ids = np.arange(start, min(start + _BLOCK, source.count))
+        gone = dead[ids]
+        block: Any = np.repeat(blank, len(ids), axis=0)
+        block[~gone] = rows(ids[~gone])
+        # A dead row may have had the key of a live one; it gets a key that no file can have.
+        records = [
+            NewRow(key=b"\0" + pack_id(record.id))
+            if flag
+            else NewRow(key=record.key, content=record.content, stamp=record.stamp)
+            for record, flag in zip(source.records(ids), gone, strict=True)
+        ]
+        store.append(block, records)
+        store.remove(ids[gone])
+        store.commit()
 
 
 _BLOCK = 16_384

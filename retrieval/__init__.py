@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from retrieval.build import build_index
     from retrieval.collection import Collection, Hit
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
+    from retrieval.dropping import drop_old
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from retrieval.imports import build_index_from_vectors
     from retrieval.queries import Term
     from retrieval.report import BuildReport, Progress
-    from retrieval.returning import RollbackReport, drop_old, rollback
+    from retrieval.returning import RollbackReport, rollback
     from retrieval.upgrade_history import upgrade_report
-    from retrieval.upgrading import UpgradeReport, upgrade
+    from retrieval.upgrade_record import UpgradeReport
+    from retrieval.upgrading import upgrade
 
 __all__ = [
     "Activated",
@@ -71,9 +73,9 @@ _HOMES = {
     "Activated": "retrieval.activation:Activated",
     "BackfillReport": "retrieval.backfilling:BackfillReport",
     "RollbackReport": "retrieval.returning:RollbackReport",
-    "UpgradeReport": "retrieval.upgrading:UpgradeReport",
+    "UpgradeReport": "retrieval.upgrade_record:UpgradeReport",
     "backfill": "retrieval.backfilling:backfill",
-    "drop_old": "retrieval.returning:drop_old",
+    "drop_old": "retrieval.dropping:drop_old",
     "rollback": "retrieval.returning:rollback",
     "upgrade": "retrieval.upgrading:upgrade",
     "upgrade_report": "retrieval.upgrade_history:upgrade_report",

@@ -6,25 +6,24 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derive import Carried, derive, publish_tail
+from indexes.derive import publish_tail
 from indexes.lock import WriterLock
 from indexes.manifest import read_manifest, store_path
-from indexes.rerank import RERANK, RerankRows
-from indexes.staging import KEPT, SERVED, Staging, assemble
+from indexes.staging import SERVED, Staging
 from indexes.store import VectorStore
+from retrieval.backfill_order import farthest_first
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection, resolve_root
 from retrieval.migration import Migration
-from retrieval.phrases import encode_phrases
 from retrieval.report import Progress
-from retrieval.stores import next_store, remove_staging, sweep
+from retrieval.stores import remove_staging, sweep
+from retrieval.switching import switch_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +33,11 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
-    from retrieval.upgrade_fit import Fitted
 
-__all__ = ["BackfillReport", "backfill", "by_surprise"]
+__all__ = ["BackfillReport", "backfill"]
 
 COMMIT_SECONDS = 5.0
 PUBLISH_SECONDS = 30.0
-KNOWN = 4096  # rows known in both spaces that tell how surprising others will be
-_NEAR = 16
 _BLOCK = 4096
 
 
@@ -64,30 +60,6 @@ class BackfillReport:
     remaining: int
     complete: bool
     entry: dict[str, Any] = field(repr=False)
-
-
-def by_surprise(way: Fitted, *, rows: Any, known_old: Vectors, known_new: Vectors) -> Any:
-    """Return how far each image will lie from where the map expects it, ``(n,)``, as far as one can tell before.
-
-    The distance from the expectation is known where both encoders have seen an image. It varies smoothly over the old
-    space, so that of the nearest known images, weighed by their likeness, predicts it.
-
-    Args:
-        way: holds the map back, from the old space to where the new encoder is expected to put an image.
-        rows: ``(n, d_old)``, float16 or float32.
-        known_old, known_new: ``(m, d_old)`` and ``(m, d_new)`` of images that both have encoded.
-    """
-    if len(known_old) == 0:
-        return np.zeros(len(rows))
-    missed = 1 - np.einsum("md,md->m", way.back.apply(known_old), known_new)  # (m,)
-    near = min(_NEAR, len(known_old))
-    expected = np.empty(len(rows))
-    for start in range(0, len(rows), _BLOCK):
-        cosines = np.asarray(rows[start : start + _BLOCK], dtype=np.float32) @ known_old.T  # (b, m)
-        nearest = np.argpartition(-cosines, near - 1, axis=1)[:, :near]  # (b, near)
-        weights = np.exp(np.take_along_axis(cosines, nearest, axis=1) / 0.1)
-        expected[start : start + _BLOCK] = (missed[nearest] * weights).sum(axis=1) / weights.sum(axis=1)
-    return expected
 
 
 def backfill(
@@ -214,7 +186,7 @@ class _Run:
         todo = np.flatnonzero(~self._dead & (self._table < 0))
         if not len(todo) or count == 0:
             return
-        order = todo[np.argsort(-self._surprise(todo), kind="stable")]
+        order = farthest_first(self._migration.way, todo, store=self._store, staging=self._staging)
         wanted = len(order) if count is None else min(count, len(order))
         published = time.monotonic()
         start = 0
@@ -225,34 +197,6 @@ class _Run:
                 if time.monotonic() - published > PUBLISH_SECONDS:
                     self._publish()
                     published = time.monotonic()
-
-    def _surprise(self, todo: Ids) -> Any:
-        """Tell from all images that both encoders have seen how far each of the others will lie from its expectation."""
-        rows = RerankRows.open(
-            self._store.directory / RERANK, dim=self._store.dim, count=self._store.count
-        ).rows
-        table = self._staging.rows_of(self._store.count, states=frozenset({KEPT, SERVED}))
-        known = np.flatnonzero(table >= 0)
-        if len(known) > KNOWN:
-            known = np.sort(np.random.default_rng(0).choice(known, KNOWN, replace=False))
-        new = RerankRows.open(
-            self._staging.store.directory / RERANK,
-            dim=self._staging.store.dim,
-            count=self._staging.store.count,
-        ).rows
-        known_old = np.asarray(rows[known], dtype=np.float32)
-        known_new = np.asarray(new[table[known]], dtype=np.float32)
-        return np.concatenate(
-            [
-                by_surprise(
-                    self._migration.way,
-                    rows=rows[todo[start : start + _BLOCK]],
-                    known_old=known_old,
-                    known_new=known_new,
-                )
-                for start in range(0, len(todo), _BLOCK)
-            ]
-        )
 
     def _encode(self, ids: Ids, *, total: int) -> Iterator[None]:
         """Encode images again, yielding now and then."""
@@ -326,45 +270,16 @@ class _Run:
         )
 
     def complete(self) -> None:
-        """Publish a generation wholly in the new space: the same ids, records and tombstones, the new rows."""
-        staged = RerankRows.open(
-            self._staging.store.directory / RERANK,
-            dim=self._staging.store.dim,
-            count=self._staging.store.count,
-        ).rows
-        place = next_store(self._directory, self.manifest)
-        with assemble(
-            place,
-            source=self._store,
-            rows=lambda ids: staged[self._table[ids]],
+        """Switch over to the new space."""
+        self.manifest = switch_over(
+            self._directory,
+            self.manifest,
+            self._migration,
+            store=self._store,
+            staging=self._staging,
+            table=self._table,
             dead=self._dead,
-            dim=self._migration.new_space.dim,
+            encoder=self.encoder,
             lock=self._lock,
-        ) as store:
-            entry = dict(self.manifest.upgrades[-1]) | {
-                "state": "complete",
-                "previous": self.manifest.to_json(),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            entry["previous"]["upgrades"] = []  # they stand in the manifest already
-            del entry["staging"]
-            self._lock.check()
-            self.manifest = derive(
-                self._directory,
-                store,
-                space=self._migration.new_space,
-                encoder=self._migration.new,
-                root=self.manifest.root,
-                extra_queries=self._phrases,
-                progress=self._watched,
-                previous=self.manifest,
-                carried=Carried(upgrades=(*self._migration.earlier, entry)),
-            )
-
-    def _phrases(self) -> dict[str, Vectors]:
-        words = encode_phrases(self.encoder())
-        return {} if words is None else {"text": words}
-
-    def _watched(self, event: Any) -> None:
-        if self._progress is not None:
-            self._progress(Progress.of(event))
+            progress=self._progress,
+        )

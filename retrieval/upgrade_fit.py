@@ -1,33 +1,28 @@
-"""Fit maps from a new encoder's space to an old one's, and measure which of them keep the old gallery useful."""
+"""Fit maps from a new encoder's space to an old one's: every method that applies, its settings chosen on held-out queries."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from indexes import alignment, calibration
+from indexes import alignment, linear_maps
 from indexes.alignment import Probe, nearest, overlap, slerp
 from indexes.arrays import unit_rows
-from indexes.calibration import Calibration
-from indexes.metrics import curve_area, regression_rate, update_gain
 from indexes.transforms import Transform, procrustes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexes.arrays import Ids, Vectors
+    from indexes.arrays import Vectors
     from indexes.space import Space
 
 Method: TypeAlias = Literal["auto", "prefix", "procrustes", "ridge", "lambda", "slerp"]
 METHODS: tuple[str, ...] = ("prefix", "procrustes", "ridge", "lambda", "slerp")
 
 K = 10
-_TIMED = 200
 _TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
-_POINTS = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +32,8 @@ class Pairs:
     Attributes:
         old_space, new_space: the spaces.
         old, new: ``(n, d_old)`` and ``(n, d_new)``: images.
+        views_old, views_new: ``(v, d_old)`` and ``(v, d_new)``: altered views of some of the images by the new encoder, each with
+            the image's own old row: what a query that is not in the gallery should find. None without views.
         words_old, words_new: ``(t, d_old)`` and ``(t, d_new)``: texts, None unless both encoders read words.
     """
 
@@ -44,8 +41,16 @@ class Pairs:
     new_space: Space
     old: Vectors
     new: Vectors
+    views_old: Vectors | None = None
+    views_new: Vectors | None = None
     words_old: Vectors | None = None
     words_new: Vectors | None = None
+
+    def asked(self) -> tuple[Vectors, Vectors]:
+        """Return what queries are mapped by: new and old rows of images, and of views where there are some."""
+        if self.views_old is None or self.views_new is None:
+            return self.new, self.old
+        return np.concatenate([self.new, self.views_new]), np.concatenate([self.old, self.views_old])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,35 +86,6 @@ class Fitted:
         return mapped if self.alpha is None or old is None else slerp(old, mapped, self.alpha)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """How well a fitted map does on images that it was not fitted on; the contract's keys.
-
-    Attributes:
-        old_old, new_old, new_new: share of queries whose first hit is right: query by … / gallery by ….
-        gain: share of the full re-encode's gain that is had without it; None where the new encoder is no better.
-        regression_rate: share of queries right before and wrong after.
-        map_microseconds: time to map one query, one thread; what a second encoder costs is not in it.
-        text_old_old, text_new_old: share of the new encoder's own ten best for words that the old one finds, and that
-            mapped words find in the old gallery; None without words.
-    """
-
-    method: str
-    old_old: float
-    new_old: float
-    new_new: float
-    gain: float | None
-    regression_rate: float
-    map_microseconds: float
-    text_old_old: float | None = None
-    text_new_old: float | None = None
-
-    @property
-    def compatible(self) -> bool:
-        """Say whether new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT)."""
-        return self.new_old > self.old_old
-
-
 def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[list[Fitted], dict[str, str]]:
     """Fit every method that applies; return them, and why others do not.
 
@@ -120,58 +96,72 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
         extends: the new encoder was trained to extend the old space.
     """
     source, target = pairs.new_space, pairs.old_space
-    back = alignment.best_ridge(
-        target,
-        source,
-        pairs.old,
-        pairs.new,
-        score=lambda step: float(
-            np.einsum("gd,gd->g", step.apply(select.gallery_old), select.gallery_new).mean()
-        ),
-    )
-    turned = procrustes(source, target, pairs.new, pairs.old)
+    x, y = pairs.asked()
     wanted = set(METHODS) if method == "auto" else {method, "procrustes", "ridge"}
     left_out: dict[str, str] = {}
     steps: list[tuple[str, Transform, float | None]] = []
     if extends:
-        steps.append(("prefix", alignment.extension(source, target), None))
+        steps.append(("prefix", linear_maps.extension(source, target), None))
     elif "prefix" in wanted:
         left_out["prefix"] = f"{source.name} was not trained to extend {target.name}"
-    steps.append(("procrustes", turned, None))
-    steps.append(
-        (
-            "ridge",
-            alignment.best_ridge(
-                source, target, pairs.new, pairs.old, score=lambda step: select.score(step.apply(select.new))
-            ),
-            None,
+    turned = linear_maps.centred_procrustes(source, target, x, y)
+    single = [
+        _best([procrustes(source, target, x, y), turned], select),
+        _best(
+            [
+                option
+                for step in linear_maps.ridges(source, target, x, y)
+                for option in (step, linear_maps.about_mean(step, x))
+            ],
+            select,
+        ),
+    ]
+    if wanted & {"lambda", "slerp"}:
+        single.append(
+            _best(
+                [
+                    linear_maps.lambda_orthogonal(
+                        source, target, x, y, start=turned.matrix, tolerance=tolerance
+                    )
+                    for tolerance in _TOLERANCES
+                ],
+                select,
+            )
         )
-    )
-    if "lambda" in wanted:
-        steps.append(("lambda", _lambda(pairs, select, turned), None))
+    steps += [(step.method, step, None) for step in single if step.method in wanted]
     if "slerp" in wanted and len(select.old):
-        aligned = turned.apply(select.new)
-        steps.append(("slerp", turned, alignment.best_alpha(select.old, aligned, score=select.score)))
+        steps.append(("slerp", *_mixture(single, select)))
+    back = _back(pairs, select)
     return [
         Fitted(method=name, image=step, back=back, text=_text(step, pairs, select), alpha=alpha)
         for name, step, alpha in steps
     ], left_out
 
 
-def _lambda(pairs: Pairs, select: Probe, turned: Transform) -> Transform:
-    """Fit the softly orthogonal map, with the tolerance that does best."""
-    steps = [
-        alignment.lambda_orthogonal(
-            pairs.new_space,
-            pairs.old_space,
-            pairs.new,
-            pairs.old,
-            start=turned.matrix,
-            tolerance=tolerance,
-        )
-        for tolerance in _TOLERANCES
-    ]
-    return max(steps, key=lambda step: select.score(step.apply(select.new)))
+def _best(options: Sequence[Transform], select: Probe) -> Transform:
+    """Return the map whose queries find most."""
+    return max(options, key=lambda step: select.score(step.apply(select.new)))
+
+
+def _mixture(single: Sequence[Transform], select: Probe) -> tuple[Transform, float]:
+    """Return the map and the share of it that find most together with old queries."""
+    found = []
+    for step in single:
+        mapped = step.apply(select.new)
+        alpha = alignment.best_alpha(select.old, mapped, score=select.score)
+        found.append((select.score(slerp(select.old, mapped, alpha)), step, alpha))
+    _, step, alpha = max(found, key=lambda option: option[0])
+    return step, alpha
+
+
+def _back(pairs: Pairs, select: Probe) -> Transform:
+    """Fit where the new encoder is expected to put an image, from where the old one put it."""
+    return max(
+        linear_maps.ridges(pairs.old_space, pairs.new_space, pairs.old, pairs.new),
+        key=lambda step: float(
+            np.einsum("gd,gd->g", step.apply(select.gallery_old), select.gallery_new).mean()
+        ),
+    )
 
 
 def _text(step: Transform, pairs: Pairs, select: Probe) -> Transform | None:
@@ -184,126 +174,14 @@ def _text(step: Transform, pairs: Pairs, select: Probe) -> Transform | None:
         return None
     fit_x, fit_y, held = x[::2], y[::2], x[1::2]
     truth = nearest(held, select.gallery_new, k=K)
-    options = [step, alignment.recentred(step, fit_x, fit_y)]
+    options = [step, linear_maps.recentred(step, fit_x, fit_y), linear_maps.about_mean(step, fit_x)]
     if step.method == "ridge":
         # Few texts beside many images: each counts more, so that both are fitted.
         weight = max(1, len(pairs.new) // (4 * len(fit_x)))
         both = [np.concatenate([a, *[b] * weight]) for a, b in ((pairs.new, fit_x), (pairs.old, fit_y))]
         strength = float(step.facts["strength"])
-        joint = alignment.ridge(pairs.new_space, pairs.old_space, *both, strength=strength)
-        options += [joint, alignment.recentred(joint, fit_x, fit_y)]
+        joint = linear_maps.ridge(pairs.new_space, pairs.old_space, *both, strength=strength)
+        options += [joint, linear_maps.recentred(joint, fit_x, fit_y), linear_maps.about_mean(joint, fit_x)]
     return max(
         options, key=lambda option: overlap(nearest(option.apply(held), select.gallery_old, k=K), truth)
     )
-
-
-def measure(
-    fitted: Sequence[Fitted], probe: Probe, *, words_old: Vectors | None, words_new: Vectors | None
-) -> list[Measured]:
-    """Measure each on queries that nothing was fitted on or chosen by.
-
-    Args:
-        fitted: what `fit` returned.
-        probe: the held-out queries.
-        words_old, words_new: held-out texts ``(t, d)`` by both encoders.
-    """
-    old = probe.right(probe.old, probe.gallery_old)  # (q,)
-    best = probe.right(probe.new, probe.gallery_new)  # (q,)
-    text_old = truth = None
-    if words_old is not None and words_new is not None:
-        truth = nearest(words_new, probe.gallery_new, k=K)
-        text_old = overlap(nearest(words_old, probe.gallery_old, k=K), truth)
-    measured = []
-    for way in fitted:
-        right = probe.right(way.queries(probe.new, probe.old), probe.gallery_old)
-        text = None
-        if words_new is not None and truth is not None:
-            asked = way.queries(words_new, words_old, words=True)
-            text = overlap(nearest(asked, probe.gallery_old, k=K), truth)
-        measured.append(
-            Measured(
-                method=way.method,
-                old_old=float(old.mean()),
-                new_old=float(right.mean()),
-                new_new=float(best.mean()),
-                gain=update_gain(
-                    old_old=float(old.mean()), new_old=float(right.mean()), new_new=float(best.mean())
-                ),
-                regression_rate=regression_rate(old, right),
-                map_microseconds=_microseconds(way, probe),
-                text_old_old=text_old,
-                text_new_old=text,
-            )
-        )
-    return measured
-
-
-def _microseconds(way: Fitted, probe: Probe) -> float:
-    """Return the median time to map one query."""
-    taken = []
-    for number in range(_TIMED):
-        place = number % max(len(probe.new), 1)
-        one, old = probe.new[place : place + 1], probe.old[place : place + 1]
-        began = time.perf_counter()
-        way.queries(one, old)
-        taken.append(time.perf_counter() - began)
-    return round(float(np.median(taken)) * 1e6, 2)
-
-
-def calibrate(
-    way: Fitted, probe: Probe, *, words_old: Vectors | None, words_new: Vectors | None
-) -> dict[str, Calibration]:
-    """Fit the scales of queries by image and by words on held-out queries, over all pairs with the sample."""
-    pairs = [("image", way.queries(probe.new, probe.old), probe.new)]
-    if words_new is not None:
-        pairs.append(("text", way.queries(words_new, words_old, words=True), words_new))
-    found = {}
-    for name, mapped, new in pairs:
-        old_scores, new_scores = mapped @ probe.gallery_old.T, new @ probe.gallery_new.T  # (q, g)
-        if probe.labels is not None and name == "image":  # a query is itself a row: that pair is no answer
-            rest = np.ones(old_scores.shape, dtype=np.bool_)
-            rest[np.arange(len(probe.target)), probe.target] = False
-            old_scores, new_scores = old_scores[rest], new_scores[rest]
-        found[name] = calibration.fit(old_scores, new_scores)
-    return found
-
-
-def backfill_curve(
-    way: Fitted, probe: Probe, order: Ids, scale: Calibration, *, points: int = _POINTS
-) -> dict[str, Any]:
-    """Measure quality against the share re-encoded, in the given order and in random order.
-
-    Args:
-        way: the chosen map.
-        probe: held-out queries.
-        order: ``(g,)`` gallery rows, the first to be re-encoded first.
-        scale: of the old side's scores.
-        points: shares measured, 0 and 1 among them.
-    Returns:
-        ``share``, ``ordered``, ``random`` (lists) and the mean heights ``area`` and ``area_random``.
-    """
-    mapped = way.queries(probe.new, probe.old)
-    old_scores, new_scores = scale.apply(mapped @ probe.gallery_old.T), probe.new @ probe.gallery_new.T
-    shares = np.linspace(0, 1, points)
-    curves: dict[str, list[float]] = {}
-    mixed = np.random.default_rng(0).permutation(len(order))
-    for name, ranking in (("ordered", order), ("random", mixed)):
-        heights = []
-        for share in shares:
-            renewed = np.zeros(len(order), dtype=np.bool_)
-            renewed[ranking[: round(share * len(order))]] = True
-            heights.append(_height(np.where(renewed, new_scores, old_scores), probe))
-        curves[name] = [round(height, 6) for height in heights]
-    return {
-        "share": [round(float(share), 4) for share in shares],
-        **curves,
-        "area": curve_area(shares, np.array(curves["ordered"])),
-        "area_random": curve_area(shares, np.array(curves["random"])),
-    }
-
-
-def _height(scores: Any, probe: Probe) -> float:
-    if probe.labels is None:
-        return float((scores.argmax(axis=1) == probe.target).mean())
-    scores[np.arange(len(probe.target)), probe.target] = -np.inf
-    return float((probe.labels[scores.argmax(axis=1)] == probe.labels[probe.target]).mean())

@@ -23,7 +23,9 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
     The contract's object of the last upgrade, and with it:
 
     - ``encoders``: every one that the collection has seen, in order;
-    - ``matrix``: rows are the encoder of queries, columns that of the gallery; None where it was not measured;
+    - ``matrix``: rows are the encoder of queries, columns that of the gallery; None where it was not measured, which is so
+      above the diagonal: nobody asks a new gallery with an old encoder;
+    - ``unmeasured``: ``query``, ``gallery`` and ``why`` for each None below it;
     - ``ac``, ``am``: share of cross-tests that reach the gallery's own self-test, and mean of the lower triangle;
     - ``gain``: the update gain of the chosen method;
     - ``curve``: ``share``, ``ordered``, ``random`` with their mean heights ``area`` and ``area_random``.
@@ -37,7 +39,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
         raise OptionError(
             f"{directory} has never been upgraded; begin with `retrieve upgrade --encoder SPEC`"
         )
-    from retrieval.upgrading import UpgradeReport
+    from retrieval.upgrade_record import UpgradeReport
 
     last = upgrades[-1]
     names, matrix = compatibility_matrix(upgrades)
@@ -48,6 +50,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
         "matrix": [
             [None if math.isnan(value) else round(float(value), 6) for value in row] for row in matrix
         ],
+        "unmeasured": _unmeasured(upgrades, names, matrix),
         "ac": ac,
         "am": None if am is None else round(am, 6),
         "gain": chosen.get("gain"),
@@ -66,7 +69,8 @@ def _chosen(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 def compatibility_matrix(upgrades: tuple[Mapping[str, Any], ...]) -> tuple[list[str], Any]:
     """Return the encoders in the order in which they came, and ``(t, t)`` qualities, NaN where nothing was measured.
 
-    Each upgrade measured the three entries of its two encoders, on its own sample; a later one replaces an earlier one's.
+    Each upgrade measured the three entries of its two encoders, on its own sample, and new queries against what was kept
+    of earlier galleries; a later measurement replaces an earlier one.
     """
     names: list[str] = []
     for entry in upgrades:
@@ -81,8 +85,35 @@ def compatibility_matrix(upgrades: tuple[Mapping[str, Any], ...]) -> tuple[list[
             continue
         matrix[old, old] = chosen["old_old"]
         matrix[new, new] = chosen["new_new"]
-        matrix[max(new, old), min(new, old)] = chosen["new_old"]
+        matrix[new, old] = chosen["new_old"]
+        for known in entry.get("earlier", ()):
+            if "new_old" in known and known["gallery"] in names:
+                matrix[new, names.index(known["gallery"])] = known["new_old"]
     return names, matrix
+
+
+def _unmeasured(
+    upgrades: tuple[Mapping[str, Any], ...], names: list[str], matrix: Any
+) -> list[dict[str, str]]:
+    """Say of each entry below the diagonal why it is missing."""
+    why = {
+        (entry["new"], known["gallery"]): known["why"]
+        for entry in upgrades
+        for known in entry.get("earlier", ())
+        if "why" in known
+    }
+    return [
+        {
+            "query": names[new],
+            "gallery": names[old],
+            "why": why.get(
+                (names[new], names[old]), "there were no vectors of both when one was upgraded to"
+            ),
+        }
+        for new in range(len(names))
+        for old in range(new)
+        if math.isnan(matrix[new, old])
+    ]
 
 
 def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> None:

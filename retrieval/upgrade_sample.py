@@ -173,14 +173,35 @@ def encode_views(
     Returns:
         ``(q,)`` the row id that each view was made from, and for each encoder ``(q, d)`` unit rows.
     """
-    items = [_Item(record, path, view) for record, path in drawn for view in range(1, VIEWS + 1)]
+    return _encode_items(
+        [_Item(record, path, view) for record, path in drawn for view in range(1, VIEWS + 1)],
+        encoders,
+        progress=progress,
+    )
+
+
+def encode_a_view(
+    drawn: Sequence[tuple[Record, bytes]], encoder: Encoder, *, progress: OnProgress | None = None
+) -> tuple[Ids, Vectors]:
+    """Encode one altered view of each image, in turn a weaker and a stronger one; what `encode_views` returns for one encoder."""
+    items = [_Item(record, path, 1 + number % VIEWS) for number, (record, path) in enumerate(drawn)]
+    ids, (rows,) = _encode_items(items, [encoder], progress=progress)
+    return ids, rows
+
+
+def _encode_items(
+    items: Sequence[_Item], encoders: Sequence[Encoder], *, progress: OnProgress | None
+) -> tuple[Ids, list[Vectors]]:
     made: dict[tuple[int, int], bytes] = {}
 
     def open_view(item: _Item) -> bytes:
         name = (item.record.id, item.view)
-        if name not in made:
-            made[name] = view_of(_read(item), seed=name)
-        return made[name]
+        found = made.get(name)
+        if found is None:
+            found = view_of(_read(item), seed=name)
+            if len(encoders) > 1:  # the next one reads it too
+                made[name] = found
+        return found
 
     seen: list[dict[tuple[int, int], Vectors]] = []
     done = 0
@@ -254,4 +275,4 @@ def _read(item: _Item) -> bytes:
     return read_file(os.fsdecode(item.path))
 
 
-__all__ = ["Sample", "draw", "encode_sample", "encode_views", "view_of"]
+__all__ = ["Sample", "draw", "encode_a_view", "encode_sample", "encode_views", "view_of"]

@@ -158,7 +158,7 @@ def _begin(
 def _backfill(session: Session, count: int, index: Path | None, device: str | None, *, as_json: bool) -> int:
     from retrieval.backfilling import backfill
     from retrieval.cli.progress import watching
-    from retrieval.upgrading import UpgradeReport
+    from retrieval.upgrade_record import UpgradeReport
 
     session.kept = "what was encoded is kept and answers; the same command continues"
     with watching(session) as progress:
@@ -207,8 +207,8 @@ def _report(session: Session, index: Path | None, plot: Path | None, *, as_json:
 
 
 def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
-    from retrieval.returning import drop_old
-    from retrieval.upgrading import UpgradeReport
+    from retrieval.dropping import drop_old
+    from retrieval.upgrade_record import UpgradeReport
 
     report = UpgradeReport.of(drop_old(index))
     if as_json:
@@ -300,8 +300,12 @@ def history(facts: Mapping[str, Any]) -> str:
         [f"{share:.0%}", f"{ordered:.3f}", f"{other:.3f}"]
         for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
     ]
+    missing = [
+        f"not measured: {gap['query']} on {gap['gallery']}, {gap['why']}\n" for gap in facts["unmeasured"]
+    ]
     return (
         table(["query/gallery", *numbers, "encoder"], rows, columns=columns())
+        + "".join(missing)
         + "\n"
         + fields(
             [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import retrieval
 import retrieval.backfilling
-import retrieval.returning
+import retrieval.restoring
 import retrieval.upgrade_sample
 import retrieval.upgrading
 from retrieval.encoders import registry
@@ -34,7 +34,7 @@ def prepare() -> None:
     retrieval.upgrade_sample.view_of = mild_view
     retrieval.upgrade_sample.COMMIT_SECONDS = 0.0
     retrieval.backfilling.COMMIT_SECONDS = retrieval.backfilling.PUBLISH_SECONDS = 0.0
-    retrieval.returning.COMMIT_SECONDS = 0.0
+    retrieval.restoring.COMMIT_SECONDS = 0.0
 
 
 def step(home: Path, name: str) -> None:

@@ -82,6 +82,7 @@ def drift(model: str) -> Drift:
     made = {
         "old": lambda: old,
         "new": lambda: Drift("drift:new", dim=NEW, noise=0.1),
+        "twin": lambda: Drift("drift:twin", dim=NEW, noise=0.1, frame="drift:new"),
         "narrow": lambda: Drift("drift:narrow", dim=OLD - 4, noise=0.1),
         "worse": lambda: Drift("drift:worse", dim=NEW, noise=6.0),
         "wider": lambda: _Wider("drift:wider", dim=NEW, noise=0.1, extends=(old.space,)),

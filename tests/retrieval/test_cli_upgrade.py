@@ -167,7 +167,7 @@ def test_an_interrupt_says_what_is_safe(photos, run, monkeypatch):
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retrieval.backfilling._Run._surprise", interrupt)
+    monkeypatch.setattr("retrieval.backfilling.farthest_first", interrupt)
     status, _, err = run("upgrade", "--index", photos, "--backfill", "all")
 
     assert status == 130

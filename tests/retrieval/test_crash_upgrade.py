@@ -107,11 +107,12 @@ def leftovers(home: Path) -> set[str]:
     return {path.name for path in (home / ".retrieve").iterdir()}
 
 
-USUAL = {"folders.tsv", "generations", "lock", "manifest.json", "skipped.tsv"}
+USUAL = {"folders.tsv", "generations", "lock", "manifest.json", "past", "skipped.tsv"}
 PATHS = {
     "finish": (("upgrade", "some", "build", "all", "drop"), "complete", {"spaces"}),
     "undo unfinished": (("upgrade", "some", "build", "back"), "rolled back", {"spaces"}),
     "undo finished": (("upgrade", "build", "all", "back"), "rolled back", {"spaces"}),
+    "undo in place": (("upgrade", "all", "build", "back"), "rolled back", {"vectors.lmdb", "rerank.f16"}),
     "undo without new": (("upgrade", "some", "back"), "rolled back", {"vectors.lmdb", "rerank.f16"}),
 }
 
@@ -121,6 +122,7 @@ PATHS = {
     [
         "finish",
         "undo unfinished",
+        "undo in place",
         pytest.param("undo finished", marks=pytest.mark.slow),
         pytest.param("undo without new", marks=pytest.mark.slow),
     ],

@@ -145,6 +145,7 @@ def export_image(
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "image.safetensors"
     save_file(fold(tower), weights, metadata=note)
+    weights.chmod(0o644)  # it is written for its owner alone, and a wheel keeps that
     graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}

@@ -1,0 +1,60 @@
+"""Between which encoders a collection can be upgraded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.encoders import canonical_spec, load_encoder
+from retrieval.errors import EncoderError, OptionError, RetrievalError
+from retrieval.migration import require_settled
+
+if TYPE_CHECKING:
+    from indexes.manifest import Manifest
+    from indexes.space import Space
+    from retrieval.encoders import Encoder
+
+__all__ = ["extends_space", "new_encoder", "old_encoder_of"]
+
+
+def new_encoder(encoder: str | Encoder, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
+    """Load the new encoder and refuse what can be no upgrade."""
+    require_settled(manifest, what="a second upgrade cannot begin")
+    kept = manifest.upgrades[-1] if manifest.upgrades else {}
+    if kept.get("previous"):
+        raise OptionError(
+            f"the vectors of {kept['old'] or kept['old_space']['name']} are still kept for a rollback; give them up first "
+            "with `retrieve upgrade --drop-old`"
+        )
+    spec = canonical_spec(encoder) if isinstance(encoder, str) else getattr(encoder, "spec", None)
+    if isinstance(encoder, str) and spec == manifest.encoder:
+        raise OptionError(f"the collection holds vectors of {spec} already; name another encoder")
+    loaded = load_encoder(encoder, device=device)
+    if not (
+        callable(getattr(loaded, "preprocess", None)) and callable(getattr(loaded, "encode_pixels", None))
+    ):
+        raise EncoderError(
+            f"{loaded.space.name} reads no images, so it cannot encode a gallery; name another"
+        )
+    if manifest.space.same_as(loaded.space):
+        raise OptionError(
+            f"{loaded.space.name} gives vectors of the collection's own space {manifest.space}; there is nothing to upgrade"
+        )
+    return loaded, spec
+
+
+def old_encoder_of(encoder: Encoder | None, manifest: Manifest, *, device: str) -> Encoder | None:
+    """Return the old encoder, None if it cannot be had: what is stored can still be measured by labels."""
+    if encoder is None:
+        if manifest.encoder is None:
+            return None
+        try:
+            encoder = load_encoder(manifest.encoder, device=device)
+        except RetrievalError:
+            return None
+    manifest.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+    return encoder
+
+
+def extends_space(encoder: Encoder, space: Space) -> bool:
+    """Say whether the encoder declares that its first components live in the old space."""
+    return any(space.same_as(known) for known in getattr(encoder, "extends", ()))

@@ -1,0 +1,182 @@
+"""Make nano@2 from nano@1 by backward-compatible training (OCA), measure it, and ship it if it earns that.
+
+    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 8] [--threads 2] [--photographs N]
+
+``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
+
+The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
+channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. The stem and the
+first three stages stay as they are, so their output is computed once for each photograph and each crop, and a training sample
+costs a quarter. The last stage and the head are trained on:
+
+- `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
+  have no label; the old prototypes are the means of nano@1's vectors;
+- the cosine with nano@1's vector of the whole photograph, at every prefix width, also for crops of it, and a contrastive term that
+  tells it from those of other photographs: that is how a new query meets an old gallery;
+- the cosine of all 384 components with a target made of that vector and of what the teacher knows beyond it (128 principal
+  components of the residual of a ridge regression).
+
+Then, on photographs that neither version was trained on: recall@1 of crops and 1-NN accuracy for old/old, new/old and new/new, and
+recall@10 of captions. It is shipped (``weights/nano-2``, from then on what ``nano`` means) only if new/old beats old/old in the first
+two and the files are small enough; ``benchmarks/results/nano2.json`` keeps the numbers anyhow. ``--photographs N`` makes a trial of so
+many: it is measured on as many others, left in ``FOLDER/nano-2``, and neither shipped nor kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.frame import save, watch
+from indexes.space import Space
+from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.encoders.nano_text import map_tensors
+from retrieval.encoders.nano_torch import ImageTower
+from tools.train_nano.export import FACTS, export_image
+from tools.train_nano.train import NESTING
+from tools.train_oca.data import CLASSES, Data
+from tools.train_oca.fit import fit
+from tools.train_oca.measure import measure
+from tools.train_oca.tower import EXTRA, KEPT, OLD, narrowed
+
+MOST_FILE, MOST_TOGETHER = 16e6, 26e6  # bytes: what a wheel is to hold
+
+
+def card(found: dict[str, Any], run: dict[str, Any]) -> str:
+    """Write the card of the weights."""
+    lines = [
+        "# nano@2",
+        "",
+        "The image tower of nano@1, trained on so that its first 256 of 384 components live in nano@1's space (OCA, arXiv",
+        "2408.08793): a collection of nano@1 is searched by nano@2's queries at once, `retrieve upgrade --encoder nano@2` fits",
+        "nothing. Words are nano@1's; they fill the first 256 components.",
+        "",
+        f"Trained on the same photographs as nano@1 ({run['samples']:,} samples in {run['core_minutes']:g} core-minutes) by",
+        "`python -m tools.train_oca`; what is trained on what stands in the first lines of its `__main__.py`. Licence as nano@1's.",
+        "",
+        f"Measured on {found['gallery']:,} photographs that neither was trained on (`benchmarks/results/nano2.json`):",
+        "",
+        "| query / gallery | crop found first, recall@1 | 1-NN accuracy |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name.replace('_', '/')} | {found['crop_recall_at_1'][name]:.3f} | {found['knn_accuracy'][name]:.3f} |"
+        for name in ("old_old", "new_old", "new_new")
+    ]
+    recall = found["caption_recall_at_10"]
+    lines += [
+        "",
+        (
+            f"Captions ({found['captions']}) that find their photograph among the ten best of all: {recall['old_old']:.3f} in vectors of "
+            f"nano@1, {recall['new_new']:.3f} in vectors of nano@2."
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Train, export, measure, ship or not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.train_oca",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8.0, help="minutes of all threads' CPU time")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--crops", type=int, default=40_000, help="crops to train on; 25 KB of disk each")
+    parser.add_argument("--photographs", type=int, help="a trial on so many; nothing is shipped")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    old = open_nano("1", threads=options.threads)
+    data = Data(options.data, options.work, old, crops=options.crops, most=options.photographs)
+    state = {
+        name: torch.from_numpy(array.astype(np.float32))
+        for name, array in map_tensors(WEIGHTS / "nano-1" / "image.safetensors").items()
+    }
+    tower = narrowed(state, data.sample(256)).eval()
+    data.look(tower)
+    with watch() as load:
+        run = fit(data, tower, minutes=options.minutes, threads=options.threads)
+    building = WEIGHTS / ".nano-2"  # beside nano-1, whose words it shares
+    shutil.rmtree(building, ignore_errors=True)
+    export(tower, building, extends=old.space, samples=run["samples"])
+    found = measure(data, old, NanoEncoder(building, threads=options.threads))
+    (building / "card.md").write_text(card(found, run), encoding="utf-8")
+    against = objections(found, building)
+    size = sum(path.stat().st_size for path in building.iterdir())
+    print(json.dumps(found, indent=1))
+    if options.photographs is None:
+        save(
+            "nano2",
+            load=load,
+            parameters=run | {"kept_channels": KEPT, "classes": CLASSES},
+            bytes=size,
+            shipped=not against,
+            objections=against,
+            **found,
+        )
+    print("\n".join(against) or f"nano@2 may be shipped, {size / 1e6:.1f} MB")
+    place = WEIGHTS / "nano-2" if options.photographs is None else options.work / "nano-2"
+    shutil.rmtree(place, ignore_errors=True)  # one that extends an earlier nano@1 is of no use either
+    if options.photographs is None and against:
+        shutil.rmtree(building)
+        print("nano@2 is not shipped")
+        return 1
+    shutil.move(building, place)
+    print(f"{'a trial' if options.photographs is not None else 'shipped'}: {place.name}")
+    return 0
+
+
+def export(tower: ImageTower, folder: Path, *, extends: Space, samples: int) -> None:
+    """Write the files of nano@2 into ``folder``, beside that of nano@1, whose words it shares."""
+    facts = FACTS | {
+        "name": "nano@2",
+        "width": OLD + EXTRA,
+        "nesting": [*NESTING, OLD + EXTRA],
+        "extends": [extends.to_json()],
+        "text": "nano-1",
+    }
+    export_image(tower, folder, note={"samples": str(samples)}, facts=facts)
+
+
+def objections(found: dict[str, Any], folder: Path) -> list[str]:
+    """Return why new weights may not be shipped; empty if they may.
+
+    Args:
+        found: what `measure` returned.
+        folder: the new files, below the folder of all shipped versions.
+    """
+    against = [
+        f"{name}: new/old {found[name]['new_old']:.3f} does not beat old/old {found[name]['old_old']:.3f}"
+        for name in ("crop_recall_at_1", "knn_accuracy")
+        if not found[name]["new_old"] > found[name]["old_old"]
+    ]
+    others = [
+        path
+        for path in folder.parent.rglob("*")
+        if path.is_file() and not path.is_relative_to(folder.parent / "nano-2") and folder not in path.parents
+    ]
+    own = [path for path in folder.rglob("*") if path.is_file()]
+    against += [
+        f"{path.name} has {path.stat().st_size / 1e6:.1f} MB; a file may have {MOST_FILE / 1e6:.0f}"
+        for path in own
+        if path.stat().st_size > MOST_FILE
+    ]
+    together = sum(path.stat().st_size for path in [*others, *own])
+    if together > MOST_TOGETHER:
+        against.append(f"all weights have {together / 1e6:.1f} MB; they may have {MOST_TOGETHER / 1e6:.0f}")
+    return against
+
+
+if __name__ == "__main__":
+    sys.exit(main())
