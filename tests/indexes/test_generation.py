@@ -20,6 +20,7 @@ from indexes.metrics import recall_at_k
 from indexes.rerank import RERANK
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
+from indexes.tombstones import TOMBSTONES
 
 RECIPE = Recipe(rows=4000, dim=32, clusters=80, topics=8)
 VECTORS = vectors(RECIPE)
@@ -282,7 +283,7 @@ def test_opening_maps_and_closing_lets_go(tmp_path):
 def test_a_damaged_generation_is_named(tmp_path):
     fill(tmp_path, 0, 500)
     manifest = build(tmp_path)
-    flags = generation_path(tmp_path, manifest.generation) / generation.TOMBSTONES
+    flags = generation_path(tmp_path, manifest.generation) / TOMBSTONES
     whole = flags.read_bytes()
     flags.write_bytes(b"\0" * len(whole))
     with pytest.raises(StoreCorrupt, match=r"tombstones\.npy.*build-index"):
