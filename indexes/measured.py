@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import cascade, ivf, tune
+from indexes import cascade, ivf, tune, turned
 from indexes.arrays import Bitmap, Vectors
 from indexes.description import IndexInfo
 from indexes.flat import Halves
@@ -117,7 +117,10 @@ class Measured:
         stages = from_json(info.stages)
         self._progress(Event(phase="tune", message="measuring the funnel's recall against exact search"))
         if stages and not retarget:
-            first = Funnel(index, base.rows, stages, rotation=rotation)
+            middle = None
+            if info.middle is not None and rotation is not None:
+                middle = turned.turned(base.rows, info.middle, rotation)
+            first = Funnel(index, base.rows, stages, rotation=rotation, turned=middle)
             settings = cascade.measure(first, questions, stages, keep=base.alive)
             if min(settings.recall.values()) >= self._target:
                 return self._with(info, settings, questions, reached=True)

@@ -7,6 +7,7 @@ turned candidates as they come would always cost more than the full width does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,32 +29,38 @@ def fits(count: int, width: int) -> bool:
     return 2 * count * width <= BYTES
 
 
-def turned(rows: Halves, width: int, rotation: Vectors, *, out: Halves | None = None) -> Halves:
+def turned(rows: Halves, width: int, rotation: Vectors) -> Halves:
     """Return the first ``width`` components of ``rows @ rotation``, not normalised: ``(n, width)`` float16.
 
     Args:
         rows: ``(n, d)`` float16.
         width: less than ``d``.
         rotation: ``(d, d)`` orthogonal.
-        out: where to put them, such as a mapped file.
     """
-    made = np.empty((len(rows), width), dtype=np.float16) if out is None else out
+    made = np.empty((len(rows), width), dtype=np.float16)
+    done = 0
+    for block in _blocks(rows, width, rotation):
+        made[done : done + len(block)] = block
+        done += len(block)
+    return made
+
+
+def write(path: Path, rows: Halves, width: int, rotation: Vectors) -> None:
+    """Write what `turned` returns, durably; not through a map, in which a full disk would end the process."""
+    with path.open("wb") as file:
+        for block in _blocks(rows, width, rotation):
+            file.write(block.data.cast("B"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _blocks(rows: Halves, width: int, rotation: Vectors) -> Iterator[Halves]:
     cut = np.ascontiguousarray(rotation[:, :width])  # (d, width)
     for start in range(0, len(rows), _BLOCK):
         part = np.ascontiguousarray(rows[start : start + _BLOCK])
         wide = np.empty(part.shape, dtype=np.float32)
         floats(part, wide)
-        made[start : start + _BLOCK] = wide @ cut
-    return made
-
-
-def write(path: Path, rows: Halves, width: int, rotation: Vectors) -> None:
-    """Write what `turned` returns, durably."""
-    mapped = np.memmap(path, np.float16, "w+", shape=(len(rows), width))
-    turned(rows, width, rotation, out=mapped)
-    mapped.flush()
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        yield (wide @ cut).astype(np.float16)  # (m, width)
 
 
 def open_mapped(path: Path, *, count: int, width: int) -> Halves:
