@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5, help="of codebooks")
     parser.add_argument("--towers", type=int, default=3, help="repeats of every contender's training")
-    parser.add_argument("--start-samples", type=int, default=72_000)
+    parser.add_argument("--start-samples", type=int, default=60_000)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument(
         "--separate", default="16,32,64", help="widths to train towers of their own for; empty for none"

@@ -163,7 +163,7 @@ class Generation:
         if own and dim == self.manifest.index.dim and shortlist is None:
             dim = None  # the funnel that was built is this one, planned by measuring
         if plan is None and dim is not None and dim != self.manifest.space.dim:
-            plan = stages.unplanned(dim, k=k, shortlist=shortlist)
+            plan = self._unplanned(dim, k=k, shortlist=shortlist)
         if plan is not None:
             return self._prefixes.search(queries, plan, k=k, keep=allowed)
         if exact or self._first is None or len(queries) == 0:
@@ -187,6 +187,12 @@ class Generation:
         if self._base == self.count:
             return found
         return self._tail.with_base(found, queries, k=k, allowed=allowed)
+
+    def _unplanned(self, dim: int, *, k: int, shortlist: int | None) -> stages.Stages:
+        space = self.manifest.space
+        if not 1 <= dim <= space.dim:
+            raise OptionError(f"--dim {dim}: no width of {space.name}; use 1 to {space.dim}")
+        return stages.unplanned(dim, k=k, shortlist=shortlist)
 
     @property
     def rotation(self) -> transforms.Transform | None:

@@ -63,14 +63,18 @@ class _Sight:
         rotation: Vectors | None,
         turned: Halves | None,
     ) -> None:
-        self._full = dim == rows.shape[1]  # needs no rotation, which keeps every cosine
-        self._dim = dim
-        self._asked = query if self._full else prefixes.head(query[np.newaxis], dim, rotation=rotation)[0]
-        made = rotation is not None and turned is not None and dim <= turned.shape[1]
-        self._rotation = None if self._full or made else rotation
-        self._rows = turned if made and turned is not None and not self._full else rows
-        if self._rotation is None:
-            self._rows = self._rows[:, :dim]  # of a candidate no more is read
+        self._dim, self._full = dim, dim == rows.shape[1]
+        self._rotation: Vectors | None = None
+        if self._full:  # needs no rotation, which keeps every cosine
+            self._rows, self._asked = rows, query
+            return
+        self._asked = prefixes.head(query[np.newaxis], dim, rotation=rotation)[0]  # (dim,)
+        if rotation is None:
+            self._rows = rows[:, :dim]  # of a candidate no more is read
+        elif turned is not None and dim <= turned.shape[1]:
+            self._rows = turned[:, :dim]
+        else:
+            self._rows, self._rotation = rows, rotation
 
     def scores(self, ids: Ids, out: NDArray[np.float32]) -> None:
         """Write the cosines of candidates ``(m,)`` with the query into ``out`` ``(m,)``."""

@@ -249,6 +249,12 @@ def test_what_does_not_fit_is_refused(collection, options, error):
         collection.search(QUERIES, **options)
 
 
+@pytest.mark.parametrize("dim", [0, -1, 33])
+def test_a_width_beyond_the_space_is_refused_as_it_was_given(collection, dim):
+    with pytest.raises(OptionError, match=f"^--dim {dim}: no width of test; use 1 to 32$"):
+        collection.search(QUERIES, k=1, dim=dim)
+
+
 def test_queries_of_another_width_are_refused(collection):
     with pytest.raises(ShapeError, match=r"expected \(q, 32\)"):
         collection.search(QUERIES[:, :16], k=1)
