@@ -135,3 +135,15 @@ def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
         ids = np.pad(ids, ((0, 0), (0, short)), constant_values=-1)
         scores = np.pad(scores, ((0, 0), (0, short)), constant_values=-np.inf)
     return Neighbors(ids=np.where(np.isneginf(scores), -1, ids), scores=scores)
+
+
+def padding(queries: int, k: int) -> Neighbors:
+    """Return ``(queries, k)`` places that nobody has taken yet: ids -1 and scores -inf, to be written to."""
+    return Neighbors(
+        ids=np.full((queries, k), -1, dtype=np.int64), scores=np.full((queries, k), -np.inf, dtype=np.float32)
+    )
+
+
+def merged(one: Neighbors, other: Neighbors, *, k: int) -> Neighbors:
+    """Keep the best ``k`` of two lists a query, of rows that differ; ties by smaller id."""
+    return best(np.hstack((one.ids, other.ids)), np.hstack((one.scores, other.scores)), k=k)

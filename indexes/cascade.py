@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from indexes.arrays import Bitmap
-from indexes.funnel import Funnel, Stage, Stages, from_json
+from indexes import turned
+from indexes.arrays import Bitmap, Vectors
+from indexes.flat import Halves
+from indexes.funnel import Funnel
 from indexes.metrics import recall_of_each
+from indexes.space import Space
+from indexes.stages import Stage, Stages, from_json, middles_of
 from indexes.tune import K, Questions, Trial, Tuned, of_one_query, passes, without
 
 SHORTLISTS = (20, 40, 80, 160, 320, 640, 1280, 2560, 5120)
@@ -41,6 +46,37 @@ def measure(
 
 def _time(trial: Trial) -> float:
     return trial.microseconds
+
+
+def plan(
+    index: Any,
+    rows: Halves,
+    questions: Mapping[str, Questions],
+    *,
+    space: Space,
+    target: float,
+    dim: int,
+    rotation: Vectors | None,
+    keep: Bitmap | None = None,
+) -> Tuned:
+    """Find the fastest funnel from an index on a prefix, through the longer widths that its space has, by `tune`.
+
+    Args:
+        index: trained and filled, as `indexes.funnel.factory_for` names.
+        rows: ``(n, d)`` float16.
+        questions, target, dim, keep: as in `tune`.
+        space: of the rows.
+        rotation: ``(d, d)``, where the index turns the rows before it cuts them.
+    """
+    widths = middles_of(space, dim)
+    middle = None
+    if rotation is not None and widths:
+        if turned.fits(len(rows), widths[-1]):
+            middle = turned.turned(rows, widths[-1], rotation)
+        else:
+            widths = ()
+    first = Funnel(index, rows, (Stage(dim=dim, shortlist=K),), rotation=rotation, turned=middle)
+    return tune(first, questions, target=target, dim=dim, widths=widths, keep=keep)
 
 
 def tune(
@@ -106,12 +142,13 @@ def _between(dim: int, longest: int, enough: int, widths: Sequence[int]) -> Iter
         for share in _SHARES:
             if enough // share >= K:
                 yield Stage(dim=dim, shortlist=longest), Stage(dim=width, shortlist=enough // share)
-    if len(middle) > 1 and enough // 8 >= K:
-        yield (
-            Stage(dim=dim, shortlist=longest),
-            Stage(dim=middle[0], shortlist=enough // 2),
-            Stage(dim=middle[-1], shortlist=enough // 8),
-        )
+    for last in dict.fromkeys((*middle[1:2], *middle[2:][-1:])):  # the next but one, and the widest
+        if enough // 8 >= K:
+            yield (
+                Stage(dim=dim, shortlist=longest),
+                Stage(dim=middle[0], shortlist=enough // 2),
+                Stage(dim=last, shortlist=enough // 8),
+            )
 
 
 def _margins(

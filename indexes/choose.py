@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from indexes import cascade, flat, funnel, ivf, tune
+from indexes import cascade, flat, ivf, tune
 from indexes.arrays import Vectors
 from indexes.backend import gpu
 from indexes.errors import OptionError
 from indexes.flat import Halves
-from indexes.funnel import Funnel, Stage
 from indexes.plan import FLAT_ROWS, Plan, plan
 from indexes.space import Space
+from indexes.stages import prefixes_of, shown
 from indexes.transforms import Transform
 from indexes.tune import Questions
 
@@ -24,7 +24,6 @@ ROWS = 100_000
 """Rows that designs are compared on, at most."""
 
 _ASKED = 500
-_WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 _ALIKE = 1.15  # times as long takes no longer: then fewer bytes decide
 _TIMED = 64
 
@@ -66,19 +65,12 @@ class Design:
         if self.trial is not None:
             parts = ", ".join(f"{value:.3f} {asked}" for asked, value in self.trial.recall.items())
             found = f": recall@10 {parts}" + ("" if self.reached else ", short of the target")
-            found += f"; {funnel.shown(self.trial.stages) or _lists(self.trial)}"
+            found += f"; {shown(self.trial.stages) or _lists(self.trial)}"
         return f"{name}, {seen}{lists}{found}; {self.microseconds:,.0f} us a query, {self.bytes_per_vector:,.0f} bytes a vector"
 
 
 def _lists(trial: tune.Trial) -> str:
     return f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
-
-
-def widths_of(space: Space) -> tuple[int, ...]:
-    """Return the prefix widths worth trying: the nested ones, or powers of two where a rotation makes all valid."""
-    if space.nesting:
-        return tuple(width for width in space.nesting if width < space.dim)
-    return tuple(width for width in _WIDTHS if width < space.dim)
 
 
 def choose(
@@ -125,7 +117,7 @@ def choose(
             tell(f"tried {design}")
             found.append(design)
 
-    widths = widths_of(space) if space.nesting or turn is not None else ()
+    widths = prefixes_of(space) if space.nesting or turn is not None else ()
     if kind in ("auto", "flat"):
         add(bench.scans(widths))
     lists = "ivfpq" if gpu(device) is not None else "ivfrabitq"
@@ -191,9 +183,15 @@ class _Bench:
             if planned.factory is None:  # too few rows
                 return
             index = self._built(planned)
-            first = Funnel(index, self._rows, (Stage(dim=width, shortlist=tune.K),), rotation=self._rotation)
-            longer = [other for other in self._space.nesting if width < other < self._space.dim]
-            tuned = cascade.tune(first, self._questions, target=self._target, dim=width, widths=longer)
+            tuned = cascade.plan(
+                index,
+                self._rows,
+                self._questions,
+                space=self._space,
+                target=self._target,
+                dim=width,
+                rotation=self._rotation,
+            )
             yield self._design(planned, tuned, self._growth * tuned.chosen.microseconds, bytes_=width / 2)
 
     def lists(self, kind: str, widths: Iterable[int], *, bits: int) -> Iterator[Design]:

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from indexes import shards
-from indexes.errors import OptionError, StoreCorrupt
-from indexes.files import writing
-from indexes.generation import REPORT, TOMBSTONES, write_live
-from indexes.keytable import KEYS, KeyTable
-from indexes.manifest import (
-    INDEX,
-    IndexInfo,
-    Manifest,
-    generation_path,
-    new_generation_dir,
-    publish,
-    read_manifest,
-)
+from indexes.errors import OptionError
+from indexes.manifest import Manifest
 from indexes.measured import ExtraQueries, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
+from indexes.publishing import Carried, Facts, publish, published
+from indexes.request import request
 from indexes.rerank import RERANK, RerankRows
-from indexes.revision import Request, Revision, Writer
+from indexes.revision import Revision
 from indexes.rotate import Learn
 from indexes.space import Space
 from indexes.store import VectorStore
 
 __all__ = ["Carried", "Event", "Learn", "OnEvent", "Plan", "check_dim", "derive", "plan", "publish_tail"]
-
-RECALL = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """What a generation is given besides its index.
-
-    Attributes:
-        upgrades: the manifest's new ones; None keeps those that are there.
-        write: writes further files into the prepared generation.
-        basis: the manifest whose index already answers for rows of these ids, where that is not the published one.
-    """
-
-    upgrades: tuple[Mapping[str, Any], ...] | None = None
-    write: Writer | None = None
-    basis: Manifest | None = None
-
 
 _NOTHING = Carried()
 
@@ -111,9 +80,9 @@ def derive(
     if recall is not None and not 0 < recall <= 1:
         raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
     check_dim(space, dim, rows=store.live)
-    before = previous or _published(home)
+    before = previous or published(home)
     basis = carried.basis or _of_these_rows(before, home, store, space)
-    asked = _request(home, before, kind=kind, dim=dim, recall=recall, device=device)
+    asked = request(home, before, kind=kind, dim=dim, recall=recall, device=device)
     if basis is None and before is not None and dim is None:
         asked = replace(asked, dim=None)  # a prefix of the space before
     now = _rows(store)
@@ -128,8 +97,8 @@ def derive(
         return before
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
-    facts = _Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
-    manifest = _publish(home, store, now, build.report(info), info, files, before, facts)
+    facts = Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    manifest = publish(home, store, now, build.report(info), info, files, before, facts)
     shards.remove(home / shards.BUILDING)
     return manifest
 
@@ -172,16 +141,16 @@ def publish_tail(
     For a build that is interrupted: what it has stored answers at once. Raises as `derive` does.
     """
     home = Path(directory)
-    before = _published(home)
+    before = published(home)
     now = _rows(store)
-    asked = _request(home, before, kind=None, dim=None, recall=None, device="cpu")
+    asked = request(home, before, kind=None, dim=None, recall=None, device="cpu")
     basis = carried.basis or _of_these_rows(before, home, store, space)
     build = Revision(home, now, asked, basis, None, _quiet, space=space)
     if basis is not None and carried == _NOTHING and build.unchanged():
         return basis
     info, files = build.as_it_is()
-    facts = _Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
-    return _publish(home, store, now, build.report(info), info, files, before, facts)
+    facts = Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    return publish(home, store, now, build.report(info), info, files, before, facts)
 
 
 def _of_these_rows(before: Manifest | None, home: Path, store: VectorStore, space: Space) -> Manifest | None:
@@ -195,112 +164,10 @@ def _name(home: Path, store: VectorStore) -> str:
     return "" if store.directory == home else store.directory.relative_to(home).as_posix()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What the manifest says besides the index."""
-
-    space: Space
-    encoder: str | None
-    root: str | None
-    store: str
-    carried: Carried
-
-
 def _quiet(_: Event) -> None:
     """Tell nobody."""
-
-
-def _published(home: Path) -> Manifest | None:
-    try:
-        return read_manifest(home)
-    except (FileNotFoundError, StoreCorrupt):
-        return None
 
 
 def _rows(store: VectorStore) -> Rows:
     rows = RerankRows.open(store.directory / RERANK, dim=store.dim, count=store.count).rows
     return Rows(np.asarray(rows), store.tombstones())
-
-
-def _request(
-    home: Path,
-    before: Manifest | None,
-    *,
-    kind: str | None,
-    dim: int | str | None,
-    recall: float | None,
-    device: str,
-) -> Request:
-    own: dict[str, Any] = {}
-    chosen_for: int | None = None
-    if before is not None:
-        with suppress(OSError, ValueError):
-            report = json.loads((generation_path(home, before.generation) / REPORT).read_bytes())
-            own, chosen_for = report.get("requested", {}), report.get("chosen_for")
-    if kind is None and dim is None:
-        dim = own.get("dim")
-    if recall is None:
-        recall = own.get("recall", RECALL) if before is None else before.index.recall_target
-    kind = own.get("kind", "auto") if kind is None else kind
-    same = (kind, dim) == (own.get("kind"), own.get("dim"))
-    return Request(
-        kind=kind, dim=dim, recall=float(recall), device=device, chosen_for=chosen_for if same else None
-    )
-
-
-def _publish(
-    home: Path,
-    store: VectorStore,
-    now: Rows,
-    report: dict[str, Any],
-    info: IndexInfo,
-    index: Writer,
-    before: Manifest | None,
-    facts: _Facts,
-) -> Manifest:
-    number = before.generation + 1 if before is not None else _next_number(home)
-    prepared = new_generation_dir(home, number)
-    with writing(prepared):
-        index(prepared / INDEX)
-        write_live(prepared / TOMBSTONES, now.dead)
-        same = before if before is not None and before.store == facts.store else None
-        _keys(home, store, same).write(prepared / KEYS)
-        (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        if facts.carried.write is not None:
-            facts.carried.write(prepared)
-    if (path := prepared / INDEX).exists():
-        info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
-    manifest = Manifest(
-        space=facts.space,
-        encoder=facts.encoder,
-        root=facts.root,
-        count=now.count,
-        live=now.live,
-        generation=number,
-        index=info,
-        store=facts.store,
-    )
-    if before is not None:
-        manifest = replace(
-            manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
-        )
-    if facts.carried.upgrades is not None:
-        manifest = replace(manifest, upgrades=facts.carried.upgrades)
-    return publish(home, manifest, prepared)
-
-
-def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
-    """Return the table of all keys: the one before and the new ones, unless one of those has changed."""
-    renames = store.renames
-    if before is not None:
-        with suppress(OSError, StoreCorrupt):
-            table = KeyTable.open(generation_path(home, before.generation) / KEYS)
-            if table.renames == renames and len(table) <= store.count:
-                return table.extended(store.keys(len(table)))
-    return KeyTable.of(store.keys(), renames=renames)
-
-
-def _next_number(home: Path) -> int:
-    """Return a generation's number above all that lie there, for a collection whose manifest is lost."""
-    found = [int(path.name) for path in (home / "generations").glob("[0-9]*") if path.name.isdigit()]
-    return max(found, default=0) + 1

@@ -87,6 +87,11 @@ class IndexInfo:
     file: FileInfo | None = None
 
     @property
+    def middle(self) -> int | None:
+        """Width of the turned prefixes that the stages between the first and the full width read; None for none."""
+        return self.stages[-1][0] if self.transform is not None and len(self.stages) > 1 else None
+
+    @property
     def exact(self) -> bool:
         """Whether every row is compared at full width, and there is no index file."""
         return self.factory is None

@@ -3,103 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes import flat, ivf, prefixes
-from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
+from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, merged, padding
 from indexes.backend import faiss_threads, threads
-from indexes.errors import OptionError
 from indexes.flat import Halves
-from indexes.space import Space
-
-FACTOR = 10
-"""Candidates a neighbour wanted, where nothing was tuned."""
-
-TUNED_K = 10
-"""Neighbours that plans are measured for; a larger ``k`` takes shortlists as many times as long."""
+from indexes.shortlist import follow
+from indexes.stages import Stages, for_k
 
 _BLOCK = 65_536
-_FIRST = 32  # candidates before the first look at whether to stop
 _SCARCE = 8  # a filter that keeps less than one row in so many is searched exactly
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One step of a funnel: rank by a prefix, hand the best on to the next width, the last time to the full one.
-
-    Attributes:
-        dim: width of the prefix.
-        shortlist: candidates handed on.
-        margin: a candidate's score at the next width is taken to exceed its score here by no more than this, so that
-            the next step stops once the best it has found are out of reach; None to score the whole shortlist.
-    """
-
-    dim: int
-    shortlist: int
-    margin: float | None = None
-
-
-Stages: TypeAlias = tuple[Stage, ...]
-
-
-def check(stages: Sequence[Stage], *, k: int, space: Space, turned: bool = False) -> None:
-    """Refuse a plan that cannot be.
-
-    Args:
-        stages: the plan.
-        k: neighbours wanted of it.
-        space: of the rows.
-        turned: a rotation was fitted, so that every width is a prefix.
-    Raises:
-        OptionError: it has no stage, widths that do not rise to below the full one or are no prefixes, shortlists that
-            grow or are shorter than ``k``.
-    """
-    if not stages:
-        raise OptionError("a funnel needs at least one stage: (width, shortlist)")
-    widths = [stage.dim for stage in stages]
-    shortlists = [stage.shortlist for stage in stages]
-    shown = ", ".join(f"({stage.dim}, {stage.shortlist})" for stage in stages)
-    for width in widths:
-        if not 0 < width < space.dim:
-            raise OptionError(f"funnel {shown}: {width} is no width below the full one, {space.dim}")
-        if not turned:
-            space.prefix(width)
-    if any(one >= other for one, other in pairwise(widths)):
-        raise OptionError(f"funnel {shown}: the widths must rise from stage to stage")
-    if any(one < other for one, other in pairwise(shortlists)):
-        raise OptionError(f"funnel {shown}: a shortlist cannot be longer than the one before it")
-    if shortlists[-1] < k:
-        raise OptionError(
-            f"funnel {shown}: the last shortlist, {shortlists[-1]}, is shorter than the {k} neighbours asked for; "
-            f"make it at least {k}"
-        )
-
-
-def from_json(stages: Sequence[tuple[int, int, float | None]]) -> Stages:
-    """Return the plan that a manifest records as (width, shortlist, margin)."""
-    return tuple(Stage(dim=dim, shortlist=shortlist, margin=margin) for dim, shortlist, margin in stages)
-
-
-def shown(stages: Sequence[tuple[int, int, float | None]]) -> str:
-    """Write measured stages for people: ``shortlists 800 at 32, 200 at 128, stopping early``; empty for none."""
-    if not stages:
-        return ""
-    steps = ", ".join(f"{shortlist} at {dim}" for dim, shortlist, _ in stages)
-    early = ", stopping early" if any(margin is not None for _, _, margin in stages) else ""
-    return f"shortlist{'s' if len(stages) > 1 else ''} {steps}{early}"
-
-
-def for_k(stages: Stages, k: int) -> Stages:
-    """Lengthen the shortlists of a measured plan for more neighbours than it was measured for."""
-    if k <= TUNED_K:
-        return stages
-    return tuple(replace(stage, shortlist=-(-stage.shortlist * k // TUNED_K)) for stage in stages)
 
 
 def factory_for(dim: int) -> str:
@@ -134,7 +52,7 @@ def search(
     Args:
         rows: ``(n, d)`` float16 unit rows.
         queries: ``(q, d)`` float32 unit rows.
-        stages: the plan; `check` has passed it. Shortlists as long as there are rows make the search exact.
+        stages: the plan; `indexes.stages.check` has passed it. Shortlists as long as there are rows make the search exact.
         k: neighbours wanted.
         keep: ``(n,)`` flags of rows to consider.
         heads: ``(n, dim)`` what `compact` returned for the first stage's width, where it is at hand.
@@ -147,15 +65,13 @@ def search(
     if heads is not None:
         found = flat.exact(heads, asked, k=first.shortlist, keep=keep)
     else:
-        found = _none(len(queries))
+        found = padding(len(queries), 0)
         for start in range(0, len(rows), _BLOCK):
             block = compact(rows[start : start + _BLOCK], first.dim, rotation=rotation)
             flags = None if keep is None else keep[start : start + _BLOCK]
             here = flat.exact(block, asked, k=first.shortlist, keep=flags, first_id=start)
-            found = best(
-                np.hstack((found.ids, here.ids)), np.hstack((found.scores, here.scores)), k=first.shortlist
-            )
-    return _follow(rows, queries, found, stages, k=k, rotation=rotation)
+            found = merged(found, here, k=first.shortlist)
+    return follow(rows, queries, found, stages, k=k, rotation=rotation)
 
 
 class Funnel:
@@ -166,16 +82,26 @@ class Funnel:
         rows: ``(n, d)`` float16.
         stages: the measured plan, for ten neighbours.
         rotation: ``(d, d)`` orthogonal, where the index turns the rows before it cuts them.
+        turned: ``(n, w)`` prefixes of the turned rows, for stages between the first and the full width.
     """
 
     nlist = 0
     filters = True
 
-    def __init__(self, index: Any, rows: Halves, stages: Stages, *, rotation: Vectors | None = None) -> None:
+    def __init__(
+        self,
+        index: Any,
+        rows: Halves,
+        stages: Stages,
+        *,
+        rotation: Vectors | None = None,
+        turned: Halves | None = None,
+    ) -> None:
         self.index = index
         self.stages = stages
         self._rows = rows
         self._rotation = rotation
+        self._turned = turned
         self._refined = ivf.Refined(index, rows)
 
     def search(
@@ -209,7 +135,7 @@ class Funnel:
             if kept * _SCARCE < len(keep):
                 return flat.exact(rows, queries, k=k, keep=keep)
             found = self._among(queries, plan[0].shortlist, keep, kept)
-        return _follow(rows, queries, found, plan, k=k, rotation=self._rotation)
+        return follow(rows, queries, found, plan, k=k, rotation=self._rotation, turned=self._turned)
 
     def handed_on(self, queries: Vectors, stages: Stages, *, keep: Bitmap | None = None) -> Neighbors:
         """Return what the last stage hands on to the full width: ids and scores of that stage, ``(q, shortlist)``."""
@@ -219,25 +145,9 @@ class Funnel:
             if keep is None
             else self._among(queries, first, keep, int(np.count_nonzero(keep)))
         )
-        if len(stages) == 1:
-            return found
-        ids = np.full((len(queries), stages[-1].shortlist), -1, dtype=np.int64)
-        scores = np.full(ids.shape, -np.inf, dtype=np.float32)
-        for number in range(len(queries)):
-            real = found.ids[number] >= 0
-            some = found.ids[number, real], found.scores[number, real]
-            for before, stage in pairwise(stages):
-                some = _rank(
-                    self._rows,
-                    queries[number],
-                    *some,
-                    before,
-                    dim=stage.dim,
-                    wanted=stage.shortlist,
-                    rotation=self._rotation,
-                )
-            ids[number, : len(some[0])], scores[number, : len(some[0])] = some
-        return Neighbors(ids=ids, scores=scores)
+        return follow(
+            self._rows, queries, found, stages, k=None, rotation=self._rotation, turned=self._turned
+        )
 
     def cosines(self, query: Vectors, ids: Ids) -> NDArray[np.float32]:
         """Return the full-width cosines of a query ``(d,)`` with the rows ``ids`` ``(m,)``."""
@@ -253,8 +163,7 @@ class Funnel:
         """Return the shortlists of the rows kept: the index knows no filter, so more are asked for until enough remain."""
         rows = int(self.index.ntotal)
         wanted = min(shortlist, kept)
-        ids = np.full((len(queries), wanted), -1, dtype=np.int64)
-        scores = np.full((len(queries), wanted), -np.inf, dtype=np.float32)
+        answers = padding(len(queries), wanted)
         open_ = np.arange(len(queries))
         asked = min(rows, math.ceil(1.1 * wanted * rows / max(kept, 1)) + 16)
         while len(open_) and wanted:
@@ -262,84 +171,8 @@ class Funnel:
             good = (found.ids >= 0) & keep[np.maximum(found.ids, 0)]
             for place, number in enumerate(open_):
                 some = np.flatnonzero(good[place])[:wanted]
-                ids[number, : len(some)] = found.ids[place, some]
-                scores[number, : len(some)] = found.scores[place, some]
+                answers.ids[number, : len(some)] = found.ids[place, some]
+                answers.scores[number, : len(some)] = found.scores[place, some]
             open_ = open_[good.sum(axis=1) < wanted] if asked < rows else open_[:0]
             asked = min(rows, 4 * asked)
-        return Neighbors(ids=ids, scores=scores)
-
-
-def _none(queries: int) -> Neighbors:
-    return Neighbors(
-        ids=np.full((queries, 0), -1, dtype=np.int64), scores=np.full((queries, 0), -np.inf, dtype=np.float32)
-    )
-
-
-def _follow(
-    rows: Halves, queries: Vectors, found: Neighbors, stages: Stages, *, k: int, rotation: Vectors | None
-) -> Neighbors:
-    """Take each query's first shortlist through the later stages to the best ``k`` at full width."""
-    ids = np.full((len(queries), k), -1, dtype=np.int64)
-    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    for number, query in enumerate(queries):
-        real = found.ids[number] >= 0
-        some = found.ids[number, real], found.scores[number, real]
-        for place, stage in enumerate(stages):
-            last = place + 1 == len(stages)
-            some = _rank(
-                rows,
-                query,
-                *some,
-                stage,
-                dim=rows.shape[1] if last else stages[place + 1].dim,
-                wanted=k if last else stages[place + 1].shortlist,
-                rotation=rotation,
-            )
-        ids[number, : len(some[0])], scores[number, : len(some[1])] = some
-    return Neighbors(ids=ids, scores=scores)
-
-
-def _rank(
-    rows: Halves,
-    query: Vectors,
-    ids: Ids,
-    before: NDArray[np.float32],
-    stage: Stage,
-    *,
-    dim: int,
-    wanted: int,
-    rotation: Vectors | None,
-) -> tuple[Ids, NDArray[np.float32]]:
-    """Score candidates at width ``dim``, best of the stage before first, until the rest are out of reach.
-
-    Args:
-        rows: ``(n, d)``; only the candidates' are read.
-        query: ``(d,)``.
-        ids, before: ``(m,)`` candidates of the stage before and their scores there, best first.
-        stage: that stage.
-        dim: the width to score at.
-        wanted: how many to keep.
-        rotation: ``(d, d)``; the full width needs none, because a rotation keeps every cosine.
-    Returns:
-        at most ``wanted`` ids and their scores, best first; ties by smaller id.
-    """
-    full = dim == rows.shape[1]
-    asked = query if full else prefixes.head(query[np.newaxis], dim, rotation=rotation)[0]  # (dim,)
-    scores = np.empty(len(ids), dtype=np.float32)
-    done, size = 0, len(ids) if stage.margin is None else max(_FIRST, 2 * wanted)
-    while done < len(ids):
-        if stage.margin is not None and done >= wanted:
-            least = np.partition(scores[:done], done - wanted)[done - wanted]
-            if before[done] + stage.margin < least:
-                break
-        part = rows[ids[done : done + size]]  # (s, d)
-        if full:
-            wide = np.empty(part.shape, dtype=np.float32)
-            flat.floats(part, wide)
-        else:
-            wide = prefixes.head(part, dim, rotation=rotation)
-        np.einsum("md,d->m", wide, asked, out=scores[done : done + len(part)])
-        done += len(part)
-        size *= 2
-    order = np.lexsort((ids[:done], -scores[:done]))[:wanted]
-    return ids[order], scores[order]
+        return answers

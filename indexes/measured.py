@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from indexes import cascade, ivf, tune
+from indexes import cascade, ivf, tune, turned
 from indexes.arrays import Bitmap, Vectors
 from indexes.description import IndexInfo
 from indexes.flat import Halves
-from indexes.funnel import Funnel, Stage, from_json, shown
+from indexes.funnel import Funnel
 from indexes.plan import Event, OnEvent
 from indexes.space import Space
+from indexes.stages import from_json, shown
 from indexes.transforms import Transform
 
 MEASURED_ROWS = 100
@@ -112,21 +113,26 @@ class Measured:
         retarget: bool,
     ) -> IndexInfo | None:
         """Do for a funnel what `of` does for an index with lists."""
+        rotation = None if turn is None else turn.matrix
         stages = from_json(info.stages)
-        first = Funnel(
-            index,
-            base.rows,
-            stages or (Stage(dim=info.dim, shortlist=tune.K),),
-            rotation=None if turn is None else turn.matrix,
-        )
         self._progress(Event(phase="tune", message="measuring the funnel's recall against exact search"))
         if stages and not retarget:
+            middle = None
+            if info.middle is not None and rotation is not None:
+                middle = turned.turned(base.rows, info.middle, rotation)
+            first = Funnel(index, base.rows, stages, rotation=rotation, turned=middle)
             settings = cascade.measure(first, questions, stages, keep=base.alive)
             if min(settings.recall.values()) >= self._target:
                 return self._with(info, settings, questions, reached=True)
-        longer = [width for width in self._space.nesting if info.dim < width < self._space.dim]
-        result = cascade.tune(
-            first, questions, target=self._target, dim=info.dim, widths=longer, keep=base.alive
+        result = cascade.plan(
+            index,
+            base.rows,
+            questions,
+            space=self._space,
+            target=self._target,
+            dim=info.dim,
+            rotation=rotation,
+            keep=base.alive,
         )
         self.tried += [asdict(trial) for trial in result.tried]
         return self._with(info, result.chosen, questions, reached=result.reached)

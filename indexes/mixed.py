@@ -19,6 +19,7 @@ from indexes.generation import Generation
 from indexes.manifest import generation_path
 from indexes.rerank import RERANK, RerankRows
 from indexes.space import Space
+from indexes.stages import unplanned
 from indexes.staging import read_rows_of
 
 
@@ -176,6 +177,5 @@ class Mixture:
         if dim is None or dim == self.space.dim:
             found = flat.exact(self.rows, queries, k=k, keep=flags)
         else:
-            plan = (funnel.Stage(dim=dim, shortlist=funnel.FACTOR * k),)
-            found = funnel.search(self.rows, queries, plan, k=k, keep=flags)
+            found = funnel.search(self.rows, queries, unplanned(dim, k=k), k=k, keep=flags)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores

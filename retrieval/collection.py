@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
-from indexes.funnel import Stage
 from indexes.generation import Generation
 from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, store_path, verify
 from indexes.mixed import Blend
+from indexes.stages import Stage
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.accelerated import exact_on
@@ -297,8 +297,8 @@ class Collection:
             k: how many hits at most.
             minus: the same as `query`, to steer away from.
             min_score: leave out hits below this cosine.
-            dim: rank every row by this prefix width, then ten candidates a hit at full width; a prefix of the space, or any
-                width where a build has fitted a rotation.
+            dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width; a prefix of
+                the space, or any width where a build has fitted a rotation. `retrieval.narrowing` tells what that loses.
             nprobe: lists to probe; ``None`` is what the build measured.
             exact: search every row, not the index.
             under: only files below this folder (relative to the root).

@@ -14,6 +14,7 @@ from indexes.backend import one_thread
 from indexes.derive import check_dim
 from indexes.flat import exact
 from indexes.metrics import knn_accuracy, map_at_k, recall_at_k
+from indexes.tune import without
 from retrieval import plots, widths
 from retrieval.encoders.checked import checked_text
 from retrieval.errors import OptionError
@@ -135,16 +136,7 @@ def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
     queries = collection.vectors(ids)  # (s, d)
     found = collection.search_vectors(queries, k=K + 1).ids
     truth = collection.search_vectors(queries, k=K + 1, exact=True).ids
-    return ids, recall_at_k(_without(found, ids), _without(truth, ids))
-
-
-def _without(neighbors: Ids, own: Ids) -> Ids:
-    """Take each query's own row out of its list; where it is not in it, the last place: ``(q, k + 1)`` → ``(q, k)``."""
-    itself = neighbors == own[:, np.newaxis]  # (q, k + 1)
-    itself[~itself.any(axis=1), -1] = True
-    # A query may stand only once in its list, so exactly one place a row goes.
-    others: Ids = neighbors[~itself].reshape(len(neighbors), -1)
-    return others
+    return ids, recall_at_k(without(found, ids), without(truth, ids))
 
 
 def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
@@ -180,7 +172,7 @@ def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, 
 def _labelled(collection: Collection, ids: Ids, labels: Ids) -> dict[str, Any]:
     vectors = collection.vectors(ids)  # (m, d)
     rows = vectors.astype(np.float16)  # as they are stored
-    near = _without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)
+    near = without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)
     relevant = (near >= 0) & (labels[near] == labels[:, np.newaxis])  # (m, K)
     return {
         "knn_accuracy": knn_accuracy(rows, labels),

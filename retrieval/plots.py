@@ -77,11 +77,13 @@ def widths(path: str | os.PathLike[str], dims: Sequence[Mapping[str, Any]]) -> N
         for axes, places in ((left, sizes), (right, times)):
             axes.set_ylabel("recall@10 against exact search")
             axes.grid(alpha=0.3)
+            axes.margins(0.12)  # room for the widths beside the outermost points
             axes.legend()
             for place, row in zip(places, dims, strict=True):
                 axes.annotate(
                     str(row["dim"]),
                     (place, row["recall_at_10_reranked"]),
                     textcoords="offset points",
-                    xytext=(4, -11),
+                    xytext=(0, 6),
+                    ha="center",
                 )

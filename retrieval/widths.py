@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,26 +15,24 @@ from indexes.derive import check_dim
 from indexes.flat import exact
 from indexes.metrics import knn_accuracy, recall_at_k
 from indexes.rotate import fit
+from indexes.stages import Stage, prefixes_of
+from indexes.tune import without
+from retrieval import narrowing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from indexes.arrays import Bitmap, Ids, Vectors
+    from indexes.arrays import Bitmap, Halves, Ids, Vectors
     from indexes.space import Space
     from retrieval.collection import Collection
 
 K = 10
-SHORTLIST = 100
-"""Candidates reranked where no index was tuned."""
-
 _TIMED = 200
-_WIDTHS = (16, 32, 64, 128, 256, 512)
 
 
 def widths_of(space: Space) -> tuple[int, ...]:
     """Return the widths to measure where none are named: the prefixes of the space, or powers of two, and the whole."""
-    widths = space.nesting or tuple(width for width in _WIDTHS if width < space.dim)
-    return tuple(sorted({*widths, space.dim}))
+    return (*prefixes_of(space), space.dim)
 
 
 def by_width(
@@ -65,18 +64,33 @@ def by_width(
     for dim in dims:
         check_dim(space, dim, rows=len(collection))
     keep = None if collection.live.all() else collection.live
-    rotation = _rotation(collection, dims)
     queries = collection.vectors(ids)
-    true = _others(exact(rows, queries, k=K + 1, keep=keep).ids, ids)
-    shortlist = max(collection.manifest.index.shortlist or SHORTLIST, K + 1)
-    found = []
+    true = without(exact(rows, queries, k=K + 1, keep=keep).ids, ids)
+    asked = _Asked(
+        rows=rows, keep=keep, queries=queries, own=ids, true=true, rotation=_rotation(collection, dims)
+    )
+    shortlist = max(collection.manifest.index.shortlist or narrowing.SHORTLIST, K + 1)
+    found, losses = [], []
     for dim in sorted(set(dims)):
-        measured = _one(rows, keep, queries, ids, true, dim=dim, rotation=rotation, shortlist=shortlist)
+        heads = asked.heads(rows, dim)
         accuracy = None
         if labelled is not None and labels is not None:
-            accuracy = knn_accuracy(_heads(rows[labelled], dim, rotation), labels)
-        found.append({"dim": dim, **measured, "knn_accuracy": accuracy})
+            accuracy = knn_accuracy(asked.heads(rows[labelled], dim), labels)
+        found.append({"dim": dim, **asked.measured(dim, heads, shortlist), "knn_accuracy": accuracy})
+        if dim < space.dim and (space.nesting or collection.rotation is not None):
+            losses.append(_loss(asked, dim, heads))
+    narrowing.record(collection, losses)
     return found
+
+
+def _loss(asked: _Asked, dim: int, heads: Halves) -> narrowing.Loss:
+    """Return what a search at this width finds with the shortlist that it takes."""
+    return narrowing.Loss(
+        dim=dim,
+        shortlist=narrowing.SHORTLIST,
+        recall_at_10=round(asked.recall(dim, heads, narrowing.SHORTLIST), 4),
+        sample=len(asked.own),
+    )
 
 
 def _rotation(collection: Collection, dims: Sequence[int]) -> Vectors | None:
@@ -90,50 +104,54 @@ def _rotation(collection: Collection, dims: Sequence[int]) -> Vectors | None:
     return fit(collection.space, collection.rows, np.flatnonzero(collection.live), widths=narrow).matrix
 
 
-def _one(
-    rows: NDArray[np.float16],
-    keep: Bitmap | None,
-    queries: Vectors,
-    own: Ids,
-    true: Ids,
-    *,
-    dim: int,
-    rotation: Vectors | None,
-    shortlist: int,
-) -> dict[str, Any]:
-    full = dim == rows.shape[1]
-    heads = _heads(rows, dim, rotation)
-    asked = queries if full else prefixes.head(queries, dim, rotation=rotation)
-    stages = (funnel.Stage(dim=dim, shortlist=shortlist),)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Stored rows that ask for their neighbours: ``true`` ``(q, 10)``, each row without itself."""
 
-    def search(some: Vectors, k: int) -> Ids:
-        if full:
-            return exact(rows, some, k=k, keep=keep).ids
-        return funnel.search(rows, some, stages, k=k, keep=keep, heads=heads, rotation=rotation).ids
+    rows: Halves
+    keep: Bitmap | None
+    queries: Vectors
+    own: Ids
+    true: Ids
+    rotation: Vectors | None
 
-    return {
-        "recall_at_10": recall_at_k(_others(exact(heads, asked, k=K + 1, keep=keep).ids, own), true),
-        "recall_at_10_reranked": recall_at_k(_others(search(queries, K + 1), own), true),
-        "bytes_per_vector": 2.0 * dim,
-        "latency_ms": _latency(lambda query: search(query, K), queries[:_TIMED]),
-    }
+    def heads(self, rows: Halves, dim: int) -> Halves:
+        """Return the prefixes of some rows, at the full width the rows."""
+        return rows if dim == rows.shape[1] else funnel.compact(rows, dim, rotation=self.rotation)
+
+    def search(self, queries: Vectors, dim: int, heads: Halves, shortlist: int, *, k: int) -> Ids:
+        """Return what a prefix and a shortlist at full width find, ``(q, k)``."""
+        if dim == self.rows.shape[1]:
+            return exact(self.rows, queries, k=k, keep=self.keep).ids
+        stages = (Stage(dim=dim, shortlist=shortlist),)
+        return funnel.search(
+            self.rows, queries, stages, k=k, keep=self.keep, heads=heads, rotation=self.rotation
+        ).ids
+
+    def recall(self, dim: int, heads: Halves, shortlist: int) -> float:
+        """Return the share of the true neighbours that are found so."""
+        found = self.search(self.queries, dim, heads, shortlist, k=K + 1)
+        return recall_at_k(without(found, self.own), self.true)
+
+    def measured(self, dim: int, heads: Halves, shortlist: int) -> dict[str, Any]:
+        """Return what `by_width` says of a width, without labels."""
+        full = dim == self.rows.shape[1]
+        cut = self.queries if full else prefixes.head(self.queries, dim, rotation=self.rotation)
+        alone = without(exact(heads, cut, k=K + 1, keep=self.keep).ids, self.own)
+        return {
+            "recall_at_10": recall_at_k(alone, self.true),
+            "recall_at_10_reranked": self.recall(dim, heads, shortlist),
+            "bytes_per_vector": 2.0 * dim,
+            "latency_ms": _latency(
+                lambda query: self.search(query, dim, heads, shortlist, k=K), self.queries[:_TIMED]
+            ),
+        }
 
 
-def _heads(rows: NDArray[np.float16], dim: int, rotation: Vectors | None) -> NDArray[np.float16]:
-    return rows if dim == rows.shape[1] else funnel.compact(rows, dim, rotation=rotation)
-
-
-def _others(found: Ids, own: Ids) -> Ids:
-    """Take each query's own row out of its list; where it is not in it, the last place."""
-    same = found == own[:, np.newaxis]
-    same[~same.any(axis=1), -1] = True
-    rest: Ids = found[~same].reshape(len(found), -1)
-    return rest
-
-
-def _latency(search: Any, queries: Vectors) -> dict[str, float]:
+def _latency(search: Callable[[Vectors], object], queries: Vectors) -> dict[str, float]:
     seconds = []
     with one_thread():
+        search(queries[:1])  # what is made once is no part of a search
         for query in queries:
             began = time.perf_counter()
             search(query[np.newaxis])

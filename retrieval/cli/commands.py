@@ -298,8 +298,19 @@ def query(
             answer = gallery.Answer(query=shown, hits=found)
             gallery.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
             session.note(f"wrote {html}")
+        _note_narrowing(session, collection, options["dim"])
         if collection.changed():
             session.note(reports.stale(collection))
+
+
+def _note_narrowing(session: Session, collection: Collection, dim: int | None) -> None:
+    """Say what a prefix was measured to lose, where one ranked the rows."""
+    width = collection.manifest.space.dim
+    if dim is None or dim == width or session.quiet:
+        return
+    from retrieval.narrowing import loss_of
+
+    session.note(reports.narrowed(loss_of(collection, dim), dim=dim, width=width))
 
 
 def _form(flags: list[str]) -> Form:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from indexes.verify import FileCheck
     from retrieval.collection import Collection
     from retrieval.demo import DemoReport
+    from retrieval.narrowing import Loss
 
 __all__ = [
     "build",
@@ -24,6 +25,7 @@ __all__ = [
     "encoders",
     "evaluation",
     "info",
+    "narrowed",
     "next_step",
     "stale",
 ]
@@ -234,6 +236,17 @@ def demo(report: DemoReport, columns: int) -> str:
 def collection_note(collection: Collection) -> str:
     """Say in a line, for a page, what was searched; no absolute path, because pages are passed on."""
     return f"{collection.root.name}, {len(collection):,} images, {collection.manifest.encoder or collection.space.name}"
+
+
+def narrowed(loss: Loss | None, *, dim: int, width: int) -> str:
+    """Say what a search that ranked by a prefix first was measured to lose, or that it was not."""
+    ranked = f"the first {dim} of {width} components rank every row"
+    if loss is None:
+        return f"note: {ranked}; what that loses is not measured yet; to measure it: retrieve evaluate --dims {dim}"
+    return (
+        f"note: {ranked}, and a shortlist of {loss.shortlist:,} is ordered by all: recall@10 {loss.recall_at_10:.3f} "
+        f"against exact search, measured on {loss.sample:,} stored rows"
+    )
 
 
 def stale(collection: Collection) -> str:

@@ -7,15 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from indexes import choose, derive, flat, ivf, rotate, transforms
+from indexes import cascade, derive, flat, ivf, rotate, transforms, turned
 from indexes.arrays import unit_rows
 from indexes.backend import faiss
 from indexes.choose import Design, ranked
-from indexes.errors import OptionError
+from indexes.errors import OptionError, StoreCorrupt
 from indexes.generation import REPORT, TRANSFORMS, Generation
 from indexes.manifest import generation_path, read_manifest, verify
 from indexes.metrics import recall_at_k
 from indexes.space import Space
+from indexes.stages import Stage, middles_of, prefixes_of
 from indexes.store import VectorStore
 from tests.indexes.test_generation import QUERIES, SPACE, VECTORS, fill, grow, same
 
@@ -73,6 +74,81 @@ def test_flat_with_a_width_is_a_funnel(tmp_path, space):
     assert build(tmp_path, space, kind="flat", dim=32).index.exact
 
 
+@pytest.fixture
+def longest(monkeypatch):
+    """Of the plans that reach the target, take one with the most stages."""
+    monkeypatch.setattr(cascade, "_time", lambda trial: -len(trial.stages))
+
+
+def test_middle_stages_of_turned_rows_are_planned_and_read_from_a_file(tmp_path, longest):
+    fill(tmp_path, 0, 2000)
+    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
+    files = generation_path(tmp_path, 1)
+
+    assert [dim for dim, *_ in manifest.index.stages] == [8, 16]
+    assert manifest.index.middle == 16
+    assert manifest.files[turned.PREFIXES].bytes == 2 * 2000 * 16
+    (turn,) = transforms.load(files / TRANSFORMS)
+    made = turned.open_mapped(files / turned.PREFIXES, count=2000, width=16)
+    np.testing.assert_allclose(made, turn.apply(VECTORS[:2000])[:, :16], atol=2e-3)
+    check(tmp_path, manifest)
+    with Generation.open(tmp_path, manifest) as opened:
+        assert (
+            recall_at_k(opened.search(QUERIES, k=10).ids, opened.search(QUERIES, k=10, exact=True).ids) > 0.8
+        )
+    inode = (files / turned.PREFIXES).stat().st_ino
+    grow(tmp_path, 2000, 2100, dead=[3, 5, 2050])  # a tail: the file is carried
+    manifest = build(tmp_path, PLAIN)
+    assert (generation_path(tmp_path, 2) / turned.PREFIXES).stat().st_ino == inode
+    assert manifest.files[turned.PREFIXES].bytes == 2 * 2000 * 16
+    check(tmp_path, manifest)
+    grow(tmp_path, 2100, 3000, dead=range(100, 700))  # merged: it is made again
+    manifest = build(tmp_path, PLAIN)
+    assert manifest.files[turned.PREFIXES].bytes == 2 * 3000 * 16
+    check(tmp_path, manifest)
+
+
+def test_a_plan_that_gains_a_middle_stage_gets_its_file_and_one_that_loses_it_none(tmp_path, monkeypatch):
+    fill(tmp_path, 0, 2000)
+    shortest = lambda trial: len(trial.stages)  # noqa: E731
+    monkeypatch.setattr(cascade, "_time", shortest)
+    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
+    assert manifest.index.middle is None
+    assert turned.PREFIXES not in manifest.files
+    monkeypatch.setattr(cascade, "_time", lambda trial: -len(trial.stages))
+    manifest = build(tmp_path, PLAIN, recall=0.85)
+    assert manifest.index.middle == 16
+    check(tmp_path, manifest)
+    monkeypatch.setattr(cascade, "_time", shortest)
+    manifest = build(tmp_path, PLAIN, recall=0.9)
+    assert turned.PREFIXES not in manifest.files
+    check(tmp_path, manifest)
+
+
+def test_a_file_of_turned_prefixes_that_is_short_is_named_and_made_again(tmp_path, longest):
+    fill(tmp_path, 0, 2000)
+    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
+    path = generation_path(tmp_path, 1) / turned.PREFIXES
+    path.write_bytes(path.read_bytes()[:-32])
+    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16.*build-index"):
+        Generation.open(tmp_path, manifest)
+    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16: 63,968 bytes, expected 64,000"):
+        turned.open_mapped(path, count=2000, width=16)
+
+    check(tmp_path, build(tmp_path, PLAIN))
+
+
+def test_more_turned_prefixes_than_are_worth_their_file_are_not_tried(tmp_path, longest, monkeypatch):
+    monkeypatch.setattr(turned, "BYTES", 2 * 2000 * 16 - 1)
+    fill(tmp_path, 0, 2000)
+    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
+
+    assert [len(trial["stages"]) for trial in report(tmp_path)["tried"]] == [1] * len(
+        report(tmp_path)["tried"]
+    )
+    assert turned.PREFIXES not in manifest.files
+
+
 def test_auto_with_a_width_is_a_funnel_while_there_are_few_rows(tmp_path):
     fill(tmp_path, 0, 1000)
 
@@ -127,8 +203,6 @@ def test_a_fitted_rotation_lets_queries_be_narrowed_to_any_width(tmp_path):
 
 
 def test_a_plan_may_be_given(tmp_path):
-    from indexes.funnel import Stage
-
     fill(tmp_path, 0, 1000)
     with Generation.open(tmp_path, build(tmp_path)) as opened:
         plan = (Stage(dim=8, shortlist=1000), Stage(dim=16, shortlist=1000))
@@ -303,5 +377,10 @@ def test_a_learned_rotation_is_taken_where_it_is_better(tmp_path):
 
 
 def test_widths_worth_trying():
-    assert choose.widths_of(SPACE) == (8, 16)
-    assert choose.widths_of(PLAIN) == (16,)
+    wide = Space(name="wide", dim=1280, fingerprint="w")
+
+    assert prefixes_of(SPACE) == (8, 16)
+    assert prefixes_of(PLAIN) == (16,)
+    assert middles_of(SPACE, 8) == middles_of(PLAIN, 8) == (16,)
+    assert middles_of(wide, 32) == (64, 128, 256)
+    assert middles_of(wide, 1024) == ()

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Recipe, queries, vectors
-from indexes import cascade, flat, funnel, ivf, prefixes, tune
+from indexes import cascade, flat, funnel, ivf, prefixes, stages, tune, turned
 from indexes.arrays import unit_rows
 from indexes.errors import OptionError
-from indexes.funnel import Funnel, Stage
+from indexes.funnel import Funnel
 from indexes.metrics import recall_at_k
 from indexes.space import Space
+from indexes.stages import Stage
 
 RECIPE = Recipe(rows=6000, dim=64, clusters=80, topics=8)
 ROWS = vectors(RECIPE).astype(np.float16)
@@ -21,12 +22,13 @@ PLAIN = Space(name="p", dim=64, fingerprint="p")
 TURN = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
 
 
-def built(dim=16, rotation=None, stages=None, rows=ROWS):
+def built(dim=16, rotation=None, stages=None, rows=ROWS, middle=None):
     index = ivf.make(funnel.factory_for(dim), dim=64, prefix=dim, rotation=rotation)
     wide = rows.astype(np.float32)
     ivf.train(index, wide)
     ivf.add(index, [(np.arange(len(rows)), wide)])
-    return Funnel(index, rows, stages or (Stage(dim=dim, shortlist=200),), rotation=rotation)
+    plan = stages or (Stage(dim=dim, shortlist=200),)
+    return Funnel(index, rows, plan, rotation=rotation, turned=middle)
 
 
 def same(found, expected):
@@ -145,7 +147,7 @@ def test_an_early_stop_reads_fewer_rows_and_misses_only_beyond_its_margin(monkey
 
 
 @pytest.mark.parametrize(
-    ("stages", "words"),
+    ("plan", "words"),
     [
         ((), "at least one stage"),
         ((Stage(dim=0, shortlist=50),), "0 is no width"),
@@ -160,17 +162,17 @@ def test_an_early_stop_reads_fewer_rows_and_misses_only_beyond_its_margin(monkey
         ),
     ],
 )
-def test_plans_that_cannot_be_are_refused(stages, words):
+def test_plans_that_cannot_be_are_refused(plan, words):
     with pytest.raises(OptionError, match=words):
-        funnel.check(stages, k=10, space=SPACE)
+        stages.check(plan, k=10, space=SPACE)
 
 
 def test_naive_truncation_is_refused_with_the_reason():
-    stages = (Stage(dim=8, shortlist=50),)
+    plan = (Stage(dim=8, shortlist=50),)
     with pytest.raises(OptionError, match="not trained for truncation"):
-        funnel.check(stages, k=10, space=PLAIN)
+        stages.check(plan, k=10, space=PLAIN)
 
-    funnel.check(stages, k=10, space=PLAIN, turned=True)
+    stages.check(plan, k=10, space=PLAIN, turned=True)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +184,7 @@ def test_the_plan_chosen_reaches_the_target_on_queries_it_has_not_seen(asked):
     first = built()
     tuned = cascade.tune(first, asked, target=0.9, dim=16, widths=(32,))
     fresh = queries(RECIPE, 400)
-    found = first.search(fresh, k=10, stages=funnel.from_json(tuned.chosen.stages))
+    found = first.search(fresh, k=10, stages=stages.from_json(tuned.chosen.stages))
 
     assert tuned.reached
     assert tuned.chosen in tuned.tried
@@ -210,7 +212,49 @@ def test_a_target_out_of_reach_is_told_with_the_best_that_was_found(asked, monke
 
 
 def test_more_neighbours_than_were_planned_for_take_longer_shortlists():
-    stages = (Stage(dim=8, shortlist=45, margin=0.1), Stage(dim=16, shortlist=20))
+    plan = (Stage(dim=8, shortlist=45, margin=0.1), Stage(dim=16, shortlist=20))
 
-    assert funnel.for_k(stages, 10) == funnel.for_k(stages, 3) == stages
-    assert [stage.shortlist for stage in funnel.for_k(stages, 25)] == [113, 50]
+    assert stages.for_k(plan, 10) == stages.for_k(plan, 3) == plan
+    assert [stage.shortlist for stage in stages.for_k(plan, 25)] == [113, 50]
+
+
+def test_a_width_that_nothing_was_measured_for_takes_ten_candidates_a_neighbour():
+    taken = [stages.unplanned(8, k=k, shortlist=shortlist)[0].shortlist for k, shortlist in
+             ((1, None), (10, None), (25, None), (25, 5), (1, 5))]  # fmt: skip
+
+    assert taken == [100, 100, 250, 25, 5]
+
+
+def test_turned_prefixes_are_the_first_components_of_the_turned_rows():
+    made = turned.turned(ROWS, 24, TURN)
+
+    np.testing.assert_allclose(made, (ROWS.astype(np.float32) @ TURN)[:, :24], atol=1e-3)
+    np.testing.assert_array_equal(made[:, :8], turned.turned(ROWS, 8, TURN))
+
+
+@pytest.mark.parametrize("width", [8, 32, 48])
+def test_turned_prefixes_at_hand_change_nothing(width):
+    """Stages wider than what is at hand turn their candidates themselves."""
+    plan = (Stage(dim=8, shortlist=300), Stage(dim=16, shortlist=100), Stage(dim=32, shortlist=40))
+    plain = built(dim=8, rotation=TURN, stages=plan)
+    with_file = built(dim=8, rotation=TURN, stages=plan, middle=turned.turned(ROWS, width, TURN))
+
+    expected, found = (one.search(QUERIES, k=10) for one in (plain, with_file))
+    assert recall_at_k(found.ids, expected.ids) > 0.99  # half precision may swap two that nearly tie
+    handed = [one.handed_on(QUERIES, plan) for one in (plain, with_file)]
+    np.testing.assert_allclose(handed[0].scores, handed[1].scores, atol=2e-3)
+
+
+def test_a_cascade_of_three_widths_is_planned_for_turned_rows(asked):
+    index = ivf.make(funnel.factory_for(8), dim=64, prefix=8, rotation=TURN)
+    ivf.train(index, ROWS.astype(np.float32))
+    ivf.add(index, [(np.arange(len(ROWS)), ROWS.astype(np.float32))])
+    tuned = cascade.plan(index, ROWS, asked, space=PLAIN, target=0.8, dim=8, rotation=TURN)
+    widths = {tuple(dim for dim, *_ in trial.stages) for trial in tuned.tried}
+
+    assert widths == {(8,), (8, 16), (8, 32), (8, 16, 32)}
+    assert tuned.reached
+    fresh = queries(RECIPE, 400)
+    chosen = stages.from_json(tuned.chosen.stages)
+    first = Funnel(index, ROWS, chosen, rotation=TURN, turned=turned.turned(ROWS, 32, TURN))
+    assert recall_at_k(first.search(fresh, k=10).ids, flat.exact(ROWS, fresh, k=10).ids) > 0.75

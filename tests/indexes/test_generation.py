@@ -20,6 +20,7 @@ from indexes.metrics import recall_at_k
 from indexes.rerank import RERANK
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
+from indexes.tombstones import TOMBSTONES
 
 RECIPE = Recipe(rows=4000, dim=32, clusters=80, topics=8)
 VECTORS = vectors(RECIPE)
@@ -248,6 +249,12 @@ def test_what_does_not_fit_is_refused(collection, options, error):
         collection.search(QUERIES, **options)
 
 
+@pytest.mark.parametrize("dim", [0, -1, 33])
+def test_a_width_beyond_the_space_is_refused_as_it_was_given(collection, dim):
+    with pytest.raises(OptionError, match=f"^--dim {dim}: no width of test; use 1 to 32$"):
+        collection.search(QUERIES, k=1, dim=dim)
+
+
 def test_queries_of_another_width_are_refused(collection):
     with pytest.raises(ShapeError, match=r"expected \(q, 32\)"):
         collection.search(QUERIES[:, :16], k=1)
@@ -282,7 +289,7 @@ def test_opening_maps_and_closing_lets_go(tmp_path):
 def test_a_damaged_generation_is_named(tmp_path):
     fill(tmp_path, 0, 500)
     manifest = build(tmp_path)
-    flags = generation_path(tmp_path, manifest.generation) / generation.TOMBSTONES
+    flags = generation_path(tmp_path, manifest.generation) / TOMBSTONES
     whole = flags.read_bytes()
     flags.write_bytes(b"\0" * len(whole))
     with pytest.raises(StoreCorrupt, match=r"tombstones\.npy.*build-index"):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from indexes import ivf, plan, revision, shards
+from indexes import construction, ivf, plan, shards
 from indexes.derive import derive
 from indexes.errors import OptionError, StoreFull
 from indexes.generation import Generation
@@ -19,7 +19,7 @@ KINDS = ["ivfrabitq", "ivfpq", "OPQ8_32,IVF16,PQ8", "IVF16,PQ16x4fs", "IVF16,SQf
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(shards, "SHARD_ROWS", 400)
-    monkeypatch.setattr(revision, "BLOCK", 150)
+    monkeypatch.setattr(construction, "BLOCK", 150)
 
 
 def published(home, manifest):

@@ -1,0 +1,33 @@
+"""Which rows of a generation are gone: a bitmap in a file, eight rows to a byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from indexes.arrays import Bitmap
+from indexes.errors import StoreCorrupt
+
+TOMBSTONES = "tombstones.npy"
+
+
+def write_live(path: Path, dead: Bitmap) -> None:
+    """Write which rows have a tombstone, eight to a byte."""
+    np.save(path, np.packbits(dead, bitorder="little"), allow_pickle=False)
+
+
+def read_live(path: Path, count: int) -> Bitmap | None:
+    """Return which rows have no tombstone, None if that is all of them."""
+    try:
+        packed = np.load(path, allow_pickle=False)
+        dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreCorrupt(
+            f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
+        ) from error
+    if len(packed) != -(-count // 8):
+        raise StoreCorrupt(
+            f"{path}: holds {len(packed)} bytes of flags, expected {-(-count // 8)}; run `retrieve build-index`"
+        )
+    return ~dead if dead.any() else None
