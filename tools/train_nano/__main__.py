@@ -96,7 +96,15 @@ def run_train(given: argparse.Namespace) -> None:
     )
     if given.init:  # such weights know whole photographs already
         recipe = replace(recipe, ramp=(0.0, 0.02))
-    Run(given.out, data, recipe, init=load_init(given.init)).train()
+    run = Run(given.out, data, recipe, init=load_init(given.init))
+    if given.init not in (None, "shipped"):
+        aim = torch.load(given.init, map_location="cpu", weights_only=True).get("aim")
+        same = 0.0 if aim is None else float(torch.cosine_similarity(aim, run.aim).mean())
+        # Other texts give another alignment, and other targets: what was learnt is then mostly unlearnt first.
+        print(
+            f"cosine of these targets with those of {given.init}: {'not known' if aim is None else f'{same:.3f}'}"
+        )
+    run.train()
 
 
 def load_init(source: str | None) -> dict[str, torch.Tensor] | None:

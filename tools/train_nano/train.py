@@ -175,6 +175,11 @@ class Run:
         self.log("end", **self.check())
 
     @property
+    def aim(self) -> torch.Tensor:
+        """Some photographs' targets, ``(64, 256)``: by them a second schedule knows whether it goes on to the same place."""
+        return self.targets[torch.from_numpy(self.data.train[:64])].cpu()
+
+    @property
     def progress(self) -> float:
         """Share of the schedule done, by training time: contention for the machine must not cut the end off."""
         return self.seconds / (60 * self.recipe.minutes)
@@ -349,6 +354,7 @@ class Run:
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step, "samples": self.samples, "seconds": self.seconds, "recipe": asdict(self.recipe),
+            "aim": self.aim,
         }  # fmt: skip
         partial = self.folder / "checkpoint.partial"
         torch.save(state, partial)
