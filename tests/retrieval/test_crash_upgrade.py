@@ -76,13 +76,13 @@ def check(home: Path) -> str:
         last = dict(manifest.upgrades[-1]) if manifest.upgrades else {}
         state = str(last.get("state"))
         if state == "migrating":
-            table = collection._pair.mixture.rows_of
+            table = collection._opened.pair.mixture.rows_of
             done = [name for name, number in by_path.items() if table[number] >= 0]
             assert last["backfilled"] == len(done)
             assert last["remaining"] == len(by_path) - len(done)
             assert set(by_path) & set(LATER) <= set(done)
             compare(home, collection, {name: by_path[name] for name in done}, "new")
-            raw = collection._generation
+            raw = collection._opened.generation
             old = [name for name in by_path if name in FIRST]
             rows = raw.vectors(np.array([by_path[name] for name in old]))
             np.testing.assert_allclose(rows, encoded(home, old, "old"), atol=2e-3)
