@@ -11,6 +11,7 @@ list the number of its ids, the ids (int64), the number of its codes' bytes, and
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +23,9 @@ from indexes.backend import faiss
 
 _TAG: Final = b"ilbl"
 _HEADER: Final = struct.Struct("<4sQQQQ")
-_SIZE: Final = struct.Struct("<Q")
-_NO_CODE_SIZE: Final = (1 << 64) - 1  # FAISS's mark: a row's code has no place of its own in a block
-_MARK: Final = struct.pack("<QQ", _NO_CODE_SIZE, 32)  # with the rows of a block, as FAISS has them
+_SIZE: Final = 8
+_ALL_ONES: Final = (1 << 64) - 1  # FAISS's mark: a row's code has no place of its own in a block
+_MARK: Final = struct.pack("<QQ", _ALL_ONES, 32)  # with the rows of a block, as FAISS has them
 _STEP: Final = 1 << 18
 
 
@@ -39,13 +40,12 @@ def open_in_place(path: Path) -> Any | None:
         return None
     try:
         with path.open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                start = _lists_at(data)
-                found = None if start is None else _places(data, start)
+            start = _lists_at(file.fileno())
+            found = None if start is None else _places(file.fileno(), start)
             if start is None or found is None:
                 return None
             # What comes before the lists, then as many lists of no rows; only the pages that this changes are copied.
-            length = start + 2 * _SIZE.size * len(found[0])
+            length = start + 2 * _SIZE * len(found[0])
             head = np.frombuffer(mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY), np.uint8)
         head[start:] = 0
         reader = module.ZeroCopyIOReader(module.swig_ptr(head), length)
@@ -58,32 +58,43 @@ def open_in_place(path: Path) -> Any | None:
     return index
 
 
-def _lists_at(data: mmap.mmap) -> int | None:
-    """Return where the first list's size lies; None where there are no block lists."""
-    for begin in range(0, len(data), _STEP):
-        block = data[begin : begin + _STEP + len(_MARK) - 1]  # bytes are searched many times as fast as a map
-        place = block.find(_MARK)
-        while place >= 0:
-            tag = begin + place - len(_TAG) - _SIZE.size
-            if tag >= 0 and data[tag : tag + len(_TAG)] == _TAG:
-                return tag + _HEADER.size
-            place = block.find(_MARK, place + 1)
+def _lists_at(file: int) -> int | None:
+    """Return where in an open file the first list's size lies; None where there are no block lists."""
+    block = bytearray(_STEP + 32)  # the mark may lie across a step's end
+    words = np.frombuffer(block, np.uint32)
+    begin, held = 0, len(block)
+    while held == len(block):
+        held = os.preadv(file, [block], begin)
+        if (words == np.uint32(_ALL_ONES >> 32)).any():  # centroids hold no such numbers
+            place = block.find(_MARK, 0, held)
+            while place >= 0:
+                tag = begin + place - len(_TAG) - _SIZE
+                if tag >= 0 and os.pread(file, len(_TAG), tag) == _TAG:
+                    return tag + _HEADER.size
+                place = block.find(_MARK, place + 1, held)
+        begin += _STEP
     return None
 
 
-def _places(data: mmap.mmap, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
-    """Return each list's number of rows and where its codes begin, ``(nlist,)`` each; None if they do not fill the file."""
-    _, nlist, _, rows, size = _HEADER.unpack_from(data, start - _HEADER.size)
-    end = len(data)
-    if nlist > (end - start) // (2 * _SIZE.size):
+def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+    """Return each list's number of rows and where its codes begin, ``(nlist,)`` each; None if they do not fill the file.
+
+    Sizes are read, not mapped: of the pages between them a query needs few.
+    """
+    header = os.pread(file, _HEADER.size, start - _HEADER.size)
+    end = os.fstat(file).st_size
+    if len(header) < _HEADER.size:
+        return None
+    _, nlist, _, rows, size = _HEADER.unpack(header)
+    if nlist > (end - start) // (2 * _SIZE):
         return None
     sizes, places = [0] * nlist, [0] * nlist
-    place, length, read = start, _SIZE.size, _SIZE.unpack_from
+    place, read, number_of = start, os.pread, int.from_bytes
     for number in range(nlist):
-        if place + length > end:
+        if place >= end:
             return None
-        (count,) = read(data, place)
-        place += length * (count + 2)
+        count = number_of(read(file, _SIZE, place), "little")
+        place += _SIZE * (count + 2)
         sizes[number], places[number] = count, place
         place += -(-count // rows) * size
     if place != end:
@@ -99,7 +110,7 @@ def _in_file(module: Any, path: Path, sizes: NDArray[np.uint64], places: NDArray
     all ones or -1 as these numbers wrap, the capacity is the bytes from the ids to the codes.
     """
     lists = module.OnDiskInvertedLists()
-    lists.nlist, lists.code_size = len(sizes), _NO_CODE_SIZE
+    lists.nlist, lists.code_size = len(sizes), _ALL_ONES
     lists.filename, lists.totsize, lists.read_only = str(path), path.stat().st_size, True
     lists.prefetch_nthread = (
         0  # threads that would read lists ahead; the page cache has them, or the kernel reads ahead
