@@ -9,7 +9,6 @@ Ids are positions: rows are only ever added, and a removed or superseded row get
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from indexes.errors import (
     StoreCorrupt,
     StoreReadOnly,
 )
-from indexes.files import PARTIAL, sync_directory, writing
+from indexes.files import PARTIAL, remove_tree, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.records import (
     NewRow,
@@ -114,7 +113,7 @@ class VectorStore:
             raise OptionError(f"{home / VECTORS}: is there already; open it instead")
         building = home / f"{PARTIAL}{VECTORS}"
         with writing(home):
-            shutil.rmtree(building, ignore_errors=True)
+            remove_tree(building)
             environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
@@ -127,7 +126,7 @@ class VectorStore:
             (home / RERANK).unlink(
                 missing_ok=True
             )  # a stray one; somebody may have mapped it, so it is not cut
-            shutil.rmtree(home / VECTORS, ignore_errors=True)  # without data.mdb, as `exists` has it
+            remove_tree(home / VECTORS)  # without data.mdb, as `exists` has it
             os.rename(building, home / VECTORS)
             sync_directory(home)
         return cls.open(home, dim=dim, writable=True, lock=lock)

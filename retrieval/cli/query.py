@@ -93,7 +93,8 @@ def query(
         terms, away = _terms(collection, queries=queries, texts=texts, images=images, ids=ids, minus=minus)
         settings = given(include_self=include_self, **options) | ({"fold_copies": False} if unfold else {})
         found = collection.search(terms, minus=away, **settings)
-        emit(hits(found, form, columns=columns(), terminal=sys.stdout.isatty()))
+        width = {"columns": columns()} if form is Form.TABLE else {}
+        emit(hits(found, form, **width, terminal=sys.stdout.isatty()))
         if not found:
             session.note("no image qualifies")
         if html is not None:
