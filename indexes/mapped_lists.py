@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.backend import faiss
+
+_INDEXES: Final = (b"IwPf", b"Iwrn")  # how the file of an index with such lists begins: product codes, RaBitQ
+_CHAIN: Final = b"IxPT"  # transforms, then the index that they come before
+_ROWS: Final = slice(8, 16)  # where, from there, an index has its number of rows
+_DUMMIES: Final = struct.pack("<QQ", 1 << 20, 1 << 20)  # that FAISS puts behind them
 
 _TAG: Final = b"ilbl"
 _HEADER: Final = struct.Struct("<4sQQQQ")
@@ -52,7 +58,7 @@ def open_in_place(path: Path) -> Any | None:
         index = module.read_index(reader, module.IO_FLAG_MMAP_IFC)
         lists = _in_file(module, path, *found)
         module.extract_index_ivf(index).replace_invlists(lists, False)  # noqa: FBT003 - it takes no name
-    except (OSError, ValueError, RuntimeError):  # ValueError: nothing to map in an empty file
+    except (OSError, RuntimeError):
         return None
     index.referenced_objects = [head, lists]
     return index
@@ -60,20 +66,40 @@ def open_in_place(path: Path) -> Any | None:
 
 def _lists_at(file: int) -> int | None:
     """Return where in an open file the first list's size lies; None where there are no block lists."""
-    block = bytearray(_STEP + 32)  # the mark may lie across a step's end
-    words = np.frombuffer(block, np.uint32)
-    begin, held = 0, len(block)
-    while held == len(block):
-        held = os.preadv(file, [block], begin)
+    inner = _inner(file)
+    for begin, window in () if inner is None else _windows(file, inner):
+        words = np.frombuffer(window, np.uint32, len(window) // 4)
         if (words == np.uint32(_ALL_ONES >> 32)).any():  # centroids hold no such numbers
-            place = block.find(_MARK, 0, held)
+            place = window.find(_MARK)
             while place >= 0:
                 tag = begin + place - len(_TAG) - _SIZE
-                if tag >= 0 and os.pread(file, len(_TAG), tag) == _TAG:
+                if os.pread(file, len(_TAG), max(tag, 0)) == _TAG:
                     return tag + _HEADER.size
-                place = block.find(_MARK, place + 1, held)
-        begin += _STEP
+                place = window.find(_MARK, place + 1)
     return None
+
+
+def _inner(file: int) -> int | None:
+    """Return where the index with block lists begins, behind its transforms; None for any other index."""
+    head = os.pread(file, _ROWS.stop, 0)
+    again = head[_ROWS] + _DUMMIES  # both have as many rows
+    begin = 0
+    while head[:4] == _CHAIN:
+        for start, window in _windows(file, begin + _ROWS.stop):
+            if again in window:
+                begin = start + window.index(again) - _ROWS.start
+                break
+        else:
+            return None
+        head = os.pread(file, 4, begin)
+    return begin if head[:4] in _INDEXES else None
+
+
+def _windows(file: int, begin: int) -> Iterator[tuple[int, bytes]]:
+    """Yield places in a file and what lies there, long enough that no mark is missed between two of them."""
+    while window := os.pread(file, _STEP + 32, begin):
+        yield begin, window
+        begin += _STEP
 
 
 def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -60,11 +61,17 @@ def test_a_prefix_before_the_lists_and_lists_without_rows_are_no_obstacle(tmp_pa
     assert ids == -1
 
 
-@pytest.mark.parametrize("factory", ["Flat", "IVF32,PQ16", "IVF32,SQfp16", "PQ16x4fs", "HNSW8"])
-def test_other_lists_are_left_to_faiss(tmp_path, factory):
+@pytest.mark.parametrize(
+    "factory", ["Flat", "IVF32,PQ16", "OPQ16,IVF32,PQ16", "IVF32,SQfp16", "PQ16x4fs", "HNSW8"]
+)
+def test_other_lists_are_left_to_faiss_without_reading_them(tmp_path, factory, monkeypatch):
     path = saved(tmp_path / "i", factory)
+    read, real = [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *asked: read.append(real(*asked)) or read[-1])
 
     assert mapped_lists.open_in_place(path) is None
+    transforms = 4 * DIM * DIM + mapped_lists._STEP if factory.startswith("OPQ") else 0
+    assert sum(map(len, read)) <= 100 + transforms
     assert ivf.open_mapped(path).ntotal == 4000
 
 
