@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +39,8 @@ def _in_our_words(error: OSError, path: Path) -> RetrievalError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _FULL:
         free = ""
+        import shutil
+
         with contextlib.suppress(OSError):
             free = f" ({shutil.disk_usage(path if path.exists() else path.parent).free:,} bytes free)"
         return StoreFull(
@@ -96,6 +97,8 @@ def link_or_copy(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EEXIST, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise
+            import shutil
+
             shutil.copyfile(source, target)
 
 
@@ -105,12 +108,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def remove_tree(directory: Path) -> None:
+    """Remove a directory with all that is in it, as far as that can be removed; there need not be one."""
+    import shutil  # it loads every archive format; who only reads does without
+
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def remove_partials(directory: Path) -> None:
     """Remove what killed writers left unfinished in ``directory``; only the holder of the writer's lock may."""
     with contextlib.suppress(FileNotFoundError):
         for path in sorted(directory.iterdir()):
             if path.name.startswith(PARTIAL):
                 if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(path)
                 else:
                     path.unlink(missing_ok=True)

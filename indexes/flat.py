@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TypeAlias, TypeVar
 
@@ -148,6 +147,8 @@ def _in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
     if workers == 1:
         with faiss_threads(1):
             return [work()]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
         return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
 

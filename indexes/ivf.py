@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes import prefixes
+from indexes import mapped_lists, prefixes
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, best
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, StoreCorrupt
@@ -290,7 +290,7 @@ def load(path: Path) -> Any:
 
 def open_mapped(path: Path) -> Any:
     """Open the index by mapping its file. Read-only: adding to what is mapped ends the process."""
-    return _read(path, faiss().IO_FLAG_MMAP_IFC)
+    return mapped_lists.open_in_place(path) or _read(path, faiss().IO_FLAG_MMAP_IFC)
 
 
 def _read(path: Path, flags: int) -> Any:

@@ -7,7 +7,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from indexes.files import (
     PARTIAL,
     link_or_copy,
     remove_partials,
+    remove_tree,
     replace_file,
     sync_directory,
     sync_file,
@@ -208,9 +208,9 @@ def _remove_unread(path: Path) -> bool:
 
 def _remove(path: Path) -> None:
     doomed = path.with_name(f"{PARTIAL}removed-{path.name}")
-    shutil.rmtree(doomed, ignore_errors=True)
+    remove_tree(doomed)
     os.rename(path, doomed)  # first: a half-removed generation is never seen under its number
-    shutil.rmtree(doomed, ignore_errors=True)
+    remove_tree(doomed)
 
 
 class Pin:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from indexes import gpu, ivf
 from indexes.arrays import Halves, Ids, Vectors
 from indexes.backend import faiss
 from indexes.errors import StoreCorrupt
-from indexes.files import PARTIAL, sync_directory, sync_file, writing
+from indexes.files import PARTIAL, remove_tree, sync_directory, sync_file, writing
 
 BUILDING = "building"
 """The directory, beside the generations, of an index that is being built."""
@@ -107,7 +106,7 @@ def keep_trained(directory: Path, index: Any, made: Recipe) -> None:
         StoreReadOnly: it cannot be written.
     """
     with writing(directory):
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_tree(directory)
         directory.mkdir()
         _saved(index, directory / _TRAINED)
         partial = directory / f"{PARTIAL}{_RECIPE}"
@@ -168,7 +167,7 @@ def filled(
 
 def remove(directory: Path) -> None:
     """Take away what a build left; it is published, or not wanted any more."""
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_tree(directory)
 
 
 def _taken_in(whole: Any, path: Path) -> bool:

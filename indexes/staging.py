@@ -8,7 +8,6 @@ or added since the change began) answer queries as soon as a generation lists th
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap, Ids
 from indexes.errors import StoreCorrupt
-from indexes.files import writing
+from indexes.files import remove_tree, writing
 from indexes.lock import WriterLock
 from indexes.records import NewRow, pack_id, unpack_id
 from indexes.store import VectorStore
@@ -204,8 +203,8 @@ def assemble(
     """
     partial = place.with_name(f".partial-{place.name}")
     with writing(place):
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(partial)
+        remove_tree(place)
         partial.mkdir(parents=True)
     with VectorStore.create(partial, dim=dim, lock=lock) as store:
         extend(store, source=source, rows=rows, dead=dead)

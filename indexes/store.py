@@ -9,42 +9,35 @@ Ids are positions: rows are only ever added, and a removed or superseded row get
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.arrays import Bitmap, Halves, Ids, Vectors, stored_rows
-from indexes.changes import TOMBSTONES_PER_CHUNK, Changes
+from indexes.arrays import Bitmap, Halves, Ids, Vectors
 from indexes.environment import DATA, Environment, acquire, release
 from indexes.errors import (
     MissingRow,
     OptionError,
     ShapeError,
     StoreCorrupt,
-    StoreLocked,
     StoreReadOnly,
 )
-from indexes.files import PARTIAL, sync_directory, writing
+from indexes.files import PARTIAL, remove_tree, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.records import (
     NewRow,
     Record,
-    check_fields,
     key_digest,
     key_of,
     pack_id,
-    unpack_id,
     unpack_record,
 )
-from indexes.rerank import RERANK, cut_rows, replace_rows, write_rows
+from indexes.rerank import RERANK, replace_rows
 from indexes.tables import (
     FORMAT,
     NAMES,
@@ -55,8 +48,8 @@ from indexes.tables import (
     records_of,
     renames_of,
     rows_of,
-    rows_per_block,
 )
+from indexes.writer import Writer, require
 
 __all__ = ["VECTORS", "NewRow", "Record", "VectorStore", "rebuild_rerank"]
 
@@ -85,18 +78,13 @@ class VectorStore:
         """Take over a use of ``environment``; call `open` or `create` instead."""
         self.directory = directory
         self._environment = environment
-        self._writable = writable
-        self._lock = lock
         self._closing = threading.Lock()
         self._closed = False
-        self.dim, self._count, chunks = describe(environment)
-        self._block = rows_per_block(self.dim)
-        self._dead = np.zeros(self._count, np.bool_)  # (count,)
-        for chunk, packed in chunks:
-            flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
-            part = self._dead[unpack_id(chunk) * TOMBSTONES_PER_CHUNK :][: len(flags)]
-            part[:] = flags[: len(part)]
-        self._changes = self._no_changes()
+        self.dim, self._dead = describe(environment)
+        self._count = len(self._dead)
+        self._writer = (
+            Writer(directory, environment, dim=self.dim, dead=self._dead, lock=lock) if writable else None
+        )
 
     @staticmethod
     def exists(directory: str | os.PathLike[str]) -> bool:
@@ -125,7 +113,7 @@ class VectorStore:
             raise OptionError(f"{home / VECTORS}: is there already; open it instead")
         building = home / f"{PARTIAL}{VECTORS}"
         with writing(home):
-            shutil.rmtree(building, ignore_errors=True)
+            remove_tree(building)
             environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
@@ -138,7 +126,7 @@ class VectorStore:
             (home / RERANK).unlink(
                 missing_ok=True
             )  # a stray one; somebody may have mapped it, so it is not cut
-            shutil.rmtree(home / VECTORS, ignore_errors=True)  # without data.mdb, as `exists` has it
+            remove_tree(home / VECTORS)  # without data.mdb, as `exists` has it
             os.rename(building, home / VECTORS)
             sync_directory(home)
         return cls.open(home, dim=dim, writable=True, lock=lock)
@@ -182,23 +170,14 @@ class VectorStore:
                     f"{home / VECTORS}: holds rows of width {store.dim}, expected {dim}; "
                     "use the encoder it was built with, or build another collection"
                 )
-            if writable:
-                store._make_writable()
+            if store._writer is not None:
+                store._writer.settle()
             elif count is not None:
                 store._show(count)
         except BaseException:
             release(environment)
             raise
         return store
-
-    def _make_writable(self) -> None:
-        self._environment.forget_dead_readers()
-        path = self.directory / RERANK
-        held = cut_rows(path, count=self._count, dim=self.dim)
-        while held < self._count:
-            rows = self.rows(held, min(held + 16 * self._block, self._count))
-            write_rows(path, rows, first=held)
-            held += len(rows)
 
     def _show(self, count: int) -> None:
         if count > self._count:
@@ -222,7 +201,7 @@ class VectorStore:
     @property
     def pending(self) -> int:
         """Changes that wait for `commit`: rows appended, removed, renamed, restamped."""
-        return len(self._changes)
+        return 0 if self._writer is None else self._writer.pending
 
     # Writing
 
@@ -240,21 +219,7 @@ class VectorStore:
             OptionError: a key, content hash or stamp that a record cannot hold.
             StoreReadOnly: the store was opened for reading.
         """
-        self._require_writable()
-        if len(rows) != len(records):
-            raise ShapeError(f"{self.directory}: {len(rows)} rows but {len(records)} records")
-        for record in records:
-            check_fields(key=record.key, content=record.content, stamp=record.stamp)
-        first = self._changes.count
-        if len(rows):
-            half = stored_rows(rows, dim=self.dim, what="rows to store")  # (n, d)
-            try:
-                self._changes.append(half, records)
-            except BaseException:
-                # An interrupt in the middle would leave counted rows without their values for the next commit.
-                self._changes = self._no_changes()
-                raise
-        return np.arange(first, self._changes.count, dtype=np.int64)
+        return self._require_writable().append(rows, records)
 
     def remove(self, ids: Iterable[int] | Ids) -> None:
         """Give rows a tombstone; a row that has one already keeps it.
@@ -263,13 +228,7 @@ class VectorStore:
             MissingRow: an id that the store does not hold; then nothing is removed.
             StoreReadOnly: the store was opened for reading.
         """
-        self._require_writable()
-        numbers = [int(number) for number in ids]
-        for number in numbers:
-            self._require(number, self._changes.count)
-        for number in numbers:
-            if not self._is_dead(number):
-                self._changes.remove(number)
+        self._require_writable().remove(ids)
 
     def rename(self, id: int, key: bytes, stamp: bytes) -> None:  # noqa: A002 - the field's name
         """Give a live row another key and stamp; a live row that held that key gets a tombstone.
@@ -279,16 +238,11 @@ class VectorStore:
             OptionError: a key or stamp that a record cannot hold.
             StoreReadOnly: the store was opened for reading.
         """
-        self._require_writable()
-        check_fields(key=key, stamp=stamp)
-        self._changes.rename(self._require_live(id), key, stamp)
+        self._require_writable().rename(id, key, stamp)
 
     def restamp(self, id: int, stamp: bytes) -> None:  # noqa: A002 - the field's name
         """Give a live row another stamp; raises as `rename` does."""
-        self._require_writable()
-        check_fields(stamp=stamp)
-        number = self._require_live(id)
-        self._changes.rename(number, self._changes.record(number).key, stamp)
+        self._require_writable().restamp(id, stamp)
 
     def commit(self) -> None:
         """Make all that waits durable and visible, in one step.
@@ -301,36 +255,9 @@ class VectorStore:
             StoreLocked: another process has written, or the writer's lock was lost.
             StoreReadOnly: the store was opened for reading, or cannot be written any more.
         """
-        self._require_writable()
-        if not self.pending:
-            return
-        if self._lock is not None:
-            self._lock.check()
-        changes = self._changes
-        dead = np.zeros(changes.count, np.bool_)  # (count,)
-        dead[: self._count] = self._dead
-        dead[list(changes.dead)] = True
-        self._write_rerank(changes)
-
-        def apply(txn: lmdb.Transaction[bytes]) -> None:
-            databases = self._environment.databases
-            if unpack_id(txn.get(b"count", b"", db=databases[b"meta"])) != changes.first:
-                raise StoreLocked(
-                    f"{self._environment.path}: another process has written meanwhile; run the command again"
-                )
-            changes.apply(txn, databases, block=self._block, tombstones=dead)
-
-        self._environment.write(apply, room=changes.size(dim=self.dim))
-        self._dead, self._count = dead, changes.count
-        self._changes = self._no_changes()
-
-    def _write_rerank(self, changes: Changes) -> None:
-        if not changes.rows:
-            return
-        first = changes.first
-        for index, rows in enumerate(changes.rows):
-            write_rows(self.directory / RERANK, rows, first=first, sync=index == len(changes.rows) - 1)
-            first += len(rows)
+        writer = self._require_writable()
+        writer.commit()
+        self._dead, self._count = writer.dead, len(writer.dead)
 
     # Reading
 
@@ -362,7 +289,9 @@ class VectorStore:
             MissingRow: the store does not hold one of the ids.
             StoreCorrupt: a record is missing.
         """
-        return records_of(self._environment, [self._require(int(number), self._count) for number in ids])
+        return records_of(
+            self._environment, [require(self.directory, int(number), self._count) for number in ids]
+        )
 
     def scan(self) -> Iterator[Record]:
         """Yield the live records, ascending by id: the rows of this moment, whatever is committed meanwhile."""
@@ -416,29 +345,14 @@ class VectorStore:
 
     # Inside
 
-    def _no_changes(self) -> Changes:
-        return Changes(self._count, holders=partial(holders, self._environment), record=self.record)
-
-    def _require(self, number: int, count: int) -> int:
-        if not 0 <= number < count:
-            raise MissingRow(f"{self.directory}: row {number} is not among the {count:,} rows")
-        return number
-
-    def _is_dead(self, number: int) -> bool:
-        return number in self._changes.dead or (number < self._count and bool(self._dead[number]))
-
-    def _require_live(self, number: int) -> int:
-        if self._is_dead(self._require(number, self._changes.count)):
-            raise MissingRow(f"{self.directory}: row {number} was removed or superseded")
-        return number
-
-    def _require_writable(self) -> None:
+    def _require_writable(self) -> Writer:
         if self._closed:
             raise StoreReadOnly(f"{self.directory}: the store is closed")
-        if not self._writable:
+        if self._writer is None:
             raise StoreReadOnly(
                 f"{self.directory}: the store was opened for reading; open it with writable=True"
             )
+        return self._writer
 
     def close(self) -> None:
         """Close the store; what was not committed is dropped. Closing twice does nothing."""

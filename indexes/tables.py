@@ -15,6 +15,8 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.arrays import Bitmap
+from indexes.changes import TOMBSTONES_PER_CHUNK
 from indexes.environment import Environment
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.records import Record, pack_id, unpack_id, unpack_record
@@ -38,8 +40,8 @@ def rows_per_block(dim: int) -> int:
     return max(1, (pages * 4096 - 16) // (2 * dim))
 
 
-def describe(environment: Environment) -> tuple[int, int, list[tuple[bytes, bytes]]]:
-    """Return the width, the count and the chunks of tombstones of one snapshot.
+def describe(environment: Environment) -> tuple[int, Bitmap]:
+    """Return the width of the rows, and which of them have a tombstone, ``(count,)``, in one snapshot.
 
     Raises:
         ManifestTooNew: a later version wrote the store.
@@ -61,7 +63,12 @@ def describe(environment: Environment) -> tuple[int, int, list[tuple[bytes, byte
             f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
             "install a newer version: pip install --upgrade retrieval"
         )
-    return dim, count, chunks
+    dead = np.zeros(count, np.bool_)  # (count,)
+    for chunk, packed in chunks:
+        flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
+        part = dead[unpack_id(chunk) * TOMBSTONES_PER_CHUNK :][: len(flags)]
+        part[:] = flags[: len(part)]
+    return dim, dead
 
 
 def renames_of(environment: Environment) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from retrieval.activation import Activated, activate
     from retrieval.backfilling import BackfillReport, backfill
     from retrieval.build import build_index
-    from retrieval.collection import Collection, Hit
+    from retrieval.collection import Collection
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
     from retrieval.dropping import drop_old
     from retrieval.encoders import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from retrieval.errors import RetrievalError
     from retrieval.evaluation import Evaluation, evaluate
+    from retrieval.hits import Hit
     from retrieval.imports import build_index_from_vectors
     from retrieval.queries import Term
     from retrieval.report import BuildReport, Progress
@@ -84,7 +85,7 @@ _HOMES = {
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
     "Encoder": "retrieval.encoders:Encoder",
     "Evaluation": "retrieval.evaluation:Evaluation",
-    "Hit": "retrieval.collection:Hit",
+    "Hit": "retrieval.hits:Hit",
     "Neighbors": "indexes.arrays:Neighbors",
     "Progress": "retrieval.report:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",

@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from indexes.derive import check_dim, derive
 from indexes.manifest import store_path
-from indexes.store import NewRow, VectorStore
+from indexes.store import VectorStore
 from retrieval import keys
+from retrieval.build_encoder import BuildEncoder
 from retrieval.changes import Changes, compare, refuse_emptying
-from retrieval.encoders import canonical_spec, load_encoder
-from retrieval.errors import (
-    ImageError,
-    ImagesSkipped,
-    OptionError,
-)
-from retrieval.growing import Growing, carried, plain
+from retrieval.errors import ImagesSkipped, OptionError
+from retrieval.growing import carried, plain
+from retrieval.intake import Intake
 from retrieval.location import place_collection, record_root, require_folder, resolve_root
 from retrieval.migration import Migration
-from retrieval.phrases import encode_phrases
 from retrieval.report import BuildReport, OnProgress, Progress
-from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
+from retrieval.skipped import count_reasons, read_skipped, write_skipped
 from retrieval.stores import sweep, sweep_changes
 from retrieval.walk import Found, Skipped, walk
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from indexes.arrays import Vectors
     from indexes.manifest import Manifest
-    from indexes.space import Space
     from indexes.store import Record
     from retrieval.encoders import Encoder
-
-# A killed build loses at most this much.
-COMMIT_SECONDS = 5.0
-COMMIT_ROWS = 32_768
-
-DEFAULT_ENCODER = "nano"
 
 
 def build_index(
@@ -100,7 +86,7 @@ def build_index(
             sweep(directory, before)
             sweep_changes(directory, before)
         home = _root(directory, images, root, before)
-        models = _Models(
+        models = BuildEncoder(
             encoder, before, device, None if before is None else Migration.read(directory, before)
         )
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
@@ -130,13 +116,12 @@ def build_index(
         with opened(
             directory, lock, before, space=models.stored_space, encoder=models.stored, root=recorded
         ) as store:
-            counts = _Counts(skipped=list(changes.skipped))
-            _embed(changes, store, models, counts, progress)
-            gone = [*changes.missing.values(), *counts.broken]
+            intake = Intake(changes, store, lambda: models.encoder, progress)
+            intake.run()
+            gone = [*changes.missing.values(), *intake.broken]
             if not prune:
                 refuse_emptying(rows=changes.rows, removed=len(gone), found=1, folder=images)
             store.remove(gone)
-            counts.removed += len(gone)
             store.commit()
             lock.check()
             manifest = derive(
@@ -154,20 +139,20 @@ def build_index(
                 carried=carried(store),
                 progress=None
                 if progress is None
-                else lambda event: progress(Progress.of(event, skipped=len(counts.skipped))),
+                else lambda event: progress(Progress.of(event, skipped=len(intake.skipped))),
             )
-            write_skipped(directory, [*counts.skipped, *changes.skipped_elsewhere])
+            write_skipped(directory, [*intake.skipped, *changes.skipped_elsewhere])
             keys.write_folders(directory, folders, below=below)
     report = BuildReport.of(
         manifest,
         root=home,
         directory=directory,
         seconds=time.monotonic() - started,
-        encoded=counts.encoded,
-        reused=counts.reused,
-        moved=counts.moved,
-        removed=counts.removed,
-        skipped_by_reason=count_reasons(counts.skipped),
+        encoded=intake.encoded,
+        reused=intake.reused,
+        moved=intake.moved,
+        removed=len(gone),
+        skipped_by_reason=count_reasons(intake.skipped),
     )
     if strict and report.skipped:
         raise ImagesSkipped(
@@ -175,90 +160,6 @@ def build_index(
             f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
         )
     return report
-
-
-@dataclass(slots=True)
-class _Counts:
-    """What has been done so far."""
-
-    skipped: list[SkippedFile] = field(default_factory=list)
-    encoded: int = 0
-    reused: int = 0
-    moved: int = 0
-    removed: int = 0
-    broken: list[int] = field(default_factory=list)  # rows of files that can no longer be read
-
-
-class _Models:
-    """The encoder of a build, loaded only when an image must be encoded."""
-
-    def __init__(
-        self,
-        encoder: str | Encoder | None,
-        before: Manifest | None,
-        device: str,
-        migration: Migration | None = None,
-    ) -> None:
-        self._device = device
-        self._before = before
-        self._migration = migration
-        self._encoder: Encoder | None = None
-        recorded = None if before is None else before.encoder
-        if migration is not None:  # new images are encoded by the new encoder only
-            recorded = migration.new
-        if before is not None and recorded is None and encoder is None:
-            raise OptionError(
-                f"this collection was built from vectors of the space {before.space.name}; add to it with --vectors and "
-                f"--keys, or name an encoder of that space"
-            )
-        if isinstance(encoder, str) or encoder is None:
-            self.spec: str | None = canonical_spec(encoder or recorded or DEFAULT_ENCODER)
-            if before is not None and recorded not in (None, self.spec):
-                raise OptionError(
-                    f"this collection holds vectors of {recorded}, not of {self.spec}; "
-                    f"leave --encoder away, or name another place with --index"
-                )
-        else:
-            self._encoder = load_encoder(encoder)
-            self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
-            self._check()
-
-    @property
-    def encoder(self) -> Encoder:
-        if self._encoder is None:
-            if self.spec is None:
-                raise OptionError("the collection records no encoder; give one")
-            self._encoder = load_encoder(self.spec, device=self._device)
-            self._check()
-        return self._encoder
-
-    @property
-    def space(self) -> Space:
-        """The space of what is encoded."""
-        if self._migration is not None:
-            return self._migration.new_space
-        return self._before.space if self._before is not None else self.encoder.space
-
-    @property
-    def stored_space(self) -> Space:
-        """The space of the collection's own rows; another one only while its encoder changes."""
-        return self.space if self._migration is None else self._migration.old_space
-
-    @property
-    def stored(self) -> str | None:
-        """The encoder of those."""
-        return self.spec if self._migration is None else self._migration.old
-
-    def phrases(self) -> Mapping[str, Vectors]:
-        """Encode the built-in phrases: text queries lie off the images' distribution, so their recall is measured too."""
-        words = encode_phrases(self.encoder)
-        if words is not None and self._migration is not None:
-            words = self._migration.way.queries(words, None, words=True)
-        return {} if words is None else {"text": words}
-
-    def _check(self) -> None:
-        if self._encoder is not None and self._before is not None:
-            self.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")
 
 
 def _root(
@@ -322,130 +223,6 @@ def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) ->
         if progress is not None and number % 1000 == 0:
             progress(Progress(phase="scan", done=number))
         yield entry
-
-
-def _embed(
-    changes: Changes, store: Growing, models: _Models, counts: _Counts, progress: OnProgress | None
-) -> None:
-    """Bring every fresh file into the store."""
-    rest = _recognise(changes, store, counts, progress)
-    handled = len(changes.fresh) - len(rest)
-    if not rest:
-        store.commit()
-        return
-    from retrieval.embed import embed
-
-    pending: dict[bytes, Vectors] = {}  # content → vector of rows that are appended but not committed
-    committed = time.monotonic()
-    for batch in embed(rest, models.encoder, open_image=_read, known=changes.contents.__contains__):
-        for file, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
-            pending[content] = vector[np.newaxis]
-            _append(file, content, vector[np.newaxis], changes, store)
-            counts.encoded += 1
-        for file, content in batch.reused:
-            _reuse(file, content, changes, store, counts, pending)
-        for file, error in batch.failed:
-            _skip(file, error, store, counts)
-        handled += len(batch.items) + len(batch.reused) + len(batch.failed)
-        if store.pending >= COMMIT_ROWS or time.monotonic() - committed > COMMIT_SECONDS:
-            store.commit()
-            pending.clear()
-            committed = time.monotonic()
-        if progress is not None:
-            progress(
-                Progress(phase="embed", done=handled, total=len(changes.fresh), skipped=len(counts.skipped))
-            )
-    store.commit()
-
-
-def _recognise(changes: Changes, store: Growing, counts: _Counts, progress: OnProgress | None) -> list[Found]:
-    """Take in touched, moved and copied files by their content; return the others.
-
-    Only a file whose size some row has can be one, so most new files are not read twice, and a build that only finds such
-    files loads no model.
-    """
-    rest: list[Found] = []
-    committed = time.monotonic()
-    for number, file in enumerate(changes.fresh, start=1):
-        content = _known_content(file, changes)
-        if content is None:
-            rest.append(file)
-        else:
-            _reuse(file, content, changes, store, counts, {})
-        if store.pending >= COMMIT_ROWS or time.monotonic() - committed > COMMIT_SECONDS:
-            store.commit()
-            committed = time.monotonic()
-        if progress is not None and number % 1000 == 0:
-            progress(Progress(phase="compare", done=number, total=len(changes.fresh)))
-    return rest
-
-
-def _known_content(file: Found, changes: Changes) -> bytes | None:
-    """Return the file's content hash if a row has the same; ``None`` otherwise."""
-    if file.size not in changes.sizes:
-        return None
-    from retrieval.images import content_hash
-
-    try:
-        content = content_hash(_read(file))
-    except ImageError:
-        return None
-    return content if content in changes.contents else None
-
-
-def _read(file: Found) -> bytes:
-    from retrieval.images import read_file
-
-    return read_file(file.path)
-
-
-def _reuse(
-    file: Found,
-    content: bytes,
-    changes: Changes,
-    store: Growing,
-    counts: _Counts,
-    pending: dict[bytes, Vectors],
-) -> None:
-    """Take in a file whose content has a vector already: touched, moved or copied."""
-    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
-    old = store.find(file.key)
-    if old is not None and store.record(old).content == content:
-        store.restamp(old, stamp)
-        changes.found.append(file.key)
-        counts.reused += 1
-        return
-    gone = changes.missing_contents.get(content)
-    if gone:
-        number = changes.missing.pop(gone.pop())
-        if old is not None:
-            store.remove([old])
-        store.rename(number, file.key, stamp)
-        changes.found.append(file.key)
-        counts.moved += 1
-        return
-    vector = pending.get(content)
-    if vector is None:
-        number = changes.contents[content]
-        vector = store.rows(number, number + 1).astype(np.float32)
-    _append(file, content, vector, changes, store)
-    counts.reused += 1
-
-
-def _append(file: Found, content: bytes, vector: Vectors, changes: Changes, store: Growing) -> None:
-    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
-    (number,) = store.append(vector, [NewRow(key=file.key, content=content, stamp=stamp)])
-    changes.contents.setdefault(content, int(number))
-    changes.found.append(file.key)
-
-
-def _skip(file: Found, error: ImageError, store: Growing, counts: _Counts) -> None:
-    """List a file that is no readable image; a vector of what it was before will go."""
-    stamp = keys.stamp(size=file.size, mtime_ns=file.mtime_ns)
-    counts.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=str(error)))
-    old = store.find(file.key)
-    if old is not None:
-        counts.broken.append(old)
 
 
 def _nothing(images: Path, changes: Changes) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, shared
+from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared
 from retrieval.output import fields, json_text, path_json
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ ACTIVATE = "retrieval.activation:activate"
 )
 @device_option(ACTIVATE)
 @shared
-@click.pass_obj
+@session
 def activate(
     session: Session, /, *, images: tuple[Path, ...], out: Path, as_json: bool, **options: Any
 ) -> int:

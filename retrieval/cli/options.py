@@ -30,6 +30,7 @@ __all__ = [
     "given",
     "installed_version",
     "option",
+    "session",
     "shared",
     "shared_by_demo",
 ]
@@ -84,6 +85,10 @@ class Session:
         """Say one line on stderr."""
         if not self.quiet:
             click.echo(escape(text), err=True)
+
+
+session = click.pass_obj
+"""Hands a command its `Session`."""
 
 
 class SignatureOption(click.Option):

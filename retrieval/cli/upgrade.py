@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from retrieval.cli.options import FILE, Session, columns, device_option, emit, given, option, shared
-from retrieval.output import fields, json_text, table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from retrieval.backfilling import BackfillReport
+from retrieval.cli import upgrade_reports as reports
+from retrieval.cli.options import FILE, Session, device_option, emit, given, option, session, shared
+from retrieval.output import fields, json_text
 
 __all__ = ["rollback", "upgrade"]
 
 UPGRADE = "retrieval.upgrading:upgrade"
 ROLLBACK = "retrieval.returning:rollback"
-
-session = click.pass_obj
 
 
 class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -136,7 +130,7 @@ def _begin(
     with watching(session) as progress:
         report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
     facts = report.to_json()
-    emit(json_text(facts) if as_json else measured(facts))
+    emit(json_text(facts) if as_json else reports.measured(facts))
     if report.recorded:
         warning = "" if report.compatible else "although it is not compatible; "
         warning += "each query runs both encoders; " if report.method == "slerp" else ""
@@ -169,7 +163,7 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
         "unreadable": done.unreadable,
         "complete": done.complete,
     }
-    emit(json_text(facts) if as_json else _progress(done, facts))
+    emit(json_text(facts) if as_json else reports.backfilled(done, facts))
     if count < 0 and not done.complete:
         session.note(
             f"error: {done.remaining:,} images cannot be encoded again ({done.gone:,} gone or changed, {done.unreadable:,} "
@@ -184,17 +178,6 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
     return 0
 
 
-def _progress(done: BackfillReport, facts: Mapping[str, Any]) -> str:
-    pairs = [
-        ("upgrade", f"{facts['old']} → {facts['new']}, {facts['method']}"),
-        ("encoded", f"{done.encoded:,} now, {done.backfilled:,} in all"),
-        ("remaining", f"{done.remaining:,}"),
-    ]
-    if done.gone or done.unreadable:
-        pairs.append(("left out", f"{done.gone:,} gone or changed, {done.unreadable:,} unreadable"))
-    return fields(pairs)
-
-
 def _report(session: Session, index: Path | None, plot: Path | None, *, as_json: bool) -> int:
     from retrieval.upgrade_history import plot_curve, upgrade_report
 
@@ -202,7 +185,7 @@ def _report(session: Session, index: Path | None, plot: Path | None, *, as_json:
     if plot is not None:
         plot_curve(facts, plot)
         session.note(f"wrote {plot}")
-    emit(json_text(facts) if as_json else history(facts))
+    emit(json_text(facts) if as_json else reports.history(facts))
     return 0
 
 
@@ -247,78 +230,3 @@ def rollback(
         if report.pending:
             pairs.append(("pending", f"{report.pending:,}; `retrieve build-index` encodes them"))
         emit(fields(pairs))
-
-
-def measured(facts: Mapping[str, Any]) -> str:
-    """Tabulate what was measured of each method."""
-    by = "1-NN accuracy" if facts["measure"] == "labels" else "recall@1 of altered views"
-    head = fields(
-        [
-            ("upgrade", f"{facts['old']} → {facts['new']}"),
-            ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
-            *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
-        ]
-    )
-    rows = [
-        [
-            f"{'*' if method['method'] == facts['method'] else ' '} {method['method']}",
-            f"{method['old_old']:.3f}",
-            f"{method['new_old']:.3f}",
-            f"{method['new_new']:.3f}",
-            "-" if method["gain"] is None else f"{method['gain']:+.2f}",
-            f"{method['regression_rate']:.3f}",
-            _words(method),
-            f"{method['map_microseconds']:.0f} µs",
-        ]
-        for method in facts["methods"]
-    ]
-    names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
-    return head + table(names, rows, columns=columns())
-
-
-def _left_out(facts: Mapping[str, Any]) -> str:
-    return f"{facts['gone']:,} gone or changed, {facts['unreadable']:,} unreadable"
-
-
-def _words(method: Mapping[str, Any]) -> str:
-    if method.get("text_new_old") is None:
-        return "-"
-    return f"{method['text_old_old']:.2f} → {method['text_new_old']:.2f}"
-
-
-def history(facts: Mapping[str, Any]) -> str:
-    """Write the compatibility matrix, the summary of it, and the backfill curve."""
-    rows = [
-        [str(number), *("-" if value is None else f"{value:.3f}" for value in line), name]
-        for number, (name, line) in enumerate(zip(facts["encoders"], facts["matrix"], strict=True), start=1)
-    ]
-    numbers = [str(number) for number in range(1, len(rows) + 1)]
-    curve = facts["curve"]
-    gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
-    done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
-    steps = [
-        [f"{share:.0%}", f"{ordered:.3f}", f"{other:.3f}"]
-        for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
-    ]
-    missing = [
-        f"not measured: {gap['query']} on {gap['gallery']}, {gap['why']}\n" for gap in facts["unmeasured"]
-    ]
-    return (
-        table(["query/gallery", *numbers, "encoder"], rows, columns=columns())
-        + "".join(missing)
-        + "\n"
-        + fields(
-            [
-                ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
-                ("AC", "-" if facts["ac"] is None else f"{facts['ac']:.3f}"),
-                ("AM", "-" if facts["am"] is None else f"{facts['am']:.3f}"),
-                ("update gain", gain),
-                (
-                    "backfill",
-                    f"mean {curve['area']:.3f} farthest first, {curve['area_random']:.3f} at random",
-                ),
-            ]
-        )
-        + "\n"
-        + table(["encoded again", "farthest first", "at random"], steps, columns=columns())
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -232,6 +231,8 @@ def _newest(family: EncoderFamily) -> str | None:
 
 
 def _unknown(scheme: str) -> str:
+    import difflib
+
     known = _schemes()
     close = difflib.get_close_matches(scheme.lower().replace("-", "_"), known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

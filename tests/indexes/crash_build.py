@@ -1,18 +1,12 @@
 """The build that `test_crash` kills: a collection brought to its full size, without images.
 
-Run as a program it is a server of builds: it forks one for each line ``folder call number seconds`` on its input, kills
-it when the line says so, and answers how it ended. It imports neither pytest nor Hypothesis, so that a build starts at
-once, and has one thread, so that it may fork.
+Run as a program it serves builds (`tests.killing`): the words are a folder, and a call and its number to be killed at.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import sys
-import time
-import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,6 +18,7 @@ from indexes import environment
 from indexes.manifest import IndexInfo, Manifest, new_generation_dir, publish, read_pinned
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
+from tests.killing import serve
 
 DIM = 16
 ROUNDS = 12
@@ -121,26 +116,12 @@ def kill_at(call: str, number: int) -> None:
         setattr(os, call, counted(function, before=half))
 
 
-def serve() -> None:
-    """Answer each line of the input with how its build ended: its exit status, negative for a signal."""
-    for line in sys.stdin:
-        home, call, number, seconds = line.rstrip("\n").split("\t")
-        child = os.fork()
-        if child == 0:
-            try:
-                if call:
-                    kill_at(call, int(number))
-                build(Path(home))
-            except BaseException:  # noqa: BLE001 - the parent reports it
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        if seconds:
-            time.sleep(float(seconds))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+def work(home: str, call: str = "", number: str = "0") -> None:
+    """Build, killed at a call if one is named."""
+    if call:
+        kill_at(call, int(number))
+    build(Path(home))
 
 
 if __name__ == "__main__":
-    serve()
+    serve(work)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ from indexes.manifest import check_sizes, generation_path, read_pinned, verify
 from indexes.rerank import RerankRows
 from indexes.store import VectorStore
 from tests.indexes.crash_build import DIM, ROUNDS, ROWS, build, rows_of
+from tests.killing import Server
 
 
 def expected_live(count: int) -> dict[bytes, int]:
@@ -81,35 +78,9 @@ def check_complete(home: Path) -> None:
     assert (home / "rerank.f16").stat().st_size == ROUNDS * ROWS * DIM * 2
 
 
-class Builds:
-    """Builds in processes of their own, one at a time."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.indexes.crash_build"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
-
-    def run(self, home: Path, call: str = "", number: int = 0, *, seconds: float | None = None) -> bool:
-        """Build; say whether the build was killed."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(f"{home}\t{call}\t{number}\t{seconds or ''}\n")
-        self._server.stdin.flush()
-        ended = int(self._server.stdout.readline())
-        assert ended in {0, -signal.SIGKILL}
-        return ended != 0
-
-    def close(self) -> None:
-        self._server.communicate()
-
-
 @pytest.fixture(scope="module")
 def builds():
-    builds = Builds()
+    builds = Server("tests.indexes.crash_build")
     yield builds
     builds.close()
 

@@ -629,7 +629,7 @@ def test_an_interrupt_within_append_leaves_nothing_half_done(
             def append(self, item: object) -> None:
                 raise KeyboardInterrupt
 
-        store._changes.rows = Interrupting()
+        store._writer._changes.rows = Interrupting()
         with pytest.raises(KeyboardInterrupt):
             store.append(rows[1:], [NewRow(key=key) for key in (b"b", b"c", b"d")])
         store.commit()

@@ -1,17 +1,10 @@
 """The steps of an upgrade that `test_crash_upgrade` kills.
 
-Run as a program it is a server: for each line ``folder step seconds`` on its input it forks a process that takes that step,
-kills it after so many seconds (never for an empty field), and answers how it ended.
+Run as a program it serves steps (`tests.killing`): the words are a folder and the step's name.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
-import time
-import traceback
 from pathlib import Path
 
 import retrieval
@@ -20,6 +13,7 @@ import retrieval.restoring
 import retrieval.upgrade_sample
 import retrieval.upgrading
 from retrieval.encoders import registry
+from tests.killing import serve
 from tests.retrieval.drift import mild_view
 from tests.retrieval.folders import fill
 
@@ -37,8 +31,9 @@ def prepare() -> None:
     retrieval.restoring.COMMIT_SECONDS = 0.0
 
 
-def step(home: Path, name: str) -> None:
+def step(folder: str, name: str) -> None:
     """Take one step; each may be taken again when it was killed."""
+    home = Path(folder)
     manifest = retrieval.open(home).manifest
     if name == "upgrade" and not manifest.migrating:
         retrieval.upgrade(home, encoder="drift:new", sample=50, method="ridge", force=True)
@@ -55,25 +50,6 @@ def step(home: Path, name: str) -> None:
         retrieval.drop_old(home)
 
 
-def serve() -> None:
-    """Answer each line with how its step ended: an exit status, negative for a signal."""
-    for line in sys.stdin:
-        home, name, seconds = line.rstrip("\n").split("\t")
-        child = os.fork()
-        if child == 0:
-            try:
-                step(Path(home), name)
-            except BaseException:  # noqa: BLE001 - the parent reports it
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        if seconds:
-            time.sleep(float(seconds))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
 if __name__ == "__main__":
     prepare()
-    serve()
+    serve(step)

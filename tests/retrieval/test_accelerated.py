@@ -55,7 +55,7 @@ def test_a_collection_compares_on_the_card_that_torch_sees(
         made.append(len(rows))
         return TorchRows(rows, device="cpu")
 
-    monkeypatch.setattr("retrieval.collection.exact_on", lambda device: put if device == "cuda" else None)
+    monkeypatch.setattr("retrieval.reading.exact_on", lambda device: put if device == "cuda" else None)
     with retrieval.open(tmp_path) as plain, retrieval.open(tmp_path, device="cuda") as fast:
         expected, found = plain.search_vectors(QUERIES, k=5), fast.search_vectors(QUERIES, k=5)
         some = fast.search_vectors(QUERIES, k=5, keep=np.arange(3000) < 100)

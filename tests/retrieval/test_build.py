@@ -82,7 +82,7 @@ def test_nothing_to_do_loads_no_model(
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a model was loaded")
 
-    monkeypatch.setattr("retrieval.build.load_encoder", refuse)
+    monkeypatch.setattr("retrieval.build_encoder.load_encoder", refuse)
 
     assert retrieval.build_index(photos).images == 12
 
@@ -622,9 +622,9 @@ def test_a_changed_file_that_equals_a_missing_one_is_that_one(photos: Path, enco
 CHILD = """
 import sys
 from pathlib import Path
-import retrieval, retrieval.build
+import retrieval, retrieval.intake
 from tests.retrieval.folders import CountingEncoder
-retrieval.build.COMMIT_SECONDS = 0.0
+retrieval.intake.COMMIT_SECONDS = 0.0
 print("start", flush=True)
 retrieval.build_index(Path(sys.argv[1]), encoder=CountingEncoder())
 print("done", flush=True)

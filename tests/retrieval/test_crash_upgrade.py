@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ import pytest
 from PIL import Image
 
 import retrieval
+from tests.killing import Server
 from tests.retrieval.crash_upgrade import FIRST, LATER
 from tests.retrieval.drift import drift, scheme
 from tests.retrieval.folders import fill
@@ -24,35 +21,9 @@ __all__ = ["scheme"]
 pytestmark = pytest.mark.usefixtures("scheme")
 
 
-class Steps:
-    """Steps in processes of their own, one at a time."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.retrieval.crash_upgrade"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
-
-    def take(self, home: Path, name: str, *, seconds: float | None = None) -> bool:
-        """Take a step; say whether it was killed."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(f"{home}\t{name}\t{'' if seconds is None else seconds}\n")
-        self._server.stdin.flush()
-        ended = int(self._server.stdout.readline())
-        assert ended in {0, -signal.SIGKILL}
-        return ended != 0
-
-    def close(self) -> None:
-        self._server.communicate()
-
-
 @pytest.fixture(scope="module")
 def steps():
-    steps = Steps()
+    steps = Server("tests.retrieval.crash_upgrade")
     yield steps
     steps.close()
 
@@ -76,13 +47,13 @@ def check(home: Path) -> str:
         last = dict(manifest.upgrades[-1]) if manifest.upgrades else {}
         state = str(last.get("state"))
         if state == "migrating":
-            table = collection._pair.mixture.rows_of
+            table = collection._opened.pair.mixture.rows_of
             done = [name for name, number in by_path.items() if table[number] >= 0]
             assert last["backfilled"] == len(done)
             assert last["remaining"] == len(by_path) - len(done)
             assert set(by_path) & set(LATER) <= set(done)
             compare(home, collection, {name: by_path[name] for name in done}, "new")
-            raw = collection._generation
+            raw = collection._opened.generation
             old = [name for name in by_path if name in FIRST]
             rows = raw.vectors(np.array([by_path[name] for name in old]))
             np.testing.assert_allclose(rows, encoded(home, old, "old"), atol=2e-3)
@@ -135,7 +106,7 @@ def test_killed_at_random_moments(built, tmp_path, steps, name):
     kills = 0
     for step in path:
         seconds = draw.uniform(0.0, 0.05)
-        while steps.take(home, step, seconds=seconds):
+        while steps.run(home, step, seconds=seconds):
             kills += 1
             check(home)
             seconds = seconds * 1.4 + draw.uniform(0.0, 0.1)
@@ -156,7 +127,7 @@ def test_an_undisturbed_run_ends_the_same(built, tmp_path, steps):
         ("build", "migrating"),
         ("all", "complete"),
     ):
-        assert not steps.take(home, step)
+        assert not steps.run(home, step)
         assert check(home) == state
-    assert not steps.take(home, "back")
+    assert not steps.run(home, "back")
     assert check(home) == "rolled back"

@@ -155,7 +155,7 @@ class TestFit:
         assert report.method == "prefix"
         with retrieval.open(photos) as collection:
             query = truth(photos, [NAMES[7]], drift("wider"))
-            expected = unit_rows(query[:, :OLD]) @ collection._generation.rows.astype(np.float32).T
+            expected = unit_rows(query[:, :OLD]) @ collection._opened.generation.rows.astype(np.float32).T
             found = collection.search_vectors(query, k=COUNT)
             assert found.ids[0, 0] == expected.argmax()
 
@@ -347,7 +347,7 @@ class TestMigrating:
         retrieval.backfill(migrating, count=60)
         with retrieval.open(migrating) as collection:
             hits = collection.search(picture(3), k=40)
-            table = collection._pair.mixture.rows_of
+            table = collection._opened.pair.mixture.rows_of
         spaces = {hit.space for hit in hits}
         assert spaces == {"drift:old", "drift:new"}
         for hit in hits:
@@ -358,7 +358,7 @@ class TestMigrating:
     def test_new_rows_are_what_the_new_encoder_says(self, migrating):
         retrieval.backfill(migrating, count=60)
         with retrieval.open(migrating) as collection:
-            done = np.flatnonzero(collection._pair.mixture.rows_of >= 0)
+            done = np.flatnonzero(collection._opened.pair.mixture.rows_of >= 0)
             names = [collection.path(int(number)) for number in done]
             vectors = collection.vectors(done)
         assert len(done) == 60
@@ -515,7 +515,7 @@ class TestGrowing:
     def test_moved_copied_changed_and_deleted_files(self, migrating):
         retrieval.backfill(migrating, count=75)
         with retrieval.open(migrating) as collection:
-            table = collection._pair.mixture.rows_of
+            table = collection._opened.pair.mixture.rows_of
             done, rest = np.flatnonzero(table >= 0), np.flatnonzero(table < 0)
         renewed, old = (collection_path(migrating, int(ids[0])) for ids in (done, rest))
         gone = collection_path(migrating, int(done[1]))
@@ -531,7 +531,7 @@ class TestGrowing:
         assert (report.encoded, report.reused, report.moved, report.removed) == (1, 2, 1, 1)
         with retrieval.open(migrating) as collection:
             by_path = collection.ids_by_path()
-            table = collection._pair.mixture.rows_of
+            table = collection._opened.pair.mixture.rows_of
             assert by_path["moved.png"] == rest[2]
             assert gone not in by_path
             assert table[by_path["copy-new.png"]] >= 0

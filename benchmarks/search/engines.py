@@ -6,7 +6,7 @@ the literature recommends for this size, written once here; query parameters are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,13 @@ def lists_for(rows: int) -> int:
     return int(2 ** round(np.log2(4 * np.sqrt(rows))))
 
 
+def _blocks(rows: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield the ids and the rows of blocks that no engine minds the size of."""
+    for start in range(0, len(rows), 65_536):
+        block = rows[start : start + 65_536]
+        yield np.arange(start, start + len(block)), block
+
+
 def _faiss() -> Any:
     from indexes.backend import faiss
 
@@ -58,8 +65,8 @@ def _faiss_build(factory: Callable[[int], str]) -> Callable[[Array, int], Any]:
             index.hnsw.efConstruction = 100
         rng = np.random.default_rng(0)
         index.train(rows[np.sort(rng.choice(len(rows), min(len(rows), 262_144), replace=False))])
-        for start in range(0, len(rows), 65_536):
-            index.add(np.ascontiguousarray(rows[start : start + 65_536]))
+        for _, block in _blocks(rows):
+            index.add(np.ascontiguousarray(block))
         return index
 
     return build
@@ -88,12 +95,8 @@ def _hnswlib_build(rows: Array, threads: int) -> Any:
 
     index = hnswlib.Index("ip", rows.shape[1])
     index.init_index(len(rows), ef_construction=100, M=32, random_seed=0)
-    for start in range(0, len(rows), 65_536):
-        index.add_items(
-            rows[start : start + 65_536],
-            np.arange(start, min(start + 65_536, len(rows))),
-            num_threads=threads,
-        )
+    for ids, block in _blocks(rows):
+        index.add_items(block, ids, num_threads=threads)
     return index
 
 
@@ -124,10 +127,8 @@ def _usearch(dim: int) -> Any:
 
 def _usearch_build(rows: Array, threads: int) -> Any:
     index = _usearch(rows.shape[1])
-    for start in range(0, len(rows), 65_536):
-        index.add(
-            np.arange(start, min(start + 65_536, len(rows))), rows[start : start + 65_536], threads=threads
-        )
+    for ids, block in _blocks(rows):
+        index.add(ids, block, threads=threads)
     return index
 
 

@@ -1,0 +1,131 @@
+"""``retrieve build-index``: from images, or from vectors that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retrieval.cli import reports
+from retrieval.cli.options import (
+    FILE,
+    FOLDER,
+    WIDTH,
+    Session,
+    device_option,
+    emit,
+    given,
+    option,
+    session,
+    shared,
+)
+from retrieval.output import json_text
+
+__all__ = ["build_index"]
+
+BUILD = "retrieval.build:build_index"
+
+
+@click.command("build-index")
+@click.argument("folder", type=click.Path(path_type=Path))
+@option(
+    "--root",
+    of=BUILD,
+    type=FOLDER,
+    metavar="DIR",
+    help="The folder that paths are relative to, if not FOLDER.",
+)
+@option(
+    "--encoder",
+    of=BUILD,
+    metavar="SPEC",
+    help="scheme, scheme@version or scheme:model (see `retrieve encoders`). An existing collection keeps its own; a new "
+    "one gets the newest nano.",
+)
+@option(
+    "--kind",
+    of=BUILD,
+    metavar="auto|flat|ivfpq|ivfrabitq|FACTORY",
+    help="The index; auto decides by size, device and measured recall; FACTORY is any string of FAISS's index factory.",
+)
+@option(
+    "--dim",
+    of=BUILD,
+    type=WIDTH,
+    metavar="N|auto",
+    help="Width of the first stage; the full width reranks. auto measures prefixes, rotations and funnels, and chooses.",
+)
+@option("--recall", of=BUILD, type=float, metavar="R", help="The recall@10 against exact search to stop at.")
+@option(
+    "--exclude",
+    of=BUILD,
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out paths that match; may be given repeatedly.",
+)
+@option("--follow-links", of=BUILD, is_flag=True, help="Go into linked folders.")
+@option("--prune", of=BUILD, is_flag=True, help="Remove rows even if more than half of the files are gone.")
+@option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
+@click.option(
+    "--vectors", type=FILE, metavar="FILE.npy", help="Build from these vectors (n, d); no image is read."
+)
+@click.option(
+    "--keys", type=FILE, metavar="FILE", help="With --vectors: one UTF-8 key a line, in the order of rows."
+)
+@click.option(
+    "--space", metavar="NAME", help="With --vectors: name of their space.  [default: the file's stem]"
+)
+@device_option(BUILD)
+@shared
+@session
+def build_index(
+    session: Session,
+    /,
+    *,
+    folder: Path,
+    vectors: Path | None,
+    keys: Path | None,
+    space: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Index the images in FOLDER; again: only what changed.
+
+    Every image that is skipped is listed with its reason in skipped.tsv beside the index. Interrupted, the same
+    command continues.
+    """
+    from retrieval.cli.progress import watching
+
+    if (vectors is None) != (keys is None):
+        missing = "--keys" if keys is None else "--vectors"
+        raise click.UsageError(f"--vectors and --keys go together; {missing} is missing")
+    if space is not None and vectors is None:
+        raise click.UsageError("--space names the space of --vectors; give --vectors and --keys too")
+    session.kept = "what was committed is kept; the same command continues"
+    with watching(session) as progress:
+        if vectors is None or keys is None:
+            from retrieval.build import build_index as build
+
+            report = build(folder, **given(**options), progress=progress)
+        else:
+            from retrieval.imports import build_index_from_vectors
+
+            report = build_index_from_vectors(
+                folder, vectors, keys, **given(space=space, **_without_images(options)), progress=progress
+            )
+    if as_json:
+        emit(json_text(report.to_json()))
+    elif not session.quiet:
+        emit(reports.build(report.to_json()))
+        session.note(reports.next_step(report.to_json(), words=vectors is None))
+
+
+def _without_images(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what has no meaning where no image is read."""
+    for name in ("root", "encoder", "exclude", "follow_links", "strict"):
+        if given(option=options.pop(name)):
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"
+            )
+    return options

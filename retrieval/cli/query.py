@@ -1,0 +1,165 @@
+"""``retrieve query``: words, images and ids from the command line, hits in one of several forms."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli import reports
+from retrieval.cli.options import (
+    FILE,
+    Session,
+    columns,
+    device_option,
+    emit,
+    given,
+    option,
+    session,
+    shared,
+)
+from retrieval.output import Form, hits
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection
+    from retrieval.queries import Term
+
+__all__ = ["query"]
+
+SEARCH = "retrieval.collection:Collection.search"
+OPEN = "retrieval.collection:open_collection"
+
+
+@click.command("query")
+@click.argument("queries", nargs=-1, metavar="[QUERY]...")
+@click.option("--text", "texts", multiple=True, metavar="T", help="Words, even if a file has that name.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="An image; - reads it from stdin.")
+@click.option("--id", "ids", multiple=True, type=int, metavar="N", help="The stored vector of this row.")
+@option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
+@option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
+@option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
+@option("--dim", of=SEARCH, type=int, metavar="N", help="Rank by this prefix width first, then by the whole.")
+@option(
+    "--nprobe", of=SEARCH, type=int, metavar="N", help="Lists to probe; otherwise what the build measured."
+)
+@option("--exact", of=SEARCH, is_flag=True, help="Compare with every row.")
+@option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
+@option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@click.option("--self", "include_self", is_flag=True, help="Let an indexed query image find itself.")
+@click.option("--all", "unfold", is_flag=True, help="Show exact copies as hits of their own.")
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", is_flag=True, help="Print CSV.")
+@click.option("-f", "--files", is_flag=True, help="Print paths only.")
+@click.option("-0", "--null", is_flag=True, help="Print paths only, as raw bytes, each ended by NUL.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with thumbnails, too.")
+@device_option(OPEN)
+@shared
+@session
+def query(
+    session: Session,
+    /,
+    *,
+    queries: tuple[str, ...],
+    texts: tuple[str, ...],
+    images: tuple[str, ...],
+    ids: tuple[int, ...],
+    minus: tuple[str, ...],
+    include_self: bool,
+    unfold: bool,
+    as_json: bool,
+    jsonl: bool,
+    csv: bool,
+    files: bool,
+    null: bool,
+    html: Path | None,
+    index: Path | None,
+    device: str | None,
+    **options: Any,
+) -> None:
+    """Search by words, by image, or by several at once.
+
+    A QUERY is an image if it names a file, otherwise words; - is an image on stdin. Several are added up; a
+    number in front weighs one (2:cat). A terminal gets a table, a pipe gets score<TAB>path.
+    """
+    chosen = {"--json": as_json, "--jsonl": jsonl, "--csv": csv, "-f": files, "-0": null}
+    form = _form([name for name, wanted in chosen.items() if wanted])
+    if not (queries or texts or images or ids):
+        raise click.UsageError("nothing to search for; give words, an image, --text, --image or --id")
+    from retrieval.collection import open_collection
+
+    with open_collection(index, **given(device=device)) as collection:
+        terms, away = _terms(collection, queries=queries, texts=texts, images=images, ids=ids, minus=minus)
+        settings = given(include_self=include_self, **options) | ({"fold_copies": False} if unfold else {})
+        found = collection.search(terms, minus=away, **settings)
+        width = {"columns": columns()} if form is Form.TABLE else {}
+        emit(hits(found, form, **width, terminal=sys.stdout.isatty()))
+        if not found:
+            session.note("no image qualifies")
+        if html is not None:
+            from retrieval import gallery
+
+            shown = gallery.parts(terms, minus=away, name_of=collection.path, root=collection.root)
+            answer = gallery.Answer(query=shown, hits=found)
+            gallery.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
+            session.note(f"wrote {html}")
+        _note_narrowing(session, collection, options["dim"])
+        if collection.changed():
+            session.note(reports.stale(collection))
+
+
+def _note_narrowing(session: Session, collection: Collection, dim: int | None) -> None:
+    """Say what a prefix was measured to lose, where one ranked the rows."""
+    width = collection.manifest.space.dim
+    if dim is None or dim == width or session.quiet:
+        return
+    from retrieval.narrowing import loss_of
+
+    session.note(reports.narrowed(loss_of(collection, dim), dim=dim, width=width))
+
+
+def _form(flags: list[str]) -> Form:
+    if len(flags) > 1:
+        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other; choose one form of output")
+    if not flags:
+        return Form.TABLE if sys.stdout.isatty() else Form.TSV
+    return {"--json": Form.JSON, "--jsonl": Form.JSONL, "--csv": Form.CSV, "-f": Form.PATHS, "-0": Form.NULL}[
+        flags[0]
+    ]
+
+
+def _terms(
+    collection: Collection,
+    *,
+    queries: tuple[str, ...],
+    texts: tuple[str, ...],
+    images: tuple[str, ...],
+    ids: tuple[int, ...],
+    minus: tuple[str, ...],
+) -> tuple[list[Term], list[Term]]:
+    """Turn the command line's words into terms; what stdin holds is read once."""
+    from dataclasses import replace
+
+    from retrieval.queries import image, parse_term, row, text
+
+    stdin: list[bytes] = []
+
+    def from_stdin() -> bytes:
+        if not stdin:
+            stdin.append(sys.stdin.buffer.read())
+        return stdin[0]
+
+    def parsed(word: str) -> Term:
+        if word == "-":
+            return image(from_stdin())
+        term = parse_term(word, beside=collection.root)
+        return replace(term, kind="image", value=from_stdin()) if term.value == "-" else term
+
+    wanted = [
+        *(parsed(word) for word in queries),
+        *(text(words) for words in texts),
+        *(image(from_stdin() if name == "-" else Path(name)) for name in images),
+        *(row(number) for number in ids),
+    ]
+    return wanted, [parsed(word) for word in minus]

@@ -1,0 +1,102 @@
+"""What ``retrieve upgrade`` shows: how methods compare, how far the gallery is encoded again, and what was gained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrieval.cli.options import columns
+from retrieval.output import fields, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrieval.backfilling import BackfillReport
+
+__all__ = ["backfilled", "history", "measured"]
+
+
+def measured(facts: Mapping[str, Any]) -> str:
+    """Tabulate what was measured of each method."""
+    by = "1-NN accuracy" if facts["measure"] == "labels" else "recall@1 of altered views"
+    head = fields(
+        [
+            ("upgrade", f"{facts['old']} → {facts['new']}"),
+            ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
+            *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
+        ]
+    )
+    rows = [
+        [
+            f"{'*' if method['method'] == facts['method'] else ' '} {method['method']}",
+            f"{method['old_old']:.3f}",
+            f"{method['new_old']:.3f}",
+            f"{method['new_new']:.3f}",
+            "-" if method["gain"] is None else f"{method['gain']:+.2f}",
+            f"{method['regression_rate']:.3f}",
+            _words(method),
+            f"{method['map_microseconds']:.0f} µs",
+        ]
+        for method in facts["methods"]
+    ]
+    names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
+    return head + table(names, rows, columns=columns())
+
+
+def _left_out(facts: Mapping[str, Any]) -> str:
+    return f"{facts['gone']:,} gone or changed, {facts['unreadable']:,} unreadable"
+
+
+def _words(method: Mapping[str, Any]) -> str:
+    if method.get("text_new_old") is None:
+        return "-"
+    return f"{method['text_old_old']:.2f} → {method['text_new_old']:.2f}"
+
+
+def history(facts: Mapping[str, Any]) -> str:
+    """Write the compatibility matrix, the summary of it, and the backfill curve."""
+    rows = [
+        [str(number), *("-" if value is None else f"{value:.3f}" for value in line), name]
+        for number, (name, line) in enumerate(zip(facts["encoders"], facts["matrix"], strict=True), start=1)
+    ]
+    numbers = [str(number) for number in range(1, len(rows) + 1)]
+    curve = facts["curve"]
+    gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
+    done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
+    steps = [
+        [f"{share:.0%}", f"{ordered:.3f}", f"{other:.3f}"]
+        for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
+    ]
+    missing = [
+        f"not measured: {gap['query']} on {gap['gallery']}, {gap['why']}\n" for gap in facts["unmeasured"]
+    ]
+    return (
+        table(["query/gallery", *numbers, "encoder"], rows, columns=columns())
+        + "".join(missing)
+        + "\n"
+        + fields(
+            [
+                ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
+                ("AC", "-" if facts["ac"] is None else f"{facts['ac']:.3f}"),
+                ("AM", "-" if facts["am"] is None else f"{facts['am']:.3f}"),
+                ("update gain", gain),
+                (
+                    "backfill",
+                    f"mean {curve['area']:.3f} farthest first, {curve['area_random']:.3f} at random",
+                ),
+            ]
+        )
+        + "\n"
+        + table(["encoded again", "farthest first", "at random"], steps, columns=columns())
+    )
+
+
+def backfilled(done: BackfillReport, facts: Mapping[str, Any]) -> str:
+    """Say how many images were encoded again, and how many remain."""
+    pairs = [
+        ("upgrade", f"{facts['old']} → {facts['new']}, {facts['method']}"),
+        ("encoded", f"{done.encoded:,} now, {done.backfilled:,} in all"),
+        ("remaining", f"{done.remaining:,}"),
+    ]
+    if done.gone or done.unreadable:
+        pairs.append(("left out", f"{done.gone:,} gone or changed, {done.unreadable:,} unreadable"))
+    return fields(pairs)

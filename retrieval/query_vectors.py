@@ -1,0 +1,192 @@
+"""The parts of a query become one unit vector, by encoders that are loaded when a part first needs them."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.arrays import unit_rows
+from retrieval import keys
+from retrieval.encoders.checked import checked_pixels, checked_text
+from retrieval.errors import CapabilityMissing, QueryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexes.arrays import Vectors
+    from retrieval.encoders import Encoder
+    from retrieval.queries import Term
+    from retrieval.reading import Opened
+
+
+class QueryEncoders:
+    """The encoder of a collection's queries, and the one before it where queries need both; each loaded on first use.
+
+    Args:
+        opened: the collection.
+        device: where they run.
+        given: used instead of the recorded encoder.
+    Raises:
+        SpaceMismatch: `given` is of another space.
+    """
+
+    def __init__(self, opened: Opened, *, device: str, given: Encoder | None = None) -> None:
+        if given is not None:
+            opened.space.require(given.space, what=f"the encoder {given.space.name}")
+        self._opened = opened
+        self._device = device
+        self._given = given is not None
+        self._encoder = given
+        self._before: Encoder | None = None
+        self._lock = threading.Lock()
+
+    def follow(self, opened: Opened) -> None:
+        """Go on with a newer generation of the collection."""
+        self._opened = opened
+        if self._encoder is not None and not opened.space.same_as(self._encoder.space):
+            self._given = False
+            self._encoder = None  # it was right before a change of the encoder began, or ended
+
+    def current(self) -> Encoder:
+        """Return the encoder of queries.
+
+        Raises:
+            CapabilityMissing: the collection was built from vectors and no encoder was given.
+            SpaceMismatch: the recorded encoder no longer gives vectors of this space.
+        """
+        with self._lock:
+            if self._encoder is None:
+                spec, space = self._opened.encoder, self._opened.space
+                if spec is None:
+                    raise CapabilityMissing(
+                        f"{self._opened.directory} was built from vectors of the space {space.name}; "
+                        f"ask by --id or with vectors, or open it with an encoder of that space"
+                    )
+                self._encoder = self._load(spec, self._device)
+            return self._encoder
+
+    def on(self, device: str) -> Encoder:
+        """Return the encoder of queries on a device; ``auto`` is the one that they were made for.
+
+        One that was given stays where it is. Raises as `current` does, and:
+
+        Raises:
+            OptionError: the device is not there.
+        """
+        spec = self._opened.encoder
+        if device in {"auto", self._device} or self._given or spec is None:
+            return self.current()
+        return self._load(spec, device)
+
+    def before(self) -> Encoder | None:
+        """Return the old encoder where queries need both (the method ``slerp`` while the encoder changes)."""
+        pair = self._opened.pair
+        if pair is None or pair.migration.way.alpha is None:
+            return None
+        with self._lock:
+            if self._before is None:
+                from retrieval.encoders import load_encoder
+
+                migration = pair.migration
+                if migration.old is None:
+                    raise CapabilityMissing(
+                        f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
+                        "finish the upgrade with `retrieve upgrade --backfill all`"
+                    )
+                encoder = load_encoder(migration.old, device=self._device)
+                migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
+                self._before = encoder
+            return self._before
+
+    def _load(self, spec: str, device: str) -> Encoder:
+        from retrieval.encoders import load_encoder
+
+        encoder = load_encoder(spec, device=device)
+        self._opened.space.require(encoder.space, what=f"the encoder {spec}")
+        return encoder
+
+
+def combine(
+    terms: tuple[Term, ...], opened: Opened, encoders: QueryEncoders, *, root: Path
+) -> tuple[Vectors, frozenset[int]]:
+    """Sum the terms' unit vectors.
+
+    Args:
+        terms: weighed parts.
+        opened: whose stored vectors answer for its rows and their unchanged files.
+        encoders: for all other parts.
+        root: the folder that keys are relative to.
+    Returns:
+        The normalised sum ``(1, d)``, in both spaces while the encoder changes, and the rows that the query itself is.
+    Raises:
+        QueryError: the parts cancel each other out, or a weight is too large.
+        MissingRow, CapabilityMissing, ImageError: a part that cannot be had.
+    """
+    pair = opened.pair
+    parts = (slice(None),) if pair is None else pair.parts
+    total = np.zeros((1, opened.space.dim if pair is None else pair.width), dtype=np.float64)
+    own: set[int] = set()
+    for term in terms:
+        vector, number = _vector(term, opened, encoders, root)
+        total += term.weight * vector
+        if number is not None:
+            own.add(number)
+    for part in parts:  # one, or one in each of two spaces
+        norm = float(np.linalg.norm(total[:, part]))
+        if not math.isfinite(norm):
+            raise QueryError(
+                "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"
+            )
+        if not norm > 1e-6:
+            raise QueryError(
+                "the parts of the query cancel each other out; change a weight or leave one away"
+            )
+        total[:, part] /= norm
+    return total.astype(np.float32), frozenset(own)
+
+
+def _vector(term: Term, opened: Opened, encoders: QueryEncoders, root: Path) -> tuple[Vectors, int | None]:
+    """Return one part's vector, and its row where it is a stored one."""
+    number = int(term.value) if term.kind == "id" else None
+    if term.kind == "image":
+        number = _indexed(term.value, opened, root)
+    if number is not None:
+        return opened.vectors([number]), number
+    pair = opened.pair
+    if term.kind == "vector":
+        given = unit_rows(term.value, dim=opened.space.dim, what="the query vector")
+        return (given if pair is None else pair.of(given, None)), None
+    new = _encoded(term, encoders.current())
+    if pair is None:
+        return new, None
+    before = encoders.before()
+    old = None if before is None else _encoded(term, before)
+    return pair.of(new, old, words=term.kind == "text"), None
+
+
+def _indexed(source: Any, opened: Opened, root: Path) -> int | None:
+    """Return the row of a file that is indexed and unchanged since."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    key = keys.key_of(source, root)
+    number = None if key is None else opened.store.find(key)
+    if number is None or not opened.live[number]:
+        return None
+    return number if opened.store.record(number).stamp == keys.stamp_of(source) else None
+
+
+def _encoded(term: Term, encoder: Encoder) -> Vectors:
+    """Return the ``(1, d)`` unit vector that an encoder gives words or an image."""
+    if term.kind == "text":
+        return checked_text(encoder, [term.value])
+    from retrieval.images import decode
+
+    source = term.value
+    if hasattr(source, "seek") and hasattr(source, "read"):  # two encoders may read it
+        source.seek(0)
+    image = decode(source, decode_size=getattr(encoder, "decode_size", None))
+    return checked_pixels(encoder, encoder.preprocess(image)[np.newaxis])

@@ -1,0 +1,174 @@
+"""A collection opened for reading: one published generation, its records and, while its encoder changes, both sides."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.generation import Generation
+from indexes.keytable import KeyTable
+from indexes.manifest import Manifest, read_manifest, read_pinned, store_path
+from indexes.mixed import Blend
+from indexes.store import VectorStore
+from retrieval import keys
+from retrieval.accelerated import exact_on
+from retrieval.errors import CollectionNotFound, MissingRow, StoreCorrupt
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from indexes.arrays import Bitmap, Vectors
+    from indexes.space import Space
+    from retrieval.migration import Pair
+
+
+class Opened:
+    """What one manifest describes, open until `close`; safe to share among threads.
+
+    Attributes:
+        directory: the collection's directory.
+        manifest: the manifest that it was opened from.
+        generation: its index and rows.
+        store: its records.
+        pair: queries in both spaces, while the encoder changes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        generation: Generation,
+        store: VectorStore,
+        pair: Pair | None,
+    ) -> None:
+        """Take over what `open_newest` opened; call that."""
+        self.directory, self.manifest = directory, manifest
+        self.generation, self.store, self.pair = generation, store, pair
+        self._lock = threading.Lock()
+        self._paths: keys.PathFilter | None = None
+
+    def close(self) -> None:
+        """Release every file."""
+        self.generation.close()
+        self.store.close()
+
+    @property
+    def space(self) -> Space:
+        """The space that queries are encoded in: that of the stored vectors, or the new one while the encoder changes."""
+        return self.manifest.space if self.pair is None else self.pair.migration.new_space
+
+    @property
+    def encoder(self) -> str | None:
+        """How the encoder of queries is named; the new one while the encoder changes."""
+        return self.manifest.encoder if self.pair is None else self.pair.migration.new
+
+    @property
+    def live(self) -> Bitmap:
+        """Which rows have no tombstone, ``(count,)``; do not change it."""
+        live = self.generation.live
+        return np.ones(self.manifest.count, dtype=np.bool_) if live is None else live
+
+    def require_settled(self, what: str) -> None:
+        """Refuse what cannot be done while the encoder changes.
+
+        Raises:
+            OptionError: it does; the message begins with `what`.
+        """
+        if self.manifest.migrating:
+            from retrieval.migration import require_settled
+
+            require_settled(self.manifest, what=what)
+
+    def search(self, queries: Vectors, *, words: bool, **options: Any) -> Blend:
+        """Search the gallery; while the encoder changes, both sides of it.
+
+        Args:
+            queries: ``(q, d)`` unit rows; while the encoder changes in both spaces, side by side.
+            words: they are words.
+            options: those of `Generation.search`.
+        """
+        if self.pair is not None:
+            if options.pop("plan", None) is not None:
+                self.require_settled("a plan of prefixes is for rows of one space")
+            new, old = (np.ascontiguousarray(queries[:, part]) for part in self.pair.parts)
+            return self.pair.mixture.search(new, old, words=words, **options)
+        found = self.generation.search(queries, **options)
+        return Blend(
+            ids=found.ids,
+            scores=found.scores,
+            cosines=found.scores,
+            renewed=np.zeros(found.ids.shape, dtype=np.bool_),
+        )
+
+    def vectors(self, ids: Any) -> Vectors:
+        """Return some rows as a query would be: ``(m, d)`` float32, in both spaces while the encoder changes.
+
+        Raises:
+            MissingRow: an id that the collection does not hold.
+        """
+        try:
+            numbers = np.asarray(ids, dtype=np.int64)
+        except OverflowError as error:
+            raise MissingRow(f"{self.directory}: no row has an id as large as {ids}") from error
+        return self.generation.vectors(numbers) if self.pair is None else self.pair.of_rows(numbers)
+
+    def keep(self, *, root: Path, under: str | os.PathLike[str] | None, glob: str | None) -> Bitmap | None:
+        """Return which rows lie below a folder and match a pattern, ``(count,)``; None where neither is asked for."""
+        if under is None and glob is None:
+            return None
+        with self._lock:
+            if self._paths is None:
+                table = self.generation.keys() or KeyTable.of(self.store.keys())
+                self._paths = keys.PathFilter(table, live=self.generation.live)
+        return self._paths.keep(under=keys.relative(under, root), glob=glob)
+
+
+def open_newest(directory: Path, *, device: str) -> Opened:
+    """Open the newest generation of the collection in ``directory``, whatever is published meanwhile.
+
+    Raises:
+        CollectionNotFound: there is none.
+        ManifestTooNew: it was written by a later version.
+        StoreCorrupt: a file is missing or short.
+    """
+    while True:
+        try:
+            manifest, pin = read_pinned(directory)
+        except FileNotFoundError as error:
+            raise CollectionNotFound(f"no collection in {directory}") from error
+        with pin:
+            try:
+                return _open(directory, manifest, device=device)
+            except (StoreCorrupt, FileNotFoundError):
+                # A change of the encoder may have ended meanwhile, and taken its rows away.
+                if read_manifest(directory).generation == manifest.generation:
+                    raise
+
+
+def _open(directory: Path, manifest: Manifest, *, device: str) -> Opened:
+    generation = Generation.open(directory, manifest, device=device, exact=exact_on(device))
+    try:
+        pair = _both_sides(directory, manifest, generation) if manifest.migrating else None
+        # No further than the manifest: a build that is running may have stored more.
+        place = store_path(directory, manifest)
+        store = VectorStore.open(place, dim=manifest.space.dim, count=manifest.count)
+    except BaseException as error:
+        generation.close()
+        if isinstance(error, FileNotFoundError):
+            raise StoreCorrupt(
+                f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+            ) from error
+        raise
+    return Opened(directory, manifest, generation, store, pair)
+
+
+def _both_sides(directory: Path, manifest: Manifest, generation: Generation) -> Pair | None:
+    from retrieval.migration import Migration, Pair
+
+    migration = Migration.read(directory, manifest)
+    if migration is None:
+        return None
+    return Pair(migration, migration.open(directory, generation), generation)
