@@ -150,34 +150,26 @@ def questions_of(
                 labels=labels,
             )
 
-        return Questions(
-            select=of(chosen),
-            held=of(held),
-            gallery=asked,
-            fitted=rest,
-            held_out=count,
-            views=views,
-            viewed=viewed,
-        )
-    if old is None:
-        raise OptionError("the old encoder is needed to measure on views")
-    wanted = [record_of[int(number)] for number in taken.ids[np.concatenate([chosen, held])]]
-    ids, (rows_old, rows_new) = encode_views(wanted, [old, new], progress=progress)
-    target = np.array([place_of[int(number)] for number in ids], dtype=np.int64)
+    else:
+        if old is None:
+            raise OptionError("the old encoder is needed to measure on views")
+        wanted = [record_of[int(number)] for number in taken.ids[np.concatenate([chosen, held])]]
+        of_views, (rows_old, rows_new) = encode_views(wanted, [old, new], progress=progress)
+        target = np.array([place_of[int(number)] for number in of_views], dtype=np.int64)
 
-    def asked_of(places: Ids) -> Probe:
-        flags = np.isin(target, places)
-        return Probe(
-            gallery_old=taken.old,
-            gallery_new=taken.new,
-            old=rows_old[flags],
-            new=rows_new[flags],
-            target=target[flags],
-        )
+        def of(places: Ids) -> Probe:
+            flags = np.isin(target, places)
+            return Probe(
+                gallery_old=taken.old,
+                gallery_new=taken.new,
+                old=rows_old[flags],
+                new=rows_new[flags],
+                target=target[flags],
+            )
 
     return Questions(
-        select=asked_of(chosen),
-        held=asked_of(held),
+        select=of(chosen),
+        held=of(held),
         gallery=asked,
         fitted=rest,
         held_out=count,

@@ -16,11 +16,12 @@ from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
 from retrieval.encoders.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
 from retrieval.encoders.nano_torch import ImageTower  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
+from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.train import normalised  # noqa: E402
 from tools.train_oca import fit as fit_module  # noqa: E402
 from tools.train_oca import tower as tower_module  # noqa: E402
 from tools.train_oca.__main__ import card, export, objections  # noqa: E402
-from tools.train_oca.data import beyond, clusters, unit  # noqa: E402
+from tools.train_oca.data import beyond, clusters  # noqa: E402
 from tools.train_oca.measure import caption_recall  # noqa: E402
 from tools.train_oca.tower import EXTRA, OLD, SIDE, Last, narrowed, trunk  # noqa: E402
 

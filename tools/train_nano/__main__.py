@@ -96,19 +96,20 @@ def run_train(given: argparse.Namespace) -> None:
     )
     if given.init:  # such weights know whole photographs already
         recipe = replace(recipe, ramp=(0.0, 0.02))
-    run = Run(given.out, data, recipe, init=load_init(given.init))
-    if given.init not in (None, "shipped"):
-        aim = torch.load(given.init, map_location="cpu", weights_only=True).get("aim")
-        same = 0.0 if aim is None else float(torch.cosine_similarity(aim, run.aim).mean())
+    init, aim = load_init(given.init)
+    run = Run(given.out, data, recipe, init=init)
+    if aim is not None:
         # Other texts give another alignment, and other targets: what was learnt is then mostly unlearnt first.
-        print(
-            f"cosine of these targets with those of {given.init}: {'not known' if aim is None else f'{same:.3f}'}"
-        )
+        same = float(torch.cosine_similarity(aim, run.aim).mean())
+        print(f"cosine of these targets with those of {given.init}: {same:.3f}")
     run.train()
 
 
-def load_init(source: str | None) -> dict[str, torch.Tensor] | None:
-    """Read the weights to start from: the package's (``shipped``), or a checkpoint's average."""
+def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
+    """Read the weights to start from, and some of the targets they were trained for where they are recorded.
+
+    The package's (``shipped``), which record none, or a checkpoint's average.
+    """
     import numpy as np
     import torch
 
@@ -116,12 +117,12 @@ def load_init(source: str | None) -> dict[str, torch.Tensor] | None:
     from retrieval.encoders.nano_text import map_tensors
 
     if source is None:
-        return None
+        return None, None
     if source == "shipped":
         tensors = map_tensors(WEIGHTS / "nano-1" / "image.safetensors")
-        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
-    average: dict[str, torch.Tensor] = torch.load(source, map_location="cpu", weights_only=True)["average"]
-    return average
+        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}, None
+    state = torch.load(source, map_location="cpu", weights_only=True)
+    return state["average"], state.get("aim")
 
 
 def run_export(given: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ from benchmarks.frame import save, watch
 from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
 from tools.train_nano.corpus import embedded_texts, held_captions, sentence_vectors
 from tools.train_nano.data import Photo, list_photos, load_rgb, squash
-from tools.train_nano.joint import fit_words
+from tools.train_nano.embedding import embed_images
+from tools.train_nano.joint import fit_words, softmax
 from tools.train_nano.measure import (
     first_is_own,
     nearest_accuracy,
@@ -79,14 +80,6 @@ def baseline(images: list[Image.Image]) -> Rows:
     return np.stack(rows).astype(np.float32)
 
 
-def encode(encoder: NanoEncoder, images: list[Image.Image]) -> Rows:
-    """Embed images in batches."""
-    parts = [images[i : i + 32] for i in range(0, len(images), 32)]
-    return np.concatenate(
-        [encoder.encode_pixels(np.stack([encoder.preprocess(im) for im in part])) for part in parts]
-    )
-
-
 def per_collection(rows: Rows, photos: list[Photo], dim: int | None) -> dict[str, float]:
     """1-NN accuracy per labelled collection of two classes or more, and their mean as ``mean``."""
     names = np.array([label_name(photo) for photo in photos])
@@ -127,7 +120,7 @@ def measure_all(
     held = [i for i, photo in enumerate(photos) if photo.split != "train" and photo.label]
     scenes, captions = held_captions(photos)
     images = {i: load_rgb(data / photos[i].file) for i in [*held, *scenes]}
-    nano = dict(zip(images, encode(encoder, list(images.values())), strict=True))
+    nano = dict(zip(images, embed_images(encoder, list(images.values())), strict=True))
     plain = dict(zip(images, baseline(list(images.values())), strict=True))
     note("embedded the held-out photographs")
     teacher = {i: features[i].astype(np.float32) for i in images}
@@ -174,8 +167,6 @@ def caption_floor(
     data: Path, wordnet: Path, folder: Path, photos: list[Photo], scenes: list[int], captions: list[str]
 ) -> float:
     """R@10 without training: the mean CLIP text vector of the teacher's ImageNet names against the sentence encoder's."""
-    from tools.train_nano.joint import softmax
-
     texts, sentences = embedded_texts(data, wordnet, photos, folder)
     words = fit_words(data, texts, sentences)
     network: Any = load_mobilenet(data)
@@ -209,7 +200,7 @@ def copies(
     nano, plain = [], []
     for start in range(0, len(gallery), 256):
         images = [load_rgb(data / photos[i].file) for i in gallery[start : start + 256]]
-        nano.append(encode(encoder, images))
+        nano.append(embed_images(encoder, images))
         plain.append(baseline(images))
     stored: dict[str, Rows] = {
         "nano": np.concatenate(nano),
@@ -223,7 +214,7 @@ def copies(
     found: dict[str, dict[str, float]] = {}
     for name, attack in ATTACKS.items():
         altered = [attack(image) for image in originals]
-        rows = encode(encoder, altered)
+        rows = embed_images(encoder, altered)
         for m in encoder.space.nesting[::-1]:
             found.setdefault(f"nano {m}", {})[name] = first_is_own(rows[:, :m], stored["nano"][:, :m], chosen)
         for kind, queries in (

@@ -13,6 +13,7 @@ from retrieval.encoders.nano import NanoEncoder
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
 from tools.train_nano.data import list_photos
+from tools.train_nano.embedding import embed_images
 from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
@@ -28,19 +29,6 @@ DRAWN = {
 }
 
 
-def encode_photos(
-    encoder: NanoEncoder, pixels: NDArray[np.uint8], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Embed stored photographs as a user's would be: ``(n, 256)`` unit rows."""
-    from PIL import Image
-
-    out = []
-    for start in range(0, len(rows), 32):
-        batch = [encoder.preprocess(Image.fromarray(pixels[i])) for i in rows[start : start + 32]]
-        out.append(encoder.encode_pixels(np.stack(batch)))
-    return np.concatenate(out)
-
-
 def fit_text(
     data: Path, wordnet: Path, folder: Path, weights: Path, *, steps: int, note: Callable[[str], None] = print
 ) -> None:
@@ -54,7 +42,7 @@ def fit_text(
     photo_words = alignment.place_photos(features)
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
-    rows = encode_photos(NanoEncoder(weights), pixels, train)
+    rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
     data_set = text_set(texts, sentences, placed, photo_words[train], rows, train)
     student = train_text(data_set, TextRecipe(steps=steps), note=note)
     save_file(quantised(student), weights / "text.safetensors")

@@ -140,9 +140,7 @@ class Run:
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
         self.replicas: queue.Queue[ImageTower] = queue.Queue()
         self.worker_count = recipe.workers if on_cpu else 1
-        self.workers = ThreadPoolExecutor(
-            recipe.workers if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self.workers = ThreadPoolExecutor(self.worker_count, initializer=torch.set_num_threads, initargs=(1,))
         self.optimisers = make_optimisers(self.student, recipe)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)

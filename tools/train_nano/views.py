@@ -58,6 +58,16 @@ def view_sources(photos: list[Photo], *, rounds: int = 3, everyday: int = 24) ->
     return np.concatenate([np.tile(train, rounds), np.tile(few, everyday)])
 
 
+def _draw(view: int) -> tuple[np.random.Generator, bool]:
+    numbers = np.random.default_rng((SEED, view))
+    return numbers, bool(numbers.random() < MIXED_SHARE)
+
+
+def is_mixed(view: int) -> bool:
+    """Tell whether view number ``view`` is of two photographs."""
+    return _draw(view)[1]
+
+
 def make_view(
     pixels: NDArray[np.uint8], sources: NDArray[np.int64], pool: NDArray[np.int64], view: int
 ) -> NDArray[np.uint8]:
@@ -65,9 +75,9 @@ def make_view(
 
     A mixed view is the weighted mean of crops of two photographs (Zhang et al., 2018, "mixup").
     """
-    numbers = np.random.default_rng((SEED, view))
+    numbers, mixed = _draw(view)
     own = pixels[sources[view]]
-    if numbers.random() >= MIXED_SHARE:
+    if not mixed:
         return np.asarray(crop(own, 0.2, numbers))
     other = pixels[pool[numbers.integers(len(pool))]]
     share = numbers.uniform(0.2, 0.8)

@@ -9,30 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch.nn import functional as F
 
 from retrieval.encoders.nano import NanoEncoder
 from retrieval.encoders.nano_torch import ImageTower
 from tools.train_nano.data import decode_all, list_photos
+from tools.train_nano.embedding import embed_images
+from tools.train_nano.measure import unit
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import normalised
-from tools.train_nano.views import MIXED_SHARE, SEED, view_features, view_sources
+from tools.train_nano.views import is_mixed, view_features, view_sources
 from tools.train_oca.tower import EXTRA, SIDE, trunk
 
 CLASSES = 400
 BATCH = 128
-
-
-def encode(encoder: NanoEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Encode stored pixels ``(n, s, s, 3)`` as the package would: ``(n, d)`` unit rows."""
-    parts = [
-        encoder.encode_pixels(
-            np.stack([encoder.preprocess(Image.fromarray(image)) for image in pixels[start : start + 64]])
-        )
-        for start in range(0, len(pixels), 64)
-    ]
-    return np.concatenate(parts)
 
 
 def beyond(old: NDArray[np.float32], teacher: NDArray[np.float32], train: NDArray[np.int64]) -> Any:
@@ -71,12 +61,6 @@ def clusters(rows: NDArray[np.float32], *, count: int, rounds: int = 12) -> NDAr
     return own
 
 
-def unit(rows: Any) -> NDArray[np.float32]:
-    """Return float32 unit rows."""
-    rows = np.asarray(rows, dtype=np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
-
 class Data:
     """What is trained on: photographs, crops of them, and the targets of both.
 
@@ -101,14 +85,10 @@ class Data:
         self.views, view_rows = view_features(data, self.pixels, sources, work)
         # Mixed views have no photograph of their own.
         self.whole = np.array(
-            [
-                view
-                for view in np.flatnonzero(np.isin(sources, self.train))
-                if np.random.default_rng((SEED, int(view))).random() >= MIXED_SHARE
-            ]
+            [view for view in np.flatnonzero(np.isin(sources, self.train)) if not is_mixed(int(view))]
         )[:crops]
         began = time.monotonic()
-        self.old = encode(old, self.pixels[self.train])  # (n, 256)
+        self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
         print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
         place = beyond(self.old, features[self.train], np.arange(len(self.train)))
         self.extra = place(self.old, features[self.train])  # (n, EXTRA)

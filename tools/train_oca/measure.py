@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from indexes.alignment import Probe
 from retrieval.encoders.nano import NanoEncoder
+from tools.train_nano.embedding import embed_images
+from tools.train_nano.measure import unit
 from tools.train_nano.views import crop
-from tools.train_oca.data import Data, encode, unit
+from tools.train_oca.data import Data
 from tools.train_oca.tower import OLD
 
 QUERIES = 1500
@@ -26,8 +28,8 @@ def measure(data: Data, old: NanoEncoder, new: NanoEncoder) -> dict[str, Any]:
     crops = np.stack(
         [np.asarray(crop(pixels[place], 0.2, np.random.default_rng((5, int(place))))) for place in asked]
     )
-    gallery = [encode(encoder, pixels) for encoder in (old, new)]
-    queries = [encode(encoder, crops) for encoder in (old, new)]
+    gallery = [embed_images(encoder, pixels) for encoder in (old, new)]
+    queries = [embed_images(encoder, crops) for encoder in (old, new)]
     views = Probe(
         gallery_old=gallery[0], gallery_new=gallery[1], old=queries[0], new=queries[1], target=asked
     )
