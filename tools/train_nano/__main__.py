@@ -23,7 +23,7 @@ def main() -> None:
     train.add_argument("--rate", type=float, default=3e-3)
     train.add_argument("--threads", type=int, default=2, help="cores to use")
     train.add_argument(
-        "--hard", type=float, default=0.3, help="share of a batch that is altered as copies are"
+        "--hard", type=float, default=0.35, help="share of a batch that is altered as copies are"
     )
     train.add_argument(
         "--ema", type=float, default=0.998, help="how much of the averaged weights a step keeps"
