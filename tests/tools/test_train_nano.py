@@ -21,8 +21,9 @@ from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
+from tools.train_nano.start import start_from  # noqa: E402
 from tools.train_nano.text import TextStudent, misspell, quantised  # noqa: E402
-from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers, start_from  # noqa: E402
+from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
 from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
 
 RECIPE = Recipe(
@@ -158,7 +159,12 @@ def test_orthogonalised_steps_have_singular_values_near_one():
 
 def test_every_parameter_has_one_optimiser():
     tower = ImageTower(norm=True)
-    held = [p for o in make_optimisers(tower, RECIPE) for group in o.param_groups for p in group["params"]]
+    held = [
+        p
+        for o in make_optimisers(tower, rate=1e-3, decay=0.05)
+        for group in o.param_groups
+        for p in group["params"]
+    ]
 
     assert len(held) == len({id(p) for p in held}) == len(list(tower.parameters()))
 

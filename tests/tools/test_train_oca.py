@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,14 +17,14 @@ from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
 from retrieval.encoders.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
 from retrieval.encoders.nano_torch import ImageTower  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
+from tools.train_nano.augment import normalised  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
-from tools.train_nano.train import normalised  # noqa: E402
 from tools.train_oca import fit as fit_module  # noqa: E402
 from tools.train_oca import tower as tower_module  # noqa: E402
 from tools.train_oca.__main__ import card, export, objections  # noqa: E402
-from tools.train_oca.data import beyond, clusters  # noqa: E402
+from tools.train_oca.data import SIDE, Batch, Data, beyond, clusters, joined  # noqa: E402
 from tools.train_oca.measure import caption_recall  # noqa: E402
-from tools.train_oca.tower import EXTRA, OLD, SIDE, Last, narrowed, trunk  # noqa: E402
+from tools.train_oca.tower import EXTRA, OLD, narrowed  # noqa: E402
 
 WIDTHS = (8, 12, 16, 24)
 
@@ -68,50 +69,92 @@ def test_a_channel_that_carries_nothing_is_cut_first(old, pixels, monkeypatch):
         )
 
 
-def test_what_stays_is_computed_once(old, pixels, tmp_path, monkeypatch):
-    """The trunk's output, kept in half precision, through the trained part is the whole tower."""
-    rows = np.array([3, 0, 11])
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
-    new = narrowed(old.state_dict(), seen(pixels)).eval()
-    kept = trunk(new, pixels, rows, tmp_path / "trunk.npy")
-    with torch.inference_mode():
-        raw = Last(new)(torch.from_numpy(kept.astype(np.float32)))
-        whole = new.raw(seen(pixels[rows]))
-
-    assert torch.nn.functional.cosine_similarity(raw, whole).min() > 0.9999
+def batch_of(images, told, group, numbers):
+    """A batch whose targets are the old vectors themselves beside random ones."""
+    extra = torch.from_numpy(unit(numbers.standard_normal((len(told), EXTRA))))
+    rows, old = torch.arange(len(told)), torch.from_numpy(told)
+    return Batch(
+        images=images,
+        target=torch.cat([old, 0.5 * extra], 1),
+        old=old,
+        owners=rows,
+        groups=torch.from_numpy(group),
+        others=old.flip(0),
+        other_owners=rows.flip(0),
+    )
 
 
 def test_training_draws_new_vectors_to_old_ones(old, monkeypatch):
-    monkeypatch.setattr(fit_module, "CLASSES", 4)
-    monkeypatch.setattr(fit_module, "WARM", 1)
+    for name, value in (("WARM", 1), ("PARTS", 1), ("RATE", 1e-2)):
+        monkeypatch.setattr(fit_module, name, value)
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
     numbers = np.random.default_rng(1)
     group = np.arange(32) % 4
     kinds = numbers.standard_normal((4, OLD))
     told = unit(kinds[group] + 0.3 * numbers.standard_normal((32, OLD)))
-    x = numbers.standard_normal((4, WIDTHS[2], 7, 7))[group] + 0.3 * numbers.standard_normal(
-        (32, WIDTHS[2], 7, 7)
-    )
-    batch = (
-        torch.from_numpy(x.astype(np.float32)),
-        torch.from_numpy(told),
-        torch.from_numpy(unit(numbers.standard_normal((32, EXTRA)))),
-        torch.from_numpy(group),
-    )
-    data = SimpleNamespace(old=told, group=group, batch=lambda step: batch)
+    tones = torch.from_numpy(numbers.random((4, 3, 4, 4), np.float32))[group]
+    images = torch.nn.functional.interpolate(tones, size=(32, 32))
+    batch = batch_of(images, told, group, numbers)
+    data = SimpleNamespace(old=told, group=group, batch=lambda number: batch)
     torch.manual_seed(0)
-    tower = narrowed(old.state_dict(), torch.zeros(2, 3, SIDE, SIDE))
+    start = narrowed(old.state_dict(), normalised(images)).state_dict()
 
-    def nearness():
+    def nearness(tower):
         with torch.inference_mode():
-            first = Last(tower)(batch[0])[:, :OLD]
-            return float(torch.nn.functional.cosine_similarity(first, batch[1]).mean())
+            first = tower.eval().raw(normalised(images))[:, :OLD]
+            return float(torch.nn.functional.cosine_similarity(first, batch.old).mean())
 
-    before = nearness()
-    run = fit_module.fit(data, tower, minutes=0.05, threads=1)  # 3 seconds of this process
+    untrained = ImageTower(WIDTHS, dim=OLD + EXTRA)
+    untrained.load_state_dict(start)
+    tower, run = fit_module.fit(data, start, minutes=0.05, threads=1)  # 3 seconds of this process
 
-    assert run["steps"] > 10  # usual: 32 on a busy machine
-    assert nearness() > before + 0.05  # usual: + 0.12 after so many
+    assert run["steps"] > 5
+    assert run["samples"] == 32 * run["steps"]
+    assert nearness(tower) > nearness(untrained) + 0.05
+
+
+def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monkeypatch):
+    """All pictures are of one photograph: there is nothing to tell apart until others are of strangers."""
+    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
+    numbers = np.random.default_rng(4)
+    told, group = unit(numbers.standard_normal((12, OLD))), np.arange(12) % 3
+    tower = ImageTower(WIDTHS, dim=OLD + EXTRA)
+    tower.load_state_dict(narrowed(old.state_dict(), seen(pixels)).state_dict())
+    student = fit_module.Student(tower.eval(), torch.eye(3, OLD))
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    one = torch.zeros(12, dtype=torch.int64)
+    batch = replace(batch_of(images, told, group, numbers), owners=one, other_owners=one)
+    strangers = replace(batch, other_owners=one + 1)
+    with torch.inference_mode():
+        own, told_apart = (float(student.terms(given)["contrast"]) for given in (batch, strangers))
+
+    assert own == pytest.approx(0, abs=1e-6)
+    assert told_apart > 1  # usual: about log(13)
+
+
+def test_crops_and_copies_have_the_targets_of_their_photographs(pixels):
+    """One part of a batch: photographs, copies of the same, and views."""
+    numbers = np.random.default_rng(5)
+    data = Data.__new__(Data)
+    data.pixels, data.views, data.train = pixels, pixels[::2].copy(), np.arange(len(pixels))
+    data.whole, data.owner = np.arange(6), np.arange(6) * 2
+    data.old, data.group = unit(numbers.standard_normal((12, OLD))), np.arange(12)
+    data.target = joined(data.old, data.old, unit(numbers.standard_normal((12, EXTRA))))
+    data.view_target = -data.target[::2]
+
+    batch = data.batch(3)
+
+    # 12 photographs are fewer than a third of a part
+    third = len(pixels)
+    assert batch.images.shape == (third * 2 + 6, 3, SIDE, SIDE)
+    torch.testing.assert_close(batch.owners[:third], batch.owners[third : 2 * third])
+    torch.testing.assert_close(batch.old, torch.from_numpy(data.old)[batch.owners])
+    torch.testing.assert_close(batch.target[:third], torch.from_numpy(data.target)[batch.owners[:third]])
+    torch.testing.assert_close(
+        batch.target[2 * third :], -torch.from_numpy(data.target)[batch.owners[2 * third :]]
+    )
+    again = data.batch(3)
+    torch.testing.assert_close(again.images, batch.images)
 
 
 def test_what_the_teacher_knows_beyond_old_vectors_is_what_they_do_not_tell():

@@ -166,3 +166,8 @@ def light(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.devi
     x[::2] = x[::2].flip(-1)
     third = len(x) // 3
     return torch.cat([random_colour(x[:third], g), x[third:]]) if third else x
+
+
+def normalised(x: torch.Tensor) -> torch.Tensor:
+    """Shift [0, 1] to the range that the tower reads; the same constants as `nano.preprocess`."""
+    return (x - 0.5) / 0.25

@@ -116,7 +116,7 @@ def unit(rows: NDArray[Any], dim: int | None = None) -> NDArray[np.float32]:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.str_], *, dim: int | None = None) -> float:
+def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[Any], *, dim: int | None = None) -> float:
     """Leave-one-out 1-nearest-neighbour accuracy by cosine of the first ``dim`` columns."""
     rows = unit(rows, dim)
     scores = rows @ rows.T  # (n, n)

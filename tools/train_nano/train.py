@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import queue
 import time
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,10 +18,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ConvNorm, ImageTower
+from retrieval.encoders.nano_torch import ImageTower
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap
-from tools.train_nano.augment import augment, light
+from tools.train_nano.augment import augment, light, normalised
+from tools.train_nano.check import check_copies, check_neighbours
 from tools.train_nano.muon import Muon
+from tools.train_nano.parallel import Replicas, move_average
+from tools.train_nano.start import start_from
 
 NESTING = (16, 32, 64, 128, 256)
 
@@ -93,33 +94,6 @@ class Seen:
     contrast: float
 
 
-def normalised(x: torch.Tensor) -> torch.Tensor:
-    """Shift [0, 1] to the range that the tower reads; the same constants as `nano.preprocess`."""
-    return (x - 0.5) / 0.25
-
-
-def embed(
-    tower: ImageTower, pixels: NDArray[np.uint8], *, side: int, device: torch.device
-) -> NDArray[np.float32]:
-    """Embed stored pixels, ``(n, s, s, 3)`` uint8, without augmentation: ``(n, 256)`` raw float32 rows."""
-    tower.eval()
-    rows = []
-    with torch.inference_mode():
-        for i in range(0, len(pixels), 256):
-            x = torch.from_numpy(pixels[i : i + 256]).to(device).permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
-            rows.append(tower.raw(normalised(x).contiguous(memory_format=torch.channels_last)).float().cpu())
-    return torch.cat(rows).numpy()
-
-
-def nearest_accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], *, dim: int) -> float:
-    """Leave-one-out 1-nearest-neighbour accuracy by cosine of the first ``dim`` columns; higher is better."""
-    unit = rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
-    scores = unit @ unit.T
-    np.fill_diagonal(scores, -2)
-    return float((labels[scores.argmax(1)] == labels).mean())
-
-
 class Run:
     """One training run in a folder: its log, its checkpoint, and the state to go on from."""
 
@@ -138,10 +112,7 @@ class Run:
         self.average = deepcopy(self.student)
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
-        self.replicas: queue.Queue[ImageTower] = queue.Queue()
-        self.worker_count = recipe.workers if on_cpu else 1
-        self.workers = ThreadPoolExecutor(self.worker_count, initializer=torch.set_num_threads, initargs=(1,))
-        self.optimisers = make_optimisers(self.student, recipe)
+        self.optimisers = make_optimisers(self.student, rate=recipe.rate, decay=recipe.decay)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
         self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
@@ -151,7 +122,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
-        self._make_replicas()
+        self.replicas = Replicas(self.student, recipe.workers if on_cpu else 1)
 
     def train(self, *, checkpoint_seconds: float = 600.0) -> None:
         """Train until the schedule's end, with a checkpoint and a check every few minutes."""
@@ -193,21 +164,11 @@ class Run:
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * min(1.0, (self.step + 1) / recipe.warm_steps) * self._cosine()
 
-        def work(part: NDArray[np.int64], part_views: NDArray[np.int64], seed: int) -> Seen:
-            replica = self.replicas.get()
-            try:
-                return self._backward(replica, part, part_views, side=side, seed=seed)
-            finally:
-                self.replicas.put(replica)
-
         pieces = np.array_split(rows, self.parts), np.array_split(views, self.parts)
-        found = list(self.workers.map(work, *pieces, seeds))
-        self._gather_gradients()
+        found = self.replicas.backward(partial(self._backward, side=side), *pieces, seeds)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
-        list(self.workers.map(lambda optimiser: optimiser.step(), self.optimisers))
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        self._update_average()
+        self.replicas.step(self.optimisers)
+        move_average(self.average, self.student, keep=min(recipe.ema, (1 + self.step) / (10 + self.step)))
         self.step, self.samples = self.step + 1, self.samples + recipe.batch
         self._remember(found)
         return {
@@ -216,7 +177,7 @@ class Run:
         }
 
     def _backward(
-        self, replica: ImageTower, rows: NDArray[np.int64], views: NDArray[np.int64], *, side: int, seed: int
+        self, replica: ImageTower, rows: NDArray[np.int64], views: NDArray[np.int64], seed: int, *, side: int
     ) -> Seen:
         """Add one part's share of the gradient to the replica's: photographs as they are, copies of them, and views."""
         recipe, data, device = self.recipe, self.data, self.device
@@ -266,73 +227,17 @@ class Run:
         self.recent = torch.cat([*(seen.vectors for seen in found), self.recent])[:bank]
         self.recent_rows = torch.cat([*(seen.rows for seen in found), self.recent_rows])[:bank]
 
-    def _make_replicas(self) -> None:
-        """Make one copy of the student a worker: parameters are shared, gradients and running statistics are not."""
-        for _ in range(self.worker_count):
-            replica = deepcopy(self.student)
-            for own, shared in zip(replica.parameters(), self.student.parameters(), strict=True):
-                own.data = shared.data
-            self.replicas.put(replica.train())
-
-    @torch.no_grad()
-    def _gather_gradients(self) -> None:
-        """Sum the replicas' gradients into the student's, and average their running statistics."""
-        replicas = list(self.replicas.queue)
-        for shared, *own in zip(self.student.parameters(), *(r.parameters() for r in replicas), strict=True):
-            grads = [p.grad for p in own if p.grad is not None]
-            for other in grads[1:]:
-                grads[0] += other
-            shared.grad = grads[0] if grads else None
-            for p in own:
-                p.grad = None
-        for shared, *own in zip(self.student.buffers(), *(r.buffers() for r in replicas), strict=True):
-            if shared.is_floating_point():
-                shared.copy_(torch.stack(own).mean(0))
-                for buffer in own:
-                    buffer.copy_(shared)
-
     def _cosine(self) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-3
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        new, old = self.student.state_dict(), self.average.state_dict()
-        for name, value in old.items():
-            if value.is_floating_point():
-                value.lerp_(new[name], 1 - keep)
-            else:
-                value.copy_(new[name])
-
-    def check(self) -> dict[str, Any]:
-        """1-NN accuracy of the averaged tower on rows never trained on, per collection, relative to the targets'."""
-        result: dict[str, Any] = {}
-        relative: dict[int, list[float]] = {256: [], 64: []}
-        for group, rows in self.data.check.items():
-            z = embed(self.average, self.data.pixels[rows], side=112, device=self.device)
-            labels = self.data.label_codes[rows]
-            teacher = nearest_accuracy(self.data.targets[rows], labels, dim=256)
-            for dim, values in relative.items():
-                values.append(nearest_accuracy(z, labels, dim=dim) / teacher)
-            result[group] = round(relative[256][-1], 4)
-        result |= {f"relative_{dim}": round(float(np.mean(values)), 4) for dim, values in relative.items()}
-        return result | self.check_copies()
-
-    def check_copies(self) -> dict[str, float]:
-        """Share of copies of some of the same rows that are found first among all of them, by the averaged tower."""
-        pixels = self.data.pixels[np.unique(np.concatenate(list(self.data.check.values())))]
-        gallery = F.normalize(torch.from_numpy(embed(self.average, pixels, side=112, device=self.device)))
-        own = np.arange(0, len(pixels), max(1, len(pixels) // 200))
-        side, found = pixels.shape[1], {}
-        inner = round(side * (1 - 0.5**0.5) / 2)
-        for name, copies in {
-            "turned": np.rot90(pixels[own], axes=(1, 2)).copy(),
-            "cropped": pixels[own, inner : side - inner, inner : side - inner],
-            "grey": pixels[own].mean(-1, keepdims=True).repeat(3, -1).astype(np.uint8),
-        }.items():
-            z = torch.from_numpy(embed(self.average, copies, side=112, device=self.device))
-            found[name] = round(float(((z @ gallery.T).argmax(1).numpy() == own).mean()), 4)
-        return found
+    def check(self) -> dict[str, float]:
+        """Measure the averaged tower on rows never trained on."""
+        data = self.data
+        found = check_neighbours(
+            self.average, data.pixels, data.targets, data.label_codes, data.check, device=self.device
+        )
+        held = np.unique(np.concatenate(list(data.check.values())))
+        return found | check_copies(self.average, data.pixels[held], device=self.device)
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one JSON line to ``log.jsonl``."""
@@ -367,20 +272,20 @@ class Run:
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
 
 
-def make_optimisers(tower: ImageTower, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def make_optimisers(module: nn.Module, *, rate: float, decay: float) -> list[torch.optim.Optimizer]:
     """Muon for the kernels, AdamW for the head, the norms and the biases; in parts that cost about the same.
 
     Each part steps on one core: on a busy machine two cores that wait for each other within a product lose most of it.
     """
-    kernels = sorted((p for p in tower.parameters() if p.ndim == 4), key=torch.numel, reverse=True)
+    kernels = sorted((p for p in module.parameters() if p.ndim == 4), key=torch.numel, reverse=True)
     groups = [
-        {"params": [p for p in tower.parameters() if p.ndim == 2], "weight_decay": recipe.decay},
-        {"params": [p for p in tower.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        {"params": [p for p in module.parameters() if p.ndim == 2], "weight_decay": decay},
+        {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
     # The largest kernel costs as much as all others together.
     return [
-        *(Muon(part, lr=recipe.rate, weight_decay=recipe.decay) for part in (kernels[:1], kernels[1:])),
-        torch.optim.AdamW(groups, lr=recipe.rate, fused=True),
+        *(Muon(part, lr=rate, weight_decay=decay) for part in (kernels[:1], kernels[1:])),
+        torch.optim.AdamW(groups, lr=rate, fused=True),
     ]
 
 
@@ -395,41 +300,3 @@ def own_first(
     if skip is not None:
         logits = logits.masked_fill(skip, -torch.inf)
     return F.cross_entropy(logits, torch.arange(len(x), device=x.device))
-
-
-@torch.no_grad()
-def start_from(tower: ImageTower, state: dict[str, torch.Tensor], probe: torch.Tensor) -> None:
-    """Start a tower with batch norm from another's weights, folded (as shipped) or with norms (of a checkpoint).
-
-    Folded weights have no norms: each gets the statistics that its convolution has on ``probe``, so that the tower
-    computes what the folded one does, in training mode too.
-
-    Args:
-        probe: ``(b, 3, s, s)`` preprocessed training pictures.
-    """
-    own = tower.state_dict()
-    if state.keys() == own.keys():
-        tower.load_state_dict(state)
-        return
-    shift = {
-        name.replace(".conv.bias", ""): value for name, value in state.items() if name.endswith(".conv.bias")
-    }
-    tower.load_state_dict({name: state.get(name, value) for name, value in own.items()})
-
-    def settle(module: ConvNorm, inputs: tuple[torch.Tensor], name: str) -> None:
-        y = module.conv(inputs[0])
-        mean, variance = y.mean((0, 2, 3)), y.var((0, 2, 3))
-        norm: Any = module.norm
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.copy_(mean + shift[name])
-
-    hooks = [
-        module.register_forward_pre_hook(partial(settle, name=name))
-        for name, module in tower.named_modules()
-        if isinstance(module, ConvNorm)
-    ]
-    tower.eval()(probe)
-    for hook in hooks:
-        hook.remove()

@@ -1,19 +1,19 @@
 """Make nano@2 from nano@1 by backward-compatible training (OCA), measure it, and ship it if it earns that.
 
-    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 8] [--threads 2] [--photographs N]
+    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 24] [--threads 2] [--photographs N]
 
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
 The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
-channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. The stem and the
-first three stages stay as they are, so their output is computed once for each photograph and each crop, and a training sample
-costs a quarter. The last stage and the head are trained on:
+channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
+trained, on photographs, altered copies and crops of them, on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
   have no label; the old prototypes are the means of nano@1's vectors;
-- the cosine with nano@1's vector of the whole photograph, at every prefix width, also for crops of it, and a contrastive term that
-  tells it from those of other photographs: that is how a new query meets an old gallery;
-- the cosine of all 384 components with a target made of that vector and of what the teacher knows beyond it (128 principal
+- the cosine, at every prefix width, with a target halfway between nano@1's vector of the whole photograph and what nano@1 was
+  taught, and a contrastive term that tells nano@1's vector of the whole from those of other photographs: that is how a new query
+  meets an old gallery;
+- the cosine of all 384 components with that target and, beyond it, what the teacher knows that nano@1 does not (128 principal
   components of the residual of a ridge regression).
 
 Then, on photographs that neither version was trained on: recall@1 of crops and 1-NN accuracy for old/old, new/old and new/new, and
@@ -90,23 +90,24 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8.0, help="minutes of all threads' CPU time")
+    parser.add_argument("--minutes", type=float, default=24.0, help="minutes of all threads' CPU time")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--crops", type=int, default=40_000, help="crops to train on; 25 KB of disk each")
+    parser.add_argument(
+        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
+    )
     parser.add_argument("--photographs", type=int, help="a trial on so many; nothing is shipped")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     old = open_nano("1", threads=options.threads)
-    data = Data(options.data, options.work, old, crops=options.crops, most=options.photographs)
+    data = Data(options.data, options.wordnet, options.work, old, most=options.photographs)
     state = {
         name: torch.from_numpy(array.astype(np.float32))
         for name, array in map_tensors(WEIGHTS / "nano-1" / "image.safetensors").items()
     }
-    tower = narrowed(state, data.sample(256)).eval()
-    data.look(tower)
+    narrow = narrowed(state, data.sample(256)).state_dict()
     with watch() as load:
-        run = fit(data, tower, minutes=options.minutes, threads=options.threads)
+        tower, run = fit(data, narrow, minutes=options.minutes, threads=options.threads)
     building = WEIGHTS / ".nano-2"  # beside nano-1, whose words it shares
     shutil.rmtree(building, ignore_errors=True)
     export(tower, building, extends=old.space, samples=run["samples"])

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from retrieval.encoders.nano import NanoEncoder
-from retrieval.encoders.nano_torch import ImageTower
-from tools.train_nano.data import decode_all, list_photos
+from tools.train_nano.augment import augment, light, normalised
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.measure import unit
+from tools.train_nano.prepare import prepare
 from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.train import normalised
 from tools.train_nano.views import is_mixed, view_features, view_sources
-from tools.train_oca.tower import EXTRA, SIDE, trunk
+from tools.train_oca.tower import EXTRA
 
 CLASSES = 400
-BATCH = 128
+BATCH = 64  # of one part
+OTHERS = 1024
+EXTRA_WEIGHT = 0.5
+SIDE = 112
 
 
 def beyond(old: NDArray[np.float32], teacher: NDArray[np.float32], train: NDArray[np.int64]) -> Any:
@@ -61,76 +63,113 @@ def clusters(rows: NDArray[np.float32], *, count: int, rounds: int = 12) -> NDAr
     return own
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Pictures and what is wanted of their vectors; ``m`` other photographs' old vectors are there to be told from.
+
+    ``images`` ``(b, 3, s, s)`` in [0, 1]; ``target`` ``(b, OLD + EXTRA)``; ``old`` ``(b, OLD)`` nano@1's vectors of the whole
+    photographs ``owners`` ``(b,)``; ``groups`` ``(b,)``; ``others`` ``(m, OLD)``, ``other_owners`` ``(m,)``.
+    """
+
+    images: torch.Tensor
+    target: torch.Tensor
+    old: torch.Tensor
+    owners: torch.Tensor
+    groups: torch.Tensor
+    others: torch.Tensor
+    other_owners: torch.Tensor
+
+
 class Data:
-    """What is trained on: photographs, crops of them, and the targets of both.
+    """Photographs, altered copies and crops of them, and the targets of each.
+
+    The first columns' target lies halfway between nano@1's vector of the whole photograph, which is what an old gallery
+    holds, and what nano@1 was taught: a query at the latter finds more of the same kind in that gallery than one that
+    repeats the old vector's own errors.
 
     Args:
         data: the data folder.
-        work: the folder of `tools.train_nano`'s arrays, whether made or not yet; two more are written there.
+        wordnet: the folder of WordNet's dictionary.
+        work: the folder of `tools.train_nano`'s arrays, whether made or not yet.
         old: nano@1.
-        crops: how many to train on at most.
         most: photographs to train on at most, for a trial; None for all.
     """
 
     def __init__(
-        self, data: Path, work: Path, old: NanoEncoder, *, crops: int, most: int | None = None
+        self, data: Path, wordnet: Path, work: Path, old: NanoEncoder, *, most: int | None = None
     ) -> None:
-        self.work, self.most = work, most
-        self.photos = list_photos(data)
-        self.pixels = decode_all(data, self.photos, work / "pixels.npy")
+        self.most = most
+        self.photos, taught = prepare(data, wordnet, work)
+        self.pixels, self.views = taught.pixels, taught.views
         features = unit(mobilenet_features(data, self.photos, work / "mobilenet.npy"))
-        train = np.flatnonzero([photo.split == "train" for photo in self.photos])
-        self.train = train if most is None else np.sort(np.random.default_rng(1).permutation(train)[:most])
         sources = view_sources(self.photos)
-        self.views, view_rows = view_features(data, self.pixels, sources, work)
+        view_rows = view_features(data, self.pixels, sources, work)[1]
+        self.train = (
+            taught.train
+            if most is None
+            else np.sort(np.random.default_rng(1).permutation(taught.train)[:most])
+        )
         # Mixed views have no photograph of their own.
         self.whole = np.array(
             [view for view in np.flatnonzero(np.isin(sources, self.train)) if not is_mixed(int(view))]
-        )[:crops]
+        )
+        self.owner = np.searchsorted(self.train, sources[self.whole])
         began = time.monotonic()
         self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
         print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
         place = beyond(self.old, features[self.train], np.arange(len(self.train)))
-        self.extra = place(self.old, features[self.train])  # (n, EXTRA)
-        self.owner = np.searchsorted(self.train, sources[self.whole])
-        self.view_extra = np.concatenate(
+        self.target = joined(
+            self.old, unit(taught.targets[self.train]), place(self.old, features[self.train])
+        )
+        self.view_target = np.concatenate(
             [
-                place(
-                    self.old[self.owner[start : start + 4096]],
-                    unit(view_rows[self.whole[start : start + 4096]]),
+                joined(
+                    self.old[owner],
+                    unit(taught.view_targets[views]),
+                    place(self.old[owner], unit(view_rows[views])),
                 )
-                for start in range(0, len(self.whole), 4096)
+                for owner, views in zip(blocks(self.owner), blocks(self.whole), strict=True)
             ]
         )
         self.group = clusters(features[self.train], count=CLASSES)
 
-    def look(self, tower: ImageTower) -> None:
-        """Compute what the stages that stay give, once."""
-        began = time.monotonic()
-        self.seen = trunk(tower, self.pixels, self.train, self.work / "trunk.npy")
-        self.view_seen = trunk(tower, self.views, self.whole, self.work / "trunk_views.npy")
-        total = len(self.seen) + len(self.view_seen)
-        print(f"the stages that stay, of {total:,} pictures: {time.monotonic() - began:.0f} s", flush=True)
-
     def sample(self, count: int) -> torch.Tensor:
         """Return some preprocessed photographs ``(count, 3, s, s)``."""
-        x = torch.from_numpy(self.pixels[self.train[:: len(self.train) // count][:count]])
-        x = F.interpolate(
-            x.permute(0, 3, 1, 2).float() / 255, size=(SIDE, SIDE), mode="bicubic", antialias=True
-        )
-        return normalised(x.clamp(0, 1)).contiguous(memory_format=torch.channels_last)
+        rows = self.train[:: max(1, len(self.train) // count)][:count]
+        return normalised(light(self.pixels[rows], SIDE, seed=0, device=torch.device("cpu")))
 
-    def batch(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Return inputs of `Last`, old vectors, extra targets and groups of a batch: a third photographs, the rest crops."""
-        draws = np.random.default_rng((9, step))
-        rows = np.sort(draws.choice(len(self.train), BATCH // 3, replace=False))
-        views = np.sort(draws.choice(len(self.whole), BATCH - BATCH // 3, replace=False))
-        x = np.concatenate([self.seen[rows], self.view_seen[views]]).astype(np.float32)
-        both = np.concatenate([rows, self.owner[views]])
-        extra = np.concatenate([self.extra[rows], self.view_extra[views]])
-        return (
-            torch.from_numpy(x).contiguous(memory_format=torch.channels_last),
-            torch.from_numpy(self.old[both]),
-            torch.from_numpy(extra),
-            torch.from_numpy(self.group[both]),
+    def batch(self, number: int) -> Batch:
+        """Return one part of a batch: a third photographs, a third altered copies of the same, the rest crops."""
+        draws = np.random.default_rng((9, number))
+        rows = draws.choice(len(self.train), min(BATCH // 3, len(self.train)), replace=False)
+        views = draws.choice(len(self.whole), min(BATCH - 2 * len(rows), len(self.whole)), replace=False)
+        others = draws.choice(len(self.train), min(OTHERS, len(self.train)), replace=False)
+        photographs, cpu = self.pixels[self.train[rows]], torch.device("cpu")
+        images = [
+            light(photographs, SIDE, seed=number, device=cpu),
+            augment(photographs, SIDE, seed=number, device=cpu),
+            light(self.views[self.whole[views]], SIDE, seed=number + 1, device=cpu),
+        ]
+        owners = np.concatenate([rows, rows, self.owner[views]])
+        target = np.concatenate([self.target[rows], self.target[rows], self.view_target[views]])
+        return Batch(
+            images=torch.cat(images),
+            target=torch.from_numpy(target),
+            old=torch.from_numpy(self.old[owners]),
+            owners=torch.from_numpy(owners),
+            groups=torch.from_numpy(self.group[owners]),
+            others=torch.from_numpy(self.old[others]),
+            other_owners=torch.from_numpy(others),
         )
+
+
+def joined(
+    old: NDArray[np.float32], taught: NDArray[np.float32], extra: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the targets ``(n, OLD + EXTRA)`` of unit rows: old vectors drawn to what was taught, and what is new."""
+    return np.concatenate([unit(old + taught), EXTRA_WEIGHT * extra], axis=1)
+
+
+def blocks(rows: NDArray[np.int64], size: int = 4096) -> list[NDArray[np.int64]]:
+    """Cut row numbers into blocks."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

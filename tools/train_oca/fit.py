@@ -1,9 +1,10 @@
-"""Train the last stage and the head against old vectors, old prototypes and the teacher."""
+"""Train the whole new tower against old vectors, old prototypes and the teacher."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from typing import Any
 
 import torch
@@ -12,55 +13,84 @@ from torch.nn import functional as F
 
 from retrieval.compatible import OrthogonalCompatible, class_prototypes
 from retrieval.encoders.nano_torch import ImageTower
-from retrieval.training import MatryoshkaLoss, info_nce, mean_cosine_gap
-from tools.train_nano.train import NESTING
-from tools.train_oca.data import BATCH, CLASSES, Data
-from tools.train_oca.tower import EXTRA, OLD, Last
+from retrieval.training import MatryoshkaLoss, mean_cosine_gap
+from tools.train_nano.augment import normalised
+from tools.train_nano.parallel import Replicas, move_average
+from tools.train_nano.start import start_from
+from tools.train_nano.train import NESTING, make_optimisers, own_first
+from tools.train_oca.data import Batch, Data
+from tools.train_oca.tower import EXTRA, OLD
 
-RATE, TEMPERATURE, WARM = 6e-4, 0.07, 100
-WEIGHTS_OF = {"oca": 0.05, "old": 1.0, "contrast": 0.3, "whole": 1.0}
+RATE, DECAY, TEMPERATURE, WARM, KEEP = 1e-3, 0.05, 0.1, 100, 0.995
+PARTS = 4
+WEIGHTS_OF = {"oca": 0.02, "old": 1.0, "contrast": 0.2, "whole": 1.0}
 
 
-def fit(data: Data, tower: ImageTower, *, minutes: float, threads: int) -> dict[str, Any]:
-    """Train for so many minutes of ``threads`` cores; the weights left in ``tower`` are averaged over the last steps.
+class Student(nn.Module):
+    """The new tower and the loss of OCA, whose parameters are trained with it."""
+
+    def __init__(self, tower: ImageTower, prototypes: torch.Tensor) -> None:
+        super().__init__()
+        self.tower = tower
+        self.compatible = OrthogonalCompatible(OLD + EXTRA, prototypes)
+
+    def terms(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return each term of the loss, unweighted."""
+        x = normalised(batch.images).contiguous(memory_format=torch.channels_last)
+        raw = self.tower.raw(x)  # (b, 384)
+        bank = torch.cat([batch.old, batch.others])
+        names = torch.cat([batch.owners, batch.other_owners])
+        # Another vector of the same photograph is no other photograph.
+        skip = names == batch.owners[:, None]  # (b, b + others)
+        skip.fill_diagonal_(fill_value=False)
+        first = F.normalize(raw[:, :OLD], dim=1)
+        return {
+            "oca": self.compatible(raw, batch.groups),
+            "old": MatryoshkaLoss(mean_cosine_gap, NESTING)(raw, batch.target) / len(NESTING),
+            "contrast": own_first(first, bank, temperature=TEMPERATURE, skip=skip),
+            "whole": mean_cosine_gap(F.normalize(raw, dim=1), F.normalize(batch.target, dim=1)),
+        }
+
+
+def fit(
+    data: Data, state: dict[str, torch.Tensor], *, minutes: float, threads: int
+) -> tuple[ImageTower, dict[str, Any]]:
+    """Train for so many minutes of ``threads`` cores from folded weights; return the averaged tower and the run's facts.
 
     The schedule follows this process's own CPU time, so that a busy machine makes it longer and not worse.
     """
-    prototypes = class_prototypes(torch.from_numpy(data.old), torch.from_numpy(data.group), classes=CLASSES)
-    loss_of = OrthogonalCompatible(OLD + EXTRA, prototypes)
-    nested = MatryoshkaLoss(mean_cosine_gap, NESTING)
-    last = Last(tower).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parameters = [*last.parameters(), *loss_of.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.02)
-    average = {name: value.clone() for name, value in last.state_dict().items()}
-    began, step, sums = time.process_time(), 0, 0.0
+    widths = [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(4)]
+    tower = ImageTower(widths, dim=OLD + EXTRA, norm=True)
+    start_from(tower, state, normalised(data.batch(0).images))
+    prototypes = class_prototypes(
+        torch.from_numpy(data.old), torch.from_numpy(data.group), classes=int(data.group.max()) + 1
+    )
+    student = Student(tower, prototypes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = ImageTower(widths, dim=OLD + EXTRA, norm=True)
+    average.load_state_dict(tower.state_dict())
+    optimisers = make_optimisers(student, rate=RATE, decay=DECAY)
+    replicas = Replicas(student, threads)
+    began, step, samples, sums = time.process_time(), 0, 0, Counter[str]()
+
+    def part(replica: Student, number: int) -> tuple[int, dict[str, float]]:
+        batch = data.batch(number)
+        terms = replica.terms(batch)
+        torch.stack([WEIGHTS_OF[name] * term / PARTS for name, term in terms.items()]).sum().backward()
+        return len(batch.images), {name: float(term.detach()) for name, term in terms.items()}
+
     while (share := (time.process_time() - began) / (60 * minutes * threads)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / WARM) * 0.5 * (1 + math.cos(math.pi * share))
-        x, old, extra, labels = data.batch(step)
-        raw = last(x)  # (b, 384)
-        first = F.normalize(raw[:, :OLD], dim=1)
-        target = F.normalize(torch.cat([old, 0.7 * extra], dim=1), dim=1)
-        terms = {
-            "oca": loss_of(raw, labels),
-            "old": nested(raw[:, :OLD], old) / len(NESTING),
-            "contrast": info_nce(first, old, temperature=TEMPERATURE),
-            "whole": mean_cosine_gap(F.normalize(raw, dim=1), target),
-        }
-        loss = torch.stack([WEIGHTS_OF[name] * term for name, term in terms.items()]).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 2.0)
-        optimiser.step()
-        keep = min(0.99, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, value in last.state_dict().items():
-                average[name].lerp_(value, 1 - keep)
-        step, sums = step + 1, sums + float(loss.detach())
-        if step % 100 == 0:
-            told = ", ".join(f"{name} {float(term.detach()):.3f}" for name, term in terms.items())
-            print(f"step {step}, {share:.0%}: loss {sums / 100:.3f} ({told})", flush=True)
-            sums = 0.0
-    last.load_state_dict(average)
-    tower.eval()
-    return {"steps": step, "samples": step * BATCH, "core_minutes": minutes * threads}
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = RATE * min(1.0, (step + 1) / WARM) * 0.5 * (1 + math.cos(math.pi * share))
+        found = replicas.backward(part, range(step * PARTS, (step + 1) * PARTS))
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        replicas.step(optimisers)
+        move_average(average, student.tower, keep=min(KEEP, (1 + step) / (10 + step)))
+        step, samples = step + 1, samples + sum(count for count, _ in found)
+        for _, terms in found:
+            sums.update({name: term / (50 * PARTS) for name, term in terms.items()})
+        if step % 50 == 0:
+            told = ", ".join(f"{name} {term:.3f}" for name, term in sums.items())
+            print(f"step {step}, {share:.0%}: {told}", flush=True)
+            sums.clear()
+    return average.eval(), {"steps": step, "samples": samples, "core_minutes": minutes * threads}
