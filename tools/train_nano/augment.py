@@ -36,13 +36,13 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator) -> torch.Tenso
     """Crop, stretch, rotate and flip each image at once, resampled to ``(b, 3, side, side)``.
 
     A third of the images, and most that are turned, keep their whole frame; other crops keep 15 % to 100 % of the area.
-    Nearly half are turned: an eighth by a multiple of 90 degrees, a quarter by up to 40, the others by a few. What lies
+    Half are turned: a fifth by a multiple of 90 degrees, a quarter by up to 40, the others by a few. What lies
     outside the frame is black, or now and then another tone.
     """
     n = len(x)
     kind = torch.rand(n, generator=g).to(x.device)
     # A copy is rarely cut down and turned at once: a small tower that only sees both together learns neither.
-    whole = _chosen(n, 0.33, x, g) | ((kind < 0.38) & _chosen(n, 0.6, x, g))
+    whole = _chosen(n, 0.33, x, g) | ((kind < 0.45) & _chosen(n, 0.6, x, g))
     area = torch.where(
         whole, torch.ones_like(whole, dtype=x.dtype), _uniform(n, math.log(0.15), 0.0, x, g).exp()
     )
@@ -56,10 +56,10 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator) -> torch.Tenso
     shift_x = _uniform(n, -1, 1, x, g) * room_x * middle
     shift_y = _uniform(n, -1, 1, x, g) * room_y * middle
     angle = torch.zeros_like(area)
-    angle = torch.where(kind < 0.46, _uniform(n, -8, 8, x, g), angle)
-    angle = torch.where(kind < 0.38, _uniform(n, -40, 40, x, g), angle)
+    angle = torch.where(kind < 0.53, _uniform(n, -8, 8, x, g), angle)
+    angle = torch.where(kind < 0.45, _uniform(n, -40, 40, x, g), angle)
     quarter = torch.randint(1, 4, (n,), generator=g).to(x.device).to(x.dtype) * 90
-    angle = torch.where(kind < 0.13, quarter, angle) * (math.pi / 180)
+    angle = torch.where(kind < 0.2, quarter, angle) * (math.pi / 180)
     flip = torch.where(_chosen(n, 0.5, x, g), -1.0, 1.0).to(x.dtype)
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack(
