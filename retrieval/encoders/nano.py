@@ -85,7 +85,7 @@ class NanoEncoder:
 
     @property
     def decode_size(self) -> int:
-        """Short side in pixels that a scaled decode should keep at least: twice the side that the tower reads."""
+        """Short side in pixels that a scaled decode should keep at least: twice the side that `preprocess` gives."""
         return self._how.decode_size
 
     def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
@@ -130,7 +130,7 @@ class NanoEncoder:
         import torch
 
         from retrieval.encoders.nano_text import map_tensors
-        from retrieval.encoders.nano_torch import ImageTower
+        from retrieval.encoders.nano_torch import ImageTower, MultiCrop
 
         tensors = map_tensors(self._weights("image.safetensors"))
         state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
@@ -139,7 +139,7 @@ class NanoEncoder:
         tower.load_state_dict(state)
         for parameter in tower.parameters():
             parameter.requires_grad = False
-        return tower.eval()
+        return MultiCrop(tower).eval()
 
     @cached_property
     def _image_tower(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,6 +12,24 @@ from torch.nn import functional as F
 WIDTHS = (48, 112, 256, 512)
 DIM = 256
 STEM_STRIDE = 4
+SIZE = 160  # px, the side of what preprocessing gives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    """The middle of an image that the tower looks at.
+
+    ``size`` px a side out of `SIZE`, scaled to ``side`` px; its unit vector counts ``weight``.
+    """
+
+    size: int
+    side: int
+    weight: float
+
+
+# Chosen on training photographs among middles of 72 to 112 px and weights of 0.4 to 0.8: with this one 0.92 of altered copies are
+# found first among 2,000 photographs instead of 0.86, and 0.71 of nearest neighbours have the right label instead of 0.70.
+CROPS = (Crop(size=SIZE, side=112, weight=1.0), Crop(size=80, side=112, weight=0.6))
 
 
 class ConvNorm(nn.Module):
@@ -76,3 +95,27 @@ class ImageTower(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed: ``(b, 256)`` unit rows."""
         return F.normalize(self.raw(x), dim=1)
+
+
+class MultiCrop(nn.Module):
+    """A tower's answer to an image: the weighted sum of the unit vectors of some `CROPS` of it, normalised.
+
+    Several crops of a test image were averaged by Krizhevsky et al. (2012, "ImageNet classification with deep convolutional
+    neural networks") and since.
+    """
+
+    def __init__(self, tower: ImageTower, crops: Sequence[Crop] = CROPS) -> None:
+        super().__init__()
+        self.tower, self.crops = tower, tuple(crops)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed ``(b, 3, 160, 160)`` preprocessed RGB: ``(b, d)`` unit rows."""
+        rows = [crop.weight * self.tower(cut(x, crop)) for crop in self.crops]
+        return F.normalize(torch.stack(rows).sum(0), dim=1)
+
+
+def cut(x: torch.Tensor, crop: Crop) -> torch.Tensor:
+    """Cut ``(b, c, s, s)`` to ``crop``: ``(b, c, side, side)``."""
+    edge = (x.shape[-1] - crop.size) // 2
+    x = x[:, :, edge : edge + crop.size, edge : edge + crop.size]
+    return F.interpolate(x, size=(crop.side, crop.side), mode="bilinear", antialias=True, align_corners=False)

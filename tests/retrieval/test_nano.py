@@ -67,6 +67,31 @@ def test_the_differentiable_form_sees_whole_images_as_preprocess_does(encoder, p
         assert gradient.abs().max() > 0
 
 
+def test_an_image_is_the_weighted_sum_of_its_crops(encoder, photographs):
+    torch = pytest.importorskip("torch", reason="the crops are cut in torch here")
+    from retrieval.encoders.nano_torch import CROPS, SIZE, cut
+
+    both = encoder._tower()
+    x = torch.from_numpy(np.stack([encoder.preprocess(image) for image in photographs[:2]]))
+    with torch.inference_mode():
+        rows = sum(crop.weight * both.tower(cut(x, crop)) for crop in CROPS)
+        found = both(x)
+
+    assert CROPS[0].size == SIZE == x.shape[-1]
+    torch.testing.assert_close(found, rows / rows.norm(dim=1, keepdim=True))
+
+
+def test_a_crop_is_the_middle():
+    torch = pytest.importorskip("torch", reason="crops are cut in torch here")
+    from retrieval.encoders.nano_torch import Crop, cut
+
+    x = torch.arange(64.0).reshape(1, 1, 8, 8)
+    middle = cut(x, Crop(size=4, side=4, weight=1))
+
+    torch.testing.assert_close(middle, x[:, :, 2:6, 2:6])
+    assert cut(x, Crop(size=4, side=6, weight=1)).shape == (1, 1, 6, 6)
+
+
 def test_a_row_does_not_depend_on_its_neighbours(encoder, photographs, vectors):
     alone = encoder.encode_pixels(encoder.preprocess(photographs[2])[None])
 

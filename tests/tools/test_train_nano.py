@@ -14,7 +14,8 @@ pytest.importorskip("onnx", reason="export needs onnx")
 pytest.importorskip("safetensors", reason="export needs safetensors")
 
 from retrieval.encoders.nano import NanoEncoder  # noqa: E402
-from retrieval.encoders.nano_torch import ImageTower  # noqa: E402
+from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E402
+from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.augment import augment, light  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
@@ -83,9 +84,9 @@ def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tm
     export_image(tower, tmp_path, note={"samples": str(facts["samples"])})
     encoder = NanoEncoder(tmp_path, device="cpu", threads=1)
     x = torch.from_numpy(data.pixels[:6]).permute(0, 3, 1, 2).float() / 128 - 1
-    x = torch.nn.functional.interpolate(x, size=(112, 112))
+    x = torch.nn.functional.interpolate(x, size=(SIZE, SIZE))
     with torch.inference_mode():
-        expected, folded = tower(x), encoder._tower()(x)
+        expected, folded = MultiCrop(tower)(x), encoder._tower()(x)
     found = torch.from_numpy(encoder.encode_pixels(x.numpy()))
 
     assert (found * expected).sum(1).min() >= 0.999
@@ -208,3 +209,20 @@ def test_the_baseline_tells_colours_apart():
     red, dark_red, blue = baseline([Image.new("RGB", (80, 60), c) for c in ("#e00000", "#d00000", "#0000e0")])
 
     assert red @ dark_red > red @ blue
+
+
+def test_a_longer_list_of_texts_embeds_only_what_is_new(tmp_path, monkeypatch):
+    listed, asked = [["a", "b"], ["b", "c", "a"]], []
+
+    def vectors(texts, *, note):
+        asked.append(list(texts))
+        return np.array([[ord(text)] * corpus.SENTENCE_DIM for text in texts], np.float32)
+
+    monkeypatch.setattr(corpus, "sentence_vectors", vectors)
+    for said in listed:
+        texts = [corpus.Text(text=text, kind="word") for text in said]
+        monkeypatch.setattr(corpus, "list_texts", lambda *_, texts=texts: texts)
+        rows = corpus.embedded_texts(tmp_path, tmp_path, [], tmp_path)[1]
+
+        assert rows[:, 0].tolist() == [ord(text) for text in said]
+    assert asked == [["a", "b"], ["c"]]

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from tools.train_nano.data import Photo
 
 SEED = 1
+SENTENCE_DIM = 384
 # WordNet's lexicographer files of things that can be photographed.
 VISIBLE = {"04", "05", "06", "08", "11", "13", "15", "17", "18", "19", "20", "27"}
 NOUNS, GLOSSES, OTHER_WORDS, EXAMPLES, SPLICED = 16000, 9000, 2500, 8000, 12000
+RARE = 40000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """One text: ``kind`` is ``name``, ``sentence``, ``caption``, ``spliced``, ``example``, ``word`` or ``gloss``.
+    """One text: ``kind`` is ``name``, ``sentence``, ``caption``, ``spliced``, ``example``, ``word``, ``gloss`` or ``rare``.
 
     ``about`` is the name that a sentence describes, or the row of the photograph that a caption belongs to.
     """
@@ -113,6 +115,10 @@ def list_texts(data: Path, wordnet: Path, photos: list[Photo]) -> list[Text]:
         add(sentence, "example")
     for sentence in spliced([text.text for text in texts.values() if text.kind == "caption"], SPLICED):
         add(sentence, "spliced")
+    # The alignment takes its captions and its known names from the texts before these: they do not turn the targets.
+    for lemma, _, visible in nouns[NOUNS:RARE]:
+        if visible and " " not in lemma:
+            add(lemma, "rare")
     return list(texts.values())
 
 
@@ -165,7 +171,7 @@ def sentence_vectors(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    out = np.empty((len(texts), 384), np.float32)
+    out = np.empty((len(texts), SENTENCE_DIM), np.float32)
     with torch.inference_mode():
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
@@ -194,7 +200,19 @@ def embedded_texts(
     texts = list_texts(data, wordnet, photos)
     said = [text.text for text in texts]
     names, rows = folder / "texts.json", folder / "texts_minilm.npy"
-    if not (names.exists() and rows.exists() and json.loads(names.read_text(encoding="utf-8")) == said):
-        np.save(rows, sentence_vectors(said, note=note))
+    known: dict[str, int] = {}
+    if names.exists() and rows.exists():
+        known = {text: i for i, text in enumerate(json.loads(names.read_text(encoding="utf-8")))}
+    if list(known) != said:
+        vectors = np.empty((len(said), SENTENCE_DIM), np.float32)
+        fresh = [i for i, text in enumerate(said) if text not in known]
+        if len(fresh) < len(said):
+            old = np.load(rows)
+            kept = [i for i, text in enumerate(said) if text in known]
+            vectors[kept] = old[[known[said[i]] for i in kept]]
+        vectors[fresh] = sentence_vectors([said[i] for i in fresh], note=note)
+        rows.unlink(missing_ok=True)  # it may be shared with another run's folder
+        np.save(rows, vectors)
+        names.unlink(missing_ok=True)
         names.write_text(json.dumps(said), encoding="utf-8")
     return texts, np.load(rows)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from safetensors.numpy import save_file
 
-from retrieval.encoders.nano_torch import DIM, STEM_STRIDE, ConvNorm, ImageTower
+from retrieval.encoders.nano_torch import CROPS, DIM, SIZE, STEM_STRIDE, ConvNorm, Crop, ImageTower
 from tools.train_nano.train import NESTING
 
 OPSET = 18
@@ -22,7 +22,7 @@ FACTS: dict[str, Any] = {
     "name": "nano@1",
     "width": DIM,
     "nesting": list(NESTING),
-    "size": 112,
+    "size": SIZE,
     "resize": "squash",
     "interpolation": "bicubic",
     "mean": [0.5, 0.5, 0.5],
@@ -62,80 +62,121 @@ def safetensors_layout(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelProto:
-    """Build the ONNX graph of a folded tower; its initialisers point into ``weights`` and are cast to float32.
+class Graph:
+    """The nodes and constants of the ONNX graph of a folded tower whose weights lie in a safetensors file."""
 
-    Input ``pixels``: ``(b, 3, s, s)`` float32, preprocessed; output ``vectors``: ``(b, width)`` float32 unit rows.
-    """
-    header, start = safetensors_layout(weights)
-    nodes: list[onnx.NodeProto] = []
-    initialisers = []
-    for name, entry in header.items():
-        tensor = onnx.TensorProto(name=f"{name}.f16", data_type=onnx.TensorProto.FLOAT16, dims=entry["shape"])
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        low, high = entry["data_offsets"]
-        for key, value in (("location", weights.name), ("offset", start + low), ("length", high - low)):
-            tensor.external_data.add(key=key, value=str(value))
-        initialisers.append(tensor)
-        nodes.append(helper.make_node("Cast", [f"{name}.f16"], [name], to=onnx.TensorProto.FLOAT))
+    def __init__(self, weights: Path) -> None:
+        self.header, start = safetensors_layout(weights)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+        for name, entry in self.header.items():
+            tensor = onnx.TensorProto(
+                name=f"{name}.f16", data_type=onnx.TensorProto.FLOAT16, dims=entry["shape"]
+            )
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            low, high = entry["data_offsets"]
+            for key, value in (
+                ("location", weights.name),
+                ("offset", start + low),
+                ("length", high - low),
+            ):
+                tensor.external_data.add(key=key, value=str(value))
+            self.initialisers.append(tensor)
+            self.node("Cast", [f"{name}.f16"], name, to=onnx.TensorProto.FLOAT)
 
-    def conv(name: str, source: str, *, stride: int, pads: int, relu: bool) -> str:
-        out = f"{name}.out"
-        size = header[f"{name}.conv.weight"]["shape"][-1]
-        attributes: dict[str, Any] = {
-            "kernel_shape": [size, size],
-            "strides": [stride, stride],
-            "pads": [pads] * 4,
-        }
-        inputs = [source, f"{name}.conv.weight", f"{name}.conv.bias"]
-        nodes.append(helper.make_node("Conv", inputs, [out], **attributes))
-        return activate(out) if relu else out
+    def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
+        return out
 
-    def activate(source: str) -> str:
-        nodes.append(helper.make_node("Relu", [source], [f"{source}.relu"]))
-        return f"{source}.relu"
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """Add a constant and return its name."""
+        self.initialisers.append(onnx.numpy_helper.from_array(value, name))
+        return name
 
-    x = conv("stem", "pixels", stride=STEM_STRIDE, pads=2, relu=True)
-    for i in range(stages):
-        name, stride = f"stages.{i}", 1 if i == 0 else 2
-        y = conv(
-            f"{name}.second",
-            conv(f"{name}.first", x, stride=stride, pads=1, relu=True),
-            stride=1,
-            pads=1,
-            relu=False,
+    def cut(self, source: str, crop: Crop, name: str) -> str:
+        """Cut the middle out and scale it, as `nano_torch.cut` does."""
+        edge = (SIZE - crop.size) // 2
+        bounds = [
+            self.constant(f"{name}.{end}", np.array([at, at]))
+            for end, at in (("from", edge), ("to", edge + crop.size))
+        ]
+        axes = self.constant(f"{name}.axes", np.array([2, 3]))
+        middle = self.node("Slice", [source, *bounds, axes], f"{name}.middle")
+        side = self.constant(f"{name}.side", np.array([crop.side, crop.side]))
+        return self.node(
+            "Resize",
+            [middle, "", "", side],
+            f"{name}.scaled",
+            mode="linear",
+            antialias=1,
+            axes=[2, 3],
+            coordinate_transformation_mode="half_pixel",
         )
-        if stride > 1:
-            pool: dict[str, Any] = {
-                "kernel_shape": [2, 2],
-                "strides": [2, 2],
-                "ceil_mode": 1,
-                "count_include_pad": 0,
+
+    def tower(self, source: str, name: str, *, stages: int) -> str:
+        """Embed what ``source`` holds; the weights are shared by all calls, nodes are named after ``name``."""
+
+        def conv(layer: str, x: str, *, stride: int, pads: int, relu: bool) -> str:
+            size = self.header[f"{layer}.conv.weight"]["shape"][-1]
+            attributes: dict[str, Any] = {
+                "kernel_shape": [size, size],
+                "strides": [stride, stride],
+                "pads": [pads] * 4,
             }
-            nodes.append(helper.make_node("AveragePool", [x], [f"{name}.pool"], **pool))
-            x = f"{name}.pool"
-        if f"{name}.shortcut.conv.weight" in header:
-            x = conv(f"{name}.shortcut", x, stride=1, pads=0, relu=False)
-        nodes.append(helper.make_node("Add", [y, x], [f"{name}.sum"]))
-        x = activate(f"{name}.sum")
-    nodes += [
-        helper.make_node("GlobalAveragePool", [x], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "head.weight", "head.bias"], ["raw"], transB=1),
-        helper.make_node("ReduceL2", ["raw", "last"], ["length"], keepdims=1),
-        helper.make_node("Max", ["length", "least"], ["safe"]),
-        helper.make_node("Div", ["raw", "safe"], ["vectors"]),
-    ]
-    initialisers += [
-        onnx.numpy_helper.from_array(np.array([1]), "last"),
-        onnx.numpy_helper.from_array(np.array([1e-12], np.float32), "least"),
-    ]
-    pixels = helper.make_tensor_value_info(
-        "pixels", onnx.TensorProto.FLOAT, ["b", 3, FACTS["size"], FACTS["size"]]
-    )
+            inputs = [x, f"{layer}.conv.weight", f"{layer}.conv.bias"]
+            out = self.node("Conv", inputs, f"{name}.{layer}.out", **attributes)
+            return activate(out) if relu else out
+
+        def activate(x: str) -> str:
+            return self.node("Relu", [x], f"{x}.relu")
+
+        x = conv("stem", source, stride=STEM_STRIDE, pads=2, relu=True)
+        for i in range(stages):
+            stage, stride = f"stages.{i}", 1 if i == 0 else 2
+            y = conv(f"{stage}.first", x, stride=stride, pads=1, relu=True)
+            y = conv(f"{stage}.second", y, stride=1, pads=1, relu=False)
+            if stride > 1:
+                pool: dict[str, Any] = {
+                    "kernel_shape": [2, 2],
+                    "strides": [2, 2],
+                    "ceil_mode": 1,
+                    "count_include_pad": 0,
+                }
+                x = self.node("AveragePool", [x], f"{name}.{stage}.pool", **pool)
+            if f"{stage}.shortcut.conv.weight" in self.header:
+                x = conv(f"{stage}.shortcut", x, stride=1, pads=0, relu=False)
+            x = activate(self.node("Add", [y, x], f"{name}.{stage}.sum"))
+        x = self.node("GlobalAveragePool", [x], f"{name}.pooled")
+        x = self.node("Flatten", [x], f"{name}.flat")
+        return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
+
+    def unit(self, source: str, out: str) -> str:
+        """Normalise rows; one of length 0 stays."""
+        length = self.node("ReduceL2", [source, "last"], f"{out}.length", keepdims=1)
+        safe = self.node("Max", [length, "least"], f"{out}.safe")
+        return self.node("Div", [source, safe], out)
+
+
+def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelProto:
+    """Build the ONNX graph of a folded tower that looks at `CROPS`; its initialisers point into ``weights``.
+
+    Input ``pixels``: ``(b, 3, 160, 160)`` float32, preprocessed; output ``vectors``: ``(b, width)`` float32 unit rows.
+    """
+    graph = Graph(weights)
+    graph.constant("last", np.array([1]))
+    graph.constant("least", np.array([1e-12], np.float32))
+    rows = []
+    for i, crop in enumerate(CROPS):
+        name = f"crop{i}"
+        row = graph.unit(graph.tower(graph.cut("pixels", crop, name), name, stages=stages), f"{name}.unit")
+        weight = graph.constant(f"{name}.weight", np.array([crop.weight], np.float32))
+        rows.append(graph.node("Mul", [row, weight], f"{name}.weighted"))
+    graph.unit(graph.node("Sum", rows, "sum"), "vectors")
+    pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["b", 3, SIZE, SIZE])
     vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", width])
-    graph = helper.make_graph(nodes, "nano_image", [pixels], [vectors], initialisers)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    made = helper.make_graph(graph.nodes, "nano_image", [pixels], [vectors], graph.initialisers)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
 def export_image(

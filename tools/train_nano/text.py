@@ -121,7 +121,7 @@ def misspell(text: str, draw: random.Random) -> str:
 def vary(text: Text, recipe: TextRecipe, draw: random.Random) -> str:
     """Say the same differently: a name within a template, a sentence with a word left out, a typo."""
     said = text.text
-    if text.kind in ("name", "word"):
+    if text.kind in ("name", "word", "rare"):
         if draw.random() < recipe.template_share:
             said = draw.choice(TEMPLATES).format(said)
     elif draw.random() < 0.3:

@@ -26,6 +26,7 @@ DRAWN = {
     "caption": 2.0,
     "spliced": 1.0,
     "example": 0.5,
+    "rare": 0.4,
 }
 
 
