@@ -51,7 +51,7 @@ Table: TypeAlias = dict[str, dict[str, dict[int, Spread]]]
 """By test, contender and width: the accuracy over the repeats."""
 
 RATES, DECAYS, EPOCHS = (4e-3, 1.6e-2, 6.4e-2), (0.05, 0.5), (8, 24)
-"""What is tried, one after the other: the rates, the other decay with the best rate, more epochs with the best of those."""
+"""What is tried: each rate with the first decay and few epochs, then the best rate with each decay, few and many epochs."""
 
 SEPARATE = (8, 16, 32, 64)
 CHOSEN_AT = 16
@@ -166,7 +166,9 @@ def choose(lab: Lab) -> tuple[dict[str, Setting], dict[str, list[dict[str, Any]]
         path = lab.kept / f"tried-{name.replace(' ', '-')}.json"
         found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
 
-        def attempt(setting: Setting, *, name: str = name, found: list[dict[str, Any]] = found) -> None:
+        def attempt(
+            setting: Setting, *, name: str = name, found: list[dict[str, Any]] = found, path: Path = path
+        ) -> None:
             if any(one["setting"] == asdict(setting) for one in found):
                 return
             trained = train(name, given, setting, seed=0)
@@ -176,17 +178,22 @@ def choose(lab: Lab) -> tuple[dict[str, Setting], dict[str, list[dict[str, Any]]
             right = _found(asking, known, given.labels, truth, turn, widths)
             row = {width: round(float(hits.mean()), 4) for width, hits in right.items()}
             found.append({"setting": asdict(setting), "validation": row})
+            path.write_text(json.dumps(found))
             note(f"{name} {setting}: {row}")
 
-        for rate in RATES:
-            attempt(Setting(rate=rate, decay=DECAYS[0], epochs=lab.epochs[0]))
         scores: dict[str, Callable[[dict[str, Any]], float]] = {name: _mean}
         if name == "plain":
             scores["plain for its full width"] = _last
-        for change in ({"decay": DECAYS[1]}, {"epochs": lab.epochs[1]}):
-            for score in scores.values():
-                attempt(Setting(**(max(found, key=score)["setting"] | change)))
-        path.write_text(json.dumps(found))
+        few, many = lab.epochs
+        for rate in RATES:
+            attempt(Setting(rate=rate, decay=DECAYS[0], epochs=few))
+        first = [
+            one for one in found if (one["setting"]["decay"], one["setting"]["epochs"]) == (DECAYS[0], few)
+        ]
+        for score in scores.values():
+            rate = max(first, key=score)["setting"]["rate"]
+            for decay, epochs in ((DECAYS[1], few), (DECAYS[0], many), (DECAYS[1], many)):
+                attempt(Setting(rate=rate, decay=decay, epochs=epochs))
         tried[name] = found
         for purpose, score in scores.items():
             chosen[purpose] = Setting(**max(found, key=score)["setting"])
