@@ -38,6 +38,11 @@ class Setting:
     decay: float
     epochs: int
 
+    @property
+    def name(self) -> str:
+        """What files made with it are called."""
+        return f"{self.rate:g}-{self.decay:g}-{self.epochs}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:

@@ -12,7 +12,7 @@ trained on. *Other classes*, as users of retrieval meet them: classes and a coll
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -96,8 +96,7 @@ class Lab:
         steps: int | None = None,
     ) -> dict[str, Floats]:
         """Train one contender and return unit rows of what tests need, or take those that were kept."""
-        facts = f"{setting.rate:g}-{setting.decay:g}-{setting.epochs}"
-        path = self.kept / f"{name.replace(' ', '-')}-{tag}-{seed}-{facts}.npz"
+        path = self.kept / f"{name}-{tag}-{seed}-{setting.name}.npz".replace(" ", "-")
         if not path.exists():
             note(f"{name} {tag}, repeat {seed + 1}: {setting}")
             trained = train(name, given or self.lesson, setting, seed=seed, steps=steps)
@@ -156,48 +155,44 @@ def heads(
 
 def choose(lab: Lab) -> tuple[dict[str, Setting], dict[str, list[dict[str, Any]]]]:
     """Choose each contender's setting on validation photographs; also return all that was tried."""
-    marked = validation_places(lab.lesson.labels)
-    given = Lesson(views=lab.lesson.views[~marked], labels=lab.lesson.labels[~marked])
-    gallery = np.ascontiguousarray(given.views[:, 0])
-    queries, truth = np.ascontiguousarray(lab.lesson.views[marked, 0]), lab.lesson.labels[marked]
     chosen: dict[str, Setting] = {}
     tried: dict[str, list[dict[str, Any]]] = {}
+    few, many = lab.epochs
     for name in ("nested", "nested, shared", "plain", f"separate {CHOSEN_AT}"):
-        path = lab.kept / f"tried-{name.replace(' ', '-')}.json"
-        found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
-
-        def attempt(
-            setting: Setting, *, name: str = name, found: list[dict[str, Any]] = found, path: Path = path
-        ) -> None:
-            if any(one["setting"] == asdict(setting) for one in found):
-                return
-            trained = train(name, given, setting, seed=0)
-            known, asking = unit_rows(embed(trained, gallery)), unit_rows(embed(trained, queries))
-            turn = _pca(known) if name == "plain" else None
-            widths = (CHOSEN_AT,) if name.startswith("separate") else NESTING
-            right = _found(asking, known, given.labels, truth, turn, widths)
-            row = {width: round(float(hits.mean()), 4) for width, hits in right.items()}
-            found.append({"setting": asdict(setting), "validation": row})
-            path.write_text(json.dumps(found))
-            note(f"{name} {setting}: {row}")
-
-        scores: dict[str, Callable[[dict[str, Any]], float]] = {name: _mean}
-        if name == "plain":
-            scores["plain for its full width"] = _last
-        few, many = lab.epochs
-        for rate in RATES:
-            attempt(Setting(rate=rate, decay=DECAYS[0], epochs=few))
-        first = [
-            one for one in found if (one["setting"]["decay"], one["setting"]["epochs"]) == (DECAYS[0], few)
-        ]
-        for score in scores.values():
-            rate = max(first, key=score)["setting"]["rate"]
-            for decay, epochs in ((DECAYS[1], few), (DECAYS[0], many), (DECAYS[1], many)):
-                attempt(Setting(rate=rate, decay=decay, epochs=epochs))
-        tried[name] = found
-        for purpose, score in scores.items():
+        purposes = {name: _mean} | ({"plain for its full width": _last} if name == "plain" else {})
+        found = [_tried(lab, name, Setting(rate=rate, decay=DECAYS[0], epochs=few)) for rate in RATES]
+        for rate in sorted({max(found, key=score)["setting"]["rate"] for score in purposes.values()}):
+            found += [
+                _tried(lab, name, Setting(rate=rate, decay=decay, epochs=epochs))
+                for decay, epochs in ((DECAYS[1], few), (DECAYS[0], many), (DECAYS[1], many))
+            ]
+        for purpose, score in purposes.items():
             chosen[purpose] = Setting(**max(found, key=score)["setting"])
+        tried[name] = found
     return chosen, tried
+
+
+def _tried(lab: Lab, name: str, setting: Setting) -> dict[str, Any]:
+    """Train a contender on all but the validation photographs and find those, or take what was kept."""
+    path = lab.kept / f"tried-{name}-{setting.name}.json".replace(" ", "-")
+    if path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text())
+        return kept
+    marked = validation_places(lab.lesson.labels)
+    given = Lesson(views=lab.lesson.views[~marked], labels=lab.lesson.labels[~marked])
+    trained = train(name, given, setting, seed=0)
+    gallery, asking = (
+        unit_rows(embed(trained, np.ascontiguousarray(views[:, 0])))
+        for views in (given.views, lab.lesson.views[marked])
+    )
+    turn = _pca(gallery) if name == "plain" else None
+    widths = (CHOSEN_AT,) if name.startswith("separate") else NESTING
+    right = _found(asking, gallery, given.labels, lab.lesson.labels[marked], turn, widths)
+    row = {width: round(float(hits.mean()), 4) for width, hits in right.items()}
+    note(f"{name} {setting}: {row}")
+    found = {"setting": asdict(setting), "validation": row}
+    path.write_text(json.dumps(found))
+    return found
 
 
 def _mean(one: dict[str, Any]) -> float:
