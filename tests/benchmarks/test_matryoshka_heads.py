@@ -22,7 +22,8 @@ from benchmarks.matryoshka_frozen import (
     training_rows,
     validation_places,
 )
-from benchmarks.matryoshka_heads import _by_class, _found, _random
+from benchmarks.matryoshka_heads import _by_class, _random
+from benchmarks.matryoshka_trials import hits
 from indexes.arrays import unit_rows
 from indexes.metrics import knn_accuracy
 from indexes.prefixes import head
@@ -127,11 +128,11 @@ def test_hits_are_those_of_brute_force_at_every_width():
     known = np.arange(300) % 7
     truth = np.arange(1100) % 7
 
-    right = _found(queries, gallery, known, truth, None, (4, 16))
+    right = hits(queries, gallery, known, truth, None, (4, 16))
 
-    for width, hits in right.items():
+    for width, found in right.items():
         cosines = head(queries, width) @ head(gallery, width).T
-        np.testing.assert_array_equal(hits, known[np.argsort(-cosines, axis=1)[:, 0]] == truth)
+        np.testing.assert_array_equal(found, known[np.argsort(-cosines, axis=1)[:, 0]] == truth)
 
 
 def test_random_dimensions_are_rotations_that_choose_components():
