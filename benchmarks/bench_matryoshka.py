@@ -6,7 +6,7 @@ accuracy  1-NN accuracy (leave one out, among held-out photographs) at 16 to 256
           trained here with and without nesting (`benchmarks.matryoshka_towers`), three times each; the one without cut by PCA, by
           a learned rotation, naively, and at random dimensions; towers trained for one width each; shipped nano. Training
           from pixels is short here.
-heads     the same contenders as heads on frozen features, trained to the end (`benchmarks.matryoshka_heads`), at 8 to 256
+heads     the same contenders as heads on frozen features, trained for up to 24 epochs (`benchmarks.matryoshka_heads`), at 8 to 256
           dimensions and on fewer classes: held-out photographs of the trained classes, as in the paper, and other classes.
 funnel    a collection of 500,000 or more vectors of nano: top-1 agreement with exact search, and the time of one query (one
           thread) and of a batch, of funnels and of indexes on prefixes, planned by the public `build_index_from_vectors`.

@@ -222,7 +222,11 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         "(`benchmarks/matryoshka_towers.py`). `python -m benchmarks.bench_matryoshka --parts accuracy`; all values in "
         "`matryoshka_accuracy.json`."
     )
-    lines = ["# 1-NN accuracy by width, nested training against cutting without it", "", how]
+    relation = (
+        "That is less than one epoch with labels: too little for them to shape the space, so that what the start was taught decides "
+        "the table. `matryoshka_heads.md` has the same contenders trained for longer, as heads on frozen features."
+    )
+    lines = ["# 1-NN accuracy by width, nested training against cutting without it", "", how, "", relation]
     for group, rows in facts["accuracy"].items():
         title = f"## {group}: {facts['photographs'][group]:,} photographs, {facts['classes'][group]} classes"
         lines += ["", title, "", "| | " + " | ".join(map(str, WIDTHS)) + " |", "|---|" + "---|" * len(WIDTHS)]

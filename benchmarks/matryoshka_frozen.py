@@ -1,4 +1,4 @@
-"""Heads trained on frozen features with and without nesting, for `bench_matryoshka`: long enough to converge.
+"""Heads trained on frozen features with and without nesting, for `bench_matryoshka`: cheap enough for many epochs.
 
 The teacher's 1,280 features stay as they are; the first 512 principal directions of them (`Reduced`) go through a perceptron:
 512 → 512, batch normalisation, ReLU, → 256. As in the paper the classifiers sit on the raw embedding and are thrown away: ``nested`` has one a prefix (MRL), ``nested, shared``

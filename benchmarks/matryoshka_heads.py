@@ -1,7 +1,7 @@
-"""The table of the Matryoshka paper on frozen features, with heads that are trained to the end.
+"""The table of the Matryoshka paper on frozen features, with heads that labels have time to shape.
 
-`matryoshka_accuracy` trains towers and can afford little of it; here only a perceptron learns (`matryoshka_frozen`), for as long
-as it gains, each contender with what suits it (`matryoshka_trials`).
+`matryoshka_accuracy` trains towers and can afford little of it; here only a perceptron learns (`matryoshka_frozen`), for up to
+24 epochs, each contender with what suits it (`matryoshka_trials`).
 
 Two kinds of test. *Trained classes*, as in the paper: held-out photographs look for their nearest among all that were
 trained on. *Other classes*, as users of retrieval meet them: classes and a collection that no training saw, leave one out.
@@ -268,11 +268,11 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         how += " Those two came out the same."
     relation = (
         "`matryoshka_accuracy.md` has the same contenders as towers of nano's architecture, trained from pixels for less than one "
-        "epoch with labels: too little for the loss to shape the space, and there nesting loses. These heads are what becomes of "
-        "the same loss when it is trained to the end; they say nothing of towers trained that long, which nobody has measured here."
+        "epoch with labels: too little for the loss to shape the space, and there nesting loses. These heads show what the same "
+        f"loss does in up to {max(EPOCHS)} epochs; towers trained that long have not been measured."
     )
     lines = [
-        "# 1-NN accuracy by width where training goes on to the end: heads on frozen features",
+        "# 1-NN accuracy by width after longer training: heads on frozen features",
         "",
         how,
         "",
@@ -326,6 +326,6 @@ def readme_row(facts: dict[str, Any]) -> str:
         for test in shown
     )
     return (
-        f"| the same of heads on frozen features, trained to the end, 8 / 16 / 32 / 64 of 256, {facts['repeats']} repeats, points | "
+        f"| the same of heads on frozen features, trained for up to {max(EPOCHS)} epochs, 8 / 16 / 32 / 64 of 256, {facts['repeats']} repeats, points | "
         f"{found} | `matryoshka_heads.json`, `.md`, `--parts heads` |"
     )
