@@ -18,9 +18,9 @@ codes     product-quantised codes of 8 to 32 bytes on each prefix and on the who
           and reported on the other half.
 
 ``--prepared`` holds `pixels.npy` and `mobilenet.npy`, for ``heads`` also the views, as `tools.train_nano` makes them; else they
-are made there first (20 minutes; an hour more for the views). ``--work`` keeps what is trained and embedded: a run that is interrupted goes on where it was. ``accuracy`` takes
-about 15 minutes of one core, ``heads`` HEADS_MINUTES, the others about 10 of two (estimated). Results: `results/matryoshka_PART.json` and
-`.svg`, for ``accuracy`` and ``heads`` also `.md`, and the README's line on stderr.
+are made there first (20 minutes; an hour more for the views). ``--work`` keeps what is trained and embedded: a run that is
+interrupted goes on where it was. ``accuracy`` takes about 15 minutes of one core, ``heads`` and the others about 10 (estimated).
+Results: `results/matryoshka_PART.json` and `.svg`, for ``accuracy`` and ``heads`` also `.md`, and the README's line on stderr.
 """
 
 from __future__ import annotations
