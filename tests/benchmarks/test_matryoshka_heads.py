@@ -35,7 +35,7 @@ def rows(count, dim=1280, *, rank=20, seed=0):
     return made.astype(np.float32)
 
 
-def clusters(*, classes=24, each=12, seed=0):
+def clusters(*, classes, each, seed=0):
     """Return a lesson of two views a photograph, and unseen photographs of the same classes with their labels."""
     numbers = np.random.default_rng(seed)
     centres = numbers.standard_normal((classes, FEATURES))
@@ -97,7 +97,7 @@ def test_each_contender_is_trained_for_its_own_prefixes(name, nesting):
 
 
 def test_nesting_puts_the_classes_into_the_first_components():
-    given, asking, labels = clusters()
+    given, asking, labels = clusters(classes=100, each=6)
     setting = Setting(rate=4e-3, decay=0.05, epochs=1)
 
     found = {
@@ -110,7 +110,7 @@ def test_nesting_puts_the_classes_into_the_first_components():
         for name in ("nested", "plain")
     }
 
-    assert found["nested"] > found["plain"] + 0.1, found
+    assert found["nested"] > 1.3 * found["plain"], found  # .34 and .20, other seeds .36 to .38 and .17 to .19
 
 
 def test_a_head_is_the_same_for_the_same_seed():
