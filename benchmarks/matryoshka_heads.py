@@ -265,7 +265,9 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         f"best for one of {CHOSEN_AT}. `python -m benchmarks.bench_matryoshka --parts heads`; all values in `matryoshka_heads.json`."
     )
     if facts["chosen"]["plain"] == facts["chosen"]["plain for its full width"]:
-        how += " Those two came out the same."
+        how += " *Plain* and *plain for its full width* came out the same."
+    if all(setting["epochs"] == max(EPOCHS) for setting in facts["chosen"].values()):
+        how += f" Every contender chose the most epochs that were tried, {max(EPOCHS)}: longer training might move the numbers on."
     relation = (
         "`matryoshka_accuracy.md` has the same contenders as towers of nano's architecture, trained from pixels for less than one "
         "epoch with labels: too little for the loss to shape the space, and there nesting loses. These heads show what the same "
@@ -287,7 +289,7 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         "",
         "## By the number of trained classes",
         "",
-        "Classes drawn anew for each repeat, as many steps of training; mean over classes, nested minus plain cut by PCA, points.",
+        "Drawn anew for each repeat, two of 10 and of 100, as many steps of training; mean over classes, nested minus plain cut by PCA.",
         "",
         *_header(NESTING),
     ]
