@@ -1,10 +1,13 @@
 """What do short prefixes keep, alone, before reranking, and as the part of a vector that codes are spent on?
 
-    python -m benchmarks.bench_matryoshka --data DIR [--prepared DIR] [--parts accuracy,funnel,codes] [--small]
+    python -m benchmarks.bench_matryoshka --data DIR [--prepared DIR] [--parts accuracy,heads,funnel,codes] [--small]
 
 accuracy  1-NN accuracy (leave one out, among held-out photographs) at 16 to 256 dimensions: towers of nano's architecture
           trained here with and without nesting (`benchmarks.matryoshka_towers`), three times each; the one without cut by PCA, by
-          a learned rotation, naively, and at random dimensions; towers trained for one width each; shipped nano.
+          a learned rotation, naively, and at random dimensions; towers trained for one width each; shipped nano. Training
+          from pixels is short here.
+heads     the same contenders as heads on frozen features, trained for up to 24 epochs (`benchmarks.matryoshka_heads`), at 8 to 256
+          dimensions and on fewer classes: held-out photographs of the trained classes, as in the paper, and other classes.
 funnel    a collection of 500,000 or more vectors of nano: top-1 agreement with exact search, and the time of one query (one
           thread) and of a batch, of funnels and of indexes on prefixes, planned by the public `build_index_from_vectors`.
           Real photographs come first, then embedded views of them (crops, turned, mirrored); the rest are made of both:
@@ -14,10 +17,10 @@ codes     product-quantised codes of 8 to 32 bytes on each prefix and on the who
           accuracy and agreement with exact search, over seeds of the codebooks. The prefix is chosen on half of the queries
           and reported on the other half.
 
-``--prepared`` holds `pixels.npy` and `mobilenet.npy` as `tools.train_nano` makes them; else they are made there first
-(20 minutes). ``--work`` keeps what is trained and embedded: a run that is interrupted goes on where it was. ``accuracy`` takes
-about 15 minutes of one core, the others about 10 of two (estimated). Results: `results/matryoshka_PART.json` and `.svg`, for
-``accuracy`` also `.md`, and the README's line on stderr.
+``--prepared`` holds `pixels.npy` and `mobilenet.npy`, for ``heads`` also the views, as `tools.train_nano` makes them; else they
+are made there first (20 minutes; an hour more for the views). ``--work`` keeps what is trained and embedded: a run that is
+interrupted goes on where it was. ``accuracy`` takes about 15 minutes of one core, ``heads`` and the others about 10 (estimated).
+Results: `results/matryoshka_PART.json` and `.svg`, for ``accuracy`` and ``heads`` also `.md`, and the README's line on stderr.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from benchmarks import matryoshka_figures as figures
 from benchmarks.frame import RESULTS, save, watch
 from benchmarks.matryoshka_data import Data, note
 
-PARTS = ("accuracy", "funnel", "codes")
+PARTS = ("accuracy", "heads", "funnel", "codes")
 
 
 def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any]:
@@ -54,6 +57,10 @@ def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any
         return accuracy(
             data, budget, separate, seeds=2 if small else options.towers, most=600 if small else None
         )
+    if part == "heads":
+        from benchmarks.matryoshka_heads import heads
+
+        return heads(data, seeds=2 if small else options.towers, small=small)
     if part == "funnel":
         from benchmarks.matryoshka_funnel import funnel
 
@@ -72,14 +79,19 @@ def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any
 def keep(part: str, facts: dict[str, Any], results: Path, load: Any) -> None:
     """Write what was found."""
     figure = results / f"matryoshka_{part}.svg"
-    {"accuracy": figures.draw_accuracy, "funnel": figures.draw_funnel, "codes": figures.draw_codes}[part](
-        facts, figure
-    )
-    if part == "accuracy":
-        from benchmarks.matryoshka_accuracy import readme_row, write_table
+    draw = {
+        "accuracy": figures.draw_accuracy,
+        "heads": figures.draw_heads,
+        "funnel": figures.draw_funnel,
+        "codes": figures.draw_codes,
+    }
+    draw[part](facts, figure)
+    if part in ("accuracy", "heads"):
+        from benchmarks import matryoshka_accuracy, matryoshka_heads
 
-        write_table(facts, figure.with_suffix(".md"))
-        note(f"for the README:\n{readme_row(facts)}")
+        tables = matryoshka_accuracy if part == "accuracy" else matryoshka_heads
+        tables.write_table(facts, figure.with_suffix(".md"))
+        note(f"for the README:\n{tables.readme_row(facts)}")
     note(f"wrote {save(f'matryoshka_{part}', load=load, directory=results, **facts)}")
 
 
@@ -91,13 +103,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("RETRIEVAL_DATA"))
     parser.add_argument("--prepared", type=Path, help="where pixels.npy and mobilenet.npy lie or go")
     parser.add_argument("--work", type=Path, help="where towers and vectors are kept between runs")
-    parser.add_argument("--parts", default="codes,funnel,accuracy")
+    parser.add_argument("--parts", default="codes,funnel,accuracy,heads")
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--views", type=int, default=16_000)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5, help="of codebooks")
-    parser.add_argument("--towers", type=int, default=3, help="repeats of every contender's training")
+    parser.add_argument("--towers", type=int, default=3, help="repeats of every tower's and head's training")
     parser.add_argument("--start-samples", type=int, default=60_000)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument(

@@ -222,39 +222,44 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         "(`benchmarks/matryoshka_towers.py`). `python -m benchmarks.bench_matryoshka --parts accuracy`; all values in "
         "`matryoshka_accuracy.json`."
     )
-    lines = ["# 1-NN accuracy by width, nested training against cutting without it", "", how]
+    relation = (
+        "That is less than one epoch with labels: too little for them to shape the space, so that what the start was taught decides "
+        "the table. `matryoshka_heads.md` has the same contenders trained for longer, as heads on frozen features."
+    )
+    lines = ["# 1-NN accuracy by width, nested training against cutting without it", "", how, "", relation]
     for group, rows in facts["accuracy"].items():
         title = f"## {group}: {facts['photographs'][group]:,} photographs, {facts['classes'][group]} classes"
         lines += ["", title, "", "| | " + " | ".join(map(str, WIDTHS)) + " |", "|---|" + "---|" * len(WIDTHS)]
         lines += [
-            f"| {name} | " + " | ".join(_cell(row.get(width)) for width in WIDTHS) + " |"
+            f"| {name} | " + " | ".join(cell(row.get(width)) for width in WIDTHS) + " |"
             for name, row in rows.items()
         ]
         lines += [
             "| *nested minus plain, PCA* | "
-            + " | ".join(_points(facts, group, width) for width in WIDTHS)
+            + " | ".join(points(facts["nested_minus"][group]["plain, PCA"][width]) for width in WIDTHS)
             + " |"
         ]
     path.write_text("\n".join([*lines, "", PAPER]) + "\n", encoding="utf-8")
 
 
-def _cell(value: Spread | None) -> str:
+def cell(value: Spread | None) -> str:
+    """Show a share in percent: the median, and from the least to the greatest where there are repeats."""
     if value is None:
         return "–"
     middle = f"{100 * value.median:.1f}"
     return middle if len(value.values) == 1 else f"{middle} ({100 * value.min:.1f} to {100 * value.max:.1f})"
 
 
-def _points(facts: dict[str, Any], group: str, width: int, other: str = "plain, PCA") -> str:
-    value: Spread = facts["nested_minus"][group][other][width]
+def points(value: Spread) -> str:
+    """Show a difference in points: the median, and from the least to the greatest."""
     return f"{100 * value.median:+.1f} ({100 * value.min:+.1f} to {100 * value.max:+.1f})"
 
 
 def readme_row(facts: dict[str, Any]) -> str:
     """Return the line for the README's table of measurements."""
     found = "; ".join(
-        f"{group} {' / '.join(_points(facts, group, width) for width in (16, 32, 64))}"
-        for group in facts["accuracy"]
+        f"{group} {' / '.join(points(rows['plain, PCA'][width]) for width in (16, 32, 64))}"
+        for group, rows in facts["nested_minus"].items()
     )
     return (
         f"| 1-NN accuracy of {'/'.join(map(str, (16, 32, 64)))} of 256 dimensions, nano's architecture trained nested against trained "

@@ -19,6 +19,7 @@ COLOURS = (
     "tab:purple",
     "tab:brown",
     "tab:pink",
+    "tab:olive",
 )
 
 
@@ -38,6 +39,36 @@ def draw_accuracy(facts: dict[str, Any], path: Path) -> None:
             axes.set_ylabel("1-NN accuracy, %")
             axes.grid(alpha=0.3)
         panels[0].legend(fontsize=7)
+
+
+def draw_heads(facts: dict[str, Any], path: Path) -> None:
+    """Draw accuracy against width for some tests, and what nesting gains against width by the number of classes."""
+    shown = {
+        test: facts["accuracy"][test]
+        for test in (
+            "trained classes: all",
+            "trained classes: caltech101",
+            "other classes: caltech101",
+            "other classes: clothing",
+        )
+    }
+    with plots.figure(path, width=18, height=4, panels=len(shown) + 1) as panels:
+        for axes, (test, rows) in zip(panels, shown.items(), strict=False):
+            for colour, (name, row) in zip(COLOURS, rows.items(), strict=False):
+                _with_spread(axes, row, colour, name)
+            axes.set_title(f"{test} ({facts['tests'][test]:,} photographs)", fontsize=9)
+            axes.set_ylabel("1-NN accuracy, %")
+        for colour, (count, ways) in zip(COLOURS, facts["by_classes"].items(), strict=False):
+            _with_spread(panels[-1], ways["nested minus plain, PCA"], colour, f"{count} classes")
+        panels[-1].axhline(0, color="gray", linewidth=0.8)
+        panels[-1].set_title("trained classes, by their number", fontsize=9)
+        panels[-1].set_ylabel("nested minus plain cut by PCA, points")
+        for axes in panels:
+            _by_width(axes, tuple(facts["plain_energy"]))
+            axes.set_xlabel("dimensions")
+            axes.grid(alpha=0.3)
+        panels[0].legend(fontsize=7)
+        panels[-1].legend(fontsize=7)
 
 
 def draw_funnel(facts: dict[str, Any], path: Path) -> None:
@@ -82,6 +113,6 @@ def _with_spread(axes: Any, row: dict[int, Any], colour: str, name: str) -> None
     axes.errorbar(list(row), middle, yerr=error, fmt="o-", color=colour, label=name, markersize=4, capsize=2)
 
 
-def _by_width(axes: Any) -> None:
+def _by_width(axes: Any, widths: tuple[int, ...] = WIDTHS) -> None:
     axes.set_xscale("log", base=2)
-    axes.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
+    axes.set_xticks(widths, [str(width) for width in widths])

@@ -12,6 +12,9 @@ What the third stage gives is made once for all of them, of each photograph as i
 affordable. All contenders of a repeat see the same pictures in the same order; repeats differ in that order and in
 the classifiers they start from. Only training photographs are seen (`tools.train_nano.data`); the tables are of
 photographs, and of whole classes, that none of them saw.
+
+Less than one epoch with labels is what a few minutes of CPU allow. What longer training does, `benchmarks.matryoshka_heads`
+shows on frozen features.
 """
 
 from __future__ import annotations
