@@ -136,7 +136,7 @@ class FirstStage:
         self, found: Neighbors, queries: Vectors, k: int, keep: Bitmap | None, kept: int
     ) -> Neighbors:
         """Search exactly for those queries that found fewer than there are."""
-        if found.ids[0, -1] >= 0 if len(queries) == 1 else found.ids[:, -1].min() >= 0:
+        if found.ids[0, -1] >= 0 if len(queries) == 1 else not np.count_nonzero(found.ids < 0):
             return found
         short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
         if short.size:  # the lists probed held too few rows
