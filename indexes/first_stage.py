@@ -16,7 +16,7 @@ from indexes.description import IndexInfo
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.gpu import Card
-from indexes.stages import TUNED_K, Stage, from_json
+from indexes.stages import TUNED_K, Stage, from_json, lengthened
 
 _REACH = 0.6
 
@@ -89,7 +89,7 @@ class FirstStage:
             stages = None if shortlist is None else (Stage(dim=info.dim, shortlist=shortlist),)
             return self._filled(stage.search(queries, k=k, stages=stages, keep=rest), queries, k, rest, kept)
         if shortlist is None:
-            shortlist = -(-(info.shortlist or 4 * TUNED_K) * max(k, TUNED_K) // TUNED_K)
+            shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
         if nprobe is None and info.nprobe is not None:
             # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
             # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.
