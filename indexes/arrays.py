@@ -66,11 +66,8 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     result = (
         _wide(rows) if rows.dtype == np.float16 else np.ascontiguousarray(rows, dtype=np.float32)
     )  # (n, d)
-    if len(result) == 1:  # one query, as most are: a fraction of the time
-        with np.errstate(over="ignore", invalid="ignore"):
-            norm = float(result[0] @ result[0])
-        if abs(norm - 1) < _UNIT:
-            return result, False
+    if _plainly_unit(result):
+        return result, False
     norms = np.sqrt(np.einsum("nd,nd->n", result, result, dtype=np.float64))  # (n,)
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:
@@ -81,6 +78,14 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     if np.all(np.abs(norms - 1) < tolerance):
         return result, False
     return (result / norms[:, np.newaxis]).astype(np.float32), True
+
+
+def _plainly_unit(rows: Vectors) -> bool:
+    """Say whether rows are seen to be unit at a glance, in single precision, as queries mostly are."""
+    if len(rows) == 1:
+        return bool(abs(float(np.einsum("d,d->", rows[0], rows[0])) - 1) < _UNIT)
+    squares = np.einsum("nd,nd->n", rows, rows)  # (n,)
+    return bool(np.count_nonzero(np.abs(squares - 1) < _UNIT) == len(rows))
 
 
 def stored_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> Halves:

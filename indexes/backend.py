@@ -176,7 +176,8 @@ def threads() -> int:
 
     A thread too many costs more than it gives: it makes the others wait at every barrier.
     """
-    return int(min(_load.threads(), _at_most.get()))
+    most = _at_most.get()
+    return 1 if most == 1 else int(min(_load.threads(), most))
 
 
 @contextmanager
@@ -190,16 +191,23 @@ def one_thread() -> Iterator[None]:
         _at_most.reset(token)
 
 
-@contextmanager
-def faiss_threads(count: int) -> Iterator[None]:
+class faiss_threads:  # noqa: N801 - used like a function, and a generator would cost a search more than it
     """Let faiss use ``count`` threads within the block; the setting belongs to the calling thread alone."""
-    module = faiss()
-    before = module.omp_get_max_threads()
-    module.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        module.omp_set_num_threads(before)
+
+    __slots__ = ("_before", "_count")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __enter__(self) -> None:
+        module = faiss()
+        self._before = module.omp_get_max_threads()
+        if self._before != self._count:
+            module.omp_set_num_threads(self._count)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._before != self._count:
+            faiss().omp_set_num_threads(self._before)
 
 
 def fp16_view(rows: NDArray[np.float16]) -> Any:

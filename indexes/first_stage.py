@@ -16,7 +16,7 @@ from indexes.description import IndexInfo
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.gpu import Card
-from indexes.stages import TUNED_K, Stage, from_json
+from indexes.stages import TUNED_K, Stage, from_json, lengthened
 
 _REACH = 0.6
 
@@ -89,7 +89,7 @@ class FirstStage:
             stages = None if shortlist is None else (Stage(dim=info.dim, shortlist=shortlist),)
             return self._filled(stage.search(queries, k=k, stages=stages, keep=rest), queries, k, rest, kept)
         if shortlist is None:
-            shortlist = -(-(info.shortlist or 4 * TUNED_K) * max(k, TUNED_K) // TUNED_K)
+            shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
         if nprobe is None and info.nprobe is not None:
             # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
             # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.
@@ -136,7 +136,7 @@ class FirstStage:
         self, found: Neighbors, queries: Vectors, k: int, keep: Bitmap | None, kept: int
     ) -> Neighbors:
         """Search exactly for those queries that found fewer than there are."""
-        if found.ids[0, -1] >= 0 if len(queries) == 1 else found.ids[:, -1].min() >= 0:
+        if found.ids[0, -1] >= 0 if len(queries) == 1 else not np.count_nonzero(found.ids < 0):
             return found
         short = np.flatnonzero((found.ids >= 0).sum(axis=1) < min(k, kept))
         if short.size:  # the lists probed held too few rows

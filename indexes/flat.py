@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from indexes.arrays import Bitmap, Halves, Ids, Neighbors, Vectors, floats
 from indexes.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.errors import OptionError, ShapeError
+from indexes.products import ROUNDING, Brief, Floats, Product
 
 __all__ = ["Halves", "exact", "floats", "scored"]
 
@@ -21,14 +22,17 @@ Pairs: TypeAlias = tuple[Ids, Ids]
 T = TypeVar("T")
 
 _SCANNED = 4  # up to so many queries, scanning the halves costs less than turning them into floats
-_TILE = 1024  # rows at a time: their floats and their scores stay in the cache
-_CONVERTED = 256  # rows turned into floats together: they stay in the second-level cache from pass to pass
+_SCORES = 1 << 18  # scores looked at together: they stay in the cache
+_TILE = 1024  # rows at a time, at least
+_TILES = 8  # as many times that at most
 _FLOOR_TILES = 4  # tiles from whose groups a first bound is taken
 _GROUP = 32  # rows whose best score is looked at first
+_BRIEF = 64  # queries up to which cutting rows short saves more than the candidates that it adds cost
+_ROWS_PER_PLACE = 200  # rows for each neighbour of each query from which it does
 _QUERIES = 1024  # queries at a time
+_PAIRS = 1024  # pairs scored together
 _GATHERED = 65_536  # up to so many kept rows are copied together, then searched as if they were all
 _PARALLEL_BYTES = 1 << 23  # rows from which one query is worth two threads
-_SLACK = np.float32(1e-5)  # more than two orders of summation can differ in a float32 cosine
 
 
 def exact(
@@ -108,8 +112,8 @@ def _no_pairs() -> Pairs:
 def _cosines(rows: Halves, queries: Vectors, pairs: Pairs) -> NDArray[np.float32]:
     """Score pairs, each alone and so always the same."""
     scores = np.empty(len(pairs[0]), dtype=np.float32)
-    for start in range(0, len(scores), _TILE):
-        part = slice(start, start + _TILE)
+    for start in range(0, len(scores), _PAIRS):
+        part = slice(start, start + _PAIRS)
         halves = rows[pairs[1][part]]
         wide = np.empty(halves.shape, dtype=np.float32)  # (m, d)
         floats(halves, wide)
@@ -192,7 +196,7 @@ def _scan(rows: Halves, queries: Vectors, *, k: int, most: int, keep: Bitmap | N
         wanted = min(k + 8, most)
         while True:
             scores, ids = view.search(queries[number : number + 1], wanted, params=params)
-            near = scores[0] >= scores[0, k - 1] - _SLACK
+            near = scores[0] >= scores[0, k - 1] - ROUNDING
             if wanted == most or not near[-1]:
                 break
             wanted = min(wanted * 4, most)  # more ties than there were places for
@@ -202,48 +206,72 @@ def _scan(rows: Halves, queries: Vectors, *, k: int, most: int, keep: Bitmap | N
 
 
 class _Shortlist:
-    """One thread's candidates of every query, and the score below which none can be among the best ``k``."""
+    """One thread's candidates of every query, and the cosine that the ``k``-th best is known to reach.
 
-    def __init__(self, rows: Halves, queries: Vectors, floor: NDArray[np.float32], *, k: int) -> None:
-        self._rows, self._queries, self._k = rows, queries, k
-        self.floor = (
-            floor  # (q,) shared by all threads; only ever a valid bound, however their writes interleave
-        )
+    Args:
+        rows: ``(n, d)`` float16.
+        queries: ``(q, d)`` float32 unit rows.
+        floor: ``(q,)`` shared by all threads; only ever a valid bound, however their writes interleave.
+        k: neighbours wanted.
+        rough: scores may be far enough from the cosines that candidates are better scored exactly from time to time.
+    """
+
+    def __init__(
+        self, rows: Halves, queries: Vectors, floor: NDArray[np.float32], *, k: int, rough: bool
+    ) -> None:
+        self._rows, self._queries, self._k, self._rough = rows, queries, k, rough
+        self.floor = floor
         self._top = np.full((len(queries), k), -np.inf, dtype=np.float32)
         self._whose: list[Ids] = []
         self._found: list[Ids] = []
         self._scores: list[NDArray[np.float32]] = []
+        self._error = np.zeros(len(queries), dtype=np.float32)  # the greatest of what scores here are off by
         self._waiting = self._tiles = 0
 
-    def take(self, scores: NDArray[np.float32], ids: Ids | int) -> None:
-        """Keep what may count of a tile: ``scores`` ``(m, q)``; ``ids`` ``(m,)`` or the first of consecutive ones.
+    def take(
+        self, scores: NDArray[np.float32], ids: Ids | int, error: NDArray[np.float32], *, most: int | None
+    ) -> bool:
+        """Keep what may count of a tile.
 
         The best score of a group of rows is found at the speed of memory; only groups whose best one may count are
         looked into, which after the first tiles are very few.
+
+        Args:
+            scores: ``(m, q)``.
+            ids: ``(m,)``, or the first of consecutive ones.
+            error: ``(q,)`` what they may be off by.
+            most: refuse more candidates than that.
+        Returns:
+            whether they were kept.
         """
         m, q = scores.shape
         groups = m // _GROUP
         whole = groups * _GROUP
-        grouped = scores[:whole].reshape(groups, _GROUP, q)
-        top = np.maximum.reduce(grouped, axis=1)  # (groups, q)
+        grouped = scores[:whole].reshape(_GROUP, groups, q)  # row r is in group r % groups
+        top = np.maximum.reduce(grouped, axis=0)  # (groups, q)
         if groups >= self._k and self._tiles < _FLOOR_TILES:
             # The k-th best of the groups' best is at most the k-th best of all.
-            np.maximum(self.floor, np.partition(top, groups - self._k, axis=0)[-self._k], out=self.floor)
+            reached = np.partition(top, groups - self._k, axis=0)[-self._k]
+            np.maximum(self.floor, reached - error, out=self.floor)
         elif m >= self._k and np.isneginf(self.floor[0]):
             head = scores[: max(256, 4 * self._k)]
-            np.maximum(self.floor, np.partition(head, len(head) - self._k, axis=0)[-self._k], out=self.floor)
+            reached = np.partition(head, len(head) - self._k, axis=0)[-self._k]
+            np.maximum(self.floor, reached - error, out=self.floor)
         self._tiles += 1
-        least = self.floor - _SLACK  # (q,)
-        group, whose = np.nonzero(top >= least)
-        if group.size:
-            inside = grouped[group, :, whose]  # (f, _GROUP)
-            hit, offset = np.nonzero(inside >= least[whose, np.newaxis])
-            self._keep(group[hit] * _GROUP + offset, whose[hit], inside[hit, offset], ids)
+        least = self.floor - error  # (q,)
+        group, whose = np.divmod(np.flatnonzero(top >= least), q)
+        inside = grouped[:, group, whose]  # (_GROUP, f)
+        place, hit = np.nonzero(inside >= least[whose])
+        if most is not None and hit.size > most:
+            return False
+        self._error = np.maximum(self._error, error)
+        self._keep(place * groups + group[hit], whose[hit], inside[place, hit], ids)
         if whole < m:
             row, whose = np.nonzero(scores[whole:] >= least)
             self._keep(row + whole, whose, scores[row + whole, whose], ids)
         if self._waiting >= 2 * self._top.size:
             self.tighten()
+        return True
 
     def _keep(self, row: Ids, whose: Ids, scores: NDArray[np.float32], ids: Ids | int) -> None:
         if row.size:
@@ -259,17 +287,30 @@ class _Shortlist:
             np.concatenate(self._found),
             np.concatenate(self._scores),
         )
-        order, place = _ranked((whose, found), scores, k=self._k)
-        self._top.fill(-np.inf)
-        self._top[whose[order], place] = scores[order]
-        np.maximum(self.floor, self._top[:, -1], out=self.floor)
-        stays = scores >= (self.floor - _SLACK)[whose]
+        self._raise(whose, scores, *_ranked((whose, found), scores, k=self._k), self._error)
+        stays = scores >= (self.floor - self._error)[whose]
         whose, found, scores = whose[stays], found[stays], scores[stays]
-        if len(whose) > 4 * self._top.size:  # copies by the thousand: settle their order now
-            order, _ = _ranked((whose, found), _cosines(self._rows, self._queries, (whose, found)), k=self._k)
+        if (
+            self._rough or len(whose) > 4 * self._top.size
+        ):  # or copies by the thousand: settle their order now
+            scores = _cosines(self._rows, self._queries, (whose, found))
+            order, place = _ranked((whose, found), scores, k=self._k)
+            self._raise(whose, scores, order, place, np.float32(0))
             whose, found, scores = whose[order], found[order], scores[order]
         self._whose, self._found, self._scores = [whose], [found], [scores]
         self._waiting = max(0, len(whose) - self._top.size)
+
+    def _raise(
+        self,
+        whose: Ids,
+        scores: NDArray[np.float32],
+        order: Ids,
+        place: Ids,
+        error: NDArray[np.float32] | np.float32,
+    ) -> None:
+        self._top.fill(-np.inf)
+        self._top[whose[order], place] = scores[order]
+        np.maximum(self.floor, self._top[:, -1] - error, out=self.floor)
 
     def pairs(self) -> Pairs:
         """Return the candidates that are left."""
@@ -280,21 +321,19 @@ class _Shortlist:
 
 
 def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> Pairs:
-    """Find candidates by multiplying tiles of rows, turned into floats, with all queries at once."""
-    module = faiss()
+    """Find candidates by multiplying tiles of rows with all queries at once."""
     n, dim = rows.shape
     q = len(queries)
-    product = module.LinearTransform(dim, q, False)  # noqa: FBT003 - without a bias
-    module.copy_array_to_vector(queries.reshape(-1), product.A)
-    product.is_trained = True
-    tile = max(_TILE, min(4 * k, 8 * _TILE))
+    brief = q <= _BRIEF and dim % 2 == 0 and n >= _ROWS_PER_PLACE * k * q
+    workers = max(1, min(threads(), n // _TILE))
+    tile = _tile(n, q, k=k, workers=workers)
     floor = np.full(q, -np.inf, dtype=np.float32)
     starts = count(0, tile)
 
     def work() -> Pairs:
-        shortlist = _Shortlist(rows, queries, floor, k=k)
-        wide = np.empty((tile, dim), dtype=np.float32)
-        scores = np.empty((tile, q), dtype=np.float32)
+        shortlist = _Shortlist(rows, queries, floor, k=k, rough=brief)
+        product: Product = Brief(queries) if brief else Floats(queries)
+        buffer = np.empty((tile, q), dtype=np.float32)
         while (start := next(starts)) < n:
             part = rows[start : start + tile]
             ids: Ids | int = start
@@ -303,13 +342,21 @@ def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) 
                 if not flags.all():
                     local = np.flatnonzero(flags)
                     part, ids = part[local], local + start
-            m = len(part)
-            if m:
-                for first in range(0, m, _CONVERTED):
-                    floats(part[first : first + _CONVERTED], wide[first : min(first + _CONVERTED, m)])
-                module_apply(m, module.swig_ptr(wide), module.swig_ptr(scores))
-                shortlist.take(scores[:m], ids)
+            scores = buffer[: len(part)]
+            product.scores(part, scores)
+            most = len(part) // 2 if isinstance(product, Brief) else None
+            if not shortlist.take(scores, ids, product.error, most=most):
+                product = Floats(
+                    queries
+                )  # from here on: these rows are too much alike to be told apart roughly
+                product.scores(part, scores)
+                shortlist.take(scores, ids, product.error, most=None)
         return shortlist.pairs()
 
-    module_apply = product.apply_noalloc
-    return _joined(_in_threads(work, workers=max(1, min(threads(), n // tile))))
+    return _joined(_in_threads(work, workers=workers))
+
+
+def _tile(n: int, q: int, *, k: int, workers: int) -> int:
+    """Return how many rows to score before looking at the scores: many, but some tiles for each thread."""
+    most = _TILES * _TILE
+    return max(_TILE, min(4 * k, most), min(_SCORES // q, n // (4 * workers), most) // _TILE * _TILE)

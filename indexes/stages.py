@@ -57,11 +57,16 @@ def unplanned(dim: int, *, k: int, shortlist: int | None = None) -> Stages:
     return (Stage(dim=dim, shortlist=max(k, shortlist or FACTOR * max(k, TUNED_K))),)
 
 
+def lengthened(shortlist: int, k: int) -> int:
+    """Return how long a measured shortlist is for more neighbours than it was measured for."""
+    return shortlist if k <= TUNED_K else -(-shortlist * k // TUNED_K)
+
+
 def for_k(stages: Stages, k: int) -> Stages:
     """Lengthen the shortlists of a measured plan for more neighbours than it was measured for."""
     if k <= TUNED_K:
         return stages
-    return tuple(replace(stage, shortlist=-(-stage.shortlist * k // TUNED_K)) for stage in stages)
+    return tuple(replace(stage, shortlist=lengthened(stage.shortlist, k)) for stage in stages)
 
 
 def check(stages: Sequence[Stage], *, k: int, space: Space, turned: bool = False) -> None:

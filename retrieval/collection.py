@@ -242,9 +242,7 @@ class Collection:
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
-        if self._opened.pair is not None:
-            queries = self._opened.pair.of(queries, None, words=words)
-        found = self._opened.search(
+        return self._opened.neighbors(
             queries,
             k=_positive(k, "k"),
             keep=keep,
@@ -255,7 +253,6 @@ class Collection:
             plan=stages,
             words=words,
         )
-        return Neighbors(ids=found.ids, scores=found.scores)
 
     def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
         """Find the nearest rows by the first stage's codes alone, nothing reranked: for measuring what codes lose.

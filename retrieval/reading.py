@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.arrays import Neighbors
 from indexes.generation import Generation
 from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, store_path
@@ -81,6 +82,13 @@ class Opened:
             from retrieval.migration import require_settled
 
             require_settled(self.manifest, what=what)
+
+    def neighbors(self, queries: Vectors, *, words: bool, **options: Any) -> Neighbors:
+        """Search the gallery as `search` does, for ids and scores alone."""
+        if self.pair is None:
+            return self.generation.search(queries, **options)
+        found = self.search(self.pair.of(queries, None, words=words), words=words, **options)
+        return Neighbors(ids=found.ids, scores=found.scores)
 
     def search(self, queries: Vectors, *, words: bool, **options: Any) -> Blend:
         """Search the gallery; while the encoder changes, both sides of it.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from indexes import flat
 from indexes.errors import OptionError, ShapeError
+from indexes.products import Brief, Floats
 from tests.strategies import unit
 
 PATHS = {
@@ -20,6 +21,15 @@ PATHS = {
     "multiplied in threads": {"_SCANNED": 0, "_TILE": 16, "threads": lambda: 3},
     "multiplied, never gathered": {"_SCANNED": 0, "_TILE": 16, "_GATHERED": 0, "threads": lambda: 2},
     "multiplied, few queries at a time": {"_SCANNED": 0, "_TILE": 16, "_QUERIES": 3},
+    "multiplied briefly": {"_SCANNED": 0, "_TILE": 16, "_ROWS_PER_PLACE": 0},
+    "multiplied briefly in threads": {
+        "_SCANNED": 0,
+        "_TILE": 16,
+        "_TILES": 4,
+        "_ROWS_PER_PLACE": 0,
+        "_GATHERED": 0,
+        "threads": lambda: 3,
+    },
     "as it comes": {},
 }
 
@@ -74,7 +84,47 @@ def test_every_path_equals_the_plain_one(path, n, dim, q, k, distinct, kept, see
     np.testing.assert_array_equal(found.scores, scores)
 
 
-@pytest.mark.parametrize("q", [1, 3, 40])
+@pytest.mark.parametrize("width", [8, 512])
+@pytest.mark.parametrize("scale", [1, 1e-4, 1e-6], ids=["dense", "uneven", "nearly zero"])
+def test_brief_products_are_off_by_no_more_than_they_say(scale, width):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((1500, width)) * np.where(rng.random((1500, width)) < 0.5, 1, scale)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    queries = unit(6, width, seed=2)
+    true = rows.astype(np.float64) @ queries.astype(np.float64).T
+    for product in (Brief(queries), Floats(queries)):
+        scores = np.empty(true.shape, dtype=np.float32)
+        product.scores(rows, scores)
+        off = np.abs(scores - true)
+
+        assert (off <= product.error).all()
+        assert off.max() > 0
+
+    # Every component loses the most that it can, and none makes up for another.
+    aligned = np.full((1, width), (1 + 7 / 1024) * 2.0 ** -np.ceil(np.log2(width) / 2), dtype=np.float16)
+    brief = Brief(np.full((1, width), width**-0.5, dtype=np.float32))
+    score = np.empty((1, 1), dtype=np.float32)
+    brief.scores(aligned, score)
+    off = abs(score - aligned.astype(np.float64).sum() * width**-0.5).item()
+
+    assert brief.error[0] / 3 < off <= brief.error[0]
+
+
+def test_rows_too_much_alike_for_brief_products_are_told_apart_by_floats():
+    rng = np.random.default_rng(0)
+    rows = unit(1, 32, seed=1) + 0.003 * rng.standard_normal((20_000, 32))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    queries = unit(6, 32, seed=2)
+    with patch.object(flat, "Floats", wraps=Floats) as floats:
+        found = flat.exact(rows, queries, k=3)
+    ids, scores = plain(rows, queries, k=3)
+
+    assert floats.called
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_array_equal(found.scores, scores)
+
+
+@pytest.mark.parametrize("q", [1, 3, 9, 40])
 def test_agrees_with_double_precision(q):
     rows, queries = unit(5000, 64, seed=1).astype(np.float16), unit(q, 64, seed=2)
     found = flat.exact(rows, queries, k=10)
