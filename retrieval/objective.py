@@ -33,9 +33,10 @@ __all__ = ["Rivals", "find_rivals", "objective"]
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
-AHEAD = 0.15  # by how much one should lead among codes and lists, so that altered copies still do
+AHEAD = 0.15  # by how much one should lead among codes, so that altered copies still do
+CELLS_AHEAD = 0.25  # the same among lists: who is in another is not found at all where one is probed
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
-POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 1.0, 4.0, 16.0, 3.0
+POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 1.0, 4.0, 20.0, 9.0
 SHORTEST = 0.02  # way from rows to points, as one less the cosine, that the pull is divided by at least
 RISE, RISE_WEIGHT = 0.1, 40.0  # of the image's own cosine to its point
 COPY = 0.995  # cosine from which a row is the same image, not a rival
@@ -146,7 +147,9 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Loss:
         away = away + ROWS_WEIGHT * _margin(own, others, rows_count, ahead=lead[..., None])
         if cells is not None and cells_count is not None:
             close = _dots(now, cells) - cell_length  # (views, n, c)
-            away = away + CELLS_WEIGHT * _margin(close[..., 0], close[..., 1:], cells_count, ahead=AHEAD)
+            away = away + CELLS_WEIGHT * _margin(
+                close[..., 0], close[..., 1:], cells_count, ahead=CELLS_AHEAD
+            )
         return away
 
     return loss

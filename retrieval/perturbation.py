@@ -130,7 +130,7 @@ class _Canvas:
         generator: torch.Generator,
     ) -> None:
         self.whole = picture.noticeable  # (h, w)
-        height, width = _smaller(*self.whole.shape, side)
+        height, width = _smaller(self.whole.shape[0], self.whole.shape[1], side)
         self.base = _planes(_resized(picture.pixels, height, width), device)  # (1, 3, h', w')
         self.alpha = None
         if picture.alpha is not None:
