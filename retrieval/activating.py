@@ -201,6 +201,7 @@ class Run:
             steps=self._settings.steps,
             strength=self._settings.strength,
             robust=self._settings.robust,
+            side=getattr(self._encoder, "decode_size", None),
             seed=int.from_bytes(images[0].content[:4], "big"),
         )
 
@@ -212,7 +213,10 @@ class Run:
             copies = list(pool.map(finished, images, changes))
         now = self._encoded(copies, rows)  # (n, d)
         losses = np.stack(
-            [loss(torch.from_numpy(vectors).to(device)).cpu().numpy()[0] for vectors in (rows, now)]
+            [
+                loss(torch.from_numpy(vectors).to(device), altered=False).cpu().numpy()[0]
+                for vectors in (rows, now)
+            ]
         )
         before, after = (self._aim.cosines(vectors, rivals.points) for vectors in (rows, now))
         for number, (ready, copy) in enumerate(zip(images, copies, strict=True)):

@@ -62,7 +62,8 @@ def activate(
         encoder: instead of the recorded one; must be of the collection's space, and differentiable.
         steps: of the optimisation.
         strength: how much pixels may change, as a factor of what is just noticeable.
-        robust: make the gain survive crops, turns, bars, blur, JPEG, resizing and other light; three to four times slower.
+        robust: look at altered copies all the time, so that more of the gain survives crops, turns, bars, blur, JPEG, resizing
+            and other light; two to three times slower.
         min_psnr: decibels that every saved copy keeps; where needed, the change is scaled back.
         format: ``png``, ``jpeg`` or ``webp``.
         quality: 1 to 100, of JPEG (95 by default) or WebP (lossless by default).

@@ -5,6 +5,10 @@ crowded index that alone can make things worse: the point lies as near to other 
 which some are longer, and it lies off the stored row, by which the shortlist is reranked. So three margins are added, each
 by the measure that the search itself uses: over the centroids of other lists, over rival codes, and over rival rows, where
 the lead that the image has shall not shrink. Of each the smooth maximum counts, as far as it is short of the lead.
+
+How strongly the point draws is in proportion to how well codes decode: signs (LSH) are far from any row, and who goes far
+towards them is found by codes and lost by rows. The image itself, as it is published, is drawn more strongly than altered
+copies, since it is them that are mistaken for rivals, but only until it is nearer by `RISE`.
 """
 
 from __future__ import annotations
@@ -17,22 +21,24 @@ import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from indexes.arrays import Bitmap, Ids, Vectors
     from indexes.targets import Aim
     from retrieval.collection import Collection
+    from retrieval.perturbation import Loss
 
 __all__ = ["Rivals", "find_rivals", "objective"]
 
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least
-AHEAD = 0.05  # by how much one should lead among codes and lists, so that altered copies still do
+AHEAD = 0.15  # by how much one should lead among codes, so that altered copies still do
+CELLS_AHEAD = 0.25  # the same among lists: who is in another is not found at all where one is probed
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
-POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 10.0, 4.0, 12.0, 3.0
+POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 1.0, 4.0, 20.0, 9.0
+SHORTEST = 0.02  # way from rows to points, as one less the cosine, that the pull is divided by at least
+RISE, RISE_WEIGHT = 0.1, 40.0  # of the image's own cosine to its point
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 
@@ -92,8 +98,8 @@ def find_rivals(collection: Collection, aim: Aim, rows: Vectors, own: Ids) -> Ri
     )
 
 
-def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the loss of ``(views * n, d)`` unit rows, ``(views, n)``: less is better."""
+def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Loss:
+    """Return the loss of images' vectors: less is better."""
 
     def tensor(array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -117,20 +123,33 @@ def objective(aim: Aim, rivals: Rivals, device: torch.device) -> Callable[[torch
     own_length, other_length = half_squares(points), half_squares(other_points)
     cell_length = 0.0 if cells is None else half_squares(cells)
 
-    def loss(vectors: torch.Tensor) -> torch.Tensor:
-        rows_now = vectors.view(-1, *rows.shape)  # (views, n, d)
-        now = rows_now
+    def projected(vectors: torch.Tensor) -> torch.Tensor:
         for step in path:
-            now = F.normalize(now, dim=-1) if step is None else now @ step[0] + step[1]
-        away = POINT_WEIGHT * (1 - F.cosine_similarity(now, points, dim=-1))  # (views, n)
+            vectors = F.normalize(vectors, dim=-1) if step is None else vectors @ step[0] + step[1]
+        return vectors
+
+    start = F.cosine_similarity(projected(rows), points, dim=-1)  # (n,)
+    way, aimed = (1 - start).mean().clamp_min(SHORTEST), (start + RISE).clamp_max(1)  # (), (n,)
+
+    def loss(vectors: torch.Tensor, *, altered: bool = False) -> torch.Tensor:
+        rows_now = vectors.view(-1, *rows.shape)  # (views, n, d)
+        now = projected(rows_now)
+        near = F.cosine_similarity(now, points, dim=-1)  # (views, n)
+        away = POINT_WEIGHT * (1 - near) / way
+        if not altered:
+            short = (aimed - near[:1]).clamp_min(0)  # (1, n)
+            pull = RISE_WEIGHT * max(1, len(near) - 1)  # to stand against each altered copy
+            away = away + F.pad(pull * short, (0, 0, 0, len(near) - 1))
         scored = F.normalize(now, dim=-1) * scale if aim.signs else now
         own, others = (scored * points).sum(-1) - own_length, _dots(scored, other_points) - other_length
         away = away + CODES_WEIGHT * _margin(own, others, points_count, ahead=AHEAD)
         own, others = (rows_now * rows).sum(-1), _dots(rows_now, other_rows)
         away = away + ROWS_WEIGHT * _margin(own, others, rows_count, ahead=lead[..., None])
         if cells is not None and cells_count is not None:
-            near = _dots(now, cells) - cell_length  # (views, n, c)
-            away = away + CELLS_WEIGHT * _margin(near[..., 0], near[..., 1:], cells_count, ahead=AHEAD)
+            close = _dots(now, cells) - cell_length  # (views, n, c)
+            away = away + CELLS_WEIGHT * _margin(
+                close[..., 0], close[..., 1:], cells_count, ahead=CELLS_AHEAD
+            )
         return away
 
     return loss

@@ -37,7 +37,7 @@ ACTIVATE = "retrieval.activation:activate"
     "--robust",
     of=ACTIVATE,
     is_flag=True,
-    help="Make the gain survive crops, turns, bars, blur, JPEG, resizing and other light; slower.",
+    help="Make more of the gain survive crops, turns, bars, blur, JPEG, resizing and other light; slower.",
 )
 @option(
     "--min-psnr",

@@ -126,7 +126,9 @@ class TestTransformations:
 class TestPerturb:
     @staticmethod
     def toward(target):
-        return lambda vectors: (1 - vectors.view(-1, *target.shape) @ target.T).diagonal(dim1=1, dim2=2)
+        return lambda vectors, *, altered: (1 - vectors.view(-1, *target.shape) @ target.T).diagonal(
+            dim1=1, dim2=2
+        )
 
     @pytest.mark.parametrize("robust", [False, True])
     def test_vectors_move_and_pixels_stay_within_their_bounds(self, module, robust):
@@ -148,7 +150,35 @@ class TestPerturb:
         for picture, change in zip(pictures, changes, strict=True):
             assert change.shape == picture.pixels.shape
             assert np.sqrt(np.mean(change**2)) <= 3.0 * RMS + 1e-3
-            assert (np.abs(change).max(axis=2) <= 3.0 * 0.2 * picture.noticeable).all()
+            assert (np.abs(change).max(axis=2) <= 3.0 * 0.21 * picture.noticeable).all()  # blue, the most
+
+    @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+    def test_large_pictures_gain_as_much_by_what_is_found_for_smaller_ones(self, module, mode):
+        picture = scene(500, 340, seed=3).convert(mode)
+        if mode == "RGBA":
+            picture.putalpha(
+                Image.fromarray(np.repeat(np.uint8([[255, 128]]), [300, 200], axis=1).repeat(340, 0))
+            )
+        original = read_original(encoded(picture, "PNG"), name="x")
+        target = torch.nn.functional.normalize(torch.randn(1, 256, generator=torch.manual_seed(1)))
+        gains = []
+        for side in (None, 224):
+            (change,) = perturb(
+                module, self.toward(target), [original], steps=6, strength=3.0, robust=False, side=side
+            )
+            alpha = 1.0 if original.alpha is None else original.alpha[..., np.newaxis] / np.float32(255)
+            seen = [original.seen, np.clip(original.seen + alpha * change, 0, 255)]
+            with torch.no_grad():
+                before, after = (
+                    module(torch.from_numpy(x / np.float32(255)).permute(2, 0, 1)[None]) for x in seen
+                )
+
+            assert change.shape == original.pixels.shape
+            assert np.sqrt(np.mean(change**2)) <= 3.0 * RMS + 1e-3
+            assert (np.abs(change).max(axis=2) <= 3.0 * 0.21 * original.noticeable).all()
+            gains.append(float(((after - before) * target).sum()))
+
+        assert gains[1] > 0.8 * gains[0] > 0.01  # 0.95 to 1.05 is usual
 
     def test_the_same_seed_moves_alike(self, module):
         pictures = [read_original(encoded(scene(), "PNG"), name="x")]
