@@ -156,15 +156,15 @@ def test_speed(encoder, photographs):
     photographs[1].resize((500, 375)).save(stream, "JPEG", quality=90)
     image_seconds, text_seconds = [], []
     for i in range(25):
-        start = time.perf_counter()
+        start = time.process_time()
         image = Image.open(io.BytesIO(stream.getvalue())).convert("RGB")
         encoder.encode_pixels(encoder.preprocess(image)[None])
-        image_seconds.append(time.perf_counter() - start)
-        start = time.perf_counter()
+        image_seconds.append(time.process_time() - start)
+        start = time.process_time()
         encoder.encode_text([f"a photo of thing number {i} on a wooden table in the garden"])
-        text_seconds.append(time.perf_counter() - start)
+        text_seconds.append(time.process_time() - start)
 
-    assert min(image_seconds) < 1 / 60  # usually 0.009; the best of many, since other work slows the rest
+    assert min(image_seconds) < 1 / 60  # usually 0.010; of this core's own time, and the best of many: other work slows the rest
     assert min(text_seconds) < 0.002  # usually 0.0003
 
 
