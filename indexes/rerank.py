@@ -64,7 +64,9 @@ class RerankRows:
         ids = np.asarray(ids, np.int64)
         if ids.size and (ids.min() < 0 or ids.max() >= len(self.rows)):
             bad = ids[(ids < 0) | (ids >= len(self.rows))][0]
-            raise MissingRow(f"{self.path}: row {bad} is not among the {len(self.rows):,} rows")
+            raise MissingRow(
+                f"{self.path}: row {bad} is not among the {len(self.rows):,} rows; ids run from 0 to {len(self.rows) - 1:,}"
+            )
         return np.asarray(self.rows[ids], dtype=np.float32)  # (m, d)
 
 
