@@ -164,7 +164,9 @@ def test_speed(encoder, photographs):
         encoder.encode_text([f"a photo of thing number {i} on a wooden table in the garden"])
         text_seconds.append(time.process_time() - start)
 
-    assert min(image_seconds) < 1 / 60  # usually 0.010; of this core's own time, and the best of many: other work slows the rest
+    assert (
+        min(image_seconds) < 1 / 60
+    )  # usually 0.010; of this core's own time, and the best of many: other work slows the rest
     assert min(text_seconds) < 0.002  # usually 0.0003
 
 

@@ -19,7 +19,8 @@ trained, on photographs, altered copies and crops of them, on:
 Then, on photographs that neither version was trained on: recall@1 of crops and 1-NN accuracy for old/old, new/old and new/new, and
 recall@10 of captions. It is shipped (``weights/nano-2``, from then on what ``nano`` means) only if new/old beats old/old in the first
 two and the files are small enough; ``benchmarks/results/nano2.json`` keeps the numbers anyhow. ``--photographs N`` makes a trial of so
-many: it is measured on as many others, left in ``FOLDER/nano-2``, and neither shipped nor kept.
+many: it is measured on as many others, and neither shipped nor kept. What is not shipped lies in ``FOLDER/nano-2``, and ``--init``
+goes on from it.
 """
 
 from __future__ import annotations
@@ -95,19 +96,22 @@ def main() -> int:
     parser.add_argument(
         "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
     )
+    parser.add_argument(
+        "--init", type=Path, help="go on from WORK/nano-2 of a run that was not shipped, of this nano@1"
+    )
     parser.add_argument("--photographs", type=int, help="a trial on so many; nothing is shipped")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     old = open_nano("1", threads=options.threads)
     data = Data(options.data, options.wordnet, options.work, old, most=options.photographs)
-    state = {
-        name: torch.from_numpy(array.astype(np.float32))
-        for name, array in map_tensors(WEIGHTS / "nano-1" / "image.safetensors").items()
-    }
-    narrow = narrowed(state, data.sample(256)).state_dict()
+    start = (
+        narrowed(folded(WEIGHTS / "nano-1"), data.sample(256)).state_dict()
+        if options.init is None
+        else folded(options.init)
+    )
     with watch() as load:
-        tower, run = fit(data, narrow, minutes=options.minutes, threads=options.threads)
+        tower, run = fit(data, start, minutes=options.minutes, threads=options.threads)
     building = WEIGHTS / ".nano-2"  # beside nano-1, whose words it shares
     shutil.rmtree(building, ignore_errors=True)
     export(tower, building, extends=old.space, samples=run["samples"])
@@ -127,15 +131,21 @@ def main() -> int:
             **found,
         )
     print("\n".join(against) or f"nano@2 may be shipped, {size / 1e6:.1f} MB")
-    place = WEIGHTS / "nano-2" if options.photographs is None else options.work / "nano-2"
-    shutil.rmtree(place, ignore_errors=True)  # one that extends an earlier nano@1 is of no use either
-    if options.photographs is None and against:
-        shutil.rmtree(building)
-        print("nano@2 is not shipped")
-        return 1
+    shutil.rmtree(
+        WEIGHTS / "nano-2", ignore_errors=True
+    )  # one that extends an earlier nano@1 is of no use either
+    shipped = options.photographs is None and not against
+    place = WEIGHTS / "nano-2" if shipped else options.work / "nano-2"
+    shutil.rmtree(place, ignore_errors=True)
     shutil.move(building, place)
-    print(f"{'a trial' if options.photographs is not None else 'shipped'}: {place.name}")
-    return 0
+    print(f"{'shipped' if shipped else 'not shipped; go on from it with --init'}: {place}")
+    return int(options.photographs is None and bool(against))
+
+
+def folded(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of an exported image tower."""
+    tensors = map_tensors(folder / "image.safetensors")
+    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
 
 
 def export(tower: ImageTower, folder: Path, *, extends: Space, samples: int) -> None:
