@@ -64,7 +64,8 @@ def measured(bench: Bench, kind: str, ways: list[str]) -> None:
             copies, fidelity = bench.activated(collection, drawn.files, run)
             result = measure(bench, collection, drawn, copies, run)
             result["fidelity"] = fidelity
-            result["index"] = {key: collection.info()[key] for key in INDEX_FACTS} | {
+            info = collection.info()
+            result["index"] = {key: info[key] for key in INDEX_FACTS} | {
                 "nprobe": collection.manifest.index.nprobe,
                 "shortlist": collection.manifest.index.shortlist,
             }
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--jobs", type=int, default=1, help="kinds at a time")
-    parser.add_argument("--speed-repeats", type=int, default=3)
+    parser.add_argument("--speed-repeats", type=int, default=3, help="0 times nothing, and makes no picture")
     parser.add_argument("--again", action="store_true", help="drop these kinds' copies and results first")
     parser.add_argument("--work", type=Path, help="keep everything here, and continue from it")
     parser.add_argument("--name", default="activate", help="of the results' files")
@@ -179,7 +180,7 @@ def main() -> None:
             parameters = prepared(bench)
             failed = in_processes(bench, options, lambda: publish(bench, options, load, parameters))
             timed = options.kinds[0] if options.kinds else KINDS[0]
-            if timed not in failed and not bench.result("speed").exists():
+            if options.speed_repeats and timed not in failed and not bench.result("speed").exists():
                 with bench.open(timed) as collection:
                     bench.keep("speed", speed(bench, collection, options.speed_repeats))
                     bench.keep("picture", picture(bench, collection, options.name))

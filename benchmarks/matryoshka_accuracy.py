@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import Spread, spread
 from benchmarks.matryoshka_data import SETS, WIDTHS, Data, Floats, note
+from benchmarks.matryoshka_tables import PAPER, Row, Table, lines_of, minus, pca, points, shown
 from benchmarks.matryoshka_towers import (
     Budget,
     Photographs,
@@ -22,26 +23,15 @@ from benchmarks.matryoshka_towers import (
     taught,
     teacher_targets,
 )
-from indexes import rotate, transforms
+from indexes import rotate
 from indexes.arrays import unit_rows
 from indexes.metrics import knn_accuracy
 from indexes.prefixes import head
-from indexes.space import Space
 from indexes.transforms import Matrix
 from retrieval.writing import learn_rotation
 
-Row: TypeAlias = dict[int, float]
-Table: TypeAlias = dict[str, dict[str, dict[int, Spread]]]
-"""By collection, contender and width: the accuracy over the repeats."""
-
 FITTED = 6000
 """Training photographs that rotations are fitted on."""
-
-PAPER = (
-    "The paper's table (Kusupati et al. 2022, ImageNet-1K, ResNet-50, 2048 dimensions; as quoted by later work), nested / SVD / "
-    "random dimensions: 16: 67.9 / 46.0 / 12.1; 32: 69.5 / 60.8 / 32.9; 64: 70.2 / 67.0 / 49.9; 128: 70.5 / 69.6 / 60.9; "
-    "256: 70.6 / 70.7 / 65.8."
-)
 
 
 def accuracy(
@@ -118,16 +108,15 @@ def _table(
     separate: tuple[int, ...],
 ) -> Table:
     """Cut every contender's vectors in every way, and look for each photograph's nearest other."""
-    space = Space(name="plain", dim=WIDTHS[-1], fingerprint="plain")
-    turns = [transforms.pca(space, one["fitted"]).matrix for one in vectors["plain"]]
+    turns = [pca(one["fitted"]).matrix for one in vectors["plain"]]
     short = tuple(width for width in WIDTHS if width <= rotate.LEARNED_DIM)
     note("learning the rotations")
     learned = [
         learn_rotation(unit_rows(one["fitted"]), short, turn)
         for one, turn in zip(vectors["plain"], turns, strict=True)
     ]
-    start_turn = transforms.pca(space, vectors["start"][0]["fitted"]).matrix
-    teacher_turn = transforms.pca(space, targets[fitted]).matrix
+    start_turn = pca(vectors["start"][0]["fitted"]).matrix
+    teacher_turn = pca(targets[fitted]).matrix
     where = np.split(np.arange(len(held)), np.cumsum([len(data.held(group)) for group in SETS])[:-1])
     table: Table = {}
     for group, places in zip(SETS, where, strict=True):
@@ -158,7 +147,7 @@ def _table(
             "teacher, PCA": _over([_row(targets[rows], truth, teacher_turn)]),
             "start (no labels), PCA": _over([_row(of["start"][0], truth, start_turn)]),
         }
-        note(f"{group}: " + "; ".join(f"{name} {_shown(row)}" for name, row in table[group].items()))
+        note(f"{group}: " + "; ".join(f"{name} {shown(row)}" for name, row in table[group].items()))
     return table
 
 
@@ -191,24 +180,9 @@ def _gains(table: Table) -> dict[str, dict[str, dict[int, Spread]]]:
     """Return what nesting gains over each other way, repeat by repeat."""
     others = ("plain, PCA", "plain, learned rotation", "plain, first", "plain, random", "separate")
     return {
-        group: {
-            other: {
-                width: spread(
-                    [
-                        round(one - two, 4)
-                        for one, two in zip(rows["nested"][width].values, value.values, strict=True)
-                    ]
-                )
-                for width, value in rows[other].items()
-            }
-            for other in others
-        }
+        group: {other: minus(rows["nested"], rows[other]) for other in others}
         for group, rows in table.items()
     }
-
-
-def _shown(row: Mapping[int, Spread]) -> str:
-    return ", ".join(f"{width}: {100 * value.median:.1f}" for width, value in row.items())
 
 
 def write_table(facts: dict[str, Any], path: Path) -> None:
@@ -229,30 +203,8 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
     lines = ["# 1-NN accuracy by width, nested training against cutting without it", "", how, "", relation]
     for group, rows in facts["accuracy"].items():
         title = f"## {group}: {facts['photographs'][group]:,} photographs, {facts['classes'][group]} classes"
-        lines += ["", title, "", "| | " + " | ".join(map(str, WIDTHS)) + " |", "|---|" + "---|" * len(WIDTHS)]
-        lines += [
-            f"| {name} | " + " | ".join(cell(row.get(width)) for width in WIDTHS) + " |"
-            for name, row in rows.items()
-        ]
-        lines += [
-            "| *nested minus plain, PCA* | "
-            + " | ".join(points(facts["nested_minus"][group]["plain, PCA"][width]) for width in WIDTHS)
-            + " |"
-        ]
+        lines += ["", title, "", *lines_of(rows, WIDTHS, facts["nested_minus"][group]["plain, PCA"])]
     path.write_text("\n".join([*lines, "", PAPER]) + "\n", encoding="utf-8")
-
-
-def cell(value: Spread | None) -> str:
-    """Show a share in percent: the median, and from the least to the greatest where there are repeats."""
-    if value is None:
-        return "–"
-    middle = f"{100 * value.median:.1f}"
-    return middle if len(value.values) == 1 else f"{middle} ({100 * value.min:.1f} to {100 * value.max:.1f})"
-
-
-def points(value: Spread) -> str:
-    """Show a difference in points: the median, and from the least to the greatest."""
-    return f"{100 * value.median:+.1f} ({100 * value.min:+.1f} to {100 * value.max:+.1f})"
 
 
 def readme_row(facts: dict[str, Any]) -> str:

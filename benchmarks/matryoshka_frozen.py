@@ -19,6 +19,7 @@ from torch import nn
 from benchmarks.matryoshka_data import Data, Floats, note
 from retrieval.training import MatryoshkaHead
 from tools.train_nano.data import unit_hash
+from tools.train_nano.measure import unit
 from tools.train_nano.views import is_mixed, view_features, view_sources
 
 NESTING = (8, 16, 32, 64, 128, 256)
@@ -103,14 +104,14 @@ class Reduced:
 
     def __call__(self, rows: NDArray[Any]) -> Floats:
         """Reduce ``(n, 1280)`` rows of any length to ``(n, FEATURES)``."""
-        return np.asarray((_unit(rows) - self.mean) @ self.axes, dtype=np.float32)
+        return np.asarray((unit(rows) - self.mean) @ self.axes, dtype=np.float32)
 
 
 def reduce(rows: NDArray[Any]) -> Reduced:
     """Fit on ``(n, 1280)`` training rows."""
-    unit = _unit(rows)
-    mean = unit.mean(axis=0)
-    values, axes = np.linalg.eigh(np.cov((unit - mean).T))
+    rows = unit(rows)
+    mean = rows.mean(axis=0)
+    values, axes = np.linalg.eigh(np.cov((rows - mean).T))
     values, axes = values[::-1], axes[:, ::-1][:, :FEATURES]
     held = float(values[:FEATURES].sum())
     scale = (FEATURES / held) ** 0.5
@@ -205,8 +206,3 @@ def embed(tower: nn.Module, rows: Floats) -> Floats:
     """Embed ``(n, FEATURES)`` rows: ``(n, 256)`` raw rows."""
     with torch.inference_mode():
         return np.asarray(tower(torch.from_numpy(rows)).numpy(), dtype=np.float32)
-
-
-def _unit(rows: NDArray[Any]) -> Floats:
-    wide = rows.astype(np.float32)
-    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), dtype=np.float32)

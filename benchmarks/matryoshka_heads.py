@@ -12,25 +12,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import Spread, spread
-from benchmarks.matryoshka_accuracy import PAPER, cell, points
 from benchmarks.matryoshka_data import Data, Floats, note
 from benchmarks.matryoshka_frozen import BATCH, FEATURES, HIDDEN, NESTING, Setting
-from benchmarks.matryoshka_trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits, pca
+from benchmarks.matryoshka_tables import (
+    PAPER,
+    Row,
+    Table,
+    header,
+    lines_of,
+    minus,
+    pca,
+    points,
+    shown,
+)
+from benchmarks.matryoshka_trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
 from indexes import rotate
 from indexes.arrays import unit_rows
 from indexes.prefixes import head
 from indexes.transforms import Matrix
 from retrieval.writing import learn_rotation
-
-Row: TypeAlias = dict[int, float]
-Table: TypeAlias = dict[str, dict[str, dict[int, Spread]]]
-"""By test, contender and width: the accuracy over the repeats."""
+from tools.train_nano.measure import nearest_accuracy
 
 SEPARATE = (8, 16, 32)
 GROUPS = ("caltech101", "imagenette", "groceries", "cats_dogs")
@@ -84,14 +91,6 @@ def heads(
     }
 
 
-def _alone(rows: Floats, labels: Labels, turn: Matrix | None, width: int) -> float:
-    """Return the leave-one-out 1-NN accuracy."""
-    cut = head(rows, width, rotation=turn)
-    scores = cut @ cut.T
-    np.fill_diagonal(scores, -2)
-    return float((labels[scores.argmax(1)] == labels).mean())
-
-
 def _tests(trials: Trials) -> dict[str, NDArray[np.int64]]:
     """Return the places of each test's photographs among those held, or among the others."""
     held, other = trials.data.group[trials.held], trials.data.group[trials.other]
@@ -117,7 +116,10 @@ def _rows(
             made[name] = {width: float(found[places].mean()) for width, found in right.items()}
         else:
             mine = labels[trials.other[places]]
-            made[name] = {width: _alone(one["other"][places], mine, turn, width) for width in widths}
+            made[name] = {
+                width: nearest_accuracy(head(one["other"][places], width, rotation=turn), mine)
+                for width in widths
+            }
     return made
 
 
@@ -162,7 +164,7 @@ def _table(trials: Trials, vectors: Mapping[str, list[dict[str, Floats]]]) -> Ta
     }
     for test, contenders in table.items():
         for name, row in contenders.items():
-            note(f"{test}: {name} " + ", ".join(f"{w}: {100 * v.median:.1f}" for w, v in row.items()))
+            note(f"{test}: {name} {shown(row)}")
     return table
 
 
@@ -191,18 +193,11 @@ def _gains(table: Table) -> dict[str, dict[str, dict[int, Spread]]]:
     """Return what nesting gains over each other way, repeat by repeat."""
     return {
         test: {
-            other: _minus(rows["nested"], row)
+            other: minus(rows["nested"], row)
             for other, row in rows.items()
             if other not in ("nested", "frozen features, PCA")
         }
         for test, rows in table.items()
-    }
-
-
-def _minus(one: Mapping[int, Spread], other: Mapping[int, Spread]) -> dict[int, Spread]:
-    return {
-        width: spread([round(a - b, 4) for a, b in zip(one[width].values, row.values, strict=True)])
-        for width, row in other.items()
     }
 
 
@@ -246,7 +241,7 @@ def _by_classes(
     everything = table["trained classes: all"]
     found[len(np.unique(trained))] = {way: everything[way] for way in ("nested", "plain, PCA")}
     for ways in found.values():
-        ways["nested minus plain, PCA"] = _minus(ways["nested"], ways["plain, PCA"])
+        ways["nested minus plain, PCA"] = minus(ways["nested"], ways["plain, PCA"])
     return found
 
 
@@ -281,17 +276,16 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         relation,
     ]
     for test, rows in facts["accuracy"].items():
-        lines += ["", f"## {test} ({facts['tests'][test]:,} photographs)", "", *_header(NESTING)]
-        lines += [f"| {name} | {_cells(row, NESTING)} |" for name, row in rows.items()]
         gains = facts["nested_minus"][test]["plain, PCA"]
-        lines += [f"| *nested minus plain, PCA* | {' | '.join(points(gains[width]) for width in NESTING)} |"]
+        title = f"## {test} ({facts['tests'][test]:,} photographs)"
+        lines += ["", title, "", *lines_of(rows, NESTING, gains)]
     lines += [
         "",
         "## By the number of trained classes",
         "",
         "Drawn anew for each repeat, two of 10 and of 100, as many steps of training; mean over classes, nested minus plain cut by PCA.",
         "",
-        *_header(NESTING),
+        *header(NESTING),
     ]
     lines += [
         f"| {count} classes | {' | '.join(points(ways['nested minus plain, PCA'][width]) for width in NESTING)} |"
@@ -309,14 +303,6 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         for name, setting in facts["chosen"].items()
     ]
     path.write_text("\n".join([*lines, "", PAPER]) + "\n", encoding="utf-8")
-
-
-def _header(widths: tuple[int, ...]) -> list[str]:
-    return ["| | " + " | ".join(map(str, widths)) + " |", "|---|" + "---|" * len(widths)]
-
-
-def _cells(row: Mapping[int, Spread], widths: tuple[int, ...]) -> str:
-    return " | ".join(cell(row.get(width)) for width in widths)
 
 
 def readme_row(facts: dict[str, Any]) -> str:

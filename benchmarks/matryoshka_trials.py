@@ -27,11 +27,10 @@ from benchmarks.matryoshka_frozen import (
     training_rows,
     validation_places,
 )
-from indexes import transforms
+from benchmarks.matryoshka_tables import pca
 from indexes.arrays import unit_rows
 from indexes.prefixes import head
-from indexes.space import Space
-from indexes.transforms import Matrix, Transform
+from indexes.transforms import Matrix
 
 Labels: TypeAlias = NDArray[np.int64]
 
@@ -135,11 +134,6 @@ def _mean(one: dict[str, Any]) -> float:
 
 def _last(one: dict[str, Any]) -> float:
     return float(list(one["validation"].values())[-1])
-
-
-def pca(rows: Floats) -> Transform:
-    """Fit the rotation that plain vectors are cut with."""
-    return transforms.pca(Space(name="plain", dim=rows.shape[1], fingerprint="plain"), rows)
 
 
 def hits(

@@ -346,9 +346,8 @@ def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) 
             product.scores(part, scores)
             most = len(part) // 2 if isinstance(product, Brief) else None
             if not shortlist.take(scores, ids, product.error, most=most):
-                product = Floats(
-                    queries
-                )  # from here on: these rows are too much alike to be told apart roughly
+                # From here on: these rows are too much alike to be told apart roughly.
+                product = Floats(queries)
                 product.scores(part, scores)
                 shortlist.take(scores, ids, product.error, most=None)
         return shortlist.pairs()

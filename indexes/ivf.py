@@ -401,7 +401,5 @@ def _settled(ids: Ids, scores: NDArray[np.float32]) -> bool:
     if len(ids) == 1:  # numpy's calls cost more than the work on one short row
         row = scores[0].tolist()
         return bool(ids[0, -1] >= 0) and len(set(row)) == len(row)
-    flat = (
-        scores.ravel()
-    )  # where one list ends and the next begins a tie is chance, and only costs another look
+    flat = scores.ravel()  # a tie across the end of a list is chance, and only costs another look
     return not (np.count_nonzero(flat[1:] == flat[:-1]) or np.count_nonzero(ids < 0))

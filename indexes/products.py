@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from indexes.arrays import Halves, Vectors, floats
 from indexes.backend import faiss
 
-_ROWS = (
-    1024  # rows as floats at a time: fewer, and packing the queries for BLAS is felt; more leave the cache
-)
+# Rows as floats at a time: fewer, and packing the queries for BLAS is felt; more leave the cache.
+_ROWS = 1024
 _CONVERTED = 256  # rows turned into floats together: they stay in the second-level cache from pass to pass
 _BRIEF_ROWS = 512  # rows as bfloat16 at a time
 

@@ -127,15 +127,10 @@ class NanoEncoder:
         return differentiable(self._how, tower, tower).to(torch_device(self._device))
 
     def _tower(self) -> torch.nn.Module:
-        import torch
+        from retrieval.encoders.nano_torch import ImageTower, MultiCrop, read_state, widths_of
 
-        from retrieval.encoders.nano_text import map_tensors
-        from retrieval.encoders.nano_torch import ImageTower, MultiCrop
-
-        tensors = map_tensors(self._weights("image.safetensors"))
-        state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
-        widths = [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(4)]
-        tower = ImageTower(widths, dim=self.space.dim)
+        state = read_state(self._weights("image.safetensors"))
+        tower = ImageTower(widths_of(state), dim=self.space.dim)
         tower.load_state_dict(state)
         for parameter in tower.parameters():
             parameter.requires_grad = False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from retrieval.encoders.nano_text import map_tensors
 
 WIDTHS = (48, 112, 256, 512)
 DIM = 256
@@ -95,6 +99,16 @@ class ImageTower(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed: ``(b, 256)`` unit rows."""
         return F.normalize(self.raw(x), dim=1)
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read a shipped tower's weights, whose norms are folded into its convolutions, as float32."""
+    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in map_tensors(path).items()}
+
+
+def widths_of(state: Mapping[str, torch.Tensor]) -> list[int]:
+    """Return the widths of a folded tower's stages."""
+    return [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(len(WIDTHS))]
 
 
 class MultiCrop(nn.Module):

@@ -110,17 +110,15 @@ def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch
 
     The package's (``shipped``), which record none, or a checkpoint's average.
     """
-    import numpy as np
     import torch
 
     from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_text import map_tensors
+    from retrieval.encoders.nano_torch import read_state
 
     if source is None:
         return None, None
     if source == "shipped":
-        tensors = map_tensors(WEIGHTS / "nano-1" / "image.safetensors")
-        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}, None
+        return read_state(WEIGHTS / "nano-1" / "image.safetensors"), None
     state = torch.load(source, map_location="cpu", weights_only=True)
     return state["average"], state.get("aim")
 

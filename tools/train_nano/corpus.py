@@ -206,10 +206,8 @@ def embedded_texts(
     if list(known) != said:
         vectors = np.empty((len(said), SENTENCE_DIM), np.float32)
         fresh = [i for i, text in enumerate(said) if text not in known]
-        if len(fresh) < len(said):
-            old = np.load(rows)
-            kept = [i for i, text in enumerate(said) if text in known]
-            vectors[kept] = old[[known[said[i]] for i in kept]]
+        if kept := [i for i, text in enumerate(said) if text in known]:
+            vectors[kept] = np.load(rows)[[known[said[i]] for i in kept]]
         vectors[fresh] = sentence_vectors([said[i] for i in fresh], note=note)
         rows.unlink(missing_ok=True)  # it may be shared with another run's folder
         np.save(rows, vectors)

@@ -32,14 +32,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.frame import save, watch
 from indexes.space import Space
 from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
-from retrieval.encoders.nano_text import map_tensors
-from retrieval.encoders.nano_torch import ImageTower
+from retrieval.encoders.nano_torch import ImageTower, read_state
 from tools.train_nano.export import FACTS, export_image
 from tools.train_nano.train import NESTING
 from tools.train_oca.data import CLASSES, Data
@@ -106,9 +104,9 @@ def main() -> int:
     old = open_nano("1", threads=options.threads)
     data = Data(options.data, options.wordnet, options.work, old, most=options.photographs)
     start = (
-        narrowed(folded(WEIGHTS / "nano-1"), data.sample(256)).state_dict()
+        narrowed(read_state(WEIGHTS / "nano-1" / "image.safetensors"), data.sample(256)).state_dict()
         if options.init is None
-        else folded(options.init)
+        else read_state(options.init / "image.safetensors")
     )
     with watch() as load:
         tower, run = fit(data, start, minutes=options.minutes, threads=options.threads)
@@ -131,21 +129,15 @@ def main() -> int:
             **found,
         )
     print("\n".join(against) or f"nano@2 may be shipped, {size / 1e6:.1f} MB")
-    shutil.rmtree(
-        WEIGHTS / "nano-2", ignore_errors=True
-    )  # one that extends an earlier nano@1 is of no use either
+    if options.photographs is None:
+        # One that was shipped before may extend an earlier nano@1, and is then of no use.
+        shutil.rmtree(WEIGHTS / "nano-2", ignore_errors=True)
     shipped = options.photographs is None and not against
     place = WEIGHTS / "nano-2" if shipped else options.work / "nano-2"
     shutil.rmtree(place, ignore_errors=True)
     shutil.move(building, place)
     print(f"{'shipped' if shipped else 'not shipped; go on from it with --init'}: {place}")
     return int(options.photographs is None and bool(against))
-
-
-def folded(folder: Path) -> dict[str, torch.Tensor]:
-    """Read the weights of an exported image tower."""
-    tensors = map_tensors(folder / "image.safetensors")
-    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
 
 
 def export(tower: ImageTower, folder: Path, *, extends: Space, samples: int) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from retrieval.compatible import OrthogonalCompatible, class_prototypes
-from retrieval.encoders.nano_torch import ImageTower
+from retrieval.encoders.nano_torch import ImageTower, widths_of
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.augment import normalised
 from tools.train_nano.parallel import Replicas, move_average
@@ -59,7 +59,7 @@ def fit(
 
     The schedule follows this process's own CPU time, so that a busy machine makes it longer and not worse.
     """
-    widths = [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(4)]
+    widths = widths_of(state)
     tower = ImageTower(widths, dim=OLD + EXTRA, norm=True)
     start_from(tower, state, normalised(data.batch(0).images))
     prototypes = class_prototypes(

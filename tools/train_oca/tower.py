@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ImageTower
+from retrieval.encoders.nano_torch import ImageTower, widths_of
 
 OLD, EXTRA = 256, 128
 KEPT = 448
@@ -20,7 +20,7 @@ def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
         state: its folded weights.
         x: ``(n, 3, s, s)`` preprocessed photographs, to see which channels carry something.
     """
-    widths = [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(4)]
+    widths = widths_of(state)
     old = ImageTower(widths, dim=OLD)
     old.load_state_dict(state)
     old.eval()
