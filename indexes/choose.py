@@ -15,6 +15,7 @@ from indexes.backend import gpu
 from indexes.errors import OptionError
 from indexes.flat import Halves
 from indexes.plan import FLAT_ROWS, Plan, plan
+from indexes.refined import Refined
 from indexes.space import Space
 from indexes.stages import prefixes_of, shown
 from indexes.transforms import Transform
@@ -223,7 +224,7 @@ class _Bench:
             if dim is None and coarse is None:  # nonsense, or too large
                 raise
             return  # a factory string that this width cannot have
-        stage = ivf.Refined(index, self._rows)
+        stage = Refined(index, self._rows)
         tuned = tune.tune(stage, self._questions, target=self._target)
         chosen = tuned.chosen
         one = tune.of_one_query(

@@ -16,6 +16,7 @@ from indexes.description import IndexInfo
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.gpu import Card
+from indexes.refined import Refined
 from indexes.stages import TUNED_K, Stage, from_json, lengthened
 
 _REACH = 0.6
@@ -36,18 +37,18 @@ class FirstStage:
     ) -> None:
         self._path, self._info, self._rows, self._rotation = path, info, rows, rotation
         self._opening = threading.Lock()
-        self._opened: ivf.Refined | Funnel | None = None
+        self._opened: Refined | Funnel | None = None
         self._live_selector: Any = None
 
     @property
-    def opened(self) -> ivf.Refined | Funnel:
+    def opened(self) -> Refined | Funnel:
         """The index, mapped."""
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
                     index = ivf.open_mapped(self._path)
                     self._opened = (
-                        self._funnel(index) if self._info.kind == "flat" else ivf.Refined(index, self._rows)
+                        self._funnel(index) if self._info.kind == "flat" else Refined(index, self._rows)
                     )
         return self._opened
 
@@ -107,7 +108,7 @@ class FirstStage:
         return self._filled(found, queries, k, rest, kept)
 
     def codes(
-        self, stage: ivf.Refined, queries: Vectors, *, k: int, nprobe: int | None, live: Bitmap | None
+        self, stage: Refined, queries: Vectors, *, k: int, nprobe: int | None, live: Bitmap | None
     ) -> Neighbors:
         """Find each query's best ``k`` live rows of the base by their codes alone, nothing reranked.
 
@@ -118,7 +119,7 @@ class FirstStage:
             nprobe: lists to probe; None for what was measured.
             live: ``(base_rows,)`` flags; None if all are.
         Returns:
-            ids and scores as `ivf.Refined.codes` gives them.
+            ids and scores as `Refined.codes` gives them.
         """
         nprobe = nprobe or self._info.nprobe
         if live is None or live.all():

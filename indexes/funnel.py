@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes import flat, ivf, prefixes
+from indexes import flat, prefixes
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, merged, padding
 from indexes.backend import faiss_threads, threads
 from indexes.flat import Halves
+from indexes.refined import Refined
 from indexes.shortlist import follow
 from indexes.stages import Stages, for_k
 
@@ -102,7 +103,7 @@ class Funnel:
         self._rows = rows
         self._rotation = rotation
         self._turned = turned
-        self._refined = ivf.Refined(index, rows)
+        self._refined = Refined(index, rows)
 
     def search(
         self,

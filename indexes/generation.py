@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from indexes import flat, ivf, rotate, stages, transforms
+from indexes import flat, rotate, stages, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
 from indexes.backend import gpu
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
@@ -22,6 +22,7 @@ from indexes.gpu import Candidates, Card
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation, store_path
 from indexes.narrow import Narrow
+from indexes.refined import Refined
 from indexes.rerank import RERANK, RerankRows
 from indexes.tail import Tail
 from indexes.tombstones import TOMBSTONES, read_live
@@ -218,7 +219,7 @@ class Generation:
                     self._card = Card(number, self.rows, exact=self._exact)
         return self._card
 
-    def first_stage(self) -> ivf.Refined:
+    def first_stage(self) -> Refined:
         """Return the base index, opened by mapping; do not change it.
 
         Raises:
@@ -226,9 +227,9 @@ class Generation:
         """
         return self._compressed()[1]
 
-    def _compressed(self) -> tuple[FirstStage, ivf.Refined]:
+    def _compressed(self) -> tuple[FirstStage, Refined]:
         opened = None if self._first is None else self._first.opened
-        if self._first is None or not isinstance(opened, ivf.Refined):
+        if self._first is None or not isinstance(opened, Refined):
             raise OptionError(
                 f"{self._directory} is searched exactly (flat), so nothing is lost in codes; "
                 "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
@@ -243,7 +244,7 @@ class Generation:
             k: neighbours wanted.
             nprobe: lists to probe; None for what was tuned.
         Returns:
-            ids and scores as `ivf.Refined.codes` gives them.
+            ids and scores as `Refined.codes` gives them.
         Raises:
             OptionError: the collection is flat.
         """

@@ -18,6 +18,7 @@ from indexes import flat, ivf
 from indexes.arrays import Halves, Ids, Neighbors, Vectors
 from indexes.backend import faiss
 from indexes.errors import OptionError, RetrievalError
+from indexes.refined import Refined
 
 MOST = 2048
 """Neighbours, and lists probed, that a search on a GPU can take."""
@@ -192,7 +193,7 @@ class Card:
         with self._lock:
             if self._stage is _UNTRIED:
                 copy = served(index, device=self._number)
-                self._stage = None if copy is None else ivf.Refined(copy, self._rows)
+                self._stage = None if copy is None else Refined(copy, self._rows)
             if self._stage is None:
                 return None
             found: Neighbors = self._stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)

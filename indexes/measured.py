@@ -14,6 +14,7 @@ from indexes.description import IndexInfo
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.plan import Event, OnEvent
+from indexes.refined import Refined
 from indexes.space import Space
 from indexes.stages import from_json, shown
 from indexes.transforms import Transform
@@ -87,7 +88,7 @@ class Measured:
         questions = self._asks(base)
         if info.kind == "flat":
             return self._funnelled(index, info, turn, base, questions, retarget=retarget)
-        stage = ivf.Refined(index, base.rows)
+        stage = Refined(index, base.rows)
         selector = _selector(base, stage)
         self._progress(Event(phase="tune", message="measuring recall against exact search"))
         if info.shortlist is not None and not retarget:
@@ -171,5 +172,5 @@ class Measured:
         return self._texts
 
 
-def _selector(base: Rows, stage: ivf.Refined) -> Any:
+def _selector(base: Rows, stage: Refined) -> Any:
     return ivf.selector(base.alive) if base.alive is not None and stage.filters else None

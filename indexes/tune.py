@@ -13,8 +13,8 @@ from indexes import flat
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.backend import one_thread
 from indexes.flat import Halves
-from indexes.ivf import Refined
 from indexes.metrics import recall_of_each
+from indexes.refined import Refined
 
 K = 10
 SAMPLE = 1000

@@ -15,6 +15,7 @@ from indexes.errors import OptionError, StoreCorrupt
 from indexes.generation import REPORT, TRANSFORMS, Generation
 from indexes.manifest import generation_path, read_manifest, verify
 from indexes.metrics import recall_at_k
+from indexes.refined import Refined
 from indexes.space import Space
 from indexes.stages import Stage, middles_of, prefixes_of
 from indexes.store import VectorStore
@@ -319,7 +320,7 @@ def test_lists_by_a_shorter_prefix_are_those_of_that_prefix(tmp_path, factory):
     ivf.add(index, [(np.arange(len(rows)), VECTORS)])
     ivf.save(index, tmp_path / "i")
     mapped = ivf.open_mapped(tmp_path / "i")
-    found = ivf.Refined(mapped, rows).search(QUERIES, k=10, nprobe=16, shortlist=len(rows))
+    found = Refined(mapped, rows).search(QUERIES, k=10, nprobe=16, shortlist=len(rows))
     same(found, flat.exact(rows, QUERIES, k=10))
     other = VECTORS.copy()
     other[:, 8:] = np.random.default_rng(0).normal(size=(len(rows), 24)) * 0.1  # what the lists must not see

@@ -9,6 +9,7 @@ from benchmarks.synthetic import Recipe, queries, vectors
 from indexes import flat, ivf
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.metrics import recall_at_k
+from indexes.refined import Refined
 from tests.strategies import unit
 
 RECIPE = Recipe(rows=3000, dim=32, clusters=60, topics=8)
@@ -61,7 +62,7 @@ def same(found, expected):
 
 
 def test_every_list_probed_and_every_row_reranked_equals_exact_search(built):
-    stage = ivf.Refined(built[0], ROWS)
+    stage = Refined(built[0], ROWS)
     found = stage.search(QUERIES, k=10, nprobe=stage.nlist or None, shortlist=len(ROWS))
 
     same(found, flat.exact(ROWS, QUERIES, k=10))
@@ -70,15 +71,15 @@ def test_every_list_probed_and_every_row_reranked_equals_exact_search(built):
 def test_a_mapped_index_answers_as_the_one_in_memory(built):
     index, path = built
     for settings in ({"nprobe": 3, "shortlist": 50}, {"nprobe": 1, "shortlist": 10}):
-        found = ivf.Refined(ivf.open_mapped(path), ROWS).search(QUERIES, k=10, **settings)
-        expected = ivf.Refined(index, ROWS).search(QUERIES, k=10, **settings)
+        found = Refined(ivf.open_mapped(path), ROWS).search(QUERIES, k=10, **settings)
+        expected = Refined(index, ROWS).search(QUERIES, k=10, **settings)
 
         np.testing.assert_array_equal(found.ids, expected.ids)
         np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 def test_scores_are_cosines_of_the_stored_rows(built):
-    found = ivf.Refined(built[0], ROWS).search(QUERIES, k=5, nprobe=4, shortlist=40)
+    found = Refined(built[0], ROWS).search(QUERIES, k=5, nprobe=4, shortlist=40)
     expected = np.einsum("qkd,qd->qk", ROWS[found.ids].astype(np.float32), QUERIES)
 
     np.testing.assert_allclose(found.scores, expected, atol=2e-6)
@@ -86,7 +87,7 @@ def test_scores_are_cosines_of_the_stored_rows(built):
 
 
 def test_a_filter_holds_inside_the_search(built):
-    stage = ivf.Refined(ivf.open_mapped(built[1]), ROWS)
+    stage = Refined(ivf.open_mapped(built[1]), ROWS)
     keep = np.random.default_rng(0).random(len(ROWS)) < 0.2
     if not stage.filters:
         with pytest.raises(RuntimeError):
@@ -106,7 +107,7 @@ def _plain_parameters(selector):
 
 
 def test_one_query_and_many_agree(built):
-    stage = ivf.Refined(built[0], ROWS)
+    stage = Refined(built[0], ROWS)
     whole = stage.search(QUERIES, k=10, nprobe=4, shortlist=60)
     for number in range(5):
         one = stage.search(QUERIES[number : number + 1], k=10, nprobe=4, shortlist=60)
@@ -115,10 +116,10 @@ def test_one_query_and_many_agree(built):
 
 
 def test_concurrent_searches_with_other_settings_give_what_serial_ones_give():
-    stage = ivf.Refined(build("RR,IVF16,RaBitQfs"), ROWS)
+    stage = Refined(build("RR,IVF16,RaBitQfs"), ROWS)
     settings = [(nprobe, shortlist) for nprobe in (1, 2, 5, 16) for shortlist in (10, 30, 90)] * 6
     serial = [stage.search(QUERIES, k=10, nprobe=nprobe, shortlist=s) for nprobe, s in settings]
-    fresh = ivf.Refined(stage.index, ROWS)
+    fresh = Refined(stage.index, ROWS)
     with ThreadPoolExecutor(8) as pool:
         at_once = list(pool.map(lambda s: fresh.search(QUERIES, k=10, nprobe=s[0], shortlist=s[1]), settings))
 
@@ -129,7 +130,7 @@ def test_concurrent_searches_with_other_settings_give_what_serial_ones_give():
 
 def test_ties_are_ordered_by_smaller_id_across_the_end():
     rows = np.repeat(ROWS[:300], 10, axis=0)
-    stage = ivf.Refined(build("IVF8,SQ8", rows=rows), rows)
+    stage = Refined(build("IVF8,SQ8", rows=rows), rows)
     for q in (1, 9):
         found = stage.search(QUERIES[:q], k=15, nprobe=8, shortlist=200)
 
@@ -137,7 +138,7 @@ def test_ties_are_ordered_by_smaller_id_across_the_end():
 
 
 def test_more_wanted_than_there_are_is_padded():
-    stage = ivf.Refined(build("IVF4,Flat", rows=ROWS[:30]), ROWS[:30])
+    stage = Refined(build("IVF4,Flat", rows=ROWS[:30]), ROWS[:30])
     found = stage.search(QUERIES[:3], k=50, nprobe=4, shortlist=50)
 
     same(found, flat.exact(ROWS[:30], QUERIES[:3], k=50))
@@ -146,7 +147,7 @@ def test_more_wanted_than_there_are_is_padded():
 
 
 def test_a_prefix_stage_ranks_by_the_normalised_prefix():
-    stage = ivf.Refined(build("IVF1,Flat", prefix=8), ROWS)
+    stage = Refined(build("IVF1,Flat", prefix=8), ROWS)
     found = stage.search(QUERIES, k=1, nprobe=1, shortlist=1)  # reranking one row changes nothing
     heads = ROWS[:, :8].astype(np.float64)
     heads /= np.linalg.norm(heads, axis=1, keepdims=True)
@@ -165,7 +166,7 @@ def test_rows_removed_and_added_are_gone_and_found(factory, tmp_path):
     assert ivf.remove(index, np.arange(100, 400)) == 300
     ivf.add(index, [(np.arange(2500, 3000), ROWS[2500:].astype(np.float32))])
     ivf.save(index, tmp_path / "i")
-    stage = ivf.Refined(ivf.open_mapped(tmp_path / "i"), ROWS)
+    stage = Refined(ivf.open_mapped(tmp_path / "i"), ROWS)
     found = stage.search(QUERIES, k=10, nprobe=stage.nlist, shortlist=3000)
     keep = np.ones(3000, dtype=np.bool_)
     keep[100:400] = keep[2000:2500] = False
@@ -224,7 +225,7 @@ def test_many_lists_get_a_graph_as_coarse_quantiser():
 
 
 def test_a_shortlist_brings_recall():
-    stage = ivf.Refined(build("RR,IVF16,RaBitQfs"), ROWS)
+    stage = Refined(build("RR,IVF16,RaBitQfs"), ROWS)
     true = flat.exact(ROWS, QUERIES, k=10).ids
     recalls = [
         recall_at_k(stage.search(QUERIES, k=10, nprobe=16, shortlist=s).ids, true) for s in (11, 80, 600)
@@ -238,7 +239,7 @@ def test_unit_rows_of_any_width_can_be_indexed():
     for dim in (1, 3, 17, 100):
         rows = unit(600, dim, seed=dim).astype(np.float16)
         for kind in ("ivfpq", "ivfrabitq"):
-            stage = ivf.Refined(build(ivf.factory_for(kind, rows=600, dim=dim), rows=rows), rows)
+            stage = Refined(build(ivf.factory_for(kind, rows=600, dim=dim), rows=rows), rows)
             asked = unit(4, dim, seed=0)
 
             same(stage.search(asked, k=3, nprobe=stage.nlist, shortlist=600), flat.exact(rows, asked, k=3))
@@ -272,7 +273,7 @@ def test_by_l2_short_codes_find_more():
     ivf.add(other, [(np.arange(len(wide)), wide)])
     true = flat.exact(ROWS, QUERIES, k=10).ids
     by_l2, by_product = (
-        recall_at_k(ivf.Refined(index, ROWS).search(QUERIES, k=10, nprobe=16, shortlist=60).ids, true)
+        recall_at_k(Refined(index, ROWS).search(QUERIES, k=10, nprobe=16, shortlist=60).ids, true)
         for index in (build("IVF16,PQ2"), other)
     )
 
@@ -282,7 +283,7 @@ def test_by_l2_short_codes_find_more():
 @pytest.mark.parametrize("factory", ["IVF16,PQ4", "PCA16,LSH", "IVF16,PQ8"])
 def test_padding_never_comes_before_what_was_found(factory):
     few = ROWS[:300]
-    stage = ivf.Refined(build(factory, rows=few), few)
+    stage = Refined(build(factory, rows=few), few)
     found = stage.search(QUERIES, k=10, nprobe=1, shortlist=400)
 
     assert ((found.ids[:, :-1] >= 0) | (found.ids[:, 1:] < 0)).all()

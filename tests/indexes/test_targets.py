@@ -7,6 +7,7 @@ from benchmarks.synthetic import Recipe, vectors
 from indexes import ivf
 from indexes.backend import faiss
 from indexes.errors import OptionError
+from indexes.refined import Refined
 from indexes.targets import Aim, Step, same_codes
 
 ROWS = vectors(Recipe(rows=3000, dim=32, clusters=60, topics=8)).astype(np.float32)
@@ -119,7 +120,7 @@ def test_a_prefix_first_stage_is_aimed_at_in_its_own_width(indexes):
 
 def test_a_refined_index_is_aimed_at_through_its_codes(indexes):
     base = indexes("IVF16,PQ8")
-    refined = ivf.Refined(base, ROWS.astype(np.float16))._refined
+    refined = Refined(base, ROWS.astype(np.float16))._refined
 
     np.testing.assert_array_equal(Aim(refined).points(ROWS[:9]), Aim(base).points(ROWS[:9]))
     assert Aim(refined).measure(ROWS[:100]).cosine < 0.99  # not the rows themselves
@@ -190,7 +191,7 @@ def test_training_opq_prints_nothing(capfd):
 )
 def test_codes_alone_are_searched_and_nothing_reranked(factory, indexes):
     index = indexes(factory)
-    stage = ivf.Refined(index, ROWS.astype(np.float16))
+    stage = Refined(index, ROWS.astype(np.float16))
     found = stage.codes(ROWS[:200], k=5, nprobe=1)
     aim = Aim(index)
     own = aim.cosines(ROWS[:200], aim.points(ROWS[:200]))

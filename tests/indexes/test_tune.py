@@ -6,6 +6,7 @@ import pytest
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes import flat, ivf, tune
 from indexes.metrics import recall_at_k
+from indexes.refined import Refined
 
 RECIPE = Recipe(rows=4000, dim=32, clusters=80, topics=8)
 ROWS = vectors(RECIPE).astype(np.float16)
@@ -17,7 +18,7 @@ def stage():
     wide = ROWS.astype(np.float32)
     ivf.train(index, wide)
     ivf.add(index, [(np.arange(len(wide)), wide)])
-    return ivf.Refined(index, ROWS)
+    return Refined(index, ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_every_set_of_questions_must_reach_the_target(stage, asked):
 def test_a_target_out_of_reach_is_told_with_the_best_that_was_found(asked):
     index = ivf.make("LSH", dim=32)
     ivf.add(index, [(np.arange(len(ROWS)), ROWS.astype(np.float32))])
-    tuned = tune.tune(ivf.Refined(index, ROWS), asked, target=1.0)
+    tuned = tune.tune(Refined(index, ROWS), asked, target=1.0)
 
     assert not tuned.reached
     assert tuned.chosen.recall["image"] == max(trial.recall["image"] for trial in tuned.tried)
