@@ -28,6 +28,7 @@ _CHROMINANCE = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99 "
     + "99 " * 32
 )
+BAR = 0.25
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
@@ -90,9 +91,19 @@ def light(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (((image - grey) * float(contrast) + grey) * float(brightness)).clamp(0, 1)
 
 
+def tint(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Turn every hue by up to a quarter of the colour circle, keeping the luma."""
+    angle = 2 * math.pi * rng.uniform(-0.25, 0.25)
+    to_ycbcr = torch.tensor(_YCBCR, dtype=image.dtype, device=image.device)  # (3, 3)
+    turned = torch.eye(3, dtype=image.dtype, device=image.device)
+    turned[1:, 1:] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    matrix = torch.linalg.inv(to_ycbcr) @ turned @ to_ycbcr
+    return torch.einsum("oc,bchw->bohw", matrix, image).clamp(0, 1)
+
+
 def frame(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Add bars of one grey above and below, as captions and screenshots do, up to half the height in all."""
-    above, below = (int(part * image.shape[-2]) for part in rng.uniform(0, 0.25, size=2))
+    """Add bars of one grey above and below, as captions and screenshots do, each up to `BAR` of the height."""
+    above, below = (int(part * image.shape[-2]) for part in rng.uniform(0, BAR, size=2))
     return F.pad(image, (0, 0, above, below), value=float(rng.uniform(0, 1)))
 
 

@@ -81,6 +81,8 @@ def batch_of(images, told, group, numbers):
         groups=torch.from_numpy(group),
         others=old.flip(0),
         other_owners=rows.flip(0),
+        mixed=images[:4],
+        mixed_target=old[:4],
     )
 
 
@@ -106,10 +108,15 @@ def test_training_draws_new_vectors_to_old_ones(old, monkeypatch):
 
     untrained = ImageTower(WIDTHS, dim=OLD + EXTRA)
     untrained.load_state_dict(start)
-    tower, run = fit_module.fit(data, start, minutes=0.05, threads=1)  # 3 seconds of this process
+    kept: list[int] = []
+    tower, run = fit_module.fit(  # 3 seconds of this process
+        data, start, minutes=0.05, threads=1, brief=False, kept=lambda _, samples: kept.append(samples)
+    )
 
     assert run["steps"] > 5
-    assert run["samples"] == 32 * run["steps"]
+    assert run["samples"] == 36 * run["steps"]
+    assert kept == sorted(set(kept))
+    assert kept
     assert nearness(tower) > nearness(untrained) + 0.05
 
 
@@ -120,7 +127,7 @@ def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monke
     told, group = unit(numbers.standard_normal((12, OLD))), np.arange(12) % 3
     tower = ImageTower(WIDTHS, dim=OLD + EXTRA)
     tower.load_state_dict(narrowed(old.state_dict(), seen(pixels)).state_dict())
-    student = fit_module.Student(tower.eval(), torch.eye(3, OLD))
+    student = fit_module.Student(tower.eval(), torch.eye(3, OLD), brief=False)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     one = torch.zeros(12, dtype=torch.int64)
     batch = replace(batch_of(images, told, group, numbers), owners=one, other_owners=one)
@@ -133,20 +140,25 @@ def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monke
 
 
 def test_crops_and_copies_have_the_targets_of_their_photographs(pixels):
-    """One part of a batch: photographs, copies of the same, and views."""
+    """One part of a batch: photographs, copies of the same, views, and views of two photographs."""
     numbers = np.random.default_rng(5)
     data = Data.__new__(Data)
     data.pixels, data.views, data.train = pixels, pixels[::2].copy(), np.arange(len(pixels))
-    data.whole, data.owner = np.arange(6), np.arange(6) * 2
+    data.weights = np.full(len(pixels), 1 / len(pixels))
+    data.whole, data.owner = np.arange(4), np.arange(4) * 2
+    data.mixed, data.mixed_target = np.array([4, 5]), unit(numbers.standard_normal((2, OLD)))
     data.old, data.group = unit(numbers.standard_normal((12, OLD))), np.arange(12)
     data.target = joined(data.old, data.old, unit(numbers.standard_normal((12, EXTRA))))
     data.view_target = -data.target[::2]
 
     batch = data.batch(3)
 
-    # 12 photographs are fewer than a third of a part
-    third = len(pixels)
-    assert batch.images.shape == (third * 2 + 6, 3, SIDE, SIDE)
+    third = len(pixels)  # 12 photographs are fewer than a part has
+    assert batch.images.shape == (third * 2 + 4, 3, SIDE, SIDE)
+    assert batch.mixed.shape == (2, 3, SIDE, SIDE)
+    assert {tuple(row) for row in batch.mixed_target.tolist()} == {
+        tuple(row) for row in data.mixed_target.tolist()
+    }
     torch.testing.assert_close(batch.owners[:third], batch.owners[third : 2 * third])
     torch.testing.assert_close(batch.old, torch.from_numpy(data.old)[batch.owners])
     torch.testing.assert_close(batch.target[:third], torch.from_numpy(data.target)[batch.owners[:third]])

@@ -50,6 +50,7 @@ def main() -> None:
     report.add_argument("--data", type=Path, required=True)
     report.add_argument("--out", type=Path, required=True, help="the folder that train and text wrote")
     report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    report.add_argument("--version", default="1", help="of nano")
     for command in (train, text, pack, report):
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
@@ -141,10 +142,10 @@ def run_text(given: argparse.Namespace) -> None:
 
 
 def run_report(given: argparse.Namespace) -> None:
-    """Write nano.json and nano.md."""
+    """Write nano-VERSION.json and .md."""
     from tools.train_nano.report import write_report
 
-    write_report(given.data, given.wordnet, given.out, given.results)
+    write_report(given.data, given.wordnet, given.out, given.results, version=given.version)
 
 
 def run_pack(given: argparse.Namespace) -> None:

@@ -33,7 +33,7 @@ Rows = NDArray[np.float32]
 Attack = Callable[[Image.Image], Image.Image]
 GALLERY, COPIED = 10_500, 200
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
-COMMAND = "python -m tools.train_nano report --data DATA --out RUN"
+COMMAND = "python -m tools.train_nano report --data DATA --out RUN --version VERSION"
 
 
 def centre(image: Image.Image, area: float) -> Image.Image:
@@ -111,10 +111,10 @@ def speed(encoder: NanoEncoder, photo: Image.Image, *, seconds: float = 6.0) -> 
 
 
 def measure_all(
-    data: Path, wordnet: Path, folder: Path, *, note: Callable[[str], None] = print
+    data: Path, wordnet: Path, folder: Path, *, version: str = "1", note: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Measure everything that the table shows; ``folder`` is the one that train and text wrote."""
-    encoder = open_nano("1", threads=1)
+    """Measure everything that the table shows of one version; ``folder`` is the one that train and text wrote."""
+    encoder = open_nano(version, threads=1)
     photos = list_photos(data)
     features = np.load(folder / "mobilenet.npy", mmap_mode="r")
     held = [i for i, photo in enumerate(photos) if photo.split != "train" and photo.label]
@@ -132,7 +132,8 @@ def measure_all(
     by_label, by_caption = relevant_by_label(labelled), relevant_by_caption(captions)
     unseen = np.array([photo.split == "unseen" for photo in labelled])
     says = encoder.encode_text(captions)
-    result: dict[str, Any] = {"held_out": len(held), "captions": len(scenes), "rows": {}}
+    result: dict[str, Any] = {"encoder": encoder.space.name, "width": encoder.space.dim}
+    result |= {"held_out": len(held), "captions": len(scenes), "rows": {}}
     for kind, (rows, dim) in kinds.items():
         matrix = np.stack([rows[i] for i in held])
         row: dict[str, Any] = {"nearest": per_collection(matrix, labelled, dim)}
@@ -222,7 +223,7 @@ def copies(
             ("baseline 192", baseline(altered)),
         ):
             found.setdefault(kind, {})[name] = first_is_own(queries, stored[kind], chosen)
-        note(f"copies after {name}: {found['nano 256'][name]:.3f}")
+        note(f"copies after {name}: {found[f'nano {encoder.space.dim}'][name]:.3f}")
     return {kind: row | {"mean": float(np.mean(list(row.values())))} for kind, row in found.items()}
 
 
@@ -239,7 +240,9 @@ def teacher_rows(session: Any, images: list[Image.Image]) -> Rows:
 def table(result: dict[str, Any]) -> str:
     """Write the result as markdown."""
     rows, copied = result["rows"], result["copies"]
-    full, teacher = rows["nano 256"], rows["MobileNetV2 1280"]
+    width = result["width"]
+    widest = f"nano {width}"
+    full, teacher = rows[widest], rows["MobileNetV2 1280"]
     lines = [
         "| encoder | 1-NN | 1-NN, classes never trained on | copy found first | caption R@10 | name P@10 | scene-name P@10 |"
     ]
@@ -256,18 +259,18 @@ def table(result: dict[str, Any]) -> str:
     floor = result["floor_caption_recall_10"]
     asked = [
         (
-            "1-NN relative to MobileNetV2, 256-d",
+            f"1-NN relative to MobileNetV2, {width}-d",
             full["nearest"]["mean"] / teacher["nearest"]["mean"],
             0.85,
             1.0,
         ),
         (
-            "1-NN at 64-d relative to 256-d",
+            f"1-NN at 64-d relative to {width}-d",
             rows["nano 64"]["nearest"]["mean"] / full["nearest"]["mean"],
             0.97,
             1.0,
         ),
-        ("copy found first, mean of ten", copied["nano 256"]["mean"], 0.84, 0.93),
+        ("copy found first, mean of ten", copied[widest]["mean"], 0.84, 0.93),
         ("caption R@10 relative to the training-free floor", full["caption_recall_10"] / floor, 1.5, 3.0),
         ("name → image P@10, labelled", full["name_precision_10"], 0.5, 0.8),
         ("name → image P@10, everyday scenes", full["scene_name_precision_10"], 0.5, 0.8),
@@ -277,9 +280,9 @@ def table(result: dict[str, Any]) -> str:
     for name, value, least, aim in asked:
         word = "aim" if value >= aim else ("floor" if value >= least else "**below the floor**")
         lines.append(f"| {name} | {value:.3g} | {least} | {aim} | {word} |")
-    shown = ("nano 256", "nano 64", "MobileNetV2 1280", "baseline 192")
+    shown = (widest, "nano 64", "MobileNetV2 1280", "baseline 192")
     lines += ["", f"| copy after | {' | '.join(shown)} |", "|---|---|---|---|---|"]
-    for name in copied["nano 256"]:
+    for name in copied[widest]:
         lines.append(f"| {name} | {' | '.join(f'{copied[kind][name]:.3f}' for kind in shown)} |")
     groups = list(full["nearest"])
     lines += ["", f"| 1-NN | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
@@ -295,16 +298,16 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(data: Path, wordnet: Path, folder: Path, out: Path) -> None:
-    """Measure, write ``nano.json`` and ``nano.md`` into ``out``, print the table and quote it in the model card."""
+def write_report(data: Path, wordnet: Path, folder: Path, out: Path, *, version: str) -> None:
+    """Measure, write ``nano-VERSION.json`` and ``.md`` into ``out``, print the table and quote it in the model card."""
     with watch() as load:
-        result = measure_all(data, wordnet, folder)
+        result = measure_all(data, wordnet, folder, version=version)
     found = table(result)
     print(found)
-    save("nano", load=load, directory=out, **result)
-    head = f"# nano\n\nWritten by `{COMMAND}`. Floor and aim are the project's.\n\n"
-    (out / "nano.md").write_text(head + found, encoding="utf-8")
-    quote(WEIGHTS / "nano-1" / "card.md", found)
+    path = save(f"nano-{version}", load=load, directory=out, **result)
+    head = f"# nano@{version}\n\nWritten by `{COMMAND}`. Floor and aim are the project's.\n\n"
+    path.with_suffix(".md").write_text(head + found, encoding="utf-8")
+    quote(WEIGHTS / f"nano-{version}" / "card.md", found)
 
 
 def quote(card: Path, found: str) -> None:

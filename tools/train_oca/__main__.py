@@ -1,12 +1,12 @@
 """Make nano@2 from nano@1 by backward-compatible training (OCA), measure it, and ship it if it earns that.
 
-    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 24] [--threads 2] [--photographs N]
+    python -m tools.train_oca --data $RETRIEVAL_DATA --work FOLDER [--minutes 24] [--threads 2] [--bfloat16] [--photographs N]
 
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
 The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
 channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
-trained, on photographs, altered copies and crops of them, on:
+trained, on photographs, altered copies, crops and mixtures of them, on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
   have no label; the old prototypes are the means of nano@1's vectors;
@@ -18,9 +18,9 @@ trained, on photographs, altered copies and crops of them, on:
 
 Then, on photographs that neither version was trained on: recall@1 of crops and 1-NN accuracy for old/old, new/old and new/new, and
 recall@10 of captions. It is shipped (``weights/nano-2``, from then on what ``nano`` means) only if new/old beats old/old in the first
-two and the files are small enough; ``benchmarks/results/nano2.json`` keeps the numbers anyhow. ``--photographs N`` makes a trial of so
-many: it is measured on as many others, and neither shipped nor kept. What is not shipped lies in ``FOLDER/nano-2``, and ``--init``
-goes on from it.
+two and the files are small enough; ``benchmarks/results/nano-2_compatible.json`` keeps the numbers anyhow. ``--photographs N`` makes a trial of so
+many: it is measured on as many others, and neither shipped nor kept. What is not shipped, or not yet trained to its end, lies in
+``FOLDER/nano-2``, and ``--init`` goes on from it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from indexes.space import Space
 from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.nano_torch import ImageTower, read_state
 from tools.train_nano.export import FACTS, export_image
+from tools.train_nano.report import MARKS
 from tools.train_nano.train import NESTING
 from tools.train_oca.data import CLASSES, Data
 from tools.train_oca.fit import fit
@@ -60,7 +61,7 @@ def card(found: dict[str, Any], run: dict[str, Any]) -> str:
         f"Trained on the same photographs as nano@1 ({run['samples']:,} samples in {run['core_minutes']:g} core-minutes) by",
         "`python -m tools.train_oca`; what is trained on what stands in the first lines of its `__main__.py`. Licence as nano@1's.",
         "",
-        f"Measured on {found['gallery']:,} photographs that neither was trained on (`benchmarks/results/nano2.json`):",
+        f"Measured on {found['gallery']:,} photographs that neither was trained on (`benchmarks/results/nano-2_compatible.json`):",
         "",
         "| query / gallery | crop found first, recall@1 | 1-NN accuracy |",
         "|---|---|---|",
@@ -76,6 +77,10 @@ def card(found: dict[str, Any], run: dict[str, Any]) -> str:
             f"Captions ({found['captions']}) that find their photograph among the ten best of all: {recall['old_old']:.3f} in vectors of "
             f"nano@1, {recall['new_new']:.3f} in vectors of nano@2."
         ),
+        "",
+        "Measured as nano@1 is, by `python -m tools.train_nano report --version 2`:",
+        "",
+        *MARKS,
     ]
     return "\n".join(lines) + "\n"
 
@@ -91,6 +96,11 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=24.0, help="minutes of all threads' CPU time")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="multiply in bfloat16: sooner where the CPU can (AVX512-BF16, AMX)",
+    )
     parser.add_argument(
         "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
     )
@@ -109,7 +119,16 @@ def main() -> int:
         else read_state(options.init / "image.safetensors")
     )
     with watch() as load:
-        tower, run = fit(data, start, minutes=options.minutes, threads=options.threads)
+        tower, run = fit(
+            data,
+            start,
+            minutes=options.minutes,
+            threads=options.threads,
+            brief=options.bfloat16,
+            kept=lambda tower, samples: export(
+                tower, options.work / "nano-2", extends=old.space, samples=samples
+            ),
+        )
     building = WEIGHTS / ".nano-2"  # beside nano-1, whose words it shares
     shutil.rmtree(building, ignore_errors=True)
     export(tower, building, extends=old.space, samples=run["samples"])
@@ -120,7 +139,7 @@ def main() -> int:
     print(json.dumps(found, indent=1))
     if options.photographs is None:
         save(
-            "nano2",
+            "nano-2_compatible",
             load=load,
             parameters=run | {"kept_channels": KEPT, "classes": CLASSES},
             bytes=size,

@@ -21,7 +21,10 @@ from tools.train_nano.views import is_mixed, view_features, view_sources
 from tools.train_oca.tower import EXTRA
 
 CLASSES = 400
-BATCH = 64  # of one part
+OWN, VIEWS = (
+    18,
+    14,
+)  # of one part of a batch: photographs, each once as it is and once altered; crops, and as many mixed
 OTHERS = 1024
 EXTRA_WEIGHT = 0.5
 SIDE = 112
@@ -68,7 +71,8 @@ class Batch:
     """Pictures and what is wanted of their vectors; ``m`` other photographs' old vectors are there to be told from.
 
     ``images`` ``(b, 3, s, s)`` in [0, 1]; ``target`` ``(b, OLD + EXTRA)``; ``old`` ``(b, OLD)`` nano@1's vectors of the whole
-    photographs ``owners`` ``(b,)``; ``groups`` ``(b,)``; ``others`` ``(m, OLD)``, ``other_owners`` ``(m,)``.
+    photographs ``owners`` ``(b,)``; ``groups`` ``(b,)``; ``others`` ``(m, OLD)``, ``other_owners`` ``(m,)``. ``mixed``
+    ``(c, 3, s, s)`` are of two photographs and so nobody's copy; ``mixed_target`` ``(c, OLD)``.
     """
 
     images: torch.Tensor
@@ -78,14 +82,16 @@ class Batch:
     groups: torch.Tensor
     others: torch.Tensor
     other_owners: torch.Tensor
+    mixed: torch.Tensor
+    mixed_target: torch.Tensor
 
 
 class Data:
-    """Photographs, altered copies and crops of them, and the targets of each.
+    """Photographs, altered copies, crops and mixtures of them, and the targets of each.
 
     The first columns' target lies halfway between nano@1's vector of the whole photograph, which is what an old gallery
     holds, and what nano@1 was taught: a query at the latter finds more of the same kind in that gallery than one that
-    repeats the old vector's own errors.
+    repeats the old vector's own errors. A view of two photographs is in no gallery; its target is what nano@1 was taught.
 
     Args:
         data: the data folder.
@@ -109,10 +115,11 @@ class Data:
             if most is None
             else np.sort(np.random.default_rng(1).permutation(taught.train)[:most])
         )
-        # Mixed views have no photograph of their own.
-        self.whole = np.array(
-            [view for view in np.flatnonzero(np.isin(sources, self.train)) if not is_mixed(int(view))]
-        )
+        weights = taught.weights[np.searchsorted(taught.train, self.train)]
+        self.weights = weights / weights.sum()  # everyday scenes are drawn more often, as for nano@1
+        views = np.flatnonzero(np.isin(sources, self.train))
+        mixed = np.array([is_mixed(int(view)) for view in views])
+        self.whole, self.mixed = views[~mixed], views[mixed]
         self.owner = np.searchsorted(self.train, sources[self.whole])
         began = time.monotonic()
         self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
@@ -131,6 +138,7 @@ class Data:
                 for owner, views in zip(blocks(self.owner), blocks(self.whole), strict=True)
             ]
         )
+        self.mixed_target = unit(taught.view_targets[self.mixed])
         self.group = clusters(features[self.train], count=CLASSES)
 
     def sample(self, count: int) -> torch.Tensor:
@@ -139,10 +147,11 @@ class Data:
         return normalised(light(self.pixels[rows], SIDE, seed=0, device=torch.device("cpu")))
 
     def batch(self, number: int) -> Batch:
-        """Return one part of a batch: a third photographs, a third altered copies of the same, the rest crops."""
+        """Return one part of a batch: photographs, altered copies of the same, crops, and views of two photographs."""
         draws = np.random.default_rng((9, number))
-        rows = draws.choice(len(self.train), min(BATCH // 3, len(self.train)), replace=False)
-        views = draws.choice(len(self.whole), min(BATCH - 2 * len(rows), len(self.whole)), replace=False)
+        rows = draws.choice(len(self.train), min(OWN, len(self.train)), replace=False, p=self.weights)
+        views = draws.choice(len(self.whole), min(VIEWS, len(self.whole)), replace=False)
+        mixed = draws.choice(len(self.mixed), min(VIEWS, len(self.mixed)), replace=False)
         others = draws.choice(len(self.train), min(OTHERS, len(self.train)), replace=False)
         photographs, cpu = self.pixels[self.train[rows]], torch.device("cpu")
         images = [
@@ -160,6 +169,8 @@ class Data:
             groups=torch.from_numpy(self.group[owners]),
             others=torch.from_numpy(self.old[others]),
             other_owners=torch.from_numpy(others),
+            mixed=light(self.views[self.mixed[mixed]], SIDE, seed=number + 2, device=cpu),
+            mixed_target=torch.from_numpy(self.mixed_target[mixed]),
         )
 
 
