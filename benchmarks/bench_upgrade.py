@@ -17,7 +17,8 @@ protocol    the papers' protocol (BCT, OCA): an old model trained on half of the
             trained are two-layer heads (`benchmarks.heads`) on frozen MobileNetV2 features of real photographs, not whole
             networks. ``results/upgrade_protocol.json``.
 
-The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano`` (the shipped nano@1, 256-d),
+The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano@1`` (256-d), ``nano@2`` (384-d,
+trained to extend it, so that ``prefix`` is measured too),
 ``mobilenet`` (MobileNetV2, ImageNet, 1280-d), ``mobilenet-at-96`` (the same network on pictures of 96 pixels instead of 224: a
 worse one of the same family), and the 256 first principal components of either (``-256``): so the new encoder is wider, as wide, and
 narrower than the old one.
@@ -44,11 +45,14 @@ from retrieval.upgrade_measure import backfill_curve, calibrate, measure
 GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
 K = 10
 PAIRS = (
-    ("colour", "nano"),
-    ("nano", "mobilenet"),
+    ("colour", "nano@1"),
+    ("nano@1", "nano@2"),
+    ("nano@1", "mobilenet"),
     ("mobilenet-at-96-256", "mobilenet-256"),
     ("mobilenet-at-96", "mobilenet-256"),
 )
+
+EXTENDING = ("nano@1", "nano@2")
 
 
 def photographs(data: Path, work: Path) -> dict[str, Any]:
@@ -89,9 +93,9 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     from tools.train_nano.report import baseline
 
     seen = photographs(data, work)
-    encoder = open_nano("1", threads=1)
 
-    def nano(images: NDArray[np.uint8]) -> Vectors:
+    def nano(version: str, images: NDArray[np.uint8]) -> Vectors:
+        encoder = open_nano(version, threads=1)
         file = work / f"nano-{encoder.space.fingerprint[:12]}-{len(images)}.npy"
         if file.exists():
             return unit_rows(np.load(file))
@@ -109,7 +113,7 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
     found = {
         "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in parts),
-        "nano": tuple(nano(part) for part in parts),
+        **{f"nano@{version}": tuple(nano(version, part) for part in parts) for version in ("1", "2")},
         "mobilenet": teacher,
         "mobilenet-at-96": small,
         "mobilenet-256": narrowed(teacher),
@@ -226,7 +230,7 @@ def one(
         views_old=old[0][viewed[inside]],
         views_new=new[2][inside],
     )
-    ways, _ = fit(pairs, probe(choose), method="auto", extends=False)
+    ways, _ = fit(pairs, probe(choose), method="auto", extends=names == EXTENDING)
     measured = measure(ways, probe(held), words_old=None, words_new=None)
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
     curve_probe = probe(held)

@@ -36,9 +36,9 @@ NPROBE = 8  # lists that rivals are looked for in, at least
 AHEAD = 0.15  # by how much one should lead among codes, so that altered copies still do
 CELLS_AHEAD = 0.25  # the same among lists: who is in another is not found at all where one is probed
 SOFTNESS = 0.01  # of the maximum, and of the margin, on the scale of cosines
-POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 1.0, 4.0, 20.0, 9.0
+POINT_WEIGHT, CODES_WEIGHT, ROWS_WEIGHT, CELLS_WEIGHT = 1.0, 4.0, 15.0, 9.0
 SHORTEST = 0.02  # way from rows to points, as one less the cosine, that the pull is divided by at least
-RISE, RISE_WEIGHT = 0.1, 40.0  # of the image's own cosine to its point
+RISE, RISE_WEIGHT = 0.1, 28.0  # of the image's own cosine to its point
 COPY = 0.995  # cosine from which a row is the same image, not a rival
 _OUT = -1e4  # the score of what does not count
 

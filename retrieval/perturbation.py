@@ -50,7 +50,7 @@ At 0 a pixel's step is as the square of its bound, and nearly all of what PSNR l
 gradient alone, which gains the most for a PSNR, but even areas are where SSIM falls first.
 """
 START = 1e-6
-VIEWS = 2  # transformed copies a step with `robust`, beside the image itself
+VIEWS = 3  # transformed copies a step with `robust`, beside the image itself
 
 
 class Loss(Protocol):

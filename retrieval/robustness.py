@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMATIONS", "blur", "crop", "frame", "jpeg", "light", "resize", "turn"]
+__all__ = ["TRANSFORMATIONS", "blur", "crop", "frame", "jpeg", "light", "resize", "tint", "turn"]
 
 _LUMINANCE = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
@@ -28,7 +28,7 @@ _CHROMINANCE = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99 "
     + "99 " * 32
 )
-BAR = 0.25
+BAR = 0.7  # as on an upright screen that shows a wide picture
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
@@ -134,6 +134,7 @@ TRANSFORMATIONS: tuple[Callable[[torch.Tensor, np.random.Generator], torch.Tenso
     light,
     frame,
     turn,
+    tint,
 )
 
 

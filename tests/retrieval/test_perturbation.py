@@ -122,6 +122,14 @@ class TestTransformations:
 
             assert torch.allclose(out, torch.full_like(out, 0.25), atol=0.02)
 
+    def test_tinting_keeps_the_luma_and_changes_the_hue(self):
+        pixels = 0.4 + 0.2 * image(40, 60)
+        luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        out = robustness.tint(pixels, np.random.default_rng(2))
+
+        assert torch.allclose((out * luma).sum(1), (pixels * luma).sum(1), atol=1e-4)
+        assert float((out - pixels).abs().max()) > 0.01
+
 
 class TestPerturb:
     @staticmethod
