@@ -63,6 +63,7 @@ class Recipe:
     ramp: tuple[float, float] = (0.1, 0.5)
     ema: float = 0.998
     sizes: tuple[tuple[float, int], ...] = ((0.35, 96), (1.0, 112))
+    bfloat16: bool = False
     seed: int = 1
 
 
@@ -199,7 +200,9 @@ class Run:
             ]
         )  # (b, 256)
         # In half precision on a GPU only: CPUs without matrix units are slower at it than in single.
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu"):
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=device.type != "cpu" or self.recipe.bfloat16
+        ):
             z = replica.raw(
                 normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
             )  # (b, 256)

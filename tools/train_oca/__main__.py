@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="multiply in bfloat16: sooner where the CPU can (AVX512-BF16, AMX)",
+        help="multiply in bfloat16: sooner on CPUs with AVX512-BF16 or AMX, slower on others",
     )
     parser.add_argument(
         "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
