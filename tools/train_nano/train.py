@@ -199,7 +199,7 @@ class Run:
                 torch.from_numpy(data.view_targets[views]).to(device),
             ]
         )  # (b, 256)
-        # In half precision on a GPU only: CPUs without matrix units are slower at it than in single.
+        # CPUs without units for it are slower in half precision than in single.
         with torch.autocast(
             device.type, torch.bfloat16, enabled=device.type != "cpu" or self.recipe.bfloat16
         ):
