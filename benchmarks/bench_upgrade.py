@@ -3,7 +3,8 @@
     RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts frozen,protocol] [--seeds 5]
         [--sets caltech101,cats_dogs,groceries]
 
-``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same). Two parts:
+``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same), and holds the
+``nano-2`` that `tools.train_oca` made there where none is shipped. Two parts:
 
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
             of encoders and each seed: a sample of 4,000 is fitted on, with a view of some 1,500 of them, 300 of the queries choose
@@ -89,13 +90,14 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     """Return each encoder's rows, and which gallery row each query and each view was cut from."""
     from PIL import Image
 
-    from retrieval.encoders.nano import open_nano
+    from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
     from tools.train_nano.report import baseline
 
     seen = photographs(data, work)
+    second = next(home / "nano-2" for home in (WEIGHTS, work) if (home / "nano-2").exists())
+    nanos = {"nano@1": open_nano("1", threads=1), "nano@2": NanoEncoder(second, threads=1)}
 
-    def nano(version: str, images: NDArray[np.uint8]) -> Vectors:
-        encoder = open_nano(version, threads=1)
+    def embedded(encoder: NanoEncoder, images: NDArray[np.uint8]) -> Vectors:
         file = work / f"nano-{encoder.space.fingerprint[:12]}-{len(images)}.npy"
         if file.exists():
             return unit_rows(np.load(file))
@@ -113,7 +115,7 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     teacher = tuple(unit_rows(np.asarray(rows, dtype=np.float32)) for rows in seen["mobilenet"])
     found = {
         "colour": tuple(unit_rows(baseline([Image.fromarray(x) for x in part])) for part in parts),
-        **{f"nano@{version}": tuple(nano(version, part) for part in parts) for version in ("1", "2")},
+        **{name: tuple(embedded(encoder, part) for part in parts) for name, encoder in nanos.items()},
         "mobilenet": teacher,
         "mobilenet-at-96": small,
         "mobilenet-256": narrowed(teacher),

@@ -23,7 +23,6 @@ BLOCK = 16_384
 _SAMPLE_BYTES = 1 << 30  # of float32 training rows, at most
 _COPIES = 3  # of the training sample: ours, the rotated one, and what clustering needs
 _RATE = 4e10  # multiply-adds times two, a second and a core; half of what AVX2 kernels reach
-_ITERATIONS = 10
 _KINDS = ("auto", "flat", "ivfpq", "ivfrabitq")
 
 
@@ -147,7 +146,7 @@ def plan(
     sample = min(count, wished, max(_SAMPLE_BYTES // (4 * width), lists))
     row = _row_bytes(index, narrow)
     memory = count * row + _COPIES * 4 * sample * width + 8 * BLOCK * width
-    work = 2.0 * narrow * lists * (_ITERATIONS * sample + count) + 512.0 * narrow * count
+    work = 2.0 * narrow * lists * (ivf.ITERATIONS * sample + count) + 512.0 * narrow * count
     if kind == "ivfpq":
         work += 25 * 512.0 * narrow * min(sample, 65_536)
     result = Plan(

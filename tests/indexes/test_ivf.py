@@ -214,7 +214,7 @@ def test_a_damaged_file_is_named_with_its_cure(tmp_path):
 )
 def test_lists_grow_with_the_root_of_the_rows(rows, expected):
     assert ivf.lists_for(rows) == expected
-    assert ivf.lists_for(rows) * ivf.TRAINED_PER_LIST <= max(rows, ivf.TRAINED_PER_LIST)
+    assert ivf.lists_for(rows) * 40 <= max(rows, 40)
 
 
 def test_many_lists_get_a_graph_as_coarse_quantiser():
