@@ -45,15 +45,14 @@ from retrieval.upgrade_measure import backfill_curve, calibrate, measure
 
 GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
 K = 10
+EXTENDING = ("nano@1", "nano@2")
 PAIRS = (
     ("colour", "nano@1"),
-    ("nano@1", "nano@2"),
+    EXTENDING,
     ("nano@1", "mobilenet"),
     ("mobilenet-at-96-256", "mobilenet-256"),
     ("mobilenet-at-96", "mobilenet-256"),
 )
-
-EXTENDING = ("nano@1", "nano@2")
 
 
 def photographs(data: Path, work: Path) -> dict[str, Any]:
@@ -91,24 +90,22 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     from PIL import Image
 
     from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
+    from tools.train_nano.embedding import embed_images
     from tools.train_nano.report import baseline
 
     seen = photographs(data, work)
-    second = next(home / "nano-2" for home in (WEIGHTS, work) if (home / "nano-2").exists())
-    nanos = {"nano@1": open_nano("1", threads=1), "nano@2": NanoEncoder(second, threads=1)}
+    nanos = {"nano@1": open_nano("1", threads=1)}
+    second = next((home / "nano-2" for home in (WEIGHTS, work) if (home / "nano-2").exists()), None)
+    if second is not None:
+        nanos["nano@2"] = NanoEncoder(second, threads=1)
 
     def embedded(encoder: NanoEncoder, images: NDArray[np.uint8]) -> Vectors:
         file = work / f"nano-{encoder.space.fingerprint[:12]}-{len(images)}.npy"
         if file.exists():
             return unit_rows(np.load(file))
-        parts = [
-            encoder.encode_pixels(
-                np.stack([encoder.preprocess(Image.fromarray(x)) for x in images[i : i + 64]])
-            )
-            for i in range(0, len(images), 64)
-        ]
-        np.save(file, np.concatenate(parts))
-        return np.concatenate(parts)
+        rows = embed_images(encoder, images)
+        np.save(file, rows)
+        return rows
 
     parts = seen["pixels"]
     small = tuple(at_96(data, work / f"mobilenet-96-{len(part)}.npy", part) for part in parts)
@@ -160,6 +157,11 @@ def frozen(data: Path, work: Path, *, seeds: int) -> None:
     results = []
     with watch() as load:
         for old, new in PAIRS:
+            if new not in rows:
+                print(
+                    f"{old} -> {new}: left out, as there is no {new}; python -m tools.train_oca makes it in --work"
+                )
+                continue
             runs = [
                 one(rows[old], rows[new], target, viewed, names=(old, new), seed=seed)
                 for seed in range(seeds)

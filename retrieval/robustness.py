@@ -28,8 +28,8 @@ _CHROMINANCE = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99 "
     + "99 " * 32
 )
-BAR = 0.7  # as on an upright screen that shows a wide picture
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+BAR = 0.7  # of the height: an upright screen that shows a wide picture has such bars
 
 
 def crop(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -71,17 +71,14 @@ def jpeg(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """
     quality = int(rng.integers(40, 91))
     height, width = image.shape[-2:]
-    to_ycbcr = torch.tensor(_YCBCR, dtype=image.dtype, device=image.device)  # (3, 3)
-    planes = (
-        torch.einsum("oc,bchw->bohw", to_ycbcr, image) * 255
-    )  # (1, 3, h, w), luma 0 to 255, chroma around 0
+    to_ycbcr = _to_ycbcr(image)
+    planes = _recoloured(image, to_ycbcr) * 255  # (1, 3, h, w), luma 0 to 255, chroma around 0
     planes = F.pad(planes, (0, -width % 16, 0, -height % 16), mode="replicate")
     luma = _quantised(planes[:, :1] - 128, _table(_LUMINANCE, quality)) + 128
     chroma = _quantised(F.avg_pool2d(planes[:, 1:], 2), _table(_CHROMINANCE, quality))
     chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
     planes = torch.cat([luma, chroma], dim=1)[..., :height, :width]  # (1, 3, h, w)
-    back = torch.linalg.inv(to_ycbcr)
-    return (torch.einsum("oc,bchw->bohw", back, planes) / 255).clamp(0, 1)
+    return (_recoloured(planes, torch.linalg.inv(to_ycbcr)) / 255).clamp(0, 1)
 
 
 def light(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -94,11 +91,10 @@ def light(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def tint(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Turn every hue by up to a quarter of the colour circle, keeping the luma."""
     angle = 2 * math.pi * rng.uniform(-0.25, 0.25)
-    to_ycbcr = torch.tensor(_YCBCR, dtype=image.dtype, device=image.device)  # (3, 3)
+    to_ycbcr = _to_ycbcr(image)
     turned = torch.eye(3, dtype=image.dtype, device=image.device)
     turned[1:, 1:] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    matrix = torch.linalg.inv(to_ycbcr) @ turned @ to_ycbcr
-    return torch.einsum("oc,bchw->bohw", matrix, image).clamp(0, 1)
+    return _recoloured(image, torch.linalg.inv(to_ycbcr) @ turned @ to_ycbcr).clamp(0, 1)
 
 
 def frame(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -136,6 +132,16 @@ TRANSFORMATIONS: tuple[Callable[[torch.Tensor, np.random.Generator], torch.Tenso
     turn,
     tint,
 )
+
+
+def _to_ycbcr(image: torch.Tensor) -> torch.Tensor:
+    """Return the matrix from RGB to luma and chroma, ``(3, 3)``, where the image is."""
+    return torch.tensor(_YCBCR, dtype=image.dtype, device=image.device)
+
+
+def _recoloured(image: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Multiply each pixel's three channels by a matrix."""
+    return torch.einsum("oc,bchw->bohw", matrix, image)
 
 
 def _quantised(planes: torch.Tensor, table: NDArray[np.float32]) -> torch.Tensor:

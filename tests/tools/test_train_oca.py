@@ -110,7 +110,7 @@ def test_training_draws_new_vectors_to_old_ones(old, monkeypatch):
     untrained.load_state_dict(start)
     kept: list[int] = []
     tower, run = fit_module.fit(  # 3 seconds of this process
-        data, start, minutes=0.05, threads=1, brief=False, kept=lambda _, samples: kept.append(samples)
+        data, start, minutes=0.05, threads=1, bfloat16=False, kept=lambda _, samples: kept.append(samples)
     )
 
     assert run["steps"] > 5
@@ -127,7 +127,7 @@ def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monke
     told, group = unit(numbers.standard_normal((12, OLD))), np.arange(12) % 3
     tower = ImageTower(WIDTHS, dim=OLD + EXTRA)
     tower.load_state_dict(narrowed(old.state_dict(), seen(pixels)).state_dict())
-    student = fit_module.Student(tower.eval(), torch.eye(3, OLD), brief=False)
+    student = fit_module.Student(tower.eval(), torch.eye(3, OLD), bfloat16=False)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     one = torch.zeros(12, dtype=torch.int64)
     batch = replace(batch_of(images, told, group, numbers), owners=one, other_owners=one)

@@ -124,7 +124,7 @@ def main() -> int:
             start,
             minutes=options.minutes,
             threads=options.threads,
-            brief=options.bfloat16,
+            bfloat16=options.bfloat16,
             kept=lambda tower, samples: export(
                 tower, options.work / "nano-2", extends=old.space, samples=samples
             ),

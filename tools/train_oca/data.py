@@ -21,10 +21,8 @@ from tools.train_nano.views import is_mixed, view_features, view_sources
 from tools.train_oca.tower import EXTRA
 
 CLASSES = 400
-OWN, VIEWS = (
-    18,
-    14,
-)  # of one part of a batch: photographs, each once as it is and once altered; crops, and as many mixed
+# Of one part of a batch: photographs, each once as it is and once altered; crops, and as many mixed views.
+OWN, VIEWS = 18, 14
 OTHERS = 1024
 EXTRA_WEIGHT = 0.5
 SIDE = 112

@@ -33,18 +33,18 @@ class Student(nn.Module):
     Args:
         tower: what is trained.
         prototypes: ``(classes, OLD)`` means of old vectors.
-        brief: multiply in bfloat16.
+        bfloat16: multiply so.
     """
 
-    def __init__(self, tower: ImageTower, prototypes: torch.Tensor, *, brief: bool) -> None:
+    def __init__(self, tower: ImageTower, prototypes: torch.Tensor, *, bfloat16: bool) -> None:
         super().__init__()
-        self.tower, self.brief = tower, brief
+        self.tower, self.bfloat16 = tower, bfloat16
         self.compatible = OrthogonalCompatible(OLD + EXTRA, prototypes)
 
     def terms(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return each term of the loss, unweighted."""
         x = normalised(torch.cat([batch.images, batch.mixed])).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.brief):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
             every = self.tower.raw(x)
         raw, mixed = every.float().split([len(batch.images), len(batch.mixed)])  # (b, 384), (c, 384)
         bank = torch.cat([batch.old, batch.others])
@@ -69,7 +69,7 @@ def fit(
     *,
     minutes: float,
     threads: int,
-    brief: bool,
+    bfloat16: bool,
     kept: Callable[[ImageTower, int], None],
 ) -> tuple[ImageTower, dict[str, Any]]:
     """Train for so many minutes of ``threads`` cores from folded weights; return the averaged tower and the run's facts.
@@ -83,7 +83,7 @@ def fit(
     prototypes = class_prototypes(
         torch.from_numpy(data.old), torch.from_numpy(data.group), classes=int(data.group.max()) + 1
     )
-    student = Student(tower, prototypes, brief=brief).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student = Student(tower, prototypes, bfloat16=bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = ImageTower(widths, dim=OLD + EXTRA, norm=True)
     average.load_state_dict(tower.state_dict())
     optimisers = make_optimisers(student, rate=RATE, decay=DECAY)
@@ -120,5 +120,5 @@ def fit(
         "steps": step,
         "samples": samples,
         "core_minutes": minutes * threads,
-        "bfloat16": brief,
+        "bfloat16": bfloat16,
     }

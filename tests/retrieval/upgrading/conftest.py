@@ -16,7 +16,8 @@ __all__ = ["scheme"]
 
 
 @pytest.fixture(autouse=True)
-def mild(monkeypatch):
+def mild(scheme, monkeypatch):
+    """Every test knows the encoders by name, and sees views that they can tell apart."""
     monkeypatch.setattr("retrieval.upgrade_sample.view_of", mild_view)
     monkeypatch.setattr("retrieval.upgrade_fit._TOLERANCES", (4.0,))  # one is enough here
 

@@ -12,13 +12,7 @@ from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLock
 from retrieval.testing import FakeEncoder
 from tests.retrieval.drift import OLD, drift
 from tests.retrieval.folders import picture
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    NAMES,
-    state,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, state
 
 
 class TestBadInput:

@@ -11,13 +11,7 @@ from indexes.manifest import read_manifest
 from retrieval.errors import OptionError
 from tests.retrieval.drift import NEW, OLD, drift
 from tests.retrieval.folders import fill, picture
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    NAMES,
-    check_all_new,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new
 
 
 class TestCompletion:

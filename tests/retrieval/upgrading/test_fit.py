@@ -12,14 +12,7 @@ import retrieval
 from indexes.arrays import unit_rows
 from retrieval.errors import OptionError
 from tests.retrieval.drift import OLD, drift
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    NAMES,
-    state,
-    truth,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, state, truth
 
 
 class TestFit:

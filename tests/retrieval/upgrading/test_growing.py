@@ -12,14 +12,7 @@ import retrieval
 from retrieval.errors import OptionError
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    check_all_new,
-    collection_path,
-    truth,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, check_all_new, collection_path, truth
 
 
 class TestGrowing:

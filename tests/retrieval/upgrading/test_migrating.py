@@ -14,13 +14,7 @@ from indexes.manifest import read_manifest
 from retrieval.errors import SpaceMismatch, StoreCorrupt
 from tests.retrieval.drift import NEW, OLD, drift
 from tests.retrieval.folders import picture
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    NAMES,
-    truth,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, truth
 
 
 class TestMigrating:

@@ -13,8 +13,6 @@ from retrieval.errors import OptionError
 from retrieval.upgrade_sample import view_of
 from tests.retrieval.pictures import jpeg
 
-pytestmark = pytest.mark.usefixtures("scheme")
-
 
 class TestReport:
     def test_matrix_gain_and_curve(self, migrating, tmp_path):

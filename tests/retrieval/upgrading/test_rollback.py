@@ -11,15 +11,7 @@ import retrieval
 from retrieval.errors import EncoderError, OptionError
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
-from tests.retrieval.upgrading.galleries import (
-    COUNT,
-    NAMES,
-    check_all_new,
-    interrupt,
-    state,
-)
-
-pytestmark = pytest.mark.usefixtures("scheme")
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new, interrupt, state
 
 
 class TestRollback:

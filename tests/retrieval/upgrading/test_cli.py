@@ -11,22 +11,12 @@ import pytest
 
 import retrieval
 from retrieval.cli import main
-from tests.retrieval.drift import drift, mild_view, scheme
+from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill
-
-__all__ = ["scheme"]
 
 NAMES = [f"{number:03}.png" for number in range(90)]
 KEYS = {"old", "new", "method", "compatible", "sample", "held_out", "methods", "backfilled", "remaining"}
 METHOD_KEYS = {"method", "old_old", "new_old", "new_new", "gain", "regression_rate", "map_microseconds"}
-
-pytestmark = pytest.mark.usefixtures("scheme", "mild")
-
-
-@pytest.fixture
-def mild(monkeypatch):
-    monkeypatch.setattr("retrieval.upgrade_sample.view_of", mild_view)
-    monkeypatch.setattr("retrieval.upgrade_fit._TOLERANCES", (4.0,))
 
 
 @pytest.fixture(scope="module")
