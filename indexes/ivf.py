@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import mapped_lists, prefixes
+from indexes import assignment, mapped_lists, prefixes
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.backend import faiss, faiss_threads, threads
 from indexes.errors import OptionError, StoreCorrupt
@@ -214,14 +214,21 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
     Raises:
         OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
     """
-    prepare(innermost(index), seed=seed)
+    inner = innermost(index)
+    prepare(inner, seed=seed)
     books = [_codebooks(transform) for transform in _transforms(index)]  # held until it is trained
+    rough = None
     try:
         with faiss_threads(threads()):
+            if assignment.pays(inner):
+                rough = assignment.quantizer(_before_lists(index, sample), inner.metric_type)
+                inner.clustering_index = rough
             index.train(sample)
     except RuntimeError as error:
         raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
     finally:
+        if rough is not None:
+            inner.clustering_index = None
         for transform, held in books:
             if held is not None:
                 transform.pq = None
@@ -240,6 +247,15 @@ def prepare(inner: Any, *, seed: int = 0) -> None:
         inner.do_polysemous_training = (
             False  # orders codes for a Hamming filter that nobody asks for, at 3 s a code
         )
+
+
+def _before_lists(index: Any, sample: Vectors) -> Vectors:
+    """Train what stands before the lists, and give what it makes of the sample."""
+    for transform in _transforms(index):
+        if not transform.is_trained:
+            transform.train(sample)
+        sample = transform.apply(sample)
+    return sample
 
 
 def _transforms(index: Any) -> list[Any]:
@@ -263,13 +279,18 @@ def _codebooks(transform: Any) -> tuple[Any, Any]:
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
     """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only."""
-    chosen = removable(index)
+    chosen, inner = removable(index), innermost(index)
+    rough = None
     for ids, rows in blocks:
+        many = assignment.pays(inner) and len(rows) >= assignment.BLOCK
         with faiss_threads(threads()):
-            if chosen:
-                index.add_with_ids(rows, ids)
-            else:
-                index.add(rows)
+            if many and rough is None:
+                rough = assignment.rough_of(inner)
+            with assignment.replaced(inner, rough if many else None):
+                if chosen:
+                    index.add_with_ids(rows, ids)
+                else:
+                    index.add(rows)
 
 
 def remove(index: Any, ids: Ids) -> int:
