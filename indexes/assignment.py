@@ -16,7 +16,7 @@ from indexes.arrays import Vectors
 from indexes.backend import faiss
 
 LISTS, DIM = 1024, 256
-"""Least lists and width for which it pays: with fewer, the product with all dimensions is no longer most of the time."""
+"""Least lists and width for which it pays: with fewer, comparing all dimensions is no longer most of the time."""
 
 PART, CANDIDATES = 4, 4
 """Axes are a fourth of the width, and so many centroids are compared wholly."""

@@ -229,7 +229,8 @@ def test_turned_prefixes_are_the_first_components_of_the_turned_rows():
     made = turned.turned(ROWS, 24, TURN)
 
     np.testing.assert_allclose(made, (ROWS.astype(np.float32) @ TURN)[:, :24], atol=1e-3)
-    np.testing.assert_array_equal(made[:, :8], turned.turned(ROWS, 8, TURN))
+    # A BLAS may add up in another order for fewer columns: a half-precision step more or less.
+    np.testing.assert_allclose(made[:, :8], turned.turned(ROWS, 8, TURN), rtol=2**-10, atol=1e-6)
 
 
 @pytest.mark.parametrize("width", [8, 32, 48])
