@@ -13,22 +13,19 @@ from typing import Any
 import numpy as np
 
 from indexes.arrays import Vectors
-from indexes.backend import faiss
+from indexes.backend import faiss, linear
 
-LISTS, DIM = 1024, 256
-"""Least lists and width for which it pays: with fewer, comparing all dimensions is no longer most of the time."""
+LISTS, DIM, ADDED = 1024, 256, 4096
+"""Least lists, width and rows added at once for which it is done; the axes are found anew whenever rows are added."""
 
 PART, CANDIDATES = 4, 4
 """Axes are a fourth of the width, and so many centroids are compared wholly."""
 
-BLOCK = 4096
-"""Least rows added at once for which it pays: the axes are found anew each time."""
-
-_ROWS = 16_384  # whose axes stand for those of all
+_SAMPLE = 16_384  # rows whose axes stand for those of all
 
 
 def pays(inner: Any) -> bool:
-    """Say whether an index with inverted lists has so many, of such a width, that this saves time."""
+    """Say whether an index has so many inverted lists, of such a width, that rows are assigned so."""
     module = faiss()
     return (
         isinstance(inner, module.IndexIVF)
@@ -38,42 +35,55 @@ def pays(inner: Any) -> bool:
     )
 
 
-def quantizer(rows: Vectors, metric: int) -> Any:
+@contextmanager
+def in_training(inner: Any, sample: Vectors) -> Iterator[None]:
+    """Let k-means on ``sample``, ``(m, d)``, look by fewer dimensions first where that `pays`."""
+    if not pays(inner):
+        yield
+        return
+    rough = _quantizer(sample, inner.metric_type)
+    inner.clustering_index = rough
+    try:
+        yield
+    finally:
+        inner.clustering_index = None
+
+
+class Rough:
+    """Stands in for the quantiser of ``inner``, trained, while rows are added; made with the first that are many."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self._pays = inner, pays(inner)
+        self._made: Any = None
+
+    @contextmanager
+    def adding(self, count: int) -> Iterator[None]:
+        """Let ``count`` rows be assigned by fewer dimensions first where that `pays`."""
+        if not self._pays or count < ADDED:
+            yield
+            return
+        own = self._inner.quantizer
+        if self._made is None:
+            centroids = own.reconstruct_n(0, own.ntotal)
+            self._made = _quantizer(centroids, self._inner.metric_type)
+            self._made.add(centroids)
+        self._inner.quantizer = self._made
+        try:
+            yield
+        finally:
+            self._inner.quantizer = own
+
+
+def _quantizer(rows: Vectors, metric: int) -> Any:
     """Return an empty FAISS index that finds nearest rows by the principal axes of ``rows``, ``(m, d)``, first.
 
     The axes are not about the mean: inner products are to be kept, and the common mean of embeddings is much of them.
     """
     module = faiss()
-    width = rows.shape[1]
-    some = rows[:: max(1, len(rows) // _ROWS)]
+    some = rows[:: max(1, len(rows) // _SAMPLE)]
     _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))  # (d, d), the widest last
-    narrow = width // PART
-    matrix = np.ascontiguousarray(axes[:, : -narrow - 1 : -1].T, dtype=np.float32)  # (narrow, d)
-    turn = module.LinearTransform(width, narrow, False)  # noqa: FBT003 - without a bias
-    module.copy_array_to_vector(matrix.reshape(-1), turn.A)
-    turn.is_trained = True
+    narrow = rows.shape[1] // PART
+    turn = linear(axes[:, : -narrow - 1 : -1].T)
     found = module.IndexRefineFlat(module.IndexPreTransform(turn, module.IndexFlat(narrow, metric)))
     found.k_factor = float(CANDIDATES)
     return found
-
-
-def rough_of(inner: Any) -> Any:
-    """Return a quantiser that finds the lists of ``inner``, trained, by fewer dimensions first."""
-    own = inner.quantizer
-    centroids = own.reconstruct_n(0, own.ntotal)
-    rough = quantizer(centroids, inner.metric_type)
-    rough.add(centroids)
-    return rough
-
-
-@contextmanager
-def replaced(inner: Any, rough: Any) -> Iterator[None]:
-    """Let ``inner`` assign by ``rough``, for a while and unless it is None."""
-    own = inner.quantizer if rough is not None else None
-    if own is not None:
-        inner.quantizer = rough
-    try:
-        yield
-    finally:
-        if own is not None:
-            inner.quantizer = own

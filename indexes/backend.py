@@ -210,6 +210,15 @@ class faiss_threads:  # noqa: N801 - used like a function, and a generator would
             faiss().omp_set_num_threads(self._before)
 
 
+def linear(matrix: NDArray[np.float32]) -> Any:
+    """Return the faiss transform ``y = A x`` of ``matrix``, ``(d_out, d_in)``."""
+    module = faiss()
+    result = module.LinearTransform(matrix.shape[1], matrix.shape[0], False)  # noqa: FBT003 - without a bias
+    module.copy_array_to_vector(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1), result.A)
+    result.is_trained = True
+    return result
+
+
 def fp16_view(rows: NDArray[np.float16]) -> Any:
     """Return a faiss inner-product index over ``rows`` that copies nothing.
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from indexes import flat, ivf
+from indexes import chain, flat, ivf
 from indexes.arrays import Halves, Ids, Neighbors, Vectors
 from indexes.backend import faiss
 from indexes.errors import OptionError, RetrievalError
@@ -40,17 +40,6 @@ def holds(index: Any) -> bool:
     return type(inner) in {module.IndexIVFFlat, module.IndexIVFScalarQuantizer}
 
 
-def before_lists(index: Any, rows: Vectors) -> Vectors:
-    """Apply the transforms that stand before the inverted file of ``index``; ``rows`` itself where there are none."""
-    module = faiss()
-    index = module.downcast_index(index)
-    if not isinstance(index, module.IndexPreTransform):
-        return rows
-    for number in range(index.chain.size()):
-        rows = index.chain.at(number).apply(rows)
-    return before_lists(index.index, rows)
-
-
 def moved(inner: Any, number: int) -> Any:
     """Return a copy of an index that `holds`, on GPU ``number``; codes of more than 48 bytes need small lookup tables."""
     module = faiss()
@@ -74,14 +63,13 @@ def train(index: Any, sample: Vectors, *, device: int | None) -> None:
         return
     inner = ivf.innermost(index)
     ivf.prepare(inner)
-    _train_transforms(index, sample)
+    seen = chain.train(index, sample)
     with _explained(device):
         there = moved(inner, device)
-        there.train(before_lists(index, sample))
+        there.train(seen)
         there.copyTo(inner)
     inner.is_trained = True
-    for outer in _outer(index):
-        outer.is_trained = True
+    chain.finish(index)
 
 
 @contextmanager
@@ -94,23 +82,6 @@ def _explained(device: int) -> Iterator[None]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise OptionError(f"GPU {device}: {reason}; free memory there, or build with --device cpu") from error
-
-
-def _outer(index: Any) -> Iterable[Any]:
-    module = faiss()
-    index = module.downcast_index(index)
-    while isinstance(index, module.IndexPreTransform):
-        yield index
-        index = module.downcast_index(index.index)
-
-
-def _train_transforms(index: Any, sample: Vectors) -> None:
-    for outer in _outer(index):
-        for number in range(outer.chain.size()):
-            transform = faiss().downcast_VectorTransform(outer.chain.at(number))
-            if not transform.is_trained:
-                transform.train(sample)
-            sample = transform.apply(sample)
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
@@ -126,10 +97,9 @@ def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None
     with _explained(device):
         there = moved(inner, device)
         for ids, rows in blocks:
-            there.add_with_ids(before_lists(index, rows), ids)
+            there.add_with_ids(chain.apply(index, rows), ids)
         there.copyTo(inner)
-    for outer in _outer(index):
-        outer.ntotal = inner.ntotal
+    chain.finish(index)
 
 
 def served(index: Any, *, device: int) -> Any | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import assignment, mapped_lists, prefixes
+from indexes import assignment, chain, mapped_lists, prefixes
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.backend import faiss, faiss_threads, threads
 from indexes.errors import OptionError, StoreCorrupt
@@ -216,22 +216,14 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
     """
     inner = innermost(index)
     prepare(inner, seed=seed)
-    books = [_codebooks(transform) for transform in _transforms(index)]  # held until it is trained
-    rough = None
     try:
         with faiss_threads(threads()):
-            if assignment.pays(inner):
-                rough = assignment.quantizer(_before_lists(index, sample), inner.metric_type)
-                inner.clustering_index = rough
-            index.train(sample)
+            seen = chain.train(index, sample)
+            with assignment.in_training(inner, seen):
+                chain.behind(index).train(seen)
     except RuntimeError as error:
         raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
-    finally:
-        if rough is not None:
-            inner.clustering_index = None
-        for transform, held in books:
-            if held is not None:
-                transform.pq = None
+    chain.finish(index)
 
 
 def prepare(inner: Any, *, seed: int = 0) -> None:
@@ -249,48 +241,16 @@ def prepare(inner: Any, *, seed: int = 0) -> None:
         )
 
 
-def _before_lists(index: Any, sample: Vectors) -> Vectors:
-    """Train what stands before the lists, and give what it makes of the sample."""
-    for transform in _transforms(index):
-        if not transform.is_trained:
-            transform.train(sample)
-        sample = transform.apply(sample)
-    return sample
-
-
-def _transforms(index: Any) -> list[Any]:
-    module = faiss()
-    index = module.downcast_index(index)
-    if not isinstance(index, module.IndexPreTransform):
-        return []
-    return [module.downcast_VectorTransform(index.chain.at(number)) for number in range(index.chain.size())]
-
-
-def _codebooks(transform: Any) -> tuple[Any, Any]:
-    """Give OPQ the quantiser that it alternates with, set not to print; return both, nothing for another transform."""
-    module = faiss()
-    if not isinstance(transform, module.OPQMatrix) or transform.pq is not None:
-        return transform, None
-    books = module.ProductQuantizer(transform.d_out, transform.M, 8)
-    books.cp.min_points_per_centroid = 1
-    transform.pq = books
-    return transform, books
-
-
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
     """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only."""
-    chosen, inner = removable(index), innermost(index)
-    rough = None
+    chosen = removable(index)
+    rough = assignment.Rough(innermost(index))
     for ids, rows in blocks:
-        many = assignment.pays(inner) and len(rows) >= assignment.BLOCK
-        with faiss_threads(threads()):
-            if many and rough is None:
-                rough = assignment.rough_of(inner)
-            with assignment.replaced(inner, rough if many else None):
-                if chosen:
-                    index.add_with_ids(rows, ids)
-                else:
-                    index.add(rows)
+        with faiss_threads(threads()), rough.adding(len(rows)):
+            if chosen:
+                index.add_with_ids(rows, ids)
+            else:
+                index.add(rows)
 
 
 def remove(index: Any, ids: Ids) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Vectors
-from indexes.backend import faiss
+from indexes.backend import faiss, linear
 from indexes.errors import OptionError
 from indexes.flat import Halves, floats
 
@@ -55,7 +55,7 @@ def narrowed(index: Any, *, dim: int, width: int, rotation: Vectors | None = Non
     cut = (
         module.RemapDimensionsTransform(dim, width, False)  # noqa: FBT003 - the first ones, not evenly spread
         if rotation is None
-        else _linear(np.ascontiguousarray(rotation[:, :width].T))
+        else _orthonormal(rotation[:, :width].T)
     )
     for transform in (module.NormalizationTransform(width, 2.0), cut):
         _prepend(index, transform)
@@ -93,7 +93,7 @@ def assign_by_prefix(index: Any, inner: Any, *, coarse: int) -> None:
     cut = (
         module.RemapDimensionsTransform(width, coarse, False)  # noqa: FBT003 - the first ones
         if undone is None
-        else _linear(np.ascontiguousarray(undone[:coarse]))
+        else _orthonormal(undone[:coarse])
     )
     for transform in (module.NormalizationTransform(coarse, 2.0), cut):
         _prepend(quantizer, transform)
@@ -123,14 +123,11 @@ def _undone(index: Any) -> NDArray[np.float32] | None:
     return undone
 
 
-def _linear(matrix: NDArray[np.float32]) -> Any:
-    """Return the FAISS map ``y = A x`` of ``(d_out, d_in)``."""
-    module = faiss()
-    linear = module.LinearTransform(matrix.shape[1], matrix.shape[0], False)  # noqa: FBT003 - without a bias
-    module.copy_array_to_vector(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1), linear.A)
-    linear.is_trained = True
-    linear.set_is_orthonormal()
-    return linear
+def _orthonormal(rows: NDArray[np.float32]) -> Any:
+    """Return the FAISS map onto orthonormal ``rows``, ``(d_out, d_in)``, which can be undone."""
+    turn = linear(rows)
+    turn.set_is_orthonormal()
+    return turn
 
 
 def _prepend(index: Any, transform: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Halves, Vectors, floats
-from indexes.backend import faiss
+from indexes.backend import faiss, linear
 
 # Rows as floats at a time: fewer, and packing the queries for BLAS is felt; more leave the cache.
 _ROWS = 1024
@@ -95,12 +95,7 @@ class _Times:
     """Multiplies rows with fixed queries: faiss's BLAS keeps to the thread that calls it, numpy's does not."""
 
     def __init__(self, queries: Vectors) -> None:
-        module = faiss()
-        q, dim = queries.shape
-        product = module.LinearTransform(dim, q, False)  # noqa: FBT003 - without a bias
-        module.copy_array_to_vector(np.ascontiguousarray(queries).reshape(-1), product.A)
-        product.is_trained = True
-        self._product, self._pointer = product, module.swig_ptr
+        self._product, self._pointer = linear(queries), faiss().swig_ptr
 
     def write(self, rows: Vectors, count: int, out: NDArray[np.float32]) -> None:
         """Write the products of the first ``count`` rows into ``out``."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import gpu, ivf
+from indexes import chain, gpu, ivf
 from indexes.arrays import Halves, Ids, Vectors
 from indexes.backend import faiss
 from indexes.errors import StoreCorrupt
@@ -190,7 +190,7 @@ def _merge(whole: Any, shard: Any) -> None:
 def _transformed(index: Any, blocks: Iterator[tuple[Ids, Vectors]]) -> Iterator[tuple[Ids, Vectors]]:
     """Apply what stands before the inverted file: its shards are without it."""
     for ids, rows in blocks:
-        yield ids, gpu.before_lists(index, rows)
+        yield ids, chain.apply(index, rows)
 
 
 @contextmanager

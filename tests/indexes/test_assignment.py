@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Recipe, vectors
-from indexes import assignment, ivf
+from indexes import assignment, chain, ivf
 
 ROWS, DIM = 12_000, 256
 
@@ -49,10 +49,7 @@ def test_rows_lie_in_the_list_of_their_nearest_centroid(rows, factory):
     assert isinstance(own, faiss.IndexFlat)
     assert (own.d, own.ntotal) == (inner.d, 128)
     assert inner.clustering_index is None
-    seen = rows
-    for transform in ivf._transforms(index):
-        seen = transform.apply(seen)
-    nearest = own.search(seen, 1)[1][:, 0]
+    nearest = own.search(chain.apply(index, rows), 1)[1][:, 0]
     assert index.ntotal == ROWS
     assert (lists_of_rows(index) == nearest).mean() > 0.97
 
@@ -74,8 +71,12 @@ def test_as_many_neighbours_are_found_as_with_all_dimensions(rows, monkeypatch):
 
 @pytest.mark.usefixtures("_few_lists")
 def test_few_rows_are_assigned_by_the_lists_own_quantiser(rows, monkeypatch):
-    monkeypatch.setattr(assignment, "rough_of", lambda _: pytest.fail("made for a few rows"))
-    assert built("IVF128,PQ16", rows, block=assignment.BLOCK - 1).ntotal == ROWS
+    index = ivf.make("IVF128,PQ16", dim=DIM)
+    ivf.train(index, rows)
+    monkeypatch.setattr(assignment, "_quantizer", lambda *_: pytest.fail("made for a few rows"))
+    few = assignment.ADDED - 1
+    ivf.add(index, [(np.arange(few), rows[:few]), (np.arange(few, 2 * few), rows[few : 2 * few])])
+    assert index.ntotal == 2 * few
 
 
 @pytest.mark.usefixtures("_few_lists")
