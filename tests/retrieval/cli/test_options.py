@@ -1,0 +1,179 @@
+"""The commands and options there are, how they start, and how wrong use is refused."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from retrieval.cli.commands import retrieve
+from retrieval.cli.options import SignatureOption
+from tests.retrieval.cli.shell import ROOT
+
+EVERYWHERE = {"--index", "--json", "--quiet", "--debug"}
+
+
+CONTRACT = {
+    "demo": {"--out", "--device"},
+    "build-index": {
+        "--root",
+        "--encoder",
+        "--kind",
+        "--dim",
+        "--recall",
+        "--exclude",
+        "--follow-links",
+        "--prune",
+        "--strict",
+        "--vectors",
+        "--keys",
+        "--space",
+        "--device",
+    },
+    "export": {"--vectors", "--keys"},
+    "query": {
+        "--text",
+        "--image",
+        "--id",
+        "--minus",
+        "-k",
+        "--min-score",
+        "--dim",
+        "--nprobe",
+        "--exact",
+        "--under",
+        "--glob",
+        "--self",
+        "--all",
+        "--jsonl",
+        "--csv",
+        "-f",
+        "-0",
+        "--html",
+        "--device",
+    },
+    "info": set(),
+    "verify": set(),
+    "evaluate": {"--labels", "--captions", "--dims", "--plot", "--attacks", "--device"},
+    "upgrade": {
+        "--encoder",
+        "--sample",
+        "--method",
+        "--labels",
+        "--dry-run",
+        "--force",
+        "--backfill",
+        "--report",
+        "--plot",
+        "--drop-old",
+        "--device",
+    },
+    "rollback": {"--without-new", "--device"},
+    "activate": {
+        "--out",
+        "--steps",
+        "--strength",
+        "--robust",
+        "--min-psnr",
+        "--format",
+        "--quality",
+        "--device",
+    },
+    "encoders": set(),
+}
+
+
+class TestStart:
+    @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["encoders", "--help"]])
+    def test_starting_is_light(self, arguments: list[str]) -> None:
+        code = (
+            "import sys\nfrom retrieval.cli import main\n"
+            f"status = main({arguments!r})\n"
+            "heavy = {'numpy', 'torch', 'faiss', 'onnxruntime', 'PIL', 'lmdb', 'tqdm'} & set(sys.modules)\n"
+            "sys.exit(f'{status} {heavy}' if status or heavy else 0)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT)
+
+        assert (done.returncode, done.stderr) == (0, b"")
+
+    def test_version(self, run) -> None:
+        status, out, err = run("--version")
+
+        assert status == 0
+        assert re.fullmatch(rb"retrieve \S.*\n", out)
+        assert err == ""
+
+    def test_no_argument_is_help(self, run) -> None:
+        assert run()[:2] == run("--help")[:2]
+
+    def test_every_command_of_the_contract_is_listed(self, run) -> None:
+        _, out, _ = run("--help")
+        listed = re.findall(r"^  ([a-z-]+)  +\S", out.decode().partition("Commands:")[2], flags=re.MULTILINE)
+
+        assert listed == list(CONTRACT)
+        assert b"..." not in out.partition(b"Commands:")[2]
+
+
+class TestOptions:
+    @pytest.mark.parametrize("name", CONTRACT)
+    def test_every_option_of_the_contract_is_there_and_explained(self, name: str, run) -> None:
+        status, out, _ = run(name, "--help")
+        options = [param for param in retrieve.commands[name].params if isinstance(param, click.Option)]
+        spelled = {spelling for option in options for spelling in option.opts}
+
+        assert status == 0
+        assert spelled >= CONTRACT[name] | EVERYWHERE
+        assert [option.name for option in options if not option.help] == []
+        assert [
+            spelling
+            for spelling in spelled
+            if not re.search(rf"(^| ){spelling}\b", out.decode(), re.MULTILINE)
+        ] == []
+
+    @pytest.mark.parametrize("name", CONTRACT)
+    def test_defaults_are_those_of_the_signatures(self, name: str) -> None:
+        for option in retrieve.commands[name].params:
+            if isinstance(option, SignatureOption):
+                assert option.signature_default() is not inspect.Parameter.empty
+                assert option.default in (None, ()) or not isinstance(option.default, int | float | str)
+
+    def test_help_shows_them(self, run) -> None:
+        from retrieval.collection import Collection
+
+        k = inspect.signature(Collection.search).parameters["k"].default
+
+        assert f"[default: {k}]" in " ".join(run("query", "--help")[1].decode().split())
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["query"], "nothing to search for"),
+            (["query", "cat", "--json", "--csv"], "--json and --csv exclude each other"),
+            (["query", "cat", "-f", "-0"], "-f and -0 exclude each other"),
+            (["query", "cat", "-k", "many"], "many"),
+            (["build-index"], "FOLDER"),
+            (["build-index", "x", "--vectors", "v.npy"], "--keys is missing"),
+            (["build-index", "x", "--keys", "k"], "--vectors is missing"),
+            (["build-index", "x", "--space", "s"], "--vectors"),
+            (["build-index", "x", "--vectors", "v", "--keys", "k", "--exclude", "*"], "--exclude"),
+            (["build-index", "x", "--dim", "wide"], "'wide' is not a valid integer"),
+            (["evaluate", "--dims", "16,wide"], "'wide' is not a valid integer"),
+            (["export"], "--vectors"),
+            (["nonsense"], "nonsense"),
+            (["query", "--nonsense"], "--nonsense"),
+        ],
+    )
+    def test_a_usage_error_is_2_and_names_the_matter(self, arguments: list[str], words: str, run) -> None:
+        status, out, err = run(*arguments)
+
+        assert (status, out) == (2, b"")
+        assert words in err
+        assert err.splitlines()[0].startswith("Usage: retrieve")
+        assert err.splitlines()[1].startswith("error: ")
+        assert len(err.splitlines()) == 3

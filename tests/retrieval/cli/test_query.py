@@ -1,0 +1,147 @@
+"""`query` and its forms of output."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.retrieval.cli.shell import PLAIN, RAW
+
+
+class TestQuery:
+    def test_by_image_the_copies_are_folded_and_the_image_is_not_its_own_answer(
+        self, run, photos: Path
+    ) -> None:
+        status, out, err = run("query", photos / PLAIN[1], "--index", photos, "--json", "-k", "3")
+        found = json.loads(out)
+
+        assert (status, err) == (0, "")
+        assert [list(hit) for hit in found] == [["rank", "score", "path", "id", "copies"]] * 3
+        assert [hit["rank"] for hit in found] == [1, 2, 3]
+        assert PLAIN[1] not in [hit["path"] for hit in found]
+        assert found[0]["score"] >= found[1]["score"] >= found[2]["score"]
+
+    def test_self_and_all(self, run, photos: Path) -> None:
+        arguments = ["query", photos / PLAIN[0], "--index", photos, "-k", "3", "--json", "--self"]
+        (folded, *_), unfolded = (json.loads(run(*arguments, *more)[1]) for more in ([], ["--all"]))
+
+        assert (folded["copies"], folded["score"]) == (2, pytest.approx(1, abs=1e-3))
+        assert {hit["path"] for hit in unfolded} == {PLAIN[0], "copy one.png", "plain/copy two.png"}
+
+    def test_words_images_ids_and_minus_come_together(self, run, photos: Path) -> None:
+        from retrieval.collection import open_collection
+        from retrieval.queries import image, row, text
+
+        arguments = ["2:red", "--text", "blue", "--image", photos / PLAIN[2], "--id", "5", "--minus", "green"]
+        status, out, _ = run("query", *arguments, "--index", photos, "--json")
+        with open_collection(photos) as collection:
+            terms = [text("red", weight=2.0), text("blue"), image(photos / PLAIN[2]), row(5)]
+            expected = collection.search(terms, minus=[text("green")])
+
+        assert status == 0
+        assert [hit["id"] for hit in json.loads(out)] == [hit.id for hit in expected]
+
+    def test_stdin_is_an_image(self, run, photos: Path, monkeypatch) -> None:
+        data = io.BytesIO((photos / PLAIN[4]).read_bytes())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
+        found = json.loads(run("query", "-", "--index", photos, "--json", "-k", "1")[1])
+
+        assert found[0]["path"] == PLAIN[4]
+        assert found[0]["score"] == pytest.approx(1, abs=1e-2)
+
+    def test_a_pipe_gets_score_tab_path(self, run, photos: Path) -> None:
+        lines = run("query", "red", "--index", photos, "-k", "4")[1].decode().splitlines()
+
+        assert len(lines) == 4
+        assert all(re.fullmatch(r"-?\d\.\d{4}\t[^\t]+", line) for line in lines)
+
+    def test_every_form_names_the_same_files(self, run, photos: Path) -> None:
+        base = ["query", "red", "--index", photos, "-k", "50"]
+        found = json.loads(run(*base, "--json")[1])
+        lines = [json.loads(line) for line in run(*base, "--jsonl")[1].splitlines()]
+        rows = list(csv.DictReader(io.StringIO(run(*base, "--csv")[1].decode(), newline="")))
+        raw = run(*base, "-0")[1].split(b"\0")[:-1]
+        shown = run(*base, "-f")[1].decode().splitlines()
+
+        assert lines == found
+        assert [row["path"] for row in rows] == [hit["path"] for hit in found]
+        assert [(row["rank"], row["id"]) for row in rows] == [
+            (str(hit["rank"]), str(hit["id"])) for hit in found
+        ]
+        assert raw == [_raw(hit) for hit in found]
+        assert len(shown) == len(found)
+        assert RAW in raw
+        assert all(os.path.exists(os.path.join(os.fsencode(photos), name)) for name in raw)
+
+    def test_no_hit_is_0(self, run, photos: Path) -> None:
+        status, out, err = run("query", "red", "--index", photos, "--min-score", "1.01")
+
+        assert (status, out) == (0, b"")
+        assert err == "no image qualifies\n"
+        assert run("query", "red", "--index", photos, "--min-score", "1.01", "--json", "--quiet") == (
+            0,
+            b"[]\n",
+            "",
+        )
+
+    def test_min_score_zero_is_not_no_min_score(self, run, photos: Path) -> None:
+        base = ["query", "--text", "red", "--minus", "green", "--index", photos, "-k", "99", "--json"]
+        everything = json.loads(run(*base)[1])
+        positive = json.loads(run(*base, "--min-score", "0")[1])
+
+        assert min(hit["score"] for hit in everything) < 0
+        assert positive == [hit for hit in everything if hit["score"] >= 0]
+
+    def test_filters(self, run, photos: Path) -> None:
+        base = ["query", "red", "--index", photos, "-k", "99", "--json"]
+        under = json.loads(run(*base, "--under", "plain")[1])
+        glob = json.loads(run(*base, "--glob", "plain/0*.png", "--exact")[1])
+
+        assert {hit["path"].partition("/")[0] for hit in under} == {"plain"}
+        assert {hit["path"] for hit in glob} <= set(PLAIN[:10])
+        assert glob
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["gone.jpg"], ["a/b"], ["--text", ""], ["--id", "9999"], ["cat", "-k", "0"], ["cat", "--dim", "7"]],
+    )
+    def test_what_a_collection_cannot_take_is_1(self, arguments: list[str], run, photos: Path) -> None:
+        status, out, err = run("query", *arguments, "--index", photos)
+
+        assert (status, out) == (1, b"")
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+
+    def test_a_page_beside_the_results(self, run, photos: Path, tmp_path: Path) -> None:
+        page = tmp_path / "hits.html"
+        status, out, err = run("query", "red", "--index", photos, "-k", "40", "-f", "--html", page)
+        html = page.read_text()
+
+        assert status == 0
+        assert len(out.splitlines()) == html.count("<li ")
+        assert "<script" not in html
+        assert "&lt;script&gt;alert(1)&lt;.png" in html
+        assert err == f"wrote {page}\n"
+
+    def test_a_changed_folder_is_said_once_on_stderr(self, run, photos: Path) -> None:
+        (photos / "new.png").write_bytes((photos / PLAIN[0]).read_bytes())
+        os.utime(photos, (1, 1))
+        status, out, err = run("query", "red", "--index", photos, "-f")
+
+        assert status == 0
+        assert err.count("\n") == 1
+        assert "retrieve build-index" in err
+        assert b"note" not in out
+        assert run("query", "red", "--index", photos, "-f", "--quiet") == (0, out, "")
+
+
+def _raw(hit: dict[str, str]) -> bytes:
+    return base64.b64decode(hit["path_bytes"]) if "path_bytes" in hit else os.fsencode(hit["path"])

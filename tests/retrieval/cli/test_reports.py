@@ -1,0 +1,165 @@
+"""What commands report, to people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
+
+COUNTERS = [
+    "encoded",
+    "reused",
+    "moved",
+    "removed",
+    "skipped",
+    "skipped_by_reason",
+    "seconds",
+    "images_per_second",
+]
+
+
+class TestReports:
+    def test_info(self, run, photos: Path) -> None:
+        status, out, _ = run("info", "--index", photos, "--json")
+        facts = json.loads(out)
+        text = run("info", "--index", photos)[1].decode()
+
+        assert status == 0
+        assert set(facts) == set(BUILD_KEYS) - set(COUNTERS) | {
+            "generation",
+            "format",
+            "upgrade",
+            "activations",
+        }
+        assert facts["images"] == 28
+        for expected in ("28 in ", "fake@1", "flat (exact)", "format 1"):
+            assert expected in text
+        assert max(map(len, text.splitlines())) <= 80 + len(str(photos))
+
+    def test_verify(self, run, photos: Path) -> None:
+        status, out, _ = run("verify", "--index", photos, "--json")
+        checks = json.loads(out)
+
+        assert status == 0
+        assert set(checks) == {"ok", "files"}
+        assert checks["ok"] is True
+        assert all(set(file) == {"path", "ok", "cure"} for file in checks["files"])
+
+    def test_verify_names_the_damaged_file_and_its_cure(self, run, photos: Path) -> None:
+        path = photos / ".retrieve" / "rerank.f16"
+        data = bytearray(path.read_bytes())
+        data[5] ^= 0xFF
+        path.write_bytes(data)
+        status, out, _ = run("verify", "--index", photos)
+        damaged = [line for line in out.decode().splitlines() if line.startswith("damaged")]
+
+        assert status == 1
+        assert len(damaged) == 1
+        assert "rerank.f16: " in damaged[0]
+        assert json.loads(run("verify", "--index", photos, "--json")[1])["ok"] is False
+
+    def test_evaluate(self, run, photos: Path, tmp_path: Path) -> None:
+        labels = tmp_path / "labels.csv"
+        labels.write_text("file,label\n" + "".join(f"{name},{at % 2}\n" for at, name in enumerate(PLAIN)))
+        status, out, _ = run("evaluate", "--index", photos, "--labels", labels, "--json")
+        report = json.loads(out)
+        text = run("evaluate", "--index", photos, "--labels", labels)[1].decode()
+
+        assert status == 0
+        assert list(report) == [
+            "recall_at_10",
+            "recall_sample",
+            "latency_ms",
+            "bytes_per_vector",
+            "knn_accuracy",
+            "labelled",
+            "map_at_10",
+            "text_recall_at_1",
+            "text_recall_at_5",
+            "text_recall_at_10",
+            "captions",
+            "dims",
+            "attacks",
+        ]
+        assert set(report["latency_ms"]) == {"p50", "p95"}
+        assert report["labelled"] == 20
+        assert "20 labelled files" in text
+
+    def test_widths(self, run, tmp_path: Path) -> None:
+        """`build-index --dim`, `query --dim` and `evaluate --dims --plot`, of an encoder without prefixes."""
+        rows = np.random.default_rng(0).standard_normal((400, 32)) * np.linspace(2, 0.2, 32)
+        np.save(tmp_path / "v.npy", rows)
+        (tmp_path / "keys").write_text("".join(f"{number}\n" for number in range(400)))
+        build = ("build-index", tmp_path / "c", "--vectors", tmp_path / "v.npy", "--keys", tmp_path / "keys")
+        index = ("--index", tmp_path / "c")
+        assert run(*build, "--quiet")[0] == 0
+        before = (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes()
+        refused = [
+            run("query", "--id", "3", "--dim", "8", *index),
+            run("evaluate", "--dims", "8,33", *index),
+            run("evaluate", "--plot", tmp_path / "x.txt", *index),
+            run(*build, "--dim", "0"),
+            run(*build, "--dim", "33"),
+        ]
+
+        assert all((status, out) == (1, b"") for status, out, _ in refused)
+        assert all(err.startswith("error: ") and err.count("\n") == 1 for *_, err in refused)
+        assert "not trained for truncation" in refused[0][2]
+        assert (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes() == before
+
+        status, out, err = run(*build, "--dim", "8", "--json")
+        facts = json.loads(out)
+        assert (status, facts["kind"], facts["dim"], facts["width"]) == (0, "flat", 8, 32)
+        assert facts["recall_at_10"] > 0.9
+        assert "rotation by" in err
+        assert "recall@10" in err
+        assert "funnel" in run("info", *index)[1].decode()
+        assert run("query", "--id", "3", "--dim", "5", "--json", *index)[0] == 0
+        assert "chosen: " in run(*build, "--dim", "auto", "--kind", "flat")[2]
+
+        figure = tmp_path / "widths.svg"
+        status, out, _ = run("evaluate", "--dims", "32,8", "--plot", figure, "--json", *index)
+        dims = json.loads(out)["dims"]
+        assert [row["dim"] for row in dims] == [8, 32]
+        assert all(
+            set(row)
+            == {
+                "dim",
+                "recall_at_10",
+                "recall_at_10_reranked",
+                "knn_accuracy",
+                "bytes_per_vector",
+                "latency_ms",
+            }
+            for row in dims
+        )
+        assert dims[0]["recall_at_10"] < dims[0]["recall_at_10_reranked"] <= 1
+        assert (dims[1]["recall_at_10"], dims[1]["bytes_per_vector"]) == (1, 64)
+        assert figure.read_text().startswith("<?xml")
+        assert "reranked" in run("evaluate", "--dims", "8", *index)[1].decode()
+
+    def test_encoders(self, run) -> None:
+        status, out, _ = run("encoders", "--json")
+        known = json.loads(out)
+        text = run("encoders")[1].decode()
+
+        assert status == 0
+        assert all(
+            set(one) == {"spec", "available", "image", "text", "differentiable", "install"} for one in known
+        )
+        assert "fake@1" in [one["spec"] for one in known]
+        assert all(one["spec"] in text for one in known if len(one["spec"]) < 30)
+
+    def test_an_export_that_lines_cannot_carry_is_refused_whole(
+        self, run, photos: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        status, _, err = run("export", "--index", photos, "--vectors", out / "v.npy", "--keys", out / "k.txt")
+
+        assert status == 1
+        assert "line break" in err or "UTF-8" in err
+        assert list(out.iterdir()) == []
