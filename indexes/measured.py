@@ -85,12 +85,14 @@ class Measured:
                 recall_sample=0,
                 recall_reason=reason,
             )
+        what = "the funnel's recall" if info.kind == "flat" else "recall"
+        # Before the questions are asked: on many rows their true answers cost more than all trials.
+        self._progress(Event(phase="tune", message=f"measuring {what} against exact search"))
         questions = self._asks(base)
         if info.kind == "flat":
             return self._funnelled(index, info, turn, base, questions, retarget=retarget)
         stage = Refined(index, base.rows)
         selector = _selector(base, stage)
-        self._progress(Event(phase="tune", message="measuring recall against exact search"))
         if info.shortlist is not None and not retarget:
             settings = tune.recall(
                 stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=selector
@@ -116,7 +118,6 @@ class Measured:
         """Do for a funnel what `of` does for an index with lists."""
         rotation = None if turn is None else turn.matrix
         stages = from_json(info.stages)
-        self._progress(Event(phase="tune", message="measuring the funnel's recall against exact search"))
         if stages and not retarget:
             middle = None
             if info.middle is not None and rotation is not None:
