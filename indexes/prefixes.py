@@ -112,14 +112,14 @@ def _undone(index: Any) -> NDArray[np.float32] | None:
     undone: NDArray[np.float32] | None = None
     for number in range(index.chain.size()):
         step = module.downcast_VectorTransform(index.chain.at(number))
-        if not isinstance(step, module.RandomRotationMatrix) or step.d_in != step.d_out or undone is not None:
+        random = isinstance(step, module.RandomRotationMatrix | module.HadamardRotation)
+        if not random or step.d_in != step.d_out or undone is not None:
             raise OptionError(
                 "a coarse prefix cannot come before a learned rotation (OPQ, PCA): it would mix the prefix up; "
                 "leave it out of the factory string"
             )
         step.init(_SEED)
-        turn = module.vector_to_array(step.A).reshape(step.d_out, step.d_in)  # y = A x
-        undone = np.ascontiguousarray(turn.T)
+        undone = step.apply(np.eye(step.d_in, dtype=np.float32))  # y = A x: the rows are A's columns
     return undone
 
 

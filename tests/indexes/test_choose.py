@@ -311,7 +311,9 @@ def test_the_cheapest_that_reaches_the_target_comes_first():
     assert ranked([slow, short, fast, alike, small]) == [small, alike, fast, slow, short]
 
 
-@pytest.mark.parametrize("factory", ["RR,IVF16,RaBitQfs", "IVF16,PQ8", "IVF16_HNSW32,SQ8"])
+@pytest.mark.parametrize(
+    "factory", ["RR,IVF16,RaBitQfs", "HR,IVF16,RaBitQfs", "IVF16,PQ8", "IVF16_HNSW32,SQ8"]
+)
 def test_lists_by_a_shorter_prefix_are_those_of_that_prefix(tmp_path, factory):
     """AdANNS: the lists are those that k-means on the prefix gives, and probing all of them loses nothing."""
     rows = VECTORS.astype(np.float16)

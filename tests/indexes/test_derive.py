@@ -352,7 +352,7 @@ def test_an_outgrown_index_is_trained_again(tmp_path):
     grow(tmp_path, 300, 4000)
     large = build(tmp_path).index
 
-    assert (small.factory, large.factory) == ("RR,IVF7,RaBitQfs", "RR,IVF64,RaBitQfs")
+    assert (small.factory, large.factory) == ("HR,IVF7,RaBitQfs", "HR,IVF64,RaBitQfs")
 
 
 def test_what_an_interrupted_build_stored_answers_at_once(tmp_path, monkeypatch):

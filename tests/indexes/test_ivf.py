@@ -18,6 +18,7 @@ QUERIES = queries(RECIPE, 40)
 
 FACTORIES = [
     "RR,IVF16,RaBitQfs",
+    "HR,IVF16,RaBitQfs",
     "RR,IVF16,RaBitQfs2",
     "IVF16,PQ8",
     "IVF16,PQ4",
@@ -217,9 +218,13 @@ def test_lists_grow_with_the_root_of_the_rows(rows, expected):
     assert ivf.lists_for(rows) * 40 <= max(rows, 40)
 
 
+def test_a_width_that_is_no_power_of_two_is_turned_by_a_whole_matrix():
+    assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=768) == "RR,IVF3968,RaBitQfs"
+
+
 def test_many_lists_get_a_graph_as_coarse_quantiser():
-    assert ivf.factory_for("ivfrabitq", rows=10_000_000, dim=512) == "RR,IVF25280_HNSW32,RaBitQfs"
-    assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=512, bits=2) == "RR,IVF3968,RaBitQfs2"
+    assert ivf.factory_for("ivfrabitq", rows=10_000_000, dim=512) == "HR,IVF25280_HNSW32,RaBitQfs"
+    assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=512, bits=2) == "HR,IVF3968,RaBitQfs2"
     assert ivf.factory_for("ivfpq", rows=1_000_000, dim=512) == "IVF3968,PQ64"
     assert ivf.factory_for("ivfpq", rows=1_000_000, dim=100) == "IVF3968,PQ20"
 

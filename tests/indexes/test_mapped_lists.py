@@ -19,7 +19,13 @@ DIM = 64
 ROWS = unit(4000, DIM, seed=1)
 QUERIES = unit(30, DIM, seed=2)
 
-FACTORIES = ["RR,IVF32,RaBitQfs", "IVF32,RaBitQfs2", "IVF32,PQ16x4fs", "OPQ16,IVF32_HNSW8,PQ16x4fs"]
+FACTORIES = [
+    "HR,IVF32,RaBitQfs",
+    "RR,IVF32,RaBitQfs",
+    "IVF32,RaBitQfs2",
+    "IVF32,PQ16x4fs",
+    "OPQ16,IVF32_HNSW8,PQ16x4fs",
+]
 
 
 def saved(path: Path, factory: str, *, prefix: int | None = None, rows: np.ndarray = ROWS) -> Path:

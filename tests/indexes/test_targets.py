@@ -17,6 +17,7 @@ INVERTIBLE = [
     "IVF16,PQ8",
     "OPQ4,IVF16,PQ4",
     "RR,IVF16,RaBitQfs",
+    "HR,IVF16,RaBitQfs",
     "RR,IVF16,RaBitQ",
     "HR,IVF16,PQ8",
     "PQ8",
@@ -187,7 +188,7 @@ def test_training_opq_prints_nothing(capfd):
 
 
 @pytest.mark.parametrize(
-    "factory", ["IVF16,PQ8", "IVF16,PQ4", "PCA16,LSH", "RR,IVF16,RaBitQfs", "OPQ4_16,IVF16,PQ4"]
+    "factory", ["IVF16,PQ8", "IVF16,PQ4", "PCA16,LSH", "HR,IVF16,RaBitQfs", "OPQ4_16,IVF16,PQ4"]
 )
 def test_codes_alone_are_searched_and_nothing_reranked(factory, indexes):
     index = indexes(factory)
