@@ -19,6 +19,7 @@ from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.augment import augment, light  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
+from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
@@ -226,3 +227,16 @@ def test_a_longer_list_of_texts_embeds_only_what_is_new(tmp_path, monkeypatch):
 
         assert rows[:, 0].tolist() == [ord(text) for text in said]
     assert asked == [["a", "b"], ["c"]]
+
+
+def test_texts_aim_at_the_photographs_that_mean_the_same():
+    numbers = np.random.default_rng(0)
+    words = numbers.standard_normal((600, 24)).astype(np.float32)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    rows = words @ numbers.standard_normal((24, 32)).astype(np.float32)
+    rows += 0.2 * numbers.standard_normal(rows.shape).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    aims = text_targets(words[:100], words, rows, np.ones(600))
+
+    np.testing.assert_allclose(np.linalg.norm(aims, axis=1), 1, atol=1e-5)
+    assert ((aims @ rows.T).argmax(1) == np.arange(100)).mean() > 0.95

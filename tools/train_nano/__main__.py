@@ -43,7 +43,7 @@ def main() -> None:
     text = commands.add_parser("text", help="train the text tower against the package's image tower")
     text.add_argument("--data", type=Path, required=True)
     text.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
-    text.add_argument("--steps", type=int, default=1500)
+    text.add_argument("--steps", type=int, help="of the optimiser")
     pack = commands.add_parser("pack", help="write what train reads into one file of at most 50 MiB")
     pack.add_argument("--data", type=Path, required=True)
     pack.add_argument("--out", type=Path, required=True, help="the folder that train wrote")

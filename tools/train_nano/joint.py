@@ -131,21 +131,27 @@ def softmax(x: Rows) -> Rows:
     return shares
 
 
-def text_targets(placed: Rows, photo_words: Rows, photo_rows: Rows) -> Rows:
+def text_targets(placed: Rows, photo_words: Rows, photo_rows: Rows, weights: NDArray[np.float64]) -> Rows:
     """Say where texts should lie in nano's image space: ``(t, 256)`` unit rows.
 
-    Half is the mean of the photographs that mean the same, half a linear map, which also reaches what no photograph shows.
+    The sum of three: the mean of the photographs that mean the same; a linear map of the words, which also reaches what no
+    photograph shows; and half as much of the direction in which photographs must lie to mean these words, by a linear map
+    from their rows to the words. The last finds more captions' photographs, the first two more names.
 
     Args:
         placed: ``(t, 512)`` texts in the words' space.
         photo_words: ``(n, 512)`` training photographs in the words' space.
         photo_rows: ``(n, 256)`` the same in nano's space.
+        weights: ``(n,)`` how much each counts for the last.
     """
-    linear = ridge(photo_words, photo_rows, 10.0)
     mean = photo_rows.mean(0)
+    there = ridge(photo_words, photo_rows, 10.0)  # (512, 256)
+    back = ridge(
+        photo_rows - mean, photo_words - photo_words.mean(0), 100.0, weights.astype(np.float32)
+    )  # (256, 512)
     out = np.empty((len(placed), photo_rows.shape[1]), np.float32)
     for start in range(0, len(placed), 1024):
         part = placed[start : start + 1024]
         near = softmax(part @ photo_words.T / CENTROID_TEMPERATURE) @ (photo_rows - mean)
-        out[start : start + 1024] = unit(near) + 0.5 * unit(part @ linear)
+        out[start : start + 1024] = unit(unit(near) + unit(part @ there)) + 0.5 * unit(part @ back.T)
     return unit(out)

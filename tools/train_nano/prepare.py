@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import embedded_texts
-from tools.train_nano.data import CLUTTER, EVERYDAY, Photo, decode_all, list_photos
+from tools.train_nano.data import CLUTTER, Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import TrainingSet
@@ -50,9 +50,7 @@ def assemble(
     code = {name: i for i, name in enumerate(known + unseen)}
     codes = np.array([code.get(name, -1) for name in names])
     train = np.flatnonzero(split == "train")
-    # What people search looks most like everyday scenes, and there are few: they are drawn four times as often
-    # (drawn twice as often, they were fitted worse than the rest, and no better than ones held out by much).
-    weights = np.where(np.isin(group[train], EVERYDAY), 4.0, 1.0)
+    weights = drawn_weights([photos[i] for i in train])
     check = {}
     for name in np.unique(group):
         rows = np.flatnonzero((group == name) & (split != "train") & (codes >= 0))

@@ -31,7 +31,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 class TextRecipe:
     """Everything that decides a text run but the data."""
 
-    steps: int = 3000
+    steps: int = 4000
     batch: int = 384
     rate: float = 4e-3
     temperature: float = 0.07

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from retrieval.encoders.nano import NanoEncoder
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
-from tools.train_nano.data import list_photos
+from tools.train_nano.data import drawn_weights, list_photos
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
@@ -23,15 +23,21 @@ DRAWN = {
     "word": 1.0,
     "gloss": 0.6,
     "sentence": 1.0,
-    "caption": 2.0,
-    "spliced": 1.0,
+    "caption": 4.0,
+    "spliced": 3.0,
     "example": 0.5,
     "rare": 0.4,
 }
 
 
 def fit_text(
-    data: Path, wordnet: Path, folder: Path, weights: Path, *, steps: int, note: Callable[[str], None] = print
+    data: Path,
+    wordnet: Path,
+    folder: Path,
+    weights: Path,
+    *,
+    steps: int | None = None,
+    note: Callable[[str], None] = print,
 ) -> None:
     """Train the text tower against the image tower in ``weights`` and write ``text.safetensors`` beside it."""
     photos = list_photos(data)
@@ -44,20 +50,23 @@ def fit_text(
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
     rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
-    data_set = text_set(texts, sentences, placed, photo_words[train], rows, train)
-    student = train_text(data_set, TextRecipe(steps=steps), note=note)
+    weights = drawn_weights([photos[i] for i in train])
+    data_set = text_set(texts, sentences, placed, photo_words[train], rows, train, weights)
+    recipe = TextRecipe() if steps is None else TextRecipe(steps=steps)
+    student = train_text(data_set, recipe, note=note)
     save_file(quantised(student), weights / "text.safetensors")
 
 
 def text_set(
     texts: list[Text], sentences: NDArray[np.float32], placed: NDArray[np.float32],
     photo_words: NDArray[np.float32], rows: NDArray[np.float32], train: NDArray[np.int64],
+    photo_weights: NDArray[np.float64],
 ) -> TextSet:  # fmt: skip
     """Join what the text tower learns from."""
     position = {int(row): i for i, row in enumerate(train)}
     captions = [i for i, text in enumerate(texts) if text.kind == "caption"]
     weights = np.array([DRAWN[text.kind] for text in texts])
-    targets = text_targets(placed, photo_words, rows)
+    targets = text_targets(placed, photo_words, rows, photo_weights)
     own = np.array([position[int(texts[i].about)] for i in captions])
     return TextSet(
         texts=texts,
