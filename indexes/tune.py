@@ -186,7 +186,9 @@ class _Search:
         self, stage: Refined, questions: Mapping[str, Questions], target: float, selector: Any
     ) -> None:
         self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
-        self._first = {name: asked.first(FIRST) for name, asked in questions.items()}
+        first = {name: asked.first(FIRST) for name, asked in questions.items()}
+        number, of = (sum(len(asked.own) for asked in some.values()) for some in (first, questions))
+        self._first = first if number <= of / 2 else {}
         self._briefly: set[tuple[int | None, int]] = set()
         self.tried: dict[tuple[int | None, int], Trial] = {}
         self._passes: dict[tuple[int | None, int], bool] = {}
@@ -233,12 +235,13 @@ class _Search:
         key = (nprobe, shortlist)
         if key in self._passes:
             return self._passes[key]
-        trial = self._recall(self._first, key)
-        if fails(trial, self._target):
+        trial = self._recall(self._first, key) if self._first else None
+        if trial is not None and fails(trial, self._target):
             self._briefly.add(key)
+            passed = False
         else:
             trial = self._recall(self._questions, key)
-        passed = key not in self._briefly and passes(trial, self._target)
+            passed = passes(trial, self._target)
         self.tried[key] = trial
         self._passes[key] = passed
         if passed:
