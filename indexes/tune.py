@@ -20,9 +20,6 @@ K = 10
 SAMPLE = 1000
 """Stored rows that are asked: the standard error of the recall is about 0.003."""
 
-FIRST = 250
-"""How many of them a setting answers before the others: most settings are plainly too weak."""
-
 SHORTLISTS = (20, 40, 80, 160, 320, 640)
 
 
@@ -39,11 +36,6 @@ class Questions:
     queries: Vectors
     own: Ids
     true: Ids
-
-    def first(self, number: int) -> Questions:
-        """Return about so many of them, spread evenly: stored rows come in the order of their ids."""
-        step = max(1, len(self.own) // number)
-        return Questions(queries=self.queries[::step], own=self.own[::step], true=self.true[::step])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +149,6 @@ def passes(trial: Trial, target: float) -> bool:
     return all(trial.recall[name] - trial.standard_error[name] >= min(target, 0.999) for name in trial.recall)
 
 
-def fails(trial: Trial, target: float) -> bool:
-    """Say whether a set's recall lies below the target by so much that more questions would not change it."""
-    return any(trial.recall[name] + 4 * trial.standard_error[name] < target for name in trial.recall)
-
-
 def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None) -> Tuned:
     """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
 
@@ -177,8 +164,10 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, s
     """
     search = _Search(stage, questions, target, selector)
     good = [trial for trial in (search.smallest(shortlist) for shortlist in SHORTLISTS) if trial is not None]
-    chosen = min(good, key=lambda trial: trial.microseconds) if good else search.best()
-    return Tuned(chosen=chosen, reached=bool(good), tried=tuple(search.tried.values()))
+    tried = tuple(search.tried.values())
+    if good:
+        return Tuned(chosen=min(good, key=lambda trial: trial.microseconds), reached=True, tried=tried)
+    return Tuned(chosen=max(tried, key=lambda trial: min(trial.recall.values())), reached=False, tried=tried)
 
 
 class _Search:
@@ -186,10 +175,6 @@ class _Search:
         self, stage: Refined, questions: Mapping[str, Questions], target: float, selector: Any
     ) -> None:
         self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
-        first = {name: asked.first(FIRST) for name, asked in questions.items()}
-        number, of = (sum(len(asked.own) for asked in some.values()) for some in (first, questions))
-        self._first = first if number <= of / 2 else {}
-        self._briefly: set[tuple[int | None, int]] = set()
         self.tried: dict[tuple[int | None, int], Trial] = {}
         self._passes: dict[tuple[int | None, int], bool] = {}
         self._fastest = float("inf")
@@ -214,40 +199,21 @@ class _Search:
                 low = middle
         return self.tried[high, shortlist]
 
-    def best(self) -> Trial:
-        """Return the trial with the highest recall of those that answered all questions, where none passed."""
-        while True:
-            key, trial = max(self.tried.items(), key=lambda item: min(item[1].recall.values()))
-            if key not in self._briefly:
-                return trial
-            self._briefly.remove(key)
-            self.tried[key] = self._recall(self._questions, key)
-
     def _hopeless(self, nprobe: int, shortlist: int) -> bool:
         """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
-        keys = (nprobe, shortlist), (nprobe // 2, shortlist)
-        if (keys[0] in self._briefly) != (keys[1] in self._briefly):
-            return False  # other questions give another recall
-        now, before = (self.tried[key].recall for key in keys)
+        now, before = self.tried[nprobe, shortlist].recall, self.tried[nprobe // 2, shortlist].recall
         return all(now[name] - before[name] < 0.002 and now[name] < self._target for name in now)
 
     def _try(self, nprobe: int | None, shortlist: int) -> bool:
         key = (nprobe, shortlist)
         if key in self._passes:
             return self._passes[key]
-        trial = self._recall(self._first, key) if self._first else None
-        if trial is not None and fails(trial, self._target):
-            self._briefly.add(key)
-            passed = False
-        else:
-            trial = self._recall(self._questions, key)
-            passed = passes(trial, self._target)
+        trial = recall(
+            self._stage, self._questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector
+        )
+        passed = passes(trial, self._target)
         self.tried[key] = trial
         self._passes[key] = passed
         if passed:
             self._fastest = min(self._fastest, trial.microseconds)
         return passed
-
-    def _recall(self, questions: Mapping[str, Questions], key: tuple[int | None, int]) -> Trial:
-        nprobe, shortlist = key
-        return recall(self._stage, questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector)

@@ -82,46 +82,6 @@ def test_no_cheaper_nprobe_passes_with_the_same_shortlist(stage, asked):
     assert not failed or max(failed) < tuned.chosen.nprobe
 
 
-def test_settings_that_are_plainly_too_weak_answer_only_some_of_the_questions(stage, monkeypatch):
-    asked = {"image": tune.stored_questions(ROWS, live=None, sample=1000)}
-    answered = {}
-    search = Refined.search
-
-    def counted(self, queries, **how):
-        key = how["nprobe"], how["shortlist"]
-        answered[key] = max(answered.get(key, 0), len(queries))
-        return search(self, queries, **how)
-
-    monkeypatch.setattr(Refined, "search", counted)
-    quick = tune.tune(stage, asked, target=0.9)
-    short = {key for key, number in answered.items() if number < 1000}
-    monkeypatch.setattr(tune, "FIRST", 1000)
-    whole = tune.tune(stage, asked, target=0.9)
-    failed = {(t.nprobe, t.shortlist) for t in whole.tried if not tune.passes(t, 0.9)}
-
-    assert short
-    assert len(short) > len(failed) / 2
-    assert short <= failed
-    assert answered[quick.chosen.nprobe, quick.chosen.shortlist] == 1000
-    assert quick.chosen.recall in [t.recall for t in whole.tried if tune.passes(t, 0.9)]
-
-
-def test_the_best_of_settings_that_all_fail_has_answered_all_questions(stage):
-    asked = {"image": tune.stored_questions(ROWS, live=None, sample=1000)}
-    # Answers that no row gives: every setting fails at once.
-    wrong = {
-        "image": tune.Questions(
-            queries=asked["image"].queries, own=asked["image"].own, true=asked["image"].true[::-1]
-        )
-    }
-    tuned = tune.tune(stage, wrong, target=0.9)
-    again = tune.recall(stage, wrong, nprobe=tuned.chosen.nprobe, shortlist=tuned.chosen.shortlist)
-
-    assert not tuned.reached
-    assert tuned.chosen in tuned.tried
-    assert tuned.chosen.recall == again.recall
-
-
 def test_every_set_of_questions_must_reach_the_target(stage, asked):
     # Directions that no row has are harder to find the neighbours of.
     strange = np.random.default_rng(1).standard_normal((60, 32)).astype(np.float32)
