@@ -103,9 +103,11 @@ def test_every_list_and_a_shortlist_of_every_row_equal_exact_search(collection):
 def test_the_recall_asked_for_is_reached_on_fresh_queries(collection):
     if collection.manifest.index.recall_reason is not None:
         pytest.skip(f"this kind cannot reach it here: {collection.manifest.index.recall_reason}")
-    found = collection.search(QUERIES, k=10)
+    fresh = queries(RECIPE, 1000)  # of 60 the recall has a standard error of 0.02
+    found = collection.search(fresh, k=10)
+    recall = recall_at_k(found.ids, truth(collection, fresh, k=10).ids)
 
-    assert recall_at_k(found.ids, truth(collection, QUERIES, k=10).ids) > 0.92  # usually above 0.95
+    assert recall > 0.93  # usually above 0.95
 
 
 def test_tombstoned_rows_never_come_back(collection):
