@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import chain
 from indexes.arrays import Vectors
 from indexes.backend import faiss, linear
 from indexes.errors import OptionError
@@ -107,11 +108,8 @@ def assign_by_prefix(index: Any, inner: Any, *, coarse: int) -> None:
 def _undone(index: Any) -> NDArray[np.float32] | None:
     """Return the ``(width, width)`` matrix that undoes the random rotation in front of the codes, None without one."""
     module = faiss()
-    if not isinstance(index, module.IndexPreTransform):
-        return None
     undone: NDArray[np.float32] | None = None
-    for number in range(index.chain.size()):
-        step = module.downcast_VectorTransform(index.chain.at(number))
+    for step in chain.transforms(index):
         random = isinstance(step, module.RandomRotationMatrix | module.HadamardRotation)
         if not random or step.d_in != step.d_out or undone is not None:
             raise OptionError(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes import ivf
+from indexes import chain, ivf
 from indexes.arrays import Ids, Vectors
 from indexes.backend import faiss
 from indexes.errors import OptionError
@@ -212,17 +212,11 @@ def same_codes(before: Sequence[str], now: Sequence[str]) -> bool:
 
 def _steps(index: Any) -> list[Step]:
     module = faiss()
-    index = module.downcast_index(index)
-    if isinstance(index, module.IndexIDMap):
-        return _steps(index.index)
-    if isinstance(index, module.IndexRefine):
-        return _steps(index.base_index)
-    if not isinstance(index, module.IndexPreTransform):
-        return []
-    steps: list[Step] = []
-    for number in range(index.chain.size()):
-        steps += _step(module.downcast_VectorTransform(index.chain.at(number)))
-    return [*steps, *_steps(index.index)]
+    steps = [step for transform in chain.transforms(index) for step in _step(transform)]
+    last = chain.behind(index)
+    if isinstance(last, module.IndexIDMap):
+        return [*steps, *_steps(last.index)]
+    return [*steps, *_steps(last.base_index)] if isinstance(last, module.IndexRefine) else steps
 
 
 def _step(transform: Any) -> list[Step]:

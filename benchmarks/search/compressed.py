@@ -79,11 +79,13 @@ def build_here(bench: Bench, name: str) -> dict[str, Any]:
 
         def progress(event: Any) -> None:
             nonlocal now, since
-            passed, since = cpu_seconds() - since, cpu_seconds()
-            spent[now] += passed
-            over = event.phase == "tune" and event.done > 0
-            phases = {"store": "store", "tune": "index" if over else "measuring"}
-            now = phases.get(event.phase, "index")
+            at = cpu_seconds()
+            spent[now] += at - since
+            since = at
+            if event.phase == "tune" and not event.done:
+                now = "measuring"
+            else:
+                now = "store" if event.phase == "store" else "index"
 
         report = retrieval.build_index_from_vectors(
             bench.collection,

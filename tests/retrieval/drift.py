@@ -15,6 +15,7 @@ from indexes.space import Space
 from retrieval.encoders import registry
 from retrieval.errors import UnknownEncoder
 from retrieval.testing import GRID, FakeEncoder
+from tests.retrieval.family import Family
 
 SIGNAL = 24
 _MIX = np.linalg.qr(np.random.default_rng(5).standard_normal((SIGNAL, SIGNAL)))[0]
@@ -109,25 +110,7 @@ def drift_frame() -> np.ndarray:
     return Drift("drift:old", dim=OLD, noise=0.5)._frame
 
 
-class Family:
-    """The scheme ``drift``."""
-
-    scheme = "drift"
-    install = None
-    image = text = True
-    differentiable = False
-
-    def available(self) -> bool:
-        return True
-
-    def models(self) -> list[str]:
-        return ["drift:MODEL"]
-
-    def open(self, model: str | None, version: str | None, *, device: str) -> Drift:
-        return drift(model or "old")
-
-
-FAMILY = Family()
+FAMILY = Family("drift", "drift:MODEL", lambda model: drift(model or "old"))
 
 
 @pytest.fixture

@@ -1,26 +1,8 @@
-"""A family of encoders that a command line can name."""
+"""`FakeEncoder` as the scheme ``fake``, so that a command line can name it."""
 
 from __future__ import annotations
 
 from retrieval.testing import FakeEncoder
+from tests.retrieval.family import Family
 
-
-class Family:
-    """`FakeEncoder` as the scheme ``fake``, so that a command line can name it."""
-
-    scheme = "fake"
-    install = None
-    image = text = True
-    differentiable = False
-
-    def available(self) -> bool:
-        return True
-
-    def models(self) -> list[str]:
-        return ["fake@1"]
-
-    def open(self, model, version, *, device):
-        return FakeEncoder()
-
-
-FAMILY = Family()
+FAMILY = Family("fake", "fake@1", lambda _: FakeEncoder())

@@ -25,11 +25,7 @@ RAW = b"raw\xff\xfe.png"
 PLAIN = [f"plain/{number:02}.png" for number in range(20)]
 
 
-BUILD_KEYS = [
-    "root",
-    "index",
-    "encoder",
-    "images",
+COUNTERS = [
     "encoded",
     "reused",
     "moved",
@@ -38,6 +34,15 @@ BUILD_KEYS = [
     "skipped_by_reason",
     "seconds",
     "images_per_second",
+]
+
+
+BUILD_KEYS = [
+    "root",
+    "index",
+    "encoder",
+    "images",
+    *COUNTERS,
     "kind",
     "factory",
     "width",

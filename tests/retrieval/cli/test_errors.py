@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -29,6 +30,13 @@ def failing(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(retrieve.commands, "fail", click.command("fail")(shared(fail)))
 
     return add
+
+
+def started(arguments: list[str], *, stdout: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the program with its stdout bent."""
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT
+    )
 
 
 class TestErrors:
@@ -89,13 +97,7 @@ class TestErrors:
     def test_a_closed_pipe_is_quiet(self, arguments: list[str]) -> None:
         reading, writing = os.pipe()
         os.close(reading)
-        done = subprocess.run(
-            [sys.executable, "-c", RUN, *arguments],
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            check=False,
-            cwd=ROOT,
-        )
+        done = started(arguments, stdout=writing)
         os.close(writing)
 
         assert (done.returncode, done.stderr) == (0, b"")
@@ -103,13 +105,7 @@ class TestErrors:
     @pytest.mark.parametrize("arguments", [["--help"], ["encoders", "--json"]])
     def test_a_full_disk_under_stdout_is_one_line(self, arguments: list[str]) -> None:
         with open("/dev/full", "wb") as full:
-            done = subprocess.run(
-                [sys.executable, "-c", RUN, *arguments],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                check=False,
-                cwd=ROOT,
-            )
+            done = started(arguments, stdout=full)
 
         assert done.returncode == 1
         assert done.stderr.startswith(b"error: No space left on device")

@@ -7,18 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
-
-COUNTERS = [
-    "encoded",
-    "reused",
-    "moved",
-    "removed",
-    "skipped",
-    "skipped_by_reason",
-    "seconds",
-    "images_per_second",
-]
+from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, PLAIN
 
 
 class TestReports:
