@@ -72,7 +72,7 @@ def alternate(
     """Return each contender's wall time in seconds, over ``repeats`` rounds after ``warmup`` rounds that do not count."""
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(-warmup, repeats):
-        order = list(contenders) if round_ % 2 == 0 else list(reversed(contenders))
+        order = list(contenders) if round_ % 2 == 0 else list(contenders)[::-1]
         for name in order:
             began = time.perf_counter()
             contenders[name]()

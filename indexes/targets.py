@@ -238,7 +238,7 @@ def _step(transform: Any) -> list[Step]:
     if np.abs(found - expected).max() > _TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise OptionError(
             f"the index transforms vectors by {type(transform).__name__}, whose gradient is not known here; "
-            "build it with PCA, OPQ, ITQ, RR or L2norm"
+            "build it with PCA, OPQ, ITQ, RR, HR or L2norm"
         )
     return steps
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -18,23 +18,22 @@ def main() -> None:
     train = commands.add_parser("train", help="train the image tower; goes on from the checkpoint in OUT")
     train.add_argument("--data", type=Path, required=True, help="the data folder, or a file made by pack")
     train.add_argument("--out", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    train.add_argument("--minutes", type=float, default=75.0, help="length of the whole schedule")
-    train.add_argument("--batch", type=int, default=256)
-    train.add_argument("--rate", type=float, default=3e-3)
-    train.add_argument("--threads", type=int, default=2, help="cores to use")
+    # What is not given here is as `Recipe` has it.
+    recipe: dict[str, Any] = {"default": argparse.SUPPRESS}
+    train.add_argument("--minutes", type=float, help="length of the whole schedule", **recipe)
+    train.add_argument("--batch", type=int, help="photographs, views and copies a step", **recipe)
+    train.add_argument("--rate", type=float, help="of the optimisers, at its highest", **recipe)
+    train.add_argument("--threads", type=int, dest="workers", help="cores to use", **recipe)
+    train.add_argument("--hard", type=float, help="share of a batch that is altered as copies are", **recipe)
+    train.add_argument("--views", type=float, help="share of a batch that the teacher saw altered", **recipe)
+    train.add_argument("--ema", type=float, help="how much of the averaged weights a step keeps", **recipe)
+    train.add_argument("--warm-steps", type=int, help="steps in which the rate rises", **recipe)
     train.add_argument(
-        "--hard", type=float, default=0.35, help="share of a batch that is altered as copies are"
-    )
-    train.add_argument(
-        "--ema", type=float, default=0.998, help="how much of the averaged weights a step keeps"
-    )
-    train.add_argument("--warm-steps", type=int, default=100, help="steps in which the rate rises")
-    train.add_argument(
-        "--sizes", type=parse_sizes, default=parse_sizes("0.35:96,1:112"),
+        "--sizes", type=parse_sizes, **recipe,
         help="input sides, each with the share of the schedule at which it ends: 0.45:80,0.8:96,1:112",
     )  # fmt: skip
     train.add_argument(
-        "--bfloat16", action="store_true",
+        "--bfloat16", action="store_true", **recipe,
         help="multiply in bfloat16, as on a GPU always: sooner on CPUs with AVX512-BF16 or AMX, slower on others",
     )  # fmt: skip
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
@@ -87,19 +86,10 @@ def run_train(given: argparse.Namespace) -> None:
     from tools.train_nano.prepare import prepare
     from tools.train_nano.train import Recipe, Run
 
-    torch.set_num_threads(1 if not torch.cuda.is_available() else given.threads)
+    known = {field.name for field in fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in vars(given).items() if name in known})
+    torch.set_num_threads(recipe.workers if torch.cuda.is_available() else 1)
     data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.wordnet, given.out)[1]
-    recipe = Recipe(
-        minutes=given.minutes,
-        batch=given.batch,
-        rate=given.rate,
-        workers=given.threads,
-        hard=given.hard,
-        warm_steps=given.warm_steps,
-        ema=given.ema,
-        sizes=given.sizes,
-        bfloat16=given.bfloat16,
-    )
     if given.init:  # such weights know whole photographs already
         recipe = replace(recipe, ramp=(0.0, 0.02))
     init, aim = load_init(given.init)

@@ -99,12 +99,13 @@ def fit_alignment(
         recipe,
     )
     turn, photo_map, sentence_map = (part.detach().numpy() for part in corrections)
+    photo_map /= np.float32(scale)
     return Alignment(
         words=words,
         photo_words=photo_words,
         turn=turn,
         photo_mean=photo_mean,
-        photo_map=photo_map / np.float32(scale),
+        photo_map=photo_map,
         sentence_mean=sentence_mean,
         sentence_map=sentence_map,
     )

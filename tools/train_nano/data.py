@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from retrieval.encoders.nano_torch import SIZE
+
 SEED = "nano-1"
 HELD_SHARE = 0.15
 HELD_CAPTIONS = 1000
@@ -25,7 +27,8 @@ HELD_SETS = ("clothing",)
 HELD_CLASS_SETS = ("caltech101",)
 HELD_CLASS_SHARE = 1 / 6
 HELD_CLASS_LIMIT = 200
-STORED_SIDE = 128
+# What the encoder reads: everyday scenes have that much, and small things in them are lost with less.
+STORED_SIDE = SIZE
 CLUTTER = "BACKGROUND Google"
 # Collections of everyday scenes: small, and the nearest to what people search.
 EVERYDAY = ("captions", "clip_images")
@@ -117,12 +120,14 @@ def decode_all(
 ) -> NDArray[np.uint8]:
     """Decode every photograph once into ``out``, an ``.npy`` of ``(n, side, side, 3)`` uint8, and map it.
 
-    A finished array is reused when its list of files (``out`` with the suffix ``.json``) is the same.
+    A finished array is reused when its size and its list of files (``out`` with the suffix ``.json``) are the same.
     """
     listing = [photo.file for photo in photos]
     names = out.with_suffix(".json")
     if out.exists() and names.exists() and json.loads(names.read_text()) == listing:
-        return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
+        found: NDArray[np.uint8] = np.load(out, mmap_mode="r")
+        if found.shape[1] == side:
+            return found
     out.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.lib.format.open_memmap(out, mode="w+", dtype=np.uint8, shape=(len(photos), side, side, 3))
 

@@ -14,7 +14,7 @@ from retrieval.encoders.nano import NanoEncoder
 _BATCH = 32
 
 
-def embed_images(encoder: NanoEncoder, images: Sequence[Any]) -> NDArray[np.float32]:
+def embed_images(encoder: NanoEncoder, images: Sequence[Any] | NDArray[np.uint8]) -> NDArray[np.float32]:
     """Embed images, or arrays ``(h, w, 3)`` uint8 of them: ``(n, d)`` float32 unit rows."""
     rows = []
     for start in range(0, len(images), _BATCH):

@@ -32,7 +32,7 @@ FACTS: dict[str, Any] = {
 
 def fold(tower: ImageTower) -> dict[str, NDArray[np.float16]]:
     """Fold every batch norm into its convolution: float16 arrays named as in a tower without norms."""
-    folded = {}
+    folded: dict[str, Any] = {}
     for name, module in tower.named_modules():
         if isinstance(module, ConvNorm):
             norm: Any = module.norm

@@ -19,7 +19,7 @@ _ROUNDS = 5
 @torch.no_grad()
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     """Return about ``U V^T`` of the ``(m, n)`` matrix ``U S V^T``, by a Newton-Schulz iteration."""
-    x = matrix.float()
+    x: torch.Tensor = matrix.float()
     if tall := x.shape[0] > x.shape[1]:
         x = x.T
     x = x / (x.norm() + 1e-7)

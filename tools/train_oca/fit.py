@@ -38,13 +38,13 @@ class Student(nn.Module):
 
     def __init__(self, tower: ImageTower, prototypes: torch.Tensor, *, bfloat16: bool) -> None:
         super().__init__()
-        self.tower, self.bfloat16 = tower, bfloat16
+        self.tower, self.in_half = tower, bfloat16
         self.compatible = OrthogonalCompatible(OLD + EXTRA, prototypes)
 
     def terms(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return each term of the loss, unweighted."""
         x = normalised(torch.cat([batch.images, batch.mixed])).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.in_half):
             every = self.tower.raw(x)
         raw, mixed = every.float().split([len(batch.images), len(batch.mixed)])  # (b, 384), (c, 384)
         bank = torch.cat([batch.old, batch.others])
@@ -83,7 +83,7 @@ def fit(
     prototypes = class_prototypes(
         torch.from_numpy(data.old), torch.from_numpy(data.group), classes=int(data.group.max()) + 1
     )
-    student = Student(tower, prototypes, bfloat16=bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student = Student(tower, prototypes, bfloat16=bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     average = ImageTower(widths, dim=OLD + EXTRA, norm=True)
     average.load_state_dict(tower.state_dict())
     optimisers = make_optimisers(student, rate=RATE, decay=DECAY)
