@@ -24,7 +24,7 @@ from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
 from tools.train_nano.start import start_from  # noqa: E402
-from tools.train_nano.text import TextStudent, misspell, quantised  # noqa: E402
+from tools.train_nano.text import TextStudent, misspell, quantised, with_article  # noqa: E402
 from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
 from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
 
@@ -227,6 +227,13 @@ def test_a_longer_list_of_texts_embeds_only_what_is_new(tmp_path, monkeypatch):
 
         assert rows[:, 0].tolist() == [ord(text) for text in said]
     assert asked == [["a", "b"], ["c"]]
+
+
+def test_names_in_templates_have_the_article_that_people_write():
+    assert with_article("a photo of a astronaut") == "a photo of an astronaut"
+    assert with_article("a apple on a table") == "an apple on a table"
+    for right in ("a dog", "a small unicorn", "a one", "papa elephant", "an owl"):
+        assert with_article(right) == right
 
 
 def test_texts_aim_at_the_photographs_that_mean_the_same():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,12 +119,17 @@ def misspell(text: str, draw: random.Random) -> str:
     return " ".join(words)
 
 
+def with_article(text: str) -> str:
+    """Write ``an`` for ``a`` before a vowel, as people ask."""
+    return re.sub(r"\ba (?=[aeiou])(?!uni|eu|one\b)", "an ", text)
+
+
 def vary(text: Text, recipe: TextRecipe, draw: random.Random) -> str:
     """Say the same differently: a name within a template, a sentence with a word left out, a typo."""
     said = text.text
     if text.kind in ("name", "word", "rare"):
         if draw.random() < recipe.template_share:
-            said = draw.choice(TEMPLATES).format(said)
+            said = with_article(draw.choice(TEMPLATES).format(said))
     elif draw.random() < 0.3:
         words = said.split(" ")
         if len(words) > 4:

@@ -55,8 +55,8 @@ class Recipe:
     rate: float = 3e-3
     decay: float = 0.05
     warm_steps: int = 100
-    views: float = 0.4
-    hard: float = 0.3
+    views: float = 0.3
+    hard: float = 0.35
     contrast: float = 0.08
     bank: int = 2048
     temperature: float = 0.1
