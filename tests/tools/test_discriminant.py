@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("onnx", reason="the teachers need onnx")
 from tools.train_nano.discriminant import fit_discriminant, words_of
 from tools.train_nano.measure import unit
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
@@ -18,6 +19,7 @@ from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.augment import augment, light  # noqa: E402
+from tools.train_nano.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
@@ -205,8 +207,6 @@ def test_the_card_keeps_its_words_around_the_new_table(tmp_path):
 
 
 def test_the_baseline_tells_colours_apart():
-    from PIL import Image
-
     red, dark_red, blue = baseline([Image.new("RGB", (80, 60), c) for c in ("#e00000", "#d00000", "#0000e0")])
 
     assert red @ dark_red > red @ blue
@@ -227,6 +227,19 @@ def test_a_longer_list_of_texts_embeds_only_what_is_new(tmp_path, monkeypatch):
 
         assert rows[:, 0].tolist() == [ord(text) for text in said]
     assert asked == [["a", "b"], ["c"]]
+
+
+def test_photographs_are_decoded_again_for_another_size_only(tmp_path):
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    photos = [Photo(file="a.png", group="", label="", caption="", split="train")]
+    said = []
+    shapes = [
+        decode_all(tmp_path, photos, tmp_path / "pixels.npy", side=side, note=said.append).shape
+        for side in (16, 16, 24)
+    ]
+
+    assert shapes == [(1, 16, 16, 3), (1, 16, 16, 3), (1, 24, 24, 3)]
+    assert len(said) == 2
 
 
 def test_names_in_templates_have_the_article_that_people_write():

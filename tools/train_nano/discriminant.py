@@ -56,8 +56,8 @@ class Discriminant:
     def sharpen(self, texts: list[str], aims: Rows) -> Rows:
         """Turn ``(t, d)`` places of texts among photographs into directions that find theirs: ``(t, d)`` unit rows.
 
-        The sum of three, of equal length: the place itself, the place divided by the spread, and what photographs whose captions
-        share words with the text have more of than others, divided by the spread (nothing where no caption shares a word).
+        The place itself and the place divided by the spread, in equal parts; and as much as both together of what photographs whose
+        captions share words with the text have more of than others, divided by the spread (nothing where no caption shares a word).
         """
         placed = unit(aims)
         said = unit(self.mentioned(texts) @ self.meant @ self.divided)
