@@ -244,7 +244,7 @@ def _train(
         chosen = numbers.choice(rows, min(budget.batch, len(rows)), replace=False)
         value = loss(chosen, int(numbers.integers(2**31)))
         optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
         schedule.step()

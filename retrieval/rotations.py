@@ -111,7 +111,7 @@ def _descend(
         matrix = _orthogonal(free)[:, : widths[-1]]  # (inner, m)
         value = loss(turned[asked] @ matrix, turned[bank] @ matrix, target, temperature=temperature)
         optimiser.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        value.backward()
         optimiser.step()
         schedule.step()
 

@@ -81,13 +81,18 @@ def list_photos(data: Path) -> list[Photo]:
     return photos
 
 
+def everyday(photos: list[Photo]) -> NDArray[np.bool_]:
+    """Say which photographs are of everyday scenes, ``(n,)``."""
+    return np.isin([photo.group for photo in photos], EVERYDAY)
+
+
 def drawn_weights(photos: list[Photo]) -> NDArray[np.float64]:
     """Say how often each training photograph is drawn, ``(n,)``: everyday scenes four times as often as others.
 
     What people search looks most like them, and there are few (drawn twice as often, they were fitted worse than the rest, and
     no better than ones held out by much).
     """
-    return np.array([4.0 if photo.group in EVERYDAY else 1.0 for photo in photos])
+    return np.where(everyday(photos), 4.0, 1.0)
 
 
 def _split(file: str, group: str, label: str, size: int) -> str:

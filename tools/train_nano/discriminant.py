@@ -41,6 +41,14 @@ def _singular(word: str) -> str:
     return word
 
 
+def mentioned(texts: list[str], columns: dict[str, int]) -> Rows:
+    """Mark which known words each text has: ``(t, w)`` of 0 and 1; ``columns`` says where a word is marked."""
+    marks = np.zeros((len(texts), len(columns)), np.float32)
+    for row, text in zip(marks, texts, strict=True):
+        row[[columns[word] for word in words_of(text) if word in columns]] = 1
+    return marks
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discriminant:
     """What was learnt from training photographs of everyday scenes and their captions.
@@ -60,15 +68,8 @@ class Discriminant:
         captions share words with the text have more of than others, divided by the spread (nothing where no caption shares a word).
         """
         placed = unit(aims)
-        said = unit(self.mentioned(texts) @ self.meant @ self.divided)
+        said = unit(mentioned(texts, self.columns) @ self.meant @ self.divided)
         return unit(unit(placed + unit(placed @ self.divided)) + said)
-
-    def mentioned(self, texts: list[str]) -> Rows:
-        """Mark the known words of each text: ``(t, w)`` of 0 and 1."""
-        marks = np.zeros((len(texts), len(self.columns)), np.float32)
-        for row, text in zip(marks, texts, strict=True):
-            row[[self.columns[word] for word in words_of(text) if word in self.columns]] = 1
-        return marks
 
 
 def fit_discriminant(scenes: Rows, captions: list[str], photo_rows: Rows) -> Discriminant:
@@ -83,13 +84,9 @@ def fit_discriminant(scenes: Rows, captions: list[str], photo_rows: Rows) -> Dis
     ease = SPREAD_STRENGTH * np.trace(spread) / len(spread) * np.eye(len(spread))
     count = Counter(word for caption in captions for word in words_of(caption))
     known = sorted(word for word, times in count.items() if times >= LEAST_CAPTIONS)
-    start = Discriminant(
-        divided=np.linalg.inv(spread + ease).astype(np.float32),
-        columns={word: i for i, word in enumerate(known)},
-        meant=np.zeros((len(known), scenes.shape[1]), np.float32),
-    )
+    columns = {word: i for i, word in enumerate(known)}
     return Discriminant(
-        divided=start.divided,
-        columns=start.columns,
-        meant=ridge(start.mentioned(captions), photo_rows - photo_rows.mean(0), WORD_STRENGTH),
+        divided=np.linalg.inv(spread + ease).astype(np.float32),
+        columns=columns,
+        meant=ridge(mentioned(captions, columns), photo_rows - photo_rows.mean(0), WORD_STRENGTH),
     )

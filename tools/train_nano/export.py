@@ -179,14 +179,19 @@ def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelPr
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
+def save_tensors(tensors: dict[str, NDArray[Any]], path: Path, *, note: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that everyone may read: the library writes it for its owner alone, and a wheel keeps that."""
+    save_file(tensors, path, metadata=note)
+    path.chmod(0o644)
+
+
 def export_image(
     tower: ImageTower, folder: Path, *, note: dict[str, str], facts: dict[str, Any] = FACTS
 ) -> None:
     """Write ``image.safetensors``, ``image.onnx`` and ``encoder.json`` into ``folder``; ``facts`` are the version's own."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "image.safetensors"
-    save_file(fold(tower), weights, metadata=note)
-    weights.chmod(0o644)  # it is written for its owner alone, and a wheel keeps that
+    save_tensors(fold(tower), weights, note=note)
     graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}

@@ -122,26 +122,3 @@ def mobilenet_features(
                 done.write_text(json.dumps({"rows": rows}))
                 note(f"teacher features of {rows} of {len(photos)}")
     return np.load(out, mmap_mode="r")  # type: ignore[no-any-return]
-
-
-def fit_targets(
-    features: NDArray[np.float16], fit_on: NDArray[np.bool_], *, dim: int, power: float = 0.5
-) -> NDArray[np.float32]:
-    """Turn teacher features into nano's targets: centred, rotated to principal axes, half whitened, cut to ``dim``.
-
-    The axes come widest first, so every prefix is the best linear summary of its width, as Matryoshka training wants.
-    On the held-out files 256 such columns keep the 1-NN accuracy of all 1,280 (.794 to .790), 64 keep .773.
-
-    Args:
-        features: ``(n, 1280)`` teacher rows.
-        fit_on: ``(n,)`` the rows that the mean and the axes are computed from: training rows only.
-    Returns:
-        ``(n, dim)`` float32 rows, not normalised.
-    """
-    rows = features.astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    centred = rows - rows[fit_on].mean(0)
-    variance, axes = np.linalg.eigh(np.cov(centred[fit_on].T))
-    variance, axes = variance[::-1][:dim], axes[:, ::-1][:, :dim]
-    scaled = (centred @ axes) * variance ** (-power / 2)
-    return np.asarray(scaled / np.sqrt((scaled[fit_on] ** 2).sum(1).mean()), np.float32)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from retrieval.encoders.nano import NanoEncoder
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
-from tools.train_nano.data import EVERYDAY, drawn_weights, list_photos
+from tools.train_nano.data import Photo, drawn_weights, everyday, list_photos
 from tools.train_nano.discriminant import fit_discriminant
 from tools.train_nano.embedding import embed_images
+from tools.train_nano.export import save_tensors
 from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
@@ -51,28 +51,26 @@ def fit_text(
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
     rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
-    drawn = drawn_weights([photos[i] for i in train])
-    scenes = np.array([photos[i].group in EVERYDAY for i in train])
-    data_set = text_set(texts, sentences, placed, photo_words[train], rows, train, drawn, scenes)
+    data_set = text_set(texts, sentences, placed, photos, photo_words[train], rows, train)
     recipe = TextRecipe() if steps is None else TextRecipe(steps=steps)
     student = train_text(data_set, recipe, note=note)
-    shipped = weights / "text.safetensors"
-    save_file(quantised(student), shipped)
-    shipped.chmod(0o644)  # it is written for its owner alone, and a wheel keeps that
+    save_tensors(quantised(student), weights / "text.safetensors")
 
 
 def text_set(
-    texts: list[Text], sentences: NDArray[np.float32], placed: NDArray[np.float32],
+    texts: list[Text], sentences: NDArray[np.float32], placed: NDArray[np.float32], photos: list[Photo],
     photo_words: NDArray[np.float32], rows: NDArray[np.float32], train: NDArray[np.int64],
-    photo_weights: NDArray[np.float64], scenes: NDArray[np.bool_],
 ) -> TextSet:  # fmt: skip
-    """Join what the text tower learns from; ``scenes`` ``(n,)`` says which photographs are of everyday scenes."""
+    """Join what the text tower learns from; ``photo_words`` and ``rows`` are of the photographs ``train`` alone."""
+    trained = [photos[i] for i in train]
     position = {int(row): i for i, row in enumerate(train)}
     captions = [i for i, text in enumerate(texts) if text.kind == "caption"]
     weights = np.array([DRAWN[text.kind] for text in texts])
     own = np.array([position[int(texts[i].about)] for i in captions])
-    sharpened = fit_discriminant(rows[scenes], [texts[i].text for i in captions], rows[own]).sharpen
-    targets = sharpened([text.text for text in texts], text_targets(placed, photo_words, rows, photo_weights))
+    scenes = rows[everyday(trained)]
+    discriminant = fit_discriminant(scenes, [texts[i].text for i in captions], rows[own])
+    aims = text_targets(placed, photo_words, rows, drawn_weights(trained))
+    targets = discriminant.sharpen([text.text for text in texts], aims)
     return TextSet(
         texts=texts,
         targets=targets,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tools.train_nano.data import EVERYDAY, Photo
+from tools.train_nano.data import Photo, everyday
 from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 VIEW_SIDE = 112
@@ -47,15 +47,15 @@ def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) 
     )
 
 
-def view_sources(photos: list[Photo], *, rounds: int = 3, everyday: int = 24) -> NDArray[np.int64]:
-    """Give the photograph of each view: ``rounds`` views of every training photograph, then ``everyday`` of some.
+def view_sources(photos: list[Photo], *, rounds: int = 3, scene_rounds: int = 24) -> NDArray[np.int64]:
+    """Give the photograph of each view: ``rounds`` views of every training photograph, then ``scene_rounds`` of some.
 
     Photographs of everyday scenes are few and the nearest to what people search: without more views a student learns
     them by heart.
     """
     train = np.flatnonzero([photo.split == "train" for photo in photos])
-    few = train[np.isin([photos[i].group for i in train], EVERYDAY)]
-    return np.concatenate([np.tile(train, rounds), np.tile(few, everyday)])
+    few = train[everyday([photos[i] for i in train])]
+    return np.concatenate([np.tile(train, rounds), np.tile(few, scene_rounds)])
 
 
 def _draw(view: int) -> tuple[np.random.Generator, bool]:

@@ -38,13 +38,13 @@ class Student(nn.Module):
 
     def __init__(self, tower: ImageTower, prototypes: torch.Tensor, *, bfloat16: bool) -> None:
         super().__init__()
-        self.tower, self.in_half = tower, bfloat16
+        self.tower, self.in_bfloat16 = tower, bfloat16
         self.compatible = OrthogonalCompatible(OLD + EXTRA, prototypes)
 
     def terms(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return each term of the loss, unweighted."""
         x = normalised(torch.cat([batch.images, batch.mixed])).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.in_half):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.in_bfloat16):
             every = self.tower.raw(x)
         raw, mixed = every.float().split([len(batch.images), len(batch.mixed)])  # (b, 384), (c, 384)
         bank = torch.cat([batch.old, batch.others])
