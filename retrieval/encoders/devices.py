@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from retrieval.encoders.onnx_runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = ["check_device_name", "free_cores", "is_out_of_memory", "onnx_providers", "torch_device"]
@@ -57,10 +58,8 @@ def onnx_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     Raises:
         OptionError: the installed ONNX Runtime has no provider for the device.
     """
-    import onnxruntime
-
     name = check_device_name(device)
-    available = onnxruntime.get_available_providers()
+    available = onnx_runtime().get_available_providers()
     if name == "cpu" or (name == "auto" and "CUDAExecutionProvider" not in available):
         return ["CPUExecutionProvider"]
     if name == "mps":

@@ -18,6 +18,7 @@ import numpy as np
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import space_fingerprint
+from retrieval.encoders.onnx_runtime import onnx_runtime
 from retrieval.encoders.pixels import Preprocessing, preprocess
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
 
@@ -76,10 +77,8 @@ class NanoEncoder:
             return self._device
         name, _, index = self._device.partition(":")
         if name == "auto":
-            import onnxruntime
-
             # On auto the graph decides: torch is never loaded to encode.
-            has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+            has_it = "CUDAExecutionProvider" in onnx_runtime().get_available_providers()
             return "cuda:0" if has_it else "cpu"
         return f"{name}:{index or 0}"
 
@@ -138,8 +137,7 @@ class NanoEncoder:
 
     @cached_property
     def _image_tower(self) -> Any:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         onnx_has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         if self._device == "mps" or (
             self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")

@@ -23,6 +23,7 @@ import numpy as np
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import hash_file, space_fingerprint
+from retrieval.encoders.onnx_runtime import onnx_runtime
 from retrieval.encoders.pixels import Preprocessing, preprocess
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
 
@@ -260,8 +261,7 @@ def _contract(path: Path) -> _Contract:
 
 
 def _graph(path: Path, *, device: str) -> _Graph:
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: the library never prints
     try:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from retrieval.encoders.onnx_runtime import onnx_runtime
 from tools.train_nano.data import Photo, load_rgb, squash
 
 TEACHER_SIDE = 224
@@ -37,7 +37,7 @@ def load_mobilenet(data: Path) -> torch.nn.Module:
     return network
 
 
-def mobilenet_session(network: torch.nn.Module, *, threads: int) -> onnxruntime.InferenceSession:
+def mobilenet_session(network: torch.nn.Module, *, threads: int) -> Any:  # an InferenceSession
     """Build the teacher's pooled features as an ONNX graph: several times faster than torch on a CPU.
 
     Input ``x``: ``(n, 3, 224, 224)`` float32 in [-1, 1]; output: ``(n, 1280)`` float32.
@@ -83,6 +83,7 @@ def mobilenet_session(network: torch.nn.Module, *, threads: int) -> onnxruntime.
     y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 1280])
     graph = helper.make_graph(nodes, "mobilenet_v2", [x], [y], initialisers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(
