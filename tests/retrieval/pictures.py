@@ -45,6 +45,12 @@ def jpeg(image: Image.Image | None = None, *, orientation: int | None = None, qu
     return encoded(image or scene(), "JPEG", quality=quality, subsampling=0, **options)
 
 
+def jpeg_with_exif(exif: bytes) -> bytes:
+    """Return a JPEG with ``exif`` as its EXIF segment, well-formed or not."""
+    plain = jpeg()
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
+
+
 def png(image: Image.Image | None = None, **options: Any) -> bytes:
     """Return a PNG."""
     return encoded(image or scene(), "PNG", **options)
