@@ -1,0 +1,56 @@
+"""Damaged files are refused and named, or mended from the store."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.store import VectorStore, rebuild_rerank
+from tests.indexes.store.rows import DIM, new_rows
+from tests.strategies import unit
+
+
+@pytest.mark.parametrize("length", [0, 100, 4096, 8192, 0.5, 0.99])
+def test_a_half_copied_store_is_refused_and_named(home, length):
+    with VectorStore.open(home, dim=DIM, writable=True) as store:
+        store.append(unit(3000, DIM, seed=1), new_rows(10, 3010))
+        store.commit()
+    path = home / "vectors.lmdb" / "data.mdb"
+    os.truncate(path, int(length * path.stat().st_size) if length < 1 else length)
+    with pytest.raises(StoreCorrupt, match=r"vectors\.lmdb.*(restore|delete)"):
+        VectorStore.open(home, dim=DIM)
+
+
+def test_a_file_of_something_else_is_refused(home):
+    (home / "vectors.lmdb" / "data.mdb").write_bytes(b"something else " * 1000)
+    with pytest.raises(StoreCorrupt):
+        VectorStore.open(home, dim=DIM)
+
+
+def test_a_newer_format_is_refused(home):
+    with VectorStore.open(home, dim=DIM, writable=True) as store:
+        meta = store._environment.databases[b"meta"]
+        store._environment.write(lambda txn: txn.put(b"format", (2).to_bytes(8, "big"), db=meta), room=0)
+    with pytest.raises(ManifestTooNew, match="format 2, this version reads up to format 1"):
+        VectorStore.open(home, dim=DIM)
+
+
+def test_a_longer_rerank_file_is_cut_and_a_shorter_one_refilled(home):
+    path = home / "rerank.f16"
+    whole = path.read_bytes()
+    for spoiled in (whole + b"tail of a killed commit", whole[:-17], b""):
+        path.write_bytes(spoiled)
+        VectorStore.open(home, dim=DIM, writable=True).close()
+        assert whole == path.read_bytes()
+
+
+def test_the_rerank_file_is_rebuilt_from_the_store(home):
+    path = home / "rerank.f16"
+    whole = path.read_bytes()
+    path.write_bytes(b"\0" * len(whole))
+    rebuild_rerank(home, dim=DIM)
+
+    assert whole == path.read_bytes()
+    assert sorted(entry.name for entry in home.iterdir()) == ["rerank.f16", "vectors.lmdb"]
