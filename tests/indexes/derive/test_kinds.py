@@ -1,0 +1,97 @@
+"""Which kind of index is built, as asked for or by size and device."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexes import backend, plan
+from tests.indexes.derive.published import check, index_file
+from tests.indexes.test_generation import build, fill, grow
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_too_few_rows_for_a_kind_are_searched_exactly_and_it_is_said_why(tmp_path, rows):
+    fill(tmp_path, 0, rows)
+    info = build(tmp_path, kind="ivfpq").index
+
+    assert info.kind == "flat"
+    assert "too few" in info.recall_reason
+
+
+def test_the_kind_asked_for_comes_when_there_are_rows_enough(tmp_path):
+    fill(tmp_path, 0, 100)
+    assert build(tmp_path, kind="ivfrabitq").index.kind == "flat"
+    grow(tmp_path, 100, 1000)
+
+    assert build(tmp_path).index.kind == "ivfrabitq"
+
+
+def test_another_kind_is_built_when_asked_for(tmp_path):
+    fill(tmp_path, 0, 1000)
+    build(tmp_path, kind="ivfrabitq")
+    manifest = build(tmp_path, kind="IVF8,SQ8")
+    assert (manifest.index.kind, manifest.index.factory) == ("factory", "IVF8,SQ8")
+    check(tmp_path, manifest)
+    assert build(tmp_path).index.factory == "IVF8,SQ8"  # its own choice from now on
+    manifest = build(tmp_path, kind="flat")
+
+    assert manifest.index.kind == "flat"
+    assert not index_file(tmp_path).exists()
+    check(tmp_path, manifest)
+
+
+def test_a_prefix_first_stage(tmp_path):
+    fill(tmp_path, 0, 2000)
+    manifest = build(tmp_path, kind="ivfrabitq", dim=16)
+
+    assert manifest.index.dim == 16
+    check(tmp_path, manifest)
+    grow(tmp_path, 2000, 2300)
+    manifest = build(tmp_path)
+    assert manifest.index.dim == 16
+    check(tmp_path, manifest)
+
+
+@pytest.mark.parametrize(
+    ("rows", "device", "previous", "expected"),
+    [
+        (50_000, "cpu", None, "flat"),
+        (50_001, "cpu", None, "ivfrabitq"),
+        (50_001, "cuda", None, "ivfpq"),
+        (50_001, "auto", None, "ivfpq"),
+        (50_001, "cuda:2", None, "ivfrabitq"),  # torch may see more of them than faiss
+        (50_001, "cuda:1", "flat", "ivfpq"),
+        (40_000, "cpu", "ivfpq", "ivfpq"),
+        (20_000, "cpu", "ivfrabitq", "flat"),
+    ],
+)
+def test_auto_chooses_by_size_and_device_and_does_not_waver(rows, device, previous, expected, monkeypatch):
+    monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 2)
+    assert plan.plan(rows, 64, kind="auto", device=device, previous=previous).kind == expected
+
+
+def test_auto_moves_a_grown_collection_to_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "FLAT_ROWS", 1500)
+    fill(tmp_path, 0, 1000)
+    assert build(tmp_path).index.kind == "flat"
+    grow(tmp_path, 1000, 2000)
+
+    assert build(tmp_path).index.kind == "ivfrabitq"
+
+
+def test_flat_that_was_asked_for_stays_flat(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "FLAT_ROWS", 500)
+    fill(tmp_path, 0, 1000)
+    build(tmp_path, kind="flat")
+    grow(tmp_path, 1000, 1100)
+
+    assert build(tmp_path).index.kind == "flat"
+
+
+def test_an_outgrown_index_is_trained_again(tmp_path):
+    fill(tmp_path, 0, 300)
+    small = build(tmp_path, kind="ivfrabitq").index
+    grow(tmp_path, 300, 4000)
+    large = build(tmp_path).index
+
+    assert (small.factory, large.factory) == ("HR,IVF7,RaBitQfs", "HR,IVF64,RaBitQfs")

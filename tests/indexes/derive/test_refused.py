@@ -1,0 +1,56 @@
+"""What cannot be or cannot fit is refused, and nothing changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexes import plan
+from indexes.errors import OptionError
+from indexes.manifest import read_manifest
+from tests.indexes.derive.published import check
+from tests.indexes.test_generation import build, fill, grow
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "nonsense"},
+        {"kind": ""},
+        {"kind": "ivfrabitq", "dim": 7},
+        {"kind": "ivfrabitq", "dim": 64},
+        {"kind": "flat", "dim": 7},
+        {"dim": 0},
+        {"dim": "wide"},
+        {"recall": 0.0},
+        {"recall": 1.1},
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(tmp_path, options):
+    fill(tmp_path, 0, 1000)
+    first = build(tmp_path, kind="ivfrabitq")
+    with pytest.raises(OptionError) as caught:
+        build(tmp_path, **options)
+
+    assert "\n" not in str(caught.value)
+    assert read_manifest(tmp_path) == first
+    check(tmp_path, first)
+
+
+def test_a_build_that_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
+    fill(tmp_path, 0, 1000)
+    monkeypatch.setattr(plan, "available_memory", lambda: 100_000)
+    with pytest.raises(OptionError, match="GiB are free"):
+        build(tmp_path, kind="ivfrabitq")
+    with pytest.raises(OptionError, match="GiB are free"):
+        plan.plan(10**9, 512, kind="ivfrabitq")
+
+    assert build(tmp_path, kind="flat").index.kind == "flat"  # which needs none
+
+
+def test_a_full_memory_does_not_keep_a_tail_out(tmp_path, monkeypatch):
+    fill(tmp_path, 0, 1000)
+    build(tmp_path, kind="ivfrabitq")
+    grow(tmp_path, 1000, 1010)
+    monkeypatch.setattr(plan, "available_memory", lambda: 1)
+
+    assert build(tmp_path).count == 1010
