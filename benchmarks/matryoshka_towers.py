@@ -164,7 +164,8 @@ class Upper(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed, without normalising."""
-        out: torch.Tensor = self.head(self.stage(x).mean((2, 3)))
+        means = [y.mean((2, 3)) for y in (x, self.stage(x))]  # the head reads the last two stages
+        out: torch.Tensor = self.head(torch.cat(means, 1))
         return out
 
 

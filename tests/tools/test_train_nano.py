@@ -17,16 +17,24 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 from retrieval.encoders.nano import NanoEncoder  # noqa: E402
 from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E402
 from tools.train_nano import corpus  # noqa: E402
+from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
-from tools.train_nano.augment import augment, light  # noqa: E402
+from tools.train_nano.augment import augment, light, normalised  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
+from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
 from tools.train_nano.start import start_from  # noqa: E402
-from tools.train_nano.text import TextStudent, misspell, quantised, with_article  # noqa: E402
+from tools.train_nano.text import (  # noqa: E402
+    TextStudent,
+    misspell,
+    quantised,
+    unquantised,
+    with_article,
+)
 from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
 from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
 
@@ -94,6 +102,25 @@ def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tm
 
     assert (found * expected).sum(1).min() >= 0.999
     assert (found * folded).sum(1).min() >= 0.9999
+
+
+def test_a_head_fitted_anew_points_at_the_targets(data, monkeypatch):
+    monkeypatch.setattr(head_module, "STRENGTH", 1e-3)  # so few photographs would be pulled to their mean
+    torch.manual_seed(0)
+    tower = ImageTower().eval()
+    x = torch.from_numpy(data.pixels[data.train]).permute(0, 3, 1, 2).float() / 255
+    x = torch.nn.functional.interpolate(x, size=(SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 1)
+    aims = torch.nn.functional.normalize(torch.from_numpy(data.targets[data.train]), dim=1)
+
+    def nearness():
+        with torch.inference_mode():
+            return (MultiCrop(tower)(normalised(x)) * aims).sum(1)
+
+    before = nearness()
+    fit_head(tower, data)
+
+    assert before.mean() < 0.2
+    assert nearness().min() > 0.8
 
 
 def test_a_second_sitting_starts_where_the_first_one_ended(trained):
@@ -180,6 +207,16 @@ def test_quantised_tables_stay_near_the_trained_ones():
 
     back = tensors["words"] * tensors["words.scale"].astype(np.float32)[:, None]
     assert np.abs(back - student.words.weight.detach().numpy()).max() < 0.005
+
+
+def test_training_of_words_goes_on_from_shipped_tensors():
+    torch.manual_seed(0)
+    tensors = quantised(TextStudent())
+    again = quantised(unquantised(tensors))
+
+    assert tensors.keys() == again.keys()
+    for name, array in tensors.items():
+        np.testing.assert_allclose(again[name].astype(np.float32), array.astype(np.float32), atol=1e-6)
 
 
 def test_a_misspelt_name_is_one_change_away():

@@ -58,7 +58,7 @@ def test_a_tower_that_keeps_every_channel_computes_what_the_old_one_does(old, pi
 def test_a_channel_that_carries_nothing_is_cut_first(old, pixels, monkeypatch):
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
     state = {name: value.clone() for name, value in old.state_dict().items()}
-    state["head.weight"][:, [3, 7]] = 0
+    state["head.weight"][:, [WIDTHS[-2] + 3, WIDTHS[-2] + 7]] = 0
     state["stages.3.second.conv.weight"][:, [1, 20]] = 0
     before = ImageTower(WIDTHS, dim=OLD).eval()
     before.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""``python -m tools.train_nano train|text|export|pack|report``: every step from the data folder to shipped weights."""
+"""``python -m tools.train_nano train|export|head|text|pack|report``: every step from the data folder to shipped weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
     train = commands.add_parser("train", help="train the image tower; goes on from the checkpoint in OUT")
     train.add_argument("--data", type=Path, required=True, help="the data folder, or a file made by pack")
     train.add_argument("--out", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    # What is not given here is as `Recipe` has it.
+    # What is not given here is as `Recipe` and `TextRecipe` have it.
     recipe: dict[str, Any] = {"default": argparse.SUPPRESS}
     train.add_argument("--minutes", type=float, help="length of the whole schedule", **recipe)
     train.add_argument("--batch", type=int, help="photographs, views and copies a step", **recipe)
@@ -39,10 +39,16 @@ def main() -> None:
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
     export = commands.add_parser("export", help="write the checkpoint's image tower into the package")
     export.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
+    head = commands.add_parser("head", help="fit the head of the package's image tower anew")
+    head.add_argument("--data", type=Path, required=True)
+    head.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
     text = commands.add_parser("text", help="train the text tower against the package's image tower")
     text.add_argument("--data", type=Path, required=True)
     text.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
-    text.add_argument("--steps", type=int, help="of the optimiser")
+    text.add_argument("--steps", type=int, help="of the optimiser", **recipe)
+    text.add_argument("--rate", type=float, help="of the optimiser, at its highest", **recipe)
+    text.add_argument("--seed", type=int, **recipe)
+    text.add_argument("--go-on", action="store_true", help="start from the package's text tower")
     pack = commands.add_parser("pack", help="write what train reads into one file of at most 50 MiB")
     pack.add_argument("--data", type=Path, required=True)
     pack.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
@@ -54,7 +60,7 @@ def main() -> None:
     report.add_argument("--out", type=Path, required=True, help="the folder that train and text wrote")
     report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     report.add_argument("--version", default="1", help="of nano")
-    for command in (train, text, pack, report):
+    for command in (train, head, text, pack, report):
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
         )
@@ -62,6 +68,7 @@ def main() -> None:
     steps = {
         "train": run_train,
         "export": run_export,
+        "head": run_head,
         "text": run_text,
         "report": run_report,
         "pack": run_pack,
@@ -78,6 +85,12 @@ def parse_sizes(text: str) -> tuple[tuple[float, int], ...]:
     return pairs
 
 
+def chosen(recipe: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """Return what the command line says of a recipe's fields."""
+    known = {field.name for field in fields(recipe)}
+    return {name: value for name, value in vars(given).items() if name in known}
+
+
 def run_train(given: argparse.Namespace) -> None:
     """Prepare the arrays and train."""
     import torch
@@ -86,8 +99,7 @@ def run_train(given: argparse.Namespace) -> None:
     from tools.train_nano.prepare import prepare
     from tools.train_nano.train import Recipe, Run
 
-    known = {field.name for field in fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in vars(given).items() if name in known})
+    recipe = Recipe(**chosen(Recipe, given))
     torch.set_num_threads(recipe.workers if torch.cuda.is_available() else 1)
     data = unpack(given.data) if given.data.is_file() else prepare(given.data, given.wordnet, given.out)[1]
     if given.init:  # such weights know whole photographs already
@@ -128,12 +140,34 @@ def run_export(given: argparse.Namespace) -> None:
     export_image(tower, WEIGHTS / "nano-1", note={"samples": str(facts["samples"])})
 
 
+def run_head(given: argparse.Namespace) -> None:
+    """Write image.safetensors, image.onnx and encoder.json with another head."""
+    from safetensors import safe_open
+
+    from retrieval.encoders.nano import WEIGHTS
+    from retrieval.encoders.nano_torch import ImageTower, read_state, widths_of
+    from tools.train_nano.export import export_image
+    from tools.train_nano.head import fit_head
+    from tools.train_nano.prepare import prepare
+
+    weights = WEIGHTS / "nano-1" / "image.safetensors"
+    with safe_open(weights, framework="np") as file:
+        note = file.metadata()
+    state = read_state(weights)
+    tower = ImageTower(widths_of(state))
+    tower.load_state_dict(state)
+    fit_head(tower, prepare(given.data, given.wordnet, given.out)[1])
+    export_image(tower, weights.parent, note=note)
+
+
 def run_text(given: argparse.Namespace) -> None:
     """Write text.safetensors."""
     from retrieval.encoders.nano import WEIGHTS
+    from tools.train_nano.text import TextRecipe
     from tools.train_nano.text_run import fit_text
 
-    fit_text(given.data, given.wordnet, given.out, WEIGHTS / "nano-1", steps=given.steps)
+    recipe = TextRecipe(**chosen(TextRecipe, given))
+    fit_text(given.data, given.wordnet, given.out, WEIGHTS / "nano-1", recipe, go_on=given.go_on)
 
 
 def run_report(given: argparse.Namespace) -> None:

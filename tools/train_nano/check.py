@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ImageTower
+from retrieval.encoders.nano_torch import CROPS, ImageTower
 from tools.train_nano.augment import normalised
 from tools.train_nano.measure import nearest_accuracy, unit
 
-SIDE = 112
+SIDE = CROPS[0].side  # px
 
 
 def embed(tower: ImageTower, pixels: NDArray[np.uint8], *, device: torch.device) -> NDArray[np.float32]:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from onnx import helper
 from safetensors.numpy import save_file
 
-from retrieval.encoders.nano_torch import CROPS, DIM, SIZE, STEM_STRIDE, ConvNorm, Crop, ImageTower
+from retrieval.encoders.nano_torch import (
+    CROPS,
+    DIM,
+    HEAD_STAGES,
+    SIZE,
+    STEM_STRIDE,
+    ConvNorm,
+    Crop,
+    ImageTower,
+)
 from tools.train_nano.train import NESTING
 
 OPSET = 18
@@ -95,7 +104,7 @@ class Graph:
         return name
 
     def cut(self, source: str, crop: Crop, name: str) -> str:
-        """Cut the middle out and scale it, as `nano_torch.cut` does."""
+        """Cut the middle out, and scale it where it is to be of another size, as `nano_torch.cut` does."""
         edge = (SIZE - crop.size) // 2
         bounds = [
             self.constant(f"{name}.{end}", np.array([at, at]))
@@ -103,6 +112,8 @@ class Graph:
         ]
         axes = self.constant(f"{name}.axes", np.array([2, 3]))
         middle = self.node("Slice", [source, *bounds, axes], f"{name}.middle")
+        if crop.side == crop.size:
+            return middle
         side = self.constant(f"{name}.side", np.array([crop.side, crop.side]))
         return self.node(
             "Resize",
@@ -132,6 +143,7 @@ class Graph:
             return self.node("Relu", [x], f"{x}.relu")
 
         x = conv("stem", source, stride=STEM_STRIDE, pads=2, relu=True)
+        means: list[str] = []
         for i in range(stages):
             stage, stride = f"stages.{i}", 1 if i == 0 else 2
             y = conv(f"{stage}.first", x, stride=stride, pads=1, relu=True)
@@ -147,8 +159,10 @@ class Graph:
             if f"{stage}.shortcut.conv.weight" in self.header:
                 x = conv(f"{stage}.shortcut", x, stride=1, pads=0, relu=False)
             x = activate(self.node("Add", [y, x], f"{name}.{stage}.sum"))
-        x = self.node("GlobalAveragePool", [x], f"{name}.pooled")
-        x = self.node("Flatten", [x], f"{name}.flat")
+            if i >= stages - HEAD_STAGES:
+                pooled = self.node("GlobalAveragePool", [x], f"{name}.{stage}.pooled")
+                means.append(self.node("Flatten", [pooled], f"{name}.{stage}.mean"))
+        x = self.node("Concat", means, f"{name}.means", axis=1)
         return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
 
     def unit(self, source: str, out: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,6 +178,20 @@ def train_text(
         schedule.step()
         if step % 250 == 0 or step == recipe.steps - 1:
             note(f"text step {step} of {recipe.steps}: loss {loss.item():.3f}")
+    return student
+
+
+def unquantised(tensors: Mapping[str, NDArray[Any]]) -> TextStudent:
+    """Give the training form of shipped tensors, to train on from there."""
+    student = TextStudent()
+    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+    for name in ("words", "grams"):
+        state[f"{name}.weight"], weight = (
+            state.pop(name) * state.pop(f"{name}.scale")[:, None],
+            state[f"{name}.weight"],
+        )
+        state[f"{name.removesuffix('s')}_weight.weight"] = weight[:, None]
+    student.load_state_dict(state)
     return student
 
 

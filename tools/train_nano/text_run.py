@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.nano import NanoEncoder
+from retrieval.encoders.nano_text import map_tensors
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
 from tools.train_nano.data import Photo, drawn_weights, everyday, list_photos
@@ -17,7 +18,7 @@ from tools.train_nano.embedding import embed_images
 from tools.train_nano.export import save_tensors
 from tools.train_nano.joint import text_targets
 from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text
+from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text, unquantised
 
 DRAWN = {
     "name": 6.0,
@@ -36,11 +37,16 @@ def fit_text(
     wordnet: Path,
     folder: Path,
     weights: Path,
+    recipe: TextRecipe,
     *,
-    steps: int | None = None,
+    go_on: bool = False,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Train the text tower against the image tower in ``weights`` and write ``text.safetensors`` beside it."""
+    """Train the text tower against the image tower in ``weights`` and write ``text.safetensors`` beside it.
+
+    ``go_on`` starts from the one that lies there.
+    """
+    shipped = weights / "text.safetensors"
     photos = list_photos(data)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
@@ -52,9 +58,9 @@ def fit_text(
     note("embed the training photographs")
     rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
     data_set = text_set(texts, sentences, placed, photos, photo_words[train], rows, train)
-    recipe = TextRecipe() if steps is None else TextRecipe(steps=steps)
-    student = train_text(data_set, recipe, note=note)
-    save_tensors(quantised(student), weights / "text.safetensors")
+    init = unquantised(map_tensors(shipped)) if go_on else None
+    student = train_text(data_set, recipe, init=init, note=note)
+    save_tensors(quantised(student), shipped)
 
 
 def text_set(

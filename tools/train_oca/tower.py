@@ -34,15 +34,16 @@ def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
     inner = (middle.square().mean(0).sqrt() * last.second.conv.weight.square().sum((0, 2, 3)).sqrt()).argsort(
         descending=True
     )
-    outer = (top.std(0) * old.head.weight.norm(dim=0)).argsort(descending=True)
+    first = old.head.weight.shape[1] - widths[-1]  # where the head reads the last stage
+    outer = (top.std(0) * old.head.weight[:, first:].norm(dim=0)).argsort(descending=True)
     inner, outer = inner[:KEPT].sort().values, outer[:KEPT].sort().values
     new = dict(state)
     for part, kept in (("first", inner), ("second", outer), ("shortcut", outer)):
         for kind in ("weight", "bias"):
             new[f"stages.3.{part}.conv.{kind}"] = state[f"stages.3.{part}.conv.{kind}"][kept]
     new["stages.3.second.conv.weight"] = new["stages.3.second.conv.weight"][:, inner]
-    head = state["head.weight"][:, outer]
-    fresh = torch.randn(EXTRA, KEPT, generator=torch.Generator().manual_seed(2)) * head.std()
+    head = torch.cat([state["head.weight"][:, :first], state["head.weight"][:, first:][:, outer]], 1)
+    fresh = torch.randn(EXTRA, head.shape[1], generator=torch.Generator().manual_seed(2)) * head.std()
     new["head.weight"] = torch.cat([head, fresh])
     new["head.bias"] = torch.cat([state["head.bias"], torch.zeros(EXTRA)])
     tower = ImageTower([*widths[:3], KEPT], dim=OLD + EXTRA)

@@ -48,12 +48,13 @@ class TestCopies:
         ("form", "quality", "suffix"), [("jpeg", 98, "jpg"), ("webp", None, "webp"), ("webp", 97, "webp")]
     )
     def test_other_formats(self, photos, tmp_path, form, quality, suffix):
+        # Of the first one a lossy WebP eats what is gained.
         (result,) = retrieval.activate(
-            photos / NAMES[0], out=tmp_path / "out", format=form, quality=quality, device="cpu"
+            photos / NAMES[1], out=tmp_path / "out", format=form, quality=quality, device="cpu"
         )
 
         assert result.status in ("activated", "scaled_back"), result.reason
-        assert result.output == str(tmp_path / "out" / f"00.{suffix}")
+        assert result.output == str(tmp_path / "out" / f"01.{suffix}")
         assert psnr(pixels(result.path), pixels(result.output)) == pytest.approx(result.psnr, abs=1e-3)
 
     def test_the_least_psnr_is_kept_by_changing_less(self, photos, tmp_path):
