@@ -120,11 +120,15 @@ def preprocess(image: Image.Image, how: Preprocessing) -> NDArray[np.float32]:
         image = canvas
     elif (height, width) != how.size:
         image = image.crop((left, top, left + how.size[1], top + how.size[0]))
-    pixels = np.asarray(image, dtype=np.float32)  # (h, w, 3)
+    pixels = np.asarray(image)  # (h, w, 3) uint8
     std = np.asarray(how.std, dtype=np.float64)
     gain = (1 / (255 * std)).astype(np.float32)
     offset = (np.asarray(how.mean, dtype=np.float64) / std).astype(np.float32)
-    return np.ascontiguousarray((pixels * gain - offset).transpose(2, 0, 1))  # (3, h, w)
+    made = np.empty((3, *pixels.shape[:2]), np.float32)
+    # Colour by colour and in place: a third of the time of rows of three numbers, and the same bits.
+    np.multiply(pixels.transpose(2, 0, 1), gain[:, None, None], out=made)
+    made -= offset[:, None, None]
+    return made
 
 
 def _bounded(image: Image.Image) -> Image.Image:
