@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from benchmarks.matryoshka_data import WIDTHS
 from retrieval.encoders.nano_torch import ImageTower
 from retrieval.training import MatryoshkaHead
-from tools.train_nano.augment import light
+from tools.train_nano.augment import light, plain
 
 _MOMENTS = 0.5, 0.25  # as nano's preprocessing shifts and scales [0, 1]
 _EMBEDDED = 256
@@ -144,9 +144,7 @@ def middle(
     made = np.empty((len(rows), 256, side, side), dtype=np.float16)
     with torch.inference_mode():
         for first in range(0, len(rows), _EMBEDDED):
-            part = np.ascontiguousarray(pixels[rows[first : first + _EMBEDDED]])
-            x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(budget.side, budget.side), mode="bicubic", antialias=True).clamp(0, 1)
+            x = plain(pixels[rows[first : first + _EMBEDDED]], budget.side, device=torch.device("cpu"))
             x = F.relu(start.stem(_shifted(x.flip(-1) if mirrored else x)))
             for stage in start.stages[:-1]:
                 x = stage(x)  # (b, 256, s/16, s/16) behind the last

@@ -126,11 +126,9 @@ class NanoEncoder:
         return differentiable(self._how, tower, tower).to(torch_device(self._device))
 
     def _tower(self) -> torch.nn.Module:
-        from retrieval.encoders.nano_torch import ImageTower, MultiCrop, read_state, widths_of
+        from retrieval.encoders.nano_torch import MultiCrop, folded_tower, read_state
 
-        state = read_state(self._weights("image.safetensors"))
-        tower = ImageTower(widths_of(state), dim=self.space.dim)
-        tower.load_state_dict(state)
+        tower = folded_tower(read_state(self._weights("image.safetensors")), dim=self.space.dim)
         for parameter in tower.parameters():
             parameter.requires_grad = False
         return MultiCrop(tower).eval()

@@ -121,6 +121,13 @@ def widths_of(state: Mapping[str, torch.Tensor]) -> list[int]:
     return [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(len(WIDTHS))]
 
 
+def folded_tower(state: Mapping[str, torch.Tensor], *, dim: int = DIM) -> ImageTower:
+    """Return the tower whose folded weights ``state`` holds, in evaluation mode."""
+    tower = ImageTower(widths_of(state), dim=dim)
+    tower.load_state_dict(state)
+    return tower.eval()
+
+
 class MultiCrop(nn.Module):
     """A tower's answer to an image: the weighted sum of the unit vectors of some `CROPS` of it, normalised.
 

@@ -19,7 +19,7 @@ VARIABLE = "ORT_DISABLE_TELEMETRY"
 def onnx_runtime() -> Any:
     """Import and return ``onnxruntime``; it reports nothing unless the user has set ``ORT_DISABLE_TELEMETRY`` to another value than 1.
 
-    The variable counts only before the first import (ONNX Runtime's pull request 29843), so everything here imports it by this.
+    The variable counts only before the first import (ONNX Runtime's pull request 27379), so everything here imports it by this.
     """
     chosen = os.environ.setdefault(VARIABLE, "1")
     import onnxruntime

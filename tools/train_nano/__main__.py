@@ -145,7 +145,7 @@ def run_head(given: argparse.Namespace) -> None:
     from safetensors import safe_open
 
     from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_torch import ImageTower, read_state, widths_of
+    from retrieval.encoders.nano_torch import folded_tower, read_state
     from tools.train_nano.export import export_image
     from tools.train_nano.head import fit_head
     from tools.train_nano.prepare import prepare
@@ -153,9 +153,7 @@ def run_head(given: argparse.Namespace) -> None:
     weights = WEIGHTS / "nano-1" / "image.safetensors"
     with safe_open(weights, framework="np") as file:
         note = file.metadata()
-    state = read_state(weights)
-    tower = ImageTower(widths_of(state))
-    tower.load_state_dict(state)
+    tower = folded_tower(read_state(weights))
     fit_head(tower, prepare(given.data, given.wordnet, given.out)[1])
     export_image(tower, weights.parent, note=note)
 

@@ -157,12 +157,18 @@ def augment(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.de
     return random_softening(random_overlay(random_colour(random_affine(x, side, g), g), g), g).clamp(0, 1)
 
 
+def plain(pixels: NDArray[np.uint8], side: int, *, device: torch.device) -> torch.Tensor:
+    """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1]."""
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
+    if x.shape[-1] == side:
+        return x
+    return F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+
+
 def light(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.device) -> torch.Tensor:
     """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1]; half mirrored, a third recoloured."""
     g = torch.Generator().manual_seed(seed)
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
-    if x.shape[-1] != side:
-        x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    x = plain(pixels, side, device=device)
     x[::2] = x[::2].flip(-1)
     third = len(x) // 3
     return torch.cat([random_colour(x[:third], g), x[third:]]) if third else x

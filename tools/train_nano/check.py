@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from retrieval.encoders.nano_torch import CROPS, ImageTower
-from tools.train_nano.augment import normalised
+from tools.train_nano.augment import normalised, plain
 from tools.train_nano.measure import nearest_accuracy, unit
 
 SIDE = CROPS[0].side  # px
@@ -20,8 +19,7 @@ def embed(tower: ImageTower, pixels: NDArray[np.uint8], *, device: torch.device)
     rows = []
     with torch.inference_mode():
         for i in range(0, len(pixels), 256):
-            x = torch.from_numpy(pixels[i : i + 256]).to(device).permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+            x = plain(pixels[i : i + 256], SIDE, device=device)
             rows.append(tower.raw(normalised(x).contiguous(memory_format=torch.channels_last)).float().cpu())
     return torch.cat(rows).numpy()
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from retrieval.encoders.nano_torch import CROPS, SIZE, Crop, ImageTower, cut
-from tools.train_nano.augment import normalised
+from tools.train_nano.augment import normalised, plain
 from tools.train_nano.joint import ridge
 from tools.train_nano.measure import unit
 from tools.train_nano.train import TrainingSet
@@ -43,8 +42,6 @@ def _means(
     """Return what the head reads of one crop of some photographs: ``(n, 768)`` float32."""
     found = []
     for start in range(0, len(rows), 256):
-        x = torch.from_numpy(pixels[rows[start : start + 256]]).permute(0, 3, 1, 2).float() / 255
-        if x.shape[-1] != SIZE:
-            x = F.interpolate(x, size=(SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 1)
+        x = plain(pixels[rows[start : start + 256]], SIZE, device=torch.device("cpu"))
         found.append(tower.means(cut(normalised(x), crop)).numpy())
     return np.concatenate(found)

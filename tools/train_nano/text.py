@@ -183,14 +183,12 @@ def train_text(
 
 def unquantised(tensors: Mapping[str, NDArray[Any]]) -> TextStudent:
     """Give the training form of shipped tensors, to train on from there."""
-    student = TextStudent()
     state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
-    for name in ("words", "grams"):
-        state[f"{name}.weight"], weight = (
-            state.pop(name) * state.pop(f"{name}.scale")[:, None],
-            state[f"{name}.weight"],
-        )
-        state[f"{name.removesuffix('s')}_weight.weight"] = weight[:, None]
+    for table, column in (("words", "word_weight"), ("grams", "gram_weight")):
+        # Shipped, "words.weight" is how much each row counts; in a student it is the table itself.
+        state[f"{column}.weight"] = state[f"{table}.weight"][:, None]
+        state[f"{table}.weight"] = state.pop(table) * state.pop(f"{table}.scale")[:, None]
+    student = TextStudent()
     student.load_state_dict(state)
     return student
 

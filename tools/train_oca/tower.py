@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ImageTower, widths_of
+from retrieval.encoders.nano_torch import ImageTower, folded_tower, widths_of
 
 OLD, EXTRA = 256, 128
 KEPT = 448
@@ -21,9 +21,7 @@ def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
         x: ``(n, 3, s, s)`` preprocessed photographs, to see which channels carry something.
     """
     widths = widths_of(state)
-    old = ImageTower(widths, dim=OLD)
-    old.load_state_dict(state)
-    old.eval()
+    old = folded_tower(state, dim=OLD)
     last: Any = old.stages[3]
     with torch.inference_mode():
         y = F.relu(old.stem(x))

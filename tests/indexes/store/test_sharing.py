@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -119,30 +120,35 @@ def test_many_threads_read_while_one_writes(home, monkeypatch):
     assert wrong == []
 
 
+def holds_in_a_forked_child(claim: Callable[[], bool]) -> bool:
+    """Say whether ``claim`` is true in a forked child; one that raises is not."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if claim() else 1)
+        finally:
+            os._exit(2)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def test_a_forked_child_reads_on_its_own(home):
     with VectorStore.open(home, dim=DIM) as store:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os._exit(0 if store.find(b"7") == 7 and len(store.rows(0, 10)) == 10 else 1)
-            finally:
-                os._exit(2)
-        assert os.waitpid(pid, 0)[1] == 0
+        assert holds_in_a_forked_child(lambda: store.find(b"7") == 7 and len(store.rows(0, 10)) == 10)
         assert store.find(b"7") == 7
 
 
 def test_a_forked_child_cannot_write_with_its_parents_store(home):
     with VectorStore.open(home, dim=DIM, writable=True) as store:
         store.remove([1])
-        pid = os.fork()
-        if pid == 0:
+
+        def is_refused() -> bool:
             try:
                 store.commit()
             except StoreLocked:
-                os._exit(0)
-            finally:
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
+                return True
+            return False
+
+        assert holds_in_a_forked_child(is_refused)
         assert store.find(b"1") == 1
 
 

@@ -15,6 +15,11 @@ from tests.retrieval.building.galleries import build, paths
 from tests.retrieval.folders import CountingEncoder, fill
 
 
+def lose(folder: Path, count: int) -> None:
+    for number in range(count):
+        (folder / f"{number}.png").unlink()
+
+
 class TestPrune:
     @pytest.fixture
     def many(self, tmp_path: Path) -> Path:
@@ -33,8 +38,7 @@ class TestPrune:
 
     def test_losing_more_than_half_stops_the_build(self, many: Path, encoder: CountingEncoder) -> None:
         build(many, encoder)
-        for number in range(16):
-            (many / f"{number}.png").unlink()
+        lose(many, 16)
 
         with pytest.raises(PruneRefused, match="16 of 30"):
             build(many, encoder)
@@ -45,8 +49,7 @@ class TestPrune:
 
     def test_replacing_most_files_stops_the_build_too(self, many: Path, encoder: CountingEncoder) -> None:
         build(many, encoder)
-        for number in range(20):
-            (many / f"{number}.png").unlink()
+        lose(many, 20)
         fill(many, [f"new{number}.png" for number in range(20)], first=100)
 
         with pytest.raises(PruneRefused):
@@ -58,8 +61,7 @@ class TestPrune:
         self, many: Path, encoder: CountingEncoder
     ) -> None:
         build(many, encoder)
-        for number in range(20):
-            (many / f"{number}.png").unlink()
+        lose(many, 20)
         fill(many, [f"new{number}.png" for number in range(20)], first=100)
 
         with pytest.raises(PruneRefused):
