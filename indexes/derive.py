@@ -86,7 +86,17 @@ def derive(
     if basis is None and before is not None and dim is None:
         asked = replace(asked, dim=None)  # a prefix of the space before
     now = _rows(store)
-    build = Revision(home, now, asked, basis, extra_queries, progress or _quiet, space=space, learn=learn)
+    build = Revision(
+        home,
+        now,
+        asked,
+        basis,
+        extra_queries,
+        progress or _quiet,
+        space=space,
+        renames=store.renames,
+        learn=learn,
+    )
     info, files = build.decide()
     if (
         before is not None
@@ -145,7 +155,7 @@ def publish_tail(
     now = _rows(store)
     asked = request(home, before, kind=None, dim=None, recall=None, device="cpu")
     basis = carried.basis or _of_these_rows(before, home, store, space)
-    build = Revision(home, now, asked, basis, None, _quiet, space=space)
+    build = Revision(home, now, asked, basis, None, _quiet, space=space, renames=store.renames)
     if basis is not None and carried == _NOTHING and build.unchanged():
         return basis
     info, files = build.as_it_is()

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 
 import lmdb
 
-from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
-from indexes.files import writing
+from indexes.errors import RetrievalError, StoreClosed, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
+from indexes.files import limit_reached, writing
 from indexes.gate import Gate
 
 DATA: Final = "data.mdb"
@@ -27,6 +27,8 @@ _READERS = 1024
 _PINNED: dict[str, Any] = {"lib_version": 0} if int(lmdb.__version__.split(".")[0]) >= 3 else {}
 
 _CURE = "restore it from a backup, or delete the collection's directory and build it again"
+
+_CLOSED = "closed/deleted/dropped"  # how LMDB's binding says that; there is no class or number for it
 
 T = TypeVar("T")
 
@@ -264,6 +266,7 @@ def acquire(
         FileNotFoundError: there is none and ``create`` is not set.
         StoreCorrupt: the file is short, or not LMDB's.
         StoreReadOnly: ``writable``, and it cannot be written.
+        SystemLimit: no more open files or memory.
     """
     with _guard:
         if create:
@@ -342,4 +345,6 @@ def _in_our_words(path: Path, error: lmdb.Error, *, readonly: bool) -> Retrieval
             f"{path}: a write was cut short ({text}); what was committed before is whole: "
             "free some space, or check the device, and run the command again"
         )
-    return StoreCorrupt(f"{path}: cannot be used ({text}); {_CURE}")
+    if _CLOSED in text:
+        return StoreClosed(f"{path}: is closed; open it again")
+    return limit_reached(error, path) or StoreCorrupt(f"{path}: cannot be used ({text}); {_CURE}")

@@ -11,6 +11,8 @@
     ├── StoreReadOnly (PermissionError)   the folder cannot be written
     ├── StoreFull (OSError)               no space left on the device
     ├── StoreCorrupt (OSError)            a file is missing, short, or not what the manifest says
+    ├── StoreClosed (ValueError)          used after it was closed
+    ├── SystemLimit (OSError)             the system gives no more open files or memory; nothing is damaged
     ├── ManifestTooNew (ValueError)       written by a later version
     └── ... the leaves about images, encoders and collections: `retrieval.errors`
 
@@ -60,6 +62,14 @@ class StoreFull(RetrievalError, OSError):
 
 class StoreCorrupt(RetrievalError, OSError):
     """A file of the collection is missing, short, or not what the manifest says."""
+
+
+class StoreClosed(RetrievalError, ValueError):
+    """A collection, or a part of one, is used after it was closed."""
+
+
+class SystemLimit(RetrievalError, OSError):
+    """The system gives no more open files or memory; nothing is damaged, and the message says which limit to raise."""
 
 
 class ManifestTooNew(RetrievalError, ValueError):

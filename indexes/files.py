@@ -9,13 +9,35 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly
+from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly, SystemLimit
 
 PARTIAL = ".partial-"
 """Begins the name of everything that is not finished; the next writer removes what a killed one left."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+_LIMITS = {  # in this order: the message of the first begins with that of the second
+    errno.ENFILE: "close other programs",
+    errno.EMFILE: "raise the limit (ulimit -n), or open fewer collections at once",
+    errno.ENOMEM: "free some memory, or raise the limit (ulimit -v)",
+}
+
+
+def limit_reached(error: Exception, path: str | os.PathLike[str]) -> SystemLimit | None:
+    """Return what to raise where the system had no more to give, so that nobody takes ``path`` for damaged; else None.
+
+    Args:
+        error: an `OSError`, or a library's error that quotes the system.
+        path: what was opened, read or written.
+    """
+    for number, cure in _LIMITS.items():
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or reason in str(error):
+            return SystemLimit(
+                f"{os.fspath(path)}: {reason.lower()}; nothing is damaged: {cure}, and run the command again"
+            )
+    return None
 
 
 @contextlib.contextmanager
@@ -25,6 +47,7 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         StoreFull: no space, no quota, or the file may not grow.
         StoreReadOnly: permission denied or a read-only file system.
+        SystemLimit: no more open files or memory.
         StoreCorrupt: the device failed, or a folder went away.
     """
     try:
@@ -51,7 +74,7 @@ def _in_our_words(error: OSError, path: Path) -> RetrievalError:
         return StoreReadOnly(
             f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with --index DIR"
         )
-    return StoreCorrupt(
+    return limit_reached(error, path) or StoreCorrupt(
         f"{path}: cannot be written ({reason}); check the device and the folder, then run again"
     )
 

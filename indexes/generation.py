@@ -15,13 +15,14 @@ import numpy as np
 from indexes import flat, rotate, stages, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
 from indexes.backend import gpu
-from indexes.errors import OptionError, ShapeError, StoreCorrupt
+from indexes.errors import OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.first_stage import FirstStage
 from indexes.flat import Halves
 from indexes.gpu import Candidates, Card
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation, store_path
 from indexes.narrow import Narrow
+from indexes.plan import SMALLEST
 from indexes.refined import Refined
 from indexes.rerank import RERANK, RerankRows
 from indexes.tail import Tail
@@ -44,7 +45,6 @@ class Generation:
 
     Attributes:
         manifest: the manifest that it was opened from.
-        rows: ``(count, d)`` float16, mapped; tombstoned rows included.
         live: ``(count,)`` flags, None if every row is live; do not change them.
     """
 
@@ -62,7 +62,7 @@ class Generation:
         """Take over what `open` opened; call that."""
         self.manifest = manifest
         self.live = live
-        self.rows: Halves = np.asarray(rows.rows)  # without the memmap's costly slicing
+        self._rows: Halves = np.asarray(rows.rows)  # without the memmap's costly slicing
         self._rerank = rows
         self._live_count = manifest.count if live is None else int(np.count_nonzero(live))
         self._directory = directory
@@ -72,12 +72,13 @@ class Generation:
         self._matrix = _matrix_of(directory, manifest)
         if self._base:
             path = generation_path(directory, manifest.generation) / INDEX
-            self._first = FirstStage(path, manifest.index, self.rows, rotation=self._matrix)
-        self._prefixes = Narrow(self.rows, manifest.space, rotation=self._matrix)
+            self._first = FirstStage(path, manifest.index, self._rows, rotation=self._matrix)
+        self._prefixes = Narrow(self._rows, manifest.space, rotation=self._matrix)
         self._opening = threading.Lock()
         self._device, self._exact = device, exact
         self._card: Card | None = None
-        self._tail = Tail(self.rows, self._base)
+        self._tail = Tail(self._rows, self._base)
+        self._closed = False
 
     @classmethod
     def open(
@@ -119,6 +120,16 @@ class Generation:
         """Rows, tombstoned ones included."""
         return self.manifest.count
 
+    @property
+    def rows(self) -> Halves:
+        """Every row by its id, ``(count, d)`` float16, mapped; tombstoned ones included.
+
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        self._require_open()
+        return self._rows
+
     def search(
         self,
         queries: Vectors,
@@ -138,9 +149,10 @@ class Generation:
             k: neighbours wanted, at least 1.
             keep: ``(count,)`` flags; only live rows whose flag is set are found, and never fewer than ``k`` of them
                 while there are as many.
-            nprobe: lists to probe; None for what was tuned, more for a larger ``k`` or a narrow filter.
+            nprobe: lists to probe, where an index with lists is searched; None for what was tuned, more for a larger ``k`` or
+                a narrow filter.
             shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
-            exact: search every live row.
+            exact: compare every live row at full width.
             dim: rank by this prefix width first, then the shortlist at full width, over every live row.
             plan: the same in several stages of rising widths and falling shortlists.
         Returns:
@@ -148,14 +160,18 @@ class Generation:
         Raises:
             ShapeError: the widths differ, or ``keep`` has not one flag a row.
             OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, ``dim`` is no prefix of the space, or ``plan`` is
-                none (see `indexes.stages.check`).
+                none (see `indexes.stages.check`), or either comes with ``exact``.
+            StoreClosed: the generation is closed.
         """
+        self._require_open()
         if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
         if keep is not None and keep.shape != (self.count,):
             raise ShapeError(f"keep: expected ({self.count},) flags, got {keep.shape}")
         if k < 1 or (nprobe is not None and nprobe < 1) or (shortlist is not None and shortlist < 1):
             raise OptionError(f"k is {k}, nprobe {nprobe}, shortlist {shortlist}; each must be at least 1")
+        if exact:
+            stages.require_whole(dim, plan, width=self.manifest.space.dim)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         allowed = self.live
         if keep is not None:
@@ -170,11 +186,11 @@ class Generation:
         if exact or self._first is None or len(queries) == 0:
             card = self._on_card() if allowed is None and len(queries) else None
             found = None if card is None else card.exact(queries, k=k)
-            return found or flat.exact(self.rows, queries, k=k, keep=allowed)
+            return found or flat.exact(self._rows, queries, k=k, keep=allowed)
         kept = self._kept(keep, allowed)
         few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
         if (keep is not None and kept <= few) or (allowed is not None and not self._first.opened.filters):
-            return flat.exact(self.rows, queries, k=k, keep=allowed)
+            return flat.exact(self._rows, queries, k=k, keep=allowed)
         found = self._first.search(
             queries,
             k=k,
@@ -216,7 +232,7 @@ class Generation:
                 if number is None and self._exact is None:
                     self._device = "cpu"
                 elif self._card is None:
-                    self._card = Card(number, self.rows, exact=self._exact)
+                    self._card = Card(number, self._rows, exact=self._exact)
         return self._card
 
     def first_stage(self) -> Refined:
@@ -224,15 +240,22 @@ class Generation:
 
         Raises:
             OptionError: the collection is flat: it has none.
+            StoreClosed: the generation is closed.
         """
         return self._compressed()[1]
 
     def _compressed(self) -> tuple[FirstStage, Refined]:
+        self._require_open()
         opened = None if self._first is None else self._first.opened
         if self._first is None or not isinstance(opened, Refined):
+            cure = "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
+            if self._live_count < SMALLEST:  # naming a kind would lead back here
+                cure = (
+                    f"{self._live_count:,} rows are too few for ivfrabitq or ivfpq, which need {SMALLEST:,}: "
+                    "index more images, or name a FACTORY that so few can train"
+                )
             raise OptionError(
-                f"{self._directory} is searched exactly (flat), so nothing is lost in codes; "
-                "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
+                f"{self._directory} is searched exactly (flat), so nothing is lost in codes; {cure}"
             )
         return self._first, opened
 
@@ -247,6 +270,7 @@ class Generation:
             ids and scores as `Refined.codes` gives them.
         Raises:
             OptionError: the collection is flat.
+            StoreClosed: the generation is closed.
         """
         first, stage = self._compressed()
         live = None if self.live is None else self.live[: self._base]
@@ -258,7 +282,9 @@ class Generation:
 
         Raises:
             MissingRow: an id is negative or not below `count`.
+            StoreClosed: the generation is closed.
         """
+        self._require_open()
         return self._rerank.gather(ids)
 
     def keys(self) -> KeyTable | None:
@@ -266,20 +292,27 @@ class Generation:
 
         Raises:
             StoreCorrupt: it is not whole.
+            StoreClosed: the generation is closed.
         """
+        self._require_open()
         path = generation_path(self._directory, self.manifest.generation) / KEYS
         try:
             return KeyTable.open(path) if KEYS in self.manifest.files else None
         except FileNotFoundError as error:
             raise StoreCorrupt(f"{path}: missing; run `retrieve build-index` on the folder") from error
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"{self._directory}: the collection is closed; open it again")
+
     def close(self) -> None:
         """Release the maps and let the generation go; searching afterwards is an error."""
+        self._closed = True
         self._first = self._card = None
-        self.rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
-        self._rerank = RerankRows(self._rerank.path, self.rows)
-        self._prefixes = Narrow(self.rows, self.manifest.space, rotation=self._matrix)
-        self._tail = Tail(self.rows, 0)
+        self._rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
+        self._rerank = RerankRows(self._rerank.path, self._rows)
+        self._prefixes = Narrow(self._rows, self.manifest.space, rotation=self._matrix)
+        self._tail = Tail(self._rows, 0)
         self._base = 0
         self._pin.close()
 

@@ -13,7 +13,9 @@ import numpy as np
 from indexes import assignment, chain, mapped_lists, prefixes
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.backend import faiss, faiss_threads, threads
+from indexes.cures import cure_of_file
 from indexes.errors import OptionError, StoreCorrupt
+from indexes.files import limit_reached
 
 HNSW_LISTS = 16_384
 """Lists from which the coarse quantiser is a graph: below, scanning the centroids costs less."""
@@ -77,7 +79,7 @@ def make(
         rotation: ``(dim, dim)`` orthogonal, before the prefix is cut; None where the rows were trained to be cut.
         coarse: choose lists by this shorter prefix of the first stage; None for its whole width.
     Raises:
-        OptionError: FAISS cannot make it; the message holds its reason.
+        OptionError: FAISS cannot make it, the message holds its reason; or it maps ids, which are positions here.
     """
     module = faiss()
     width = prefix or dim
@@ -94,6 +96,8 @@ def make(
             index = module.index_factory(width, factory, module.METRIC_L2)
     except RuntimeError as error:
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
+    if isinstance(innermost(index), module.IndexIDMap):
+        raise OptionError(f"index kind {factory!r}: rows have ids already; leave IDMap out")
     if coarse is not None and coarse < width:
         prefixes.assign_by_prefix(index, innermost(index), coarse=coarse)
     if width < dim:
@@ -122,10 +126,10 @@ def _reason(error: RuntimeError) -> str:
 
 
 def innermost(index: Any) -> Any:
-    """Return the index under pre-transforms, refinement and id maps, as its own class."""
+    """Return the index under pre-transforms and refinement, as its own class."""
     module = faiss()
     index = module.downcast_index(index)
-    if isinstance(index, module.IndexPreTransform | module.IndexIDMap):
+    if isinstance(index, module.IndexPreTransform):
         return innermost(index.index)
     return innermost(index.base_index) if isinstance(index, module.IndexRefine) else index
 
@@ -154,6 +158,7 @@ def _unfiltered() -> tuple[Any, ...]:
     return (
         *on_card(),
         module.IndexPQ,
+        module.IndexAdditiveQuantizer,
         module.IndexFastScan,
         module.IndexNSG,
         module.IndexLSH,
@@ -177,8 +182,6 @@ def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlis
     if isinstance(index, module.IndexRefine):
         inner = parameters(index.base_index, nprobe=nprobe, selector=selector, shortlist=shortlist)
         return module.IndexRefineSearchParameters(k_factor=4.0, base_index_params=inner)
-    if isinstance(index, module.IndexIDMap):
-        return parameters(index.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
     if isinstance(index, module.IndexIVF):
         return _of_lists(index, nprobe=min(nprobe or index.nprobe, index.nlist), selector=selector)
     if isinstance(index, on_card()):
@@ -224,7 +227,10 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
             with assignment.in_training(inner, seen):
                 chain.behind(index).train(seen)
     except RuntimeError as error:
-        raise OptionError(f"the index cannot be trained on {len(sample)} rows: {_reason(error)}") from error
+        raise OptionError(
+            f"the index cannot be trained on {len(sample):,} rows: {_reason(error)}; "
+            "use more rows, a kind with fewer lists, codes or dimensions, or leave --kind out"
+        ) from error
     chain.finish(index)
 
 
@@ -244,15 +250,24 @@ def prepare(inner: Any, *, seed: int = 0) -> None:
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
-    """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only."""
+    """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only.
+
+    Raises:
+        OptionError: FAISS cannot; the message holds its reason.
+    """
     chosen = removable(index)
     rough = assignment.Rough(innermost(index))
     for ids, rows in blocks:
-        with faiss_threads(threads()), rough.adding(len(rows)):
-            if chosen:
-                index.add_with_ids(rows, ids)
-            else:
-                index.add(rows)
+        try:
+            with faiss_threads(threads()), rough.adding(len(rows)):
+                if chosen:
+                    index.add_with_ids(rows, ids)
+                else:
+                    index.add(rows)
+        except RuntimeError as error:
+            raise OptionError(
+                f"the index cannot hold these rows: {_reason(error)}; choose another kind, or leave --kind out"
+            ) from error
 
 
 def remove(index: Any, ids: Ids) -> int:
@@ -286,6 +301,6 @@ def _read(path: Path, flags: int) -> Any:
     try:
         return faiss().read_index(str(path), flags)
     except RuntimeError as error:
-        raise StoreCorrupt(
-            f"{path}: not a readable index ({_reason(error)}); run `retrieve build-index` to make it again"
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{path}: not a readable index ({_reason(error)}); {cure_of_file(path)}"
         ) from error

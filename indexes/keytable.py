@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Ids
+from indexes.cures import cure_of_file
 from indexes.errors import StoreCorrupt
 
 KEYS: Final = "keys.bin"
@@ -143,7 +144,4 @@ _NONE: Final = np.empty(0, dtype=np.uint8)
 
 
 def _damaged(path: Path) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"{path}: not a whole table of keys; delete {path.parent.name} in {path.parent.parent.name} "
-        "and run `retrieve build-index` on the folder: it is made again from vectors.lmdb"
-    )
+    return StoreCorrupt(f"{path}: not a whole table of keys; {cure_of_file(path)}")

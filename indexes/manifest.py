@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -11,9 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from indexes.cures import cure_of_file
 from indexes.description import (
     FORMAT,
     GENERATIONS,
@@ -36,6 +34,7 @@ from indexes.files import (
     sync_file,
     writing,
 )
+from indexes.pins import PIN, Pin, pin_generation, read_pinned
 from indexes.verify import FileCheck, verify
 
 __all__ = [
@@ -59,9 +58,6 @@ __all__ = [
     "verify",
     "write_manifest",
 ]
-
-PIN = "pin"
-"""The empty file of a generation that its readers lock."""
 
 INDEX = "index.faiss"
 
@@ -213,77 +209,6 @@ def _remove(path: Path) -> None:
     remove_tree(doomed)
 
 
-class Pin:
-    """A generation kept from removal until `close`; a context manager."""
-
-    def __init__(self, path: Path, file: int) -> None:
-        self.path = path
-        self._file: int | None = file
-
-    def close(self) -> None:
-        """Let the generation go."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            os.close(file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-
-def pin_generation(directory: str | os.PathLike[str], number: int) -> Pin:
-    """Keep generation ``number`` from being removed; it needs no right to write.
-
-    Raises:
-        FileNotFoundError: the generation is gone or going: a newer one was published, read the manifest again.
-    """
-    path = generation_path(directory, number)
-    file = os.open(path / PIN, os.O_RDONLY | os.O_CLOEXEC)
-    pin = Pin(path, file)
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pin.close()
-        raise FileNotFoundError(errno.ENOENT, "the generation is being removed", str(path)) from error
-    except OSError:
-        return pin  # a file system without locks: nobody can lock it to remove it either
-    there = (path / PIN).stat() if (path / PIN).exists() else None
-    if there is None or not os.path.samestat(there, os.fstat(file)):
-        pin.close()
-        raise FileNotFoundError(errno.ENOENT, "the generation was removed", str(path))
-    return pin
-
-
-def read_pinned(directory: str | os.PathLike[str]) -> tuple[Manifest, Pin]:
-    """Read the manifest and pin its generation, however many are published meanwhile.
-
-    Raises:
-        FileNotFoundError: there is no manifest.
-        ManifestTooNew: a later version wrote it.
-        StoreCorrupt: the manifest is damaged, or its generation is missing.
-    """
-    manifest = read_manifest(directory)
-    while True:
-        try:
-            return manifest, pin_generation(directory, manifest.generation)
-        except FileNotFoundError as error:
-            again = read_manifest(directory)
-            if again.generation == manifest.generation:
-                path = generation_path(directory, manifest.generation)
-                raise StoreCorrupt(
-                    f"{path}: missing, but {MANIFEST} names it; run `retrieve build-index` on the folder: "
-                    "it makes the index again from vectors.lmdb"
-                ) from error
-            manifest = again
-
-
 def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
     """Make sure that the generation's files have the lengths that the manifest records.
 
@@ -298,6 +223,5 @@ def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
             found = "no such file"
         if found != f"{info.bytes:,} bytes":
             raise StoreCorrupt(
-                f"{path / name}: {found}, expected {info.bytes:,} bytes; delete {path.name} in {GENERATIONS} "
-                "and run `retrieve build-index` on the folder: it makes the index again from vectors.lmdb"
+                f"{path / name}: {found}, expected {info.bytes:,} bytes; {cure_of_file(path / name)}"
             )

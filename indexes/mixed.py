@@ -19,7 +19,7 @@ from indexes.generation import Generation
 from indexes.manifest import generation_path
 from indexes.rerank import RERANK, RerankRows
 from indexes.space import Space
-from indexes.stages import unplanned
+from indexes.stages import require_whole, unplanned
 from indexes.staging import read_rows_of
 
 
@@ -120,11 +120,11 @@ class Mixture:
             k: neighbours wanted, at least 1.
             keep: ``(count,)`` flags; only rows whose flag is set are found.
             nprobe, shortlist, exact: for the old side, as `Generation.search`; the new rows are all compared.
-            dim: rank by this prefix width first.
+            dim: rank by this prefix width first; not with ``exact``.
             words: the queries are words, whose scores have a scale of their own.
         Raises:
             ShapeError: widths or numbers differ.
-            OptionError: ``dim`` is no prefix of both sides.
+            OptionError: ``dim`` is no prefix of both sides, or narrows what is to be ``exact``.
         """
         if len(new) != len(old) or new.ndim != 2 or new.shape[1] != self.space.dim:
             raise ShapeError(f"queries: expected (q, {self.space.dim}) beside {old.shape}, got {new.shape}")
@@ -134,6 +134,8 @@ class Mixture:
                 f"{dim} is no prefix width while old and new rows are mixed (valid: {known}); "
                 "finish with `retrieve upgrade --backfill all`"
             )
+        if exact:
+            require_whole(dim, None, width=self.space.dim)
         aside = self._old if keep is None or self._old is None else keep & self._old
         found = self._generation.search(
             old,

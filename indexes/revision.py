@@ -12,6 +12,7 @@ from indexes import choose, ivf, rotate, transforms, turned
 from indexes.construction import Construction, Writer, needs_turn
 from indexes.errors import StoreCorrupt
 from indexes.generation import TRANSFORMS
+from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
 from indexes.measured import MEASURED_ROWS, ExtraQueries, Measured, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
@@ -49,8 +50,10 @@ class Revision:
         progress: OnEvent,
         *,
         space: Space,
+        renames: int,
         learn: rotate.Learn | None = None,
     ) -> None:
+        self._renames = renames  # of the store, as `keytable.KeyTable` counts them
         self._home, self._now, self._asked, self._before = home, now, asked, before
         self._progress = progress
         self._space = space
@@ -88,6 +91,8 @@ class Revision:
         path = generation_path(self._home, before.generation)
         try:
             check_sizes(self._home, before)
+            if KEYS in before.files and KeyTable.open(path / KEYS).renames != self._renames:
+                return False
             packed = np.load(path / TOMBSTONES, allow_pickle=False)
         except (OSError, ValueError):
             return False

@@ -102,6 +102,23 @@ def check(stages: Sequence[Stage], *, k: int, space: Space, turned: bool = False
         )
 
 
+def require_whole(dim: int | None, stages: Stages | None, *, width: int) -> None:
+    """Refuse to narrow a search that is to compare every row at full width.
+
+    Args:
+        dim: the prefix asked for; None for none.
+        stages: the plan asked for; None for none.
+        width: the full one.
+    Raises:
+        OptionError: there is a plan, or a ``dim`` other than the full width.
+    """
+    if stages is not None or dim not in (None, width):
+        narrowed = f"--dim {dim}" if stages is None else "a plan"
+        raise OptionError(
+            f"exact search compares every row by all {width} dimensions, {narrowed} ranks them by fewer; leave one of them out"
+        )
+
+
 def from_json(stages: Sequence[tuple[int, int, float | None]]) -> Stages:
     """Return the plan that a manifest records as (width, shortlist, margin)."""
     return tuple(Stage(dim=dim, shortlist=shortlist, margin=margin) for dim, shortlist, margin in stages)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap, Ids
 from indexes.errors import StoreCorrupt
-from indexes.files import remove_tree, writing
+from indexes.files import limit_reached, remove_tree, writing
 from indexes.lock import WriterLock
 from indexes.records import NewRow, pack_id, unpack_id
 from indexes.store import VectorStore
@@ -27,6 +27,9 @@ from indexes.store import VectorStore
 KEPT: Final = b"k"
 SERVED: Final = b"s"
 ADDED: Final = b"a"
+
+MAPS = "upgrade.npz"
+"""File of a generation: the maps for images, back, and for words where there is one."""
 
 ROWS_OF = "rows_of.npy"
 """File of a generation: ``(count,)`` int64, the staged row that answers for each id, -1 where the old one does."""
@@ -161,7 +164,9 @@ def read_added(generation: Path) -> Ids:
     try:
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.int64)
     except (OSError, ValueError) as error:
-        raise StoreCorrupt(f"{path}: not readable ({error}); restore it from a backup") from error
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{path}: not readable ({error}); restore it from a backup"
+        ) from error
 
 
 def read_rows_of(generation: Path, *, count: int) -> Ids:
@@ -174,7 +179,9 @@ def read_rows_of(generation: Path, *, count: int) -> Ids:
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise StoreCorrupt(f"{path}: not readable ({error}); run `retrieve upgrade --backfill 0`") from error
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{path}: not readable ({error}); run `retrieve upgrade --backfill 0`"
+        ) from error
     if table.shape != (count,) or table.dtype != np.int64:
         raise StoreCorrupt(f"{path}: {table.shape} {table.dtype}, expected ({count},) int64")
     return np.asarray(table)

@@ -24,6 +24,7 @@ from indexes.errors import (
     MissingRow,
     OptionError,
     ShapeError,
+    StoreClosed,
     StoreCorrupt,
     StoreReadOnly,
 )
@@ -44,6 +45,7 @@ from indexes.tables import (
     describe,
     holders,
     ids_of_content,
+    misled,
     packed_records,
     records_of,
     renames_of,
@@ -77,7 +79,7 @@ class VectorStore:
     ) -> None:
         """Take over a use of ``environment``; call `open` or `create` instead."""
         self.directory = directory
-        self._environment = environment
+        self._shared = environment
         self._closing = threading.Lock()
         self._closed = False
         self.dim, self._dead = describe(environment)
@@ -311,6 +313,11 @@ class VectorStore:
             for data in packed_records(self._environment, first, min(first + _SCAN, count) - first):
                 yield key_of(data)
 
+    def misled(self) -> Iterator[int]:
+        """Yield the rows, live at the moment they are looked at, whose keys do not lead to them; a whole store has none."""
+        for start in range(0, self._count, _SCAN):
+            yield from misled(self._environment, start, min(_SCAN, self._count - start))
+
     @property
     def renames(self) -> int:
         """How many commits have changed the key of a stored row: a table of keys made before is then out of date."""
@@ -347,19 +354,29 @@ class VectorStore:
 
     def _require_writable(self) -> Writer:
         if self._closed:
-            raise StoreReadOnly(f"{self.directory}: the store is closed")
+            raise self._is_closed()
         if self._writer is None:
             raise StoreReadOnly(
                 f"{self.directory}: the store was opened for reading; open it with writable=True"
             )
         return self._writer
 
+    @property
+    def _environment(self) -> Environment:
+        """The environment, which others in this process may share and go on with once this store is closed."""
+        if self._closed:
+            raise self._is_closed()
+        return self._shared
+
+    def _is_closed(self) -> StoreClosed:
+        return StoreClosed(f"{self.directory}: the store is closed; open it again")
+
     def close(self) -> None:
-        """Close the store; what was not committed is dropped. Closing twice does nothing."""
+        """Close the store; what was not committed is dropped. Closing twice does nothing, using it afterwards is an error."""
         with self._closing:
             if not self._closed:
                 self._closed = True
-                release(self._environment)
+                release(self._shared)
 
     def __enter__(self) -> Self:
         return self

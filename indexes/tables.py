@@ -19,7 +19,7 @@ from indexes.arrays import Bitmap
 from indexes.changes import TOMBSTONES_PER_CHUNK
 from indexes.environment import Environment
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.records import Record, pack_id, unpack_id, unpack_record
+from indexes.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
 
 FORMAT: Final = 1
 
@@ -63,12 +63,19 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
             f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
             "install a newer version: pip install --upgrade retrieval"
         )
-    dead = np.zeros(count, np.bool_)  # (count,)
+    return dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
+
+
+def _flags(chunks: Iterable[tuple[int, bytes]], start: int, stop: int) -> Bitmap:
+    """Return which rows from ``start`` to ``stop`` have a tombstone ``(n,)``, of the chunks that tell of them."""
+    dead = np.zeros(stop - start, np.bool_)  # (n,)
     for chunk, packed in chunks:
         flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
-        part = dead[unpack_id(chunk) * TOMBSTONES_PER_CHUNK :][: len(flags)]
-        part[:] = flags[: len(part)]
-    return dim, dead
+        first = chunk * TOMBSTONES_PER_CHUNK
+        low, high = max(start, first), min(stop, first + len(flags))
+        if low < high:
+            dead[low - start : high - start] = flags[low - first : high - first]
+    return dead
 
 
 def renames_of(environment: Environment) -> int:
@@ -119,16 +126,42 @@ def packed_records(environment: Environment, start: int, number: int) -> list[by
     Raises:
         StoreCorrupt: records are missing.
     """
+    return environment.read(partial(_packed_records, environment, start, number))
 
-    def read(txn: lmdb.Transaction[bytes]) -> list[bytes]:
-        cursor = txn.cursor(environment.databases[b"records"])
-        cursor.set_range(pack_id(start))
-        return list(islice(cursor.iternext(keys=False), number))
 
-    found = environment.read(read)
+def _packed_records(
+    environment: Environment, start: int, number: int, txn: lmdb.Transaction[bytes]
+) -> list[bytes]:
+    cursor = txn.cursor(environment.databases[b"records"])
+    cursor.set_range(pack_id(start))
+    found = list(islice(cursor.iternext(keys=False), number))
     if len(found) < number:
         raise StoreCorrupt(f"{environment.path}: records are missing; run `retrieve verify`")
     return found
+
+
+def misled(environment: Environment, start: int, number: int) -> list[int]:
+    """Return the live rows, of ``number`` from ``start`` on, whose keys do not lead to them.
+
+    One snapshot: a row, its tombstone and its key are those of one moment, whatever others commit.
+
+    Raises:
+        StoreCorrupt: records are missing.
+    """
+    stop = start + number
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        digests = [key_digest(key_of(data)) for data in _packed_records(environment, start, number, txn)]
+        found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+        chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
+        packed = [
+            (chunk, txn.get(pack_id(chunk), b"", db=environment.databases[b"tombstones"])) for chunk in chunks
+        ]
+        dead = _flags(packed, start, stop).tolist()
+        rows = zip(range(start, stop), digests, dead, strict=True)
+        return [row for row, digest, gone in rows if not gone and found.get(digest) != pack_id(row)]
+
+    return environment.read(read)
 
 
 def rows_of(environment: Environment, start: int, stop: int, *, dim: int) -> NDArray[np.float16]:

@@ -214,8 +214,6 @@ def _steps(index: Any) -> list[Step]:
     module = faiss()
     steps = [step for transform in chain.transforms(index) for step in _step(transform)]
     last = chain.behind(index)
-    if isinstance(last, module.IndexIDMap):
-        return [*steps, *_steps(last.index)]
     return [*steps, *_steps(last.base_index)] if isinstance(last, module.IndexRefine) else steps
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from indexes.arrays import Bitmap
 from indexes.errors import StoreCorrupt
+from indexes.files import limit_reached
 
 TOMBSTONES = "tombstones.npy"
 
@@ -23,7 +24,7 @@ def read_live(path: Path, count: int) -> Bitmap | None:
         packed = np.load(path, allow_pickle=False)
         dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
     except (OSError, ValueError, TypeError) as error:
-        raise StoreCorrupt(
+        raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
         ) from error
     if len(packed) != -(-count // 8):

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Vectors, unit_rows
+from indexes.cures import cure_of_file
 from indexes.errors import OptionError, ShapeError, SpaceMismatch, StoreCorrupt
+from indexes.files import limit_reached
 from indexes.space import Space
 
 Matrix: TypeAlias = NDArray[np.float32]
@@ -235,6 +237,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
     Raises:
         StoreCorrupt: missing or not readable.
     """
+    from zipfile import BadZipFile  # numpy loads it for this, and not before
+
     try:
         with np.load(path, allow_pickle=False) as data:
             heads = json.loads(data["heads"].tobytes())
@@ -249,5 +253,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
                 )
                 for i, head in enumerate(heads)
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreCorrupt(f"{os.fspath(path)}: not readable transforms ({error})") from error
+    except (OSError, EOFError, RuntimeError, BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{os.fspath(path)}: not readable transforms ({error}); {cure_of_file(Path(path))}"
+        ) from error

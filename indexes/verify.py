@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from indexes.cures import BUILD, cure_of_file, cure_of_generation
 from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, store_path
 from indexes.errors import RetrievalError
 from indexes.files import sha256
+from indexes.pins import read_pinned
 from indexes.rerank import RERANK
 from indexes.store import VECTORS, VectorStore
 
-_BUILD = "run `retrieve build-index` on the folder"
 _LOST = (
     f"the stored vectors are damaged: restore {VECTORS} from a backup, "
     "or delete the collection's directory and build it again"
@@ -42,23 +44,36 @@ class FileCheck:
 def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
     """Check every file of a collection, reading all of it: hashes, and the two copies of the rows against each other.
 
+    Others may write to it meanwhile: what is checked is what one manifest names, whatever is published until then.
+
     Raises:
         FileNotFoundError: there is no collection: no manifest and no vectors.
     """
     home = Path(directory)
     if not (home / MANIFEST).exists() and not VectorStore.exists(home):
         raise FileNotFoundError(f"{home}: no collection here (neither {MANIFEST} nor {VECTORS})")
-    manifest, check = _manifest(home)
-    checks = [check]
-    if manifest is not None:
-        checks += _generation(home, manifest)
-    for folder, known in _stores(home, manifest):
-        name = folder.relative_to(home).as_posix()
-        checks += [
-            replace(check, path=check.path if folder == home else f"{name}/{check.path}")
-            for check in _rows(folder, known)
-        ]
-    return checks
+    while True:
+        manifest, kept, check = _manifest(home)
+        stores = _stores(home, manifest)
+        checks = [check]
+        with kept:
+            if manifest is not None:
+                checks += _generation(home, manifest)
+            for folder, known in stores:
+                name = folder.relative_to(home).as_posix()
+                checks += [
+                    replace(check, path=check.path if folder == home else f"{name}/{check.path}")
+                    for check in _rows(folder, known)
+                ]
+        # Rows cannot be kept as a generation is: a change of the encoder that ended meanwhile took its own away.
+        if all(check.ok for check in checks) or not _other_stores(home, stores):
+            return checks
+
+
+def _other_stores(home: Path, stores: list[tuple[Path, list[str]]]) -> bool:
+    """Say whether the rows lie elsewhere by now."""
+    now = _stores(home, _manifest(home)[0])
+    return {folder for folder, _ in now} != {folder for folder, _ in stores}
 
 
 def _stores(home: Path, manifest: Manifest | None) -> list[tuple[Path, list[str]]]:
@@ -76,28 +91,31 @@ def _stores(home: Path, manifest: Manifest | None) -> list[tuple[Path, list[str]
     return found
 
 
-def _manifest(home: Path) -> tuple[Manifest | None, FileCheck]:
+def _manifest(home: Path) -> tuple[Manifest | None, AbstractContextManager[object], FileCheck]:
+    """Read the manifest; return it, what keeps its generation from removal, and what was found out about it."""
     try:
-        return read_manifest(home), FileCheck(path=MANIFEST, ok=True)
+        manifest, pin = read_pinned(home)
     except FileNotFoundError:
-        cure = f"missing; restore it from a backup, or delete {home} and {_BUILD}"
-        return None, FileCheck(path=MANIFEST, ok=False, cure=cure)
+        wrong = f"missing; restore it from a backup, or delete {home} and {BUILD}"
     except RetrievalError as error:
-        return None, FileCheck(path=MANIFEST, ok=False, cure=str(error))
+        wrong = str(error)
+    else:
+        return manifest, pin, FileCheck(path=MANIFEST, ok=True)
+    with suppress(FileNotFoundError, RetrievalError):  # it is the generation that is missing, or its pin
+        return read_manifest(home), nullcontext(), FileCheck(path=MANIFEST, ok=True)
+    return None, nullcontext(), FileCheck(path=MANIFEST, ok=False, cure=wrong)
 
 
 def _generation(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
     folder = generation_path(home, manifest.generation)
     relative = folder.relative_to(home)
-    again = f"delete {relative} and {_BUILD}: it makes the index again from {VECTORS}"
     if not folder.is_dir():
-        yield FileCheck(
-            path=str(relative), ok=False, cure=f"missing; {_BUILD}: it makes it again from {VECTORS}"
-        )
+        yield FileCheck(path=str(relative), ok=False, cure=f"missing; {cure_of_generation(manifest)}")
         return
     for name, info in manifest.files.items():
         found = _differs(folder / name, size=info.bytes, digest=info.sha256)
-        yield FileCheck(path=str(relative / name), ok=not found, cure=f"{found}; {again}" if found else "")
+        wrong = f"{found}; {cure_of_file(folder / name)}" if found else ""
+        yield FileCheck(path=str(relative / name), ok=not found, cure=wrong)
 
 
 def _differs(path: Path, *, size: int, digest: str) -> str:
@@ -146,7 +164,7 @@ def walk_rows(home: Path, *, dim: int | None = None, count: int = 0) -> Iterator
     yield VECTORS, f"{wrong}; {_LOST}" if wrong else ""
     if not wrong and size < store.count * row:
         torn = f"{size:,} bytes, expected at least {store.count * row:,}"
-    yield RERANK, f"{torn}; delete {RERANK} and {_BUILD}: it is written again from {VECTORS}" if torn else ""
+    yield RERANK, f"{torn}; delete {RERANK} and {BUILD}: it is written again from {VECTORS}" if torn else ""
 
 
 def _walk(
@@ -165,14 +183,8 @@ def _walk(
             )
             if differ.size:
                 torn = f"row {first + differ[0]} is not the stored one"
-    live = 0
-    for record in store.scan():
-        live += 1
-        if store.find(record.key) != record.id:
-            return f"the key of record {record.id} does not lead to it", torn
-    if live != store.live:
-        return f"{live:,} records live, expected {store.live:,}", torn
-    return "", torn
+    lost = next(store.misled(), None)
+    return "" if lost is None else f"the key of record {lost} does not lead to it", torn
 
 
 def _main(home: str, dim: str = "", count: str = "0") -> None:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes import flat, generation
 from indexes.derive import derive
-from indexes.errors import MissingRow, OptionError, ShapeError, StoreCorrupt
+from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation import Generation
 from indexes.manifest import INDEX, generation_path
 from indexes.metrics import recall_at_k
 from indexes.rerank import RERANK
 from indexes.space import Space
+from indexes.stages import Stage
 from indexes.store import NewRow, VectorStore
 from indexes.tombstones import TOMBSTONES
 
@@ -226,6 +227,7 @@ def test_a_prefix_with_a_full_shortlist_equals_exact_search(collection):
 
 def test_a_prefix_of_the_full_width_is_no_prefix(lists):
     same(lists.search(QUERIES, k=10, dim=32), lists.search(QUERIES, k=10))
+    same(lists.search(QUERIES, k=10, dim=32, exact=True), truth(lists, QUERIES, k=10))
 
 
 def test_vectors_come_by_id(collection):
@@ -243,6 +245,8 @@ def test_vectors_come_by_id(collection):
         ({"k": 1, "nprobe": 0}, OptionError),
         ({"k": 1, "shortlist": 0}, OptionError),
         ({"k": 1, "dim": 7}, OptionError),
+        ({"k": 1, "dim": 8, "exact": True}, OptionError),
+        ({"k": 1, "plan": (Stage(dim=8, shortlist=9),), "exact": True}, OptionError),
         ({"k": 1, "keep": np.ones(3999, dtype=np.bool_)}, ShapeError),
     ],
 )
@@ -286,6 +290,24 @@ def test_opening_maps_and_closing_lets_go(tmp_path):
     opened.close()
 
     assert not mapped() & {INDEX, RERANK}
+
+
+def test_a_closed_generation_refuses(tmp_path):
+    fill(tmp_path, 0, 500)
+    opened = Generation.open(tmp_path, build(tmp_path))
+    opened.close()
+
+    for use in (
+        lambda: opened.search(QUERIES, k=1),
+        lambda: opened.search(QUERIES, k=1, dim=8),
+        lambda: opened.codes(QUERIES, k=1),
+        lambda: opened.vectors(np.array([0])),
+        lambda: opened.rows,
+        opened.keys,
+        opened.first_stage,
+    ):
+        with pytest.raises(StoreClosed, match="is closed; open it again"):
+            use()
 
 
 def test_a_damaged_generation_is_named(tmp_path):

@@ -30,6 +30,7 @@ FACTORIES = [
     "SQ8",
     "PQ8",
     "RaBitQfs",
+    "RQ2x4",
     "PCA16,LSH",
     "LSH",
 ]
@@ -192,8 +193,36 @@ def test_a_factory_that_does_not_parse_is_refused_in_one_line(factory):
     assert ".cpp" not in message
 
 
-def test_too_few_rows_to_train_are_refused():
-    with pytest.raises(OptionError, match="10 rows"):
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "IDMap,Flat",
+        "IDMap2,Flat",
+        "PCA16,IDMap,Flat",
+        "IDMap,PCA16,Flat",
+        "IDMap,IVF16,SQ8",
+        "IVF16,SQ8,IDMap",
+    ],
+)
+def test_an_id_map_wherever_it_stands_is_refused_with_its_cure(factory):
+    with pytest.raises(OptionError, match=f"{factory}.*leave IDMap out"):
+        ivf.make(factory, dim=32)
+
+
+def test_rows_that_an_index_cannot_take_are_refused_in_one_line():
+    index = ivf.faiss().index_factory(32, "IDMap,Flat", ivf.faiss().METRIC_INNER_PRODUCT)
+    with pytest.raises(
+        OptionError, match=r"cannot hold these rows: add does not.*; choose another kind"
+    ) as caught:
+        ivf.add(index, [(np.arange(10), ROWS[:10].astype(np.float32))])
+
+    assert ".cpp" not in str(caught.value)
+
+
+def test_too_few_rows_to_train_are_refused_with_a_cure():
+    with pytest.raises(
+        OptionError, match=r"10 rows.*; use more rows, a kind with fewer .* or leave --kind out"
+    ):
         ivf.train(ivf.make("IVF64,Flat", dim=32), ROWS[:10].astype(np.float32))
 
 
@@ -206,7 +235,9 @@ def test_training_prints_nothing(capfd):
 def test_a_damaged_file_is_named_with_its_cure(tmp_path):
     (tmp_path / "index.faiss").write_bytes(b"IxXX nothing of the kind")
     for read in (ivf.load, ivf.open_mapped):
-        with pytest.raises(StoreCorrupt, match=r"index\.faiss.*retrieve build-index"):
+        with pytest.raises(
+            StoreCorrupt, match=r"index\.faiss.*delete this one file and run `retrieve build-index`"
+        ):
             read(tmp_path / "index.faiss")
 
 

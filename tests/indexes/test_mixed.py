@@ -113,6 +113,14 @@ def test_prefixes_are_refused_unless_both_sides_have_them(generation):
     assert (nested.search(new, old, k=5, dim=8).ids >= 0).all()
 
 
+def test_exact_search_of_both_sides_cannot_be_narrowed(generation):
+    new, old = rows(3, NEW.dim, seed=4), rows(3, OLD.dim, seed=5)
+    nested, _ = mixture(generation, np.arange(100), prefixes=(8, OLD.dim))
+    for dim in (8, OLD.dim):  # the old rows' whole width cuts the new ones
+        with pytest.raises(OptionError, match=r"exact.*leave one of them out"):
+            nested.search(new, old, k=5, dim=dim, exact=True)
+
+
 def test_queries_must_pair(generation):
     mixed, _ = mixture(generation, np.arange(10))
     with pytest.raises(ShapeError, match="expected"):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from indexes import ivf
+from indexes.derive import publish_tail
 from indexes.generation import Generation
 from indexes.store import NewRow, VectorStore
 from tests.indexes.derive.published import KINDS, check, index_file
-from tests.indexes.test_generation import VECTORS, build, fill, grow
+from tests.indexes.test_generation import SPACE, VECTORS, build, fill, grow
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,6 +23,41 @@ def test_nothing_changed_nothing_published(tmp_path, kind):
     assert build(tmp_path) == first
     assert build(tmp_path, kind=kind) == first
     assert sorted(os.listdir(tmp_path / "generations")) == ["0001"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_that_changed_is_published_and_nothing_else_is(tmp_path, kind):
+    fill(tmp_path, 0, 1000)
+    first = build(tmp_path, kind=kind)
+    rename(tmp_path, 7, b"seven")
+    second = build(tmp_path)
+
+    assert (second.generation, second.index) == (2, first.index)
+    assert key(tmp_path, second, 7) == b"seven"
+    assert build(tmp_path) == second
+    check(tmp_path, second)
+
+
+def test_a_key_that_changed_is_published_by_a_build_that_is_interrupted(tmp_path):
+    fill(tmp_path, 0, 1000)
+    build(tmp_path)
+    rename(tmp_path, 7, b"seven")
+    with VectorStore.open(tmp_path, dim=32, writable=True) as store:
+        manifest = publish_tail(tmp_path, store, space=SPACE, encoder=None, root=None)
+
+    assert key(tmp_path, manifest, 7) == b"seven"
+
+
+def rename(directory, number, name):
+    with VectorStore.open(directory, dim=32, writable=True) as store:
+        store.rename(number, name, b"")
+        store.commit()
+
+
+def key(directory, manifest, number):
+    with Generation.open(directory, manifest) as opened:
+        (found,) = opened.keys().keys(np.array([number]))
+    return found
 
 
 def test_few_new_rows_become_a_tail_beside_the_same_file(tmp_path):

@@ -16,6 +16,7 @@ from tests.indexes.test_generation import build, fill, grow
     [
         {"kind": "nonsense"},
         {"kind": ""},
+        {"kind": "IDMap,Flat"},
         {"kind": "ivfrabitq", "dim": 7},
         {"kind": "ivfrabitq", "dim": 64},
         {"kind": "flat", "dim": 7},

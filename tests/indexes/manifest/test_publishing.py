@@ -156,7 +156,7 @@ def test_opening_checks_sizes(tmp_path):
     check_sizes(tmp_path, done)
     file = generation_path(tmp_path, 1) / "index"
     file.write_text("1234")
-    with pytest.raises(StoreCorrupt, match=r"index: 4 bytes, expected 5 bytes; delete 0001"):
+    with pytest.raises(StoreCorrupt, match=r"index: 4 bytes, expected 5 bytes; delete this one file and run"):
         check_sizes(tmp_path, done)
     file.unlink()
     with pytest.raises(StoreCorrupt, match="no such file"):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from indexes.manifest import generation_path, read_manifest, verify, write_manifest
+from indexes.records import key_digest
 from indexes.store import NewRow, VectorStore
+from indexes.verify import walk_rows
 from tests.indexes.manifest.generations import DIM, published
 from tests.strategies import unit
 
@@ -84,6 +88,127 @@ def test_a_damaged_page_does_not_end_the_process_that_verifies(collection):
         "damaged" in bad(collection)["vectors.lmdb"]
         or "delete the collection" in bad(collection)["vectors.lmdb"]
     )
+
+
+def unlink_key(home: Path, key: bytes) -> None:
+    """Take a key out of the store behind its back."""
+    with VectorStore.open(home, dim=DIM, writable=True) as store:
+        keys = store._environment.databases[b"keys"]
+        store._environment.write(lambda txn: txn.delete(key_digest(key), db=keys), room=1 << 20)
+
+
+def test_a_key_that_does_not_lead_to_its_row_is_found(collection):
+    unlink_key(collection, b"b")
+
+    assert "the key of record 1 does not lead to it; the stored vectors" in bad(collection)["vectors.lmdb"]
+
+
+def walked(home: Path) -> list[str]:
+    return [cure for _, cure in walk_rows(home, dim=DIM, count=3)]
+
+
+def test_what_a_build_commits_meanwhile_is_no_damage(collection, monkeypatch):
+    blocks = VectorStore.blocks
+
+    def build_meanwhile(store):
+        yield from blocks(store)
+        with VectorStore.open(collection, dim=DIM, writable=True) as writer:
+            writer.append(unit(1, DIM, seed=1), [NewRow(key=b"a")])  # supersedes row 0
+            writer.rename(1, b"moved", b"")
+            writer.remove([2])
+            writer.commit()
+
+    monkeypatch.setattr(VectorStore, "blocks", build_meanwhile)
+
+    assert walked(collection) == ["", ""]
+
+
+def test_damage_is_found_while_a_build_commits(collection, monkeypatch):
+    unlink_key(collection, b"b")
+    blocks = VectorStore.blocks
+
+    def build_meanwhile(store):
+        yield from blocks(store)
+        with VectorStore.open(collection, dim=DIM, writable=True) as writer:
+            writer.append(unit(1, DIM, seed=1), [NewRow(key=b"a")])
+            writer.commit()
+
+    monkeypatch.setattr(VectorStore, "blocks", build_meanwhile)
+
+    assert "the key of record 1 does not lead to it" in walked(collection)[0]
+
+
+def test_rows_renamed_at_any_moment_are_no_damage(tmp_path):
+    names = [b"%d" % number for number in range(3000)]
+    with VectorStore.create(tmp_path, dim=DIM) as store:
+        store.append(unit(len(names), DIM, seed=0), [NewRow(key=name) for name in names])
+        store.commit()
+    done = threading.Event()
+
+    def rename() -> None:
+        with VectorStore.open(tmp_path, dim=DIM, writable=True) as writer:
+            for turn in range(10_000):
+                if done.is_set():
+                    return
+                for number in range(0, len(names), 10):
+                    writer.rename(number, b"%d at turn %d" % (number, turn), b"")
+                writer.commit()
+
+    build = threading.Thread(target=rename)
+    build.start()
+    try:
+        found = [walked(tmp_path) for _ in range(5)]
+    finally:
+        done.set()
+        build.join()
+
+    assert found == [["", ""]] * 5
+
+
+def test_a_generation_that_is_replaced_meanwhile_is_not_missed(collection, monkeypatch):
+    """A newer one is published while the files are hashed: the one that is read stays until that is done."""
+    from indexes import verify as room
+
+    hashed = []
+
+    def publish_meanwhile(path: Path) -> str:
+        if not hashed:
+            published(collection, 2)
+        hashed.append(path)
+        return sha256(path)
+
+    sha256 = room.sha256
+    monkeypatch.setattr(room, "sha256", publish_meanwhile)
+
+    assert bad(collection) == {}
+    assert [path.parent.name for path in hashed] == ["0001", "0001"]
+    published(collection, 3)
+    assert not generation_path(collection, 1).exists()  # let go
+
+
+def test_rows_that_are_given_up_meanwhile_are_not_missed(collection, monkeypatch):
+    """A change of the encoder ends, and the rows that it was made with are removed, while others are read."""
+    from indexes import verify as room
+
+    staging = collection / "upgrade" / "f"
+    with VectorStore.create(staging, dim=DIM) as store:
+        store.append(unit(1, DIM, seed=2), [NewRow(key=b"a")])
+        store.commit()
+    upgrade = {"state": "migrating", "staging": "upgrade/f", "new_space": {"dim": DIM}}
+    before = read_manifest(collection)
+    write_manifest(collection, replace(before, upgrades=(upgrade,)))
+    assert "upgrade/f/rerank.f16" in {check.path for check in verify(collection)}
+    walk = room._rows
+
+    def end_meanwhile(folder: Path, known: list[str]) -> object:
+        if staging.exists() and folder == collection:
+            shutil.rmtree(staging)
+            write_manifest(collection, before)
+        return walk(folder, known)
+
+    monkeypatch.setattr(room, "_rows", end_meanwhile)
+
+    assert bad(collection) == {}
 
 
 def test_fewer_rows_than_the_manifest_names_are_found(collection):

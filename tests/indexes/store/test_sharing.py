@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from indexes import environment
-from indexes.errors import MissingRow, StoreCorrupt, StoreLocked, StoreReadOnly
+from indexes.errors import MissingRow, StoreClosed, StoreCorrupt, StoreLocked
 from indexes.lock import WriterLock
 from indexes.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
@@ -176,8 +176,9 @@ def test_closing_twice_is_harmless_and_a_closed_store_refuses(home):
     other = VectorStore.open(home, dim=DIM)
     store.close()
     store.close()
-    with pytest.raises(StoreReadOnly, match="closed"):
-        store.commit()
+    for use in (store.commit, store.scan().__next__, lambda: store.find(b"1"), lambda: store.rows(0, 1)):
+        with pytest.raises(StoreClosed, match="is closed; open it again"):
+            use()
     assert other.find(b"1") == 1  # the environment lives while one user is left
     other.close()
     assert environment._open == before

@@ -1,0 +1,34 @@
+"""What mends a generation of which something is missing or damaged, without costing an upgrade that is under way its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from indexes.description import Manifest
+from indexes.staging import MAPS
+from indexes.store import VECTORS
+
+BUILD: Final = "run `retrieve build-index` on the folder"
+
+_AGAIN: Final = f"it makes the index again from {VECTORS}"
+_GIVE_UP: Final = (
+    "restore it from a backup, or give the upgrade up with `retrieve rollback`: nothing else holds its maps"
+)
+
+
+def cure_of_file(path: Path) -> str:
+    """Say what to do about a file of a generation that is missing or damaged.
+
+    A build makes any of them again but the maps of an upgrade, which are fitted on a sample of images that may be gone by
+    now. They lie beside the others, so nobody is told to delete the whole directory.
+    """
+    if path.name == MAPS:
+        return _GIVE_UP
+    # A build trusts a file of the right length, and would carry a damaged one over.
+    return f"delete this one file and {BUILD}: {_AGAIN}" if path.exists() else f"{BUILD}: {_AGAIN}"
+
+
+def cure_of_generation(manifest: Manifest) -> str:
+    """Say what to do about a generation that is missing altogether."""
+    return _GIVE_UP if manifest.migrating else f"{BUILD}: {_AGAIN}"
