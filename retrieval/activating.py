@@ -45,7 +45,8 @@ class Activated:
     Attributes:
         path: as it was given.
         output: the copy; None where there is none.
-        status: ``activated``; ``scaled_back``, changed less so that it keeps the PSNR asked for; or ``refused``.
+        status: ``activated``; ``scaled_back``, changed less so that it keeps the PSNR asked for; or ``refused``, which with an
+            `output` means that an earlier run made this very copy (`already`).
         psnr: of the saved copy against the original, in dB; None for equal pictures.
         ssim: likewise, at most 1.
         linf: largest difference of a pixel, in grey levels.
@@ -63,6 +64,11 @@ class Activated:
     cosine_before: float | None = None
     cosine_after: float | None = None
     reason: str = ""
+
+    @property
+    def already(self) -> bool:
+        """Whether an earlier run made this copy; the measures are those that it recorded."""
+        return self.status == "refused" and self.output is not None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract."""
@@ -109,6 +115,16 @@ class _Ready:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """One copy worth publishing, and what is told of it."""
+
+    job: Job
+    copy: Copy
+    result: Activated
+    entry: provenance.Entry
+
+
 @dataclass(slots=True)
 class _Batch:
     images: list[_Ready] = field(default_factory=list)
@@ -125,13 +141,14 @@ class Run:
         encoder: DifferentiableEncoder,
         settings: Settings,
         progress: OnProgress | None,
+        lock: WriterLock,
     ) -> None:
         self._collection, self._aim, self._encoder = collection, aim, encoder
         self._settings, self._progress = settings, progress
         self._module: torch.nn.Module = encoder.torch_module()
-        self._tied_to = provenance.identity(collection.manifest, aim.probes())
+        tied_to = provenance.identity(collection.manifest, aim.probes())
+        self._recording = provenance.Recording(collection.directory, lock, tied_to, asdict(settings))
         self._made, self._copies = _known(collection)
-        self._entries: list[provenance.Entry] = []
         self._total = 0
         self.results: dict[Path, Activated] = {}
 
@@ -168,12 +185,12 @@ class Run:
                     reason="activated",
                 )
             if os.path.lexists(job.output):
-                made = self._made.get(content)
-                again = made is not None and os.path.abspath(made) == os.path.abspath(job.output)
+                made = self._made.get((content, os.path.abspath(job.output)))
+                if made is not None and provenance.is_there(job.output, bytes.fromhex(made.output_content)):
+                    self.results[job.path] = _already(job, made)
+                    return None
                 raise ImageError(
-                    f"{job.path}: is already activated for this index, as {job.output}"
-                    if again
-                    else f"{job.output}: exists and is not overwritten; remove it, or choose another --out",
+                    f"{job.output}: exists and is not overwritten; remove it, or choose another --out",
                     reason="exists",
                 )
             original = read_original(data, name=job.path)
@@ -219,10 +236,13 @@ class Run:
             ]
         )
         before, after = (self._aim.cosines(vectors, rivals.points) for vectors in (rows, now))
+        settled = []
         for number, (ready, copy) in enumerate(zip(images, copies, strict=True)):
             cosines = float(before[number]), float(after[number])
             gained = bool(losses[1, number] < losses[0, number])
-            self._settle(ready, copy, cosines, gained=gained, notes=notes[number])
+            made = self._settle(ready, copy, cosines, gained=gained, notes=notes[number])
+            settled += [] if made is None else [made]
+        self._publish(settled)
         if self._progress is not None:
             refused = sum(result.status == "refused" for result in self.results.values())
             self._progress(
@@ -277,8 +297,8 @@ class Run:
         *,
         gained: bool,
         notes: tuple[str, ...],
-    ) -> None:
-        """Write one copy and take note of it, or of why there is none."""
+    ) -> _Made | None:
+        """Return a copy that is worth publishing with what is told of it; or take note why there is none."""
         before, after = cosines
         job = ready.job
         path, output = str(job.path), str(job.output)
@@ -295,7 +315,7 @@ class Run:
                 cosine_before=round(before, 4),
                 reason=f"{path}: a copy as {form} keeps less than {self._settings.min_psnr:g} dB even unchanged; {cure}",
             )
-            return
+            return None
         if not gained:
             self.results[job.path] = Activated(
                 path=path,
@@ -304,19 +324,11 @@ class Run:
                 cosine_after=round(after, 4),
                 reason=f"{path}: nothing is gained within {self._settings.min_psnr:g} dB; allow more (--strength, --min-psnr)",
             )
-            return
-        try:
-            copy.write(job.output)
-        except FileExistsError:
-            self.results[job.path] = Activated(
-                path=path, status="refused", reason=f"{output}: appeared meanwhile and is not overwritten"
-            )
-            return
-        status = "scaled_back" if copy.scale < 1 else "activated"
+            return None
         result = Activated(
             path=path,
             output=output,
-            status=status,
+            status="scaled_back" if copy.scale < 1 else "activated",
             psnr=None if math.isinf(copy.psnr) else round(copy.psnr, 3),
             ssim=round(copy.ssim, 5),
             linf=copy.linf,
@@ -324,39 +336,66 @@ class Run:
             cosine_after=round(after, 4),
             reason="; ".join(notes),
         )
-        self.results[job.path] = result
         home = self._collection.directory
-        self._entries.append(
-            provenance.Entry(
-                path=provenance.relative(job.path, home),
-                content=ready.content.hex(),
-                output=provenance.relative(job.output, home),
-                output_content=content_hash(copy.data).hex(),
-                status=status,
-                psnr=result.psnr,
-                ssim=copy.ssim,
-                linf=copy.linf,
-                cosine_before=before,
-                cosine_after=after,
-            )
+        entry = provenance.Entry(
+            path=provenance.relative(job.path, home),
+            content=ready.content.hex(),
+            output=provenance.relative(job.output, home),
+            output_content=content_hash(copy.data).hex(),
+            status=result.status,
+            psnr=result.psnr,
+            ssim=copy.ssim,
+            linf=copy.linf,
+            cosine_before=before,
+            cosine_after=after,
         )
+        return _Made(job=job, copy=copy, result=result, entry=entry)
 
-    def record(self, lock: WriterLock) -> None:
-        """Record what was written, also of a run that was interrupted."""
-        if self._entries:
-            settings = asdict(self._settings)
-            provenance.record(self._collection.directory, lock, self._tied_to, settings, self._entries)
+    def _publish(self, made: Sequence[_Made]) -> None:
+        """Record copies, then put them in their places; what is not put there, also by an interrupt, is recorded no longer."""
+        placed: set[Path] = set()
+        self._recording.announce([one.entry for one in made])
+        try:
+            for one in made:
+                path, output = one.job.path, one.job.output
+                try:
+                    one.copy.write(output)
+                except FileExistsError:
+                    self.results[path] = Activated(
+                        path=str(path),
+                        status="refused",
+                        reason=f"{output}: appeared meanwhile and is not overwritten",
+                    )
+                else:
+                    placed.add(path)
+                    self.results[path] = one.result
+        finally:
+            self._recording.withdraw([one.entry for one in made if one.job.path not in placed])
 
 
-def _known(collection: Collection) -> tuple[dict[bytes, Path], set[bytes]]:
-    """Return the copies that still hold, by their original's content, and the contents of all copies ever made."""
-    made: dict[bytes, Path] = {}
+def _already(job: Job, made: provenance.Entry) -> Activated:
+    return Activated(
+        path=str(job.path),
+        output=str(job.output),
+        status="refused",
+        psnr=made.psnr,
+        ssim=round(made.ssim, 5),
+        linf=made.linf,
+        cosine_before=round(made.cosine_before, 4),
+        cosine_after=round(made.cosine_after, 4),
+        reason=f"{job.path}: is already activated for this index, as {job.output}",
+    )
+
+
+def _known(collection: Collection) -> tuple[dict[tuple[bytes, str], provenance.Entry], set[bytes]]:
+    """Return what was recorded of copies that still hold, by original and place, and the contents of all copies ever made."""
+    made: dict[tuple[bytes, str], provenance.Entry] = {}
     copies: set[bytes] = set()
     for run in provenance.activations(collection):
         for _, output, entry in provenance.entries(collection, run):
             copies.add(bytes.fromhex(entry.output_content))
             if run["void"] is None:
-                made[bytes.fromhex(entry.content)] = output
+                made[bytes.fromhex(entry.content), os.path.abspath(output)] = entry
     return made, copies
 
 

@@ -1,7 +1,8 @@
 """Make images easier to find again before they are published: their pixels move, imperceptibly, so that their vectors do.
 
 What is published is a copy; the collection keeps the original's vector and code as they are. The copies of a run are
-recorded in the collection, because they gain nothing any more once the encoder or the trained index is another.
+recorded in the collection as they come, because they gain nothing any more once the encoder or the trained index is another,
+and because a run that was interrupted or killed is continued by the next.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def activate(
 ) -> list[Activated]:
     """Write copies of images whose vectors lie where the index keeps the originals'.
 
-    Every copy keeps EXIF, colour profile and orientation, and is measured as it was saved. Nothing is overwritten. Use it
-    on images of your own: the changes are made to be found, and that is no protection against being recognised.
+    Every copy keeps EXIF, colour profile and orientation, and is measured as it was saved. Nothing is overwritten, and what
+    an earlier run made is not made again. Use it on images of your own: the changes are made to be found, and that is no
+    protection against being recognised.
 
     Args:
         images: files and folders; best those that the collection holds.
@@ -97,12 +99,9 @@ def activate(
             collection.refresh()
             aim = collection.aim()
             aim.require_useful(collection.vectors(_sample(collection)))
-            run = Run(collection, aim, model, settings, progress)
-            try:
-                for batch in run.batches(jobs):
-                    run.activate(batch)
-            finally:
-                run.record(lock)
+            run = Run(collection, aim, model, settings, progress, lock)
+            for batch in run.batches(jobs):
+                run.activate(batch)
     return [run.results[job.path] for job in jobs]
 
 

@@ -12,16 +12,24 @@ from indexes.manifest import store_path
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.build_encoder import BuildEncoder
-from retrieval.changes import Changes, compare, refuse_emptying
+from retrieval.changes import Changes, compare, refuse_emptying, refuse_unlinking
 from retrieval.errors import ImagesSkipped, OptionError
 from retrieval.growing import carried, plain
 from retrieval.intake import Intake
-from retrieval.location import place_collection, record_root, require_folder, resolve_root
+from retrieval.location import (
+    DIRECTORY,
+    ENVIRONMENT,
+    chosen_by_environment,
+    place_collection,
+    record_root,
+    require_folder,
+    resolve_root,
+)
 from retrieval.migration import Migration
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import count_reasons, read_skipped, write_skipped
 from retrieval.stores import sweep, sweep_changes
-from retrieval.walk import Found, Skipped, walk
+from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Skipped, walk
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
@@ -63,8 +71,9 @@ def build_index(
             cut and a rotation is fitted; ``auto`` measures and chooses; ``None`` is the full width.
         recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
         exclude: globs over relative paths to leave out.
-        follow_links: walk into linked folders.
-        prune: allow a build to remove more than half of the rows.
+        follow_links: walk into linked folders; otherwise they are listed as skipped.
+        prune: allow a build to remove more than half of at least 20 rows, all of them, or those behind links that are not
+            followed any more.
         strict: raise when files were skipped, after the build is complete.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: called with a `Progress` now and then, from this thread.
@@ -72,7 +81,7 @@ def build_index(
         What was done. An interrupted build keeps what it had; the next one continues.
     Raises:
         OptionError: the folder is missing, or a value that this collection cannot take.
-        PruneRefused: it would remove more than half of at least 20 rows.
+        PruneRefused: it would remove what `prune` allows.
         StoreLocked: another build is running.
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
         ImagesSkipped: `strict`, and files were skipped.
@@ -101,6 +110,7 @@ def build_index(
         # As they are now: what changes during the build is news to the next one.
         folders = keys.folder_times(home, [*changes.found, *(file.key for file in changes.fresh)])
         if not prune:
+            refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
             refuse_emptying(
                 rows=changes.rows,
                 removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
@@ -176,11 +186,18 @@ def _root(
     recorded = resolve_root(directory, before.root)
     inside = _inside(images, recorded)
     if inside is None:
-        raise OptionError(
-            f"the collection {directory} belongs to the folder {recorded}, not to {images}; "
-            f"if that folder moved, say so with --root {images}"
-        )
+        raise OptionError(_foreign(directory, images, recorded))
     return images if inside == os.curdir else recorded
+
+
+def _foreign(directory: Path, images: Path, recorded: Path) -> str:
+    moved = f"if that folder moved, say so with --root {images}"
+    named = ""
+    if chosen_by_environment(directory):  # --root would make another folder's collection one of this
+        named = f", which {ENVIRONMENT} names,"
+        own = f"unset {ENVIRONMENT}, or name the folder's own with --index {images / DIRECTORY}"
+        moved = own if recorded.exists() else f"{own}; {moved}"
+    return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
 
 
 def _inside(images: Path, home: Path) -> str | None:
@@ -226,11 +243,13 @@ def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) ->
 
 
 def _nothing(images: Path, changes: Changes) -> str:
-    if changes.skipped:
-        return f"{images}: none of its {len(changes.skipped)} image files can be read ({_reasons(count_reasons(changes.skipped))})"
-    return (
-        f"{images} holds no images (jpg, png, webp, gif, bmp, tiff, avif, heic); check the path, or --exclude"
-    )
+    files = [file for file in changes.skipped if file.reason != NOT_FOLLOWED]
+    links = len(changes.skipped) - len(files)
+    cure = f"--follow-links enters its linked folders ({links})" if links else "check the path, or --exclude"
+    if files:
+        reasons = _reasons(count_reasons(files))
+        return f"{images}: none of its {len(files)} image files can be read ({reasons}; read are {FORMATS}); {cure}"
+    return f"{images} holds no images ({FORMATS}); {cure}"
 
 
 def _reasons(by_reason: dict[str, int]) -> str:

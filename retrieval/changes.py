@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrieval import keys
 from retrieval.errors import PruneRefused
-from retrieval.skipped import LASTING, SkippedFile
-from retrieval.walk import Found, Skipped
+from retrieval.skipped import LASTING, UNKNOWN, SkippedFile
+from retrieval.walk import NOT_FOLLOWED, Found, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
-
-# A linked folder that is not entered is no image that was lost.
-LINKS = frozenset({"link-loop", "link-not-followed"})
-
-# The file is there, but the system would not even tell its size.
-UNKNOWN = frozenset({"permission", "unreadable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +31,7 @@ class Changes:
         contents: content hash → smallest live id, over all live rows.
         sizes: the sizes in bytes of the files behind the live rows.
         missing_contents: content hash → keys of missing rows with it.
+        unfollowed: keys of those missing rows that lie behind links which were not followed.
         skipped: files that will not become vectors, as far as is known before reading.
         skipped_elsewhere: remembered ones outside the folder that was walked.
         found: keys of all image files found, the skipped ones left out.
@@ -47,6 +43,7 @@ class Changes:
     contents: dict[bytes, int]
     sizes: set[int]
     missing_contents: dict[bytes, list[bytes]]
+    unfollowed: list[bytes]
     skipped: list[SkippedFile]
     skipped_elsewhere: list[SkippedFile]
     found: list[bytes]
@@ -75,15 +72,19 @@ def compare(
     skipped: list[SkippedFile] = []
     found: list[bytes] = []
     closed: list[bytes] = []
+    links: list[bytes] = []
     for entry in entries:
         if not isinstance(entry, Found):
+            if entry.folder and entry.reason == "link-loop":
+                continue  # what it leads to is found where it lies
+            if entry.reason == NOT_FOLLOWED:
+                links.append(entry.key + b"/")
             # Nobody knows what lies there now: its rows stay.
-            if entry.folder:
+            elif entry.folder:
                 closed.append(entry.key + b"/")
             elif entry.reason in UNKNOWN:
                 missing.pop(entry.key, None)
-            if entry.reason not in LINKS:
-                skipped.append(SkippedFile(key=entry.key, reason=entry.reason, detail=entry.detail))
+            skipped.append(SkippedFile(key=entry.key, reason=entry.reason, detail=entry.detail))
             continue
         stamp = keys.stamp(size=entry.size, mtime_ns=entry.mtime_ns)
         record = known.get(entry.key)
@@ -114,6 +115,7 @@ def compare(
         contents=contents,
         sizes={keys.size_of(record.stamp) for record in known.values()},
         missing_contents=missing_contents,
+        unfollowed=[key for key in missing if key.startswith(tuple(links))] if links else [],
         skipped=skipped,
         skipped_elsewhere=[file for key, file in remembered.items() if not key.startswith(below)],
         found=found,
@@ -136,4 +138,20 @@ def refuse_emptying(*, rows: int, removed: int, found: int, folder: Path) -> Non
         raise PruneRefused(
             f"{removed} of {rows} images are gone from {folder} or can no longer be read; none was removed. "
             f"Mount its drive, or remove their rows with --prune"
+        )
+
+
+def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> None:
+    """Stop a build that would remove rows because the links that lead to their files are not followed any more.
+
+    Neither may they stay unasked: nobody would notice when their files change or go.
+
+    Raises:
+        PruneRefused: so it is; nothing was removed.
+    """
+    if unfollowed:
+        raise PruneRefused(
+            f"{len(unfollowed)} of {rows} images of {folder} lie behind linked folders "
+            f"({os.fsdecode(unfollowed[0])} is one), which are not followed now; none was removed. "
+            f"Follow them with --follow-links, or remove their rows with --prune"
         )

@@ -93,7 +93,7 @@ class Collection:
         return True
 
     def close(self) -> None:
-        """Release every file."""
+        """Release every file; searching afterwards is an error."""
         self._opened.close()
 
     def __enter__(self) -> Self:
@@ -176,8 +176,9 @@ class Collection:
             min_score: leave out hits below this cosine.
             dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width; a prefix of
                 the space, or any width where a build has fitted a rotation. `retrieval.narrowing` tells what that loses.
-            nprobe: lists to probe; ``None`` is what the build measured.
-            exact: search every row, not the index.
+            nprobe: lists to probe; ``None`` is what the build measured. It changes nothing where no lists are searched: in a
+                flat collection, with `exact` or `dim`.
+            exact: compare with every row at full width, not through the index; not together with a narrower `dim`.
             under: only files below this folder (relative to the root).
             glob: only files whose relative path matches (``*`` crosses no ``/``, ``**`` does).
             include_self: let a query that is an indexed file, or an id, find itself.
@@ -188,6 +189,7 @@ class Collection:
             QueryError: the query names nothing.
             OptionError: a value that this collection cannot take.
             CapabilityMissing: words, for an encoder without a text tower.
+            StoreClosed: the collection is closed.
         """
         terms = self._terms(query, minus)
         vector, own = combine(terms, self._opened, self._encoders, root=self.root)
@@ -238,7 +240,9 @@ class Collection:
         Raises:
             ShapeError: another width, or `keep` of another length.
             VectorError: a row is zero or not finite.
-            OptionError: `dim` or a width of `plan` is no prefix, or `plan` is none for other reasons, which are said.
+            OptionError: `dim` or a width of `plan` is no prefix, `plan` is none for other reasons, which are said, or
+                either comes with `exact`.
+            StoreClosed: the collection is closed.
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
@@ -307,9 +311,9 @@ class Collection:
         return self._opened.generation.rotation
 
     def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
-        """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool."""
+        """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool, the caller's own."""
         keep = self._opened.keep(root=self.root, under=under, glob=glob)
-        return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep
+        return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep.copy()
 
     def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""

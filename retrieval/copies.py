@@ -15,7 +15,7 @@ from retrieval.errors import OptionError
 from retrieval.fidelity import linf, psnr, ssim
 from retrieval.images import decode
 from retrieval.originals import published
-from retrieval.walk import Found, walk
+from retrieval.walk import FORMATS, UNSUPPORTED_FORMAT, Found, Skipped, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,8 @@ def collect(images: Sequence[Path], out: Path, *, suffix: str) -> list[Job]:
         if path.is_dir():
             _require_elsewhere(path, out)
             for entry in walk(path):
+                if isinstance(entry, Skipped) and entry.reason == UNSUPPORTED_FORMAT:
+                    continue  # a raw file beside its image is no original to publish
                 inside = os.fsdecode(entry.key)
                 whole = path / inside
                 if not _within(whole, out):
@@ -79,9 +81,7 @@ def collect(images: Sequence[Path], out: Path, *, suffix: str) -> list[Job]:
         else:
             raise OptionError(f"{path} does not exist; check the path")
     if not found:
-        raise OptionError(
-            f"{', '.join(map(str, images))}: no images there (jpg, png, webp, gif, bmp, tiff, avif, heic)"
-        )
+        raise OptionError(f"{', '.join(map(str, images))}: no images there ({FORMATS})")
     short = {path: os.path.splitext(inside)[0] + suffix for path, (inside, _) in found.items()}
     met = Counter(short.values())
     jobs = []

@@ -9,7 +9,7 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 │   ├── EncoderConflict                      two distributions claim one scheme
 │   ├── WeightsNotFound (FileNotFoundError)  the weights are neither cached nor reachable
 │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
-├── PruneRefused (RuntimeError)              a build would remove more than half of the collection
+├── PruneRefused (RuntimeError)              a build would remove more rows than it may unasked
 └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
 """
 
@@ -21,10 +21,12 @@ from indexes.errors import (
     RetrievalError,
     ShapeError,
     SpaceMismatch,
+    StoreClosed,
     StoreCorrupt,
     StoreFull,
     StoreLocked,
     StoreReadOnly,
+    SystemLimit,
     VectorError,
 )
 
@@ -44,10 +46,12 @@ __all__ = [
     "RetrievalError",
     "ShapeError",
     "SpaceMismatch",
+    "StoreClosed",
     "StoreCorrupt",
     "StoreFull",
     "StoreLocked",
     "StoreReadOnly",
+    "SystemLimit",
     "UnknownEncoder",
     "VectorError",
     "WeightsNotFound",
@@ -95,7 +99,7 @@ class CapabilityMissing(EncoderError, TypeError):
 
 
 class PruneRefused(RetrievalError, RuntimeError):
-    """A build would remove more than half of the collection; `prune` allows it."""
+    """A build would remove most of the collection, or rows behind links not followed any more; `prune` allows it."""
 
 
 class ImagesSkipped(RetrievalError, RuntimeError):

@@ -59,6 +59,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_OUT_OF_MEMORY = "out-of-memory"
+
 _WHITE = (255, 255, 255)
 
 # What Pillow and its plugins raise on broken files. Anything else is a bug, and propagates.
@@ -90,7 +92,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
     Raises:
         ImageError: ``vanished``, ``permission``, ``not-a-file`` (a pipe or device is not opened), ``too-large`` (above
-            `MAX_BYTES`) or ``unreadable``.
+            `MAX_BYTES`), ``out-of-memory``, or ``read-error`` (another error of the system).
     """
     try:
         status = os.stat(path)
@@ -107,7 +109,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             os_reason(error), path, f"cannot be read ({error.strerror or type(error).__name__})"
         ) from error
     except MemoryError as error:
-        raise _error("too-large", path, "does not fit in memory") from error
+        raise _error(_OUT_OF_MEMORY, path, "does not fit in memory now") from error
 
 
 def decode(
@@ -133,8 +135,8 @@ def decode(
         name: what messages call an image that has no path.
     Raises:
         ImageError: with the reason ``empty``, ``truncated``, ``unreadable`` (no image, or a broken one), ``too-large``,
-            ``needs-heif`` (an optional decoder is missing), ``unsupported`` (an array of another shape), or one of
-            `read_file`'s.
+            ``out-of-memory``, ``needs-heif`` (an optional decoder is missing), ``unsupported`` (an array of another shape),
+            or one of `read_file`'s.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "array")
@@ -275,7 +277,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _broken(error: BaseException, data: bytes, name: str | os.PathLike[str]) -> ImageError:
     words = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError | Image.DecompressionBombError):
+    # Decoders written in C say it in words. Another time there may be room.
+    if isinstance(error, MemoryError) or "out of memory" in words.lower():
+        return _error(_OUT_OF_MEMORY, name, f"does not fit in memory now ({words})")
+    if isinstance(error, Image.DecompressionBombError):
         return _error("too-large", name, f"is too large to decode ({words})")
     if isinstance(error, EOFError) or "truncated" in words.lower() or looks_cut(data):
         return _error("truncated", name, f"is cut short ({words})")

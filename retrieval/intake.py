@@ -11,7 +11,7 @@ from indexes.store import NewRow
 from retrieval import keys
 from retrieval.errors import ImageError
 from retrieval.report import OnProgress, Progress
-from retrieval.skipped import SkippedFile
+from retrieval.skipped import UNKNOWN, SkippedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,10 +155,12 @@ class Intake:
         self._changes.found.append(file.key)
 
     def _skip(self, file: Found, error: ImageError) -> None:
-        """List a file that is no readable image; a vector of what it was before will go."""
+        """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""
         self.skipped.append(
             SkippedFile(key=file.key, reason=error.reason, stamp=_stamp(file), detail=str(error))
         )
+        if error.reason in UNKNOWN:
+            return
         old = self._store.find(file.key)
         if old is not None:
             self.broken.append(old)

@@ -114,15 +114,18 @@ class PathFilter:
     Args:
         table: the key of each row id.
         live: ``(count,)`` flags of rows that may be kept; None for all.
+    Attributes:
+        renames: those of the table.
     """
 
     def __init__(self, table: KeyTable, *, live: Bitmap | None = None) -> None:
+        self.renames = table.renames
         self._table = table
         self._live = live
         self._recent: tuple[tuple[str | None, str | None], Bitmap] | None = None
 
     def keep(self, *, under: str | None, glob: str | None) -> Bitmap:
-        """Return ``(count,)`` bool: which live rows lie below `under` and match `glob`."""
+        """Return ``(count,)`` bool: which live rows lie below `under` and match `glob`; kept for the next search, do not change it."""
         recent = self._recent
         if recent is not None and recent[0] == (under, glob):
             return recent[1]

@@ -25,14 +25,66 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
         path = os.environ.get(ENVIRONMENT) or None
     start = Path.cwd() if path is None else Path(path)
     absolute = Path(os.path.abspath(start))  # not resolve(): a linked folder is found under its own name
-    for folder in (absolute, *absolute.parents):
+    found = _upwards(absolute)
+    if found is None:
+        raise CollectionNotFound(
+            f"no collection in {absolute} or above it; build one with: retrieve build-index "
+            f"{absolute if path is not None else 'FOLDER'}"
+        )
+    return found
+
+
+def find_below(folder: Path) -> Path | None:
+    """Return the collection of the one direct subfolder that has one, where `find_collection` finds none.
+
+    For who can tell a person which collection that is: a program should not depend on what lies beside.
+
+    Returns:
+        None if a collection is found upwards, or if no subfolder has one.
+    Raises:
+        CollectionNotFound: several have one; the message lists them.
+    """
+    if _upwards(folder) is not None:
+        return None
+    with os.scandir(folder) as inside:
+        names = sorted(entry.name for entry in inside if os.path.isfile(_manifest_in(entry.path)))
+    if len(names) > 1:
+        import shlex
+
+        choices = ", ".join(f"--index {shlex.quote(name)}" for name in names)
+        raise CollectionNotFound(
+            f"no collection in {folder} or above it, but several below; name one: {choices}"
+        )
+    return folder / names[0] / DIRECTORY if names else None
+
+
+def find_hidden(folder: Path) -> Path | None:
+    """Return the collection that answers below an image folder until it gets one of its own; None if none does."""
+    absolute = Path(os.path.abspath(folder))
+    if os.path.isfile(_manifest_in(absolute)):
+        return None
+    return next(
+        (above / DIRECTORY for above in absolute.parents if os.path.isfile(_manifest_in(above))), None
+    )
+
+
+def _upwards(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
         for candidate in (folder, folder / DIRECTORY):
             if (candidate / MANIFEST).is_file():
                 return candidate
-    raise CollectionNotFound(
-        f"no collection in {absolute} or above it; build one with: retrieve build-index "
-        f"{absolute if path is not None else 'FOLDER'}"
-    )
+    return None
+
+
+def _manifest_in(folder: str | os.PathLike[str]) -> str:
+    """Return where the manifest lies of a collection inside its image folder: a bare one may be anybody's."""
+    return os.path.join(folder, DIRECTORY, MANIFEST)
+
+
+def chosen_by_environment(directory: Path) -> bool:
+    """Say whether ``RETRIEVE_INDEX`` names this collection."""
+    named = os.environ.get(ENVIRONMENT)
+    return bool(named) and place_collection(directory, named) == directory
 
 
 def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path:

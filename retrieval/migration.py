@@ -14,7 +14,7 @@ from indexes.description import MIGRATING
 from indexes.manifest import generation_path
 from indexes.mixed import Mixture
 from indexes.space import Space
-from indexes.staging import write_rows_of
+from indexes.staging import MAPS, write_rows_of
 from retrieval.errors import OptionError, StoreCorrupt
 from retrieval.upgrade_fit import Fitted
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from indexes.arrays import Ids, Vectors
     from indexes.generation import Generation
     from indexes.manifest import Manifest
-
-MAPS = "upgrade.npz"
-"""File of a generation: the maps for images, back, and for words where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,4 +179,4 @@ def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in keys if key in entry}
 
 
-__all__ = ["MAPS", "MIGRATING", "Migration", "Pair", "carried_by", "require_settled", "summary", "under_way"]
+__all__ = ["MIGRATING", "Migration", "Pair", "carried_by", "require_settled", "summary", "under_way"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.files import replace_file, writing
 from indexes.manifest import read_manifest, write_manifest
 from indexes.targets import same_codes
-from retrieval.errors import OptionError, StoreCorrupt
+from retrieval.errors import ImageError, OptionError, StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from indexes.manifest import Manifest
     from retrieval.collection import Collection
 
-__all__ = ["Entry", "activations", "entries", "identity", "record", "void_reason"]
+__all__ = ["Entry", "Recording", "activations", "entries", "identity", "is_there", "void_reason"]
 
 FOLDER = "activations"
 
@@ -68,49 +68,85 @@ def identity(manifest: Manifest, probes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def record(
-    directory: Path,
-    lock: WriterLock,
-    tied_to: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    done: Sequence[Entry],
-) -> Manifest:
-    """Add one run to a collection's manifest, its images listed in a file beside.
+class Recording:
+    """One run in a collection's manifest, its copies listed in a file beside; both grow as the run goes on.
+
+    A copy is announced before it is put in its place: whenever the process is killed, no copy lies about that the
+    collection does not know. At worst a few are listed that are not there; whoever reads the list looks.
 
     Args:
         directory: the collection's directory.
         lock: of the writer, held.
         tied_to: what `identity` returned when the run began.
         settings: of the run.
-        done: the copies that were written, at least one.
-    Raises:
-        StoreLocked: the lock was lost.
-        StoreFull, StoreReadOnly: the collection cannot be written.
     """
-    lock.check()
-    manifest = read_manifest(directory)
-    name = f"{len(manifest.activations) + 1:04d}.jsonl"
-    path = directory / FOLDER / name
-    with writing(path):
-        path.parent.mkdir(exist_ok=True)
-        lines = "".join(json.dumps(asdict(entry), ensure_ascii=True) + "\n" for entry in done)
-        replace_file(path, lines.encode())
-    run = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **tied_to,
-        **settings,
-        "images": len(done),
-        "scaled_back": sum(entry.status == "scaled_back" for entry in done),
-        "psnr": _mean([entry.psnr for entry in done]),
-        "ssim": _mean([entry.ssim for entry in done]),
-        "linf": max(entry.linf for entry in done),
-        "cosine_before": _mean([entry.cosine_before for entry in done]),
-        "cosine_after": _mean([entry.cosine_after for entry in done]),
-        "file": f"{FOLDER}/{name}",
-    }
-    manifest = replace(manifest, activations=(*manifest.activations, run))
-    write_manifest(directory, manifest)
-    return manifest
+
+    def __init__(
+        self, directory: Path, lock: WriterLock, tied_to: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        self._directory, self._lock = directory, lock
+        self._facts = {**tied_to, **settings}
+        self._entries: list[Entry] = []
+        self._earlier = read_manifest(directory).activations
+        self._name = f"{FOLDER}/{len(self._earlier) + 1:04d}.jsonl"
+        self._listed = 0  # bytes of the list that are known to be right
+
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Record copies that are about to be put in their places.
+
+        Raises:
+            StoreLocked: the lock was lost.
+            StoreFull, StoreReadOnly: the collection cannot be written.
+        """
+        if entries:
+            self._entries += entries
+            self._write(entries)
+
+    def withdraw(self, entries: Sequence[Entry]) -> None:
+        """Take back what was announced and not put in its place; raises as `announce` does."""
+        if entries:
+            gone = set(map(id, entries))
+            self._entries = [entry for entry in self._entries if id(entry) not in gone]
+            self._listed = 0
+            self._write(self._entries)
+
+    def _write(self, further: Sequence[Entry]) -> None:
+        self._lock.check()
+        path = self._directory / self._name
+        lines = "".join(json.dumps(asdict(entry), ensure_ascii=True) + "\n" for entry in further).encode()
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            if self._listed:
+                with path.open(
+                    "r+b"
+                ) as file:  # appended: a list of many copies is not written anew each time
+                    file.truncate(self._listed)
+                    file.seek(self._listed)
+                    file.write(lines)
+                    file.flush()
+                    os.fsync(file.fileno())
+            else:
+                replace_file(path, lines)
+        self._listed += len(lines)
+        run = (self._run(),) if self._entries else ()
+        write_manifest(
+            self._directory, replace(read_manifest(self._directory), activations=(*self._earlier, *run))
+        )
+
+    def _run(self) -> dict[str, Any]:
+        done = self._entries
+        return {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self._facts,
+            "images": len(done),
+            "scaled_back": sum(entry.status == "scaled_back" for entry in done),
+            "psnr": _mean([entry.psnr for entry in done]),
+            "ssim": _mean([entry.ssim for entry in done]),
+            "linf": max(entry.linf for entry in done),
+            "cosine_before": _mean([entry.cosine_before for entry in done]),
+            "cosine_after": _mean([entry.cosine_after for entry in done]),
+            "file": self._name,
+        }
 
 
 def activations(collection: Collection) -> list[dict[str, Any]]:
@@ -148,13 +184,24 @@ def entries(collection: Collection, run: Mapping[str, Any]) -> Iterator[tuple[Pa
     """
     listed = collection.directory / str(run.get("file"))
     try:
-        for line in listed.read_bytes().splitlines():
+        # What lies behind the number in the manifest was being appended when the run was killed.
+        for line in listed.read_bytes().splitlines()[: run["images"]]:
             entry = Entry(**json.loads(line))
             yield collection.directory / entry.path, collection.directory / entry.output, entry
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreCorrupt(
             f"{listed}: not a readable list of activated images ({error}); activate them again"
         ) from error
+
+
+def is_there(path: Path, content: bytes) -> bool:
+    """Say whether a file holds what was recorded of it."""
+    from retrieval.images import content_hash, read_file  # who only opens a collection does without Pillow
+
+    try:
+        return content_hash(read_file(path)) == content
+    except ImageError:
+        return False
 
 
 def relative(path: str | os.PathLike[str], directory: Path) -> str:

@@ -50,6 +50,9 @@ class QueryEncoders:
         if self._encoder is not None and not opened.space.same_as(self._encoder.space):
             self._given = False
             self._encoder = None  # it was right before a change of the encoder began, or ended
+        old = None if opened.pair is None else opened.pair.migration.old_space
+        if self._before is not None and (old is None or not old.same_as(self._before.space)):
+            self._before = None  # of a change that is over: the next one starts from another space
 
     def current(self) -> Encoder:
         """Return the encoder of queries.

@@ -128,10 +128,15 @@ class Opened:
         if under is None and glob is None:
             return None
         with self._lock:
-            if self._paths is None:
-                table = self.generation.keys() or KeyTable.of(self.store.keys())
+            # Records have their newest keys: files that were moved since are filtered by where they are now.
+            renames = self.store.renames
+            if self._paths is None or self._paths.renames != renames:
+                table = self.generation.keys()
+                if table is None or table.renames != renames:
+                    table = KeyTable.of(self.store.keys(), renames=renames)
                 self._paths = keys.PathFilter(table, live=self.generation.live)
-        return self._paths.keep(under=keys.relative(under, root), glob=glob)
+            paths = self._paths
+        return paths.keep(under=keys.relative(under, root), glob=glob)
 
 
 def open_newest(directory: Path, *, device: str) -> Opened:

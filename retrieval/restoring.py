@@ -14,6 +14,7 @@ from indexes.manifest import generation_path
 from indexes.rerank import RERANK, RerankRows
 from indexes.staging import SERVED, Staging, assemble, extend, read_added
 from indexes.store import VectorStore
+from retrieval.errors import OptionError
 from retrieval.report import Progress
 from retrieval.stores import RETURNING, next_store
 
@@ -39,7 +40,7 @@ class Restored:
 
     Attributes:
         encoded: images added since that the old encoder has encoded now.
-        pending: images added since that have no row.
+        pending: images added since that have no row: they are left out.
     """
 
     def __init__(
@@ -82,7 +83,11 @@ class Restored:
         return np.flatnonzero(alive & without)
 
     def encode(self, missing: Ids, encoder: Encoder, root: Path) -> None:
-        """Encode images with the old encoder into a staging store of their own; what is there already is kept."""
+        """Encode images with the old encoder into a staging store of their own; what is there already is kept.
+
+        Raises:
+            OptionError: not all of them can be had below ``root``; those that can are kept.
+        """
         from retrieval.embed import embed
         from retrieval.images import read_file
 
@@ -109,6 +114,12 @@ class Restored:
                         committed = time.monotonic()
             finally:
                 staging.commit()  # an interrupt keeps what it had
+        if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
+            raise OptionError(
+                f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {root}, or have "
+                "changed; mount its drive, take up what is gone or changed with `retrieve build-index`, or leave them out "
+                "for now with --without-new"
+            )
 
     def _staging(self) -> Staging:
         return Staging.open(self._place, dim=self._before.space.dim, lock=self._lock)

@@ -36,7 +36,7 @@ class RollbackReport:
         given_up: the one that does no longer.
         images: rows that answer.
         encoded: images added since the upgrade began that the old encoder has encoded now.
-        pending: images added since that have no row now; the next build encodes them.
+        pending: images added since that were left out, as was asked; the next build encodes them.
     """
 
     encoder: str
@@ -65,13 +65,14 @@ def rollback(
 
     Args:
         path: the collection, as in `retrieval.open`.
-        without_new: do not encode them; the next build does.
+        without_new: leave out those that are not encoded yet; the next build encodes them.
         encoder: stands in for the recorded old one; of its space.
         device: where it runs.
         root: where the images lie, if not where the collection recorded them.
         progress: called with a `Progress` now and then.
     Raises:
-        OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded.
+        OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded, or not read
+            them all; the collection is as it was.
         StoreLocked: somebody else writes to the collection.
     """
     directory = find_collection(path)

@@ -1,4 +1,4 @@
-"""The list of image files that did not become a vector, kept beside the collection with its reasons."""
+"""The list of image files, and folders, that did not become vectors, kept beside the collection with its reasons."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _HEADER = "path\treason\tstamp\tdetail\n"
 
 # Reasons that lie in the file's bytes: such a file is not opened again until it changes.
 LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported"})
+
+# Reasons that lie in the system, at that moment: nobody knows what the file holds now, so a row of it stays.
+UNKNOWN = frozenset({"permission", "read-error", "out-of-memory"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,8 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
         for original, copy, entry in provenance.entries(collection, run):
             content = bytes.fromhex(entry.content)
             ids = frozenset(collection.ids_of_content(content).tolist())
-            if ids and _is(original, content) and _is(copy, bytes.fromhex(entry.output_content)):
+            held = provenance.is_there(copy, bytes.fromhex(entry.output_content))
+            if ids and held and provenance.is_there(original, content):
                 found[content] = Pair(ids=ids, original=original, copy=copy)
     chosen = list(found.values())[:most]
     if chosen:
@@ -112,16 +113,10 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
             break
     if not chosen:
         raise OptionError(
-            f"no image of the collection can be read below {collection.root}; mount it, or give --root"
+            f"no image of the collection can be read below {collection.root}; mount its drive, or, if the images moved, "
+            "run `retrieve build-index` where they are with --root (in Python: retrieval.open(…, root=…))"
         )
     return chosen
-
-
-def _is(path: Path, content: bytes) -> bool:
-    try:
-        return content_hash(read_file(path)) == content
-    except ImageError:
-        return False
 
 
 def measure(

@@ -14,12 +14,44 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterable, Iterator
 
-__all__ = ["SKIPPED_FOLDERS", "SUFFIXES", "Found", "Skipped", "has_image_suffix", "walk"]
+__all__ = [
+    "FORMATS",
+    "NOT_FOLLOWED",
+    "SKIPPED_FOLDERS",
+    "SUFFIXES",
+    "UNSUPPORTED",
+    "UNSUPPORTED_FORMAT",
+    "Found",
+    "Skipped",
+    "has_image_suffix",
+    "os_reason",
+    "walk",
+]
 
-SUFFIXES = frozenset(
-    {"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "heif"},
-)
+SUFFIXES = frozenset({
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "heif", "hif",
+})  # fmt: skip
 """What the name of an image ends in, without the dot, in lower case."""
+
+FORMATS = "jpg, png, webp, gif, bmp, tiff, avif, heic"
+"""The formats behind `SUFFIXES`, for messages."""
+
+UNSUPPORTED = frozenset({
+    # raw files of cameras
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
+    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+    # JPEG's successors
+    "j2k", "jp2", "jpf", "jpx", "jxl", "jxr",
+    # documents of programs
+    "psb", "psd", "svg", "svgz", "xcf",
+    # renderers, games, Unix
+    "dds", "exr", "pbm", "pcx", "pgm", "pnm", "ppm", "qoi", "tga",
+})  # fmt: skip
+"""What the names of images in formats that are not read end in: a build says that it skips these."""
+
+# Reasons that are told apart from others.
+NOT_FOLLOWED = "link-not-followed"
+UNSUPPORTED_FORMAT = "unsupported-format"
 
 SKIPPED_FOLDERS = frozenset(
     {
@@ -63,9 +95,9 @@ class Skipped:
 
     Attributes:
         key: path relative to the root as raw bytes.
-        reason: ``vanished`` (gone, or a link to nothing), ``permission``, ``unreadable`` (another error of the system),
-            ``not-a-file`` (a pipe, device or socket named like an image; it is not opened), ``link-loop``, or
-            ``link-not-followed`` (a link to a folder).
+        reason: ``vanished`` (gone, or a link to nothing), ``permission``, ``read-error`` (another error of the system),
+            ``not-a-file`` (a pipe, device or socket named like an image; it is not opened), ``unsupported-format`` (by its
+            suffix; it is not looked at), ``link-loop``, or ``link-not-followed`` (a link to a folder).
         detail: one line for people.
         folder: it is a folder: of what lies beneath, nothing is known (it need not be gone).
     """
@@ -110,13 +142,18 @@ def walk(
             is_folder = entry.is_dir()
         except OSError:
             is_folder = False
-        if not is_folder and not has_image_suffix(name):
+        suffix = "" if is_folder else _suffix(name)
+        if not is_folder and suffix not in SUFFIXES and suffix not in UNSUPPORTED:
             continue
         relative = entry.path[len(prefix) :]
         if excluded and _matches(relative, excluded):
             continue
         key = os.fsencode(relative)
-        if not is_folder:
+        if suffix in UNSUPPORTED:
+            yield Skipped(
+                key=key, reason=UNSUPPORTED_FORMAT, detail=f"{suffix} is not read; convert it ({FORMATS})"
+            )
+        elif not is_folder:
             yield _look(entry, key)
         elif name not in SKIPPED_FOLDERS and not name.startswith(_TRASH):
             inside = _enter(entry, key, ancestors=[level[1] for level in stack], follow_links=follow_links)
@@ -128,8 +165,13 @@ def walk(
 
 def has_image_suffix(name: str) -> bool:
     """Say whether a file name ends in one of `SUFFIXES`, in any case."""
-    stem, dot, suffix = name.rpartition(".")
-    return bool(dot) and suffix.lower() in SUFFIXES and bool(stem)
+    return _suffix(name) in SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    """Return what follows a name's last dot, in lower case; nothing if nothing stands before it."""
+    stem, _, suffix = name.rpartition(".")
+    return suffix.lower() if stem else ""
 
 
 def _listed(path: str) -> list[os.DirEntry[str]]:
@@ -165,7 +207,7 @@ def _enter(
         if linked and not follow_links:
             return Skipped(
                 key=key,
-                reason="link-not-followed",
+                reason=NOT_FOLLOWED,
                 detail="a link to a folder; --follow-links enters it",
                 folder=True,
             )
@@ -181,12 +223,12 @@ def _enter(
 
 
 def os_reason(error: OSError) -> str:
-    """Return the short word for an error of the file system."""
+    """Return the short word for an error of the file system; never ``unreadable``, which is said of a file's bytes."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "vanished"
     if error.errno == errno.ELOOP:
         return "link-loop"
-    return "permission" if isinstance(error, PermissionError) else "unreadable"
+    return "permission" if isinstance(error, PermissionError) else "read-error"
 
 
 def _why(error: OSError) -> str:

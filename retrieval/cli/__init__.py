@@ -31,6 +31,7 @@ CURES = {
     errno.EROFS: "the file system is read-only; name another place (--index DIR, --out DIR)",
     errno.EACCES: "check who owns it and its permissions",
     errno.EPERM: "check who owns it and its permissions",
+    errno.ENOMEM: "free some memory: close other programs",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EIO: "the disk reports a fault; check it, then run `retrieve verify`",
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared
+from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared_by
 from retrieval.output import fields, json_text, path_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ ACTIVATE = "retrieval.activation:activate"
     help="1 to 100: of JPEG (else 95) or WebP (else lossless).",
 )
 @device_option(ACTIVATE)
-@shared
+@shared_by(
+    "The collection's directory or its image folder; otherwise .retrieve is looked for from the working directory "
+    "upwards, then from the first image."
+)
 @session
 def activate(
     session: Session, /, *, images: tuple[Path, ...], out: Path, as_json: bool, **options: Any
@@ -75,12 +79,17 @@ def activate(
         emit(json_text([_json(result) for result in results]))
     else:
         emit(_summary(results))
+    made = sum(result.already for result in results)
+    if made:
+        session.note(
+            f"{made:,} of {len(results):,} are already activated for this index and were left as they are"
+        )
     for result in results:
-        if result.reason and (result.status == "refused" or not as_json):
+        if result.reason and not result.already and (result.status == "refused" or not as_json):
             session.note(
                 f"{'refused: ' if result.status == 'refused' else f'{result.path}: '}{result.reason}"
             )
-    return 1 if all(result.status == "refused" for result in results) else 0
+    return 1 if all(result.status == "refused" and not result.already for result in results) else 0
 
 
 def _json(result: Activated) -> dict[str, Any]:
@@ -92,16 +101,11 @@ def _json(result: Activated) -> dict[str, Any]:
 
 def _summary(results: Sequence[Activated]) -> str:
     done = [result for result in results if result.status != "refused"]
-    counts = {
-        status: sum(result.status == status for result in results)
-        for status in ("activated", "scaled_back", "refused")
-    }
-    pairs = [
-        (
-            "images",
-            ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in counts.items() if count),
-        )
-    ]
+    counts = Counter(
+        "already there" if result.already else result.status.replace("_", " ") for result in results
+    )
+    shown = ("activated", "scaled back", "already there", "refused")
+    pairs = [("images", ", ".join(f"{counts[word]:,} {word}" for word in shown if counts[word]))]
     if done:
         levels = [result.psnr for result in done if result.psnr is not None]
         if levels:

@@ -18,7 +18,7 @@ from retrieval.cli.options import (
     given,
     option,
     session,
-    shared,
+    shared_by,
 )
 from retrieval.output import json_text
 
@@ -64,8 +64,14 @@ BUILD = "retrieval.build:build_index"
     metavar="GLOB",
     help="Leave out paths that match; may be given repeatedly.",
 )
-@option("--follow-links", of=BUILD, is_flag=True, help="Go into linked folders.")
-@option("--prune", of=BUILD, is_flag=True, help="Remove rows even if more than half of the files are gone.")
+@option("--follow-links", of=BUILD, is_flag=True, help="Go into linked folders; they are skipped otherwise.")
+@option(
+    "--prune",
+    of=BUILD,
+    is_flag=True,
+    help="Remove rows even if more than half of at least 20 files are gone, or all, or some lie behind links that are not "
+    "followed any more.",
+)
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
 @click.option(
     "--vectors", type=FILE, metavar="FILE.npy", help="Build from these vectors (n, d); no image is read."
@@ -77,7 +83,7 @@ BUILD = "retrieval.build:build_index"
     "--space", metavar="NAME", help="With --vectors: name of their space.  [default: the file's stem]"
 )
 @device_option(BUILD)
-@shared
+@shared_by("The collection's directory or its image folder; otherwise FOLDER/.retrieve.")
 @session
 def build_index(
     session: Session,
@@ -92,6 +98,9 @@ def build_index(
 ) -> None:
     """Index the images in FOLDER; again: only what changed.
 
+    Images are files whose names end in jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff, avif, heic, heif, hif. A
+    link to one counts as one; linked folders are entered with --follow-links.
+
     Every image that is skipped is listed with its reason in skipped.tsv beside the index. Interrupted, the same
     command continues.
     """
@@ -103,6 +112,8 @@ def build_index(
     if space is not None and vectors is None:
         raise click.UsageError("--space names the space of --vectors; give --vectors and --keys too")
     session.kept = "what was committed is kept; the same command continues"
+    if options["index"] is None:
+        _note_hidden(session, folder)
     with watching(session) as progress:
         if vectors is None or keys is None:
             from retrieval.build import build_index as build
@@ -119,6 +130,21 @@ def build_index(
     elif not session.quiet:
         emit(reports.build(report.to_json()))
         session.note(reports.next_step(report.to_json(), words=vectors is None))
+
+
+def _note_hidden(session: Session, folder: Path) -> None:
+    """Say that the folder's new collection will answer below it in place of one that lies further up."""
+    from retrieval.location import find_hidden
+
+    hidden = find_hidden(folder)
+    if hidden is not None:
+        import shlex
+
+        first = reports.shown(str(hidden))
+        session.note(
+            f"note: a second collection beside {first}: {folder / hidden.name} answers below {folder} from now on; "
+            f"to take {folder} up into the first one instead: --index {shlex.quote(first)}"
+        )
 
 
 def _without_images(options: dict[str, Any]) -> dict[str, Any]:

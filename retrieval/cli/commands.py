@@ -23,7 +23,7 @@ from retrieval.cli.options import (
     option,
     session,
     shared,
-    shared_by_demo,
+    shared_by,
 )
 from retrieval.cli.query import query
 from retrieval.cli.upgrade import rollback, upgrade
@@ -50,7 +50,7 @@ class InOrder(click.Group):
 @click.option("--version", is_flag=True, help="Print the version.")
 @click.pass_context
 def retrieve(ctx: click.Context, *, version: bool) -> None:
-    r"""Find images by words and by example, in a folder of any size.
+    """Find images by words and by example, in a folder of any size.
 
     \b
     retrieve demo                        the first minute, on sample photographs
@@ -70,7 +70,7 @@ def retrieve(ctx: click.Context, *, version: bool) -> None:
     "--out", of=DEMO, type=FOLDER, metavar="DIR", help="Where the photographs, the index and the page go."
 )
 @device_option(DEMO)
-@shared_by_demo
+@shared_by("Where the collection goes; otherwise inside the photographs' folder.", environment=False)
 @session
 def demo(
     session: Session, /, *, out: Path | None, device: str | None, index: Path | None, as_json: bool
@@ -197,7 +197,7 @@ retrieve.add_command(activate)
 
 
 @retrieve.command("encoders")
-@shared
+@shared_by("Of no effect: the encoders are the same for every collection.")
 def encoders(*, index: Path | None, as_json: bool) -> None:
     """List the encoders that are or could be installed."""
     del index  # every command takes it; the encoders are the same everywhere

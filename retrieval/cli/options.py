@@ -32,7 +32,7 @@ __all__ = [
     "option",
     "session",
     "shared",
-    "shared_by_demo",
+    "shared_by",
 ]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -133,27 +133,56 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def shared(command: Callable[..., Any]) -> Any:
-    """Give a command what every command has: ``--index``, ``--json``, ``--quiet`` and ``--debug``."""
-    return _index_option(environment=True)(_report_options(command))
+    """Give a command what every command has: ``--index``, ``--json``, ``--quiet`` and ``--debug``.
+
+    Where nothing names a collection and none lies upwards, it gets the only one in a subfolder, and that is said.
+    """
+    text = (
+        "The collection's directory or its image folder; otherwise .retrieve is looked for from the working directory "
+        "upwards, then in its subfolders."
+    )
+    return shared_by(text)(_looking_below(command))
 
 
-def shared_by_demo(command: Callable[..., Any]) -> Any:
-    """Give the demo the same; but the collection that ``RETRIEVE_INDEX`` names is none of its business."""
-    return _index_option(environment=False)(_report_options(command))
+def shared_by(text: str, *, environment: bool = True) -> Callable[[Any], Any]:
+    """Give the same to a command to which ``--index`` means something of its own.
+
+    Args:
+        text: the help of ``--index``.
+        environment: whether ``RETRIEVE_INDEX`` may name it.
+    """
+    return lambda command: _index_option(text, environment=environment)(_report_options(command))
 
 
-def _index_option(*, environment: bool) -> Callable[[Any], Any]:
+def _index_option(text: str, *, environment: bool) -> Callable[[Any], Any]:
     return click.option(
         "--index",
         type=FOLDER,
         metavar="DIR|FOLDER",
         envvar="RETRIEVE_INDEX" if environment else None,
         show_envvar=environment,
-        help="The collection's directory or its image folder; otherwise .retrieve is looked for from the "
-        "working directory upwards."
-        if environment
-        else "Where the collection goes; otherwise inside the photographs' folder.",
+        help=text,
     )
+
+
+def _looking_below(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def looking(*args: Any, index: Path | None, **options: Any) -> Any:
+        if index is None:
+            import shlex
+
+            from retrieval.location import find_below
+
+            index = find_below(Path.cwd())
+            if index is not None:
+                folder = index.parent.name
+                click.get_current_context().ensure_object(Session).note(
+                    f"note: no collection here or above; {folder} has one, and its paths begin there "
+                    f"(--index {shlex.quote(folder)} says so at once)"
+                )
+        return command(*args, index=index, **options)
+
+    return looking
 
 
 def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -42,9 +42,15 @@ OPEN = "retrieval.collection:open_collection"
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
 @option("--dim", of=SEARCH, type=int, metavar="N", help="Rank by this prefix width first, then by the whole.")
 @option(
-    "--nprobe", of=SEARCH, type=int, metavar="N", help="Lists to probe; otherwise what the build measured."
+    "--nprobe",
+    of=SEARCH,
+    type=int,
+    metavar="N",
+    help="Lists to probe; otherwise what the build measured. Nothing changes where no lists are searched: flat, --exact, --dim.",
 )
-@option("--exact", of=SEARCH, is_flag=True, help="Compare with every row.")
+@option(
+    "--exact", of=SEARCH, is_flag=True, help="Compare with every row at full width; not with a shorter --dim."
+)
 @option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @click.option("--self", "include_self", is_flag=True, help="Let an indexed query image find itself.")

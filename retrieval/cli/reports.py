@@ -55,6 +55,8 @@ def build(report: Mapping[str, Any]) -> str:
             ("skipped", f"{report['skipped']:,}: {reasons}"),
             ("", f"each with its reason in {shown(os.path.join(report['index'], 'skipped.tsv'))}"),
         ]
+        if "link-not-followed" in report["skipped_by_reason"]:
+            pairs.append(("", "--follow-links enters linked folders"))
     seconds = report["seconds"]
     rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
     pairs += [
@@ -280,12 +282,12 @@ def _index(facts: Mapping[str, Any]) -> str:
 
 
 def _recall(facts: Mapping[str, Any]) -> str:
+    reason = f" ({facts['recall_reason']})" if facts["recall_reason"] else ""
     if facts["recall_at_10"] is None:
         if facts["factory"] is None:
-            return "1, every row is compared"
+            return f"1, every row is compared{reason}"
         return facts["recall_reason"] or "not measured: fewer than 100 rows"
     words = "" if facts["recall_at_10_text"] is None else f"; {_number(facts['recall_at_10_text'])} for words"
-    reason = f" ({facts['recall_reason']})" if facts["recall_reason"] else ""
     return f"{_number(facts['recall_at_10'])} measured on {facts['recall_sample']:,} stored images{words}{reason}"
 
 

@@ -24,7 +24,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Give -1 for all."""
-        if value == "all":
+        if str(value).lower() == "all":
             return -1
         try:
             number = int(value)
@@ -57,7 +57,13 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 )
 @option("--dry-run", of=UPGRADE, is_flag=True, help="Measure only.")
 @option("--force", of=UPGRADE, is_flag=True, help="Take the best method even if it is not compatible.")
-@click.option("--backfill", "count", type=Count(), help="Encode this many images again, farthest first.")
+@click.option(
+    "--backfill",
+    "count",
+    type=Count(),
+    metavar="N|all",
+    help="Encode this many images again, farthest first.",
+)
 @click.option("--report", "wants_report", is_flag=True, help="Compatibility matrix, gain, backfill curve.")
 @click.option("--plot", type=FILE, metavar="FILE.svg", help="With --report: draw the backfill curve.")
 @click.option("--drop-old", is_flag=True, help="Give up the old vectors; there is no rollback then.")

@@ -76,8 +76,11 @@ def history(facts: Mapping[str, Any]) -> str:
         + fields(
             [
                 ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
-                ("AC", "-" if facts["ac"] is None else f"{facts['ac']:.3f}"),
-                ("AM", "-" if facts["am"] is None else f"{facts['am']:.3f}"),
+                ("compatible", _compatible(facts["ac"])),
+                (
+                    "quality",
+                    "-" if facts["am"] is None else f"{facts['am']:.3f}, mean of all tests above (AM)",
+                ),
                 ("update gain", gain),
                 (
                     "backfill",
@@ -88,6 +91,12 @@ def history(facts: Mapping[str, Any]) -> str:
         + "\n"
         + table(["encoded again", "farthest first", "at random"], steps, columns=columns())
     )
+
+
+def _compatible(share: float | None) -> str:
+    if share is None:
+        return "-"
+    return f"{share:.0%} of the mixed tests that reach the gallery's own encoder (AC)"
 
 
 def backfilled(done: BackfillReport, facts: Mapping[str, Any]) -> str:

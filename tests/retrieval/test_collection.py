@@ -22,6 +22,7 @@ from retrieval.errors import (
     QueryError,
     ShapeError,
     SpaceMismatch,
+    StoreClosed,
     StoreCorrupt,
     VectorError,
 )
@@ -366,3 +367,47 @@ def test_a_refresh_that_fails_leaves_what_was_open(tmp_path: Path) -> None:
             collection.refresh()
 
         assert len(collection.search(picture(0), k=9)) == 2
+
+
+def test_a_closed_collection_says_so(photos: Path) -> None:
+    collection = retrieval.open(photos, encoder=ENCODER)
+    query = collection.vectors([3])
+    collection.close()
+
+    for use in (
+        lambda: collection.search("words"),
+        lambda: collection.search(photos / "a/3.png"),
+        lambda: collection.search(3),
+        lambda: collection.search_vectors(query),
+        lambda: collection.search_codes(query),
+        lambda: collection.vectors([3]),
+        lambda: collection.path(3),
+        lambda: collection.filter(under="a"),
+        lambda: collection.rows,
+        collection.ids_by_path,
+        collection.export,
+    ):
+        with pytest.raises(StoreClosed, match="is closed; open it again"):
+            use()
+
+
+@pytest.mark.parametrize("narrowed", [{"dim": 16}, {"plan": [(16, 20)]}])
+def test_exact_search_cannot_be_narrowed(tmp_path: Path, narrowed: dict[str, object]) -> None:
+    encoder = FakeEncoder(nesting=(16,))
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=encoder)
+    with retrieval.open(folder, encoder=encoder) as collection:
+        query = collection.vectors([0])
+
+        with pytest.raises(OptionError, match=r"exact.*leave one of them out"):
+            collection.search_vectors(query, k=1, exact=True, **narrowed)
+        assert collection.search_vectors(query, k=1, exact=True, dim=64).ids.tolist() == [[0]]
+
+
+def test_a_filter_is_the_callers_to_change(collection: retrieval.Collection) -> None:
+    before = collection.search(picture(3), k=40, under="b")
+    keep = collection.filter(under="b")
+    keep |= True
+
+    assert collection.search(picture(3), k=40, under="b") == before
+    assert np.count_nonzero(collection.filter(under="b")) == 21

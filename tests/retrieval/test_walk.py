@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.walk import SKIPPED_FOLDERS, SUFFIXES, Found, Skipped, walk
+from retrieval.walk import SKIPPED_FOLDERS, SUFFIXES, UNSUPPORTED, Found, Skipped, walk
 
 
 def touch(root: Path, *names: str) -> None:
@@ -30,6 +30,18 @@ def test_every_suffix_in_any_case_and_nothing_else(tmp_path: Path) -> None:
     touch(tmp_path, *names, "a.txt", "jpg", ".jpg", "a.jpg.part", "a.mp4", "a.JPG~", "a.")
 
     assert set(keys(tmp_path)) == {os.fsencode(name) for name in names}
+
+
+def test_formats_that_are_not_read_are_told_unopened(tmp_path: Path) -> None:
+    assert not SUFFIXES & UNSUPPORTED
+    touch(tmp_path, *(f"a.{suffix.upper()}" for suffix in UNSUPPORTED), "thumbs/b.nef", ".dng", "c.psd/d.jpg")
+    os.mkfifo(tmp_path / "pipe.cr2")
+
+    told = skipped(tmp_path, exclude=["thumbs"])
+
+    assert set(told) == {os.fsencode(f"a.{suffix.upper()}") for suffix in UNSUPPORTED} | {b"pipe.cr2"}
+    assert set(told.values()) == {"unsupported-format"}
+    assert keys(tmp_path) == [b"c.psd/d.jpg"]
 
 
 def test_the_order_is_fixed_and_facts_are_right(tmp_path: Path) -> None:
@@ -185,7 +197,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
     ] == [
         (b"closed", "permission", "Permission denied", True),
         (b"gone", "vanished", "No such file or directory", True),
-        (b"sick", "unreadable", "Input/output error", True),
+        (b"sick", "read-error", "Input/output error", True),
     ]
     assert keys(tmp_path) == [b"z.jpg"]
 

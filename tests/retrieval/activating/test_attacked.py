@@ -7,6 +7,7 @@ import pytest
 import retrieval
 from retrieval import survival
 from retrieval.attacks import ATTACKS
+from retrieval.errors import OptionError
 from tests.retrieval.activating.galleries import NAMES
 
 pytest.importorskip("torch", reason="torch comes with the extra open-clip")
@@ -49,6 +50,22 @@ class TestAttacked:
         retrieval.build_index(photos, kind="IVF2,PQ16x4", device="cpu")
         with retrieval.open(photos) as collection:
             assert all(pair.copy is None for pair in survival.pairs(collection, most=5))
+
+    def test_images_that_cannot_be_read_are_missed_with_a_cure_that_exists(self, photos, tmp_path):
+        away = photos.rename(tmp_path / "away")
+        (away / ".retrieve").rename(tmp_path / "index")
+        with (
+            retrieval.open(tmp_path / "index", root=tmp_path / "mount") as collection,
+            pytest.raises(
+                OptionError, match=r"mount; mount its drive, or, if .*retrieval\.open\(…, root=…\)"
+            ) as caught,
+        ):
+            survival.pairs(collection)
+        assert "`retrieve build-index` where they are with --root" in str(caught.value)
+        retrieval.build_index(away, index=tmp_path / "index", root=away)
+        for root in (None, away):
+            with retrieval.open(tmp_path / "index", root=root) as collection:
+                assert survival.pairs(collection, most=5)
 
     def test_where_codes_lose_next_to_nothing_it_is_said(self):
         rows = [

@@ -90,6 +90,12 @@ class TestBadInput:
         with pytest.raises(OptionError, match="flat"):
             retrieval.activate(photos / NAMES[0], out=tmp_path / "out", device="cpu")
 
+    @pytest.mark.parametrize("kind", ["flat", "ivfrabitq", "IVF100,Flat"])
+    def test_too_few_images_for_codes_are_named_as_the_cause(self, photos, tmp_path, kind):
+        retrieval.build_index(photos, kind=kind, device="cpu")
+        with pytest.raises(OptionError, match=r"60 rows are too few .* 256.*index more images"):
+            retrieval.activate(photos / NAMES[0], out=tmp_path / "out", device="cpu")
+
     def test_codes_that_lose_nothing_are_refused(self, photos, tmp_path):
         retrieval.build_index(photos, kind="IVF4,Flat", device="cpu")
         with pytest.raises(OptionError, match="nothing is to be gained"):

@@ -58,10 +58,11 @@ class TestCommandLine:
         _, table, _ = run("evaluate", "--attacks", "--index", photos, "--device", "cpu")
 
         assert status == 0
-        assert "1 activated, 1 refused" in out
+        assert "1 activated, 1 already there" in out
         assert "cosine to the code" in out
-        assert "already activated" in err
-        assert nothing[0] == 1
+        assert "1 of 2 are already activated for this index and were left as they are\n" in err
+        assert str(photos / NAMES[0]) not in err
+        assert nothing[0] == 0
         assert "valid" in info
         assert "rotation 25" in table
         assert " -> " in table

@@ -124,6 +124,14 @@ class TestCollect:
             "b/y.png",
         ]
 
+    def test_a_raw_file_beside_its_image_is_no_original(self, tmp_path):
+        for name in ("x.CR2", "x.jpg"):
+            (tmp_path / name).touch()
+
+        jobs = collect([tmp_path], tmp_path / "out", suffix=".png")
+
+        assert [str(job.output.relative_to(tmp_path / "out")) for job in jobs] == ["x.png"]
+
     def test_two_images_of_one_name_from_two_folders_are_refused(self, tmp_path):
         for name in ("a", "b"):
             (tmp_path / name).mkdir()

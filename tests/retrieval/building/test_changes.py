@@ -150,3 +150,20 @@ def test_a_changed_file_that_equals_a_missing_one_is_that_one(photos: Path, enco
     assert (report.images, report.moved, encoder.encoded) == (11, 1, 0)
     assert after["a/0.png"] == before["a/1.png"]
     assert "a/1.png" not in after
+
+
+def test_filters_follow_files_that_only_moved(photos: Path, encoder: CountingEncoder) -> None:
+    build(photos, encoder)
+    with retrieval.open(photos, encoder=encoder) as early:
+        assert _below(early, under="a") == {f"a/{number}.png" for number in range(6)}
+        (photos / "a").rename(photos / "c")
+        assert build(photos, encoder).moved == 6
+        moved = {f"c/{number}.png" for number in range(6)}
+        with retrieval.open(photos, encoder=encoder) as late:
+            for opened in (early, late):  # hits have their newest paths in both
+                assert _below(opened, under="c") == _below(opened, glob="c/*") == moved
+                assert _below(opened, under="a") == set()
+
+
+def _below(collection: retrieval.Collection, **filters: str) -> set[str]:
+    return {hit.path for hit in collection.search("red", k=20, **filters)}

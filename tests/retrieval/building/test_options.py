@@ -28,6 +28,7 @@ def test_another_encoder_is_refused_by_name(photos: Path, encoder: CountingEncod
         ({"recall": 2.0}, "recall"),
         ({"dim": 7}, "7"),
         ({"kind": "nonsense"}, "nonsense"),
+        ({"kind": "IDMap,Flat"}, "leave IDMap out"),
         ({"dim": 0}, "use 1 to 64"),
         ({"dim": "wide"}, "wide"),
         ({"kind": "flat", "dim": 65}, "use 1 to 64"),

@@ -121,16 +121,17 @@ class TestPrune:
 
 
 def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
-    keys = [b"closed/x.png", b"closed/deep/y.png", b"closed.png", b"denied.png", b"gone.png"]
+    keys = [b"closed/x.png", b"closed/deep/y.png", b"closed.png", b"denied.png", b"gone.png", b"sick.png"]
     records = [Record(id=number, key=key, content=b"", stamp=b"") for number, key in enumerate(keys)]
     entries = [
         Skipped(key=b"closed", reason="permission", detail="", folder=True),
         Skipped(key=b"denied.png", reason="permission", detail=""),
+        Skipped(key=b"sick.png", reason="read-error", detail=""),
         Skipped(key=b"gone.png", reason="vanished", detail=""),
     ]
 
     changes = compare(entries, records, remembered={})
 
     assert changes.missing == {b"closed.png": 2, b"gone.png": 4}
-    assert [file.key for file in changes.skipped] == [b"closed", b"denied.png", b"gone.png"]
+    assert [file.key for file in changes.skipped] == [b"closed", b"denied.png", b"sick.png", b"gone.png"]
     refuse_emptying(rows=30, removed=0, found=0, folder=Path("photos"))

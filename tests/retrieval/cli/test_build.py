@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retrieval.changes import PROTECTED_ROWS
+from retrieval.walk import SUFFIXES
 from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
 from tests.retrieval.folders import fill
 
@@ -59,6 +62,28 @@ class TestBuild:
 
         assert status == 1
         assert "skipped.tsv" in err
+
+    def test_links_not_followed_and_formats_not_read_are_told(
+        self, run, photos: Path, tmp_path: Path
+    ) -> None:
+        fill(tmp_path / "elsewhere", ["a.png"], first=200)
+        (photos / "album").symlink_to(tmp_path / "elsewhere")
+        (photos / "x.CR2").touch()
+        _, out, _ = run("build-index", photos)
+        words = out.decode()
+
+        assert "2: 1 unsupported-format, 1 link-not-followed" in words or (
+            "2: 1 link-not-followed, 1 unsupported-format" in words
+        )
+        assert "--follow-links" in words
+        assert b"--follow-links" not in run("build-index", photos, "--follow-links")[1]
+
+    def test_help_names_what_is_read_and_when_it_stops(self, run) -> None:
+        words = " ".join(run("build-index", "--help")[1].decode().split())
+        read = words.partition("end in ")[2].partition(".")[0]
+
+        assert set(re.findall(r"\w+", read)) == SUFFIXES
+        assert f"at least {PROTECTED_ROWS}" in words.partition("--prune")[2].partition("--strict")[0]
 
     def test_exclude_may_be_repeated(self, run, tmp_path: Path) -> None:
         folder = fill(tmp_path / "photos", ["a.png", "b.png", "c.png"])

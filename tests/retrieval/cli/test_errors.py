@@ -58,7 +58,9 @@ class TestErrors:
 
         assert run("fail") == (1, b"", f"{line}\n")
 
-    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO])
+    @pytest.mark.parametrize(
+        "number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOMEM, errno.EMFILE, errno.EIO]
+    )
     def test_what_the_system_refuses_comes_with_a_cure(self, number: int, run, failing) -> None:
         failing(OSError(number, os.strerror(number), b"/disk/f"))
         status, out, err = run("fail")

@@ -111,7 +111,15 @@ class TestQuery:
 
     @pytest.mark.parametrize(
         "arguments",
-        [["gone.jpg"], ["a/b"], ["--text", ""], ["--id", "9999"], ["cat", "-k", "0"], ["cat", "--dim", "7"]],
+        [
+            ["gone.jpg"],
+            ["a/b"],
+            ["--text", ""],
+            ["--id", "9999"],
+            ["cat", "-k", "0"],
+            ["cat", "--dim", "7"],
+            ["cat", "--dim", "32", "--exact"],
+        ],
     )
     def test_what_a_collection_cannot_take_is_1(self, arguments: list[str], run, photos: Path) -> None:
         status, out, err = run("query", *arguments, "--index", photos)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, PLAIN
+from tests.retrieval.folders import fill
 
 
 class TestReports:
@@ -129,6 +130,16 @@ class TestReports:
         assert (dims[1]["recall_at_10"], dims[1]["bytes_per_vector"]) == (1, 64)
         assert figure.read_text().startswith("<?xml")
         assert "reranked" in run("evaluate", "--dims", "8", *index)[1].decode()
+
+    def test_a_kind_that_few_rows_cannot_have_is_said(self, run, tmp_path: Path) -> None:
+        folder = fill(tmp_path / "few", PLAIN[:10])
+        for arguments in (["--kind", "ivfrabitq"], ["--kind", "flat", "--dim", "auto"]):
+            _, out, _ = run("build-index", folder, "--encoder", "fake", *arguments)
+            _, info, _ = run("info", "--index", folder)
+
+            assert b"10 rows are too few" in out
+            assert b"10 rows are too few" in info
+        assert b"too few" not in run("build-index", folder, "--kind", "flat")[1]
 
     def test_encoders(self, run) -> None:
         status, out, _ = run("encoders", "--json")

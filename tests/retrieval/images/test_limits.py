@@ -34,6 +34,20 @@ def test_a_file_too_large_to_read_is_not_read(tmp_path: object, monkeypatch: pyt
     assert caught.value.reason == "too-large"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError("out of memory error when reading image file")])
+def test_running_out_of_memory_is_not_laid_to_the_file(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_image: Image.Image) -> Image.Image:
+        raise error
+
+    monkeypatch.setattr(images, "_rgb", fail)
+    for source in (png(), scene()):
+        with pytest.raises(ImageError) as caught:
+            decode(source, name="a.png")
+        assert caught.value.reason == "out-of-memory"
+
+
 def test_giants_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_LARGE", 1000)
     inside, most, lock = 0, 0, threading.Lock()

@@ -1,5 +1,6 @@
 """Paths, bytes, files, Pillow images and arrays: what can be read, and what cannot is named."""
 
+import errno
 import io
 import os
 import socket
@@ -80,6 +81,35 @@ def test_a_forbidden_file(tmp_path: object) -> None:
     with pytest.raises(ImageError) as caught:
         read_file(path)
     assert caught.value.reason == "permission"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "read-error"),
+        (OSError(errno.ESTALE, "Stale file handle"), "read-error"),
+        (OSError(errno.EMFILE, "Too many open files"), "read-error"),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "read-error"),
+        (PermissionError(errno.EACCES, "Permission denied"), "permission"),
+        (MemoryError(), "out-of-memory"),
+    ],
+)
+def test_what_the_system_refuses_is_not_laid_to_the_file(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    path = os.path.join(str(tmp_path), "a.jpg")
+    with open(path, "wb") as file:
+        file.write(jpeg())
+
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(ImageError) as caught:
+        read_file(path)
+
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(path)
 
 
 def test_names_in_messages_stay_on_one_line_and_printable(tmp_path: object) -> None:

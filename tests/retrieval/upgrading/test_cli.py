@@ -74,10 +74,11 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
 
     status, out, _ = run("upgrade", "--index", photos, "--report")
     assert status == 0
-    assert "AC" in out
+    assert "mixed tests that reach the gallery's own encoder (AC)" in out
+    assert "mean of all tests above (AM)" in out
     assert "farthest first" in out
 
-    status, out, err = run("upgrade", "--index", photos, "--backfill", "all")
+    status, out, err = run("upgrade", "--index", photos, "--backfill", "ALL")
     assert status == 0
     assert "wholly in the space of drift:wider" in err
 

@@ -81,6 +81,19 @@ class TestCompletion:
         assert [row[place + 1 :] for place, row in enumerate(facts["matrix"])] == [[None, None], [None], []]
         assert len(list((migrating / ".retrieve/spaces").iterdir())) == 2
 
+    def test_a_server_follows_from_one_upgrade_into_the_next(self, migrating):
+        """Queries of both encoders (slerp), twice: the old side of the second is the new side of the first."""
+        retrieval.rollback(migrating)
+        retrieval.upgrade(migrating, encoder="drift:new", method="slerp", force=True)
+        with retrieval.open(migrating) as server:
+            server.search(picture(3), k=5)
+            retrieval.backfill(migrating)
+            retrieval.drop_old(migrating)
+            retrieval.upgrade(migrating, encoder="drift:narrow", method="slerp", force=True)
+            assert server.refresh()
+            with retrieval.open(migrating) as fresh:
+                assert server.search(picture(3), k=5) == fresh.search(picture(3), k=5)
+
     def test_a_gallery_of_which_nothing_was_kept_is_named_in_the_report(self, migrating):
         retrieval.backfill(migrating)
         retrieval.drop_old(migrating)

@@ -178,3 +178,50 @@ class TestRollback:
         assert 0 < report.encoded < 40
         assert old.encoded == report.encoded
         check_all_new(migrating, "old")
+
+    @pytest.mark.parametrize("finished", [False, True])
+    def test_with_the_drive_away_nothing_is_left_out_in_silence(self, migrating, finished):
+        retrieval.backfill(migrating, count=None if finished else 40)
+        new = [f"new/{number}.png" for number in range(8)]
+        fill(migrating, new, first=1000)
+        retrieval.build_index(migrating)
+        os.rename(migrating / "new", migrating.parent / "away")
+        with pytest.raises(
+            OptionError,
+            match=r"8 of the 8 images .* cannot be read below .*photos.*mount its drive.*--without-new",
+        ):
+            retrieval.rollback(migrating)
+        with retrieval.open(migrating) as collection:
+            assert collection.space.name == "drift:new"
+            assert collection.search(picture(1003), k=1)[0].path == "new/3.png"
+            assert all(check.ok for check in collection.verify())
+
+        os.rename(migrating.parent / "away", migrating / "new")
+        assert retrieval.rollback(migrating).encoded == 8
+        assert set(new) < check_all_new(migrating, "old").keys()
+
+    def test_images_that_stay_unreadable_are_taken_out_by_a_build_or_left_out_when_asked(self, migrating):
+        retrieval.backfill(migrating)
+        fill(migrating, [f"new/{number}.png" for number in range(8)], first=1000)
+        retrieval.build_index(migrating)
+        (migrating / "new/3.png").write_bytes(b"no picture any more")
+        (migrating / "new/4.png").unlink()
+        with pytest.raises(OptionError, match=r"2 of the 8 images .* `retrieve build-index`"):
+            retrieval.rollback(migrating)
+        report = retrieval.rollback(migrating, without_new=True)
+
+        # The others were encoded before it was refused.
+        assert (report.pending, report.images) == (2, COUNT + 6)
+        assert len(check_all_new(migrating, "old")) == COUNT + 6
+
+    def test_after_a_build_took_out_what_is_gone_the_way_is_free(self, migrating):
+        retrieval.backfill(migrating)
+        fill(migrating, ["new/a.png", "new/b.png"], first=1000)
+        retrieval.build_index(migrating)
+        (migrating / "new/a.png").unlink()
+        with pytest.raises(OptionError, match=r"1 of the 2 images"):
+            retrieval.rollback(migrating)
+        retrieval.build_index(migrating)
+
+        assert retrieval.rollback(migrating).pending == 0
+        assert "new/b.png" in check_all_new(migrating, "old")
