@@ -92,23 +92,36 @@ class ImageTower(nn.Module):
         )
         self.head = nn.Linear(sum(widths[-HEAD_STAGES:]), dim)
 
-    def means(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head reads: the means of the last two stages over all places, ``(b, 768)``."""
+    def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return what the last two stages see in each place: ``(b, 256, p, p)`` and ``(b, 512, q, q)``."""
         x = F.relu(self.stem(x))  # (b, 48, s/4, s/4)
         found = []
         for stage in self.stages:
             x = stage(x)
-            found.append(x.mean((2, 3)))
-        return torch.cat(found[-HEAD_STAGES:], 1)
+            found.append(x)
+        return found[-HEAD_STAGES:]
+
+    def means(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the head reads: the means of the last two stages over all places, ``(b, 768)``."""
+        return pooled(self.maps(x))
+
+    def read(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Embed what `maps` gave, without normalising: ``(b, 256)``."""
+        out: torch.Tensor = self.head(pooled(maps))
+        return out
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
         """Embed without normalising: ``(b, 256)``."""
-        out: torch.Tensor = self.head(self.means(x))
-        return out
+        return self.read(self.maps(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed: ``(b, 256)`` unit rows."""
         return F.normalize(self.raw(x), dim=1)
+
+
+def pooled(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join the means over all places of some stages' maps."""
+    return torch.cat([seen.mean((2, 3)) for seen in maps], 1)
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -19,13 +19,14 @@ from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
-from tools.train_nano.augment import augment, light, normalised  # noqa: E402
+from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
 from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
+from tools.train_nano.places import AXES, GRID, PlaceHeads, fit_places  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
 from tools.train_nano.start import start_from  # noqa: E402
 from tools.train_nano.text import (  # noqa: E402
@@ -54,6 +55,7 @@ def data():
         targets=targets.astype(np.float32),
         views=smooth[::2],
         view_targets=targets[::2].astype(np.float32),
+        view_places=numbers.standard_normal((20, AXES, GRID, GRID)).astype(np.float16),
         label_codes=labels,
         train=np.arange(32),
         weights=np.full(32, 1 / 32),
@@ -77,10 +79,10 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data):
     assert (again.step, again.samples, again.seconds) == (3, 24, 12.5)
     for name, value in trained.student.state_dict().items():
         torch.testing.assert_close(again.student.state_dict()[name], value)
-    before = again.student.head.weight.detach().clone()
+    before = again.student.tower.head.weight.detach().clone()
     again._one_step()
     assert again.step == 4
-    assert not torch.equal(before, again.student.head.weight)
+    assert not torch.equal(before, again.student.tower.head.weight)
 
 
 def test_training_ends_with_the_schedule_and_says_so(trained, data):
@@ -144,7 +146,7 @@ def test_a_packed_file_keeps_splits_labels_and_targets(data, tmp_path):
     cosine /= np.linalg.norm(back.targets, axis=1) * np.linalg.norm(data.targets, axis=1)
     assert cosine.min() > 0.999
     assert np.abs(back.pixels.astype(int) - data.pixels).mean() < 12
-    assert (len(back.views), len(back.view_targets)) == (0, 0)
+    assert (len(back.views), len(back.view_targets), len(back.view_places)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("alter", [augment, light])
@@ -166,7 +168,9 @@ def test_light_views_are_the_photograph_mirrored_or_not(data):
 
 
 def test_a_run_without_views_of_the_teacher_trains_on_photographs(data, tmp_path):
-    bare = replace(data, views=data.views[:0], view_targets=data.view_targets[:0])
+    bare = replace(
+        data, views=data.views[:0], view_targets=data.view_targets[:0], view_places=data.view_places[:0]
+    )
     run = Run(tmp_path, bare, RECIPE, init=None)
 
     assert np.isfinite(run._one_step()["match"])
@@ -186,6 +190,46 @@ def test_orthogonalised_steps_have_singular_values_near_one():
 
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
     torch.testing.assert_close(orthogonalised(matrix.T), orthogonalised(matrix).T, atol=1e-4, rtol=1e-3)
+
+
+def test_kept_axes_hold_what_photographs_differ_in():
+    numbers = np.random.default_rng(0)
+    wide = numbers.standard_normal((AXES, 300)).astype(np.float32)
+    features = numbers.standard_normal((600, AXES)).astype(np.float32) @ wide + 5
+    places = fit_places(features)
+    maps = np.broadcast_to(features[:2, :, None, None], (2, 300, GRID, GRID))
+    kept = places.keep(maps).astype(np.float32)
+
+    assert kept.shape == (2, AXES, GRID, GRID)
+    back = np.einsum("bapq,fa->bfpq", kept, places.axes) + places.mean[:, None, None]
+    np.testing.assert_allclose(back, maps, atol=0.15)
+
+
+def test_places_seen_right_leave_nothing_unexplained_and_swapped_ones_do():
+    heads = PlaceHeads((4, 4, AXES, AXES))
+    with torch.no_grad():
+        for head in heads.heads:
+            head.weight.copy_(torch.eye(AXES)[:, :, None, None])
+            head.bias.zero_()
+    target = torch.randn(2, AXES, GRID, GRID, generator=torch.Generator().manual_seed(0))
+    seen = [torch.nn.functional.adaptive_avg_pool2d(target, side) for side in (6, 3)]
+
+    with torch.inference_mode():
+        right, swapped, nothing = (
+            float(heads(stages, target))
+            for stages in (seen, [stage.flip(-1) for stage in seen], [0 * stage for stage in seen])
+        )
+
+    assert right == pytest.approx(0, abs=1e-10)
+    assert swapped > 0.5
+    assert nothing == pytest.approx(1)
+
+
+def test_every_other_view_and_what_the_teacher_saw_there_are_mirrored():
+    maps = torch.arange(24.0).reshape(2, 2, 2, 3)
+    expected = [maps[0].flip(-1).clone(), maps[1].clone()]
+
+    torch.testing.assert_close(list(mirrored(maps)), expected)
 
 
 def test_every_parameter_has_one_optimiser():

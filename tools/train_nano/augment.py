@@ -165,11 +165,16 @@ def plain(pixels: NDArray[np.uint8], side: int, *, device: torch.device) -> torc
     return F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
 
 
+def mirrored(x: torch.Tensor) -> torch.Tensor:
+    """Mirror every other one of ``(b, c, h, w)`` pictures or maps, in place."""
+    x[::2] = x[::2].flip(-1)
+    return x
+
+
 def light(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.device) -> torch.Tensor:
     """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1]; half mirrored, a third recoloured."""
     g = torch.Generator().manual_seed(seed)
-    x = plain(pixels, side, device=device)
-    x[::2] = x[::2].flip(-1)
+    x = mirrored(plain(pixels, side, device=device))
     third = len(x) // 3
     return torch.cat([random_colour(x[:third], g), x[third:]]) if third else x
 

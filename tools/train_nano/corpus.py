@@ -21,7 +21,7 @@ SEED = 1
 SENTENCE_DIM = 384
 # WordNet's lexicographer files of things that can be photographed.
 VISIBLE = {"04", "05", "06", "08", "11", "13", "15", "17", "18", "19", "20", "27"}
-NOUNS, GLOSSES, OTHER_WORDS, EXAMPLES, SPLICED = 16000, 9000, 2500, 8000, 12000
+NOUNS, GLOSSES, OTHER_WORDS, EXAMPLES, SPLICED = 16000, 9000, 2500, 8000, 36000
 RARE = 40000
 
 

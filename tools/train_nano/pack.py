@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tools.train_nano.places import AXES, GRID
 from tools.train_nano.train import TrainingSet
 
 LIMIT = 50 * 2**20
@@ -70,6 +71,7 @@ def unpack(source: Path) -> TrainingSet:
         targets=arrays["targets"] * arrays["scale"][:, None],
         views=np.empty((0, *pixels.shape[1:]), np.uint8),
         view_targets=np.empty((0, arrays["targets"].shape[1]), np.float32),
+        view_places=np.empty((0, AXES, GRID, GRID), np.float16),
         label_codes=arrays["label_codes"],
         train=arrays["train"],
         weights=arrays["weights"],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import embedded_texts
 from tools.train_nano.data import CLUTTER, Photo, decode_all, drawn_weights, list_photos
+from tools.train_nano.places import fit_places
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.train import TrainingSet
@@ -31,15 +32,18 @@ def prepare(
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
-    views, view_rows = view_features(data, pixels, view_sources(photos), folder, note=note)
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    views, view_rows, maps = view_features(
+        data, pixels, view_sources(photos), folder, places=fit_places(features[train]), note=note
+    )
     texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
     place = fit_target_map(fit_alignment(data, photos, features, texts, sentences), photos, features).place
-    return photos, assemble(photos, pixels, place(features), views, place(view_rows))
+    return photos, assemble(photos, pixels, place(features), views, place(view_rows), maps)
 
 
 def assemble(
     photos: list[Photo], pixels: NDArray[np.uint8], targets: NDArray[np.float32],
-    views: NDArray[np.uint8], view_targets: NDArray[np.float32],
+    views: NDArray[np.uint8], view_targets: NDArray[np.float32], view_places: NDArray[np.float16],
 ) -> TrainingSet:  # fmt: skip
     """Join photographs, views and their targets to a training set."""
     split = np.array([photo.split for photo in photos])
@@ -61,6 +65,7 @@ def assemble(
         targets=targets,
         views=views,
         view_targets=view_targets,
+        view_places=view_places,
         label_codes=codes,
         train=train,
         weights=weights / weights.sum(),

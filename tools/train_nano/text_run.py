@@ -26,7 +26,7 @@ DRAWN = {
     "gloss": 0.6,
     "sentence": 1.0,
     "caption": 4.0,
-    "spliced": 3.0,
+    "spliced": 1.0,
     "example": 0.5,
     "rare": 0.4,
 }

@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from retrieval.encoders.nano_torch import ImageTower
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap
-from tools.train_nano.augment import augment, light, normalised
+from tools.train_nano.augment import augment, light, mirrored, normalised
 from tools.train_nano.check import check_copies, check_neighbours
 from tools.train_nano.muon import Muon
 from tools.train_nano.parallel import Replicas, move_average
+from tools.train_nano.places import PlaceHeads, Pupil
 from tools.train_nano.start import start_from
 
 NESTING = (16, 32, 64, 128, 256)
@@ -58,6 +59,7 @@ class Recipe:
     views: float = 0.3
     hard: float = 0.35
     contrast: float = 0.08
+    places: float = 0.5
     bank: int = 2048
     temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
@@ -72,13 +74,15 @@ class TrainingSet:
     """The arrays that training reads.
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
-    training photographs that the teacher saw altered, which may be none; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    training photographs that the teacher saw altered, which may be none, and ``view_places`` ``(v, 128, 7, 7)`` float16 what it saw in each place
+    of them; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
     views: NDArray[np.uint8]
     view_targets: NDArray[np.float32]
+    view_places: NDArray[np.float16]
     label_codes: NDArray[np.int64]
     train: NDArray[np.int64]
     weights: NDArray[np.float64]
@@ -93,6 +97,7 @@ class Seen:
     vectors: torch.Tensor
     match: float
     contrast: float
+    places: float
 
 
 class Run:
@@ -104,13 +109,14 @@ class Run:
         self.folder, self.data, self.recipe = folder, data, recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
-        self.student = ImageTower(norm=True)
+        tower = ImageTower(norm=True)
         if init is not None:
             probe = augment(data.pixels[data.train[:256]], 96, seed=0, device=torch.device("cpu"))
-            start_from(self.student, init, normalised(probe))
-        self.student.to(self.device)
-        self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-        self.average = deepcopy(self.student)
+            start_from(tower, init, normalised(probe))
+        tower.to(self.device)
+        tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        self.average = deepcopy(tower)
+        self.student = Pupil(tower, PlaceHeads().to(self.device))
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
         self.optimisers = make_optimisers(self.student, rate=recipe.rate, decay=recipe.decay)
@@ -169,16 +175,19 @@ class Run:
         found = self.replicas.backward(partial(self._backward, side=side), *pieces, seeds)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.replicas.step(self.optimisers)
-        move_average(self.average, self.student, keep=min(recipe.ema, (1 + self.step) / (10 + self.step)))
+        move_average(
+            self.average, self.student.tower, keep=min(recipe.ema, (1 + self.step) / (10 + self.step))
+        )
         self.step, self.samples = self.step + 1, self.samples + recipe.batch
         self._remember(found)
         return {
             "match": sum(seen.match for seen in found) / self.parts,
             "contrast": sum(seen.contrast for seen in found) / self.parts,
+            "places": sum(seen.places for seen in found) / self.parts,
         }
 
     def _backward(
-        self, replica: ImageTower, rows: NDArray[np.int64], views: NDArray[np.int64], seed: int, *, side: int
+        self, replica: Pupil, rows: NDArray[np.int64], views: NDArray[np.int64], seed: int, *, side: int
     ) -> Seen:
         """Add one part's share of the gradient to the replica's: photographs as they are, copies of them, and views."""
         recipe, data, device = self.recipe, self.data, self.device
@@ -203,9 +212,14 @@ class Run:
         with torch.autocast(
             device.type, torch.bfloat16, enabled=device.type != "cpu" or self.recipe.bfloat16
         ):
-            z = replica.raw(
+            maps = replica.tower.maps(
                 normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
-            )  # (b, 256)
+            )
+            z = replica.tower.read(maps)  # (b, 256)
+            places = z.new_zeros(())
+            if seen:
+                local = torch.from_numpy(data.view_places[views]).to(device).float()
+                places = replica.places([stage[-seen:] for stage in maps], mirrored(local))
         z = z.float()
         match = self.match(z, target)
         own, names = z[: len(rows)].detach(), torch.from_numpy(rows).to(device)
@@ -221,8 +235,11 @@ class Run:
                 temperature=recipe.temperature,
                 skip=skip,
             )
-        ((match + recipe.contrast * contrast) / self.parts).backward()
-        return Seen(rows=names, vectors=own, match=float(match.detach()), contrast=float(contrast.detach()))
+        ((match + recipe.contrast * contrast + recipe.places * places) / self.parts).backward()
+        return Seen(
+            rows=names, vectors=own,
+            match=float(match.detach()), contrast=float(contrast.detach()), places=float(places.detach()),
+        )  # fmt: skip
 
     def _remember(self, found: list[Seen]) -> None:
         """Put the newest vectors of whole photographs before the older ones."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tools.train_nano.data import Photo, everyday
+from tools.train_nano.places import AXES, GRID, Places
 from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 VIEW_SIDE = 112
@@ -47,7 +48,7 @@ def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) 
     )
 
 
-def view_sources(photos: list[Photo], *, rounds: int = 3, scene_rounds: int = 24) -> NDArray[np.int64]:
+def view_sources(photos: list[Photo], *, rounds: int = 3, scene_rounds: int = 48) -> NDArray[np.int64]:
     """Give the photograph of each view: ``rounds`` views of every training photograph, then ``scene_rounds`` of some.
 
     Photographs of everyday scenes are few and the nearest to what people search: without more views a student learns
@@ -90,18 +91,21 @@ def view_features(
     sources: NDArray[np.int64],
     folder: Path,
     *,
+    places: Places | None = None,
     batch: int = 16,
     note: Callable[[str], None] = print,
-) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.float16]]:
     """Make a view of each row of ``sources`` and embed it once with the teacher; resumable, mapped.
 
     Args:
         sources: Rows of ``pixels``; one that comes again gives another view.
+        places: The axes along which the teacher's maps are kept too; none keeps no maps.
 
     Returns:
-        The views, ``(n, 112, 112, 3)`` uint8, and the teacher's rows, ``(n, 1280)`` float16.
+        The views, ``(n, 112, 112, 3)`` uint8, the teacher's rows, ``(n, 1280)`` float16, and its maps, ``(n, 128, 7, 7)``
+        float16, or none of them.
     """
-    files = folder / "views.npy", folder / "views_mobilenet.npy"
+    files = folder / "views.npy", folder / "views_mobilenet.npy", folder / "views_places.npy"
     done = folder / "views.done.json"
     count = len(sources)
     facts = {"sources": hashlib.sha256(sources.tobytes()).hexdigest(), "seed": SEED}
@@ -109,13 +113,19 @@ def view_features(
     if done.exists():
         found = json.loads(done.read_text())
         rows = found.pop("rows")
-        start = rows if found == facts else 0
+        start = rows if found == facts and (places is None or files[2].exists()) else 0
     if start < count:
         mode = "r+" if start else "w+"
         views = np.lib.format.open_memmap(
             files[0], mode=mode, dtype=np.uint8, shape=(count, VIEW_SIDE, VIEW_SIDE, 3)
         )
         features = np.lib.format.open_memmap(files[1], mode=mode, dtype=np.float16, shape=(count, 1280))
+        if places is None:
+            files[2].unlink(missing_ok=True)  # of other views
+        else:
+            maps = np.lib.format.open_memmap(
+                files[2], mode=mode, dtype=np.float16, shape=(count, AXES, GRID, GRID)
+            )
         pool = np.unique(sources)
         session = mobilenet_session(load_mobilenet(data), threads=1)
 
@@ -128,7 +138,9 @@ def view_features(
                 for view in views[first:last]
             ]
             x = np.stack([np.asarray(image) for image in large]).transpose(0, 3, 1, 2).astype(np.float32)
-            features[first:last] = session.run(None, {"x": x / np.float32(127.5) - 1})[0]
+            features[first:last], unpooled = session.run(["y", "map"], {"x": x / np.float32(127.5) - 1})
+            if places is not None:
+                maps[first:last] = places.keep(unpooled)
             return last
 
         with ThreadPoolExecutor(os.cpu_count()) as workers:
@@ -137,4 +149,9 @@ def view_features(
                     features.flush()
                     done.write_text(json.dumps({**facts, "rows": rows}))
                     note(f"teacher features of {rows} of {count} views")
-    return np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
+    views, features = (np.load(file, mmap_mode="r") for file in files[:2])
+    return (
+        views,
+        features,
+        np.load(files[2], mmap_mode="r") if places else np.empty((0, AXES, GRID, GRID), np.float16),
+    )
