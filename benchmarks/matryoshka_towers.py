@@ -32,11 +32,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.matryoshka_data import WIDTHS
-from retrieval.encoders.nano_torch import ImageTower
+from retrieval.encoders.nano_torch import ImageTower, pooled
 from retrieval.training import MatryoshkaHead
-from tools.train_nano.augment import light, plain
+from tools.train_nano.augment import light, normalised, plain
 
-_MOMENTS = 0.5, 0.25  # as nano's preprocessing shifts and scales [0, 1]
 _EMBEDDED = 256
 
 Note = Callable[[str], None]
@@ -162,8 +161,7 @@ class Upper(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed, without normalising."""
-        means = [y.mean((2, 3)) for y in (x, self.stage(x))]  # the head reads the last two stages
-        out: torch.Tensor = self.head(torch.cat(means, 1))
+        out: torch.Tensor = self.head(pooled([x, self.stage(x)]))  # the head reads the last two stages
         return out
 
 
@@ -261,4 +259,4 @@ def _write(path: Path, save: Callable[[object], object]) -> None:
 
 
 def _shifted(x: torch.Tensor) -> torch.Tensor:
-    return ((x - _MOMENTS[0]) / _MOMENTS[1]).contiguous(memory_format=torch.channels_last)
+    return normalised(x).contiguous(memory_format=torch.channels_last)

@@ -7,14 +7,13 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from indexes import flat, rotate, stages, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
 from indexes.backend import gpu
+from indexes.closing import Closing
 from indexes.errors import OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.first_stage import FirstStage
 from indexes.flat import Halves
@@ -40,7 +39,7 @@ EXACT_ROWS_BATCH = 20_000
 _SEVERAL = 8
 
 
-class Generation:
+class Generation(Closing):
     """What a manifest describes, open for searching: a context manager, safe to share by threads.
 
     Attributes:
@@ -315,14 +314,6 @@ class Generation:
         self._tail = Tail(self._rows, 0)
         self._base = 0
         self._pin.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _rotation_of(directory: Path, manifest: Manifest) -> transforms.Transform | None:

@@ -6,9 +6,9 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from indexes.closing import Closing
 from indexes.cures import cure_of_generation
 from indexes.description import MANIFEST, Manifest, generation_path, read_manifest
 from indexes.errors import StoreCorrupt
@@ -17,7 +17,7 @@ PIN: Final = "pin"
 """The empty file of a generation that its readers lock."""
 
 
-class Pin:
+class Pin(Closing):
     """A generation kept from removal until `close`; a context manager."""
 
     def __init__(self, path: Path, file: int) -> None:
@@ -29,14 +29,6 @@ class Pin:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

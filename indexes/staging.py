@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap, Ids
+from indexes.closing import Closing
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, remove_tree, writing
 from indexes.lock import WriterLock
@@ -47,7 +47,7 @@ class Staged:
     content: bytes
 
 
-class Staging:
+class Staging(Closing):
     """The staging store of one change of the encoder, opened for writing; a context manager.
 
     Attributes:
@@ -138,14 +138,6 @@ class Staging:
     def close(self) -> None:
         """Close the store; what was not committed is dropped."""
         self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def write_rows_of(prepared: Path, table: Ids, added: Ids) -> None:

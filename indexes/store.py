@@ -12,13 +12,13 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap, Halves, Ids, Vectors
+from indexes.closing import Closing
 from indexes.environment import DATA, Environment, acquire, release
 from indexes.errors import (
     MissingRow,
@@ -61,7 +61,7 @@ _SCAN = 4096
 """Records read in one snapshot while scanning: a long one would keep the writer from reusing pages."""
 
 
-class VectorStore:
+class VectorStore(Closing):
     """Rows and records of one collection; a context manager.
 
     Reading is thread-safe, and any number of processes may read while one writes; a store that was opened for reading
@@ -377,14 +377,6 @@ class VectorStore:
             if not self._closed:
                 self._closed = True
                 release(self._shared)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def rebuild_rerank(directory: str | os.PathLike[str], *, dim: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
+from indexes.closing import Closing
 from indexes.manifest import Manifest, read_manifest, verify
 from indexes.stages import Stage
 from retrieval import keys
@@ -23,7 +24,6 @@ from retrieval.reading import open_newest
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from indexes.manifest import FileCheck
     from indexes.space import Space
@@ -57,7 +57,7 @@ def open_collection(
     return Collection(find_collection(path), encoder=encoder, device=device, root=root)
 
 
-class Collection:
+class Collection(Closing):
     """A collection opened for searching; safe to share among threads, and a context manager.
 
     It shows the generation that was current when it was opened; `refresh` moves on to a newer one.
@@ -95,14 +95,6 @@ class Collection:
     def close(self) -> None:
         """Release every file; searching afterwards is an error."""
         self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return self.manifest.live

@@ -50,12 +50,14 @@ def build(report: Mapping[str, Any]) -> str:
         ("changes", ", ".join(changes) or "none"),
     ]
     if report["skipped"]:
+        from retrieval.walk import NOT_FOLLOWED
+
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report["skipped_by_reason"].items())
         pairs += [
             ("skipped", f"{report['skipped']:,}: {reasons}"),
             ("", f"each with its reason in {shown(os.path.join(report['index'], 'skipped.tsv'))}"),
         ]
-        if "link-not-followed" in report["skipped_by_reason"]:
+        if NOT_FOLLOWED in report["skipped_by_reason"]:
             pairs.append(("", "--follow-links enters linked folders"))
     seconds = report["seconds"]
     rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
