@@ -19,11 +19,13 @@ from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
+from tools.train_nano.asked import asked_axes, middle, scores_off  # noqa: E402
 from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
 from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
+from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
 from tools.train_nano.places import AXES, GRID, PlaceHeads, fit_places  # noqa: E402
@@ -56,6 +58,7 @@ def data():
         views=smooth[::2],
         view_targets=targets[::2].astype(np.float32),
         view_places=numbers.standard_normal((20, AXES, GRID, GRID)).astype(np.float16),
+        asked=np.eye(256, dtype=np.float32),
         label_codes=labels,
         train=np.arange(32),
         weights=np.full(32, 1 / 32),
@@ -190,6 +193,35 @@ def test_orthogonalised_steps_have_singular_values_near_one():
 
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
     torch.testing.assert_close(orthogonalised(matrix.T), orthogonalised(matrix).T, atol=1e-4, rtol=1e-3)
+
+
+def test_what_texts_ask_is_how_far_their_scores_are_off():
+    numbers = np.random.default_rng(0)
+    directions = unit(numbers.standard_normal((50, 8)) * [3, 1, 1, 1, 1, 0.1, 0.1, 0.1])
+    weights = numbers.random(50)
+    weights /= weights.sum()
+    photos, answers = numbers.standard_normal((2, 20, 8)).astype(np.float32)
+    centre = middle(photos, np.full(20, 1 / 20))
+    off = (unit(answers) - unit(photos)) @ directions.T  # by text
+    apart = (unit(photos) - centre) @ directions.T
+
+    found = scores_off(
+        torch.from_numpy(answers), torch.from_numpy(photos),
+        torch.from_numpy(asked_axes(directions, weights)), torch.from_numpy(centre),
+    )  # fmt: skip
+
+    assert float(found) == pytest.approx((off**2 @ weights).sum() / (apart**2 @ weights).sum(), rel=1e-4)
+
+
+def test_a_pasted_view_shows_both_photographs():
+    pixels = np.stack([np.full((160, 160, 3), tone, np.uint8) for tone in (20, 220)])
+    sources, pool = np.zeros(60, np.int64), np.array([1])
+    views = np.stack([make_view(pixels, sources, pool, view) for view in range(60)]).astype(int)
+    alone = (views < 120).reshape(60, -1).all(1)
+    pasted = ((views < 40).any((1, 2, 3)) & (views > 180).any((1, 2, 3)))
+
+    assert 15 <= alone.sum() <= 45
+    assert 5 <= pasted.sum() <= 25
 
 
 def test_kept_axes_hold_what_photographs_differ_in():

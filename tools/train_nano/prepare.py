@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.train_nano.align import fit_alignment
+from tools.train_nano.asked import asked_axes
 from tools.train_nano.corpus import embedded_texts
 from tools.train_nano.data import CLUTTER, Photo, decode_all, drawn_weights, list_photos
+from tools.train_nano.measure import unit
 from tools.train_nano.places import fit_places
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
+from tools.train_nano.text_run import text_set
 from tools.train_nano.train import TrainingSet
 from tools.train_nano.views import view_features, view_sources
 
@@ -37,13 +40,21 @@ def prepare(
         data, pixels, view_sources(photos), folder, places=fit_places(features[train]), note=note
     )
     texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
-    place = fit_target_map(fit_alignment(data, photos, features, texts, sentences), photos, features).place
-    return photos, assemble(photos, pixels, place(features), views, place(view_rows), maps)
+    alignment = fit_alignment(data, photos, features, texts, sentences)
+    place = fit_target_map(alignment, photos, features).place
+    targets = place(features)
+    # As if the targets were the tower's vectors.
+    said = text_set(
+        texts, sentences, alignment.place_texts([text.text for text in texts], sentences),
+        photos, alignment.place_photos(features[train]), unit(targets[train]), train,
+    )  # fmt: skip
+    asked = asked_axes(said.targets, said.weights)
+    return photos, assemble(photos, pixels, targets, views, place(view_rows), maps, asked)
 
 
 def assemble(
     photos: list[Photo], pixels: NDArray[np.uint8], targets: NDArray[np.float32],
-    views: NDArray[np.uint8], view_targets: NDArray[np.float32], view_places: NDArray[np.float16],
+    views: NDArray[np.uint8], view_targets: NDArray[np.float32], view_places: NDArray[np.float16], asked: NDArray[np.float32],
 ) -> TrainingSet:  # fmt: skip
     """Join photographs, views and their targets to a training set."""
     split = np.array([photo.split for photo in photos])
@@ -66,6 +77,7 @@ def assemble(
         views=views,
         view_targets=view_targets,
         view_places=view_places,
+        asked=asked,
         label_codes=codes,
         train=train,
         weights=weights / weights.sum(),

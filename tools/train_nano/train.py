@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from retrieval.encoders.nano_torch import ImageTower
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap
+from tools.train_nano.asked import middle, scores_off
 from tools.train_nano.augment import augment, light, mirrored, normalised
 from tools.train_nano.check import check_copies, check_neighbours
 from tools.train_nano.muon import Muon
@@ -46,7 +47,7 @@ class Recipe:
 
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
-    not the targets.
+    not the targets. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
     """
 
     minutes: float = 75.0
@@ -60,6 +61,7 @@ class Recipe:
     hard: float = 0.35
     contrast: float = 0.08
     places: float = 0.5
+    asked: float = 1.0
     bank: int = 2048
     temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
@@ -75,7 +77,7 @@ class TrainingSet:
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
     training photographs that the teacher saw altered, which may be none, and ``view_places`` ``(v, 128, 7, 7)`` float16 what it saw in each place
-    of them; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    of them; ``asked`` ``(256, 256)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
     pixels: NDArray[np.uint8]
@@ -83,6 +85,7 @@ class TrainingSet:
     views: NDArray[np.uint8]
     view_targets: NDArray[np.float32]
     view_places: NDArray[np.float16]
+    asked: NDArray[np.float32]
     label_codes: NDArray[np.int64]
     train: NDArray[np.int64]
     weights: NDArray[np.float64]
@@ -98,6 +101,7 @@ class Seen:
     match: float
     contrast: float
     places: float
+    asked: float
 
 
 class Run:
@@ -122,6 +126,8 @@ class Run:
         self.optimisers = make_optimisers(self.student, rate=recipe.rate, decay=recipe.decay)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
+        self.asked = torch.from_numpy(data.asked).to(self.device)
+        self.middle = torch.from_numpy(middle(data.targets[data.train], data.weights)).to(self.device)
         self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
         self.contrast = MatryoshkaLoss(own_first, NESTING)
         self.recent = torch.zeros(recipe.bank, NESTING[-1], device=self.device)
@@ -184,6 +190,7 @@ class Run:
             "match": sum(seen.match for seen in found) / self.parts,
             "contrast": sum(seen.contrast for seen in found) / self.parts,
             "places": sum(seen.places for seen in found) / self.parts,
+            "asked": sum(seen.asked for seen in found) / self.parts,
         }
 
     def _backward(
@@ -222,6 +229,7 @@ class Run:
                 places = replica.places([stage[-seen:] for stage in maps], mirrored(local))
         z = z.float()
         match = self.match(z, target)
+        asked = scores_off(z, target, self.asked, self.middle)
         own, names = z[: len(rows)].detach(), torch.from_numpy(rows).to(device)
         contrast = z.new_zeros(())
         if len(copied):
@@ -235,10 +243,12 @@ class Run:
                 temperature=recipe.temperature,
                 skip=skip,
             )
-        ((match + recipe.contrast * contrast + recipe.places * places) / self.parts).backward()
+        loss = match + recipe.contrast * contrast + recipe.places * places + recipe.asked * asked
+        (loss / self.parts).backward()
         return Seen(
             rows=names, vectors=own,
-            match=float(match.detach()), contrast=float(contrast.detach()), places=float(places.detach()),
+            match=float(match.detach()), contrast=float(contrast.detach()),
+            places=float(places.detach()), asked=float(asked.detach()),
         )  # fmt: skip
 
     def _remember(self, found: list[Seen]) -> None:

@@ -23,9 +23,10 @@ from tools.train_nano.data import Photo, everyday
 from tools.train_nano.places import AXES, GRID, Places
 from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
-VIEW_SIDE = 112
-MIXED_SHARE = 0.45
-SEED = 7
+VIEW_SIDE = 128
+MIXED_SHARE = 0.5
+PASTED_SHARE = 0.5  # of the mixed
+SEED = 11
 
 
 def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) -> Image.Image:
@@ -48,7 +49,7 @@ def crop(pixels: NDArray[np.uint8], least: float, numbers: np.random.Generator) 
     )
 
 
-def view_sources(photos: list[Photo], *, rounds: int = 3, scene_rounds: int = 48) -> NDArray[np.int64]:
+def view_sources(photos: list[Photo], *, rounds: int = 2, scene_rounds: int = 32) -> NDArray[np.int64]:
     """Give the photograph of each view: ``rounds`` views of every training photograph, then ``scene_rounds`` of some.
 
     Photographs of everyday scenes are few and the nearest to what people search: without more views a student learns
@@ -74,15 +75,21 @@ def make_view(
 ) -> NDArray[np.uint8]:
     """Make view number ``view``, always the same: a crop of photograph ``sources[view]``, often mixed with one of ``pool``.
 
-    A mixed view is the weighted mean of crops of two photographs (Zhang et al., 2018, "mixup").
+    A mixed view is the weighted mean of crops of two photographs (Zhang et al., 2018, "mixup"), or the other one covers a part of the
+    first (Yun et al., 2019, "CutMix"): a thing among others, smaller than where it is the subject, as in everyday scenes.
     """
     numbers, mixed = _draw(view)
     own = pixels[sources[view]]
     if not mixed:
         return np.asarray(crop(own, 0.2, numbers))
     other = pixels[pool[numbers.integers(len(pool))]]
-    share = numbers.uniform(0.2, 0.8)
-    return np.asarray(Image.blend(crop(own, 0.4, numbers), crop(other, 0.4, numbers), share))
+    first, second = crop(own, 0.4, numbers), crop(other, 0.4, numbers)
+    if numbers.random() >= PASTED_SHARE:
+        return np.asarray(Image.blend(first, second, numbers.uniform(0.2, 0.8)))
+    wide, high = (round(VIEW_SIDE * numbers.uniform(0.35, 0.7)) for _ in range(2))
+    corner = tuple(int(numbers.integers(VIEW_SIDE - side + 1)) for side in (wide, high))
+    first.paste(second.resize((wide, high), Image.Resampling.BICUBIC), corner)
+    return np.asarray(first)
 
 
 def view_features(
