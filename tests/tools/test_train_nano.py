@@ -88,6 +88,16 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data):
     assert not torch.equal(before, again.student.tower.head.weight)
 
 
+def test_settled_stages_keep_what_they_are(data, tmp_path):
+    run = Run(tmp_path, data, replace(RECIPE, frozen=2), init=None)
+    before = {name: value.clone() for name, value in run.student.tower.state_dict().items()}
+    run._one_step()
+    moved = {name for name, value in run.student.tower.state_dict().items() if not torch.equal(value, before[name])}
+
+    assert not any(name.startswith(("stem.", "stages.0.", "stages.1.")) for name in moved)
+    assert {"stages.2.first.conv.weight", "stages.2.first.norm.running_mean", "stages.3.second.conv.weight", "head.weight"} <= moved
+
+
 def test_training_ends_with_the_schedule_and_says_so(trained, data):
     run = Run(trained.folder, data, replace(RECIPE, minutes=12.5 / 60), init=None)
     run.train()

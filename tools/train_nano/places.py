@@ -61,9 +61,25 @@ class PlaceHeads(nn.Module):
 
 
 class Pupil(nn.Module):
-    """A tower in training, with what only training needs."""
+    """A tower in training, with what only training needs; the stem and the first ``frozen`` stages, where any, keep what they are.
 
-    def __init__(self, tower: ImageTower, places: PlaceHeads) -> None:
+    First layers settle first (Brock et al., 2017, "FreezeOut", arXiv 1706.04983), and cost the most time a weight.
+    """
+
+    def __init__(self, tower: ImageTower, places: PlaceHeads, *, frozen: int = 0) -> None:
         super().__init__()
         self.tower = tower
         self.places = places
+        self.frozen = frozen
+        for module in self._settled():
+            module.requires_grad_(requires_grad=False)
+
+    def _settled(self) -> list[nn.Module]:
+        return [self.tower.stem, *self.tower.stages[: self.frozen]] if self.frozen else []
+
+    def train(self, mode: bool = True) -> Pupil:  # noqa: FBT001, FBT002 - as torch has it
+        """Switch to training; the norms of settled stages stay as they are."""
+        super().train(mode)
+        for module in self._settled():
+            module.eval()
+        return self
