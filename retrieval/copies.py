@@ -15,7 +15,7 @@ from retrieval.errors import OptionError
 from retrieval.fidelity import linf, psnr, ssim
 from retrieval.images import decode
 from retrieval.originals import published
-from retrieval.walk import FORMATS, UNSUPPORTED_FORMAT, Found, Skipped, walk
+from retrieval.walk import FORMATS, NOT_FOLLOWED, UNSUPPORTED_FORMAT, Found, Skipped, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +72,7 @@ def collect(images: Sequence[Path], out: Path, *, suffix: str) -> list[Job]:
                 inside = os.fsdecode(entry.key)
                 whole = path / inside
                 if not _within(whole, out):
-                    found.setdefault(
-                        whole, (inside, "" if isinstance(entry, Found) else f"{whole}: {entry.detail}")
-                    )
+                    found.setdefault(whole, (inside, _refused(entry, whole)))
         elif path.exists():
             _require_elsewhere(path.parent, out)
             found.setdefault(path, (path.name, ""))
@@ -96,6 +94,14 @@ def collect(images: Sequence[Path], out: Path, *, suffix: str) -> list[Job]:
                 "activate them into two folders"
             )
     return jobs
+
+
+def _refused(entry: Found | Skipped, path: Path) -> str:
+    if isinstance(entry, Found):
+        return ""
+    if entry.reason == NOT_FOLLOWED:
+        return f"{path}: a link to a folder; give that folder itself to activate what is in it"
+    return f"{path}: {entry.detail}"
 
 
 def _require_elsewhere(folder: Path, out: Path) -> None:

@@ -132,6 +132,19 @@ class TestCollect:
 
         assert [str(job.output.relative_to(tmp_path / "out")) for job in jobs] == ["x.png"]
 
+    def test_a_linked_folder_is_refused_with_what_to_give_instead(self, tmp_path):
+        for folder in ("in", "elsewhere"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "x.png").touch()
+        (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+
+        jobs = collect([tmp_path / "in"], tmp_path / "out", suffix=".png")
+
+        assert {job.path.name: job.refused.partition("; ")[2] for job in jobs} == {
+            "x.png": "",
+            "link": "give that folder itself to activate what is in it",
+        }
+
     def test_two_images_of_one_name_from_two_folders_are_refused(self, tmp_path):
         for name in ("a", "b"):
             (tmp_path / name).mkdir()
