@@ -142,6 +142,16 @@ def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
     return Neighbors(ids=np.where(np.isneginf(scores), -1, ids), scores=scores)
 
 
+def places_of(picked: Ids, ids: Ids) -> NDArray[np.int64]:
+    """Return where in its row of ``ids`` ``(q, s)`` each of ``picked`` ``(q, k)`` stands; any place for one that is not there."""
+    order = np.argsort(ids, axis=1, kind="stable")
+    places = np.empty(picked.shape, dtype=np.int64)
+    for row, (mine, sort) in enumerate(zip(ids, order, strict=True)):
+        found = np.searchsorted(mine, picked[row], sorter=sort)
+        places[row] = sort[np.minimum(found, len(sort) - 1)]
+    return places
+
+
 def padding(queries: int, k: int) -> Neighbors:
     """Return ``(queries, k)`` places that nobody has taken yet: ids -1 and scores -inf, to be written to."""
     return Neighbors(

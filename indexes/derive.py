@@ -82,9 +82,9 @@ def derive(
     check_dim(space, dim, rows=store.live)
     before = previous or published(home)
     basis = carried.basis or _of_these_rows(before, home, store, space)
-    asked = request(home, before, kind=kind, dim=dim, recall=recall, device=device)
-    if basis is None and before is not None and dim is None:
-        asked = replace(asked, dim=None)  # a prefix of the space before
+    asked = request(home, basis or before, kind=kind, dim=dim, recall=recall, device=device)
+    if basis is None and dim is None and asked.dim not in ("auto", *space.nesting):
+        asked = replace(asked, dim=None)  # a width of the space before
     now = _rows(store)
     build = Revision(
         home,
@@ -103,6 +103,7 @@ def derive(
         and info is None
         and carried == _NOTHING
         and (before.encoder, before.root, before.space) == (encoder, root, space)
+        and not asked.is_new_to(home, before)
     ):
         return before
     if info is None:  # the index stays, what the manifest says of it changes

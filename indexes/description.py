@@ -343,6 +343,12 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     return Manifest.from_json(data, path=path)
 
 
+def returnable(manifest: Manifest) -> list[Manifest]:
+    """Return what was published before the changes of encoder that can be taken back."""
+    earlier = [upgrade.get("previous") for upgrade in manifest.upgrades]
+    return [Manifest.from_json(facts, path=Path(MANIFEST)) for facts in earlier if isinstance(facts, Mapping)]
+
+
 def generation_path(directory: str | os.PathLike[str], number: int) -> Path:
     """Return where generation ``number`` of the collection in ``directory`` lies, published or not."""
     return Path(directory) / GENERATIONS / f"{number:04d}"

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from indexes.description import (
     Manifest,
     generation_path,
     read_manifest,
+    returnable,
     store_path,
 )
 from indexes.errors import OptionError, StoreCorrupt
@@ -127,8 +128,7 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
 
 def _kept(manifest: Manifest) -> set[int]:
     """Return the generations that a return to an earlier encoder would need: its index took long to train."""
-    earlier = [upgrade.get("previous") for upgrade in manifest.upgrades]
-    return {int(facts["generation"]) for facts in earlier if isinstance(facts, Mapping)}
+    return {earlier.generation for earlier in returnable(manifest)}
 
 
 def _previous(home: Path) -> Manifest | None:
@@ -140,19 +140,20 @@ def _previous(home: Path) -> Manifest | None:
 
 
 def _measure(prepared: Path, home: Path, before: Manifest | None) -> dict[str, FileInfo]:
-    """Hash the prepared files, except those carried by a hard link from the generation before."""
-    known: Mapping[str, FileInfo] = {} if before is None else before.files
-    previous = prepared if before is None else generation_path(home, before.generation)
-    files = {}
-    for path in sorted(prepared.iterdir()):
-        info = known.get(path.name)
-        carried = previous / path.name
-        same = info is not None and carried.exists() and path.samefile(carried)
-        if info is not None and same and info.bytes == path.stat().st_size:
-            files[path.name] = info
-        else:
-            files[path.name] = FileInfo.of(path)
-    return files
+    """Hash the prepared files, except those carried by a hard link from the generation before, or from one returned to."""
+    known = [] if before is None else [before, *returnable(before)]
+    return {
+        path.name: next(filter(None, (_carried(path, home, manifest) for manifest in known)), None)
+        or FileInfo.of(path)
+        for path in sorted(prepared.iterdir())
+    }
+
+
+def _carried(path: Path, home: Path, manifest: Manifest) -> FileInfo | None:
+    """Return what a manifest says of a file that is a link to one of its own."""
+    info, own = manifest.files.get(path.name), generation_path(home, manifest.generation) / path.name
+    same = info is not None and own.exists() and path.samefile(own)
+    return info if info is not None and same and info.bytes == path.stat().st_size else None
 
 
 def write_manifest(directory: str | os.PathLike[str], manifest: Manifest) -> None:

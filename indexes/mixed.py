@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes import flat, funnel
-from indexes.arrays import Bitmap, Ids, Vectors, best
+from indexes.arrays import Bitmap, Ids, Vectors, best, places_of
 from indexes.calibration import Calibration
 from indexes.errors import OptionError, ShapeError
 from indexes.flat import Halves
@@ -159,8 +159,7 @@ class Mixture:
         ids = np.hstack((found.ids, fresh_ids))  # (q, 2k)
         merged = best(ids, np.hstack((scores, fresh)), k=k)
         cosines = np.hstack((found.scores, fresh))  # (q, 2k)
-        place = (merged.ids[:, :, np.newaxis] == ids[:, np.newaxis, :]).argmax(axis=2)  # (q, k)
-        picked = np.take_along_axis(cosines, place, axis=1)
+        picked = np.take_along_axis(cosines, places_of(merged.ids, ids), axis=1)
         return Blend(
             ids=merged.ids,
             scores=merged.scores,

@@ -23,6 +23,7 @@ BLOCK = 16_384
 _SAMPLE_BYTES = 1 << 30  # of float32 training rows, at most
 _COPIES = 3  # of the training sample: ours, the rotated one, and what clustering needs
 _RATE = 4e10  # multiply-adds times two, a second and a core; half of what AVX2 kernels reach
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container's own, where there is one
 _KINDS = ("auto", "flat", "ivfpq", "ivfrabitq")
 
 
@@ -222,13 +223,22 @@ def _row_bytes(index: object, dim: int) -> int:
     return int(size) + 16  # an id, and lists that are not quite full
 
 
+def _file_pages() -> int:
+    """Return the bytes that a container's limit counts for files that were read or written, and that are given up when asked for."""
+    with suppress(OSError, ValueError):
+        lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        counted = dict(line.split() for line in lines)
+        return int(counted.get("inactive_file", 0)) + int(counted.get("active_file", 0))
+    return 0
+
+
 def available_memory() -> int | None:
     """Return the bytes that this process may still take, None where the system does not say."""
     found = []
     with suppress(OSError, ValueError, IndexError), Path("/proc/meminfo").open(encoding="ascii") as lines:
         found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     with suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text(encoding="ascii"))
-        found.append(limit - int((group / "memory.current").read_text(encoding="ascii")))
+        limit = int((CONTROL_GROUP / "memory.max").read_text(encoding="ascii"))
+        taken = int((CONTROL_GROUP / "memory.current").read_text(encoding="ascii"))
+        found.append(limit - taken + _file_pages())
     return min(found) if found else None

@@ -24,6 +24,12 @@ class Request:
     device: str
     chosen_for: int | None = None  # live rows when auto last chose a width for this very request
 
+    def is_new_to(self, home: Path, manifest: Manifest) -> bool:
+        """Say whether a published generation was asked for something else."""
+        own, _ = _recorded(home, manifest)
+        known = (own.get("kind", "auto"), own.get("dim"), manifest.index.recall_target)
+        return known != (self.kind, self.dim, self.recall)
+
     def to_json(self) -> dict[str, Any]:
         """Return what report.json keeps of it for the next build."""
         return {"kind": self.kind, "dim": self.dim, "recall": self.recall}
@@ -39,12 +45,7 @@ def request(
     device: str,
 ) -> Request:
     """Fill in what the published generation was asked for where nothing else is said."""
-    own: dict[str, Any] = {}
-    chosen_for: int | None = None
-    if before is not None:
-        with suppress(OSError, ValueError):
-            report = json.loads((generation_path(home, before.generation) / REPORT).read_bytes())
-            own, chosen_for = report.get("requested", {}), report.get("chosen_for")
+    own, chosen_for = ({}, None) if before is None else _recorded(home, before)
     if kind is None and dim is None:
         dim = own.get("dim")
     if recall is None:
@@ -54,3 +55,11 @@ def request(
     return Request(
         kind=kind, dim=dim, recall=float(recall), device=device, chosen_for=chosen_for if same else None
     )
+
+
+def _recorded(home: Path, manifest: Manifest) -> tuple[dict[str, Any], int | None]:
+    """Return what a published generation was asked for, and for how many live rows a width was chosen."""
+    with suppress(OSError, ValueError):
+        report = json.loads((generation_path(home, manifest.generation) / REPORT).read_bytes())
+        return report.get("requested", {}), report.get("chosen_for")
+    return {}, None

@@ -104,7 +104,8 @@ class Revision:
         if before is None or not self._usable(before):
             return self._flat(None), _nothing
         if before.index.exact:
-            return replace(before.index, base_rows=self._now.count), _nothing
+            index = replace(before.index, base_rows=self._now.count, recall_target=self._asked.recall)
+            return index, _nothing
         return before.index, self._carry
 
     def decide(self) -> tuple[IndexInfo | None, Writer]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.cures import BUILD, cure_of_file, cure_of_generation
-from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, store_path
+from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, returnable, store_path
 from indexes.errors import RetrievalError
 from indexes.files import sha256
 from indexes.pins import read_pinned
@@ -59,6 +59,7 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
         with kept:
             if manifest is not None:
                 checks += _generation(home, manifest)
+                checks += _kept(home, manifest)
             for folder, known in stores:
                 name = folder.relative_to(home).as_posix()
                 checks += [
@@ -116,6 +117,18 @@ def _generation(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
         found = _differs(folder / name, size=info.bytes, digest=info.sha256)
         wrong = f"{found}; {cure_of_file(folder / name)}" if found else ""
         yield FileCheck(path=str(relative / name), ok=not found, cure=wrong)
+
+
+def _kept(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
+    """Check the indexes that are kept for a rollback; one that is gone is made anew by it."""
+    for earlier in returnable(manifest):
+        folder = generation_path(home, earlier.generation)
+        for name, info in earlier.files.items() if folder.is_dir() else ():
+            found = _differs(folder / name, size=info.bytes, digest=info.sha256)
+            wrong = f"{found}; delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
+            yield FileCheck(
+                path=str((folder / name).relative_to(home)), ok=not found, cure=wrong if found else ""
+            )
 
 
 def _differs(path: Path, *, size: int, digest: str) -> str:

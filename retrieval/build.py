@@ -100,6 +100,7 @@ def build_index(
         )
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
+        began = time.time_ns()
         entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
         changes = compare(
             _watched(entries, progress),
@@ -108,7 +109,9 @@ def build_index(
             remembered=read_skipped(directory),
         )
         # As they are now: what changes during the build is news to the next one.
-        folders = keys.folder_times(home, [*changes.found, *(file.key for file in changes.fresh)])
+        folders = keys.folder_times(
+            home, [*changes.found, *(file.key for file in changes.fresh)], began=began
+        )
         if not prune:
             refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
             refuse_emptying(

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import re
 import struct
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -155,8 +156,11 @@ class PathFilter:
         return kept
 
 
-def folder_times(root: Path, found: Iterable[bytes]) -> dict[bytes, int]:
-    """Return the modification time (ns) of every folder below `root` that holds one of the keys `found`, the root too."""
+def folder_times(root: Path, found: Iterable[bytes], *, began: int) -> dict[bytes, int]:
+    """Return the modification time (ns) of every folder below `root` that holds one of the keys `found`, the root too.
+
+    What changed in a folder after ``began``, when they were first listed, may not have been seen: such a folder has that time.
+    """
     folders = {b""}
     for key in found:
         parent = key.rpartition(b"/")[0]
@@ -166,7 +170,8 @@ def folder_times(root: Path, found: Iterable[bytes]) -> dict[bytes, int]:
     times = {}
     for folder in folders:
         with suppress(OSError):
-            times[folder] = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
+            changed = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
+            times[folder] = began if began < changed <= time.time_ns() else changed
     return times
 
 
@@ -194,11 +199,11 @@ def _read_folders(directory: Path) -> dict[bytes, int]:
 
 def changed_since(directory: Path, root: Path) -> bool:
     """Say whether files came or went in a folder of the collection since the build (changes within a file do not show)."""
-    for folder, time in _read_folders(directory).items():
+    for folder, changed in _read_folders(directory).items():
         try:
             now = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
         except OSError:
             return True
-        if now != time:
+        if now != changed:
             return True
     return False

@@ -12,7 +12,7 @@ import numpy as np
 from indexes.arrays import unit_rows
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.errors import CapabilityMissing, QueryError
+from retrieval.errors import CapabilityMissing, MissingRow, QueryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,12 @@ def _vector(term: Term, opened: Opened, encoders: QueryEncoders, root: Path) -> 
     if term.kind == "image":
         number = _indexed(term.value, opened, root)
     if number is not None:
-        return opened.vectors([number]), number
+        vector = opened.vectors([number])
+        if not opened.live[number]:
+            raise MissingRow(
+                f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
+            )
+        return vector, number
     pair = opened.pair
     if term.kind == "vector":
         given = unit_rows(term.value, dim=opened.space.dim, what="the query vector")

@@ -93,6 +93,16 @@ class Questions:
     viewed: Ids
 
 
+def _more(taken: Sample) -> str:
+    """Say how to get more images to measure on."""
+    if not taken.gone and not taken.unreadable:
+        return "raise --sample"
+    return (
+        f"{taken.gone} files are gone or are not what was indexed, {taken.unreadable} cannot be read; run `retrieve build-index` on the "
+        "folder (a collection of imported vectors has no images to encode again)"
+    )
+
+
 def questions_of(
     taken: Sample,
     drawn: Sequence[tuple[Record, bytes]],
@@ -125,7 +135,7 @@ def questions_of(
     count = held_of(len(asked))
     if len(asked) < 2 * count:
         raise OptionError(
-            f"only {len(asked)} of the sampled images can be measured on; {2 * count} are needed: raise --sample"
+            f"only {len(asked)} of the sampled images can be measured on; {2 * count} are needed: {_more(taken)}"
         )
     chosen, held = asked[:count], asked[count : 2 * count]
     rest = np.setdiff1d(np.arange(len(taken.ids)), np.concatenate([chosen, held]))

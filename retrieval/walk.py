@@ -123,6 +123,8 @@ def walk(
     Raises:
         OSError: the root itself is missing, no folder, or cannot be listed (an unmounted drive is not an empty folder).
     """
+    if isinstance(exclude, str):
+        exclude = (exclude,)
     excluded = [("/" * glob.startswith("/"), glob_pattern(glob.removesuffix("/"))) for glob in exclude]
     top = os.path.abspath(root)
     prefix = os.path.join(top, "")

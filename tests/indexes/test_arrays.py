@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from indexes.arrays import best, stored_rows, unit_rows
+from indexes.arrays import best, places_of, stored_rows, unit_rows
 from indexes.errors import ShapeError, VectorError
 
 FINITE = hnp.arrays(
@@ -103,3 +103,10 @@ def test_half_precision_rows_that_are_not_finite_are_refused(value):
 
     with pytest.raises(VectorError, match="row 1 is not finite"):
         stored_rows(rows)
+
+
+def test_places_are_where_ids_stand() -> None:
+    ids = np.array([[7, -1, 3, 9, 3], [2, 8, -1, -1, 0]])
+    places = places_of(np.array([[9, 3, 7], [0, 2, 8]]), ids)
+
+    assert places.tolist() == [[3, 2, 0], [4, 0, 1]]

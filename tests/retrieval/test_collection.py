@@ -13,6 +13,7 @@ from PIL import Image
 
 import retrieval
 from indexes.arrays import unit_rows
+from retrieval import build
 from retrieval.errors import (
     CapabilityMissing,
     CollectionNotFound,
@@ -292,6 +293,36 @@ def test_changes_of_the_folder_show(tmp_path: Path) -> None:
         assert not collection.changed()
         fill(folder, ["a/y.png"], first=1)
         assert collection.changed()
+
+
+def test_what_comes_while_a_folder_is_listed_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path, ["a/x.png"])
+
+    def compared(*arguments: object, **options: object) -> object:
+        changes = compare(*arguments, **options)
+        fill(folder, ["a/late.png"], first=1)
+        return changes
+
+    compare = build.compare
+    monkeypatch.setattr(build, "compare", compared)
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert collection.changed()
+    monkeypatch.undo()
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert not collection.changed()
+
+
+def test_the_id_of_an_image_that_was_removed_is_no_query(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png", "z.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    (folder / "y.png").unlink()
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert [hit.path for hit in collection.search(0)] == ["x.png", "z.png"]
+        with pytest.raises(MissingRow, match="image 1 was removed"):
+            collection.search(1)
 
 
 def test_a_read_only_collection_answers(photos: Path, tmp_path: Path) -> None:

@@ -245,3 +245,9 @@ def test_ten_thousand_files_are_walked_quickly(tmp_path: Path) -> None:
 
     assert count == 10_000
     assert time.process_time() - began < 0.6  # usually 0.1
+
+
+def test_one_glob_may_be_given_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "private/x.jpg", "a/y.jpg")
+
+    assert keys(tmp_path, exclude="private") == [b"a/y.jpg"]

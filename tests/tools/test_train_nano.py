@@ -92,10 +92,17 @@ def test_settled_stages_keep_what_they_are(data, tmp_path):
     run = Run(tmp_path, data, replace(RECIPE, frozen=2), init=None)
     before = {name: value.clone() for name, value in run.student.tower.state_dict().items()}
     run._one_step()
-    moved = {name for name, value in run.student.tower.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in run.student.tower.state_dict().items() if not torch.equal(value, before[name])
+    }
 
     assert not any(name.startswith(("stem.", "stages.0.", "stages.1.")) for name in moved)
-    assert {"stages.2.first.conv.weight", "stages.2.first.norm.running_mean", "stages.3.second.conv.weight", "head.weight"} <= moved
+    assert {
+        "stages.2.first.conv.weight",
+        "stages.2.first.norm.running_mean",
+        "stages.3.second.conv.weight",
+        "head.weight",
+    } <= moved
 
 
 def test_training_ends_with_the_schedule_and_says_so(trained, data):
@@ -228,7 +235,7 @@ def test_a_pasted_view_shows_both_photographs():
     sources, pool = np.zeros(60, np.int64), np.array([1])
     views = np.stack([make_view(pixels, sources, pool, view) for view in range(60)]).astype(int)
     alone = (views < 120).reshape(60, -1).all(1)
-    pasted = ((views < 40).any((1, 2, 3)) & (views > 180).any((1, 2, 3)))
+    pasted = (views < 40).any((1, 2, 3)) & (views > 180).any((1, 2, 3))
 
     assert 15 <= alone.sum() <= 45
     assert 5 <= pasted.sum() <= 25

@@ -77,7 +77,7 @@ class Pupil(nn.Module):
     def _settled(self) -> list[nn.Module]:
         return [self.tower.stem, *self.tower.stages[: self.frozen]] if self.frozen else []
 
-    def train(self, mode: bool = True) -> Pupil:  # noqa: FBT001, FBT002 - as torch has it
+    def train(self, mode: bool = True) -> Pupil:
         """Switch to training; the norms of settled stages stay as they are."""
         super().train(mode)
         for module in self._settled():

@@ -17,6 +17,8 @@ from tools.train_nano.discriminant import fit_discriminant
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.export import save_tensors
 from tools.train_nano.joint import text_targets
+from tools.train_nano.measure import unit
+from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text, unquantised
 
@@ -57,6 +59,8 @@ def fit_text(
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
     rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
+    # The tower knows these photographs better than others: where its rows differ from the targets they say how these in particular are taken.
+    rows = unit(rows + unit(fit_target_map(alignment, photos, features).place(features[train])))
     data_set = text_set(texts, sentences, placed, photos, photo_words[train], rows, train)
     init = unquantised(map_tensors(shipped)) if go_on else None
     student = train_text(data_set, recipe, init=init, note=note)

@@ -87,8 +87,8 @@ def make_view(
     if numbers.random() >= PASTED_SHARE:
         return np.asarray(Image.blend(first, second, numbers.uniform(0.2, 0.8)))
     wide, high = (round(VIEW_SIDE * numbers.uniform(0.35, 0.7)) for _ in range(2))
-    corner = tuple(int(numbers.integers(VIEW_SIDE - side + 1)) for side in (wide, high))
-    first.paste(second.resize((wide, high), Image.Resampling.BICUBIC), corner)
+    left, top = (int(numbers.integers(VIEW_SIDE - side + 1)) for side in (wide, high))
+    first.paste(second.resize((wide, high), Image.Resampling.BICUBIC), (left, top))
     return np.asarray(first)
 
 

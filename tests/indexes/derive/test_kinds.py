@@ -88,6 +88,26 @@ def test_flat_that_was_asked_for_stays_flat(tmp_path, monkeypatch):
     assert build(tmp_path).index.kind == "flat"
 
 
+@pytest.mark.parametrize("first", ["flat", None])
+def test_a_kind_that_changes_nothing_now_decides_later(tmp_path, monkeypatch, first):
+    monkeypatch.setattr(plan, "FLAT_ROWS", 500)
+    fill(tmp_path, 0, 100)
+    build(tmp_path, kind=first)
+    manifest = build(tmp_path, kind="auto" if first else "flat")
+    assert build(tmp_path) == manifest  # nothing else to say
+    grow(tmp_path, 100, 1000)
+
+    assert build(tmp_path).index.kind == ("ivfrabitq" if first else "flat")
+
+
+def test_a_recall_asked_of_exact_search_is_kept_for_later(tmp_path):
+    fill(tmp_path, 0, 100)
+    build(tmp_path)
+
+    assert build(tmp_path, recall=0.9).index.recall_target == 0.9
+    assert build(tmp_path).index.recall_target == 0.9
+
+
 def test_an_outgrown_index_is_trained_again(tmp_path):
     fill(tmp_path, 0, 300)
     small = build(tmp_path, kind="ivfrabitq").index

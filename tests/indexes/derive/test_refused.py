@@ -48,6 +48,16 @@ def test_a_build_that_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypat
     assert build(tmp_path, kind="flat").index.kind == "flat"  # which needs none
 
 
+def test_a_container_gives_files_up_before_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "CONTROL_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("9000000\n")
+    (tmp_path / "memory.current").write_text("8900000\n")
+    assert plan.available_memory() == 100_000
+    (tmp_path / "memory.stat").write_text("anon 900000\ninactive_file 5000000\nactive_file 3000000\n")
+
+    assert plan.available_memory() == 8_100_000
+
+
 def test_a_full_memory_does_not_keep_a_tail_out(tmp_path, monkeypatch):
     fill(tmp_path, 0, 1000)
     build(tmp_path, kind="ivfrabitq")

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 import retrieval
+from indexes.manifest import generation_path, read_manifest
 from tests.retrieval.drift import drift
 
 COUNT = 150
 NAMES = [f"{number // 50}/{number:03}.png" for number in range(COUNT)]
+
+
+def generation(home):
+    """Return the directory of the generation that is published."""
+    directory = home / ".retrieve"
+    return generation_path(directory, read_manifest(directory).generation)
 
 
 def interrupt(*_, **__):

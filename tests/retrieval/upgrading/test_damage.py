@@ -7,18 +7,13 @@ import shutil
 import pytest
 
 import retrieval
-from indexes.manifest import generation_path, read_manifest, verify
+from indexes.manifest import verify
 from retrieval.errors import StoreCorrupt
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
-from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new, generation
 
 MAPS = "upgrade.npz"
-
-
-def generation(home):
-    directory = home / ".retrieve"
-    return generation_path(directory, read_manifest(directory).generation)
 
 
 def flip(path):
@@ -91,3 +86,30 @@ def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm):
             act(migrating)
     retrieval.rollback(migrating)
     assert set(check_all_new(migrating, "old")) == set(NAMES)
+
+
+def test_the_index_kept_for_a_rollback_is_checked_too(photos):
+    retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8")
+    kept = generation(photos)
+    retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
+    retrieval.backfill(photos)
+    assert cures(photos) == {}
+    flip(kept / "index.faiss")
+    ((path, cure),) = cures(photos).items()
+    assert "`retrieve rollback`, which alone needs it" in cure
+    (photos / ".retrieve" / path).unlink()
+    retrieval.rollback(photos)
+
+    assert cures(photos) == {}
+    check_all_new(photos, "old")
+
+
+def test_a_damaged_index_that_comes_back_is_still_known_as_damaged(photos):
+    retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8")
+    kept = generation(photos)
+    retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
+    retrieval.backfill(photos)
+    flip(kept / "index.faiss")
+    retrieval.rollback(photos)
+
+    assert [path.rpartition("/")[2] for path in cures(photos)] == ["index.faiss"]

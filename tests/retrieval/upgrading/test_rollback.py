@@ -11,7 +11,7 @@ import retrieval
 from retrieval.errors import EncoderError, OptionError
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
-from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new, interrupt, state
+from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new, generation, interrupt, state
 
 
 class TestRollback:
@@ -42,6 +42,17 @@ class TestRollback:
             retrieval.rollback(migrating)
         report = retrieval.upgrade(migrating, encoder="drift:new")
         assert report.recorded
+
+    def test_the_index_before_comes_back_as_it_was_asked_for(self, photos):
+        before = retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8", dim=8)
+        index = (generation(photos) / "index.faiss").read_bytes()
+        retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
+        retrieval.backfill(photos)
+        retrieval.rollback(photos)
+
+        assert (generation(photos) / "index.faiss").read_bytes() == index
+        report = json.loads((generation(photos) / "report.json").read_text())
+        assert report["requested"] == {"kind": "IVF4,SQ8", "dim": 8, "recall": 0.95}, before
 
     @pytest.mark.parametrize("finished", [False, True])
     def test_images_added_since_are_encoded_by_the_old_encoder(self, migrating, finished):
