@@ -36,7 +36,9 @@ def exact_on(device: str) -> Callable[[Halves], Candidates | None] | None:
             return None
         if not torch.cuda.is_available():
             return None
-        free, _ = torch.cuda.mem_get_info(device)
+        from retrieval.encoders.devices import torch_device
+
+        free, _ = torch.cuda.mem_get_info(torch_device(device))
         return TorchRows(rows, device=device) if len(rows) and rows.nbytes < _SHARE * free else None
 
     return put

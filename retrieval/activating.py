@@ -222,13 +222,16 @@ class Run:
             seed=int.from_bytes(images[0].content[:4], "big"),
         )
 
-        def finished(ready: _Ready, change: NDArray[np.float32]) -> Copy | None:
+        def finished(ready: _Ready, change: NDArray[np.float32]) -> Copy | str | None:
             form, quality, least = self._settings.format, self._settings.quality, self._settings.min_psnr
-            return finish(ready.original, change, form=form, quality=quality, min_psnr=least)
+            try:
+                return finish(ready.original, change, form=form, quality=quality, min_psnr=least)
+            except ImageError as error:
+                return f"{ready.job.path}: {error}"
 
         with ThreadPoolExecutor(cores()) as pool:
-            copies = list(pool.map(finished, images, changes))
-        now = self._encoded(copies, rows)  # (n, d)
+            made = list(pool.map(finished, images, changes))
+        now = self._encoded(made, rows)  # (n, d)
         losses = np.stack(
             [
                 loss(torch.from_numpy(vectors).to(device), altered=False).cpu().numpy()[0]
@@ -237,11 +240,11 @@ class Run:
         )
         before, after = (self._aim.cosines(vectors, rivals.points) for vectors in (rows, now))
         settled = []
-        for number, (ready, copy) in enumerate(zip(images, copies, strict=True)):
+        for number, (ready, copy) in enumerate(zip(images, made, strict=True)):
             cosines = float(before[number]), float(after[number])
             gained = bool(losses[1, number] < losses[0, number])
-            made = self._settle(ready, copy, cosines, gained=gained, notes=notes[number])
-            settled += [] if made is None else [made]
+            whole = self._settle(ready, copy, cosines, gained=gained, notes=notes[number])
+            settled += [] if whole is None else [whole]
         self._publish(settled)
         if self._progress is not None:
             refused = sum(result.status == "refused" for result in self.results.values())
@@ -275,16 +278,16 @@ class Run:
             rows[held] = self._collection.vectors(own[held])
         return rows, own, notes
 
-    def _encoded(self, copies: Sequence[Copy | None], rows: Vectors) -> Vectors:
+    def _encoded(self, copies: Sequence[Copy | str | None], rows: Vectors) -> Vectors:
         """Encode saved copies as queries are; where there is none, keep the row of ``rows``."""
         size = getattr(self._encoder, "decode_size", None)
-        made = [number for number, copy in enumerate(copies) if copy is not None]
+        made = [number for number, copy in enumerate(copies) if isinstance(copy, Copy)]
         vectors = rows.copy()
         if made:
             arrays = [
                 self._encoder.preprocess(decode(copy.data, decode_size=size))
                 for copy in copies
-                if copy is not None
+                if isinstance(copy, Copy)
             ]
             vectors[made] = checked_pixels(self._encoder, np.stack(arrays))
         return vectors
@@ -292,28 +295,32 @@ class Run:
     def _settle(
         self,
         ready: _Ready,
-        copy: Copy | None,
+        copy: Copy | str | None,
         cosines: tuple[float, float],
         *,
         gained: bool,
         notes: tuple[str, ...],
     ) -> _Made | None:
-        """Return a copy that is worth publishing with what is told of it; or take note why there is none."""
+        """Return a copy that is worth publishing with what is told of it; or take note why there is none.
+
+        ``copy`` may be the reason why it cannot be written, or None where the format alone takes too much.
+        """
         before, after = cosines
         job = ready.job
         path, output = str(job.path), str(job.output)
-        if copy is None:
+        if not isinstance(copy, Copy):
             form = self._settings.format
             cure = (
                 "give a higher --quality"
                 if not lossless(form, self._settings.quality)
                 else "lower --min-psnr"
             )
+            least = f"{self._settings.min_psnr:g} dB"
             self.results[job.path] = Activated(
                 path=path,
                 status="refused",
                 cosine_before=round(before, 4),
-                reason=f"{path}: a copy as {form} keeps less than {self._settings.min_psnr:g} dB even unchanged; {cure}",
+                reason=copy or f"{path}: a copy as {form} keeps less than {least} even unchanged; {cure}",
             )
             return None
         if not gained:

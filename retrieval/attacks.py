@@ -33,15 +33,25 @@ CAPTIONS = (
 )
 
 
+LONGEST = 4096
+"""Pixels a side, as much as is passed on as a rule; JPEG ends at 65,500, and memory before that."""
+
+_SCREENS = 8  # widths of a long picture that a screenshot shows
+
+
 def attack(name: str, image: Picture, *, seed: int) -> Picture:
     """Return an altered copy.
 
     Args:
         name: one of `ATTACKS`.
-        image: RGB; left unchanged.
+        image: RGB; left unchanged. One that is longer than `LONGEST` is altered at that length.
         seed: of what is random in it; the same copy for the same seed.
     """
     rng = np.random.default_rng([seed, *name.encode()])
+    if max(image.size) > LONGEST:
+        scale = LONGEST / max(image.size)
+        width, height = (max(1, round(scale * side)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return ATTACKS[name](image, rng)
 
 
@@ -116,6 +126,7 @@ def _screenshot(image: Picture, rng: np.random.Generator) -> Picture:
     shown = (
         image if image.width == width else image.resize((width, round(image.height * width / image.width)))
     )
+    shown = shown.crop((0, 0, width, min(shown.height, _SCREENS * width)))
     unit = max(4, width // 16)
     height = max(round(width * 1.6), shown.height + 6 * unit)
     dark = bool(rng.integers(2))

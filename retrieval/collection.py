@@ -13,6 +13,7 @@ from indexes.closing import Closing
 from indexes.manifest import Manifest, read_manifest, verify
 from indexes.stages import Stage
 from retrieval import keys
+from retrieval.encoders.devices import check_device_name
 from retrieval.errors import OptionError
 from retrieval.hits import Hit, find_hits
 from retrieval.location import find_collection, resolve_root
@@ -72,7 +73,7 @@ class Collection(Closing):
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         self.directory = directory
-        self._device = device
+        self._device = check_device_name(device)
         self._root = root
         self._opened = open_newest(directory, device=device)
         try:

@@ -64,7 +64,7 @@ _OUT_OF_MEMORY = "out-of-memory"
 _WHITE = (255, 255, 255)
 
 # What Pillow and its plugins raise on broken files. Anything else is a bug, and propagates.
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -169,7 +169,7 @@ def _from_pillow(image: Image.Image, *, max_pixels: int, name: str | os.PathLike
     try:
         image.load()
         result = _rgb(_upright(image))
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _broken(error, b"", name) from error
     return result.copy() if result is image else result
 
@@ -188,7 +188,7 @@ def _from_bytes(
             return _rgb(_upright(image))
     except ImageError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _broken(error, data, name) from error
 
 
@@ -214,7 +214,7 @@ def open_image(data: bytes, *, name: str | os.PathLike[str]) -> Image.Image:
         image: Image.Image = getattr(module, plugin[1])(io.BytesIO(data), "")
     except ImageError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _broken(error, data, name) from error
     return image
 
@@ -230,7 +230,7 @@ def orientation_of(image: Image.Image) -> int:
     """Return the orientation that the metadata state, 1 to 8; 1, upright, where they state none or cannot be read."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except _BROKEN:
+    except BROKEN:
         return 1
     return orientation if isinstance(orientation, int) and orientation in UPRIGHT else 1
 

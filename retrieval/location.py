@@ -25,6 +25,8 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
         path = os.environ.get(ENVIRONMENT) or None
     start = Path.cwd() if path is None else Path(path)
     absolute = Path(os.path.abspath(start))  # not resolve(): a linked folder is found under its own name
+    if not os.path.lexists(absolute):  # what lies above it is another collection
+        raise CollectionNotFound(f"{absolute} does not exist; check the path, or mount its drive")
     found = _upwards(absolute)
     if found is None:
         raise CollectionNotFound(
@@ -88,13 +90,21 @@ def chosen_by_environment(directory: Path) -> bool:
 
 
 def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path:
-    """Return the directory where the collection of ``folder`` lies or will lie."""
-    if index is None:
-        return folder / DIRECTORY
-    named = Path(os.path.abspath(index))
-    if (named / MANIFEST).is_file() or not (named / DIRECTORY / MANIFEST).is_file():
-        return named
-    return named / DIRECTORY
+    """Return the directory where the collection of ``folder`` lies or will lie.
+
+    Raises:
+        OptionError: its path is not UTF-8; LMDB and FAISS open no other.
+    """
+    named = folder / DIRECTORY if index is None else Path(os.path.abspath(index))
+    if not (named / MANIFEST).is_file() and (named / DIRECTORY / MANIFEST).is_file():
+        named /= DIRECTORY
+    try:
+        str(named).encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"{named}: a path that is not UTF-8 can hold images, but no collection; put that elsewhere with --index, or rename it"
+        ) from error
+    return named
 
 
 def record_root(directory: Path, root: Path) -> str | None:

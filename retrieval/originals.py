@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from retrieval.errors import ImageError
 from retrieval.formats import quiet
-from retrieval.images import UPRIGHT, decode, open_image, orientation_of
+from retrieval.images import BROKEN, UPRIGHT, decode, open_image, orientation_of
 from retrieval.perception import noticeable
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _GREY_MODES = ("L", "LA", "La", "1", "I;16", "I;16B", "I;16L", "I;16N")
 _TOLD = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, time, artist, copyright
 _EXIF_PART, _GPS_PART = 0x8769, 0x8825
 _XMP = "XML:com.adobe.xmp"
+_UNREADABLE = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
         notes = _notes(image, data)
         image.load()
         exif, icc, xmp = _metadata(image, orientation)
+        if exif == _UNREADABLE:
+            exif, notes = None, (*notes, "its EXIF cannot be read and is left out")
         pixels, alpha = seen, None
         if image.has_transparency_data and not image.mode.startswith("I"):
             premultiplied = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -111,7 +115,6 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
             both = np.asarray(turned)  # (h, w, 4)
             if int(both[..., 3].min()) < 255:
                 pixels, alpha = np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3])
-        dpi = image.info.get("dpi")
     return Original(
         pixels=pixels,
         alpha=alpha,
@@ -122,7 +125,7 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
         exif=exif,
         icc=icc,
         xmp=xmp,
-        dpi=(float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) and len(dpi) == 2 else None,
+        dpi=_resolution(image.info.get("dpi")),
         notes=notes,
     )
 
@@ -135,6 +138,8 @@ def published(original: Original, pixels: Pixels, *, form: str, quality: int | N
         pixels: ``(h, w, 3)`` uint8 RGB, upright; a grey image's channels are equal.
         form: one of `FORMATS`.
         quality: 1 to 100 of JPEG, by default `JPEG_QUALITY`, or of lossy WebP, which is lossless by default; not for PNG.
+    Raises:
+        ImageError: the format cannot hold it: too many pixels a side, or too many bytes of metadata.
     """
     if original.grey:
         image = Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
@@ -168,7 +173,12 @@ def published(original: Original, pixels: Pixels, *, form: str, quality: int | N
         else:
             options |= {"xmp": original.xmp}
     file = io.BytesIO()
-    image.save(file, form.upper(), **{key: value for key, value in options.items() if value is not None})
+    try:
+        image.save(file, form.upper(), **{key: value for key, value in options.items() if value is not None})
+    except BROKEN as error:
+        raise ImageError(
+            f"cannot be written as {form} ({error}); choose another --format", reason="format"
+        ) from error
     return file.getvalue()
 
 
@@ -221,8 +231,11 @@ def _deep(image: Image.Image, data: bytes) -> bool:
 def _metadata(image: Image.Image, orientation: int) -> tuple[bytes | None, bytes | None, bytes | None]:
     raw = image.info.get("exif")
     exif = raw if isinstance(raw, bytes) and raw else None
-    if exif is None or _stated(exif) != orientation:
-        exif = _restated(image.getexif(), orientation, has=exif is not None)
+    try:
+        if exif is None or _stated(exif) != orientation:
+            exif = _restated(image.getexif(), orientation, has=exif is not None)
+    except BROKEN:
+        exif = _UNREADABLE
     icc = image.info.get("icc_profile")
     xmp = image.info.get("xmp") or image.info.get(_XMP)
     if isinstance(xmp, str):
@@ -232,6 +245,17 @@ def _metadata(image: Image.Image, orientation: int) -> tuple[bytes | None, bytes
         icc if isinstance(icc, bytes) and icc else None,
         xmp if isinstance(xmp, bytes) and xmp else None,
     )
+
+
+def _resolution(stated: object) -> tuple[float, float] | None:
+    """Return dots per inch across and down, None where that is no number."""
+    if not isinstance(stated, tuple) or len(stated) != 2:
+        return None
+    try:
+        across, down = float(stated[0]), float(stated[1])
+    except BROKEN:
+        return None
+    return (across, down) if math.isfinite(across) and math.isfinite(down) and min(across, down) > 0 else None
 
 
 def _restated(tags: Image.Exif, orientation: int, *, has: bool) -> bytes | None:

@@ -20,7 +20,7 @@ from retrieval.cli.options import (
     session,
     shared_by,
 )
-from retrieval.output import json_text
+from retrieval.output import json_text, path_json
 
 __all__ = ["build_index"]
 
@@ -126,7 +126,8 @@ def build_index(
                 folder, vectors, keys, **given(space=space, **_without_images(options)), progress=progress
             )
     if as_json:
-        emit(json_text(report.to_json()))
+        facts = report.to_json()
+        emit(json_text(facts | path_json(facts["root"], "root")))
     elif not session.quiet:
         emit(reports.build(report.to_json()))
         session.note(reports.next_step(report.to_json(), words=vectors is None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.query import query
 from retrieval.cli.upgrade import rollback, upgrade
-from retrieval.output import json_text
+from retrieval.errors import OptionError
+from retrieval.output import json_text, path_json
 
 EVALUATE = "retrieval.evaluation:evaluate"
 DEMO = "retrieval.demo:demo"
@@ -108,6 +110,8 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
     from retrieval.collection import open_collection
     from retrieval.exchange import write_keys, write_vectors
 
+    if os.path.realpath(vectors) == os.path.realpath(keys):
+        raise OptionError(f"--vectors and --keys are both {vectors}; give two files")
     with open_collection(index) as collection:
         rows, names = collection.export()
         write_keys(keys, names)
@@ -129,7 +133,7 @@ def info(*, index: Path | None, as_json: bool) -> None:
 
     with open_collection(index) as collection:
         facts = collection.info()
-    emit(json_text(facts) if as_json else reports.info(facts))
+    emit(json_text(facts | path_json(facts["root"], "root")) if as_json else reports.info(facts))
 
 
 @retrieve.command("verify")

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,9 +83,10 @@ class Session:
     kept: str = "nothing was changed"
 
     def note(self, text: str) -> None:
-        """Say one line on stderr."""
+        """Say one line on stderr; nobody reading it is no reason to fail."""
         if not self.quiet:
-            click.echo(escape(text), err=True)
+            with suppress(OSError):
+                click.echo(escape(text), err=True)
 
 
 session = click.pass_obj

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from retrieval.output import escape
@@ -45,15 +45,24 @@ BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, 
 
 @contextmanager
 def watching(session: Session) -> Iterator[Callable[[Progress], None] | None]:
-    """Give the callback that suits stderr, or `None` under ``--quiet``; whatever it drew is gone at the end."""
-    if session.quiet:
+    """Give the callback that suits stderr, or `None` under ``--quiet``; whatever it drew is gone at the end.
+
+    Nobody may be reading stderr any more: that ends no build.
+    """
+    if session.quiet or sys.stderr is None:
         yield None
         return
     view = Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr)
+
+    def show(progress: Progress) -> None:
+        with suppress(OSError):
+            view(progress)
+
     try:
-        yield view
+        yield show
     finally:
-        view.close()
+        with suppress(OSError):
+            view.close()
 
 
 class Lines:

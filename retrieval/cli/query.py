@@ -20,6 +20,7 @@ from retrieval.cli.options import (
     session,
     shared,
 )
+from retrieval.errors import QueryError
 from retrieval.output import Form, hits
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ def _terms(
     stdin: list[bytes] = []
 
     def from_stdin() -> bytes:
+        if sys.stdin is None:
+            raise QueryError("-: there is no standard input to read; name a file")
         if not stdin:
             stdin.append(sys.stdin.buffer.read())
         return stdin[0]

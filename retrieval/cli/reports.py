@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from retrieval.cli.progress import duration
+from retrieval.location import DIRECTORY
 from retrieval.output import Form, fields, hits, path_json, table
 
 if TYPE_CHECKING:
@@ -257,8 +258,12 @@ def stale(collection: Collection) -> str:
     """Say that the folder is newer than its index."""
     import shlex
 
-    root = shlex.quote(shown(str(collection.root)))
-    return f"note: files came or went since the index was built; to take them up: retrieve build-index {root}"
+    root, home = collection.root, collection.directory
+    where = "" if home == root / DIRECTORY else f" --index {shlex.quote(shown(str(home)))}"
+    return (
+        "note: files came or went since the index was built; to take them up: "
+        f"retrieve build-index {shlex.quote(shown(str(root)))}{where}"
+    )
 
 
 def shown(path: str) -> str:

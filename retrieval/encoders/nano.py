@@ -156,6 +156,10 @@ class NanoEncoder:
         return run
 
     def _run_in_torch(self) -> Any:
+        if not find_spec("torch"):
+            raise MissingExtra(
+                f"device {self._device} needs torch; pip install 'retrieval[open-clip]', or give --device cpu"
+            )
         import torch
 
         from retrieval.encoders.devices import torch_device

@@ -48,7 +48,10 @@ def hub_file(
     from huggingface_hub import constants, errors
 
     for name in names:
-        cached = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+        try:
+            cached = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+        except errors.HFValidationError as error:
+            raise UnknownEncoder(f"{spec}: {repository} is no name of a repository on the hub") from error
         if isinstance(cached, str):
             return Path(cached)
     folder = constants.HF_HUB_CACHE

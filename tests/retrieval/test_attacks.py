@@ -65,3 +65,9 @@ def test_hue_turns_by_a_fifth_of_the_circle():
     turned = np.asarray(attack("hue 0.2", red, seed=0).convert("HSV"))[0, 0]
 
     assert turned[0] == pytest.approx(51, abs=1)
+
+
+@pytest.mark.parametrize("size", [(20, 66_000), (66_000, 20)])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_pictures_as_long_as_no_jpeg_are_altered_too(name, size):
+    assert max(attack(name, Image.new("RGB", size, "teal"), seed=1).size) < 65_500

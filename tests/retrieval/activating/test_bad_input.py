@@ -150,3 +150,26 @@ class TestBadInput:
         monkeypatch.setattr(activation, "find_spec", lambda _: None)
         with pytest.raises(MissingExtra, match=r"retrieval\[open-clip\]"):
             retrieval.activate(photos / NAMES[0], out=tmp_path / "out")
+
+
+def test_one_file_with_broken_metadata_or_too_long_for_the_format_ends_no_run(photos, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for name in ("bad.jpg", "good.jpg"):
+        scene(140, 120).save(odd / name, exif=b"Exif\0\0XXnot a TIFF" if name == "bad.jpg" else b"")
+    scene(120, 140).resize((16_500, 520)).save(odd / "long.jpg")
+    retrieval.build_index(photos, kind=KIND, device="cpu")
+    results = {
+        Path(result.path).name: result
+        for result in retrieval.activate(
+            odd, out=tmp_path / "out", index=photos, format="webp", device="cpu", steps=2
+        )
+    }
+
+    assert set(results) == {"bad.jpg", "good.jpg", "long.jpg"}
+    assert results["long.jpg"].status == "refused"
+    assert "cannot be written as webp" in results["long.jpg"].reason
+    assert "long.jpg" in results["long.jpg"].reason
+    bad = results["bad.jpg"]
+    assert "its EXIF cannot be read and is left out" in bad.reason or bad.status == "refused"
+    assert bad.status == results["good.jpg"].status

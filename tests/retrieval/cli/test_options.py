@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -177,3 +178,18 @@ class TestUsage:
         assert err.splitlines()[0].startswith("Usage: retrieve")
         assert err.splitlines()[1].startswith("error: ")
         assert len(err.splitlines()) == 3
+
+
+def test_vectors_and_keys_go_to_two_files(run, photos: Path, tmp_path: Path) -> None:
+    status, _, err = run("export", "--vectors", tmp_path / "x", "--keys", tmp_path / "x", "--index", photos)
+
+    assert status == 1
+    assert "give two files" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_device_that_no_machine_has_is_refused_by_whatever_opens_a_collection(run, photos: Path) -> None:
+    status, _, err = run("query", "--id", "0", "--index", photos, "--device", "nonsense")
+
+    assert status == 1
+    assert "expected auto, cpu, cuda, cuda:N or mps" in err

@@ -137,3 +137,35 @@ class TestEnvironment:
 
         assert "RETRIEVE_INDEX" in err
         assert f"--root {tmp_path / 'moved'}" in err
+
+
+class TestNamed:
+    def test_a_path_that_is_not_there_is_no_other_collection(self, run, photos: Path) -> None:
+        status, out, err = run("query", "red", "--index", photos / "nosuch" / "typo")
+
+        assert (status, out) == (1, b"")
+        assert "nosuch/typo does not exist; check the path, or mount its drive" in err
+
+    def test_files_that_came_are_taken_up_into_the_collection_that_was_asked(
+        self, run, tmp_path: Path
+    ) -> None:
+        folder = fill(tmp_path / "s", ["a.png", "b.png"])
+        run("build-index", folder, "--encoder", "fake", "--index", tmp_path / "ext")
+        fill(folder, ["c.png"], first=7)
+        note = run("query", "--id", "0", "--index", tmp_path / "ext")[2]
+
+        assert f"retrieve build-index {folder} --index {tmp_path / 'ext'}" in note
+
+    def test_a_folder_that_is_not_utf8_holds_images_but_no_collection(self, run, tmp_path: Path) -> None:
+        folder = fill(Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")), ["a.png"])
+        status, _, err = run("build-index", folder, "--encoder", "fake")
+        assert status == 1
+        assert "put that elsewhere with --index" in err
+        assert not (folder / ".retrieve").exists()
+        status, out, _ = run(
+            "build-index", folder, "--encoder", "fake", "--index", tmp_path / "ext", "--json"
+        )
+
+        assert status == 0
+        assert json.loads(out)["root"].endswith("/d%FF")
+        assert json.loads(run("info", "--index", tmp_path / "ext", "--json")[1])["root"].endswith("/d%FF")

@@ -16,6 +16,7 @@ from retrieval.cli.progress import Lines, duration
 from retrieval.output import cells
 from retrieval.report import Progress
 from tests.retrieval.cli.shell import ROOT, RUN
+from tests.retrieval.folders import fill
 
 
 class TestTerminal:
@@ -105,3 +106,38 @@ class TestProgress:
     )
     def test_duration(self, seconds: float, text: str) -> None:
         assert duration(seconds) == text
+
+
+def test_nobody_reading_stderr_ends_no_build(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["a.png", "b.png"])
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, "build-index", folder, "--device", "cpu"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=theirs, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(theirs)
+
+    assert done.returncode == 0
+    assert b"2 images" in done.stdout
+    assert (folder / ".retrieve" / "manifest.json").exists()
+
+
+def test_without_standard_streams_commands_still_answer(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["a.png", "b.png"])
+    shell = [sys.executable, "-c", RUN]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>&-', "sh", *shell, "build-index", folder, "--device", "cpu"],
+        env=environment, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    done = subprocess.run(
+        ["sh", "-c", '"$@" <&-', "sh", *shell, "query", "-", "--index", folder],
+        env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "there is no standard input to read" in done.stderr
