@@ -100,17 +100,19 @@ def build_index(
         )
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
-        began = time.time_ns()
-        entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links)
+        listed: dict[bytes, int] = {}
+        entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links, listed=listed)
         changes = compare(
             _watched(entries, progress),
             _records(directory, before),
             below=below,
             remembered=read_skipped(directory),
         )
-        # As they are now: what changes during the build is news to the next one.
+        # As they were when they were listed: what changes during the build is news to the next one.
         folders = keys.folder_times(
-            home, [*changes.found, *(file.key for file in changes.fresh)], began=began
+            home,
+            [*changes.found, *(file.key for file in changes.fresh)],
+            listed={(below + key).rstrip(b"/"): changed for key, changed in listed.items()},
         )
         if not prune:
             refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
@@ -226,11 +228,11 @@ def _records(directory: Path, before: Manifest | None) -> list[Record]:
 
 
 def _walk(
-    images: Path, *, below: bytes, exclude: Sequence[str], follow_links: bool
+    images: Path, *, below: bytes, exclude: Sequence[str], follow_links: bool, listed: dict[bytes, int]
 ) -> Iterator[Found | Skipped]:
     """Walk the folder, with keys relative to the root."""
     try:
-        for entry in walk(images, exclude=exclude, follow_links=follow_links):
+        for entry in walk(images, exclude=exclude, follow_links=follow_links, listed=listed):
             yield replace(entry, key=below + entry.key) if below else entry
     except OSError as error:
         raise OptionError(

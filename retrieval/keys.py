@@ -6,7 +6,6 @@ import fnmatch
 import os
 import re
 import struct
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -156,10 +155,10 @@ class PathFilter:
         return kept
 
 
-def folder_times(root: Path, found: Iterable[bytes], *, began: int) -> dict[bytes, int]:
+def folder_times(root: Path, found: Iterable[bytes], *, listed: dict[bytes, int]) -> dict[bytes, int]:
     """Return the modification time (ns) of every folder below `root` that holds one of the keys `found`, the root too.
 
-    What changed in a folder after ``began``, when they were first listed, may not have been seen: such a folder has that time.
+    Of a folder in ``listed`` it is the time there, that of its listing: what came after that was not seen.
     """
     folders = {b""}
     for key in found:
@@ -170,8 +169,7 @@ def folder_times(root: Path, found: Iterable[bytes], *, began: int) -> dict[byte
     times = {}
     for folder in folders:
         with suppress(OSError):
-            changed = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
-            times[folder] = began if began < changed <= time.time_ns() else changed
+            times[folder] = listed.get(folder) or os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
     return times
 
 

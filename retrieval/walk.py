@@ -109,7 +109,11 @@ class Skipped:
 
 
 def walk(
-    root: str | os.PathLike[str], *, exclude: Iterable[str] = (), follow_links: bool = False
+    root: str | os.PathLike[str],
+    *,
+    exclude: Iterable[str] = (),
+    follow_links: bool = False,
+    listed: dict[bytes, int] | None = None,
 ) -> Iterator[Found | Skipped]:
     """Yield every image file below ``root``: depth first, names in each folder in the order of their characters.
 
@@ -120,6 +124,7 @@ def walk(
         exclude: globs over paths relative to the root; ``*`` crosses no ``/``, ``**`` does; one without ``/`` matches
             names at any depth, one with ``/`` in front only at the root. A folder that matches is not entered.
         follow_links: enter links to folders too, except one that leads back to a folder which contains it.
+        listed: gets the modification time (ns) that each folder had just before it was listed; the root's key is empty.
     Raises:
         OSError: the root itself is missing, no folder, or cannot be listed (an unmounted drive is not an empty folder).
     """
@@ -129,6 +134,8 @@ def walk(
     top = os.path.abspath(root)
     prefix = os.path.join(top, "")
     status = os.stat(top)
+    if listed is not None:
+        listed[b""] = status.st_mtime_ns
     entries = _listed(top)
     # One level of the tree each: what is left of the folder, and who its folder is, for finding loops of links.
     stack = [(iter(entries), (status.st_dev, status.st_ino))]
@@ -158,7 +165,9 @@ def walk(
         elif not is_folder:
             yield _look(entry, key)
         elif name not in SKIPPED_FOLDERS and not name.startswith(_TRASH):
-            inside = _enter(entry, key, ancestors=[level[1] for level in stack], follow_links=follow_links)
+            inside = _enter(
+                entry, key, ancestors=[level[1] for level in stack], follow_links=follow_links, listed=listed
+            )
             if isinstance(inside, Skipped):
                 yield inside
             else:
@@ -202,6 +211,7 @@ def _enter(
     *,
     ancestors: list[tuple[int, int]],
     follow_links: bool,
+    listed: dict[bytes, int] | None,
 ) -> tuple[Iterator[os.DirEntry[str]], tuple[int, int]] | Skipped:
     """Return a folder's entries and identity, or why it is not entered."""
     try:
@@ -219,6 +229,8 @@ def _enter(
             return Skipped(
                 key=key, reason="link-loop", detail="a link to a folder that contains it", folder=True
             )
+        if listed is not None:
+            listed[key] = status.st_mtime_ns
         return iter(_listed(entry.path)), identity
     except OSError as error:
         return Skipped(key=key, reason=os_reason(error), detail=_why(error), folder=True)

@@ -7,13 +7,19 @@ import shutil
 import pytest
 
 import retrieval
-from indexes.manifest import verify
+from indexes.manifest import generation_path, read_manifest, returnable, verify
 from retrieval.errors import StoreCorrupt
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
 from tests.retrieval.upgrading.galleries import COUNT, NAMES, check_all_new, generation
 
 MAPS = "upgrade.npz"
+
+
+def kept_generation(home):
+    directory = home / ".retrieve"
+    (earlier,) = returnable(read_manifest(directory))
+    return generation_path(directory, earlier.generation)
 
 
 def flip(path):
@@ -90,9 +96,9 @@ def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm):
 
 def test_the_index_kept_for_a_rollback_is_checked_too(photos):
     retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8")
-    kept = generation(photos)
     retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
     retrieval.backfill(photos)
+    kept = kept_generation(photos)
     assert cures(photos) == {}
     flip(kept / "index.faiss")
     ((path, cure),) = cures(photos).items()
@@ -106,9 +112,9 @@ def test_the_index_kept_for_a_rollback_is_checked_too(photos):
 
 def test_a_damaged_index_that_comes_back_is_still_known_as_damaged(photos):
     retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8")
-    kept = generation(photos)
     retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
     retrieval.backfill(photos)
+    kept = kept_generation(photos)
     flip(kept / "index.faiss")
     retrieval.rollback(photos)
 
