@@ -15,14 +15,14 @@ pytest.importorskip("onnx", reason="export needs onnx")
 pytest.importorskip("safetensors", reason="export needs safetensors")
 
 from retrieval.encoders.nano import NanoEncoder  # noqa: E402
-from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop  # noqa: E402
+from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop, read_state  # noqa: E402
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.asked import asked_axes, middle, scores_off  # noqa: E402
 from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
-from tools.train_nano.export import averaged_tower, export_image  # noqa: E402
+from tools.train_nano.export import averaged_tower, export_image, halfway  # noqa: E402
 from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
@@ -124,6 +124,21 @@ def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tm
 
     assert (found * expected).sum(1).min() >= 0.999
     assert (found * folded).sum(1).min() >= 0.9999
+
+
+def test_halfway_lies_the_mean_of_the_folded_weights(trained, tmp_path):
+    tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
+    export_image(tower, tmp_path, note={"samples": str(facts["samples"])})
+    shipped = tmp_path / "image.safetensors"
+    x = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(halfway(shipped, tower)(x), tower(x), atol=2e-3, rtol=1e-2)  # float16
+    before = read_state(shipped)
+    with torch.no_grad():
+        tower.head.bias += 1
+
+    after = halfway(shipped, tower).state_dict()
+    assert {name for name in before if not torch.allclose(after[name], before[name], atol=1e-3)} == {"head.bias"}
+    torch.testing.assert_close(after["head.bias"], before["head.bias"] + 0.5, atol=2e-3, rtol=1e-3)
 
 
 def test_a_head_fitted_anew_points_at_the_targets(data, monkeypatch):

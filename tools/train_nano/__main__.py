@@ -42,6 +42,10 @@ def main() -> None:
     train.add_argument("--init", help="start from these weights: shipped, or a checkpoint's path")
     export = commands.add_parser("export", help="write the checkpoint's image tower into the package")
     export.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
+    export.add_argument(
+        "--halfway", action="store_true",
+        help="write the mean of the checkpoint's weights and the package's, from which its training began (--init shipped)",
+    )  # fmt: skip
     head = commands.add_parser("head", help="fit the head of the package's image tower anew")
     head.add_argument("--data", type=Path, required=True)
     head.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
@@ -137,9 +141,11 @@ def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch
 def run_export(given: argparse.Namespace) -> None:
     """Write image.safetensors, image.onnx and encoder.json."""
     from retrieval.encoders.nano import WEIGHTS
-    from tools.train_nano.export import averaged_tower, export_image
+    from tools.train_nano.export import averaged_tower, export_image, halfway
 
     tower, facts = averaged_tower(given.out / "checkpoint.pt")
+    if given.halfway:
+        tower = halfway(WEIGHTS / "nano-1" / "image.safetensors", tower)
     export_image(tower, WEIGHTS / "nano-1", note={"samples": str(facts["samples"])})
 
 

@@ -23,6 +23,8 @@ from retrieval.encoders.nano_torch import (
     ConvNorm,
     Crop,
     ImageTower,
+    folded_tower,
+    read_state,
 )
 from tools.train_nano.train import NESTING
 
@@ -210,6 +212,22 @@ def export_image(
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def halfway(shipped: Path, tower: ImageTower) -> ImageTower:
+    """Return the tower whose folded weights are the mean of shipped ones and of one that was trained on from them.
+
+    Between a network and what it was tuned to lies one that does better than both on what neither has seen (Wortsman et al., 2022,
+    "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
+    """
+    after = fold(tower)
+    before = read_state(shipped)
+    return folded_tower(
+        {
+            name: (value + torch.from_numpy(after[name].astype(np.float32))) / 2
+            for name, value in before.items()
+        }
+    )
 
 
 def averaged_tower(checkpoint: Path) -> tuple[ImageTower, dict[str, Any]]:
