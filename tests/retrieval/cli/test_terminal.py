@@ -121,7 +121,7 @@ def test_nobody_reading_stderr_ends_no_build(tmp_path: Path) -> None:
         os.close(theirs)
 
     assert done.returncode == 0
-    assert b"2 images" in done.stdout
+    assert b"2 encoded" in done.stdout
     assert (folder / ".retrieve" / "manifest.json").exists()
 
 
