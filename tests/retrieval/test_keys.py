@@ -95,7 +95,7 @@ def test_changed_folders_show(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "b" / "x.png").write_bytes(b"x")
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/b/x.png"]))
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/b/x.png"], listed={}))
 
     assert not keys.changed_since(tmp_path, root)
 
@@ -108,10 +108,10 @@ def test_times_of_folders_elsewhere_are_kept(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "a").mkdir(parents=True)
     (root / "b").mkdir()
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png", b"b/x.png"]))
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png", b"b/x.png"], listed={}))
     os.utime(root / "b", ns=(1, 1))
 
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png"]), below=b"a/")
+    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png"], listed={}), below=b"a/")
 
     assert keys.changed_since(tmp_path, root)
 

@@ -137,7 +137,9 @@ def test_halfway_lies_the_mean_of_the_folded_weights(trained, tmp_path):
         tower.head.bias += 1
 
     after = halfway(shipped, tower).state_dict()
-    assert {name for name in before if not torch.allclose(after[name], before[name], atol=1e-3)} == {"head.bias"}
+    assert {name for name in before if not torch.allclose(after[name], before[name], atol=1e-3)} == {
+        "head.bias"
+    }
     torch.testing.assert_close(after["head.bias"], before["head.bias"] + 0.5, atol=2e-3, rtol=1e-3)
 
 
