@@ -48,7 +48,7 @@ class Recipe:
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
     not the targets. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
-    The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are, for 1.6 times the samples.
+    The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward then take 0.6 of the time on a core without units for half precision.
     """
 
     minutes: float = 75.0
