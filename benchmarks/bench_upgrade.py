@@ -59,7 +59,7 @@ def photographs(data: Path, work: Path) -> dict[str, Any]:
     """Return pixels and the teacher's features of the gallery, of queries and of other views, and whose views both are."""
     from tools.train_nano.data import decode_all, list_photos
     from tools.train_nano.teachers import mobilenet_features
-    from tools.train_nano.views import MIXED_SHARE, SEED, view_features, view_sources
+    from tools.train_nano.views import is_mixed, view_features, view_sources
 
     photos = list_photos(data)
     pixels = decode_all(data, photos, work / "pixels.npy")
@@ -69,7 +69,7 @@ def photographs(data: Path, work: Path) -> dict[str, Any]:
         data, pixels, view_sources(photos), work
     )  # the first are one a photograph
     picked = np.sort(np.random.default_rng(0).choice(len(train), GALLERY, replace=False))
-    whole = [np.random.default_rng((SEED, int(view))).random() >= MIXED_SHARE for view in picked]
+    whole = [not is_mixed(int(view)) for view in picked]
     asked = np.sort(np.random.default_rng(1).choice(np.flatnonzero(whole), QUERIES, replace=False))
     others = np.setdiff1d(np.flatnonzero(whole), asked)
     viewed = np.sort(np.random.default_rng(2).choice(others, VIEWED, replace=False))

@@ -122,6 +122,13 @@ def floats(halves: Halves, out: Vectors) -> None:
     np.multiply(out, np.float32(2.0**112), out=out)
 
 
+def ranking(ids: Ids, scores: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
+    """Return where in its row each of the best ``k`` stands, as `best` orders them: ``(q, min(s, k))``."""
+    scores = np.where(ids < 0, -np.inf, scores)  # (q, s)
+    order: NDArray[np.int64] = np.lexsort((ids, -scores), axis=-1)[:, :k]
+    return order
+
+
 def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
     """Keep each row's best ``k``, ties by smaller id, padding (-1) last.
 
@@ -132,7 +139,7 @@ def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
         ids and scores, ``(q, k)``, padded with -1 and -inf where ``s < k``.
     """
     scores = np.where(ids < 0, -np.inf, scores).astype(np.float32)  # (q, s)
-    order = np.lexsort((ids, -scores), axis=-1)[:, :k]  # (q, min(s, k))
+    order = ranking(ids, scores, k=k)  # (q, min(s, k))
     ids = np.take_along_axis(ids, order, axis=1)
     scores = np.take_along_axis(scores, order, axis=1)
     short = k - ids.shape[1]
@@ -140,16 +147,6 @@ def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
         ids = np.pad(ids, ((0, 0), (0, short)), constant_values=-1)
         scores = np.pad(scores, ((0, 0), (0, short)), constant_values=-np.inf)
     return Neighbors(ids=np.where(np.isneginf(scores), -1, ids), scores=scores)
-
-
-def places_of(picked: Ids, ids: Ids) -> NDArray[np.int64]:
-    """Return where in its row of ``ids`` ``(q, s)`` each of ``picked`` ``(q, k)`` stands; any place for one that is not there."""
-    order = np.argsort(ids, axis=1, kind="stable")
-    places = np.empty(picked.shape, dtype=np.int64)
-    for row, (mine, sort) in enumerate(zip(ids, order, strict=True)):
-        found = np.searchsorted(mine, picked[row], sorter=sort)
-        places[row] = sort[np.minimum(found, len(sort) - 1)]
-    return places
 
 
 def padding(queries: int, k: int) -> Neighbors:

@@ -142,11 +142,11 @@ def _previous(home: Path) -> Manifest | None:
 def _measure(prepared: Path, home: Path, before: Manifest | None) -> dict[str, FileInfo]:
     """Hash the prepared files, except those carried by a hard link from the generation before, or from one returned to."""
     known = [] if before is None else [before, *returnable(before)]
-    return {
-        path.name: next(filter(None, (_carried(path, home, manifest) for manifest in known)), None)
-        or FileInfo.of(path)
-        for path in sorted(prepared.iterdir())
-    }
+    files = {}
+    for path in sorted(prepared.iterdir()):
+        carried = [info for manifest in known if (info := _carried(path, home, manifest)) is not None]
+        files[path.name] = carried[0] if carried else FileInfo.of(path)
+    return files
 
 
 def _carried(path: Path, home: Path, manifest: Manifest) -> FileInfo | None:

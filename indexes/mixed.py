@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes import flat, funnel
-from indexes.arrays import Bitmap, Ids, Vectors, best, places_of
+from indexes.arrays import Bitmap, Ids, Vectors, best, ranking
 from indexes.calibration import Calibration
 from indexes.errors import OptionError, ShapeError
 from indexes.flat import Halves
@@ -157,9 +157,10 @@ class Mixture:
             )
         fresh_ids, fresh = self._fresh(new, k=k, keep=keep, dim=dim)
         ids = np.hstack((found.ids, fresh_ids))  # (q, 2k)
-        merged = best(ids, np.hstack((scores, fresh)), k=k)
+        both = np.hstack((scores, fresh))
+        merged = best(ids, both, k=k)
         cosines = np.hstack((found.scores, fresh))  # (q, 2k)
-        picked = np.take_along_axis(cosines, places_of(merged.ids, ids), axis=1)
+        picked = np.take_along_axis(cosines, ranking(ids, both, k=k), axis=1)
         return Blend(
             ids=merged.ids,
             scores=merged.scores,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ _LOST = (
     f"the stored vectors are damaged: restore {VECTORS} from a backup, "
     "or delete the collection's directory and build it again"
 )
+
+_CURE_OF_KEPT = "delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,22 +115,23 @@ def _generation(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
     if not folder.is_dir():
         yield FileCheck(path=str(relative), ok=False, cure=f"missing; {cure_of_generation(manifest)}")
         return
-    for name, info in manifest.files.items():
-        found = _differs(folder / name, size=info.bytes, digest=info.sha256)
-        wrong = f"{found}; {cure_of_file(folder / name)}" if found else ""
-        yield FileCheck(path=str(relative / name), ok=not found, cure=wrong)
+    yield from _files(home, manifest, cure_of_file)
 
 
 def _kept(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
     """Check the indexes that are kept for a rollback; one that is gone is made anew by it."""
     for earlier in returnable(manifest):
-        folder = generation_path(home, earlier.generation)
-        for name, info in earlier.files.items() if folder.is_dir() else ():
-            found = _differs(folder / name, size=info.bytes, digest=info.sha256)
-            wrong = f"{found}; delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
-            yield FileCheck(
-                path=str((folder / name).relative_to(home)), ok=not found, cure=wrong if found else ""
-            )
+        if generation_path(home, earlier.generation).is_dir():
+            yield from _files(home, earlier, lambda _: _CURE_OF_KEPT)
+
+
+def _files(home: Path, manifest: Manifest, cure: Callable[[Path], str]) -> Iterator[FileCheck]:
+    folder = generation_path(home, manifest.generation)
+    for name, info in manifest.files.items():
+        path = folder / name
+        found = _differs(path, size=info.bytes, digest=info.sha256)
+        wrong = f"{found}; {cure(path)}" if found else ""
+        yield FileCheck(path=str(path.relative_to(home)), ok=not found, cure=wrong)
 
 
 def _differs(path: Path, *, size: int, digest: str) -> str:

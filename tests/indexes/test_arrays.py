@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from indexes.arrays import best, places_of, stored_rows, unit_rows
+from indexes.arrays import best, ranking, stored_rows, unit_rows
 from indexes.errors import ShapeError, VectorError
 
 FINITE = hnp.arrays(
@@ -105,8 +105,10 @@ def test_half_precision_rows_that_are_not_finite_are_refused(value):
         stored_rows(rows)
 
 
-def test_places_are_where_ids_stand() -> None:
-    ids = np.array([[7, -1, 3, 9, 3], [2, 8, -1, -1, 0]])
-    places = places_of(np.array([[9, 3, 7], [0, 2, 8]]), ids)
+def test_a_ranking_says_where_the_best_stand() -> None:
+    ids = np.array([[7, -1, 3, 9, 4], [2, 8, -1, -1, 0]])
+    scores = np.array([[0.5, 2, 0.75, 1, 0.25], [0.5, 0.25, 2, 2, 0.75]], np.float32)
+    places = ranking(ids, scores, k=3)
 
     assert places.tolist() == [[3, 2, 0], [4, 0, 1]]
+    np.testing.assert_array_equal(np.take_along_axis(ids, places, axis=1), best(ids, scores, k=3).ids)

@@ -48,7 +48,8 @@ class Recipe:
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
     not the targets. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
-    The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward then take 0.6 of the time on a core without units for half precision.
+    The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward
+    then take 0.6 of the time on a core without units for half precision.
     """
 
     minutes: float = 75.0
@@ -79,7 +80,8 @@ class TrainingSet:
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
     training photographs that the teacher saw altered, which may be none, and ``view_places`` ``(v, 128, 7, 7)`` float16 what it saw in each place
-    of them; ``asked`` ``(256, 256)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label; ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    of them; ``asked`` ``(256, 256)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label;
+    ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
     """
 
     pixels: NDArray[np.uint8]

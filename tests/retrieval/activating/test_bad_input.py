@@ -19,6 +19,7 @@ from retrieval.errors import (
     SpaceMismatch,
     StoreLocked,
 )
+from retrieval.originals import read_original
 from retrieval.testing import FakeEncoder
 from tests.retrieval.activating.galleries import KIND, NAMES, pixels
 from tests.retrieval.folders import fill
@@ -158,6 +159,8 @@ def test_one_file_with_broken_metadata_or_too_long_for_the_format_ends_no_run(ph
     for name in ("bad.jpg", "good.jpg"):
         scene(140, 120).save(odd / name, exif=b"Exif\0\0XXnot a TIFF" if name == "bad.jpg" else b"")
     scene(120, 140).resize((16_500, 520)).save(odd / "long.jpg")
+    (note,) = read_original((odd / "bad.jpg").read_bytes(), name="bad.jpg").notes
+    assert note == "its EXIF cannot be read and is left out"
     retrieval.build_index(photos, kind=KIND, device="cpu")
     results = {
         Path(result.path).name: result
