@@ -236,9 +236,10 @@ def test_a_view_is_made_the_same_again_and_never_of_nothing(data):
     assert np.abs(one.astype(int) - other).mean() > 1
 
 
-def test_orthogonalised_steps_have_singular_values_near_one():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_orthogonalised_steps_have_singular_values_near_one(dtype):
     matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalised(matrix))
+    values = torch.linalg.svdvals(orthogonalised(matrix, dtype=dtype))
 
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
     torch.testing.assert_close(orthogonalised(matrix.T), orthogonalised(matrix).T, atol=1e-4, rtol=1e-3)

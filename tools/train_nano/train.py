@@ -127,7 +127,9 @@ class Run:
         self.student = Pupil(tower, PlaceHeads().to(self.device), frozen=recipe.frozen)
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
-        self.optimisers = make_optimisers(self.student, rate=recipe.rate, decay=recipe.decay)
+        self.optimisers = make_optimisers(
+            self.student, rate=recipe.rate, decay=recipe.decay, bfloat16=recipe.bfloat16
+        )
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
         self.asked = torch.from_numpy(data.asked).to(self.device)
@@ -306,7 +308,9 @@ class Run:
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
 
 
-def make_optimisers(module: nn.Module, *, rate: float, decay: float) -> list[torch.optim.Optimizer]:
+def make_optimisers(
+    module: nn.Module, *, rate: float, decay: float, bfloat16: bool = False
+) -> list[torch.optim.Optimizer]:
     """Muon for the kernels, AdamW for the head, the norms and the biases; in parts that cost about the same.
 
     Each part steps on one core: on a busy machine two cores that wait for each other within a product lose most of it.
@@ -317,9 +321,10 @@ def make_optimisers(module: nn.Module, *, rate: float, decay: float) -> list[tor
         {"params": [p for p in trained if p.ndim == 2], "weight_decay": decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
     # The largest kernel costs as much as all others together.
     return [
-        *(Muon(part, lr=rate, weight_decay=decay) for part in (kernels[:1], kernels[1:])),
+        *(Muon(part, lr=rate, weight_decay=decay, dtype=dtype) for part in (kernels[:1], kernels[1:])),
         torch.optim.AdamW(groups, lr=rate, fused=True),
     ]
 
