@@ -29,6 +29,7 @@ def main() -> None:
     train.add_argument(
         "--frozen", type=int, help="blocks that keep what --init says, from the first", **recipe
     )
+    train.add_argument("--asked", type=float, help="weight of how far off texts' scores are", **recipe)
     train.add_argument("--ema", type=float, help="how much of the averaged weights a step keeps", **recipe)
     train.add_argument("--warm-steps", type=int, help="steps in which the rate rises", **recipe)
     train.add_argument(
