@@ -1,14 +1,14 @@
 """Towers of one architecture trained with and without nesting, for `bench_matryoshka`: equal data, equal samples.
 
 First one tower of nano's architecture learns from the teacher alone, at full width and in a random basis, so that no
-component of it means more than another. Its stem and all residual blocks but the last stay as they are then; from there each
-contender trains the last block and the head, two thirds of the parameters, for as many samples with labels:
+component of it means more than another. Its stem and first three residual stages stay as they are then; from there each
+contender trains the last stage and the head, four fifths of the parameters, for as many samples with labels:
 
 - ``nested``: a classifier a prefix (Matryoshka, `retrieval.training.MatryoshkaHead`), widths 16 to 256;
 - ``plain``: one classifier of the whole 256;
 - ``separate m``: one classifier that sees the first m components only: a tower of that width.
 
-What the last but one gives is made once for all of them, of each photograph as it is and mirrored: that makes repeats
+What the third stage gives is made once for all of them, of each photograph as it is and mirrored: that makes repeats
 affordable. All contenders of a repeat see the same pictures in the same order; repeats differ in that order and in
 the classifiers they start from. Only training photographs are seen (`tools.train_nano.data`); the tables are of
 photographs, and of whole classes, that none of them saw.
@@ -41,7 +41,7 @@ _EMBEDDED = 256
 Note = Callable[[str], None]
 Floats = NDArray[np.float32]
 Middle = NDArray[np.float16]
-"""``(n, 256, 4, 4)`` what the frozen blocks give of pictures of 64 pixels a side."""
+"""``(n, 256, 4, 4)`` what the frozen stages give of pictures of 64 pixels a side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def middle(
     *,
     mirrored: bool = False,
 ) -> Middle:
-    """Run the frozen blocks on some photographs, as they are or mirrored."""
+    """Run the frozen stages on some photographs, as they are or mirrored."""
     torch.set_num_threads(budget.threads)
     side = budget.side // 16
     made = np.empty((len(rows), 256, side, side), dtype=np.float16)
@@ -145,23 +145,23 @@ def middle(
         for first in range(0, len(rows), _EMBEDDED):
             x = plain(pixels[rows[first : first + _EMBEDDED]], budget.side, device=torch.device("cpu"))
             x = F.relu(start.stem(_shifted(x.flip(-1) if mirrored else x)))
-            for block in start.blocks[:-1]:
-                x = block(x)  # (b, 256, s/16, s/16) behind the last
+            for stage in start.stages[:-1]:
+                x = stage(x)  # (b, 256, s/16, s/16) behind the last
             made[first : first + _EMBEDDED] = x.numpy()
     return made
 
 
 class Upper(nn.Module):
-    """The last block and the head of a tower: ``(b, 256, s/16, s/16)`` to ``(b, 256)`` raw rows."""
+    """The last stage and the head of a tower: ``(b, 256, s/16, s/16)`` to ``(b, 256)`` raw rows."""
 
     def __init__(self, start: ImageTower) -> None:
         super().__init__()
-        self.block = deepcopy(start.blocks[-1]).to(memory_format=torch.contiguous_format)
+        self.stage = deepcopy(start.stages[-1]).to(memory_format=torch.contiguous_format)
         self.head = deepcopy(start.head)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed, without normalising."""
-        out: torch.Tensor = self.head(pooled([x, self.block(x)]))  # the head reads the last two blocks
+        out: torch.Tensor = self.head(pooled([x, self.stage(x)]))  # the head reads the last two stages
         return out
 
 
@@ -180,7 +180,7 @@ def contender(
     Args:
         start: the tower that all share.
         name: ``nested``, ``plain`` or ``separate WIDTH``.
-        views: what the frozen blocks give of the ``n`` labelled photographs, one array a view; one is drawn each time.
+        views: what the frozen stages give of the ``n`` labelled photographs, one array a view; one is drawn each time.
         labels: ``(n,)`` class numbers.
         budget: how much.
         seed: of the order and of the classifiers.
@@ -206,7 +206,7 @@ def contender(
 
 
 def embed(upper: nn.Module, seen: Middle) -> Floats:
-    """Embed what the frozen blocks gave: ``(n, 256)`` raw float32 rows."""
+    """Embed what the frozen stages gave: ``(n, 256)`` raw float32 rows."""
     upper.eval()
     with torch.inference_mode():
         rows = [

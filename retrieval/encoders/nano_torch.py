@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ from torch.nn import functional as F
 
 from retrieval.encoders.nano_text import map_tensors
 
-WIDTHS = (48, 112, 112, 256, 256, 448)
+WIDTHS = (48, 112, 256, 512)
 DIM = 256
 STEM_STRIDE = 4
-HEAD_BLOCKS = 2
+HEAD_STAGES = 2
 SIZE = 160  # px, the side of what preprocessing gives
 
 
@@ -55,12 +54,12 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """The basic residual block (He et al., 2015) with a pooled shortcut (He et al., 2018, variant D); ``inner`` channels wide within."""
+    """The basic residual block (He et al., 2015) with a pooled shortcut (He et al., 2018, variant D)."""
 
-    def __init__(self, width_in: int, width_out: int, stride: int, *, inner: int, norm: bool) -> None:
+    def __init__(self, width_in: int, width_out: int, stride: int, *, norm: bool) -> None:
         super().__init__()
-        self.first = ConvNorm(width_in, inner, 3, stride, 1, norm=norm)
-        self.second = ConvNorm(inner, width_out, 3, 1, 1, norm=norm)
+        self.first = ConvNorm(width_in, width_out, 3, stride, 1, norm=norm)
+        self.second = ConvNorm(width_out, width_out, 3, 1, 1, norm=norm)
         self.pool = (
             nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
         )
@@ -74,12 +73,9 @@ class Block(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """A residual network of fourteen layers, six blocks; the head reads the last two.
+    """A ten-layer residual network of four stages, one block each; the head reads the last two.
 
-    A block of another width than the one before it halves the map. One of the same width refines what that one made, and is
-    narrower within: depth where arithmetic and weights are to spare.
-
-    Small things are gone from the last block's mean, and not yet from that of the block before (multi-stage features: Sermanet
+    Small things are gone from the last stage's mean, and not yet from that of the stage before (multi-stage features: Sermanet
     et al., 2013, "Pedestrian detection with unsupervised multi-stage feature learning").
 
     Input: preprocessed RGB, ``(b, 3, s, s)`` float32. ``forward`` gives unit rows ``(b, 256)``; ``raw`` gives them
@@ -89,25 +85,24 @@ class ImageTower(nn.Module):
     def __init__(self, widths: Sequence[int] = WIDTHS, *, dim: int = DIM, norm: bool = False) -> None:
         super().__init__()
         self.stem = ConvNorm(3, widths[0], 7, STEM_STRIDE, 2, norm=norm)
-        self.blocks = nn.ModuleList([Block(widths[0], widths[0], 1, inner=widths[0], norm=norm)])
-        for before, width in pairwise(widths):
-            if width == before:
-                self.blocks.append(Block(width, width, 1, inner=narrower(width), norm=norm))
-            else:
-                self.blocks.append(Block(before, width, 2, inner=width, norm=norm))
-        self.head = nn.Linear(sum(widths[-HEAD_BLOCKS:]), dim)
+        before = [widths[0], *widths[:-1]]
+        self.stages = nn.ModuleList(
+            Block(b, w, 1 if i == 0 else 2, norm=norm)
+            for i, (b, w) in enumerate(zip(before, widths, strict=True))
+        )
+        self.head = nn.Linear(sum(widths[-HEAD_STAGES:]), dim)
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return what the last two blocks see in each place: ``(b, 256, p, p)`` and ``(b, 448, q, q)``."""
+        """Return what the last two stages see in each place: ``(b, 256, p, p)`` and ``(b, 512, q, q)``."""
         x = F.relu(self.stem(x))  # (b, 48, s/4, s/4)
         found = []
-        for block in self.blocks:
-            x = block(x)
+        for stage in self.stages:
+            x = stage(x)
             found.append(x)
-        return found[-HEAD_BLOCKS:]
+        return found[-HEAD_STAGES:]
 
     def means(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head reads: the means of the last two blocks over all places, ``(b, 704)``."""
+        """Return what the head reads: the means of the last two stages over all places, ``(b, 768)``."""
         return pooled(self.maps(x))
 
     def read(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -124,13 +119,8 @@ class ImageTower(nn.Module):
         return F.normalize(self.raw(x), dim=1)
 
 
-def narrower(width: int) -> int:
-    """Return how wide a block that keeps its width is within: five eighths, in the sixteens that cores multiply at once."""
-    return -(-width * 5 // 128) * 16
-
-
 def pooled(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Join the means over all places of some blocks' maps."""
+    """Join the means over all places of some stages' maps."""
     return torch.cat([seen.mean((2, 3)) for seen in maps], 1)
 
 
@@ -140,8 +130,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def widths_of(state: Mapping[str, torch.Tensor]) -> list[int]:
-    """Return the widths of a folded tower's blocks."""
-    return [len(state[name]) for name in sorted(state) if name.endswith(".second.conv.bias")]
+    """Return the widths of a folded tower's stages."""
+    return [state[f"stages.{i}.second.conv.bias"].shape[0] for i in range(len(WIDTHS))]
 
 
 def folded_tower(state: Mapping[str, torch.Tensor], *, dim: int = DIM) -> ImageTower:

@@ -24,7 +24,7 @@ from tools.train_oca import tower as tower_module  # noqa: E402
 from tools.train_oca.__main__ import card, export, objections  # noqa: E402
 from tools.train_oca.data import SIDE, Batch, Data, beyond, clusters, joined  # noqa: E402
 from tools.train_oca.measure import caption_recall  # noqa: E402
-from tools.train_oca.tower import EXTRA, OLD, widened  # noqa: E402
+from tools.train_oca.tower import EXTRA, OLD, narrowed  # noqa: E402
 
 WIDTHS = (8, 12, 16, 24)
 
@@ -47,7 +47,7 @@ def seen(pixels):
 
 def test_a_tower_that_keeps_every_channel_computes_what_the_old_one_does(old, pixels, monkeypatch):
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
-    new = widened(old.state_dict(), seen(pixels)).eval()
+    new = narrowed(old.state_dict(), seen(pixels)).eval()
     with torch.inference_mode():
         raw = new.raw(seen(pixels))
 
@@ -59,10 +59,10 @@ def test_a_channel_that_carries_nothing_is_cut_first(old, pixels, monkeypatch):
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
     state = {name: value.clone() for name, value in old.state_dict().items()}
     state["head.weight"][:, [WIDTHS[-2] + 3, WIDTHS[-2] + 7]] = 0
-    state["blocks.3.second.conv.weight"][:, [1, 20]] = 0
+    state["stages.3.second.conv.weight"][:, [1, 20]] = 0
     before = ImageTower(WIDTHS, dim=OLD).eval()
     before.load_state_dict(state)
-    new = widened(state, seen(pixels)).eval()
+    new = narrowed(state, seen(pixels)).eval()
     with torch.inference_mode():
         torch.testing.assert_close(
             new.raw(seen(pixels))[:, :OLD], before.raw(seen(pixels)), atol=1e-5, rtol=1e-4
@@ -99,7 +99,7 @@ def test_training_draws_new_vectors_to_old_ones(old, monkeypatch):
     batch = batch_of(images, told, group, numbers)
     data = SimpleNamespace(old=told, group=group, batch=lambda number: batch)
     torch.manual_seed(0)
-    start = widened(old.state_dict(), normalised(images)).state_dict()
+    start = narrowed(old.state_dict(), normalised(images)).state_dict()
 
     def nearness(tower):
         with torch.inference_mode():
@@ -126,7 +126,7 @@ def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monke
     numbers = np.random.default_rng(4)
     told, group = unit(numbers.standard_normal((12, OLD))), np.arange(12) % 3
     tower = ImageTower(WIDTHS, dim=OLD + EXTRA)
-    tower.load_state_dict(widened(old.state_dict(), seen(pixels)).state_dict())
+    tower.load_state_dict(narrowed(old.state_dict(), seen(pixels)).state_dict())
     student = fit_module.Student(tower.eval(), torch.eye(3, OLD), bfloat16=False)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     one = torch.zeros(12, dtype=torch.int64)
@@ -207,7 +207,7 @@ def shipped(old, pixels, tmp_path, monkeypatch):
     monkeypatch.setattr("retrieval.encoders.nano.WEIGHTS", home)
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
     first = load_encoder("nano@1")
-    export(widened(old.state_dict(), seen(pixels)), home / "nano-2", extends=first.space, samples=7)
+    export(narrowed(old.state_dict(), seen(pixels)), home / "nano-2", extends=first.space, samples=7)
     return first
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     train.add_argument("--hard", type=float, help="share of a batch that is altered as copies are", **recipe)
     train.add_argument("--views", type=float, help="share of a batch that the teacher saw altered", **recipe)
     train.add_argument(
-        "--frozen", type=int, help="blocks that keep what --init says, from the first", **recipe
+        "--frozen", type=int, help="stages that keep what --init says, from the first", **recipe
     )
     train.add_argument("--asked", type=float, help="weight of how far off texts' scores are", **recipe)
     train.add_argument("--ema", type=float, help="how much of the averaged weights a step keeps", **recipe)

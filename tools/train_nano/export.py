@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from retrieval.encoders.nano_torch import (
     CROPS,
     DIM,
-    HEAD_BLOCKS,
+    HEAD_STAGES,
     SIZE,
     STEM_STRIDE,
     ConvNorm,
@@ -127,7 +127,7 @@ class Graph:
             coordinate_transformation_mode="half_pixel",
         )
 
-    def tower(self, source: str, name: str, *, blocks: int) -> str:
+    def tower(self, source: str, name: str, *, stages: int) -> str:
         """Embed what ``source`` holds; the weights are shared by all calls, nodes are named after ``name``."""
 
         def conv(layer: str, x: str, *, stride: int, pads: int, relu: bool) -> str:
@@ -146,25 +146,24 @@ class Graph:
 
         x = conv("stem", source, stride=STEM_STRIDE, pads=2, relu=True)
         means: list[str] = []
-        for i in range(blocks):
-            block = f"blocks.{i}"
-            widens = f"{block}.shortcut.conv.weight" in self.header
-            stride = 2 if widens else 1
-            y = conv(f"{block}.first", x, stride=stride, pads=1, relu=True)
-            y = conv(f"{block}.second", y, stride=1, pads=1, relu=False)
-            if widens:
+        for i in range(stages):
+            stage, stride = f"stages.{i}", 1 if i == 0 else 2
+            y = conv(f"{stage}.first", x, stride=stride, pads=1, relu=True)
+            y = conv(f"{stage}.second", y, stride=1, pads=1, relu=False)
+            if stride > 1:
                 pool: dict[str, Any] = {
                     "kernel_shape": [2, 2],
                     "strides": [2, 2],
                     "ceil_mode": 1,
                     "count_include_pad": 0,
                 }
-                x = self.node("AveragePool", [x], f"{name}.{block}.pool", **pool)
-                x = conv(f"{block}.shortcut", x, stride=1, pads=0, relu=False)
-            x = activate(self.node("Add", [y, x], f"{name}.{block}.sum"))
-            if i >= blocks - HEAD_BLOCKS:
-                pooled = self.node("GlobalAveragePool", [x], f"{name}.{block}.pooled")
-                means.append(self.node("Flatten", [pooled], f"{name}.{block}.mean"))
+                x = self.node("AveragePool", [x], f"{name}.{stage}.pool", **pool)
+            if f"{stage}.shortcut.conv.weight" in self.header:
+                x = conv(f"{stage}.shortcut", x, stride=1, pads=0, relu=False)
+            x = activate(self.node("Add", [y, x], f"{name}.{stage}.sum"))
+            if i >= stages - HEAD_STAGES:
+                pooled = self.node("GlobalAveragePool", [x], f"{name}.{stage}.pooled")
+                means.append(self.node("Flatten", [pooled], f"{name}.{stage}.mean"))
         x = self.node("Concat", means, f"{name}.means", axis=1)
         return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
 
@@ -175,7 +174,7 @@ class Graph:
         return self.node("Div", [source, safe], out)
 
 
-def build_graph(weights: Path, *, blocks: int, width: int = DIM) -> onnx.ModelProto:
+def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelProto:
     """Build the ONNX graph of a folded tower that looks at `CROPS`; its initialisers point into ``weights``.
 
     Input ``pixels``: ``(b, 3, 160, 160)`` float32, preprocessed; output ``vectors``: ``(b, width)`` float32 unit rows.
@@ -186,7 +185,7 @@ def build_graph(weights: Path, *, blocks: int, width: int = DIM) -> onnx.ModelPr
     rows = []
     for i, crop in enumerate(CROPS):
         name = f"crop{i}"
-        row = graph.unit(graph.tower(graph.cut("pixels", crop, name), name, blocks=blocks), f"{name}.unit")
+        row = graph.unit(graph.tower(graph.cut("pixels", crop, name), name, stages=stages), f"{name}.unit")
         weight = graph.constant(f"{name}.weight", np.array([crop.weight], np.float32))
         rows.append(graph.node("Mul", [row, weight], f"{name}.weighted"))
     graph.unit(graph.node("Sum", rows, "sum"), "vectors")
@@ -209,7 +208,7 @@ def export_image(
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "image.safetensors"
     save_tensors(fold(tower), weights, note=note)
-    graph = build_graph(weights, blocks=len(tower.blocks), width=int(facts["width"]))
+    graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

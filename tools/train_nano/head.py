@@ -1,7 +1,7 @@
-"""Fit the head of a finished image tower anew: a ridge map from the means of its last blocks to the photographs' targets.
+"""Fit the head of a finished image tower anew: a ridge map from the means of its stages to the photographs' targets.
 
 While a tower trains, its head follows features that move. Once they stand still, the best linear head is a matter of minutes, and it
-can read blocks that the head before did not.
+can read stages that the head before did not.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fit_head(tower: ImageTower, data: TrainingSet) -> None:
 def _means(
     tower: ImageTower, pixels: NDArray[np.uint8], rows: NDArray[np.int64], crop: Crop
 ) -> NDArray[np.float32]:
-    """Return what the head reads of one crop of some photographs: ``(n, 704)`` float32."""
+    """Return what the head reads of one crop of some photographs: ``(n, 768)`` float32."""
     found = []
     for start in range(0, len(rows), 256):
         x = plain(pixels[rows[start : start + 256]], SIZE, device=torch.device("cpu"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import HEAD_BLOCKS, WIDTHS, ImageTower
+from retrieval.encoders.nano_torch import HEAD_STAGES, WIDTHS, ImageTower
 
 GRID = 7  # places a side of the teacher's last map
 AXES = 128
@@ -45,14 +45,14 @@ def fit_places(features: NDArray[Any]) -> Places:
 
 
 class PlaceHeads(nn.Module):
-    """Linear maps from the blocks that the tower's head reads to the teacher's kept axes, place by place."""
+    """Linear maps from the stages that the tower's head reads to the teacher's kept axes, place by place."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Conv2d(width, AXES, 1) for width in widths[-HEAD_BLOCKS:])
+        self.heads = nn.ModuleList(nn.Conv2d(width, AXES, 1) for width in widths[-HEAD_STAGES:])
 
     def forward(self, maps: Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
-        """Return the share of the teacher's maps ``(b, 128, 7, 7)`` that the blocks' maps leave unexplained, a mean over blocks."""
+        """Return the share of the teacher's maps ``(b, 128, 7, 7)`` that the stages' maps leave unexplained, a mean over stages."""
         gaps = []
         for head, seen in zip(self.heads, maps, strict=True):
             aim = F.adaptive_avg_pool2d(target, (seen.shape[-2], seen.shape[-1]))  # (b, 128, p, p)
@@ -61,7 +61,7 @@ class PlaceHeads(nn.Module):
 
 
 class Pupil(nn.Module):
-    """A tower in training, with what only training needs; the stem and the first ``frozen`` blocks, where any, keep what they are.
+    """A tower in training, with what only training needs; the stem and the first ``frozen`` stages, where any, keep what they are.
 
     First layers settle first (Brock et al., 2017, "FreezeOut", arXiv 1706.04983), and cost the most time a weight.
     """
@@ -75,10 +75,10 @@ class Pupil(nn.Module):
             module.requires_grad_(requires_grad=False)
 
     def _settled(self) -> list[nn.Module]:
-        return [self.tower.stem, *self.tower.blocks[: self.frozen]] if self.frozen else []
+        return [self.tower.stem, *self.tower.stages[: self.frozen]] if self.frozen else []
 
     def train(self, mode: bool = True) -> Pupil:
-        """Switch to training; the norms of settled blocks stay as they are."""
+        """Switch to training; the norms of settled stages stay as they are."""
         super().train(mode)
         for module in self._settled():
             module.eval()

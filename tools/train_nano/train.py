@@ -48,7 +48,7 @@ class Recipe:
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
     not the targets. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
-    The stem and the first ``frozen`` blocks of a tower that was trained before may stay as they are: forward and backward
+    The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward
     then take 0.6 of the time on a core without units for half precision.
     """
 
@@ -232,7 +232,7 @@ class Run:
             places = z.new_zeros(())
             if seen:
                 local = torch.from_numpy(data.view_places[views]).to(device).float()
-                places = replica.places([seen_by[-seen:] for seen_by in maps], mirrored(local))
+                places = replica.places([stage[-seen:] for stage in maps], mirrored(local))
         z = z.float()
         match = self.match(z, target)
         asked = scores_off(z, target, self.asked, self.middle)

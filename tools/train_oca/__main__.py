@@ -4,8 +4,8 @@
 
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
-The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last block's 448
-channels the 320 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
+The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
+channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
 trained, on photographs, altered copies, crops and mixtures of them, on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
@@ -44,7 +44,7 @@ from tools.train_nano.train import NESTING
 from tools.train_oca.data import CLASSES, Data
 from tools.train_oca.fit import fit
 from tools.train_oca.measure import measure
-from tools.train_oca.tower import EXTRA, KEPT, OLD, widened
+from tools.train_oca.tower import EXTRA, KEPT, OLD, narrowed
 
 MOST_FILE, MOST_TOGETHER = 16e6, 26e6  # bytes: what a wheel is to hold
 
@@ -114,7 +114,7 @@ def main() -> int:
     old = open_nano("1", threads=options.threads)
     data = Data(options.data, options.wordnet, options.work, old, most=options.photographs)
     start = (
-        widened(read_state(WEIGHTS / "nano-1" / "image.safetensors"), data.sample(256)).state_dict()
+        narrowed(read_state(WEIGHTS / "nano-1" / "image.safetensors"), data.sample(256)).state_dict()
         if options.init is None
         else read_state(options.init / "image.safetensors")
     )
