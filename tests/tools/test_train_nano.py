@@ -303,7 +303,7 @@ def test_every_parameter_has_one_optimiser():
     tower = ImageTower(norm=True)
     held = [
         p
-        for o in make_optimisers(tower, rate=1e-3, decay=0.05)
+        for o in make_optimisers(tower, rate=1e-3, decay=0.05, bfloat16=False)
         for group in o.param_groups
         for p in group["params"]
     ]

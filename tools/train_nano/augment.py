@@ -160,7 +160,7 @@ def augment(pixels: NDArray[np.uint8], side: int, *, seed: int, device: torch.de
 def plain(pixels: NDArray[np.uint8], side: int, *, device: torch.device) -> torch.Tensor:
     """Turn ``(b, s, s, 3)`` uint8 into ``(b, 3, side, side)`` float32 in [0, 1]."""
     x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-    if x.shape[-1] != side:  # bytes of a CPU are scaled eight times as fast as floats
+    if x.shape[-1] != side:  # a CPU scales bytes eight times as fast as floats
         x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True)
     return x.to(device).float() / 255
 

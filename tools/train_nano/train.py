@@ -127,8 +127,10 @@ class Run:
         self.student = Pupil(tower, PlaceHeads().to(self.device), frozen=recipe.frozen)
         on_cpu = self.device.type == "cpu"
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
+        # CPUs without units for it are slower in half precision than in single.
+        self.bfloat16 = recipe.bfloat16 or not on_cpu
         self.optimisers = make_optimisers(
-            self.student, rate=recipe.rate, decay=recipe.decay, bfloat16=recipe.bfloat16
+            self.student, rate=recipe.rate, decay=recipe.decay, bfloat16=self.bfloat16
         )
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.targets = torch.from_numpy(data.targets).to(self.device)
@@ -221,10 +223,7 @@ class Run:
                 torch.from_numpy(data.view_targets[views]).to(device),
             ]
         )  # (b, 256)
-        # CPUs without units for it are slower in half precision than in single.
-        with torch.autocast(
-            device.type, torch.bfloat16, enabled=device.type != "cpu" or self.recipe.bfloat16
-        ):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             maps = replica.tower.maps(
                 normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
             )
@@ -309,7 +308,7 @@ class Run:
 
 
 def make_optimisers(
-    module: nn.Module, *, rate: float, decay: float, bfloat16: bool = False
+    module: nn.Module, *, rate: float, decay: float, bfloat16: bool
 ) -> list[torch.optim.Optimizer]:
     """Muon for the kernels, AdamW for the head, the norms and the biases; in parts that cost about the same.
 

@@ -109,7 +109,7 @@ def view_features(
         places: The axes along which the teacher's maps are kept too; none keeps no maps.
 
     Returns:
-        The views, ``(n, 112, 112, 3)`` uint8, the teacher's rows, ``(n, 1280)`` float16, and its maps, ``(n, 128, 7, 7)``
+        The views, ``(n, 128, 128, 3)`` uint8, the teacher's rows, ``(n, 1280)`` float16, and its maps, ``(n, 128, 7, 7)``
         float16, or none of them.
     """
     files = folder / "views.npy", folder / "views_mobilenet.npy", folder / "views_places.npy"

@@ -86,7 +86,7 @@ def fit(
     student = Student(tower, prototypes, bfloat16=bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     average = ImageTower(widths, dim=OLD + EXTRA, norm=True)
     average.load_state_dict(tower.state_dict())
-    optimisers = make_optimisers(student, rate=RATE, decay=DECAY)
+    optimisers = make_optimisers(student, rate=RATE, decay=DECAY, bfloat16=bfloat16)
     replicas = Replicas(student, threads)
     began, step, samples, tenths, sums = time.process_time(), 0, 0, 0, Counter[str]()
 
