@@ -44,6 +44,11 @@ def fit_places(features: NDArray[Any]) -> Places:
     return Places(mean=mean, axes=np.ascontiguousarray(vectors[:, : -AXES - 1 : -1]))
 
 
+def averages(before: int, after: int) -> torch.Tensor:
+    """Give the ``(after, before)`` matrix of adaptive average pooling, which is slow as such on a CPU."""
+    return F.adaptive_avg_pool1d(torch.eye(before), after).T
+
+
 class PlaceHeads(nn.Module):
     """Linear maps from the stages that the tower's head reads to the teacher's kept axes, place by place."""
 
@@ -55,7 +60,8 @@ class PlaceHeads(nn.Module):
         """Return the share of the teacher's maps ``(b, 128, 7, 7)`` that the stages' maps leave unexplained, a mean over stages."""
         gaps = []
         for head, seen in zip(self.heads, maps, strict=True):
-            aim = F.adaptive_avg_pool2d(target, (seen.shape[-2], seen.shape[-1]))  # (b, 128, p, p)
+            means = averages(target.shape[-1], seen.shape[-1]).to(target)
+            aim = means @ target @ means.T  # (b, 128, p, p)
             gaps.append((head(seen).float() - aim).square().sum() / aim.square().sum())
         return torch.stack(gaps).mean()
 

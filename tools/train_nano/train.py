@@ -23,6 +23,7 @@ from retrieval.training import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.asked import middle, scores_off
 from tools.train_nano.augment import augment, light, mirrored, normalised
 from tools.train_nano.check import check_copies, check_neighbours
+from tools.train_nano.convolve import widen
 from tools.train_nano.muon import Muon
 from tools.train_nano.parallel import Replicas, move_average
 from tools.train_nano.places import PlaceHeads, Pupil
@@ -129,6 +130,8 @@ class Run:
         self.parts = max(1, recipe.batch // recipe.part) if on_cpu else 1
         # CPUs without units for it are slower in half precision than in single.
         self.bfloat16 = recipe.bfloat16 or not on_cpu
+        if on_cpu and self.bfloat16:
+            widen(self.student.tower)
         self.optimisers = make_optimisers(
             self.student, rate=recipe.rate, decay=recipe.decay, bfloat16=self.bfloat16
         )
