@@ -188,7 +188,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         return
     partial = path.with_name(f".retrieve-{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        file = partial.open("wb")
+    except OSError as error:  # about a name that nobody gave
+        cure = "; make the folder first" if isinstance(error, FileNotFoundError) else ""
+        raise OSError(error.errno, f"{error.strerror}{cure}", os.fspath(path)) from None
+    try:
+        with file:
             yield file
         partial.replace(path)
     except BaseException:

@@ -205,6 +205,14 @@ class TestWidth:
 
 
 class TestReplacing:
+    def test_a_missing_folder_is_told_by_the_name_that_was_given(self, tmp_path: Path) -> None:
+        path = tmp_path / "gone" / "out.html"
+
+        with pytest.raises(FileNotFoundError, match="make the folder first") as caught, replacing(path):
+            pass
+
+        assert caught.value.filename == str(path)
+
     def test_the_file_appears_whole(self, tmp_path: Path) -> None:
         path = tmp_path / "out.html"
         path.write_text("old")

@@ -18,8 +18,9 @@ from tests.retrieval.cli.shell import ROOT, RUN
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch):
-    """Add the command ``fail``, which raises what it is given."""
+def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Add the command ``fail``, which raises what it is given, in a folder without collections nearby: an error may name those."""
+    monkeypatch.chdir(tmp_path)
 
     def add(error: BaseException) -> None:
         from retrieval.cli.options import shared
