@@ -126,12 +126,13 @@ class NanoEncoder:
         return differentiable(self._how, tower, tower).to(torch_device(self._device))
 
     def _tower(self) -> torch.nn.Module:
-        from retrieval.encoders.nano_torch import MultiCrop, folded_tower, read_state
+        from retrieval.encoders.nano_torch import MultiCrop, folded_tower, read_querybank, read_state
 
-        tower = folded_tower(read_state(self._weights("image.safetensors")), dim=self.space.dim)
+        path = self._weights("image.safetensors")
+        tower = folded_tower(read_state(path), dim=self.space.dim)
         for parameter in tower.parameters():
             parameter.requires_grad = False
-        return MultiCrop(tower).eval()
+        return MultiCrop(tower, querybank=read_querybank(path)).eval()
 
     @cached_property
     def _image_tower(self) -> Any:

@@ -4,6 +4,9 @@ A text is a bag of tokens: its words and its pairs of neighbouring words. A word
 word table and the mean of the rows of its character n-grams (3 to 5, Bojanowski et al., 2017, arXiv 1607.04606), so a
 misspelt or unseen word lands near its relatives. Tables are hashed (two rows a word, so that collisions differ) and
 stored in 8 bits with one scale a row; rows are read from the mapped file as they are needed.
+
+A text's last component is the same for all: it makes a photograph's last component count, which says how near the
+photograph lies to whatever is asked (`retrieval.encoders.nano_torch.Querybank`).
 """
 
 from __future__ import annotations
@@ -102,9 +105,10 @@ class TextTower:
         """Embed texts: ``(t, 256)`` float32 unit rows, in order; a text without a word gives the mean direction."""
         pooled = np.stack([self._pool(tokens_of(text)) for text in texts])  # (t, 128)
         hidden = np.maximum(pooled @ self._first.T + self._first_bias, 0)  # (t, 512)
-        out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, 256)
-        rows: NDArray[np.float32] = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        return rows.astype(np.float32, copy=False)
+        out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, 255)
+        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        rows = np.pad(out, ((0, 0), (0, 1)), constant_values=1) / np.sqrt(2)  # (t, 256)
+        return np.asarray(rows, np.float32)
 
     def _pool(self, tokens: list[Token]) -> NDArray[np.float32]:
         if not tokens:

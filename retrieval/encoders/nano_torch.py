@@ -15,8 +15,13 @@ from retrieval.encoders.nano_text import map_tensors
 
 WIDTHS = (48, 112, 256, 512)
 DIM = 256
+MEANING = DIM - 1  # components of the tower that a Querybank keeps; the last one says least
+# Of a Querybank: chosen on training photographs among temperatures of 0.05 to 0.2 and weights of 0.25 to 1.5.
+TEMPERATURE = 0.05
+POPULARITY_WEIGHT = 0.5
 STEM_STRIDE = 4
 HEAD_STAGES = 2
+QUERYBANK = "querybank."  # before its tensors' names
 SIZE = 160  # px, the side of what preprocessing gives
 
 
@@ -126,7 +131,12 @@ def pooled(maps: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
     """Read a shipped tower's weights, whose norms are folded into its convolutions, as float32."""
-    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in map_tensors(path).items()}
+    tensors = map_tensors(path).items()
+    return {
+        name: torch.from_numpy(array.astype(np.float32))
+        for name, array in tensors
+        if not name.startswith(QUERYBANK)
+    }
 
 
 def widths_of(state: Mapping[str, torch.Tensor]) -> list[int]:
@@ -141,21 +151,73 @@ def folded_tower(state: Mapping[str, torch.Tensor], *, dim: int = DIM) -> ImageT
     return tower.eval()
 
 
+class Querybank(nn.Module):
+    """Takes from photographs what they have in common with texts at large, by the last component of their vectors.
+
+    Some photographs lie near whatever is asked and crowd out those that were meant. How near a photograph lies to a bank of texts
+    says which: the logarithm of the mean of its similarities' exponentials, as in querybank normalisation (Bogolin et al., 2022,
+    "Cross Modal Retrieval with Querybank Normalisation", arXiv 2112.12777) and the inverted softmax before it (Smith et al., 2017,
+    arXiv 1702.03859). These divide scores once a query comes; here it is a component of the photograph's own vector, and the same
+    component of every text is one, so that any index of inner products finds with it. Between photographs it hardly counts: it is
+    small. Prefixes go without: what is popular by 255 components is not by 16.
+
+    Attributes:
+        texts: ``(k, 255)`` means of groups of the text tower's rows, without their last component.
+        offsets: ``(k,)`` the logarithm of each group's share of all texts, less by what makes photographs' popularity 0 on average.
+    """
+
+    texts: torch.Tensor
+    offsets: torch.Tensor
+
+    def __init__(self, texts: torch.Tensor, offsets: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("texts", texts)
+        self.register_buffer("offsets", offsets)
+
+    def popularity(self, meaning: torch.Tensor) -> torch.Tensor:
+        """Say how near ``(b, 255)`` unit rows lie to texts at large: ``(b, 1)``, 0 for what is usual."""
+        near = meaning @ self.texts.T / TEMPERATURE + self.offsets  # (b, k)
+        return TEMPERATURE * torch.logsumexp(near, 1, keepdim=True)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Put how unpopular they are in the last place of ``(b, 256)`` rows: ``(b, 256)`` unit rows."""
+        meaning = F.normalize(rows[:, :MEANING], dim=1)
+        unpopular = -POPULARITY_WEIGHT * self.popularity(meaning)
+        return F.normalize(torch.cat([meaning, unpopular], 1), dim=1)
+
+
+def silent_querybank() -> Querybank:
+    """Return the bank of a tower that no text tower was trained for yet: it finds no photograph popular."""
+    return Querybank(torch.zeros(1, MEANING), torch.zeros(1))
+
+
+def read_querybank(path: Path) -> Querybank | None:
+    """Read the bank beside a shipped tower's weights; None where a version has none of its own."""
+    tensors = map_tensors(path)
+    if f"{QUERYBANK}texts" not in tensors:
+        return None
+    return Querybank(
+        *(torch.from_numpy(tensors[f"{QUERYBANK}{name}"].astype(np.float32)) for name in ("texts", "offsets"))
+    )
+
+
 class MultiCrop(nn.Module):
-    """A tower's answer to an image: the weighted sum of the unit vectors of some `CROPS` of it, normalised.
+    """A tower's answer to an image: the weighted sum of the unit vectors of some `CROPS` of it, normalised; then its bank's.
 
     Several crops of a test image were averaged by Krizhevsky et al. (2012, "ImageNet classification with deep convolutional
     neural networks") and since.
     """
 
-    def __init__(self, tower: ImageTower, crops: Sequence[Crop] = CROPS) -> None:
+    def __init__(
+        self, tower: ImageTower, crops: Sequence[Crop] = CROPS, *, querybank: Querybank | None = None
+    ) -> None:
         super().__init__()
-        self.tower, self.crops = tower, tuple(crops)
+        self.tower, self.crops, self.querybank = tower, tuple(crops), querybank
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed ``(b, 3, 160, 160)`` preprocessed RGB: ``(b, d)`` unit rows."""
-        rows = [crop.weight * self.tower(cut(x, crop)) for crop in self.crops]
-        return F.normalize(torch.stack(rows).sum(0), dim=1)
+        rows = torch.stack([crop.weight * self.tower(cut(x, crop)) for crop in self.crops]).sum(0)
+        return F.normalize(rows, dim=1) if self.querybank is None else self.querybank(rows)
 
 
 def cut(x: torch.Tensor, crop: Crop) -> torch.Tensor:

@@ -70,7 +70,7 @@ def test_the_differentiable_form_sees_whole_images_as_preprocess_does(encoder, p
 
 def test_an_image_is_the_weighted_sum_of_its_crops(encoder, photographs):
     torch = pytest.importorskip("torch", reason="the crops are cut in torch here")
-    from retrieval.encoders.nano_torch import CROPS, SIZE, cut
+    from retrieval.encoders.nano_torch import CROPS, MEANING, SIZE, cut
 
     both = encoder._tower()
     x = torch.from_numpy(np.stack([encoder.preprocess(image) for image in photographs[:2]]))
@@ -79,7 +79,26 @@ def test_an_image_is_the_weighted_sum_of_its_crops(encoder, photographs):
         found = both(x)
 
     assert CROPS[0].size == SIZE == x.shape[-1]
-    torch.testing.assert_close(found, rows / rows.norm(dim=1, keepdim=True))
+    kept, seen = rows[:, :MEANING], found[:, :MEANING]
+    torch.testing.assert_close(seen / seen.norm(dim=1, keepdim=True), kept / kept.norm(dim=1, keepdim=True))
+
+
+def test_the_last_component_takes_from_photographs_what_lies_near_all_texts(encoder):
+    torch = pytest.importorskip("torch", reason="the bank is asked in torch here")
+    from retrieval.encoders.nano_torch import MEANING, POPULARITY_WEIGHT, TEMPERATURE
+
+    bank = encoder._tower().querybank
+    favourite = bank.texts.mean(0)
+    plain, popular = torch.randn(2, 256, generator=torch.Generator().manual_seed(0))
+    popular[:MEANING] = favourite / favourite.norm() + 0.01 * popular[:MEANING]
+    rows = bank(torch.stack([plain, popular]))
+    meaning = torch.nn.functional.normalize(torch.stack([plain, popular])[:, :MEANING], dim=1)
+    near = TEMPERATURE * torch.log(torch.exp(meaning @ bank.texts.T / TEMPERATURE + bank.offsets).sum(1))
+    words = torch.from_numpy(encoder.encode_text(["a dog", "a red bus in the street"]))
+
+    torch.testing.assert_close(rows[:, MEANING] / rows[:, :MEANING].norm(dim=1), -POPULARITY_WEIGHT * near)
+    assert rows[1, MEANING] < rows[0, MEANING]
+    torch.testing.assert_close(words[:, MEANING], torch.full((2,), 0.5**0.5))
 
 
 def test_a_crop_is_the_middle():

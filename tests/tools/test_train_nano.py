@@ -15,14 +15,25 @@ pytest.importorskip("onnx", reason="export needs onnx")
 pytest.importorskip("safetensors", reason="export needs safetensors")
 
 from retrieval.encoders.nano import NanoEncoder  # noqa: E402
-from retrieval.encoders.nano_torch import SIZE, ImageTower, MultiCrop, read_state  # noqa: E402
+from retrieval.encoders.nano_text import TextTower  # noqa: E402
+from retrieval.encoders.nano_torch import (  # noqa: E402
+    MEANING,
+    SIZE,
+    ImageTower,
+    MultiCrop,
+    Querybank,
+    read_querybank,
+    read_state,
+    silent_querybank,
+)
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.asked import asked_axes, middle, scores_off  # noqa: E402
 from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
+from tools.train_nano.corpus import Text  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
-from tools.train_nano.export import averaged_tower, export_image, halfway  # noqa: E402
+from tools.train_nano.export import averaged_tower, export_image, halfway, save_tensors  # noqa: E402
 from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.joint import text_targets  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
@@ -38,6 +49,7 @@ from tools.train_nano.text import (  # noqa: E402
     unquantised,
     with_article,
 )
+from tools.train_nano.text_run import fit_querybank  # noqa: E402
 from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
 from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
 
@@ -112,23 +124,60 @@ def test_training_ends_with_the_schedule_and_says_so(trained, data):
     assert json.loads((trained.folder / "log.jsonl").read_text().splitlines()[-1])["event"] == "end"
 
 
-def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tmp_path):
+@pytest.mark.parametrize("texts", [None, 5])
+def test_exported_weights_compute_what_the_averaged_tower_does(trained, data, tmp_path, texts):
     tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
-    export_image(tower, tmp_path, note={"samples": str(facts["samples"])})
+    bank = None
+    if texts:
+        numbers = torch.Generator().manual_seed(0)
+        bank = Querybank(
+            torch.randn(texts, MEANING, generator=numbers), torch.randn(texts, generator=numbers)
+        )
+    export_image(tower, tmp_path, note={"samples": str(facts["samples"])}, querybank=bank)
     encoder = NanoEncoder(tmp_path, device="cpu", threads=1)
     x = torch.from_numpy(data.pixels[:6]).permute(0, 3, 1, 2).float() / 128 - 1
     x = torch.nn.functional.interpolate(x, size=(SIZE, SIZE))
     with torch.inference_mode():
-        expected, folded = MultiCrop(tower)(x), encoder._tower()(x)
+        expected, folded = MultiCrop(tower, querybank=bank)(x), encoder._tower()(x)
     found = torch.from_numpy(encoder.encode_pixels(x.numpy()))
 
     assert (found * expected).sum(1).min() >= 0.999
     assert (found * folded).sum(1).min() >= 0.9999
+    torch.testing.assert_close(found[:, MEANING], expected[:, MEANING], atol=2e-3, rtol=1e-2)
+
+
+def test_a_silent_bank_finds_nothing_popular_and_a_version_may_have_none(trained, tmp_path):
+    rows = torch.randn(3, 256, generator=torch.Generator().manual_seed(0))
+    seen = silent_querybank()(rows)
+    tower, _ = averaged_tower(trained.folder / "checkpoint.pt")
+    export_image(tower, tmp_path, note={}, querybank=None)
+
+    assert not seen[:, MEANING].any()
+    torch.testing.assert_close(seen[:, :MEANING], torch.nn.functional.normalize(rows[:, :MEANING], dim=1))
+    assert read_querybank(tmp_path / "image.safetensors") is None
+
+
+def test_a_bank_of_texts_finds_popular_what_lies_near_many(tmp_path):
+    torch.manual_seed(0)
+    save_tensors(quantised(TextStudent()), tmp_path / "text.safetensors")
+    tower = TextTower(tmp_path / "text.safetensors")
+    words = ["dog", "cat", "bus", "red car", "tree", "sea"]
+    texts = [Text(text=f"{a} {b}", kind=kind) for kind in ("name", "spliced") for a in words for b in words]
+    rows = unit(tower.encode([text.text for text in texts])[:, :MEANING])
+    middle = unit(rows.mean(0)[None])
+    photos = np.concatenate([middle, -middle, unit(np.random.default_rng(0).standard_normal((200, MEANING)))])
+
+    bank = fit_querybank(tower, [*texts, Text(text="a rare word", kind="rare")], photos)
+    popularity = bank.popularity(torch.from_numpy(photos))[:, 0]
+
+    assert float(popularity.mean()) == pytest.approx(0, abs=1e-5)
+    assert popularity.argmax() == 0
+    assert popularity.argmin() == 1
 
 
 def test_halfway_lies_the_mean_of_the_folded_weights(trained, tmp_path):
     tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
-    export_image(tower, tmp_path, note={"samples": str(facts["samples"])})
+    export_image(tower, tmp_path, note={"samples": str(facts["samples"])}, querybank=None)
     shipped = tmp_path / "image.safetensors"
     x = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(halfway(shipped, tower)(x), tower(x), atol=2e-3, rtol=1e-2)  # float16

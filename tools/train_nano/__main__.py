@@ -140,36 +140,34 @@ def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch
 
 
 def run_export(given: argparse.Namespace) -> None:
-    """Write image.safetensors, image.onnx and encoder.json."""
+    """Write image.safetensors, image.onnx and encoder.json; the bank of texts is made with the text tower."""
     from retrieval.encoders.nano import WEIGHTS
+    from retrieval.encoders.nano_torch import silent_querybank
     from tools.train_nano.export import averaged_tower, export_image, halfway
 
     tower, facts = averaged_tower(given.out / "checkpoint.pt")
     if given.halfway:
         tower = halfway(WEIGHTS / "nano-1" / "image.safetensors", tower)
-    export_image(tower, WEIGHTS / "nano-1", note={"samples": str(facts["samples"])})
+    note = {"samples": str(facts["samples"])}
+    export_image(tower, WEIGHTS / "nano-1", note=note, querybank=silent_querybank())
 
 
 def run_head(given: argparse.Namespace) -> None:
     """Write image.safetensors, image.onnx and encoder.json with another head."""
-    from safetensors import safe_open
-
     from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_torch import folded_tower, read_state
-    from tools.train_nano.export import export_image
+    from retrieval.encoders.nano_torch import folded_tower, read_state, silent_querybank
+    from tools.train_nano.export import export_image, read_note
     from tools.train_nano.head import fit_head
     from tools.train_nano.prepare import prepare
 
     weights = WEIGHTS / "nano-1" / "image.safetensors"
-    with safe_open(weights, framework="np") as file:
-        note = file.metadata()
     tower = folded_tower(read_state(weights))
     fit_head(tower, prepare(given.data, given.wordnet, given.out)[1])
-    export_image(tower, weights.parent, note=note)
+    export_image(tower, weights.parent, note=read_note(weights), querybank=silent_querybank())
 
 
 def run_text(given: argparse.Namespace) -> None:
-    """Write text.safetensors."""
+    """Write text.safetensors, and the bank of texts beside the image tower."""
     from retrieval.encoders.nano import WEIGHTS
     from tools.train_nano.text import TextRecipe
     from tools.train_nano.text_run import fit_text

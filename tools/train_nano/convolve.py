@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 WIDE = 256  # outputs from which on a product is faster for the kernel's gradient
 WIDEST = 512  # and for everything
@@ -40,7 +41,7 @@ class Convolution(torch.autograd.Function):
         told = rows.reshape(-1, outputs)
         before = None
         if ctx.needs_input_grad[0] and outputs < WIDEST:
-            before = torch.nn.grad.conv2d_input(x.shape, kernel, gradients[0], stride, padding)
+            before = conv2d_input(x.shape, kernel, gradients[0], stride, padding)
         elif ctx.needs_input_grad[0]:
             apart = (told @ as_matrix(kernel)).view(*rows.shape[:3], size, size, inputs)
             before = folded(apart, x.shape[2], x.shape[3], stride, padding)

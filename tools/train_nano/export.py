@@ -12,17 +12,23 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from retrieval.encoders.nano_torch import (
     CROPS,
     DIM,
     HEAD_STAGES,
+    MEANING,
+    POPULARITY_WEIGHT,
+    QUERYBANK,
     SIZE,
     STEM_STRIDE,
+    TEMPERATURE,
     ConvNorm,
     Crop,
     ImageTower,
+    Querybank,
     folded_tower,
     read_state,
 )
@@ -167,6 +173,26 @@ class Graph:
         x = self.node("Concat", means, f"{name}.means", axis=1)
         return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
 
+    def querybank(self, source: str, out: str) -> str:
+        """Put how unpopular they are in the last place of rows, and normalise them, as `nano_torch.Querybank` does."""
+        name = QUERYBANK.rstrip(".")
+        bounds = [
+            self.constant(f"{name}.{end}", np.array([at])) for end, at in (("from", 0), ("to", MEANING))
+        ]
+        kept = self.node("Slice", [source, *bounds, "last"], f"{name}.kept")
+        meaning = self.unit(kept, f"{name}.meaning")
+        near = self.node(
+            "Gemm",
+            [meaning, f"{name}.texts", f"{name}.offsets"],
+            f"{name}.near",
+            transB=1,
+            alpha=1 / TEMPERATURE,
+        )
+        near = self.node("ReduceLogSumExp", [near, "last"], f"{name}.sum", keepdims=1)
+        scale = self.constant(f"{name}.scale", np.array([-POPULARITY_WEIGHT * TEMPERATURE], np.float32))
+        unpopular = self.node("Mul", [near, scale], f"{name}.unpopular")
+        return self.unit(self.node("Concat", [meaning, unpopular], f"{name}.rows", axis=1), out)
+
     def unit(self, source: str, out: str) -> str:
         """Normalise rows; one of length 0 stays."""
         length = self.node("ReduceL2", [source, "last"], f"{out}.length", keepdims=1)
@@ -188,7 +214,11 @@ def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelPr
         row = graph.unit(graph.tower(graph.cut("pixels", crop, name), name, stages=stages), f"{name}.unit")
         weight = graph.constant(f"{name}.weight", np.array([crop.weight], np.float32))
         rows.append(graph.node("Mul", [row, weight], f"{name}.weighted"))
-    graph.unit(graph.node("Sum", rows, "sum"), "vectors")
+    summed = graph.node("Sum", rows, "sum")
+    if f"{QUERYBANK}texts" in graph.header:
+        graph.querybank(summed, "vectors")
+    else:
+        graph.unit(summed, "vectors")
     pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["b", 3, SIZE, SIZE])
     vectors = helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", width])
     made = helper.make_graph(graph.nodes, "nano_image", [pixels], [vectors], graph.initialisers)
@@ -202,16 +232,32 @@ def save_tensors(tensors: dict[str, NDArray[Any]], path: Path, *, note: dict[str
 
 
 def export_image(
-    tower: ImageTower, folder: Path, *, note: dict[str, str], facts: dict[str, Any] = FACTS
+    tower: ImageTower,
+    folder: Path,
+    *,
+    note: dict[str, str],
+    facts: dict[str, Any] = FACTS,
+    querybank: Querybank | None,
 ) -> None:
     """Write ``image.safetensors``, ``image.onnx`` and ``encoder.json`` into ``folder``; ``facts`` are the version's own."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "image.safetensors"
-    save_tensors(fold(tower), weights, note=note)
+    bank = {} if querybank is None else querybank.state_dict()
+    tensors = fold(tower) | {
+        f"{QUERYBANK}{name}": part.numpy().astype(np.float16) for name, part in bank.items()
+    }
+    save_tensors(tensors, weights, note=note)
     graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def read_note(weights: Path) -> dict[str, str]:
+    """Read what was noted in a safetensors file."""
+    with safe_open(weights, framework="np") as file:
+        note: dict[str, str] = file.metadata()
+    return note
 
 
 def halfway(shipped: Path, tower: ImageTower) -> ImageTower:

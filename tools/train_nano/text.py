@@ -15,11 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from retrieval.encoders.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, Token, tokens_of
-from retrieval.encoders.nano_torch import DIM
+from retrieval.encoders.nano_torch import MEANING
 from retrieval.training import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.corpus import Text
 from tools.train_nano.train import NESTING, own_first
 
+PREFIXES = tuple(min(width, MEANING) for width in NESTING)
 TEMPLATES = (
     "a {}", "the {}", "{}s", "a photo of a {}", "a photograph of the {}", "a picture of {}", "photo of {}", "an image of {}",
     "a close-up of a {}", "a {} in the street", "a {} on a table", "my {}", "one {}", "some {}", "a small {}", "a big {}",
@@ -47,8 +48,8 @@ class TextRecipe:
 class TextSet:
     """What the text tower learns from.
 
-    ``targets`` ``(t, 256)``: where each text should lie; ``sentences`` ``(t, 384)``: the sentence encoder's rows;
-    ``images`` ``(n, 256)``: the training photographs in nano's space; ``caption_text`` and ``caption_image``: row
+    ``targets`` ``(t, d)``: where each text should lie; ``sentences`` ``(t, 384)``: the sentence encoder's rows;
+    ``images`` ``(n, d)``: the training photographs in nano's space, without the last component (d is 255); ``caption_text`` and ``caption_image``: row
     numbers of captions and of their photographs; ``weights`` ``(t,)`` how often a text is drawn.
     """
 
@@ -71,15 +72,15 @@ class TextStudent(nn.Module):
         self.word_weight = nn.Embedding(WORD_ROWS, 1)
         self.gram_weight = nn.EmbeddingBag(GRAM_ROWS, 1, mode="mean")
         self.first = nn.Linear(WIDTH, HIDDEN)
-        self.second = nn.Linear(HIDDEN, DIM)
-        self.skip = nn.Linear(WIDTH, DIM, bias=False)
+        self.second = nn.Linear(HIDDEN, MEANING)
+        self.skip = nn.Linear(WIDTH, MEANING, bias=False)
         for table in (self.words, self.grams):
             nn.init.normal_(table.weight, std=0.1)
         for column in (self.word_weight, self.gram_weight):
             nn.init.constant_(column.weight, 0.2)
 
     def forward(self, texts: Sequence[list[Token]]) -> torch.Tensor:
-        """Embed tokenised texts: ``(t, 256)`` raw rows."""
+        """Embed tokenised texts: ``(t, 255)`` raw rows, without the last component, which is the same for all."""
         flat = [(i, token) for i, tokens in enumerate(texts) for token in tokens]
         device = self.words.weight.device
         text = torch.tensor([i for i, _ in flat], device=device)  # (n,)
@@ -95,7 +96,7 @@ class TextStudent(nn.Module):
         pooled = (
             torch.zeros(len(texts), WIDTH, device=device).index_add(0, text, weights * vectors) / total
         )  # (t, 128)
-        out: torch.Tensor = self.second(F.relu(self.first(pooled))) + self.skip(pooled)  # (t, 256)
+        out: torch.Tensor = self.second(F.relu(self.first(pooled))) + self.skip(pooled)  # (t, 255)
         return out
 
 
@@ -153,9 +154,9 @@ def train_text(
     optimiser = torch.optim.Adam(student.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, recipe.steps, pct_start=0.1)
     targets, images = torch.from_numpy(data.targets).to(device), torch.from_numpy(data.images).to(device)
-    match = MatryoshkaLoss(mean_cosine_gap, NESTING)
-    spread = MatryoshkaLoss(similarity_distillation, NESTING)
-    contrast = MatryoshkaLoss(own_first, NESTING)
+    match = MatryoshkaLoss(mean_cosine_gap, PREFIXES)
+    spread = MatryoshkaLoss(similarity_distillation, PREFIXES)
+    contrast = MatryoshkaLoss(own_first, PREFIXES)
     for step in range(recipe.steps):
         rows = numbers.choice(len(data.texts), recipe.batch, p=data.weights)
         captions = numbers.choice(len(data.caption_text), recipe.caption_rows, replace=False)

@@ -6,22 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from retrieval.encoders.nano import NanoEncoder
-from retrieval.encoders.nano_text import map_tensors
+from retrieval.encoders.nano_text import TextTower, map_tensors
+from retrieval.encoders.nano_torch import MEANING, TEMPERATURE, Querybank, folded_tower, read_state
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
 from tools.train_nano.data import Photo, drawn_weights, everyday, list_photos
 from tools.train_nano.discriminant import fit_discriminant
 from tools.train_nano.embedding import embed_images
-from tools.train_nano.export import save_tensors
+from tools.train_nano.export import export_image, read_note, save_tensors
 from tools.train_nano.joint import text_targets
 from tools.train_nano.measure import unit
 from tools.train_nano.targets import fit_target_map
 from tools.train_nano.teachers import mobilenet_features
 from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text, unquantised
 
+GROUPS, SEED = 512, 1  # of a bank of texts
 DRAWN = {
     "name": 6.0,
     "word": 1.0,
@@ -44,7 +47,7 @@ def fit_text(
     go_on: bool = False,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Train the text tower against the image tower in ``weights`` and write ``text.safetensors`` beside it.
+    """Train the text tower against the image tower in ``weights``, write ``text.safetensors`` beside it, and a bank of texts into it.
 
     ``go_on`` starts from the one that lies there.
     """
@@ -58,13 +61,47 @@ def fit_text(
     photo_words = alignment.place_photos(features)
     train = np.array([i for i, photo in enumerate(photos) if photo.split == "train"])
     note("embed the training photographs")
-    rows = embed_images(NanoEncoder(weights), [pixels[i] for i in train])
+    seen = unit(embed_images(NanoEncoder(weights), [pixels[i] for i in train])[:, :MEANING])  # (n, 255)
     # The tower knows these photographs better than others: where its rows differ from the targets they say how these in particular are taken.
-    rows = unit(rows + unit(fit_target_map(alignment, photos, features).place(features[train])))
+    targets = unit(fit_target_map(alignment, photos, features).place(features[train])[:, :MEANING])
+    rows = unit(seen + targets)
     data_set = text_set(texts, sentences, placed, photos, photo_words[train], rows, train)
     init = unquantised(map_tensors(shipped)) if go_on else None
     student = train_text(data_set, recipe, init=init, note=note)
     save_tensors(quantised(student), shipped)
+    image = weights / "image.safetensors"
+    bank = fit_querybank(TextTower(shipped), texts, seen)
+    export_image(folded_tower(read_state(image)), weights, note=read_note(image), querybank=bank)
+
+
+def fit_querybank(tower: TextTower, texts: list[Text], photos: NDArray[np.float32]) -> Querybank:
+    """Group texts of the kinds that people ask, as many names as sentences like captions.
+
+    ``photos``, ``(n, 255)`` unit rows, say how popular a photograph usually is. Groups stand for eight times as many texts as well as
+    these themselves do.
+    """
+    import faiss
+
+    names, sentences = ([text.text for text in texts if text.kind == kind] for kind in ("name", "spliced"))
+    most = min(len(names), len(sentences))
+    numbers = np.random.default_rng(SEED)
+    rows = tower.encode(
+        [part[i] for part in (names, sentences) for i in numbers.permutation(len(part))[:most]]
+    )
+    rows = unit(rows[:, :MEANING])
+    groups = min(GROUPS, len(rows))
+    # No group is made of a part of the texts only.
+    found = faiss.Kmeans(
+        MEANING, groups, niter=10, seed=SEED, max_points_per_centroid=len(rows), min_points_per_centroid=1
+    )
+    found.train(rows)
+    own = found.index.search(rows, 1)[1][:, 0]
+    shares = np.bincount(own, minlength=groups) / len(rows)
+    bank = Querybank(
+        torch.from_numpy(found.centroids), torch.from_numpy(np.log(shares + 1e-9).astype(np.float32))
+    )
+    bank.offsets -= bank.popularity(torch.from_numpy(photos)).mean() / TEMPERATURE
+    return bank
 
 
 def text_set(

@@ -5,7 +5,7 @@
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
 The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
-channels the 448 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
+channels the 432 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
 trained, on photographs, altered copies, crops and mixtures of them, on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
@@ -168,7 +168,8 @@ def export(tower: ImageTower, folder: Path, *, extends: Space, samples: int) -> 
         "extends": [extends.to_json()],
         "text": "nano-1",
     }
-    export_image(tower, folder, note={"samples": str(samples)}, facts=facts)
+    # The tower learns nano@1's last component like the others, and needs no bank.
+    export_image(tower, folder, note={"samples": str(samples)}, facts=facts, querybank=None)
 
 
 def objections(found: dict[str, Any], folder: Path) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.nano import NanoEncoder
+from retrieval.encoders.nano import WEIGHTS, NanoEncoder
+from retrieval.encoders.nano_torch import read_querybank
 from tools.train_nano.augment import augment, light, normalised
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.measure import unit
@@ -88,8 +89,8 @@ class Data:
     """Photographs, altered copies, crops and mixtures of them, and the targets of each.
 
     The first columns' target lies halfway between nano@1's vector of the whole photograph, which is what an old gallery
-    holds, and what nano@1 was taught: a query at the latter finds more of the same kind in that gallery than one that
-    repeats the old vector's own errors. A view of two photographs is in no gallery; its target is what nano@1 was taught.
+    holds, and what nano@1 was taught, as nano@1 would give it: a query at the latter finds more of the same kind in that
+    gallery than one that repeats the old vector's own errors. A view of two photographs is in no gallery; its target is what nano@1 was taught.
 
     Args:
         data: the data folder.
@@ -122,21 +123,21 @@ class Data:
         began = time.monotonic()
         self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
         print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
+        taught_rows = as_vectors(taught.targets[self.train])
+        taught_views = as_vectors(taught.view_targets)
         place = beyond(self.old, features[self.train], np.arange(len(self.train)))
-        self.target = joined(
-            self.old, unit(taught.targets[self.train]), place(self.old, features[self.train])
-        )
+        self.target = joined(self.old, taught_rows, place(self.old, features[self.train]))
         self.view_target = np.concatenate(
             [
                 joined(
                     self.old[owner],
-                    unit(taught.view_targets[views]),
+                    taught_views[views],
                     place(self.old[owner], unit(view_rows[views])),
                 )
                 for owner, views in zip(blocks(self.owner), blocks(self.whole), strict=True)
             ]
         )
-        self.mixed_target = unit(taught.view_targets[self.mixed])
+        self.mixed_target = taught_views[self.mixed]
         self.group = clusters(features[self.train], count=CLASSES)
 
     def sample(self, count: int) -> torch.Tensor:
@@ -170,6 +171,14 @@ class Data:
             mixed=light(self.views[self.mixed[mixed]], SIDE, seed=number + 2, device=cpu),
             mixed_target=torch.from_numpy(self.mixed_target[mixed]),
         )
+
+
+def as_vectors(targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give targets of nano@1's tower the form of its vectors, which end with what its bank of texts says: ``(n, OLD)`` unit rows."""
+    bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
+    assert bank is not None  # nano@1 has one  # noqa: S101
+    rows: NDArray[np.float32] = bank(torch.from_numpy(targets)).numpy()
+    return rows
 
 
 def joined(

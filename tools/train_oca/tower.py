@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ImageTower, folded_tower, widths_of
+from retrieval.encoders.nano_torch import MEANING, ImageTower, folded_tower, widths_of
 
 OLD, EXTRA = 256, 128
-KEPT = 448
+KEPT = 432
 
 
 def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
@@ -44,6 +44,9 @@ def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
     fresh = torch.randn(EXTRA, head.shape[1], generator=torch.Generator().manual_seed(2)) * head.std()
     new["head.weight"] = torch.cat([head, fresh])
     new["head.bias"] = torch.cat([state["head.bias"], torch.zeros(EXTRA)])
+    # There nano@1's vectors have what its bank of texts says of a photograph, not what its tower does.
+    new["head.weight"][MEANING] = 0
+    new["head.bias"][MEANING] = 0
     tower = ImageTower([*widths[:3], KEPT], dim=OLD + EXTRA)
     tower.load_state_dict(new)
     return tower
