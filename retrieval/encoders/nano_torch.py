@@ -38,8 +38,8 @@ class Crop:
 
 
 # The middle and its weight were chosen on training photographs among middles of 72 to 112 px and weights of 0.4 to 0.8: it raises copies
-# found first by 0.05. The sides are small for the sake of cores without AVX-512: 112 px each find about as much by 1.7 times the arithmetic.
-CROPS = (Crop(size=SIZE, side=96, weight=1.0), Crop(size=80, side=80, weight=0.6))
+# found first by 0.05. The whole is as large as the tower trains on; 96 px would be a fifth sooner and tell small things less well.
+CROPS = (Crop(size=SIZE, side=112, weight=1.0), Crop(size=80, side=80, weight=0.6))
 
 
 class ConvNorm(nn.Module):

@@ -29,7 +29,7 @@ from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
 from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
 from tools.train_nano.data import Photo, decode_all  # noqa: E402
-from tools.train_nano.export import averaged_tower, export_image, halfway  # noqa: E402
+from tools.train_nano.export import averaged_tower, between, export_image  # noqa: E402
 from tools.train_nano.head import fit_head  # noqa: E402
 from tools.train_nano.muon import orthogonalised  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
@@ -143,17 +143,19 @@ def test_a_silent_bank_finds_nothing_popular_and_a_version_may_have_none(trained
     assert read_querybank(tmp_path / "image.safetensors") is None
 
 
-def test_halfway_lies_the_mean_of_the_folded_weights(trained, tmp_path):
+def test_between_two_towers_lies_the_mean_of_their_folded_weights(trained, tmp_path):
     tower, facts = averaged_tower(trained.folder / "checkpoint.pt")
     export_image(tower, tmp_path, note={"samples": str(facts["samples"])}, querybank=None)
     shipped = tmp_path / "image.safetensors"
     x = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(halfway(shipped, tower)(x), tower(x), atol=2e-3, rtol=1e-2)  # float16
+    torch.testing.assert_close(
+        between(shipped, tower, share=0.5)(x), tower(x), atol=2e-3, rtol=1e-2
+    )  # float16
     before = read_state(shipped)
     with torch.no_grad():
         tower.head.bias += 1
 
-    after = halfway(shipped, tower).state_dict()
+    after = between(shipped, tower, share=0.5).state_dict()
     assert {name for name in before if not torch.allclose(after[name], before[name], atol=1e-3)} == {
         "head.bias"
     }

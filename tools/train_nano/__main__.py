@@ -44,8 +44,8 @@ def main() -> None:
     export = commands.add_parser("export", help="write the checkpoint's image tower into the package")
     export.add_argument("--out", type=Path, required=True, help="the folder that train wrote")
     export.add_argument(
-        "--halfway", action="store_true",
-        help="write the mean of the checkpoint's weights and the package's, from which its training began (--init shipped)",
+        "--share", type=float, default=1.0,
+        help="of the weights to write that is the checkpoint's; the rest is the package's, from which its training began",
     )  # fmt: skip
     head = commands.add_parser("head", help="fit the head of the package's image tower anew")
     head.add_argument("--data", type=Path, required=True)
@@ -143,11 +143,11 @@ def run_export(given: argparse.Namespace) -> None:
     """Write image.safetensors, image.onnx and encoder.json; the bank of texts is made with the text tower."""
     from retrieval.encoders.nano import WEIGHTS
     from retrieval.encoders.nano_torch import silent_querybank
-    from tools.train_nano.export import averaged_tower, export_image, halfway
+    from tools.train_nano.export import averaged_tower, between, export_image
 
     tower, facts = averaged_tower(given.out / "checkpoint.pt")
-    if given.halfway:
-        tower = halfway(WEIGHTS / "nano-1" / "image.safetensors", tower)
+    if given.share != 1:
+        tower = between(WEIGHTS / "nano-1" / "image.safetensors", tower, share=given.share)
     note = {"samples": str(facts["samples"])}
     export_image(tower, WEIGHTS / "nano-1", note=note, querybank=silent_querybank())
 

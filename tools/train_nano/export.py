@@ -260,17 +260,17 @@ def read_note(weights: Path) -> dict[str, str]:
     return note
 
 
-def halfway(shipped: Path, tower: ImageTower) -> ImageTower:
-    """Return the tower whose folded weights are the mean of shipped ones and of one that was trained on from them.
+def between(shipped: Path, tower: ImageTower, *, share: float) -> ImageTower:
+    """Return the tower whose folded weights lie between shipped ones and those of one that was trained on from them.
 
     Between a network and what it was tuned to lies one that does better than both on what neither has seen (Wortsman et al., 2022,
-    "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
+    "Robust fine-tuning of zero-shot models", arXiv 2109.01903). ``share`` of it is the tower's, the rest the shipped one's.
     """
     after = fold(tower)
     before = read_state(shipped)
     return folded_tower(
         {
-            name: (value + torch.from_numpy(after[name].astype(np.float32))) / 2
+            name: (1 - share) * value + share * torch.from_numpy(after[name].astype(np.float32))
             for name, value in before.items()
         }
     )
