@@ -44,7 +44,7 @@ PHOTOGRAPHS = (
     "rocket.jpg",
     "text.png",
 )
-WORDS = ("a cat", "a cup of coffee", "a rocket", "an astronaut", "a motorcycle", "coins")
+WORDS = ("cat", "coffee", "rocket", "astronaut", "motorcycle", "coins")
 IMAGES = ("motorcycle_left.png", "gravel.png")
 HITS = 5
 

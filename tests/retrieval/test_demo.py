@@ -42,6 +42,20 @@ def test_every_photograph_is_indexed_and_every_query_answered(tmp_path: Path) ->
     assert report.gallery.read_text().count("<section ") == len(WORDS) + len(IMAGES)
 
 
+def test_nano_finds_what_each_word_names(tmp_path: Path) -> None:
+    report = demo(tmp_path, encoder="nano")
+    first = {answer.title: answer.hits[0].path.partition(".")[0] for answer in report.answers}
+
+    assert first["motorcycle"] in ("motorcycle_left", "motorcycle_right")
+    assert {word: first[word] for word in WORDS if word != "motorcycle"} == {
+        "cat": "chelsea",  # his name
+        "coffee": "coffee",
+        "rocket": "rocket",
+        "astronaut": "astronaut",
+        "coins": "coins",
+    }
+
+
 def test_one_half_of_a_stereo_pair_finds_the_other(tmp_path: Path) -> None:
     report = demo(tmp_path, encoder=FakeEncoder())
     (pair,) = [answer for answer in report.answers if answer.title == "motorcycle_left.png"]
