@@ -123,8 +123,13 @@ class Data:
         began = time.monotonic()
         self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
         print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
-        taught_rows = as_vectors(taught.targets[self.train])
-        taught_views = as_vectors(taught.view_targets)
+        bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
+        assert bank is not None  # nano@1 has one  # noqa: S101
+        # As nano@1 gives vectors, which end with what its bank of texts says.
+        taught_rows, taught_views = (
+            bank(torch.from_numpy(targets)).numpy()
+            for targets in (taught.targets[self.train], taught.view_targets)
+        )
         place = beyond(self.old, features[self.train], np.arange(len(self.train)))
         self.target = joined(self.old, taught_rows, place(self.old, features[self.train]))
         self.view_target = np.concatenate(
@@ -171,14 +176,6 @@ class Data:
             mixed=light(self.views[self.mixed[mixed]], SIDE, seed=number + 2, device=cpu),
             mixed_target=torch.from_numpy(self.mixed_target[mixed]),
         )
-
-
-def as_vectors(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give targets of nano@1's tower the form of its vectors, which end with what its bank of texts says: ``(n, OLD)`` unit rows."""
-    bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
-    assert bank is not None  # nano@1 has one  # noqa: S101
-    rows: NDArray[np.float32] = bank(torch.from_numpy(targets)).numpy()
-    return rows
 
 
 def joined(
