@@ -5,7 +5,7 @@
 ``FOLDER`` holds the arrays of `tools.train_nano` (pixels, views, the teacher's features of both; made if they are missing).
 
 The new image tower starts from the old one's folded weights. Its head grows from 256 to 384 outputs, and of the last stage's 512
-channels the 432 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
+channels the 424 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
 trained, on photographs, altered copies, crops and mixtures of them, on:
 
 - `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from retrieval.encoders.nano_torch import MEANING, ImageTower, folded_tower, widths_of
 
 OLD, EXTRA = 256, 128
-KEPT = 432
+KEPT = 424
 
 
 def narrowed(state: dict[str, torch.Tensor], x: torch.Tensor) -> ImageTower:
