@@ -9,7 +9,7 @@ ivfpq   training and adding ``--rows`` vectors of 512 on the card, and search, o
 exact   a batch of 512 queries against ``--exact-rows`` rows in half precision, ours against the bare matrix product of torch
 
 Needs an NVIDIA GPU. images and exact need torch with CUDA (and open_clip_torch), ivfpq needs faiss-gpu: pip install
-'retrieval[gpu]'. A part that lacks something says so and is left out; its result file is then not written.
+'.[gpu]'. A part that lacks something says so and is left out; its result file is then not written.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import synthetic
 from benchmarks.frame import alternate, ratio, save, spread, watch
+from indexes.distribution import pip_install
 
 DIM = 512
 K = 10
@@ -44,14 +45,14 @@ def missing(part: str) -> str | None:
         try:
             import torch
         except ImportError:
-            return "torch is not installed: pip install 'retrieval[gpu]'"
+            return f"torch is not installed: {pip_install('gpu')}"
         if not torch.cuda.is_available():
             return f"torch {torch.__version__} sees no CUDA device"
     if part == "images":
         try:
             import open_clip  # noqa: F401
         except ImportError:
-            return "open_clip is not installed: pip install 'retrieval[gpu]'"
+            return f"open_clip is not installed: {pip_install('gpu')}"
     if part == "ivfpq" and not getattr(faiss(), "get_num_gpus", int)():
         return f"faiss {faiss().__version__} sees no GPU: pip install faiss-gpu in place of faiss-cpu"
     return None

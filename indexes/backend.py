@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.distribution import pip_install
 from indexes.errors import MissingExtra, ShapeError
 
 BATCH_THRESHOLD = 4096
@@ -55,8 +56,8 @@ def faiss() -> Any:
                     if error.name != "faiss":
                         raise
                     raise MissingExtra(
-                        "searching needs faiss, which is not installed: pip install 'retrieval[cpu]' "
-                        "(or 'retrieval[gpu]' with CUDA; never both)"
+                        f"searching needs faiss, which is not installed: {pip_install('cpu')} "
+                        "(or the extra gpu with CUDA; never both)"
                     ) from error
             if module.cvar.distance_compute_blas_threshold == _FAISS_THRESHOLD:
                 module.cvar.distance_compute_blas_threshold = BATCH_THRESHOLD

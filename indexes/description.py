@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.files import sha256
 from indexes.space import Space
@@ -189,7 +190,7 @@ class Manifest:
         if found > FORMAT:
             raise ManifestTooNew(
                 f"{path}: has format {found}, this version reads up to format {FORMAT}; "
-                "install a newer version: pip install --upgrade retrieval"
+                f"install a newer version: {pip_install(options='--upgrade')}"
             )
         if found < 1:
             raise _corrupt(path, f"format is {found}, expected 1 to {FORMAT}")

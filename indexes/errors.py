@@ -7,6 +7,7 @@
     ├── OptionError (ValueError)          a value that this collection cannot take
     ├── MissingRow (LookupError)          an id that the store does not hold
     ├── MissingExtra (ImportError)        an optional package that is not installed
+    ├── DistributionConflict (ImportError) another distribution brings packages of our names
     ├── StoreLocked (BlockingIOError)     another process is writing
     ├── StoreReadOnly (PermissionError)   the folder cannot be written
     ├── StoreFull (OSError)               no space left on the device
@@ -46,6 +47,10 @@ class MissingRow(RetrievalError, LookupError):
 
 class MissingExtra(RetrievalError, ImportError):
     """An optional package is needed and not installed; the message says which extra to install."""
+
+
+class DistributionConflict(RetrievalError, ImportError):
+    """Another distribution brings packages of our names; the message holds the line that removes it."""
 
 
 class StoreLocked(RetrievalError, BlockingIOError):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from indexes.arrays import Bitmap
 from indexes.changes import TOMBSTONES_PER_CHUNK
+from indexes.distribution import pip_install
 from indexes.environment import Environment
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
@@ -61,7 +62,7 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
     if found > FORMAT:
         raise ManifestTooNew(
             f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
-            "install a newer version: pip install --upgrade retrieval"
+            f"install a newer version: {pip_install(options='--upgrade')}"
         )
     return dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
 

@@ -11,7 +11,10 @@ with retrieval.open("photos/") as photos:
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+import indexes
 
 if TYPE_CHECKING:
     from indexes.arrays import Neighbors
@@ -101,9 +104,28 @@ _HOMES = {
 }
 
 
+def _refuse_foreign_indexes() -> None:
+    """Raise if Python found somebody else's package ``indexes``, or an older copy of ours: PyPI has one of that name."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = [os.path.abspath(folder) for folder in getattr(indexes, "__path__", [])] or [indexes.__file__]
+    if hasattr(indexes, "DISTRIBUTION") and found == [os.path.join(home, "indexes")]:
+        return
+    raise ImportError(
+        f"Python imports the package 'indexes' from {found[0]}, which is not the one that belongs to {__path__[0]}; "
+        "uninstall what brought it (pip uninstall indexes), or take its folder off PYTHONPATH and out of the working "
+        "directory"
+    )
+
+
+_refuse_foreign_indexes()
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'retrieval' has no attribute {name!r}")
+    from indexes.distribution import refuse_old_distribution
+
+    refuse_old_distribution()
     module, _, attribute = _HOMES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.lock import WriterLock
 from retrieval.activating import Activated, Run, Settings
 from retrieval.collection import Collection, open_collection
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Activated", "activate"]
 
-INSTALL = "pip install 'retrieval[open-clip]' (or torch alone)"
 SAMPLE = 1000  # stored rows on which the codes' decoding is measured
 
 
@@ -87,7 +87,10 @@ def activate(
     named = [images] if isinstance(images, str | os.PathLike) else list(images)
     jobs = collect([Path(name) for name in named], Path(out), suffix=FORMATS[settings.format])
     if find_spec("torch") is None:
-        raise MissingExtra(f"activating images needs torch, to follow gradients to the pixels: {INSTALL}")
+        raise MissingExtra(
+            "activating images needs torch, to follow gradients to the pixels: "
+            f"{pip_install('open-clip')} (or torch alone)"
+        )
     with _opened(index, jobs, encoder, device) as collection:
         model = collection.encoder
         if not isinstance(model, DifferentiableEncoder):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexes.distribution import pip_install
 from retrieval.errors import MissingExtra
 from retrieval.output import hit_json, path_json
 
@@ -131,7 +132,7 @@ def demo(
 
 def _photographs() -> list[Path]:
     """Return the photographs that the installed scikit-image carries; it is not imported, which would take a second."""
-    cure = "the demo shows photographs that scikit-image carries: pip install 'retrieval[demo]'"
+    cure = f"the demo shows photographs that scikit-image carries: {pip_install('demo')}"
     found = importlib.util.find_spec("skimage")
     if found is None or not found.submodule_search_locations:
         raise MissingExtra(cure)

@@ -14,6 +14,7 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 """
 
 from indexes.errors import (
+    DistributionConflict,
     ManifestTooNew,
     MissingExtra,
     MissingRow,
@@ -33,6 +34,7 @@ from indexes.errors import (
 __all__ = [
     "CapabilityMissing",
     "CollectionNotFound",
+    "DistributionConflict",
     "EncoderConflict",
     "EncoderError",
     "ImageError",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image
 
+from indexes.distribution import pip_install
 from retrieval.errors import ImageError
 from retrieval.formats import looks_cut, plugin_for, quiet
 from retrieval.walk import os_reason
@@ -209,7 +210,7 @@ def open_image(data: bytes, *, name: str | os.PathLike[str]) -> Image.Image:
     try:
         module = importlib.import_module(plugin[0])
     except ImportError as error:
-        raise _error("needs-heif", name, 'is HEIC; pip install "retrieval[heif]" reads it') from error
+        raise _error("needs-heif", name, f"is HEIC; {pip_install('heif')} reads it") from error
     try:
         image: Image.Image = getattr(module, plugin[1])(io.BytesIO(data), "")
     except ImageError:

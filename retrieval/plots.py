@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexes.distribution import pip_install
 from retrieval.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def require(path: str | os.PathLike[str]) -> Path:
     if not where.parent.is_dir():
         raise OptionError(f"{where}: no such folder; make {where.parent} first")
     if find_spec("matplotlib") is None:
-        raise MissingExtra("--plot needs matplotlib, which is not installed: pip install 'retrieval[plot]'")
+        raise MissingExtra(f"a figure needs matplotlib, which is not installed: {pip_install('plot')}")
     return where
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.manifest import read_manifest
 from indexes.metrics import compatibility
 from retrieval.errors import MissingExtra, OptionError
@@ -127,7 +128,7 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtra("plots need matplotlib: pip install 'retrieval[plot]'") from error
+        raise MissingExtra(f"plots need matplotlib: {pip_install('plot')}") from error
     curve = report["curve"]
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)

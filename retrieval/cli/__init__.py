@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from indexes.distribution import refuse_old_distribution
 from retrieval.cli.commands import retrieve
 from retrieval.cli.options import Session
 from retrieval.errors import RetrievalError
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], session: Session) -> int:
+    refuse_old_distribution()
     try:
         with retrieve.make_context("retrieve", arguments, obj=session) as context:
             status = retrieve.invoke(context)

@@ -79,7 +79,7 @@ def demo(
 ) -> None:
     """Index sample photographs, answer queries, write a page.
 
-    The photographs are those that scikit-image carries (pip install 'retrieval[demo]'); nothing is downloaded.
+    The photographs are those that scikit-image carries (the extra `demo`); nothing is downloaded.
     """
     from retrieval.cli.progress import watching
     from retrieval.demo import demo as run

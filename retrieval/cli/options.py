@@ -230,7 +230,9 @@ def installed_version() -> str:
     """Return the version of the installed distribution."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from indexes import DISTRIBUTION
+
     try:
-        return version("retrieval")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:
         return "(not installed)"

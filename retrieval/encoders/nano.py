@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import space_fingerprint
@@ -116,7 +117,7 @@ class NanoEncoder:
         """
         if find_spec("torch") is None:
             raise MissingExtra(
-                "nano's differentiable form needs torch: pip install 'retrieval[open-clip]', or torch alone"
+                f"nano's differentiable form needs torch: {pip_install('open-clip')}, or torch alone"
             )
         from retrieval.encoders.devices import torch_device
         from retrieval.encoders.pixels import differentiable
@@ -159,7 +160,7 @@ class NanoEncoder:
     def _run_in_torch(self) -> Any:
         if not find_spec("torch"):
             raise MissingExtra(
-                f"device {self._device} needs torch; pip install 'retrieval[open-clip]', or give --device cpu"
+                f"device {self._device} needs torch; {pip_install('open-clip')}, or give --device cpu"
             )
         import torch
 
@@ -185,7 +186,7 @@ class NanoEncoder:
         path = (folder or self._folder) / name
         if not path.is_file():
             raise WeightsNotFound(
-                f"{path} is missing; install the package again: pip install --force-reinstall retrieval"
+                f"{path} is missing; install the package again: {pip_install(options='--force-reinstall')}"
             )
         return path
 
@@ -256,6 +257,6 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise WeightsNotFound(
-            f"{path} is missing; install the package again: pip install --force-reinstall retrieval"
+            f"{path} is missing; install the package again: {pip_install(options='--force-reinstall')}"
         ) from error
     return facts

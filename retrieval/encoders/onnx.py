@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import hash_file, space_fingerprint
@@ -339,7 +340,7 @@ def _tokenizer(path: Path, contract: _Contract) -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise MissingExtra(f"{path} needs the tokenizers package; pip install 'retrieval[onnx]'") from error
+        raise MissingExtra(f"{path} needs the tokenizers package; {pip_install('onnx')}") from error
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
 from retrieval.encoders.fingerprint import hash_weights, space_fingerprint
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "OpenClipEncoder"]
 
-INSTALL = "pip install 'retrieval[open-clip]'"
+INSTALL = pip_install("open-clip")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 HUB_WEIGHTS = (
     "open_clip_model.safetensors",

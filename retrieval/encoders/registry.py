@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from indexes import DISTRIBUTION
+from indexes.distribution import OLD, belongs, metadata_folders
 from retrieval.encoders.protocols import Encoder, EncoderFamily
 from retrieval.errors import EncoderConflict, EncoderError, RetrievalError, UnknownEncoder
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["FamilyInfo", "canonical_spec", "families", "load_encoder"]
 
 GROUP = "retrieval.encoders"
-DISTRIBUTION = "retrieval"
 # Known here as well as in pyproject.toml, so that a source tree without installed metadata has them too.
 BUILT_IN = {
     "nano": "retrieval.encoders.nano",
@@ -189,21 +189,15 @@ def _others_installed() -> bool:
     It only looks into the files: importing importlib.metadata and parsing every distribution takes tens of
     milliseconds of a query that seldom has any plugin.
     """
-    for folder in sys.path:
-        try:
-            with os.scandir(folder or ".") as entries:
-                found = [entry.path for entry in entries if re.fullmatch(r".+\.(dist|egg)-info", entry.name)]
-        except OSError:
+    for entry in metadata_folders():
+        if belongs(entry.name, DISTRIBUTION) or belongs(entry.name, OLD):
             continue
-        for path in found:
-            if re.fullmatch(rf"{DISTRIBUTION}(-\d.*)?\.(dist|egg)-info", os.path.basename(path)):
-                continue
-            try:
-                with open(os.path.join(path, "entry_points.txt"), "rb") as file:
-                    if GROUP.encode() in file.read():
-                        return True
-            except OSError:  # most have none
-                continue
+        try:
+            with open(os.path.join(entry.path, "entry_points.txt"), "rb") as file:
+                if GROUP.encode() in file.read():
+                    return True
+        except OSError:  # most have none
+            continue
     return False
 
 
@@ -211,7 +205,8 @@ def _entry_points() -> list[EntryPoint]:
     """Return the plugins' entry points; our own, which `BUILT_IN` already has, are left out."""
     from importlib.metadata import entry_points
 
-    return [point for point in entry_points(group=GROUP) if _owner(point) != DISTRIBUTION]
+    ours = {scheme: f"{module}:FAMILY" for scheme, module in BUILT_IN.items()}
+    return [point for point in entry_points(group=GROUP) if ours.get(point.name) != point.value]
 
 
 def _owner(point: EntryPoint) -> str:

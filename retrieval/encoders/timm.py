@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
 from retrieval.encoders.fingerprint import hash_weights, space_fingerprint
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "TimmEncoder"]
 
-INSTALL = "pip install 'retrieval[open-clip]'"
+INSTALL = pip_install("open-clip")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from indexes.distribution import pip_install
 from retrieval.encoders import load_encoder
 from retrieval.encoders.open_clip import FAMILY
 from retrieval.encoders.weights import readable_size, unreachable
@@ -310,7 +311,7 @@ def test_sizes_read_well():
 
 def test_the_family_describes_itself():
     assert FAMILY.available()
-    assert FAMILY.install == "pip install 'retrieval[open-clip]'"
+    assert FAMILY.install == pip_install("open-clip")
 
 
 @pytest.mark.gpu

@@ -119,14 +119,15 @@ def test_two_distributions_with_one_scheme_are_both_named(plugin, rival):
 
 
 def test_a_distribution_that_claims_a_built_in_scheme_is_named(rival):
-    with pytest.raises(EncoderConflict, match="'retrieval' and 'retrieve-rival'"):
+    with pytest.raises(EncoderConflict, match="'retrieval-engine' and 'retrieve-rival'"):
         load_encoder("nano")
 
 
-def test_our_own_installed_metadata_is_no_conflict(tmp_path, monkeypatch):
-    metadata = tmp_path / "retrieval-0.1.0.dist-info"
+@pytest.mark.parametrize("name", ["retrieval-engine", "retrieval"])
+def test_our_own_installed_metadata_is_no_conflict(tmp_path, monkeypatch, name):
+    metadata = tmp_path / f"{name.replace('-', '_')}-0.1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: retrieval\nVersion: 0.1.0\n")
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
     (metadata / "entry_points.txt").write_text(
         "[retrieval.encoders]\nonnx = retrieval.encoders.onnx:FAMILY\n"
     )
