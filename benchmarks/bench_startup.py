@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import retrieval
 from benchmarks import synthetic
 from benchmarks.frame import alternate, ratio, save, spread, watch
+from indexes.manifest import read_manifest, write_manifest
 
 ROWS = 10_000
 MILLION = 1_000_000
@@ -65,8 +67,8 @@ def words_collection(folder: Path) -> Path:
     space = retrieval.load_encoder("nano").space
     rows = np.random.default_rng(0).standard_normal((ROWS, space.dim)).astype(np.float32)
     retrieval.build_index_from_vectors(folder, rows, [f"{number}.jpg" for number in range(ROWS)], space=space)
-    manifest = folder / ".retrieve" / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoder": "nano@1"}))
+    manifest = read_manifest(folder / ".retrieve")
+    write_manifest(folder / ".retrieve", replace(manifest, encoder="nano@1"))
     return folder
 
 

@@ -12,7 +12,7 @@ from indexes import flat, ivf, rotate, shards, transforms, turned
 from indexes import gpu as on_gpu
 from indexes.arrays import Ids, Vectors
 from indexes.backend import gpu
-from indexes.description import IndexInfo
+from indexes.description import Funnel, IndexInfo, Inverted
 from indexes.errors import StoreCorrupt
 from indexes.flat import Halves
 from indexes.generation import TRANSFORMS
@@ -129,15 +129,18 @@ class Construction:
         else:
             trained = self._train(index, planned, device)
             on_gpu.add(index, self._blocks(index, 0), device=device)
-        info = IndexInfo(
-            kind=planned.kind,
-            factory=planned.factory,
-            dim=planned.dim,
-            base_rows=now.count,
-            recall_target=self._target,
-            trained_rows=trained,
-            transform=None if turn is None else turn.method,
-            coarse=planned.coarse,
+        facts: dict[str, Any] = {
+            "factory": planned.factory,
+            "dim": planned.dim,
+            "base_rows": now.count,
+            "recall_target": self._target,
+            "trained_rows": trained,
+            "transform": None if turn is None else turn.method,
+        }
+        info: Funnel | Inverted = (
+            Funnel(**facts)
+            if planned.kind == "flat"
+            else Inverted(kind=planned.kind, coarse=planned.coarse, **facts)
         )
         return self._measured.of(index, info, turn) or info, index, turn
 

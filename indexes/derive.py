@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,8 @@ from indexes.errors import OptionError
 from indexes.manifest import Manifest
 from indexes.measured import ExtraQueries, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
-from indexes.publishing import Carried, Facts, publish, published
-from indexes.request import request
+from indexes.publishing import Carried, Facts, publish, published, sources
+from indexes.request import is_new, request
 from indexes.rerank import RERANK, RerankRows
 from indexes.revision import Revision
 from indexes.rotate import Learn
@@ -42,6 +44,7 @@ def derive(
     progress: OnEvent | None = None,
     previous: Manifest | None = None,
     carried: Carried = _NOTHING,
+    source_options: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -68,6 +71,7 @@ def derive(
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
         carried: what goes with the index.
+        source_options: recorded in the manifest, see `indexes.description.Source`; None keeps those that are there.
     Returns:
         the manifest that is current now.
     Raises:
@@ -102,13 +106,22 @@ def derive(
         before is not None
         and info is None
         and carried == _NOTHING
-        and (before.encoder, before.root, before.space) == (encoder, root, space)
-        and not asked.is_new_to(home, before)
+        and (before.encoder, before.space) == (encoder, space)
+        and before.sources == sources(before, root=root, options=source_options)
+        and not is_new(asked, home, before)
     ):
         return before
     if info is None:  # the index stays, what the manifest says of it changes
         info, files = build.as_it_is()
-    facts = Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    facts = Facts(
+        space=space,
+        encoder=encoder,
+        root=root,
+        store=_name(home, store),
+        carried=carried,
+        request=build.request,
+        options=source_options,
+    )
     manifest = publish(home, store, now, build.report(info), info, files, before, facts)
     shards.remove(home / shards.BUILDING)
     return manifest
@@ -146,6 +159,7 @@ def publish_tail(
     encoder: str | None,
     root: str | None,
     carried: Carried = _NOTHING,
+    source_options: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Publish the committed rows beside the index that is there, training and measuring nothing.
 
@@ -160,7 +174,15 @@ def publish_tail(
     if basis is not None and carried == _NOTHING and build.unchanged():
         return basis
     info, files = build.as_it_is()
-    facts = Facts(space=space, encoder=encoder, root=root, store=_name(home, store), carried=carried)
+    facts = Facts(
+        space=space,
+        encoder=encoder,
+        root=root,
+        store=_name(home, store),
+        carried=carried,
+        request=build.request,
+        options=source_options,
+    )
     return publish(home, store, now, build.report(info), info, files, before, facts)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Collection
 from dataclasses import replace
@@ -16,9 +15,14 @@ from indexes.description import (
     FORMAT,
     GENERATIONS,
     MANIFEST,
+    Exact,
     FileInfo,
+    Funnel,
     IndexInfo,
+    Inverted,
     Manifest,
+    Request,
+    Source,
     generation_path,
     read_manifest,
     returnable,
@@ -41,11 +45,16 @@ from indexes.verify import FileCheck, verify
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "Exact",
     "FileCheck",
     "FileInfo",
+    "Funnel",
     "IndexInfo",
+    "Inverted",
     "Manifest",
     "Pin",
+    "Request",
+    "Source",
     "check_sizes",
     "generation_path",
     "link_or_copy",
@@ -114,8 +123,12 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
             sync_file(prepared / name)
         sync_directory(prepared)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    index = replace(manifest.index, file=files.get(INDEX))
-    manifest = replace(manifest, files=files, index=index, updated=now, format=manifest.layout)
+    index = (
+        manifest.index
+        if isinstance(manifest.index, Exact)
+        else replace(manifest.index, file=files.get(INDEX))
+    )
+    manifest = replace(manifest, files=files, index=index, updated=now, format=FORMAT)
     with writing(final):
         if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
             _remove(final)
@@ -165,7 +178,7 @@ def write_manifest(directory: str | os.PathLike[str], manifest: Manifest) -> Non
     """
     path = Path(directory) / MANIFEST
     with writing(path):
-        replace_file(path, (json.dumps(manifest.to_json(), indent=2, allow_nan=False) + "\n").encode())
+        replace_file(path, manifest.to_bytes())
 
 
 def remove_generations(

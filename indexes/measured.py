@@ -10,7 +10,8 @@ import numpy as np
 
 from indexes import cascade, ivf, tune, turned
 from indexes.arrays import Bitmap, Vectors
-from indexes.description import IndexInfo
+from indexes.description import Funnel as FunnelInfo
+from indexes.description import Inverted
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.plan import Event, OnEvent
@@ -65,8 +66,8 @@ class Measured:
         self.tried: list[dict[str, Any]] = []
 
     def of(
-        self, index: Any, info: IndexInfo, turn: Transform | None, *, retarget: bool = False
-    ) -> IndexInfo | None:
+        self, index: Any, info: FunnelInfo | Inverted, turn: Transform | None, *, retarget: bool = False
+    ) -> FunnelInfo | Inverted | None:
         """Return the facts with settings that were measured.
 
         Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
@@ -76,11 +77,10 @@ class Measured:
         if base.live < MEASURED_ROWS:
             lists = ivf.lists_of(index) or None
             reason = f"fewer than {MEASURED_ROWS} rows"
+            every = max(base.count, 1)
             return replace(
-                info,
-                nprobe=lists,
-                shortlist=max(base.count, 1),
-                stages=((info.dim, max(base.count, 1), None),) if info.kind == "flat" else (),
+                _set(info, nprobe=lists, stages=((info.dim, every, None),)),
+                shortlist=every,
                 recall_at_10=None,
                 recall_sample=0,
                 recall_reason=reason,
@@ -108,13 +108,13 @@ class Measured:
     def _funnelled(
         self,
         index: Any,
-        info: IndexInfo,
+        info: FunnelInfo | Inverted,
         turn: Transform | None,
         base: Rows,
         questions: Mapping[str, tune.Questions],
         *,
         retarget: bool,
-    ) -> IndexInfo | None:
+    ) -> FunnelInfo | Inverted | None:
         """Do for a funnel what `of` does for an index with lists."""
         rotation = None if turn is None else turn.matrix
         stages = from_json(info.stages)
@@ -140,18 +140,21 @@ class Measured:
         return self._with(info, result.chosen, questions, reached=result.reached)
 
     def _with(
-        self, info: IndexInfo, trial: tune.Trial, questions: Mapping[str, tune.Questions], *, reached: bool
-    ) -> IndexInfo:
+        self,
+        info: FunnelInfo | Inverted,
+        trial: tune.Trial,
+        questions: Mapping[str, tune.Questions],
+        *,
+        reached: bool,
+    ) -> FunnelInfo | Inverted:
         reason = None if reached else f"no setting reached {self._target}; this is the best that was found"
         text = trial.recall.get("text")
         setting = shown(trial.stages) or f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
         message = f"recall@10 {trial.recall['image']:.3f} with {setting}"
         self._progress(Event(phase="tune", done=1, total=1, message=message))
         return replace(
-            info,
-            nprobe=trial.nprobe,
+            _set(info, nprobe=trial.nprobe, stages=trial.stages),
             shortlist=trial.shortlist,
-            stages=trial.stages,
             recall_at_10=round(trial.recall["image"], 4),
             recall_sample=len(questions["image"].queries),
             recall_reason=reason,
@@ -171,6 +174,13 @@ class Measured:
         if self._texts is None:
             self._texts = self._extra() if callable(self._extra) else self._extra or {}
         return self._texts
+
+
+def _set(
+    info: FunnelInfo | Inverted, *, nprobe: int | None, stages: tuple[tuple[int, int, float | None], ...]
+) -> FunnelInfo | Inverted:
+    """Return the facts with the setting that their kind has."""
+    return replace(info, stages=stages) if isinstance(info, FunnelInfo) else replace(info, nprobe=nprobe)
 
 
 def _selector(base: Rows, stage: Refined) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.construction import Writer
+from indexes.description import Exact, Request, Source
 from indexes.errors import StoreCorrupt
 from indexes.files import writing
 from indexes.generation import REPORT
@@ -46,6 +47,8 @@ class Facts:
     root: str | None
     store: str
     carried: Carried
+    request: Request
+    options: Mapping[str, Any] | None = None  # of the source; None keeps those that are there
 
 
 def published(home: Path) -> Manifest | None:
@@ -88,12 +91,13 @@ def publish(
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         if facts.carried.write is not None:
             facts.carried.write(prepared)
-    if (path := prepared / INDEX).exists():
+    if (path := prepared / INDEX).exists() and not isinstance(info, Exact):
         info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
     manifest = Manifest(
         space=facts.space,
         encoder=facts.encoder,
-        root=facts.root,
+        sources=sources(before, root=facts.root, options=facts.options),
+        request=facts.request,
         count=now.count,
         live=now.live,
         generation=number,
@@ -107,6 +111,14 @@ def publish(
     if facts.carried.upgrades is not None:
         manifest = replace(manifest, upgrades=facts.carried.upgrades)
     return publish_whole(home, manifest, prepared)
+
+
+def sources(
+    before: Manifest | None, *, root: str | None, options: Mapping[str, Any] | None
+) -> tuple[Source, ...]:
+    """Return the one source that there is so far: its folder, and its options or those that are recorded."""
+    own = Source() if before is None else before.sources[0]
+    return (replace(own, path=root, options=own.options if options is None else dict(options)),)
 
 
 def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:

@@ -13,7 +13,17 @@ from indexes.construction import Construction, Writer, needs_turn
 from indexes.errors import StoreCorrupt
 from indexes.generation import TRANSFORMS
 from indexes.keytable import KEYS, KeyTable
-from indexes.manifest import INDEX, IndexInfo, Manifest, check_sizes, generation_path, link_or_copy
+from indexes.manifest import (
+    INDEX,
+    Exact,
+    Funnel,
+    IndexInfo,
+    Inverted,
+    Manifest,
+    check_sizes,
+    generation_path,
+    link_or_copy,
+)
 from indexes.measured import MEASURED_ROWS, ExtraQueries, Measured, Rows
 from indexes.plan import Event, OnEvent, Plan, plan
 from indexes.request import Request
@@ -72,6 +82,11 @@ class Revision:
         self._chosen_for = asked.chosen_for
         self._told = 0  # designs measured
 
+    @property
+    def request(self) -> Request:
+        """What was asked for, with the rows that ``auto`` chose a width for."""
+        return replace(self._asked, chosen_for=self._chosen_for)
+
     def report(self, info: IndexInfo) -> dict[str, Any]:
         """Return what report.json says: the request, and every setting that was measured."""
         return {
@@ -103,7 +118,7 @@ class Revision:
         before = self._before
         if before is None or not self._usable(before):
             return self._flat(None), _nothing
-        if before.index.exact:
+        if isinstance(before.index, Exact):
             index = replace(before.index, base_rows=self._now.count, recall_target=self._asked.recall)
             return index, _nothing
         return before.index, self._carry
@@ -115,11 +130,11 @@ class Revision:
         if planned is None:
             return self._chosen()
         if before is not None and usable and self._matches(before.index, planned):
-            if planned.factory is None:
+            if isinstance(before.index, Exact):
                 same = self.unchanged() and before.index.recall_reason == planned.reason
                 return (None if same else self._flat(planned.reason)), _nothing
             if not self._outgrown(before.index, planned):
-                return self._kept(before, planned)
+                return self._kept(before, before.index, planned)
         self._progress(Event(phase="plan", message=str(planned)))
         if planned.factory is None:
             return self._flat(planned.reason), _nothing
@@ -251,8 +266,7 @@ class Revision:
         return lists[1] > _OUTGROWN * lists[0]
 
     def _flat(self, reason: str | None) -> IndexInfo:
-        return IndexInfo(
-            kind="flat",
+        return Exact(
             dim=self._now.rows.shape[1],
             base_rows=self._now.count,
             recall_target=self._asked.recall,
@@ -284,9 +298,11 @@ class Revision:
 
         return write
 
-    def _kept(self, before: Manifest, planned: Plan) -> tuple[IndexInfo | None, Writer]:
+    def _kept(
+        self, before: Manifest, info: Funnel | Inverted, planned: Plan
+    ) -> tuple[IndexInfo | None, Writer]:
         """Keep what was trained: as it is, with a tail, with the tail merged, or tuned anew."""
-        info, now = before.index, self._now
+        now = self._now
         retarget = info.recall_target != self._asked.recall
         path = generation_path(self._home, before.generation) / INDEX
         try:

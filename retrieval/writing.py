@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexes.derive import check_dim, plan, publish_tail
 from indexes.files import writing
@@ -17,7 +17,7 @@ from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
 from retrieval.growing import BothSpaces, Growing, carried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from indexes.arrays import Vectors
@@ -121,6 +121,7 @@ def opened(
     space: Space,
     encoder: str | None,
     root: str | None,
+    source_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Growing]:
     """Open the store for writing; make one, and publish it empty, where there is none yet.
 
@@ -132,7 +133,7 @@ def opened(
         directory: the collection's directory.
         lock: held.
         before: its manifest.
-        space, encoder, root: recorded in the manifest.
+        space, encoder, root, source_options: recorded in the manifest, as `indexes.derive.derive` has them.
     Raises:
         StoreCorrupt: the store or the manifest is missing beside the other.
     """
@@ -151,7 +152,9 @@ def opened(
         _beside(directory, store, lock, before) as growing,
     ):
         if before is None:
-            publish_tail(directory, store, space=space, encoder=encoder, root=root)
+            publish_tail(
+                directory, store, space=space, encoder=encoder, root=root, source_options=source_options
+            )
         try:
             yield growing
         except BaseException:
@@ -160,7 +163,13 @@ def opened(
                 growing.commit()
                 lock.check()
                 publish_tail(
-                    directory, store, space=space, encoder=encoder, root=root, carried=carried(growing)
+                    directory,
+                    store,
+                    space=space,
+                    encoder=encoder,
+                    root=root,
+                    carried=carried(growing),
+                    source_options=source_options,
                 )
             raise
 

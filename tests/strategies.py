@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from indexes.arrays import Vectors
-from indexes.manifest import FileInfo, IndexInfo, Manifest
+from indexes.manifest import Exact, FileInfo, Funnel, Inverted, Manifest, Request, Source
 from indexes.space import Space
 
 keys = st.one_of(st.sampled_from([b"a", b"b", b"c/d.jpg", b"e"]), st.binary(min_size=1, max_size=600))
@@ -57,30 +57,45 @@ def manifests(draw: Any) -> Manifest:
     """Draw a manifest that could have been published."""
     count = draw(st.integers(0, 10**12))
     optional = st.none() | st.integers(0, 10**6)
-    index = IndexInfo(
-        kind=draw(st.sampled_from(["flat", "ivfpq", "ivfrabitq", "factory"])),
-        factory=draw(st.none() | names),
-        dim=draw(st.integers(1, 4096)),
-        base_rows=draw(st.integers(0, count)),
-        nprobe=draw(optional),
-        shortlist=draw(optional),
-        recall_target=draw(fractions),
-        recall_at_10=draw(st.none() | fractions),
-        recall_sample=draw(st.integers(0, 10**6)),
-        recall_reason=draw(st.none() | names),
-        recall_at_10_text=draw(st.none() | fractions),
-        bytes_per_vector=draw(st.floats(0, 1e6)),
-        trained_rows=draw(st.integers(0, 10**9)),
-        transform=draw(st.none() | st.sampled_from(["pca", "learned"])),
-        coarse=draw(st.none() | st.integers(1, 4096)),
-        stages=tuple(
-            draw(
-                st.lists(
-                    st.tuples(st.integers(1, 512), st.integers(1, 10**6), st.none() | fractions), max_size=3
-                )
-            )
-        ),
-        file=draw(st.none() | file_infos),
+    common: dict[str, Any] = {
+        "dim": st.integers(1, 4096),
+        "base_rows": st.integers(0, count),
+        "recall_target": fractions,
+        "recall_reason": st.none() | names,
+    }
+    measured: dict[str, Any] = {
+        "factory": names,
+        "shortlist": optional,
+        "recall_at_10": st.none() | fractions,
+        "recall_sample": st.integers(0, 10**6),
+        "recall_at_10_text": st.none() | fractions,
+        "bytes_per_vector": st.floats(0, 1e6),
+        "trained_rows": st.integers(0, 10**9),
+        "transform": st.none() | st.sampled_from(["pca", "learned"]),
+        "file": st.none() | file_infos,
+    }
+    stage = st.tuples(st.integers(1, 512), st.integers(1, 10**6), st.none() | fractions)
+    index = draw(
+        st.builds(Exact, **common)
+        | st.builds(Funnel, stages=st.lists(stage, max_size=3).map(tuple), **common, **measured)
+        | st.builds(
+            Inverted,
+            kind=st.sampled_from(["ivfpq", "ivfrabitq", "factory"]),
+            coarse=st.none() | st.integers(1, 4096),
+            nprobe=optional,
+            **common,
+            **measured,
+        )
+    )
+    options = st.dictionaries(names, st.booleans() | st.lists(names, max_size=2), max_size=2)
+    source = st.builds(Source, type=names, path=st.none() | names, options=options)
+    request = st.builds(
+        Request,
+        kind=names,
+        dim=st.none() | st.just("auto") | st.integers(1, 4096),
+        recall=fractions,
+        device=names,
+        chosen_for=optional,
     )
     notes = st.lists(st.dictionaries(names, names | st.integers() | st.none(), max_size=3), max_size=3)
     return Manifest(
@@ -90,7 +105,8 @@ def manifests(draw: Any) -> Manifest:
         live=draw(st.integers(0, count)),
         generation=draw(st.integers(1, 9999)),
         index=index,
-        root=draw(st.none() | names),
+        sources=tuple(draw(st.lists(source, min_size=1, max_size=2))),
+        request=draw(st.none() | request),
         upgrades=tuple(draw(notes)),
         activations=tuple(draw(notes)),
         files=draw(st.dictionaries(st.sampled_from(["index.faiss", "report.json", "live.npz"]), file_infos)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from indexes import environment
-from indexes.manifest import IndexInfo, Manifest, new_generation_dir, publish, read_pinned
+from indexes.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
 from tests.killing import serve
@@ -67,7 +67,7 @@ def put_out(home: Path, store: VectorStore, count: int) -> None:
     prepared = new_generation_dir(home, number)
     (prepared / "rows.txt").write_text(str(count))
     np.save(prepared / "gone.npy", store.tombstones())
-    index = IndexInfo(kind="flat", dim=DIM, base_rows=count, recall_target=0.95)
+    index = Exact(dim=DIM, base_rows=count, recall_target=0.95)
     space = Space(name="toy", dim=DIM, fingerprint="f")
     publish(
         home, Manifest(space=space, count=count, live=store.live, generation=number, index=index), prepared

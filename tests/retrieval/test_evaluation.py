@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import retrieval
+from indexes.manifest import read_manifest, write_manifest
 from retrieval.errors import MissingExtra, OptionError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill
@@ -107,8 +108,8 @@ def test_captions_are_encoded_on_the_device_asked_for(
 ) -> None:
     folder = fill(tmp_path / "p", [f"{number}.png" for number in range(12)])
     retrieval.build_index(folder, encoder=ENCODER)
-    manifest = folder / ".retrieve" / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoder": "fake"}))
+    manifest = read_manifest(folder / ".retrieve")
+    write_manifest(folder / ".retrieve", replace(manifest, encoder="fake"))
     asked: list[str] = []
 
     def load(spec: str, *, device: str) -> FakeEncoder:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from indexes.manifest import IndexInfo, Manifest, new_generation_dir, publish
+from indexes.manifest import Exact, Manifest, new_generation_dir, publish
 from indexes.space import Space
 
 DIM = 16
 
 
 def manifest(**changes) -> Manifest:
-    index = IndexInfo(kind="flat", dim=DIM, base_rows=0, recall_target=0.95)
+    index = Exact(dim=DIM, base_rows=0, recall_target=0.95)
     fields = {
         "space": Space(name="toy", dim=DIM, fingerprint="f"),
         "count": 3,

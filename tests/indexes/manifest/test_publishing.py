@@ -12,6 +12,7 @@ import pytest
 
 from indexes.errors import OptionError, StoreCorrupt, StoreFull, StoreReadOnly
 from indexes.manifest import (
+    Inverted,
     check_sizes,
     generation_path,
     link_or_copy,
@@ -21,11 +22,14 @@ from indexes.manifest import (
     read_manifest,
     read_pinned,
 )
-from tests.indexes.manifest.generations import published
+from tests.indexes.manifest.generations import manifest, published
 
 
 def test_publishing_names_the_generation_and_measures_its_files(tmp_path):
-    done = published(tmp_path, 7, **{"index.faiss": "12345"})
+    prepared = new_generation_dir(tmp_path, 7)
+    (prepared / "index.faiss").write_text("12345")
+    index = Inverted(kind="factory", factory="IVF4,SQ8", dim=16, base_rows=3, recall_target=0.95)
+    done = publish(tmp_path, manifest(generation=7, index=index), prepared)
 
     assert generation_path(tmp_path, 7) == tmp_path / "generations" / "0007"
     assert (generation_path(tmp_path, 7) / "index.faiss").read_text() == "12345"
@@ -141,8 +145,8 @@ def test_a_carried_file_keeps_its_hash_and_a_new_one_of_its_length_does_not(tmp_
     link_or_copy(generation_path(tmp_path, 1) / "carried", prepared / "carried")
     (prepared / "rewritten").write_text("fghij")
     hashed = []
-    real = sys.modules["indexes.description"].sha256
-    monkeypatch.setattr("indexes.description.sha256", lambda path: hashed.append(path.name) or real(path))
+    real = sys.modules["indexes.index_kinds"].sha256
+    monkeypatch.setattr("indexes.index_kinds.sha256", lambda path: hashed.append(path.name) or real(path))
     second = publish(tmp_path, replace(first, generation=2), prepared)
 
     assert first.files["carried"] == second.files["carried"]

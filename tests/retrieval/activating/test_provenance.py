@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
+from dataclasses import replace
 
 import pytest
 
 import retrieval
+from indexes.manifest import read_manifest, write_manifest
 from retrieval import activating, provenance
 from tests.retrieval.activating.galleries import KIND, NAMES
 from tests.retrieval.folders import fill
@@ -45,10 +46,9 @@ class TestProvenance:
 
     def test_another_encoder_voids_them(self, photos, tmp_path):
         retrieval.activate(photos / NAMES[0], out=tmp_path / "out", device="cpu")
-        path = photos / ".retrieve" / "manifest.json"
-        facts = json.loads(path.read_text())
-        facts["space"]["fingerprint"] = "another"
-        path.write_text(json.dumps(facts))
+        manifest = read_manifest(photos / ".retrieve")
+        another = replace(manifest.space, fingerprint="another")
+        write_manifest(photos / ".retrieve", replace(manifest, space=another))
         with retrieval.open(photos) as collection:
             assert "encoder was changed" in collection.info()["activations"][0]["void"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import retrieval
 from indexes.arrays import unit_rows
+from indexes.manifest import read_manifest, write_manifest
 from retrieval.errors import OptionError
 from tests.retrieval.drift import OLD, drift
 from tests.retrieval.upgrading.galleries import COUNT, NAMES, state, truth
@@ -107,8 +108,8 @@ class TestFit:
             writer = csv.writer(file)
             writer.writerow(["file", "label"])
             writer.writerows([[name, str(number % 3)] for number, name in enumerate(NAMES)])
-        manifest = json.loads((photos / ".retrieve/manifest.json").read_text()) | {"encoder": "drift:gone"}
-        (photos / ".retrieve/manifest.json").write_text(json.dumps(manifest))
+        manifest = read_manifest(photos / ".retrieve")
+        write_manifest(photos / ".retrieve", replace(manifest, encoder="drift:gone"))
 
         report = retrieval.upgrade(photos, encoder="drift:new", labels=labels, force=True)
 
@@ -118,8 +119,8 @@ class TestFit:
             retrieval.upgrade(photos, encoder="drift:new", labels=labels)
 
     def test_without_the_old_encoder_views_cannot_be_measured(self, photos):
-        manifest = json.loads((photos / ".retrieve/manifest.json").read_text()) | {"encoder": "drift:gone"}
-        (photos / ".retrieve/manifest.json").write_text(json.dumps(manifest))
+        manifest = read_manifest(photos / ".retrieve")
+        write_manifest(photos / ".retrieve", replace(manifest, encoder="drift:gone"))
 
         with pytest.raises(OptionError, match="give --labels"):
             retrieval.upgrade(photos, encoder="drift:new")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -19,12 +18,9 @@ from tests.retrieval.upgrading.galleries import COUNT, NAMES, truth
 
 class TestMigrating:
     def test_an_older_version_refuses_it(self, migrating, monkeypatch):
-        monkeypatch.setattr("indexes.description.FORMAT", 1)
-        with pytest.raises(ManifestTooNew, match="has format 2, this version reads up to format 1"):
+        monkeypatch.setattr("indexes.description.FORMAT", 2)
+        with pytest.raises(ManifestTooNew, match="has format 3, this version reads up to format 2"):
             retrieval.open(migrating)
-
-    def test_a_collection_without_an_upgrade_keeps_format_1(self, photos):
-        assert json.loads((photos / ".retrieve/manifest.json").read_text())["format"] == 1
 
     def test_queries_use_the_new_encoder_against_the_old_rows(self, migrating):
         new = drift("new")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import pytest
 
 import retrieval
+from indexes.manifest import read_manifest
 from retrieval.errors import EncoderError, OptionError
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
@@ -26,8 +26,7 @@ class TestRollback:
             0,
         )
         check_all_new(migrating, "old")
-        manifest = json.loads((migrating / ".retrieve/manifest.json").read_text())
-        assert manifest["format"] == 1
+        assert not read_manifest(migrating / ".retrieve").migrating
         assert not (migrating / ".retrieve/upgrade").exists()
 
     def test_out_of_a_finished_one(self, migrating):
@@ -51,8 +50,9 @@ class TestRollback:
         retrieval.rollback(photos)
 
         assert (generation(photos) / "index.faiss").read_bytes() == index
-        report = json.loads((generation(photos) / "report.json").read_text())
-        assert report["requested"] == {"kind": "IVF4,SQ8", "dim": 8, "recall": 0.95}, before
+        asked = read_manifest(photos / ".retrieve").request
+        assert asked is not None
+        assert (asked.kind, asked.dim, asked.recall) == ("IVF4,SQ8", 8, 0.95), before
 
     @pytest.mark.parametrize("finished", [False, True])
     def test_images_added_since_are_encoded_by_the_old_encoder(self, migrating, finished):

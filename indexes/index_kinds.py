@@ -1,0 +1,252 @@
+"""The three kinds of index that a generation may have: `Exact`, `Funnel` or `Inverted`, as the manifest says it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+from indexes.fields import Fields, corrupt, count, number, optional, text
+from indexes.files import sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """A file of a generation: its length in bytes and the SHA-256 of its contents, in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileInfo:
+        """Measure and hash the file at ``path``."""
+        return cls(bytes=path.stat().st_size, sha256=sha256(path))
+
+    @classmethod
+    def from_json(cls, value: Any) -> FileInfo:
+        """Parse what `dataclasses.asdict` made."""
+        if not isinstance(value, dict):
+            raise TypeError("an object with bytes and sha256")
+        return cls(bytes=count(value.get("bytes")), sha256=text(value.get("sha256")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """Every row is compared at full width; there is no index file.
+
+    Attributes:
+        dim: width of the rows.
+        base_rows: rows when this was decided.
+        recall_target: recall@10 that was asked for.
+        recall_reason: why another kind that was asked for is not there.
+    """
+
+    dim: int
+    base_rows: int
+    recall_target: float
+    recall_reason: str | None = None
+
+    type: ClassVar[str] = "exact"
+    kind: ClassVar[str] = "flat"
+    exact: ClassVar[bool] = True
+    factory: ClassVar[None] = None
+    transform: ClassVar[None] = None
+    coarse: ClassVar[None] = None
+    nprobe: ClassVar[None] = None
+    shortlist: ClassVar[None] = None
+    stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
+    middle: ClassVar[None] = None
+    file: ClassVar[None] = None
+    recall_at_10: ClassVar[None] = None
+    recall_at_10_text: ClassVar[None] = None
+    recall_sample: ClassVar[int] = 0
+    trained_rows: ClassVar[int] = 0
+    bytes_per_vector: ClassVar[float] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """Every row is ranked by codes of a short prefix, fewer by longer prefixes, the last ones at full width.
+
+    Attributes:
+        dim: width of the first stage's prefix.
+        base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
+        factory: the FAISS factory string of the first stage.
+        stages: width, shortlist and margin of each stage.
+        transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
+        shortlist: candidates that the first stage hands on to reach the target.
+        recall_target: recall@10 that was asked for.
+        recall_at_10: measured against exact search; None for fewer than 100 rows.
+        recall_sample: queries it was measured on.
+        recall_reason: why there is no recall, or why it stays below the target.
+        recall_at_10_text: the same for text queries; None without a text tower.
+        bytes_per_vector: length of index.faiss over its rows.
+        trained_rows: rows that it was trained on.
+        file: the index file, also among the manifest's files.
+    """
+
+    dim: int
+    base_rows: int
+    recall_target: float
+    factory: str
+    stages: tuple[tuple[int, int, float | None], ...] = ()
+    transform: str | None = None
+    shortlist: int | None = None
+    recall_at_10: float | None = None
+    recall_sample: int = 0
+    recall_reason: str | None = None
+    recall_at_10_text: float | None = None
+    bytes_per_vector: float = 0.0
+    trained_rows: int = 0
+    file: FileInfo | None = None
+
+    type: ClassVar[str] = "funnel"
+    kind: ClassVar[str] = "flat"
+    exact: ClassVar[bool] = False
+    coarse: ClassVar[None] = None
+    nprobe: ClassVar[None] = None
+
+    @property
+    def middle(self) -> int | None:
+        """Width of the turned prefixes that the stages between the first and the full width read; None for none."""
+        return self.stages[-1][0] if self.transform is not None and len(self.stages) > 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inverted:
+    """A FAISS index whose shortlist is reranked: inverted lists, or whatever a factory string makes.
+
+    Attributes:
+        kind: ``ivfpq``, ``ivfrabitq`` or ``factory``.
+        factory: the FAISS factory string.
+        dim: width of the first stage; less than the space's where a prefix or a projection comes first.
+        base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
+        transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
+        coarse: width of the still shorter prefix that chooses the lists (AdANNS); None for ``dim``.
+        nprobe: lists probed to reach the target; None where there are no lists.
+        shortlist: candidates reranked to reach the target.
+        recall_target: recall@10 that was asked for.
+        recall_at_10: measured against exact search; None for fewer than 100 rows.
+        recall_sample: queries it was measured on.
+        recall_reason: why there is no recall, or why it stays below the target.
+        recall_at_10_text: the same for text queries; None without a text tower.
+        bytes_per_vector: length of index.faiss over its rows.
+        trained_rows: rows that it was trained on.
+        file: the index file, also among the manifest's files.
+    """
+
+    kind: str
+    factory: str
+    dim: int
+    base_rows: int
+    recall_target: float
+    transform: str | None = None
+    coarse: int | None = None
+    nprobe: int | None = None
+    shortlist: int | None = None
+    recall_at_10: float | None = None
+    recall_sample: int = 0
+    recall_reason: str | None = None
+    recall_at_10_text: float | None = None
+    bytes_per_vector: float = 0.0
+    trained_rows: int = 0
+    file: FileInfo | None = None
+
+    type: ClassVar[str] = "inverted"
+    exact: ClassVar[bool] = False
+    stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
+    middle: ClassVar[None] = None
+
+
+IndexInfo: TypeAlias = Exact | Funnel | Inverted
+"""How a generation is searched, and what that was measured to do."""
+
+_TYPES = {"exact": Exact, "funnel": Funnel, "inverted": Inverted}
+
+
+def index_to_json(index: IndexInfo) -> dict[str, Any]:
+    """Return the tagged object that the manifest holds: the type first, then the type's own fields."""
+    facts = {name: value for name, value in asdict(index).items() if name != "file"}
+    if index.file is not None:
+        facts |= asdict(index.file)
+    return {"type": index.type, **facts}
+
+
+def index_from_json(value: Any, *, path: Path) -> IndexInfo:
+    """Parse what `index_to_json` made.
+
+    Raises:
+        StoreCorrupt: a field is missing or is not what it should be.
+    """
+    found = Fields(value, path=path, within="index.")
+    name = found.get("type", text)
+    if name not in _TYPES:
+        raise corrupt(path, f"index.type is {name!r}, expected {', '.join(_TYPES)}")
+    kind = _TYPES[name]
+    facts: dict[str, Any] = {
+        field.name: found.get(field.name, _PARSED[field.name])
+        for field in fields(kind)
+        if field.name != "file"
+    }
+    if kind is not Exact and "sha256" in found:
+        facts["file"] = FileInfo.from_json(value)
+    made: IndexInfo = kind(**facts)
+    return made
+
+
+def index_from_old_json(value: Any, *, path: Path) -> IndexInfo:
+    """Parse the untagged index of formats 1 and 2: ``flat`` without a factory string is exact, with one a funnel."""
+    found = Fields(value, path=path, within="index.")
+    kind, factory = found.get("kind", text), found.get("factory", optional(text))
+    facts: dict[str, Any] = {
+        name: found.get(name, _PARSED[name])
+        for name in ("dim", "base_rows", "recall_target", "recall_reason")
+    }
+    measured = {
+        name: found.get(name, _PARSED[name])
+        for name in (
+            "shortlist",
+            "recall_at_10",
+            "recall_sample",
+            "recall_at_10_text",
+            "bytes_per_vector",
+            "trained_rows",
+        )
+    }
+    measured["transform"] = found.later("transform", optional(text), missing=None)
+    nprobe = found.get("nprobe", optional(count))
+    coarse = found.later("coarse", optional(count), missing=None)
+    none: tuple[tuple[int, int, float | None], ...] = ()
+    stages = found.later("stages", _stages, missing=none)
+    file = None if found.get("sha256", optional(text)) is None else FileInfo.from_json(value)
+    if factory is None:
+        return Exact(**facts)
+    if kind == "flat":
+        return Funnel(factory=factory, stages=stages, file=file, **facts, **measured)
+    return Inverted(kind=kind, factory=factory, nprobe=nprobe, coarse=coarse, file=file, **facts, **measured)
+
+
+def _stages(value: Any) -> tuple[tuple[int, int, float | None], ...]:
+    if not isinstance(value, list) or not all(isinstance(item, list) and len(item) == 3 for item in value):
+        raise TypeError("a list of [width, shortlist, margin]")
+    return tuple((count(dim), count(shortlist), optional(number)(margin)) for dim, shortlist, margin in value)
+
+
+_PARSED: dict[str, Any] = {
+    "kind": text,
+    "factory": text,
+    "dim": count,
+    "base_rows": count,
+    "stages": _stages,
+    "transform": optional(text),
+    "coarse": optional(count),
+    "nprobe": optional(count),
+    "shortlist": optional(count),
+    "recall_target": number,
+    "recall_at_10": optional(number),
+    "recall_sample": count,
+    "recall_reason": optional(text),
+    "recall_at_10_text": optional(number),
+    "bytes_per_vector": number,
+    "trained_rows": count,
+}
