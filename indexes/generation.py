@@ -18,6 +18,7 @@ from indexes.errors import OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.first_stage import FirstStage
 from indexes.flat import Halves
 from indexes.gpu import Candidates, Card
+from indexes.integers import optional_integer, places, row_flags
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation, store_path
 from indexes.narrow import Narrow
@@ -165,10 +166,12 @@ class Generation(Closing):
         self._require_open()
         if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
-        if keep is not None and keep.shape != (self.count,):
-            raise ShapeError(f"keep: expected ({self.count},) flags, got {keep.shape}")
-        if k < 1 or (nprobe is not None and nprobe < 1) or (shortlist is not None and shortlist < 1):
-            raise OptionError(f"k is {k}, nprobe {nprobe}, shortlist {shortlist}; each must be at least 1")
+        keep = None if keep is None else row_flags(keep, count=self.count)
+        k = places(k, queries=len(queries), rows=self.count)
+        nprobe, dim = optional_integer(nprobe, "nprobe"), optional_integer(dim, "dim", least=None)
+        shortlist = optional_integer(shortlist, "shortlist")
+        if shortlist is not None:
+            shortlist = min(shortlist, max(self.count, 1))
         if exact:
             stages.require_whole(dim, plan, width=self.manifest.space.dim)
         queries = np.ascontiguousarray(queries, dtype=np.float32)

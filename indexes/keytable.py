@@ -105,13 +105,19 @@ class KeyTable:
         for number in ids.tolist():
             yield bytes(text[int(ends[number - 1]) if number else 0 : int(ends[number])])
 
-    def between(self, *, prefix: bytes = b"", suffix: bytes = b"") -> Ids:
-        """Return the ids of the keys that begin with ``prefix`` and end with ``suffix``, the two not overlapping; ascending."""
-        ends = self._ends.astype(np.int64)  # (n,)
-        starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[: len(ends)]
+    def between(
+        self, *, prefix: bytes = b"", suffix: bytes = b"", start: int = 0, stop: int | None = None
+    ) -> Ids:
+        """Return the ids of the keys that begin with ``prefix`` and end with ``suffix``, the two not overlapping; ascending.
+
+        Only ids from ``start`` to before ``stop`` are looked at; about 40 bytes for each of these are held meanwhile.
+        """
+        ends = self._ends[start:stop].astype(np.int64)  # (n,)
+        first = int(self._ends[start - 1]) if start else 0
+        starts = np.concatenate((np.full(1, first, np.int64), ends[:-1]))[: len(ends)]
         ids: Ids = np.flatnonzero(ends - starts >= len(prefix) + len(suffix))
         ids = self._equal(ids, starts, prefix)
-        return self._equal(ids, ends - len(suffix), suffix)
+        return self._equal(ids, ends - len(suffix), suffix) + start
 
     def _equal(self, ids: Ids, places: NDArray[np.int64], word: bytes) -> Ids:
         """Keep the ids at whose place the text reads ``word``."""

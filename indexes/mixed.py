@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from indexes import flat, funnel
 from indexes.arrays import Bitmap, Ids, Vectors, best, ranking
 from indexes.calibration import Calibration
+from indexes.cosines import clipped, rescored
 from indexes.errors import OptionError, ShapeError
 from indexes.flat import Halves
 from indexes.generation import Generation
+from indexes.integers import optional_integer, places
 from indexes.manifest import generation_path
 from indexes.rerank import RERANK, RerankRows
 from indexes.space import Space
@@ -128,6 +130,7 @@ class Mixture:
         """
         if len(new) != len(old) or new.ndim != 2 or new.shape[1] != self.space.dim:
             raise ShapeError(f"queries: expected (q, {self.space.dim}) beside {old.shape}, got {new.shape}")
+        dim = optional_integer(dim, "dim", least=None)
         if dim is not None and dim not in self.prefixes:
             known = ", ".join(map(str, self.prefixes)) or "none"
             raise OptionError(
@@ -137,6 +140,7 @@ class Mixture:
         if exact:
             require_whole(dim, None, width=self.space.dim)
         aside = self._old if keep is None or self._old is None else keep & self._old
+        k = places(k, queries=len(new), rows=self._generation.count)
         found = self._generation.search(
             old,
             k=k,
@@ -146,8 +150,9 @@ class Mixture:
             exact=exact,
             dim=None if dim == old.shape[1] else dim,
         )
+        found = rescored(found, old, self._generation.rows)
         calibration = self._calibrations.get("text" if words else "image", self._calibrations["image"])
-        scores = calibration.apply(found.scores)  # (q, k)
+        scores = clipped(calibration.apply(found.scores))  # (q, k)
         if not self._any:
             return Blend(
                 ids=found.ids,
@@ -180,4 +185,5 @@ class Mixture:
             found = flat.exact(self.rows, queries, k=k, keep=flags)
         else:
             found = funnel.search(self.rows, queries, unplanned(dim, k=k), k=k, keep=flags)
+        found = rescored(found, queries, self.rows)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores

@@ -10,11 +10,11 @@ import numpy as np
 
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.closing import Closing
+from indexes.integers import integer, optional_integer
 from indexes.manifest import Manifest, read_manifest, verify
 from indexes.stages import Stage
 from retrieval import keys
 from retrieval.encoders.devices import check_device_name
-from retrieval.errors import OptionError
 from retrieval.hits import Hit, find_hits
 from retrieval.location import find_collection, resolve_root
 from retrieval.provenance import activations
@@ -189,7 +189,7 @@ class Collection(Closing):
         hits = find_hits(
             self._opened,
             vector,
-            k=_positive(k, "k"),
+            k=integer(k, "k"),
             words=all(term.kind == "text" for term in terms),
             hidden=frozenset() if include_self else own,
             keep=self._opened.keep(root=self.root, under=under, glob=glob),
@@ -238,10 +238,20 @@ class Collection(Closing):
             StoreClosed: the collection is closed.
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
-        stages = None if plan is None else tuple(Stage(dim=width, shortlist=kept) for width, kept in plan)
+        stages = (
+            None
+            if plan is None
+            else tuple(
+                Stage(
+                    dim=integer(width, "a width of the plan"),
+                    shortlist=integer(kept, "a shortlist of the plan"),
+                )
+                for width, kept in plan
+            )
+        )
         return self._opened.neighbors(
             queries,
-            k=_positive(k, "k"),
+            k=k,
             keep=keep,
             dim=dim,
             nprobe=nprobe,
@@ -265,7 +275,9 @@ class Collection(Closing):
         """
         self._opened.require_settled("codes of one space only would answer")
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
-        return self._opened.generation.codes(queries, k=_positive(k, "k"), nprobe=nprobe)
+        return self._opened.generation.codes(
+            queries, k=integer(k, "k"), nprobe=optional_integer(nprobe, "nprobe")
+        )
 
     def aim(self) -> Aim:
         """Return where the index keeps vectors, for active indexing.
@@ -281,7 +293,8 @@ class Collection(Closing):
     def ids_of_content(self, content: bytes) -> Ids:
         """Return the live rows of files with this content hash (`retrieval.images.content_hash`), ascending."""
         ids = self._opened.store.find_content(content)
-        return ids[self.live[ids]]
+        live: Ids = ids[self._opened.is_live(ids)]
+        return live
 
     @property
     def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
@@ -316,17 +329,23 @@ class Collection(Closing):
     def vectors(self, ids: Any) -> Vectors:
         """Return the stored vectors of some rows: ``(m, d)`` float32.
 
+        Args:
+            ids: one id or several, any integer-like values, in any order; or ``(count,)`` flags such as `filter` returns,
+                which give the rows where they are true.
+
         While the encoder changes, a row that is not encoded again yet is given as where the new encoder is expected to
         put it.
 
         Raises:
             MissingRow: an id that the collection does not hold.
+            OptionError: floats, or whatever else is no id.
+            ShapeError: flags of another length, or more than one axis.
         """
         return self._opened.vectors(ids)[:, : self.space.dim]
 
     def path(self, number: int) -> str:
         """Return the relative path of a row."""
-        return os.fsdecode(self._opened.store.record(number).key)
+        return os.fsdecode(self._opened.store.record(integer(number, "the id", least=None, most=None)).key)
 
     def ids_by_path(self) -> dict[str, int]:
         """Return every live row's id by its relative path."""
@@ -392,9 +411,3 @@ class Collection(Closing):
 
 def _given(minus: Any) -> bool:
     return not (isinstance(minus, list | tuple) and len(minus) == 0)
-
-
-def _positive(value: int, name: str) -> int:
-    if value < 1:
-        raise OptionError(f"{name} is {value}; it must be at least 1")
-    return value

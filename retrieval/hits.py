@@ -84,7 +84,6 @@ def _folded(
 ) -> list[Hit]:
     hits: list[Hit] = []
     seen: set[bytes] = set()
-    live = opened.live
     ids, scores = found.ids[0, :count], found.scores[0, :count]
     for place, (record, score) in enumerate(zip(opened.store.records(ids), scores.tolist(), strict=True)):
         if record.id in hidden or record.content in seen:
@@ -93,7 +92,7 @@ def _folded(
         if fold and record.content:
             seen.add(record.content)
             same = opened.store.find_content(record.content)
-            same = same[live[same] if keep is None else live[same] & keep[same]]
+            same = same[opened.is_live(same) if keep is None else opened.is_live(same) & keep[same]]
             copies = sum(int(other) not in hidden for other in same) - 1
         hits.append(
             Hit(

@@ -25,6 +25,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 FOLDERS = "folders.tsv"
 
+BLOCK = 65_536
+"""Rows that a filter looks at together."""
+
 _PARTS = re.compile(r"(\*\*/?|\*|\?|\[[^\]]*\])")
 """What is special in a glob."""
 
@@ -129,24 +132,30 @@ class PathFilter:
         recent = self._recent
         if recent is not None and recent[0] == (under, glob):
             return recent[1]
-        ids = self._table.between(prefix=os.fsencode(f"{under}/")) if under else None
-        if glob is not None:
-            matching = self._matching(glob, ids)
-            ids = matching if ids is None else np.intersect1d(ids, matching, assume_unique=True)
         keep = np.zeros(len(self._table), dtype=np.bool_)
-        keep[slice(None) if ids is None else ids] = True
+        for start in range(0, len(keep), BLOCK):  # bounds what is held besides the flags
+            stop = min(start + BLOCK, len(keep))
+            keep[self._found(start, stop, under=under, glob=glob)] = True
         if self._live is not None:
             keep &= self._live
         self._recent = ((under, glob), keep)
         return keep
 
-    def _matching(self, glob: str, among: Ids | None) -> Ids:
+    def _found(self, start: int, stop: int, *, under: str | None, glob: str | None) -> Ids:
+        """Return the ids from `start` to before `stop` that lie below `under` and match `glob`."""
+        below = os.fsencode(f"{under}/") if under else b""
+        ids = self._table.between(prefix=below, start=start, stop=stop)
+        return ids if glob is None or not len(ids) else self._matching(glob, ids, start, stop)
+
+    def _matching(self, glob: str, among: Ids, start: int, stop: int) -> Ids:
         prefix, suffix, whole = affixes(glob)
-        ids = self._table.between(prefix=os.fsencode(prefix), suffix=os.fsencode(suffix))
+        ids = self._table.between(
+            prefix=os.fsencode(prefix), suffix=os.fsencode(suffix), start=start, stop=stop
+        )
+        if len(among) < stop - start:
+            ids = np.intersect1d(ids, among, assume_unique=True)
         if whole:
             return ids
-        if among is not None:
-            ids = np.intersect1d(ids, among, assume_unique=True)
         match = glob_pattern(glob).match
         top = "/" if glob.startswith("/") else ""  # such a glob matches at the root only
         paths = (os.fsdecode(key) for key in self._table.keys(ids))

@@ -48,7 +48,9 @@ def image(source: Any, *, weight: float = 1.0) -> Term:
 
 def row(number: int, *, weight: float = 1.0) -> Term:
     """Ask with the stored vector of the row that has this id."""
-    return Term(kind="id", value=int(number), weight=weight)
+    from indexes.integers import integer
+
+    return Term(kind="id", value=integer(number, "the id", least=None, most=None), weight=weight)
 
 
 def parse_term(query: str, *, beside: Path | None = None) -> Term:
@@ -117,7 +119,9 @@ def _as_term(query: Any, beside: Path | None) -> Term:
         return image(found)
     if isinstance(query, bool):
         raise QueryError("a query is words, an image, an id or a vector, not a truth value")
-    if isinstance(query, int | np.integer):
+    if isinstance(query, int | np.integer) or (
+        isinstance(query, np.ndarray) and query.ndim == 0 and query.dtype.kind in "iu"
+    ):
         return row(int(query))
     if isinstance(query, np.ndarray) and query.ndim == 1:
         return Term(kind="vector", value=query)

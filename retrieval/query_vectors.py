@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.arrays import unit_rows
+from indexes.integers import integer
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError
@@ -154,12 +155,12 @@ def combine(
 
 def _vector(term: Term, opened: Opened, encoders: QueryEncoders, root: Path) -> tuple[Vectors, int | None]:
     """Return one part's vector, and its row where it is a stored one."""
-    number = int(term.value) if term.kind == "id" else None
+    number = integer(term.value, "the id", least=None, most=None) if term.kind == "id" else None
     if term.kind == "image":
         number = _indexed(term.value, opened, root)
     if number is not None:
         vector = opened.vectors([number])
-        if not opened.live[number]:
+        if not opened.is_live(number):
             raise MissingRow(
                 f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
             )
@@ -182,7 +183,7 @@ def _indexed(source: Any, opened: Opened, root: Path) -> int | None:
         return None
     key = keys.key_of(source, root)
     number = None if key is None else opened.store.find(key)
-    if number is None or not opened.live[number]:
+    if number is None or not opened.is_live(number):
         return None
     return number if opened.store.record(number).stamp == keys.stamp_of(source) else None
 

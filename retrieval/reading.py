@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.arrays import Neighbors
+from indexes.cosines import rescored
 from indexes.generation import Generation
+from indexes.integers import row_ids
 from indexes.keytable import KeyTable
 from indexes.manifest import Manifest, read_manifest, read_pinned, store_path
 from indexes.mixed import Blend
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.accelerated import exact_on
-from retrieval.errors import CollectionNotFound, MissingRow, StoreCorrupt
+from retrieval.errors import CollectionNotFound, StoreCorrupt
 
 if TYPE_CHECKING:
     import os
@@ -70,7 +72,14 @@ class Opened:
     def live(self) -> Bitmap:
         """Which rows have no tombstone, ``(count,)``; do not change it."""
         live = self.generation.live
-        return np.ones(self.manifest.count, dtype=np.bool_) if live is None else live
+        return (
+            np.broadcast_to(np.True_, self.manifest.count) if live is None else live
+        )  # one byte for all rows
+
+    def is_live(self, ids: Any) -> Any:
+        """Say of each of some rows whether it has no tombstone, in the shape of `ids`."""
+        live = self.generation.live
+        return np.ones(np.shape(ids), dtype=np.bool_) if live is None else live[ids]
 
     def require_settled(self, what: str) -> None:
         """Refuse what cannot be done while the encoder changes.
@@ -86,7 +95,8 @@ class Opened:
     def neighbors(self, queries: Vectors, *, words: bool, **options: Any) -> Neighbors:
         """Search the gallery as `search` does, for ids and scores alone."""
         if self.pair is None:
-            return self.generation.search(queries, **options)
+            rows = self.generation.rows
+            return rescored(self.generation.search(queries, **options), queries, rows)
         found = self.search(self.pair.of(queries, None, words=words), words=words, **options)
         return Neighbors(ids=found.ids, scores=found.scores)
 
@@ -103,7 +113,8 @@ class Opened:
                 self.require_settled("a plan of prefixes is for rows of one space")
             new, old = (np.ascontiguousarray(queries[:, part]) for part in self.pair.parts)
             return self.pair.mixture.search(new, old, words=words, **options)
-        found = self.generation.search(queries, **options)
+        rows = self.generation.rows
+        found = rescored(self.generation.search(queries, **options), queries, rows)
         return Blend(
             ids=found.ids,
             scores=found.scores,
@@ -116,11 +127,9 @@ class Opened:
 
         Raises:
             MissingRow: an id that the collection does not hold.
+            OptionError, ShapeError: something that is no id.
         """
-        try:
-            numbers = np.asarray(ids, dtype=np.int64)
-        except OverflowError as error:
-            raise MissingRow(f"{self.directory}: no row has an id as large as {ids}") from error
+        numbers = row_ids(ids, count=self.manifest.count, where=self.directory)
         return self.generation.vectors(numbers) if self.pair is None else self.pair.of_rows(numbers)
 
     def keep(self, *, root: Path, under: str | os.PathLike[str] | None, glob: str | None) -> Bitmap | None:

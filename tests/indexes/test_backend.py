@@ -69,7 +69,7 @@ def test_a_missing_faiss_says_what_to_install(monkeypatch):
     monkeypatch.setattr(backend, "_module", None)
     monkeypatch.setitem(sys.modules, "faiss", None)
 
-    with pytest.raises(MissingExtra, match=r"pip install 'retrieval\[cpu\]'") as caught:
+    with pytest.raises(MissingExtra, match=r"pip install .*\[cpu\]'") as caught:
         faiss()
     assert "\n" not in str(caught.value)
 

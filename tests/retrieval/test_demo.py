@@ -87,7 +87,7 @@ def test_without_scikit_image_it_says_what_to_install(
         importlib.util, "find_spec", lambda name, *rest: None if name == "skimage" else find(name, *rest)
     )
 
-    with pytest.raises(MissingExtra, match=r"retrieval\[demo\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[demo\]"):
         demo(tmp_path / "out", encoder=FakeEncoder())
     assert not (tmp_path / "out").exists()
     assert main(["demo", "--out", os.fspath(tmp_path / "out")]) == 1

@@ -177,7 +177,7 @@ def test_plots_that_cannot_be_are_refused_before_anything_is_measured(
     with pytest.raises(OptionError, match="no such folder"):
         retrieval.evaluate(nested, plot=tmp_path / "nowhere" / "figure.svg")
     monkeypatch.setattr("retrieval.plots.find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"retrieval\[plot\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[plot\]"):
         retrieval.evaluate(nested, plot=tmp_path / "figure.svg")
 
 

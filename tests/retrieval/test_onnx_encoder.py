@@ -241,7 +241,7 @@ def test_text_without_the_tokenizers_package_says_what_to_install(folder, monkey
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtra, match=r"retrieval\[onnx\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[onnx\]"):
         load_encoder(f"onnx:{folder}")
 
 
