@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import forks
 from indexes.distribution import pip_install
 from indexes.errors import MissingExtra, ShapeError
 
@@ -29,7 +29,7 @@ _KERNELS = (
 )
 _LOAD_SECONDS = 0.5  # how long a measurement of the load is believed
 
-_import_lock = threading.Lock()
+_import_lock = forks.Lock()
 _module: Any = None
 
 
@@ -128,7 +128,7 @@ class _Load:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self._at = -float("inf")
         self._busy = self._own = 0.0
         self._threads = 1

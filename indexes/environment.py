@@ -14,19 +14,25 @@ import lmdb
 from indexes.errors import RetrievalError, StoreClosed, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
 from indexes.files import limit_reached, writing
 from indexes.gate import Gate
+from indexes.reader_table import READERS, commits_held_off, reserve_table, unseen_readers_held_off
 
 DATA: Final = "data.mdb"
 
 _ROOM = 64 << 20
 """Bytes of map beyond what is used, at least; the map is address space, not memory."""
 
-_READERS = 1024
-"""Reader slots of 64 bytes each: processes times threads that are inside a read at one moment."""
-
 # LMDB 0.9 and 1.0 cannot read each other's files. py-lmdb 3 ships both and takes the choice; before, 0.9 was all.
 _PINNED: dict[str, Any] = {"lib_version": 0} if int(lmdb.__version__.split(".")[0]) >= 3 else {}
 
+TABLE: Final = "lock.mdb"
+"""LMDB's table of readers."""
+
+_TRIES = 1000  # reads that a commit came between, before that is an error
+
 _CURE = "restore it from a backup, or delete the collection's directory and build it again"
+
+_FORK_SECONDS = 10.0
+"""How long a fork waits for this process's short transactions; then it goes on without."""
 
 _CLOSED = "closed/deleted/dropped"  # how LMDB's binding says that; there is no class or number for it
 
@@ -38,7 +44,8 @@ class Environment:
 
     LMDB must not be opened twice by one process (its locks belong to the process and the file), and a collection may
     be read while a build in the same process writes to it, so openers share one. It is opened for reading, and opened
-    again, between two transactions, when the first writer comes. A forked child opens its own.
+    again, between two transactions, when the first writer comes. A forked child opens its own: a fork waits until no
+    thread is inside a transaction.
     """
 
     def __init__(
@@ -56,8 +63,10 @@ class Environment:
         size = 0 if create else _length(data)
         options = {
             "max_dbs": len(self._names),
-            "max_readers": _READERS,
+            "max_readers": READERS,
             "readonly": not self.writable,
+            # A spare transaction keeps a place in the table of readers, which a forked child would give up for its parent.
+            "max_spare_txns": 0,
             **_PINNED,
         }
         with explained(self.path, readonly=not self.writable):
@@ -72,7 +81,7 @@ class Environment:
                         f"{data}: {_length(data):,} bytes, expected at least {needed:,} (half copied?); {_CURE}"
                     )
                 open_database: Any = self._lmdb.open_db
-                self.databases = {
+                self._databases = {
                     name: open_database(name, create=create, **flags) for name, flags in self._names.items()
                 }
             except BaseException:
@@ -80,13 +89,18 @@ class Environment:
                 raise
 
     def _lock_or_not(self, **options: Any) -> lmdb.Environment:
+        """Open it with a place in the table of readers; without one only for reading, and where there can be none."""
         try:
+            reserve_table(self.path / TABLE)
+        except OSError as error:
+            if not options["readonly"]:
+                raise _cannot_reserve(self.path / TABLE, error) from error
+        else:
+            self._without_place = False
             return lmdb.open(str(self.path), **options)
-        except lmdb.Error:
-            # Others write here but we may not even lock: read without a slot. The reads are short.
-            if not options["readonly"] or os.access(self.path / "lock.mdb", os.W_OK):
-                raise
-            return lmdb.open(str(self.path), lock=False, **options)
+        # Others may write here, but we can keep no table of readers. The reads are short, and `_read_unseen` is careful.
+        self._without_place = True
+        return lmdb.open(str(self.path), lock=False, **options)
 
     def make_writable(self) -> None:
         """Open it again for writing, once nobody in this process is inside a transaction.
@@ -96,6 +110,7 @@ class Environment:
         """
         if self.writable:
             return
+        self._reopen_in_child()
         self._require_access()
         with self._gate.alone():
             self._lmdb.close()
@@ -121,20 +136,46 @@ class Environment:
             function: reads, and soon returns: a long snapshot keeps the writer from reusing pages.
             buffers: values are memoryviews, which end with the transaction, instead of bytes.
         """
-        if self._pid != os.getpid():
-            self._after_fork()
+        self._reopen_in_child()
         while True:
             self._gate.enter()
             try:
+                if self._without_place:
+                    with commits_held_off(self.path / DATA):
+                        return self._read_unseen(function, buffers=buffers)
                 txn = self._begin(buffers=buffers)
                 if txn is not None:
                     with txn:
                         return function(txn)
+            except lmdb.MapResizedError:
+                pass  # of `_read_unseen`; adopted below
             except lmdb.Error as error:
                 raise _in_our_words(self.path, error, readonly=True) from error
             finally:
                 self._gate.leave()
             self._adopt_size()
+
+    def _read_unseen(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool) -> T:
+        """Read without a place in the table of readers: a writer does not know, and may use these pages again.
+
+        Writers wait while the file is held (`commits_held_off`). Where the file system keeps no locks, what was read counts
+        only if nothing has been committed meanwhile: a writer spares the newest snapshot's pages until then.
+        """
+        begin: Callable[..., lmdb.Transaction[bytes]] = self._lmdb.begin
+        for _ in range(_TRIES):
+            with begin(buffers=buffers) as txn:
+                number, error = txn.id(), None
+                try:
+                    result = function(txn)
+                except Exception as raised:  # noqa: BLE001 - of pages that were used again, perhaps
+                    error = raised
+                if self._lmdb.info()["last_txnid"] == number:
+                    if error is not None:
+                        raise error
+                    return result
+        raise StoreLocked(
+            f"{self.path}: another process commits faster than can be read here without the right to write; try again"
+        )
 
     def _begin(self, *, buffers: bool) -> lmdb.Transaction[bytes] | None:
         """Begin reading; None when another process made the map larger than ours."""
@@ -149,7 +190,7 @@ class Environment:
                 return begin(buffers=buffers)
             except lmdb.ReadersFullError:
                 raise StoreLocked(
-                    f"{self.path}: {_READERS} readers are inside already; try again when some are done"
+                    f"{self.path}: {READERS} readers are inside already; try again when some are done"
                 ) from error
 
     def write(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, room: int) -> T:
@@ -182,7 +223,11 @@ class Environment:
     def _write_once(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, length: int) -> T:
         self._gate.enter()
         try:
-            with explained(self.path), self._lmdb.begin(write=True) as txn:
+            with (
+                explained(self.path),
+                unseen_readers_held_off(self.path / DATA),
+                self._lmdb.begin(write=True) as txn,
+            ):
                 self._lengthen(length)
                 return apply(txn)
         finally:
@@ -216,12 +261,35 @@ class Environment:
         with self._gate.alone(), explained(self.path):
             self._lmdb.set_mapsize(0)
 
-    def _after_fork(self) -> None:
-        with self._gate.alone():
-            if self._pid != os.getpid():
-                self._lmdb.close()
-                self.writable = False
-                self._open()
+    @property
+    def databases(self) -> dict[bytes, Any]:
+        """LMDB's handles by name: of this process, since those of the parent lead nowhere in a child."""
+        self._reopen_in_child()
+        return self._databases
+
+    def hold(self) -> bool:
+        """Wait until nobody in this process is inside a transaction, before a fork; say whether it was in time.
+
+        A child ends what it inherits, and a transaction of the parent would lose its place in the table of readers.
+        """
+        return self._gate.shut(seconds=_FORK_SECONDS)
+
+    def go_on(self) -> None:
+        """Let this process go on after a fork."""
+        self._gate.reopen()
+
+    def leave_to_parent(self) -> None:
+        """Close what was inherited, in a child; the next use opens it anew, for reading."""
+        self._gate = Gate()
+        self.writable = False
+        with contextlib.suppress(lmdb.Error):
+            self._lmdb.close()
+
+    def _reopen_in_child(self) -> None:
+        if self._pid != os.getpid():
+            with self._gate.alone():
+                if self._pid != os.getpid():
+                    self._open()
 
     def stat(self, name: bytes) -> dict[str, Any]:
         """Return LMDB's statistics of one database: psize, depth, branch, leaf and overflow pages, entries."""
@@ -229,6 +297,7 @@ class Environment:
 
     def forget_dead_readers(self) -> None:
         """Free the slots of readers that were killed, so that the pages they saw can be used again."""
+        self._reopen_in_child()
         self._lmdb.reader_check()
 
     def close(self) -> None:
@@ -241,14 +310,30 @@ _open: dict[tuple[int, int], Environment] = {}
 _guard = threading.Lock()
 
 
-def _forked() -> None:
+_held: list[Environment] = []  # by the fork that is under way
+
+
+def _before_fork() -> None:
+    _guard.acquire(timeout=_FORK_SECONDS)  # nothing is half opened
+    _held.extend(environment for environment in set(_open.values()) if environment.hold())
+
+
+def _in_parent() -> None:
+    while _held:
+        _held.pop().go_on()
+    with contextlib.suppress(RuntimeError):
+        _guard.release()
+
+
+def _in_child() -> None:
     global _guard  # noqa: PLW0603 - another thread may have held it at the fork
     _guard = threading.Lock()
-    for environment in _open.values():
-        environment._gate = Gate()  # noqa: SLF001 - likewise
+    _held.clear()
+    for environment in set(_open.values()):
+        environment.leave_to_parent()
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def acquire(
@@ -303,6 +388,14 @@ def _drop(environment: Environment) -> None:
 def _identity(path: Path) -> tuple[int, int]:
     status = (path / DATA).stat()
     return status.st_dev, status.st_ino
+
+
+def _cannot_reserve(path: Path, error: OSError) -> RetrievalError:
+    try:
+        with writing(path):
+            raise error
+    except RetrievalError as ours:
+        return ours
 
 
 def _length(path: Path) -> int:

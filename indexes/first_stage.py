@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes import flat, ivf, turned
+from indexes import flat, forks, ivf, turned
 from indexes.arrays import Bitmap, Neighbors, Vectors
 from indexes.description import IndexInfo
 from indexes.flat import Halves
@@ -36,7 +35,7 @@ class FirstStage:
         self, path: Path, info: IndexInfo, rows: Halves, *, rotation: Callable[[], Vectors | None]
     ) -> None:
         self._path, self._info, self._rows, self._rotation = path, info, rows, rotation
-        self._opening = threading.Lock()
+        self._opening = forks.Lock()
         self._opened: Refined | Funnel | None = None
         self._live_selector: Any = None
 

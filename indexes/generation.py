@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from indexes import flat, rotate, stages, transforms
+from indexes import flat, forks, rotate, stages, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
 from indexes.backend import gpu
 from indexes.closing import Closing
 from indexes.errors import OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.first_stage import FirstStage
 from indexes.flat import Halves
+from indexes.gate import Lease
 from indexes.gpu import Candidates, Card
 from indexes.integers import optional_integer, places, row_flags
 from indexes.keytable import KEYS, KeyTable
@@ -74,11 +74,11 @@ class Generation(Closing):
             path = generation_path(directory, manifest.generation) / INDEX
             self._first = FirstStage(path, manifest.index, self._rows, rotation=self._matrix)
         self._prefixes = Narrow(self._rows, manifest.space, rotation=self._matrix)
-        self._opening = threading.Lock()
+        self._opening = forks.Lock()
         self._device, self._exact = device, exact
         self._card: Card | None = None
         self._tail = Tail(self._rows, self._base)
-        self._closed = False
+        self._lease = Lease(self._is_closed)
 
     @classmethod
     def open(
@@ -163,7 +163,30 @@ class Generation(Closing):
                 none (see `indexes.stages.check`), or either comes with ``exact``.
             StoreClosed: the generation is closed.
         """
-        self._require_open()
+        with self._lease:
+            return self._search(
+                queries,
+                k=k,
+                keep=keep,
+                nprobe=nprobe,
+                shortlist=shortlist,
+                exact=exact,
+                dim=dim,
+                plan=plan,
+            )
+
+    def _search(
+        self,
+        queries: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None,
+        nprobe: int | None,
+        shortlist: int | None,
+        exact: bool,
+        dim: int | None,
+        plan: stages.Stages | None,
+    ) -> Neighbors:
         if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
         keep = None if keep is None else row_flags(keep, count=self.count)
@@ -274,10 +297,11 @@ class Generation(Closing):
             OptionError: the collection is flat.
             StoreClosed: the generation is closed.
         """
-        first, stage = self._compressed()
-        live = None if self.live is None else self.live[: self._base]
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
-        return first.codes(stage, queries, k=k, nprobe=nprobe, live=live)
+        with self._lease:
+            first, stage = self._compressed()
+            live = None if self.live is None else self.live[: self._base]
+            queries = np.ascontiguousarray(queries, dtype=np.float32)
+            return first.codes(stage, queries, k=k, nprobe=nprobe, live=live)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.
@@ -286,8 +310,8 @@ class Generation(Closing):
             MissingRow: an id is negative or not below `count`.
             StoreClosed: the generation is closed.
         """
-        self._require_open()
-        return self._rerank.gather(ids)
+        with self._lease:
+            return self._rerank.gather(ids)
 
     def keys(self) -> KeyTable | None:
         """Return the mapped table of its rows' keys; None for a generation of a version that wrote none.
@@ -304,12 +328,15 @@ class Generation(Closing):
             raise StoreCorrupt(f"{path}: missing; run `retrieve build-index` on the folder") from error
 
     def _require_open(self) -> None:
-        if self._closed:
-            raise StoreClosed(f"{self._directory}: the collection is closed; open it again")
+        if self._lease.closed:
+            raise self._is_closed()
+
+    def _is_closed(self) -> StoreClosed:
+        return StoreClosed(f"{self._directory}: the collection is closed; open it again")
 
     def close(self) -> None:
-        """Release the maps and let the generation go; searching afterwards is an error."""
-        self._closed = True
+        """Release the maps and let the generation go, once searches that are under way have ended; later ones are errors."""
+        self._lease.close()
         self._first = self._card = None
         self._rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self._rows)

@@ -7,14 +7,13 @@ on the CPU, and what comes back is an ordinary index. Where there is no GPU noth
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
-from indexes import chain, flat, ivf
+from indexes import chain, flat, forks, ivf
 from indexes.arrays import Halves, Ids, Neighbors, Vectors
 from indexes.backend import faiss
 from indexes.errors import OptionError, RetrievalError
@@ -150,7 +149,7 @@ class Card:
         self, number: int | None, rows: Halves, *, exact: Callable[[Halves], Candidates | None] | None = None
     ) -> None:
         self._number, self._rows, self._put = number, rows, exact
-        self._lock = threading.Lock()  # the resources of a card are for one search at a time
+        self._lock = forks.Lock()  # the resources of a card are for one search at a time
         self._stage: Any = _UNTRIED
         self._exact: Any = _UNTRIED
 

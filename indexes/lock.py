@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
+from indexes import forks
 from indexes.errors import StoreFull, StoreLocked, StoreReadOnly
 
 LOCK = "lock"
@@ -18,8 +20,9 @@ class WriterLock:
     """Hold the right to write to a collection; a context manager.
 
     An exclusive ``flock`` on the file ``lock`` in the collection's directory, which names the holder's pid. The kernel
-    drops it when the process ends, however it ends, so a lock is never stale. A forked child shares it with its
-    parent; threads of one process count as one holder only if they share this object.
+    drops it when the process ends, however it ends, so a lock is never stale. A forked child does not hold it, and does
+    not keep others out once its parent has let go; threads of one process count as one holder only if they share this
+    object.
 
     Args:
         directory: the collection's directory; made if it is missing.
@@ -28,6 +31,13 @@ class WriterLock:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.path = Path(directory) / LOCK
         self._file: int | None = None
+        forks.after_fork(self, WriterLock._forked)
+
+    def _forked(self) -> None:
+        """Hold nothing in a child: closing its copy of the file leaves the parent's lock as it is."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
 
     @property
     def held(self) -> bool:
@@ -103,7 +113,14 @@ class WriterLock:
         """Give the lock back; the file stays, because removing it would let two writers hold two files."""
         if self._file is not None:
             file, self._file = self._file, None
+            with suppress(OSError):
+                fcntl.flock(
+                    file, fcntl.LOCK_UN
+                )  # a process that was forked from C may still have the file open
             os.close(file)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self.path}: a held lock cannot be copied or sent to another process")
 
     def __enter__(self) -> Self:
         self.acquire()

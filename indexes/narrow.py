@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-from indexes import funnel, stages
+from indexes import forks, funnel, stages
 from indexes.arrays import Bitmap, Neighbors, Vectors
 from indexes.flat import Halves
 from indexes.space import Space
@@ -25,7 +24,7 @@ class Narrow:
 
     def __init__(self, rows: Halves, space: Space, *, rotation: Callable[[], Vectors | None]) -> None:
         self._rows, self._space, self._rotation = rows, space, rotation
-        self._making = threading.Lock()
+        self._making = forks.Lock()
         self._heads: dict[int, Halves] = {}
 
     def search(self, queries: Vectors, plan: Stages, *, k: int, keep: Bitmap | None) -> Neighbors:

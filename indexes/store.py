@@ -9,7 +9,6 @@ Ids are positions: rows are only ever added, and a removed or superseded row get
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import forks
 from indexes.arrays import Bitmap, Halves, Ids, Vectors
 from indexes.closing import Closing
 from indexes.environment import DATA, Environment, acquire, release
@@ -80,7 +80,7 @@ class VectorStore(Closing):
         """Take over a use of ``environment``; call `open` or `create` instead."""
         self.directory = directory
         self._shared = environment
-        self._closing = threading.Lock()
+        self._closing = forks.Lock()
         self._closed = False
         self.dim, self._dead = describe(environment)
         self._count = len(self._dead)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ class Writer:
     ) -> None:
         self.dead = dead
         self._directory, self._environment, self._dim, self._lock = directory, environment, dim, lock
+        self._pid = os.getpid()
         self._changes = self._none_yet()
 
     def settle(self) -> None:
@@ -98,6 +100,10 @@ class Writer:
         """Make all that waits durable: the rows in `rerank.f16`, then everything in one transaction."""
         if not self.pending:
             return
+        if self._pid != os.getpid():
+            raise StoreLocked(
+                f"{self._directory}: was opened for writing before a fork, so only the parent may write; open it again"
+            )
         if self._lock is not None:
             self._lock.check()
         changes = self._changes

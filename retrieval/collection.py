@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes import forks
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, unit_rows
 from indexes.closing import Closing
 from indexes.integers import integer, optional_integer
@@ -15,6 +17,7 @@ from indexes.manifest import Manifest, read_manifest, verify
 from indexes.stages import Stage
 from retrieval import keys
 from retrieval.encoders.devices import check_device_name
+from retrieval.errors import StoreClosed
 from retrieval.hits import Hit, find_hits
 from retrieval.location import find_collection, resolve_root
 from retrieval.provenance import activations
@@ -23,14 +26,16 @@ from retrieval.query_vectors import QueryEncoders, combine
 from retrieval.reading import open_newest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import SupportsIndex
 
     from indexes.manifest import FileCheck
     from indexes.space import Space
     from indexes.targets import Aim
     from indexes.transforms import Transform
     from retrieval.encoders import Encoder
+    from retrieval.reading import Opened
 
 
 def open_collection(
@@ -75,6 +80,7 @@ class Collection(Closing):
         self.directory = directory
         self._device = check_device_name(device)
         self._root = root
+        self._refreshing = forks.Lock()
         self._opened = open_newest(directory, device=device)
         try:
             self._encoders = QueryEncoders(self._opened, device=device, given=encoder)
@@ -83,19 +89,59 @@ class Collection(Closing):
             raise
 
     def refresh(self) -> bool:
-        """Show the newest generation; say whether there was a newer one. Not for use while other threads search."""
-        if read_manifest(self.directory).generation == self.manifest.generation:
-            return False
-        before = self._opened
-        # Opened first: should it fail, the one before still answers.
-        self._opened = open_newest(self.directory, device=self._device)
-        self._encoders.follow(self._opened)
-        before.close()
-        return True
+        """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one."""
+        with self._refreshing:
+            if read_manifest(self.directory).generation == self.manifest.generation:
+                return False
+            before = self._opened
+            # Opened first: should it fail, the one before still answers.
+            self._opened = open_newest(self.directory, device=self._device)
+            self._encoders.follow(self._opened)
+            before.close()
+            return True
 
     def close(self) -> None:
-        """Release every file; searching afterwards is an error."""
+        """Release every file once searches in other threads have ended; searching afterwards is an error."""
         self._opened.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[Opened]:
+        """Give what is open, which nobody closes within the block.
+
+        Raises:
+            StoreClosed: the collection is closed.
+        """
+        while True:
+            opened = self._opened
+            try:
+                opened.enter()
+            except StoreClosed:
+                if opened is self._opened:
+                    raise
+            else:
+                break
+        try:
+            yield opened
+        finally:
+            opened.leave()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle as the path and the options: whoever unpickles it opens the newest generation there."""
+        return _opened_again, (*self._place(), self._encoders.given)
+
+    def __copy__(self) -> Collection:
+        """Open the same collection once more, with the same encoder."""
+        return _opened_again(*self._place(), self._encoders.given)
+
+    def __deepcopy__(self, memo: Any) -> Collection:
+        return self.__copy__()
+
+    def _place(self) -> tuple[str, str, str | None]:
+        return (
+            os.path.abspath(self.directory),
+            self._device,
+            None if self._root is None else os.path.abspath(self._root),
+        )
 
     def __len__(self) -> int:
         return self.manifest.live
@@ -185,19 +231,20 @@ class Collection(Closing):
             StoreClosed: the collection is closed.
         """
         terms = self._terms(query, minus)
-        vector, own = combine(terms, self._opened, self._encoders, root=self.root)
-        hits = find_hits(
-            self._opened,
-            vector,
-            k=integer(k, "k"),
-            words=all(term.kind == "text" for term in terms),
-            hidden=frozenset() if include_self else own,
-            keep=self._opened.keep(root=self.root, under=under, glob=glob),
-            fold=fold_copies,
-            dim=dim,
-            nprobe=nprobe,
-            exact=exact,
-        )
+        with self._using() as opened:
+            vector, own = combine(terms, opened, self._encoders, root=self.root)
+            hits = find_hits(
+                opened,
+                vector,
+                k=integer(k, "k"),
+                words=all(term.kind == "text" for term in terms),
+                hidden=frozenset() if include_self else own,
+                keep=opened.keep(root=self.root, under=under, glob=glob),
+                fold=fold_copies,
+                dim=dim,
+                nprobe=nprobe,
+                exact=exact,
+            )
         return [hit for hit in hits if min_score is None or hit.score >= min_score]
 
     def search_many(self, queries: Sequence[Any], **options: Any) -> list[list[Hit]]:
@@ -249,17 +296,18 @@ class Collection(Closing):
                 for width, kept in plan
             )
         )
-        return self._opened.neighbors(
-            queries,
-            k=k,
-            keep=keep,
-            dim=dim,
-            nprobe=nprobe,
-            shortlist=shortlist,
-            exact=exact,
-            plan=stages,
-            words=words,
-        )
+        with self._using() as opened:
+            return opened.neighbors(
+                queries,
+                k=k,
+                keep=keep,
+                dim=dim,
+                nprobe=nprobe,
+                shortlist=shortlist,
+                exact=exact,
+                plan=stages,
+                words=words,
+            )
 
     def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
         """Find the nearest rows by the first stage's codes alone, nothing reranked: for measuring what codes lose.
@@ -273,11 +321,12 @@ class Collection(Closing):
         Raises:
             OptionError: the collection is flat.
         """
-        self._opened.require_settled("codes of one space only would answer")
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
-        return self._opened.generation.codes(
-            queries, k=integer(k, "k"), nprobe=optional_integer(nprobe, "nprobe")
-        )
+        with self._using() as opened:
+            opened.require_settled("codes of one space only would answer")
+            return opened.generation.codes(
+                queries, k=integer(k, "k"), nprobe=optional_integer(nprobe, "nprobe")
+            )
 
     def aim(self) -> Aim:
         """Return where the index keeps vectors, for active indexing.
@@ -287,14 +336,16 @@ class Collection(Closing):
         """
         from indexes.targets import Aim
 
-        self._opened.require_settled("images activated now would be moved for an index that is about to go")
-        return Aim(self._opened.generation.first_stage().index)
+        with self._using() as opened:
+            opened.require_settled("images activated now would be moved for an index that is about to go")
+            return Aim(opened.generation.first_stage().index)
 
     def ids_of_content(self, content: bytes) -> Ids:
         """Return the live rows of files with this content hash (`retrieval.images.content_hash`), ascending."""
-        ids = self._opened.store.find_content(content)
-        live: Ids = ids[self._opened.is_live(ids)]
-        return live
+        with self._using() as opened:
+            ids = opened.store.find_content(content)
+            live: Ids = ids[opened.is_live(ids)]
+            return live
 
     @property
     def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
@@ -318,12 +369,14 @@ class Collection(Closing):
 
     def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
         """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool, the caller's own."""
-        keep = self._opened.keep(root=self.root, under=under, glob=glob)
+        with self._using() as opened:
+            keep = opened.keep(root=self.root, under=under, glob=glob)
         return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep.copy()
 
     def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
-        vector, _ = combine(self._terms(query, minus), self._opened, self._encoders, root=self.root)
+        with self._using() as opened:
+            vector, _ = combine(self._terms(query, minus), opened, self._encoders, root=self.root)
         return vector[:, : self.space.dim]
 
     def vectors(self, ids: Any) -> Vectors:
@@ -341,15 +394,18 @@ class Collection(Closing):
             OptionError: floats, or whatever else is no id.
             ShapeError: flags of another length, or more than one axis.
         """
-        return self._opened.vectors(ids)[:, : self.space.dim]
+        with self._using() as opened:
+            return opened.vectors(ids)[:, : opened.space.dim]
 
     def path(self, number: int) -> str:
         """Return the relative path of a row."""
-        return os.fsdecode(self._opened.store.record(integer(number, "the id", least=None, most=None)).key)
+        with self._using() as opened:
+            return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
 
     def ids_by_path(self) -> dict[str, int]:
         """Return every live row's id by its relative path."""
-        return {os.fsdecode(record.key): record.id for record in self._opened.store.scan()}
+        with self._using() as opened:
+            return {os.fsdecode(record.key): record.id for record in opened.store.scan()}
 
     def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[bytes]]:
         """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids.
@@ -357,12 +413,13 @@ class Collection(Closing):
         Raises:
             OptionError: the encoder is being changed: the vectors are of two spaces.
         """
-        self._opened.require_settled("the vectors are of two spaces")
-        live = np.flatnonzero(self.live)  # (n,)
-        rows = self._opened.generation.rows[: self.manifest.count]
-        if len(live) != self.manifest.count:
-            rows = rows[live]
-        return rows, [record.key for record in self._opened.store.records(live)]
+        with self._using() as opened:
+            opened.require_settled("the vectors are of two spaces")
+            live = np.flatnonzero(opened.live)  # (n,)
+            rows = opened.generation.rows[: opened.manifest.count]
+            if len(live) != opened.manifest.count:
+                rows = rows[live]
+            return rows, [record.key for record in opened.store.records(live)]
 
     def verify(self) -> list[FileCheck]:
         """Check every file's hash; says which to rebuild."""
@@ -407,6 +464,10 @@ class Collection(Closing):
             *as_terms(query, beside=self.root),
             *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
         )
+
+
+def _opened_again(directory: str, device: str, root: str | None, encoder: Encoder | None) -> Collection:
+    return open_collection(directory, encoder=encoder, device=device, root=root)
 
 
 def _given(minus: Any) -> bool:

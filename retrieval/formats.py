@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
+
+from indexes import forks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def looks_cut(data: bytes) -> bool:
 
 # A filter of the module `warnings`: action, message, category, module, line.
 _QUIET = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\b"), 0)
-_quiet_lock = threading.Lock()
+_quiet_lock = forks.Lock()
 _quiet_depth = 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes import forks
 from indexes.arrays import unit_rows
 from indexes.integers import integer
 from retrieval import keys
@@ -43,7 +43,7 @@ class QueryEncoders:
         self._given = given is not None
         self._encoder = given
         self._before: Encoder | None = None
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
 
     def follow(self, opened: Opened) -> None:
         """Go on with a newer generation of the collection."""
@@ -54,6 +54,11 @@ class QueryEncoders:
         old = None if opened.pair is None else opened.pair.migration.old_space
         if self._before is not None and (old is None or not old.same_as(self._before.space)):
             self._before = None  # of a change that is over: the next one starts from another space
+
+    @property
+    def given(self) -> Encoder | None:
+        """The encoder that was handed in and is still in use, if one was."""
+        return self._encoder if self._given else None
 
     def current(self) -> Encoder:
         """Return the encoder of queries.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes import forks
 from indexes.arrays import Neighbors
 from indexes.cosines import rescored
+from indexes.gate import Lease
 from indexes.generation import Generation
 from indexes.integers import row_ids
 from indexes.keytable import KeyTable
@@ -17,7 +18,7 @@ from indexes.mixed import Blend
 from indexes.store import VectorStore
 from retrieval import keys
 from retrieval.accelerated import exact_on
-from retrieval.errors import CollectionNotFound, StoreCorrupt
+from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
 
 if TYPE_CHECKING:
     import os
@@ -50,13 +51,30 @@ class Opened:
         """Take over what `open_newest` opened; call that."""
         self.directory, self.manifest = directory, manifest
         self.generation, self.store, self.pair = generation, store, pair
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
+        self._lease = Lease(self._is_closed)
         self._paths: keys.PathFilter | None = None
 
+    def enter(self) -> None:
+        """Begin to use it: `close` waits for `leave`.
+
+        Raises:
+            StoreClosed: it is closed.
+        """
+        self._lease.__enter__()
+
+    def leave(self) -> None:
+        """End what `enter` began."""
+        self._lease.__exit__()
+
     def close(self) -> None:
-        """Release every file."""
-        self.generation.close()
-        self.store.close()
+        """Release every file, once nobody uses it any more."""
+        if self._lease.close():
+            self.generation.close()
+            self.store.close()
+
+    def _is_closed(self) -> StoreClosed:
+        return StoreClosed(f"{self.directory}: the collection is closed; open it again")
 
     @property
     def space(self) -> Space:

@@ -7,7 +7,6 @@ image weights. The ONNX graph names ``image.safetensors`` as its external data: 
 from __future__ import annotations
 
 import json
-import threading
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes import forks
 from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import space_fingerprint
-from retrieval.encoders.onnx_runtime import onnx_runtime
+from retrieval.encoders.onnx_runtime import Session, onnx_runtime
 from retrieval.encoders.pixels import Preprocessing, preprocess
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
 
@@ -62,7 +62,7 @@ class NanoEncoder:
             resize=facts["resize"],
             interpolation=facts["interpolation"],
         )
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
         self.space = Space(
             name=facts["name"],
             dim=facts["width"],
@@ -70,6 +70,9 @@ class NanoEncoder:
             nesting=tuple(facts["nesting"]),
         )
         self.extends = tuple(Space.from_json(known) for known in facts.get("extends", ()))
+
+    def __reduce__(self) -> Any:
+        return _nano, (self._folder, self._device, self._threads)
 
     @cached_property
     def device(self) -> str:
@@ -143,13 +146,8 @@ class NanoEncoder:
             self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")
         ):
             return self._run_in_torch()
-        options = onnxruntime.SessionOptions()
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            str(self._weights("image.onnx")), options, providers=onnx_providers(self._device)
-        )
+        graph = str(self._weights("image.onnx"))
+        session = Session(graph, providers=onnx_providers(self._device), threads=self._threads)
 
         def run(batch: NDArray[np.float32]) -> Vectors:
             rows: Vectors = session.run(None, {"pixels": np.ascontiguousarray(batch, np.float32)})[0]
@@ -220,6 +218,10 @@ class NanoFamily:
 
 
 FAMILY = NanoFamily()
+
+
+def _nano(folder: Path, device: str, threads: int | None) -> NanoEncoder:
+    return NanoEncoder(folder, device=device, threads=threads)
 
 
 def open_nano(version: str | None = None, *, device: str = "auto", threads: int | None = None) -> NanoEncoder:

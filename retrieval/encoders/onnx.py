@@ -24,7 +24,7 @@ from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import check_device_name, onnx_providers
 from retrieval.encoders.fingerprint import hash_file, space_fingerprint
-from retrieval.encoders.onnx_runtime import onnx_runtime
+from retrieval.encoders.onnx_runtime import Session
 from retrieval.encoders.pixels import Preprocessing, preprocess
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
 
@@ -67,13 +67,13 @@ class _Graph:
 
     Attributes:
         path: its file, for messages.
-        session: ``onnxruntime.InferenceSession``; safe to run from several threads.
+        session: runs it; safe to run from several threads.
         inputs: names and numpy dtypes.
         rows: the fixed number of rows that it takes at once, or `None` when it takes any.
     """
 
     path: Path
-    session: Any
+    session: Session
     inputs: tuple[tuple[str, type[np.generic]], ...]
     rows: int | None
 
@@ -262,11 +262,8 @@ def _contract(path: Path) -> _Contract:
 
 
 def _graph(path: Path, *, device: str) -> _Graph:
-    onnxruntime = onnx_runtime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: the library never prints
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=onnx_providers(device))
+        session = Session(str(path), providers=onnx_providers(device))
     except Exception as error:
         if (
             type(error).__module__.partition(".")[0] != "onnxruntime"

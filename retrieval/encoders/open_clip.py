@@ -11,7 +11,6 @@ import difflib
 import importlib.util
 import json
 import logging
-import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes import forks
 from indexes.distribution import pip_install
 from indexes.space import Space
 from retrieval.encoders.devices import torch_device
@@ -71,7 +71,7 @@ class OpenClipEncoder:
         self._source = source
         self._device = device
         self._tokenizer: Any = None
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
 
     @property
     def space(self) -> Space:
