@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import assignment, chain, mapped_lists, prefixes
+from indexes import assignment, block_lists, chain, mapped_lists, prefixes
 from indexes.arrays import Bitmap, Ids, Vectors
 from indexes.backend import faiss, faiss_threads, threads
 from indexes.cures import cure_of_file
@@ -98,6 +98,7 @@ def make(
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
     if isinstance(innermost(index), module.IndexIDMap):
         raise OptionError(f"index kind {factory!r}: rows have ids already; leave IDMap out")
+    block_lists.require_safe(innermost(index), factory)
     if coarse is not None and coarse < width:
         prefixes.assign_by_prefix(index, innermost(index), coarse=coarse)
     if width < dim:
@@ -256,7 +257,9 @@ def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
         OptionError: FAISS cannot; the message holds its reason.
     """
     chosen = removable(index)
-    rough = assignment.Rough(innermost(index))
+    inner = innermost(index)
+    block_lists.clear_behind(inner)
+    rough = assignment.Rough(inner)
     for ids, rows in blocks:
         try:
             with faiss_threads(threads()), rough.adding(len(rows)):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import chain, gpu, ivf
+from indexes import block_lists, chain, gpu, ivf
 from indexes.arrays import Halves, Ids, Vectors
 from indexes.backend import faiss
 from indexes.errors import StoreCorrupt
@@ -159,7 +159,7 @@ def filled(
             gpu.add(shard, _transformed(index, blocks(first, last)), device=device)
             with writing(directory), _without_centroids(shard):
                 _saved(shard, path)
-            _merge(whole, shard)
+            block_lists.merge(whole, shard)
         done(last)
     index.ntotal = whole.ntotal
     return index
@@ -177,14 +177,9 @@ def _taken_in(whole: Any, path: Path) -> bool:
     with suppress(StoreCorrupt):
         shard = ivf.load(path)
         shard.quantizer, shard.own_fields = whole.quantizer, False
-        _merge(whole, shard)
+        block_lists.merge(whole, shard)
         return True
     return False
-
-
-def _merge(whole: Any, shard: Any) -> None:
-    """Move all codes of ``shard`` into ``whole``; ``shard`` is empty afterwards."""
-    whole.merge_from(shard, 0)
 
 
 def _transformed(index: Any, blocks: Iterator[tuple[Ids, Vectors]]) -> Iterator[tuple[Ids, Vectors]]:
