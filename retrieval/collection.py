@@ -18,11 +18,11 @@ from indexes.stages import Stage
 from retrieval import keys
 from retrieval.encoders.devices import check_device_name
 from retrieval.errors import StoreClosed
-from retrieval.hits import Hit, find_hits
+from retrieval.hits import Hits, find_hits
 from retrieval.location import find_collection, resolve_root
 from retrieval.provenance import activations
 from retrieval.queries import Term, as_terms, subtract
-from retrieval.query_vectors import QueryEncoders, combine
+from retrieval.query_vectors import QueryEncoders, combine, understood
 from retrieval.reading import open_newest
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Collection(Closing):
         glob: str | None = None,
         include_self: bool = False,
         fold_copies: bool = True,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Find what is most like the query.
 
         Args:
@@ -223,15 +223,18 @@ class Collection(Closing):
             include_self: let a query that is an indexed file, or an id, find itself.
             fold_copies: fold files with the same bytes into one hit.
         Returns:
-            Best first, ties by smaller id; fewer than `k` only if fewer rows qualify.
+            Best first, ties by smaller id; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
+            words that the encoder has never learned, as far as it can tell.
         Raises:
             QueryError: the query names nothing.
+            UnknownWords: the encoder has learned none of its words, and it has no other part.
             OptionError: a value that this collection cannot take.
             CapabilityMissing: words, for an encoder without a text tower.
             StoreClosed: the collection is closed.
         """
         terms = self._terms(query, minus)
         with self._using() as opened:
+            terms, strange = understood(terms, self._encoders)
             vector, own = combine(terms, opened, self._encoders, root=self.root)
             hits = find_hits(
                 opened,
@@ -245,9 +248,11 @@ class Collection(Closing):
                 nprobe=nprobe,
                 exact=exact,
             )
-        return [hit for hit in hits if min_score is None or hit.score >= min_score]
+        return Hits(
+            (hit for hit in hits if min_score is None or hit.score >= min_score), unknown_words=strange
+        )
 
-    def search_many(self, queries: Sequence[Any], **options: Any) -> list[list[Hit]]:
+    def search_many(self, queries: Sequence[Any], **options: Any) -> list[Hits]:
         """Search for each query; takes the options of `search`."""
         return [self.search(query, **options) for query in queries]
 
@@ -376,7 +381,8 @@ class Collection(Closing):
     def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
         with self._using() as opened:
-            vector, _ = combine(self._terms(query, minus), opened, self._encoders, root=self.root)
+            terms, _ = understood(self._terms(query, minus), self._encoders)
+            vector, _ = combine(terms, opened, self._encoders, root=self.root)
         return vector[:, : self.space.dim]
 
     def vectors(self, ids: Any) -> Vectors:

@@ -4,6 +4,7 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 ├── CollectionNotFound (FileNotFoundError)   no manifest where one was looked for
 ├── ImageError (ValueError)                  an image that cannot be read; `reason` is a short stable word
 ├── QueryError (ValueError)                  a query that names nothing, or mixes what cannot be mixed
+│   └── UnknownWords                         words of which the encoder has learned none
 ├── EncoderError (RuntimeError)              an encoder that cannot be had or does not keep its contract
 │   ├── UnknownEncoder (LookupError)         no such scheme, version or model
 │   ├── EncoderConflict                      two distributions claim one scheme
@@ -55,6 +56,7 @@ __all__ = [
     "StoreReadOnly",
     "SystemLimit",
     "UnknownEncoder",
+    "UnknownWords",
     "VectorError",
     "WeightsNotFound",
 ]
@@ -78,6 +80,20 @@ class ImageError(RetrievalError, ValueError):
 
 class QueryError(RetrievalError, ValueError):
     """A query that names nothing, or mixes what cannot be mixed."""
+
+
+class UnknownWords(QueryError):
+    """A query by words of which the encoder has learned none, and nothing else to go by.
+
+    Attributes:
+        words: those that are not understood.
+        encoder: the encoder's name.
+    """
+
+    def __init__(self, message: str, *, words: tuple[str, ...] = (), encoder: str = "") -> None:
+        super().__init__(message)
+        self.words = words
+        self.encoder = encoder
 
 
 class EncoderError(RetrievalError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,18 @@ class Hit:
     copies: int
     cosine: float | None = None
     space: str | None = None
+
+
+class Hits(list[Hit]):
+    """The answer to a query: a list of `Hit`, best first, and what there is to say about all of them.
+
+    Attributes:
+        unknown_words: words of the query that the encoder has never learned; they were hardly taken into account.
+    """
+
+    def __init__(self, hits: Iterable[Hit] = (), *, unknown_words: tuple[str, ...] = ()) -> None:
+        super().__init__(hits)
+        self.unknown_words = unknown_words
 
 
 def find_hits(

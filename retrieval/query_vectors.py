@@ -13,7 +13,8 @@ from indexes.arrays import unit_rows
 from indexes.integers import integer
 from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.errors import CapabilityMissing, MissingRow, QueryError
+from retrieval.encoders.protocols import VocabularyEncoder
+from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +118,38 @@ class QueryEncoders:
         encoder = load_encoder(spec, device=device)
         self._opened.space.require(encoder.space, what=f"the encoder {spec}")
         return encoder
+
+
+def understood(terms: tuple[Term, ...], encoders: QueryEncoders) -> tuple[tuple[Term, ...], tuple[str, ...]]:
+    """Leave out terms that mean nothing to the encoder, and say which words it has not learned.
+
+    Encoders that cannot tell (see `retrieval.encoders.VocabularyEncoder`) understand everything.
+
+    Raises:
+        UnknownWords: nothing is left.
+        CapabilityMissing: there are words, and the encoder cannot be had.
+    """
+    if not any(term.kind == "text" for term in terms):
+        return terms, ()
+    encoder = encoders.current()
+    if not isinstance(encoder, VocabularyEncoder):
+        return terms, ()
+    kept, strange = [], dict[str, None]()
+    for term in terms:
+        if term.kind == "text":
+            strange.update(dict.fromkeys(encoder.unknown_words(term.value)))
+        if term.kind != "text" or encoder.known_words(term.value):
+            kept.append(term)
+    words = tuple(strange)
+    if not kept:
+        name = encoder.space.name
+        raise UnknownWords(
+            f"the encoder {name} has learned none of the words {', '.join(map(repr, words))}, so whatever came "
+            "first would be chance; ask with common English words or with an image, or use a larger encoder",
+            words=words,
+            encoder=name,
+        )
+    return tuple(kept), words
 
 
 def combine(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexes.distribution import refuse_old_distribution
+from retrieval.cli.advice import advice
 from retrieval.cli.commands import retrieve
 from retrieval.cli.options import Session
 from retrieval.errors import RetrievalError
@@ -108,7 +109,8 @@ def _settle_stdout() -> None:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, RetrievalError):
-        return str(error)
+        more = advice(error)
+        return f"{error}: {more}" if more else str(error)
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError) and error.errno is not None:

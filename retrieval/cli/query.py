@@ -104,6 +104,14 @@ def query(
         emit(hits(found, form, **width, terminal=sys.stdout.isatty()))
         if not found:
             session.note("no image qualifies")
+        if found.unknown_words:
+            from retrieval.cli.advice import larger_encoder
+
+            words = ", ".join(found.unknown_words)
+            session.note(
+                f"note: {collection.space.name} has never learned: {words}; "
+                f"--encoder {larger_encoder(found.unknown_words)} knows more words"
+            )
         if html is not None:
             from retrieval import gallery
 

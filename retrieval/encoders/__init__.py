@@ -1,6 +1,12 @@
 """Encoders: what turns images and words into vectors, by name or as any object that keeps the protocol."""
 
-from retrieval.encoders.protocols import DifferentiableEncoder, Encoder, EncoderFamily, TextEncoder
+from retrieval.encoders.protocols import (
+    DifferentiableEncoder,
+    Encoder,
+    EncoderFamily,
+    TextEncoder,
+    VocabularyEncoder,
+)
 from retrieval.encoders.registry import FamilyInfo, canonical_spec, families, load_encoder
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "EncoderFamily",
     "FamilyInfo",
     "TextEncoder",
+    "VocabularyEncoder",
     "canonical_spec",
     "families",
     "load_encoder",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FAMILY", "NanoEncoder", "open_nano"]
 
 WEIGHTS = Path(__file__).parent / "weights"
+VOCABULARIES = Path(__file__).parent / "vocabularies"
 
 
 class NanoEncoder:
@@ -111,6 +112,31 @@ class NanoEncoder:
         rows: Vectors = tower.encode(texts)
         missing = self.space.dim - rows.shape[1]
         return np.pad(rows, ((0, 0), (0, missing))) if missing else rows
+
+    def known_words(self, text: str) -> list[str]:
+        """Return the words of a text that nano has learned, or that are near such a word."""
+        return self._split(text)[0]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that nano has never seen: other languages, emoji, names."""
+        return self._split(text)[1]
+
+    def _split(self, text: str) -> tuple[list[str], list[str]]:
+        if self._vocabulary is None:
+            return text.split(), []
+        known, unknown = self._vocabulary.split(text)
+        return known, unknown
+
+    @cached_property
+    def _vocabulary(self) -> Any:
+        """What tells known words; None for weights that have no such file."""
+        from retrieval.encoders.nano_text import words_of
+        from retrieval.encoders.vocabulary import Vocabulary
+
+        try:
+            return Vocabulary(VOCABULARIES / f"{self._words.name}.u32", words_of)
+        except FileNotFoundError:
+            return None
 
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower as a differentiable module in evaluation mode, preprocessing inside.

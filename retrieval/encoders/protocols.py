@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from indexes.arrays import Vectors
     from indexes.space import Space
 
-__all__ = ["DifferentiableEncoder", "Encoder", "EncoderFamily", "TextEncoder"]
+__all__ = ["DifferentiableEncoder", "Encoder", "EncoderFamily", "TextEncoder", "VocabularyEncoder"]
 
 
 @runtime_checkable
@@ -61,6 +61,22 @@ class TextEncoder(Encoder, Protocol):
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, d)`` float32 unit rows for ``texts``, in order; long texts are truncated."""
+        ...
+
+
+@runtime_checkable
+class VocabularyEncoder(TextEncoder, Protocol):
+    """A text encoder that can tell which words it has learned, and which it would only guess at.
+
+    Words such as *not* or *the* are known. A text of which nothing is known asks for nothing: a search refuses it.
+    """
+
+    def known_words(self, text: str) -> Sequence[str]:
+        """Return the words of a text that it has learned; none where the text means nothing to it."""
+        ...
+
+    def unknown_words(self, text: str) -> Sequence[str]:
+        """Return the words of a text that it has not learned, as they were written."""
         ...
 
 

@@ -1,0 +1,135 @@
+"""Words that an encoder has never learned are named, and a query of nothing else is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.encoders import VocabularyEncoder, load_encoder
+from retrieval.encoders.nano_text import words_of
+from retrieval.encoders.vocabulary import Vocabulary, pack
+from retrieval.errors import QueryError, UnknownWords
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill, picture
+
+NANO = load_encoder("nano", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = fill(tmp_path_factory.mktemp("c") / "photos", [f"{n}.png" for n in range(6)])
+    retrieval.build_index(folder, encoder="nano")
+    return folder
+
+
+@pytest.fixture
+def collection(photos):
+    with retrieval.open(photos, encoder=NANO) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "кот", "КОТ", "красный автобус", "猫", "红色的公共汽车", "ねこ", "고양이", "γάτα", "القط", "नमस्ते", "🐱", "🐱🐶", "❤️", "🇩🇪",
+        "???", "->", "1234", "zxqv", "Sonnenuntergang", "xqzvw asdf",
+    ],
+)  # fmt: skip
+def test_nothing_known_is_an_error_that_names_the_words(collection, words):
+    with pytest.raises(UnknownWords, match="nano@1 has learned none of the words") as caught:
+        collection.search(words)
+
+    assert caught.value.words == tuple(words.split())
+    assert isinstance(caught.value, QueryError)
+    with pytest.raises(UnknownWords):
+        collection.encode(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a red bus in snow", "CAT", "Café", "cafe", "naïve art", "dog's ball", "kittens", "lighthouses", "running", "biggest dog",
+        "not a cat", "without snow", "the", "no", "2 dogs", "1990s car", "t-shirt", "snow-covered house", "sunglasses, hat!",
+        "motorcylce", "bycicle", "elefant", "firetruck", "colour", "color", "«cat»", "cat…", "ｃａｔ", "Eiffel Tower",
+    ],
+)  # fmt: skip
+def test_english_in_any_dress_is_known(collection, words):
+    assert collection.search(words).unknown_words == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "strange"),
+    [
+        ("a cat 🐱", ("🐱",)), ("cat🐱", ("🐱",)), ("кот on a table", ("кот",)), ("“кот”, dog", ("кот",)),
+        ("teh cat", ("teh",)), ("zxqv dog zxqv", ("zxqv",)),
+    ],
+)  # fmt: skip
+def test_what_is_unknown_among_known_words_is_named_once(collection, words, strange):
+    hits = collection.search(words, k=3)
+
+    assert hits.unknown_words == strange
+    assert len(hits) == 3
+    assert hits == list(hits)
+
+
+def test_a_part_that_means_nothing_is_left_out_beside_others(collection):
+    by_image = collection.search(picture(3), k=4)
+
+    mixed = collection.search([picture(3), "кот"], k=4)
+    assert mixed == by_image
+    assert mixed.unknown_words == ("кот",)
+    assert collection.search(picture(3), minus="🐱", k=4) == by_image
+    assert by_image.unknown_words == ()
+    with pytest.raises(UnknownWords):
+        collection.search(["кот", "🐱"])
+
+
+def test_search_many_says_it_of_each(collection):
+    assert [hits.unknown_words for hits in collection.search_many(["a cat", "a кот"])] == [(), ("кот",)]
+
+
+def test_an_encoder_that_cannot_tell_answers_everything(tmp_path):
+    encoder = FakeEncoder()
+    retrieval.build_index(fill(tmp_path / "p", ["a.png", "b.png"]), encoder=encoder)
+    with retrieval.open(tmp_path / "p", encoder=encoder) as opened:
+        assert not isinstance(encoder, VocabularyEncoder)
+        assert len(opened.search("кот")) == 2
+
+
+def test_every_learned_word_is_known_and_random_ones_are_not(tmp_path):
+    path = tmp_path / "v.u32"
+    learned = {f"word{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10]}": 1 + 30 * (n % 2) for n in range(100)}
+    path.write_bytes(pack(learned))
+    vocabulary = Vocabulary(path, words_of)
+    rng = np.random.default_rng(0)
+    random = {"".join(rng.choice(list("qxzvkj"), 9)) for _ in range(500)}
+
+    assert vocabulary.split(" ".join(learned)) == (list(learned), [])
+    assert not any(vocabulary.split(word)[0] for word in random)
+    assert vocabulary.split("") == ([], [])
+
+
+@pytest.mark.parametrize("data", [b"", b"\x05\0\0\0\1\0\0\0"])
+def test_a_vocabulary_that_is_cut_short_is_refused(tmp_path, data):
+    (tmp_path / "v").write_bytes(data)
+    with pytest.raises(ValueError):
+        Vocabulary(tmp_path / "v", words_of)
+
+
+def test_the_command_line_names_the_words_and_a_larger_encoder(photos, capsys):
+    from retrieval.cli import main
+
+    assert main(["query", "кот", "--index", str(photos)]) == 1
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "'кот'" in err
+    assert "--encoder open_clip:xlm-roberta" in err
+    assert main(["query", "a zxqv cat", "--index", str(photos)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 6
+    assert err == (
+        "note: nano@1 has never learned: zxqv; --encoder open_clip:ViT-B-32/laion2b_s34b_b79k knows more words\n"
+    )
+    assert main(["query", "кот", "--id", "1", "--index", str(photos)]) == 0
+    assert "кот" in capsys.readouterr().err
