@@ -205,7 +205,7 @@ class Manifest:
             "index": index_to_json(self.index),
             "upgrades": [dict(upgrade) for upgrade in self.upgrades],
             "activations": [dict(activation) for activation in self.activations],
-            "files": {name: asdict(info) for name, info in sorted(self.files.items())},
+            "files": {name: info.to_json() for name, info in sorted(self.files.items())},
             "created": self.created,
             "updated": self.updated,
             "store": self.store,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import flat, forks, ivf, turned
+from indexes import file_checks, flat, forks, ivf, turned
 from indexes.arrays import Bitmap, Neighbors, Vectors
 from indexes.description import IndexInfo
 from indexes.flat import Halves
@@ -45,6 +45,8 @@ class FirstStage:
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
+                    if self._info.file is not None:
+                        file_checks.check(self._path, self._info.file)
                     index = ivf.open_mapped(self._path)
                     self._opened = (
                         self._funnel(index) if self._info.kind == "flat" else Refined(index, self._rows)

@@ -13,14 +13,23 @@ from indexes import flat, forks, rotate, stages, transforms
 from indexes.arrays import Bitmap, Ids, Neighbors, Vectors
 from indexes.backend import gpu
 from indexes.closing import Closing
-from indexes.errors import OptionError, ShapeError, StoreClosed, StoreCorrupt
+from indexes.errors import OptionError, ShapeError, StoreClosed
 from indexes.first_stage import FirstStage
 from indexes.flat import Halves
 from indexes.gate import Lease
 from indexes.gpu import Candidates, Card
 from indexes.integers import optional_integer, places, row_flags
 from indexes.keytable import KEYS, KeyTable
-from indexes.manifest import INDEX, Manifest, Pin, check_sizes, generation_path, pin_generation, store_path
+from indexes.manifest import (
+    INDEX,
+    Manifest,
+    Pin,
+    check_file,
+    check_sizes,
+    generation_path,
+    pin_generation,
+    store_path,
+)
 from indexes.narrow import Narrow
 from indexes.plan import SMALLEST
 from indexes.refined import Refined
@@ -110,6 +119,7 @@ class Generation(Closing):
                 store_path(home, manifest) / RERANK, dim=manifest.space.dim, count=manifest.count
             )
             path = generation_path(home, manifest.generation) / TOMBSTONES
+            check_file(home, manifest, TOMBSTONES)
             return cls(home, manifest, rows, read_live(path, manifest.count), pin, device=device, exact=exact)
         except BaseException:
             pin.close()
@@ -321,11 +331,10 @@ class Generation(Closing):
             StoreClosed: the generation is closed.
         """
         self._require_open()
-        path = generation_path(self._directory, self.manifest.generation) / KEYS
-        try:
-            return KeyTable.open(path) if KEYS in self.manifest.files else None
-        except FileNotFoundError as error:
-            raise StoreCorrupt(f"{path}: missing; run `retrieve build-index` on the folder") from error
+        if KEYS not in self.manifest.files:
+            return None
+        check_file(self._directory, self.manifest, KEYS)
+        return KeyTable.open(generation_path(self._directory, self.manifest.generation) / KEYS)
 
     def _require_open(self) -> None:
         if self._lease.closed:
@@ -350,6 +359,7 @@ def _rotation_of(directory: Path, manifest: Manifest) -> transforms.Transform | 
     if manifest.space.nesting or TRANSFORMS not in manifest.files:
         return None
     path = generation_path(directory, manifest.generation) / TRANSFORMS
+    check_file(directory, manifest, TRANSFORMS)
     return rotate.recorded(transforms.load(path), manifest.space)
 
 

@@ -6,28 +6,50 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
+
+from indexes.checksums import digest
 from indexes.fields import Fields, corrupt, count, number, optional, text
 from indexes.files import sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """A file of a generation: its length in bytes and the SHA-256 of its contents, in hexadecimal."""
+    """What a file of a generation is held to.
+
+    Attributes:
+        bytes: its length.
+        sha256: of its contents, in hexadecimal.
+        digest: by `indexes.checksums.digest`, of what is checked when it is opened; None before format 3.
+        head: of an index file the bytes that are checked besides the sizes of its lists; None for all of it.
+    """
 
     bytes: int
     sha256: str
+    digest: str | None = None
+    head: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> FileInfo:
         """Measure and hash the file at ``path``."""
-        return cls(bytes=path.stat().st_size, sha256=sha256(path))
+        data = np.memmap(path, np.uint8, "r") if path.stat().st_size else b""
+        return cls(bytes=len(data), sha256=sha256(path), digest=digest(data))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest says of the file."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, value: Any) -> FileInfo:
-        """Parse what `dataclasses.asdict` made."""
+        """Parse what `to_json` made."""
         if not isinstance(value, dict):
             raise TypeError("an object with bytes and sha256")
-        return cls(bytes=count(value.get("bytes")), sha256=text(value.get("sha256")))
+        return cls(
+            bytes=count(value.get("bytes")),
+            sha256=text(value.get("sha256")),
+            digest=optional(text)(value.get("digest")),
+            head=optional(count)(value.get("head")),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +190,7 @@ def index_to_json(index: IndexInfo) -> dict[str, Any]:
     """Return the tagged object that the manifest holds: the type first, then the type's own fields."""
     facts = {name: value for name, value in asdict(index).items() if name != "file"}
     if index.file is not None:
-        facts |= asdict(index.file)
+        facts |= index.file.to_json()
     return {"type": index.type, **facts}
 
 

@@ -78,7 +78,7 @@ class KeyTable:
             if size > _HEADER.size + 8 * count
             else _NONE
         )
-        if count and int(ends[-1]) != len(text):
+        if count and (int(ends[-1]) != len(text) or bool((ends[1:] < ends[:-1]).any())):
             raise _damaged(path)
         return cls(ends, text, renames=renames)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexes import file_checks
 from indexes.cures import cure_of_file
 from indexes.description import (
     FORMAT,
@@ -55,6 +56,7 @@ __all__ = [
     "Pin",
     "Request",
     "Source",
+    "check_file",
     "check_sizes",
     "generation_path",
     "link_or_copy",
@@ -158,8 +160,21 @@ def _measure(prepared: Path, home: Path, before: Manifest | None) -> dict[str, F
     files = {}
     for path in sorted(prepared.iterdir()):
         carried = [info for manifest in known if (info := _carried(path, home, manifest)) is not None]
-        files[path.name] = carried[0] if carried else FileInfo.of(path)
+        files[path.name] = _with_digest(path, carried[0]) if carried else _measured(path)
     return files
+
+
+def _measured(path: Path) -> FileInfo:
+    info = FileInfo.of(path)
+    return file_checks.measured(path, info) if path.name == INDEX else info
+
+
+def _with_digest(path: Path, info: FileInfo) -> FileInfo:
+    """Return what is known of a carried file, with the checksum that versions before format 3 did not write."""
+    if info.digest is not None:
+        return info
+    now = _measured(path)
+    return now if now.sha256 == info.sha256 else info
 
 
 def _carried(path: Path, home: Path, manifest: Manifest) -> FileInfo | None:
@@ -221,6 +236,17 @@ def _remove(path: Path) -> None:
     remove_tree(doomed)
     os.rename(path, doomed)  # first: a half-removed generation is never seen under its number
     remove_tree(doomed)
+
+
+def check_file(directory: str | os.PathLike[str], manifest: Manifest, name: str) -> None:
+    """Make sure, by its checksum, that a file of the generation is what was published; one that it has not is passed over.
+
+    Raises:
+        StoreCorrupt: it is not; the message names it and the cure.
+    """
+    info = manifest.files.get(name)
+    if info is not None:
+        file_checks.check(generation_path(directory, manifest.generation) / name, info)
 
 
 def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:

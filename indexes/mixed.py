@@ -18,11 +18,11 @@ from indexes.errors import OptionError, ShapeError
 from indexes.flat import Halves
 from indexes.generation import Generation
 from indexes.integers import optional_integer, places
-from indexes.manifest import generation_path
+from indexes.manifest import check_file, generation_path
 from indexes.rerank import RERANK, RerankRows
 from indexes.space import Space
 from indexes.stages import require_whole, unplanned
-from indexes.staging import read_rows_of
+from indexes.staging import ROWS_OF, read_rows_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,7 @@ class Mixture:
             StoreCorrupt: a file is missing or short.
         """
         home, manifest = Path(directory), generation.manifest
+        check_file(home, manifest, ROWS_OF)
         table = read_rows_of(generation_path(home, manifest.generation), count=manifest.count)
         needed = int(table.max(initial=-1)) + 1
         rows = RerankRows.open(home / staging / RERANK, dim=space.dim, count=needed).rows

@@ -15,7 +15,15 @@ from indexes.errors import StoreCorrupt
 from indexes.files import writing
 from indexes.generation import REPORT
 from indexes.keytable import KEYS, KeyTable
-from indexes.manifest import INDEX, IndexInfo, Manifest, generation_path, new_generation_dir, read_manifest
+from indexes.manifest import (
+    INDEX,
+    IndexInfo,
+    Manifest,
+    check_file,
+    generation_path,
+    new_generation_dir,
+    read_manifest,
+)
 from indexes.manifest import publish as publish_whole
 from indexes.measured import Rows
 from indexes.space import Space
@@ -126,6 +134,7 @@ def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
     renames = store.renames
     if before is not None:
         with suppress(OSError, StoreCorrupt):
+            check_file(home, before, KEYS)  # a damaged one would be taken over
             table = KeyTable.open(generation_path(home, before.generation) / KEYS)
             if table.renames == renames and len(table) <= store.count:
                 return table.extended(store.keys(len(table)))

@@ -20,6 +20,7 @@ from indexes.manifest import (
     IndexInfo,
     Inverted,
     Manifest,
+    check_file,
     check_sizes,
     generation_path,
     link_or_copy,
@@ -29,7 +30,7 @@ from indexes.plan import Event, OnEvent, Plan, plan
 from indexes.request import Request
 from indexes.space import Space
 from indexes.stages import prefixes_of
-from indexes.tombstones import TOMBSTONES
+from indexes.tombstones import TOMBSTONES, read_live
 from indexes.transforms import Transform
 
 TAIL_ROWS = 20_000
@@ -108,10 +109,10 @@ class Revision:
             check_sizes(self._home, before)
             if KEYS in before.files and KeyTable.open(path / KEYS).renames != self._renames:
                 return False
-            packed = np.load(path / TOMBSTONES, allow_pickle=False)
-        except (OSError, ValueError):
+            live = read_live(path / TOMBSTONES, before.count)
+        except OSError:
             return False
-        return bool(np.array_equal(packed, np.packbits(self._now.dead, bitorder="little")))
+        return not self._now.dead.any() if live is None else bool(np.array_equal(live, ~self._now.dead))
 
     def as_it_is(self) -> tuple[IndexInfo, Writer]:
         """Return the index that is there for all rows, those that it does not hold being its tail."""
@@ -306,6 +307,7 @@ class Revision:
         retarget = info.recall_target != self._asked.recall
         path = generation_path(self._home, before.generation) / INDEX
         try:
+            check_file(self._home, before, INDEX)
             merge = now.count - info.base_rows > min(info.base_rows // 10, TAIL_ROWS) or self._dilapidated(
                 path, info
             )
@@ -331,6 +333,7 @@ class Revision:
         if before.index.transform is None:
             return None
         path = generation_path(self._home, before.generation) / TRANSFORMS
+        check_file(self._home, before, TRANSFORMS)
         return rotate.recorded(transforms.load(path), self._space)
 
     def _dilapidated(self, path: Path, info: IndexInfo) -> bool:

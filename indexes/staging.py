@@ -155,7 +155,7 @@ def read_added(generation: Path) -> Ids:
     path = generation / ADDED_IDS
     try:
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.int64)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy's parser raises what it likes
         raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); restore it from a backup"
         ) from error
@@ -170,7 +170,7 @@ def read_rows_of(generation: Path, *, count: int) -> Ids:
     path = generation / ROWS_OF
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy's parser raises what it likes
         raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); run `retrieve upgrade --backfill 0`"
         ) from error

@@ -19,11 +19,18 @@ def write_live(path: Path, dead: Bitmap) -> None:
 
 
 def read_live(path: Path, count: int) -> Bitmap | None:
-    """Return which rows have no tombstone, None if that is all of them."""
+    """Return which rows have no tombstone, None if that is all of them.
+
+    Raises:
+        StoreCorrupt: missing, not an array of bytes, or not of ``count`` flags.
+        SystemLimit: no more open files or memory.
+    """
     try:
         packed = np.load(path, allow_pickle=False)
         dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
-    except (OSError, ValueError, TypeError) as error:
+    except (
+        Exception
+    ) as error:  # numpy reads the header by Python's tokenizer and parser, which raise their own
         raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
         ) from error

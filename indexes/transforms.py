@@ -237,8 +237,6 @@ def load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
     Raises:
         StoreCorrupt: missing or not readable.
     """
-    from zipfile import BadZipFile  # numpy loads it for this, and not before
-
     try:
         with np.load(path, allow_pickle=False) as data:
             heads = json.loads(data["heads"].tobytes())
@@ -253,7 +251,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
                 )
                 for i, head in enumerate(heads)
             )
-    except (OSError, EOFError, RuntimeError, BadZipFile, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # zipfile, zlib, numpy and its parser each raise their own
         raise limit_reached(error, path) or StoreCorrupt(
             f"{os.fspath(path)}: not readable transforms ({error}); {cure_of_file(Path(path))}"
         ) from error

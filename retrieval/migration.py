@@ -11,7 +11,7 @@ from indexes import transforms
 from indexes.calibration import Calibration
 from indexes.derive import Carried
 from indexes.description import MIGRATING
-from indexes.manifest import generation_path
+from indexes.manifest import check_file, generation_path
 from indexes.mixed import Mixture
 from indexes.space import Space
 from indexes.staging import MAPS, write_rows_of
@@ -61,6 +61,7 @@ class Migration:
         if not manifest.migrating:
             return None
         entry = manifest.upgrades[-1]
+        check_file(directory, manifest, MAPS)
         maps = transforms.load(generation_path(directory, manifest.generation) / MAPS)
         try:
             return cls(

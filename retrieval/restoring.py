@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derive import Carried, derive
-from indexes.manifest import generation_path
+from indexes.manifest import check_file, generation_path
 from indexes.rerank import RERANK, RerankRows
-from indexes.staging import SERVED, Staging, assemble, extend, read_added
+from indexes.staging import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
 from indexes.store import VectorStore
 from retrieval.errors import OptionError
 from retrieval.report import Progress
@@ -65,6 +65,7 @@ class Restored:
 
     def _added_ids(self) -> Ids:
         if not self._manifest.migrating:
+            check_file(self._directory, self._before, ADDED_IDS)
             return read_added(generation_path(self._directory, self._before.generation))
         with Staging.open(
             self._directory / str(self._entry["staging"]),

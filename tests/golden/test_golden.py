@@ -32,7 +32,9 @@ def test_it_answers_as_it_did(released: tuple[Path, dict[str, object]]) -> None:
     home, answers = released
     now = describe(home)
 
-    np.testing.assert_allclose(now.pop("scores"), answers.pop("scores"), atol=2e-5)
+    # Cosines are divided by the rows' own length since; a calibration between two spaces may be steep.
+    atol = 2e-3 if read_manifest(home / ".retrieve").migrating else 2e-4
+    np.testing.assert_allclose(now.pop("scores"), answers.pop("scores"), atol=atol)
     assert now == answers
 
 
