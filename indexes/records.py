@@ -82,6 +82,11 @@ def key_of(data: bytes) -> bytes:
     return data[2 + data[0] + data[1] :]
 
 
+def stamp_of(data: bytes) -> bytes:
+    """Return the stamp of a packed record."""
+    return data[2 + data[0] : 2 + data[0] + data[1]]
+
+
 def unpack_record(number: int, data: bytes) -> Record:
     """Invert `pack_record` for row ``number``."""
     stamp = 2 + data[0]

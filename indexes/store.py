@@ -306,6 +306,15 @@ class VectorStore(Closing):
                 if not gone:
                     yield unpack_record(number, data)
 
+    def packed(self) -> Iterator[tuple[Ids, list[bytes]]]:
+        """Yield ids ``(b,)`` and packed records of live rows, ascending by id: what `scan` unpacks."""
+        for start in range(0, self._count, _SCAN):
+            records = packed_records(self._environment, start, min(_SCAN, self._count - start))
+            live = np.flatnonzero(~self._dead[start : start + len(records)])  # (b,)
+            if len(live) < len(records):
+                records = [records[place] for place in live.tolist()]
+            yield live + start, records
+
     def keys(self, start: int = 0) -> Iterator[bytes]:
         """Yield the keys of all rows from ``start`` on, tombstoned ones too, ascending by id."""
         count = self._count

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from indexes.derive import check_dim, derive
 from indexes.manifest import store_path
 from indexes.store import VectorStore
-from retrieval import keys
+from retrieval import folder_memory
 from retrieval.build_encoder import BuildEncoder
-from retrieval.changes import Changes, compare, refuse_emptying, refuse_unlinking
+from retrieval.changes import Before, Changes, compare
 from retrieval.errors import ImagesSkipped, OptionError
+from retrieval.folder_options import FolderOptions
 from retrieval.growing import carried, plain
 from retrieval.intake import Intake
 from retrieval.location import (
@@ -26,10 +29,12 @@ from retrieval.location import (
     resolve_root,
 )
 from retrieval.migration import Migration
+from retrieval.pruning import refuse_emptying, refuse_unlinking, refuse_unmounting
 from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import count_reasons, read_skipped, write_skipped
+from retrieval.stored_files import StoredFiles
 from retrieval.stores import sweep, sweep_changes
-from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Skipped, walk
+from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Seen, Skipped, walk_files
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.manifest import Manifest
-    from indexes.store import Record
     from retrieval.encoders import Encoder
 
 
@@ -50,8 +54,10 @@ def build_index(
     kind: str | None = None,
     dim: int | str | None = None,
     recall: float | None = None,
-    exclude: Sequence[str] = (),
-    follow_links: bool = False,
+    exclude: Sequence[str] | None = None,
+    include: Sequence[str] | None = None,
+    follow_links: bool | None = None,
+    rehash: bool = False,
     prune: bool = False,
     strict: bool = False,
     device: str = "auto",
@@ -70,10 +76,14 @@ def build_index(
         dim: width of the first stage: one of the space's prefix widths, or any width where the encoder was not trained to be
             cut and a rotation is fitted; ``auto`` measures and chooses; ``None`` is the full width.
         recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
-        exclude: globs over relative paths to leave out.
-        follow_links: walk into linked folders; otherwise they are listed as skipped.
-        prune: allow a build to remove more than half of at least 20 rows, all of them, or those behind links that are not
-            followed any more.
+        exclude: globs over paths relative to the root to leave out; ``None`` keeps the collection's own, none leave nothing out.
+        include: globs of system folders that are walked all the same (`retrieval.selection.SKIPPED_FOLDERS` lists them), and of
+            what to take in them; ``None`` keeps the collection's own.
+        follow_links: walk into linked folders, which are listed as skipped otherwise; ``None`` keeps the collection's own choice.
+        rehash: read every file, and let its content alone decide whether it has changed; otherwise a file of the same size and
+            modification time is unchanged.
+        prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
+            followed any more, or those below a folder whose file system is not mounted.
         strict: raise when files were skipped, after the build is complete.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: called with a `Progress` now and then, from this thread.
@@ -100,42 +110,63 @@ def build_index(
         )
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
-        listed: dict[bytes, int] = {}
-        entries = _walk(images, below=below, exclude=exclude, follow_links=follow_links, listed=listed)
-        changes = compare(
-            _watched(entries, progress),
-            _records(directory, before),
-            below=below,
-            remembered=read_skipped(directory),
+        options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)
+        seen = Seen()
+        entries = _walk(images, below=below, options=options, seen=seen)
+        remembered = Before(
+            skipped=read_skipped(directory),
+            rejected=folder_memory.read_rejected(directory),
+            folders=folder_memory.read_folders(directory),
         )
-        # As they were when they were listed: what changes during the build is news to the next one.
-        folders = keys.folder_times(
-            home,
-            [*changes.found, *(file.key for file in changes.fresh)],
-            listed={(below + key).rstrip(b"/"): changed for key, changed in listed.items()},
-        )
+        with _rows(directory, before) as store:
+            changes = compare(
+                _watched(entries, progress),
+                StoredFiles.of(() if store is None else store.packed()),
+                records=lambda ids: [] if store is None else store.records(ids),
+                before=remembered,
+                seen=seen,
+                below=below,
+                rehash=rehash,
+            )
         if not prune:
             refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
+            refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=images)
             refuse_emptying(
                 rows=changes.rows,
                 removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
-                found=len(changes.found) + len(changes.fresh),
+                found=changes.found + len(changes.fresh),
                 folder=images,
+                missing=changes.missing,
+                selection=options.selection,
             )
         if not (changes.rows or changes.fresh or (before is not None and changes.skipped)):
             raise OptionError(_nothing(images, changes))
         if dim is not None:  # before anything is stored
             elsewhere = 0 if before is None else before.live - changes.rows
-            check_dim(models.stored_space, dim, rows=elsewhere + len(changes.found) + len(changes.fresh))
+            check_dim(models.stored_space, dim, rows=elsewhere + changes.found + len(changes.fresh))
         recorded = record_root(directory, home)
+        asked = None if below else options.to_json()  # of a part, they are not those of the whole
         with opened(
-            directory, lock, before, space=models.stored_space, encoder=models.stored, root=recorded
+            directory,
+            lock,
+            before,
+            space=models.stored_space,
+            encoder=models.stored,
+            root=recorded,
+            source_options=asked,
         ) as store:
             intake = Intake(changes, store, lambda: models.encoder, progress)
             intake.run()
             gone = [*changes.missing.values(), *intake.broken]
             if not prune:
-                refuse_emptying(rows=changes.rows, removed=len(gone), found=1, folder=images)
+                refuse_emptying(
+                    rows=changes.rows,
+                    removed=len(gone),
+                    found=1,
+                    folder=images,
+                    missing=changes.missing,
+                    selection=options.selection,
+                )
             store.remove(gone)
             store.commit()
             lock.check()
@@ -152,12 +183,18 @@ def build_index(
                 extra_queries=models.phrases,
                 device=device,
                 carried=carried(store),
+                source_options=asked,
                 progress=None
                 if progress is None
                 else lambda event: progress(Progress.of(event, skipped=len(intake.skipped))),
             )
             write_skipped(directory, [*intake.skipped, *changes.skipped_elsewhere])
-            keys.write_folders(directory, folders, below=below)
+            # As they were when they were listed: what changes during the build is news to the next one.
+            folder_memory.write_folders(directory, changes.folders)
+            rejected = folder_memory.digests(changes.rejected)
+            if below:  # those of other folders are not told apart
+                rejected = np.union1d(rejected, remembered.rejected)
+            folder_memory.write_rejected(directory, rejected)
     report = BuildReport.of(
         manifest,
         root=home,
@@ -168,6 +205,8 @@ def build_index(
         moved=intake.moved,
         removed=len(gone),
         skipped_by_reason=count_reasons(intake.skipped),
+        other_files=dict(changes.others.most_common()),
+        left_out=dict(seen.left_out.most_common()),
     )
     if strict and report.skipped:
         raise ImagesSkipped(
@@ -219,21 +258,28 @@ def _below(images: Path, home: Path) -> bytes:
     return b"" if inside == os.fsencode(os.curdir) else inside.replace(os.fsencode(os.sep), b"/") + b"/"
 
 
-def _records(directory: Path, before: Manifest | None) -> list[Record]:
+@contextmanager
+def _rows(directory: Path, before: Manifest | None) -> Iterator[VectorStore | None]:
+    """Open the rows that there are; None where there are none yet."""
     place = store_path(directory, before)
     if before is None or not VectorStore.exists(place):
-        return []
+        yield None
+        return
     with VectorStore.open(place, dim=before.space.dim) as store:
-        return list(store.scan())
+        yield store
 
 
-def _walk(
-    images: Path, *, below: bytes, exclude: Sequence[str], follow_links: bool, listed: dict[bytes, int]
-) -> Iterator[Found | Skipped]:
+def _walk(images: Path, *, below: bytes, options: FolderOptions, seen: Seen) -> Iterator[Found | Skipped]:
     """Walk the folder, with keys relative to the root."""
     try:
-        for entry in walk(images, exclude=exclude, follow_links=follow_links, listed=listed):
-            yield replace(entry, key=below + entry.key) if below else entry
+        yield from walk_files(
+            images,
+            exclude=options.exclude,
+            include=options.include,
+            follow_links=options.follow_links,
+            below=below,
+            seen=seen,
+        )
     except OSError as error:
         raise OptionError(
             f"{images} cannot be listed ({error.strerror}); check its permissions, or mount its drive"

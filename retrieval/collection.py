@@ -15,7 +15,6 @@ from indexes.closing import Closing
 from indexes.integers import integer, optional_integer
 from indexes.manifest import Manifest, read_manifest, verify
 from indexes.stages import Stage
-from retrieval import keys
 from retrieval.encoders.devices import check_device_name
 from retrieval.errors import StoreClosed
 from retrieval.hits import Hits, find_hits
@@ -462,8 +461,11 @@ class Collection(Closing):
         return summary(self.manifest.upgrades[-1])
 
     def changed(self) -> bool:
-        """Say, from the folder's own modification times and without reading images, whether it changed since the build."""
-        return keys.changed_since(self.directory, self.root)
+        """Say, from the folder's own modification times and without reading images, whether images came or went since the build."""
+        from retrieval.folder_memory import changed_since
+        from retrieval.folder_options import FolderOptions
+
+        return changed_since(self.directory, self.root, FolderOptions.of(self.manifest).selection)
 
     def _terms(self, query: Any, minus: Any) -> tuple[Term, ...]:
         return (

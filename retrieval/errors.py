@@ -71,11 +71,12 @@ class ImageError(RetrievalError, ValueError):
 
     Attributes:
         reason: a short, stable word for counting: ``empty``, ``truncated``, ``unreadable``, ``too-large``, ``unsupported`` …
+        what: the message without the image's name, for lists that have a column for it; empty if it is not told.
     """
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    def __init__(self, message: str, *, reason: str, what: str = "") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.what = reason, what
 
 
 class QueryError(RetrievalError, ValueError):

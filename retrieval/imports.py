@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import time
@@ -16,11 +17,11 @@ from indexes.arrays import stored_rows
 from indexes.derive import check_dim, derive
 from indexes.space import Space
 from indexes.store import NewRow, VectorStore
-from retrieval.changes import refuse_emptying
 from retrieval.errors import OptionError, ShapeError
 from retrieval.growing import plain
 from retrieval.location import place_collection, record_root
 from retrieval.migration import require_settled
+from retrieval.pruning import refuse_dropping
 from retrieval.report import BuildReport, Progress
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from retrieval.report import OnProgress
 
 BLOCK_ROWS = 16_384
+
+_HEAD_BYTES = 1 << 20  # of a file of keys, that show how its lines end
 
 # A commit touches most pages of the tables that are ordered by hashes, so few large ones write far less than many small.
 COMMIT_BYTES = 256 << 20
@@ -65,6 +68,7 @@ def build_index_from_vectors(
         ShapeError: `vectors` is not ``(n, d)``, or there are not n keys.
         VectorError: a row is zero or not finite.
         OptionError: a key is empty or stands twice, or a file cannot be read.
+        PruneRefused: the collection has rows whose keys are not among these, and `prune` does not allow to remove them.
         SpaceMismatch: the collection holds another space.
     """
     started = time.monotonic()
@@ -86,7 +90,7 @@ def build_index_from_vectors(
             store = plain(growing)
             gone = np.array([record.id for record in store.scan() if record.key not in names], dtype=np.int64)
             if not prune:
-                refuse_emptying(rows=store.live, removed=len(gone), found=len(names), folder=home)
+                refuse_dropping(rows=store.live, removed=len(gone), keys=len(names), folder=home)
             counts = _import(rows, names, store, progress=progress)
             store.remove(gone)
             store.commit()
@@ -143,27 +147,51 @@ class _Keys:
         return place < len(self._sorted) and int(self._sorted[place]) == _hash(key)
 
     def __iter__(self) -> Iterator[bytes]:
+        blank = 0  # a file may end in blank lines; one among others would shift all the rest
         for number, key in enumerate(self._raw(), start=1):
-            if not key:
-                raise OptionError(f"key {number} is empty; every vector needs a name")
+            if not key.strip():
+                if not isinstance(self._source, str | os.PathLike):
+                    raise OptionError(f"key {number} is empty; every vector needs a name")
+                blank = blank or number
+                continue
+            if blank:
+                raise OptionError(f"key {blank} is empty; every vector needs a name")
             yield key
 
     def _raw(self) -> Iterator[bytes]:
         if isinstance(self._source, str | os.PathLike):
-            try:
-                with open(self._source, "rb") as lines:
-                    for number, line in enumerate(lines, start=1):
-                        key = line.rstrip(b"\r\n")
-                        try:
-                            key.decode("utf-8")
-                        except UnicodeDecodeError as error:
-                            raise OptionError(f"{self._source}: line {number} is not UTF-8") from error
-                        yield key
-            except OSError as error:
-                raise OptionError(f"{self._source}: the keys cannot be read ({error.strerror})") from error
+            yield from _lines(self._source)
         else:
             for name in self._source:
                 yield os.fsencode(name)
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the lines of a UTF-8 file; they end in LF or CRLF, and in CR where the file has no other (old Macs).
+
+    A byte-order mark is no part of the first.
+
+    Raises:
+        OptionError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise OptionError(f"{os.fspath(path)}: is UTF-16; save it as UTF-8, one key a line")
+            file.seek(len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0)
+            lines = iter(file) if b"\n" in head or b"\r" not in head else iter(file.read().split(b"\r"))
+            for number, line in enumerate(lines, start=1):
+                key = line.removesuffix(b"\n").removesuffix(b"\r")
+                try:
+                    key.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise OptionError(
+                        f"{os.fspath(path)}: line {number} is not UTF-8; save it as UTF-8, one key a line"
+                    ) from error
+                yield key
+    except OSError as error:
+        raise OptionError(f"{os.fspath(path)}: the keys cannot be read ({error.strerror})") from error
 
 
 def _hash(key: bytes) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +15,13 @@ import numpy as np
 from indexes.store import NewRow
 from retrieval import keys
 from retrieval.errors import ImageError
+from retrieval.folder_memory import digest
+from retrieval.growing import plain
 from retrieval.report import OnProgress, Progress
-from retrieval.skipped import UNKNOWN, SkippedFile
+from retrieval.skipped import LASTING, UNKNOWN, SkippedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterator
 
     from indexes.arrays import Vectors
     from retrieval.changes import Changes
@@ -25,6 +32,11 @@ if TYPE_CHECKING:
 # A killed build loses at most this much.
 COMMIT_SECONDS = 5.0
 COMMIT_ROWS = 32_768
+
+HELD_BYTES = 64 << 20
+"""Bytes of files that were hashed and wait to be decoded."""
+
+_AHEAD = 2  # files a thread that are hashed, or being hashed, before they are asked for
 
 
 class Intake:
@@ -38,6 +50,7 @@ class Intake:
     Attributes:
         skipped: files that will not become vectors.
         encoded, reused, moved: how many were encoded; recognised by content; renamed.
+        same, failed: how many were found unchanged by their content; are no readable images.
         broken: rows of files that can no longer be read.
     """
 
@@ -50,67 +63,82 @@ class Intake:
     ) -> None:
         self._changes, self._store, self._encoder, self._progress = changes, store, encoder, progress
         self.skipped = list(changes.skipped)
-        self.encoded = self.reused = self.moved = 0
+        self.encoded = self.reused = self.moved = self.same = self.failed = 0
         self.broken: list[int] = []
+        self._added: set[bytes] = set()  # contents of rows appended by this build
+        self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
         self._pending: dict[bytes, Vectors] = {}  # content → vector of rows appended but not committed
         self._committed = time.monotonic()
 
     def run(self) -> None:
         """Bring every fresh file into the store and commit."""
-        rest = self._recognise()
-        if rest:
-            self._embed(rest)
+        with closing(self._unrecognised()) as rest:
+            first = next(rest, None)
+            if first is not None:
+                self._embed(chain([first], rest))
         self._commit()
 
-    def _recognise(self) -> list[Found]:
-        """Take in touched, moved and copied files by their content; return the others.
+    def _unrecognised(self) -> Generator[_Fresh, None, None]:
+        """Take in touched, moved and copied files by their content; yield the others, in order.
 
-        Only a file whose size some row has can be one, so most new files are not read twice, and a build that only finds
-        such files loads no model.
+        Only a file whose size some row has can be one, so other new files are read by the decoding threads alone, and a
+        build that only finds such files loads no model. Threads read and hash ahead of the caller.
         """
-        rest: list[Found] = []
         fresh = self._changes.fresh
-        for number, file in enumerate(fresh, start=1):
-            content = self._known_content(file)
-            if content is None:
-                rest.append(file)
-            else:
-                self._reuse(file, content)
-            self._commit_sometimes()
-            if self._progress is not None and number % 1000 == 0:
-                self._progress(Progress(phase="compare", done=number, total=len(fresh)))
-        return rest
+        if not fresh:
+            return
+        from retrieval.embed import cores
 
-    def _known_content(self, file: Found) -> bytes | None:
-        """Return the file's content hash if a row has the same; ``None`` otherwise."""
-        if file.size not in self._changes.sizes:
-            return None
-        from retrieval.images import content_hash
-
+        sizes = np.array([file.size for file in fresh], dtype=np.uint64)
+        candidates = np.isin(sizes, self._changes.sizes).tolist()
+        budget = _Budget(HELD_BYTES)
+        ahead: deque[tuple[_Fresh, Future[bytes | None] | None]] = deque()
+        waiting = zip(fresh, candidates, strict=True)
+        threads = cores()
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval-hash")
         try:
-            content = content_hash(_read(file))
-        except ImageError:
-            return None
-        return content if content in self._changes.contents else None
+            for number in range(1, len(fresh) + 1):
+                for file, candidate in islice(waiting, _AHEAD * threads - len(ahead)):
+                    item = _Fresh(file, budget)
+                    ahead.append((item, pool.submit(item.content) if candidate else None))
+                item, result = ahead.popleft()
+                content = None if result is None else result.result()
+                if content is not None and self._is_known(content):
+                    item.release()
+                    self._reuse(item.file, content)
+                else:
+                    yield item
+                self._commit_sometimes()
+                if self._progress is not None and number % 1000 == 0:
+                    self._progress(Progress(phase="compare", done=number, total=len(fresh)))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
-    def _embed(self, rest: list[Found]) -> None:
+    def _is_known(self, content: bytes) -> bool:
+        """Say whether a row has this content; called from several threads."""
+        if content in self._added or content in self._rows:
+            return True
+        found = plain(self._store).find_content(content)
+        if len(found):
+            self._rows[content] = int(found[0])
+        return len(found) > 0
+
+    def _embed(self, rest: Iterator[_Fresh]) -> None:
         from retrieval.embed import embed
 
         total = len(self._changes.fresh)
-        handled = total - len(rest)
-        known = self._changes.contents.__contains__
-        for batch in embed(rest, self._encoder(), open_image=_read, known=known):
-            for file, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
+        for batch in embed(rest, self._encoder(), open_image=_Fresh.read, known=self._is_known):
+            for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
                 self._pending[content] = vector[np.newaxis]
-                self._append(file, content, vector[np.newaxis])
+                self._append(item.file, content, vector[np.newaxis])
                 self.encoded += 1
-            for file, content in batch.reused:
-                self._reuse(file, content)
-            for file, error in batch.failed:
-                self._skip(file, error)
-            handled += len(batch.items) + len(batch.reused) + len(batch.failed)
+            for item, content in batch.reused:
+                self._reuse(item.file, content)
+            for item, error in batch.failed:
+                self._skip(item.file, error)
             self._commit_sometimes()
             if self._progress is not None:
+                handled = self.encoded + self.reused + self.moved + self.same + self.failed
                 self._progress(Progress(phase="embed", done=handled, total=total, skipped=len(self.skipped)))
 
     def _commit_sometimes(self) -> None:
@@ -124,41 +152,59 @@ class Intake:
 
     def _reuse(self, file: Found, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""
-        store, changes = self._store, self._changes
+        store = self._store
         stamp = _stamp(file)
         old = store.find(file.key)
-        if old is not None and store.record(old).content == content:
-            store.restamp(old, stamp)
-            changes.found.append(file.key)
-            self.reused += 1
-            return
-        gone = changes.missing_contents.get(content)
-        if gone:
-            number = changes.missing.pop(gone.pop())
+        if old is not None:
+            record = store.record(old)
+            if record.content == content:
+                if record.stamp != stamp:
+                    store.restamp(old, stamp)
+                    self.reused += 1
+                else:
+                    self.same += 1
+                return
+        number = self._missing_with(content)
+        if number is not None:
             if old is not None:
                 store.remove([old])
             store.rename(number, file.key, stamp)
-            changes.found.append(file.key)
             self.moved += 1
             return
         vector = self._pending.get(content)
         if vector is None:
-            number = changes.contents[content]
+            number = self._rows.get(content)
+            if number is None:  # encoded by this build, and committed since
+                number = int(plain(store).find_content(content)[0])
             vector = store.rows(number, number + 1).astype(np.float32)
         self._append(file, content, vector)
         self.reused += 1
 
+    def _missing_with(self, content: bytes) -> int | None:
+        """Return a row with this content whose file was not found, and take it off the list of those."""
+        missing, store = self._changes.missing, plain(self._store)
+        if not missing:
+            return None
+        for number in store.find_content(content)[::-1].tolist():
+            key = store.record(number).key
+            if missing.get(key) == number:
+                del missing[key]
+                return int(number)
+        return None
+
     def _append(self, file: Found, content: bytes, vector: Vectors) -> None:
         record = NewRow(key=file.key, content=content, stamp=_stamp(file))
-        (number,) = self._store.append(vector, [record])
-        self._changes.contents.setdefault(content, int(number))
-        self._changes.found.append(file.key)
+        self._store.append(vector, [record])
+        self._added.add(content)
 
     def _skip(self, file: Found, error: ImageError) -> None:
         """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""
-        self.skipped.append(
-            SkippedFile(key=file.key, reason=error.reason, stamp=_stamp(file), detail=str(error))
-        )
+        stamp = _stamp(file)
+        detail = error.what or str(error).removeprefix("image: ")
+        self.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=detail))
+        self.failed += 1
+        if error.reason in LASTING:
+            self._changes.rejected.add(digest(file.key, stamp))
         if error.reason in UNKNOWN:
             return
         old = self._store.find(file.key)
@@ -166,10 +212,59 @@ class Intake:
             self.broken.append(old)
 
 
-def _read(file: Found) -> bytes:
-    from retrieval.images import read_file
+class _Budget:
+    """How many bytes of files may be held from their hashing to their decoding; others are read again."""
 
-    return read_file(file.path)
+    def __init__(self, most: int) -> None:
+        self._left, self._lock = most, threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Take some bytes of what is left; say whether there was enough."""
+        with self._lock:
+            enough = size <= self._left
+            self._left -= size if enough else 0
+            return enough
+
+    def give_back(self, size: int) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._left += size
+
+
+class _Fresh:
+    """A fresh file on its way through the threads, with its bytes once it has been hashed."""
+
+    __slots__ = ("_budget", "_data", "file")
+
+    def __init__(self, file: Found, budget: _Budget) -> None:
+        self.file, self._budget, self._data = file, budget, b""
+
+    def content(self) -> bytes | None:
+        """Read and hash the file; None if it cannot be read, which is told when it is decoded."""
+        from retrieval.images import content_hash, read_file
+
+        try:
+            data = read_file(self.file.path)
+        except ImageError:
+            return None
+        if self._budget.take(len(data)):
+            self._data = data
+        return content_hash(data)
+
+    def read(self) -> bytes:
+        """Return the file's bytes, and hold them no longer."""
+        from retrieval.images import read_file
+
+        data = self._data
+        if not data:
+            return read_file(self.file.path)
+        self.release()
+        return data
+
+    def release(self) -> None:
+        """Let go of the bytes."""
+        size, self._data = len(self._data), b""
+        self._budget.give_back(size)
 
 
 def _stamp(file: Found) -> bytes:

@@ -6,24 +6,18 @@ import fnmatch
 import os
 import re
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from indexes.files import writing
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from indexes.arrays import Bitmap, Ids
     from indexes.keytable import KeyTable
 
 PathLike: TypeAlias = str | os.PathLike[str]
-
-FOLDERS = "folders.tsv"
 
 BLOCK = 65_536
 """Rows that a filter looks at together."""
@@ -32,16 +26,31 @@ _PARTS = re.compile(r"(\*\*/?|\*|\?|\[[^\]]*\])")
 """What is special in a glob."""
 
 _STAMP = struct.Struct("<Qq")
+_WIDE_STAMP = struct.Struct("<QQq")
+_LEAST_TIME, _GREATEST_TIME = -(1 << 63), (1 << 63) - 1
 
 
 def stamp(*, size: int, mtime_ns: int) -> bytes:
-    """Pack what tells an unchanged file: its size in bytes and its modification time."""
-    return _STAMP.pack(size, mtime_ns)
+    """Pack what tells an unchanged file: its size in bytes and its modification time.
+
+    A time beyond 64 bits of nanoseconds (before 1678, after 2262) gets its higher part behind it.
+    """
+    if _LEAST_TIME <= mtime_ns <= _GREATEST_TIME:
+        return _STAMP.pack(size, mtime_ns)
+    return _WIDE_STAMP.pack(size, mtime_ns & 0xFFFFFFFFFFFFFFFF, mtime_ns >> 64)
 
 
 def size_of(stamp: bytes) -> int:
     """Return the size in bytes that a stamp holds; -1 for an empty one."""
-    return int(_STAMP.unpack(stamp)[0]) if stamp else -1
+    return int.from_bytes(stamp[:8], "little") if stamp else -1
+
+
+def mtime_of(stamp: bytes) -> int:
+    """Return the modification time (ns) that a stamp holds, 0 for an empty one."""
+    if len(stamp) == _WIDE_STAMP.size:
+        _, low, high = _WIDE_STAMP.unpack(stamp)
+        return int(high << 64 | low)
+    return int(_STAMP.unpack(stamp)[1]) if stamp else 0
 
 
 def stamp_of(path: PathLike) -> bytes:
@@ -162,55 +171,3 @@ class PathFilter:
         matches = np.fromiter((match(top + path) is not None for path in paths), np.bool_, count=len(ids))
         kept: Ids = ids[matches]
         return kept
-
-
-def folder_times(root: Path, found: Iterable[bytes], *, listed: dict[bytes, int]) -> dict[bytes, int]:
-    """Return the modification time (ns) of every folder below `root` that holds one of the keys `found`, the root too.
-
-    Of a folder in ``listed`` it is the time there, that of its listing: what came after that was not seen.
-    """
-    folders = {b""}
-    for key in found:
-        parent = key.rpartition(b"/")[0]
-        while parent not in folders:
-            folders.add(parent)
-            parent = parent.rpartition(b"/")[0]
-    times = {}
-    for folder in folders:
-        with suppress(OSError):
-            times[folder] = listed.get(folder) or os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
-    return times
-
-
-def write_folders(directory: Path, times: dict[bytes, int], *, below: bytes = b"") -> None:
-    """Keep what `folder_times` returned, so that `changed_since` can tell cheaply; times of folders not `below` stay as they are."""
-    if below:
-        elsewhere = {
-            key: time for key, time in _read_folders(directory).items() if not (key + b"/").startswith(below)
-        }
-        times = times | elsewhere
-    partial = directory / f"{FOLDERS}.partial"
-    with writing(partial):
-        partial.write_bytes(b"".join(b"%d\t%s\0" % (time, key) for key, time in sorted(times.items())))
-        partial.replace(directory / FOLDERS)
-
-
-def _read_folders(directory: Path) -> dict[bytes, int]:
-    try:
-        lines = (directory / FOLDERS).read_bytes().split(b"\0")[:-1]
-        fields = [line.partition(b"\t") for line in lines]
-        return {folder: int(time) for time, _, folder in fields}
-    except (OSError, ValueError):
-        return {}
-
-
-def changed_since(directory: Path, root: Path) -> bool:
-    """Say whether files came or went in a folder of the collection since the build (changes within a file do not show)."""
-    for folder, changed in _read_folders(directory).items():
-        try:
-            now = os.stat(os.path.join(os.fsencode(root), folder)).st_mtime_ns
-        except OSError:
-            return True
-        if now != changed:
-            return True
-    return False

@@ -50,6 +50,8 @@ class BuildReport:
         images: rows after the build.
         encoded, reused, moved, removed: files encoded; recognised by content without encoding; renamed; gone.
         skipped: files that did not become a vector; `skipped_by_reason` counts them by reason.
+        other_files: files that are no images, counted by suffix, most frequent first; empty for those without one.
+        left_out: system folders that were left out, counted by name.
         width: stored width.
         dim: width of the first stage.
         bytes_per_vector: size of ``index.faiss`` over rows.
@@ -78,6 +80,8 @@ class BuildReport:
     recall_sample: int
     recall_reason: str | None
     recall_at_10_text: float | None
+    other_files: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -92,6 +96,8 @@ class BuildReport:
         moved: int,
         removed: int,
         skipped_by_reason: dict[str, int],
+        other_files: dict[str, int] | None = None,
+        left_out: dict[str, int] | None = None,
     ) -> Self:
         """Put together what was counted and what the published manifest says."""
         index = manifest.index
@@ -117,8 +123,12 @@ class BuildReport:
             recall_sample=index.recall_sample,
             recall_reason=index.recall_reason,
             recall_at_10_text=index.recall_at_10_text,
+            other_files=other_files or {},
+            left_out=left_out or {},
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object of the contract."""
-        return asdict(self)
+        """Return the JSON object of the contract; what was no image is not part of it."""
+        facts = asdict(self)
+        del facts["other_files"], facts["left_out"]
+        return facts

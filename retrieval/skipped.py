@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from indexes.files import writing
+from indexes.files import replace_file, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 FILE = "skipped.tsv"
 
-_HEADER = "path\treason\tstamp\tdetail\n"
+_HEADER = "path\treason\tdetail\n"
+_HEADER_WITH_STAMP = "path\treason\tstamp\tdetail"  # as the first versions wrote it
 
 # Reasons that lie in the file's bytes: such a file is not opened again until it changes.
 LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported"})
@@ -32,7 +33,7 @@ class SkippedFile:
     Attributes:
         key: its path relative to the root, as raw bytes.
         reason: a short, stable word.
-        stamp: size and modification time when it was tried; empty if unknown.
+        stamp: size and modification time when it was tried; empty if unknown. Not in the list: see `retrieval.folder_memory`.
         detail: one line for people.
     """
 
@@ -44,37 +45,38 @@ class SkippedFile:
 
 def write_skipped(directory: Path, skipped: Iterable[SkippedFile]) -> None:
     """Replace ``skipped.tsv``: a header, then a line a file; control characters and bytes that are not UTF-8 percent-encoded."""
-    partial = directory / f"{FILE}.partial"
-    with writing(partial):
-        with partial.open("w", encoding="utf-8") as lines:
-            lines.write(_HEADER)
-            for file in sorted(skipped, key=lambda file: file.key):
-                detail = " ".join(file.detail.encode("utf-8", "replace").decode().split())
-                lines.write(f"{_escape(file.key)}\t{file.reason}\t{file.stamp.hex()}\t{detail}\n")
-            lines.flush()
-            os.fsync(lines.fileno())
-        partial.replace(directory / FILE)
+    lines = [_HEADER]
+    lines += [
+        f"{quote_path(file.key)}\t{file.reason}\t{_line(file.detail)}\n"
+        for file in sorted(skipped, key=lambda file: file.key)
+    ]
+    data = "".join(lines).encode()
+    path = directory / FILE
+    with suppress(OSError):
+        if path.read_bytes() == data:
+            return
+    with writing(path):
+        replace_file(path, data)
 
 
 def read_skipped(directory: Path) -> dict[bytes, SkippedFile]:
     """Return the skipped files of the last build by key; nothing if there was none or the list is damaged."""
     try:
-        text = (directory / FILE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = (directory / FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return {}
+    header, *lines = text.split("\n")
+    stamped = header == _HEADER_WITH_STAMP
     files: dict[bytes, SkippedFile] = {}
-    for line in text.split("\n")[1:]:
+    for line in lines:
         fields = line.split("\t")
-        if len(fields) != len(_HEADER.split("\t")):
-            continue
-        path, reason, stamp, detail = fields
-        try:
-            file = SkippedFile(
-                key=unquote_to_bytes(path), reason=reason, stamp=bytes.fromhex(stamp), detail=detail
-            )
-        except ValueError:
-            continue
-        files[file.key] = file
+        with suppress(ValueError):
+            path, reason, *stamp, detail = fields
+            if len(stamp) == stamped:
+                key = unquote_to_bytes(path)
+                files[key] = SkippedFile(
+                    key=key, reason=reason, stamp=bytes.fromhex("".join(stamp)), detail=detail
+                )
     return files
 
 
@@ -83,12 +85,16 @@ def count_reasons(skipped: Iterable[SkippedFile]) -> dict[str, int]:
     return dict(Counter(file.reason for file in skipped).most_common())
 
 
-def _escape(key: bytes) -> str:
-    try:
-        text = key.decode("utf-8")
-    except UnicodeDecodeError:
-        return quote_from_bytes(key, safe="/ ()[]!&,;=+@'")
+def quote_path(key: bytes) -> str:
+    """Write a path on one line of text: control characters, ``%`` and bytes that are not UTF-8 percent-encoded."""
     return "".join(
-        quote_from_bytes(char.encode(), safe="") if char == "%" or not char.isprintable() else char
-        for char in text
+        quote_from_bytes(char.encode("utf-8", "surrogateescape"), safe="")
+        if char == "%" or not char.isprintable()
+        else char
+        for char in key.decode("utf-8", "surrogateescape")
     )
+
+
+def _line(detail: str) -> str:
+    """Return a detail as one line without control characters."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(detail.split()))

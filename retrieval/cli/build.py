@@ -62,15 +62,35 @@ BUILD = "retrieval.build:build_index"
     of=BUILD,
     multiple=True,
     metavar="GLOB",
-    help="Leave out paths that match; may be given repeatedly.",
+    help="Leave out paths that match; may be given repeatedly. Later builds do the same until it is given anew: "
+    "--exclude '' leaves out none.",
 )
-@option("--follow-links", of=BUILD, is_flag=True, help="Go into linked folders; they are skipped otherwise.")
+@option(
+    "--include",
+    of=BUILD,
+    multiple=True,
+    metavar="GLOB",
+    help="Take in system folders that match, such as @eaDir, #recycle or .cache, which are left out otherwise. Remembered as "
+    "--exclude is.",
+)
+@option(
+    "--follow-links/--no-follow-links",
+    of=BUILD,
+    is_flag=True,
+    help="Go into linked folders; they are skipped otherwise. Remembered, too.",
+)
+@option(
+    "--rehash",
+    of=BUILD,
+    is_flag=True,
+    help="Read every file again, and let its content decide; otherwise size and modification time tell an unchanged file.",
+)
 @option(
     "--prune",
     of=BUILD,
     is_flag=True,
     help="Remove rows even if more than half of at least 20 files are gone, or all, or some lie behind links that are not "
-    "followed any more.",
+    "followed any more or on a drive that is not mounted; with --vectors, those whose keys are not given.",
 )
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
 @click.option(
@@ -98,8 +118,9 @@ def build_index(
 ) -> None:
     """Index the images in FOLDER; again: only what changed.
 
-    Images are files whose names end in jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff, avif, heic, heif, hif. A
-    link to one counts as one; linked folders are entered with --follow-links.
+    Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
+    avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. A link to a file counts as
+    that file.
 
     Every image that is skipped is listed with its reason in skipped.tsv beside the index. Interrupted, the same
     command continues.
@@ -118,7 +139,7 @@ def build_index(
         if vectors is None or keys is None:
             from retrieval.build import build_index as build
 
-            report = build(folder, **given(**options), progress=progress)
+            report = build(folder, **_given(options), progress=progress)
         else:
             from retrieval.imports import build_index_from_vectors
 
@@ -129,8 +150,16 @@ def build_index(
         facts = report.to_json()
         emit(json_text(facts | path_json(facts["root"], "root")))
     elif not session.quiet:
-        emit(reports.build(report.to_json()))
+        emit(reports.build(report.to_json(), other_files=report.other_files, left_out=report.left_out))
         session.note(reports.next_step(report.to_json(), words=vectors is None))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was given; that links are not to be followed is said, too."""
+    kept = given(**options)
+    if options["follow_links"] is False:
+        kept["follow_links"] = False
+    return kept
 
 
 def _note_hidden(session: Session, folder: Path) -> None:
@@ -150,8 +179,8 @@ def _note_hidden(session: Session, folder: Path) -> None:
 
 def _without_images(options: dict[str, Any]) -> dict[str, Any]:
     """Refuse what has no meaning where no image is read."""
-    for name in ("root", "encoder", "exclude", "follow_links", "strict"):
-        if given(option=options.pop(name)):
+    for name in ("root", "encoder", "exclude", "include", "follow_links", "rehash", "strict"):
+        if options.pop(name) not in (None, ()):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"
             )

@@ -34,8 +34,19 @@ __all__ = [
 KIB, MIB = 1 << 10, 1 << 20
 
 
-def build(report: Mapping[str, Any]) -> str:
-    """Summarise a build."""
+def build(
+    report: Mapping[str, Any],
+    *,
+    other_files: Mapping[str, int] | None = None,
+    left_out: Mapping[str, int] | None = None,
+) -> str:
+    """Summarise a build.
+
+    Args:
+        report: the JSON object of the contract.
+        other_files: how many files were no images, by suffix.
+        left_out: how many system folders were left out, by name.
+    """
     changes = [
         f"{report[key]:,} {word}"
         for key, word in (
@@ -60,6 +71,11 @@ def build(report: Mapping[str, Any]) -> str:
         ]
         if NOT_FOLLOWED in report["skipped_by_reason"]:
             pairs.append(("", "--follow-links enters linked folders"))
+    if other_files:
+        named = {f".{suffix}" if suffix else "without suffix": count for suffix, count in other_files.items()}
+        pairs.append(("no images", _counted(named)))
+    if left_out:
+        pairs.append(("left out", f"{_counted(left_out)}; --include takes them in"))
     seconds = report["seconds"]
     rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
     pairs += [
@@ -68,6 +84,16 @@ def build(report: Mapping[str, Any]) -> str:
         ("recall@10", _recall(report)),
     ]
     return fields(pairs)
+
+
+def _counted(counts: Mapping[str, int], *, most: int = 5) -> str:
+    """Sum up what was counted, and name the most frequent."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count:,} {name}" for name, count in ordered[:most]]
+    rest = sum(count for _, count in ordered[most:])
+    if rest:
+        named.append(f"{rest:,} others")
+    return f"{sum(counts.values()):,}: {', '.join(named)}"
 
 
 def next_step(report: Mapping[str, Any], *, words: bool) -> str:

@@ -61,19 +61,63 @@ def test_again_takes_only_what_changed(tmp_path: Path, vectors: np.ndarray, keys
     vectors[3] = -vectors[3]
 
     report = retrieval.build_index_from_vectors(
-        tmp_path, np.concatenate([vectors[:150], vectors[:1]]), [*keys[:150], "another"]
+        tmp_path, np.concatenate([vectors[:150], vectors[:1]]), [*keys[:150], "another"], prune=True
     )
 
     assert (report.images, report.encoded, report.reused, report.removed) == (151, 2, 149, 50)
 
 
-def test_losing_most_keys_stops(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
+@pytest.mark.parametrize("kept", [50, 199])
+def test_losing_any_key_stops_in_words_about_vectors(
+    tmp_path: Path, vectors: np.ndarray, keys: list[str], kept: int
+) -> None:
     retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
 
-    with pytest.raises(PruneRefused):
-        retrieval.build_index_from_vectors(tmp_path, vectors[:50], keys[:50])
+    with pytest.raises(PruneRefused, match=f"{200 - kept} of 200 rows.*keys.*--prune") as refused:
+        retrieval.build_index_from_vectors(tmp_path, vectors[:kept], keys[:kept])
 
-    assert retrieval.build_index_from_vectors(tmp_path, vectors[:50], keys[:50], prune=True).images == 50
+    assert "drive" not in str(refused.value)
+    with retrieval.open(tmp_path) as collection:
+        assert list(collection.ids_by_path()) == keys
+    pruned = retrieval.build_index_from_vectors(tmp_path, vectors[:kept], keys[:kept], prune=True)
+    assert (pruned.images, pruned.removed) == (kept, 200 - kept)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "a.jpg\nb \u00e9.jpg\nc.jpg\n",
+        "\ufeffa.jpg\nb \u00e9.jpg\nc.jpg",
+        "\ufeffa.jpg\r\nb \u00e9.jpg\r\nc.jpg\r\n",
+        "a.jpg\rb \u00e9.jpg\rc.jpg\r",
+        "a.jpg\nb \u00e9.jpg\nc.jpg\n\n\n",
+        "\ufeffa.jpg\r\nb \u00e9.jpg\r\nc.jpg\r\n\r\n \r\n",
+    ],
+)
+def test_keys_of_any_line_ends_are_the_same_names(tmp_path: Path, vectors: np.ndarray, data: str) -> None:
+    (tmp_path / "keys.txt").write_bytes(data.encode())
+
+    retrieval.build_index_from_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
+
+    with retrieval.open(tmp_path) as collection:
+        assert list(collection.ids_by_path()) == ["a.jpg", "b \u00e9.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"a.jpg\n\nc.jpg\n", "key 2 is empty"),
+        ("a.jpg\nb.jpg\nc.jpg\n".encode("utf-16"), "UTF-16.*UTF-8"),
+        (b"a.jpg\nb\xff.jpg\nc.jpg\n", "line 2 is not UTF-8"),
+    ],
+)
+def test_keys_that_cannot_be_told_are_refused(
+    tmp_path: Path, vectors: np.ndarray, data: bytes, words: str
+) -> None:
+    (tmp_path / "keys.txt").write_bytes(data)
+
+    with pytest.raises(OptionError, match=words):
+        retrieval.build_index_from_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
 
 
 @pytest.mark.parametrize(

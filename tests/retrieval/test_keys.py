@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,37 @@ def test_a_stamp_holds_size_and_time(tmp_path: Path) -> None:
     assert keys.stamp_of(tmp_path / "missing") == b""
 
 
+@pytest.mark.parametrize(
+    "time",
+    [
+        0,
+        -1,
+        5,
+        -(10**18),
+        10**19,
+        -(10**19),
+        10_000_000_000 * 10**9,
+        (1 << 63) - 1,
+        1 << 63,
+        -(1 << 63) - 1,
+        1 << 80,
+    ],
+)
+def test_a_stamp_holds_any_time_apart(time: int) -> None:
+    packed = keys.stamp(size=7, mtime_ns=time)
+
+    assert (keys.size_of(packed), keys.mtime_of(packed)) == (7, time)
+    assert len(packed) <= 64
+    assert packed not in (
+        keys.stamp(size=7, mtime_ns=time + 1),
+        keys.stamp(size=7, mtime_ns=time + (1 << 64)),
+    )
+
+
+def test_a_stamp_of_a_usual_time_is_what_the_first_versions_wrote() -> None:
+    assert keys.stamp(size=5, mtime_ns=-3) == struct.pack("<Qq", 5, -3)
+
+
 def test_a_key_is_the_path_below_the_root(tmp_path: Path) -> None:
     assert keys.key_of(tmp_path / "a" / "b.png", tmp_path) == b"a/b.png"
     assert keys.key_of(tmp_path.parent / "b.png", tmp_path) is None
@@ -89,31 +121,6 @@ def test_filters_keep_what_lies_below_and_matches() -> None:
     assert kept(glob="*.jpg") == ["a/x.jpg", "ab/z.jpg", "x.jpg"]
     assert kept(under="a", glob="*.jpg") == ["a/x.jpg"]
     assert kept(under="") == paths
-
-
-def test_changed_folders_show(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    (root / "a" / "b").mkdir(parents=True)
-    (root / "a" / "b" / "x.png").write_bytes(b"x")
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/b/x.png"], listed={}))
-
-    assert not keys.changed_since(tmp_path, root)
-
-    os.utime(root / "a", ns=(1, 1))
-
-    assert keys.changed_since(tmp_path, root)
-
-
-def test_times_of_folders_elsewhere_are_kept(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    (root / "a").mkdir(parents=True)
-    (root / "b").mkdir()
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png", b"b/x.png"], listed={}))
-    os.utime(root / "b", ns=(1, 1))
-
-    keys.write_folders(tmp_path, keys.folder_times(root, [b"a/x.png"], listed={}), below=b"a/")
-
-    assert keys.changed_since(tmp_path, root)
 
 
 @pytest.mark.parametrize("under", ["..", "../x", "a/../../x"])

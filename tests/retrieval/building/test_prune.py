@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from indexes.records import pack_record
 from indexes.store import Record
-from retrieval.changes import compare, refuse_emptying
+from retrieval.changes import Before, compare, refuse_emptying
 from retrieval.errors import OptionError, PruneRefused
-from retrieval.walk import Skipped
+from retrieval.stored_files import StoredFiles
+from retrieval.walk import Seen, Skipped
 from tests.retrieval.building.galleries import build, paths
 from tests.retrieval.folders import CountingEncoder, fill
 
@@ -130,7 +133,15 @@ def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
         Skipped(key=b"gone.png", reason="vanished", detail=""),
     ]
 
-    changes = compare(entries, records, remembered={})
+    packed = [(np.arange(len(records)), [pack_record(record) for record in records])]
+
+    changes = compare(
+        entries,
+        StoredFiles.of(packed),
+        records=lambda ids: [records[number] for number in ids],
+        before=Before(),
+        seen=Seen(),
+    )
 
     assert changes.missing == {b"closed.png": 2, b"gone.png": 4}
     assert [file.key for file in changes.skipped] == [b"closed", b"denied.png", b"sick.png", b"gone.png"]
