@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from retrieval.evaluation import Evaluation, evaluate
     from retrieval.hits import Hit
     from retrieval.imports import build_index_from_vectors
-    from retrieval.queries import Term
+    from retrieval.queries import Term, image
     from retrieval.report import BuildReport, Progress
     from retrieval.returning import RollbackReport, rollback
     from retrieval.upgrade_history import upgrade_report
@@ -65,6 +65,7 @@ __all__ = [
     "build_index_from_vectors",
     "drop_old",
     "evaluate",
+    "image",
     "load_encoder",
     "open",
     "rollback",
@@ -99,6 +100,7 @@ _HOMES = {
     "build_index": "retrieval.build:build_index",
     "build_index_from_vectors": "retrieval.imports:build_index_from_vectors",
     "evaluate": "retrieval.evaluation:evaluate",
+    "image": "retrieval.queries:image",
     "load_encoder": "retrieval.encoders:load_encoder",
     "open": "retrieval.collection:open_collection",
 }

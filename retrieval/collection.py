@@ -207,7 +207,7 @@ class Collection(Closing):
         """Find what is most like the query.
 
         Args:
-            query: words, a path, a PIL image, encoded bytes, an RGB uint8 array ``(h, w, 3)``, a row id, a ``(d,)`` vector, a
+            query: words (a `str`, never a file), a `Path`, a PIL image, encoded bytes, an RGB uint8 array ``(h, w, 3)``, a row id, a ``(d,)`` vector, a
                 `Term`, or a list of these: each is normalised, weighed and summed.
             k: how many hits at most.
             minus: the same as `query`, to steer away from.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["text", "image", "id", "vector"]
 
-_WEIGHT = re.compile(r"(\d+(?:\.\d+)?|\.\d+):(.+)", re.DOTALL)
+# A number with a point or a sign, or one digit; then a colon and no blank: `16:9 photo` and `2: cat` are words.
+_WEIGHT = re.compile(r"([+-]?(?:\d+\.\d*|\.\d+)|[+-]\d+|\d):(?=\S)(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,8 @@ def row(number: int, *, weight: float = 1.0) -> Term:
 def parse_term(query: str, *, beside: Path | None = None) -> Term:
     """Read one query as the command line takes it.
 
-    An existing file is an image; ``number:`` in front weighs, unless a file has that whole name; everything else is words.
+    An existing file is an image; ``2:``, ``-1:`` or ``0.5:`` in front weighs, unless a file has that whole name; everything else
+    is words.
 
     Args:
         query: the string.
@@ -87,7 +91,9 @@ def _parse_unweighed(query: str, beside: Path | None) -> Term:
 
 
 def as_terms(query: Any, *, beside: Path | None = None) -> tuple[Term, ...]:
-    """Read whatever `Collection.search` takes as its query: one term, or a list of terms, strings, paths, images, arrays.
+    """Read whatever `Collection.search` takes as its query: one term, or a list of terms, words, paths, images, arrays.
+
+    A `str` is words, never a file that happens to exist: services pass strangers' strings.
 
     Raises:
         QueryError: there is nothing in it, or something that is no query.
@@ -111,7 +117,13 @@ def _as_term(query: Any, beside: Path | None) -> Term:
     if isinstance(query, Term):
         return query
     if isinstance(query, str):
-        return parse_term(query, beside=beside)
+        if has_image_suffix(query):
+            warnings.warn(
+                f"{query!r} is taken as words; to ask with an image file give Path({query!r}) or "
+                f"retrieval.image({query!r})",
+                stacklevel=_outside(),
+            )
+        return text(query)
     if isinstance(query, os.PathLike):
         found = _existing(os.fspath(query), beside)
         if found is None:
@@ -132,6 +144,14 @@ def _as_term(query: Any, beside: Path | None) -> Term:
     ):
         return image(query)
     raise QueryError(f"{type(query).__name__} is no query; give words, a path, an image, an id or a vector")
+
+
+def _outside() -> int:
+    """Return how many frames up, for whoever calls this, the first one outside this package is."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("retrieval."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _existing(name: str, beside: Path | None) -> Path | None:

@@ -107,3 +107,57 @@ def test_what_is_no_query_is_refused_by_its_type(odd: object) -> None:
 
 def test_subtracting_turns_weights_around() -> None:
     assert subtract([text("cat", weight=2.0)]) == (Term(kind="text", value="cat", weight=-2.0),)
+
+
+@pytest.mark.parametrize(
+    ("query", "term"),
+    [
+        ("16:9 photo", text("16:9 photo")),
+        ("12:cat", text("12:cat")),
+        ("2: cat", text("2: cat")),
+        ("10:30", text("10:30")),
+        ("ratio 2:1", text("ratio 2:1")),
+        (":cat", text(":cat")),
+        ("1e3:cat", text("1e3:cat")),
+        ("-1:cat", text("cat", weight=-1.0)),
+        ("+12:cat", text("cat", weight=12.0)),
+        ("12.0:cat", text("cat", weight=12.0)),
+        ("-.5:a dog", text("a dog", weight=-0.5)),
+        ("2:line\nbreak", text("line\nbreak", weight=2.0)),
+    ],
+)
+def test_a_weight_has_a_point_a_sign_or_one_digit_and_no_blank_behind_it(query: str, term: Term) -> None:
+    assert parse_term(query) == term
+
+
+def test_in_python_a_string_is_words_even_if_a_file_has_that_name() -> None:
+    make("cat")
+    make("2:dog")
+    words = ["cat", "2:dog", "2:cat", "a/b", "/etc/passwd", "-", str(Path("cat").absolute())]
+
+    assert as_terms(words) == tuple(text(one) for one in words)
+    assert as_terms(Path("cat")) == (image(Path("cat")),)
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "photos/cat.PNG", "missing.heic"])
+def test_a_string_that_is_named_like_an_image_warns_how_to_ask_with_the_file(name: str) -> None:
+    make("cat.jpg")
+    with pytest.warns(UserWarning, match=r"Path\('.*'\) or retrieval\.image") as caught:
+        terms = as_terms([name])
+
+    assert terms == (text(name),)
+    assert caught[0].filename == __file__
+
+
+def test_the_command_line_does_not_warn() -> None:
+    make("cat.jpg")
+
+    assert parse_term("cat.jpg") == image(Path("cat.jpg"))
+    assert parse_term("2:cat.jpg") == image(Path("cat.jpg"), weight=2.0)
+
+
+def test_an_image_is_asked_with_by_its_path_in_one_word(tmp_path: Path) -> None:
+    import retrieval
+
+    assert retrieval.image("cat.jpg") == Term(kind="image", value="cat.jpg")
+    assert as_terms(retrieval.image("cat.jpg", weight=2.0))[0].weight == 2.0

@@ -39,7 +39,7 @@ class TestCopies:
                 row = collection.vectors([number])
                 point = aim.points(row)
                 assert result.cosine_before == pytest.approx(float(aim.cosines(row, point)[0]), abs=1e-3)
-                now = collection.encode(result.output)
+                now = collection.encode(Path(result.output))
                 assert result.cosine_after == pytest.approx(float(aim.cosines(now, point)[0]), abs=1e-3)
         gains = [result.cosine_after - result.cosine_before for result in results]
         assert np.mean(gains) > 0.01  # 0.05 to 0.15 is usual: signs alone are far from what they stand for
