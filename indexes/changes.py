@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import seals
 from indexes.arrays import Bitmap
+from indexes.errors import StoreCorrupt
 from indexes.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
@@ -109,7 +112,13 @@ class Changes:
         )
 
     def apply(
-        self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], *, block: int, tombstones: Bitmap
+        self,
+        txn: lmdb.Transaction[bytes],
+        databases: Mapping[bytes, Any],
+        *,
+        block: int,
+        tombstones: Bitmap,
+        path: Path,
     ) -> None:
         """Put everything into one transaction.
 
@@ -118,9 +127,13 @@ class Changes:
             databases: the store's databases by name.
             block: rows per block.
             tombstones: ``(count,)`` flags as they will be.
+            path: of the store, for messages.
+        Raises:
+            StoreCorrupt: what is there already and is added to is damaged.
         """
+        seals.seal(txn, databases, path)
         if self.rows:
-            self._put_blocks(txn, databases[b"blocks"], block)
+            self._put_blocks(txn, databases, block, path)
         records = sorted(self._records.items())
         new = [(pack_id(number), pack_record(record)) for number, record in records if number >= self.first]
         old = [(pack_id(number), pack_record(record)) for number, record in records if number < self.first]
@@ -143,23 +156,34 @@ class Changes:
                 txn.delete(content, pack_id(number), db=databases[b"contents"])
         for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
             flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
-            txn.put(pack_id(chunk), np.packbits(flags).tobytes(), db=databases[b"tombstones"])
+            packed = np.packbits(flags).tobytes()
+            txn.put(pack_id(chunk), packed, db=databases[b"tombstones"])
+            seals.put_chunk(txn, databases, chunk, packed)
         meta = databases[b"meta"]
         if self._renamed:
             txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
         txn.put(b"count", pack_id(self.count), db=meta)
+        seals.put_facts(txn, databases)
 
-    def _put_blocks(self, txn: lmdb.Transaction[bytes], blocks: Any, block: int) -> None:
+    def _put_blocks(
+        self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], block: int, path: Path
+    ) -> None:
         """Fill the last block, which is written again, then add whole new ones at the end."""
+        blocks = databases[b"blocks"]
         rows = self.rows[0] if len(self.rows) == 1 else np.concatenate(self.rows)  # (n, d)
         number, held = divmod(self.first, block)
         start = 0
         if held:
             start = min(block - held, len(rows))
             before = txn.get(pack_id(number), b"", db=blocks)
-            txn.put(pack_id(number), before + rows[:start].tobytes(), db=blocks)
+            if not seals.block_fits(txn, databases, number, before):
+                raise StoreCorrupt(f"{path}: block {number} is not what was written; run `retrieve verify`")
+            filled = before + rows[:start].tobytes()
+            txn.put(pack_id(number), filled, db=blocks)
+            seals.put_block(txn, databases, number, filled)
             number += 1
         for begin in range(start, len(rows), block):
             part = rows[begin : begin + block]
             txn.put(pack_id(number), part.data.cast("B"), append=True, db=blocks)
+            seals.put_block(txn, databases, number, part.data.cast("B"))
             number += 1

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from indexes.errors import OptionError
+from indexes.errors import OptionError, StoreCorrupt
 
 CONTENT_BYTES: Final = 16
 STAMP_BYTES: Final = 64
 
 _ID = struct.Struct(">Q")
+_HEAD = struct.Struct("<BBI")
+_WITHOUT, _WITH_CONTENT = 0x8E, 0xE3
+_OLD = (0, CONTENT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +76,31 @@ def unpack_id(data: bytes) -> int:
     return number
 
 
-def pack_record(record: Record | NewRow) -> bytes:
-    """Return a record's bytes: the lengths of content and stamp, one byte each, then content, stamp and key."""
-    return bytes((len(record.content), len(record.stamp))) + record.content + record.stamp + record.key
+def pack_record(record: Record) -> bytes:
+    """Return a record's bytes: a mark, the length of the stamp, a CRC-32, then content, stamp and key.
+
+    The mark says whether there is a content hash. Versions before format 3 had its length in the mark's place and no
+    checksum; no three changed bits make one of the other.
+    """
+    return _sealed(record.id, record.content, len(record.stamp), record.stamp + record.key)
 
 
-def key_of(data: bytes) -> bytes:
-    """Return the key of a packed record."""
-    return data[2 + data[0] + data[1] :]
+def sealed_record(number: int, data: bytes) -> bytes:
+    """Return a record of row ``number`` as `pack_record` makes it, whatever version wrote it."""
+    if data[0] not in _OLD:
+        return data
+    return _sealed(number, data[2 : 2 + data[0]], data[1], data[2 + data[0] :])
+
+
+def _sealed(number: int, content: bytes, stamp: int, rest: bytes) -> bytes:
+    body = content + rest
+    mark = _WITH_CONTENT if content else _WITHOUT
+    return _HEAD.pack(mark, stamp, _crc(body, number, stamp)) + body
+
+
+def key_of(number: int, data: bytes) -> bytes:
+    """Return the key of the packed record of row ``number``; raises as `unpack_record`."""
+    return unpack_record(number, data).key
 
 
 def stamp_of(data: bytes) -> bytes:
@@ -88,7 +109,32 @@ def stamp_of(data: bytes) -> bytes:
 
 
 def unpack_record(number: int, data: bytes) -> Record:
-    """Invert `pack_record` for row ``number``."""
-    stamp = 2 + data[0]
+    """Invert `pack_record` for row ``number``.
+
+    Raises:
+        StoreCorrupt: it is not what was written.
+    """
+    mark = data[0] if len(data) >= _HEAD.size else -1
+    if mark in (_WITH_CONTENT, _WITHOUT):
+        start, length = _HEAD.size, CONTENT_BYTES if mark == _WITH_CONTENT else 0
+        if _crc(data[start:], number, data[1]) != int.from_bytes(data[2:start], "little"):
+            raise _damaged(number)
+    elif mark in _OLD or (mark < 0 and data[:1] in (b"\0", b"\x10")):
+        start, length = 2, data[0]
+    else:
+        raise _damaged(number)
+    stamp = start + length
     key = stamp + data[1]
-    return Record(id=number, content=data[2:stamp], stamp=data[stamp:key], key=data[key:])
+    if key >= len(data):
+        raise _damaged(number)
+    return Record(id=number, content=data[start:stamp], stamp=data[stamp:key], key=data[key:])
+
+
+def _crc(body: bytes, number: int, stamp: int) -> int:
+    return zlib.crc32(body, ((number << 7) + stamp) & 0xFFFFFFFF)
+
+
+def _damaged(number: int) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"vectors.lmdb: the record of row {number} is not what was written; run `retrieve verify`"
+    )

@@ -9,10 +9,12 @@ Ids are positions: rows are only ever added, and a removed or superseded row get
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,9 +41,11 @@ from indexes.records import (
     unpack_record,
 )
 from indexes.rerank import RERANK, replace_rows
+from indexes.seals import put_facts
 from indexes.tables import (
     FORMAT,
     NAMES,
+    block_sum,
     describe,
     holders,
     ids_of_content,
@@ -50,6 +54,8 @@ from indexes.tables import (
     records_of,
     renames_of,
     rows_of,
+    rows_per_block,
+    unlisted,
 )
 from indexes.writer import Writer, require
 
@@ -119,10 +125,7 @@ class VectorStore(Closing):
             environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
-                environment.write(
-                    lambda txn: [txn.put(*item, db=environment.databases[b"meta"]) for item in meta.items()],
-                    room=1 << 20,
-                )
+                environment.write(partial(_begin, environment.databases, meta), room=1 << 20)
             finally:
                 release(environment)
             (home / RERANK).unlink(
@@ -267,7 +270,13 @@ class VectorStore(Closing):
         """Return the id of the live row with this key, or None."""
         digest = key_digest(key)
         number = holders(self._environment, [digest]).get(digest)
-        return None if number is None or number >= self._count or self._dead[number] else number
+        if number is None or number >= self._count or self._dead[number]:
+            return None
+        if self.record(number).key != key:
+            raise StoreCorrupt(
+                f"{self._environment.path}: a key leads to row {number}, which has another; run `retrieve verify`"
+            )
+        return number
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
@@ -319,13 +328,28 @@ class VectorStore(Closing):
         """Yield the keys of all rows from ``start`` on, tombstoned ones too, ascending by id."""
         count = self._count
         for first in range(start, count, _SCAN):
-            for data in packed_records(self._environment, first, min(first + _SCAN, count) - first):
-                yield key_of(data)
+            packed = packed_records(self._environment, first, min(first + _SCAN, count) - first)
+            for number, data in enumerate(packed, first):
+                yield key_of(number, data)
 
     def misled(self) -> Iterator[int]:
         """Yield the rows, live at the moment they are looked at, whose keys do not lead to them; a whole store has none."""
         for start in range(0, self._count, _SCAN):
             yield from misled(self._environment, start, min(_SCAN, self._count - start))
+
+    def unlisted(self) -> Iterator[int]:
+        """Yield the rows, live at the moment they are looked at, whose content hash does not lead to them; a whole store has none."""
+        for start in range(0, self._count, _SCAN):
+            yield from unlisted(self._environment, start, min(_SCAN, self._count - start))
+
+    @property
+    def block_rows(self) -> int:
+        """Rows in a block, the last one excepted."""
+        return rows_per_block(self.dim)
+
+    def block_sum(self, number: int) -> bytes | None:
+        """Return the checksum that was kept of a block of rows; None for one of an older version."""
+        return block_sum(self._environment, number)
 
     @property
     def renames(self) -> int:
@@ -386,6 +410,12 @@ class VectorStore(Closing):
             if not self._closed:
                 self._closed = True
                 release(self._shared)
+
+
+def _begin(databases: Mapping[bytes, Any], meta: Mapping[bytes, bytes], txn: lmdb.Transaction[bytes]) -> None:
+    for name, value in meta.items():
+        txn.put(name, value, db=databases[b"meta"])
+    put_facts(txn, databases)
 
 
 def rebuild_rerank(directory: str | os.PathLike[str], *, dim: int) -> None:

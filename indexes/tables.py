@@ -6,15 +6,17 @@ Long snapshots would keep the writer from reusing pages, so nothing here holds o
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import seals
 from indexes.arrays import Bitmap
 from indexes.changes import TOMBSTONES_PER_CHUNK
 from indexes.distribution import pip_install
@@ -50,21 +52,45 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
     """
     databases = environment.databases
     meta, chunks = environment.read(
-        lambda txn: (dict(txn.cursor(databases[b"meta"])), list(txn.cursor(databases[b"tombstones"])))
+        lambda txn: (_facts(txn, databases[b"meta"]), _chunks(txn, databases, environment.path))
     )
     try:
         found, dim, count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
     except (KeyError, ValueError, ArithmeticError, struct.error) as error:
-        raise StoreCorrupt(
-            f"{environment.path}: its format, width and count are not there; restore it from a backup, or delete the "
-            "collection's directory and build it again"
-        ) from error
+        raise _unreadable(environment.path, f"not there ({error!r})") from error
     if found > FORMAT:
         raise ManifestTooNew(
             f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
             f"install a newer version: {pip_install(options='--upgrade')}"
         )
+    if not seals.facts_fit(meta):
+        raise _unreadable(environment.path, "not what was written")
     return dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
+
+
+def _unreadable(path: Path, what: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path}: its format, width and count are {what}; restore it from a backup, or delete the "
+        "collection's directory and build it again"
+    )
+
+
+def _facts(txn: lmdb.Transaction[bytes], meta: Any) -> dict[bytes, bytes]:
+    found = {name: txn.get(name, db=meta) for name in (b"format", b"dim", b"count", b"renames", seals.SEALED)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _chunks(
+    txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], path: Path
+) -> list[tuple[bytes, bytes]]:
+    chunks = list(txn.cursor(databases[b"tombstones"]))
+    for number, packed in chunks:
+        if not seals.chunk_fits(txn, databases, unpack_id(number), packed):
+            raise StoreCorrupt(
+                f"{path}: its tombstones are not what was written; restore it from a backup, or delete the "
+                "collection's directory and build it again"
+            )
+    return chunks
 
 
 def _flags(chunks: Iterable[tuple[int, bytes]], start: int, stop: int) -> Bitmap:
@@ -141,6 +167,16 @@ def _packed_records(
     return found
 
 
+def _dead_of(environment: Environment, start: int, stop: int, txn: lmdb.Transaction[bytes]) -> list[bool]:
+    """Return which rows from ``start`` to ``stop`` have a tombstone in one snapshot."""
+    chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
+    packed = [
+        (chunk, txn.get(pack_id(chunk), b"", db=environment.databases[b"tombstones"])) for chunk in chunks
+    ]
+    flags: list[bool] = _flags(packed, start, stop).tolist()
+    return flags
+
+
 def misled(environment: Environment, start: int, number: int) -> list[int]:
     """Return the live rows, of ``number`` from ``start`` on, whose keys do not lead to them.
 
@@ -152,17 +188,38 @@ def misled(environment: Environment, start: int, number: int) -> list[int]:
     stop = start + number
 
     def read(txn: lmdb.Transaction[bytes]) -> list[int]:
-        digests = [key_digest(key_of(data)) for data in _packed_records(environment, start, number, txn)]
-        found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
-        chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
-        packed = [
-            (chunk, txn.get(pack_id(chunk), b"", db=environment.databases[b"tombstones"])) for chunk in chunks
+        digests = [
+            key_digest(key_of(row, data))
+            for row, data in enumerate(_packed_records(environment, start, number, txn), start)
         ]
-        dead = _flags(packed, start, stop).tolist()
+        found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+        dead = _dead_of(environment, start, stop, txn)
         rows = zip(range(start, stop), digests, dead, strict=True)
         return [row for row, digest, gone in rows if not gone and found.get(digest) != pack_id(row)]
 
     return environment.read(read)
+
+
+def unlisted(environment: Environment, start: int, number: int) -> list[int]:
+    """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `misled`."""
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        dead = _dead_of(environment, start, start + number, txn)
+        cursor = txn.cursor(environment.databases[b"contents"])
+        records = enumerate(_packed_records(environment, start, number, txn), start)
+        contents = [(row, unpack_record(row, data).content) for row, data in records]
+        return [
+            row
+            for (row, content), gone in zip(contents, dead, strict=True)
+            if content and cursor.set_key_dup(content, pack_id(row)) == gone
+        ]
+
+    return environment.read(read)
+
+
+def block_sum(environment: Environment, number: int) -> bytes | None:
+    """Return the checksum that was kept of a block of rows."""
+    return environment.read(lambda txn: seals.sum_of_block(txn, environment.databases, number))
 
 
 def rows_of(environment: Environment, start: int, stop: int, *, dim: int) -> NDArray[np.float16]:
@@ -190,5 +247,9 @@ def _copy_block(
     if data is None or len(data) < skip * 2 * out.shape[1] + out.nbytes:
         raise StoreCorrupt(
             f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `retrieve verify`"
+        )
+    if not seals.block_fits(txn, environment.databases, number, data):
+        raise StoreCorrupt(
+            f"{environment.path}: block {number} is not what was written; run `retrieve verify`"
         )
     out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * out.shape[1]).reshape(out.shape)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes import seals
 from indexes.cures import BUILD, cure_of_file, cure_of_generation
 from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, returnable, store_path
-from indexes.errors import RetrievalError
+from indexes.errors import RetrievalError, StoreCorrupt
 from indexes.files import sha256
 from indexes.pins import read_pinned
 from indexes.rerank import RERANK
@@ -24,6 +25,8 @@ _LOST = (
     f"the stored vectors are damaged: restore {VECTORS} from a backup, "
     "or delete the collection's directory and build it again"
 )
+
+_AWAY = f"delete {RERANK}"
 
 _CURE_OF_KEPT = "delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
 
@@ -175,32 +178,56 @@ def walk_rows(home: Path, *, dim: int | None = None, count: int = 0) -> Iterator
         size = rerank.stat().st_size if rerank.exists() else 0
         copy = np.memmap(rerank, np.float16, "r", shape=(size // row, store.dim)) if size >= row else None
         wrong, torn = _walk(store, copy)
+        wrong = wrong or _unled(store)
     if not wrong and store.count < count:
         wrong = f"holds {store.count:,} rows, {MANIFEST} names {count:,}"
     yield VECTORS, f"{wrong}; {_LOST}" if wrong else ""
-    if not wrong and size < store.count * row:
+    if not torn and size < store.count * row:
         torn = f"{size:,} bytes, expected at least {store.count * row:,}"
-    yield RERANK, f"{torn}; delete {RERANK} and {BUILD}: it is written again from {VECTORS}" if torn else ""
+    again = f"restore {RERANK} from a backup" if wrong else f"{BUILD}: it is written again from {VECTORS}"
+    yield RERANK, f"{torn}; {_AWAY} and {again}" if torn else ""
 
 
 def _walk(
     store: VectorStore, copy: np.ndarray[tuple[int, int], np.dtype[np.float16]] | None
 ) -> tuple[str, str]:
-    torn = "" if copy is not None or store.count == 0 else "missing or empty"
-    for first, rows in store.blocks():
-        norms = np.linalg.norm(rows.astype(np.float32), axis=1)  # (b,)
-        bad = np.flatnonzero(~(np.abs(norms - 1) < 0.01))  # written so that not-a-number is bad
-        if bad.size:
-            return f"row {first + bad[0]} is not a unit vector", torn
-        if copy is not None and not torn:
-            mirror = copy[first : first + len(rows)]
+    """Return what is wrong with the rows in LMDB, and with those in the rerank file: by block, each for itself."""
+    wrong, torn = "", "" if copy is not None or store.count == 0 else "missing or empty"
+    for number, first in enumerate(range(0, store.count, store.block_rows)):
+        kept = store.block_sum(number)
+        rows = None
+        try:
+            rows = store.rows(first, min(first + store.block_rows, store.count))
+            norms = np.linalg.norm(rows.astype(np.float32), axis=1)  # (b,)
+            bad = np.flatnonzero(~(np.abs(norms - 1) < 0.01))  # written so that not-a-number is bad
+            if bad.size:
+                wrong = wrong or f"row {first + bad[0]} is not a unit vector"
+        except StoreCorrupt as error:
+            wrong = wrong or str(error).removeprefix(f"{store.directory / VECTORS}: ").partition(";")[0]
+        if copy is None or torn:
+            continue
+        mirror = copy[first : min(first + store.block_rows, store.count)]
+        if rows is not None:
             differ = np.flatnonzero(
                 (mirror.view(np.uint16) != rows[: len(mirror)].view(np.uint16)).any(axis=1)
             )
             if differ.size:
                 torn = f"row {first + differ[0]} is not the stored one"
-    lost = next(store.misled(), None)
-    return "" if lost is None else f"the key of record {lost} does not lead to it", torn
+        elif not seals.rows_fit(kept, np.ascontiguousarray(mirror)):
+            torn = f"rows {first} to {first + len(mirror) - 1} are not the stored ones"
+    return wrong, torn
+
+
+def _unled(store: VectorStore) -> str:
+    """Return what is wrong with the ways from keys and contents to records."""
+    try:
+        lost = next(store.misled(), None)
+        if lost is not None:
+            return f"the key of record {lost} does not lead to it"
+        lost = next(store.unlisted(), None)
+        return "" if lost is None else f"the content hash of record {lost} does not lead to it"
+    except RetrievalError as error:
+        return str(error).removeprefix(f"{store.directory / VECTORS}: ").partition(";")[0]
 
 
 def _main(home: str, dim: str = "", count: str = "0") -> None:

@@ -118,7 +118,9 @@ class Writer:
                 raise StoreLocked(
                     f"{self._environment.path}: another process has written meanwhile; run the command again"
                 )
-            changes.apply(txn, databases, block=rows_per_block(self._dim), tombstones=dead)
+            changes.apply(
+                txn, databases, block=rows_per_block(self._dim), tombstones=dead, path=self._environment.path
+            )
 
         self._environment.write(apply, room=changes.size(dim=self._dim))
         self.dead = dead
