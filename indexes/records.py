@@ -17,6 +17,11 @@ _ID = struct.Struct(">Q")
 _HEAD = struct.Struct("<BBI")
 _WITHOUT, _WITH_CONTENT = 0x8E, 0xE3
 _OLD = (0, CONTENT_BYTES)
+_STARTS = {
+    _WITHOUT: 6,
+    _WITH_CONTENT: 6 + CONTENT_BYTES,
+    CONTENT_BYTES: 2 + CONTENT_BYTES,
+}  # of stamps, by the mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +105,7 @@ def _sealed(number: int, content: bytes, stamp: int, rest: bytes) -> bytes:
 
 def key_of(number: int, data: bytes) -> bytes:
     """Return the key of the packed record of row ``number``; raises as `unpack_record`."""
-    return unpack_record(number, data).key
-
-
-def stamp_of(data: bytes) -> bytes:
-    """Return the stamp of a packed record."""
-    return data[2 + data[0] : 2 + data[0] + data[1]]
+    return data[_places(number, data)[2] :]
 
 
 def unpack_record(number: int, data: bytes) -> Record:
@@ -114,20 +114,36 @@ def unpack_record(number: int, data: bytes) -> Record:
     Raises:
         StoreCorrupt: it is not what was written.
     """
-    mark = data[0] if len(data) >= _HEAD.size else -1
+    start, stamp, key = _places(number, data)
+    return Record(id=number, content=data[start:stamp], stamp=data[stamp:key], key=data[key:])
+
+
+def key_and_stamp(data: bytes) -> tuple[bytes, bytes]:
+    """Return key and stamp of a packed record, unchecked.
+
+    For a comparison of all files with all rows, where the checksums of 100,000 records would take a tenth of a second. A
+    changed bit makes the row one of a file that is gone, or that has changed: the build then makes it anew.
+    """
+    start = _STARTS.get(data[0], 2)
+    key = start + data[1]
+    return data[key:], data[start:key]
+
+
+def _places(number: int, data: bytes) -> tuple[int, int, int]:
+    """Return where content, stamp and key of a record begin, once its checksum fits."""
+    mark = data[0] if len(data) > _HEAD.size else -1
     if mark in (_WITH_CONTENT, _WITHOUT):
-        start, length = _HEAD.size, CONTENT_BYTES if mark == _WITH_CONTENT else 0
-        if _crc(data[start:], number, data[1]) != int.from_bytes(data[2:start], "little"):
+        start, stamp = 6, 6 if mark == _WITHOUT else 6 + CONTENT_BYTES
+        if _crc(data[6:], number, data[1]).to_bytes(4, "little") != data[2:6]:
             raise _damaged(number)
     elif mark in _OLD or (mark < 0 and data[:1] in (b"\0", b"\x10")):
-        start, length = 2, data[0]
+        start, stamp = 2, 2 + data[0]
     else:
         raise _damaged(number)
-    stamp = start + length
-    key = stamp + data[1]
+    key = stamp + (data[1] if len(data) > 1 else 0)
     if key >= len(data):
         raise _damaged(number)
-    return Record(id=number, content=data[start:stamp], stamp=data[stamp:key], key=data[key:])
+    return start, stamp, key
 
 
 def _crc(body: bytes, number: int, stamp: int) -> int:

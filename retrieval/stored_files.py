@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.records import key_of, stamp_of
+from indexes.records import key_and_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,8 +44,9 @@ class StoredFiles:
         """Read blocks of packed records, as `VectorStore.packed` yields them."""
         hashes, ids, stamps = [], [], []
         for numbers, records in blocks:
-            hashes.append(np.fromiter((hash(key_of(data)) for data in records), np.int64, count=len(records)))
-            packed = [stamp_of(data) for data in records]
+            pairs = [key_and_stamp(data) for data in records]
+            hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
+            packed = [stamp for _, stamp in pairs]
             if any(len(stamp) != _SHORT for stamp in packed):
                 packed = [(stamp + bytes(_SHORT))[:_SHORT] if stamp else b"\xff" * _SHORT for stamp in packed]
             stamps.append(np.frombuffer(b"".join(packed), dtype="<u8").reshape(-1, 2))

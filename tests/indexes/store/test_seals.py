@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import StoreCorrupt
-from indexes.records import Record, pack_id, pack_record, sealed_record, unpack_record
+from indexes.records import Record, key_and_stamp, pack_id, pack_record, sealed_record, unpack_record
 from indexes.store import NewRow, VectorStore
 from tests.strategies import contents, keys, stamps, unit
 
@@ -127,3 +127,11 @@ def test_the_checksum_is_a_crc_32_seeded_with_the_row_and_the_length_of_the_stam
     packed = pack_record(Record(id=3, key=b"k", content=b"", stamp=b"ss"))
 
     assert packed == b"\x8e\x02" + zlib.crc32(b"ssk", (3 << 7) + 2).to_bytes(4, "little") + b"ssk"
+
+
+@given(key=keys, content=contents, stamp=stamps)
+def test_key_and_stamp_are_those_of_the_whole_record_whatever_version_wrote_it(key, content, stamp):
+    old = bytes((len(content), len(stamp))) + content + stamp + key
+
+    assert key_and_stamp(old) == (key, stamp)
+    assert key_and_stamp(sealed_record(9, old)) == (key, stamp)
