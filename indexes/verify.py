@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -152,8 +153,8 @@ def _rows(home: Path, known: list[str]) -> list[FileCheck]:
     command = [sys.executable, "-P", "-m", __name__, str(home), *known]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
     run = subprocess.run(command, capture_output=True, env=environment, check=False)
-    lines = [line.split("\t") for line in run.stdout.decode().splitlines()]
-    checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in lines]
+    found = [json.loads(line) for line in run.stdout.split(b"\n") if line.endswith(b"]")]
+    checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in found]
     if run.returncode != 0:
         checks = [FileCheck(path=VECTORS, ok=False, cure=f"cannot be read to its end; {_LOST}")]
     return checks
@@ -232,7 +233,9 @@ def _unled(store: VectorStore) -> str:
 
 def _main(home: str, dim: str = "", count: str = "0") -> None:
     for path, cure in walk_rows(Path(home), dim=int(dim) if dim else None, count=int(count)):
-        sys.stdout.write(f"{path}\t{cure}\n")
+        sys.stdout.write(
+            json.dumps([path, cure]) + "\n"
+        )  # a path in a message may hold a tab or a line break
 
 
 if __name__ == "__main__":

@@ -97,4 +97,4 @@ def quote_path(key: bytes) -> str:
 
 def _line(detail: str) -> str:
     """Return a detail as one line without control characters."""
-    return "".join(char if char.isprintable() else " " for char in " ".join(detail.split()))
+    return " ".join("".join(char if char.isprintable() else " " for char in detail).split())

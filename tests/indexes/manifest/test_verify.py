@@ -232,3 +232,25 @@ def test_a_missing_part_is_found(collection, name):
 def test_nothing_to_verify(tmp_path):
     with pytest.raises(FileNotFoundError, match="no collection here"):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["tab\tin", "line\nbreak", "both\t\n\t", "quote\"'", "\x1b[31m", "ünï\u2028"]
+)
+@pytest.mark.parametrize("damage", ["cut", "gone", "other"])
+def test_damage_is_told_whatever_the_path_holds(tmp_path, name, damage):
+    home = tmp_path / name
+    with VectorStore.create(home, dim=DIM) as store:
+        store.append(unit(3, DIM, seed=0), [NewRow(key=key) for key in (b"a", b"b\n\t", b"c")])
+        store.commit()
+    published(home)
+    assert bad(home) == {}
+    data = home / "vectors.lmdb" / "data.mdb"
+    if damage == "cut":
+        data.write_bytes(data.read_bytes()[:5000])
+    elif damage == "gone":
+        shutil.rmtree(data.parent)
+    else:
+        data.write_bytes(b"x" * 40_000)
+
+    assert "vectors.lmdb" in bad(home)

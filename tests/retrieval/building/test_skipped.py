@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import retrieval
+from retrieval import keys
 from retrieval.errors import ImagesSkipped, OptionError
-from retrieval.skipped import read_skipped
+from retrieval.skipped import SkippedFile, read_skipped, write_skipped
 from tests.retrieval.building.galleries import build, paths
 from tests.retrieval.folders import CountingEncoder, picture, touch_later
 
@@ -161,3 +162,76 @@ def test_a_folder_of_formats_that_are_not_read_says_so(tmp_path: Path, encoder: 
 
     with pytest.raises(OptionError, match=r"1 unsupported-format.*jpg"):
         build(tmp_path, encoder)
+
+
+ODD = [
+    b"tab\there.jpg", b"line\nbreak.jpg", b"\xff\xfe.jpg", b"per%cent%0A.jpg", "ünï \u2028 \u202e.jpg".encode(), b"\x1b[31m.jpg",
+    b"quote\"'.jpg", b" blank .jpg", b"\r.jpg", b"mixed\xff\t\xc3\xa9.jpg", b"#.jpg", b"path",
+]  # fmt: skip
+
+
+def test_a_list_of_odd_names_is_read_as_it_was_written(tmp_path: Path) -> None:
+    files = [
+        SkippedFile(key=key, reason="unreadable", detail=f"is broken (at {number}\t\n\x1b[31m\x07)")
+        for number, key in enumerate(ODD)
+    ]
+    write_skipped(tmp_path, files)
+
+    found = read_skipped(tmp_path)
+
+    assert set(found) == set(ODD)
+    text = (tmp_path / "skipped.tsv").read_bytes().decode()
+    assert len(text.splitlines()) == len(ODD) + 1
+    assert all(line.count("\t") == 2 for line in text.splitlines())
+    assert not any(char not in "\n\t" and not char.isprintable() for char in text)
+    write_skipped(tmp_path, found.values())
+    assert (tmp_path / "skipped.tsv").read_bytes().decode() == text
+
+
+def test_broken_files_of_odd_names_are_listed_and_not_tried_again(
+    tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ODD:
+        with open(os.path.join(os.fsencode(tmp_path), key), "wb") as file:
+            file.write(b"\xff\xd8\xff no picture follows")
+    first = build(tmp_path, encoder)
+    monkeypatch.setattr("retrieval.images.read_file", lambda path: pytest.fail(f"{path!r} was opened"))
+
+    again = build(tmp_path, encoder)
+
+    assert set(read_skipped(tmp_path / ".retrieve")) == set(ODD)
+    assert again.skipped_by_reason == first.skipped_by_reason
+    assert again.skipped == len(ODD)
+
+
+def test_the_list_has_what_people_read_and_no_more(photos: Path, encoder: CountingEncoder) -> None:
+    (photos / "a/text.jpg").write_text("no picture")
+    (photos / "empty.png").touch()
+    half = (photos / "a/0.png").read_bytes()
+    (photos / "half.png").write_bytes(half[: len(half) // 2])
+
+    build(photos, encoder)
+
+    header, *lines = (photos / ".retrieve/skipped.tsv").read_text().splitlines()
+    assert header == "path\treason\tdetail"
+    assert [line.split("\t")[0] for line in lines] == ["a/text.jpg", "empty.png", "half.png"]
+    for line in lines:
+        detail = line.split("\t")[2]
+        assert detail.startswith(("is ", "is cut"))  # what is wrong; the path stands in front
+        assert "image:" not in detail
+
+
+def test_the_list_of_the_first_versions_is_read(photos: Path, encoder: CountingEncoder) -> None:
+    (photos / "text.jpg").write_text("no picture")
+    build(photos, encoder)
+    status = (photos / "text.jpg").stat()
+    stamp = keys.stamp(size=status.st_size, mtime_ns=status.st_mtime_ns)
+    (photos / ".retrieve/skipped.tsv").write_text(
+        f"path\treason\tstamp\tdetail\ntext.jpg\tunreadable\t{stamp.hex()}\told words\n"
+    )
+    (photos / ".retrieve/rejected.bin").unlink()
+
+    build(photos, encoder)
+
+    assert read_skipped(photos / ".retrieve")[b"text.jpg"].detail == "old words"  # it was not tried again
+    assert (photos / ".retrieve/skipped.tsv").read_text().startswith("path\treason\tdetail\n")
