@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ from retrieval.location import (
 from retrieval.migration import Migration
 from retrieval.pruning import refuse_emptying, refuse_unlinking, refuse_unmounting
 from retrieval.report import BuildReport, OnProgress, Progress
-from retrieval.skipped import count_reasons, read_skipped, write_skipped
+from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
 from retrieval.stored_files import StoredFiles
 from retrieval.stores import sweep, sweep_changes
 from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Seen, Skipped, walk_files
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
     from indexes.manifest import Manifest
     from retrieval.encoders import Encoder
+
+_AGAIN = "again"  # the reason of a skipped file that does not last
 
 
 def build_index(
@@ -60,6 +63,7 @@ def build_index(
     rehash: bool = False,
     prune: bool = False,
     strict: bool = False,
+    max_pixels: int | None = None,
     device: str = "auto",
     progress: OnProgress | None = None,
 ) -> BuildReport:
@@ -85,6 +89,8 @@ def build_index(
         prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
             followed any more, or those below a folder whose file system is not mounted.
         strict: raise when files were skipped, after the build is complete.
+        max_pixels: how many pixels of four bytes a decoded image may have; a larger one is skipped. ``None`` is 67,108,864,
+            8,192 squared. Images that were skipped as too large are tried again if it is given.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: called with a `Progress` now and then, from this thread.
     Returns:
@@ -114,7 +120,7 @@ def build_index(
         seen = Seen()
         entries = _walk(images, below=below, options=options, seen=seen)
         remembered = Before(
-            skipped=read_skipped(directory),
+            skipped=_remembered(directory, max_pixels),
             rejected=folder_memory.read_rejected(directory),
             folders=folder_memory.read_folders(directory),
         )
@@ -155,7 +161,7 @@ def build_index(
             root=recorded,
             source_options=asked,
         ) as store:
-            intake = Intake(changes, store, lambda: models.encoder, progress)
+            intake = Intake(changes, store, lambda: models.encoder, progress, max_pixels=max_pixels)
             intake.run()
             gone = [*changes.missing.values(), *intake.broken]
             if not prune:
@@ -214,6 +220,17 @@ def build_index(
             f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
         )
     return report
+
+
+def _remembered(directory: Path, max_pixels: int | None) -> dict[bytes, SkippedFile]:
+    """Return the skipped files of the last build; those that were too large are to be tried again with a limit of its own."""
+    files = read_skipped(directory)
+    if max_pixels is None:
+        return files
+    return {
+        key: replace(file, reason=_AGAIN) if file.reason == "too-large" else file
+        for key, file in files.items()
+    }
 
 
 def _root(

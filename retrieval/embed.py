@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from retrieval.batches import BatchSize
-from retrieval.encoders.checked import checked_pixels
+from retrieval.decode_budget import DECODED_BYTES, FILE_BYTES
+from retrieval.encoders.checked import sound_pixels
 from retrieval.encoders.devices import is_out_of_memory
 from retrieval.errors import EncoderError, ImageError
 from retrieval.images import MAX_PIXELS, content_hash, decode
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 _GPU_START = 64
 _GPU_LARGEST = 1024
+MOST_WITHOUT = 100
+"""So many images in a row without a vector are a fault of the encoder."""
+
 _AHEAD = 2  # batches decoded, or being decoded, beside the one that is encoded
 
 
@@ -46,7 +50,8 @@ class Embedded(Generic[T]):
         vectors: ``(len(items), d)`` float32 unit rows.
         reused: items with the content hash of a file whose vector the caller has already, or which comes earlier in
             ``items``: an exact copy, not encoded again.
-        failed: items that are no readable image, with the reason.
+        failed: items that are no readable image, or for which the encoder gives no vector, with the reason.
+        noted: items in ``items`` of which a part is missing, with what people should know.
     """
 
     items: list[T]
@@ -54,6 +59,7 @@ class Embedded(Generic[T]):
     vectors: Vectors
     reused: list[tuple[T, bytes]]
     failed: list[tuple[T, ImageError]]
+    noted: list[tuple[T, str]] = field(default_factory=list)
 
 
 def embed(
@@ -65,6 +71,8 @@ def embed(
     threads: int | None = None,
     batch: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    size_of: Callable[[T], int] | None = None,
+    name_of: Callable[[T], str] | None = None,
 ) -> Iterator[Embedded[T]]:
     """Yield the vectors of ``items``, a batch at a time, in their order.
 
@@ -82,14 +90,24 @@ def embed(
         threads: how many decode; by default as many as there are cores.
         batch: images encoded together; by default found by trying: fixed on a CPU, grown on an accelerator while that
             makes it faster. Halved whenever memory runs out.
+        max_pixels: as `retrieval.images.decode` has it.
+        size_of: returns how many bytes an item's file has: large files then wait until others are decoded.
+        name_of: returns what messages call an item.
     Raises:
-        EncoderError: `preprocess` or `encode_pixels` does not keep its contract.
+        EncoderError: `preprocess` or `encode_pixels` does not keep its contract, or there is no vector (it is zero or not
+            finite) for `MOST_WITHOUT` images in a row.
         Exception: whatever the encoder, ``open_image`` or the iterable raises.
     """
     on_cpu = str(getattr(encoder, "device", "cpu")).startswith("cpu")
     size = BatchSize(batch) if batch is not None or on_cpu else BatchSize(_GPU_START, largest=_GPU_LARGEST)
     work: _Work[T] = _Work(
-        encoder=encoder, open_image=open_image, known=known or _never, max_pixels=max_pixels, size=size
+        encoder=encoder,
+        open_image=open_image,
+        known=known or _never,
+        max_pixels=max_pixels,
+        size=size,
+        size_of=size_of,
+        name_of=name_of,
     )
     source = iter(items)
     queue: deque[_Run[T]] = deque()
@@ -121,6 +139,7 @@ class _Run(Generic[T]):
     items: list[T]
     results: list[Future[bytes | _Reused | ImageError]] = field(default_factory=list)
     pixels: NDArray[np.float32] | None = None
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +156,33 @@ class _Work(Generic[T]):
     known: Callable[[bytes], bool]
     max_pixels: int
     size: BatchSize
+    size_of: Callable[[T], int] | None
+    name_of: Callable[[T], str] | None
+    without: int = 0  # images in a row for which there is no vector
     lock: threading.Lock = field(default_factory=threading.Lock)
     spare: list[NDArray[np.float32]] = field(default_factory=list)
 
     def prepare(self, run: _Run[T], slot: int) -> bytes | _Reused | ImageError:
         """Read one item and write its pixels into the run's row ``slot``; return its content hash."""
-        try:
-            data = self.open_image(run.items[slot])
-            content = content_hash(data)
-            if self.known(content):
-                return _Reused(content)
-            decode_size = getattr(self.encoder, "decode_size", None)
-            image = decode(data, decode_size=decode_size, max_pixels=self.max_pixels)
-        except ImageError as error:
-            return error
-        del data
-        pixels = self.encoder.preprocess(image)
+        item = run.items[slot]
+        size = self.size_of(item) if self.size_of is not None else 1
+        with FILE_BYTES.hold(size), DECODED_BYTES.kept():
+            try:
+                data = self.open_image(item)
+                content = content_hash(data)
+                if self.known(content):
+                    return _Reused(content)
+                named = {} if self.name_of is None else {"name": self.name_of(item)}
+                decode_size = getattr(self.encoder, "decode_size", None)
+                image = decode(data, decode_size=decode_size, max_pixels=self.max_pixels, **named)
+            except ImageError as error:
+                return error
+            del data
+            pixels = self.encoder.preprocess(image)
+            incomplete = image.info.get("incomplete")
+            del image
+        if incomplete is not None:
+            run.notes[slot] = incomplete
         rows = self.rows(run, pixels)
         if rows.shape[1:] != pixels.shape:
             raise EncoderError(
@@ -198,52 +228,88 @@ def _encoded(
 ) -> Embedded[T]:
     """Sort a run's outcomes and encode those that have pixels."""
     kept: dict[bytes, int] = {}  # content hash -> slot, in order
-    reused: list[tuple[T, bytes]] = []
-    failed: list[tuple[T, ImageError]] = []
-    for slot, (item, outcome) in enumerate(zip(run.items, outcomes, strict=True)):
+    copies: list[tuple[int, bytes]] = []
+    failed: dict[int, ImageError] = {}
+    for slot, outcome in enumerate(outcomes):
         if isinstance(outcome, ImageError):
-            failed.append((item, outcome))
+            failed[slot] = outcome
         elif isinstance(outcome, _Reused):
-            reused.append((item, outcome.content))
+            copies.append((slot, outcome.content))
         elif outcome in kept or work.known(outcome):
             # Not known when it was read: a batch that has been yielded since holds a copy.
-            reused.append((item, outcome))
+            copies.append((slot, outcome))
         else:
             kept[outcome] = slot
     slots = list(kept.values())
+    vectors, without = _vectors(run.pixels, slots, work)
+    _refuse_many(run, slots, without, work)
+    lost = {content for content, slot in kept.items() if slot in without}
+    for slot in [*without, *(slot for slot, content in copies if content in lost)]:
+        failed[slot] = _without_vector(run.items[slot], work)
+    good = {content: slot for content, slot in kept.items() if slot not in without}
     return Embedded(
-        items=[run.items[slot] for slot in slots],
-        contents=list(kept),
-        vectors=_vectors(run.pixels, slots, work),
-        reused=reused,
-        failed=failed,
+        items=[run.items[slot] for slot in good.values()],
+        contents=list(good),
+        vectors=vectors,
+        reused=[(run.items[slot], content) for slot, content in copies if content not in lost],
+        failed=[(run.items[slot], failed[slot]) for slot in sorted(failed)],
+        noted=[(run.items[slot], run.notes[slot]) for slot in good.values() if slot in run.notes],
     )
 
 
-def _vectors(pixels: NDArray[np.float32] | None, slots: list[int], work: _Work[T]) -> Vectors:
-    """Encode some rows of ``pixels``, in as many batches as memory asks for."""
+def _refuse_many(run: _Run[T], slots: list[int], without: set[int], work: _Work[T]) -> None:
+    """Stop when the encoder gives no vector for many images in a row."""
+    for slot in slots:
+        work.without = work.without + 1 if slot in without else 0
+        if work.without >= MOST_WITHOUT:
+            raise EncoderError(
+                f"encoder {work.encoder.space.name}: no vector (zero or not finite) for {MOST_WITHOUT} images in a row, "
+                f"the last one {_name(run.items[slot], work)}; check its weights, or choose another --encoder or --device"
+            )
+
+
+def _without_vector(item: T, work: _Work[T]) -> ImageError:
+    what = (
+        f"the encoder {work.encoder.space.name} gives no vector for it (zero or not finite); "
+        f"look at the image, or choose another encoder"
+    )
+    return ImageError(f"{_name(item, work)}: {what}", reason="no-vector", what=what)
+
+
+def _name(item: T, work: _Work[T]) -> str:
+    return "image" if work.name_of is None else work.name_of(item)
+
+
+def _vectors(
+    pixels: NDArray[np.float32] | None, slots: list[int], work: _Work[T]
+) -> tuple[Vectors, set[int]]:
+    """Encode some rows of ``pixels``, in as many batches as memory asks for; also return the slots without a vector."""
     dim = work.encoder.space.dim
     vectors = np.empty((len(slots), dim), dtype=np.float32)  # (b, d)
     if pixels is None or not slots:
-        return vectors
+        return vectors, set()
     rows = pixels[: len(slots)] if slots[-1] == len(slots) - 1 else pixels[slots]  # (b, ...)
-    done = 0
+    done = filled = 0
+    without: set[int] = set()
     while done < len(rows):
         part = rows[done : done + work.size.images]
         began = time.perf_counter()
         encoded = _encode(part, work)
         if encoded is None:
             continue
+        found, bad = encoded
         work.size.record(len(part), time.perf_counter() - began)
-        vectors[done : done + len(part)] = encoded
+        vectors[filled : filled + len(found)] = found
+        without.update(slots[done + at] for at in bad)
         done += len(part)
-    return vectors
+        filled += len(found)
+    return vectors[:filled], without
 
 
-def _encode(part: NDArray[np.float32], work: _Work[T]) -> Vectors | None:
-    """Return the vectors, or `None` if memory ran out and a smaller batch is to be tried."""
+def _encode(part: NDArray[np.float32], work: _Work[T]) -> tuple[Vectors, list[int]] | None:
+    """Return the vectors and the places without one; `None` if memory ran out and a smaller batch is to be tried."""
     try:
-        return checked_pixels(work.encoder, part)
+        return sound_pixels(work.encoder, part)
     except (MemoryError, RuntimeError) as error:
         short = isinstance(error, MemoryError) or is_out_of_memory(error)
         if not (short and work.size.shrink()):

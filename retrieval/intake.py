@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ import numpy as np
 
 from indexes.store import NewRow
 from retrieval import keys
-from retrieval.errors import ImageError
+from retrieval.errors import EncoderError, ImageError
 from retrieval.folder_memory import digest
 from retrieval.growing import plain
 from retrieval.report import OnProgress, Progress
@@ -36,6 +37,10 @@ COMMIT_ROWS = 32_768
 HELD_BYTES = 64 << 20
 """Bytes of files that were hashed and wait to be decoded."""
 
+NOTES = 20
+"""Incomplete files that are named."""
+
+NO_VECTOR = "no-vector"
 _AHEAD = 2  # files a thread that are hashed, or being hashed, before they are asked for
 
 
@@ -47,11 +52,14 @@ class Intake:
         store: opened for writing.
         encoder: called once, and only if a file must be encoded.
         progress: called now and then.
+        max_pixels: as `retrieval.images.decode` has it; None for its default.
     Attributes:
         skipped: files that will not become vectors.
+        without: how many the encoder gives no vector for.
         encoded, reused, moved: how many were encoded; recognised by content; renamed.
         same, failed: how many were found unchanged by their content; are no readable images.
         broken: rows of files that can no longer be read.
+        incomplete: how many were encoded though a part of the picture is missing.
     """
 
     def __init__(
@@ -60,10 +68,14 @@ class Intake:
         store: Growing,
         encoder: Callable[[], Encoder],
         progress: OnProgress | None,
+        *,
+        max_pixels: int | None = None,
     ) -> None:
+        self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
         self._changes, self._store, self._encoder, self._progress = changes, store, encoder, progress
         self.skipped = list(changes.skipped)
         self.encoded = self.reused = self.moved = self.same = self.failed = 0
+        self.incomplete = self.without = 0
         self.broken: list[int] = []
         self._added: set[bytes] = set()  # contents of rows appended by this build
         self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
@@ -99,7 +111,7 @@ class Intake:
         try:
             for number in range(1, len(fresh) + 1):
                 for file, candidate in islice(waiting, _AHEAD * threads - len(ahead)):
-                    item = _Fresh(file, budget)
+                    item = _Fresh(file, budget, self._max_pixels)
                     ahead.append((item, pool.submit(item.content) if candidate else None))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
@@ -125,9 +137,20 @@ class Intake:
 
     def _embed(self, rest: Iterator[_Fresh]) -> None:
         from retrieval.embed import embed
+        from retrieval.images import MAX_PIXELS
 
         total = len(self._changes.fresh)
-        for batch in embed(rest, self._encoder(), open_image=_Fresh.read, known=self._is_known):
+        encoder = self._encoder()
+        batches = embed(
+            rest,
+            encoder,
+            open_image=_Fresh.read,
+            known=self._is_known,
+            max_pixels=self._max_pixels or MAX_PIXELS,
+            size_of=_Fresh.size,
+            name_of=_Fresh.name,
+        )
+        for batch in batches:
             for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
                 self._pending[content] = vector[np.newaxis]
                 self._append(item.file, content, vector[np.newaxis])
@@ -136,10 +159,26 @@ class Intake:
                 self._reuse(item.file, content)
             for item, error in batch.failed:
                 self._skip(item.file, error)
+                self.without += error.reason == NO_VECTOR
+            for item, note in batch.noted:
+                self._note(item.file, note, total=total)
             self._commit_sometimes()
             if self._progress is not None:
                 handled = self.encoded + self.reused + self.moved + self.same + self.failed
                 self._progress(Progress(phase="embed", done=handled, total=total, skipped=len(self.skipped)))
+
+        if self.without and not self.encoded and not self._had_rows:
+            raise EncoderError(
+                f"encoder {encoder.space.name}: no vector (zero or not finite) for any of {self.without} images; "
+                f"check its weights, or choose another --encoder or --device"
+            )
+
+    def _note(self, file: Found, note: str, *, total: int) -> None:
+        """Tell of a file that was taken in though a part of it is missing; of the first few each by name."""
+        self.incomplete += 1
+        if self._progress is not None and self.incomplete <= NOTES:
+            message = f"note: {os.fsdecode(file.key)} {note}; it is indexed by the rest"
+            self._progress(Progress(phase="embed", done=self.encoded, total=total, message=message))
 
     def _commit_sometimes(self) -> None:
         if self._store.pending >= COMMIT_ROWS or time.monotonic() - self._committed > COMMIT_SECONDS:
@@ -234,32 +273,46 @@ class _Budget:
 class _Fresh:
     """A fresh file on its way through the threads, with its bytes once it has been hashed."""
 
-    __slots__ = ("_budget", "_data", "file")
+    __slots__ = ("_budget", "_data", "_max_pixels", "file")
 
-    def __init__(self, file: Found, budget: _Budget) -> None:
+    def __init__(self, file: Found, budget: _Budget, max_pixels: int | None) -> None:
         self.file, self._budget, self._data = file, budget, b""
+        self._max_pixels = max_pixels
+
+    def size(self) -> int:
+        """Return how many bytes have to be read."""
+        return 0 if self._data else self.file.size
+
+    def name(self) -> str:
+        """Return what messages call the file."""
+        return self.file.path
 
     def content(self) -> bytes | None:
         """Read and hash the file; None if it cannot be read, which is told when it is decoded."""
-        from retrieval.images import content_hash, read_file
+        from retrieval.decode_budget import FILE_BYTES
+        from retrieval.images import content_hash
 
-        try:
-            data = read_file(self.file.path)
-        except ImageError:
-            return None
-        if self._budget.take(len(data)):
-            self._data = data
-        return content_hash(data)
+        with FILE_BYTES.hold(self.file.size):
+            try:
+                data = self._bytes()
+            except ImageError:
+                return None
+            if self._budget.take(len(data)):
+                self._data = data
+            return content_hash(data)
 
     def read(self) -> bytes:
         """Return the file's bytes, and hold them no longer."""
-        from retrieval.images import read_file
-
         data = self._data
         if not data:
-            return read_file(self.file.path)
+            return self._bytes()
         self.release()
         return data
+
+    def _bytes(self) -> bytes:
+        from retrieval.images import MAX_PIXELS, read_file
+
+        return read_file(self.file.path, max_pixels=self._max_pixels or MAX_PIXELS)
 
     def release(self) -> None:
         """Let go of the bytes."""

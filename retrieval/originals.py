@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,11 @@ from PIL import Image, PngImagePlugin
 
 from retrieval.errors import ImageError
 from retrieval.formats import quiet
-from retrieval.images import BROKEN, UPRIGHT, decode, open_image, orientation_of
+from retrieval.image_colours import UPRIGHT
+from retrieval.image_reasons import BROKEN
+from retrieval.images import MAX_PIXELS, loaded
 from retrieval.perception import noticeable
+from retrieval.tiff_samples import describe
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.fidelity import Pixels
+    from retrieval.image_files import OpenedFile
 
 __all__ = ["FORMATS", "Original", "lossless", "published", "read_original"]
 
@@ -95,16 +98,22 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
         ImageError: no readable image, or one that a copy could not do justice to, with the reason ``animated``, ``pages``,
             ``colour-mode`` (CMYK, Lab, 32 bits) or ``too-long``.
     """
-    seen = np.asarray(decode(data, name=name))  # (h, w, 3); refuses what is broken
-    with quiet():
-        image = open_image(data, name=name)
-        _require_plain(image, name)
-        orientation = orientation_of(image)
-        notes = _notes(image, data)
-        image.load()
-        exif, icc, xmp = _metadata(image, orientation)
+    notes: tuple[str, ...] = ()
+
+    def examine(opened: OpenedFile) -> None:
+        nonlocal notes
+        _require_plain(opened)
+        notes = _notes(opened)
+
+    with (
+        quiet(),
+        loaded(data, decode_size=None, max_pixels=MAX_PIXELS, name=name, examine=examine) as picture,
+    ):
+        image, orientation = picture.image, picture.orientation
+        exif, icc, xmp = _metadata(picture.tags, orientation)
         if exif == _UNREADABLE:
             exif, notes = None, (*notes, "its EXIF cannot be read and is left out")
+        seen = np.asarray(picture.shown())  # (h, w, 3)
         pixels, alpha = seen, None
         if image.has_transparency_data and not image.mode.startswith("I"):
             premultiplied = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -125,7 +134,7 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
         exif=exif,
         icc=icc,
         xmp=xmp,
-        dpi=_resolution(image.info.get("dpi")),
+        dpi=_resolution(picture.tags.info.get("dpi")),
         notes=notes,
     )
 
@@ -187,45 +196,55 @@ def lossless(form: str, quality: int | None) -> bool:
     return form == "png" or (form == "webp" and quality is None)
 
 
-def _require_plain(image: Image.Image, name: str | os.PathLike[str]) -> None:
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and image.format != "MPO":
-        word, reason = ("pages", "pages") if image.format == "TIFF" else ("frames", "animated")
+def _require_plain(opened: OpenedFile) -> None:
+    name, image = opened.name, opened.image
+    frames = opened.pages if image is None or image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+    if frames > 1 and (image is None or image.format != "MPO"):
+        word, reason = ("pages", "pages") if opened.page is not None else ("frames", "animated")
         raise ImageError(
             f"{name}: has {frames} {word}, and a copy would have one; activate a still image", reason=reason
         )
-    if image.mode not in _COLOUR_MODES:
+    page = opened.page
+    if (
+        page is not None
+        and image is None
+        and not (set(page.formats) <= {1, 4} and max(page.bits) <= 16 and page.colours < 5)
+    ):
         raise ImageError(
-            f"{name}: is {image.mode}, which a copy in 8-bit RGB would not keep; convert it first",
+            f"{name}: is {describe(page)}, which a copy in 8-bit RGB would not keep; convert it first",
             reason="colour-mode",
         )
-    if max(image.size) > LONGEST * min(image.size):
+    if opened.mode not in _COLOUR_MODES:
         raise ImageError(
-            f"{name}: is {image.width} x {image.height} pixels, more than {LONGEST} times as long as wide; "
+            f"{name}: is {opened.mode}, which a copy in 8-bit RGB would not keep; convert it first",
+            reason="colour-mode",
+        )
+    width, height = opened.size
+    if max(width, height) > LONGEST * min(width, height):
+        raise ImageError(
+            f"{name}: is {width} x {height} pixels, more than {LONGEST} times as long as wide; "
             "cut it into parts first",
             reason="too-long",
         )
 
 
-def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
+def _notes(opened: OpenedFile) -> tuple[str, ...]:
     notes = []
-    if image.format == "MPO" and int(getattr(image, "n_frames", 1)) > 1:
+    image = opened.image
+    if image is not None and image.format == "MPO" and int(getattr(image, "n_frames", 1)) > 1:
         notes.append("the file's further pictures are left out")
-    if _deep(image, data):
-        notes.append("16 bits a channel became 8")
+    if (depth := _depth(opened)) > 8:
+        notes.append(f"{depth} bits a channel became 8")
     return tuple(notes)
 
 
-def _deep(image: Image.Image, data: bytes) -> bool:
-    """Say whether a file has more than 8 bits a channel, also where Pillow hands out 8."""
-    if image.mode.startswith("I;16"):
-        return True
-    if image.format == "PNG":
-        return bool(struct.unpack(">B", data[24:25])[0] > 8)  # IHDR: width, height, bit depth
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(258, (8,))
-        return bool(max(bits) > 8)
-    return False
+def _depth(opened: OpenedFile) -> int:
+    """Return how many bits a channel has in the file, also where Pillow hands out 8."""
+    if opened.page is not None:
+        return max(opened.page.bits)
+    if opened.image is not None and opened.image.format == "PNG":
+        return opened.data[24]  # of IHDR, after width and height
+    return 16 if opened.mode.startswith("I;16") else 8
 
 
 def _metadata(image: Image.Image, orientation: int) -> tuple[bytes | None, bytes | None, bytes | None]:

@@ -20,7 +20,7 @@ _HEADER = "path\treason\tdetail\n"
 _HEADER_WITH_STAMP = "path\treason\tstamp\tdetail"  # as the first versions wrote it
 
 # Reasons that lie in the file's bytes: such a file is not opened again until it changes.
-LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported"})
+LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported", "no-vector"})
 
 # Reasons that lie in the system, at that moment: nobody knows what the file holds now, so a row of it stays.
 UNKNOWN = frozenset({"permission", "read-error", "out-of-memory"})

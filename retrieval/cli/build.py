@@ -92,6 +92,13 @@ BUILD = "retrieval.build:build_index"
     help="Remove rows even if more than half of at least 20 files are gone, or all, or some lie behind links that are not "
     "followed any more or on a drive that is not mounted; with --vectors, those whose keys are not given.",
 )
+@option(
+    "--max-pixels",
+    of=BUILD,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Skip images of more than N pixels (of 4 bytes) in memory.  [default: 67108864]",
+)
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
 @click.option(
     "--vectors", type=FILE, metavar="FILE.npy", help="Build from these vectors (n, d); no image is read."
@@ -179,7 +186,7 @@ def _note_hidden(session: Session, folder: Path) -> None:
 
 def _without_images(options: dict[str, Any]) -> dict[str, Any]:
     """Refuse what has no meaning where no image is read."""
-    for name in ("root", "encoder", "exclude", "include", "follow_links", "rehash", "strict"):
+    for name in ("root", "encoder", "exclude", "include", "follow_links", "rehash", "strict", "max_pixels"):
         if options.pop(name) not in (None, ()):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from retrieval import images
+from retrieval.decode_budget import Budget
 from retrieval.errors import ImageError
 from retrieval.images import decode, read_file
 from tests.retrieval.pictures import jpeg, png, scene
@@ -27,7 +28,7 @@ def test_the_pixel_cap_is_ours_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_too_large_to_read_is_not_read(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     path = os.path.join(str(tmp_path), "huge.jpg")
     with open(path, "wb") as file:
-        file.truncate(images.MAX_BYTES + 1)  # sparse: takes no room
+        file.truncate(4 * images.MAX_PIXELS + 1)  # sparse: takes no room
 
     with pytest.raises(ImageError) as caught:
         read_file(path)
@@ -38,10 +39,10 @@ def test_a_file_too_large_to_read_is_not_read(tmp_path: object, monkeypatch: pyt
 def test_running_out_of_memory_is_not_laid_to_the_file(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(_image: Image.Image) -> Image.Image:
+    def fail(_image: Image.Image, **_: object) -> Image.Image:
         raise error
 
-    monkeypatch.setattr(images, "_rgb", fail)
+    monkeypatch.setattr(images, "rgb", fail)
     for source in (png(), scene()):
         with pytest.raises(ImageError) as caught:
             decode(source, name="a.png")
@@ -49,21 +50,21 @@ def test_running_out_of_memory_is_not_laid_to_the_file(
 
 
 def test_giants_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_LARGE", 1000)
+    monkeypatch.setattr(images, "DECODED_BYTES", Budget(96 * 64 * 6))  # one scene fits, two do not
     inside, most, lock = 0, 0, threading.Lock()
-    original = images._rgb
+    original = images.rgb
 
-    def counted(image: Image.Image) -> Image.Image:
+    def counted(image: Image.Image, **options: object) -> Image.Image:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
-        result = original(image.resize((500, 500)))
+        result = original(image.resize((500, 500)), **options)
         with lock:
             inside -= 1
         return result
 
-    monkeypatch.setattr(images, "_rgb", counted)
+    monkeypatch.setattr(images, "rgb", counted)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(decode, [png()] * 20))
 
