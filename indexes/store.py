@@ -144,6 +144,7 @@ class VectorStore(Closing):
         dim: int | None,
         writable: bool = False,
         count: int | None = None,
+        live: Bitmap | None = None,
         lock: WriterLock | None = None,
     ) -> VectorStore:
         """Open the store in ``directory``.
@@ -156,6 +157,8 @@ class VectorStore(Closing):
             dim: the width expected; None takes the store's own.
             writable: the caller holds the collection's `WriterLock` and will append, remove or rename.
             count: show only the first ``count`` rows, those of a manifest; for reading.
+            live: with ``count``: the rows that this manifest's generation has, ``(count,)``; None for those of this
+                moment. A writer may have deleted more, or restored some, since it was published.
             lock: checked before every commit.
         Raises:
             FileNotFoundError: there is no store.
@@ -178,20 +181,20 @@ class VectorStore(Closing):
             if store._writer is not None:
                 store._writer.settle()
             elif count is not None:
-                store._show(count)
+                store._show(count, live)
         except BaseException:
             release(environment)
             raise
         return store
 
-    def _show(self, count: int) -> None:
+    def _show(self, count: int, live: Bitmap | None) -> None:
         if count > self._count:
             raise StoreCorrupt(
                 f"{self._environment.path}: holds {self._count:,} rows, expected at least {count:,}; "
                 "restore it from a backup, or delete the collection's directory and build it again"
             )
         self._count = count
-        self._dead = self._dead[:count]
+        self._dead = self._dead[:count] if live is None else ~live
 
     @property
     def count(self) -> int:

@@ -192,9 +192,10 @@ def _open(directory: Path, manifest: Manifest, *, device: str) -> Opened:
     generation = Generation.open(directory, manifest, device=device, exact=exact_on(device))
     try:
         pair = _both_sides(directory, manifest, generation) if manifest.migrating else None
-        # No further than the manifest: a build that is running may have stored more.
+        # The rows of the manifest alone: a build that is running may have stored more, and deleted some.
         place = store_path(directory, manifest)
-        store = VectorStore.open(place, dim=manifest.space.dim, count=manifest.count)
+        live = np.ones(manifest.count, dtype=np.bool_) if generation.live is None else generation.live
+        store = VectorStore.open(place, dim=manifest.space.dim, count=manifest.count, live=live)
     except BaseException as error:
         generation.close()
         if isinstance(error, FileNotFoundError):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import retrieval
 from indexes.arrays import unit_rows
+from indexes.store import VectorStore
 from retrieval import build
 from retrieval.errors import (
     CapabilityMissing,
@@ -384,6 +385,17 @@ def test_rows_stored_but_not_published_are_not_seen(tmp_path: Path) -> None:
             assert [hit.path for hit in hits] == ["x.png", "y.png"]
             assert [len(part) for part in collection.export()] == [2, 2]
             assert collection.filter(glob="z.png").tolist() == [False, False]
+
+
+def test_rows_deleted_but_not_published_are_still_seen(tmp_path: Path) -> None:
+    fill(tmp_path, [f"{number}.png" for number in range(6)])
+    retrieval.build_index(tmp_path, encoder=FakeEncoder())
+    with VectorStore.open(tmp_path / ".retrieve", dim=64, writable=True) as store:
+        store.remove([2])
+        store.commit()
+
+        with retrieval.open(tmp_path) as collection:
+            assert collection.ids_by_path() == {f"{number}.png": number for number in range(6)}
 
 
 def test_a_refresh_that_fails_leaves_what_was_open(tmp_path: Path) -> None:
