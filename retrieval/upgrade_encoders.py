@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexes import linear_maps
 from retrieval.encoders import canonical_spec, load_encoder
 from retrieval.errors import EncoderError, OptionError, RetrievalError
 from retrieval.migration import require_settled
+from retrieval.upgrade_fit import Extension
 
 if TYPE_CHECKING:
     from indexes.manifest import Manifest
     from indexes.space import Space
     from retrieval.encoders import Encoder
 
-__all__ = ["extends_space", "new_encoder", "old_encoder_of"]
+__all__ = ["extension_of", "new_encoder", "old_encoder_of"]
 
 
 def new_encoder(encoder: str | Encoder, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
@@ -55,6 +57,12 @@ def old_encoder_of(encoder: Encoder | None, manifest: Manifest, *, device: str) 
     return encoder
 
 
-def extends_space(encoder: Encoder, space: Space) -> bool:
-    """Say whether the encoder declares that its first components live in the old space."""
-    return any(space.same_as(known) for known in getattr(encoder, "extends", ()))
+def extension_of(encoder: Encoder, space: Space) -> Extension | None:
+    """Return how the encoder asks galleries of an old space that it was trained to extend; None for any other space."""
+    if not any(space.same_as(known) for known in getattr(encoder, "extends", ())):
+        return None
+    maps = getattr(encoder, "maps_back", None)
+    if maps is None:
+        return Extension(image=linear_maps.extension(encoder.space, space))
+    image, text = maps(space)
+    return Extension(image=image, text=text)

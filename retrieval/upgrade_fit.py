@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from indexes.arrays import Vectors
     from indexes.space import Space
 
-Method: TypeAlias = Literal["auto", "prefix", "procrustes", "ridge", "lambda", "slerp"]
-METHODS: tuple[str, ...] = ("prefix", "procrustes", "ridge", "lambda", "slerp")
+Method: TypeAlias = Literal["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp"]
+METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda", "slerp")
+EXTENDING = METHODS[:2]  # what an encoder brings with it
 
 K = 10
 _TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
@@ -86,24 +87,42 @@ class Fitted:
         return mapped if self.alpha is None or old is None else slerp(old, mapped, self.alpha)
 
 
-def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[list[Fitted], dict[str, str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """How an encoder that was trained to extend an old space asks an old gallery: by the first components, or by maps of its own.
+
+    Attributes:
+        image, text: maps of queries by image and by words, new space to old; no ``text`` where words go as images do.
+    """
+
+    image: Transform
+    text: Transform | None = None
+
+
+def fit(
+    pairs: Pairs, select: Probe, *, method: str, extends: Extension | None
+) -> tuple[list[Fitted], dict[str, str]]:
     """Fit every method that applies; return them, and why others do not.
 
     Args:
         pairs: what to fit on.
         select: queries to choose settings by; not among the pairs.
         method: ``auto`` fits all; a name fits that one beside the baselines ``procrustes`` and ``ridge``.
-        extends: the new encoder was trained to extend the old space.
+        extends: how the new encoder asks the old gallery, where it was trained to extend that space.
     """
     source, target = pairs.new_space, pairs.old_space
     x, y = pairs.asked()
     wanted = set(METHODS) if method == "auto" else {method, "procrustes", "ridge"}
     left_out: dict[str, str] = {}
     steps: list[tuple[str, Transform, float | None]] = []
-    if extends:
-        steps.append(("prefix", linear_maps.extension(source, target), None))
-    elif "prefix" in wanted:
-        left_out["prefix"] = f"{source.name} was not trained to extend {target.name}"
+    if extends is not None:
+        steps.append((extends.image.method, extends.image, None))
+    left_out |= {
+        name: f"{source.name} was not trained to extend {target.name}"
+        + (" so" if extends is not None else "")
+        for name in EXTENDING
+        if name in wanted and (extends is None or extends.image.method != name)
+    }
     turned = linear_maps.centred_procrustes(source, target, x, y)
     single = [
         _best([procrustes(source, target, x, y), turned], select),
@@ -133,7 +152,13 @@ def fit(pairs: Pairs, select: Probe, *, method: str, extends: bool) -> tuple[lis
         steps.append(("slerp", *_mixture(single, select)))
     back = _back(pairs, select)
     return [
-        Fitted(method=name, image=step, back=back, text=_text(step, pairs, select), alpha=alpha)
+        Fitted(
+            method=name,
+            image=step,
+            back=back,
+            text=extends.text if extends and step is extends.image else _text(step, pairs, select),
+            alpha=alpha,
+        )
         for name, step, alpha in steps
     ], left_out
 
@@ -170,7 +195,7 @@ def _text(step: Transform, pairs: Pairs, select: Probe) -> Transform | None:
     Chosen by what half of the phrases find: the other half's means and pairs are fitted on.
     """
     x, y = pairs.words_new, pairs.words_old
-    if x is None or y is None or step.method == "prefix":
+    if x is None or y is None or step.method in EXTENDING:
         return None
     fit_x, fit_y, held = x[::2], y[::2], x[1::2]
     truth = nearest(held, select.gallery_new, k=K)

@@ -10,7 +10,7 @@ import numpy as np
 from indexes.alignment import Probe
 from indexes.files import replace_file, writing
 from indexes.space import Space
-from retrieval.upgrade_fit import Pairs, fit
+from retrieval.upgrade_fit import Extension, Pairs, fit
 from retrieval.upgrade_questions import LEAST_HELD
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def against_earlier(
     questions: Questions,
     *,
     new: Space,
-    extends: Callable[[Space], bool],
+    extends: Callable[[Space], Extension | None],
 ) -> list[dict[str, Any]]:
     """Measure new queries against galleries by the encoders before the present one.
 
@@ -75,7 +75,7 @@ def against_earlier(
         taken: the sample by the present and the new encoder.
         questions: the queries of it.
         new: the new space.
-        extends: says whether the new encoder was trained to extend a space.
+        extends: says how the new encoder asks galleries of a space that it was trained to extend.
     Returns:
         for each earlier space ``gallery`` (its encoder), and either ``new_old``, ``method``, ``rows``, or ``why`` not.
     """
@@ -97,7 +97,7 @@ def _measured(
     questions: Questions,
     *,
     new: Space,
-    extends: bool,
+    extends: Extension | None,
 ) -> dict[str, Any]:
     if kept is None:
         return {"why": "none of its vectors were kept"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from retrieval.encoders import TextEncoder
 from retrieval.phrases import encode_phrases
-from retrieval.upgrade_fit import Fitted, Pairs, fit
+from retrieval.upgrade_fit import Extension, Fitted, Pairs, fit
 from retrieval.upgrade_measure import Measured, measure
 from retrieval.upgrade_questions import Questions
 from retrieval.upgrade_sample import Sample
@@ -47,7 +47,7 @@ def try_methods(
     questions: Questions,
     *,
     method: str,
-    extends: bool,
+    extends: Extension | None,
     old: Encoder | None,
     new: Encoder,
     old_space: Space,
@@ -57,7 +57,7 @@ def try_methods(
     Args:
         taken, questions: the sample and its queries.
         method: ``auto``, or one to fit beside the baselines.
-        extends: the new encoder was trained to extend the old space.
+        extends: how the new encoder asks the old gallery, where it was trained to extend that space.
         old, new: the encoders; without the old one nothing that asks with both is tried.
         old_space: the collection's.
     """

@@ -19,8 +19,8 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection, resolve_root
 from retrieval.migration import MIGRATING, carried_by
 from retrieval.stores import STAGING, remove_staging, sweep
-from retrieval.upgrade_encoders import extends_space, new_encoder, old_encoder_of
-from retrieval.upgrade_fit import METHODS, Fitted
+from retrieval.upgrade_encoders import extension_of, new_encoder, old_encoder_of
+from retrieval.upgrade_fit import EXTENDING, METHODS, Fitted
 from retrieval.upgrade_measure import Measured
 from retrieval.upgrade_past import against_earlier, keep_sample
 from retrieval.upgrade_questions import labels_of, questions_of, require_enough
@@ -167,18 +167,18 @@ def _run(
             raise OptionError(
                 f"none of the {manifest.live:,} images lies below {work.root}; mount its drive, or bring them back"
             )
-        extends = extends_space(work.new, manifest.space)
+        extends = extension_of(work.new, manifest.space)
         require_enough(
             drawn,
             label_of,
             old=manifest.space,
             new=work.new.space,
             name=work.name,
-            extends=extends or force,
+            extends=extends is not None or force,
         )
         taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
         questions = questions_of(
-            taken, drawn, label_of, old=old, new=work.new, fits=not extends, progress=progress
+            taken, drawn, label_of, old=old, new=work.new, fits=extends is None, progress=progress
         )
         found = try_methods(
             taken,
@@ -251,7 +251,7 @@ def _decide(
             taken,
             found.questions,
             new=work.new.space,
-            extends=partial(extends_space, work.new),
+            extends=partial(extension_of, work.new),
         ),
     )
     work.lock.check()
@@ -274,5 +274,5 @@ def _decide(
 
 def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:
     """Return what finds most; an encoder trained to extend the old space needs no map, so that one comes first."""
-    extending = [pair for pair in candidates if pair[0].method == "prefix"]
+    extending = [pair for pair in candidates if pair[0].method in EXTENDING]
     return extending[0] if extending else max(candidates, key=lambda pair: pair[1].new_old)

@@ -45,7 +45,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 @option(
     "--method",
     of=UPGRADE,
-    type=click.Choice(["auto", "prefix", "procrustes", "ridge", "lambda", "slerp"]),
+    type=click.Choice(["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp"]),
     help="How queries are mapped; slerp asks with both encoders.",
 )
 @option(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from indexes.arrays import Vectors
+    from indexes.transforms import Transform
 
 __all__ = ["FAMILY", "NanoEncoder", "open_nano"]
 
@@ -138,6 +139,30 @@ class NanoEncoder:
         except FileNotFoundError:
             return None
 
+    def maps_back(self, space: Space) -> tuple[Transform, Transform | None]:
+        """Return the maps of image and word vectors to an earlier version's space (see `retrieval.encoders.Encoder`).
+
+        Raises:
+            WeightsNotFound: the version has no such maps, or they are missing.
+        """
+        from indexes.transforms import Transform
+        from retrieval.encoders.nano_text import map_tensors
+
+        tensors = map_tensors(self._weights(_read_facts(self._folder).get("back", "back.safetensors")))
+        image, text = (
+            Transform(
+                source=self.space,
+                target=space,
+                method="built-in",
+                matrix=np.array(tensors[name], np.float32),
+                offset=np.array(tensors[f"{name}.offset"], np.float32)
+                if f"{name}.offset" in tensors
+                else None,
+            )
+            for name in ("image", "text")
+        )
+        return image, text
+
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower as a differentiable module in evaluation mode, preprocessing inside.
 
@@ -156,13 +181,24 @@ class NanoEncoder:
         return differentiable(self._how, tower, tower).to(torch_device(self._device))
 
     def _tower(self) -> torch.nn.Module:
-        from retrieval.encoders.nano_torch import MultiCrop, folded_tower, read_querybank, read_state
+        from retrieval.encoders.nano_torch import (
+            CROPS,
+            POPULARITY_WEIGHT,
+            Crop,
+            MultiCrop,
+            folded_tower,
+            read_querybank,
+            read_state,
+        )
 
         path = self._weights("image.safetensors")
         tower = folded_tower(read_state(path), dim=self.space.dim)
         for parameter in tower.parameters():
             parameter.requires_grad = False
-        return MultiCrop(tower, querybank=read_querybank(path)).eval()
+        facts = _read_facts(self._folder)
+        crops = [Crop(size=size, side=side, weight=weight) for size, side, weight in facts.get("looks", ())]
+        bank = read_querybank(path, weight=facts.get("popularity", POPULARITY_WEIGHT))
+        return MultiCrop(tower, crops or CROPS, querybank=bank).eval()
 
     @cached_property
     def _image_tower(self) -> Any:
@@ -204,7 +240,10 @@ class NanoEncoder:
     def _text_tower(self) -> Any:
         from retrieval.encoders.nano_text import TextTower
 
-        return TextTower(self._weights("text.safetensors", folder=self._words))
+        return TextTower(
+            self._weights("text.safetensors", folder=self._words),
+            last=_read_facts(self._folder).get("text_last", 1.0),
+        )
 
     def _weights(self, name: str, *, folder: Path | None = None) -> Path:
         path = (folder or self._folder) / name

@@ -90,9 +90,15 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 class TextTower:
-    """The text tower over one mapped weight file."""
+    """The text tower over one mapped weight file.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        last: what every text's last component is before rows are normalised; the larger, the more a photograph's last one counts.
+    """
+
+    def __init__(self, path: Path, *, last: float = 1.0) -> None:
+        self._last = last
         tensors = map_tensors(path)
         self._words, self._word_scale = tensors["words"], tensors["words.scale"]
         self._grams, self._gram_scale = tensors["grams"], tensors["grams.scale"]
@@ -102,12 +108,13 @@ class TextTower:
         self._skip = _float(tensors["skip.weight"])
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: ``(t, 256)`` float32 unit rows, in order; a text without a word gives the mean direction."""
+        """Embed texts: ``(t, d)`` float32 unit rows, in order; a text without a word gives the mean direction."""
         pooled = np.stack([self._pool(tokens_of(text)) for text in texts])  # (t, 128)
         hidden = np.maximum(pooled @ self._first.T + self._first_bias, 0)  # (t, 512)
-        out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, 255)
+        out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, d - 1)
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        rows = np.pad(out, ((0, 0), (0, 1)), constant_values=1) / np.sqrt(2)  # (t, 256)
+        rows = np.pad(out, ((0, 0), (0, 1)), constant_values=self._last)  # (t, d)
+        rows = rows / np.sqrt(1 + self._last**2)
         return np.asarray(rows, np.float32)
 
     def _pool(self, tokens: list[Token]) -> NDArray[np.float32]:

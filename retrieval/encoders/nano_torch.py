@@ -83,7 +83,7 @@ class ImageTower(nn.Module):
     Small things are gone from the last stage's mean, and not yet from that of the stage before (multi-stage features: Sermanet
     et al., 2013, "Pedestrian detection with unsupervised multi-stage feature learning").
 
-    Input: preprocessed RGB, ``(b, 3, s, s)`` float32. ``forward`` gives unit rows ``(b, 256)``; ``raw`` gives them
+    Input: preprocessed RGB, ``(b, 3, s, s)`` float32. ``forward`` gives unit rows ``(b, dim)``; ``raw`` gives them
     before normalisation, for losses that normalise each prefix on its own.
     """
 
@@ -162,43 +162,48 @@ class Querybank(nn.Module):
     small. Prefixes go without: what is popular by 255 components is not by 16.
 
     Attributes:
-        texts: ``(k, 255)`` means of groups of the text tower's rows, without their last component.
+        texts: ``(k, d - 1)`` means of groups of the text tower's rows, without their last component.
         offsets: ``(k,)`` the logarithm of each group's share of all texts, less by what makes photographs' popularity 0 on average.
+        weight: how much of the popularity is in the last component; texts' last component is the smaller the larger this is.
     """
 
     texts: torch.Tensor
     offsets: torch.Tensor
 
-    def __init__(self, texts: torch.Tensor, offsets: torch.Tensor) -> None:
+    def __init__(
+        self, texts: torch.Tensor, offsets: torch.Tensor, *, weight: float = POPULARITY_WEIGHT
+    ) -> None:
         super().__init__()
         self.register_buffer("texts", texts)
         self.register_buffer("offsets", offsets)
+        self.weight = weight
 
     def popularity(self, meaning: torch.Tensor) -> torch.Tensor:
-        """Say how near ``(b, 255)`` unit rows lie to texts at large: ``(b, 1)``, 0 for what is usual."""
+        """Say how near ``(b, d - 1)`` unit rows lie to texts at large: ``(b, 1)``, 0 for what is usual."""
         near = meaning @ self.texts.T / TEMPERATURE + self.offsets  # (b, k)
         return TEMPERATURE * torch.logsumexp(near, 1, keepdim=True)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Put how unpopular they are in the last place of ``(b, 256)`` rows: ``(b, 256)`` unit rows."""
-        meaning = F.normalize(rows[:, :MEANING], dim=1)
-        unpopular = -POPULARITY_WEIGHT * self.popularity(meaning)
+        """Put how unpopular they are in the last place of ``(b, d)`` rows: ``(b, d)`` unit rows."""
+        meaning = F.normalize(rows[:, : self.texts.shape[1]], dim=1)
+        unpopular = -self.weight * self.popularity(meaning)
         return F.normalize(torch.cat([meaning, unpopular], 1), dim=1)
 
 
-def silent_querybank() -> Querybank:
+def silent_querybank(width: int = DIM) -> Querybank:
     """Return the bank of a tower that no text tower was trained for yet: it finds no photograph popular."""
-    return Querybank(torch.zeros(1, MEANING), torch.zeros(1))
+    return Querybank(torch.zeros(1, width - 1), torch.zeros(1))
 
 
-def read_querybank(path: Path) -> Querybank | None:
+def read_querybank(path: Path, *, weight: float = POPULARITY_WEIGHT) -> Querybank | None:
     """Read the bank beside a shipped tower's weights; None where a version has none of its own."""
     tensors = map_tensors(path)
     if f"{QUERYBANK}texts" not in tensors:
         return None
-    return Querybank(
-        *(torch.from_numpy(tensors[f"{QUERYBANK}{name}"].astype(np.float32)) for name in ("texts", "offsets"))
+    texts, offsets = (
+        torch.from_numpy(tensors[f"{QUERYBANK}{name}"].astype(np.float32)) for name in ("texts", "offsets")
     )
+    return Querybank(texts, offsets, weight=weight)
 
 
 class MultiCrop(nn.Module):

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from indexes.arrays import unit_rows
 from indexes.space import Space
+from indexes.transforms import Transform
 from retrieval.encoders import registry
 from retrieval.errors import UnknownEncoder
 from retrieval.testing import GRID, FakeEncoder
@@ -86,6 +87,7 @@ def drift(model: str) -> Drift:
         "twin": lambda: Drift("drift:twin", dim=NEW, noise=0.1, frame="drift:new"),
         "narrow": lambda: Drift("drift:narrow", dim=OLD - 4, noise=0.1),
         "worse": lambda: Drift("drift:worse", dim=NEW, noise=6.0),
+        "turned": lambda: _Turned("drift:turned", dim=NEW, noise=0.1, extends=(old.space,)),
         "wider": lambda: _Wider("drift:wider", dim=NEW, noise=0.1, extends=(old.space,)),
     }
     if model not in made:
@@ -103,6 +105,29 @@ class _Wider(Drift):
         first = unit_rows(signal[:, :OLD]) @ old
         noise = unit_rows(np.sin(200.0 * signal @ self._ripples) + 1e-9)
         return unit_rows(np.hstack([first, signal[:, OLD:]]) + self._noise * noise)
+
+
+class _Turned(_Wider):
+    """The same, turned by a rotation that it knows the way back from; words lie mirrored."""
+
+    def _seen(self, signal: np.ndarray) -> np.ndarray:
+        return super()._seen(signal) @ self._turn
+
+    def encode_text(self, texts: Any) -> np.ndarray:
+        return -super().encode_text(texts)
+
+    @property
+    def _turn(self) -> np.ndarray:
+        return np.linalg.qr(np.random.default_rng(8).standard_normal((NEW, NEW)))[0]
+
+    def maps_back(self, space: Space) -> tuple[Transform, Transform]:
+        """Return the rotation back, of words the mirrored one."""
+        back = self._turn.T[:, :OLD].astype(np.float32)
+        image, text = (
+            Transform(source=self.space, target=space, method="built-in", matrix=matrix)
+            for matrix in (back, -back)
+        )
+        return image, text
 
 
 def drift_frame() -> np.ndarray:

@@ -87,6 +87,23 @@ class TestFit:
             found = collection.search_vectors(query, k=COUNT)
             assert found.ids[0, 0] == expected.argmax()
 
+    def test_an_encoder_with_a_way_back_of_its_own_asks_by_that(self, photos):
+        report = retrieval.upgrade(photos, encoder="drift:turned")
+
+        assert report.method == "built-in"
+        assert "built-in" not in report.left_out
+        assert report.compatible
+        turned = drift("turned")
+        image, text = turned.maps_back(drift("old").space)
+        with retrieval.open(photos) as collection:
+            query = truth(photos, [NAMES[7]], turned)
+            rows = collection._opened.generation.rows.astype(np.float32)
+            expected = image.apply(query) @ rows.T
+            assert collection.search_vectors(query, k=COUNT).ids[0, 0] == expected.argmax()
+            words = text.apply(turned.encode_text(["red"])) @ rows.T
+            assert collection.search("red", k=1)[0].path == NAMES[int(words.argmax())]
+            assert words.argmax() != (image.apply(turned.encode_text(["red"])) @ rows.T).argmax()
+
     @pytest.mark.parametrize("method", ["procrustes", "ridge", "lambda", "slerp"])
     def test_a_method_by_name_is_held_to_beside_the_baselines(self, photos, method):
         report = retrieval.upgrade(photos, encoder="drift:new", method=method, force=True)
