@@ -18,7 +18,7 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes import forks
+from indexes import forks, lmdb_pages
 from indexes.arrays import Bitmap, Halves, Ids, Vectors
 from indexes.closing import Closing
 from indexes.environment import DATA, Environment, acquire, release
@@ -43,6 +43,7 @@ from indexes.records import (
 from indexes.rerank import RERANK, replace_rows
 from indexes.seals import put_facts
 from indexes.tables import (
+    FLAGS,
     FORMAT,
     NAMES,
     block_sum,
@@ -170,6 +171,7 @@ class VectorStore(Closing):
         home = Path(directory)
         if not cls.exists(home):
             raise FileNotFoundError(f"{home / VECTORS}: missing; run `retrieve build-index` on the folder")
+        lmdb_pages.check(home / VECTORS / DATA, flags=FLAGS)
         environment = acquire(home / VECTORS, names=NAMES, writable=writable)
         try:
             store = cls(home, environment, lock=lock, writable=writable)

@@ -36,6 +36,12 @@ NAMES: Final[dict[bytes, dict[str, bool]]] = {
 }
 """The databases, with LMDB's flags."""
 
+FLAGS: Final = {
+    name: (4 if flags.get("dupsort") else 0) | (16 if flags.get("dupfixed") else 0)
+    for name, flags in NAMES.items()
+}
+"""The same as LMDB writes them."""
+
 
 def rows_per_block(dim: int) -> int:
     """Return how many float16 rows make a block: about 1,024, filling whole pages less LMDB's 16-byte header."""
