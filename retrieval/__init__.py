@@ -10,8 +10,32 @@ with retrieval.open("photos/") as photos:
 
 from __future__ import annotations
 
-import importlib
+import _signal  # type: ignore[import-not-found]  # the module signal imports enum first
 import os
+import sys
+
+
+def _is_command() -> bool:
+    """Say whether this process is the command ``retrieve`` itself, rather than a program that imports the library."""
+    if os.path.basename(sys.argv[0] if sys.argv else "") == "retrieve":
+        return True
+    pairs = zip(sys.orig_argv[1:], sys.orig_argv[2:], strict=False)
+    return any(
+        (option == "-m" and word in {"retrieval", "retrieval.cli"})
+        or (option == "-c" and "retrieval.cli import main" in word)
+        for option, word in pairs
+    )
+
+
+def _leave_at_once(*_: object) -> None:
+    os._exit(130)
+
+
+if _is_command() and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Before anything else is imported: until its work begins, an interrupt ends the command without a word.
+    _signal.signal(_signal.SIGINT, _leave_at_once)
+
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import indexes
@@ -112,11 +136,14 @@ def _refuse_foreign_indexes() -> None:
     found = [os.path.abspath(folder) for folder in getattr(indexes, "__path__", [])] or [indexes.__file__]
     if hasattr(indexes, "DISTRIBUTION") and found == [os.path.join(home, "indexes")]:
         return
-    raise ImportError(
+    message = (
         f"Python imports the package 'indexes' from {found[0]}, which is not the one that belongs to {__path__[0]}; "
         "uninstall what brought it (pip uninstall indexes), or take its folder off PYTHONPATH and out of the working "
         "directory"
     )
+    if _is_command():
+        sys.exit(f"error: {message}")
+    raise ImportError(message)
 
 
 _refuse_foreign_indexes()

@@ -46,7 +46,14 @@ def text(words: str, *, weight: float = 1.0) -> Term:
 
 def image(source: Any, *, weight: float = 1.0) -> Term:
     """Ask with an image: a path, encoded bytes, a PIL image, a binary file object or an RGB array."""
+    if hasattr(source, "read") and not _can_seek(source):  # a pipe: two encoders may read it
+        source = source.read()
     return Term(kind="image", value=source, weight=weight)
+
+
+def _can_seek(stream: Any) -> bool:
+    seekable = getattr(stream, "seekable", None)
+    return bool(seekable()) if callable(seekable) else hasattr(stream, "seek")
 
 
 def row(number: int, *, weight: float = 1.0) -> Term:

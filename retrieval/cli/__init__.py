@@ -1,130 +1,29 @@
-"""The command ``retrieve``: the one place where an error becomes a line on stderr and an exit status.
-
-0 done, 1 a runtime error or a value that this collection cannot take, 2 usage, 130 interrupted. Importing this
-package imports click and the standard library only; commands import what they need when they run.
-"""
+"""The command ``retrieve``. Importing this package imports almost nothing, so that an interrupt is heeded from the start."""
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-import warnings
-from typing import TYPE_CHECKING
+from retrieval.cli import interrupts
 
-import click
-
-from indexes.distribution import refuse_old_distribution
-from retrieval.cli.advice import advice
-from retrieval.cli.commands import retrieve
-from retrieval.cli.options import Session
-from retrieval.errors import RetrievalError
-from retrieval.output import escape
-
+TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMPLETION = "_RETRIEVE_COMPLETE"  # click's variable for shell completion
-CURES = {
-    errno.ENOSPC: "free some space; the same command continues where this one stopped",
-    errno.EDQUOT: "free some of the quota; the same command continues where this one stopped",
-    errno.EROFS: "the file system is read-only; name another place (--index DIR, --out DIR)",
-    errno.EACCES: "check who owns it and its permissions",
-    errno.EPERM: "check who owns it and its permissions",
-    errno.ENOMEM: "free some memory: close other programs",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.EIO: "the disk reports a fault; check it, then run `retrieve verify`",
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
+    """Run one command and return its exit status: 0 done, 1 a runtime error, 2 usage, 130 interrupted.
 
     Args:
-        arguments: what follows the command's name; `None` takes ``sys.argv``.
+        arguments: what follows the command's name; `None` takes ``sys.argv``, and the process is the command's own: an
+            interrupt before its work began ends it at once, without a word.
     """
-    if COMPLETION in os.environ:
-        return int(retrieve.main(prog_name="retrieve") or 0)
-    session = Session()
+    if arguments is None:
+        interrupts.leave_at_once()
+    from retrieval.cli.outcome import run
+
     try:
-        with warnings.catch_warnings():
-            if not sys.warnoptions:
-                warnings.simplefilter("ignore")  # a library's warning is for programmers, not for a shell
-            status = _run(list(sys.argv[1:] if arguments is None else arguments), session)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - the one place where every error ends
-        return _report(error, session)
-    return status
-
-
-def _run(arguments: list[str], session: Session) -> int:
-    refuse_old_distribution()
-    try:
-        with retrieve.make_context("retrieve", arguments, obj=session) as context:
-            status = retrieve.invoke(context)
-    except click.exceptions.Exit as left:
-        return int(left.exit_code)
-    return status if isinstance(status, int) else 0
-
-
-def _report(error: BaseException, session: Session) -> int:
-    """Say what went wrong in one line and return the exit status."""
-    _settle_stdout()
-    if isinstance(error, BrokenPipeError):
-        return 0  # the reader has seen enough
-    if isinstance(error, SystemExit | GeneratorExit):
-        raise error
-    if session.debug:
-        import traceback
-
-        traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        _say(f"interrupted: {session.kept}")
-        return 130
-    if isinstance(error, click.UsageError):
-        if error.ctx is not None:
-            _say(error.ctx.get_usage())
-        _say(f"error: {error.format_message()}")
-        if error.ctx is not None:
-            _say(f"try: {error.ctx.command_path} --help")
-        return 2
-    _say(f"error: {_message(error)}")
-    return 1
-
-
-def _settle_stdout() -> None:
-    """Where stdout takes no more, let what is left go nowhere: Python flushes it once more when it exits."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
-def _message(error: BaseException) -> str:
-    if isinstance(error, RetrievalError):
-        more = advice(error)
-        return f"{error}: {more}" if more else str(error)
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        cure = CURES.get(error.errno)
-        return f"{where}{error.strerror or os.strerror(error.errno)}{f'; {cure}' if cure else ''}"
-    if isinstance(error, MemoryError):
-        return "out of memory; close other programs, or build a compressed index (--kind ivfpq)"
-    return f"this is a bug: {type(error).__name__}: {error}; run the command again with --debug and report what it prints"
-
-
-def _say(text: str) -> None:
-    """Print one line on stderr, whatever the text holds; a closed stderr is no reason to fail."""
-    try:
-        click.echo(escape(" ".join(text.splitlines())), err=True)
-    except OSError:
-        return
+        return run(arguments)
+    finally:
+        if arguments is None:
+            interrupts.ignore()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from retrieval.cli import reports
+from retrieval.cli import interrupts, reports
 from retrieval.cli.activate import activate
 from retrieval.cli.build import build_index
 from retrieval.cli.options import (
@@ -112,6 +112,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
 
     if os.path.realpath(vectors) == os.path.realpath(keys):
         raise OptionError(f"--vectors and --keys are both {vectors}; give two files")
+    interrupts.raise_from_now_on()
     with open_collection(index) as collection:
         rows, names = collection.export()
         write_keys(keys, names)

@@ -30,6 +30,7 @@ __all__ = [
     "emit",
     "given",
     "installed_version",
+    "on_terminal",
     "option",
     "session",
     "shared",
@@ -217,6 +218,11 @@ def emit(result: str | bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(result.encode() if isinstance(result, str) else result)
     sys.stdout.buffer.flush()
+
+
+def on_terminal() -> bool:
+    """Say whether results go to a terminal; a closed stdout (``>&-``) is none."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def columns() -> int:

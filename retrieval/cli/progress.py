@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from retrieval.cli import interrupts
 from retrieval.output import escape
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, 
 def watching(session: Session) -> Iterator[Callable[[Progress], None] | None]:
     """Give the callback that suits stderr, or `None` under ``--quiet``; whatever it drew is gone at the end.
 
-    Nobody may be reading stderr any more: that ends no build.
+    Nobody may be reading stderr any more: that ends no build. From here on an interrupt is an exception: work has begun.
     """
+    interrupts.raise_from_now_on()
     if session.quiet or sys.stderr is None:
         yield None
         return

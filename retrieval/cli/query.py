@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli import reports
+from retrieval.cli import interrupts, reports
 from retrieval.cli.options import (
     FILE,
     Session,
@@ -16,6 +17,7 @@ from retrieval.cli.options import (
     device_option,
     emit,
     given,
+    on_terminal,
     option,
     session,
     shared,
@@ -101,7 +103,7 @@ def query(
         settings = given(include_self=include_self, **options) | ({"fold_copies": False} if unfold else {})
         found = collection.search(terms, minus=away, **settings)
         width = {"columns": columns()} if form is Form.TABLE else {}
-        emit(hits(found, form, **width, terminal=sys.stdout.isatty()))
+        emit(hits(found, form, **width, terminal=on_terminal()))
         if not found:
             session.note("no image qualifies")
         if found.unknown_words:
@@ -115,6 +117,7 @@ def query(
         if html is not None:
             from retrieval import gallery
 
+            interrupts.raise_from_now_on()
             shown = gallery.parts(terms, minus=away, name_of=collection.path, root=collection.root)
             answer = gallery.Answer(query=shown, hits=found)
             gallery.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
@@ -138,10 +141,19 @@ def _form(flags: list[str]) -> Form:
     if len(flags) > 1:
         raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other; choose one form of output")
     if not flags:
-        return Form.TABLE if sys.stdout.isatty() else Form.TSV
+        return Form.TABLE if on_terminal() else Form.TSV
     return {"--json": Form.JSON, "--jsonl": Form.JSONL, "--csv": Form.CSV, "-f": Form.PATHS, "-0": Form.NULL}[
         flags[0]
     ]
+
+
+def _is_pipe(name: str) -> bool:
+    import stat
+
+    try:
+        return "/" in name and stat.S_ISFIFO(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _terms(
@@ -170,6 +182,8 @@ def _terms(
     def parsed(word: str) -> Term:
         if word == "-":
             return image(from_stdin())
+        if _is_pipe(word):  # as `<(command)` gives one
+            return image(Path(word).read_bytes())
         term = parse_term(word, beside=collection.root)
         return replace(term, kind="image", value=from_stdin()) if term.value == "-" else term
 
