@@ -19,9 +19,10 @@ from indexes.store import VectorStore
 from retrieval.backfill_order import farthest_first
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection, resolve_root
+from retrieval.location import find_collection
 from retrieval.migration import Migration
 from retrieval.report import Progress
+from retrieval.source import open_source
 from retrieval.stores import remove_staging, sweep
 from retrieval.switching import switch_over
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
+    from retrieval.source import Source
 
 __all__ = ["BackfillReport", "backfill"]
 
@@ -99,13 +101,13 @@ def backfill(
                 f"{directory}: no upgrade is under way; begin one with `retrieve upgrade --encoder SPEC`"
             )
         sweep(directory, manifest)
-        images = Path(os.path.abspath(root)) if root is not None else resolve_root(directory, manifest.root)
+        source = open_source(directory, manifest, root=root)
         with (
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as store,
             Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging,
         ):
             run = _Run(
-                directory, lock, manifest, migration, store, staging, encoder, device, images, progress
+                directory, lock, manifest, migration, store, staging, encoder, device, source, progress
             )
             run.go(count)
             complete = run.remaining == 0
@@ -137,13 +139,13 @@ class _Run:
         staging: Staging,
         encoder: Encoder | None,
         device: str,
-        root: Path,
+        source: Source,
         progress: OnProgress | None,
     ) -> None:
         self.manifest = manifest
         self.encoded = self.gone = self.unreadable = 0
         self._directory, self._lock, self._migration = directory, lock, migration
-        self._store, self._staging, self._root, self._progress = store, staging, root, progress
+        self._store, self._staging, self._source, self._progress = store, staging, source, progress
         self._encoder, self._device = encoder, device
         if encoder is not None:
             migration.new_space.require(encoder.space, what=f"the encoder {encoder.space.name}")
@@ -216,7 +218,7 @@ class _Run:
             return
         committed = time.monotonic()
         same: dict[bytes, Vectors] = {}
-        for batch in embed(rest, self.encoder(), open_image=self._read):
+        for batch in embed(rest, self.encoder(), open_image=self._source.read):
             for record, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
                 same[content] = row
                 self._keep(record, content, row)
@@ -238,11 +240,6 @@ class _Run:
                 committed = time.monotonic()
                 yield
         self._staging.commit()
-
-    def _read(self, record: Record) -> bytes:
-        from retrieval.images import read_file
-
-        return read_file(os.fsdecode(os.path.join(os.fsencode(self._root), record.key)))
 
     def _keep(self, record: Record, content: bytes, row: Vectors) -> None:
         if record.content and content != record.content:  # other bytes than were indexed: a build's business

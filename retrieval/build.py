@@ -18,6 +18,7 @@ from retrieval.build_encoder import BuildEncoder
 from retrieval.changes import Before, Changes, compare
 from retrieval.errors import ImagesSkipped, OptionError
 from retrieval.folder_options import FolderOptions
+from retrieval.folder_source import FolderSource
 from retrieval.growing import carried, plain
 from retrieval.intake import Intake
 from retrieval.location import (
@@ -35,7 +36,7 @@ from retrieval.report import BuildReport, OnProgress, Progress
 from retrieval.skipped import SkippedFile, count_reasons, read_skipped, write_skipped
 from retrieval.stored_files import StoredFiles
 from retrieval.stores import sweep, sweep_changes
-from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Seen, Skipped, walk_files
+from retrieval.walk import FORMATS, NOT_FOLLOWED, Found, Seen, Skipped
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def build_index(
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
         options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)
+        source = FolderSource(home, options, below=below)
         seen = Seen()
-        entries = _walk(images, below=below, options=options, seen=seen)
         remembered = Before(
             skipped=_remembered(directory, max_pixels),
             rejected=folder_memory.read_rejected(directory),
@@ -126,8 +127,9 @@ def build_index(
         )
         with _rows(directory, before) as store:
             changes = compare(
-                _watched(entries, progress),
+                _watched(source.entries(seen), progress),
                 StoredFiles.of(() if store is None else store.packed()),
+                source=source,
                 records=lambda ids: [] if store is None else store.records(ids),
                 before=remembered,
                 seen=seen,
@@ -151,7 +153,7 @@ def build_index(
             elsewhere = 0 if before is None else before.live - changes.rows
             check_dim(models.stored_space, dim, rows=elsewhere + changes.found + len(changes.fresh))
         recorded = record_root(directory, home)
-        asked = None if below else options.to_json()  # of a part, they are not those of the whole
+        asked = None if below else source.options  # of a part, they are not those of the whole
         with opened(
             directory,
             lock,
@@ -161,7 +163,7 @@ def build_index(
             root=recorded,
             source_options=asked,
         ) as store:
-            intake = Intake(changes, store, lambda: models.encoder, progress, max_pixels=max_pixels)
+            intake = Intake(changes, store, source, lambda: models.encoder, progress, max_pixels=max_pixels)
             intake.run()
             gone = [*changes.missing.values(), *intake.broken]
             if not prune:
@@ -284,23 +286,6 @@ def _rows(directory: Path, before: Manifest | None) -> Iterator[VectorStore | No
         return
     with VectorStore.open(place, dim=before.space.dim) as store:
         yield store
-
-
-def _walk(images: Path, *, below: bytes, options: FolderOptions, seen: Seen) -> Iterator[Found | Skipped]:
-    """Walk the folder, with keys relative to the root."""
-    try:
-        yield from walk_files(
-            images,
-            exclude=options.exclude,
-            include=options.include,
-            follow_links=options.follow_links,
-            below=below,
-            seen=seen,
-        )
-    except OSError as error:
-        raise OptionError(
-            f"{images} cannot be listed ({error.strerror}); check its permissions, or mount its drive"
-        ) from error
 
 
 def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) -> Iterator[Found | Skipped]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -9,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval import keys
 from retrieval.folder_memory import digest, holding
 from retrieval.pruning import PROTECTED_ROWS, refuse_emptying, refuse_unlinking
 from retrieval.skipped import LASTING, UNKNOWN, SkippedFile
-from retrieval.walk import NOT_FOLLOWED, UNSUPPORTED_FORMAT, Folder, Found, Seen, Skipped, look, suffix_of
+from retrieval.walk import NOT_FOLLOWED, UNSUPPORTED_FORMAT, Folder, Seen, Skipped, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from indexes.arrays import Ids
     from indexes.store import Record
+    from retrieval.source import Listed, Source
     from retrieval.stored_files import StoredFiles
 
 __all__ = ["PROTECTED_ROWS", "Before", "Changes", "compare", "refuse_emptying", "refuse_unlinking"]
@@ -66,7 +67,7 @@ class Changes:
         folders: what is to be remembered of the folders that hold images, and of mount points.
     """
 
-    fresh: list[Found] = field(default_factory=list)
+    fresh: list[Listed] = field(default_factory=list)
     missing: dict[bytes, int] = field(default_factory=dict)
     sizes: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
     unfollowed: list[bytes] = field(default_factory=list)
@@ -81,9 +82,10 @@ class Changes:
 
 
 def compare(
-    entries: Iterable[Found | Skipped],
+    entries: Iterable[Listed | Skipped],
     stored: StoredFiles,
     *,
+    source: Source,
     records: Callable[[Ids], Iterable[Record]],
     before: Before,
     seen: Seen,
@@ -93,15 +95,16 @@ def compare(
     """Compare the files found with the rows stored.
 
     Args:
-        entries: what `retrieval.walk.walk_files` yields.
+        entries: what the source yields.
         stored: the collection's live rows.
+        source: tells what an entry is that does not claim to be an image.
         records: returns the records of some rows.
         before: what the last build remembered; files that gave no vector and are unchanged since are not opened again.
         seen: what the walk sees besides.
         below: only rows whose key starts with this can be missing (a part of the root was walked).
         rehash: take every file for fresh: its content decides.
     """
-    comparison = _Comparison(stored, before, seen, rehash=rehash)
+    comparison = _Comparison(stored, source, before, seen, rehash=rehash)
     iterator = iter(entries)
     while batch := list(islice(iterator, _BATCH)):
         comparison.take(batch)
@@ -116,25 +119,29 @@ def compare(
 class _Comparison:
     """A comparison under way."""
 
-    def __init__(self, stored: StoredFiles, before: Before, seen: Seen, *, rehash: bool) -> None:
+    def __init__(
+        self, stored: StoredFiles, source: Source, before: Before, seen: Seen, *, rehash: bool
+    ) -> None:
         self.changes = Changes()
         self.closed: list[bytes] = []  # below these nobody knows what lies there now
         self.links: list[bytes] = []
         self.holding: set[bytes] = set()  # folders with an image directly in them
         self.seen = seen
-        self._stored, self._before, self._rehash = stored, before, rehash
+        self._stored, self._source, self._before, self._rehash = stored, source, before, rehash
 
-    def take(self, batch: list[Found | Skipped]) -> None:
+    def take(self, batch: list[Listed | Skipped]) -> None:
         """Take the next entries of the walk."""
-        files = [entry for entry in batch if isinstance(entry, Found)]
+        files = [entry for entry in batch if not isinstance(entry, Skipped)]
         if len(files) < len(batch):
             for entry in batch:
                 if isinstance(entry, Skipped):
                     self._skip(entry)
         if not files:
             return
-        names, _, sizes, times, claims = zip(*files, strict=True)
-        known, unchanged = self._stored.find(names, sizes, times)
+        names = [entry.key for entry in files]
+        stamps = [entry.stamp for entry in files]
+        claims = [entry.claimed for entry in files]
+        known, unchanged = self._stored.find(names, stamps)
         if self._rehash:
             unchanged[:] = False
         self.changes.found += int(np.count_nonzero(unchanged))
@@ -149,15 +156,14 @@ class _Comparison:
                 self._count(names[number])
         if not rest:
             return
-        stamps = [keys.stamp(size=sizes[i], mtime_ns=times[i]) for i in rest]
-        digests = [digest(names[i], stamp) for i, stamp in zip(rest, stamps, strict=True)]
+        digests = [digest(names[i], stamps[i]) for i in rest]
         tried = np.isin(np.array(digests, np.uint64), self._before.rejected).tolist()
-        for number, stamp, mark, again in zip(rest, stamps, digests, tried, strict=True):
-            self._judge(files[number], stamp, mark, known=bool(known[number]), tried=again)
+        for number, mark, again in zip(rest, digests, tried, strict=True):
+            self._judge(files[number], mark, known=bool(known[number]), tried=again)
 
-    def _judge(self, file: Found, stamp: bytes, mark: int, *, known: bool, tried: bool) -> None:
-        """Decide about a file that has no row, or has changed."""
-        changes, before = self.changes, self._before.skipped.get(file.key)
+    def _judge(self, file: Listed, mark: int, *, known: bool, tried: bool) -> None:
+        """Decide about an image that has no row, or has changed."""
+        changes, before, stamp = self.changes, self._before.skipped.get(file.key), file.stamp
         again = known or self._rehash
         lasting = before is not None and (before.reason in LASTING or before.reason == UNSUPPORTED_FORMAT)
         if before is not None and lasting and not again and (tried or before.stamp == stamp):
@@ -167,9 +173,9 @@ class _Comparison:
             changes.rejected.add(mark)
             return
         if not file.claimed:
-            looked = None if tried and before is None and not again else look(file)
+            looked = None if tried and before is None and not again else self._source.look(file)
             if looked is None:
-                changes.others[suffix_of(file.path.rpartition("/")[2])] += 1
+                changes.others[suffix_of(os.fsdecode(file.key.rpartition(b"/")[2]))] += 1
                 changes.rejected.add(mark)
                 self._stored.forget(file.key)
                 return
@@ -195,7 +201,7 @@ class _Comparison:
         elif entry.folder:
             self.closed.append(entry.key + b"/")
         elif entry.reason in UNKNOWN:
-            self._stored.find([entry.key], [0], [0])
+            self._stored.find([entry.key], [b""])
             self.closed.append(entry.key + b"/")  # it may be a folder behind a link
         self.changes.skipped.append(SkippedFile(key=entry.key, reason=entry.reason, detail=entry.detail))
 

@@ -23,6 +23,7 @@ from retrieval.provenance import activations
 from retrieval.queries import Term, as_terms, subtract
 from retrieval.query_vectors import QueryEncoders, combine, understood
 from retrieval.reading import open_newest
+from retrieval.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from indexes.transforms import Transform
     from retrieval.encoders import Encoder
     from retrieval.reading import Opened
+    from retrieval.source import Source
 
 
 def open_collection(
@@ -160,6 +162,11 @@ class Collection(Closing):
         )
 
     @property
+    def source(self) -> Source:
+        """Where the images come from."""
+        return open_source(self.directory, self.manifest, root=self._root)
+
+    @property
     def manifest(self) -> Manifest:
         """The manifest of the generation that answers."""
         return self._opened.manifest
@@ -234,7 +241,7 @@ class Collection(Closing):
         terms = self._terms(query, minus)
         with self._using() as opened:
             terms, strange = understood(terms, self._encoders)
-            vector, own = combine(terms, opened, self._encoders, root=self.root)
+            vector, own = combine(terms, opened, self._encoders, source=self.source)
             hits = find_hits(
                 opened,
                 vector,
@@ -381,7 +388,7 @@ class Collection(Closing):
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
         with self._using() as opened:
             terms, _ = understood(self._terms(query, minus), self._encoders)
-            vector, _ = combine(terms, opened, self._encoders, root=self.root)
+            vector, _ = combine(terms, opened, self._encoders, source=self.source)
         return vector[:, : self.space.dim]
 
     def vectors(self, ids: Any) -> Vectors:
@@ -462,10 +469,7 @@ class Collection(Closing):
 
     def changed(self) -> bool:
         """Say, from the folder's own modification times and without reading images, whether images came or went since the build."""
-        from retrieval.folder_memory import changed_since
-        from retrieval.folder_options import FolderOptions
-
-        return changed_since(self.directory, self.root, FolderOptions.of(self.manifest).selection)
+        return self.source.changed(self.directory)
 
     def _terms(self, query: Any, minus: Any) -> tuple[Term, ...]:
         return (

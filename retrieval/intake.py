@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retrieval.changes import Changes
     from retrieval.encoders import Encoder
     from retrieval.growing import Growing
-    from retrieval.walk import Found
+    from retrieval.source import Entry, Source
 
 # A killed build loses at most this much.
 COMMIT_SECONDS = 5.0
@@ -50,6 +50,7 @@ class Intake:
     Args:
         changes: what the build has to do; kept up to date.
         store: opened for writing.
+        source: what the files are read from.
         encoder: called once, and only if a file must be encoded.
         progress: called now and then.
         max_pixels: as `retrieval.images.decode` has it; None for its default.
@@ -66,13 +67,15 @@ class Intake:
         self,
         changes: Changes,
         store: Growing,
+        source: Source,
         encoder: Callable[[], Encoder],
         progress: OnProgress | None,
         *,
         max_pixels: int | None = None,
     ) -> None:
         self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
-        self._changes, self._store, self._encoder, self._progress = changes, store, encoder, progress
+        self._changes, self._store, self._source = changes, store, source
+        self._encoder, self._progress = encoder, progress
         self.skipped = list(changes.skipped)
         self.encoded = self.reused = self.moved = self.same = self.failed = 0
         self.incomplete = self.without = 0
@@ -101,7 +104,7 @@ class Intake:
             return
         from retrieval.embed import cores
 
-        sizes = np.array([file.size for file in fresh], dtype=np.uint64)
+        sizes = np.array([keys.size_of(file.stamp) for file in fresh], dtype=np.uint64)
         candidates = np.isin(sizes, self._changes.sizes).tolist()
         budget = _Budget(HELD_BYTES)
         ahead: deque[tuple[_Fresh, Future[bytes | None] | None]] = deque()
@@ -111,7 +114,7 @@ class Intake:
         try:
             for number in range(1, len(fresh) + 1):
                 for file, candidate in islice(waiting, _AHEAD * threads - len(ahead)):
-                    item = _Fresh(file, budget, self._max_pixels)
+                    item = _Fresh(file, self._source, budget, self._max_pixels)
                     ahead.append((item, pool.submit(item.content) if candidate else None))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
@@ -173,7 +176,7 @@ class Intake:
                 f"check its weights, or choose another --encoder or --device"
             )
 
-    def _note(self, file: Found, note: str, *, total: int) -> None:
+    def _note(self, file: Entry, note: str, *, total: int) -> None:
         """Tell of a file that was taken in though a part of it is missing; of the first few each by name."""
         self.incomplete += 1
         if self._progress is not None and self.incomplete <= NOTES:
@@ -189,10 +192,10 @@ class Intake:
         self._pending.clear()
         self._committed = time.monotonic()
 
-    def _reuse(self, file: Found, content: bytes) -> None:
+    def _reuse(self, file: Entry, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""
         store = self._store
-        stamp = _stamp(file)
+        stamp = file.stamp
         old = store.find(file.key)
         if old is not None:
             record = store.record(old)
@@ -231,14 +234,14 @@ class Intake:
                 return int(number)
         return None
 
-    def _append(self, file: Found, content: bytes, vector: Vectors) -> None:
-        record = NewRow(key=file.key, content=content, stamp=_stamp(file))
+    def _append(self, file: Entry, content: bytes, vector: Vectors) -> None:
+        record = NewRow(key=file.key, content=content, stamp=file.stamp)
         self._store.append(vector, [record])
         self._added.add(content)
 
-    def _skip(self, file: Found, error: ImageError) -> None:
+    def _skip(self, file: Entry, error: ImageError) -> None:
         """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""
-        stamp = _stamp(file)
+        stamp = file.stamp
         detail = error.what or str(error).removeprefix("image: ")
         self.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=detail))
         self.failed += 1
@@ -273,26 +276,27 @@ class _Budget:
 class _Fresh:
     """A fresh file on its way through the threads, with its bytes once it has been hashed."""
 
-    __slots__ = ("_budget", "_data", "_max_pixels", "file")
+    __slots__ = ("_budget", "_data", "_max_pixels", "_source", "file")
 
-    def __init__(self, file: Found, budget: _Budget, max_pixels: int | None) -> None:
+    def __init__(self, file: Entry, source: Source, budget: _Budget, max_pixels: int | None) -> None:
+        self._source = source
         self.file, self._budget, self._data = file, budget, b""
         self._max_pixels = max_pixels
 
     def size(self) -> int:
         """Return how many bytes have to be read."""
-        return 0 if self._data else self.file.size
+        return 0 if self._data else keys.size_of(self.file.stamp)
 
     def name(self) -> str:
         """Return what messages call the file."""
-        return self.file.path
+        return self._source.link(self.file.key)
 
     def content(self) -> bytes | None:
         """Read and hash the file; None if it cannot be read, which is told when it is decoded."""
         from retrieval.decode_budget import FILE_BYTES
         from retrieval.images import content_hash
 
-        with FILE_BYTES.hold(self.file.size):
+        with FILE_BYTES.hold(keys.size_of(self.file.stamp)):
             try:
                 data = self._bytes()
             except ImageError:
@@ -310,15 +314,9 @@ class _Fresh:
         return data
 
     def _bytes(self) -> bytes:
-        from retrieval.images import MAX_PIXELS, read_file
-
-        return read_file(self.file.path, max_pixels=self._max_pixels or MAX_PIXELS)
+        return self._source.read(self.file, max_pixels=self._max_pixels)
 
     def release(self) -> None:
         """Let go of the bytes."""
         size, self._data = len(self._data), b""
         self._budget.give_back(size)
-
-
-def _stamp(file: Found) -> bytes:
-    return keys.stamp(size=file.size, mtime_ns=file.mtime_ns)

@@ -11,18 +11,16 @@ import numpy as np
 from indexes import forks
 from indexes.arrays import unit_rows
 from indexes.integers import integer
-from retrieval import keys
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.encoders.protocols import VocabularyEncoder
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from indexes.arrays import Vectors
     from retrieval.encoders import Encoder
     from retrieval.queries import Term
     from retrieval.reading import Opened
+    from retrieval.source import Source
 
 
 class QueryEncoders:
@@ -153,7 +151,7 @@ def understood(terms: tuple[Term, ...], encoders: QueryEncoders) -> tuple[tuple[
 
 
 def combine(
-    terms: tuple[Term, ...], opened: Opened, encoders: QueryEncoders, *, root: Path
+    terms: tuple[Term, ...], opened: Opened, encoders: QueryEncoders, *, source: Source
 ) -> tuple[Vectors, frozenset[int]]:
     """Sum the terms' unit vectors.
 
@@ -161,7 +159,7 @@ def combine(
         terms: weighed parts.
         opened: whose stored vectors answer for its rows and their unchanged files.
         encoders: for all other parts.
-        root: the folder that keys are relative to.
+        source: where the images lie.
     Returns:
         The normalised sum ``(1, d)``, in both spaces while the encoder changes, and the rows that the query itself is.
     Raises:
@@ -173,7 +171,7 @@ def combine(
     total = np.zeros((1, opened.space.dim if pair is None else pair.width), dtype=np.float64)
     own: set[int] = set()
     for term in terms:
-        vector, number = _vector(term, opened, encoders, root)
+        vector, number = _vector(term, opened, encoders, source)
         total += term.weight * vector
         if number is not None:
             own.add(number)
@@ -191,11 +189,13 @@ def combine(
     return total.astype(np.float32), frozenset(own)
 
 
-def _vector(term: Term, opened: Opened, encoders: QueryEncoders, root: Path) -> tuple[Vectors, int | None]:
+def _vector(
+    term: Term, opened: Opened, encoders: QueryEncoders, source: Source
+) -> tuple[Vectors, int | None]:
     """Return one part's vector, and its row where it is a stored one."""
     number = integer(term.value, "the id", least=None, most=None) if term.kind == "id" else None
     if term.kind == "image":
-        number = _indexed(term.value, opened, root)
+        number = _indexed(term.value, opened, source)
     if number is not None:
         vector = opened.vectors([number])
         if not opened.is_live(number):
@@ -215,15 +215,13 @@ def _vector(term: Term, opened: Opened, encoders: QueryEncoders, root: Path) -> 
     return pair.of(new, old, words=term.kind == "text"), None
 
 
-def _indexed(source: Any, opened: Opened, root: Path) -> int | None:
+def _indexed(image: Any, opened: Opened, source: Source) -> int | None:
     """Return the row of a file that is indexed and unchanged since."""
-    if not isinstance(source, str | os.PathLike):
+    entry = source.find(image) if isinstance(image, str | os.PathLike) else None
+    number = None if entry is None else opened.store.find(entry.key)
+    if entry is None or number is None or not opened.is_live(number):
         return None
-    key = keys.key_of(source, root)
-    number = None if key is None else opened.store.find(key)
-    if number is None or not opened.is_live(number):
-        return None
-    return number if opened.store.record(number).stamp == keys.stamp_of(source) else None
+    return number if opened.store.record(number).stamp == entry.stamp else None
 
 
 def _encoded(term: Term, encoder: Encoder) -> Vectors:

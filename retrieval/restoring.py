@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
+    from retrieval.source import Source
 
 __all__ = ["Restored"]
 
@@ -83,24 +83,20 @@ class Restored:
         without[self._added] = True
         return np.flatnonzero(alive & without)
 
-    def encode(self, missing: Ids, encoder: Encoder, root: Path) -> None:
+    def encode(self, missing: Ids, encoder: Encoder, source: Source) -> None:
         """Encode images with the old encoder into a staging store of their own; what is there already is kept.
 
         Raises:
-            OptionError: not all of them can be had below ``root``; those that can are kept.
+            OptionError: not all of them can be had from ``source``; those that can are kept.
         """
         from retrieval.embed import embed
-        from retrieval.images import read_file
-
-        def read(record: Record) -> bytes:
-            return read_file(os.fsdecode(os.path.join(os.fsencode(root), record.key)))
 
         with self._staging() as staging:
             rest = [record for record in self._present.records(missing) if not _has(staging, record)]
             committed, done = time.monotonic(), len(missing) - len(rest)
             rows: dict[bytes, Any] = {}
             try:
-                for batch in embed(rest, encoder, open_image=read):
+                for batch in embed(rest, encoder, open_image=source.read):
                     rows.update(zip(batch.contents, batch.vectors, strict=True))
                     encoded = [*zip(batch.items, batch.contents, strict=True), *batch.reused]
                     for record, content in encoded:
@@ -117,7 +113,7 @@ class Restored:
                 staging.commit()  # an interrupt keeps what it had
         if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
             raise OptionError(
-                f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {root}, or have "
+                f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {source.name}, or have "
                 "changed; mount its drive, take up what is gone or changed with `retrieve build-index`, or leave them out "
                 "for now with --without-new"
             )

@@ -14,8 +14,9 @@ from indexes.manifest import MANIFEST, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection, resolve_root
+from retrieval.location import find_collection
 from retrieval.restoring import Restored
+from retrieval.source import open_source
 from retrieval.stores import RETURNING, remove_staging, sweep
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def rollback(
         before, entry = _before(directory, manifest)
         if encoder is not None:
             before.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
-        images = Path(os.path.abspath(root)) if root is not None else resolve_root(directory, manifest.root)
+        source = open_source(directory, manifest, root=root)
         with (
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as present,
             VectorStore.open(store_path(directory, before), dim=before.space.dim) as old,
@@ -90,7 +91,7 @@ def rollback(
             back = Restored(directory, lock, manifest, before, entry, present, old, progress)
             missing = back.missing()
             if len(missing) and not without_new:
-                back.encode(missing, _old_encoder(encoder, before, len(missing), device=device), images)
+                back.encode(missing, _old_encoder(encoder, before, len(missing), device=device), source)
             published = back.publish(missing)
         remove_staging(directory)
         shutil.rmtree(directory / RETURNING, ignore_errors=True)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredFiles"]
 
-_MASK = 0xFFFFFFFFFFFFFFFF
 _SHORT = 16  # bytes of a stamp that holds a size and a time
 
 
@@ -46,25 +45,20 @@ class StoredFiles:
         for numbers, records in blocks:
             pairs = [key_and_stamp(data) for data in records]
             hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
-            packed = [stamp for _, stamp in pairs]
-            if any(len(stamp) != _SHORT for stamp in packed):
-                packed = [(stamp + bytes(_SHORT))[:_SHORT] if stamp else b"\xff" * _SHORT for stamp in packed]
-            stamps.append(np.frombuffer(b"".join(packed), dtype="<u8").reshape(-1, 2))
+            stamps.append(_numbers([stamp for _, stamp in pairs]))
             ids.append(numbers)
         if not ids:
             return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
-        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps).astype(np.uint64))
+        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps))
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def find(
-        self, keys: Sequence[bytes], sizes: Sequence[int], times: Sequence[int]
-    ) -> tuple[Bitmap, Bitmap]:
+    def find(self, keys: Sequence[bytes], stamps: Sequence[bytes]) -> tuple[Bitmap, Bitmap]:
         """Mark the rows of some files as found.
 
         Args:
-            keys, sizes, times: of the files; times in nanoseconds.
+            keys, stamps: of the files.
         Returns:
             flags ``(m,)`` of files that have a row, and of those that are as they were when it was stored.
         """
@@ -74,10 +68,7 @@ class StoredFiles:
         places = np.minimum(np.searchsorted(self._hashes, hashes), len(self) - 1)
         known: Bitmap = self._hashes[places] == hashes
         self.found[places[known]] = True
-        now = np.empty((len(keys), 2), np.uint64)
-        now[:, 0] = sizes
-        now[:, 1] = [time & _MASK for time in times]
-        unchanged: Bitmap = known & (self.stamps[places] == now).all(axis=1)
+        unchanged: Bitmap = known & (self.stamps[places] == _numbers(stamps)).all(axis=1)
         return known, unchanged
 
     def forget(self, key: bytes) -> None:
@@ -89,3 +80,11 @@ class StoredFiles:
     def sizes(self) -> NDArray[np.uint64]:
         """Return the sizes in bytes of the files, ascending, each once."""
         return np.unique(self.stamps[:, 0])
+
+
+def _numbers(stamps: Sequence[bytes]) -> NDArray[np.uint64]:
+    """Return the first two numbers of stamps ``(m, 2)``; of an empty one, numbers that no file has."""
+    joined = b"".join(stamps)
+    if len(joined) != _SHORT * len(stamps) or any(len(stamp) != _SHORT for stamp in stamps):
+        joined = b"".join((stamp + bytes(_SHORT))[:_SHORT] if stamp else b"\xff" * _SHORT for stamp in stamps)
+    return np.frombuffer(joined, dtype="<u8").astype(np.uint64).reshape(-1, 2)

@@ -6,8 +6,10 @@ arXiv 2210.10620), and as served: reranked, with the settings that the build mea
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +26,6 @@ from retrieval.report import OnProgress, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from PIL.Image import Image
 
@@ -100,9 +101,10 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
     if chosen:
         return chosen
     by_path = sorted(collection.ids_by_path().items())
+    source = collection.source
     for number in np.random.default_rng(_SEED).permutation(len(by_path)):
         path, row = by_path[int(number)]
-        file = collection.root / path
+        file = Path(source.link(os.fsencode(path)))
         try:
             content = content_hash(read_file(file))
         except ImageError:
@@ -113,7 +115,7 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
             break
     if not chosen:
         raise OptionError(
-            f"no image of the collection can be read below {collection.root}; mount its drive, or, if the images moved, "
+            f"no image of the collection can be read below {source.name}; mount its drive, or, if the images moved, "
             "run `retrieve build-index` where they are with --root (in Python: retrieval.open(…, root=…))"
         )
     return chosen

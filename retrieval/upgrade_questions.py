@@ -14,13 +14,13 @@ from retrieval.upgrade_sample import Sample, encode_a_view, encode_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from indexes.arrays import Ids, Vectors
     from indexes.space import Space
     from indexes.store import Record, VectorStore
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
+    from retrieval.source import Source
 
 __all__ = ["Questions", "labels_of", "questions_of", "require_enough"]
 
@@ -29,7 +29,7 @@ MOST_HELD = 1000  # images of each
 LEAST_HELD = 10
 
 
-def labels_of(path: str | os.PathLike[str], store: VectorStore, root: Path) -> dict[int, int]:
+def labels_of(path: str | os.PathLike[str], store: VectorStore, root: str) -> dict[int, int]:
     """Return a number for the label of each row that the CSV file names."""
     from retrieval.evaluation import csv_lines
 
@@ -105,7 +105,7 @@ def _more(taken: Sample) -> str:
 
 def questions_of(
     taken: Sample,
-    drawn: Sequence[tuple[Record, bytes]],
+    drawn: Sequence[tuple[Record, Source]],
     label_of: Mapping[int, int],
     *,
     old: Encoder | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from retrieval.report import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from PIL import Image
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
+    from retrieval.source import Source
 
 SEED = 2_411
 VIEWS = 3
@@ -55,46 +54,45 @@ class _Item:
     """A row, its file, and which view of it: 0 for the file as it is."""
 
     record: Record
-    path: bytes
+    source: Source
     view: int = 0
 
 
 def draw(
-    store: VectorStore, root: Path, *, size: int, first: Iterable[int] = ()
-) -> tuple[list[tuple[Record, bytes]], int]:
+    store: VectorStore, source: Source, *, size: int, first: Iterable[int] = ()
+) -> tuple[list[tuple[Record, Source]], int]:
     """Pick rows at random whose files are there and of the size that was indexed.
 
     Args:
         store: the collection's.
-        root: the image folder.
+        source: where the images lie.
         size: rows wanted.
         first: ids to take before others.
     Returns:
-        records with their paths, and how many files among those looked at were gone or changed.
+        records with where they lie, and how many files among those looked at were gone or changed.
     """
     draws = np.random.default_rng(SEED)
     alive = ~store.tombstones()
     wished = np.array([number for number in first if alive[number]], dtype=np.int64)
     alive[wished] = False
     order = np.concatenate([draws.permutation(wished), draws.permutation(np.flatnonzero(alive))])
-    found: list[tuple[Record, bytes]] = []
+    found: list[tuple[Record, Source]] = []
     contents: set[bytes] = set()
     gone = 0
     for start in range(0, len(order), size):
         for record in store.records(order[start : start + size]):
-            path = os.path.join(os.fsencode(root), record.key)
-            if not os.path.isfile(path):
+            if not source.holds(record.key):
                 gone += 1
             elif not record.content or record.content not in contents:  # an exact copy would be right as well
                 contents.add(record.content)
-                found.append((record, path))
+                found.append((record, source))
             if len(found) == size:
                 return found, gone
     return found, gone
 
 
 def encode_sample(
-    drawn: Sequence[tuple[Record, bytes]],
+    drawn: Sequence[tuple[Record, Source]],
     store: VectorStore,
     staging: Staging,
     encoder: Encoder,
@@ -111,7 +109,7 @@ def encode_sample(
         encoder: the new one.
         gone: what `draw` counted.
     """
-    items = [_Item(record, path) for record, path in drawn]
+    items = [_Item(record, source) for record, source in drawn]
     rest = [item for item in items if not _has(staging, item.record)]
     unreadable, done = 0, len(items) - len(rest)
     committed = time.monotonic()
@@ -160,7 +158,7 @@ def _rows(store: VectorStore, ids: Ids) -> Vectors:
 
 
 def encode_views(
-    drawn: Sequence[tuple[Record, bytes]],
+    drawn: Sequence[tuple[Record, Source]],
     encoders: Sequence[Encoder],
     *,
     progress: OnProgress | None = None,
@@ -174,17 +172,17 @@ def encode_views(
         ``(q,)`` the row id that each view was made from, and for each encoder ``(q, d)`` unit rows.
     """
     return _encode_items(
-        [_Item(record, path, view) for record, path in drawn for view in range(1, VIEWS + 1)],
+        [_Item(record, source, view) for record, source in drawn for view in range(1, VIEWS + 1)],
         encoders,
         progress=progress,
     )
 
 
 def encode_a_view(
-    drawn: Sequence[tuple[Record, bytes]], encoder: Encoder, *, progress: OnProgress | None = None
+    drawn: Sequence[tuple[Record, Source]], encoder: Encoder, *, progress: OnProgress | None = None
 ) -> tuple[Ids, Vectors]:
     """Encode one altered view of each image, in turn a weaker and a stronger one; what `encode_views` returns for one encoder."""
-    items = [_Item(record, path, 1 + number % VIEWS) for number, (record, path) in enumerate(drawn)]
+    items = [_Item(record, source, 1 + number % VIEWS) for number, (record, source) in enumerate(drawn)]
     ids, (rows,) = _encode_items(items, [encoder], progress=progress)
     return ids, rows
 
@@ -270,9 +268,7 @@ def _crop(image: Image.Image, area: float, draws: np.random.Generator) -> Image.
 
 
 def _read(item: _Item) -> bytes:
-    from retrieval.images import read_file
-
-    return read_file(os.fsdecode(item.path))
+    return item.source.read(item.record)
 
 
 __all__ = ["Sample", "draw", "encode_a_view", "encode_sample", "encode_views", "view_of"]

@@ -16,8 +16,9 @@ from indexes.manifest import read_manifest, store_path
 from indexes.staging import Staging
 from indexes.store import VectorStore
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection, resolve_root
+from retrieval.location import find_collection
 from retrieval.migration import MIGRATING, carried_by
+from retrieval.source import open_source
 from retrieval.stores import STAGING, remove_staging, sweep
 from retrieval.upgrade_encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrade_fit import EXTENDING, METHODS, Fitted
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from indexes.manifest import Manifest
     from retrieval.encoders import Encoder
     from retrieval.report import OnProgress
+    from retrieval.source import Source
 
 __all__ = ["upgrade"]
 
@@ -86,7 +88,7 @@ def upgrade(
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         new, spec = new_encoder(encoder, manifest, device=device)
-        images = Path(os.path.abspath(root)) if root is not None else resolve_root(directory, manifest.root)
+        source = open_source(directory, manifest, root=root)
         staging = f"{STAGING}/{new.space.fingerprint[:16]}"
         remove_staging(directory, but=staging)
         work = _Work(
@@ -95,7 +97,7 @@ def upgrade(
             manifest=manifest,
             new=new,
             spec=spec,
-            root=images,
+            source=source,
             staging=staging,
         )
         try:
@@ -126,7 +128,7 @@ class _Work:
     manifest: Manifest
     new: Encoder
     spec: str | None
-    root: Path
+    source: Source
     staging: str
 
     @property
@@ -161,11 +163,11 @@ def _run(
         VectorStore.open(place, dim=manifest.space.dim, count=manifest.count) as store,
         Staging.open(work.directory / work.staging, dim=work.new.space.dim, lock=work.lock) as staging,
     ):
-        label_of = {} if labels is None else labels_of(labels, store, work.root)
-        drawn, gone = draw(store, work.root, size=size, first=label_of)
+        label_of = {} if labels is None else labels_of(labels, store, work.source.name)
+        drawn, gone = draw(store, work.source, size=size, first=label_of)
         if not drawn:
             raise OptionError(
-                f"none of the {manifest.live:,} images lies below {work.root}; mount its drive, or bring them back"
+                f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
             )
         extends = extension_of(work.new, manifest.space)
         require_enough(

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from retrieval.keys import stamp
 from retrieval.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
 from retrieval.signatures import first_bytes, recognise
 
@@ -84,6 +85,11 @@ class Found(NamedTuple):
     size: int
     mtime_ns: int
     claimed: bool = True
+
+    @property
+    def stamp(self) -> bytes:
+        """What tells that the file is unchanged."""
+        return stamp(size=self.size, mtime_ns=self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from indexes.records import pack_record
 from indexes.store import Record
 from retrieval.changes import Before, compare, refuse_emptying
 from retrieval.errors import OptionError, PruneRefused
+from retrieval.folder_options import FolderOptions
+from retrieval.folder_source import FolderSource
 from retrieval.stored_files import StoredFiles
 from retrieval.walk import Seen, Skipped
 from tests.retrieval.building.galleries import build, paths
@@ -138,6 +140,7 @@ def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
     changes = compare(
         entries,
         StoredFiles.of(packed),
+        source=FolderSource(Path("photos"), FolderOptions()),
         records=lambda ids: [records[number] for number in ids],
         before=Before(),
         seen=Seen(),
