@@ -73,7 +73,10 @@ def read_file(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
         # Should a pipe take the file's place at this moment, opening it must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb", buffering=0) as file:
-            return file.read()
+            data: bytes | None = file.read()
+        if data is None:  # a file of the kernel's, such as /proc/kmsg: a regular one, and yet it would wait
+            raise image_error("read-error", path, "has nothing to read now")
+        return data
     except OSError as error:
         raise image_error(
             os_reason(error), path, f"cannot be read ({error.strerror or type(error).__name__})"

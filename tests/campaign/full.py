@@ -169,6 +169,12 @@ class Part:
         clean(ended, f"{command.name} again, with room", what)
         if ended.value != 0 and not (command.done and re.search(command.done, ended.err)):
             raise Fault(f"{command.name} again, with room: exit {ended.value}\n{what}\n{ended.err}")
+        if ended.value != 0:  # nothing was left to do: a build is the next writer
+            clean(
+                events.run(lambda: world.must("build-index", place / world.HOME, "--quiet")),
+                f"{command.name} on a full disk, then built",
+                what,
+            )
         ended = events.run(lambda: settled(command, place, verify=True))
         clean(ended, f"{command.name} again, with room, then asked", what)
         if more := world.leftovers(world.shape(place), known.shape):

@@ -75,6 +75,12 @@ class Part:
             clean(ended, f"{command.name} killed, then run again", what)
         if ended.value != 0 and not (command.done and re.search(command.done, ended.err)):
             raise Fault(f"{command.name} killed, then run again: exit {ended.value}\n{what}\n{ended.err}")
+        if ended.value != 0:  # nothing was left to do: a build is the next writer
+            clean(
+                events.run(lambda: world.must("build-index", place / world.HOME, "--quiet")),
+                f"{command.name} killed, then built",
+                what,
+            )
         ended = events.run(lambda: settled(command, place, verify=verify or True))
         if ended.error or ended.status < 0:
             clean(ended, f"{command.name} killed and run again, then asked", what)

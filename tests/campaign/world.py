@@ -239,8 +239,15 @@ def size(home: Path) -> int:
 
 
 def leftovers(now: Mapping[str, int], then: Mapping[str, int]) -> list[str]:
-    """Return what lies there that an undisturbed run does not leave."""
-    return sorted(path for path, count in now.items() if ".partial" in path or count > then.get(path, 0))
+    """Return what lies there that an undisturbed run does not leave.
+
+    A list of activated images, which a killed run leaves for the next to continue, is no leftover.
+    """
+    return sorted(
+        path
+        for path, count in now.items()
+        if ".partial" in path or (count > then.get(path, 0) and not path.endswith("activations/N.jsonl"))
+    )
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -290,6 +297,7 @@ CHANGED: Images = (
     }
     | {f"later/{number:02}.png": 600 + number for number in range(8)}
 )
+MOVED: Images = {"moved/01.png" if key == "01.png" else key: seed for key, seed in FEW.items()}
 MANY: Images = {f"{number:03}.png": 2000 + number for number in range(300)}
 ADDED: Images = FEW | {f"added/{number}.png": 800 + number for number in range(6)}
 
@@ -417,6 +425,9 @@ def commands() -> dict[str, Command]:
             words=lambda place: ["build-index", str(place / HOME), "--encoder", OLD, "--quiet"],
             before=None,
             after=old,
+            between=(
+                State.of({}, OLD),
+            ),  # what is to be built is recorded first, so that the next build asks the same
         ),
         Command(
             name="build again",
@@ -424,6 +435,7 @@ def commands() -> dict[str, Command]:
             words=lambda place: ["build-index", str(place / HOME), "--quiet"],
             before=old,
             after=State.of(CHANGED, OLD),
+            between=(State.of(MOVED, OLD),),  # a moved file is found where it is as soon as that is known
         ),
         Command(
             name="kind",
@@ -500,7 +512,7 @@ def commands() -> dict[str, Command]:
         Command(
             name="vectors",
             prepare=_imported,
-            words=_import,
+            words=lambda place: _import(place, "--prune"),
             before=State.of_vectors(FIRST_ROWS),
             after=State.of_vectors(NEXT_ROWS),
         ),

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import socket
+import stat
 
 import numpy as np
 import pytest
@@ -133,3 +134,21 @@ def test_the_content_hash_is_of_the_bytes() -> None:
     assert content_hash(jpeg()) == content_hash(bytes(jpeg()))
     assert content_hash(jpeg()) != content_hash(png())
     assert len(content_hash(png())) == 16
+
+
+def test_a_file_that_would_have_to_be_waited_for_is_named(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some files of the kernel's are regular and give nothing until something happens (/proc/kmsg)."""
+    pipe = os.path.join(str(tmp_path), "kmsg.png")
+    os.mkfifo(pipe)
+    monkeypatch.setattr(stat, "S_ISREG", lambda _: True)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        with pytest.raises(ImageError) as raised:
+            read_file(pipe)
+    finally:
+        os.close(writer)
+
+    assert raised.value.reason == "read-error"
+    assert pipe in str(raised.value)
