@@ -38,8 +38,9 @@ def warm() -> None:
         sys.modules[name] = None  # type: ignore[assignment]
     for package in ("indexes", "retrieval"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
+            if not module.name.endswith("__main__"):  # it would run
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(module.name)
     for name in stopped:
         sys.modules.pop(name, None)
     import faiss
