@@ -115,6 +115,7 @@ def build_index(
         models = BuildEncoder(
             encoder, before, device, None if before is None else Migration.read(directory, before)
         )
+        models.require()
         check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
         below = _below(images, home)
         options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)

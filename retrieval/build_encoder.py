@@ -52,8 +52,8 @@ class BuildEncoder:
             recorded = migration.new
         if before is not None and recorded is None and encoder is None:
             raise OptionError(
-                f"this collection was built from vectors of the space {before.space.name}; add to it with --vectors and "
-                f"--keys, or name an encoder of that space"
+                f"this collection records no encoder: it was built from vectors of the space {before.space.name}, or by an "
+                "encoder object; name an encoder of that space, or add to it with --vectors and --keys"
             )
         if isinstance(encoder, str) or encoder is None:
             self.spec: str | None = canonical_spec(encoder or recorded or DEFAULT_ENCODER)
@@ -66,6 +66,11 @@ class BuildEncoder:
             self._encoder = load_encoder(encoder)
             self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
             self._check()
+
+    def require(self) -> None:
+        """Load the encoder now if none is recorded or another one was asked for: what cannot be had stops no walk midway."""
+        if self._before is None or self._before.encoder is None:
+            _ = self.encoder
 
     @property
     def encoder(self) -> Encoder:

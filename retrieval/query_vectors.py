@@ -12,7 +12,7 @@ from indexes import forks
 from indexes.arrays import unit_rows
 from indexes.integers import integer
 from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.encoders.protocols import VocabularyEncoder
+from retrieval.encoders.protocols import TextEncoder, VocabularyEncoder
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class QueryEncoders:
                 spec, space = self._opened.encoder, self._opened.space
                 if spec is None:
                     raise CapabilityMissing(
-                        f"{self._opened.directory} was built from vectors of the space {space.name}; "
-                        f"ask by --id or with vectors, or open it with an encoder of that space"
+                        f"{self._opened.directory} {_origin(self._opened)} and records no encoder that could be loaded; "
+                        f"open it with an encoder of the space {space.name}, or ask by ids or with vectors"
                     )
                 self._encoder = self._load(spec, self._device)
             return self._encoder
@@ -116,6 +116,14 @@ class QueryEncoders:
         encoder = load_encoder(spec, device=device)
         self._opened.space.require(encoder.space, what=f"the encoder {spec}")
         return encoder
+
+
+def _origin(opened: Opened) -> str:
+    """Say how a collection without a recorded encoder was built; only rows of images have the stamp of a file."""
+    space = opened.space.name
+    if opened.manifest.count and opened.store.record(opened.manifest.count - 1).stamp:
+        return f"was built from images by the encoder object {space}"
+    return f"was built from vectors of the space {space}"
 
 
 def understood(terms: tuple[Term, ...], encoders: QueryEncoders) -> tuple[tuple[Term, ...], tuple[str, ...]]:
@@ -207,6 +215,12 @@ def _vector(
     if term.kind == "vector":
         given = unit_rows(term.value, dim=opened.space.dim, what="the query vector")
         return (given if pair is None else pair.of(given, None)), None
+    if pair is not None and term.kind == "text" and not isinstance(encoders.current(), TextEncoder):
+        former = pair.migration.old or pair.migration.old_space.name
+        raise CapabilityMissing(
+            f"the encoder {encoders.current().space.name} understands no words, and queries use it while the upgrade from "
+            f"{former} is under way; ask with images, or give the upgrade up (rollback) to ask {former} again"
+        )
     new = _encoded(term, encoders.current())
     if pair is None:
         return new, None

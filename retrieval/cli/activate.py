@@ -55,7 +55,7 @@ ACTIVATE = "retrieval.activation:activate"
     metavar="Q",
     help="1 to 100: of JPEG (else 95) or WebP (else lossless).",
 )
-@device_option(ACTIVATE)
+@device_option(ACTIVATE, "Where gradients are computed.")
 @shared_by(
     "The collection's directory or its image folder; otherwise .retrieve is looked for from the working directory "
     "upwards, then from the first image."

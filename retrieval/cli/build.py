@@ -109,7 +109,7 @@ BUILD = "retrieval.build:build_index"
 @click.option(
     "--space", metavar="NAME", help="With --vectors: name of their space.  [default: the file's stem]"
 )
-@device_option(BUILD)
+@device_option(BUILD, "Where images are encoded, and where a large index is trained if faiss has CUDA.")
 @shared_by("The collection's directory or its image folder; otherwise FOLDER/.retrieve.")
 @session
 def build_index(

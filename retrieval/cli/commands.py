@@ -71,7 +71,7 @@ def retrieve(ctx: click.Context, *, version: bool) -> None:
 @option(
     "--out", of=DEMO, type=FOLDER, metavar="DIR", help="Where the photographs, the index and the page go."
 )
-@device_option(DEMO)
+@device_option(DEMO, "Where the photographs are encoded.")
 @shared_by("Where the collection goes; otherwise inside the photographs' folder.", environment=False)
 @session
 def demo(
@@ -177,7 +177,7 @@ def verify(*, index: Path | None, as_json: bool) -> int:
     metavar="FILE.svg",
     help="Draw recall against bytes and against time for each width.",
 )
-@device_option(EVALUATE)
+@device_option(EVALUATE, "Where captions and altered copies are encoded, and where searches run.")
 @shared
 @session
 def evaluate(

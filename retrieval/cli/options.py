@@ -204,11 +204,25 @@ def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def device_option(of: str) -> Callable[[Any], Any]:
-    """Declare ``--device``."""
-    return option(
-        "--device", of=of, metavar="auto|cpu|cuda[:n]|mps", help="Where the encoder and the search run."
-    )
+def device_option(
+    of: str, text: str = "Where the encoder runs, and the search where faiss can."
+) -> Callable[[Any], Any]:
+    """Declare ``--device``; a card that this machine has not is refused, rather than left to the CPU without a word.
+
+    Args:
+        of: the function whose argument it becomes.
+        text: what it does in this command.
+    """
+
+    def there(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        del ctx, param
+        if value is None or value in {"auto", "cpu"}:
+            return value
+        from retrieval.encoders.devices import require_device
+
+        return require_device(value)
+
+    return option("--device", of=of, metavar="auto|cpu|cuda[:n]|mps", callback=there, help=text)
 
 
 def emit(result: str | bytes) -> None:

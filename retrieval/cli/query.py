@@ -63,7 +63,9 @@ OPEN = "retrieval.collection:open_collection"
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")
 @click.option("-0", "--null", is_flag=True, help="Print paths only, as raw bytes, each ended by NUL.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with thumbnails, too.")
-@device_option(OPEN)
+@device_option(
+    OPEN, "Where the query is encoded, if it must be, and where the search runs if there is a card."
+)
 @shared
 @session
 def query(

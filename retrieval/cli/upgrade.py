@@ -67,7 +67,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 @click.option("--report", "wants_report", is_flag=True, help="Compatibility matrix, gain, backfill curve.")
 @click.option("--plot", type=FILE, metavar="FILE.svg", help="With --report: draw the backfill curve.")
 @click.option("--drop-old", is_flag=True, help="Give up the old vectors; there is no rollback then.")
-@device_option(UPGRADE)
+@device_option(UPGRADE, "Where images are encoded.")
 @shared
 @session
 def upgrade(
@@ -208,7 +208,7 @@ def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
 
 @click.command("rollback")
 @option("--without-new", of=ROLLBACK, is_flag=True, help="Leave images added since to the next build-index.")
-@device_option(ROLLBACK)
+@device_option(ROLLBACK, "Where images that were added since are encoded.")
 @shared
 @session
 def rollback(

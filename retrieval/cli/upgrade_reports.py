@@ -76,7 +76,7 @@ def history(facts: Mapping[str, Any]) -> str:
         + fields(
             [
                 ("state", f"{facts['state']}, {facts['method']}, {done:.0%} encoded again"),
-                ("compatible", _compatible(facts["ac"])),
+                ("compatible", _compatible(facts)),
                 (
                     "quality",
                     "-" if facts["am"] is None else f"{facts['am']:.3f}, mean of all tests above (AM)",
@@ -93,10 +93,12 @@ def history(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _compatible(share: float | None) -> str:
-    if share is None:
-        return "-"
-    return f"{share:.0%} of the mixed tests that reach the gallery's own encoder (AC)"
+def _compatible(facts: Mapping[str, Any]) -> str:
+    share = facts["ac"]
+    tests = "" if share is None else f"{share:.0%} of the mixed tests reach the gallery's own encoder (AC)"
+    if facts["compatible"]:
+        return tests or "-"
+    return f"no: {facts['method']} finds no more in the old gallery than {facts['old']} does{f'; {tests}' if tests else ''}"
 
 
 def backfilled(done: BackfillReport, facts: Mapping[str, Any]) -> str:

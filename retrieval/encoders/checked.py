@@ -70,7 +70,7 @@ def checked_text(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     if not isinstance(encoder, TextEncoder):
         raise CapabilityMissing(
             f"the encoder {encoder.space.name} understands no words; "
-            f"query by image, or use an encoder with text, such as nano"
+            f"query by image, or build another collection with an encoder that has a text tower"
         )
     return _checked(encoder, encoder.encode_text(texts), count=len(texts), what="encode_text")
 

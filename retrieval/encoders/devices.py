@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from retrieval.encoders.onnx_runtime import onnx_runtime
 from retrieval.errors import OptionError
 
-__all__ = ["check_device_name", "free_cores", "is_out_of_memory", "onnx_providers", "torch_device"]
+__all__ = [
+    "check_device_name",
+    "cuda_devices",
+    "free_cores",
+    "is_out_of_memory",
+    "onnx_providers",
+    "require_device",
+    "torch_device",
+]
 
 
 def check_device_name(device: str) -> str:
@@ -23,6 +31,40 @@ def check_device_name(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise OptionError(f"device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
     return name
+
+
+def require_device(device: str) -> str:
+    """Return ``device`` without surrounding spaces, after a look whether this machine has it; nothing heavy is imported.
+
+    Raises:
+        OptionError: not a device's name, or one of a card that no driver sees: everything would be left to the CPU.
+    """
+    name = check_device_name(device)
+    if name == "mps" and sys.platform != "darwin":
+        raise OptionError("device mps: this machine has no Apple GPU; use cpu or auto")
+    if name.startswith("cuda"):
+        there = cuda_devices()
+        if there == 0:
+            raise OptionError(
+                f"device {name}: this machine has no CUDA device that a driver sees; use cpu or auto"
+            )
+        if int(name.partition(":")[2] or 0) >= there:
+            raise OptionError(f"device {name}: there are {there} CUDA devices, cuda:0 to cuda:{there - 1}")
+    return name
+
+
+def cuda_devices() -> int:
+    """Return how many CUDA devices the driver shows to this process; 0 without a driver."""
+    import ctypes
+
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
 
 
 def torch_device(device: str) -> str:

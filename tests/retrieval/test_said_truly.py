@@ -1,0 +1,117 @@
+"""What a collection says of its encoder, device and upgrade is so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.cli import upgrade_reports
+from retrieval.encoders import devices
+from retrieval.errors import CapabilityMissing, OptionError, UnknownEncoder
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill
+
+
+def test_a_collection_of_images_by_an_encoder_object_was_not_built_from_vectors(tmp_path):
+    retrieval.build_index(fill(tmp_path / "p", ["a.png", "b.png"]), encoder=FakeEncoder())
+    with (
+        retrieval.open(tmp_path / "p") as collection,
+        pytest.raises(CapabilityMissing, match="built from images by the encoder object fake"),
+    ):
+        collection.search("red")
+    with pytest.raises(OptionError, match="or by an encoder object"):
+        retrieval.build_index(tmp_path / "p")
+
+
+def test_a_collection_of_vectors_was(tmp_path):
+    retrieval.build_index_from_vectors(tmp_path, np.eye(4), list("abcd"), space="mine")
+    with (
+        retrieval.open(tmp_path) as collection,
+        pytest.raises(CapabilityMissing, match="was built from vectors of the space mine"),
+    ):
+        collection.search("red")
+
+
+@pytest.mark.parametrize("spec", ["nano@99", "nanoo", "timm:no_such_model_at_all", "onnx:/nowhere"])
+def test_an_encoder_that_cannot_be_had_is_found_before_the_folder_is_walked(tmp_path, monkeypatch, spec):
+    fill(tmp_path, ["a.png"])
+    monkeypatch.setattr("retrieval.build.compare", lambda *_, **__: pytest.fail("the folder was walked"))
+    with pytest.raises((UnknownEncoder, retrieval.RetrievalError)):
+        retrieval.build_index(tmp_path, encoder=spec)
+    assert not (tmp_path / ".retrieve" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("device", "there"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2), ("mps", 0)])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, there):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: there)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(OptionError, match=f"^device {device}: "):
+        devices.require_device(device)
+
+
+def test_a_device_that_is_there_is_taken(monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
+
+    assert [devices.require_device(name) for name in (" cuda ", "cuda:1", "cpu", "auto")] == [
+        "cuda", "cuda:1", "cpu", "auto",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [["query", "a cat"], ["build-index", "PHOTOS"], ["evaluate"]])
+def test_the_command_line_does_not_leave_a_cards_work_to_the_cpu_silently(
+    tmp_path, monkeypatch, capsys, command
+):
+    from retrieval.cli import main
+
+    folder = fill(tmp_path / "p", ["a.png", "b.png"])
+    retrieval.build_index(folder, encoder="nano", device="cpu")
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
+    where = [str(folder) if word == "PHOTOS" else word for word in command]
+
+    assert main([*where, "--index", str(folder), "--device", "cuda"]) == 1
+    assert capsys.readouterr() == (
+        "", "error: device cuda: this machine has no CUDA device that a driver sees; use cpu or auto\n",
+    )  # fmt: skip
+
+
+class Deaf:
+    """An encoder without words."""
+
+    def __init__(self) -> None:
+        self._inner = FakeEncoder(name="deaf", dim=32)
+        self.space = self._inner.space
+        self.preprocess, self.encode_pixels = self._inner.preprocess, self._inner.encode_pixels
+
+
+def test_words_during_an_upgrade_are_refused_for_the_encoder_in_use(tmp_path):
+    fill(tmp_path, [f"{n}.png" for n in range(40)])
+    retrieval.build_index(tmp_path, encoder="nano", device="cpu")
+    deaf = Deaf()
+    retrieval.upgrade(tmp_path, encoder=deaf, force=True, device="cpu")
+    with (
+        retrieval.open(tmp_path, encoder=deaf) as collection,
+        pytest.raises(CapabilityMissing, match="deaf understands no words") as caught,
+    ):
+        collection.search("a cat")
+
+    assert "such as nano" not in str(caught.value)
+    assert "rollback" in str(caught.value)
+    assert "nano@1" in str(caught.value)
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_a_method_that_is_not_compatible_is_not_called_so(compatible):
+    text = upgrade_reports.history(
+        {
+            "encoders": ["a", "b"], "matrix": [[0.5, None], [0.5, 0.9]], "curve": {"share": [0, 1], "ordered": [0.5, 0.9],
+            "random": [0.5, 0.9], "area": 0.7, "area_random": 0.7}, "gain": None, "backfilled": 0, "remaining": 10,
+            "unmeasured": [], "state": "migrating", "method": "ridge", "ac": 1.0, "am": 0.6, "compatible": compatible,
+            "old": "a", "new": "b",
+        }
+    )  # fmt: skip
+    (line,) = [line for line in text.splitlines() if line.startswith("compatible")]
+
+    assert line.split(maxsplit=1)[1].startswith(
+        "100% of the mixed tests" if compatible else "no: ridge finds no more"
+    )
