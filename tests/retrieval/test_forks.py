@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import retrieval
+from indexes import backend
 from indexes.store import VectorStore
 from retrieval.testing import FakeEncoder
 
@@ -34,6 +35,12 @@ def vectors() -> np.ndarray:
 
 def queries() -> np.ndarray:
     return np.random.default_rng(1).standard_normal((64, DIM)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _several_threads(monkeypatch) -> None:
+    """Let batches use two threads however busy the machine is: with one, nothing of OpenMP is there to hang."""
+    monkeypatch.setattr(backend._load, "threads", lambda: 2)
 
 
 @pytest.fixture(scope="module")
