@@ -1,18 +1,32 @@
-"""Files written whole or not at all, and what an operating system's refusal means to a collection."""
+"""Write files whole and durable or not at all, and say what an operating system's refusal means to a collection.
+
+One order for everything that a crash must not tear: write to a temporary name in the same directory, make the contents
+durable, take the final name, make the name durable. A file that names others (the manifest) is written after all of
+their names, and those of the directories above them, are durable (`sync_names`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly, SystemLimit
 
 PARTIAL = ".partial-"
 """Begins the name of everything that is not finished; the next writer removes what a killed one left."""
+
+_LONGEST = 240  # bytes of a name that has room for `PARTIAL` before it, of the 255 that file systems allow
+
+_CUT_SHORT = re.compile(
+    r"\d+ requested and \d+ written"
+)  # numpy's words for a full disk; its error has no number
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -59,17 +73,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _in_our_words(error: OSError, path: Path) -> RetrievalError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in _FULL:
-        free = ""
-        import shutil
-
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(path if path.exists() else path.parent).free:,} bytes free)"
+    full = disk_full(error, path)
+    if full is not None:
         return StoreFull(
-            f"{path}: cannot be written, {reason.lower()}{free}; what was committed before is whole: "
+            f"{path}: cannot be written, {full}; what was committed before is whole: "
             "free some space and run the command again"
         )
+    reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _READ_ONLY:
         return StoreReadOnly(
             f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with --index DIR"
@@ -77,6 +87,28 @@ def _in_our_words(error: OSError, path: Path) -> RetrievalError:
     return limit_reached(error, path) or StoreCorrupt(
         f"{path}: cannot be written ({reason}); check the device and the folder, then run again"
     )
+
+
+def disk_full(error: OSError, path: Path) -> str | None:
+    """Say in words that there was no space for ``path``, and how much there is; None if that was not the reason.
+
+    Libraries report it without a number: numpy counts what it wrote, FAISS quotes the system.
+    """
+    text = str(error)
+    if error.errno in _FULL:
+        reason = os.strerror(error.errno)
+    elif error.errno is None and _CUT_SHORT.search(text):
+        reason = os.strerror(errno.ENOSPC)
+    else:
+        reason = next((os.strerror(number) for number in _FULL if os.strerror(number) in text), "")
+    if error.errno not in (None, *_FULL) or not reason:
+        return None
+    import shutil
+
+    free = ""
+    with contextlib.suppress(OSError):
+        free = f" ({shutil.disk_usage(path if path.exists() else path.parent).free:,} bytes free)"
+    return f"{reason.lower()}{free}"
 
 
 def sync_directory(directory: Path) -> None:
@@ -97,15 +129,101 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_names(directory: Path, *, below: Path) -> None:
+    """Make the names in ``directory`` durable, and its own in those above it, up to ``below``.
+
+    Args:
+        directory: lies in ``below``, or is it.
+    """
+    for folder in (directory, *directory.parents):
+        sync_directory(folder)
+        if folder == below:
+            return
+
+
+def make_directories(path: Path) -> None:
+    """Make a directory, and those above it that are missing, and make their names durable."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or directory its final name, durably; a file that has the name is replaced."""
+    os.rename(source, target)
+    sync_directory(target.parent)
+    if source.parent != target.parent:
+        sync_directory(source.parent)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the name ``path`` when the block ends, whole and durable; a failure leaves the old file.
+
+    A reader sees the old contents or all of the new ones, even after a crash. What a killed process leaves beside it has
+    one name, so that the next one overwrites it.
+
+    Raises:
+        BlockingIOError: another process is writing this very file.
+    """
+    partial = partial_of(path)
+    file = open_alone(partial)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(file)
+            os.replace(partial, path)  # while it is locked: nobody else can mean this file by its name
+        sync_directory(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def partial_of(path: Path) -> Path:
+    """Return the name that ``path`` has until it is finished, always the same one, in the same directory."""
+    name = os.fsencode(path.name)
+    if len(name) > _LONGEST:
+        return path.with_name(f"{PARTIAL}{path.name[:40]}-{hashlib.sha256(name).hexdigest()[:16]}")
+    return path.with_name(PARTIAL + path.name)
+
+
+def open_alone(partial: Path) -> int:
+    """Open an unfinished file for writing, empty, and keep other processes from it while it is open.
+
+    Raises:
+        BlockingIOError: another process has it open.
+    """
+    while True:
+        file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(
+                    error.errno, "another process is writing it; wait until it is done", os.fspath(partial)
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), os.stat(partial)):
+                    os.ftruncate(file, 0)
+                    return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # it was finished or removed between the two calls: open the one that is there now
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old contents or all of the new ones, even after a crash."""
-    partial = path.with_name(PARTIAL + path.name)
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    sync_directory(path.parent)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -136,6 +254,19 @@ def remove_tree(directory: Path) -> None:
     import shutil  # it loads every archive format; who only reads does without
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def sweep_unlocked(directory: Path, *, prefix: str) -> None:
+    """Remove files that begin with ``prefix`` and that no process has open by `open_alone`: killed ones left them."""
+    with contextlib.suppress(OSError):
+        for path in sorted(directory.glob(f"{prefix}*")):
+            with contextlib.suppress(OSError):
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(file)
 
 
 def remove_partials(directory: Path) -> None:

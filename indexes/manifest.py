@@ -33,6 +33,8 @@ from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import (
     PARTIAL,
     link_or_copy,
+    make_directories,
+    move,
     remove_partials,
     remove_tree,
     replace_file,
@@ -88,7 +90,7 @@ def new_generation_dir(directory: str | os.PathLike[str], number: int) -> Path:
     with writing(prepared):
         remove_partials(Path(directory))
         remove_partials(parent)
-        prepared.mkdir(parents=True)
+        make_directories(prepared)
     return prepared
 
 
@@ -134,8 +136,7 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
     with writing(final):
         if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
             _remove(final)
-        os.rename(prepared, final)
-        sync_directory(final.parent)
+        move(prepared, final)
     write_manifest(home, manifest)
     remove_generations(home, keep=manifest.generation, also=_kept(manifest))
     return manifest

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from indexes.construction import Writer
-from indexes.description import Exact, Request, Source
+from indexes.description import GENERATIONS, Exact, Request, Source
 from indexes.errors import StoreCorrupt
-from indexes.files import writing
+from indexes.files import sync_directory, sync_names, writing
 from indexes.generation import REPORT
 from indexes.keytable import KEYS, KeyTable
 from indexes.manifest import (
@@ -27,7 +27,7 @@ from indexes.manifest import (
 from indexes.manifest import publish as publish_whole
 from indexes.measured import Rows
 from indexes.space import Space
-from indexes.store import VectorStore
+from indexes.store import VECTORS, VectorStore
 from indexes.tombstones import TOMBSTONES, write_live
 
 
@@ -60,10 +60,14 @@ class Facts:
 
 
 def published(home: Path) -> Manifest | None:
-    """Return the manifest that readers see, None where there is none that can be read."""
+    """Return the manifest that readers see, None where there is none.
+
+    Raises:
+        StoreCorrupt: there is one and it cannot be read: what it says of upgrades and activations stands nowhere else.
+    """
     try:
         return read_manifest(home)
-    except (FileNotFoundError, StoreCorrupt):
+    except FileNotFoundError:
         return None
 
 
@@ -118,6 +122,8 @@ def publish(
         )
     if facts.carried.upgrades is not None:
         manifest = replace(manifest, upgrades=facts.carried.upgrades)
+    with writing(home):
+        _sync_stores(home, store, manifest)
     return publish_whole(home, manifest, prepared)
 
 
@@ -127,6 +133,23 @@ def sources(
     """Return the one source that there is so far: its folder, and its options or those that are recorded."""
     own = Source() if before is None else before.sources[0]
     return (replace(own, path=root, options=own.options if options is None else dict(options)),)
+
+
+def _sync_stores(home: Path, store: VectorStore, manifest: Manifest) -> None:
+    """Make durable the names of all that the manifest is about to point to, besides the generation itself.
+
+    Contents are durable already; a file or directory that was made since may yet lose its name in a crash, and the next
+    writer would take what is left of it for rubbish.
+    """
+    places = {store.directory, home / GENERATIONS}
+    if manifest.migrating:
+        places.add(home / str(manifest.upgrades[-1]["staging"]))
+    for place in places:
+        for inside in (place / VECTORS, place):
+            if inside.is_dir():
+                sync_directory(inside)
+        if place.is_dir() and place != home:
+            sync_names(place.parent, below=home)
 
 
 def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:

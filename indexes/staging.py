@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from indexes.arrays import Bitmap, Ids
 from indexes.closing import Closing
 from indexes.errors import StoreCorrupt
-from indexes.files import limit_reached, remove_tree, writing
+from indexes.files import (
+    limit_reached,
+    make_directories,
+    move,
+    partial_of,
+    remove_tree,
+    sync_directory,
+    writing,
+)
 from indexes.lock import WriterLock
 from indexes.records import NewRow, pack_id, unpack_id
 from indexes.store import VectorStore
@@ -68,7 +76,7 @@ class Staging(Closing):
         home = Path(directory)
         if not VectorStore.exists(home):
             with writing(home):
-                home.mkdir(parents=True, exist_ok=True)
+                make_directories(home)
             return cls(VectorStore.create(home, dim=dim, lock=lock))
         return cls(VectorStore.open(home, dim=dim, writable=True, lock=lock))
 
@@ -200,15 +208,16 @@ def assemble(
     Returns:
         the store, opened for writing.
     """
-    partial = place.with_name(f".partial-{place.name}")
+    partial = partial_of(place)
     with writing(place):
         remove_tree(partial)
         remove_tree(place)
-        partial.mkdir(parents=True)
+        make_directories(partial)
     with VectorStore.create(partial, dim=dim, lock=lock) as store:
         extend(store, source=source, rows=rows, dead=dead)
     with writing(place):
-        os.rename(partial, place)
+        sync_directory(partial)
+        move(partial, place)
     return VectorStore.open(place, dim=dim, writable=True, lock=lock)
 
 

@@ -30,7 +30,7 @@ from indexes.errors import (
     StoreCorrupt,
     StoreReadOnly,
 )
-from indexes.files import PARTIAL, remove_tree, sync_directory, writing
+from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.records import (
     NewRow,
@@ -123,6 +123,7 @@ class VectorStore(Closing):
         building = home / f"{PARTIAL}{VECTORS}"
         with writing(home):
             remove_tree(building)
+            make_directories(home)
             environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
@@ -133,8 +134,8 @@ class VectorStore(Closing):
                 missing_ok=True
             )  # a stray one; somebody may have mapped it, so it is not cut
             remove_tree(home / VECTORS)  # without data.mdb, as `exists` has it
-            os.rename(building, home / VECTORS)
-            sync_directory(home)
+            sync_directory(building)  # LMDB makes its files' contents durable, not their names
+            move(building, home / VECTORS)
         return cls.open(home, dim=dim, writable=True, lock=lock)
 
     @classmethod

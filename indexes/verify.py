@@ -148,10 +148,17 @@ def _differs(path: Path, *, size: int, digest: str) -> str:
         return f"cannot be read ({error.strerror})"
 
 
+def _search_path() -> list[str]:
+    try:
+        return [entry or os.getcwd() for entry in sys.path]
+    except FileNotFoundError:  # the working directory was deleted
+        return [entry for entry in sys.path if entry]
+
+
 def _rows(home: Path, known: list[str]) -> list[FileCheck]:
     """Check a store in a process of its own: a damaged page tree may end the process that walks it."""
     command = [sys.executable, "-P", "-m", __name__, str(home), *known]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(_search_path())}
     run = subprocess.run(command, capture_output=True, env=environment, check=False)
     found = [json.loads(line) for line in run.stdout.split(b"\n") if line.endswith(b"]")]
     checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in found]

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.distribution import pip_install
-from indexes.lock import WriterLock
 from retrieval.activating import Activated, Run, Settings
 from retrieval.collection import Collection, open_collection
-from retrieval.copies import Job, collect
+from retrieval.copies import Job, collect, sweep_unfinished
 from retrieval.encoders.protocols import DifferentiableEncoder
 from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingExtra
 from retrieval.originals import FORMATS
 from retrieval.report import OnProgress
+from retrieval.stores import writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,8 +98,9 @@ def activate(
                 f"the encoder {collection.space.name} gives no gradients; nano, open_clip: and timm: do "
                 "(see `retrieve encoders`), so build the collection with one of them"
             )
-        with WriterLock(collection.directory) as lock:  # nobody shall train the index anew meanwhile
+        with writer(collection.directory) as lock:  # nobody shall train the index anew meanwhile
             collection.refresh()
+            sweep_unfinished({job.output.parent for job in jobs})
             aim = collection.aim()
             aim.require_useful(collection.vectors(_sample(collection)))
             run = Run(collection, aim, model, settings, progress, lock)

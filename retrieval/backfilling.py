@@ -23,7 +23,7 @@ from retrieval.location import find_collection
 from retrieval.migration import Migration
 from retrieval.report import Progress
 from retrieval.source import open_source
-from retrieval.stores import remove_staging, sweep
+from retrieval.stores import remove_staging, sweep, writer
 from retrieval.switching import switch_over
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def backfill(
     if count is not None and count < 0:
         raise OptionError(f"a backfill of {count} images cannot be; give a number from 0 up, or all")
     directory = find_collection(path)
-    with WriterLock(directory) as lock:
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest)
         if migration is None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.files import sync_directory, writing
+from indexes.files import (
+    PARTIAL,
+    make_directories,
+    open_alone,
+    partial_of,
+    sweep_unlocked,
+    sync_directory,
+    writing,
+)
 from retrieval.errors import OptionError
 from retrieval.fidelity import linf, psnr, ssim
 from retrieval.images import decode
@@ -18,7 +25,7 @@ from retrieval.originals import published
 from retrieval.walk import FORMATS, NOT_FOLLOWED, UNSUPPORTED_FORMAT, Found, Skipped, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
     from retrieval.originals import Original
 
 __all__ = ["Copy", "Job", "collect", "finish"]
+
+UNFINISHED = "activated-"
+"""Begins, behind `PARTIAL`, the name of a copy that is not finished: other programs' files lie in that folder too."""
 
 TRIALS = 24
 LEAST = 0.02  # scale below which nothing worth saving is left of the change
@@ -140,23 +150,28 @@ class Copy:
             StoreFull, StoreReadOnly: it cannot be written.
         """
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-            try:
-                with open(descriptor, "wb") as file:
+            make_directories(path.parent)
+            partial = partial_of(path.with_name(f"{UNFINISHED}{path.name}"))
+            with os.fdopen(open_alone(partial), "wb") as file:
+                try:
                     file.write(self.data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.chmod(partial, 0o666 & ~_umask())
-                taken = _place(partial, path)
-            finally:
-                os.unlink(partial)
+                    taken = _place(partial, path)
+                finally:
+                    os.unlink(partial)
             sync_directory(path.parent)
         if taken:
             raise FileExistsError(f"{path} exists")
 
 
-def _place(partial: str, path: Path) -> bool:
+def sweep_unfinished(folders: Iterable[Path]) -> None:
+    """Remove what killed runs left unfinished in the folders that copies go to."""
+    for folder in folders:
+        sweep_unlocked(folder, prefix=f"{PARTIAL}{UNFINISHED}")
+
+
+def _place(partial: Path, path: Path) -> bool:
     """Give a finished file its name; say whether another has it."""
     try:
         os.link(partial, path)  # unlike a rename, this never replaces
@@ -168,12 +183,6 @@ def _place(partial: str, path: Path) -> bool:
         os.rename(partial, path)
         open(partial, "xb").close()  # the caller removes it
     return False
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def finish(

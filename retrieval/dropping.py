@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from indexes.derive import Carried, publish_tail
-from indexes.lock import WriterLock
 from indexes.manifest import read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.errors import OptionError
 from retrieval.location import find_collection
 from retrieval.migration import require_settled
-from retrieval.stores import sweep
+from retrieval.stores import sweep, writer
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +27,7 @@ def drop_old(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
         StoreLocked: somebody else writes to the collection.
     """
     directory = find_collection(path)
-    with WriterLock(directory) as lock:
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         require_settled(manifest, what="the old vectors are in use")
         sweep(directory, manifest)

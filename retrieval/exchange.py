@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from contextlib import nullcontext, suppress
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,31 +17,40 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["write_keys", "write_vectors"]
+__all__ = ["write_export"]
 
 
-def write_vectors(path: Path, vectors: NDArray[Any]) -> None:
-    """Write an array ``(n, d)`` as ``.npy``, its dtype unchanged; a mapped array is never read whole."""
-    with replacing(path) as file:
-        np.lib.format.write_array(file, vectors, allow_pickle=False)
+def write_export(vectors: Path, rows: NDArray[Any], keys: Path, names: Iterable[bytes]) -> None:
+    """Write rows and their keys, both files or neither.
 
-
-def write_keys(path: Path, keys: Iterable[bytes]) -> None:
-    """Write one UTF-8 key a line.
-
+    Args:
+        vectors: where ``rows`` ``(n, d)`` go as ``.npy``, their dtype unchanged; a mapped array is never read whole.
+        rows: the vectors.
+        keys: where the names go, one UTF-8 key a line.
+        names: one for each row.
     Raises:
         OptionError: a key holds a line break or is not UTF-8, so that a line could not carry it.
+        StoreFull: no space left; neither file is left, and those that had the names stay.
     """
-    with replacing(path) as file:
-        for key in keys:
-            fault = _fault(key)
-            if fault:
-                shown = escape(key.decode(errors="surrogateescape"))
-                raise OptionError(
-                    f"{shown}: the name {fault}, so a file with one key a line cannot carry it; rename the file and "
-                    f"build again, or call Collection.export() in Python"
-                )
-            file.write(key + b"\n")
+    with replacing(keys) as lines, replacing(vectors) as array:
+        _write_keys(lines, names)
+        np.lib.format.write_array(array, rows, allow_pickle=False)
+        for file in (lines, array):  # before either takes its name
+            file.flush()
+            with suppress(OSError) if not file.seekable() else nullcontext():  # a pipe cannot be made durable
+                os.fsync(file.fileno())
+
+
+def _write_keys(file: IO[bytes], keys: Iterable[bytes]) -> None:
+    for key in keys:
+        fault = _fault(key)
+        if fault:
+            shown = escape(key.decode(errors="surrogateescape"))
+            raise OptionError(
+                f"{shown}: the name {fault}, so a file with one key a line cannot carry it; rename the file and "
+                f"build again, or call Collection.export() in Python"
+            )
+        file.write(key + b"\n")
 
 
 def _fault(key: bytes) -> str:

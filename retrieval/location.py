@@ -11,6 +11,32 @@ DIRECTORY = ".retrieve"
 ENVIRONMENT = "RETRIEVE_INDEX"
 MANIFEST = "manifest.json"
 
+DELETED = "the working directory was deleted; change to another one, or give absolute paths"
+
+
+def working_directory() -> Path:
+    """Return the working directory.
+
+    Raises:
+        OptionError: it was deleted.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise OptionError(DELETED) from error
+
+
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` below the working directory, which only a relative one needs.
+
+    Raises:
+        OptionError: it is relative, and the working directory was deleted.
+    """
+    try:
+        return Path(os.path.abspath(path))
+    except FileNotFoundError as error:
+        raise OptionError(f"{os.fspath(path)}: {DELETED}") from error
+
 
 def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     """Return the directory that holds the collection's ``manifest.json``.
@@ -23,8 +49,8 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     """
     if path is None:
         path = os.environ.get(ENVIRONMENT) or None
-    start = Path.cwd() if path is None else Path(path)
-    absolute = Path(os.path.abspath(start))  # not resolve(): a linked folder is found under its own name
+    start = working_directory() if path is None else Path(path)
+    absolute = absolute_path(start)  # not resolve(): a linked folder is found under its own name
     if not os.path.lexists(absolute):  # what lies above it is another collection
         raise CollectionNotFound(f"{absolute} does not exist; check the path, or mount its drive")
     found = _upwards(absolute)
@@ -62,7 +88,7 @@ def find_below(folder: Path) -> Path | None:
 
 def find_hidden(folder: Path) -> Path | None:
     """Return the collection that answers below an image folder until it gets one of its own; None if none does."""
-    absolute = Path(os.path.abspath(folder))
+    absolute = absolute_path(folder)
     if os.path.isfile(_manifest_in(absolute)):
         return None
     return next(
@@ -95,7 +121,7 @@ def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path
     Raises:
         OptionError: its path is not UTF-8; LMDB and FAISS open no other.
     """
-    named = folder / DIRECTORY if index is None else Path(os.path.abspath(index))
+    named = folder / DIRECTORY if index is None else absolute_path(index)
     if not (named / MANIFEST).is_file() and (named / DIRECTORY / MANIFEST).is_file():
         named /= DIRECTORY
     try:
@@ -130,7 +156,7 @@ def require_folder(folder: str | os.PathLike[str]) -> Path:
     Raises:
         OptionError: it is missing (an unmounted drive?) or not a folder.
     """
-    absolute = Path(os.path.abspath(folder))
+    absolute = absolute_path(folder)
     if absolute.is_dir():
         return absolute
     if absolute.exists():

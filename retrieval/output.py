@@ -14,6 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from indexes.errors import RetrievalError, StoreFull
+from indexes.files import disk_full, partial_of
+from indexes.files import replacing as replacing_whole
+
 __all__ = [
     "Form",
     "HitLike",
@@ -181,23 +185,27 @@ def shorten(path: str, room: int) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name only when it is complete; a device or a pipe is written straight away."""
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    partial = path.with_name(f".retrieve-{os.getpid()}.partial")
+    """Open a file that takes its name only when it is complete; a device or a pipe is written straight away.
+
+    Raises:
+        StoreFull: no space left; nothing of it is left, and a file that had the name stays.
+    """
     try:
-        file = partial.open("wb")
-    except OSError as error:  # about a name that nobody gave
-        cure = "; make the folder first" if isinstance(error, FileNotFoundError) else ""
-        raise OSError(error.errno, f"{error.strerror}{cure}", os.fspath(path)) from None
-    try:
-        with file:
-            yield file
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+        else:
+            with replacing_whole(path) as file:
+                yield file
+    except OSError as error:
+        full = None if isinstance(error, RetrievalError) else disk_full(error, path)
+        if full is not None:
+            raise StoreFull(
+                f"{path}: cannot be written, {full}; free some space and run the command again"
+            ) from error
+        if error.filename == os.fspath(partial_of(path)):  # about a name that nobody gave
+            cure = "; make the folder first" if isinstance(error, FileNotFoundError) else ""
+            raise OSError(error.errno, f"{error.strerror}{cure}", os.fspath(path)) from None
         raise
 
 

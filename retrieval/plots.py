@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.distribution import pip_install
-from retrieval.errors import MissingExtra, OptionError
+from retrieval.errors import MissingExtra, OptionError, RetrievalError
+from retrieval.output import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +52,12 @@ def figure(path: str | os.PathLike[str], *, width: float, height: float, panels:
 
     made = Figure(figsize=(width, height), layout="constrained")
     yield made.subplots(1, panels, squeeze=False)[0]
+    form = where.suffix.lower().removeprefix(".")
     try:
-        made.savefig(where, metadata={"Date": None} if where.suffix.lower() == ".svg" else None)
+        with replacing(where) as file:
+            made.savefig(file, format=form, metadata={"Date": None} if form == "svg" else None)
+    except RetrievalError:
+        raise
     except OSError as error:
         raise OptionError(f"{where}: the figure cannot be written ({error.strerror})") from error
 

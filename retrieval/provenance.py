@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from indexes.files import replace_file, writing
+from indexes.files import make_directories, replace_file, writing
 from indexes.manifest import read_manifest, write_manifest
 from indexes.targets import same_codes
 from retrieval.errors import ImageError, OptionError, StoreCorrupt
+from retrieval.stores import ACTIVATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
 
 __all__ = ["Entry", "Recording", "activations", "entries", "identity", "is_there", "void_reason"]
-
-FOLDER = "activations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class Recording:
         self._facts = {**tied_to, **settings}
         self._entries: list[Entry] = []
         self._earlier = read_manifest(directory).activations
-        self._name = f"{FOLDER}/{len(self._earlier) + 1:04d}.jsonl"
+        self._name = f"{ACTIVATIONS}/{len(self._earlier) + 1:04d}.jsonl"
         self._listed = 0  # bytes of the list that are known to be right
 
     def announce(self, entries: Sequence[Entry]) -> None:
@@ -115,7 +114,7 @@ class Recording:
         path = self._directory / self._name
         lines = "".join(json.dumps(asdict(entry), ensure_ascii=True) + "\n" for entry in further).encode()
         with writing(path):
-            path.parent.mkdir(exist_ok=True)
+            make_directories(path.parent)
             if self._listed:
                 with path.open(
                     "r+b"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.description import Manifest
-from indexes.lock import WriterLock
 from indexes.manifest import MANIFEST, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.encoders import load_encoder
@@ -17,7 +16,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.restoring import Restored
 from retrieval.source import open_source
-from retrieval.stores import RETURNING, remove_staging, sweep
+from retrieval.stores import RETURNING, remove_staging, sweep, writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +76,7 @@ def rollback(
         StoreLocked: somebody else writes to the collection.
     """
     directory = find_collection(path)
-    with WriterLock(directory) as lock:
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         before, entry = _before(directory, manifest)

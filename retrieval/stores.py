@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from indexes.description import GENERATIONS
+from indexes.files import remove_partials, sync_directory
+from indexes.lock import WriterLock
 from indexes.rerank import RERANK
 from indexes.store import VECTORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from indexes.manifest import Manifest
@@ -24,16 +28,56 @@ SPACES = "spaces"
 """Directory of the stores that came after the first one; each has a number."""
 
 
+PAST = "past"
+"""Directory of the kept samples of each space that was left."""
+
+ACTIVATIONS = "activations"
+"""Directory of the lists of activated copies."""
+
+_OLD_PARTIALS = ("skipped.tsv.partial", "folders.tsv.partial")
+"""What versions before format 3 left when they were killed."""
+
+
+@contextmanager
+def writer(directory: Path) -> Iterator[WriterLock]:
+    """Hold the writer's lock of a collection, and remove first what killed processes left unfinished in it.
+
+    Raises:
+        StoreLocked: somebody else writes to it.
+        StoreReadOnly, StoreFull: the lock's file cannot be written.
+    """
+    with WriterLock(directory) as lock:
+        sweep_partials(directory)
+        yield lock
+
+
 def next_store(directory: Path, manifest: Manifest) -> Path:
     """Return the place of a store that is about to be made."""
     return directory / SPACES / f"{manifest.generation + 1:04d}"
+
+
+def sweep_partials(directory: Path) -> None:
+    """Remove what killed processes left unfinished anywhere in a collection; the caller holds the writer's lock."""
+    remove_partials(directory)
+    for name in _OLD_PARTIALS:
+        with suppress(OSError):
+            (directory / name).unlink()
+    for folder in (GENERATIONS, SPACES, STAGING, RETURNING, PAST, ACTIVATIONS):
+        remove_partials(directory / folder)
+    for folder in (SPACES, STAGING, RETURNING):
+        with suppress(OSError):
+            for store in sorted((directory / folder).iterdir()):
+                remove_partials(store)
 
 
 def sweep(directory: Path, manifest: Manifest) -> None:
     """Remove every store that the manifest no longer names; the caller holds the writer's lock.
 
     A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
+    The manifest is made durable first: it may be a killed process's, and after a crash the one before may name them.
     """
+    with suppress(OSError):
+        sync_directory(directory)
     named = {manifest.store}
     for upgrade in manifest.upgrades:
         previous = upgrade.get("previous")

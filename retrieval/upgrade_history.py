@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from indexes.manifest import read_manifest
 from indexes.metrics import compatibility
 from retrieval.errors import MissingExtra, OptionError
 from retrieval.location import find_collection
+from retrieval.output import replacing
 
 __all__ = ["plot_curve", "upgrade_report"]
 
@@ -146,6 +148,7 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
     axes.set(xlabel="gallery encoded again (%)", ylabel=measure, title=f"{report['old']} → {report['new']}")
     axes.legend()
     try:
-        figure.savefig(target)
+        with replacing(Path(target)) as file:
+            figure.savefig(file, format=Path(target).suffix.removeprefix(".").lower() or None)
     except ValueError as error:
         raise OptionError(f"{os.fspath(target)}: {error}; name it .svg, .png or .pdf") from error

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.alignment import Probe
-from indexes.files import replace_file, writing
+from indexes.files import make_directories, replace_file, writing
 from indexes.space import Space
+from retrieval.stores import PAST
 from retrieval.upgrade_fit import Extension, Pairs, fit
 from retrieval.upgrade_questions import LEAST_HELD
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["against_earlier", "keep_sample"]
 
-PAST = "past"
-"""Directory of the kept samples, ``FINGERPRINT.npz`` each; at most a sample's rows of each space that was left."""
-
 
 def keep_sample(directory: Path, space: Space, taken: Sample) -> None:
     """Keep the rows of a sample that the collection's encoder gave, a few megabytes, whole or not at all.
@@ -37,7 +35,7 @@ def keep_sample(directory: Path, space: Space, taken: Sample) -> None:
     file = io.BytesIO()
     np.savez(file, ids=taken.ids, rows=taken.old.astype(np.float16))
     with writing(directory):
-        (directory / PAST).mkdir(exist_ok=True)
+        make_directories(directory / PAST)
         replace_file(_place(directory, space), file.getvalue())
 
 

@@ -19,7 +19,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.migration import MIGRATING, carried_by
 from retrieval.source import open_source
-from retrieval.stores import STAGING, remove_staging, sweep
+from retrieval.stores import STAGING, remove_staging, sweep, writer
 from retrieval.upgrade_encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrade_fit import EXTENDING, METHODS, Fitted
 from retrieval.upgrade_measure import Measured
@@ -84,7 +84,7 @@ def upgrade(
     if sample < 1:
         raise OptionError(f"sample is {sample}; it must be at least 1")
     directory = find_collection(path)
-    with WriterLock(directory) as lock:
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         new, spec = new_encoder(encoder, manifest, device=device)

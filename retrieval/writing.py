@@ -8,13 +8,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from indexes.derive import check_dim, plan, publish_tail
-from indexes.files import writing
+from indexes.files import make_directories, sync_directory, writing
 from indexes.lock import WriterLock
 from indexes.manifest import read_manifest, store_path
 from indexes.staging import Staging
 from indexes.store import VectorStore
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
 from retrieval.growing import BothSpaces, Growing, carried
+from retrieval.stores import writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ def locked(directory: Path) -> Iterator[WriterLock]:
         StoreLocked: somebody else writes to it.
     """
     made = _make(directory)
-    with WriterLock(directory) as lock:
+    with writer(directory) as lock:
         try:
             yield lock
         except BaseException:
@@ -50,9 +51,10 @@ def _make(directory: Path) -> bool:
     """Make the directory; say whether it was this call that did."""
     try:
         with writing(directory):
-            directory.parent.mkdir(parents=True, exist_ok=True)
+            make_directories(directory.parent)
             try:
                 directory.mkdir()
+                sync_directory(directory.parent)
             except FileExistsError:
                 if not directory.is_dir():
                     raise

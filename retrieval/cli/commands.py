@@ -108,15 +108,14 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
     Both are in the order of ids, and `build-index --vectors --keys` reads them.
     """
     from retrieval.collection import open_collection
-    from retrieval.exchange import write_keys, write_vectors
+    from retrieval.exchange import write_export
 
     if os.path.realpath(vectors) == os.path.realpath(keys):
         raise OptionError(f"--vectors and --keys are both {vectors}; give two files")
     interrupts.raise_from_now_on()
     with open_collection(index) as collection:
         rows, names = collection.export()
-        write_keys(keys, names)
-        write_vectors(vectors, rows)
+        write_export(vectors, rows, keys, names)
     count, width = rows.shape
     if as_json:
         emit(json_text({"vectors": str(vectors), "keys": str(keys), "rows": count, "width": width}))

@@ -174,9 +174,9 @@ def _looking_below(command: Callable[..., Any]) -> Callable[..., Any]:
         if index is None:
             import shlex
 
-            from retrieval.location import find_below
+            from retrieval.location import find_below, working_directory
 
-            index = find_below(Path.cwd())
+            index = find_below(working_directory())
             if index is not None:
                 folder = index.parent.name
                 click.get_current_context().ensure_object(Session).note(

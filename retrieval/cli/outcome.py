@@ -117,12 +117,24 @@ def _settle_stdout() -> None:
         os.close(nowhere)
 
 
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, RetrievalError):
         more = advice(error)
         return f"{error}: {more}" if more else str(error)
     if isinstance(error, click.ClickException):
         return error.format_message()
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_working_directory():
+        from retrieval.location import DELETED
+
+        return DELETED
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         cure = CURES.get(error.errno)

@@ -294,7 +294,10 @@ def stale(collection: Collection) -> str:
 
 def shown(path: str) -> str:
     """Give a path as one would type it: relative to the working directory where it lies inside."""
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it was deleted
+        return path
     inside = path == here or path.startswith(here.rstrip(os.sep) + os.sep)
     return os.path.relpath(path, here) if inside else path
 
@@ -326,7 +329,10 @@ def _recall(facts: Mapping[str, Any]) -> str:
 
 def _inside(root: str, index: str) -> bool:
     """Say whether a search from the working directory finds this collection by itself."""
-    here = os.path.realpath(os.getcwd())
+    try:
+        here = os.path.realpath(os.getcwd())
+    except FileNotFoundError:  # it was deleted
+        return False
     home = os.path.realpath(root)
     return os.path.dirname(index) == root and (here == home or here.startswith(home.rstrip(os.sep) + os.sep))
 

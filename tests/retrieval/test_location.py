@@ -1,0 +1,77 @@
+"""Collections named by absolute paths where there is no working directory any more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import retrieval
+from retrieval.location import DELETED
+from retrieval.testing import FakeEncoder
+
+RUN = """
+import os, sys
+os.chdir(sys.argv[1])
+os.rmdir(sys.argv[1])
+from retrieval.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(3):
+        Image.effect_noise((16, 16), 40 + 10 * number).save(folder / f"{number}.png")
+    retrieval.build_index(folder, encoder=FakeEncoder(dim=32))
+    return folder
+
+
+def run(tmp_path: Path, *arguments: object) -> tuple[int, str, str]:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, gone, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["query", "--id", "1"], ["info"], ["verify"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_absolute_paths_need_no_working_directory(tmp_path, photos, arguments):
+    """At 460ecca ``info`` and ``build-index`` end with "No such file or directory"."""
+    status, out, errors = run(tmp_path, *arguments, "--index", photos)
+
+    assert (status, errors) == (0, "")
+    assert out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["query", "--id", "1"], ["info", "--index", "photos"], ["build-index", "."]],
+    ids=lambda arguments: arguments[0],
+)
+def test_relative_paths_say_that_it_was_deleted(tmp_path, arguments):
+    status, _, errors = run(tmp_path, *arguments)
+
+    assert status == 1
+    assert DELETED in errors
+    assert errors.count("\n") == 1
+
+
+def test_export_with_absolute_paths(tmp_path, photos):
+    vectors, keys = tmp_path / "v.npy", tmp_path / "k.txt"
+    assert run(tmp_path, "export", "--vectors", vectors, "--keys", keys, "--index", photos)[0] == 0
+    assert keys.read_text().splitlines() == ["0.png", "1.png", "2.png"]
