@@ -34,6 +34,8 @@ SHORT_CODE, SHORT_DIMS = 16, 8
 
 _PQ_CODES = (64, 56, 48, 40, 32, 28, 24, 20, 16, 12, 8, 4, 3, 2, 1)  # that a GPU can hold too
 
+_BUFFER = 1 << 20  # bytes of an index written together
+
 
 def lists_for(rows: int) -> int:
     """Return how many inverted lists suit so many rows: about ``4 sqrt(n)``, twice that beyond a million."""
@@ -281,13 +283,17 @@ def remove(index: Any, ids: Ids) -> int:
 def save(index: Any, path: Path) -> None:
     """Write the index to ``path``.
 
+    FAISS's own way to a file takes a full disk for success where the last bytes of its buffer no longer fit, and what is
+    left is short. So its bytes go through a file of Python's.
+
     Raises:
         OSError: it cannot be written.
     """
-    try:
-        faiss().write_index(index, str(path))
-    except RuntimeError as error:
-        raise OSError(f"{path}: {_reason(error)}") from error
+    with path.open("wb", buffering=_BUFFER) as file:
+        try:
+            faiss().write_index(index, faiss().PyCallbackIOWriter(file.write))
+        except RuntimeError as error:
+            raise OSError(f"{path}: {_reason(error)}") from error
 
 
 def load(path: Path) -> Any:

@@ -167,6 +167,9 @@ def test_a_crash_after_any_operation(tmp_path, command):
                 assert not before, f"after {cut.after}: the collection is gone"
             except BaseException as error:
                 raise AssertionError(f"{names} names, cut {number} after {cut.after}: {error}") from error
+            if number == len(disk.cuts) - 1:  # the command has ended: all that it did is there
+                with retrieval.open(left) as collection:
+                    assert set(collection.ids_by_path()) == expected
             if (number + (names == "present")) % 8 == 0 or number >= len(disk.cuts) - 2:
                 try:
                     step(left)
