@@ -14,6 +14,13 @@ from indexes.ivf import filters, lists_of, parameters
 
 __all__ = ["Refined"]
 
+_SEARCH_BYTES = 1 << 27  # that a search may take for its tables and candidates
+_TABLE_BYTES = (
+    24  # a dimension: RaBitQ has 16 entries for 4 dimensions, as floats and as bytes, and the query rotated
+)
+_CANDIDATE_BYTES = 24  # an id and a score, twice
+_LEAST = 16  # queries at a time, that threads have something to share
+
 
 class Refined:
     """A first stage whose shortlist is reranked by exact cosines over the stored rows; safe to share by threads.
@@ -84,8 +91,13 @@ class Refined:
             is better, and compare only within one index: no cosines, and of LSH negated Hamming distances.
         """
         params = parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
+        step = self._at_once(nprobe, k)
         with faiss_threads(1 if len(queries) == 1 else threads()):
-            scores, ids = self.index.search(queries, k, params=params)
+            parts = [
+                self.index.search(queries[start : start + step], k, params=params)
+                for start in range(0, max(len(queries), 1), step)
+            ]
+        scores, ids = (np.concatenate(found) for found in zip(*parts, strict=True))
         if self.index.metric_type != faiss().METRIC_INNER_PRODUCT:
             scores = -scores
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
@@ -105,8 +117,21 @@ class Refined:
             params = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
             if selector is None:
                 self._params[key] = params
-        scores, ids = self._refined.search(queries, wanted, params=params)
+        step = self._at_once(nprobe, shortlist)
+        if len(queries) <= step:
+            scores, ids = self._refined.search(queries, wanted, params=params)
+            return scores, ids
+        scores = np.empty((len(queries), wanted), dtype=np.float32)
+        ids = np.empty((len(queries), wanted), dtype=np.int64)
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            scores[part], ids[part] = self._refined.search(queries[part], wanted, params=params)
         return scores, ids
+
+    def _at_once(self, nprobe: int | None, shortlist: int) -> int:
+        """Return how many queries FAISS may have at a time: it holds tables for each list that each of them probes."""
+        tables = _TABLE_BYTES * self.index.d * min(nprobe or 1, max(self.nlist, 1))
+        return max(_LEAST, int(_SEARCH_BYTES // (tables + _CANDIDATE_BYTES * shortlist)))
 
 
 def _settled(ids: Ids, scores: NDArray[np.float32]) -> bool:
