@@ -36,7 +36,9 @@ def test_batches_answer_as_one_search(factory, monkeypatch):
         (stage.codes(QUERIES, k=10, nprobe=nprobe), codes),
     ):
         np.testing.assert_array_equal(found.ids, expected.ids)
-        np.testing.assert_array_equal(found.scores, expected.scores)
+        np.testing.assert_allclose(
+            found.scores, expected.scores, rtol=1e-5
+        )  # FAISS adds up tables of few queries otherwise
     assert max(asked) <= 16 < sum(asked)
 
 
