@@ -7,7 +7,7 @@ A block list keeps the codes of 32 rows interleaved in one block. FAISS 1.15.1 (
    the list will have in the end, from a source that is shorter, to the end of a list that is too short: the heap is
    overwritten. It happens with a list of 512 rows of ``RaBitQfs`` at 64 dimensions, and of every multiple.
 2. `BlockInvertedLists::remove_ids` leaves the codes of removed rows in the last block, and adding rows to it combines the new
-   codes with those bits by *or*: up to 31 new rows a list get wrong codes, without a word.
+   codes with those bits by *or*: up to 31 new rows a list get wrong codes, without a word. After `merge_from` too the place behind the last row holds anything.
 3. Blocks of other sizes (``PQ8x4fs_64``) are packed in one order, and unpacked in another by `merge_from` and `remove_ids`.
 
 Here lists that end in a full block are merged by copying blocks, so that the first is never reached. The second is mended
@@ -76,7 +76,7 @@ def _append_blocks(lists: Any, other: Any, number: int, held: int, added: int) -
 
 
 def clear_behind(inner: Any) -> None:
-    """Clear what lies behind the last row of each list, where rows were removed and FAISS left their bits."""
+    """Clear what lies behind the last row of each list, where removed rows or a merge left some bits."""
     lists = of(inner)
     if lists is None or inner.ntotal == 0:
         return

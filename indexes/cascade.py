@@ -8,40 +8,54 @@ from typing import Any
 
 import numpy as np
 
-from indexes import turned
+from indexes import costs, turned
 from indexes.arrays import Bitmap, Vectors
 from indexes.flat import Halves
 from indexes.funnel import Funnel
 from indexes.metrics import recall_of_each
 from indexes.space import Space
 from indexes.stages import Stage, Stages, from_json, middles_of
-from indexes.tune import K, Questions, Trial, Tuned, of_one_query, passes, without
+from indexes.tune import K, Questions, Trial, Tuned, passes, without
 
 SHORTLISTS = (20, 40, 80, 160, 320, 640, 1280, 2560, 5120)
 _STEPS = (0.6, 0.8)  # of the shortlist that suffices: does less do?
 _SHARES = (2, 4, 8)  # of the first shortlist that the second stage hands on: one in so many
 _MISSED = (0.001, 0.005, 0.02)  # of the true neighbours whose score rises by more than the margin
-_TIMED = 64  # queries, one at a time
+_COUNTED = 64  # queries whose candidates are counted where they may stop early
 
 
 def measure(
     funnel: Funnel, questions: Mapping[str, Questions], stages: Stages, *, keep: Bitmap | None = None
 ) -> Trial:
-    """Measure one plan: recall@10, and the time of a single query on one thread."""
+    """Measure one plan: recall@10, and what a query costs on one thread, by counted work."""
     recalls, errors = {}, {}
     for name, asked in questions.items():
         found = funnel.search(asked.queries, k=K + 1, stages=stages, keep=keep).ids
         each = recall_of_each(without(found, asked.own), asked.true)
         recalls[name], errors[name] = float(each.mean()), float(each.std() / np.sqrt(len(each)))
-    queries = next(iter(questions.values())).queries[:_TIMED]
+    queries = next(iter(questions.values())).queries[:_COUNTED]
     return Trial(
         nprobe=None,
         shortlist=stages[0].shortlist,
         recall=recalls,
         standard_error=errors,
-        microseconds=of_one_query(lambda one: funnel.search(one, k=K, stages=stages, keep=keep), queries),
+        microseconds=_cost(funnel, queries, stages, keep=keep),
         stages=tuple((stage.dim, stage.shortlist, stage.margin) for stage in stages),
     )
+
+
+def _cost(funnel: Funnel, queries: Vectors, stages: Stages, *, keep: Bitmap | None) -> float:
+    """Return the counted microseconds of one query: the scan of all codes, then each stage's candidates at its width."""
+    index = funnel.index
+    scan = costs.Costs(index, width=int(index.d)).microseconds(nprobe=None, shortlist=0)
+    widths = [stage.dim for stage in stages[1:]] + [int(index.d)]
+    work = 0.0
+    for stage, width in zip(stages, widths, strict=True):
+        handed: float = min(stage.shortlist, int(index.ntotal))
+        if stage.margin is not None:
+            handed = funnel.compared(queries, stages, keep=keep)
+        work += costs.of_candidates(handed, width)
+    return round(scan + work / 1000, 3)
 
 
 def _time(trial: Trial) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes import cascade, flat, ivf, tune
+from indexes import cascade, costs, ivf, tune
 from indexes.arrays import Vectors
 from indexes.backend import gpu
 from indexes.errors import OptionError
@@ -26,7 +26,6 @@ ROWS = 100_000
 
 _ASKED = 500
 _ALIKE = 1.15  # times as long takes no longer: then fewer bytes decide
-_TIMED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class Design:
         method: ``exact``, ``full``, ``prefix``, ``pca`` or ``learned``: what the first stage sees of a row.
         trial: the cheapest setting that reaches the target, or else the best one.
         reached: whether it does.
-        microseconds: of one query on one thread, estimated for all rows.
+        microseconds: of one query on one thread, counted (`indexes.costs`) and estimated for all rows.
         bytes_per_vector: of the index.
     """
 
@@ -166,7 +165,6 @@ class _Bench:
 
     def scans(self, widths: Iterable[int]) -> Iterator[Design]:
         """Measure exact search, and a funnel from each width."""
-        queries = self._questions["image"].queries[:_TIMED]
         yield Design(
             kind="flat",
             factory=None,
@@ -175,8 +173,7 @@ class _Bench:
             method="exact",
             trial=None,
             reached=True,
-            microseconds=self._growth
-            * tune.of_one_query(lambda one: flat.exact(self._rows, one, k=tune.K), queries),
+            microseconds=self._growth * costs.of_exact_search(len(self._rows), self._space.dim),
             bytes_per_vector=0.0,
         )
         for width in widths:
@@ -226,13 +223,9 @@ class _Bench:
             return  # a factory string that this width cannot have
         stage = Refined(index, self._rows)
         tuned = tune.tune(stage, self._questions, target=self._target)
-        chosen = tuned.chosen
-        one = tune.of_one_query(
-            lambda query: stage.search(query, k=tune.K, nprobe=chosen.nprobe, shortlist=chosen.shortlist),
-            self._questions["image"].queries[:_TIMED],
-        )
         bytes_ = float(getattr(ivf.innermost(index), "code_size", 4 * width)) + 8
-        yield self._design(planned, tuned, math.sqrt(self._growth) * one, bytes_=bytes_)
+        microseconds = math.sqrt(self._growth) * tuned.chosen.microseconds
+        yield self._design(planned, tuned, microseconds, bytes_=bytes_)
 
     def _built(self, planned: Plan) -> Any:
         index = ivf.make(

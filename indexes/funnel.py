@@ -14,8 +14,8 @@ from indexes.arrays import Bitmap, Ids, Neighbors, Vectors, merged, padding
 from indexes.backend import faiss_threads, threads
 from indexes.flat import Halves
 from indexes.refined import Refined
-from indexes.shortlist import follow
-from indexes.stages import Stages, for_k
+from indexes.shortlist import follow, until
+from indexes.stages import TUNED_K, Stages, for_k
 
 _BLOCK = 65_536
 _SCARCE = 8  # a filter that keeps less than one row in so many is searched exactly
@@ -149,6 +149,16 @@ class Funnel:
         return follow(
             self._rows, queries, found, stages, k=None, rotation=self._rotation, turned=self._turned
         )
+
+    def compared(self, queries: Vectors, stages: Stages, *, keep: Bitmap | None = None) -> float:
+        """Return how many candidates a query compares at full width on average, where the last stage has a margin."""
+        handed = self.handed_on(queries, stages, keep=keep)
+        found = self.search(queries, k=TUNED_K, stages=stages, keep=keep)
+        counts = [
+            until(scores[ids >= 0], float(best[-1]), stages[-1])
+            for ids, scores, best in zip(handed.ids, handed.scores, found.scores, strict=True)
+        ]
+        return float(np.mean(counts))
 
     def cosines(self, query: Vectors, ids: Ids) -> NDArray[np.float32]:
         """Return the full-width cosines of a query ``(d,)`` with the rows ``ids`` ``(m,)``."""

@@ -161,6 +161,9 @@ def filled(
                 _saved(shard, path)
             block_lists.merge(whole, shard)
         done(last)
+    block_lists.clear_behind(
+        whole
+    )  # or what the heap held there would be written, and differ from build to build
     index.ntotal = whole.ntotal
     return index
 

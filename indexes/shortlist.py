@@ -113,3 +113,17 @@ def _ordered(
         size *= 2
     order = np.lexsort((ids[:done], -scores[:done]))[:wanted]
     return ids[order], scores[order]
+
+
+def until(before: NDArray[np.float32], least: float, stage: Stage) -> int:
+    """Return how many candidates are compared before a stage stops, of which ``least`` is the last that is kept.
+
+    Args:
+        before: ``(m,)`` their scores in that stage, best first.
+        least: the score, in the next, of the last of those kept.
+        stage: with a margin.
+    """
+    if stage.margin is None:
+        return len(before)
+    reached = int(np.searchsorted(-before, stage.margin - least, side="right"))
+    return min(len(before), max(_FIRST, reached))

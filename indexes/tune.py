@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from indexes import flat
 from indexes.arrays import Bitmap, Ids, Vectors
-from indexes.backend import one_thread
+from indexes.costs import Costs
 from indexes.flat import Halves
 from indexes.metrics import recall_of_each
 from indexes.refined import Refined
@@ -40,9 +39,9 @@ class Questions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A setting that was measured: recall@10 by set of questions, and the time that a query takes.
+    """A setting that was measured: recall@10 by set of questions, and what a query costs on one thread.
 
-    In a batch, that is; for a funnel, whose ``stages`` are (width, shortlist, margin), a query on its own.
+    ``microseconds`` are counted, not timed (`indexes.costs`). The ``stages`` of a funnel are (width, shortlist, margin).
     """
 
     nprobe: int | None
@@ -104,44 +103,30 @@ def recall(
     nprobe: int | None,
     shortlist: int,
     selector: Any = None,
+    costs: Costs | None = None,
 ) -> Trial:
-    """Measure one setting."""
-    started = time.perf_counter()
-    found = {
-        name: stage.search(asked.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist, selector=selector).ids
-        for name, asked in questions.items()
-    }
-    seconds = time.perf_counter() - started
+    """Measure one setting; ``costs`` are those of the stage, counted anew if None."""
+    costs = costs or costs_of(stage)
     recalls, errors = {}, {}
     for name, asked in questions.items():
-        each = recall_of_each(without(found[name], asked.own), asked.true)
+        found = stage.search(
+            asked.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist, selector=selector
+        ).ids
+        each = recall_of_each(without(found, asked.own), asked.true)
         recalls[name] = float(each.mean())
         errors[name] = float(each.std() / np.sqrt(len(each)))
-    total = sum(len(asked.queries) for asked in questions.values())
     return Trial(
         nprobe=nprobe,
         shortlist=shortlist,
         recall=recalls,
         standard_error=errors,
-        microseconds=round(1e6 * seconds / total, 2),
+        microseconds=costs.microseconds(nprobe=nprobe, shortlist=shortlist),
     )
 
 
-def of_one_query(search: Callable[[Vectors], object], queries: Vectors) -> float:
-    """Return the median time of a single query on one thread, microseconds.
-
-    Args:
-        search: is called with one query, ``(1, d)``.
-        queries: ``(q, d)``.
-    """
-    seconds = []
-    with one_thread():
-        search(queries[:1])
-        for query in queries:
-            began = time.perf_counter()
-            search(query[np.newaxis])
-            seconds.append(time.perf_counter() - began)
-    return round(1e6 * float(np.median(seconds)), 2)
+def costs_of(stage: Refined) -> Costs:
+    """Return what searches of a stage cost."""
+    return Costs(stage.index, width=int(stage.index.d))
 
 
 def passes(trial: Trial, target: float) -> bool:
@@ -153,7 +138,8 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, s
     """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
 
     Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
-    bisection, and of those the fastest is chosen. It must pass the target by one standard error, so that the choice
+    bisection, and of those the cheapest by counted work is chosen, so that equal rows lead to equal settings. Settings that
+    cost more than one that passes are not tried. It must pass the target by one standard error, so that the choice
     of the luckiest setting does not fall below it on other queries.
 
     Args:
@@ -177,27 +163,31 @@ class _Search:
         self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
         self.tried: dict[tuple[int | None, int], Trial] = {}
         self._passes: dict[tuple[int | None, int], bool] = {}
-        self._fastest = float("inf")
+        self._costs = costs_of(stage)
+        self._cheapest = float("inf")
 
     def smallest(self, shortlist: int) -> Trial | None:
         """Return the trial with the fewest lists that passes with this shortlist, None if none does."""
         if self._stage.nlist == 0:
-            return self.tried[None, shortlist] if self._try(None, shortlist) else None
+            tried = not self._dearer(None, shortlist) and self._try(None, shortlist)
+            return self.tried[None, shortlist] if tried else None
         high = 1
-        while not self._try(high, shortlist):
-            if high == self._stage.nlist or self.tried[high, shortlist].microseconds > 4 * self._fastest:
-                return None
-            if high > 4 and self._hopeless(high, shortlist):
+        while not self._dearer(high, shortlist) and not self._try(high, shortlist):
+            if high == self._stage.nlist or (high > 4 and self._hopeless(high, shortlist)):
                 return None
             high = min(2 * high, self._stage.nlist)
         low = high // 2
         while high - low > max(1, high // 8):
             middle = (low + high) // 2
-            if self._try(middle, shortlist):
+            if self._dearer(middle, shortlist) or self._try(middle, shortlist):
                 high = middle
             else:
                 low = middle
-        return self.tried[high, shortlist]
+        return None if self._dearer(high, shortlist) else self.tried[high, shortlist]
+
+    def _dearer(self, nprobe: int | None, shortlist: int) -> bool:
+        """Say whether a setting costs more than the cheapest that passes: then nobody needs to know whether it does."""
+        return self._costs.microseconds(nprobe=nprobe, shortlist=shortlist) > self._cheapest
 
     def _hopeless(self, nprobe: int, shortlist: int) -> bool:
         """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
@@ -209,11 +199,16 @@ class _Search:
         if key in self._passes:
             return self._passes[key]
         trial = recall(
-            self._stage, self._questions, nprobe=nprobe, shortlist=shortlist, selector=self._selector
+            self._stage,
+            self._questions,
+            nprobe=nprobe,
+            shortlist=shortlist,
+            selector=self._selector,
+            costs=self._costs,
         )
         passed = passes(trial, self._target)
         self.tried[key] = trial
         self._passes[key] = passed
         if passed:
-            self._fastest = min(self._fastest, trial.microseconds)
+            self._cheapest = min(self._cheapest, trial.microseconds)
         return passed

@@ -85,7 +85,7 @@ def test_a_merge_that_loses_recall_is_tuned_again_then_trained_again(tmp_path, m
     check(tmp_path, manifest)
 
 
-def _trial(calls, recall, *, nprobe, shortlist, selector=None):
+def _trial(calls, recall, *, nprobe, shortlist, selector=None, costs=None):
     calls.append("recall")
     return tune.Trial(
         nprobe=nprobe,
