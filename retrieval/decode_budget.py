@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 from collections import deque
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from indexes import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["DECODED_BYTES", "FILE_BYTES", "Budget"]
+
+
+_TRIMMED = 16 << 20  # bytes; after as many were held, what was freed goes back to the system
 
 
 class Budget:
@@ -82,10 +88,24 @@ class Budget:
 
     def _give_back(self, mine: threading.local) -> None:
         size, mine.size = getattr(mine, "size", 0), 0
+        if size >= _TRIMMED:
+            _trim()
         if size and mine is self._mine:  # in a child that was forked in between, all was given back already
             with self._changed:
                 self._held -= size
                 self._changed.notify_all()
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+
+
+def _trim() -> None:
+    """Have the C library give freed memory back: it keeps an arena for each thread, and freed images in all of them."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
 
 
 DECODED_BYTES = Budget(256 << 20)

@@ -176,7 +176,9 @@ class _Work(Generic[T]):
                 decode_size = getattr(self.encoder, "decode_size", None)
                 image = decode(data, decode_size=decode_size, max_pixels=self.max_pixels, **named)
             except ImageError as error:
-                return error
+                # Kept for a while: without its frames, which hold the file's bytes and half-decoded pixels.
+                error.__cause__ = error.__context__ = None
+                return error.with_traceback(None)
             del data
             pixels = self.encoder.preprocess(image)
             incomplete = image.info.get("incomplete")

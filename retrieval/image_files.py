@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, JpegImagePlugin
 
@@ -38,7 +39,7 @@ MOST_MISSING = 1 / 16
 """How much of a JPEG's picture may be missing at its end."""
 
 # What the codecs of some formats hold beside the decoded image, in bytes a pixel.
-_CODEC_BYTES = {"WEBP": 12, "AVIF": 10, "HEIF": 10}
+_CODEC_BYTES = {"WEBP": 8, "AVIF": 10, "HEIF": 10}
 
 _XMP = "XML:com.adobe.xmp"
 _ORIENTATION = 0x0112  # EXIF 2.32, tag 274
@@ -223,7 +224,8 @@ def open_file(data: bytes, *, name: str | os.PathLike[str]) -> OpenedFile:
             module = importlib.import_module(plugin[0])
         except ImportError as error:
             raise image_error("needs-heif", name, f"is HEIC; {pip_install('heif')} reads it") from error
-        image: Image.Image = getattr(module, plugin[1])(io.BytesIO(data), "")
+        reader: Any = _webp_reader() if plugin[1] == "WebPImageFile" else getattr(module, plugin[1])
+        image: Image.Image = reader(io.BytesIO(data), "")
     except ImageError:
         raise
     except BROKEN as error:
@@ -262,6 +264,22 @@ def _nearly_black(image: Image.Image) -> bool:
         return False
     counts = image.histogram()
     return not any(counts[at] for at in _FULL)
+
+
+@cache
+def _webp_reader() -> type[Image.Image]:
+    """Return Pillow's reader of WebP, but one that gives up its decoder's two canvases before it copies the frame."""
+    from PIL import WebPImagePlugin
+
+    class FirstFrame(WebPImagePlugin.WebPImageFile):
+        _decoder: Any
+
+        def _get_next(self) -> Any:
+            frame = super()._get_next()
+            self._decoder = None
+            return frame
+
+    return FirstFrame
 
 
 def _open_png(data: bytes, name: str | os.PathLike[str]) -> OpenedFile:

@@ -206,7 +206,7 @@ def loaded(
         opened.draft(decode_size)
         cost = _cost(opened, decode_size)
         _require_room(cost.least + max(0, len(data) - _FREE_BYTES), opened.size, max_pixels, name)
-        factor = cost.factor if cost.whole > min(4 * max_pixels, DECODED_BYTES.capacity) else 1
+        factor = cost.factor if cost.whole > min(max_pixels, DECODED_BYTES.capacity // 4) else 1
         held = (cost.least if factor > 1 else cost.whole) + cost.codec + max(0, len(data) - _FREE_BYTES)
         with DECODED_BYTES.hold(held):
             image = opened.load(decode_size)  # before the orientation, for which Pillow may read a whole PNG
