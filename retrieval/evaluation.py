@@ -233,6 +233,9 @@ def csv_lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, 
     """
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            if lines.read(2) in ("\udcff\udcfe", "\udcfe\udcff"):
+                raise OptionError(f"{os.fspath(path)}: is UTF-16; save it as UTF-8")
+            lines.seek(0)
             reader = csv.DictReader(lines)
             if reader.fieldnames is None or not {"file", column} <= set(reader.fieldnames):
                 raise OptionError(

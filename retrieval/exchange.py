@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from contextlib import nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def write_export(vectors: Path, rows: NDArray[Any], keys: Path, names: Iterable[
         keys: where the names go, one UTF-8 key a line.
         names: one for each row.
     Raises:
-        OptionError: a key holds a line break or is not UTF-8, so that a line could not carry it.
+        OptionError: a key holds a line break, is blank or is not UTF-8, so that a line could not carry it.
         StoreFull: no space left; neither file is left, and those that had the names stay.
     """
     with replacing(keys) as lines, replacing(vectors) as array:
@@ -58,4 +59,8 @@ def _fault(key: bytes) -> str:
         key.decode()
     except UnicodeDecodeError:
         return "is not UTF-8"
-    return "holds a line break" if b"\n" in key or b"\r" in key else ""
+    if b"\n" in key or b"\r" in key:
+        return "holds a line break"
+    if not key.strip():
+        return "is blank"
+    return "begins with a byte-order mark" if key.startswith(codecs.BOM_UTF8) else ""

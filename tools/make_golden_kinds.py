@@ -78,7 +78,7 @@ def make(home: Path, name: str) -> None:
         replaced(cascade, "plan", partial(_two_stages, cascade.plan)),
     ):
         build(vectors[: ROWS - GONE], keys[: ROWS - GONE], **options)
-        build(vectors[GONE:], keys[GONE:])
+        build(vectors[GONE:], keys[GONE:], prune=True)
 
 
 def main() -> None:

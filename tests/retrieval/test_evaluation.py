@@ -137,7 +137,7 @@ def nested(tmp_path: Path) -> retrieval.Collection:
     space = retrieval.Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
     keys = [f"{number // 4}/{number % 4}.jpg" for number in range(400)]
     retrieval.build_index_from_vectors(tmp_path, vectors, keys, space=space)
-    retrieval.build_index_from_vectors(tmp_path, vectors[40:], keys[40:])  # with tombstones
+    retrieval.build_index_from_vectors(tmp_path, vectors[40:], keys[40:], prune=True)  # with tombstones
     with retrieval.open(tmp_path) as collection:
         yield collection
 

@@ -18,6 +18,8 @@ from retrieval.errors import (
     SpaceMismatch,
     VectorError,
 )
+from retrieval.evaluation import csv_lines
+from retrieval.exchange import write_export
 
 
 @pytest.fixture
@@ -266,3 +268,36 @@ def test_a_long_import_commits_now_and_then(
     retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
 
     assert [rows for rows in commits if rows] == [60, 60, 60, 20]
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        (b"a\nb", "line break"),
+        (b"a\r", "line break"),
+        (b"\xff", "UTF-8"),
+        (b" ", "blank"),
+        (b"\xef\xbb\xbfa", "byte-order mark"),
+    ],
+)
+def test_a_key_that_a_line_cannot_carry_is_not_written(tmp_path: Path, key: bytes, fault: str) -> None:
+    with pytest.raises(OptionError, match=fault):
+        write_export(tmp_path / "v.npy", np.eye(2), tmp_path / "keys.txt", [b"good", key])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_labels_of_any_line_ends_are_the_same(tmp_path: Path, end: str, mark: str) -> None:
+    lines = ["file,label", "a.jpg,cat", '"b, c.jpg",dog', "", ""]
+    (tmp_path / "labels.csv").write_bytes((mark + end.join(lines)).encode())
+
+    assert list(csv_lines(tmp_path / "labels.csv", "label")) == [("a.jpg", "cat"), ("b, c.jpg", "dog")]
+
+
+def test_labels_in_utf16_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes("file,label\na.jpg,cat\n".encode("utf-16"))
+
+    with pytest.raises(OptionError, match=r"UTF-16.*UTF-8"):
+        list(csv_lines(tmp_path / "labels.csv", "label"))

@@ -101,7 +101,7 @@ def test_what_was_measured_goes_with_the_rows_it_was_measured_on(folder: Path, n
     with retrieval.open(folder) as collection:
         loss_of(collection, 8)
     assert file_of(folder).exists()
-    retrieval.build_index_from_vectors(folder, rows()[:1500], KEYS[:1500])
+    retrieval.build_index_from_vectors(folder, rows()[:1500], KEYS[:1500], prune=True)
 
     assert not file_of(folder).exists()
 
