@@ -73,7 +73,9 @@ class Environment:
             # Readahead stays on: scans run at the disk's speed, and a query gets only its few hits' records at random.
             self._lmdb = self._lock_or_not(map_size=_rounded(2 * size + _ROOM), create=create, **options)
             try:
-                self._pid = os.getpid()
+                self._inherited = (
+                    False  # from the parent, by a fork; told by the hook, since asking the system costs more
+                )
                 self.page = self._lmdb.stat()["psize"]
                 needed = (self._lmdb.info()["last_pgno"] + 1) * self.page
                 if not create and _length(data) < needed:
@@ -203,7 +205,7 @@ class Environment:
             StoreFull: no space left; the last commit stays.
             StoreReadOnly: the store cannot be written.
         """
-        if self._pid != os.getpid():
+        if self._inherited:
             raise StoreLocked(f"{self.path}: opened for writing before a fork; only the parent may write")
         info = self._lmdb.info()
         used = (info["last_pgno"] + 1) * self.page
@@ -281,14 +283,15 @@ class Environment:
     def leave_to_parent(self) -> None:
         """Close what was inherited, in a child; the next use opens it anew, for reading."""
         self._gate = Gate()
+        self._inherited = True
         self.writable = False
         with contextlib.suppress(lmdb.Error):
             self._lmdb.close()
 
     def _reopen_in_child(self) -> None:
-        if self._pid != os.getpid():
+        if self._inherited:
             with self._gate.alone():
-                if self._pid != os.getpid():
+                if self._inherited:
                     self._open()
 
     def stat(self, name: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
+from indexes import forks
 from indexes.arrays import Bitmap, Halves, Ids, Vectors, stored_rows
 from indexes.changes import Changes
 from indexes.environment import Environment
@@ -40,8 +40,12 @@ class Writer:
     ) -> None:
         self.dead = dead
         self._directory, self._environment, self._dim, self._lock = directory, environment, dim, lock
-        self._pid = os.getpid()
+        self._inherited = False  # by a forked child
+        forks.after_fork(self, Writer._leave_to_parent)
         self._changes = self._none_yet()
+
+    def _leave_to_parent(self) -> None:
+        self._inherited = True
 
     def settle(self) -> None:
         """Bring `rerank.f16` in line: what a killed writer left is cut off, what is missing is written from LMDB."""
@@ -100,7 +104,7 @@ class Writer:
         """Make all that waits durable: the rows in `rerank.f16`, then everything in one transaction."""
         if not self.pending:
             return
-        if self._pid != os.getpid():
+        if self._inherited:
             raise StoreLocked(
                 f"{self._directory}: was opened for writing before a fork, so only the parent may write; open it again"
             )

@@ -2,7 +2,7 @@
 
 Only what was synced survives: a file has the contents of its last fsync, a directory the names of its own last fsync.
 That is the least that POSIX promises; file systems usually keep more, in an order of their own, so a second kind of
-crash keeps all names and loses unsynced contents only. LMDB syncs its data file itself: a commit makes its contents
+crash keeps all names and loses unsynced contents only, and a third loses at once what was removed. LMDB syncs its data file itself: a commit makes its contents
 durable, never its name.
 """
 
@@ -55,9 +55,19 @@ class Cut:
     contents: dict[int, bytes]
 
     def write(self, target: Path, root: int, *, names: str) -> Path:
-        """Write down what a crash leaves, ``durable`` names or all that are ``present``."""
-        self._write(target, root, self.durable if names == "durable" else self.present)
+        """Write down what a crash leaves: the ``durable`` names, all that are ``present``, or the ``fewest``."""
+        kept = {"durable": self.durable, "present": self.present, "fewest": self._fewest()}[names]
+        self._write(target, root, kept)
         return target
+
+    def _fewest(self) -> Names:
+        """Return the durable names without those of what was removed: removals lasted at once, all else needed its sync."""
+        alive = {inode for names in self.present.values() for inode in names.values()}
+        return {
+            directory: {name: inode for name, inode in names.items() if inode in alive}
+            | {name: inode for name, inode in names.items() if name in self.present.get(directory, {})}
+            for directory, names in self.durable.items()
+        }
 
     def _write(self, target: Path, directory: int, names: Names) -> None:
         target.mkdir()

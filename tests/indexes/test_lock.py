@@ -118,3 +118,53 @@ def test_only_one_of_many_threads_gets_in(tmp_path):
 
     assert (len(won), len(lost)) == (1, 7)
     won[0].release()
+
+
+def test_a_lock_that_was_given_back_is_free_though_a_child_lives(tmp_path):
+    """At 460ecca the child keeps the lock as long as it lives."""
+    lock = WriterLock(tmp_path)
+    lock.acquire()
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        lock.release()
+        with WriterLock(tmp_path) as again:
+            assert again.held
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_child_that_was_forked_from_c_keeps_no_lock_either(tmp_path):
+    import ctypes
+
+    lock = WriterLock(tmp_path)
+    lock.acquire()
+    child = ctypes.CDLL(None).fork()
+    if child == 0:
+        ctypes.CDLL(None).pause()
+        os._exit(0)
+    try:
+        lock.release()
+        with WriterLock(tmp_path) as again:
+            assert again.held
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_child_does_not_hold_the_lock_and_its_end_does_not_free_it(tmp_path):
+    with WriterLock(tmp_path) as lock:
+        child = os.fork()
+        if child == 0:
+            try:
+                lock.check()
+            except StoreLocked:
+                lock.release()
+                os._exit(0 if not lock.held else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        lock.check()
+        with pytest.raises(StoreLocked):
+            WriterLock(tmp_path).acquire()

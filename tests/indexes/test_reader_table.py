@@ -155,7 +155,7 @@ print(looks)
 
 
 def test_a_reader_on_a_read_only_mount_beside_a_writer(tmp_path):
-    """At 460ecca it reads pages that are being used again: wrong records, exceptions, or the process is ended by LMDB."""
+    """It was not seen to fail at 460ecca in so short a time; the tests of single looks below do."""
     home = filled(tmp_path / "home", rows=2000)
     there = tmp_path / "read-only"
     mounted(there, "--bind", str(home))

@@ -142,8 +142,14 @@ def check(home: Path, allowed: set[str]) -> None:
             np.testing.assert_allclose(collection.vectors(kept), encoder.encode_pixels(batch), atol=2e-3)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+QUICK = ("first build", "incremental build", "rollback of an unfinished one")
+
+
+@pytest.mark.parametrize(
+    "command", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS]
+)
 def test_a_crash_after_any_operation(tmp_path, command):
+    """At 460ecca a finished first build is lost whole, and the start and the finish of an upgrade leave what does not open."""
     before, edit, step = COMMANDS[command]
     home = fill(tmp_path / "photos", FIRST)
     for earlier in before:
@@ -159,7 +165,7 @@ def test_a_crash_after_any_operation(tmp_path, command):
     assert len(disk.cuts) >= 15  # usual: 30 to 250
 
     for number, cut in enumerate(disk.cuts):
-        for names in ("durable", "present"):
+        for variant, names in enumerate(("durable", "present", "fewest")):
             left = cut.write(tmp_path / "left", disk.root, names=names)
             try:
                 check(left, known)
@@ -170,7 +176,7 @@ def test_a_crash_after_any_operation(tmp_path, command):
             if number == len(disk.cuts) - 1:  # the command has ended: all that it did is there
                 with retrieval.open(left) as collection:
                     assert set(collection.ids_by_path()) == expected
-            if (number + (names == "present")) % 8 == 0 or number >= len(disk.cuts) - 2:
+            if (number + 4 * variant) % 12 == 0 or number >= len(disk.cuts) - 2:
                 try:
                     step(left)
                     check(left, known)

@@ -114,3 +114,27 @@ def test_a_list_that_grew_when_the_run_was_killed_is_read_as_far_as_it_counts(ph
         file.write(b'{"path": "to')
 
     assert recorded(photos) == NAMES[:2]
+
+
+def test_an_unfinished_copy_is_removed_by_the_next_run(photos, tmp_path):
+    """At 460ecca it stays beside the copies for ever."""
+    out = tmp_path / "out"
+    midway = KILLED.replace(
+        "copies.Copy.write = killed",
+        """
+def stopped(copy, path):
+    os.link = lambda *_args, **_options: os.kill(os.getpid(), signal.SIGKILL)
+    write(copy, path)
+
+copies.Copy.write = stopped""",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", midway, photos, out, "0", *CHOSEN], capture_output=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [path.name for path in out.iterdir() if path.name.startswith(".partial-")]
+    foreign = out / ".partial-of another program"
+    foreign.touch()
+
+    retrieval.activate([photos / CHOSEN[0]], out=out, device="cpu")
+    assert list(out.rglob(".partial-*")) == [foreign]
