@@ -225,7 +225,7 @@ def shape(home: Path) -> dict[str, int]:
 
 
 def size(home: Path) -> int:
-    """Return the bytes of all files below a folder, each file once."""
+    """Return the bytes that all files below a folder take on the disk, each file once."""
     total, known = 0, set()
     for folder, _, files in os.walk(home):
         for name in files:
@@ -235,7 +235,7 @@ def size(home: Path) -> int:
                 continue
             if (status.st_dev, status.st_ino) not in known:
                 known.add((status.st_dev, status.st_ino))
-                total += status.st_size
+                total += min(status.st_size, 512 * status.st_blocks)  # a hole takes no room
     return total
 
 
