@@ -69,6 +69,7 @@ __all__ = [
     "read_pinned",
     "remove_generations",
     "store_path",
+    "sweep_generations",
     "verify",
     "write_manifest",
 ]
@@ -138,8 +139,16 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
             _remove(final)
         move(prepared, final)
     write_manifest(home, manifest)
-    remove_generations(home, keep=manifest.generation, also=_kept(manifest))
+    sweep_generations(home, manifest)
     return manifest
+
+
+def sweep_generations(directory: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Remove the generations that the published manifest does not need and nobody reads; the caller holds the writer's lock.
+
+    A publish does so, and every writer that has nothing to publish: one that was killed right after its publish could not.
+    """
+    remove_generations(directory, keep=manifest.generation, also=_kept(manifest))
 
 
 def _kept(manifest: Manifest) -> set[int]:

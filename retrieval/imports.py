@@ -23,6 +23,7 @@ from retrieval.location import place_collection, record_root
 from retrieval.migration import require_settled
 from retrieval.pruning import refuse_dropping
 from retrieval.report import BuildReport, Progress
+from retrieval.stores import sweep
 from retrieval.writing import check_request, learn_rotation, locked, opened, published
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def build_index_from_vectors(
     directory = place_collection(home, index)
     with locked(directory) as lock:
         before = published(directory)
+        if before is not None:
+            sweep(directory, before)
         require_settled(before, what="vectors cannot be imported now")
         target = _space(space, vectors, dim=rows.shape[1], before=before)
         check_request(lambda: target, kind=kind, dim=dim, recall=recall)

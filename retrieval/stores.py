@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from indexes.description import GENERATIONS
 from indexes.files import remove_partials, sync_directory
 from indexes.lock import WriterLock
+from indexes.manifest import sweep_generations
 from indexes.rerank import RERANK
 from indexes.store import VECTORS
 
@@ -71,13 +72,14 @@ def sweep_partials(directory: Path) -> None:
 
 
 def sweep(directory: Path, manifest: Manifest) -> None:
-    """Remove every store that the manifest no longer names; the caller holds the writer's lock.
+    """Remove every store and generation that the manifest no longer names; the caller holds the writer's lock.
 
     A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
     The manifest is made durable first: it may be a killed process's, and after a crash the one before may name them.
     """
     with suppress(OSError):
         sync_directory(directory)
+        sweep_generations(directory, manifest)
     named = {manifest.store}
     for upgrade in manifest.upgrades:
         previous = upgrade.get("previous")

@@ -24,6 +24,15 @@ class Part:
         self._upgrading = ""
         self._fresh = 0
         self._worst = 0.0
+        sizes = []
+        for count in (40, 440):
+            images = {f"{number}.png": number for number in range(count)}
+            clean(
+                events.run(lambda images=images, count=count: world.build(work / str(count), images)),
+                "building",
+            )
+            sizes.append(world.size(work / str(count) / world.HOME / ".retrieve"))
+        self._row = (sizes[1] - sizes[0]) / 400
 
     def round(self, rng: random.Random, number: int) -> None:
         """Change some files, build, kill half of the builds, search; now and then do something greater."""
@@ -59,10 +68,17 @@ class Part:
             clean(events.run(lambda: world.build(place, self._images)), "a fresh build")
             self._fresh = world.size(place / world.HOME / ".retrieve")
         now = world.size(home / ".retrieve")
-        stores = {"": 1, "mixed": 3, "new": 2}[self._upgrading]  # rows kept for a rollback, and rows to come
-        self._worst = max(self._worst, now / (self._fresh * stores))
-        self._tally.facts["largest directory / fresh one"] = round(self._worst, 2)
-        if now > 2 * self._fresh * stores:
+        import retrieval
+
+        with retrieval.open(home) as collection:
+            dead = collection.manifest.count - len(collection)
+        # An id is a position: a deleted row stays. An upgrade keeps rows for a rollback, and has rows to come.
+        stores = {"": 1, "mixed": 3, "new": 2}[self._upgrading]
+        payload = stores * (self._fresh + round(dead * self._row))
+        self._tally.facts["rows deleted in all"] = dead
+        self._worst = max(self._worst, now / payload)
+        self._tally.facts["largest directory / payload"] = round(self._worst, 2)
+        if now > 2 * payload:
             files = sorted(
                 (
                     (path.stat().st_size, str(path.relative_to(home)))
@@ -72,7 +88,7 @@ class Part:
                 reverse=True,
             )
             raise Fault(
-                f"a directory grows beyond twice its payload\n{now:,} bytes, fresh {self._fresh:,}, {self._upgrading}\n{files[:12]}"
+                f"a directory grows beyond twice its payload\n{now:,} bytes, payload {payload:,}, {self._upgrading}\n{files[:12]}"
             )
         if more := [path for path in world.shape(home) if ".partial" in path]:
             raise Fault(f"something is left in a long life\n{more}")

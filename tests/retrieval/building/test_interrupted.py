@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import retrieval
@@ -134,3 +136,27 @@ def test_builds_killed_again_and_again_end_in_the_whole_collection(tmp_path: Pat
     found = paths(photos, encoder)
     assert sorted(found) == sorted(path.name for path in photos.glob("*.png"))
     assert len(set(found.values())) == 400
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_build_that_changes_nothing_removes_generations_that_a_killed_writer_left(
+    tmp_path: Path, *, images: bool
+) -> None:
+    """One killed right after its publish could not remove the generation before."""
+    photos = fill(tmp_path / "p", [f"{number}.png" for number in range(5)])
+    rows = np.eye(5, 8, dtype=np.float32)
+
+    def again() -> None:
+        if images:
+            build(photos, FakeEncoder())
+        else:
+            retrieval.build_index_from_vectors(photos, rows, [*"abcde"], space="made")
+
+    again()
+    generations = photos / ".retrieve" / "generations"
+    published = sorted(path.name for path in generations.iterdir())
+    shutil.copytree(generations / published[-1], generations / "0000")
+
+    again()
+
+    assert sorted(path.name for path in generations.iterdir()) == published
