@@ -11,6 +11,9 @@ from indexes.store import VECTORS
 
 BUILD: Final = "run `retrieve build-index` on the folder"
 
+UNREADABLE: Final = "check its permissions and the device; nothing is known to be damaged"
+"""What to do about a file that the system does not let us read."""
+
 _AGAIN: Final = f"it makes the index again from {VECTORS}"
 _GIVE_UP: Final = (
     "restore it from a backup, or give the upgrade up with `retrieve rollback`: nothing else holds its maps"

@@ -29,7 +29,7 @@ TABLE: Final = "lock.mdb"
 
 _TRIES = 1000  # reads that a commit came between, before that is an error
 
-_CURE = "restore it from a backup, or delete the collection's directory and build it again"
+_CURE = "run `retrieve verify`, which says whether anything is damaged"
 
 _FORK_SECONDS = 10.0
 """How long a fork waits for this process's short transactions; then it goes on without."""

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from indexes.checksums import digest
-from indexes.cures import cure_of_file
+from indexes.cures import UNREADABLE, cure_of_file
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, sha256
 from indexes.index_kinds import FileInfo
@@ -56,17 +56,17 @@ def check(path: Path, info: FileInfo) -> None:
         StoreCorrupt: it is missing, has another length, or its checksum differs; the message names it and the cure.
         SystemLimit: no more open files or memory.
     """
-    wrong = ""
     try:
         found = path.stat().st_size
-        if found != info.bytes:
-            wrong = f"{found:,} bytes, expected {info.bytes:,}"
-        elif not _same(path, info):
-            wrong = "not the bytes that were published (its checksum differs)"
+        wrong = f"{found:,} bytes, expected {info.bytes:,}"
+        if found == info.bytes:
+            wrong = "" if _same(path, info) else "not the bytes that were published (its checksum differs)"
+    except FileNotFoundError:
+        wrong = "missing"
     except OSError as error:
-        if (limit := limit_reached(error, path)) is not None:
-            raise limit from error
-        wrong = f"cannot be read ({error.strerror})"
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{path}: cannot be read ({error.strerror}); {UNREADABLE}"
+        ) from error
     if wrong:
         raise StoreCorrupt(f"{path}: {wrong}; {cure_of_file(path)}")
 

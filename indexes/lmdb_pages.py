@@ -89,7 +89,7 @@ def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
                     if attempt + 1 < _TRIES and _newest(file) != before:
                         continue
                 raise StoreCorrupt(
-                    f"{path}: damaged ({damage}); restore it from a backup, or delete the collection's directory and "
+                    f"{path}: damaged ({damage}); restore it from a backup, or move the collection's directory away and "
                     "build it again"
                 ) from damage
     finally:

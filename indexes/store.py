@@ -194,7 +194,7 @@ class VectorStore(Closing):
         if count > self._count:
             raise StoreCorrupt(
                 f"{self._environment.path}: holds {self._count:,} rows, expected at least {count:,}; "
-                "restore it from a backup, or delete the collection's directory and build it again"
+                "restore it from a backup, or move the collection's directory away and build it again"
             )
         self._count = count
         self._dead = self._dead[:count] if live is None else ~live

@@ -76,8 +76,8 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
 
 def _unreadable(path: Path, what: str) -> StoreCorrupt:
     return StoreCorrupt(
-        f"{path}: its format, width and count are {what}; restore it from a backup, or delete the "
-        "collection's directory and build it again"
+        f"{path}: its format, width and count are {what}; restore it from a backup, or move the "
+        "collection's directory away and build it again"
     )
 
 
@@ -93,8 +93,8 @@ def _chunks(
     for number, packed in chunks:
         if not seals.chunk_fits(txn, databases, unpack_id(number), packed):
             raise StoreCorrupt(
-                f"{path}: its tombstones are not what was written; restore it from a backup, or delete the "
-                "collection's directory and build it again"
+                f"{path}: its tombstones are not what was written; restore it from a backup, or move the "
+                "collection's directory away and build it again"
             )
     return chunks
 

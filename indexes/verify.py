@@ -14,8 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from indexes import seals
-from indexes.cures import BUILD, cure_of_file, cure_of_generation
-from indexes.description import MANIFEST, Manifest, generation_path, read_manifest, returnable, store_path
+from indexes.cures import BUILD, UNREADABLE, cure_of_file, cure_of_generation
+from indexes.description import (
+    MANIFEST,
+    FileInfo,
+    Manifest,
+    generation_path,
+    read_manifest,
+    returnable,
+    store_path,
+)
 from indexes.errors import RetrievalError, StoreCorrupt
 from indexes.files import sha256
 from indexes.pins import read_pinned
@@ -24,7 +32,7 @@ from indexes.store import VECTORS, VectorStore
 
 _LOST = (
     f"the stored vectors are damaged: restore {VECTORS} from a backup, "
-    "or delete the collection's directory and build it again"
+    "or move the collection's directory away and build it again"
 )
 
 _AWAY = f"delete {RERANK}"
@@ -103,7 +111,7 @@ def _manifest(home: Path) -> tuple[Manifest | None, AbstractContextManager[objec
     try:
         manifest, pin = read_pinned(home)
     except FileNotFoundError:
-        wrong = f"missing; restore it from a backup, or delete {home} and {BUILD}"
+        wrong = f"missing; restore it from a backup, or move {home} away and {BUILD}"
     except RetrievalError as error:
         wrong = str(error)
     else:
@@ -133,19 +141,23 @@ def _files(home: Path, manifest: Manifest, cure: Callable[[Path], str]) -> Itera
     folder = generation_path(home, manifest.generation)
     for name, info in manifest.files.items():
         path = folder / name
-        found = _differs(path, size=info.bytes, digest=info.sha256)
-        wrong = f"{found}; {cure(path)}" if found else ""
-        yield FileCheck(path=str(path.relative_to(home)), ok=not found, cure=wrong)
+        yield _checked(path, home, info, cure)
 
 
-def _differs(path: Path, *, size: int, digest: str) -> str:
+def _checked(path: Path, home: Path, info: FileInfo, cure: Callable[[Path], str]) -> FileCheck:
+    """Hold a file to its length and its hash; one that cannot be read is not known to be damaged."""
+    wrong = ""
     try:
         found = path.stat().st_size
-        if found != size:
-            return f"{found:,} bytes, expected {size:,}"
-        return "" if sha256(path) == digest else "not the bytes that were published (SHA-256 differs)"
+        if found != info.bytes:
+            wrong = f"{found:,} bytes, expected {info.bytes:,}; {cure(path)}"
+        elif sha256(path) != info.sha256:
+            wrong = f"not the bytes that were published (SHA-256 differs); {cure(path)}"
+    except FileNotFoundError:
+        wrong = f"missing; {cure(path)}"
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        wrong = f"cannot be read ({error.strerror}); {UNREADABLE}"
+    return FileCheck(path=str(path.relative_to(home)), ok=not wrong, cure=wrong)
 
 
 def _search_path() -> list[str]:

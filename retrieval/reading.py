@@ -200,7 +200,7 @@ def _open(directory: Path, manifest: Manifest, *, device: str) -> Opened:
         generation.close()
         if isinstance(error, FileNotFoundError):
             raise StoreCorrupt(
-                f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+                f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
             ) from error
         raise
     return Opened(directory, manifest, generation, store, pair)

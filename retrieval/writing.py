@@ -143,7 +143,7 @@ def opened(
     there = VectorStore.exists(place)
     if before is not None and not there:
         raise StoreCorrupt(
-            f"{directory} has no vectors.lmdb; copy it whole again, or remove the directory and build anew"
+            f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
         )
     if before is None and there:
         _remove_empty(directory)
@@ -200,8 +200,8 @@ def _remove_empty(directory: Path) -> None:
         count = store.count
     if count:
         raise StoreCorrupt(
-            f"{directory} holds {count} vectors but no manifest.json; copy it whole again, or remove the "
-            f"directory and build anew"
+            f"{directory} holds {count} vectors but no manifest.json; copy it whole again, or move the "
+            "directory away and build anew"
         )
     with writing(directory):
         shutil.rmtree(directory / "vectors.lmdb")

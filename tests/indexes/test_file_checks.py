@@ -96,7 +96,7 @@ def test_another_length_is_said(tmp_path, change):
     path.write_bytes(b"x" * (4999 if change == "cut" else 5001))
     if change == "missing":
         path.unlink()
-    with pytest.raises(StoreCorrupt, match="cannot be read" if change == "missing" else "expected 5,000"):
+    with pytest.raises(StoreCorrupt, match="missing" if change == "missing" else "expected 5,000"):
         file_checks.check(path, info)
 
 
@@ -124,3 +124,19 @@ def test_the_digest_sees_flips_swaps_zeroes_and_lengths():
 
     assert len({digest(each.tobytes()) for each in kinds} | {digest(data.tobytes(), b"more")}) == 9
     assert digest(data.tobytes()) == digest(data)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "keys.bin"
+    path.write_bytes(b"x" * 5000)
+    info = FileInfo.of(path)
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(file_checks, "_same", refuse)
+    with pytest.raises(
+        StoreCorrupt, match=r"cannot be read \(Permission denied\).*nothing is known to be damaged"
+    ) as caught:
+        file_checks.check(path, info)
+    assert "delete" not in str(caught.value)

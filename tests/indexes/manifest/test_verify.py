@@ -88,7 +88,7 @@ def test_a_damaged_page_does_not_end_the_process_that_verifies(collection):
 
     assert (
         "damaged" in bad(collection)["vectors.lmdb"]
-        or "delete the collection" in bad(collection)["vectors.lmdb"]
+        or "move the collection" in bad(collection)["vectors.lmdb"]
     )
 
 
