@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.errors import StoreCorrupt
+
 if TYPE_CHECKING:
     from indexes.arrays import Bitmap, Vectors
     from indexes.mixed import Blend
@@ -79,6 +81,10 @@ def find_hits(
     while True:
         found = opened.search(query, k=wanted, keep=keep, words=words, **options)
         count = int(np.count_nonzero(found.ids[0] >= 0))
+        if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
+            raise StoreCorrupt(
+                f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `retrieve verify`"
+            )
         hits = _folded(opened, found, count, k=k, hidden=hidden, keep=keep, fold=fold)
         if len(hits) >= k or count < wanted or wanted == rows:
             return hits

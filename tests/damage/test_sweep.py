@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.damage.sweep import KINDS, damages
+from retrieval.errors import StoreCorrupt
+from tests.damage.sweep import KINDS, answers, build, damages
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +35,17 @@ def check(outcomes: list[dict[str, str]], count: int) -> None:
 
 @pytest.mark.parametrize("kind", ["flat", "ivfrabitq", "prefix"])
 def test_a_few_damages_of_every_sort(kind):
-    check(swept(kind, 100, 11), 100)
+    check(swept(kind, 60, 11), 60)
+
+
+def test_rows_that_are_no_numbers_are_an_error(tmp_path):
+    home = tmp_path / "c"
+    home.mkdir()
+    build(home, "graph")
+    index = next(home.rglob("index.faiss"))  # read as halves, some of its bytes are none
+    (home / ".retrieve" / "rerank.f16").write_bytes(index.read_bytes())
+    with pytest.raises(StoreCorrupt, match=r"rerank\.f16.*verify"):
+        answers(home)
 
 
 @pytest.mark.slow
