@@ -52,5 +52,6 @@ def _cosines(queries: Vectors, rows: Halves, ids: Ids) -> NDArray[np.float32]:
     lengths = np.sqrt(
         np.einsum("qkd,qkd->qk", near, near) * np.einsum("qd,qd->q", asked, asked)[:, np.newaxis]
     )
-    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold infinities
+        cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
     return np.where(ids < 0, -np.inf, np.clip(cosines, -1, 1)).astype(np.float32)
