@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,9 @@ _ALL_ONES: Final = (1 << 64) - 1  # FAISS's mark: a row's code has no place of i
 _MARK: Final = struct.pack("<QQ", _ALL_ONES, 32)  # with the rows of a block, as FAISS has them
 _STEP: Final = 1 << 18
 
+_TESTED: Final = {("1", "15")}  # versions of FAISS
+_known: dict[Any, bool] = {}
+
 
 def open_in_place(path: Path) -> Any | None:
     """Open the index at ``path`` with its block lists left in the file; read-only.
@@ -42,7 +46,7 @@ def open_in_place(path: Path) -> Any | None:
         the index; None for a file without such lists, or not whole: FAISS itself then reads it, or says what is wrong.
     """
     module = faiss()
-    if not hasattr(module, "ZeroCopyIOReader") or not hasattr(module, "OnDiskInvertedLists"):
+    if not _is_known(module):
         return None
     try:
         with path.open("rb") as file:
@@ -57,11 +61,62 @@ def open_in_place(path: Path) -> Any | None:
         reader = module.ZeroCopyIOReader(module.swig_ptr(head), length)
         index = module.read_index(reader, module.IO_FLAG_MMAP_IFC)
         lists = _in_file(module, path, *found)
+        if not _are_placed(lists, found[0]):
+            _say(module)
+            return None
         module.extract_index_ivf(index).replace_invlists(lists, False)  # noqa: FBT003 - it takes no name
     except (OSError, RuntimeError):
         return None
     index.referenced_objects = [head, lists]
     return index
+
+
+def _is_known(module: Any) -> bool:
+    """Say whether this FAISS keeps lists in files as the one that this module was written for; say so once if not.
+
+    What is written into its memory below has no type that Python could check: the size and the order of the fields are tried
+    on three lists first.
+    """
+    known = _known.get(module)
+    if known is None:
+        known = _known[module] = _has_layout(module)
+        if not known:
+            _say(module)
+    return known
+
+
+def _has_layout(module: Any) -> bool:
+    names = ("ZeroCopyIOReader", "OnDiskInvertedLists", "OnDiskOneListVector", "memcpy")
+    version = tuple(str(module.__version__).split(".")[:2])
+    if version not in _TESTED or not all(hasattr(module, name) for name in names):
+        return False
+    lists = module.OnDiskOneListVector()
+    lists.resize(3)  # a third one, untouched: if a list takes 16 bytes, these 48 still fit
+    blank = lists.at(2)
+    table = np.arange(1, 7, dtype=np.uint64)
+    module.memcpy(lists.data(), module.swig_ptr(table), table.nbytes)
+    found = [(one.size, one.capacity, one.offset) for one in map(lists.at, range(3))]
+    return found == [(1, 2, 3), (4, 5, 6), (blank.size, blank.capacity, blank.offset)]
+
+
+def _are_placed(lists: Any, sizes: NDArray[np.uint64]) -> bool:
+    """Say whether FAISS finds the ids of a list where they lie in the file."""
+    filled = np.flatnonzero(sizes)
+    if not len(filled):
+        return True
+    number = int(filled[-1])
+    size = int(sizes[number])
+    same = int(lists.list_size(number)) == size
+    return same and int(lists.get_codes(number)) - int(lists.get_ids(number)) == _SIZE * (size + 1)
+
+
+def _say(module: Any) -> None:
+    warnings.warn(
+        f"faiss {module.__version__} keeps lists otherwise than the versions that were tested (1.15): indexes are read into "
+        "memory instead of mapped; install faiss-cpu>=1.15,<1.16 to map them",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def _lists_at(file: int) -> int | None:

@@ -131,6 +131,79 @@ def test_the_file_stays_as_it_was_and_takes_no_rows(tmp_path):
     assert path.read_bytes() == before
 
 
+class Other:
+    """FAISS as it might be one day."""
+
+    def __init__(self, **changed) -> None:
+        self.__dict__.update(changed)
+
+    def __getattr__(self, name):
+        return getattr(faiss(), name)
+
+
+class Wider:
+    """A vector whose lists have one field more."""
+
+    def __init__(self) -> None:
+        self.memory = np.zeros(0, np.uint64)
+
+    def resize(self, size):
+        self.memory = np.zeros(4 * size, np.uint64)
+
+    def data(self):
+        return faiss().swig_ptr(self.memory)
+
+    def at(self, number):
+        size, capacity, offset, _ = self.memory[4 * number : 4 * number + 4].tolist()
+        return Other(size=size, capacity=capacity, offset=offset)
+
+
+class Swapped(Wider):
+    def at(self, number):
+        offset, size, capacity = self.memory[3 * number : 3 * number + 3].tolist()
+        return Other(size=size, capacity=capacity, offset=offset)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"__version__": "1.16.0"},
+        {"__version__": "2.15.1"},
+        {"OnDiskOneListVector": Wider},
+        {"OnDiskOneListVector": Swapped},
+    ],
+    ids=str,
+)
+def test_another_faiss_reads_the_file_itself_and_that_is_said_once(tmp_path, monkeypatch, changed):
+    path = saved(tmp_path / "i", "RR,IVF32,RaBitQfs")
+    other = Other(**changed)
+    monkeypatch.setattr(mapped_lists, "faiss", lambda: other)
+
+    with pytest.warns(
+        RuntimeWarning, match=r"read into memory instead of mapped; install faiss-cpu>=1.15,<1.16"
+    ):
+        found = ivf.open_mapped(path)
+    assert found.ntotal == 4000
+    assert mapped_lists.open_in_place(path) is None  # a second warning would be an error
+    assert type(faiss().downcast_InvertedLists(faiss().extract_index_ivf(found).invlists)).__name__ == (
+        "BlockInvertedLists"
+    )
+
+
+def test_lists_whose_ids_faiss_looks_for_elsewhere_are_read_into_memory(tmp_path, monkeypatch):
+    path = saved(tmp_path / "i", "RR,IVF32,RaBitQfs")
+    in_file = mapped_lists._in_file
+
+    def shifted(module, path, sizes, places):
+        lists = in_file(module, path, sizes, places)
+        lists.code_size = 8
+        return lists
+
+    monkeypatch.setattr(mapped_lists, "_in_file", shifted)
+    with pytest.warns(RuntimeWarning, match="read into memory instead of mapped"):
+        assert mapped_lists.open_in_place(path) is None
+
+
 MEMORY = """
 import re, sys
 from pathlib import Path
