@@ -15,14 +15,15 @@ _KNOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A rising, piecewise linear map from cosines of mapped queries with old rows to cosines in the new space.
+    """A piecewise linear map that never falls, from cosines of mapped queries with old rows to cosines in the new space.
 
     It matches distributions: a share of all pairs scores above ``new[i]`` in the new space as large as the share above
     ``old[i]`` across the two. So neither side of a mixed gallery crowds out the other, at any depth, whereas moments alone
-    (a z-norm over random pairs) say nothing of the pairs that are found. -1 and 1 stay what they are.
+    (a z-norm over random pairs) say nothing of the pairs that are found. -1 and 1 stay what they are. Two old rows never swap
+    places; where many pairs score alike in the new space, different cosines become equal.
 
     Attributes:
-        old, new: the knots, rising, of equal number.
+        old, new: the knots, of equal number; ``old`` rises, ``new`` never falls.
     """
 
     old: tuple[float, ...] = (-1.0, 1.0)
@@ -77,6 +78,4 @@ def fit(old: NDArray[np.floating[Any]], new: NDArray[np.floating[Any]]) -> Calib
     if len(x) > 2 and x[-1] - x[-2] <= 1e-6:
         rising[-2] = False
     x, y = x[rising], np.clip(np.maximum.accumulate(y[rising]), -1, 1)
-    # Strictly rising, so that two old rows never swap places.
-    y = np.minimum(y + np.linspace(0, 1e-7, len(y)), 1.0)
     return Calibration(tuple(x.tolist()), tuple(y.tolist()))

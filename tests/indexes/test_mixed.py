@@ -157,6 +157,17 @@ def test_a_calibration_makes_both_distributions_one():
     assert 0.4 < (best < 300).mean() < 0.6  # uncalibrated: half as many again
 
 
+@pytest.mark.parametrize("flat", [0.25, 1.0, -1.0])
+def test_equal_scores_in_the_new_space_make_a_flat_calibration_without_steps_of_its_own(flat):
+    old = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 50))
+    fitted = calibration.fit(old, np.full((20, 50), flat))
+
+    inside = fitted.new[1:-1]
+    assert set(inside) == {flat}  # no claim that it rises: steps of 1e-7 would vanish in float32
+    assert (np.diff(fitted.apply(np.linspace(-1, 1, 5001, dtype=np.float32))) >= 0).all()
+    assert Calibration.from_json(fitted.to_json()) == fitted
+
+
 def test_padding_stays_padding():
     assert np.isneginf(Calibration().apply(np.array([-np.inf], dtype=np.float32))).all()
 
