@@ -27,6 +27,7 @@ _KERNELS = (
     ("SkylakeX", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
     ("Haswell", {"avx2", "fma"}),
 )
+_ROOMY = 8 << 30  # bytes of address space from which threads are started as if there were no limit
 _LOAD_SECONDS = 0.5  # how long a measurement of the load is believed
 
 _import_lock = forks.Lock()
@@ -81,17 +82,32 @@ def gpu(device: str) -> int | None:
 
 @contextmanager
 def _kernels_named() -> Iterator[None]:
-    name = (
-        None if "OPENBLAS_CORETYPE" in os.environ or "faiss" in sys.modules else _best_kernels(_cpu_flags())
-    )
-    if name is None:
-        yield
-        return
-    os.environ["OPENBLAS_CORETYPE"] = name
+    """Set what FAISS's BLAS and OpenMP read while they are loaded, where the user has not."""
+    wanted: dict[str, str | None] = {}
+    if "faiss" not in sys.modules:
+        wanted["OPENBLAS_CORETYPE"] = _best_kernels(_cpu_flags())
+        if _is_tight():
+            wanted |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    named = {name: value for name, value in wanted.items() if value is not None and name not in os.environ}
+    os.environ.update(named)
     try:
         yield
     finally:
-        os.environ.pop("OPENBLAS_CORETYPE", None)
+        for name in named:
+            os.environ.pop(name, None)
+
+
+def _is_tight() -> bool:
+    """Say whether the address space is limited (``ulimit -v``) so far that a buffer and a stack for every core may not fit.
+
+    OpenBLAS and OpenMP start a thread a core, and where memory for them cannot be had the process dies without a word.
+    """
+    try:
+        import resource
+    except ImportError:  # no such limits here
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return limit != resource.RLIM_INFINITY and limit < _ROOMY
 
 
 def _cpu_flags() -> frozenset[str]:
@@ -107,7 +123,9 @@ def _best_kernels(flags: frozenset[str]) -> str | None:
 
 
 def _allowed_cores() -> int:
-    """Cores that this process may use: its affinity, its control group's quota, and what OMP_NUM_THREADS says."""
+    """Cores that this process may use: its affinity, its control group's quota, what OMP_NUM_THREADS says; 1 if memory is tight."""
+    if _is_tight():
+        return 1
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()

@@ -124,6 +124,7 @@ class Construction:
             coarse=planned.coarse,
         )
         device = gpu(self._device)
+        self._say_what_differs(index, planned, device)
         if now.count > shards.SHARD_ROWS and ivf.removable(index):
             index, trained = self._in_shards(index, planned, device, turn)
         else:
@@ -143,6 +144,20 @@ class Construction:
             else Inverted(kind=planned.kind, coarse=planned.coarse, **facts)
         )
         return self._measured.of(index, info, turn) or info, index, turn
+
+    def _say_what_differs(self, index: Any, planned: Plan, device: int | None) -> None:
+        """Tell of what is made otherwise than asked: another metric, or no GPU where one was named."""
+        notes = [ivf.metric_note(index, str(planned.factory))]
+        if self._device.startswith("cuda"):
+            if device is None:
+                notes.append(f"{self._device}: faiss can use no such GPU, so the index is built on the CPU")
+            elif not on_gpu.holds(index):
+                notes.append(
+                    f"{self._device}: a GPU cannot hold {planned.factory}, so it is built on the CPU; "
+                    "--kind ivfpq is one that it can"
+                )
+        for note in filter(None, notes):
+            self._progress(Event(phase="plan", message=note))
 
     def _train(self, index: Any, planned: Plan, device: int | None) -> int:
         """Train in place on a sample of the live rows; return how many those are."""

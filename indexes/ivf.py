@@ -108,6 +108,20 @@ def make(
     return index
 
 
+def metric_note(index: Any, factory: str) -> str | None:
+    """Return a sentence where an index compares codes by another metric than the inner product, else None.
+
+    FAISS makes some kinds for L2 only, whatever is asked for (``HNSW32_PQ8``, ``LSH``); `make` makes short product codes so. For
+    unit rows L2 ranks as the cosine does, and the shortlist is reranked by cosine.
+    """
+    if faiss().downcast_index(index).metric_type == faiss().METRIC_INNER_PRODUCT:
+        return None
+    return (
+        f"{factory}: codes are compared by L2 distance instead of the inner product, which ranks unit vectors alike; "
+        "scores stay cosines"
+    )
+
+
 def _short_product_codes(index: Any) -> bool:
     """Say whether codes lose so much of a vector that L2 orders unit rows better by them than the inner product does.
 

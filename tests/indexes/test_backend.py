@@ -177,3 +177,33 @@ def test_a_view_of_nothing_is_empty():
 def test_a_view_refuses_what_faiss_would_misread(rows):
     with pytest.raises(ShapeError, match="contiguous"):
         fp16_view(rows)
+
+
+TIGHT = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+import numpy as np
+before = len(os.listdir("/proc/self/task"))
+from indexes import flat
+from indexes.backend import faiss, threads
+rows = np.random.default_rng(0).standard_normal((20_000, 64), dtype=np.float32)
+index = faiss().IndexFlatIP(64)
+index.add(rows)
+index.search(rows[:500], 5)
+flat.exact(rows.astype(np.float16), rows[:50], k=5)
+print(len(os.listdir("/proc/self/task")) - before, threads(), os.environ.get("OMP_NUM_THREADS"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/task")
+def test_where_address_space_is_limited_no_threads_are_started():
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TIGHT], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "0 1 None\n"), done.stderr[-500:]

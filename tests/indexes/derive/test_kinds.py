@@ -115,3 +115,29 @@ def test_an_outgrown_index_is_trained_again(tmp_path):
     large = build(tmp_path).index
 
     assert (small.factory, large.factory) == ("HR,IVF7,RaBitQfs", "HR,IVF64,RaBitQfs")
+
+
+@pytest.mark.parametrize(
+    "kind", ["IVF16,PQ4", "PQ4", "HNSW8_PQ4", "NSG8_PQ4", "LSH", "OPQ4,IVF16,PQ4", "IVF16,SQ8"]
+)
+def test_codes_compared_by_another_metric_are_told(tmp_path, kind):
+    fill(tmp_path, 0, 1500)
+    said = []
+    build(tmp_path, kind=kind, progress=lambda event: said.append(event.message))
+    told = [message for message in said if "compared by L2 distance" in message]
+
+    assert told == ([] if kind == "IVF16,SQ8" else [told[0]])
+    assert all(message.startswith(f"{kind}: ") for message in told)
+
+
+def test_a_gpu_that_is_not_there_is_told(tmp_path):
+    fill(tmp_path, 0, 1500)
+    said = []
+    build(tmp_path, kind="ivfrabitq", device="cuda:7", progress=lambda event: said.append(event.message))
+
+    assert "cuda:7: faiss can use no such GPU, so the index is built on the CPU" in said
+    for device in ("auto", "cpu"):
+        said.clear()
+        build(tmp_path, kind="ivfpq" if device == "cpu" else "ivfrabitq", device=device,
+              progress=lambda event: said.append(event.message))  # fmt: skip
+        assert not [message for message in said if "GPU" in message]
