@@ -81,7 +81,7 @@ class Part:
                 f"{command.name} killed, then built",
                 what,
             )
-        ended = events.run(lambda: settled(command, place, verify=verify or True))
+        ended = events.run(lambda: settled(command, place, verify=True))
         if ended.error or ended.status < 0:
             clean(ended, f"{command.name} killed and run again, then asked", what)
         more = world.leftovers(world.shape(place), known.shape)
