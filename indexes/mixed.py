@@ -136,7 +136,7 @@ class Mixture:
             known = ", ".join(map(str, self.prefixes)) or "none"
             raise OptionError(
                 f"{dim} is no prefix width while old and new rows are mixed (valid: {known}); "
-                "finish with `retrieve upgrade --backfill all`"
+                "finish with `retrieve upgrade backfill all`"
             )
         if exact:
             require_whole(dim, None, width=self.space.dim)

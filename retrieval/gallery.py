@@ -61,6 +61,7 @@ class Answer:
 
     query: Sequence[Part]
     hits: Sequence[HitLike]
+    total: int | None = None  # images that were searched, if it shall be said
 
     @property
     def title(self) -> str:
@@ -174,11 +175,10 @@ def _section(
         _figure(hit, made[os.path.join(root, hit.path)], top=top, href=_href(root, hit.path, beside))
         for hit in answer.hits
     )
-    count = (
-        f"{len(answer.hits)} {'hit' if len(answer.hits) == 1 else 'hits'}"
-        if answer.hits
-        else "Nothing qualifies"
-    )
+    shown_hits = f"{len(answer.hits)} {'hit' if len(answer.hits) == 1 else 'hits'}"
+    if answer.total is not None:
+        shown_hits = f"best {len(answer.hits):,} of {answer.total:,}"
+    count = shown_hits if answer.hits else "Nothing qualifies"
     return (
         f'<section id="q{number}" aria-labelledby="t{number}">\n'
         f'<div class="query"><{tag} id="t{number}">{shown}</{tag}><p>{count}</p></div>\n'

@@ -170,7 +170,7 @@ def under_way(entry: Mapping[str, Any]) -> str:
     return (
         f"an upgrade from {entry['old'] or entry['old_space']['name']} to {entry['new']} is under way "
         f"({entry['backfilled']:,} of {entry['backfilled'] + entry['remaining']:,} images encoded again); "
-        "finish it with `retrieve upgrade --backfill all`, or give it up with `retrieve rollback`"
+        "finish it with `retrieve upgrade backfill all`, or give it up with `retrieve rollback`"
     )
 
 

@@ -21,7 +21,7 @@ __all__ = ["plot_curve", "upgrade_report"]
 
 
 def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Return what ``retrieve upgrade --report --json`` prints.
+    """Return what ``retrieve upgrade report --json`` prints.
 
     The contract's object of the last upgrade, and with it:
 

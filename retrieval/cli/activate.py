@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared_by
+from retrieval.cli.pages import Command
 from retrieval.output import fields, json_text, path_json
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ __all__ = ["activate"]
 ACTIVATE = "retrieval.activation:activate"
 
 
-@click.command("activate")
+@click.command(
+    "activate",
+    cls=Command,
+    common=("--out", "--strength", "--robust", "--format", "--device"),
+    sections={"Quality": ("--steps", "--min-psnr", "--quality")},
+    example="retrieve activate mine/ --out press/",
+)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE|FOLDER...")
 @click.option(
     "--out", type=FOLDER, required=True, metavar="DIR", help="Where the copies go; made if missing."
@@ -55,7 +62,7 @@ ACTIVATE = "retrieval.activation:activate"
     metavar="Q",
     help="1 to 100: of JPEG (else 95) or WebP (else lossless).",
 )
-@device_option(ACTIVATE, "Where gradients are computed.")
+@device_option(ACTIVATE, "where gradients are computed.")
 @shared_by(
     "The collection's directory or its image folder; otherwise .retrieve is looked for from the working directory "
     "upwards, then from the first image."

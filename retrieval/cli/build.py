@@ -20,6 +20,7 @@ from retrieval.cli.options import (
     session,
     shared_by,
 )
+from retrieval.cli.pages import Command
 from retrieval.output import json_text, path_json
 
 __all__ = ["build_index"]
@@ -27,89 +28,89 @@ __all__ = ["build_index"]
 BUILD = "retrieval.build:build_index"
 
 
-@click.command("build-index")
+@click.command(
+    "build-index",
+    cls=Command,
+    common=("--encoder", "--exclude", "--include", "--prune", "--device"),
+    sections={
+        "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--strict"),
+        "Index": ("--kind", "--dim", "--recall"),
+        "From vectors": ("--vectors", "--keys", "--space"),
+    },
+    example="retrieve build-index photos/ --exclude 'drafts/**'",
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @option(
     "--root",
     of=BUILD,
     type=FOLDER,
     metavar="DIR",
-    help="The folder that paths are relative to, if not FOLDER.",
+    help="Record paths relative to DIR.",
 )
 @option(
     "--encoder",
     of=BUILD,
     metavar="SPEC",
-    help="scheme, scheme@version or scheme:model (see `retrieve encoders`). An existing collection keeps its own; a new "
-    "one gets the newest nano.",
+    help="Encode with this (see `retrieve encoders`).",
 )
 @option(
     "--kind",
     of=BUILD,
-    metavar="auto|flat|ivfpq|ivfrabitq|FACTORY",
-    help="The index; auto decides by size, device and measured recall; FACTORY is any string of FAISS's index factory.",
+    metavar="KIND",
+    help="auto, flat, ivfpq, ivfrabitq or a FAISS FACTORY.",
 )
 @option(
     "--dim",
     of=BUILD,
     type=WIDTH,
     metavar="N|auto",
-    help="Width of the first stage; the full width reranks. auto measures prefixes, rotations and funnels, and chooses.",
+    help="Search the first N numbers of a vector first.",
 )
-@option("--recall", of=BUILD, type=float, metavar="R", help="The recall@10 against exact search to stop at.")
+@option("--recall", of=BUILD, type=float, metavar="R", help="Stop tuning at this share of the ten nearest.")
 @option(
     "--exclude",
     of=BUILD,
     multiple=True,
     metavar="GLOB",
-    help="Leave out paths that match; may be given repeatedly. Later builds do the same until it is given anew: "
-    "--exclude '' leaves out none.",
+    help="Leave out matching paths; '' ends that.",
 )
 @option(
     "--include",
     of=BUILD,
     multiple=True,
     metavar="GLOB",
-    help="Take in system folders that match, such as @eaDir, #recycle or .cache, which are left out otherwise. Remembered as "
-    "--exclude is.",
+    help="Take in matching system folders (@eaDir …).",
 )
 @option(
     "--follow-links/--no-follow-links",
     of=BUILD,
     is_flag=True,
-    help="Go into linked folders; they are skipped otherwise. Remembered, too.",
+    help="Go into linked folders.",
 )
 @option(
     "--rehash",
     of=BUILD,
     is_flag=True,
-    help="Read every file again, and let its content decide; otherwise size and modification time tell an unchanged file.",
+    help="Read every file again.",
 )
 @option(
     "--prune",
     of=BUILD,
     is_flag=True,
-    help="Remove rows even if more than half of at least 20 files are gone, or all, or some lie behind links that are not "
-    "followed any more or on a drive that is not mounted; with --vectors, those whose keys are not given.",
+    help="Remove images even if most of at least 20 are gone.",
 )
 @option(
     "--max-pixels",
     of=BUILD,
     type=click.IntRange(min=1),
     metavar="N",
-    help="Skip images of more than N pixels (of 4 bytes) in memory.  [default: 67108864]",
+    help="Skip larger images.  [default: 67108864]",
 )
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
-@click.option(
-    "--vectors", type=FILE, metavar="FILE.npy", help="Build from these vectors (n, d); no image is read."
-)
-@click.option(
-    "--keys", type=FILE, metavar="FILE", help="With --vectors: one UTF-8 key a line, in the order of rows."
-)
-@click.option(
-    "--space", metavar="NAME", help="With --vectors: name of their space.  [default: the file's stem]"
-)
-@device_option(BUILD, "Where images are encoded, and where a large index is trained if faiss has CUDA.")
+@click.option("--vectors", type=FILE, metavar="FILE.npy", help="Index these vectors (n, d), not images.")
+@click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
+@click.option("--space", metavar="NAME", help="Name of their space.  [default: FILE's name]")
+@device_option(BUILD, "where images are encoded.")
 @shared_by("The collection's directory or its image folder; otherwise FOLDER/.retrieve.")
 @session
 def build_index(
@@ -126,11 +127,8 @@ def build_index(
     """Index the images in FOLDER; again: only what changed.
 
     Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
-    avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. A link to a file counts as
-    that file.
-
-    Every image that is skipped is listed with its reason in skipped.tsv beside the index. Interrupted, the same
-    command continues.
+    avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. What is skipped is listed in
+    skipped.tsv beside the index. Interrupted, the same command continues.
     """
     from retrieval.cli.progress import watching
 

@@ -26,6 +26,7 @@ from retrieval.cli.options import (
     shared,
     shared_by,
 )
+from retrieval.cli.pages import Command, Group
 from retrieval.cli.query import query
 from retrieval.cli.upgrade import rollback, upgrade
 from retrieval.errors import OptionError
@@ -35,17 +36,8 @@ EVALUATE = "retrieval.evaluation:evaluate"
 DEMO = "retrieval.demo:demo"
 
 
-class InOrder(click.Group):
-    """Commands listed as they are written below: as one meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in order."""
-        del ctx
-        return list(self.commands)
-
-
 @click.group(
-    cls=InOrder,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
@@ -67,11 +59,11 @@ def retrieve(ctx: click.Context, *, version: bool) -> None:
         emit(f"{ctx.get_help()}\n")
 
 
-@retrieve.command("demo")
+@retrieve.command("demo", cls=Command, common=("--out", "--device"), example="retrieve demo --out tried")
 @option(
     "--out", of=DEMO, type=FOLDER, metavar="DIR", help="Where the photographs, the index and the page go."
 )
-@device_option(DEMO, "Where the photographs are encoded.")
+@device_option(DEMO, "where the photographs are encoded.")
 @shared_by("Where the collection goes; otherwise inside the photographs' folder.", environment=False)
 @session
 def demo(
@@ -93,7 +85,12 @@ def demo(
 retrieve.add_command(build_index)
 
 
-@retrieve.command("export")
+@retrieve.command(
+    "export",
+    cls=Command,
+    common=("--vectors", "--keys"),
+    example="retrieve export --vectors v.npy --keys keys.txt",
+)
 @click.option(
     "--vectors", type=FILE, required=True, metavar="FILE.npy", help="Write the vectors here: (n, d) float16."
 )
@@ -125,7 +122,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
 retrieve.add_command(query)
 
 
-@retrieve.command("info")
+@retrieve.command("info", cls=Command, example="retrieve info --index photos")
 @shared
 def info(*, index: Path | None, as_json: bool) -> None:
     """Say what a collection holds and how well it searches."""
@@ -136,7 +133,7 @@ def info(*, index: Path | None, as_json: bool) -> None:
     emit(json_text(facts | path_json(facts["root"], "root")) if as_json else reports.info(facts))
 
 
-@retrieve.command("verify")
+@retrieve.command("verify", cls=Command, example="retrieve verify --index photos")
 @shared
 def verify(*, index: Path | None, as_json: bool) -> int:
     """Check every file of a collection; exit 1 if one is damaged.
@@ -151,7 +148,12 @@ def verify(*, index: Path | None, as_json: bool) -> int:
     return 0 if all(check.ok for check in checks) else 1
 
 
-@retrieve.command("evaluate")
+@retrieve.command(
+    "evaluate",
+    cls=Command,
+    common=("--labels", "--captions", "--attacks", "--dims", "--plot"),
+    example="retrieve evaluate --labels labels.csv",
+)
 @option("--labels", of=EVALUATE, type=FILE, metavar="CSV", help="file,label: measure labelled quality, too.")
 @option(
     "--captions", of=EVALUATE, type=FILE, metavar="CSV", help="file,caption: measure search by words, too."
@@ -176,7 +178,7 @@ def verify(*, index: Path | None, as_json: bool) -> int:
     metavar="FILE.svg",
     help="Draw recall against bytes and against time for each width.",
 )
-@device_option(EVALUATE, "Where captions and altered copies are encoded, and where searches run.")
+@device_option(EVALUATE, "where captions and altered copies are encoded, and where searches run.")
 @shared
 @session
 def evaluate(
@@ -200,7 +202,7 @@ retrieve.add_command(rollback)
 retrieve.add_command(activate)
 
 
-@retrieve.command("encoders")
+@retrieve.command("encoders", cls=Command, example="retrieve encoders")
 @shared_by("Of no effect: the encoders are the same for every collection.")
 def encoders(*, index: Path | None, as_json: bool) -> None:
     """List the encoders that are or could be installed."""

@@ -140,10 +140,7 @@ def shared(command: Callable[..., Any]) -> Any:
 
     Where nothing names a collection and none lies upwards, it gets the only one in a subfolder, and that is said.
     """
-    text = (
-        "The collection's directory or its image folder; otherwise .retrieve is looked for from the working directory "
-        "upwards, then in its subfolders."
-    )
+    text = "The collection or its folder; else looked for from here upwards, then below."
     return shared_by(text)(_looking_below(command))
 
 
@@ -171,7 +168,7 @@ def _index_option(text: str, *, environment: bool) -> Callable[[Any], Any]:
 def _looking_below(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def looking(*args: Any, index: Path | None, **options: Any) -> Any:
-        if index is None:
+        if index is None and click.get_current_context().invoked_subcommand is None:
             import shlex
 
             from retrieval.location import find_below, working_directory
@@ -204,9 +201,7 @@ def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def device_option(
-    of: str, text: str = "Where the encoder runs, and the search where faiss can."
-) -> Callable[[Any], Any]:
+def device_option(of: str, text: str = "where the encoder and the search run.") -> Callable[[Any], Any]:
     """Declare ``--device``; a card that this machine has not is refused, rather than left to the CPU without a word.
 
     Args:
@@ -222,7 +217,9 @@ def device_option(
 
         return require_device(value)
 
-    return option("--device", of=of, metavar="auto|cpu|cuda[:n]|mps", callback=there, help=text)
+    return option(
+        "--device", of=of, metavar="DEVICE", callback=there, help=f"auto, cpu, cuda[:n] or mps: {text}"
+    )
 
 
 def emit(result: str | bytes) -> None:

@@ -18,6 +18,7 @@ from indexes.distribution import refuse_old_distribution
 from retrieval.cli.advice import advice
 from retrieval.cli.commands import retrieve
 from retrieval.cli.options import Session
+from retrieval.cli.pages import option_hint
 from retrieval.errors import RetrievalError
 from retrieval.output import escape
 
@@ -97,7 +98,8 @@ def _report(error: BaseException, session: Session) -> int:
     if isinstance(error, click.UsageError):
         if error.ctx is not None:
             _say(error.ctx.get_usage())
-        _say(f"error: {error.format_message()}")
+        hint = option_hint(error)
+        _say(f"error: {f'{error.message}. {hint}' if hint else error.format_message()}")
         if error.ctx is not None:
             _say(f"try: {error.ctx.command_path} --help")
         return 2

@@ -22,6 +22,7 @@ from retrieval.cli.options import (
     session,
     shared,
 )
+from retrieval.cli.pages import Command
 from retrieval.errors import QueryError
 from retrieval.output import Form, hits
 
@@ -35,7 +36,26 @@ SEARCH = "retrieval.collection:Collection.search"
 OPEN = "retrieval.collection:open_collection"
 
 
-@click.command("query")
+@click.command(
+    "query",
+    cls=Command,
+    common=("-k", "--under", "--minus", "--html", "--json"),
+    sections={
+        "What to search for": ("--text", "--image", "--id"),
+        "Which hits, and how to search": (
+            "--glob",
+            "--min-score",
+            "--self",
+            "--all",
+            "--exact",
+            "--dim",
+            "--nprobe",
+            "--device",
+        ),
+        "Output": ("--jsonl", "--csv", "-f", "-0"),
+    },
+    example='retrieve query holiday.jpg "0.5:at night" --minus people',
+)
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
 @click.option("--text", "texts", multiple=True, metavar="T", help="Words, even if a file has that name.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image; - reads it from stdin.")
@@ -43,17 +63,17 @@ OPEN = "retrieval.collection:open_collection"
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
-@option("--dim", of=SEARCH, type=int, metavar="N", help="Rank by this prefix width first, then by the whole.")
+@option(
+    "--dim", of=SEARCH, type=int, metavar="N", help="Rank by the first N numbers of a vector, then by all."
+)
 @option(
     "--nprobe",
     of=SEARCH,
     type=int,
     metavar="N",
-    help="Lists to probe; otherwise what the build measured. Nothing changes where no lists are searched: flat, --exact, --dim.",
+    help="Probe this many lists, where the index has lists.",
 )
-@option(
-    "--exact", of=SEARCH, is_flag=True, help="Compare with every row at full width; not with a shorter --dim."
-)
+@option("--exact", of=SEARCH, is_flag=True, help="Compare with every image.")
 @option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @click.option("--self", "include_self", is_flag=True, help="Let an indexed query image find itself.")
@@ -63,9 +83,7 @@ OPEN = "retrieval.collection:open_collection"
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")
 @click.option("-0", "--null", is_flag=True, help="Print paths only, as raw bytes, each ended by NUL.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with thumbnails, too.")
-@device_option(
-    OPEN, "Where the query is encoded, if it must be, and where the search runs if there is a card."
-)
+@device_option(OPEN, "where to encode and search.")
 @shared
 @session
 def query(
@@ -91,8 +109,8 @@ def query(
 ) -> None:
     """Search by words, by image, or by several at once.
 
-    A QUERY is an image if it names a file, otherwise words; - is an image on stdin. Several are added up; a
-    number in front weighs one (2:cat). A terminal gets a table, a pipe gets score<TAB>path.
+    A QUERY is an image if it names a file, otherwise words; - is an image on stdin. Several are added up, a
+    number in front weighs one (2:cat). A pipe gets score<TAB>path.
     """
     chosen = {"--json": as_json, "--jsonl": jsonl, "--csv": csv, "-f": files, "-0": null}
     form = _form([name for name, wanted in chosen.items() if wanted])
@@ -121,7 +139,7 @@ def query(
 
             interrupts.raise_from_now_on()
             shown = gallery.parts(terms, minus=away, name_of=collection.path, root=collection.root)
-            answer = gallery.Answer(query=shown, hits=found)
+            answer = gallery.Answer(query=shown, hits=found, total=len(collection))
             gallery.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
             session.note(f"wrote {html}")
         _note_narrowing(session, collection, options["dim"])

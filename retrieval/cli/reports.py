@@ -309,7 +309,8 @@ def _activation(run: Mapping[str, Any]) -> str:
 
 def _index(facts: Mapping[str, Any]) -> str:
     if facts["factory"] is None:
-        return f"flat (exact), {facts['width']} wide"
+        size = 2 * facts["width"] * facts["images"]
+        return f"exact search, {size / 1e6:,.1f} MB" if size >= 1e5 else f"exact search, {size / 1e3:,.1f} kB"
     first = "" if facts["dim"] == facts["width"] else f", first {facts['dim']} of {facts['width']} wide"
     if facts["kind"] == "flat":
         return f"funnel, {_bytes(facts['bytes_per_vector'])} a vector{first}"
@@ -321,7 +322,7 @@ def _recall(facts: Mapping[str, Any]) -> str:
     reason = f" ({facts['recall_reason']})" if facts["recall_reason"] else ""
     if facts["recall_at_10"] is None:
         if facts["factory"] is None:
-            return f"1, every row is compared{reason}"
+            return f"complete: every image is compared{reason}"
         return facts["recall_reason"] or "not measured: fewer than 100 rows"
     words = "" if facts["recall_at_10_text"] is None else f"; {_number(facts['recall_at_10_text'])} for words"
     return f"{_number(facts['recall_at_10'])} measured on {facts['recall_sample']:,} stored images{words}{reason}"

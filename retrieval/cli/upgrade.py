@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli import upgrade_reports as reports
 from retrieval.cli.options import FILE, Session, device_option, emit, given, option, session, shared
+from retrieval.cli.pages import Command, Group
 from retrieval.output import fields, json_text
 
 __all__ = ["rollback", "upgrade"]
@@ -35,7 +36,15 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
         return number
 
 
-@click.command("upgrade")
+@click.group(
+    "upgrade",
+    cls=Group,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND]",
+    common=("--encoder", "--sample", "--method", "--labels", "--dry-run"),
+    sections={"More": ("--force", "--device")},
+    example="retrieve upgrade --encoder open_clip:ViT-B-32/laion2b_s34b_b79k",
+)
 @click.option(
     "--encoder",
     metavar="SPEC",
@@ -62,12 +71,13 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
     "count",
     type=Count(),
     metavar="N|all",
-    help="Encode this many images again, farthest first.",
+    hidden=True,
+    help="As the command backfill.",
 )
-@click.option("--report", "wants_report", is_flag=True, help="Compatibility matrix, gain, backfill curve.")
-@click.option("--plot", type=FILE, metavar="FILE.svg", help="With --report: draw the backfill curve.")
-@click.option("--drop-old", is_flag=True, help="Give up the old vectors; there is no rollback then.")
-@device_option(UPGRADE, "Where images are encoded.")
+@click.option("--report", "wants_report", is_flag=True, hidden=True, help="As the command report.")
+@click.option("--plot", type=FILE, hidden=True, help="Of the command report.")
+@click.option("--drop-old", is_flag=True, hidden=True, help="As the command finish.")
+@device_option(UPGRADE, "where images are encoded.")
 @shared
 @session
 def upgrade(
@@ -86,10 +96,10 @@ def upgrade(
 ) -> int:
     """Move a collection to a better encoder without starting again.
 
-    First --encoder: from then on queries use the new one against the old gallery, which answers all the time. Then
-    --backfill, at any pace; when all images are done the collection is wholly in the new space. `retrieve rollback`
-    returns to the old encoder until --drop-old.
+    Name it with --encoder: queries use it at once, against the old vectors. Then encode the images again with
+    `backfill`, at any pace. `retrieve rollback` returns to the old encoder until `finish`.
     """
+    ctx = click.get_current_context()
     asked = [
         name
         for name, wanted in (
@@ -100,11 +110,17 @@ def upgrade(
         )
         if wanted
     ]
+    if ctx.invoked_subcommand is not None:
+        if asked:
+            raise click.UsageError(
+                f"{asked[0]} and {ctx.invoked_subcommand} are steps of their own; give one"
+            )
+        return 0
     if len(asked) != 1:
         raise click.UsageError(
             f"{asked[0]} and {asked[1]} are steps of their own; give one"
             if asked
-            else "what is to be done? --encoder SPEC begins; then --backfill N|all, --report or --drop-old"
+            else "what is to be done? --encoder SPEC begins; then the commands backfill N|all, report, finish"
         )
     extra = [name for name, value in given(**options).items() if value is not None]
     if extra and encoder is None:
@@ -118,6 +134,46 @@ def upgrade(
     if wants_report:
         return _report(session, index, plot, as_json=as_json)
     return _drop(session, index, as_json=as_json)
+
+
+@upgrade.command("backfill", cls=Command, common=("--device",), example="retrieve upgrade backfill 5000")
+@click.argument("count", type=Count(), default="all", metavar="[N|all]")
+@device_option(UPGRADE, "where images are encoded.")
+@shared
+@session
+def backfill(
+    session: Session, /, *, count: int, index: Path | None, device: str | None, as_json: bool
+) -> int:
+    """Encode N images again with the new encoder, those first that gain most; all without N.
+
+    Searches go on meanwhile. Interrupted, the same command continues.
+    """
+    return _backfill(session, count, _outer(index), device, as_json=as_json)
+
+
+@upgrade.command(
+    "report", cls=Command, common=("--plot",), example="retrieve upgrade report --plot curve.svg"
+)
+@click.option("--plot", type=FILE, metavar="FILE.svg", help="Draw what encoding again gains.")
+@shared
+@session
+def report(session: Session, /, *, plot: Path | None, index: Path | None, as_json: bool) -> int:
+    """Show how well the encoders so far work with each other's vectors, and what encoding again gains."""
+    return _report(session, _outer(index), plot, as_json=as_json)
+
+
+@upgrade.command("finish", cls=Command, example="retrieve upgrade finish")
+@shared
+@session
+def finish(session: Session, /, *, index: Path | None, as_json: bool) -> int:
+    """Delete the old vectors; there is no rollback then."""
+    return _drop(session, _outer(index), as_json=as_json)
+
+
+def _outer(index: Path | None) -> Path | None:
+    """Return the collection that was named, before or behind the command."""
+    parent = click.get_current_context().parent
+    return index or (None if parent is None else parent.params.get("index"))
 
 
 def _begin(
@@ -142,7 +198,7 @@ def _begin(
         warning += "each query runs both encoders; " if report.method == "slerp" else ""
         session.note(
             f"queries use {report.new} from now on ({report.method}); {warning}encode the gallery again with: "
-            "retrieve upgrade --backfill all"
+            "retrieve upgrade backfill all"
         )
         return 0
     if report.compatible:
@@ -179,7 +235,7 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
     if done.complete:
         session.note(
             f"the collection is wholly in the space of {facts['new']}; `retrieve rollback` returns to {facts['old']} until "
-            "`retrieve upgrade --drop-old`"
+            "`retrieve upgrade finish`"
         )
     return 0
 
@@ -206,9 +262,9 @@ def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-@click.command("rollback")
+@click.command("rollback", cls=Command, common=("--without-new", "--device"), example="retrieve rollback")
 @option("--without-new", of=ROLLBACK, is_flag=True, help="Leave images added since to the next build-index.")
-@device_option(ROLLBACK, "Where images that were added since are encoded.")
+@device_option(ROLLBACK, "where images that were added since are encoded.")
 @shared
 @session
 def rollback(

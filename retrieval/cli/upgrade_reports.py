@@ -95,7 +95,9 @@ def history(facts: Mapping[str, Any]) -> str:
 
 def _compatible(facts: Mapping[str, Any]) -> str:
     share = facts["ac"]
-    tests = "" if share is None else f"{share:.0%} of the mixed tests reach the gallery's own encoder (AC)"
+    tests = (
+        "" if share is None else f"{share:.0%} of the mixed tests that reach the gallery's own encoder (AC)"
+    )
     if facts["compatible"]:
         return tests or "-"
     return f"no: {facts['method']} finds no more in the old gallery than {facts['old']} does{f'; {tests}' if tests else ''}"

@@ -41,7 +41,7 @@ class TestBuild:
             "20 encoded",
             "1: 1 empty",
             "photos/.retrieve/skipped.tsv",
-            "flat (exact)",
+            "exact search, ",
         ):
             assert expected in words
         assert 'try: retrieve query "a red bus in snow" --index photos\n' in err

@@ -35,4 +35,63 @@ def test_where_a_build_puts_its_collection(run) -> None:
 
 
 def test_metavariables_are_what_is_accepted(run) -> None:
-    assert "--backfill N|all" in page(run, "upgrade")
+    assert "[N|all]" in page(run, "upgrade", "backfill")
+
+
+def commands() -> list[list[str]]:
+    names = [[], *([name] for name in retrieve.commands)]
+    return [*names, *(["upgrade", name] for name in retrieve.commands["upgrade"].commands)]
+
+
+@pytest.mark.parametrize("names", commands(), ids=" ".join)
+def test_a_page_fits_a_screen_and_ends_with_an_example(run, names: list[str], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = page(run, *names).splitlines()
+
+    assert len(lines) <= 47
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith(f"Usage: {' '.join(['retrieve', *names])} ")
+    if names:
+        assert lines[-2] == "Example:"
+        assert lines[-1].strip().startswith(f"retrieve {names[0]}")
+        options = lines[next(n for n, line in enumerate(lines) if line in {"Options:", "Everywhere:"}) :]
+        first = [line.split()[0].rstrip(",") for line in options if line.startswith("  -")]
+        assert len(first) == len(set(first))
+
+
+def test_common_options_come_first(run) -> None:
+    text = page(run, "query")
+    options = text[text.index("Options:") : text.index("What to search for:")]
+
+    assert [line.split()[0] for line in options.splitlines()[1:] if line.startswith("  -")] == [
+        "-k", "--under", "--minus", "--html", "--json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["find", "a", "dog"], "retrieve query"),
+        (["search", "x"], "retrieve query"),
+        (["duplicates"], "retrieve query IMAGE --all"),
+        (["index", "photos"], "retrieve build-index"),
+        (["querry", "x"], "retrieve query"),
+        (["evalute"], "retrieve evaluate"),
+        (["a red bus"], "retrieve query 'a red bus'"),
+        (["upgrade", "backfil"], "retrieve upgrade backfill"),
+        (["upgrade", "zzz"], "backfill, report, finish"),
+    ],
+)
+def test_an_unknown_command_gets_a_suggestion(run, words: list[str], hint: str) -> None:
+    status, out, err = run(*words)
+
+    assert (status, out) == (2, b"")
+    assert hint in err
+
+
+@pytest.mark.parametrize(("option", "hint"), [("-n", "-k"), ("-l", "-k"), ("--limit", "-k"), ("--top", "-k")])
+def test_an_unknown_option_for_how_many_hits_gets_a_suggestion(run, option: str, hint: str) -> None:
+    status, _, err = run("query", "a dog", option, "5")
+
+    assert status == 2
+    assert f"{hint} N" in err

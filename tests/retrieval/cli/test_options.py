@@ -131,7 +131,7 @@ class TestOptions:
         assert [option.name for option in options if not option.help] == []
         assert [
             spelling
-            for spelling in spelled
+            for spelling in {spelling for option in options if not option.hidden for spelling in option.opts}
             if not re.search(rf"(^| ){spelling}\b", out.decode(), re.MULTILINE)
         ] == []
 

@@ -62,7 +62,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
 
     status, out, _ = run("info", "--index", photos, "--json")
     assert json.loads(out)["upgrade"]["remaining"] == 70
-    assert json.loads(out)["format"] == 2
+    assert json.loads(out)["format"] == 3
 
     status, out, err = run(
         "upgrade", "--index", photos, "--report", "--plot", tmp_path / "curve.svg", "--json"
