@@ -171,11 +171,15 @@ def cells(text: str) -> int:
 
 
 def shorten(path: str, room: int) -> str:
-    """Cut the middle out of a path wider than ``room`` columns; of a path the file name is kept longest."""
+    """Cut the middle out of a path wider than ``room`` columns; the file name is kept longest, then the folder that it lies in."""
     if cells(path) <= room:
         return path
     folder, slash, name = path.rpartition("/")
     tail = f"{slash}{name}"
+    above, between, album = folder.rpartition("/")
+    inside = f"{between}{album}{tail}"
+    if above and room - cells(inside) - 1 >= room // 3:
+        return _front(above, room - cells(inside) - 1) + "…" + inside
     if folder and cells(tail) + 2 <= room:
         return _front(folder, room - cells(tail) - 1) + "…" + tail
     back = (room - 1) * 2 // 3

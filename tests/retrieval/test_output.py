@@ -179,6 +179,12 @@ class TestWidth:
         assert shorten(path, 40).endswith("…/sunset.jpg")
         assert shorten(path, 40).startswith("holidays/2019")
 
+    def test_the_album_is_kept_where_there_is_room(self) -> None:
+        path = "archive/2019/from the old computer/pictures/holidays/Rome/IMG_2041.jpg"
+
+        assert shorten(path, 50).startswith("archive/2019/")
+        assert shorten(path, 50).endswith("…/Rome/IMG_2041.jpg")
+
     @pytest.mark.parametrize("columns", [40, 80, 120])
     def test_a_table_fits_the_terminal(self, columns: int) -> None:
         found = [FakeHit(1, 0.9, "東京/" * 40 + "x.jpg", copies=12), FakeHit(2, 0.8, "y.jpg")]
