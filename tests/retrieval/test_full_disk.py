@@ -15,6 +15,7 @@ import retrieval
 from indexes import files, ivf
 from indexes.errors import StoreFull
 from retrieval.cli import main
+from retrieval.copies import Copy
 from retrieval.output import replacing
 
 ROWS, DIM = 3000, 64
@@ -183,3 +184,15 @@ def test_builds_go_on_when_there_is_room(tmp_path, monkeypatch, call):
         assert not [name for name in inside if name.startswith(".partial-")]
     assert turns >= 1
     assert not [fault for fault in faults if "\n" in fault]
+
+
+def test_an_activated_copy_on_a_full_disk(disk):
+    leave(disk, 4096)
+    copy = Copy(data=b"\1" * 20_000, scale=1.0, psnr=40.0, ssim=1.0, linf=1)
+
+    with pytest.raises(StoreFull, match=r"a\.png: cannot be written, no space left on device"):
+        copy.write(disk / "a.png")
+    assert everything(disk) == {"filling"}
+    (disk / "filling").unlink()
+    copy.write(disk / "a.png")
+    assert everything(disk) == {"a.png"}
