@@ -122,11 +122,18 @@ def _best_kernels(flags: frozenset[str]) -> str | None:
     return next((name for name, needed in _KERNELS if needed <= flags), None)
 
 
-def _allowed_cores() -> int:
-    """Cores that this process may use: its affinity, its control group's quota, what OMP_NUM_THREADS says; 1 if memory is tight."""
-    if _is_tight():
-        return 1
-    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+def allowed_cores() -> int:
+    """Return the cores that this process may use, by its affinity and its control group's quota; at least 1."""
+    return max(1, int(min(_affinity(), _quota())))
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quota() -> float:
+    """Return the cores that the control group gives this process, infinity where it sets no limit."""
+    cores = float("inf")
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         cores = min(cores, float(quota) / float(period))
@@ -134,9 +141,17 @@ def _allowed_cores() -> int:
         quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
         period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii")
         cores = min(cores, float(quota) / float(period)) if int(quota) > 0 else cores
+    return cores
+
+
+def _allowed_cores() -> int:
+    """Return the cores that searching may use: those allowed, at most what OMP_NUM_THREADS says, and 1 if memory is tight."""
+    if _is_tight():
+        return 1
+    cores = allowed_cores()
     with suppress(ValueError):
         cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
-    return max(1, int(cores))
+    return max(1, cores)
 
 
 class _Load:
@@ -158,7 +173,9 @@ class _Load:
             passed = now - self._at
             if passed >= _LOAD_SECONDS:
                 self._at = now
-                free = (os.cpu_count() or 1) - self._foreign(passed)
+                whole = os.cpu_count() or 1
+                # Within a quota the counters are the host's, whose load takes nothing from what the quota gives.
+                free = whole if _quota() < whole else whole - self._foreign(passed)
                 self._threads = max(1, min(_allowed_cores(), round(free)))
             return self._threads
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -216,7 +215,9 @@ class _Work(Generic[T]):
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from indexes.backend import allowed_cores
+
+    return allowed_cores()
 
 
 def _never(_content: bytes) -> bool:

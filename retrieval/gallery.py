@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from indexes.backend import allowed_cores
 from retrieval.errors import ImageError
 from retrieval.gallery_style import PAGE, STYLE
 from retrieval.images import decode
@@ -99,7 +100,7 @@ def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path 
         beside: the folder where the page will lie; thumbnails then link to the images.
     """
     wanted = {os.path.join(root, hit.path): None for answer in answers for hit in answer.hits}
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, allowed_cores())) as pool:
         made = dict(zip(wanted, pool.map(thumbnail, wanted), strict=True))
     several = len(answers) > 1
     heading = f"{len(answers)} queries" if several else (answers[0].title if answers else "No query")

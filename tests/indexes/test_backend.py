@@ -207,3 +207,20 @@ def test_where_address_space_is_limited_no_threads_are_started():
     )
 
     assert (done.returncode, done.stdout) == (0, "0 1 None\n"), done.stderr[-500:]
+
+
+def test_a_quota_counts_and_the_hosts_load_does_not(monkeypatch):
+    from retrieval.embed import cores
+
+    monkeypatch.setattr(backend, "_affinity", lambda: 16)
+    monkeypatch.setattr(backend, "_quota", lambda: 2.5)
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    load = backend._Load()
+    monkeypatch.setattr(load, "_foreign", lambda _: 15.0)
+
+    assert backend.allowed_cores() == cores() == load.threads() == 2
+    monkeypatch.setattr(backend, "_quota", lambda: float("inf"))
+    alone = backend._Load()
+    monkeypatch.setattr(alone, "_foreign", lambda _: 15.0)
+    assert (cores(), alone.threads()) == (16, 1)
