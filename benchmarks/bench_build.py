@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import retrieval
 from benchmarks import synthetic
 from benchmarks.frame import alternate, ratio, save, spread, watch
-from retrieval.images import decode, read_file
+from retrieval.sources.decoding.decoder import decode, read_file
 
 SIZE = (500, 375)
 FILES = 10_000

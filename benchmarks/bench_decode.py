@@ -4,7 +4,7 @@
 
 Nobody may redistribute a folder of camera originals, so real photographs that scikit-image ships are enlarged to
 4000 x 3000 by Lanczos and saved as JPEG, quality 90: the sizes are a camera's, the finest detail is not (fewer nonzero
-coefficients, which favours neither side much). Ours reads, decodes and orients with `retrieval.images.decode` and resizes and
+coefficients, which favours neither side much). Ours reads, decodes and orients with `retrieval.sources.decoding.decoder.decode` and resizes and
 normalises to (3, 224, 224) with Pillow and numpy; theirs is `Image.open(path)` and `open_clip.image_transform(224, is_train=False)`.
 Both bicubic, one thread, files in the page cache. The mean difference between both outputs is printed in normalised units.
 
@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.frame import alternate, ratio, save, watch
-from retrieval.images import decode
+from retrieval.sources.decoding.decoder import decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -39,7 +39,7 @@ K = 10
 
 def missing(part: str) -> str | None:
     """Say what a part lacks on this machine, None for nothing."""
-    from indexes.backend import faiss
+    from indexes.engine.backend import faiss
 
     if part in {"images", "exact"}:
         try:
@@ -65,8 +65,8 @@ def images(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from benchmarks.bench_build import sources
-    from retrieval.embed import cores, embed
-    from retrieval.images import decode
+    from retrieval.ingestion.encode import cores, embed
+    from retrieval.sources.decoding.decoder import decode
 
     originals = sources(options.data)
     files = []
@@ -139,8 +139,8 @@ def random_tower(*, device: str) -> Any:
 
 def ivfpq(options: argparse.Namespace) -> dict[str, Any]:
     """Train and fill an IVF-PQ on the card, then search it, ours and faiss called directly."""
-    from indexes import gpu, ivf
-    from indexes.backend import faiss
+    from indexes.engine import gpu_index, ivf
+    from indexes.engine.backend import faiss
 
     module = faiss()
     recipe = synthetic.Recipe(rows=options.rows, dim=DIM, clusters=20_000)
@@ -164,8 +164,8 @@ def ivfpq(options: argparse.Namespace) -> dict[str, Any]:
 
     def ours() -> None:
         index = ivf.make(factory, dim=DIM)
-        gpu.train(index, sample, device=0)
-        gpu.add(index, blocks(), device=0)
+        gpu_index.train(index, sample, device=0)
+        gpu_index.add(index, blocks(), device=0)
         kept["ours"] = index
 
     def direct() -> None:
@@ -181,7 +181,7 @@ def ivfpq(options: argparse.Namespace) -> dict[str, Any]:
 
     ours()  # names the codes that both use
     times = alternate({"ours": ours, "faiss": direct}, repeats=options.repeats, warmup=0)
-    served = gpu.served(kept["ours"], device=0)
+    served = gpu_index.served(kept["ours"], device=0)
     facts: dict[str, Any] = {
         "factory": factory,
         "rows": options.rows,
@@ -209,10 +209,10 @@ def exact(options: argparse.Namespace) -> dict[str, Any]:
     """Compare every row in half precision against the bare product and the choice of its best."""
     import torch
 
-    from indexes import flat
-    from indexes.backend import gpu as faiss_card
-    from indexes.gpu import Card
-    from retrieval.accelerated import exact_on
+    from indexes.engine import flat
+    from indexes.engine.backend import gpu as faiss_card
+    from indexes.engine.gpu_index import Card
+    from retrieval.collection.gpu_search import exact_on
 
     free, _ = torch.cuda.mem_get_info()
     count = min(options.exact_rows, int(0.35 * free / (2 * DIM)))

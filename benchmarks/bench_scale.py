@@ -52,8 +52,8 @@ report = retrieval.build_index_from_vectors(
 _ASK = """
 import json, sys, time
 import numpy as np, retrieval
-from indexes.generation import Generation
-from indexes.manifest import read_manifest
+from indexes.search.generation import Generation
+from indexes.generation.manifest import read_manifest
 from pathlib import Path
 queries = np.load(sys.argv[2])
 home = Path(sys.argv[1]) / ".retrieve"

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import retrieval
 from benchmarks import synthetic
 from benchmarks.frame import alternate, ratio, save, spread, watch
-from indexes.manifest import read_manifest, write_manifest
+from indexes.generation.manifest import read_manifest, write_manifest
 
 ROWS = 10_000
 MILLION = 1_000_000
@@ -34,12 +34,12 @@ PEERS = "import open_clip, torch, faiss"
 OPENING = """
 import json, sys, time
 import numpy as np
-import indexes.generation, indexes.store, retrieval.collection
-from indexes.backend import faiss
+import indexes.search.generation, indexes.store.store, retrieval.collection.collection
+from indexes.engine.backend import faiss
 query = np.load(sys.argv[2])
 faiss()
 started = time.perf_counter()
-with retrieval.collection.open_collection(sys.argv[1]) as collection:
+with retrieval.collection.collection.open_collection(sys.argv[1]) as collection:
     found = collection.search_vectors(query, k=10)
     ours = time.perf_counter() - started
     generation = collection.directory / "generations" / f"{collection.manifest.generation:04d}"

@@ -36,12 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
-from indexes.alignment import Probe
-from indexes.arrays import Vectors, unit_rows
-from indexes.space import Space
-from retrieval.backfill_order import by_surprise
-from retrieval.upgrade_fit import Pairs, fit
-from retrieval.upgrade_measure import backfill_curve, calibrate, measure
+from indexes.migration.alignment import Probe
+from indexes.vectors.arrays import Vectors, unit_rows
+from indexes.vectors.space import Space
+from retrieval.upgrades.backfill_order import by_surprise
+from retrieval.upgrades.trial.maps import Pairs, fit
+from retrieval.upgrades.trial.measurement import backfill_curve, calibrate, measure
 
 GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
 K = 10
@@ -89,7 +89,7 @@ def vectors(data: Path, work: Path) -> tuple[dict[str, Parts], NDArray[np.int64]
     """Return each encoder's rows, and which gallery row each query and each view was cut from."""
     from PIL import Image
 
-    from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
+    from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
     from tools.train_nano.embedding import embed_images
     from tools.train_nano.report import baseline
 

@@ -6,7 +6,7 @@ to 0 by a cosine, 30 epochs of batches of 128, label smoothing 0.1, weight decay
 
 - independent: cross-entropy alone, d = 96;
 - BCT: cross-entropy and the influence loss through the old classifier (for new classes: mean old vectors), d = 64;
-- OCA: `retrieval.compatible.OrthogonalCompatible`, d = 96, of which the first 64 live in the old space.
+- OCA: `retrieval.encoders.training.compatible_training.OrthogonalCompatible`, d = 96, of which the first 64 live in the old space.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.frame import spread
-from indexes.metrics import compatibility
-from retrieval.compatible import OrthogonalCompatible, class_prototypes, influence_loss
+from indexes.vectors.metrics import compatibility
+from retrieval.encoders.training.compatible_training import (
+    OrthogonalCompatible,
+    class_prototypes,
+    influence_loss,
+)
 
 OLD, NEW = 64, 96
 EPOCHS, BATCH, SCALE = 30, 128, 16.0

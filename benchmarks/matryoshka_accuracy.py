@@ -23,12 +23,12 @@ from benchmarks.matryoshka_towers import (
     taught,
     teacher_targets,
 )
-from indexes import rotate
-from indexes.arrays import unit_rows
-from indexes.metrics import knn_accuracy
-from indexes.prefixes import head
-from indexes.transforms import Matrix
-from retrieval.writing import learn_rotation
+from indexes.derivation import rotations
+from indexes.engine.knn import knn_accuracy
+from indexes.engine.prefixes import head
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.transforms import Matrix
+from retrieval.ingestion.writable import learn_rotation
 
 FITTED = 6000
 """Training photographs that rotations are fitted on."""
@@ -109,7 +109,7 @@ def _table(
 ) -> Table:
     """Cut every contender's vectors in every way, and look for each photograph's nearest other."""
     turns = [pca(one["fitted"]).matrix for one in vectors["plain"]]
-    short = tuple(width for width in WIDTHS if width <= rotate.LEARNED_DIM)
+    short = tuple(width for width in WIDTHS if width <= rotations.LEARNED_DIM)
     note("learning the rotations")
     learned = [
         learn_rotation(unit_rows(one["fitted"]), short, turn)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from benchmarks.frame import spread
 from benchmarks.matryoshka_data import SETS, WIDTHS, Data, note
-from indexes import ivf
-from indexes.flat import exact
-from indexes.prefixes import head
+from indexes.engine import ivf
+from indexes.engine.flat import exact
+from indexes.engine.prefixes import head
 
 
 def codes(data: Data, *, seeds: int, bytes_: tuple[int, ...]) -> dict[str, Any]:

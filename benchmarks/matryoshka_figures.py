@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.matryoshka_data import WIDTHS
-from retrieval import plots
+from retrieval.evaluation import plots
 
 COLOURS = (
     "tab:blue",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.matryoshka_data import Data, Floats, note
-from retrieval.training import MatryoshkaHead
+from retrieval.encoders.training.losses import MatryoshkaHead
 from tools.train_nano.data import unit_hash
 from tools.train_nano.measure import unit
 from tools.train_nano.views import is_mixed, view_features, view_sources

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 import retrieval
 from benchmarks.frame import alternate, ratio, spread
 from benchmarks.matryoshka_data import Data, Floats, note
-from indexes.arrays import unit_rows
-from indexes.backend import faiss, one_thread
-from indexes.flat import exact
-from indexes.metrics import top1
+from indexes.engine.backend import faiss, one_thread
+from indexes.engine.flat import exact
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.metrics import top1
 
 
 def fill_up(real: Floats, seen: Floats, of: NDArray[np.int64], count: int) -> NDArray[np.float16]:

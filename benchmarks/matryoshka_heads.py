@@ -32,11 +32,11 @@ from benchmarks.matryoshka_tables import (
     shown,
 )
 from benchmarks.matryoshka_trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
-from indexes import rotate
-from indexes.arrays import unit_rows
-from indexes.prefixes import head
-from indexes.transforms import Matrix
-from retrieval.writing import learn_rotation
+from indexes.derivation import rotations
+from indexes.engine.prefixes import head
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.transforms import Matrix
+from retrieval.ingestion.writable import learn_rotation
 from tools.train_nano.measure import nearest_accuracy
 
 SEPARATE = (8, 16, 32)
@@ -170,7 +170,7 @@ def _table(trials: Trials, vectors: Mapping[str, list[dict[str, Floats]]]) -> Ta
 
 def _cuts(trials: Trials, one: Mapping[str, Floats]) -> dict[str, dict[str, Row]]:
     """Cut what was trained without nesting in every way."""
-    short = tuple(width for width in NESTING if width <= rotate.LEARNED_DIM)
+    short = tuple(width for width in NESTING if width <= rotations.LEARNED_DIM)
     turn = pca(one["gallery"]).matrix
     learned = learn_rotation(one["gallery"], short, turn)  # never None: heads are trained with torch
     drawn = [_rows(trials, one, order, NESTING) for order in _random(NESTING[-1])]

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from benchmarks.frame import Spread, spread
 from benchmarks.matryoshka_data import Floats
-from indexes import transforms
-from indexes.space import Space
-from indexes.transforms import Transform
+from indexes.vectors import transforms
+from indexes.vectors.space import Space
+from indexes.vectors.transforms import Transform
 
 Row: TypeAlias = dict[int, float]
 Table: TypeAlias = dict[str, dict[str, dict[int, Spread]]]

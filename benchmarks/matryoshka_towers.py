@@ -4,7 +4,7 @@ First one tower of nano's architecture learns from the teacher alone, at full wi
 component of it means more than another. Its stem and first three residual stages stay as they are then; from there each
 contender trains the last stage and the head, four fifths of the parameters, for as many samples with labels:
 
-- ``nested``: a classifier a prefix (Matryoshka, `retrieval.training.MatryoshkaHead`), widths 16 to 256;
+- ``nested``: a classifier a prefix (Matryoshka, `retrieval.encoders.training.losses.MatryoshkaHead`), widths 16 to 256;
 - ``plain``: one classifier of the whole 256;
 - ``separate m``: one classifier that sees the first m components only: a tower of that width.
 
@@ -32,8 +32,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.matryoshka_data import WIDTHS
-from retrieval.encoders.nano_torch import ImageTower, pooled
-from retrieval.training import MatryoshkaHead
+from retrieval.encoders.families.nano_torch import ImageTower, pooled
+from retrieval.encoders.training.losses import MatryoshkaHead
 from tools.train_nano.augment import light, normalised, plain
 
 _EMBEDDED = 256

@@ -28,9 +28,9 @@ from benchmarks.matryoshka_frozen import (
     validation_places,
 )
 from benchmarks.matryoshka_tables import pca
-from indexes.arrays import unit_rows
-from indexes.prefixes import head
-from indexes.transforms import Matrix
+from indexes.engine.prefixes import head
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.transforms import Matrix
 
 Labels: TypeAlias = NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Make the `pip install` commands that messages name, and find other distributions that stand in our place.
+"""Make the install commands that messages name, and detect foreign packages that shadow ours.
 
 The names `retrieval` and `indexes` belong to other people on PyPI, and ours is not published there yet. So a command
 names where this installation came from: a checkout, a wheel file, a repository. pip keeps that in ``direct_url.json``

@@ -1,4 +1,4 @@
-"""The root of the error tree and the errors about vectors and bytes.
+"""Define the root of the error tree and the errors about vectors and files.
 
     RetrievalError
     ├── ShapeError (ValueError)           a shape or dtype that does not fit

@@ -1,4 +1,4 @@
-"""Write files whole and durable or not at all, and say what an operating system's refusal means to a collection.
+"""Write files whole or not at all, and translate the operating system's errors.
 
 One order for everything that a crash must not tear: write to a temporary name in the same directory, make the contents
 durable, take the final name, make the name durable. A file that names others (the manifest) is written after all of

@@ -1,4 +1,4 @@
-"""Let a process fork at any time: locks that are free in the child, and OpenMP threads that end before the fork.
+"""Let a process fork at any time: locks and OpenMP threads that are safe in the child.
 
 A forked child has one thread. A lock that another thread held stays locked there for ever, and OpenMP waits there for
 threads that stayed with the parent. So locks here are made anew in the child, and the thread that forks ends its

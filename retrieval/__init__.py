@@ -41,14 +41,10 @@ from typing import TYPE_CHECKING, Any
 import indexes
 
 if TYPE_CHECKING:
-    from indexes.arrays import Neighbors
-    from indexes.space import Space
+    from indexes.vectors import Neighbors, Space
     from retrieval.activation import Activated, activate
-    from retrieval.backfilling import BackfillReport, backfill
-    from retrieval.build import build_index
-    from retrieval.collection import Collection
+    from retrieval.collection import Collection, Hit, Term, image
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
-    from retrieval.dropping import drop_old
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -57,14 +53,17 @@ if TYPE_CHECKING:
     )
     from retrieval.errors import RetrievalError
     from retrieval.evaluation import Evaluation, evaluate
-    from retrieval.hits import Hit
-    from retrieval.imports import build_index_from_vectors
-    from retrieval.queries import Term, image
-    from retrieval.report import BuildReport, Progress
-    from retrieval.returning import RollbackReport, rollback
-    from retrieval.upgrade_history import upgrade_report
-    from retrieval.upgrade_record import UpgradeReport
-    from retrieval.upgrading import upgrade
+    from retrieval.ingestion import BuildReport, Progress, build_index, build_index_from_vectors
+    from retrieval.upgrades import (
+        BackfillReport,
+        RollbackReport,
+        UpgradeReport,
+        backfill,
+        drop_old,
+        rollback,
+        upgrade,
+        upgrade_report,
+    )
 
 __all__ = [
     "Activated",
@@ -99,34 +98,34 @@ __all__ = [
 
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
 _HOMES = {
-    "Activated": "retrieval.activation:Activated",
-    "BackfillReport": "retrieval.backfilling:BackfillReport",
-    "RollbackReport": "retrieval.returning:RollbackReport",
-    "UpgradeReport": "retrieval.upgrade_record:UpgradeReport",
-    "backfill": "retrieval.backfilling:backfill",
-    "drop_old": "retrieval.dropping:drop_old",
-    "rollback": "retrieval.returning:rollback",
-    "upgrade": "retrieval.upgrading:upgrade",
-    "upgrade_report": "retrieval.upgrade_history:upgrade_report",
-    "BuildReport": "retrieval.report:BuildReport",
-    "Collection": "retrieval.collection:Collection",
+    "Activated": "retrieval.activation.activation:Activated",
+    "BackfillReport": "retrieval.upgrades.backfill_run:BackfillReport",
+    "RollbackReport": "retrieval.upgrades.rollback_run:RollbackReport",
+    "UpgradeReport": "retrieval.upgrades.record:UpgradeReport",
+    "backfill": "retrieval.upgrades.backfill_run:backfill",
+    "drop_old": "retrieval.upgrades.finish:drop_old",
+    "rollback": "retrieval.upgrades.rollback_run:rollback",
+    "upgrade": "retrieval.upgrades.upgrade_start:upgrade",
+    "upgrade_report": "retrieval.upgrades.history:upgrade_report",
+    "BuildReport": "retrieval.ingestion.report:BuildReport",
+    "Collection": "retrieval.collection.collection:Collection",
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
     "Encoder": "retrieval.encoders:Encoder",
-    "Evaluation": "retrieval.evaluation:Evaluation",
-    "Hit": "retrieval.hits:Hit",
-    "Neighbors": "indexes.arrays:Neighbors",
-    "Progress": "retrieval.report:Progress",
+    "Evaluation": "retrieval.evaluation.evaluation:Evaluation",
+    "Hit": "retrieval.collection.hits:Hit",
+    "Neighbors": "indexes.vectors.arrays:Neighbors",
+    "Progress": "retrieval.ingestion.report:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",
-    "Space": "indexes.space:Space",
-    "Term": "retrieval.queries:Term",
+    "Space": "indexes.vectors.space:Space",
+    "Term": "retrieval.collection.terms:Term",
     "TextEncoder": "retrieval.encoders:TextEncoder",
-    "activate": "retrieval.activation:activate",
-    "build_index": "retrieval.build:build_index",
-    "build_index_from_vectors": "retrieval.imports:build_index_from_vectors",
-    "evaluate": "retrieval.evaluation:evaluate",
-    "image": "retrieval.queries:image",
+    "activate": "retrieval.activation.activation:activate",
+    "build_index": "retrieval.ingestion.build:build_index",
+    "build_index_from_vectors": "retrieval.ingestion.from_vectors:build_index_from_vectors",
+    "evaluate": "retrieval.evaluation.evaluation:evaluate",
+    "image": "retrieval.collection.terms:image",
     "load_encoder": "retrieval.encoders:load_encoder",
-    "open": "retrieval.collection:open_collection",
+    "open": "retrieval.collection.collection:open_collection",
 }
 
 

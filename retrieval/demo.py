@@ -1,4 +1,4 @@
-"""The first minute: index real photographs that are already on the disk, ask a few things, write a page."""
+"""Run the demo: index sample photographs, ask a few queries, write a result page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.distribution import pip_install
 from retrieval.errors import MissingExtra
-from retrieval.output import hit_json, path_json
+from retrieval.render import hit_json, path_json
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
     from retrieval.encoders import Encoder
-    from retrieval.gallery import Answer
-    from retrieval.report import BuildReport, OnProgress
+    from retrieval.ingestion import BuildReport, OnProgress
+    from retrieval.render import Answer
 
 __all__ = ["PHOTOGRAPHS", "DemoReport", "demo"]
 
@@ -102,11 +102,10 @@ def demo(
     Raises:
         MissingExtra: scikit-image is not installed, or came without its photographs.
     """
-    from retrieval import gallery
-    from retrieval.build import build_index
-    from retrieval.collection import open_collection
+    from retrieval.collection import image, open_collection, text
     from retrieval.encoders import TextEncoder, load_encoder
-    from retrieval.queries import image, text
+    from retrieval.ingestion import build_index
+    from retrieval.render import html_page as gallery
 
     sources = _photographs()
     model = load_encoder(encoder, device=device)

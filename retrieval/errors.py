@@ -1,4 +1,4 @@
-"""The errors about images, encoders and collections; re-exports the whole tree.
+"""Define the errors about images, encoders and collections; export the whole error tree.
 
 RetrievalError                        (`indexes.errors` has the leaves about vectors and bytes)
 ├── CollectionNotFound (FileNotFoundError)   no manifest where one was looked for

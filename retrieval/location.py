@@ -1,4 +1,4 @@
-"""Where a collection lies: found by walking up, named outright, or by RETRIEVE_INDEX."""
+"""Find where a collection lies: by walking up, by name, or by RETRIEVE_INDEX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For authors of encoders and of programs that use one: `FakeEncoder` and the contract test `check_encoder`."""
+"""Test your own encoder: `FakeEncoder` and the contract test `check_encoder`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.arrays import unit_rows
-from indexes.space import Space
-from retrieval.encoders.checked import checked_pixels, checked_text
-from retrieval.encoders.protocols import DifferentiableEncoder, Encoder, TextEncoder
+from indexes.vectors import Space, unit_rows
+from retrieval.encoders import DifferentiableEncoder, Encoder, TextEncoder, checked_pixels, checked_text
 from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from indexes.arrays import Vectors
+    from indexes.vectors import Vectors
 
 __all__ = ["FakeEncoder", "check_encoder"]
 
@@ -123,7 +121,9 @@ def check_encoder(encoder: Encoder, images: Sequence[Image.Image] | None = None)
         )
     space = encoder.space
     if not isinstance(space, Space) or not space.fingerprint:
-        raise EncoderError(f"space: expected an indexes.space.Space with a fingerprint, got {space!r}")
+        raise EncoderError(
+            f"space: expected an indexes.vectors.space.Space with a fingerprint, got {space!r}"
+        )
     name = space.name
     images = _sample_images() if images is None else list(images)
     _check_pixels(encoder, images, name=name)

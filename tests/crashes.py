@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from indexes.environment import DATA, Environment
+from indexes.store.lmdb.environment import DATA, Environment
 
 CALLS = (
     "fsync",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from indexes.arrays import Vectors
-from indexes.manifest import Exact, FileInfo, Funnel, Inverted, Manifest, Request, Source
-from indexes.space import Space
+from indexes.generation.manifest import Exact, FileInfo, Funnel, Inverted, Manifest, Request, Source
+from indexes.vectors.arrays import Vectors
+from indexes.vectors.space import Space
 
 keys = st.one_of(st.sampled_from([b"a", b"b", b"c/d.jpg", b"e"]), st.binary(min_size=1, max_size=600))
 """Keys of rows: a few that come again, any bytes, and some longer than LMDB's own keys may be."""

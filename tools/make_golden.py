@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 import retrieval
-from indexes.manifest import FORMAT
+from indexes.generation.manifest import FORMAT
 from retrieval.testing import FakeEncoder
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"

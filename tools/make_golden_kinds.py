@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from indexes import cascade, revision
-from indexes import plan as planning
-from indexes.manifest import FORMAT
-from indexes.space import Space
-from indexes.tune import Tuned
+from indexes.derivation import build_plan as planning
+from indexes.derivation import funnel_plan, revision
+from indexes.engine.tune import Tuned
+from indexes.generation.manifest import FORMAT
+from indexes.vectors.space import Space
 from tools.make_golden import DIM, GOLDEN, SEED, describe
 
 ROWS, GONE = 400, 10
@@ -75,7 +75,7 @@ def make(home: Path, name: str) -> None:
 
     with (
         replaced(revision, "plan", forced),
-        replaced(cascade, "plan", partial(_two_stages, cascade.plan)),
+        replaced(funnel_plan, "plan", partial(_two_stages, funnel_plan.plan)),
     ):
         build(vectors[: ROWS - GONE], keys[: ROWS - GONE], **options)
         build(vectors[GONE:], keys[GONE:], prune=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from retrieval.encoders.nano import open_nano
-from retrieval.images import content_hash, read_file
+from retrieval.encoders.families.nano import open_nano
+from retrieval.sources.decoding.decoder import content_hash, read_file
 
 SEED = 20_221
 EXCLUDE = ("/teachers",)  # of the data: what nano was trained on from others' models, no photographs

@@ -10,8 +10,8 @@ import numpy as np
 
 import retrieval
 from benchmarks.activation.bench import Bench, Drawn, Run
-from retrieval.attacks import ATTACKS, reencoded
-from retrieval.survival import attacked, scores
+from retrieval.evaluation.attacks import ATTACKS, reencoded
+from retrieval.evaluation.survival import attacked, scores
 
 QUALITIES = (90, 75)  # of JPEG, as which the published file is compressed again
 AGAIN = ("none", "contrast 2", "blur", "crop 0.5", "resize 0.5")  # attacks upon such files

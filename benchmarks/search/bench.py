@@ -53,7 +53,7 @@ class Bench:
     @property
     def wide(self) -> Array:
         """``(n, d)`` float32 in memory: the same values."""
-        from indexes.arrays import unit_rows
+        from indexes.vectors.arrays import unit_rows
 
         return np.concatenate(
             [unit_rows(self.base[first : first + 65_536]) for first in range(0, self.rows, 65_536)]

@@ -116,8 +116,8 @@ def build_here(bench: Bench, name: str) -> dict[str, Any]:
 
 def memory_here(bench: Bench, name: str) -> dict[str, Any]:
     """Open one for the first time in this process, modules loaded before, and search: what anonymous memory that took."""
-    import retrieval.collection  # noqa: F401
-    from indexes.backend import faiss
+    import retrieval.collection.collection  # noqa: F401
+    from indexes.engine.backend import faiss
 
     queries = bench.queries[:100]
     faiss()
@@ -192,7 +192,7 @@ def chosen(bench: Bench, name: str, search: Search) -> tuple[Any, list[dict[str,
 
 def search(bench: Bench) -> dict[str, Any]:
     """Compare all that were built, each at the cheapest setting that reaches the target."""
-    from indexes.backend import faiss, one_thread
+    from indexes.engine.backend import faiss, one_thread
 
     faiss().omp_set_num_threads(bench.threads)
     built = [name for name in bench.engines if name == OURS or bench.index(name).exists()]

@@ -51,7 +51,7 @@ def _blocks(rows: Array) -> Iterator[tuple[Array, Array]]:
 
 
 def _faiss() -> Any:
-    from indexes.backend import faiss
+    from indexes.engine.backend import faiss
 
     return faiss()
 

@@ -15,7 +15,7 @@ from benchmarks.search.bench import DIM, QUERIES, Array, Bench, K, kernels, rati
 
 def data(bench: Bench) -> dict[str, Any]:
     """Draw vectors and queries, and find the exact neighbours."""
-    from indexes import flat
+    from indexes.engine import flat
 
     if not (bench.work / "truth.npy").exists():
         rows = np.lib.format.open_memmap(
@@ -39,7 +39,7 @@ def data(bench: Bench) -> dict[str, Any]:
 
 def exact(bench: Bench) -> dict[str, Any]:
     """Compare exact search with plain faiss."""
-    from indexes.backend import _best_kernels, _cpu_flags
+    from indexes.engine.backend import _best_kernels, _cpu_flags
 
     best = _best_kernels(_cpu_flags())
     facts: dict[str, Any] = {"best_kernels": best, **bench.child("exact", kernels=best)}
@@ -58,7 +58,7 @@ def exact(bench: Bench) -> dict[str, Any]:
 
 def exact_here(bench: Bench) -> dict[str, Any]:
     """Alternate both in this process: the kernels are those that the environment names."""
-    from indexes import backend, flat
+    from indexes.engine import backend, flat
 
     faiss = backend.faiss()
     faiss.omp_set_num_threads(bench.threads)
@@ -130,7 +130,7 @@ def stock(bench: Bench, *, plain: bool) -> dict[str, Any]:
             index.add(np.ascontiguousarray(bench.base[first : first + 65_536], dtype=np.float32))
         run: Callable[[], object] = lambda: index.search(queries, K)  # noqa: E731
     else:
-        from indexes import flat
+        from indexes.engine import flat
 
         halves = np.array(bench.base)
         run = lambda: flat.exact(halves, queries, k=K)  # noqa: E731

@@ -33,8 +33,8 @@ from benchmarks.search.bench import (
 def collection(bench: Bench) -> dict[str, Any]:
     """Compare the whole way through a collection with its index and refinement called directly."""
     import retrieval
-    from indexes import ivf
-    from indexes.backend import faiss, faiss_threads, fp16_view, one_thread
+    from indexes.engine import ivf
+    from indexes.engine.backend import faiss, faiss_threads, fp16_view, one_thread
 
     module = faiss()
     with retrieval.open(bench.collection) as ours, one_thread():
@@ -83,8 +83,8 @@ def collection(bench: Bench) -> dict[str, Any]:
 def filters(bench: Bench) -> dict[str, Any]:
     """Keep one row in a hundred, at random and by folder."""
     import retrieval
-    from indexes import flat
-    from indexes.backend import one_thread
+    from indexes.engine import flat
+    from indexes.engine.backend import one_thread
 
     facts: dict[str, Any] = {}
     queries = bench.queries[:200]
@@ -212,15 +212,15 @@ def cold(bench: Bench) -> dict[str, Any]:
 
 def open_here(bench: Bench) -> dict[str, Any]:
     """Open the collection and answer one query in a fresh process; modules are imported before."""
-    import indexes.generation
-    import indexes.store  # noqa: F401
-    import retrieval.collection
-    from indexes.backend import faiss
+    import indexes.search.generation
+    import indexes.store.store  # noqa: F401
+    import retrieval.collection.collection
+    from indexes.engine.backend import faiss
 
     query = bench.queries[:1]
     faiss()
     began = time.perf_counter()
-    with retrieval.collection.open_collection(bench.collection) as ours:
+    with retrieval.collection.collection.open_collection(bench.collection) as ours:
         ours.search_vectors(query, k=K)
         return {"seconds": time.perf_counter() - began}
 
@@ -234,7 +234,7 @@ def real(bench: Bench) -> dict[str, Any]:
     import csv
 
     import retrieval
-    from indexes.backend import one_thread
+    from indexes.engine.backend import one_thread
     from retrieval.encoders.checked import checked_text
 
     root = Path(named) / "images"

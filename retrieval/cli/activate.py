@@ -1,4 +1,4 @@
-"""``retrieve activate``: copies of images to publish, whose vectors lie where the index keeps the originals'."""
+"""The command ``retrieve activate``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared_by
 from retrieval.cli.pages import Command
-from retrieval.output import fields, json_text, path_json
+from retrieval.render import fields, json_text, path_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["activate"]
 
-ACTIVATE = "retrieval.activation:activate"
+ACTIVATE = "retrieval.activation.activation:activate"
 
 
 @click.command(

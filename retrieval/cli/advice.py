@@ -1,4 +1,4 @@
-"""Turn an error of the library into advice for the command line: which option or command cures it.
+"""Turn an error of the library into advice: which option or command cures it.
 
 The library names what is wrong and which fact cures it; only here are options and command lines.
 """

@@ -1,4 +1,4 @@
-"""``retrieve build-index``: from images, or from vectors that exist already."""
+"""The command ``retrieve build-index``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from retrieval.cli.options import (
     shared_by,
 )
 from retrieval.cli.pages import Command
-from retrieval.output import json_text, path_json
+from retrieval.render import json_text, path_json
 
 __all__ = ["build_index"]
 
-BUILD = "retrieval.build:build_index"
+BUILD = "retrieval.ingestion.build:build_index"
 
 
 @click.command(
@@ -142,11 +142,11 @@ def build_index(
         _note_hidden(session, folder)
     with watching(session) as progress:
         if vectors is None or keys is None:
-            from retrieval.build import build_index as build
+            from retrieval.ingestion import build_index as build
 
             report = build(folder, **_given(options), progress=progress)
         else:
-            from retrieval.imports import build_index_from_vectors
+            from retrieval.ingestion import build_index_from_vectors
 
             report = build_index_from_vectors(
                 folder, vectors, keys, **given(space=space, **_without_images(options)), progress=progress

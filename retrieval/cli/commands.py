@@ -1,4 +1,4 @@
-"""The commands: each opens a collection, calls one function, and prints what it returns."""
+"""The smaller commands: demo, info, evaluate, export, verify, encoders."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from retrieval.cli.pages import Command, Group
 from retrieval.cli.query import query
 from retrieval.cli.upgrade import rollback, upgrade
 from retrieval.errors import OptionError
-from retrieval.output import json_text, path_json
+from retrieval.render import json_text, path_json
 
-EVALUATE = "retrieval.evaluation:evaluate"
+EVALUATE = "retrieval.evaluation.evaluation:evaluate"
 DEMO = "retrieval.demo:demo"
 
 
@@ -105,7 +105,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
     Both are in the order of ids, and `build-index --vectors --keys` reads them.
     """
     from retrieval.collection import open_collection
-    from retrieval.exchange import write_export
+    from retrieval.render import write_export
 
     if os.path.realpath(vectors) == os.path.realpath(keys):
         raise OptionError(f"--vectors and --keys are both {vectors}; give two files")
@@ -140,7 +140,7 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 
     Each damaged file is listed with what mends it.
     """
-    from indexes.verify import verify as check_files
+    from indexes.generation import verify as check_files
     from retrieval.location import find_collection
 
     checks = check_files(find_collection(index))  # not opened: what is damaged may not open
@@ -207,7 +207,7 @@ retrieve.add_command(activate)
 def encoders(*, index: Path | None, as_json: bool) -> None:
     """List the encoders that are or could be installed."""
     del index  # every command takes it; the encoders are the same everywhere
-    from retrieval.encoders import families
+    from retrieval.encoders import installed_families
 
-    known = families()
+    known = installed_families()
     emit(json_text(known) if as_json else reports.encoders(known, columns()))

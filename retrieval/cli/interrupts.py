@@ -1,4 +1,4 @@
-"""Heed Ctrl-C at every moment of a command: at once and silently until its work begins, then by `KeyboardInterrupt`.
+"""Handle Ctrl-C at every moment of a command, from its first import on.
 
 While modules are imported an exception would be reported from odd places, or lost in a callback of the import system. So an
 interrupt that comes then, once work has begun, is raised as soon as the import is over.

@@ -1,4 +1,4 @@
-"""Options that commands share, and options whose default is a Python signature's."""
+"""Define the options that commands share; read defaults from Python signatures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.output import escape
+from retrieval.render import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +213,7 @@ def device_option(of: str, text: str = "where the encoder and the search run.") 
         del ctx, param
         if value is None or value in {"auto", "cpu"}:
             return value
-        from retrieval.encoders.devices import require_device
+        from retrieval.encoders import require_device
 
         return require_device(value)
 

@@ -1,4 +1,4 @@
-"""Run a command and turn what comes of it into an exit status: the one place where an error becomes a line on stderr.
+"""Run a command and turn its error into one line on stderr and an exit status.
 
 0 done, 1 a runtime error or a value that this collection cannot take, 2 usage, 130 interrupted. Importing this
 module imports click and the standard library only; commands import what they need when they run.
@@ -20,7 +20,7 @@ from retrieval.cli.commands import retrieve
 from retrieval.cli.options import Session
 from retrieval.cli.pages import option_hint
 from retrieval.errors import RetrievalError
-from retrieval.output import escape
+from retrieval.render import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

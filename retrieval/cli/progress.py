@@ -1,4 +1,4 @@
-"""Show how a build goes: a bar on a terminal, a plain line every ten seconds elsewhere."""
+"""Show progress: a bar on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from retrieval.cli import interrupts
-from retrieval.output import escape
+from retrieval.render import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from retrieval.cli.options import Session
-    from retrieval.report import Progress
+    from retrieval.ingestion import Progress
 
 __all__ = ["Bar", "Lines", "watching"]
 

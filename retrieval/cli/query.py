@@ -1,4 +1,4 @@
-"""``retrieve query``: words, images and ids from the command line, hits in one of several forms."""
+"""The command ``retrieve query``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.pages import Command
 from retrieval.errors import QueryError
-from retrieval.output import Form, hits
+from retrieval.render import Form, hits
 
 if TYPE_CHECKING:
-    from retrieval.collection import Collection
-    from retrieval.queries import Term
+    from retrieval.collection import Collection, Term
 
 __all__ = ["query"]
 
-SEARCH = "retrieval.collection:Collection.search"
-OPEN = "retrieval.collection:open_collection"
+SEARCH = "retrieval.collection.collection:Collection.search"
+OPEN = "retrieval.collection.collection:open_collection"
 
 
 @click.command(
@@ -135,12 +134,12 @@ def query(
                 f"--encoder {larger_encoder(found.unknown_words)} knows more words"
             )
         if html is not None:
-            from retrieval import gallery
+            from retrieval.render import html_page
 
             interrupts.raise_from_now_on()
-            shown = gallery.parts(terms, minus=away, name_of=collection.path, root=collection.root)
-            answer = gallery.Answer(query=shown, hits=found, total=len(collection))
-            gallery.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
+            shown = html_page.parts(terms, minus=away, name_of=collection.path, root=collection.root)
+            answer = html_page.Answer(query=shown, hits=found, total=len(collection))
+            html_page.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
             session.note(f"wrote {html}")
         _note_narrowing(session, collection, options["dim"])
         if collection.changed():
@@ -152,7 +151,7 @@ def _note_narrowing(session: Session, collection: Collection, dim: int | None) -
     width = collection.manifest.space.dim
     if dim is None or dim == width or session.quiet:
         return
-    from retrieval.narrowing import loss_of
+    from retrieval.collection import loss_of
 
     session.note(reports.narrowed(loss_of(collection, dim), dim=dim, width=width))
 
@@ -188,7 +187,7 @@ def _terms(
     """Turn the command line's words into terms; what stdin holds is read once."""
     from dataclasses import replace
 
-    from retrieval.queries import image, parse_term, row, text
+    from retrieval.collection import image, parse_term, row, text
 
     stdin: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""What people read of a report: the JSON objects of the contract as aligned lines."""
+"""Print reports as aligned lines for people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.cli.progress import duration
 from retrieval.location import DIRECTORY
-from retrieval.output import Form, fields, hits, path_json, table
+from retrieval.render import Form, fields, hits, path_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from indexes.verify import FileCheck
-    from retrieval.collection import Collection
+    from indexes.generation import FileCheck
+    from retrieval.collection import Collection, Loss
     from retrieval.demo import DemoReport
-    from retrieval.narrowing import Loss
 
 __all__ = [
     "build",
@@ -62,7 +61,7 @@ def build(
         ("changes", ", ".join(changes) or "none"),
     ]
     if report["skipped"]:
-        from retrieval.walk import NOT_FOLLOWED
+        from retrieval.sources import NOT_FOLLOWED
 
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in report["skipped_by_reason"].items())
         pairs += [
@@ -160,7 +159,7 @@ def evaluation(report: Mapping[str, Any]) -> str:
 
 def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """Tabulate recall@1 and micro-AP by attack: of originals, of activated copies, and by exact search."""
-    from retrieval.survival import little_to_gain
+    from retrieval.evaluation import little_to_gain
 
     stages = [stage for stage in ("codes", "served") if any(row["stage"] == stage for row in outcomes)]
     text = [""]

@@ -1,4 +1,4 @@
-"""``retrieve upgrade`` and ``retrieve rollback``."""
+"""The commands ``retrieve upgrade`` and ``retrieve rollback``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from retrieval.cli import upgrade_reports as reports
 from retrieval.cli.options import FILE, Session, device_option, emit, given, option, session, shared
 from retrieval.cli.pages import Command, Group
-from retrieval.output import fields, json_text
+from retrieval.render import fields, json_text
 
 __all__ = ["rollback", "upgrade"]
 
-UPGRADE = "retrieval.upgrading:upgrade"
-ROLLBACK = "retrieval.returning:rollback"
+UPGRADE = "retrieval.upgrades.upgrade_start:upgrade"
+ROLLBACK = "retrieval.upgrades.rollback_run:rollback"
 
 
 class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -186,7 +186,7 @@ def _begin(
     options: dict[str, Any],
 ) -> int:
     from retrieval.cli.progress import watching
-    from retrieval.upgrading import upgrade as begin
+    from retrieval.upgrades import upgrade as begin
 
     session.kept = "the collection is as it was; the same command continues"
     with watching(session) as progress:
@@ -212,9 +212,8 @@ def _begin(
 
 
 def _backfill(session: Session, count: int, index: Path | None, device: str | None, *, as_json: bool) -> int:
-    from retrieval.backfilling import backfill
     from retrieval.cli.progress import watching
-    from retrieval.upgrade_record import UpgradeReport
+    from retrieval.upgrades import UpgradeReport, backfill
 
     session.kept = "what was encoded is kept and answers; the same command continues"
     with watching(session) as progress:
@@ -241,7 +240,7 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
 
 
 def _report(session: Session, index: Path | None, plot: Path | None, *, as_json: bool) -> int:
-    from retrieval.upgrade_history import plot_curve, upgrade_report
+    from retrieval.upgrades import plot_curve, upgrade_report
 
     facts = upgrade_report(index)
     if plot is not None:
@@ -252,8 +251,7 @@ def _report(session: Session, index: Path | None, plot: Path | None, *, as_json:
 
 
 def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
-    from retrieval.dropping import drop_old
-    from retrieval.upgrade_record import UpgradeReport
+    from retrieval.upgrades import UpgradeReport, drop_old
 
     report = UpgradeReport.of(drop_old(index))
     if as_json:
@@ -276,7 +274,7 @@ def rollback(
     continues.
     """
     from retrieval.cli.progress import watching
-    from retrieval.returning import rollback as back
+    from retrieval.upgrades import rollback as back
 
     session.kept = "the collection is as it was; the same command continues"
     with watching(session) as progress:

@@ -1,16 +1,16 @@
-"""What ``retrieve upgrade`` shows: how methods compare, how far the gallery is encoded again, and what was gained."""
+"""Print upgrade reports: methods compared, backfill progress, gain."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from retrieval.cli.options import columns
-from retrieval.output import fields, table
+from retrieval.render import fields, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrieval.backfilling import BackfillReport
+    from retrieval.upgrades import BackfillReport
 
 __all__ = ["backfilled", "history", "measured"]
 

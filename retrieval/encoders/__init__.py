@@ -1,22 +1,97 @@
 """Encoders: what turns images and words into vectors, by name or as any object that keeps the protocol."""
 
-from retrieval.encoders.protocols import (
-    DifferentiableEncoder,
-    Encoder,
-    EncoderFamily,
-    TextEncoder,
-    VocabularyEncoder,
-)
-from retrieval.encoders.registry import FamilyInfo, canonical_spec, families, load_encoder
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.encoders.batch_size import BatchSize
+    from retrieval.encoders.checked import checked_pixels, checked_text, sound_pixels
+    from retrieval.encoders.checkpoints import hub_file, url_file
+    from retrieval.encoders.devices import (
+        check_device_name,
+        free_cores,
+        is_out_of_memory,
+        onnx_providers,
+        require_device,
+        torch_device,
+    )
+    from retrieval.encoders.fingerprint import hash_file, hash_weights, space_fingerprint
+    from retrieval.encoders.phrases import encode_phrases
+    from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess
+    from retrieval.encoders.protocols import (
+        DifferentiableEncoder,
+        Encoder,
+        EncoderFamily,
+        TextEncoder,
+        VocabularyEncoder,
+    )
+    from retrieval.encoders.registry import FamilyInfo, canonical_spec, installed_families, load_encoder
+    from retrieval.encoders.runtime import Session, onnx_runtime
+    from retrieval.encoders.vocabulary import Vocabulary
 
 __all__ = [
+    "BatchSize",
     "DifferentiableEncoder",
     "Encoder",
     "EncoderFamily",
     "FamilyInfo",
+    "Preprocessing",
+    "Session",
     "TextEncoder",
+    "Vocabulary",
     "VocabularyEncoder",
     "canonical_spec",
-    "families",
+    "check_device_name",
+    "checked_pixels",
+    "checked_text",
+    "differentiable",
+    "encode_phrases",
+    "free_cores",
+    "hash_file",
+    "hash_weights",
+    "hub_file",
+    "installed_families",
+    "is_out_of_memory",
     "load_encoder",
+    "onnx_providers",
+    "onnx_runtime",
+    "preprocess",
+    "require_device",
+    "sound_pixels",
+    "space_fingerprint",
+    "torch_device",
+    "url_file",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "batch_size": ("BatchSize",),
+        "checked": ("checked_pixels", "checked_text", "sound_pixels"),
+        "checkpoints": ("hub_file", "url_file"),
+        "devices": (
+            "check_device_name",
+            "free_cores",
+            "is_out_of_memory",
+            "onnx_providers",
+            "require_device",
+            "torch_device",
+        ),
+        "fingerprint": ("hash_file", "hash_weights", "space_fingerprint"),
+        "phrases": ("encode_phrases",),
+        "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
+        "protocols": (
+            "DifferentiableEncoder",
+            "Encoder",
+            "EncoderFamily",
+            "TextEncoder",
+            "VocabularyEncoder",
+        ),
+        "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
+        "runtime": ("Session", "onnx_runtime"),
+        "vocabulary": ("Vocabulary",),
+    },
+)

@@ -1,4 +1,4 @@
-"""Where vectors of an encoder enter: their number, width, finiteness and length are checked here, by name."""
+"""Check vectors where they leave an encoder: number, width, finiteness, length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.arrays import unit_rows
+from indexes.vectors import unit_rows
 from retrieval.encoders.protocols import TextEncoder
 from retrieval.errors import CapabilityMissing, EncoderError, ShapeError, VectorError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from indexes.arrays import Vectors
+    from indexes.vectors import Vectors
     from retrieval.encoders.protocols import Encoder
 
 __all__ = ["checked_pixels", "checked_text", "sound_pixels"]

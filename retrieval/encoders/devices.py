@@ -1,4 +1,4 @@
-"""Where a model runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
+"""Choose the device of a model: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from retrieval.encoders.onnx_runtime import onnx_runtime
+from retrieval.encoders.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = [
@@ -131,7 +131,7 @@ def free_cores() -> Iterator[None]:
     """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
     import torch
 
-    from indexes.backend import threads
+    from indexes.engine import threads
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(before, threads()))

@@ -1,4 +1,4 @@
-"""The fingerprint of a model: a hash of its weights' values and its preprocessing, remembered between runs.
+"""Compute the fingerprint of a model: a hash of its weights and preprocessing, cached between runs.
 
 Neither the runtime nor the device nor the precision of the arithmetic enters it, nor how the file packs its
 tensors: the safetensors and the pickled form of the same weights have the same fingerprint.

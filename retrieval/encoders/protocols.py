@@ -1,4 +1,4 @@
-"""What an encoder can do, as protocols: capabilities are methods that exist, never flags."""
+"""Define what an encoder can do, as protocols."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from indexes.arrays import Vectors
-    from indexes.space import Space
+    from indexes.vectors import Space, Vectors
 
 __all__ = ["DifferentiableEncoder", "Encoder", "EncoderFamily", "TextEncoder", "VocabularyEncoder"]
 

@@ -1,4 +1,4 @@
-"""From a spec to an encoder: the built-in families and plugins' (entry points ``retrieval.encoders``)."""
+"""Load an encoder by its spec: built-in families and plugins."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from retrieval.errors import EncoderConflict, EncoderError, RetrievalError, Unkn
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["FamilyInfo", "canonical_spec", "families", "load_encoder"]
+__all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]
 
 GROUP = "retrieval.encoders"
 # Known here as well as in pyproject.toml, so that a source tree without installed metadata has them too.
 BUILT_IN = {
-    "nano": "retrieval.encoders.nano",
-    "open_clip": "retrieval.encoders.open_clip",
-    "timm": "retrieval.encoders.timm",
-    "onnx": "retrieval.encoders.onnx",
+    "nano": "retrieval.encoders.families.nano",
+    "open_clip": "retrieval.encoders.families.open_clip",
+    "timm": "retrieval.encoders.families.timm",
+    "onnx": "retrieval.encoders.families.onnx",
 }
 
 
@@ -102,7 +102,7 @@ def canonical_spec(spec: str) -> str:
     return str(Spec(scheme=parsed.scheme, version=_newest(family)))
 
 
-def families() -> list[FamilyInfo]:
+def installed_families() -> list[FamilyInfo]:
     """Return what is installed and what could be, built-in first; a broken plugin is listed, not raised."""
     result: list[FamilyInfo] = []
     for scheme in _schemes():

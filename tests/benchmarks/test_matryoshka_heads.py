@@ -24,9 +24,9 @@ from benchmarks.matryoshka_frozen import (
 )
 from benchmarks.matryoshka_heads import _by_class, _random
 from benchmarks.matryoshka_trials import hits
-from indexes.arrays import unit_rows
-from indexes.metrics import knn_accuracy
-from indexes.prefixes import head
+from indexes.engine.knn import knn_accuracy
+from indexes.engine.prefixes import head
+from indexes.vectors.arrays import unit_rows
 
 
 def rows(count, dim=1280, *, rank=20, seed=0):

@@ -261,7 +261,7 @@ def told(home: Path) -> tuple[str, Any]:
 
 def verdict(home: Path) -> list[str]:
     """Return what verify finds damaged."""
-    from indexes.verify import verify
+    from indexes.generation.verification import verify
     from retrieval.errors import RetrievalError
 
     try:

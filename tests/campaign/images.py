@@ -242,7 +242,7 @@ class Part:
 def indexed(home: Path, good: str | None, *, again: bool) -> None:
     """Build over a folder; every file must be indexed or listed."""
     import retrieval
-    from retrieval.skipped import read_skipped
+    from retrieval.sources.skipped_list import read_skipped
 
     report = retrieval.build_index(home, encoder=world.OLD)
     with retrieval.open(home) as collection:

@@ -344,7 +344,7 @@ def _all_commands(home: Path, tree: Tree, *, unprivileged: bool, changing: bool)
 
 def _compare(home: Path, tree: Tree, report: dict[str, object], *, changing: bool) -> None:
     import retrieval
-    from retrieval.skipped import read_skipped
+    from retrieval.sources.skipped_list import read_skipped
 
     with retrieval.open(home) as collection:
         ids = {os.fsencode(path): number for path, number in collection.ids_by_path().items()}

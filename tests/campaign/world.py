@@ -247,7 +247,7 @@ def _asked(collection: Any, keys: list[str], numbers: np.ndarray, wanted: np.nda
 
 def verified(home: Path, *, index: Path | None = None) -> None:
     """Raise a `Fault` where ``verify`` finds a file damaged."""
-    from indexes.verify import verify
+    from indexes.generation.verification import verify
 
     bad = [f"{check.path}: {check.cure}" for check in verify(index or home / ".retrieve") if not check.ok]
     if bad:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from indexes.backend import faiss
+from indexes.engine.backend import faiss
 from retrieval.errors import RetrievalError
 
 ROWS, DIM = 700, 32
@@ -119,7 +119,7 @@ def _verified(home: Path) -> dict[str, str]:
         with retrieval.open(home) as collection:
             return {check.path: check.cure for check in collection.verify() if not check.ok}
     except RetrievalError:
-        from indexes.verify import verify
+        from indexes.generation.verification import verify
 
         return {check.path: check.cure for check in verify(home / ".retrieve") if not check.ok}
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.arrays import unit_rows
-from indexes.manifest import FORMAT, read_manifest
+from indexes.generation.manifest import FORMAT, read_manifest
+from indexes.vectors.arrays import unit_rows
 from tools.make_golden import DIM, SEED, describe
 
 FORMATS = sorted(Path(__file__).parent.glob("format-*"))

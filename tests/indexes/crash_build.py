@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from indexes import environment
-from indexes.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
-from indexes.space import Space
-from indexes.store import NewRow, VectorStore
+from indexes.generation.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
+from indexes.store.lmdb import environment
+from indexes.store.store import NewRow, VectorStore
+from indexes.vectors.space import Space
 from tests.killing import serve
 
 DIM = 16

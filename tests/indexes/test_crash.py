@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.description import MANIFEST
-from indexes.manifest import check_sizes, generation_path, read_pinned, verify
-from indexes.rerank import RerankRows
-from indexes.store import VectorStore
+from indexes.generation.description import MANIFEST
+from indexes.generation.manifest import check_sizes, generation_path, read_pinned, verify
+from indexes.store.mirror import RerankRows
+from indexes.store.store import VectorStore
 from tests.indexes.crash_build import DIM, ROUNDS, ROWS, build, rows_of
 from tests.killing import Server
 

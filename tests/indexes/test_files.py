@@ -17,8 +17,8 @@ from indexes.files import (
     sweep_unlocked,
     sync_names,
 )
-from indexes.lock import WriterLock
-from retrieval.stores import sweep_partials, writer
+from indexes.store.lock import WriterLock
+from retrieval.collection.row_stores import sweep_partials, writer
 from tests.crashes import recorded
 from tests.indexes.test_forks import in_child
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from indexes import forks
-from indexes.backend import faiss, faiss_threads
+from indexes.engine.backend import faiss, faiss_threads
 from indexes.errors import StoreLocked
-from indexes.gate import Gate, Lease
-from indexes.lock import WriterLock
-from indexes.store import NewRow, VectorStore
+from indexes.store.lmdb.gate import Gate, Lease
+from indexes.store.lock import WriterLock
+from indexes.store.store import NewRow, VectorStore
 
 SECONDS = 30.0  # usual: 0.05
 

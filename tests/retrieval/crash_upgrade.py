@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import retrieval
-import retrieval.backfilling
-import retrieval.restoring
-import retrieval.upgrade_sample
-import retrieval.upgrading
+import retrieval.upgrades.backfill_run
+import retrieval.upgrades.restore
+import retrieval.upgrades.trial.sample
+import retrieval.upgrades.upgrade_start
 from retrieval.encoders import registry
 from tests.killing import serve
 from tests.retrieval.drift import mild_view
@@ -25,10 +25,10 @@ LATER = [f"later/{number:02}.png" for number in range(12)]
 def prepare() -> None:
     """Let specs name the encoders, and let everything be committed and published at once."""
     registry.BUILT_IN["drift"] = "tests.retrieval.drift"
-    retrieval.upgrade_sample.view_of = mild_view
-    retrieval.upgrade_sample.COMMIT_SECONDS = 0.0
-    retrieval.backfilling.COMMIT_SECONDS = retrieval.backfilling.PUBLISH_SECONDS = 0.0
-    retrieval.restoring.COMMIT_SECONDS = 0.0
+    retrieval.upgrades.trial.sample.view_of = mild_view
+    retrieval.upgrades.trial.sample.COMMIT_SECONDS = 0.0
+    retrieval.upgrades.backfill_run.COMMIT_SECONDS = retrieval.upgrades.backfill_run.PUBLISH_SECONDS = 0.0
+    retrieval.upgrades.restore.COMMIT_SECONDS = 0.0
 
 
 def step(folder: str, name: str) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from indexes.arrays import unit_rows
-from indexes.space import Space
-from indexes.transforms import Transform
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.space import Space
+from indexes.vectors.transforms import Transform
 from retrieval.encoders import registry
 from retrieval.errors import UnknownEncoder
 from retrieval.testing import GRID, FakeEncoder
@@ -145,7 +145,7 @@ def scheme(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mild_view(data: bytes, *, seed: tuple[int, int]) -> bytes:
-    """Stand in for `retrieval.upgrade_sample.view_of`: these encoders are no match for its crops."""
+    """Stand in for `retrieval.upgrades.trial.sample.view_of`: these encoders are no match for its crops."""
     file = io.BytesIO()
     image = ImageOps.mirror(Image.open(io.BytesIO(data)).convert("RGB"))
     edge = 2 + seed[1]

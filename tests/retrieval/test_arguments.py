@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.keytable import KeyTable
-from retrieval import keys
+from indexes.generation.key_table import KeyTable
+from retrieval.collection.terms import row
 from retrieval.errors import MissingRow, OptionError, ShapeError
-from retrieval.queries import row
+from retrieval.sources import keys
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill
 from tests.strategies import unit

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import retrieval
-import retrieval.backfilling
-import retrieval.restoring
-import retrieval.upgrade_sample
+import retrieval.upgrades.backfill_run
+import retrieval.upgrades.restore
+import retrieval.upgrades.trial.sample
 from retrieval.errors import CollectionNotFound
 from tests.crashes import recorded
 from tests.retrieval.drift import drift, mild_view, scheme
@@ -31,11 +31,11 @@ SOME = 15
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
     """Let everything be committed and published at once: more to cut."""
-    monkeypatch.setattr(retrieval.upgrade_sample, "view_of", mild_view)
-    monkeypatch.setattr(retrieval.upgrade_sample, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.backfilling, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.backfilling, "PUBLISH_SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.restoring, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(retrieval.upgrades.trial.sample, "view_of", mild_view)
+    monkeypatch.setattr(retrieval.upgrades.trial.sample, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(retrieval.upgrades.backfill_run, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(retrieval.upgrades.backfill_run, "PUBLISH_SECONDS", 0.0)
+    monkeypatch.setattr(retrieval.upgrades.restore, "COMMIT_SECONDS", 0.0)
 
 
 def build(home: Path) -> None:

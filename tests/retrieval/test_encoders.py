@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexes.space import Space
+from indexes.vectors.space import Space
 from retrieval.encoders import DifferentiableEncoder, Encoder, TextEncoder
 from retrieval.encoders import fingerprint as fingerprint_module
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.encoders.devices import check_device_name, is_out_of_memory, onnx_providers, torch_device
 from retrieval.encoders.fingerprint import hash_file, hash_weights
-from retrieval.encoders.pixels import Preprocessing, differentiable, preprocess, torch_preprocessing
+from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess, torch_preprocessing
 from retrieval.errors import CapabilityMissing, EncoderError, OptionError
 from retrieval.testing import FakeEncoder, check_encoder
 

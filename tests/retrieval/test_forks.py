@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import retrieval
-from indexes import backend
-from indexes.store import VectorStore
+from indexes.engine import backend
+from indexes.store.store import VectorStore
 from retrieval.testing import FakeEncoder
 
 ROWS, DIM = 3000, 32

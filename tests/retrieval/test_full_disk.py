@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes import files, ivf
+from indexes import files
+from indexes.engine import ivf
 from indexes.errors import StoreFull
+from retrieval.activation.copies import Copy
 from retrieval.cli import main
-from retrieval.copies import Copy
-from retrieval.output import replacing
+from retrieval.render.output import replacing
 
 ROWS, DIM = 3000, 64
 
@@ -94,7 +95,7 @@ def test_a_page_of_results_on_a_full_disk(disk, home, capsys):
 
 
 def test_a_figure_on_a_full_disk(disk):
-    plots = pytest.importorskip("retrieval.plots")
+    plots = pytest.importorskip("retrieval.evaluation.plots")
     pytest.importorskip("matplotlib")
     leave(disk, 4096)
 

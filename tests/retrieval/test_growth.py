@@ -9,7 +9,7 @@ import lmdb
 import pytest
 
 import retrieval
-from indexes.environment import TABLE
+from indexes.store.lmdb.environment import TABLE
 from tests.killing import Server
 from tests.retrieval.drift import drift, scheme
 from tests.retrieval.folders import fill, picture

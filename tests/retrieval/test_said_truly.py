@@ -36,7 +36,9 @@ def test_a_collection_of_vectors_was(tmp_path):
 @pytest.mark.parametrize("spec", ["nano@99", "nanoo", "timm:no_such_model_at_all", "onnx:/nowhere"])
 def test_an_encoder_that_cannot_be_had_is_found_before_the_folder_is_walked(tmp_path, monkeypatch, spec):
     fill(tmp_path, ["a.png"])
-    monkeypatch.setattr("retrieval.build.compare", lambda *_, **__: pytest.fail("the folder was walked"))
+    monkeypatch.setattr(
+        "retrieval.ingestion.build.compare", lambda *_, **__: pytest.fail("the folder was walked")
+    )
     with pytest.raises((UnknownEncoder, retrieval.RetrievalError)):
         retrieval.build_index(tmp_path, encoder=spec)
     assert not (tmp_path / ".retrieve" / "manifest.json").exists()

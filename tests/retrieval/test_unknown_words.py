@@ -7,7 +7,7 @@ import pytest
 
 import retrieval
 from retrieval.encoders import VocabularyEncoder, load_encoder
-from retrieval.encoders.nano_text import words_of
+from retrieval.encoders.families.nano_text import words_of
 from retrieval.encoders.vocabulary import Vocabulary, pack
 from retrieval.errors import QueryError, UnknownWords
 from retrieval.testing import FakeEncoder

@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 pytest.importorskip("safetensors", reason="export needs safetensors")
 
-from retrieval.encoders.nano import NanoEncoder  # noqa: E402
-from retrieval.encoders.nano_torch import (  # noqa: E402
+from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
+from retrieval.encoders.families.nano_torch import (  # noqa: E402
     MEANING,
     SIZE,
     ImageTower,

@@ -14,8 +14,8 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 
 import retrieval  # noqa: E402
 from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
-from retrieval.encoders.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
-from retrieval.encoders.nano_torch import MEANING, ImageTower  # noqa: E402
+from retrieval.encoders.families.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
+from retrieval.encoders.families.nano_torch import MEANING, ImageTower  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tools.train_nano.augment import normalised  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
@@ -206,7 +206,7 @@ def shipped(old, pixels, tmp_path, monkeypatch):
     home = tmp_path / "weights"
     home.mkdir()
     (home / "nano-1").symlink_to(WEIGHTS_FOLDER / "nano-1")
-    monkeypatch.setattr("retrieval.encoders.nano.WEIGHTS", home)
+    monkeypatch.setattr("retrieval.encoders.families.nano.WEIGHTS", home)
     monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
     first = load_encoder("nano@1")
     export(narrowed(old.state_dict(), seen(pixels)), home / "nano-2", extends=first.space, samples=7)

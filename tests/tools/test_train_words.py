@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 pytest.importorskip("safetensors", reason="export needs safetensors")
 
-from retrieval.encoders.nano_text import TextTower  # noqa: E402
-from retrieval.encoders.nano_torch import MEANING  # noqa: E402
+from retrieval.encoders.families.nano_text import TextTower  # noqa: E402
+from retrieval.encoders.families.nano_torch import MEANING  # noqa: E402
 from tools.train_nano import corpus  # noqa: E402
 from tools.train_nano.asked import asked_axes, middle, scores_off  # noqa: E402
 from tools.train_nano.corpus import Text  # noqa: E402

@@ -128,8 +128,8 @@ def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch
     """
     import torch
 
-    from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_torch import read_state
+    from retrieval.encoders.families.nano import WEIGHTS
+    from retrieval.encoders.families.nano_torch import read_state
 
     if source is None:
         return None, None
@@ -141,8 +141,8 @@ def load_init(source: str | None) -> tuple[dict[str, torch.Tensor] | None, torch
 
 def run_export(given: argparse.Namespace) -> None:
     """Write image.safetensors, image.onnx and encoder.json; the bank of texts is made with the text tower."""
-    from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_torch import silent_querybank
+    from retrieval.encoders.families.nano import WEIGHTS
+    from retrieval.encoders.families.nano_torch import silent_querybank
     from tools.train_nano.export import averaged_tower, between, export_image
 
     tower, facts = averaged_tower(given.out / "checkpoint.pt")
@@ -154,8 +154,8 @@ def run_export(given: argparse.Namespace) -> None:
 
 def run_head(given: argparse.Namespace) -> None:
     """Write image.safetensors, image.onnx and encoder.json with another head."""
-    from retrieval.encoders.nano import WEIGHTS
-    from retrieval.encoders.nano_torch import folded_tower, read_state, silent_querybank
+    from retrieval.encoders.families.nano import WEIGHTS
+    from retrieval.encoders.families.nano_torch import folded_tower, read_state, silent_querybank
     from tools.train_nano.export import export_image, read_note
     from tools.train_nano.head import fit_head
     from tools.train_nano.prepare import prepare
@@ -168,7 +168,7 @@ def run_head(given: argparse.Namespace) -> None:
 
 def run_text(given: argparse.Namespace) -> None:
     """Write text.safetensors, and the bank of texts beside the image tower."""
-    from retrieval.encoders.nano import WEIGHTS
+    from retrieval.encoders.families.nano import WEIGHTS
     from tools.train_nano.text import TextRecipe
     from tools.train_nano.text_run import fit_text
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.nano_torch import CROPS, ImageTower
+from retrieval.encoders.families.nano_torch import CROPS, ImageTower
 from tools.train_nano.augment import normalised, plain
 from tools.train_nano.measure import nearest_accuracy, unit
 

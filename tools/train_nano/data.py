@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.encoders.nano_torch import SIZE
+from retrieval.encoders.families.nano_torch import SIZE
 
 SEED = "nano-1"
 HELD_SHARE = 0.15

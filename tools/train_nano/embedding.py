@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.encoders.nano import NanoEncoder
+from retrieval.encoders.families.nano import NanoEncoder
 
 _BATCH = 32
 

@@ -15,7 +15,7 @@ from onnx import helper
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from retrieval.encoders.nano_torch import (
+from retrieval.encoders.families.nano_torch import (
     CROPS,
     DIM,
     HEAD_STAGES,

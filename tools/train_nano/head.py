@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.nano_torch import CROPS, SIZE, Crop, ImageTower, cut
+from retrieval.encoders.families.nano_torch import CROPS, SIZE, Crop, ImageTower, cut
 from tools.train_nano.augment import normalised, plain
 from tools.train_nano.joint import ridge
 from tools.train_nano.measure import unit

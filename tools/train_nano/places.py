@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import HEAD_STAGES, WIDTHS, ImageTower
+from retrieval.encoders.families.nano_torch import HEAD_STAGES, WIDTHS, ImageTower
 
 GRID = 7  # places a side of the teacher's last map
 AXES = 128

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from benchmarks.frame import save, watch
-from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
 from tools.train_nano.corpus import embedded_texts, held_captions, sentence_vectors
 from tools.train_nano.data import Photo, list_photos, load_rgb, squash
 from tools.train_nano.embedding import embed_images

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from retrieval.encoders.nano_torch import ConvNorm, ImageTower
+from retrieval.encoders.families.nano_torch import ConvNorm, ImageTower
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from retrieval.encoders.onnx_runtime import onnx_runtime
+from retrieval.encoders.runtime import onnx_runtime
 from tools.train_nano.data import Photo, load_rgb, squash
 
 TEACHER_SIDE = 224

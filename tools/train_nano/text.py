@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, Token, tokens_of
-from retrieval.encoders.nano_torch import MEANING
-from retrieval.training import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
+from retrieval.encoders.families.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, Token, tokens_of
+from retrieval.encoders.families.nano_torch import MEANING
+from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.corpus import Text
 from tools.train_nano.train import NESTING, own_first
 
@@ -63,7 +63,7 @@ class TextSet:
 
 
 class TextStudent(nn.Module):
-    """The text tower in training form: the same arithmetic as `retrieval.encoders.nano_text.TextTower`."""
+    """The text tower in training form: the same arithmetic as `retrieval.encoders.families.nano_text.TextTower`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.nano import NanoEncoder
-from retrieval.encoders.nano_text import TextTower, map_tensors
-from retrieval.encoders.nano_torch import MEANING, TEMPERATURE, Querybank, folded_tower, read_state
+from retrieval.encoders.families.nano import NanoEncoder
+from retrieval.encoders.families.nano_text import TextTower, map_tensors
+from retrieval.encoders.families.nano_torch import MEANING, TEMPERATURE, Querybank, folded_tower, read_state
 from tools.train_nano.align import fit_alignment
 from tools.train_nano.corpus import Text, embedded_texts
 from tools.train_nano.data import Photo, drawn_weights, everyday, list_photos

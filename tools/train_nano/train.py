@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import ImageTower
-from retrieval.training import MatryoshkaLoss, mean_cosine_gap
+from retrieval.encoders.families.nano_torch import ImageTower
+from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.asked import middle, scores_off
 from tools.train_nano.augment import augment, light, mirrored, normalised
 from tools.train_nano.check import check_copies, check_neighbours

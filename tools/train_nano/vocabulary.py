@@ -10,8 +10,8 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from retrieval.encoders.nano import VOCABULARIES
-from retrieval.encoders.nano_text import words_of
+from retrieval.encoders.families.nano import VOCABULARIES
+from retrieval.encoders.families.nano_text import words_of
 from retrieval.encoders.vocabulary import pack
 from tools.train_nano.corpus import list_texts
 from tools.train_nano.data import list_photos

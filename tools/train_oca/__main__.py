@@ -8,7 +8,7 @@ The new image tower starts from the old one's folded weights. Its head grows fro
 channels the 424 that carry most are kept, so that the weights of both versions stay within the package's 26 MB. All of it is
 trained, on photographs, altered copies, crops and mixtures of them, on:
 
-- `retrieval.compatible.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
+- `retrieval.encoders.training.compatible_training.OrthogonalCompatible` over pseudo-classes: clusters of the teacher's features, since most photographs
   have no label; the old prototypes are the means of nano@1's vectors;
 - the cosine, at every prefix width, with a target halfway between nano@1's vector of the whole photograph and what nano@1 was
   taught, and a contrastive term that tells nano@1's vector of the whole from those of other photographs: that is how a new query
@@ -35,9 +35,9 @@ from typing import Any
 import torch
 
 from benchmarks.frame import save, watch
-from indexes.space import Space
-from retrieval.encoders.nano import WEIGHTS, NanoEncoder, open_nano
-from retrieval.encoders.nano_torch import ImageTower, read_state
+from indexes.vectors.space import Space
+from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.encoders.families.nano_torch import ImageTower, read_state
 from tools.train_nano.export import FACTS, export_image
 from tools.train_nano.report import MARKS
 from tools.train_nano.train import NESTING

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.nano import WEIGHTS, NanoEncoder
-from retrieval.encoders.nano_torch import read_querybank
+from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder
+from retrieval.encoders.families.nano_torch import read_querybank
 from tools.train_nano.augment import augment, light, normalised
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.measure import unit

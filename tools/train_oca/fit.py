@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.compatible import OrthogonalCompatible, class_prototypes
-from retrieval.encoders.nano_torch import ImageTower, widths_of
-from retrieval.training import MatryoshkaLoss, mean_cosine_gap
+from retrieval.encoders.families.nano_torch import ImageTower, widths_of
+from retrieval.encoders.training.compatible_training import OrthogonalCompatible, class_prototypes
+from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.augment import normalised
 from tools.train_nano.parallel import Replicas, move_average
 from tools.train_nano.start import start_from

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.alignment import Probe
-from retrieval.encoders.nano import NanoEncoder
+from indexes.migration.alignment import Probe
+from retrieval.encoders.families.nano import NanoEncoder
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.measure import unit
 from tools.train_nano.views import crop

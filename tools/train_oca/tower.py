@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from retrieval.encoders.nano_torch import MEANING, ImageTower, folded_tower, widths_of
+from retrieval.encoders.families.nano_torch import MEANING, ImageTower, folded_tower, widths_of
 
 OLD, EXTRA = 256, 128
 KEPT = 424

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexes.store import VectorStore
+from indexes.store.store import VectorStore
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexes.store import NewRow
+from indexes.store.store import NewRow
 
 DIM = 8
 

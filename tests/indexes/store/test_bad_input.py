@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreReadOnly, VectorError
-from indexes.store import NewRow, VectorStore
+from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.store import VectorStore, rebuild_rerank
+from indexes.store.store import VectorStore, rebuild_rerank
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from indexes.errors import StoreFull, StoreReadOnly
-from indexes.lock import WriterLock
-from indexes.store import NewRow, VectorStore
+from indexes.store.lock import WriterLock
+from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 
@@ -39,7 +39,7 @@ def test_a_refused_write_keeps_the_changes_and_the_last_commit(home, monkeypatch
 FILL = """
 import os, resource, sys
 from indexes.errors import StoreFull
-from indexes.store import NewRow, VectorStore
+from indexes.store.store import NewRow, VectorStore
 from tests.strategies import unit
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)

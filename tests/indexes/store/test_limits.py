@@ -9,11 +9,12 @@ import threading
 import numpy as np
 import pytest
 
-from indexes import environment, ivf
+from indexes.engine import ivf
 from indexes.errors import StoreClosed, SystemLimit
 from indexes.files import writing
-from indexes.store import VectorStore
-from indexes.tombstones import TOMBSTONES, read_live, write_live
+from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
+from indexes.store.lmdb import environment
+from indexes.store.store import VectorStore
 from tests.indexes.store.rows import DIM
 from tests.strategies import unit
 

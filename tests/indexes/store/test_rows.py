@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.store import NewRow, VectorStore
-from indexes.tables import rows_per_block
+from indexes.store.store import NewRow, VectorStore
+from indexes.store.tables import rows_per_block
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import StoreCorrupt
-from indexes.records import Record, key_and_stamp, pack_id, pack_record, sealed_record, unpack_record
-from indexes.store import NewRow, VectorStore
+from indexes.store.records import Record, key_and_stamp, pack_id, pack_record, sealed_record, unpack_record
+from indexes.store.store import NewRow, VectorStore
 from tests.strategies import contents, keys, stamps, unit
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from indexes import environment
 from indexes.errors import MissingRow, StoreClosed, StoreCorrupt, StoreLocked
-from indexes.lock import WriterLock
-from indexes.store import NewRow, VectorStore
+from indexes.store.lmdb import environment
+from indexes.store.lock import WriterLock
+from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 
@@ -49,7 +49,7 @@ def test_a_reader_may_be_held_to_the_rows_of_a_manifest(home):
 
 WRITE = """
 import sys
-from indexes.store import NewRow, VectorStore
+from indexes.store.store import NewRow, VectorStore
 from tests.strategies import unit
 with VectorStore.open(sys.argv[1], dim=8, writable=True) as store:
     for start in range(10, 60010, 20000):
@@ -72,7 +72,7 @@ def test_a_reader_follows_a_map_that_another_process_grew(home, monkeypatch):
 def test_a_full_map_grows_and_the_transaction_is_run_again(home, monkeypatch):
     monkeypatch.setattr(environment, "_ROOM", 1 << 20)
     with VectorStore.open(home, dim=DIM, writable=True) as store:
-        monkeypatch.setattr("indexes.changes.Changes.size", lambda *_a, **_k: 0)  # underestimated
+        monkeypatch.setattr("indexes.store.pending.Changes.size", lambda *_a, **_k: 0)  # underestimated
         before = store._environment._lmdb.info()["map_size"]
         rows = unit(30_000, DIM, seed=1)
         store.append(rows, [NewRow(key=b"%d" % i) for i in range(10, 30_010)])

@@ -13,9 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from indexes import environment
 from indexes.errors import MissingRow
-from indexes.store import NewRow, Record, VectorStore
+from indexes.store.lmdb import environment
+from indexes.store.store import NewRow, Record, VectorStore
 from tests.indexes.store.rows import DIM
 from tests.strategies import contents, keys, stamps, unit_vectors
 

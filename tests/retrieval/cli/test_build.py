@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.changes import PROTECTED_ROWS
-from retrieval.walk import SUFFIXES
+from retrieval.ingestion.changes import PROTECTED_ROWS
+from retrieval.sources.folder_walk import SUFFIXES
 from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
 from tests.retrieval.folders import fill
 

@@ -143,7 +143,7 @@ class TestOptions:
                 assert option.default in (None, ()) or not isinstance(option.default, int | float | str)
 
     def test_help_shows_them(self, run) -> None:
-        from retrieval.collection import Collection
+        from retrieval.collection.collection import Collection
 
         k = inspect.signature(Collection.search).parameters["k"].default
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.cli.progress import Lines, duration
-from retrieval.output import cells
-from retrieval.report import Progress
+from retrieval.ingestion.report import Progress
+from retrieval.render.output import cells
 from tests.retrieval.cli.shell import ROOT, RUN
 from tests.retrieval.folders import fill
 

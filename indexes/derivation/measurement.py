@@ -1,0 +1,183 @@
+"""Measure an index: its recall against exact search, and the settings that reach a wanted recall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from indexes.derivation import funnel_plan
+from indexes.derivation.build_plan import Event, OnEvent
+from indexes.engine import Refined, ivf, tune
+from indexes.generation import Funnel as FunnelInfo
+from indexes.generation import Inverted
+from indexes.search import Funnel, from_json, rotated_prefixes, shown
+from indexes.vectors import Bitmap, Halves, Space, Transform, Vectors
+
+MEASURED_ROWS = 100
+"""Live rows below which recall says nothing."""
+
+ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows to publish, tombstoned ones included."""
+
+    rows: Halves  # (count, d)
+    dead: Bitmap  # (count,)
+
+    @property
+    def count(self) -> int:
+        """Rows, tombstoned ones included."""
+        return len(self.dead)
+
+    @property
+    def live(self) -> int:
+        """Rows without a tombstone."""
+        return self.count - int(np.count_nonzero(self.dead))
+
+    @property
+    def alive(self) -> Bitmap | None:
+        """Return ``(count,)`` flags of the live rows, None if that is all of them."""
+        return ~self.dead if self.dead.any() else None
+
+
+class Measured:
+    """The settings and the recall of indexes over some rows.
+
+    Attributes:
+        tried: every setting that was measured, as report.json keeps it.
+    """
+
+    def __init__(
+        self, now: Rows, space: Space, target: float, extra: ExtraQueries | None, progress: OnEvent
+    ) -> None:
+        self._now, self._space, self._target = now, space, target
+        self._extra, self._progress = extra, progress
+        self._questions: dict[str, tune.Questions] | None = None
+        self._texts: Mapping[str, Vectors] | None = None
+        self.tried: list[dict[str, Any]] = []
+
+    def of(
+        self, index: Any, info: FunnelInfo | Inverted, turn: Transform | None, *, retarget: bool = False
+    ) -> FunnelInfo | Inverted | None:
+        """Return the facts with settings that were measured.
+
+        Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
+        else the index is tuned. None if that does not help an index that reached its target before: train it again.
+        """
+        base = Rows(self._now.rows[: info.base_rows], self._now.dead[: info.base_rows])
+        if base.live < MEASURED_ROWS:
+            lists = ivf.lists_of(index) or None
+            reason = f"fewer than {MEASURED_ROWS} rows"
+            every = max(base.count, 1)
+            return replace(
+                _set(info, nprobe=lists, stages=((info.dim, every, None),)),
+                shortlist=every,
+                recall_at_10=None,
+                recall_sample=0,
+                recall_reason=reason,
+            )
+        what = "the funnel's recall" if info.kind == "flat" else "recall"
+        # Before the questions are asked: on many rows their true answers cost more than all trials.
+        self._progress(Event(phase="tune", message=f"measuring {what} against exact search"))
+        questions = self._asks(base)
+        if info.kind == "flat":
+            return self._funnelled(index, info, turn, base, questions, retarget=retarget)
+        stage = Refined(index, base.rows)
+        selector = _selector(base, stage)
+        if info.shortlist is not None and not retarget:
+            settings = tune.recall(
+                stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=selector
+            )
+            if min(settings.recall.values()) >= self._target:
+                return self._with(info, settings, questions, reached=True)
+        result = tune.tune(stage, questions, target=self._target, selector=selector)
+        self.tried += [asdict(trial) for trial in result.tried]
+        if not result.reached and info.shortlist is not None and (retarget or info.recall_reason is None):
+            return None
+        return self._with(info, result.chosen, questions, reached=result.reached)
+
+    def _funnelled(
+        self,
+        index: Any,
+        info: FunnelInfo | Inverted,
+        turn: Transform | None,
+        base: Rows,
+        questions: Mapping[str, tune.Questions],
+        *,
+        retarget: bool,
+    ) -> FunnelInfo | Inverted | None:
+        """Do for a funnel what `of` does for an index with lists."""
+        rotation = None if turn is None else turn.matrix
+        stages = from_json(info.stages)
+        if stages and not retarget:
+            middle = None
+            if info.middle is not None and rotation is not None:
+                middle = rotated_prefixes.turned(base.rows, info.middle, rotation)
+            first = Funnel(index, base.rows, stages, rotation=rotation, turned=middle)
+            settings = funnel_plan.measure(first, questions, stages, keep=base.alive)
+            if min(settings.recall.values()) >= self._target:
+                return self._with(info, settings, questions, reached=True)
+        result = funnel_plan.plan(
+            index,
+            base.rows,
+            questions,
+            space=self._space,
+            target=self._target,
+            dim=info.dim,
+            rotation=rotation,
+            keep=base.alive,
+        )
+        self.tried += [asdict(trial) for trial in result.tried]
+        return self._with(info, result.chosen, questions, reached=result.reached)
+
+    def _with(
+        self,
+        info: FunnelInfo | Inverted,
+        trial: tune.Trial,
+        questions: Mapping[str, tune.Questions],
+        *,
+        reached: bool,
+    ) -> FunnelInfo | Inverted:
+        reason = None if reached else f"no setting reached {self._target}; this is the best that was found"
+        text = trial.recall.get("text")
+        setting = shown(trial.stages) or f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
+        message = f"recall@10 {trial.recall['image']:.3f} with {setting}"
+        self._progress(Event(phase="tune", done=1, total=1, message=message))
+        return replace(
+            _set(info, nprobe=trial.nprobe, stages=trial.stages),
+            shortlist=trial.shortlist,
+            recall_at_10=round(trial.recall["image"], 4),
+            recall_sample=len(questions["image"].queries),
+            recall_reason=reason,
+            recall_at_10_text=None if text is None else round(text, 4),
+        )
+
+    def _asks(self, base: Rows) -> dict[str, tune.Questions]:
+        if self._questions is None:
+            self._questions = {"image": tune.stored_questions(base.rows, live=base.alive)}
+            for name, queries in self.words().items():
+                if len(queries):
+                    self._questions[name] = tune.other_questions(base.rows, queries, live=base.alive)
+        return self._questions
+
+    def words(self) -> Mapping[str, Vectors]:
+        """Return the further sets of queries, made once."""
+        if self._texts is None:
+            self._texts = self._extra() if callable(self._extra) else self._extra or {}
+        return self._texts
+
+
+def _set(
+    info: FunnelInfo | Inverted, *, nprobe: int | None, stages: tuple[tuple[int, int, float | None], ...]
+) -> FunnelInfo | Inverted:
+    """Return the facts with the setting that their kind has."""
+    return replace(info, stages=stages) if isinstance(info, FunnelInfo) else replace(info, nprobe=nprobe)
+
+
+def _selector(base: Rows, stage: Refined) -> Any:
+    return ivf.selector(base.alive) if base.alive is not None and stage.filters else None

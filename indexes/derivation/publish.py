@@ -1,0 +1,175 @@
+"""Write a generation's files and publish the generation whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from indexes.derivation.construction import Writer
+from indexes.derivation.measurement import Rows
+from indexes.errors import StoreCorrupt
+from indexes.files import sync_directory, sync_names, writing
+from indexes.generation import (
+    GENERATIONS,
+    INDEX,
+    KEYS,
+    TOMBSTONES,
+    Exact,
+    IndexInfo,
+    KeyTable,
+    Manifest,
+    Request,
+    Source,
+    check_file,
+    generation_path,
+    new_generation_dir,
+    read_manifest,
+    write_live,
+)
+from indexes.generation import publish as publish_whole
+from indexes.layout import REPORT, VECTORS
+from indexes.store import VectorStore
+from indexes.vectors import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a generation is given besides its index.
+
+    Attributes:
+        upgrades: the manifest's new ones; None keeps those that are there.
+        write: writes further files into the prepared generation.
+        basis: the manifest whose index already answers for rows of these ids, where that is not the published one.
+    """
+
+    upgrades: tuple[Mapping[str, Any], ...] | None = None
+    write: Writer | None = None
+    basis: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the manifest says besides the index."""
+
+    space: Space
+    encoder: str | None
+    root: str | None
+    store: str
+    carried: Carried
+    request: Request
+    options: Mapping[str, Any] | None = None  # of the source; None keeps those that are there
+
+
+def published(home: Path) -> Manifest | None:
+    """Return the manifest that readers see, None where there is none.
+
+    Raises:
+        StoreCorrupt: there is one and it cannot be read: what it says of upgrades and activations stands nowhere else.
+    """
+    try:
+        return read_manifest(home)
+    except FileNotFoundError:
+        return None
+
+
+def publish(
+    home: Path,
+    store: VectorStore,
+    now: Rows,
+    report: dict[str, Any],
+    info: IndexInfo,
+    index: Writer,
+    before: Manifest | None,
+    facts: Facts,
+) -> Manifest:
+    """Publish an index with its tombstones, keys and report.
+
+    Args:
+        home: the collection's directory.
+        store: its rows.
+        now: the same, as they are published.
+        report: what report.json says.
+        info: what was built and measured.
+        index: writes it.
+        before: the published manifest.
+        facts: what the manifest says besides.
+    """
+    number = before.generation + 1 if before is not None else _next_number(home)
+    prepared = new_generation_dir(home, number)
+    with writing(prepared):
+        index(prepared / INDEX)
+        write_live(prepared / TOMBSTONES, now.dead)
+        same = before if before is not None and before.store == facts.store else None
+        _keys(home, store, same).write(prepared / KEYS)
+        (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if facts.carried.write is not None:
+            facts.carried.write(prepared)
+    if (path := prepared / INDEX).exists() and not isinstance(info, Exact):
+        info = replace(info, bytes_per_vector=path.stat().st_size / max(info.base_rows, 1))
+    manifest = Manifest(
+        space=facts.space,
+        encoder=facts.encoder,
+        sources=sources(before, root=facts.root, options=facts.options),
+        request=facts.request,
+        count=now.count,
+        live=now.live,
+        generation=number,
+        index=info,
+        store=facts.store,
+    )
+    if before is not None:
+        manifest = replace(
+            manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
+        )
+    if facts.carried.upgrades is not None:
+        manifest = replace(manifest, upgrades=facts.carried.upgrades)
+    with writing(home):
+        _sync_stores(home, store, manifest)
+    return publish_whole(home, manifest, prepared)
+
+
+def sources(
+    before: Manifest | None, *, root: str | None, options: Mapping[str, Any] | None
+) -> tuple[Source, ...]:
+    """Return the one source that there is so far: its folder, and its options or those that are recorded."""
+    own = Source() if before is None else before.sources[0]
+    return (replace(own, path=root, options=own.options if options is None else dict(options)),)
+
+
+def _sync_stores(home: Path, store: VectorStore, manifest: Manifest) -> None:
+    """Make durable the names of all that the manifest is about to point to, besides the generation itself.
+
+    Contents are durable already; a file or directory that was made since may yet lose its name in a crash, and the next
+    writer would take what is left of it for rubbish.
+    """
+    places = {store.directory, home / GENERATIONS}
+    if manifest.migrating:
+        places.add(home / str(manifest.upgrades[-1]["staging"]))
+    for place in places:
+        for inside in (place / VECTORS, place):
+            if inside.is_dir():
+                sync_directory(inside)
+        if place.is_dir() and place != home:
+            sync_names(place.parent, below=home)
+
+
+def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
+    """Return the table of all keys: the one before and the new ones, unless one of those has changed."""
+    renames = store.renames
+    if before is not None:
+        with suppress(OSError, StoreCorrupt):
+            check_file(home, before, KEYS)  # a damaged one would be taken over
+            table = KeyTable.open(generation_path(home, before.generation) / KEYS)
+            if table.renames == renames and len(table) <= store.count:
+                return table.extended(store.keys(len(table)))
+    return KeyTable.of(store.keys(), renames=renames)
+
+
+def _next_number(home: Path) -> int:
+    """Return a generation's number above all that lie there, for a collection whose manifest is lost."""
+    found = [int(path.name) for path in (home / "generations").glob("[0-9]*") if path.name.isdigit()]
+    return max(found, default=0) + 1

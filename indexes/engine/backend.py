@@ -1,0 +1,278 @@
+"""Load faiss, choose its BLAS kernels and threads, and show float16 rows to it. Nothing else imports faiss."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes import forks
+from indexes.distribution import pip_install
+from indexes.errors import MissingExtra, ShapeError
+
+BATCH_THRESHOLD = 4096
+"""Queries times width from which faiss multiplies matrices instead of rescanning the rows for each query."""
+
+_FAISS_THRESHOLD = 128_000  # what faiss starts with: batches of up to 249 queries at 512-d rescan the rows
+_KERNELS = (
+    ("SkylakeX", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    ("Haswell", {"avx2", "fma"}),
+)
+_ROOMY = 8 << 30  # bytes of address space from which threads are started as if there were no limit
+_LOAD_SECONDS = 0.5  # how long a measurement of the load is believed
+
+_import_lock = forks.Lock()
+_module: Any = None
+
+
+def faiss() -> Any:
+    """Return the module faiss, imported on the first call.
+
+    The OpenBLAS in the wheels is of 2021 and falls to SSE kernels on CPUs that it does not know, so the kernels are
+    named in the environment while it is loaded, unless the user has named them; numpy's own BLAS is loaded by then.
+    The one process-wide number that we change is the size from which faiss multiplies matrices, and only if nobody
+    else has changed it: once and before any search, so that no thread sees it move.
+
+    Raises:
+        MissingExtra: faiss is not installed.
+    """
+    global _module  # noqa: PLW0603 - a module is a process-wide thing, and so is this reference to it
+    if _module is not None:
+        return _module
+    with _import_lock:
+        if _module is None:
+            with _kernels_named():
+                try:
+                    module = importlib.import_module("faiss")
+                except ModuleNotFoundError as error:
+                    if error.name != "faiss":
+                        raise
+                    raise MissingExtra(
+                        f"searching needs faiss, which is not installed: {pip_install('cpu')} "
+                        "(or the extra gpu with CUDA; never both)"
+                    ) from error
+            if module.cvar.distance_compute_blas_threshold == _FAISS_THRESHOLD:
+                module.cvar.distance_compute_blas_threshold = BATCH_THRESHOLD
+            _module = module
+    return _module
+
+
+def gpu(device: str) -> int | None:
+    """Return which GPU faiss may use for a device name, None for none of them.
+
+    Args:
+        device: ``auto`` and ``cuda`` are the first one, ``cuda:N`` is the one of that number; ``cpu`` and ``mps`` none. An
+            encoder may run on a GPU that faiss cannot use (faiss-cpu is installed): that is no error, and None.
+    """
+    name, _, number = device.partition(":")
+    if name not in {"auto", "cuda"}:
+        return None
+    wanted = int(number or 0)
+    return wanted if wanted < getattr(faiss(), "get_num_gpus", int)() else None
+
+
+@contextmanager
+def _kernels_named() -> Iterator[None]:
+    """Set what FAISS's BLAS and OpenMP read while they are loaded, where the user has not."""
+    wanted: dict[str, str | None] = {}
+    if "faiss" not in sys.modules:
+        wanted["OPENBLAS_CORETYPE"] = _best_kernels(_cpu_flags())
+        if _is_tight():
+            wanted |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    named = {name: value for name, value in wanted.items() if value is not None and name not in os.environ}
+    os.environ.update(named)
+    try:
+        yield
+    finally:
+        for name in named:
+            os.environ.pop(name, None)
+
+
+def _is_tight() -> bool:
+    """Say whether the address space is limited (``ulimit -v``) so far that a buffer and a stack for every core may not fit.
+
+    OpenBLAS and OpenMP start a thread a core, and where memory for them cannot be had the process dies without a word.
+    """
+    try:
+        import resource
+    except ImportError:  # no such limits here
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return limit != resource.RLIM_INFINITY and limit < _ROOMY
+
+
+def _cpu_flags() -> frozenset[str]:
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def _best_kernels(flags: frozenset[str]) -> str | None:
+    return next((name for name, needed in _KERNELS if needed <= flags), None)
+
+
+def allowed_cores() -> int:
+    """Return the cores that this process may use, by its affinity and its control group's quota; at least 1."""
+    return max(1, int(min(_affinity(), _quota())))
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quota() -> float:
+    """Return the cores that the control group gives this process, infinity where it sets no limit."""
+    cores = float("inf")
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, float(quota) / float(period))
+    with suppress(OSError, ValueError):
+        quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+        cores = min(cores, float(quota) / float(period)) if int(quota) > 0 else cores
+    return cores
+
+
+def _allowed_cores() -> int:
+    """Return the cores that searching may use: those allowed, at most what OMP_NUM_THREADS says, and 1 if memory is tight."""
+    if _is_tight():
+        return 1
+    cores = allowed_cores()
+    with suppress(ValueError):
+        cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
+    return max(1, cores)
+
+
+class _Load:
+    """How many cores are ours and how many of them others keep busy, measured between calls.
+
+    The load average would count our own threads and lag by a minute; the kernel's counters less our own do neither.
+    """
+
+    def __init__(self) -> None:
+        self._lock = forks.Lock()
+        self._at = -float("inf")
+        self._busy = self._own = 0.0
+        self._threads = 1
+
+    def threads(self) -> int:
+        """Return the cores that are ours and free, at least 1."""
+        with self._lock:
+            now = time.monotonic()
+            passed = now - self._at
+            if passed >= _LOAD_SECONDS:
+                self._at = now
+                whole = os.cpu_count() or 1
+                # Within a quota the counters are the host's, whose load takes nothing from what the quota gives.
+                free = whole if _quota() < whole else whole - self._foreign(passed)
+                self._threads = max(1, min(_allowed_cores(), round(free)))
+            return self._threads
+
+    def _foreign(self, passed: float) -> float:
+        """Return the mean number of cores that others used since the last measurement, so many seconds ago."""
+        try:
+            busy, own = _busy_seconds(), sum(os.times()[:2])
+            if passed == float("inf"):
+                foreign = _running() - 1.0  # nothing to compare with: who runs at this instant
+            else:
+                foreign = (busy - self._busy - (own - self._own)) / passed
+            self._busy, self._own = busy, own
+        except (OSError, ValueError):  # no /proc here
+            return 0.0
+        return max(0.0, foreign)
+
+
+def _busy_seconds() -> float:
+    with Path("/proc/stat").open(encoding="ascii") as lines:
+        user, nice, system, _idle, _wait, *rest = (int(word) for word in lines.readline().split()[1:])
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
+def _running() -> int:
+    return int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0])
+
+
+_load = _Load()
+_at_most: ContextVar[float] = ContextVar("_at_most", default=float("inf"))
+
+
+def threads() -> int:
+    """Return how many threads to start now: the cores that we may use, less those that others keep busy; at least 1.
+
+    A thread too many costs more than it gives: it makes the others wait at every barrier.
+    """
+    most = _at_most.get()
+    return 1 if most == 1 else int(min(_load.threads(), most))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let searches from the calling thread use one thread within the block, for measuring latency."""
+    token = _at_most.set(1)
+    try:
+        with faiss_threads(1):
+            yield
+    finally:
+        _at_most.reset(token)
+
+
+class faiss_threads:  # noqa: N801 - used like a function, and a generator would cost a search more than it
+    """Let faiss use ``count`` threads within the block; the setting belongs to the calling thread alone."""
+
+    __slots__ = ("_before", "_count")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __enter__(self) -> None:
+        module = faiss()
+        self._before = module.omp_get_max_threads()
+        if self._before != self._count:
+            module.omp_set_num_threads(self._count)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._before != self._count:
+            faiss().omp_set_num_threads(self._before)
+
+
+def linear(matrix: NDArray[np.float32]) -> Any:
+    """Return the faiss transform ``y = A x`` of ``matrix``, ``(d_out, d_in)``."""
+    module = faiss()
+    result = module.LinearTransform(matrix.shape[1], matrix.shape[0], False)  # noqa: FBT003 - without a bias
+    module.copy_array_to_vector(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1), result.A)
+    result.is_trained = True
+    return result
+
+
+def fp16_view(rows: NDArray[np.float16]) -> Any:
+    """Return a faiss inner-product index over ``rows`` that copies nothing.
+
+    Args:
+        rows: ``(n, d)`` C-contiguous float16, an array or a memory map; the index keeps it alive. Do not add to it.
+    Raises:
+        ShapeError: other axes, another dtype, or not contiguous.
+    """
+    if rows.ndim != 2 or rows.dtype != np.float16 or not rows.flags.c_contiguous:
+        raise ShapeError(f"rows: expected contiguous (n, d) float16, got shape {rows.shape} of {rows.dtype}")
+    module = faiss()
+    view = module.IndexScalarQuantizer(
+        rows.shape[1], module.ScalarQuantizer.QT_fp16, module.METRIC_INNER_PRODUCT
+    )
+    if len(rows):
+        codes = rows.view(np.uint8).reshape(-1)
+        owner = module.MaybeOwnedVectorUInt8().owner
+        view.codes = module.MaybeOwnedVectorUInt8.create_view(module.swig_ptr(codes), codes.size, owner)
+        view.ntotal = len(rows)
+    view.referenced_objects = [rows]
+    return view

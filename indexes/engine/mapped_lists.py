@@ -1,0 +1,203 @@
+"""Open FastScan and RaBitQ inverted lists in their file instead of copying them into memory.
+
+FastScan and RaBitQ codes lie in `BlockInvertedLists`. FAISS reads them into a vector a list: of a million rows 94 MB of
+anonymous memory and 25,000 page faults, before a first query that looks at six lists of 3,968. Here their places in the
+file are found by stepping from size to size, and `OnDiskInvertedLists`, made for lists in a file, is told them.
+
+The end of such a file: ``ilbl``, then as uint64 the number of lists, all ones, rows and bytes of a block; then for each
+list the number of its ids, the ids (int64), the number of its codes' bytes, and the codes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.engine.backend import faiss
+
+_INDEXES: Final = (b"IwPf", b"Iwrn")  # how the file of an index with such lists begins: product codes, RaBitQ
+_CHAIN: Final = b"IxPT"  # transforms, then the index that they come before
+_ROWS: Final = slice(8, 16)  # where, from there, an index has its number of rows
+_DUMMIES: Final = struct.pack("<QQ", 1 << 20, 1 << 20)  # that FAISS puts behind them
+
+_TAG: Final = b"ilbl"
+_HEADER: Final = struct.Struct("<4sQQQQ")
+_SIZE: Final = 8
+_ALL_ONES: Final = (1 << 64) - 1  # FAISS's mark: a row's code has no place of its own in a block
+_MARK: Final = struct.pack("<QQ", _ALL_ONES, 32)  # with the rows of a block, as FAISS has them
+_STEP: Final = 1 << 18
+
+_TESTED: Final = {("1", "15")}  # versions of FAISS
+_known: dict[Any, bool] = {}
+
+
+def open_in_place(path: Path) -> Any | None:
+    """Open the index at ``path`` with its block lists left in the file; read-only.
+
+    Returns:
+        the index; None for a file without such lists, or not whole: FAISS itself then reads it, or says what is wrong.
+    """
+    module = faiss()
+    if not _is_known(module):
+        return None
+    try:
+        with path.open("rb") as file:
+            start = _lists_at(file.fileno())
+            found = None if start is None else _places(file.fileno(), start)
+            if start is None or found is None:
+                return None
+            # What comes before the lists, then as many lists of no rows; only the pages that this changes are copied.
+            length = start + 2 * _SIZE * len(found[0])
+            head = np.frombuffer(mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY), np.uint8)
+        head[start:] = 0
+        reader = module.ZeroCopyIOReader(module.swig_ptr(head), length)
+        index = module.read_index(reader, module.IO_FLAG_MMAP_IFC)
+        lists = _in_file(module, path, *found)
+        if not _are_placed(lists, found[0]):
+            _say(module)
+            return None
+        module.extract_index_ivf(index).replace_invlists(lists, False)  # noqa: FBT003 - it takes no name
+    except (OSError, RuntimeError):
+        return None
+    index.referenced_objects = [head, lists]
+    return index
+
+
+def _is_known(module: Any) -> bool:
+    """Say whether this FAISS keeps lists in files as the one that this module was written for; say so once if not.
+
+    What is written into its memory below has no type that Python could check: the size and the order of the fields are tried
+    on three lists first.
+    """
+    known = _known.get(module)
+    if known is None:
+        known = _known[module] = _has_layout(module)
+        if not known:
+            _say(module)
+    return known
+
+
+def _has_layout(module: Any) -> bool:
+    names = ("ZeroCopyIOReader", "OnDiskInvertedLists", "OnDiskOneListVector", "memcpy")
+    version = tuple(str(module.__version__).split(".")[:2])
+    if version not in _TESTED or not all(hasattr(module, name) for name in names):
+        return False
+    lists = module.OnDiskOneListVector()
+    lists.resize(3)  # a third one, untouched: if a list takes 16 bytes, these 48 still fit
+    blank = lists.at(2)
+    table = np.arange(1, 7, dtype=np.uint64)
+    module.memcpy(lists.data(), module.swig_ptr(table), table.nbytes)
+    found = [(one.size, one.capacity, one.offset) for one in map(lists.at, range(3))]
+    return found == [(1, 2, 3), (4, 5, 6), (blank.size, blank.capacity, blank.offset)]
+
+
+def _are_placed(lists: Any, sizes: NDArray[np.uint64]) -> bool:
+    """Say whether FAISS finds the ids of a list where they lie in the file."""
+    filled = np.flatnonzero(sizes)
+    if not len(filled):
+        return True
+    number = int(filled[-1])
+    size = int(sizes[number])
+    same = int(lists.list_size(number)) == size
+    return same and int(lists.get_codes(number)) - int(lists.get_ids(number)) == _SIZE * (size + 1)
+
+
+def _say(module: Any) -> None:
+    warnings.warn(
+        f"faiss {module.__version__} keeps lists otherwise than the versions that were tested (1.15): indexes are read into "
+        "memory instead of mapped; install faiss-cpu>=1.15,<1.16 to map them",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _lists_at(file: int) -> int | None:
+    """Return where in an open file the first list's size lies; None where there are no block lists."""
+    inner = _inner(file)
+    for begin, window in () if inner is None else _windows(file, inner):
+        words = np.frombuffer(window, np.uint32, len(window) // 4)
+        if (words == np.uint32(_ALL_ONES >> 32)).any():  # centroids hold no such numbers
+            place = window.find(_MARK)
+            while place >= 0:
+                tag = begin + place - len(_TAG) - _SIZE
+                if os.pread(file, len(_TAG), max(tag, 0)) == _TAG:
+                    return tag + _HEADER.size
+                place = window.find(_MARK, place + 1)
+    return None
+
+
+def _inner(file: int) -> int | None:
+    """Return where the index with block lists begins, behind its transforms; None for any other index."""
+    head = os.pread(file, _ROWS.stop, 0)
+    again = head[_ROWS] + _DUMMIES  # both have as many rows
+    begin = 0
+    while head[:4] == _CHAIN:
+        for start, window in _windows(file, begin + _ROWS.stop):
+            if again in window:
+                begin = start + window.index(again) - _ROWS.start
+                break
+        else:
+            return None
+        head = os.pread(file, 4, begin)
+    return begin if head[:4] in _INDEXES else None
+
+
+def _windows(file: int, begin: int) -> Iterator[tuple[int, bytes]]:
+    """Yield places in a file and what lies there, long enough that no mark is missed between two of them."""
+    while window := os.pread(file, _STEP + 32, begin):
+        yield begin, window
+        begin += _STEP
+
+
+def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+    """Return each list's number of rows and where its codes begin, ``(nlist,)`` each; None if they do not fill the file.
+
+    Sizes are read, not mapped: of the pages between them a query needs few.
+    """
+    header = os.pread(file, _HEADER.size, start - _HEADER.size)
+    end = os.fstat(file).st_size
+    if len(header) < _HEADER.size:
+        return None
+    _, nlist, _, rows, size = _HEADER.unpack(header)
+    if nlist > (end - start) // (2 * _SIZE):
+        return None
+    sizes, places = [0] * nlist, [0] * nlist
+    place, read, number_of = start, os.pread, int.from_bytes
+    for number in range(nlist):
+        if place >= end:
+            return None
+        count = number_of(read(file, _SIZE, place), "little")
+        place += _SIZE * (count + 2)
+        sizes[number], places[number] = count, place
+        place += -(-count // rows) * size
+    if place != end:
+        return None
+    return np.array(sizes, dtype=np.uint64), np.array(places, dtype=np.uint64)
+
+
+def _in_file(module: Any, path: Path, sizes: NDArray[np.uint64], places: NDArray[np.uint64]) -> Any:
+    """Return lists that lie in the file at ``path``.
+
+    Of a list FAISS keeps its rows, a capacity and where its codes begin, and takes its ids to lie ``capacity * code_size``
+    bytes behind that. Here they lie before it, with one size between them, so with the code size that marks block lists,
+    all ones or -1 as these numbers wrap, the capacity is the bytes from the ids to the codes.
+    """
+    lists = module.OnDiskInvertedLists()
+    lists.nlist, lists.code_size = len(sizes), _ALL_ONES
+    lists.filename, lists.totsize, lists.read_only = str(path), path.stat().st_size, True
+    lists.prefetch_nthread = (
+        0  # threads that would read lists ahead; the page cache has them, or the kernel reads ahead
+    )
+    table = np.stack((sizes, 8 * (sizes + np.uint64(1)), places), axis=1)  # (nlist, 3)
+    lists.lists.resize(len(sizes))
+    module.memcpy(lists.lists.data(), module.swig_ptr(table), table.nbytes)
+    lists.do_mmap()
+    return lists

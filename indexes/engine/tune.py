@@ -1,0 +1,213 @@
+"""Find the cheapest nprobe and shortlist that reach a wanted recall, by measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from indexes.engine import flat
+from indexes.engine.costs import Costs
+from indexes.engine.flat import Halves
+from indexes.engine.refined import Refined
+from indexes.vectors import Bitmap, Ids, Vectors, recall_of_each
+
+K = 10
+SAMPLE = 1000
+"""Stored rows that are asked: the standard error of the recall is about 0.003."""
+
+SHORTLISTS = (20, 40, 80, 160, 320, 640)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """Queries with known answers.
+
+    Attributes:
+        queries: ``(q, d)`` float32 unit rows.
+        own: ``(q,)`` the stored row that each query is, left out of its answers; -1 for none.
+        true: ``(q, 10)`` ids by exact search.
+    """
+
+    queries: Vectors
+    own: Ids
+    true: Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A setting that was measured: recall@10 by set of questions, and what a query costs on one thread.
+
+    ``microseconds`` are counted, not timed (`indexes.engine.costs`). The ``stages`` of a funnel are (width, shortlist, margin).
+    """
+
+    nprobe: int | None
+    shortlist: int
+    recall: Mapping[str, float]
+    standard_error: Mapping[str, float]
+    microseconds: float
+    stages: tuple[tuple[int, int, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What tuning chose, whether it reaches the target, and all that it tried."""
+
+    chosen: Trial
+    reached: bool
+    tried: tuple[Trial, ...]
+
+
+def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE, seed: int = 0) -> Questions:
+    """Ask stored rows for their neighbours, each without itself.
+
+    A stored row is drawn from the collection's own distribution, as an image query is, and once it is left out of
+    its own answers nothing about it is easier than about a fresh one: its code is never compared, and its list is
+    the one that a fresh query in its place would probe first. Rows moved by noise would lie off that distribution.
+
+    Args:
+        rows: ``(n, d)`` float16.
+        live: ``(n,)`` rows that may be found; None for all.
+        sample: how many rows to ask.
+        seed: which ones.
+    """
+    ids = np.arange(len(rows)) if live is None else np.flatnonzero(live)
+    own = np.sort(np.random.default_rng(seed).choice(ids, size=min(sample, len(ids)), replace=False))
+    queries = rows[own].astype(np.float32)
+    queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), np.float32(1e-12))
+    found = flat.exact(rows, queries, k=K + 1, keep=live)
+    return Questions(queries=queries, own=own, true=without(found.ids, own))
+
+
+def other_questions(rows: Halves, queries: Vectors, *, live: Bitmap | None) -> Questions:
+    """Ask ``queries`` that are no stored rows, such as texts."""
+    true = flat.exact(rows, queries, k=K, keep=live).ids
+    return Questions(queries=queries, own=np.full(len(queries), -1), true=true)
+
+
+def without(found: Ids, own: Ids) -> Ids:
+    """Drop each query's own row, or else the last of the ``k + 1`` found."""
+    same = (found == own[:, np.newaxis]) & (own[:, np.newaxis] >= 0)  # a padded place is nobody's own row
+    same[~same.any(axis=1), -1] = True
+    rest: Ids = found[~same].reshape(len(found), found.shape[1] - 1)
+    return rest
+
+
+def recall(
+    stage: Refined,
+    questions: Mapping[str, Questions],
+    *,
+    nprobe: int | None,
+    shortlist: int,
+    selector: Any = None,
+    costs: Costs | None = None,
+) -> Trial:
+    """Measure one setting; ``costs`` are those of the stage, counted anew if None."""
+    costs = costs or costs_of(stage)
+    recalls, errors = {}, {}
+    for name, asked in questions.items():
+        found = stage.search(
+            asked.queries, k=K + 1, nprobe=nprobe, shortlist=shortlist, selector=selector
+        ).ids
+        each = recall_of_each(without(found, asked.own), asked.true)
+        recalls[name] = float(each.mean())
+        errors[name] = float(each.std() / np.sqrt(len(each)))
+    return Trial(
+        nprobe=nprobe,
+        shortlist=shortlist,
+        recall=recalls,
+        standard_error=errors,
+        microseconds=costs.microseconds(nprobe=nprobe, shortlist=shortlist),
+    )
+
+
+def costs_of(stage: Refined) -> Costs:
+    """Return what searches of a stage cost."""
+    return Costs(stage.index, width=int(stage.index.d))
+
+
+def passes(trial: Trial, target: float) -> bool:
+    """Say whether every set's recall lies above the target by one standard error."""
+    return all(trial.recall[name] - trial.standard_error[name] >= min(target, 0.999) for name in trial.recall)
+
+
+def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None) -> Tuned:
+    """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
+
+    Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
+    bisection, and of those the cheapest by counted work is chosen, so that equal rows lead to equal settings. Settings that
+    cost more than one that passes are not tried. It must pass the target by one standard error, so that the choice
+    of the luckiest setting does not fall below it on other queries.
+
+    Args:
+        stage: the index with its rows.
+        questions: by name; each with at least one query.
+        target: recall@10 wanted, 0 to 1.
+        selector: of the rows that are live, for an index that filters.
+    """
+    search = _Search(stage, questions, target, selector)
+    good = [trial for trial in (search.smallest(shortlist) for shortlist in SHORTLISTS) if trial is not None]
+    tried = tuple(search.tried.values())
+    if good:
+        return Tuned(chosen=min(good, key=lambda trial: trial.microseconds), reached=True, tried=tried)
+    return Tuned(chosen=max(tried, key=lambda trial: min(trial.recall.values())), reached=False, tried=tried)
+
+
+class _Search:
+    def __init__(
+        self, stage: Refined, questions: Mapping[str, Questions], target: float, selector: Any
+    ) -> None:
+        self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
+        self.tried: dict[tuple[int | None, int], Trial] = {}
+        self._passes: dict[tuple[int | None, int], bool] = {}
+        self._costs = costs_of(stage)
+        self._cheapest = float("inf")
+
+    def smallest(self, shortlist: int) -> Trial | None:
+        """Return the trial with the fewest lists that passes with this shortlist, None if none does."""
+        if self._stage.nlist == 0:
+            tried = not self._dearer(None, shortlist) and self._try(None, shortlist)
+            return self.tried[None, shortlist] if tried else None
+        high = 1
+        while not self._dearer(high, shortlist) and not self._try(high, shortlist):
+            if high == self._stage.nlist or (high > 4 and self._hopeless(high, shortlist)):
+                return None
+            high = min(2 * high, self._stage.nlist)
+        low = high // 2
+        while high - low > max(1, high // 8):
+            middle = (low + high) // 2
+            if self._dearer(middle, shortlist) or self._try(middle, shortlist):
+                high = middle
+            else:
+                low = middle
+        return None if self._dearer(high, shortlist) else self.tried[high, shortlist]
+
+    def _dearer(self, nprobe: int | None, shortlist: int) -> bool:
+        """Say whether a setting costs more than the cheapest that passes: then nobody needs to know whether it does."""
+        return self._costs.microseconds(nprobe=nprobe, shortlist=shortlist) > self._cheapest
+
+    def _hopeless(self, nprobe: int, shortlist: int) -> bool:
+        """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
+        now, before = self.tried[nprobe, shortlist].recall, self.tried[nprobe // 2, shortlist].recall
+        return all(now[name] - before[name] < 0.002 and now[name] < self._target for name in now)
+
+    def _try(self, nprobe: int | None, shortlist: int) -> bool:
+        key = (nprobe, shortlist)
+        if key in self._passes:
+            return self._passes[key]
+        trial = recall(
+            self._stage,
+            self._questions,
+            nprobe=nprobe,
+            shortlist=shortlist,
+            selector=self._selector,
+            costs=self._costs,
+        )
+        passed = passes(trial, self._target)
+        self.tried[key] = trial
+        self._passes[key] = passed
+        if passed:
+            self._cheapest = min(self._cheapest, trial.microseconds)
+        return passed

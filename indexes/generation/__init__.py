@@ -1,0 +1,67 @@
+"""The manifest and what it names."""
+
+from __future__ import annotations
+
+from indexes.generation import file_checks
+from indexes.generation.build_request import is_new, request
+from indexes.generation.description import (
+    GENERATIONS,
+    MANIFEST,
+    MIGRATING,
+    Manifest,
+    Request,
+    Source,
+    generation_path,
+    read_manifest,
+    store_path,
+)
+from indexes.generation.index_kinds import Exact, Funnel, IndexInfo, Inverted
+from indexes.generation.key_table import KEYS, KeyTable
+from indexes.generation.manifest import (
+    INDEX,
+    check_file,
+    check_sizes,
+    new_generation_dir,
+    publish,
+    sweep_generations,
+    write_manifest,
+)
+from indexes.generation.pins import Pin, pin_generation, read_pinned
+from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
+from indexes.generation.verification import FileCheck, verify
+
+__all__ = [
+    "GENERATIONS",
+    "INDEX",
+    "KEYS",
+    "MANIFEST",
+    "MIGRATING",
+    "TOMBSTONES",
+    "Exact",
+    "FileCheck",
+    "Funnel",
+    "IndexInfo",
+    "Inverted",
+    "KeyTable",
+    "Manifest",
+    "Pin",
+    "Request",
+    "Source",
+    "check_file",
+    "check_sizes",
+    "file_checks",
+    "generation_path",
+    "is_new",
+    "new_generation_dir",
+    "pin_generation",
+    "publish",
+    "read_live",
+    "read_manifest",
+    "read_pinned",
+    "request",
+    "store_path",
+    "sweep_generations",
+    "verify",
+    "write_live",
+    "write_manifest",
+]

@@ -1,0 +1,339 @@
+"""Define what manifest.json says; parse and write it field by field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from indexes.distribution import pip_install
+from indexes.errors import ManifestTooNew
+from indexes.fields import (
+    Fields,
+    corrupt,
+    count,
+    inside,
+    mapping,
+    number,
+    objects,
+    optional,
+    plain_names,
+    text,
+)
+from indexes.generation.index_kinds import (
+    Exact,
+    FileInfo,
+    Funnel,
+    IndexInfo,
+    Inverted,
+    index_from_json,
+    index_from_old_json,
+    index_to_json,
+)
+from indexes.vectors import Space
+
+__all__ = [
+    "FORMAT",
+    "GENERATIONS",
+    "MANIFEST",
+    "MIGRATING",
+    "Exact",
+    "FileInfo",
+    "Funnel",
+    "IndexInfo",
+    "Inverted",
+    "Manifest",
+    "Request",
+    "Source",
+    "generation_path",
+    "read_manifest",
+    "returnable",
+    "store_path",
+]
+
+FORMAT = 3
+"""The layout that this version writes, and the newest that it reads.
+
+1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
+way. 3: the manifest has a checksum, says what the build was asked for and how each source is opened, and tags its index
+with a type. Later versions add optional fields; what an older reader must not pass over raises the number.
+"""
+
+MANIFEST = "manifest.json"
+GENERATIONS = "generations"
+MIGRATING = "migrating"
+
+_CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
+"""How the file ends from format 3 on: the SHA-256 of everything before."""
+
+_UNSEALED = (1, 2)
+"""Formats without a checksum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a collection's images come from, so that the next build can ask the same question.
+
+    Attributes:
+        type: ``folder``.
+        path: the folder: None for the parent of the collection's directory, else a path, relative to the collection's
+            directory where possible.
+        options: JSON values that say what is taken of it, such as ``exclude``, ``include`` and ``follow_links``; a
+            missing one has its default.
+    """
+
+    type: str = "folder"
+    path: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Any, *, path: Path) -> Source:
+        """Parse what `dataclasses.asdict` made; ``path`` is named in messages."""
+        found = Fields(value, path=path, within="sources.")
+        return cls(
+            type=found.get("type", text),
+            path=found.get("path", optional(text)),
+            options=found.later("options", mapping, missing={}),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a build was asked for, with the collection's own choices filled in.
+
+    Attributes:
+        kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string.
+        dim: a width, ``auto``, or None for the full width.
+        recall: recall@10 to reach.
+        device: where faiss may use a GPU.
+        chosen_for: live rows when ``auto`` last chose a width for this very request.
+    """
+
+    kind: str
+    dim: int | str | None
+    recall: float
+    device: str = "cpu"
+    chosen_for: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest keeps of it for the next build."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any, *, path: Path) -> Request:
+        """Parse what `to_json` made; ``path`` is named in messages."""
+        found = Fields(value, path=path, within="request.")
+        return cls(
+            kind=found.get("kind", text),
+            dim=found.get("dim", _width),
+            recall=found.get("recall", number),
+            device=found.later("device", text, missing="cpu"),
+            chosen_for=found.later("chosen_for", optional(count), missing=None),
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a collection is, as of its newest published generation.
+
+    Attributes:
+        space: the space of the stored rows.
+        encoder: the encoder's canonical name, e.g. ``nano@1``; None where vectors were imported.
+        count: rows that readers may use, tombstoned ones included; the store may already hold more.
+        live: rows among them without a tombstone.
+        generation: number of the directory under ``generations/``, counted from 1.
+        index: the first stage.
+        sources: where the images come from; one folder so far.
+        request: what the build was asked for; None where an older version wrote the manifest, and in `report.json`.
+        upgrades: JSON objects, oldest first, that tell of changes of the encoder; while the last one's ``state`` is
+            ``migrating``, queries are encoded by another encoder than the stored rows.
+        activations: JSON objects, oldest first, that tell of active indexing.
+        files: the generation's files by name.
+        created: when the collection was first published, UTC, ISO 8601.
+        updated: when this generation was published, UTC, ISO 8601.
+        store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
+        format: version of the layout on disk, as it was read.
+    """
+
+    space: Space
+    count: int
+    live: int
+    generation: int
+    index: IndexInfo
+    encoder: str | None = None
+    sources: tuple[Source, ...] = (Source(),)
+    request: Request | None = None
+    upgrades: tuple[Mapping[str, Any], ...] = ()
+    activations: tuple[Mapping[str, Any], ...] = ()
+    files: Mapping[str, FileInfo] = field(default_factory=dict)
+    created: str = field(default_factory=_now)
+    updated: str = field(default_factory=_now)
+    store: str = ""
+    format: int = FORMAT
+
+    @property
+    def root(self) -> str | None:
+        """The folder that keys are relative to, as `Source.path` says it."""
+        return self.sources[0].path
+
+    @property
+    def migrating(self) -> bool:
+        """Say whether a change of the encoder is under way."""
+        return bool(self.upgrades) and self.upgrades[-1].get("state") == MIGRATING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `manifest.json` holds besides its checksum; the format comes first."""
+        return {
+            "format": FORMAT,
+            "space": self.space.to_json(),
+            "encoder": self.encoder,
+            "count": self.count,
+            "live": self.live,
+            "generation": self.generation,
+            "sources": [asdict(source) for source in self.sources],
+            "request": None if self.request is None else self.request.to_json(),
+            "index": index_to_json(self.index),
+            "upgrades": [dict(upgrade) for upgrade in self.upgrades],
+            "activations": [dict(activation) for activation in self.activations],
+            "files": {name: info.to_json() for name, info in sorted(self.files.items())},
+            "created": self.created,
+            "updated": self.updated,
+            "store": self.store,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return what lies in `manifest.json`: the object, ending in a checksum of all that comes before it."""
+        whole = json.dumps(self.to_json(), indent=2, allow_nan=False).encode()
+        facts = whole.removesuffix(b"\n}")
+        return facts + b',\n  "checksum": "%b"\n}\n' % hashlib.sha256(facts).hexdigest().encode()
+
+    @classmethod
+    def from_json(cls, data: Any, *, path: Path) -> Manifest:
+        """Parse what `to_json` made; fields that this version does not know are passed over.
+
+        Args:
+            path: where it was read, for messages.
+        Raises:
+            ManifestTooNew: a later version wrote it.
+            StoreCorrupt: a field is missing or is not what it should be.
+        """
+        fields = Fields(data, path=path)
+        found = fields.get("format", count)
+        if found > FORMAT:
+            raise ManifestTooNew(
+                f"{path}: has format {found}, this version reads up to format {FORMAT}; "
+                f"install a newer version: {pip_install(options='--upgrade')}"
+            )
+        if found < 1:
+            raise corrupt(path, f"format is {found}, expected 1 to {FORMAT}")
+        manifest = cls(
+            format=found,
+            space=fields.get("space", Space.from_json),
+            encoder=fields.get("encoder", optional(text)),
+            count=fields.get("count", count),
+            live=fields.get("live", count),
+            generation=fields.get("generation", count),
+            upgrades=fields.later("upgrades", objects, missing=()),
+            activations=fields.later("activations", objects, missing=()),
+            files=fields.get("files", _files),
+            created=fields.get("created", text),
+            updated=fields.get("updated", text),
+            store=fields.later("store", inside, missing=""),
+            **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
+        )
+        if not manifest.live <= manifest.count or not manifest.index.base_rows <= manifest.count:
+            raise corrupt(
+                path,
+                f"{manifest.live} live and {manifest.index.base_rows} indexed rows of {manifest.count} cannot be",
+            )
+        return manifest
+
+
+def _tagged(fields: Fields, path: Path) -> dict[str, Any]:
+    """Parse what format 3 says otherwise than those before."""
+    return {
+        "sources": fields.get("sources", lambda value: _sources(value, path=path)),
+        "request": fields.get("request", optional(lambda value: Request.from_json(value, path=path))),
+        "index": fields.get("index", lambda value: index_from_json(value, path=path)),
+    }
+
+
+def _untagged(fields: Fields, path: Path) -> dict[str, Any]:
+    """Parse the same of formats 1 and 2."""
+    return {
+        "sources": (Source(path=fields.get("root", optional(text))),),
+        "index": fields.get("index", lambda value: index_from_old_json(value, path=path)),
+    }
+
+
+def _sources(value: Any, *, path: Path) -> tuple[Source, ...]:
+    if not isinstance(value, list) or not value:
+        raise TypeError("a list of at least one source")
+    return tuple(Source.from_json(item, path=path) for item in value)
+
+
+def _width(value: Any) -> int | str | None:
+    return value if value in (None, "auto") else count(value)
+
+
+def _files(value: Any) -> Mapping[str, FileInfo]:
+    return {name: FileInfo.from_json(info) for name, info in plain_names(value).items()}
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest of the collection in ``directory``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ManifestTooNew: a later version wrote it; the message names both formats.
+        StoreCorrupt: it is not JSON, or a field is missing or wrong.
+    """
+    path = Path(directory) / MANIFEST
+    whole = path.read_bytes()
+    try:
+        data = json.loads(whole)
+    except (ValueError, RecursionError) as error:
+        raise corrupt(path, f"not JSON: {error}") from error
+    if isinstance(data, dict) and data.get("format") in (
+        *_UNSEALED,
+        FORMAT,
+    ):  # of others the format is said first
+        _check_seal(whole, data, path)
+    return Manifest.from_json(data, path=path)
+
+
+def _check_seal(whole: bytes, data: Mapping[str, Any], path: Path) -> None:
+    """Refuse a manifest that was changed since it was written; those of formats 1 and 2 had no checksum."""
+    if data["format"] in _UNSEALED and "checksum" not in data:
+        return
+    seal = _CHECKSUM.search(whole)
+    if seal is None:
+        raise corrupt(path, "its checksum is missing at the end")
+    if hashlib.sha256(whole[: seal.start()]).hexdigest() != seal.group(1).decode():
+        raise corrupt(path, "its checksum does not fit: something in it was changed since it was written")
+
+
+def returnable(manifest: Manifest) -> list[Manifest]:
+    """Return what was published before the changes of encoder that can be taken back."""
+    earlier = [upgrade.get("previous") for upgrade in manifest.upgrades]
+    return [Manifest.from_json(facts, path=Path(MANIFEST)) for facts in earlier if isinstance(facts, Mapping)]
+
+
+def generation_path(directory: str | os.PathLike[str], number: int) -> Path:
+    """Return where generation ``number`` of the collection in ``directory`` lies, published or not."""
+    return Path(directory) / GENERATIONS / f"{number:04d}"
+
+
+def store_path(directory: str | os.PathLike[str], manifest: Manifest | None) -> Path:
+    """Return the directory that holds ``vectors.lmdb`` and ``rerank.f16``; the collection's own where none is published."""
+    return Path(directory) / ("" if manifest is None else manifest.store)

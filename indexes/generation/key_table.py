@@ -1,0 +1,153 @@
+"""Map the keys of all rows in one file, sorted by id, so that path filters need no scan of the store.
+
+Scanning the records of a million rows takes seconds and makes a million objects; here a prefix or a suffix is compared
+eight bytes at a time with all keys at once, and nothing is read but the pages that hold them.
+
+Layout: ``magic``, the number of keys, the store's count of renames, then where each key ends (uint64, little-endian), then
+the keys without anything between them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import StoreCorrupt
+from indexes.repair_hints import cure_of_file
+from indexes.vectors import Ids
+
+KEYS: Final = "keys.bin"
+
+_MAGIC: Final = b"keytab\x00\x01"
+_HEADER: Final = struct.Struct("<8sQQ")
+_WINDOW: Final = 8  # bytes compared at once
+_BLOCK: Final = 65_536
+
+
+class KeyTable:
+    """Keys by row id; read-only, safe to share by threads.
+
+    Attributes:
+        renames: how often keys of stored rows had been changed in the store when the table was made.
+    """
+
+    def __init__(self, ends: NDArray[np.uint64], text: NDArray[np.uint8], *, renames: int) -> None:
+        """Take over where keys end, ``(n,)``, and their bytes, one after another."""
+        self.renames = renames
+        self._ends = ends
+        self._text = text
+
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self._ends)
+
+    @classmethod
+    def of(cls, keys: Iterable[bytes], *, renames: int = 0) -> KeyTable:
+        """Make a table in memory from keys in the order of ids."""
+        ends, text = _laid_out(keys)
+        return cls(ends, text, renames=renames)
+
+    @classmethod
+    def open(cls, path: Path) -> KeyTable:
+        """Map the table at ``path``.
+
+        Raises:
+            FileNotFoundError: there is none; a generation of an earlier version has none.
+            StoreCorrupt: it is not whole.
+        """
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(_HEADER.size)
+            if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+                raise _damaged(path)
+            _, count, renames = _HEADER.unpack(head)
+            if size < _HEADER.size + 8 * count:
+                raise _damaged(path)
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        ends = np.frombuffer(data, "<u8", count, _HEADER.size)
+        text = (
+            np.frombuffer(data, np.uint8, -1, _HEADER.size + 8 * count)
+            if size > _HEADER.size + 8 * count
+            else _NONE
+        )
+        if count and (int(ends[-1]) != len(text) or bool((ends[1:] < ends[:-1]).any())):
+            raise _damaged(path)
+        return cls(ends, text, renames=renames)
+
+    def extended(self, keys: Iterable[bytes]) -> KeyTable:
+        """Return a table of these keys and further ones."""
+        ends, text = _laid_out(keys)
+        last = self._ends[-1:] if len(self) else np.zeros(1, np.uint64)
+        return KeyTable(
+            np.concatenate((self._ends, ends + last)),
+            np.concatenate((self._text, text)),
+            renames=self.renames,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the table to ``path``; the caller makes it durable."""
+        with path.open("wb") as file:
+            file.write(_HEADER.pack(_MAGIC, len(self), self.renames))
+            file.write(np.ascontiguousarray(self._ends).data.cast("B"))
+            file.write(np.ascontiguousarray(self._text).data.cast("B"))
+
+    def keys(self, ids: Ids) -> Iterator[bytes]:
+        """Yield the keys of rows, in their order."""
+        text, ends = self._text.data, self._ends
+        for number in ids.tolist():
+            yield bytes(text[int(ends[number - 1]) if number else 0 : int(ends[number])])
+
+    def between(
+        self, *, prefix: bytes = b"", suffix: bytes = b"", start: int = 0, stop: int | None = None
+    ) -> Ids:
+        """Return the ids of the keys that begin with ``prefix`` and end with ``suffix``, the two not overlapping; ascending.
+
+        Only ids from ``start`` to before ``stop`` are looked at; about 40 bytes for each of these are held meanwhile.
+        """
+        ends = self._ends[start:stop].astype(np.int64)  # (n,)
+        first = int(self._ends[start - 1]) if start else 0
+        starts = np.concatenate((np.full(1, first, np.int64), ends[:-1]))[: len(ends)]
+        ids: Ids = np.flatnonzero(ends - starts >= len(prefix) + len(suffix))
+        ids = self._equal(ids, starts, prefix)
+        return self._equal(ids, ends - len(suffix), suffix) + start
+
+    def _equal(self, ids: Ids, places: NDArray[np.int64], word: bytes) -> Ids:
+        """Keep the ids at whose place the text reads ``word``."""
+        whole = len(word) // _WINDOW * _WINDOW
+        if whole and len(self._text) >= _WINDOW:
+            # Every offset as the eight bytes from there on; numpy reads them unaligned.
+            windows: NDArray[Any] = np.lib.stride_tricks.as_strided(
+                self._text[:_WINDOW].view("<u8"), (len(self._text) - _WINDOW + 1,), (1,), writeable=False
+            )
+            for start in range(0, whole, _WINDOW):
+                (part,) = struct.unpack_from("<Q", word, start)
+                ids = ids[windows[places[ids] + start] == np.uint64(part)]
+        for start in range(whole, len(word)):
+            ids = ids[self._text[places[ids] + start] == word[start]]
+        return ids
+
+
+def _laid_out(keys: Iterable[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Return where keys end, and their bytes one after another; one block of them at a time is held as objects."""
+    parts, lengths = [], []
+    source = iter(keys)
+    while block := list(islice(source, _BLOCK)):
+        parts.append(b"".join(block))
+        lengths.append(np.fromiter(map(len, block), dtype=np.uint64, count=len(block)))
+    ends = np.cumsum(np.concatenate([np.empty(0, np.uint64), *lengths]), dtype=np.uint64)
+    return ends, np.frombuffer(b"".join(parts), dtype=np.uint8)
+
+
+_NONE: Final = np.empty(0, dtype=np.uint8)
+
+
+def _damaged(path: Path) -> StoreCorrupt:
+    return StoreCorrupt(f"{path}: not a whole table of keys; {cure_of_file(path)}")

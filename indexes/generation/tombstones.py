@@ -1,0 +1,41 @@
+"""Read and write the bitmap of deleted rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from indexes.errors import StoreCorrupt
+from indexes.files import limit_reached
+from indexes.vectors import Bitmap
+
+TOMBSTONES = "tombstones.npy"
+
+
+def write_live(path: Path, dead: Bitmap) -> None:
+    """Write which rows have a tombstone, eight to a byte."""
+    np.save(path, np.packbits(dead, bitorder="little"), allow_pickle=False)
+
+
+def read_live(path: Path, count: int) -> Bitmap | None:
+    """Return which rows have no tombstone, None if that is all of them.
+
+    Raises:
+        StoreCorrupt: missing, not an array of bytes, or not of ``count`` flags.
+        SystemLimit: no more open files or memory.
+    """
+    try:
+        packed = np.load(path, allow_pickle=False)
+        dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
+    except (
+        Exception
+    ) as error:  # numpy reads the header by Python's tokenizer and parser, which raise their own
+        raise limit_reached(error, path) or StoreCorrupt(
+            f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
+        ) from error
+    if len(packed) != -(-count // 8):
+        raise StoreCorrupt(
+            f"{path}: holds {len(packed)} bytes of flags, expected {-(-count // 8)}; run `retrieve build-index`"
+        )
+    return ~dead if dead.any() else None

@@ -1,0 +1,17 @@
+"""Names of the files and directories of a collection, for every module that needs one without its reader."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VECTORS: Final = "vectors.lmdb"
+
+
+MAPS = "upgrade.npz"
+"""File of a generation: the maps for images, back, and for words where there is one."""
+
+
+REPORT = "report.json"
+
+
+TRANSFORMS = "transforms.npz"

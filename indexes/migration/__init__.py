@@ -1,0 +1,40 @@
+"""A gallery between two encoders."""
+
+from __future__ import annotations
+
+from indexes.migration import alignment, calibration
+from indexes.migration.alignment import Probe, nearest, overlap, slerp
+from indexes.migration.calibration import Calibration
+from indexes.migration.mixed_search import Blend, Mixture
+from indexes.migration.staging import (
+    ADDED,
+    ADDED_IDS,
+    KEPT,
+    SERVED,
+    Staging,
+    assemble,
+    extend,
+    read_added,
+    write_rows_of,
+)
+
+__all__ = [
+    "ADDED",
+    "ADDED_IDS",
+    "KEPT",
+    "SERVED",
+    "Blend",
+    "Calibration",
+    "Mixture",
+    "Probe",
+    "Staging",
+    "alignment",
+    "assemble",
+    "calibration",
+    "extend",
+    "nearest",
+    "overlap",
+    "read_added",
+    "slerp",
+    "write_rows_of",
+]

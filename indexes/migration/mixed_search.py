@@ -1,0 +1,197 @@
+"""Search a gallery during an upgrade: old and new rows ranked together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.engine import flat
+from indexes.errors import OptionError, ShapeError
+from indexes.generation import check_file, generation_path
+from indexes.migration.calibration import Calibration
+from indexes.migration.staging import ROWS_OF, read_rows_of
+from indexes.search import Generation, funnel, require_whole, unplanned
+from indexes.store import RERANK, RerankRows
+from indexes.vectors import (
+    Bitmap,
+    Halves,
+    Ids,
+    Space,
+    Vectors,
+    best,
+    clipped,
+    optional_integer,
+    places,
+    ranking,
+    rescored,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """The neighbours of some queries in a mixed gallery, best first.
+
+    Attributes:
+        ids: ``(q, k)`` int64, padded with -1.
+        scores: ``(q, k)`` float32 on the new space's cosine scale; padded with -inf.
+        cosines: ``(q, k)`` float32, each within the space of its row; padded with -inf.
+        renewed: ``(q, k)`` flags: the row is one of the new space.
+    """
+
+    ids: Ids
+    scores: NDArray[np.float32]
+    cosines: NDArray[np.float32]
+    renewed: Bitmap
+
+
+class Mixture:
+    """An old generation and the rows that replace some of its own; safe to share by threads.
+
+    Attributes:
+        rows_of: ``(count,)`` int64: the new row of each id, -1 where there is none yet.
+        rows: ``(m, d_new)`` float16, mapped; some may answer for nothing.
+        space: the new space.
+        prefixes: widths at which both sides may be searched.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        rows: Halves,
+        rows_of: Ids,
+        *,
+        space: Space,
+        calibrations: Mapping[str, Calibration],
+        prefixes: tuple[int, ...] = (),
+    ) -> None:
+        self._generation = generation
+        self._calibrations = calibrations
+        self.rows, self.rows_of, self.space, self.prefixes = rows, rows_of, space, prefixes
+        live = generation.live
+        renewed = rows_of >= 0 if live is None else (rows_of >= 0) & live  # (count,)
+        self._old: Bitmap | None = ~(rows_of >= 0) if (rows_of >= 0).any() else None
+        self._ids = np.full(len(rows), -1, dtype=np.int64)  # (m,) the id that each new row answers for
+        self._ids[rows_of[renewed]] = np.flatnonzero(renewed)
+        self._any = bool(renewed.any())
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        generation: Generation,
+        *,
+        staging: str,
+        space: Space,
+        calibrations: Mapping[str, Calibration],
+        prefixes: tuple[int, ...] = (),
+    ) -> Mixture:
+        """Open what a manifest in the middle of a change names, by mapping.
+
+        Raises:
+            StoreCorrupt: a file is missing or short.
+        """
+        home, manifest = Path(directory), generation.manifest
+        check_file(home, manifest, ROWS_OF)
+        table = read_rows_of(generation_path(home, manifest.generation), count=manifest.count)
+        needed = int(table.max(initial=-1)) + 1
+        rows = RerankRows.open(home / staging / RERANK, dim=space.dim, count=needed).rows
+        return cls(
+            generation,
+            np.asarray(rows),
+            table,
+            space=space,
+            calibrations=calibrations,
+            prefixes=prefixes,
+        )
+
+    def search(
+        self,
+        new: Vectors,
+        old: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None = None,
+        nprobe: int | None = None,
+        shortlist: int | None = None,
+        exact: bool = False,
+        dim: int | None = None,
+        words: bool = False,
+    ) -> Blend:
+        """Find each query's ``k`` best live rows on both sides.
+
+        Args:
+            new: ``(q, d_new)`` unit rows: the queries in the new space.
+            old: ``(q, d_old)`` unit rows: the same queries, mapped.
+            k: neighbours wanted, at least 1.
+            keep: ``(count,)`` flags; only rows whose flag is set are found.
+            nprobe, shortlist, exact: for the old side, as `Generation.search`; the new rows are all compared.
+            dim: rank by this prefix width first; not with ``exact``.
+            words: the queries are words, whose scores have a scale of their own.
+        Raises:
+            ShapeError: widths or numbers differ.
+            OptionError: ``dim`` is no prefix of both sides, or narrows what is to be ``exact``.
+        """
+        if len(new) != len(old) or new.ndim != 2 or new.shape[1] != self.space.dim:
+            raise ShapeError(f"queries: expected (q, {self.space.dim}) beside {old.shape}, got {new.shape}")
+        dim = optional_integer(dim, "dim", least=None)
+        if dim is not None and dim not in self.prefixes:
+            known = ", ".join(map(str, self.prefixes)) or "none"
+            raise OptionError(
+                f"{dim} is no prefix width while old and new rows are mixed (valid: {known}); "
+                "finish with `retrieve upgrade backfill all`"
+            )
+        if exact:
+            require_whole(dim, None, width=self.space.dim)
+        aside = self._old if keep is None or self._old is None else keep & self._old
+        k = places(k, queries=len(new), rows=self._generation.count)
+        found = self._generation.search(
+            old,
+            k=k,
+            keep=keep if self._old is None else aside,
+            nprobe=nprobe,
+            shortlist=shortlist,
+            exact=exact,
+            dim=None if dim == old.shape[1] else dim,
+        )
+        found = rescored(found, old, self._generation.rows)
+        calibration = self._calibrations.get("text" if words else "image", self._calibrations["image"])
+        scores = clipped(calibration.apply(found.scores))  # (q, k)
+        if not self._any:
+            return Blend(
+                ids=found.ids,
+                scores=scores,
+                cosines=found.scores,
+                renewed=np.zeros(found.ids.shape, dtype=np.bool_),
+            )
+        fresh_ids, fresh = self._fresh(new, k=k, keep=keep, dim=dim)
+        ids = np.hstack((found.ids, fresh_ids))  # (q, 2k)
+        both = np.hstack((scores, fresh))
+        merged = best(ids, both, k=k)
+        cosines = np.hstack((found.scores, fresh))  # (q, 2k)
+        picked = np.take_along_axis(cosines, ranking(ids, both, k=k), axis=1)
+        return Blend(
+            ids=merged.ids,
+            scores=merged.scores,
+            cosines=np.where(merged.ids < 0, -np.inf, picked).astype(np.float32),
+            renewed=(merged.ids >= 0) & (self.rows_of[merged.ids] >= 0),
+        )
+
+    def _fresh(
+        self, new: Vectors, *, k: int, keep: Bitmap | None, dim: int | None
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """Search the new rows; return ids of the collection and cosines ``(q, k)``."""
+        flags = self._ids >= 0  # (m,)
+        if keep is not None:
+            flags &= keep[self._ids]  # -1 reads the last flag, and is masked already
+        queries = np.ascontiguousarray(new, dtype=np.float32)
+        if dim is None or dim == self.space.dim:
+            found = flat.exact(self.rows, queries, k=k, keep=flags)
+        else:
+            found = funnel.search(self.rows, queries, unplanned(dim, k=k), k=k, keep=flags)
+        found = rescored(found, queries, self.rows)
+        return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores

@@ -1,0 +1,38 @@
+"""Suggest how to repair a damaged generation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from indexes.layout import MAPS, VECTORS
+
+if TYPE_CHECKING:
+    from indexes.generation import Manifest
+
+BUILD: Final = "run `retrieve build-index` on the folder"
+
+UNREADABLE: Final = "check its permissions and the device; nothing is known to be damaged"
+"""What to do about a file that the system does not let us read."""
+
+_AGAIN: Final = f"it makes the index again from {VECTORS}"
+_GIVE_UP: Final = (
+    "restore it from a backup, or give the upgrade up with `retrieve rollback`: nothing else holds its maps"
+)
+
+
+def cure_of_file(path: Path) -> str:
+    """Say what to do about a file of a generation that is missing or damaged.
+
+    A build makes any of them again but the maps of an upgrade, which are fitted on a sample of images that may be gone by
+    now. They lie beside the others, so nobody is told to delete the whole directory.
+    """
+    if path.name == MAPS:
+        return _GIVE_UP
+    # A build trusts a file of the right length, and would carry a damaged one over.
+    return f"delete this one file and {BUILD}: {_AGAIN}" if path.exists() else f"{BUILD}: {_AGAIN}"
+
+
+def cure_of_generation(manifest: Manifest) -> str:
+    """Say what to do about a generation that is missing altogether."""
+    return _GIVE_UP if manifest.migrating else f"{BUILD}: {_AGAIN}"

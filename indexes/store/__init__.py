@@ -1,0 +1,24 @@
+"""The truth, in LMDB."""
+
+from __future__ import annotations
+
+from indexes.store import seals
+from indexes.store.closing import Closing
+from indexes.store.lock import WriterLock
+from indexes.store.mirror import RERANK, RerankRows
+from indexes.store.records import NewRow, Record, key_and_stamp, pack_id, unpack_id
+from indexes.store.store import VectorStore
+
+__all__ = [
+    "RERANK",
+    "Closing",
+    "NewRow",
+    "Record",
+    "RerankRows",
+    "VectorStore",
+    "WriterLock",
+    "key_and_stamp",
+    "pack_id",
+    "seals",
+    "unpack_id",
+]

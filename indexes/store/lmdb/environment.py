@@ -1,0 +1,446 @@
+"""Open LMDB environments: one per store and process, growing, with our errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import lmdb
+
+from indexes.errors import RetrievalError, StoreClosed, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
+from indexes.files import limit_reached, writing
+from indexes.store.lmdb.gate import Gate
+from indexes.store.lmdb.reader_table import READERS, commits_held_off, reserve_table, unseen_readers_held_off
+
+DATA: Final = "data.mdb"
+
+_ROOM = 64 << 20
+"""Bytes of map beyond what is used, at least; the map is address space, not memory."""
+
+# LMDB 0.9 and 1.0 cannot read each other's files. py-lmdb 3 ships both and takes the choice; before, 0.9 was all.
+_PINNED: dict[str, Any] = {"lib_version": 0} if int(lmdb.__version__.split(".")[0]) >= 3 else {}
+
+TABLE: Final = "lock.mdb"
+"""LMDB's table of readers."""
+
+_TRIES = 1000  # reads that a commit came between, before that is an error
+
+_CURE = "run `retrieve verify`, which says whether anything is damaged"
+
+_FORK_SECONDS = 10.0
+"""How long a fork waits for this process's short transactions; then it goes on without."""
+
+_CLOSED = "closed/deleted/dropped"  # how LMDB's binding says that; there is no class or number for it
+
+T = TypeVar("T")
+
+
+class Environment:
+    """An LMDB environment that `acquire` shares among all stores of this process that lie on the same file.
+
+    LMDB must not be opened twice by one process (its locks belong to the process and the file), and a collection may
+    be read while a build in the same process writes to it, so openers share one. It is opened for reading, and opened
+    again, between two transactions, when the first writer comes. A forked child opens its own: a fork waits until no
+    thread is inside a transaction.
+    """
+
+    def __init__(
+        self, path: Path, *, names: dict[bytes, dict[str, bool]], create: bool, writable: bool
+    ) -> None:
+        self.path = path
+        self._names = names
+        self._gate = Gate()
+        self.users = 0
+        self.writable = create or writable
+        self._open(create=create)
+
+    def _open(self, *, create: bool = False) -> None:
+        data = self.path / DATA
+        size = 0 if create else _length(data)
+        options = {
+            "max_dbs": len(self._names),
+            "max_readers": READERS,
+            "readonly": not self.writable,
+            # A spare transaction keeps a place in the table of readers, which a forked child would give up for its parent.
+            "max_spare_txns": 0,
+            **_PINNED,
+        }
+        with explained(self.path, readonly=not self.writable):
+            # Readahead stays on: scans run at the disk's speed, and a query gets only its few hits' records at random.
+            self._lmdb = self._lock_or_not(map_size=_rounded(2 * size + _ROOM), create=create, **options)
+            try:
+                self._inherited = (
+                    False  # from the parent, by a fork; told by the hook, since asking the system costs more
+                )
+                self.page = self._lmdb.stat()["psize"]
+                needed = (self._lmdb.info()["last_pgno"] + 1) * self.page
+                if not create and _length(data) < needed:
+                    raise StoreCorrupt(
+                        f"{data}: {_length(data):,} bytes, expected at least {needed:,} (half copied?); {_CURE}"
+                    )
+                open_database: Any = self._lmdb.open_db
+                self._databases = {
+                    name: open_database(name, create=create, **flags) for name, flags in self._names.items()
+                }
+            except BaseException:
+                self._lmdb.close()
+                raise
+
+    def _lock_or_not(self, **options: Any) -> lmdb.Environment:
+        """Open it with a place in the table of readers; without one only for reading, and where there can be none."""
+        try:
+            reserve_table(self.path / TABLE)
+        except OSError as error:
+            if not options["readonly"]:
+                raise _cannot_reserve(self.path / TABLE, error) from error
+        else:
+            self._without_place = False
+            return lmdb.open(str(self.path), **options)
+        # Others may write here, but we can keep no table of readers. The reads are short, and `_read_unseen` is careful.
+        self._without_place = True
+        return lmdb.open(str(self.path), lock=False, **options)
+
+    def make_writable(self) -> None:
+        """Open it again for writing, once nobody in this process is inside a transaction.
+
+        Raises:
+            StoreReadOnly: the files cannot be written; it stays open for reading.
+        """
+        if self.writable:
+            return
+        self._reopen_in_child()
+        self._require_access()
+        with self._gate.alone():
+            self._lmdb.close()
+            self.writable = True
+            try:
+                self._open()
+            except BaseException:
+                self.writable = False
+                self._open()
+                raise
+
+    def _require_access(self) -> None:
+        for path in (self.path, self.path / DATA):
+            if not os.access(path, os.W_OK):
+                raise StoreReadOnly(
+                    f"{path}: cannot be written; make it writable, or keep the index elsewhere with --index DIR"
+                )
+
+    def read(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool = False) -> T:
+        """Return what ``function`` makes of a snapshot.
+
+        Args:
+            function: reads, and soon returns: a long snapshot keeps the writer from reusing pages.
+            buffers: values are memoryviews, which end with the transaction, instead of bytes.
+        """
+        self._reopen_in_child()
+        while True:
+            self._gate.enter()
+            try:
+                if self._without_place:
+                    with commits_held_off(self.path / DATA):
+                        return self._read_unseen(function, buffers=buffers)
+                txn = self._begin(buffers=buffers)
+                if txn is not None:
+                    with txn:
+                        return function(txn)
+            except lmdb.MapResizedError:
+                pass  # of `_read_unseen`; adopted below
+            except lmdb.Error as error:
+                raise _in_our_words(self.path, error, readonly=True) from error
+            finally:
+                self._gate.leave()
+            self._adopt_size()
+
+    def _read_unseen(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool) -> T:
+        """Read without a place in the table of readers: a writer does not know, and may use these pages again.
+
+        Writers wait while the file is held (`commits_held_off`). Where the file system keeps no locks, what was read counts
+        only if nothing has been committed meanwhile: a writer spares the newest snapshot's pages until then.
+        """
+        begin: Callable[..., lmdb.Transaction[bytes]] = self._lmdb.begin
+        for _ in range(_TRIES):
+            with begin(buffers=buffers) as txn:
+                number, error = txn.id(), None
+                try:
+                    result = function(txn)
+                except Exception as raised:  # noqa: BLE001 - of pages that were used again, perhaps
+                    error = raised
+                if self._lmdb.info()["last_txnid"] == number:
+                    if error is not None:
+                        raise error
+                    return result
+        raise StoreLocked(
+            f"{self.path}: another process commits faster than can be read here without the right to write; try again"
+        )
+
+    def _begin(self, *, buffers: bool) -> lmdb.Transaction[bytes] | None:
+        """Begin reading; None when another process made the map larger than ours."""
+        begin: Callable[..., lmdb.Transaction[bytes]] = self._lmdb.begin
+        try:
+            return begin(buffers=buffers)
+        except lmdb.MapResizedError:
+            return None
+        except lmdb.ReadersFullError as error:
+            self._lmdb.reader_check()  # slots of processes that were killed
+            try:
+                return begin(buffers=buffers)
+            except lmdb.ReadersFullError:
+                raise StoreLocked(
+                    f"{self.path}: {READERS} readers are inside already; try again when some are done"
+                ) from error
+
+    def write(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, room: int) -> T:
+        """Run ``apply`` in one write transaction and commit it; all of it is seen afterwards, or nothing.
+
+        Args:
+            apply: may be run again, with the map grown, after it failed for want of room.
+            room: bytes that it will add, about.
+        Raises:
+            StoreFull: no space left; the last commit stays.
+            StoreReadOnly: the store cannot be written.
+        """
+        if self._inherited:
+            raise StoreLocked(f"{self.path}: opened for writing before a fork; only the parent may write")
+        info = self._lmdb.info()
+        used = (info["last_pgno"] + 1) * self.page
+        if used + room > info["map_size"]:
+            self._grow(used + room)
+        try:
+            while True:
+                try:
+                    return self._write_once(apply, length=used + room)
+                except lmdb.MapFullError:
+                    self._grow(2 * self._lmdb.info()["map_size"])
+                except lmdb.MapResizedError:
+                    self._adopt_size()
+        finally:
+            self._shorten()
+
+    def _write_once(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, length: int) -> T:
+        self._gate.enter()
+        try:
+            with (
+                explained(self.path),
+                unseen_readers_held_off(self.path / DATA),
+                self._lmdb.begin(write=True) as txn,
+            ):
+                self._lengthen(length)
+                return apply(txn)
+        finally:
+            self._gate.leave()
+
+    def _lengthen(self, size: int) -> None:
+        """Make the file ``size`` bytes long before pages are added.
+
+        LMDB may leave its last, freed pages unwritten. So at every moment a file that is too short is a damaged one,
+        which must not be mapped: touching what is not there ends the process (SIGBUS).
+        """
+        data = self.path / DATA
+        with writing(data):
+            if _length(data) < size:
+                os.truncate(data, size)
+
+    def _shorten(self) -> None:
+        """Cut off what `_lengthen` added and nothing used."""
+        with contextlib.suppress(OSError, lmdb.Error):
+            txn = self._lmdb.begin(write=True)  # keeps every other writer out meanwhile
+            try:
+                os.truncate(self.path / DATA, (self._lmdb.info()["last_pgno"] + 1) * self.page)
+            finally:
+                txn.abort()
+
+    def _grow(self, needed: int) -> None:
+        with self._gate.alone(), explained(self.path):
+            self._lmdb.set_mapsize(_rounded(needed + max(_ROOM, needed // 2)))
+
+    def _adopt_size(self) -> None:
+        with self._gate.alone(), explained(self.path):
+            self._lmdb.set_mapsize(0)
+
+    @property
+    def databases(self) -> dict[bytes, Any]:
+        """LMDB's handles by name: of this process, since those of the parent lead nowhere in a child."""
+        self._reopen_in_child()
+        return self._databases
+
+    def hold(self) -> bool:
+        """Wait until nobody in this process is inside a transaction, before a fork; say whether it was in time.
+
+        A child ends what it inherits, and a transaction of the parent would lose its place in the table of readers.
+        """
+        return self._gate.shut(seconds=_FORK_SECONDS)
+
+    def go_on(self) -> None:
+        """Let this process go on after a fork."""
+        self._gate.reopen()
+
+    def leave_to_parent(self) -> None:
+        """Close what was inherited, in a child; the next use opens it anew, for reading."""
+        self._gate = Gate()
+        self._inherited = True
+        self.writable = False
+        with contextlib.suppress(lmdb.Error):
+            self._lmdb.close()
+
+    def _reopen_in_child(self) -> None:
+        if self._inherited:
+            with self._gate.alone():
+                if self._inherited:
+                    self._open()
+
+    def stat(self, name: bytes) -> dict[str, Any]:
+        """Return LMDB's statistics of one database: psize, depth, branch, leaf and overflow pages, entries."""
+        return self.read(lambda txn: dict(txn.stat(self.databases[name])))
+
+    def forget_dead_readers(self) -> None:
+        """Free the slots of readers that were killed, so that the pages they saw can be used again."""
+        self._reopen_in_child()
+        self._lmdb.reader_check()
+
+    def close(self) -> None:
+        """Close it for every user in this process; `release` does so after the last."""
+        with self._gate.alone():
+            self._lmdb.close()
+
+
+_open: dict[tuple[int, int], Environment] = {}
+_guard = threading.Lock()
+
+
+_held: list[Environment] = []  # by the fork that is under way
+
+
+def _before_fork() -> None:
+    _guard.acquire(timeout=_FORK_SECONDS)  # nothing is half opened
+    _held.extend(environment for environment in set(_open.values()) if environment.hold())
+
+
+def _in_parent() -> None:
+    while _held:
+        _held.pop().go_on()
+    with contextlib.suppress(RuntimeError):
+        _guard.release()
+
+
+def _in_child() -> None:
+    global _guard  # noqa: PLW0603 - another thread may have held it at the fork
+    _guard = threading.Lock()
+    _held.clear()
+    for environment in set(_open.values()):
+        environment.leave_to_parent()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+def acquire(
+    path: Path, *, names: dict[bytes, dict[str, bool]], create: bool = False, writable: bool = False
+) -> Environment:
+    """Return this process's environment on the directory ``path``, opening it for the first user.
+
+    Args:
+        path: the directory that LMDB's files lie in; made with ``create``.
+        names: the databases, each with LMDB's flags.
+        create: make a new one.
+        writable: it will be written to.
+
+    Raises:
+        FileNotFoundError: there is none and ``create`` is not set.
+        StoreCorrupt: the file is short, or not LMDB's.
+        StoreReadOnly: ``writable``, and it cannot be written.
+        SystemLimit: no more open files or memory.
+    """
+    with _guard:
+        if create:
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)
+        environment = None if create else _open.get(_identity(path))
+        if environment is None:
+            environment = Environment(path, names=names, create=create, writable=False)
+            _open[_identity(path)] = environment
+        environment.users += 1
+        try:
+            if writable:
+                environment.make_writable()
+        except BaseException:
+            _drop(environment)
+            raise
+        return environment
+
+
+def release(environment: Environment) -> None:
+    """Give up one use of ``environment``; the last one closes it."""
+    with _guard:
+        _drop(environment)
+
+
+def _drop(environment: Environment) -> None:
+    environment.users -= 1
+    if environment.users == 0:
+        for identity in [identity for identity, other in _open.items() if other is environment]:
+            del _open[identity]
+        environment.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = (path / DATA).stat()
+    return status.st_dev, status.st_ino
+
+
+def _cannot_reserve(path: Path, error: OSError) -> RetrievalError:
+    try:
+        with writing(path):
+            raise error
+    except RetrievalError as ours:
+        return ours
+
+
+def _length(path: Path) -> int:
+    size = path.stat().st_size
+    if size == 0:  # LMDB would take it for a new environment
+        raise StoreCorrupt(f"{path}: empty, expected an LMDB file; {_CURE}")
+    return size
+
+
+def _rounded(size: int) -> int:
+    return -(-size // (1 << 20)) << 20
+
+
+@contextlib.contextmanager
+def explained(path: Path, *, readonly: bool = False) -> Iterator[None]:
+    """Turn LMDB's errors into ours, except those that growing the map cures."""
+    try:
+        yield
+    except (lmdb.MapFullError, lmdb.MapResizedError, RetrievalError):
+        raise
+    except lmdb.Error as error:
+        raise _in_our_words(path, error, readonly=readonly) from error
+
+
+def _in_our_words(path: Path, error: lmdb.Error, *, readonly: bool) -> RetrievalError:
+    text = str(error)
+    if (
+        isinstance(error, lmdb.ReadonlyError)
+        or "Permission denied" in text
+        or "Read-only file system" in text
+    ):
+        return StoreReadOnly(
+            f"{path}: cannot be {'read' if readonly else 'written'} ({text}); check its permissions"
+        )
+    # A write that the system cut short (no space, a quota, a limit on the file's length) reaches us as EIO.
+    if isinstance(error, lmdb.DiskError) or any(
+        word in text for word in ("Input/output", "No space", "too large")
+    ):
+        return StoreFull(
+            f"{path}: a write was cut short ({text}); what was committed before is whole: "
+            "free some space, or check the device, and run the command again"
+        )
+    if _CLOSED in text:
+        return StoreClosed(f"{path}: is closed; open it again")
+    return limit_reached(error, path) or StoreCorrupt(f"{path}: cannot be used ({text}); {_CURE}")

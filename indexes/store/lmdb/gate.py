@@ -1,0 +1,117 @@
+"""Let many threads share a resource, or one thread have it alone."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from indexes import forks
+
+
+class Gate:
+    """Many may pass, or one alone: resizing the map ends every transaction of the process."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    def enter(self) -> None:
+        """Pass; wait while somebody is alone inside or about to be."""
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Come out again, on the same thread or another."""
+        with self._changed:
+            self._inside -= 1
+            if self._closed:
+                self._changed.notify_all()
+
+    def shut(self, *, seconds: float | None = None) -> bool:
+        """Wait until everybody has left, and keep the others out until `reopen`; say whether it was in time.
+
+        Args:
+            seconds: how long to wait for each; None for ever.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._closed, seconds):
+                return False
+            self._closed = True
+            empty = False
+            try:
+                empty = self._changed.wait_for(lambda: self._inside == 0, seconds)
+            finally:
+                if not empty:  # too late, or interrupted: nobody may wait for ever
+                    self._closed = False
+                    self._changed.notify_all()
+            return empty
+
+    def reopen(self) -> None:
+        """Let the others in again."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until everybody has left, and keep the others out meanwhile."""
+        self.shut()
+        try:
+            yield
+        finally:
+            self.reopen()
+
+
+class Lease:
+    """Counts who uses a thing; closing it waits for them, and whoever comes later is refused.
+
+    A forked child has none of the parent's other threads, so there nobody uses it.
+
+    Args:
+        closed: makes the error of whoever comes too late.
+    """
+
+    def __init__(self, closed: Callable[[], Exception]) -> None:
+        self._closed_error = closed
+        self._changed = threading.Condition()
+        self._users: Counter[int] = Counter()  # by thread
+        self._closed = False
+        forks.after_fork(self, Lease._forked)
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed:
+                raise self._closed_error()
+            self._users[threading.get_ident()] += 1
+
+    def __exit__(self, *_error: object) -> None:
+        own = threading.get_ident()
+        with self._changed:
+            self._users[own] -= 1
+            if not self._users[own]:
+                del self._users[own]
+            if self._closed:
+                self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._closed
+
+    def close(self) -> bool:
+        """Refuse newcomers and wait until no other thread uses it; say whether it was this call that closed it."""
+        own = threading.get_ident()  # a signal's handler may close what its thread is using
+        with self._changed:
+            first, self._closed = not self._closed, True
+            self._changed.wait_for(lambda: not self._users.keys() - {own})
+            return first
+
+    def _forked(self) -> None:
+        own = threading.get_ident()
+        self._changed = threading.Condition()
+        self._users = Counter({own: self._users[own]} if self._users[own] else {})

@@ -1,0 +1,307 @@
+"""Check the pages of an LMDB file before LMDB reads them, so that damage cannot end the process.
+
+Walks the trees of a file from its newest meta page down, a level of all trees at a time, by LMDB 0.9's layout on 64-bit
+little-endian machines, and checks every page number, offset and length against the page and the file. What keys and values
+hold is not looked at. Nothing is locked: where the check fails while another process commits, it is made again.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import StoreCorrupt
+from indexes.files import limit_reached
+
+PAGES: Final = 2048
+"""Pages of trees up to which all are checked; of larger ones only the upper levels, which every look-up passes."""
+
+_FEW: Final = 64  # pages of a level that is still checked there
+
+_META: Final = struct.Struct("<QHHIIIQQ48s48sQQ")
+_TREE: Final = struct.Struct(
+    "<IHHQQQQQ"
+)  # pad, flags, depth, branch pages, leaf pages, overflow pages, entries, root
+_MAGIC, _VERSION = 0xBEEFC0DE, 1
+_BRANCH, _LEAF, _OVERFLOW, _FIXED_LEAF, _SUB = 1, 2, 4, 0x22, 0x40
+_BIG, _TREE_NODE, _MANY = 1, 2, 4  # flags of a node
+_SORTED_MANY = 4  # flag of a tree
+_NONE: Final = (1 << 64) - 1
+_HEADER: Final = 16
+_LONGEST_KEY: Final = 511
+
+_TRIES: Final = 5
+
+Words = NDArray[np.uint64]
+
+
+class _Damage(Exception):
+    """What is wrong, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """What the newest meta page says."""
+
+    page: int  # bytes of a page
+    last: int  # number of the last page
+    commit: int
+    free: bytes
+    main: bytes
+
+
+def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
+    """Refuse a file in which LMDB would step outside of its pages.
+
+    Args:
+        path: ``data.mdb``.
+        flags: those of each named tree that may be there.
+    Raises:
+        StoreCorrupt: a page is not what LMDB writes; the message names the file, the page and the cure.
+        FileNotFoundError: there is no such file.
+        SystemLimit: no more open files.
+    """
+    if sys.byteorder != "little" or struct.calcsize("P") != 8:
+        return
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise limit_reached(error, path.parent) or error from error
+    try:
+        for attempt in range(_TRIES):
+            before = None
+            try:
+                before = _newest(file)
+                _walk(file, before, flags)
+                return
+            except _Damage as damage:
+                # Pages of this commit are not used again before the next but one: unless there was another, it is damage.
+                with suppress(_Damage):
+                    if attempt + 1 < _TRIES and _newest(file) != before:
+                        continue
+                raise StoreCorrupt(
+                    f"{path}: damaged ({damage}); restore it from a backup, or move the collection's directory away and "
+                    "build it again"
+                ) from damage
+    finally:
+        os.close(file)
+
+
+def _newest(file: int) -> _Newest:
+    head = os.pread(file, _META.size, 0)
+    if len(head) < _META.size:
+        raise _Damage("too short for a header")
+    page = _TREE.unpack(_META.unpack(head)[8])[0]
+    if page not in (4096, 8192, 16384, 32768, 65536):
+        raise _Damage(f"pages of {page:,} bytes")
+    found = []
+    for number in range(2):
+        data = os.pread(file, _META.size, page * number)
+        if len(data) < _META.size:
+            raise _Damage("too short for its two headers")
+        own, _, kind, _, magic, version, _, size, free, main, last, commit = _META.unpack(data)
+        facts = _TREE.unpack(free)
+        if own != number or kind != 8 or magic != _MAGIC or version != _VERSION:
+            raise _Damage(f"header {number} is none")
+        if (
+            facts[0] != page
+            or facts[1] & 1
+            or size % 4096
+            or size > max(1 << 40, 64 * os.fstat(file).st_size)
+        ):
+            raise _Damage(f"header {number} has sizes that cannot be")
+        found.append(_Newest(page=page, last=last, commit=commit, free=free, main=main))
+    newest = max(found, key=lambda each: each.commit)
+    older = min(found, key=lambda each: each.commit)
+    if newest.commit > 0 and (found[newest.commit & 1] != newest or newest.commit - older.commit != 1):
+        raise _Damage(f"commits {older.commit} and {newest.commit} do not follow each other")
+    if os.fstat(file).st_size < (newest.last + 1) * page:
+        raise _Damage(f"{os.fstat(file).st_size:,} bytes, expected at least {(newest.last + 1) * page:,}")
+    return newest
+
+
+def _walk(file: int, newest: _Newest, flags: Mapping[bytes, int]) -> None:
+    trees = [tree for tree in (newest.free, newest.main) if _TREE.unpack(tree)[-1] != _NONE]
+    if not trees:
+        return
+    named = []
+    if _TREE.unpack(newest.main)[-1] != _NONE:
+        named = list(_named(file, newest, flags))
+    level = [_root(tree) for tree in (*trees, *named)]
+    # Once the named trees' roots are known, all trees are walked together.
+    facts = [_TREE.unpack(tree) for tree in (*trees, *named)]
+    pages = sum(int(tree[3]) + int(tree[4]) for tree in facts)
+    if pages > newest.last:
+        raise _Damage(f"{pages:,} pages in a file of {newest.last + 1:,}")
+    numbers = np.array([root for root, _, _ in level], np.uint64)
+    depths = np.array([depth for _, depth, _ in level], np.int64)
+    fixed = np.array([many for _, _, many in level], np.bool_)
+    seen = 0
+    while len(numbers) and (pages <= PAGES or len(numbers) <= _FEW):
+        seen += len(numbers)
+        if seen > max(pages, PAGES) + len(facts):
+            raise _Damage("its pages lead back to themselves")
+        numbers, depths, fixed = _level(file, newest, numbers, depths, fixed)
+
+
+def _root(tree: bytes) -> tuple[int, int, bool]:
+    _, flags, depth, *_, root = _TREE.unpack(tree)
+    return root, depth, bool(flags & _SORTED_MANY)
+
+
+def _named(file: int, newest: _Newest, flags: Mapping[bytes, int]) -> Iterator[bytes]:
+    """Yield the named trees that have a page, each checked against the flags that it must have."""
+    root, depth, _ = _root(newest.main)
+    if depth != 1:
+        raise _Damage("its table of names is too deep")
+    numbers = np.array([root], np.uint64)
+    _level(file, newest, numbers, np.array([1]), np.array([False]))
+    page = os.pread(file, newest.page, root * newest.page)
+    count = (int.from_bytes(page[12:14], "little") - _HEADER) // 2
+    for place in struct.unpack_from(f"<{count}H", page, _HEADER):
+        low, high, kind, key = struct.unpack_from("<HHHH", page, place)
+        name, data = page[place + 8 : place + 8 + key], page[place + 8 + key :][: low | high << 16]
+        if name not in flags or kind != _TREE_NODE or len(data) != _TREE.size:
+            raise _Damage(f"no table is named {name!r}")
+        tree = _TREE.unpack(data)
+        if tree[1] != flags[name]:
+            raise _Damage(f"table {name.decode()} has flags {tree[1]}")
+        if tree[-1] != _NONE:
+            yield data
+        elif tree[6] or tree[2]:
+            raise _Damage(f"table {name.decode()} has entries and no page")
+
+
+def _level(
+    file: int, newest: _Newest, numbers: Words, depths: NDArray[np.int64], many: NDArray[np.bool_]
+) -> tuple[Words, NDArray[np.int64], NDArray[np.bool_]]:
+    """Check pages ``(n,)`` and return those that they lead to, with their height above the leaves and their trees' kind."""
+    _require((numbers >= 2) & (numbers <= newest.last), numbers, "lies outside of the file")
+    data = _pages(file, numbers, newest.page)  # (n, page)
+    halves = data.view("<u2")  # (n, page / 2)
+    kinds, lower, upper = (halves[:, place].astype(np.int64) for place in (5, 6, 7))
+    own = data[:, :8].copy().view("<u8")[:, 0]
+    _require(own == numbers, numbers, "is another page")
+    leaf = depths == 1
+    # Pages of many values of one key, in trees of their own, hold values of one length side by side.
+    flat = leaf & (kinds == _FIXED_LEAF) & many
+    _require(
+        (depths >= 1) & np.where(leaf, (kinds == _LEAF) | flat, kinds == _BRANCH),
+        numbers,
+        "is of no kind that can be here",
+    )
+    _require(
+        (lower >= _HEADER) & (lower % 2 == 0) & (lower <= upper) & (upper <= newest.page),
+        numbers,
+        "has bounds that cannot be",
+    )
+    counts = (lower - _HEADER) // 2
+    _require(counts >= np.where(leaf, 1, 2), numbers, "is empty")
+    _require(~flat | (_HEADER + counts * halves[:, 4] <= newest.page), numbers, "has values beyond its end")
+    counts[flat] = 0
+    rows = np.repeat(np.arange(len(numbers)), counts)  # (m,) of each node, its page
+    firsts = np.repeat(np.cumsum(counts) - counts, counts)
+    places = halves[rows, _HEADER // 2 + np.arange(len(rows)) - firsts].astype(np.int64)  # (m,)
+    of = numbers[rows]
+    _require(
+        (places % 2 == 0) & (places >= upper[rows]) & (places + 8 <= newest.page),
+        of,
+        "has a node outside of it",
+    )
+    word = places // 2
+    low, high, kind, key = (halves[rows, word + part].astype(np.int64) for part in range(4))
+    inner = ~leaf[rows]
+    ends = places + 8 + key
+    _require((ends <= newest.page) & (inner | (key <= _LONGEST_KEY)), of, "has a key beyond its end")
+    children = (low + (high << 16) + (kind << 32)).astype(np.uint64)[inner]
+    below = depths[rows][inner] - 1
+    kept = many[rows][inner]
+    sizes = low + (high << 16)
+    held = ~inner & ((kind & _BIG) == 0)
+    _require(inner | (kind <= 6), of, "has a node of no kind")
+    _require(~held | (ends + sizes <= newest.page), of, "has a value beyond its end")
+    big = ~inner & ~held
+    if big.any():
+        _require(~big | (ends + 8 <= newest.page), of, "has a value beyond its end")
+        _long_values(file, newest, _number_at(data, rows[big], ends[big]), sizes[big])
+    several = ~inner & ((kind & _MANY) != 0)
+    if several.any():
+        more = _several(data, rows[several], ends[several], sizes[several], kind[several])
+        children = np.concatenate((children, more[0]))
+        below = np.concatenate((below, more[1]))
+        kept = np.concatenate((kept, np.ones(len(more[0]), np.bool_)))
+    return children, below, kept
+
+
+def _several(
+    data: NDArray[np.uint8],
+    rows: NDArray[Any],
+    ends: NDArray[Any],
+    sizes: NDArray[Any],
+    kinds: NDArray[Any],
+) -> tuple[Words, NDArray[np.int64]]:
+    """Check the values of keys that have many: a page within the node, or a tree of their own, whose roots are returned."""
+    roots, depths = [], []
+    for row, end, size, kind in zip(
+        rows.tolist(), ends.tolist(), sizes.tolist(), kinds.tolist(), strict=True
+    ):
+        value = data[row, end : end + size].tobytes()
+        if kind & _TREE_NODE:
+            if size != _TREE.size:
+                raise _Damage("a tree of values is cut")
+            tree = _TREE.unpack(value)
+            roots.append(tree[-1])
+            depths.append(tree[2])
+            continue
+        if size < _HEADER:
+            raise _Damage("a page of values is cut")
+        _, width, flags, lower, upper = struct.unpack_from("<QHHHH", value)
+        count = (lower - _HEADER) // 2
+        if flags & ~0x10 != _FIXED_LEAF | _SUB or lower < _HEADER or not lower <= upper <= size or width != 8:
+            raise _Damage("a page of values is none")
+        if _HEADER + count * width > size:
+            raise _Damage("a page of values is too short for them")
+    return np.array(roots, np.uint64), np.array(depths, np.int64)
+
+
+def _long_values(file: int, newest: _Newest, numbers: Words, sizes: NDArray[np.int64]) -> None:
+    """Check the headers of values that fill pages of their own."""
+    _require((numbers >= 2) & (numbers <= newest.last), numbers, "lies outside of the file")
+    heads = np.frombuffer(
+        b"".join(os.pread(file, _HEADER, int(number) * newest.page) for number in numbers.tolist()), "<u4"
+    ).reshape(-1, 4)
+    pages = heads[:, 3].astype(np.uint64)
+    own = heads[:, 0].astype(np.uint64) | heads[:, 1].astype(np.uint64) << np.uint64(32)
+    _require((own == numbers) & (heads[:, 2] >> 16 == _OVERFLOW), numbers, "is no page of a long value")
+    _require((pages >= 1) & (numbers + pages <= newest.last + 1), numbers, "leads outside of the file")
+    _require(
+        sizes + _HEADER <= (pages * np.uint64(newest.page)).astype(np.int64),
+        numbers,
+        "is too short for its value",
+    )
+
+
+def _number_at(data: NDArray[np.uint8], rows: NDArray[Any], places: NDArray[Any]) -> Words:
+    parts = data[rows[:, np.newaxis], places[:, np.newaxis] + np.arange(8)]  # (m, 8)
+    return np.ascontiguousarray(parts).view("<u8")[:, 0].astype(np.uint64)
+
+
+def _pages(file: int, numbers: Words, size: int) -> NDArray[np.uint8]:
+    read = b"".join(os.pread(file, size, number * size) for number in numbers.tolist())
+    if len(read) != size * len(numbers):
+        raise _Damage("it ends within a page")
+    return np.frombuffer(read, np.uint8).reshape(len(numbers), size)
+
+
+def _require(good: NDArray[np.bool_], numbers: Words, what: str) -> None:
+    if not good.all():
+        raise _Damage(f"page {int(numbers[np.flatnonzero(~good)[0]])} {what}")

@@ -1,0 +1,189 @@
+"""Resolve a writer's uncommitted changes to what LMDB will hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import StoreCorrupt
+from indexes.store import seals
+from indexes.store.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
+from indexes.vectors import Bitmap
+
+TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
+"""Flags in one value of the tombstones: a bitmap that fills one page."""
+
+ROW_OVERHEAD: Final = 512
+"""Bytes of LMDB that a row may need besides its vector and record, generously: maps, page headers, half-full pages."""
+
+
+class Changes:
+    """Buffered changes, each resolved when it is asked for; the last one about a key or an id holds.
+
+    Resolving early keeps the transaction short and lets it be run again unchanged when the map has to grow.
+
+    Args:
+        count: rows committed; the first new one gets this id.
+        holders: the ids that digests of keys lead to in the store; those that lead nowhere are left out.
+        record: the committed record of an id.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        holders: Callable[[Sequence[bytes]], dict[bytes, int]],
+        record: Callable[[int], Record],
+    ) -> None:
+        self.first = self.count = count
+        self.rows: list[NDArray[np.float16]] = []
+        self.dead: set[int] = set()
+        self._records: dict[int, Record] = {}
+        self._keys: dict[bytes, int | None] = {}
+        self._contents: dict[tuple[bytes, int], bool] = {}
+        self._changed = 0
+        self._renamed = False  # a row that is stored already has got another key
+        self._holders = holders
+        self._record = record
+
+    def __len__(self) -> int:
+        """Return how many changes wait, rows and others."""
+        return self.count - self.first + self._changed
+
+    def append(self, rows: NDArray[np.float16], records: Sequence[NewRow]) -> None:
+        """Add rows ``(n, d)``; the live row that holds a key already gets a tombstone."""
+        digests = [key_digest(new.key) for new in records]
+        stored = self._holders([digest for digest in digests if digest not in self._keys])
+        for digest, new in zip(digests, records, strict=True):
+            held = self._keys[digest] if digest in self._keys else stored.get(digest)
+            if held is not None:
+                self._kill(held)
+            record = Record(id=self.count, key=new.key, content=new.content, stamp=new.stamp)
+            self._records[self.count] = record
+            self._keys[digest] = self.count
+            if new.content:
+                self._contents[new.content, self.count] = True
+            self.count += 1
+        self.rows.append(rows)
+
+    def remove(self, number: int) -> None:
+        """Give the live row ``number`` a tombstone and free its key."""
+        self._kill(number)
+        self._keys[key_digest(self.record(number).key)] = None
+        self._changed += 1
+
+    def rename(self, number: int, key: bytes, stamp: bytes) -> None:
+        """Give the live row ``number`` another key and stamp; the live row that holds that key gets a tombstone."""
+        old = self.record(number)
+        digest = key_digest(key)
+        held = self._keys[digest] if digest in self._keys else self._holders([digest]).get(digest)
+        if held != number:
+            if held is not None:
+                self._kill(held)
+            self._keys[key_digest(old.key)] = None
+            self._keys[digest] = number
+        self._records[number] = Record(id=number, key=key, content=old.content, stamp=stamp)
+        self._renamed |= number < self.first and key != old.key
+        self._changed += 1
+
+    def record(self, number: int) -> Record:
+        """Return the record that ``number`` will have."""
+        return self._records[number] if number in self._records else self._record(number)
+
+    def _kill(self, number: int) -> None:
+        self.dead.add(number)
+        content = self.record(number).content
+        if content:
+            self._contents[content, number] = False
+
+    def size(self, *, dim: int) -> int:
+        """Return about how many bytes `apply` adds to LMDB; rather too many."""
+        records = sum(len(record.key) + 128 for record in self._records.values())
+        return (
+            (self.count - self.first) * (2 * dim + ROW_OVERHEAD)
+            + records
+            + ROW_OVERHEAD * len(self._keys)
+            + (4 << 20)
+        )
+
+    def apply(
+        self,
+        txn: lmdb.Transaction[bytes],
+        databases: Mapping[bytes, Any],
+        *,
+        block: int,
+        tombstones: Bitmap,
+        path: Path,
+    ) -> None:
+        """Put everything into one transaction.
+
+        Args:
+            txn: a write transaction.
+            databases: the store's databases by name.
+            block: rows per block.
+            tombstones: ``(count,)`` flags as they will be.
+            path: of the store, for messages.
+        Raises:
+            StoreCorrupt: what is there already and is added to is damaged.
+        """
+        seals.seal(txn, databases, path)
+        if self.rows:
+            self._put_blocks(txn, databases, block, path)
+        records = sorted(self._records.items())
+        new = [(pack_id(number), pack_record(record)) for number, record in records if number >= self.first]
+        old = [(pack_id(number), pack_record(record)) for number, record in records if number < self.first]
+        with txn.cursor(databases[b"records"]) as cursor:
+            cursor.putmulti(old)
+            cursor.putmulti(new, append=True)
+        keys = sorted(self._keys.items())
+        with txn.cursor(databases[b"keys"]) as cursor:
+            cursor.putmulti([(digest, pack_id(number)) for digest, number in keys if number is not None])
+        for digest, number in keys:
+            if number is None:
+                txn.delete(digest, db=databases[b"keys"])
+        contents = sorted(self._contents.items())
+        with txn.cursor(databases[b"contents"]) as cursor:
+            cursor.putmulti(
+                [(content, pack_id(number)) for (content, number), present in contents if present]
+            )
+        for (content, number), present in contents:
+            if not present:
+                txn.delete(content, pack_id(number), db=databases[b"contents"])
+        for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
+            flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
+            packed = np.packbits(flags).tobytes()
+            txn.put(pack_id(chunk), packed, db=databases[b"tombstones"])
+            seals.put_chunk(txn, databases, chunk, packed)
+        meta = databases[b"meta"]
+        if self._renamed:
+            txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
+        txn.put(b"count", pack_id(self.count), db=meta)
+        seals.put_facts(txn, databases)
+
+    def _put_blocks(
+        self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], block: int, path: Path
+    ) -> None:
+        """Fill the last block, which is written again, then add whole new ones at the end."""
+        blocks = databases[b"blocks"]
+        rows = self.rows[0] if len(self.rows) == 1 else np.concatenate(self.rows)  # (n, d)
+        number, held = divmod(self.first, block)
+        start = 0
+        if held:
+            start = min(block - held, len(rows))
+            before = txn.get(pack_id(number), b"", db=blocks)
+            if not seals.block_fits(txn, databases, number, before):
+                raise StoreCorrupt(f"{path}: block {number} is not what was written; run `retrieve verify`")
+            filled = before + rows[:start].tobytes()
+            txn.put(pack_id(number), filled, db=blocks)
+            seals.put_block(txn, databases, number, filled)
+            number += 1
+        for begin in range(start, len(rows), block):
+            part = rows[begin : begin + block]
+            txn.put(pack_id(number), part.data.cast("B"), append=True, db=blocks)
+            seals.put_block(txn, databases, number, part.data.cast("B"))
+            number += 1

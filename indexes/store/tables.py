@@ -1,0 +1,261 @@
+"""Read the tables of `vectors.lmdb`, each function in one snapshot or several short ones.
+
+Long snapshots would keep the writer from reusing pages, so nothing here holds one while its caller thinks.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.distribution import pip_install
+from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.store import seals
+from indexes.store.lmdb import Environment
+from indexes.store.pending import TOMBSTONES_PER_CHUNK
+from indexes.store.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
+from indexes.vectors import Bitmap
+
+FORMAT: Final = 1
+
+NAMES: Final[dict[bytes, dict[str, bool]]] = {
+    b"blocks": {},
+    b"records": {},
+    b"keys": {},
+    b"contents": {"dupsort": True, "dupfixed": True},
+    b"tombstones": {},
+    b"meta": {},
+}
+"""The databases, with LMDB's flags."""
+
+FLAGS: Final = {
+    name: (4 if flags.get("dupsort") else 0) | (16 if flags.get("dupfixed") else 0)
+    for name, flags in NAMES.items()
+}
+"""The same as LMDB writes them."""
+
+
+def rows_per_block(dim: int) -> int:
+    """Return how many float16 rows make a block: about 1,024, filling whole pages less LMDB's 16-byte header."""
+    pages = max(1, round(1024 * 2 * dim / 4096))
+    return max(1, (pages * 4096 - 16) // (2 * dim))
+
+
+def describe(environment: Environment) -> tuple[int, Bitmap]:
+    """Return the width of the rows, and which of them have a tombstone, ``(count,)``, in one snapshot.
+
+    Raises:
+        ManifestTooNew: a later version wrote the store.
+        StoreCorrupt: width or count are not there.
+    """
+    databases = environment.databases
+    meta, chunks = environment.read(
+        lambda txn: (_facts(txn, databases[b"meta"]), _chunks(txn, databases, environment.path))
+    )
+    try:
+        found, dim, count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
+    except (KeyError, ValueError, ArithmeticError, struct.error) as error:
+        raise _unreadable(environment.path, f"not there ({error!r})") from error
+    if found > FORMAT:
+        raise ManifestTooNew(
+            f"{environment.path}: has format {found}, this version reads up to format {FORMAT}; "
+            f"install a newer version: {pip_install(options='--upgrade')}"
+        )
+    if not seals.facts_fit(meta):
+        raise _unreadable(environment.path, "not what was written")
+    return dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
+
+
+def _unreadable(path: Path, what: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path}: its format, width and count are {what}; restore it from a backup, or move the "
+        "collection's directory away and build it again"
+    )
+
+
+def _facts(txn: lmdb.Transaction[bytes], meta: Any) -> dict[bytes, bytes]:
+    found = {name: txn.get(name, db=meta) for name in (b"format", b"dim", b"count", b"renames", seals.SEALED)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _chunks(
+    txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], path: Path
+) -> list[tuple[bytes, bytes]]:
+    chunks = list(txn.cursor(databases[b"tombstones"]))
+    for number, packed in chunks:
+        if not seals.chunk_fits(txn, databases, unpack_id(number), packed):
+            raise StoreCorrupt(
+                f"{path}: its tombstones are not what was written; restore it from a backup, or move the "
+                "collection's directory away and build it again"
+            )
+    return chunks
+
+
+def _flags(chunks: Iterable[tuple[int, bytes]], start: int, stop: int) -> Bitmap:
+    """Return which rows from ``start`` to ``stop`` have a tombstone ``(n,)``, of the chunks that tell of them."""
+    dead = np.zeros(stop - start, np.bool_)  # (n,)
+    for chunk, packed in chunks:
+        flags = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
+        first = chunk * TOMBSTONES_PER_CHUNK
+        low, high = max(start, first), min(stop, first + len(flags))
+        if low < high:
+            dead[low - start : high - start] = flags[low - first : high - first]
+    return dead
+
+
+def renames_of(environment: Environment) -> int:
+    """Return how many commits have changed the key of a stored row."""
+    data = environment.read(lambda txn: txn.get(b"renames", db=environment.databases[b"meta"]))
+    return 0 if data is None else unpack_id(data)
+
+
+def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
+    found = environment.read(lambda txn: txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+    return {digest: unpack_id(data) for digest, data in found}
+
+
+def ids_of_content(environment: Environment, content: bytes) -> list[int]:
+    """Return the ids that a content hash leads to, ascending."""
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        cursor = txn.cursor(environment.databases[b"contents"])
+        return [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+
+    return environment.read(read)
+
+
+def records_of(environment: Environment, numbers: Iterable[int]) -> list[Record]:
+    """Return the records of rows, in their order.
+
+    Raises:
+        StoreCorrupt: a record is missing.
+    """
+    numbers = list(numbers)
+    found = environment.read(
+        lambda txn: [txn.get(pack_id(number), db=environment.databases[b"records"]) for number in numbers]
+    )
+    if None in found:
+        missing = numbers[found.index(None)]
+        raise StoreCorrupt(
+            f"{environment.path}: the record of row {missing} is missing; run `retrieve verify`"
+        )
+    return [
+        unpack_record(number, data) for number, data in zip(numbers, found, strict=True) if data is not None
+    ]
+
+
+def packed_records(environment: Environment, start: int, number: int) -> list[bytes]:
+    """Return the packed records of ``number`` consecutive rows from ``start`` on.
+
+    Raises:
+        StoreCorrupt: records are missing.
+    """
+    return environment.read(partial(_packed_records, environment, start, number))
+
+
+def _packed_records(
+    environment: Environment, start: int, number: int, txn: lmdb.Transaction[bytes]
+) -> list[bytes]:
+    cursor = txn.cursor(environment.databases[b"records"])
+    cursor.set_range(pack_id(start))
+    found = list(islice(cursor.iternext(keys=False), number))
+    if len(found) < number:
+        raise StoreCorrupt(f"{environment.path}: records are missing; run `retrieve verify`")
+    return found
+
+
+def _dead_of(environment: Environment, start: int, stop: int, txn: lmdb.Transaction[bytes]) -> list[bool]:
+    """Return which rows from ``start`` to ``stop`` have a tombstone in one snapshot."""
+    chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
+    packed = [
+        (chunk, txn.get(pack_id(chunk), b"", db=environment.databases[b"tombstones"])) for chunk in chunks
+    ]
+    flags: list[bool] = _flags(packed, start, stop).tolist()
+    return flags
+
+
+def misled(environment: Environment, start: int, number: int) -> list[int]:
+    """Return the live rows, of ``number`` from ``start`` on, whose keys do not lead to them.
+
+    One snapshot: a row, its tombstone and its key are those of one moment, whatever others commit.
+
+    Raises:
+        StoreCorrupt: records are missing.
+    """
+    stop = start + number
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        digests = [
+            key_digest(key_of(row, data))
+            for row, data in enumerate(_packed_records(environment, start, number, txn), start)
+        ]
+        found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+        dead = _dead_of(environment, start, stop, txn)
+        rows = zip(range(start, stop), digests, dead, strict=True)
+        return [row for row, digest, gone in rows if not gone and found.get(digest) != pack_id(row)]
+
+    return environment.read(read)
+
+
+def unlisted(environment: Environment, start: int, number: int) -> list[int]:
+    """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `misled`."""
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+        dead = _dead_of(environment, start, start + number, txn)
+        cursor = txn.cursor(environment.databases[b"contents"])
+        records = enumerate(_packed_records(environment, start, number, txn), start)
+        contents = [(row, unpack_record(row, data).content) for row, data in records]
+        return [
+            row
+            for (row, content), gone in zip(contents, dead, strict=True)
+            if content and cursor.set_key_dup(content, pack_id(row)) == gone
+        ]
+
+    return environment.read(read)
+
+
+def block_sum(environment: Environment, number: int) -> bytes | None:
+    """Return the checksum that was kept of a block of rows."""
+    return environment.read(lambda txn: seals.sum_of_block(txn, environment.databases, number))
+
+
+def rows_of(environment: Environment, start: int, stop: int, *, dim: int) -> NDArray[np.float16]:
+    """Return rows ``start`` to ``stop``, ``(n, dim)`` float16, a fresh array.
+
+    Raises:
+        StoreCorrupt: a block is missing or short.
+    """
+    block = rows_per_block(dim)
+    result = np.empty((stop - start, dim), np.float16)  # (n, dim)
+    done = start
+    while done < stop:
+        number, skip = divmod(done, block)
+        part = result[done - start : min((number + 1) * block, stop) - start]
+        environment.read(partial(_copy_block, environment, number, skip, part), buffers=True)
+        done += len(part)
+    return result
+
+
+def _copy_block(
+    environment: Environment, number: int, skip: int, out: NDArray[np.float16], txn: lmdb.Transaction[bytes]
+) -> None:
+    """Copy rows of block ``number`` from its row ``skip`` on into ``out``, while the map cannot move."""
+    data = txn.get(pack_id(number), db=environment.databases[b"blocks"])
+    if data is None or len(data) < skip * 2 * out.shape[1] + out.nbytes:
+        raise StoreCorrupt(
+            f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `retrieve verify`"
+        )
+    if not seals.block_fits(txn, environment.databases, number, data):
+        raise StoreCorrupt(
+            f"{environment.path}: block {number} is not what was written; run `retrieve verify`"
+        )
+    out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * out.shape[1]).reshape(out.shape)

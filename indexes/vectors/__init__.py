@@ -1,0 +1,69 @@
+"""Arrays, spaces and maps."""
+
+from __future__ import annotations
+
+from indexes.vectors import linear_maps, transforms
+from indexes.vectors.arrays import (
+    Bitmap,
+    Halves,
+    Ids,
+    Neighbors,
+    Vectors,
+    best,
+    floats,
+    merged,
+    padding,
+    ranking,
+    stored_rows,
+    unit_rows,
+)
+from indexes.vectors.cosines import clipped, rescored
+from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids
+from indexes.vectors.metrics import (
+    compatibility,
+    curve_area,
+    map_at_k,
+    micro_ap,
+    recall_at_k,
+    recall_of_each,
+    regression_rate,
+    update_gain,
+)
+from indexes.vectors.space import Space
+from indexes.vectors.transforms import Matrix, Transform, procrustes
+
+__all__ = [
+    "Bitmap",
+    "Halves",
+    "Ids",
+    "Matrix",
+    "Neighbors",
+    "Space",
+    "Transform",
+    "Vectors",
+    "best",
+    "clipped",
+    "compatibility",
+    "curve_area",
+    "floats",
+    "integer",
+    "linear_maps",
+    "map_at_k",
+    "merged",
+    "micro_ap",
+    "optional_integer",
+    "padding",
+    "places",
+    "procrustes",
+    "ranking",
+    "recall_at_k",
+    "recall_of_each",
+    "regression_rate",
+    "rescored",
+    "row_flags",
+    "row_ids",
+    "stored_rows",
+    "transforms",
+    "unit_rows",
+    "update_gain",
+]

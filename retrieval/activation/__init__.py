@@ -1,0 +1,21 @@
+"""Images made easier to find before they are published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.activation.activation import activate
+    from retrieval.activation.batch_run import Activated
+
+__all__ = ["Activated", "activate"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "activation": ("activate",),
+        "batch_run": ("Activated",),
+    },
+)

@@ -1,0 +1,76 @@
+"""What users open and ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.collection import activations, narrowing
+    from retrieval.collection.collection import Collection, open_collection
+    from retrieval.collection.hits import Hit
+    from retrieval.collection.migration import Migration, carried_by, require_settled
+    from retrieval.collection.narrowing import Loss, loss_of
+    from retrieval.collection.query_map import Fitted
+    from retrieval.collection.row_stores import (
+        PAST,
+        RETURNING,
+        STAGING,
+        next_store,
+        remove_staging,
+        sweep,
+        sweep_changes,
+        writer,
+    )
+    from retrieval.collection.terms import Term, image, parse_term, row, text
+
+__all__ = [
+    "PAST",
+    "RETURNING",
+    "STAGING",
+    "Collection",
+    "Fitted",
+    "Hit",
+    "Loss",
+    "Migration",
+    "Term",
+    "activations",
+    "carried_by",
+    "image",
+    "loss_of",
+    "narrowing",
+    "next_store",
+    "open_collection",
+    "parse_term",
+    "remove_staging",
+    "require_settled",
+    "row",
+    "sweep",
+    "sweep_changes",
+    "text",
+    "writer",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "activations": (),
+        "collection": ("Collection", "open_collection"),
+        "hits": ("Hit",),
+        "migration": ("Migration", "carried_by", "require_settled"),
+        "narrowing": ("Loss", "loss_of"),
+        "query_map": ("Fitted",),
+        "row_stores": (
+            "PAST",
+            "RETURNING",
+            "STAGING",
+            "next_store",
+            "remove_staging",
+            "sweep",
+            "sweep_changes",
+            "writer",
+        ),
+        "terms": ("Term", "image", "parse_term", "row", "text"),
+    },
+)

@@ -1,0 +1,484 @@
+"""`Collection`: what users open and ask. Each method calls the module that does the work."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes import forks
+from indexes.generation import Manifest, read_manifest, verify
+from indexes.search import Stage
+from indexes.store import Closing
+from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
+from retrieval.collection.activations import activations
+from retrieval.collection.hits import Hits, find_hits
+from retrieval.collection.query_vectors import QueryEncoders, combine, understood
+from retrieval.collection.snapshot import open_newest
+from retrieval.collection.terms import Term, as_terms, subtract
+from retrieval.encoders import check_device_name
+from retrieval.errors import StoreClosed
+from retrieval.location import find_collection, resolve_root
+from retrieval.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import SupportsIndex
+
+    from indexes.engine import Aim
+    from indexes.generation import FileCheck
+    from indexes.vectors import Space, Transform
+    from retrieval.collection.snapshot import Opened
+    from retrieval.encoders import Encoder
+    from retrieval.sources import Source
+
+
+def open_collection(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    encoder: Encoder | None = None,
+    device: str = "auto",
+    root: str | os.PathLike[str] | None = None,
+) -> Collection:
+    """Open a collection for searching; nothing is read but its manifest.
+
+    Args:
+        path: the collection's directory, its image folder, or anything below; ``None`` asks ``RETRIEVE_INDEX``, then walks up
+            from the working directory.
+        encoder: encodes queries instead of the recorded encoder; must be of the collection's space.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder; ``cuda`` searches there
+            too, where faiss-gpu is installed.
+        root: where the images lie, if not where the collection recorded them.
+    Raises:
+        CollectionNotFound: there is none.
+        ManifestTooNew: it was written by a later version.
+        StoreCorrupt: a file is missing or short.
+        SpaceMismatch: `encoder` is of another space.
+    """
+    return Collection(find_collection(path), encoder=encoder, device=device, root=root)
+
+
+class Collection(Closing):
+    """A collection opened for searching; safe to share among threads, and a context manager.
+
+    It shows the generation that was current when it was opened; `refresh` moves on to a newer one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        encoder: Encoder | None = None,
+        device: str = "auto",
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self._device = check_device_name(device)
+        self._root = root
+        self._refreshing = forks.Lock()
+        self._opened = open_newest(directory, device=device)
+        try:
+            self._encoders = QueryEncoders(self._opened, device=device, given=encoder)
+        except BaseException:
+            self._opened.close()
+            raise
+
+    def refresh(self) -> bool:
+        """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one."""
+        with self._refreshing:
+            if read_manifest(self.directory).generation == self.manifest.generation:
+                return False
+            before = self._opened
+            # Opened first: should it fail, the one before still answers.
+            self._opened = open_newest(self.directory, device=self._device)
+            self._encoders.follow(self._opened)
+            before.close()
+            return True
+
+    def close(self) -> None:
+        """Release every file once searches in other threads have ended; searching afterwards is an error."""
+        self._opened.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[Opened]:
+        """Give what is open, which nobody closes within the block.
+
+        Raises:
+            StoreClosed: the collection is closed.
+        """
+        while True:
+            opened = self._opened
+            try:
+                opened.enter()
+            except StoreClosed:
+                if opened is self._opened:
+                    raise
+            else:
+                break
+        try:
+            yield opened
+        finally:
+            opened.leave()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle as the path and the options: whoever unpickles it opens the newest generation there."""
+        return _opened_again, (*self._place(), self._encoders.given)
+
+    def __copy__(self) -> Collection:
+        """Open the same collection once more, with the same encoder."""
+        return _opened_again(*self._place(), self._encoders.given)
+
+    def __deepcopy__(self, memo: Any) -> Collection:
+        return self.__copy__()
+
+    def _place(self) -> tuple[str, str, str | None]:
+        return (
+            os.path.abspath(self.directory),
+            self._device,
+            None if self._root is None else os.path.abspath(self._root),
+        )
+
+    def __len__(self) -> int:
+        return self.manifest.live
+
+    def __repr__(self) -> str:
+        return f"<Collection {str(self.directory)!r}: {len(self)} rows, {self.space}>"
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder that hit paths are relative to."""
+        from pathlib import Path
+
+        return (
+            resolve_root(self.directory, self.manifest.root)
+            if self._root is None
+            else Path(self._root).absolute()
+        )
+
+    @property
+    def source(self) -> Source:
+        """Where the images come from."""
+        return open_source(self.directory, self.manifest, root=self._root)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the generation that answers."""
+        return self._opened.manifest
+
+    @property
+    def space(self) -> Space:
+        """The space that queries are encoded in: that of the stored vectors, or the new one while the encoder changes."""
+        return self._opened.space
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of queries, loaded on first use.
+
+        Raises:
+            CapabilityMissing: the collection was built from vectors and no encoder was given.
+            SpaceMismatch: the recorded encoder no longer gives vectors of this space.
+        """
+        return self._encoders.current()
+
+    def encoder_on(self, device: str) -> Encoder:
+        """Return the encoder of queries on a device; ``auto`` is the one that the collection was opened for.
+
+        An encoder that `open` was handed stays where it is. Raises as `encoder` does, and:
+
+        Raises:
+            OptionError: the device is not there.
+        """
+        return self._encoders.on(device)
+
+    def search(
+        self,
+        query: Any,
+        *,
+        k: int = 10,
+        minus: Any = (),
+        min_score: float | None = None,
+        dim: int | None = None,
+        nprobe: int | None = None,
+        exact: bool = False,
+        under: str | os.PathLike[str] | None = None,
+        glob: str | None = None,
+        include_self: bool = False,
+        fold_copies: bool = True,
+    ) -> Hits:
+        """Find what is most like the query.
+
+        Args:
+            query: words (a `str`, never a file), a `Path`, a PIL image, encoded bytes, an RGB uint8 array ``(h, w, 3)``, a row id, a ``(d,)`` vector, a
+                `Term`, or a list of these: each is normalised, weighed and summed.
+            k: how many hits at most.
+            minus: the same as `query`, to steer away from.
+            min_score: leave out hits below this cosine.
+            dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width; a prefix of
+                the space, or any width where a build has fitted a rotation. `retrieval.collection.narrowing` tells what that loses.
+            nprobe: lists to probe; ``None`` is what the build measured. It changes nothing where no lists are searched: in a
+                flat collection, with `exact` or `dim`.
+            exact: compare with every row at full width, not through the index; not together with a narrower `dim`.
+            under: only files below this folder (relative to the root).
+            glob: only files whose relative path matches (``*`` crosses no ``/``, ``**`` does).
+            include_self: let a query that is an indexed file, or an id, find itself.
+            fold_copies: fold files with the same bytes into one hit.
+        Returns:
+            Best first, ties by smaller id; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
+            words that the encoder has never learned, as far as it can tell.
+        Raises:
+            QueryError: the query names nothing.
+            UnknownWords: the encoder has learned none of its words, and it has no other part.
+            OptionError: a value that this collection cannot take.
+            CapabilityMissing: words, for an encoder without a text tower.
+            StoreClosed: the collection is closed.
+        """
+        terms = self._terms(query, minus)
+        with self._using() as opened:
+            terms, strange = understood(terms, self._encoders)
+            vector, own = combine(terms, opened, self._encoders, source=self.source)
+            hits = find_hits(
+                opened,
+                vector,
+                k=integer(k, "k"),
+                words=all(term.kind == "text" for term in terms),
+                hidden=frozenset() if include_self else own,
+                keep=opened.keep(root=self.root, under=under, glob=glob),
+                fold=fold_copies,
+                dim=dim,
+                nprobe=nprobe,
+                exact=exact,
+            )
+        return Hits(
+            (hit for hit in hits if min_score is None or hit.score >= min_score), unknown_words=strange
+        )
+
+    def search_many(self, queries: Sequence[Any], **options: Any) -> list[Hits]:
+        """Search for each query; takes the options of `search`."""
+        return [self.search(query, **options) for query in queries]
+
+    def search_vectors(
+        self,
+        vectors: Any,
+        *,
+        k: int = 10,
+        keep: Bitmap | None = None,
+        dim: int | None = None,
+        nprobe: int | None = None,
+        exact: bool = False,
+        shortlist: int | None = None,
+        plan: Sequence[tuple[int, int]] | None = None,
+        words: bool = False,
+    ) -> Neighbors:
+        """Find the nearest rows of some vectors.
+
+        Args:
+            vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
+            k: neighbours a query.
+            keep: ``(count,)`` bool by row id; only these rows may be found.
+            dim, nprobe, exact: as in `search`.
+            shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
+            plan: a funnel, ``[(width, shortlist), …]``: every row is ranked by the first prefix, its shortlist by the next, the
+                last shortlist, at least `k`, at full width.
+            words: they are vectors of texts; it matters only while the encoder changes.
+        Returns:
+            ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
+        Raises:
+            ShapeError: another width, or `keep` of another length.
+            VectorError: a row is zero or not finite.
+            OptionError: `dim` or a width of `plan` is no prefix, `plan` is none for other reasons, which are said, or
+                either comes with `exact`.
+            StoreClosed: the collection is closed.
+        """
+        queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
+        stages = (
+            None
+            if plan is None
+            else tuple(
+                Stage(
+                    dim=integer(width, "a width of the plan"),
+                    shortlist=integer(kept, "a shortlist of the plan"),
+                )
+                for width, kept in plan
+            )
+        )
+        with self._using() as opened:
+            return opened.neighbors(
+                queries,
+                k=k,
+                keep=keep,
+                dim=dim,
+                nprobe=nprobe,
+                shortlist=shortlist,
+                exact=exact,
+                plan=stages,
+                words=words,
+            )
+
+    def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
+        """Find the nearest rows by the first stage's codes alone, nothing reranked: for measuring what codes lose.
+
+        Args:
+            vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
+            k: neighbours a query.
+            nprobe: lists to probe; ``None`` is what the build measured.
+        Returns:
+            ids ``(q, k)``, and scores that are the index's own estimates: higher is better, but no cosines.
+        Raises:
+            OptionError: the collection is flat.
+        """
+        queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
+        with self._using() as opened:
+            opened.require_settled("codes of one space only would answer")
+            return opened.generation.codes(
+                queries, k=integer(k, "k"), nprobe=optional_integer(nprobe, "nprobe")
+            )
+
+    def aim(self) -> Aim:
+        """Return where the index keeps vectors, for active indexing.
+
+        Raises:
+            OptionError: the collection is flat, or its codes cannot be decoded.
+        """
+        from indexes.engine import Aim
+
+        with self._using() as opened:
+            opened.require_settled("images activated now would be moved for an index that is about to go")
+            return Aim(opened.generation.first_stage().index)
+
+    def ids_of_content(self, content: bytes) -> Ids:
+        """Return the live rows of files with this content hash (`retrieval.sources.decoding.decoder.content_hash`), ascending."""
+        with self._using() as opened:
+            ids = opened.store.find_content(content)
+            live: Ids = ids[opened.is_live(ids)]
+            return live
+
+    @property
+    def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
+        """Every stored vector by its id, ``(count, d)`` float16, mapped; those of tombstoned rows too.
+
+        Raises:
+            OptionError: the encoder is being changed: the vectors are of two spaces.
+        """
+        self._opened.require_settled("the vectors are of two spaces")
+        return self._opened.generation.rows
+
+    @property
+    def live(self) -> Bitmap:
+        """Which rows have no tombstone, ``(count,)`` bool; do not change it."""
+        return self._opened.live
+
+    @property
+    def rotation(self) -> Transform | None:
+        """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
+        return self._opened.generation.rotation
+
+    def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
+        """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool, the caller's own."""
+        with self._using() as opened:
+            keep = opened.keep(root=self.root, under=under, glob=glob)
+        return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep.copy()
+
+    def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
+        """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
+        with self._using() as opened:
+            terms, _ = understood(self._terms(query, minus), self._encoders)
+            vector, _ = combine(terms, opened, self._encoders, source=self.source)
+        return vector[:, : self.space.dim]
+
+    def vectors(self, ids: Any) -> Vectors:
+        """Return the stored vectors of some rows: ``(m, d)`` float32.
+
+        Args:
+            ids: one id or several, any integer-like values, in any order; or ``(count,)`` flags such as `filter` returns,
+                which give the rows where they are true.
+
+        While the encoder changes, a row that is not encoded again yet is given as where the new encoder is expected to
+        put it.
+
+        Raises:
+            MissingRow: an id that the collection does not hold.
+            OptionError: floats, or whatever else is no id.
+            ShapeError: flags of another length, or more than one axis.
+        """
+        with self._using() as opened:
+            return opened.vectors(ids)[:, : opened.space.dim]
+
+    def path(self, number: int) -> str:
+        """Return the relative path of a row."""
+        with self._using() as opened:
+            return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
+
+    def ids_by_path(self) -> dict[str, int]:
+        """Return every live row's id by its relative path."""
+        with self._using() as opened:
+            return {os.fsdecode(record.key): record.id for record in opened.store.scan()}
+
+    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[bytes]]:
+        """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids.
+
+        Raises:
+            OptionError: the encoder is being changed: the vectors are of two spaces.
+        """
+        with self._using() as opened:
+            opened.require_settled("the vectors are of two spaces")
+            live = np.flatnonzero(opened.live)  # (n,)
+            rows = opened.generation.rows[: opened.manifest.count]
+            if len(live) != opened.manifest.count:
+                rows = rows[live]
+            return rows, [record.key for record in opened.store.records(live)]
+
+    def verify(self) -> list[FileCheck]:
+        """Check every file's hash; says which to rebuild."""
+        return verify(self.directory)
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``retrieve info --json`` prints."""
+        index = self.manifest.index
+        return {
+            "root": str(self.root),
+            "index": str(self.directory),
+            "encoder": self.manifest.encoder or self.space.name,
+            "images": self.manifest.live,
+            "kind": index.kind,
+            "factory": index.factory,
+            "width": self.manifest.space.dim,
+            "dim": index.dim,
+            "bytes_per_vector": index.bytes_per_vector,
+            "recall_at_10": index.recall_at_10,
+            "recall_sample": index.recall_sample,
+            "recall_reason": index.recall_reason,
+            "recall_at_10_text": index.recall_at_10_text,
+            "generation": self.manifest.generation,
+            "format": self.manifest.format,
+            "upgrade": self._upgrade(),
+            "activations": activations(self),
+        }
+
+    def _upgrade(self) -> dict[str, Any] | None:
+        if not self.manifest.upgrades:
+            return None
+        from retrieval.collection.migration import summary
+
+        return summary(self.manifest.upgrades[-1])
+
+    def changed(self) -> bool:
+        """Say, from the folder's own modification times and without reading images, whether images came or went since the build."""
+        return self.source.changed(self.directory)
+
+    def _terms(self, query: Any, minus: Any) -> tuple[Term, ...]:
+        return (
+            *as_terms(query, beside=self.root),
+            *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
+        )
+
+
+def _opened_again(directory: str, device: str, root: str | None, encoder: Encoder | None) -> Collection:
+    return open_collection(directory, encoder=encoder, device=device, root=root)
+
+
+def _given(minus: Any) -> bool:
+    return not (isinstance(minus, list | tuple) and len(minus) == 0)

@@ -1,0 +1,180 @@
+"""Read an upgrade under way from the manifest, and ask queries in both spaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.derivation import Carried
+from indexes.generation import MIGRATING, check_file, generation_path
+from indexes.layout import MAPS
+from indexes.migration import Calibration, Mixture, write_rows_of
+from indexes.vectors import Space, transforms
+from retrieval.collection.query_map import Fitted
+from retrieval.errors import OptionError, StoreCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from indexes.search import Generation
+    from indexes.vectors import Ids, Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """What a manifest says of the change that is under way.
+
+    Attributes:
+        entry: the manifest's last upgrade.
+        earlier: those before it.
+        way: how queries are mapped.
+        old, new: specs of the encoders; None for one that was given as an object.
+        old_space, new_space: their spaces.
+        staging: directory of the new rows, relative to the collection's.
+        calibrations: scales of the old side's scores, by ``image`` and ``text``.
+    """
+
+    entry: Mapping[str, Any]
+    earlier: tuple[Mapping[str, Any], ...]
+    way: Fitted
+    old: str | None
+    new: str | None
+    old_space: Space
+    new_space: Space
+    staging: str
+    calibrations: Mapping[str, Calibration]
+
+    @classmethod
+    def read(cls, directory: Path, manifest: Manifest) -> Migration | None:
+        """Return the change that is under way, None where there is none.
+
+        Raises:
+            StoreCorrupt: it is not recorded whole.
+        """
+        if not manifest.migrating:
+            return None
+        entry = manifest.upgrades[-1]
+        check_file(directory, manifest, MAPS)
+        maps = transforms.load(generation_path(directory, manifest.generation) / MAPS)
+        try:
+            return cls(
+                entry=entry,
+                earlier=manifest.upgrades[:-1],
+                way=Fitted(
+                    method=str(entry["method"]),
+                    image=maps[0],
+                    back=maps[1],
+                    text=maps[2] if len(maps) > 2 else None,
+                    alpha=None if entry["alpha"] is None else float(entry["alpha"]),
+                ),
+                old=entry["old"],
+                new=entry["new_spec"],
+                old_space=Space.from_json(entry["old_space"]),
+                new_space=Space.from_json(entry["new_space"]),
+                staging=str(entry["staging"]),
+                calibrations={
+                    name: Calibration.from_json(data) for name, data in entry["calibrations"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise StoreCorrupt(
+                f"{directory}: the upgrade in its manifest is not readable ({error!r}); run `retrieve rollback`"
+            ) from error
+
+    def open(self, directory: Path, generation: Generation) -> Mixture:
+        """Open both sides of the gallery for searching."""
+        return Mixture.open(
+            directory,
+            generation,
+            staging=self.staging,
+            space=self.new_space,
+            calibrations=self.calibrations,
+            prefixes=tuple(int(width) for width in self.entry.get("prefixes", ())),
+        )
+
+    def carried(self, table: Ids, added: Ids, *, live: int, served: int) -> Carried:
+        """Return what every generation is given while the change goes on.
+
+        Args:
+            table: ``(count,)`` the new row of each id, or -1.
+            added: ids that were added since it began.
+            live: live rows of the collection.
+            served: those among them that the new rows answer for.
+        """
+        entry = dict(self.entry) | {"backfilled": served, "remaining": live - served}
+        return carried_by(self.way, (*self.earlier, entry), table, added)
+
+
+def carried_by(way: Fitted, upgrades: tuple[Mapping[str, Any], ...], table: Ids, added: Ids) -> Carried:
+    """Return what a generation in the middle of a change is given: its record, its maps, and which rows are new."""
+    maps = [way.image, way.back, *([way.text] if way.text is not None else [])]
+
+    def write(prepared: Path) -> None:
+        transforms.save(prepared / MAPS, maps)
+        write_rows_of(prepared, table, added)
+
+    return Carried(upgrades=upgrades, write=write)
+
+
+class Pair:
+    """A query in both spaces, side by side: ``(1, d_new + d_old)``, so that parts are weighed and summed in each."""
+
+    def __init__(self, migration: Migration, mixture: Mixture, generation: Generation) -> None:
+        self.migration, self.mixture, self._generation = migration, mixture, generation
+        self.width = migration.new_space.dim + migration.old_space.dim
+        self.parts = (slice(0, migration.new_space.dim), slice(migration.new_space.dim, self.width))
+
+    def of(self, new: Vectors, old: Vectors | None, *, words: bool = False) -> Vectors:
+        """Pair what the new encoder says with its map (and with what the old one says, for ``slerp``): ``(q, width)``."""
+        return np.hstack((new, self.migration.way.queries(new, old, words=words)))
+
+    def of_rows(self, ids: Ids) -> Vectors:
+        """Pair stored rows: ``(m, width)``; a row of one space is mapped to the other.
+
+        Raises:
+            MissingRow: an id that the collection does not hold.
+        """
+        old = self._generation.vectors(ids)  # (m, d_old)
+        return np.hstack((self.renewed(ids, old), old))
+
+    def renewed(self, ids: Ids, old: Vectors) -> Vectors:
+        """Return rows in the new space ``(m, d_new)``: as encoded, or where the old row is expected there."""
+        rows = self.mixture.rows_of[ids]  # (m,)
+        result = np.empty((len(ids), self.migration.new_space.dim), dtype=np.float32)
+        there = rows >= 0
+        result[there] = self.mixture.rows[rows[there]]
+        if not there.all():
+            result[~there] = self.migration.way.back.apply(old[~there])
+        return result
+
+
+def require_settled(manifest: Manifest | None, *, what: str) -> None:
+    """Refuse what cannot be done in the middle of a change.
+
+    Raises:
+        OptionError: a change is under way; the message says how to end it.
+    """
+    if manifest is not None and manifest.migrating:
+        raise OptionError(f"{what}: {under_way(manifest.upgrades[-1])}")
+
+
+def under_way(entry: Mapping[str, Any]) -> str:
+    """Say what change is under way and how to end it."""
+    return (
+        f"an upgrade from {entry['old'] or entry['old_space']['name']} to {entry['new']} is under way "
+        f"({entry['backfilled']:,} of {entry['backfilled'] + entry['remaining']:,} images encoded again); "
+        "finish it with `retrieve upgrade backfill all`, or give it up with `retrieve rollback`"
+    )
+
+
+def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `retrieve info` says of an upgrade: no curves, no knots."""
+    keys = ("state", "old", "new", "method", "compatible", "backfilled", "remaining", "started", "finished")
+    return {key: entry[key] for key in keys if key in entry}
+
+
+__all__ = ["MIGRATING", "Migration", "Pair", "carried_by", "require_settled", "summary", "under_way"]

@@ -1,0 +1,211 @@
+"""Open a collection for reading: one generation, its records, and both spaces during an upgrade."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes import forks
+from indexes.generation import KeyTable, Manifest, read_manifest, read_pinned, store_path
+from indexes.migration import Blend
+from indexes.search import Generation
+from indexes.store import VectorStore
+from indexes.store.lmdb import Lease
+from indexes.vectors import Neighbors, rescored, row_ids
+from retrieval.collection.gpu_search import exact_on
+from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
+from retrieval.sources import keys
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from indexes.vectors import Bitmap, Space, Vectors
+    from retrieval.collection.migration import Pair
+
+
+class Opened:
+    """What one manifest describes, open until `close`; safe to share among threads.
+
+    Attributes:
+        directory: the collection's directory.
+        manifest: the manifest that it was opened from.
+        generation: its index and rows.
+        store: its records.
+        pair: queries in both spaces, while the encoder changes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        generation: Generation,
+        store: VectorStore,
+        pair: Pair | None,
+    ) -> None:
+        """Take over what `open_newest` opened; call that."""
+        self.directory, self.manifest = directory, manifest
+        self.generation, self.store, self.pair = generation, store, pair
+        self._lock = forks.Lock()
+        self._lease = Lease(self._is_closed)
+        self._paths: keys.PathFilter | None = None
+
+    def enter(self) -> None:
+        """Begin to use it: `close` waits for `leave`.
+
+        Raises:
+            StoreClosed: it is closed.
+        """
+        self._lease.__enter__()
+
+    def leave(self) -> None:
+        """End what `enter` began."""
+        self._lease.__exit__()
+
+    def close(self) -> None:
+        """Release every file, once nobody uses it any more."""
+        if self._lease.close():
+            self.generation.close()
+            self.store.close()
+
+    def _is_closed(self) -> StoreClosed:
+        return StoreClosed(f"{self.directory}: the collection is closed; open it again")
+
+    @property
+    def space(self) -> Space:
+        """The space that queries are encoded in: that of the stored vectors, or the new one while the encoder changes."""
+        return self.manifest.space if self.pair is None else self.pair.migration.new_space
+
+    @property
+    def encoder(self) -> str | None:
+        """How the encoder of queries is named; the new one while the encoder changes."""
+        return self.manifest.encoder if self.pair is None else self.pair.migration.new
+
+    @property
+    def live(self) -> Bitmap:
+        """Which rows have no tombstone, ``(count,)``; do not change it."""
+        live = self.generation.live
+        return (
+            np.broadcast_to(np.True_, self.manifest.count) if live is None else live
+        )  # one byte for all rows
+
+    def is_live(self, ids: Any) -> Any:
+        """Say of each of some rows whether it has no tombstone, in the shape of `ids`."""
+        live = self.generation.live
+        return np.ones(np.shape(ids), dtype=np.bool_) if live is None else live[ids]
+
+    def require_settled(self, what: str) -> None:
+        """Refuse what cannot be done while the encoder changes.
+
+        Raises:
+            OptionError: it does; the message begins with `what`.
+        """
+        if self.manifest.migrating:
+            from retrieval.collection.migration import require_settled
+
+            require_settled(self.manifest, what=what)
+
+    def neighbors(self, queries: Vectors, *, words: bool, **options: Any) -> Neighbors:
+        """Search the gallery as `search` does, for ids and scores alone."""
+        if self.pair is None:
+            rows = self.generation.rows
+            return rescored(self.generation.search(queries, **options), queries, rows)
+        found = self.search(self.pair.of(queries, None, words=words), words=words, **options)
+        return Neighbors(ids=found.ids, scores=found.scores)
+
+    def search(self, queries: Vectors, *, words: bool, **options: Any) -> Blend:
+        """Search the gallery; while the encoder changes, both sides of it.
+
+        Args:
+            queries: ``(q, d)`` unit rows; while the encoder changes in both spaces, side by side.
+            words: they are words.
+            options: those of `Generation.search`.
+        """
+        if self.pair is not None:
+            if options.pop("plan", None) is not None:
+                self.require_settled("a plan of prefixes is for rows of one space")
+            new, old = (np.ascontiguousarray(queries[:, part]) for part in self.pair.parts)
+            return self.pair.mixture.search(new, old, words=words, **options)
+        rows = self.generation.rows
+        found = rescored(self.generation.search(queries, **options), queries, rows)
+        return Blend(
+            ids=found.ids,
+            scores=found.scores,
+            cosines=found.scores,
+            renewed=np.zeros(found.ids.shape, dtype=np.bool_),
+        )
+
+    def vectors(self, ids: Any) -> Vectors:
+        """Return some rows as a query would be: ``(m, d)`` float32, in both spaces while the encoder changes.
+
+        Raises:
+            MissingRow: an id that the collection does not hold.
+            OptionError, ShapeError: something that is no id.
+        """
+        numbers = row_ids(ids, count=self.manifest.count, where=self.directory)
+        return self.generation.vectors(numbers) if self.pair is None else self.pair.of_rows(numbers)
+
+    def keep(self, *, root: Path, under: str | os.PathLike[str] | None, glob: str | None) -> Bitmap | None:
+        """Return which rows lie below a folder and match a pattern, ``(count,)``; None where neither is asked for."""
+        if under is None and glob is None:
+            return None
+        with self._lock:
+            # Records have their newest keys: files that were moved since are filtered by where they are now.
+            renames = self.store.renames
+            if self._paths is None or self._paths.renames != renames:
+                table = self.generation.keys()
+                if table is None or table.renames != renames:
+                    table = KeyTable.of(self.store.keys(), renames=renames)
+                self._paths = keys.PathFilter(table, live=self.generation.live)
+            paths = self._paths
+        return paths.keep(under=keys.relative(under, root), glob=glob)
+
+
+def open_newest(directory: Path, *, device: str) -> Opened:
+    """Open the newest generation of the collection in ``directory``, whatever is published meanwhile.
+
+    Raises:
+        CollectionNotFound: there is none.
+        ManifestTooNew: it was written by a later version.
+        StoreCorrupt: a file is missing or short.
+    """
+    while True:
+        try:
+            manifest, pin = read_pinned(directory)
+        except FileNotFoundError as error:
+            raise CollectionNotFound(f"no collection in {directory}") from error
+        with pin:
+            try:
+                return _open(directory, manifest, device=device)
+            except (StoreCorrupt, FileNotFoundError):
+                # A change of the encoder may have ended meanwhile, and taken its rows away.
+                if read_manifest(directory).generation == manifest.generation:
+                    raise
+
+
+def _open(directory: Path, manifest: Manifest, *, device: str) -> Opened:
+    generation = Generation.open(directory, manifest, device=device, exact=exact_on(device))
+    try:
+        pair = _both_sides(directory, manifest, generation) if manifest.migrating else None
+        # The rows of the manifest alone: a build that is running may have stored more, and deleted some.
+        place = store_path(directory, manifest)
+        live = np.ones(manifest.count, dtype=np.bool_) if generation.live is None else generation.live
+        store = VectorStore.open(place, dim=manifest.space.dim, count=manifest.count, live=live)
+    except BaseException as error:
+        generation.close()
+        if isinstance(error, FileNotFoundError):
+            raise StoreCorrupt(
+                f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
+            ) from error
+        raise
+    return Opened(directory, manifest, generation, store, pair)
+
+
+def _both_sides(directory: Path, manifest: Manifest, generation: Generation) -> Pair | None:
+    from retrieval.collection.migration import Migration, Pair
+
+    migration = Migration.read(directory, manifest)
+    if migration is None:
+        return None
+    return Pair(migration, migration.open(directory, generation), generation)

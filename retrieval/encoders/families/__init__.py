@@ -1,0 +1,5 @@
+"""One module for each kind of encoder."""
+
+from __future__ import annotations
+
+__all__ = []

@@ -1,0 +1,278 @@
+"""Image models of the timm library: ``timm:MODEL``.
+
+``timm:MODEL`` (also ``MODEL.TAG``), ``timm:MODEL/FILE``, ``timm:hf-hub:NAME`` and ``timm:local-dir:PATH``, a folder
+with ``config.json`` and the weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.distribution import pip_install
+from indexes.vectors import Space
+from retrieval.encoders import (
+    Preprocessing,
+    differentiable,
+    hash_weights,
+    hub_file,
+    preprocess,
+    space_fingerprint,
+    torch_device,
+    url_file,
+)
+from retrieval.encoders.families.open_clip import encode_images, half_precision, quiet
+from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from indexes.vectors import Vectors
+
+__all__ = ["FAMILY", "TimmEncoder"]
+
+INSTALL = pip_install("open-clip")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
+HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What to build: arguments of ``timm.create_model``, and where the weights lie."""
+
+    name: str
+    weights: Path
+    overlay: dict[str, Any] | None = None
+
+
+class TimmEncoder:
+    """A timm model's pooled features, without its classifier."""
+
+    def __init__(self, model: torch.nn.Module, *, space: Space, how: Preprocessing, device: str) -> None:
+        self._model = model
+        self._space = space
+        self._how = how
+        self._device = device
+
+    @property
+    def space(self) -> Space:
+        """The space of the model's pooled features."""
+        return self._space
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, such as ``cpu`` or ``cuda:0``."""
+        return str(self._device)
+
+    @property
+    def decode_size(self) -> int:
+        """Twice the size that the model's evaluation resizes to."""
+        return self._how.decode_size
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return ``(3, h, w)`` float32, as timm's own evaluation transform does."""
+        return preprocess(image, self._how)
+
+    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
+        """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
+        return encode_images(self._model, batch, self._device)
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
+        return differentiable(self._how, self._model, self._model).to(self._device)
+
+
+class TimmFamily:
+    """The family ``timm``."""
+
+    scheme = "timm"
+    install: str | None = INSTALL
+    image = True
+    text = False
+    differentiable = True
+
+    def available(self) -> bool:
+        """Say whether torch and timm are installed."""
+        return all(importlib.util.find_spec(name) is not None for name in ("torch", "timm"))
+
+    def models(self) -> list[str]:
+        """Return the forms of a spec; timm lists over a thousand models itself."""
+        return ["timm:MODEL", "timm:MODEL/FILE", "timm:hf-hub:NAME", "timm:local-dir:PATH"]
+
+    def canonical(self, model: str) -> str:
+        """Return ``model`` with an absolute path where it names one."""
+        if model.startswith("local-dir:"):
+            return f"local-dir:{Path(model.removeprefix('local-dir:').strip()).expanduser().absolute()}"
+        name, separator, rest = model.partition("/")
+        if not model.startswith("hf-hub:") and separator:
+            return f"{name}/{Path(rest).expanduser().absolute()}"
+        return model
+
+    def open(self, model: str | None, version: str | None, *, device: str) -> TimmEncoder:
+        """Load a model: cache first, then network.
+
+        Raises:
+            MissingExtra: torch or timm is not installed.
+            UnknownEncoder: no such model, or one without pretrained weights.
+            WeightsNotFound: the weights are neither cached nor reachable.
+            OptionError: the device is not there.
+        """
+        if model is None or version is not None:
+            raise UnknownEncoder(
+                "timm takes a model, such as timm:resnet18; forms: " + ", ".join(self.models())
+            )
+        try:
+            import timm
+            from timm.data.config import resolve_model_data_config
+        except ImportError as error:
+            raise MissingExtra(f"timm:{model} needs torch and timm ({error}); {INSTALL}") from error
+        place = torch_device(device)
+        model = self.canonical(model)
+        spec = f"timm:{model}"
+        with quiet():
+            source = _source(model, spec=spec)
+            try:
+                network = timm.create_model(
+                    source.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source.overlay
+                )
+            except (RuntimeError, ValueError, KeyError, TypeError, OSError, AssertionError) as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+                raise EncoderError(
+                    f"{spec}: the weights {source.weights} do not fit the model: {reason}"
+                ) from error
+            how = _preprocessing(resolve_model_data_config(network))  # type: ignore[no-untyped-call]
+        network.to(place).eval().requires_grad_(requires_grad=False)
+        space = Space(
+            name=spec,
+            dim=_width(network, how, place, spec=spec),
+            fingerprint=space_fingerprint(hash_weights(source.weights), how.to_json()),
+        )
+        return TimmEncoder(network, space=space, how=how, device=place)
+
+
+FAMILY = TimmFamily()
+
+
+def _source(model: str, *, spec: str) -> _Source:
+    """Resolve a model to its name in timm and a weight file on this machine."""
+    import timm
+
+    if model.startswith("local-dir:"):
+        return _from_folder(Path(model.removeprefix("local-dir:")), spec=spec)
+    if model.startswith("hf-hub:"):
+        repository, _, revision = model.removeprefix("hf-hub:").strip().partition("@")
+        config = hub_file(repository, ["config.json"], spec=spec, revision=revision or None)
+        weights = hub_file(repository, HUB_WEIGHTS, spec=spec, revision=revision or None)
+        if config.parent != weights.parent:
+            raise EncoderError(
+                f"{spec}: the cache holds its configuration and its weights in two revisions; "
+                f"run `hf download {repository}`"
+            )
+        return _from_folder(weights.parent, spec=spec)
+    name, _, file = model.partition("/")
+    name = name.strip()
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
+        raise UnknownEncoder(
+            f"timm has no model {architecture!r}; close: {', '.join(close) or 'none'} "
+            f"(all: python -c 'import timm; print(timm.list_models())')"
+        )
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*") or []]
+    if file:
+        if not Path(file).is_file():
+            raise WeightsNotFound(f"{spec}: no file {file}")
+        return _Source(
+            name=architecture if tag not in tags else name, weights=Path(file), overlay={"file": file}
+        )
+    if tag and tag not in tags:
+        raise UnknownEncoder(
+            f"timm has no weights {tag!r} for {architecture}; tags: {', '.join(tags) or 'none'}, or timm:{name}/FILE"
+        )
+    return _pretrained(name, spec=spec)
+
+
+def _pretrained(name: str, *, spec: str) -> _Source:
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    if config is not None and config.hf_hub_id:
+        repository, _, revision = config.hf_hub_id.partition("@")
+        names = [config.hf_hub_filename] if config.hf_hub_filename else list(HUB_WEIGHTS)
+        path = hub_file(repository, names, spec=spec, revision=revision or None, size=lambda: _size(name))
+    elif config is not None and config.url:
+        from timm.models._hub import download_cached_file, get_cache_dir
+
+        url = config.url if isinstance(config.url, str) else config.url[0]
+        path = url_file(url, Path(get_cache_dir()), download_cached_file, spec=spec, size=lambda: _size(name))
+    else:
+        raise UnknownEncoder(
+            f"{spec}: timm {timm.__version__} has no pretrained weights for it; use timm:{name}/FILE"
+        )
+    return _Source(name=name, weights=path, overlay={"file": str(path)})
+
+
+def _from_folder(folder: Path, *, spec: str) -> _Source:
+    """Find ``config.json`` and the weights beside it, in the layout of timm's ``save_for_hf``."""
+    if not (folder / "config.json").is_file():
+        raise UnknownEncoder(
+            f"{spec}: {folder / 'config.json'} does not exist; a local-dir holds it and the weights"
+        )
+    # The names that timm prefers, in its order: otherwise another file might be hashed than is read.
+    for name in (*HUB_WEIGHTS, "pytorch_model.pth", "model.pth"):
+        if (folder / name).is_file():
+            return _Source(name=f"local-dir:{folder}", weights=folder / name)
+    raise WeightsNotFound(f"{spec}: {folder} has no weights; put {' or '.join(HUB_WEIGHTS)} there")
+
+
+def _size(name: str) -> int | None:
+    """Return about how many bytes a model's float32 weights are, counted on torch's meta device."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = timm.create_model(name, pretrained=False, num_classes=0)
+    except (RuntimeError, ValueError, NotImplementedError):
+        return None
+    return 4 * sum(parameter.numel() for parameter in model.parameters())
+
+
+def _width(model: torch.nn.Module, how: Preprocessing, device: str, *, spec: str) -> int:
+    """Return the width of the pooled features: by asking, as no attribute says it for every model."""
+    import torch
+
+    with torch.inference_mode(), half_precision(device):
+        features = model(torch.zeros(1, 3, *how.size, device=device))
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        raise EncoderError(
+            f"{spec}: expected pooled features (b, d), got {getattr(features, 'shape', type(features))}"
+        )
+    return int(features.shape[1])
+
+
+def _preprocessing(config: dict[str, Any]) -> Preprocessing:
+    """Translate timm's data configuration."""
+    _, height, width = config["input_size"]
+    part = config["crop_pct"]
+    mode = config.get("crop_mode") or "center"
+    red, green, blue = (float(value) for value in config["mean"])
+    std_red, std_green, std_blue = (float(value) for value in config["std"])
+    return Preprocessing(
+        size=(height, width),
+        scale=(math.floor(height / part), math.floor(width / part)),
+        mean=(red, green, blue),
+        std=(std_red, std_green, std_blue),
+        resize={"center": "shortest", "border": "longest", "squash": "squash"}[mode],
+        interpolation=config["interpolation"] if config["interpolation"] != "random" else "bilinear",
+        fill=(round(255 * red), round(255 * green), round(255 * blue)) if mode == "border" else (0, 0, 0),
+    )

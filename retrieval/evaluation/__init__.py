@@ -1,0 +1,21 @@
+"""How well does it find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.evaluation.evaluation import Evaluation, evaluate
+    from retrieval.evaluation.survival import little_to_gain
+
+__all__ = ["Evaluation", "evaluate", "little_to_gain"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "evaluation": ("Evaluation", "evaluate"),
+        "survival": ("little_to_gain",),
+    },
+)

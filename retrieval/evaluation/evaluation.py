@@ -1,0 +1,223 @@
+"""Evaluate a collection: recall, latency, and quality where labels or captions are given."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.derivation import check_dim
+from indexes.engine import exact, knn_accuracy, one_thread, without
+from indexes.vectors import map_at_k, recall_at_k
+from retrieval.encoders import checked_text
+from retrieval.errors import OptionError
+from retrieval.evaluation import plots, widths
+from retrieval.ingestion import OnProgress, Progress
+from retrieval.sources import csv_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.vectors import Ids, Vectors
+    from retrieval.collection import Collection
+
+K = 10
+TEXT_BLOCK = 256
+SEED = 20_221
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What ``retrieve evaluate --json`` prints; ``None`` where nothing was asked or nothing can be said.
+
+    Attributes:
+        recall_at_10: share of the exact ten nearest that a search finds, mean over `recall_sample` stored rows (each without
+            itself); ``None`` for an empty collection.
+        latency_ms: ``p50`` and ``p95`` of one query, search alone, one thread, milliseconds.
+        bytes_per_vector: ``index.faiss`` over rows.
+        knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
+        map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
+        attacks: one object for each attack, stage and measure (`retrieval.evaluation.survival.Outcome`); empty where not asked for.
+        text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
+        dims: for each width asked for, what its prefix finds (`retrieval.evaluation.widths.by_width`).
+    """
+
+    recall_at_10: float | None
+    recall_sample: int
+    latency_ms: dict[str, float]
+    bytes_per_vector: float
+    knn_accuracy: float | None = None
+    labelled: int = 0
+    map_at_10: float | None = None
+    text_recall_at_1: float | None = None
+    text_recall_at_5: float | None = None
+    text_recall_at_10: float | None = None
+    captions: int = 0
+    dims: list[dict[str, Any]] = field(default_factory=list)
+    attacks: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of the contract."""
+        return asdict(self)
+
+
+def evaluate(
+    collection: Collection,
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    captions: str | os.PathLike[str] | None = None,
+    attacks: bool = False,
+    dims: Sequence[int] = (),
+    plot: str | os.PathLike[str] | None = None,
+    sample: int = 1000,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> Evaluation:
+    """Measure a collection as it is served.
+
+    Args:
+        collection: an open one.
+        labels: CSV with the header ``file,label``, paths relative to the root.
+        captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
+        attacks: measure whether altered copies of images are found, of activated ones where there are any.
+        dims: widths whose prefixes are measured, too.
+        plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
+        sample: stored rows used as queries for recall and latency.
+        device: where captions are encoded; ``auto`` is where the collection was opened for.
+        progress: called with a `Progress` now and then.
+    Raises:
+        OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
+            prefix; a figure that cannot be written.
+        MissingExtra: `plot`, and matplotlib is not installed.
+        CapabilityMissing: captions, for an encoder without a text tower.
+    """
+    if plot is not None:
+        plots.require(plot)
+        dims = dims or widths.widths_of(collection.space)
+    for dim in dims:
+        check_dim(collection.space, dim, rows=len(collection))
+    ids, recall = _recall(collection, sample)
+    if plot is not None and not len(ids):
+        raise OptionError(f"{collection.directory} holds no vectors, so there is nothing to draw")
+    facts: dict[str, Any] = {}
+    known = None if labels is None else _labels(collection, labels)
+    if known is not None:
+        facts |= _labelled(collection, *known)
+    if dims and len(ids):
+        labelled, words = (None, None) if known is None else known
+        facts["dims"] = widths.by_width(collection, dims, ids=ids, labelled=labelled, labels=words)
+        if plot is not None:
+            plots.widths(plot, facts["dims"])
+    if captions is not None:
+        facts |= _captioned(collection, captions, device, progress)
+    if attacks:
+        from retrieval.evaluation.survival import measure
+
+        facts["attacks"] = measure(collection, device=device, progress=progress)
+    return Evaluation(
+        recall_at_10=recall,
+        recall_sample=len(ids),
+        latency_ms=_latency(collection, ids[:200]),
+        bytes_per_vector=collection.manifest.index.bytes_per_vector,
+        **facts,
+    )
+
+
+def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
+    live = np.flatnonzero(collection.live)  # (n,)
+    ids = np.sort(np.random.default_rng(SEED).permutation(live)[:sample])  # (s,)
+    if len(live) <= 1:
+        return ids, None
+    queries = collection.vectors(ids)  # (s, d)
+    found = collection.search_vectors(queries, k=K + 1).ids
+    truth = collection.search_vectors(queries, k=K + 1, exact=True).ids
+    return ids, recall_at_k(without(found, ids), without(truth, ids))
+
+
+def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
+    if not len(ids):
+        return {"p50": 0.0, "p95": 0.0}
+    queries = collection.vectors(ids)  # (q, d)
+    seconds = []
+    with one_thread():
+        collection.search_vectors(queries[:1], k=K)
+        for query in queries:
+            started = time.perf_counter()
+            collection.search_vectors(query, k=K)
+            seconds.append(time.perf_counter() - started)
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1000
+    return {"p50": round(float(p50), 4), "p95": round(float(p95), 4)}
+
+
+def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, Ids]:
+    """Return the labelled rows, each once, and a number for the label of each."""
+    ids, words = _rows(collection, path, "label")
+    label_of = dict(zip(ids.tolist(), words, strict=True))
+    for number, word in zip(ids.tolist(), words, strict=True):
+        if label_of[number] != word:
+            raise OptionError(
+                f"{os.fspath(path)}: {collection.path(number)} has two labels, {word} and {label_of[number]}; give it one"
+            )
+    ids = np.array(
+        list(label_of), dtype=np.int64
+    )  # (m,) each once: listed twice, a file would be its own neighbour
+    return ids, np.unique(np.array(list(label_of.values())), return_inverse=True)[1]  # (m,)
+
+
+def _labelled(collection: Collection, ids: Ids, labels: Ids) -> dict[str, Any]:
+    vectors = collection.vectors(ids)  # (m, d)
+    rows = vectors.astype(np.float16)  # as they are stored
+    near = without(exact(rows, vectors, k=K + 1).ids, np.arange(len(ids)))  # (m, K)
+    relevant = (near >= 0) & (labels[near] == labels[:, np.newaxis])  # (m, K)
+    return {
+        "knn_accuracy": knn_accuracy(rows, labels),
+        "map_at_10": map_at_k(relevant, k=K),
+        "labelled": len(ids),
+    }
+
+
+def _captioned(
+    collection: Collection, path: str | os.PathLike[str], device: str, progress: OnProgress | None
+) -> dict[str, Any]:
+    ids, words = _rows(collection, path, "caption")
+    encoder = collection.encoder_on(device)
+    rank = np.full(len(ids), K, dtype=np.int64)  # (m,) place of the right file, K where it is not found
+    for start in range(0, len(ids), TEXT_BLOCK):
+        vectors: Vectors = checked_text(encoder, words[start : start + TEXT_BLOCK])
+        found = (
+            collection.search_vectors(vectors, k=K, words=True).ids
+            == ids[start : start + TEXT_BLOCK, np.newaxis]
+        )  # (b, K)
+        rank[start : start + TEXT_BLOCK] = np.where(found.any(axis=1), found.argmax(axis=1), K)
+        if progress is not None:
+            progress(Progress(phase="captions", done=min(start + TEXT_BLOCK, len(ids)), total=len(ids)))
+    return {
+        "text_recall_at_1": float(np.mean(rank < 1)),
+        "text_recall_at_5": float(np.mean(rank < 5)),
+        "text_recall_at_10": float(np.mean(rank < K)),
+        "captions": len(ids),
+    }
+
+
+def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> tuple[Ids, list[str]]:
+    """Return the ids and words of the lines whose file is in the collection.
+
+    Raises:
+        OptionError: see `evaluate`.
+    """
+    by_path = collection.ids_by_path()
+    ids: list[int] = []
+    words: list[str] = []
+    for file, word in csv_lines(path, column):
+        number = by_path.get(os.path.normpath(file).replace(os.sep, "/"))
+        if number is not None:
+            ids.append(number)
+            words.append(word)
+    if not ids:
+        raise OptionError(
+            f"{os.fspath(path)} names no file of the collection; its paths must be relative to {collection.root}"
+        )
+    return np.array(ids, dtype=np.int64), words

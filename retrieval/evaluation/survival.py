@@ -1,0 +1,214 @@
+"""Measure whether altered copies are still found, before and after activation.
+
+Each is measured by the first stage's codes alone, probing one list, nothing reranked (the setting of the publication,
+arXiv 2210.10620), and as served: reranked, with the settings that the build measured.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.vectors import Neighbors, micro_ap
+from retrieval.collection import activations
+from retrieval.encoders import checked_pixels
+from retrieval.errors import ImageError, OptionError
+from retrieval.evaluation.attacks import ATTACKS, attack
+from retrieval.ingestion import OnProgress, Progress, cores
+from retrieval.sources.decoding import content_hash, decode, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from PIL.Image import Image
+
+    from indexes.vectors import Bitmap, Vectors
+    from retrieval.collection import Collection
+    from retrieval.encoders import Encoder
+
+__all__ = ["Outcome", "Pair", "attacked", "little_to_gain", "measure", "pairs"]
+
+IMAGES = 500
+NPROBE = 1  # of codes only
+POINT = 0.01
+_SEED = 20_221
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One image of the collection.
+
+    Attributes:
+        ids: its row, and those of exact copies: finding any of them is right.
+        original: its file.
+        copy: its activated copy's file; None where there is none that still holds.
+    """
+
+    ids: frozenset[int]
+    original: Path
+    copy: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One measure under one attack.
+
+    Attributes:
+        attack: one of `retrieval.evaluation.attacks.ATTACKS`.
+        stage: ``codes`` (the first stage alone, one list probed) or ``served``.
+        measure: ``recall_at_1`` or ``micro_ap``.
+        passive: of the originals' altered copies.
+        active: of the activated copies'; None where there are none.
+        exact: of the originals' by exact search: what no index can pass by much.
+        images: how many.
+    """
+
+    attack: str
+    stage: str
+    measure: str
+    passive: float
+    active: float | None
+    exact: float
+    images: int
+
+
+def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
+    """Return the images to measure: those whose activated copies still hold, or else a sample of stored ones.
+
+    Raises:
+        OptionError: no image of the collection can be read.
+        StoreCorrupt: a list of activated images cannot be read.
+    """
+    found: dict[bytes, Pair] = {}
+    for run in activations.activations(collection):
+        if run["void"] is not None:
+            continue
+        for original, copy, entry in activations.entries(collection, run):
+            content = bytes.fromhex(entry.content)
+            ids = frozenset(collection.ids_of_content(content).tolist())
+            held = activations.is_there(copy, bytes.fromhex(entry.output_content))
+            if ids and held and activations.is_there(original, content):
+                found[content] = Pair(ids=ids, original=original, copy=copy)
+    chosen = list(found.values())[:most]
+    if chosen:
+        return chosen
+    by_path = sorted(collection.ids_by_path().items())
+    source = collection.source
+    for number in np.random.default_rng(_SEED).permutation(len(by_path)):
+        path, row = by_path[int(number)]
+        file = Path(source.link(os.fsencode(path)))
+        try:
+            content = content_hash(read_file(file))
+        except ImageError:
+            continue
+        same = frozenset({row, *collection.ids_of_content(content).tolist()})
+        chosen.append(Pair(ids=same, original=file, copy=None))
+        if len(chosen) == most:
+            break
+    if not chosen:
+        raise OptionError(
+            f"no image of the collection can be read below {source.name}; mount its drive, or, if the images moved, "
+            "run `retrieve build-index` where they are with --root (in Python: retrieval.open(…, root=…))"
+        )
+    return chosen
+
+
+def measure(
+    collection: Collection, *, device: str = "auto", progress: OnProgress | None = None
+) -> list[dict[str, Any]]:
+    """Return what ``retrieve evaluate --attacks --json`` prints, one object for each attack, stage and measure."""
+    encoder = collection.encoder_on(device)
+    chosen = pairs(collection)
+    outcomes: list[Outcome] = []
+    for number, name in enumerate(ATTACKS):
+        passive = attacked(encoder, [pair.original for pair in chosen], name)
+        activated = all(pair.copy is not None for pair in chosen)
+        copies = [pair.copy for pair in chosen if pair.copy is not None]
+        active = attacked(encoder, copies, name) if activated else None
+        outcomes += _compare(collection, name, [pair.ids for pair in chosen], passive, active)
+        if progress is not None:
+            progress(Progress(phase="attacks", done=number + 1, total=len(ATTACKS)))
+    return [asdict(outcome) for outcome in outcomes]
+
+
+def attacked(
+    encoder: Encoder, files: Sequence[Path], name: str, *, then: Callable[[Image], Image] | None = None
+) -> Vectors:
+    """Return the vectors of altered copies of files: ``(n, d)``, in order.
+
+    Args:
+        encoder: of the collection.
+        files: images.
+        name: the attack; the n-th file always gets the same random choices.
+        then: what is done to each file's image before the attack, such as compressing it again.
+    """
+
+    def altered(item: tuple[int, Path]) -> Any:
+        number, file = item
+        image = decode(file)
+        return encoder.preprocess(attack(name, image if then is None else then(image), seed=number))
+
+    rows = []
+    with ThreadPoolExecutor(cores()) as pool:
+        numbered = list(enumerate(files))
+        for start in range(0, len(numbered), _BATCH):
+            arrays = list(pool.map(altered, numbered[start : start + _BATCH]))
+            rows.append(checked_pixels(encoder, np.stack(arrays)))
+    return np.concatenate(rows)
+
+
+def _compare(
+    collection: Collection,
+    name: str,
+    right: Sequence[frozenset[int]],
+    passive: Vectors,
+    active: Vectors | None,
+) -> list[Outcome]:
+    exact = scores(collection.search_vectors(passive, k=1, exact=True), right)
+    stages: dict[str, Callable[[Vectors], Neighbors]] = {
+        "served": lambda vectors: collection.search_vectors(vectors, k=1)
+    }
+    if collection.manifest.index.kind != "flat":
+        stages = {"codes": lambda vectors: collection.search_codes(vectors, k=1, nprobe=NPROBE), **stages}
+    outcomes = []
+    for stage, search in stages.items():
+        before = scores(search(passive), right)
+        after = None if active is None else scores(search(active), right)
+        outcomes += [
+            Outcome(
+                attack=name,
+                stage=stage,
+                measure=measure,
+                passive=before[measure],
+                active=None if after is None else after[measure],
+                exact=exact[measure],
+                images=len(right),
+            )
+            for measure in before
+        ]
+    return outcomes
+
+
+def scores(found: Neighbors, right: Sequence[frozenset[int]]) -> dict[str, float]:
+    """Return recall@1 and micro-AP of first hits: ``(q, 1)`` neighbours, and which rows would be right for each query."""
+    first = found.ids[:, 0]
+    correct: Bitmap = np.array(
+        [int(row) in ids for row, ids in zip(first, right, strict=True)], dtype=np.bool_
+    )
+    held = first >= 0
+    return {
+        "recall_at_1": round(float(correct.mean()), 4),
+        "micro_ap": round(micro_ap(correct[held], found.scores[held, 0], positives=len(right)), 4),
+    }
+
+
+def little_to_gain(outcomes: Sequence[dict[str, Any]], stage: str) -> bool:
+    """Say whether the passive recall@1, averaged over attacks, is within a point of exact search."""
+    rows = [row for row in outcomes if row["stage"] == stage and row["measure"] == "recall_at_1"]
+    return bool(rows) and sum(row["exact"] - row["passive"] for row in rows) <= POINT * len(rows)

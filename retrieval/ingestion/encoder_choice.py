@@ -1,0 +1,109 @@
+"""Choose the encoder of a build and the space that the collection stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.encoders import canonical_spec, encode_phrases, load_encoder
+from retrieval.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexes.generation import Manifest
+    from indexes.vectors import Space, Vectors
+    from retrieval.collection import Migration
+    from retrieval.encoders import Encoder
+
+DEFAULT_ENCODER = "nano"
+
+
+class BuildEncoder:
+    """The encoder of a build, loaded only when an image must be encoded.
+
+    Args:
+        encoder: what the caller asked for: a spec, an encoder, or None for the collection's own.
+        before: the collection's manifest; None for a new one.
+        device: where it runs.
+        migration: the change of the encoder that is under way; new images are encoded by the new encoder only.
+    Attributes:
+        spec: how it is named; None for one without a name.
+    Raises:
+        OptionError: the collection holds vectors of another encoder, or was built from vectors.
+        UnknownEncoder: no such encoder.
+        SpaceMismatch: an encoder that was given is of another space.
+    """
+
+    def __init__(
+        self,
+        encoder: str | Encoder | None,
+        before: Manifest | None,
+        device: str,
+        migration: Migration | None = None,
+    ) -> None:
+        self._device = device
+        self._before = before
+        self._migration = migration
+        self._encoder: Encoder | None = None
+        recorded = None if before is None else before.encoder
+        if migration is not None:  # new images are encoded by the new encoder only
+            recorded = migration.new
+        if before is not None and recorded is None and encoder is None:
+            raise OptionError(
+                f"this collection records no encoder: it was built from vectors of the space {before.space.name}, or by an "
+                "encoder object; name an encoder of that space, or add to it with --vectors and --keys"
+            )
+        if isinstance(encoder, str) or encoder is None:
+            self.spec: str | None = canonical_spec(encoder or recorded or DEFAULT_ENCODER)
+            if before is not None and recorded not in (None, self.spec):
+                raise OptionError(
+                    f"this collection holds vectors of {recorded}, not of {self.spec}; "
+                    f"leave --encoder away, or name another place with --index"
+                )
+        else:
+            self._encoder = load_encoder(encoder)
+            self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
+            self._check()
+
+    def require(self) -> None:
+        """Load the encoder now if none is recorded or another one was asked for: what cannot be had stops no walk midway."""
+        if self._before is None or self._before.encoder is None:
+            _ = self.encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded on first use."""
+        if self._encoder is None:
+            if self.spec is None:
+                raise OptionError("the collection records no encoder; give one")
+            self._encoder = load_encoder(self.spec, device=self._device)
+            self._check()
+        return self._encoder
+
+    @property
+    def space(self) -> Space:
+        """The space of what is encoded."""
+        if self._migration is not None:
+            return self._migration.new_space
+        return self._before.space if self._before is not None else self.encoder.space
+
+    @property
+    def stored_space(self) -> Space:
+        """The space of the collection's own rows; another one only while its encoder changes."""
+        return self.space if self._migration is None else self._migration.old_space
+
+    @property
+    def stored(self) -> str | None:
+        """The encoder of those."""
+        return self.spec if self._migration is None else self._migration.old
+
+    def phrases(self) -> Mapping[str, Vectors]:
+        """Encode the built-in phrases: text queries lie off the images' distribution, so their recall is measured too."""
+        words = encode_phrases(self.encoder)
+        if words is not None and self._migration is not None:
+            words = self._migration.way.queries(words, None, words=True)
+        return {} if words is None else {"text": words}
+
+    def _check(self) -> None:
+        if self._encoder is not None and self._before is not None:
+            self.space.require(self._encoder.space, what=f"the encoder {self._encoder.space.name}")

@@ -1,0 +1,319 @@
+"""Take new images into the store: recognised by content hash, or encoded."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.store import NewRow
+from retrieval.errors import EncoderError, ImageError
+from retrieval.ingestion.growth import plain
+from retrieval.ingestion.report import OnProgress, Progress
+from retrieval.sources import LASTING, UNKNOWN, SkippedFile, digest, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from indexes.vectors import Vectors
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion.changes import Changes
+    from retrieval.ingestion.growth import Growing
+    from retrieval.sources import Entry, Source
+
+# A killed build loses at most this much.
+COMMIT_SECONDS = 5.0
+COMMIT_ROWS = 32_768
+
+HELD_BYTES = 64 << 20
+"""Bytes of files that were hashed and wait to be decoded."""
+
+NOTES = 20
+"""Incomplete files that are named."""
+
+NO_VECTOR = "no-vector"
+_AHEAD = 2  # files a thread that are hashed, or being hashed, before they are asked for
+
+
+class Intake:
+    """The fresh files of one build on their way into the store.
+
+    Args:
+        changes: what the build has to do; kept up to date.
+        store: opened for writing.
+        source: what the files are read from.
+        encoder: called once, and only if a file must be encoded.
+        progress: called now and then.
+        max_pixels: as `retrieval.sources.decoding.decoder.decode` has it; None for its default.
+    Attributes:
+        skipped: files that will not become vectors.
+        without: how many the encoder gives no vector for.
+        encoded, reused, moved: how many were encoded; recognised by content; renamed.
+        same, failed: how many were found unchanged by their content; are no readable images.
+        broken: rows of files that can no longer be read.
+        incomplete: how many were encoded though a part of the picture is missing.
+    """
+
+    def __init__(
+        self,
+        changes: Changes,
+        store: Growing,
+        source: Source,
+        encoder: Callable[[], Encoder],
+        progress: OnProgress | None,
+        *,
+        max_pixels: int | None = None,
+    ) -> None:
+        self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
+        self._changes, self._store, self._source = changes, store, source
+        self._encoder, self._progress = encoder, progress
+        self.skipped = list(changes.skipped)
+        self.encoded = self.reused = self.moved = self.same = self.failed = 0
+        self.incomplete = self.without = 0
+        self.broken: list[int] = []
+        self._added: set[bytes] = set()  # contents of rows appended by this build
+        self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
+        self._pending: dict[bytes, Vectors] = {}  # content → vector of rows appended but not committed
+        self._committed = time.monotonic()
+
+    def run(self) -> None:
+        """Bring every fresh file into the store and commit."""
+        with closing(self._unrecognised()) as rest:
+            first = next(rest, None)
+            if first is not None:
+                self._embed(chain([first], rest))
+        self._commit()
+
+    def _unrecognised(self) -> Generator[_Fresh, None, None]:
+        """Take in touched, moved and copied files by their content; yield the others, in order.
+
+        Only a file whose size some row has can be one, so other new files are read by the decoding threads alone, and a
+        build that only finds such files loads no model. Threads read and hash ahead of the caller.
+        """
+        fresh = self._changes.fresh
+        if not fresh:
+            return
+        from retrieval.ingestion.encode import cores
+
+        sizes = np.array([keys.size_of(file.stamp) for file in fresh], dtype=np.uint64)
+        candidates = np.isin(sizes, self._changes.sizes).tolist()
+        budget = _Budget(HELD_BYTES)
+        ahead: deque[tuple[_Fresh, Future[bytes | None] | None]] = deque()
+        waiting = zip(fresh, candidates, strict=True)
+        threads = cores()
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval-hash")
+        try:
+            for number in range(1, len(fresh) + 1):
+                for file, candidate in islice(waiting, _AHEAD * threads - len(ahead)):
+                    item = _Fresh(file, self._source, budget, self._max_pixels)
+                    ahead.append((item, pool.submit(item.content) if candidate else None))
+                item, result = ahead.popleft()
+                content = None if result is None else result.result()
+                if content is not None and self._is_known(content):
+                    item.release()
+                    self._reuse(item.file, content)
+                else:
+                    yield item
+                self._commit_sometimes()
+                if self._progress is not None and number % 1000 == 0:
+                    self._progress(Progress(phase="compare", done=number, total=len(fresh)))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _is_known(self, content: bytes) -> bool:
+        """Say whether a row has this content; called from several threads."""
+        if content in self._added or content in self._rows:
+            return True
+        found = plain(self._store).find_content(content)
+        if len(found):
+            self._rows[content] = int(found[0])
+        return len(found) > 0
+
+    def _embed(self, rest: Iterator[_Fresh]) -> None:
+        from retrieval.ingestion.encode import embed
+        from retrieval.sources.decoding import MAX_PIXELS
+
+        total = len(self._changes.fresh)
+        encoder = self._encoder()
+        batches = embed(
+            rest,
+            encoder,
+            open_image=_Fresh.read,
+            known=self._is_known,
+            max_pixels=self._max_pixels or MAX_PIXELS,
+            size_of=_Fresh.size,
+            name_of=_Fresh.name,
+        )
+        for batch in batches:
+            for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
+                self._pending[content] = vector[np.newaxis]
+                self._append(item.file, content, vector[np.newaxis])
+                self.encoded += 1
+            for item, content in batch.reused:
+                self._reuse(item.file, content)
+            for item, error in batch.failed:
+                self._skip(item.file, error)
+                self.without += error.reason == NO_VECTOR
+            for item, note in batch.noted:
+                self._note(item.file, note, total=total)
+            self._commit_sometimes()
+            if self._progress is not None:
+                handled = self.encoded + self.reused + self.moved + self.same + self.failed
+                self._progress(Progress(phase="embed", done=handled, total=total, skipped=len(self.skipped)))
+
+        if self.without and not self.encoded and not self._had_rows:
+            raise EncoderError(
+                f"encoder {encoder.space.name}: no vector (zero or not finite) for any of {self.without} images; "
+                f"check its weights, or choose another --encoder or --device"
+            )
+
+    def _note(self, file: Entry, note: str, *, total: int) -> None:
+        """Tell of a file that was taken in though a part of it is missing; of the first few each by name."""
+        self.incomplete += 1
+        if self._progress is not None and self.incomplete <= NOTES:
+            message = f"note: {os.fsdecode(file.key)} {note}; it is indexed by the rest"
+            self._progress(Progress(phase="embed", done=self.encoded, total=total, message=message))
+
+    def _commit_sometimes(self) -> None:
+        if self._store.pending >= COMMIT_ROWS or time.monotonic() - self._committed > COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._store.commit()
+        self._pending.clear()
+        self._committed = time.monotonic()
+
+    def _reuse(self, file: Entry, content: bytes) -> None:
+        """Take in a file whose content has a vector already: touched, moved or copied."""
+        store = self._store
+        stamp = file.stamp
+        old = store.find(file.key)
+        if old is not None:
+            record = store.record(old)
+            if record.content == content:
+                if record.stamp != stamp:
+                    store.restamp(old, stamp)
+                    self.reused += 1
+                else:
+                    self.same += 1
+                return
+        number = self._missing_with(content)
+        if number is not None:
+            if old is not None:
+                store.remove([old])
+            store.rename(number, file.key, stamp)
+            self.moved += 1
+            return
+        vector = self._pending.get(content)
+        if vector is None:
+            number = self._rows.get(content)
+            if number is None:  # encoded by this build, and committed since
+                number = int(plain(store).find_content(content)[0])
+            vector = store.rows(number, number + 1).astype(np.float32)
+        self._append(file, content, vector)
+        self.reused += 1
+
+    def _missing_with(self, content: bytes) -> int | None:
+        """Return a row with this content whose file was not found, and take it off the list of those."""
+        missing, store = self._changes.missing, plain(self._store)
+        if not missing:
+            return None
+        for number in store.find_content(content)[::-1].tolist():
+            key = store.record(number).key
+            if missing.get(key) == number:
+                del missing[key]
+                return int(number)
+        return None
+
+    def _append(self, file: Entry, content: bytes, vector: Vectors) -> None:
+        record = NewRow(key=file.key, content=content, stamp=file.stamp)
+        self._store.append(vector, [record])
+        self._added.add(content)
+
+    def _skip(self, file: Entry, error: ImageError) -> None:
+        """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""
+        stamp = file.stamp
+        detail = error.what or str(error).removeprefix("image: ")
+        self.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=detail))
+        self.failed += 1
+        if error.reason in LASTING:
+            self._changes.rejected.add(digest(file.key, stamp))
+        if error.reason in UNKNOWN:
+            return
+        old = self._store.find(file.key)
+        if old is not None:
+            self.broken.append(old)
+
+
+class _Budget:
+    """How many bytes of files may be held from their hashing to their decoding; others are read again."""
+
+    def __init__(self, most: int) -> None:
+        self._left, self._lock = most, threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Take some bytes of what is left; say whether there was enough."""
+        with self._lock:
+            enough = size <= self._left
+            self._left -= size if enough else 0
+            return enough
+
+    def give_back(self, size: int) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._left += size
+
+
+class _Fresh:
+    """A fresh file on its way through the threads, with its bytes once it has been hashed."""
+
+    __slots__ = ("_budget", "_data", "_max_pixels", "_source", "file")
+
+    def __init__(self, file: Entry, source: Source, budget: _Budget, max_pixels: int | None) -> None:
+        self._source = source
+        self.file, self._budget, self._data = file, budget, b""
+        self._max_pixels = max_pixels
+
+    def size(self) -> int:
+        """Return how many bytes have to be read."""
+        return 0 if self._data else keys.size_of(self.file.stamp)
+
+    def name(self) -> str:
+        """Return what messages call the file."""
+        return self._source.link(self.file.key)
+
+    def content(self) -> bytes | None:
+        """Read and hash the file; None if it cannot be read, which is told when it is decoded."""
+        from retrieval.sources.decoding import FILE_BYTES, content_hash
+
+        with FILE_BYTES.hold(keys.size_of(self.file.stamp)):
+            try:
+                data = self._bytes()
+            except ImageError:
+                return None
+            if self._budget.take(len(data)):
+                self._data = data
+            return content_hash(data)
+
+    def read(self) -> bytes:
+        """Return the file's bytes, and hold them no longer."""
+        data = self._data
+        if not data:
+            return self._bytes()
+        self.release()
+        return data
+
+    def _bytes(self) -> bytes:
+        return self._source.read(self.file, max_pixels=self._max_pixels)
+
+    def release(self) -> None:
+        """Let go of the bytes."""
+        size, self._data = len(self._data), b""
+        self._budget.give_back(size)

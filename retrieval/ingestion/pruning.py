@@ -1,0 +1,118 @@
+"""Stop a build that would remove more rows than it may unasked, and say what would explain it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from retrieval.errors import PruneRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from retrieval.sources import Selection
+
+__all__ = ["PROTECTED_ROWS", "refuse_dropping", "refuse_emptying", "refuse_unlinking", "refuse_unmounting"]
+
+# A collection smaller than this may be emptied without being asked twice.
+PROTECTED_ROWS = 20
+
+_MOUNT = "Mount its drive, or remove their rows with --prune"
+
+
+def refuse_emptying(
+    *,
+    rows: int,
+    removed: int,
+    found: int,
+    folder: Path,
+    missing: Iterable[bytes] = (),
+    selection: Selection | None = None,
+) -> None:
+    """Stop a build that would remove more than half of at least 20 rows, or that finds nothing where there was something.
+
+    Args:
+        rows: of the collection, below the folder.
+        removed: how many of them would go.
+        found: images found.
+        folder: what was walked.
+        missing: keys of the rows whose file was not found.
+        selection: what the walk was asked to leave out.
+    Raises:
+        PruneRefused: so it is; nothing was removed.
+    """
+    if removed > 0 and not found:
+        cure = _cure(missing, selection) or "mount its drive, or remove the rows with --prune"
+        raise PruneRefused(f"{folder} holds no images any more, but its collection has {rows} rows; {cure}")
+    if rows >= PROTECTED_ROWS and 2 * removed > rows:
+        raise PruneRefused(
+            f"{removed} of {rows} images are gone from {folder} or can no longer be read; none was removed. "
+            f"{_cure(missing, selection) or _MOUNT}"
+        )
+
+
+def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> None:
+    """Stop a build that would remove rows because the links that lead to their files are not followed any more.
+
+    Neither may they stay unasked: nobody would notice when their files change or go.
+
+    Raises:
+        PruneRefused: so it is; nothing was removed.
+    """
+    if unfollowed:
+        raise PruneRefused(
+            f"{len(unfollowed)} of {rows} images of {folder} lie behind linked folders "
+            f"({os.fsdecode(unfollowed[0])} is one), which are not followed now; none was removed. "
+            f"Follow them with --follow-links, or remove their rows with --prune"
+        )
+
+
+def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -> None:
+    """Stop a build that would remove rows below folders which were file systems of their own and are empty or unmounted now.
+
+    Args:
+        rows: of the collection, below the folder.
+        unmounted: such folders by key, with how many rows would go.
+        folder: what was walked.
+    Raises:
+        PruneRefused: there are some; nothing was removed.
+    """
+    if unmounted:
+        names = ", ".join(os.fsdecode(key) for key in sorted(unmounted))
+        raise PruneRefused(
+            f"{sum(unmounted.values())} of {rows} images of {folder} lay on another file system, in {names}, "
+            f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with --prune"
+        )
+
+
+def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None:
+    """Stop an import of vectors that would remove rows, because their keys are not among the new ones.
+
+    Raises:
+        PruneRefused: it would; nothing was changed.
+    """
+    if removed:
+        raise PruneRefused(
+            f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
+            f"be removed; nothing was changed. Give vectors and keys of all rows that are to stay, or remove the others "
+            f"with --prune"
+        )
+
+
+def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
+    """Say which options hide the files of missing rows; nothing where none does."""
+    if selection is None:
+        return ""
+    hidden = Counter(reason for key in missing if (reason := selection.hides(os.fsdecode(key))) is not None)
+    if not hidden:
+        return ""
+    reasons = []
+    for reason, count in hidden.most_common(3):
+        if reason.startswith("--exclude "):
+            reasons.append(f"{count} are left out by {reason}")
+        else:
+            glob = f"**/{reason}" if "/" in reason else reason
+            reasons.append(f"{count} lie in {reason}, left out by default: --include '{glob}' keeps them")
+    return f"{'; '.join(reasons)}. Change these options, or remove the rows with --prune"

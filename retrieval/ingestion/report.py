@@ -1,0 +1,134 @@
+"""Report what a build did, and its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexes.derivation import Event
+    from indexes.generation import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a build stands.
+
+    Attributes:
+        phase: ``scan``, ``embed``, ``train``, ``add``, ``tune`` …
+        done: items finished in this phase.
+        total: items in this phase, if known.
+        skipped: files skipped so far.
+        message: a line worth showing once (an estimate, a choice), or empty.
+    """
+
+    phase: str
+    done: int = 0
+    total: int | None = None
+    skipped: int = 0
+    message: str = ""
+
+    @classmethod
+    def of(cls, event: Event, *, skipped: int = 0) -> Self:
+        """Pass on what `indexes.derivation.derivation` reports."""
+        return cls(
+            phase=event.phase, done=event.done, total=event.total, message=event.message, skipped=skipped
+        )
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildReport:
+    """What ``retrieve build-index --json`` prints.
+
+    Attributes:
+        images: rows after the build.
+        encoded, reused, moved, removed: files encoded; recognised by content without encoding; renamed; gone.
+        skipped: files that did not become a vector; `skipped_by_reason` counts them by reason.
+        other_files: files that are no images, counted by suffix, most frequent first; empty for those without one.
+        left_out: system folders that were left out, counted by name.
+        width: stored width.
+        dim: width of the first stage.
+        bytes_per_vector: size of ``index.faiss`` over rows.
+        recall_at_10: measured against exact search on `recall_sample` stored rows; ``None`` with the reason in `recall_reason`.
+        recall_at_10_text: the same for built-in phrases, where the encoder reads words.
+    """
+
+    root: str
+    index: str
+    encoder: str
+    images: int
+    encoded: int
+    reused: int
+    moved: int
+    removed: int
+    skipped: int
+    skipped_by_reason: dict[str, int] = field(default_factory=dict)
+    seconds: float
+    images_per_second: float
+    kind: str
+    factory: str | None
+    width: int
+    dim: int
+    bytes_per_vector: float
+    recall_at_10: float | None
+    recall_sample: int
+    recall_reason: str | None
+    recall_at_10_text: float | None
+    other_files: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        *,
+        root: Path,
+        directory: Path,
+        seconds: float,
+        encoded: int,
+        reused: int,
+        moved: int,
+        removed: int,
+        skipped_by_reason: dict[str, int],
+        other_files: dict[str, int] | None = None,
+        left_out: dict[str, int] | None = None,
+    ) -> Self:
+        """Put together what was counted and what the published manifest says."""
+        index = manifest.index
+        return cls(
+            root=str(root),
+            index=str(directory),
+            encoder=manifest.encoder or manifest.space.name,
+            images=manifest.live,
+            encoded=encoded,
+            reused=reused,
+            moved=moved,
+            removed=removed,
+            skipped=sum(skipped_by_reason.values()),
+            skipped_by_reason=skipped_by_reason,
+            seconds=round(seconds, 3),
+            images_per_second=round(encoded / max(seconds, 1e-9), 1),
+            kind=index.kind,
+            factory=index.factory,
+            width=manifest.space.dim,
+            dim=index.dim,
+            bytes_per_vector=index.bytes_per_vector,
+            recall_at_10=index.recall_at_10,
+            recall_sample=index.recall_sample,
+            recall_reason=index.recall_reason,
+            recall_at_10_text=index.recall_at_10_text,
+            other_files=other_files or {},
+            left_out=left_out or {},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of the contract; what was no image is not part of it."""
+        facts = asdict(self)
+        del facts["other_files"], facts["left_out"]
+        return facts

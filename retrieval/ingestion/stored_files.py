@@ -1,0 +1,90 @@
+"""Look up the files behind a collection's rows by their keys: 32 bytes a row, no Python object each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.store import key_and_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from indexes.vectors import Bitmap, Ids
+
+__all__ = ["StoredFiles"]
+
+_SHORT = 16  # bytes of a stamp that holds a size and a time
+
+
+class StoredFiles:
+    """The live rows of a collection, sorted by a hash of their keys.
+
+    Python's own hash of bytes has 64 bits and a secret of the process: among ten million rows two have the same one once in
+    about 400,000 builds, and then one of the two would be taken for the other by that build.
+
+    Attributes:
+        ids: ``(n,)`` ids of the rows.
+        stamps: ``(n, 2)`` uint64: size in bytes, and the time of modification modulo 2^64 ns.
+        found: ``(n,)`` flags, set by `find`.
+    """
+
+    def __init__(self, hashes: NDArray[np.int64], ids: Ids, stamps: NDArray[np.uint64]) -> None:
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self.ids, self.stamps = hashes[order], ids[order], stamps[order]
+        self.found = np.zeros(len(ids), dtype=np.bool_)
+
+    @classmethod
+    def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]]) -> Self:
+        """Read blocks of packed records, as `VectorStore.packed` yields them."""
+        hashes, ids, stamps = [], [], []
+        for numbers, records in blocks:
+            pairs = [key_and_stamp(data) for data in records]
+            hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
+            stamps.append(_numbers([stamp for _, stamp in pairs]))
+            ids.append(numbers)
+        if not ids:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
+        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def find(self, keys: Sequence[bytes], stamps: Sequence[bytes]) -> tuple[Bitmap, Bitmap]:
+        """Mark the rows of some files as found.
+
+        Args:
+            keys, stamps: of the files.
+        Returns:
+            flags ``(m,)`` of files that have a row, and of those that are as they were when it was stored.
+        """
+        hashes = np.fromiter(map(hash, keys), np.int64, count=len(keys))
+        if not len(self):
+            return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.bool_)
+        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self) - 1)
+        known: Bitmap = self._hashes[places] == hashes
+        self.found[places[known]] = True
+        unchanged: Bitmap = known & (self.stamps[places] == _numbers(stamps)).all(axis=1)
+        return known, unchanged
+
+    def forget(self, key: bytes) -> None:
+        """Take a file for missing after all."""
+        place = int(np.searchsorted(self._hashes, hash(key)))
+        if place < len(self) and self._hashes[place] == hash(key):
+            self.found[place] = False
+
+    def sizes(self) -> NDArray[np.uint64]:
+        """Return the sizes in bytes of the files, ascending, each once."""
+        return np.unique(self.stamps[:, 0])
+
+
+def _numbers(stamps: Sequence[bytes]) -> NDArray[np.uint64]:
+    """Return the first two numbers of stamps ``(m, 2)``; of an empty one, numbers that no file has."""
+    joined = b"".join(stamps)
+    if len(joined) != _SHORT * len(stamps) or any(len(stamp) != _SHORT for stamp in stamps):
+        joined = b"".join((stamp + bytes(_SHORT))[:_SHORT] if stamp else b"\xff" * _SHORT for stamp in stamps)
+    return np.frombuffer(joined, dtype="<u8").astype(np.uint64).reshape(-1, 2)

@@ -1,0 +1,204 @@
+"""Create a collection or open it for writing: directory, lock, store."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from indexes.derivation import check_dim, plan, publish_tail
+from indexes.files import make_directories, sync_directory, writing
+from indexes.generation import read_manifest, store_path
+from indexes.migration import Staging
+from indexes.store import VectorStore, WriterLock
+from retrieval.collection import writer
+from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
+from retrieval.ingestion.growth import BothSpaces, Growing, carried
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from indexes.vectors import Matrix, Space, Vectors
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[WriterLock]:
+    """Make the collection's directory and lock it; where that fails with nothing stored, take it away again.
+
+    Raises:
+        OptionError: a file is in the way.
+        StoreReadOnly, StoreFull: the directory cannot be made.
+        StoreLocked: somebody else writes to it.
+    """
+    made = _make(directory)
+    with writer(directory) as lock:
+        try:
+            yield lock
+        except BaseException:
+            # Only who holds the lock may remove it: another may have made a collection of it.
+            if made and not _holds_rows(directory):
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+
+def _make(directory: Path) -> bool:
+    """Make the directory; say whether it was this call that did."""
+    try:
+        with writing(directory):
+            make_directories(directory.parent)
+            try:
+                directory.mkdir()
+                sync_directory(directory.parent)
+            except FileExistsError:
+                if not directory.is_dir():
+                    raise
+                return False
+    except RetrievalError as error:
+        if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
+            raise OptionError(
+                f"{directory} cannot be made: a file is in the way; name another place with --index"
+            ) from error
+        raise
+    return True
+
+
+def _holds_rows(directory: Path) -> bool:
+    if not VectorStore.exists(directory):
+        return False
+    try:
+        with VectorStore.open(directory, dim=None) as store:
+            return store.count > 0
+    except (RetrievalError, OSError):
+        return True  # nobody knows: keep it
+
+
+def check_request(
+    space: Callable[[], Space], *, kind: str | None, dim: int | str | None, recall: float | None
+) -> None:
+    """Refuse before hours of encoding what would be refused after them.
+
+    Args:
+        space: returns the space of the rows; called only where it matters, because it may load a model.
+        kind, dim, recall: as in `retrieval.build_index`.
+    Raises:
+        OptionError: a value that cannot be.
+    """
+    if recall is not None and not 0 < recall <= 1:
+        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
+    if dim is not None:
+        check_dim(space(), dim)
+    if kind not in (None, "auto", "ivfpq", "ivfrabitq"):
+        plan(0, space().dim, kind=str(kind), dim=dim if isinstance(dim, int) else None, check=False)
+
+
+def learn_rotation(rows: Vectors, widths: Sequence[int], start: Matrix) -> Matrix | None:
+    """Improve on a PCA rotation with torch; None where torch is not installed: then PCA it is."""
+    if find_spec("torch") is None:
+        return None
+    from retrieval.encoders.training import fit_prefix_rotation
+
+    return fit_prefix_rotation(rows, widths, start)
+
+
+def published(directory: Path) -> Manifest | None:
+    """Return the collection's manifest; ``None`` if there is none yet."""
+    try:
+        return read_manifest(directory)
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def opened(
+    directory: Path,
+    lock: WriterLock,
+    before: Manifest | None,
+    *,
+    space: Space,
+    encoder: str | None,
+    root: str | None,
+    source_options: Mapping[str, Any] | None = None,
+) -> Iterator[Growing]:
+    """Open the store for writing; make one, and publish it empty, where there is none yet.
+
+    In the middle of a change of the encoder it is two stores, written as one.
+
+    When the work inside fails or is interrupted, what it has stored is published all the same, so that it answers.
+
+    Args:
+        directory: the collection's directory.
+        lock: held.
+        before: its manifest.
+        space, encoder, root, source_options: recorded in the manifest, as `indexes.derivation.derivation.derive` has them.
+    Raises:
+        StoreCorrupt: the store or the manifest is missing beside the other.
+    """
+    place = store_path(directory, before)
+    there = VectorStore.exists(place)
+    if before is not None and not there:
+        raise StoreCorrupt(
+            f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
+        )
+    if before is None and there:
+        _remove_empty(directory)
+    if before is None:
+        VectorStore.create(directory, dim=space.dim, lock=lock).close()
+    with (
+        VectorStore.open(place, dim=space.dim, writable=True, lock=lock) as store,
+        _beside(directory, store, lock, before) as growing,
+    ):
+        if before is None:
+            publish_tail(
+                directory, store, space=space, encoder=encoder, root=root, source_options=source_options
+            )
+        try:
+            yield growing
+        except BaseException:
+            # If even that cannot be written, the first error matters more.
+            with suppress(RetrievalError, OSError):
+                growing.commit()
+                lock.check()
+                publish_tail(
+                    directory,
+                    store,
+                    space=space,
+                    encoder=encoder,
+                    root=root,
+                    carried=carried(growing),
+                    source_options=source_options,
+                )
+            raise
+
+
+@contextmanager
+def _beside(
+    directory: Path, store: VectorStore, lock: WriterLock, before: Manifest | None
+) -> Iterator[Growing]:
+    """Give the store, with the one of the new rows beside it while the encoder changes."""
+    if before is None or not before.migrating:
+        yield store
+        return
+    from retrieval.collection import Migration
+
+    migration = Migration.read(directory, before)
+    if migration is None:
+        yield store
+        return
+    with Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging:
+        yield BothSpaces(store, staging, migration)
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove the empty store of a build that was killed before its first manifest."""
+    with VectorStore.open(directory, dim=None) as store:
+        count = store.count
+    if count:
+        raise StoreCorrupt(
+            f"{directory} holds {count} vectors but no manifest.json; copy it whole again, or move the "
+            "directory away and build anew"
+        )
+    with writing(directory):
+        shutil.rmtree(directory / "vectors.lmdb")

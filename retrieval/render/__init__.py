@@ -1,0 +1,57 @@
+"""Answers as text, pages and files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.render import html_page
+    from retrieval.render.export import write_export
+    from retrieval.render.html_page import Answer
+    from retrieval.render.output import (
+        Form,
+        escape,
+        fields,
+        hit_json,
+        hits,
+        json_text,
+        path_json,
+        replacing,
+        table,
+    )
+
+__all__ = [
+    "Answer",
+    "Form",
+    "escape",
+    "fields",
+    "hit_json",
+    "hits",
+    "html_page",
+    "json_text",
+    "path_json",
+    "replacing",
+    "table",
+    "write_export",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "export": ("write_export",),
+        "html_page": ("Answer",),
+        "output": (
+            "Form",
+            "escape",
+            "fields",
+            "hit_json",
+            "hits",
+            "json_text",
+            "path_json",
+            "replacing",
+            "table",
+        ),
+    },
+)

@@ -1,0 +1,248 @@
+"""Write a result page: one HTML file with thumbnails inside, no script, no network.
+
+A file name is shown as text and nothing else: control characters as escapes, markup escaped, and the page forbids
+scripts and everything that is not in it by its own content security policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from html import escape as markup
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from PIL import Image
+
+from indexes.engine import allowed_cores
+from retrieval.errors import ImageError
+from retrieval.render.html_style import PAGE, STYLE
+from retrieval.render.output import escape, replacing
+from retrieval.sources.decoding import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from retrieval.collection import Term
+    from retrieval.render.output import HitLike
+    from retrieval.sources.decoding import ImageSource
+
+__all__ = ["Answer", "Part", "page", "parts", "write"]
+
+THUMBNAIL = (680, 400)  # pixels; shown about half as large, so that they are sharp on dense displays
+QUALITY = 82
+# A row shares its height, so extreme shapes are framed: an image is never cropped, nor a caption squeezed.
+NARROWEST, WIDEST = 0.72, 2.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a query, as a reader should see it.
+
+    Attributes:
+        label: the words, or what the image is called.
+        image: what was asked with, if it was an image.
+        weight: its share; negative if it was subtracted.
+    """
+
+    label: str
+    image: ImageSource | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One query and its hits, best first."""
+
+    query: Sequence[Part]
+    hits: Sequence[HitLike]
+    total: int | None = None  # images that were searched, if it shall be said
+
+    @property
+    def title(self) -> str:
+        """The query in one line, safe to show."""
+        pieces = [
+            f"{_sign(part.weight, first=not at)}{escape(part.label)}" for at, part in enumerate(self.query)
+        ]
+        return " ".join(pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small JPEG as a data URI with its shape, or the word for why there is none."""
+
+    uri: str = ""
+    width: int = 4
+    height: int = 3
+    fault: str = ""
+
+
+def write(path: Path, answers: Sequence[Answer], *, root: Path, note: str = "") -> None:
+    """Write the page to a file; its thumbnails link to the images, relative to where it lies."""
+    text = page(answers, root=root, note=note, beside=path.absolute().parent)
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path | None = None) -> str:
+    """Return the page's HTML.
+
+    Args:
+        answers: queries with their hits; each gets a section.
+        root: the folder that hit paths are relative to.
+        note: a line under the heading, such as which collection answered.
+        beside: the folder where the page will lie; thumbnails then link to the images.
+    """
+    wanted = {os.path.join(root, hit.path): None for answer in answers for hit in answer.hits}
+    with ThreadPoolExecutor(max_workers=min(8, allowed_cores())) as pool:
+        made = dict(zip(wanted, pool.map(thumbnail, wanted), strict=True))
+    several = len(answers) > 1
+    heading = f"{len(answers)} queries" if several else (answers[0].title if answers else "No query")
+    sections = [
+        _section(answer, number, made=made, root=root, beside=beside, tag="h2" if several else "h1")
+        for number, answer in enumerate(answers, start=1)
+    ]
+    return Template(PAGE).substitute(
+        title=markup(heading),
+        style=STYLE,
+        heading=f"<h1>{markup(heading)}</h1>" if several else "",
+        note=f'<p class="note">{markup(escape(note))}</p>' if note else "",
+        contents=_contents(answers) if several else "",
+        sections="\n".join(sections),
+    )
+
+
+def parts(
+    terms: Iterable[Term], *, minus: Iterable[Term] = (), name_of: Callable[[int], str], root: Path
+) -> list[Part]:
+    """Show the terms of a query as the parts of an answer.
+
+    Args:
+        terms: what was searched for.
+        minus: what was subtracted, weights not yet turned around.
+        name_of: gives the relative path of a row.
+        root: the folder that those paths are relative to.
+    """
+    show = partial(_part, name_of=name_of, root=root)
+    return [*(show(term) for term in terms), *(show(term, sign=-1) for term in minus)]
+
+
+def thumbnail(source: ImageSource) -> Thumbnail:
+    """Make a thumbnail of whatever `retrieval.sources.decoding.decoder.decode` reads; never larger than the image."""
+    try:
+        image = decode(source, decode_size=min(THUMBNAIL))
+    except ImageError as error:
+        return Thumbnail(fault=error.reason)
+    image.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+    return Thumbnail(uri=uri, width=image.width, height=image.height)
+
+
+def _part(term: Term, *, name_of: Callable[[int], str], root: Path, sign: int = 1) -> Part:
+    weight = sign * term.weight
+    if term.kind == "text":
+        return Part(label=term.value, weight=weight)
+    if term.kind == "id":
+        name = name_of(int(term.value))
+        return Part(label=name, image=os.path.join(root, name), weight=weight)
+    if isinstance(term.value, str | os.PathLike):
+        return Part(label=os.path.basename(os.fspath(term.value)), image=term.value, weight=weight)
+    if term.kind == "image":
+        return Part(label="an image", image=term.value, weight=weight)
+    return Part(label="a vector", weight=weight)
+
+
+def _contents(answers: Sequence[Answer]) -> str:
+    links = [
+        f'<a href="#q{number}">{markup(answer.title)}</a>' for number, answer in enumerate(answers, start=1)
+    ]
+    return f'<nav aria-label="Queries">{"".join(links)}</nav>'
+
+
+def _section(
+    answer: Answer, number: int, *, made: dict[str, Thumbnail], root: Path, beside: Path | None, tag: str
+) -> str:
+    shown = "".join(_query_part(part, first=not at) for at, part in enumerate(answer.query))
+    top = max((hit.score for hit in answer.hits), default=0.0)
+    figures = "\n".join(
+        _figure(hit, made[os.path.join(root, hit.path)], top=top, href=_href(root, hit.path, beside))
+        for hit in answer.hits
+    )
+    shown_hits = f"{len(answer.hits)} {'hit' if len(answer.hits) == 1 else 'hits'}"
+    if answer.total is not None:
+        shown_hits = f"best {len(answer.hits):,} of {answer.total:,}"
+    count = shown_hits if answer.hits else "Nothing qualifies"
+    return (
+        f'<section id="q{number}" aria-labelledby="t{number}">\n'
+        f'<div class="query"><{tag} id="t{number}">{shown}</{tag}><p>{count}</p></div>\n'
+        f'<ol class="hits">\n{figures}\n</ol>\n</section>'
+    )
+
+
+def _query_part(part: Part, *, first: bool) -> str:
+    sign = _sign(part.weight, first=first)
+    signed = f'<span class="sign">{markup(sign.strip())}</span> ' if sign else ""
+    label = f"<bdi>{markup(escape(part.label))}</bdi>"
+    if part.image is None:
+        return f'<span class="part">{signed}{label}</span> '
+    small = thumbnail(part.image)
+    picture = (
+        f'<img src="{small.uri}" alt="" width="{small.width}" height="{small.height}">' if small.uri else ""
+    )
+    return f'<span class="part image">{signed}{picture}{label}</span> '
+
+
+def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
+    folder, slash, name = escape(hit.path).rpartition("/")
+    whole = markup(folder + slash + name)
+    shape = min(max(small.width / small.height, NARROWEST), WIDEST)
+    if small.uri:
+        picture = (
+            f'<img src="{small.uri}" alt="{whole}" width="{small.width}" height="{small.height}" '
+            f'loading="lazy" decoding="async">'
+        )
+    else:
+        picture = f'<span class="fault">not shown: {markup(small.fault)}</span>'
+    framed = (
+        f'<a class="frame" href="{href}">{picture}</a>' if href else f'<span class="frame">{picture}</span>'
+    )
+    share = max(0.0, min(1.0, hit.score / top)) if top > 0 else 0.0
+    copies = (
+        f'<span class="copies">+{hit.copies} {"copy" if hit.copies == 1 else "copies"}</span>'
+        if hit.copies
+        else ""
+    )
+    place = (
+        f'<p class="folder" title="{whole}"><bdi>{markup(folder + slash)}</bdi></p>'
+        if folder or slash
+        else ""
+    )
+    return (
+        f'<li style="--shape:{shape:.3f}">{framed}'
+        f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
+        f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{hit.score:.3f}</span>'
+        f'{copies}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}</li>'
+    )
+
+
+def _href(root: Path, path: str, beside: Path | None) -> str:
+    if beside is None:
+        return ""
+    whole = os.path.join(os.path.abspath(root), path)
+    # quote() leaves neither a colon nor a quotation mark, so the result is a relative path whatever the name is.
+    return quote(os.fsencode(os.path.relpath(whole, beside)))
+
+
+def _sign(weight: float, *, first: bool) -> str:
+    size = "" if abs(weight) == 1 else f"{abs(weight):g} × "
+    if weight < 0:
+        return f"− {size}"
+    return size if first else f"+ {size}"

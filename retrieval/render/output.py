@@ -1,0 +1,300 @@
+r"""Format hits and reports as text: table, TSV, CSV, JSON, JSON lines, paths.
+
+Results are bytes, because file names are. In every form but ``NULL`` a control character, a direction override and a
+byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so that no file name can drive a terminal.
+"""
+
+import contextlib
+import io
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from indexes.errors import RetrievalError, StoreFull
+from indexes.files import disk_full, partial_of
+from indexes.files import replacing as replacing_whole
+
+__all__ = [
+    "Form",
+    "HitLike",
+    "cells",
+    "escape",
+    "fields",
+    "hit_json",
+    "hits",
+    "json_text",
+    "path_json",
+    "replacing",
+    "shorten",
+    "table",
+]
+
+# C0, DEL and C1 controls; direction marks, embeddings, overrides and isolates; line and paragraph
+# separators; surrogates, which is how Python carries bytes that are not UTF-8. Joiners stay: emoji use them.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+SCORE_DECIMALS = 6  # a float32 cosine holds no more
+
+
+class HitLike(Protocol):
+    """What is printed of a hit."""
+
+    @property
+    def rank(self) -> int:
+        """Place in the list, from 1."""
+
+    @property
+    def score(self) -> float:
+        """Cosine, higher is better."""
+
+    @property
+    def path(self) -> str:
+        """Path relative to the collection's root; bytes that are not UTF-8 as surrogates."""
+
+    @property
+    def id(self) -> int:
+        """Row of the store."""
+
+    @property
+    def copies(self) -> int:
+        """Exact copies folded into this hit."""
+
+
+class Form(StrEnum):
+    """How a list of hits is written."""
+
+    TABLE = "table"
+    TSV = "tsv"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+    PATHS = "paths"
+    NULL = "null"
+
+
+def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: bool = False) -> bytes:
+    """Write hits in one form, best first as given.
+
+    Args:
+        found: the hits.
+        form: how to write them.
+        columns: width of the terminal, for ``TABLE``.
+        terminal: whether the text goes to a terminal; CSV then escapes what it would otherwise quote.
+
+    Returns:
+        UTF-8, each line ended; empty where there is nothing to say. ``NULL`` is the names' raw bytes.
+    """
+    match form:
+        case Form.NULL:
+            return b"".join(os.fsencode(hit.path) + b"\0" for hit in found)
+        case Form.PATHS:
+            text = "".join(f"{escape(hit.path)}\n" for hit in found)
+        case Form.TSV:
+            text = "".join(f"{hit.score:.4f}\t{escape(hit.path)}\n" for hit in found)
+        case Form.CSV:
+            text = _csv(found, terminal=terminal)
+        case Form.JSON:
+            text = json_text([hit_json(hit) for hit in found])
+        case Form.JSONL:
+            text = "".join(json_text(hit_json(hit)) for hit in found)
+        case Form.TABLE:
+            text = _hit_table(found, columns)
+    return text.encode()
+
+
+def hit_json(hit: HitLike) -> dict[str, Any]:
+    """Give a hit the contract's keys; while the encoder changes, the cosine in the row's own space and its name, too."""
+    cosine, space = getattr(hit, "cosine", None), getattr(hit, "space", None)
+    return {
+        "rank": hit.rank,
+        "score": round(float(hit.score), SCORE_DECIMALS),
+        **path_json(hit.path),
+        "id": hit.id,
+        "copies": hit.copies,
+        **({} if cosine is None else {"cosine": round(float(cosine), SCORE_DECIMALS), "space": space}),
+    }
+
+
+def path_json(path: str, key: str = "path") -> dict[str, str]:
+    """Give a path as JSON can carry it: a name that is not UTF-8 percent-encoded, its bytes in base64 beside it."""
+    if path.isascii() or _is_unicode(path):
+        return {key: path}
+    import base64
+    from urllib.parse import quote
+
+    raw = os.fsencode(path)
+    return {key: quote(raw), f"{key}_bytes": base64.b64encode(raw).decode("ascii")}
+
+
+def json_text(value: object) -> str:
+    """Write one line of JSON that is readable and holds no control character, DEL and C1 included."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def escape(text: str) -> str:
+    """Make text safe to show on one line of a terminal; a plain name is unchanged, backslashes too."""
+    return text if text.isascii() and text.isprintable() else UNSAFE.sub(_escaped, text)
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> str:
+    """Lay out facts, one a line, values aligned; values are escaped here."""
+    rows = [(name, escape(value)) for name, value in pairs]
+    indent = max((cells(name) for name, _ in rows), default=0) + 2
+    return "".join(f"{_padded(name, indent)}{value}\n" for name, value in rows)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, columns: int = 80) -> str:
+    """Lay out rows under a header within a width; the last column takes the cut. Cells are escaped here."""
+    lines = [list(header), *([escape(cell) for cell in row] for row in rows)]
+    widths = [max(cells(line[at]) for line in lines) for at in range(len(header))]
+    used = sum(widths[:-1]) + 2 * len(widths[:-1])
+    room = max(columns - used, 8)
+    text = io.StringIO()
+    for line in lines:
+        front = "".join(_padded(cell, width + 2) for cell, width in zip(line[:-1], widths[:-1], strict=True))
+        text.write(f"{front}{shorten(line[-1], room)}".rstrip() + "\n")
+    return text.getvalue()
+
+
+def cells(text: str) -> int:
+    """Count the terminal columns that escaped text takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_cell(character) for character in text)
+
+
+def shorten(path: str, room: int) -> str:
+    """Cut the middle out of a path wider than ``room`` columns; the file name is kept longest, then the folder that it lies in."""
+    if cells(path) <= room:
+        return path
+    folder, slash, name = path.rpartition("/")
+    tail = f"{slash}{name}"
+    above, between, album = folder.rpartition("/")
+    inside = f"{between}{album}{tail}"
+    if above and room - cells(inside) - 1 >= room // 3:
+        return _front(above, room - cells(inside) - 1) + "…" + inside
+    if folder and cells(tail) + 2 <= room:
+        return _front(folder, room - cells(tail) - 1) + "…" + tail
+    back = (room - 1) * 2 // 3
+    front = room - 1 - back
+    return _front(path, front) + "…" + _back(path, back)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name only when it is complete; a device or a pipe is written straight away.
+
+    Raises:
+        StoreFull: no space left; nothing of it is left, and a file that had the name stays.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+        else:
+            with replacing_whole(path) as file:
+                yield file
+    except OSError as error:
+        full = None if isinstance(error, RetrievalError) else disk_full(error, path)
+        if full is not None:
+            raise StoreFull(
+                f"{path}: cannot be written, {full}; free some space and run the command again"
+            ) from error
+        if error.filename == os.fspath(partial_of(path)):  # about a name that nobody gave
+            cure = "; make the folder first" if isinstance(error, FileNotFoundError) else ""
+            raise OSError(error.errno, f"{error.strerror}{cure}", os.fspath(path)) from None
+        raise
+
+
+def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
+    import csv
+
+    # Not lineterminator="\n": Python 3.11 then leaves a bare carriage return unquoted, and readers end the row at it.
+    text = io.StringIO()
+    writer = csv.writer(_UnixLines(text))
+    writer.writerow(["rank", "score", "path", "id", "copies"])
+    for hit in found:
+        path = path_json(hit.path)["path"]
+        shown = escape(path) if terminal else path
+        writer.writerow([hit.rank, f"{hit.score:.6f}", shown, hit.id, hit.copies])
+    return text.getvalue()
+
+
+class _UnixLines:
+    """Takes the CSV writer's rows, each in one call, and ends them as everything else here ends its lines."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self._text = text
+
+    def write(self, row: str) -> int:
+        return self._text.write(row.removesuffix("\r\n") + "\n")
+
+
+def _hit_table(found: Sequence[HitLike], columns: int) -> str:
+    if not found:
+        return ""
+    rank = max(2, len(str(max(hit.rank for hit in found))))
+    copies = [
+        f"+{hit.copies} {'copy' if hit.copies == 1 else 'copies'}" if hit.copies else "" for hit in found
+    ]
+    tail = max(map(len, copies))
+    room = max(columns - (rank + 2 + 7 + 2) - (tail + 2 if tail else 0), 8)
+    paths = [shorten(escape(hit.path), room) for hit in found]
+    wide = max(cells("path"), *map(cells, paths))
+    lines = [f"{'#':>{rank}}  {'score':>7}  path"]
+    lines += [
+        f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{copy}".rstrip()
+        for hit, path, copy in zip(found, paths, copies, strict=True)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: the byte is code - 0xDC00
+        return f"\\x{code - 0xDC00:02x}"
+    return NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _cell(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
+def _front(text: str, room: int) -> str:
+    used = 0
+    for at, character in enumerate(text):
+        used += _cell(character)
+        if used > room:
+            return text[:at]
+    return text
+
+
+def _back(text: str, room: int) -> str:
+    used = 0
+    for at in range(len(text) - 1, -1, -1):
+        used += _cell(text[at])
+        if used > room:
+            return text[at + 1 :].lstrip("\u200d\ufe0f")
+    return text

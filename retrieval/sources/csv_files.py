@@ -1,0 +1,35 @@
+"""Read CSV files that name images: labels and captions."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import TYPE_CHECKING
+
+from retrieval.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def csv_lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, str]]:
+    """Yield file and word of each line of a CSV file with the header ``file,column``.
+
+    Raises:
+        OptionError: it cannot be read, or has another header.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            if lines.read(2) in ("\udcff\udcfe", "\udcfe\udcff"):
+                raise OptionError(f"{os.fspath(path)}: is UTF-16; save it as UTF-8")
+            lines.seek(0)
+            reader = csv.DictReader(lines)
+            if reader.fieldnames is None or not {"file", column} <= set(reader.fieldnames):
+                raise OptionError(
+                    f"{os.fspath(path)}: expected the header file,{column}, found {','.join(reader.fieldnames or ['nothing'])}"
+                )
+            for line in reader:
+                if line["file"] is not None and line[column] is not None:
+                    yield line["file"], line[column]
+    except (OSError, csv.Error) as error:
+        raise OptionError(f"{os.fspath(path)} cannot be read: {error}") from error

@@ -1,0 +1,54 @@
+"""Bytes of a file become upright RGB pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.sources.decoding.budget import DECODED_BYTES, FILE_BYTES
+    from retrieval.sources.decoding.colours import UPRIGHT
+    from retrieval.sources.decoding.decoder import (
+        MAX_PIXELS,
+        ImageSource,
+        content_hash,
+        decode,
+        loaded,
+        read_file,
+    )
+    from retrieval.sources.decoding.formats import plugin_for, quiet
+    from retrieval.sources.decoding.image_files import OpenedFile
+    from retrieval.sources.decoding.reasons import BROKEN, os_reason
+    from retrieval.sources.decoding.tiff_samples import describe
+
+__all__ = [
+    "BROKEN",
+    "DECODED_BYTES",
+    "FILE_BYTES",
+    "MAX_PIXELS",
+    "UPRIGHT",
+    "ImageSource",
+    "OpenedFile",
+    "content_hash",
+    "decode",
+    "describe",
+    "loaded",
+    "os_reason",
+    "plugin_for",
+    "quiet",
+    "read_file",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "budget": ("DECODED_BYTES", "FILE_BYTES"),
+        "colours": ("UPRIGHT",),
+        "decoder": ("ImageSource", "MAX_PIXELS", "content_hash", "decode", "loaded", "read_file"),
+        "formats": ("plugin_for", "quiet"),
+        "image_files": ("OpenedFile",),
+        "reasons": ("BROKEN", "os_reason"),
+        "tiff_samples": ("describe",),
+    },
+)

@@ -1,0 +1,93 @@
+"""A folder of images as a source: keys are paths relative to its root."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from retrieval.errors import OptionError
+from retrieval.sources import keys
+from retrieval.sources.folder_walk import Found, Seen, Skipped, look, walk_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from retrieval.sources.folder_options import FolderOptions
+    from retrieval.sources.protocol import Entry
+
+__all__ = ["FolderSource"]
+
+
+class _Named(NamedTuple):
+    """A file by its key, as it is now."""
+
+    key: bytes
+    stamp: bytes
+
+
+class FolderSource:
+    """A folder.
+
+    Args:
+        root: the folder that keys are relative to.
+        taken: what is taken of it.
+        below: key of the part that is walked, with a slash at its end; all of it by default.
+    """
+
+    type: Final = "folder"
+
+    def __init__(self, root: Path, taken: FolderOptions, *, below: bytes = b"") -> None:
+        self.root, self.taken, self.below = root, taken, below
+        self.name = os.fspath(root)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the manifest keeps."""
+        return self.taken.to_json()
+
+    def entries(self, seen: Seen) -> Iterator[Found | Skipped]:
+        """Walk the folder, or the part of it."""
+        folder = self.link(self.below.rstrip(b"/")) if self.below else self.name
+        try:
+            yield from walk_files(
+                folder,
+                exclude=self.taken.exclude,
+                include=self.taken.include,
+                follow_links=self.taken.follow_links,
+                below=self.below,
+                seen=seen,
+            )
+        except OSError as error:
+            raise OptionError(
+                f"{folder} cannot be listed ({error.strerror}); check its permissions, or mount its drive"
+            ) from error
+
+    def look(self, entry: Found) -> Found | Skipped | None:
+        """Open a file for its first bytes."""
+        return look(entry)
+
+    def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
+        """Read a file, once."""
+        from retrieval.sources.decoding import MAX_PIXELS, read_file
+
+        return read_file(self.link(entry.key), max_pixels=max_pixels or MAX_PIXELS)
+
+    def holds(self, key: bytes) -> bool:
+        """Say whether there is a regular file."""
+        return os.path.isfile(self.link(key))
+
+    def link(self, key: bytes) -> str:
+        """Return the path of a file; bytes that are not UTF-8 are surrogate-escaped."""
+        return os.path.join(self.name, os.fsdecode(key))
+
+    def find(self, path: str | os.PathLike[str]) -> Entry | None:
+        """Return the file below the folder that a path names."""
+        key = keys.key_of(path, self.root)
+        return None if key is None else _Named(key, keys.stamp_of(path))
+
+    def changed(self, directory: Path) -> bool:
+        """Ask the folders' own modification times, and list those that have changed."""
+        from retrieval.sources.folder_memory import changed_since
+
+        return changed_since(directory, self.root, self.taken.selection)

@@ -1,0 +1,80 @@
+"""What a build takes of a folder: its options, kept in the manifest so that the next build asks the same question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from retrieval.errors import OptionError
+from retrieval.sources.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+    from indexes.generation import Manifest
+
+__all__ = ["FolderOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """The options of a folder.
+
+    Attributes:
+        exclude, include: globs, see `retrieval.sources.selection.Selection`.
+        follow_links: linked folders are walked.
+    """
+
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    follow_links: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest | None,
+        *,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+        follow_links: bool | None = None,
+    ) -> Self:
+        """Return the options given, and for those that are None what the collection was built with.
+
+        Raises:
+            OptionError: the manifest holds options that this version does not know how to read.
+        """
+        own = _recorded(manifest)
+        return cls(
+            exclude=_globs(own.get("exclude", ()) if exclude is None else exclude),
+            include=_globs(own.get("include", ()) if include is None else include),
+            follow_links=bool(own.get("follow_links", False)) if follow_links is None else follow_links,
+        )
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Which paths are walked."""
+        return Selection(exclude=self.exclude, include=self.include)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest keeps: only what is not the default."""
+        facts = {
+            "exclude": list(self.exclude),
+            "include": list(self.include),
+            "follow_links": self.follow_links,
+        }
+        return {name: value for name, value in facts.items() if value}
+
+
+def _recorded(manifest: Manifest | None) -> Mapping[str, Any]:
+    return manifest.sources[0].options if manifest is not None and manifest.sources else {}
+
+
+def _globs(globs: Any) -> tuple[str, ...]:
+    """Return globs without empty ones: an empty one alone says that there are none."""
+    if isinstance(globs, str):
+        globs = (globs,)
+    if not all(isinstance(glob, str) for glob in globs):
+        raise OptionError(f"{globs!r}: globs are text, such as '*.gif'")
+    return tuple(glob for glob in globs if glob)

@@ -1,0 +1,397 @@
+"""Find the image files below a folder, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retrieval.sources.decoding import os_reason
+from retrieval.sources.keys import stamp
+from retrieval.sources.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
+from retrieval.sources.signatures import first_bytes, recognise
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")  # how the system writes blanks in the paths of mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "FORMATS",
+    "NOT_FOLLOWED",
+    "SKIPPED_FOLDERS",
+    "SUFFIXES",
+    "UNSUPPORTED",
+    "UNSUPPORTED_FORMAT",
+    "Folder",
+    "Found",
+    "Seen",
+    "Skipped",
+    "has_image_suffix",
+    "images",
+    "look",
+    "mount_points",
+    "names_in",
+    "os_reason",
+    "suffix_of",
+    "walk",
+    "walk_files",
+]
+
+SUFFIXES = frozenset({
+    "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff", "avif", "avifs",
+    "heic", "heics", "heif", "heifs", "hif",
+})  # fmt: skip
+"""What the name of an image ends in, without the dot, in lower case."""
+
+FORMATS = "jpg, png, webp, gif, bmp, tiff, avif, heic"
+"""The formats behind `SUFFIXES`, for messages."""
+
+UNSUPPORTED = frozenset({
+    # raw files of cameras
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
+    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+    # JPEG's successors
+    "j2k", "jp2", "jpf", "jpx", "jxl", "jxr",
+    # documents of programs
+    "psb", "psd", "svg", "svgz", "xcf",
+    # renderers, games, Unix
+    "dds", "exr", "pbm", "pcx", "pgm", "pnm", "ppm", "qoi", "tga",
+})  # fmt: skip
+"""What the names of images in formats that are not read end in: a build says that it skips these."""
+
+# Reasons that are told apart from others.
+NOT_FOLLOWED = "link-not-followed"
+UNSUPPORTED_FORMAT = "unsupported-format"
+
+
+class Found(NamedTuple):
+    """A regular file that is or may be an image; it has not been opened.
+
+    Attributes:
+        key: path relative to the root as raw bytes, ``/`` between its parts.
+        path: absolute path; bytes that are not UTF-8 are surrogate-escaped (`os.fsencode` gives them back).
+        size: bytes.
+        mtime_ns: time of its last modification, in nanoseconds since the epoch; any whole number.
+        claimed: its suffix says that it is an image; otherwise only its first bytes tell.
+    """
+
+    key: bytes
+    path: str
+    size: int
+    mtime_ns: int
+    claimed: bool = True
+
+    @property
+    def stamp(self) -> bytes:
+        """What tells that the file is unchanged."""
+        return stamp(size=self.size, mtime_ns=self.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A file or folder that the walk could not look at.
+
+    Attributes:
+        key: path relative to the root as raw bytes.
+        reason: ``vanished`` (gone, or a link to nothing), ``permission``, ``read-error`` (another error of the system),
+            ``not-a-file`` (a pipe, device or socket named like an image; it is not opened), ``unsupported-format`` (by its
+            suffix; it is not looked at), ``link-loop``, or ``link-not-followed`` (a link to a folder).
+        detail: one line for people.
+        folder: it is a folder: of what lies beneath, nothing is known (it need not be gone).
+    """
+
+    key: bytes
+    reason: str
+    detail: str
+    folder: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Folder:
+    """What one folder looked like when it was listed.
+
+    Attributes:
+        time: its modification time (ns) just before.
+        names: a checksum of the keys in it that matter, those of images and of folders; their order does not.
+        mount: it is a mount point, or lies on another device than the folder that holds it.
+    """
+
+    time: int
+    names: int = 0
+    mount: bool = False
+
+    def add(self, key: bytes) -> None:
+        """Count one more key that matters."""
+        self.names += zlib.crc32(key)
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What a walk saw besides images.
+
+    Attributes:
+        folders: every folder that was listed, by its key.
+        left_out: folders left out because of their names, by these, with how often each was met.
+    """
+
+    folders: dict[bytes, Folder] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Level:
+    """One folder on the way down: what is left of it, and who it is, for finding loops of links."""
+
+    entries: Iterator[os.DirEntry[str]]
+    identity: tuple[int, int]
+    folder: Folder
+    inside_left_out: bool = False
+
+
+def walk_files(
+    root: str | os.PathLike[str],
+    *,
+    exclude: Iterable[str] = (),
+    include: Iterable[str] = (),
+    follow_links: bool = False,
+    below: bytes = b"",
+    seen: Seen | None = None,
+) -> Iterator[Found | Skipped]:
+    """Yield every file below ``root`` that is or may be an image: depth first, names in each folder in the order of characters.
+
+    A link to a file counts as that file. Only regular files are yielded as `Found`, and none is opened: `images` tells which
+    of those without an image's suffix are images.
+
+    Args:
+        root: a folder.
+        exclude, include: see `Selection`.
+        follow_links: enter links to folders too, except one that leads back to a folder which contains it.
+        below: key of the folder, with a slash at its end, if it is a part of the root that keys and globs are relative to.
+        seen: gets what the walk sees besides.
+    Raises:
+        OSError: the root itself is missing, no folder, or cannot be listed (an unmounted drive is not an empty folder).
+    """
+    selection = Selection(exclude=exclude, include=include)
+    seen = Seen() if seen is None else seen
+    top = os.path.abspath(root)
+    start = len(os.path.join(top, ""))
+    above = os.fsdecode(below)
+    status = os.stat(top)
+    mounts = mount_points(top)
+    folder = seen.folders[below.rstrip(b"/")] = Folder(time=status.st_mtime_ns)
+    stack = [_Level(entries=iter(_listed(top)), identity=(status.st_dev, status.st_ino), folder=folder)]
+    while stack:
+        level = stack[-1]
+        for entry in level.entries:
+            name = entry.name
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                is_folder = False
+            suffix = "" if is_folder else _suffix(name)
+            relative = above + entry.path[start:]
+            if selection.excludes(relative):
+                continue
+            inside = level.inside_left_out
+            if inside and not selection.includes(relative):
+                if not (is_folder and selection.leads_to_included(relative)):
+                    continue
+            elif inside:
+                inside = False
+            key = os.fsencode(relative)
+            if suffix in UNSUPPORTED and not name.startswith(RESOURCE_FORK):
+                level.folder.add(key)
+                yield Skipped(
+                    key=key, reason=UNSUPPORTED_FORMAT, detail=f"{suffix} is not read; convert it ({FORMATS})"
+                )
+            elif not is_folder:
+                found = _look(entry, key, claimed=suffix in SUFFIXES and not name.startswith(RESOURCE_FORK))
+                if found is not None:
+                    if not isinstance(found, Found) or found.claimed:
+                        level.folder.add(key)
+                    yield found
+            else:
+                system = selection.left_out(relative, name)
+                if system is not None:
+                    if system == OWN:
+                        continue
+                    if not selection.leads_to_included(relative):
+                        seen.left_out[system] += 1
+                        continue
+                    inside = True
+                level.folder.add(key)
+                entered = _enter(
+                    entry, key, ancestors=[other.identity for other in stack], follow_links=follow_links
+                )
+                if isinstance(entered, Skipped):
+                    yield entered
+                    continue
+                entered.inside_left_out = inside
+                entered.folder.mount = (
+                    entered.identity[0] != level.identity[0] or entry.path[start:] in mounts
+                )
+                seen.folders[key] = entered.folder
+                stack.append(entered)
+                break
+        else:
+            stack.pop()
+
+
+def walk(root: str | os.PathLike[str], **options: Any) -> Iterator[Found | Skipped]:
+    """Yield every image below ``root``; takes the options of `walk_files`."""
+    return images(walk_files(root, **options))
+
+
+def images(entries: Iterable[Found | Skipped]) -> Iterator[Found | Skipped]:
+    """Leave out the files that are no images; those whose suffix does not tell are opened for their first bytes."""
+    for entry in entries:
+        if isinstance(entry, Skipped) or entry.claimed:
+            yield entry
+            continue
+        looked = look(entry)
+        if looked is not None:
+            yield looked
+
+
+def look(file: Found) -> Found | Skipped | None:
+    """Say by its first bytes what a file is whose suffix does not tell: an image, one that is not read, or None."""
+    try:
+        head = first_bytes(file.path) if file.size else b""
+    except OSError as error:
+        reason = os_reason(error)
+        return None if reason == "vanished" else Skipped(key=file.key, reason=reason, detail=_why(error))
+    kind = recognise(head or b"", size=file.size)
+    if kind == "image":
+        return file
+    if kind == "no image":
+        return None
+    return Skipped(
+        key=file.key, reason=UNSUPPORTED_FORMAT, detail=f"{kind} is not read; convert it ({FORMATS})"
+    )
+
+
+def names_in(path: str, key: bytes, *, selection: Selection, limit: int) -> int | None:
+    """Return the checksum of the names in one folder that matter, as `Folder.names` has it.
+
+    Args:
+        path: the folder.
+        key: its key.
+        selection: what the walk was asked to leave out.
+        limit: how many files without an image's suffix may be opened for their first bytes.
+    Returns:
+        None if there are more of these.
+    Raises:
+        OSError: it cannot be listed.
+    """
+    folder = Folder(time=0)
+    above = os.fsdecode(key + b"/" if key else b"")
+    for entry in _listed(path):
+        name = entry.name
+        relative = above + name
+        if selection.excludes(relative):
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError:
+            is_folder = False
+        suffix = "" if is_folder else _suffix(name)
+        if is_folder:
+            if selection.left_out(relative, name) is None or selection.leads_to_included(relative):
+                folder.add(os.fsencode(relative))
+        elif (suffix in SUFFIXES or suffix in UNSUPPORTED) and not name.startswith(RESOURCE_FORK):
+            folder.add(os.fsencode(relative))
+        elif isinstance(found := _look(entry, b"", claimed=False), Found) and found.size:
+            limit -= 1
+            if limit < 0:
+                return None
+            if look(found) is not None:
+                folder.add(os.fsencode(relative))
+    return folder.names
+
+
+def mount_points(top: str) -> frozenset[str]:
+    """Return the paths relative to a folder of the file systems mounted below it, bind mounts too, where the system lists them."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as lines:
+            paths = [
+                os.fsdecode(_OCTAL.sub(lambda code: bytes([int(code[1], 8)]), line.split(b" ")[4]))
+                for line in lines
+            ]
+    except (OSError, IndexError, ValueError):
+        return frozenset()
+    real = os.path.join(os.path.realpath(top), "")
+    return frozenset(path[len(real) :] for path in paths if path.startswith(real) and len(path) > len(real))
+
+
+def has_image_suffix(name: str) -> bool:
+    """Say whether a file name ends in one of `SUFFIXES`, in any case."""
+    return _suffix(name) in SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    """Return a file name's suffix for counting: in lower case, without the dot; empty where there is none."""
+    return _suffix(name)
+
+
+def _suffix(name: str) -> str:
+    """Return what follows a name's last dot, in lower case; nothing if nothing stands before it."""
+    stem, _, suffix = name.rpartition(".")
+    return suffix.lower() if stem else ""
+
+
+def _listed(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _look(entry: os.DirEntry[str], key: bytes, *, claimed: bool) -> Found | Skipped | None:
+    """Return the file with its size and time, or why it is none; a pipe or device is never opened.
+
+    Of a file that does not claim to be an image, nothing is said where it is gone, or no regular file.
+    """
+    try:
+        status = entry.stat()
+    except OSError as error:
+        reason = os_reason(error)
+        if not claimed and reason in ("vanished", "link-loop"):
+            return None
+        return Skipped(key=key, reason=reason, detail=_why(error))
+    if not stat.S_ISREG(status.st_mode):
+        if not claimed:
+            return None
+        return Skipped(key=key, reason="not-a-file", detail="a pipe, device or socket, not a file")
+    return Found(key, entry.path, status.st_size, status.st_mtime_ns, claimed)
+
+
+def _enter(
+    entry: os.DirEntry[str], key: bytes, *, ancestors: list[tuple[int, int]], follow_links: bool
+) -> _Level | Skipped:
+    """Return a folder's entries and identity, or why it is not entered."""
+    try:
+        linked = entry.is_symlink()
+        if linked and not follow_links:
+            return Skipped(
+                key=key,
+                reason=NOT_FOLLOWED,
+                detail="a link to a folder; --follow-links enters it",
+                folder=True,
+            )
+        status = os.stat(entry.path)
+        identity = (status.st_dev, status.st_ino)
+        if linked and identity in ancestors:
+            return Skipped(
+                key=key, reason="link-loop", detail="a link to a folder that contains it", folder=True
+            )
+        entries = iter(_listed(entry.path))
+        return _Level(entries=entries, identity=identity, folder=Folder(time=status.st_mtime_ns))
+    except OSError as error:
+        return Skipped(key=key, reason=os_reason(error), detail=_why(error), folder=True)
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__

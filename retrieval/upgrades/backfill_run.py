@@ -1,0 +1,280 @@
+"""Encode the gallery again with the new encoder, at any pace, and switch when all is done."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.derivation import publish_tail
+from indexes.generation import read_manifest, store_path
+from indexes.migration import SERVED, Staging
+from indexes.store import VectorStore, WriterLock
+from retrieval.collection import Migration, remove_staging, sweep, writer
+from retrieval.encoders import load_encoder
+from retrieval.errors import OptionError, RetrievalError
+from retrieval.ingestion import Progress
+from retrieval.location import find_collection
+from retrieval.sources import open_source
+from retrieval.upgrades.backfill_order import farthest_first
+from retrieval.upgrades.switch import switch_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexes.generation import Manifest
+    from indexes.store import Record
+    from indexes.vectors import Ids, Vectors
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion import OnProgress
+    from retrieval.sources import Source
+
+__all__ = ["BackfillReport", "backfill"]
+
+COMMIT_SECONDS = 5.0
+PUBLISH_SECONDS = 30.0
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillReport:
+    """What one run of a backfill did.
+
+    Attributes:
+        encoded: images encoded again.
+        gone: files that are missing or changed; unreadable: files that could not be read. Their rows remain old.
+        backfilled, remaining: rows of the new space, and of the old one, after it.
+        complete: the collection is wholly in the new space now.
+        entry: what the manifest records of the upgrade.
+    """
+
+    encoded: int
+    gone: int
+    unreadable: int
+    backfilled: int
+    remaining: int
+    complete: bool
+    entry: dict[str, Any] = field(repr=False)
+
+
+def backfill(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    count: int | None = None,
+    encoder: Encoder | None = None,
+    device: str = "auto",
+    root: str | os.PathLike[str] | None = None,
+    progress: OnProgress | None = None,
+) -> BackfillReport:
+    """Encode images of the gallery again, in the order that helps most; searches go on meanwhile.
+
+    Interrupted or killed, it keeps what it had and the next run continues. When every image is done, a generation wholly
+    in the new space is published at once, with the same ids; the old vectors stay for `retrieval.rollback`.
+
+    Args:
+        path: the collection, as in `retrieval.open`.
+        count: images to encode at most; None for all.
+        encoder: stands in for the recorded new one; of its space.
+        device: where it runs.
+        root: where the images lie, if not where the collection recorded them.
+        progress: called with a `Progress` now and then.
+    Raises:
+        OptionError: no upgrade is under way.
+        SpaceMismatch: `encoder`, or the recorded one by now, is of another space.
+        StoreLocked: somebody else writes to the collection.
+    """
+    if count is not None and count < 0:
+        raise OptionError(f"a backfill of {count} images cannot be; give a number from 0 up, or all")
+    directory = find_collection(path)
+    with writer(directory) as lock:
+        manifest = read_manifest(directory)
+        migration = Migration.read(directory, manifest)
+        if migration is None:
+            raise OptionError(
+                f"{directory}: no upgrade is under way; begin one with `retrieve upgrade --encoder SPEC`"
+            )
+        sweep(directory, manifest)
+        source = open_source(directory, manifest, root=root)
+        with (
+            VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as store,
+            Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging,
+        ):
+            run = _Run(
+                directory, lock, manifest, migration, store, staging, encoder, device, source, progress
+            )
+            run.go(count)
+            complete = run.remaining == 0
+            if complete:
+                run.complete()
+        if complete:
+            remove_staging(directory)
+    return BackfillReport(
+        encoded=run.encoded,
+        gone=run.gone,
+        unreadable=run.unreadable,
+        backfilled=run.live - run.remaining,
+        remaining=run.remaining,
+        complete=complete,
+        entry=dict(run.manifest.upgrades[-1]),
+    )
+
+
+class _Run:
+    """One run of a backfill; it holds the writer's lock."""
+
+    def __init__(
+        self,
+        directory: Path,
+        lock: WriterLock,
+        manifest: Manifest,
+        migration: Migration,
+        store: VectorStore,
+        staging: Staging,
+        encoder: Encoder | None,
+        device: str,
+        source: Source,
+        progress: OnProgress | None,
+    ) -> None:
+        self.manifest = manifest
+        self.encoded = self.gone = self.unreadable = 0
+        self._directory, self._lock, self._migration = directory, lock, migration
+        self._store, self._staging, self._source, self._progress = store, staging, source, progress
+        self._encoder, self._device = encoder, device
+        if encoder is not None:
+            migration.new_space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+        staging.drop_from(store.count)
+        self._dead = store.tombstones()  # (count,)
+        self._table = staging.rows_of(store.count)  # (count,)
+
+    @property
+    def live(self) -> int:
+        """Live rows of the collection."""
+        return int(np.count_nonzero(~self._dead))
+
+    @property
+    def remaining(self) -> int:
+        """Live rows that only the old space has."""
+        return int(np.count_nonzero(~self._dead & (self._table < 0)))
+
+    def encoder(self) -> Encoder:
+        """Return the new encoder, loaded when the first image needs it."""
+        if self._encoder is None:
+            if self._migration.new is None:
+                raise OptionError(
+                    f"the new encoder {self._migration.new_space.name} was given as an object; give it again"
+                )
+            self._encoder = load_encoder(self._migration.new, device=self._device)
+            self._migration.new_space.require(self._encoder.space, what=f"the encoder {self._migration.new}")
+        return self._encoder
+
+    def go(self, count: int | None) -> None:
+        """Encode up to ``count`` images and publish what there is; also when it is interrupted."""
+        try:
+            self._go(count)
+        except BaseException:
+            with suppress(RetrievalError, OSError):  # the first error matters more
+                self._publish()
+            raise
+        self._publish()
+
+    def _go(self, count: int | None) -> None:
+        todo = np.flatnonzero(~self._dead & (self._table < 0))
+        if not len(todo) or count == 0:
+            return
+        order = farthest_first(self._migration.way, todo, store=self._store, staging=self._staging)
+        wanted = len(order) if count is None else min(count, len(order))
+        published = time.monotonic()
+        start = 0
+        while self.encoded < wanted and start < len(order):
+            part = order[start : start + min(wanted - self.encoded, _BLOCK)]
+            start += len(part)
+            for _ in self._encode(part, total=wanted):
+                if time.monotonic() - published > PUBLISH_SECONDS:
+                    self._publish()
+                    published = time.monotonic()
+
+    def _encode(self, ids: Ids, *, total: int) -> Iterator[None]:
+        """Encode images again, yielding now and then."""
+        from retrieval.ingestion import embed
+
+        rest: list[Record] = []
+        for record in self._store.records(ids):
+            staged = self._staging.find(record.id)
+            if staged is not None and (not record.content or staged.content == record.content):
+                self._staging.serve(record.id)  # of the sample that the map was fitted on
+                self.encoded += 1
+            else:
+                rest.append(record)
+        self._staging.commit()
+        yield
+        if not rest:
+            return
+        committed = time.monotonic()
+        same: dict[bytes, Vectors] = {}
+        for batch in embed(rest, self.encoder(), open_image=self._source.read):
+            for record, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
+                same[content] = row
+                self._keep(record, content, row)
+            for record, content in batch.reused:
+                self._keep(record, content, same[content])
+            self.unreadable += sum(error.reason != "vanished" for _, error in batch.failed)
+            self.gone += sum(error.reason == "vanished" for _, error in batch.failed)
+            if self._progress is not None:
+                self._progress(
+                    Progress(
+                        phase="backfill",
+                        done=self.encoded,
+                        total=total,
+                        skipped=self.gone + self.unreadable,
+                    )
+                )
+            if time.monotonic() - committed > COMMIT_SECONDS:
+                self._staging.commit()
+                committed = time.monotonic()
+                yield
+        self._staging.commit()
+
+    def _keep(self, record: Record, content: bytes, row: Vectors) -> None:
+        if record.content and content != record.content:  # other bytes than were indexed: a build's business
+            self.gone += 1
+            return
+        self._staging.append([record.id], row[np.newaxis], [content], state=SERVED)
+        self.encoded += 1
+
+    def _publish(self) -> None:
+        self._staging.commit()
+        self._lock.check()
+        self._table, added = self._staging.tables(self._store.count)
+        self.manifest = publish_tail(
+            self._directory,
+            self._store,
+            space=self.manifest.space,
+            encoder=self.manifest.encoder,
+            root=self.manifest.root,
+            carried=self._migration.carried(
+                self._table,
+                added,
+                live=self.live,
+                served=self.live - self.remaining,
+            ),
+        )
+
+    def complete(self) -> None:
+        """Switch over to the new space."""
+        self.manifest = switch_over(
+            self._directory,
+            self.manifest,
+            self._migration,
+            store=self._store,
+            staging=self._staging,
+            table=self._table,
+            dead=self._dead,
+            encoder=self.encoder,
+            lock=self._lock,
+            progress=self._progress,
+        )

@@ -1,0 +1,49 @@
+"""Finish an upgrade: delete the old vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from indexes.derivation import Carried, publish_tail
+from indexes.generation import read_manifest, store_path
+from indexes.store import VectorStore
+from retrieval.collection import require_settled, sweep, writer
+from retrieval.errors import OptionError
+from retrieval.location import find_collection
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+__all__ = ["drop_old"]
+
+
+def drop_old(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
+    """Give up the vectors that a finished upgrade keeps for a rollback; return what the manifest records of it.
+
+    Raises:
+        OptionError: nothing is kept, or the upgrade is not finished.
+        StoreLocked: somebody else writes to the collection.
+    """
+    directory = find_collection(path)
+    with writer(directory) as lock:
+        manifest = read_manifest(directory)
+        require_settled(manifest, what="the old vectors are in use")
+        sweep(directory, manifest)
+        entry = dict(manifest.upgrades[-1]) if manifest.upgrades else {}
+        if not entry.pop("previous", None):
+            raise OptionError(f"{directory}: no old vectors are kept")
+        with VectorStore.open(
+            store_path(directory, manifest), dim=manifest.space.dim, count=manifest.count
+        ) as store:
+            lock.check()
+            published = publish_tail(
+                directory,
+                store,
+                space=manifest.space,
+                encoder=manifest.encoder,
+                root=manifest.root,
+                carried=Carried(upgrades=(*manifest.upgrades[:-1], entry)),
+            )
+        sweep(directory, published)
+    return entry

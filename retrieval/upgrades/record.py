@@ -1,0 +1,143 @@
+"""Define the upgrade report, and what the manifest keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.generation import MIGRATING
+from retrieval.upgrades.backfill_order import by_surprise
+from retrieval.upgrades.trial import Measured, backfill_curve, calibrate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from indexes.generation import Manifest
+    from indexes.vectors import Space, Vectors
+    from retrieval.collection import Fitted
+    from retrieval.upgrades.trial import Questions, Sample
+
+__all__ = ["UpgradeReport", "entry_of", "rounded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeReport:
+    """What ``retrieve upgrade --json`` prints.
+
+    Attributes:
+        old, new: the encoders.
+        method: the one chosen; None if none may be.
+        compatible: it finds more in the old gallery than the old encoder does.
+        sample: images encoded by both; `held_out` of them were measured on.
+        methods: what was measured of each, by the contract's keys.
+        backfilled, remaining: rows that are of the new space, and those that are not yet.
+        measure: ``labels`` (1-NN accuracy) or ``views`` (recall@1 of altered views).
+        recorded: queries use the new encoder from now on.
+        gone, unreadable: files of the sample that are missing or changed, or cannot be read.
+        left_out: methods that were not fitted, and why.
+        state: ``migrating``, ``complete``, ``rolled back``; None where nothing was recorded.
+    """
+
+    old: str
+    new: str
+    method: str | None
+    compatible: bool
+    sample: int
+    held_out: int
+    methods: list[dict[str, Any]]
+    backfilled: int
+    remaining: int
+    measure: str = "views"
+    recorded: bool = False
+    gone: int = 0
+    unreadable: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+    state: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of the contract."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> UpgradeReport:
+        """Read back what a manifest records of an upgrade."""
+        names = set(cls.__slots__) - {"recorded", "old"}
+        known = {name: entry[name] for name in names if name in entry}
+        return cls(old=entry["old"] or entry["old_space"]["name"], recorded=True, **known)
+
+
+def rounded(result: Measured) -> dict[str, Any]:
+    """Return what was measured of a method by the contract's keys, to six digits."""
+    facts = asdict(result)
+    return {
+        name: round(value, 6) if isinstance(value, float) else value
+        for name, value in facts.items()
+        if value is not None or name == "gain"
+    }
+
+
+def entry_of(
+    report: UpgradeReport,
+    way: Fitted,
+    *,
+    taken: Sample,
+    questions: Questions,
+    words: tuple[Vectors, Vectors] | None,
+    manifest: Manifest,
+    new: Space,
+    spec: str | None,
+    staging: str,
+    earlier: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return what the manifest keeps of a change that begins.
+
+    Args:
+        report: what was measured.
+        way: the chosen map.
+        taken: the sample.
+        questions: the queries.
+        words: held-out phrases by the old and the new encoder, if both read words.
+        manifest: the published one, in the old space.
+        new: the new space.
+        spec: of the new encoder; None for one that was given as an object.
+        staging: directory of the new rows, relative to the collection's.
+        earlier: what new queries find in galleries by the encoders before the old one.
+    """
+    held = questions.held
+    scales = calibrate(
+        way,
+        held,
+        words_old=None if words is None else words[0],
+        words_new=None if words is None else words[1],
+    )
+    order = np.argsort(
+        -by_surprise(
+            way,
+            rows=held.gallery_old,
+            known_old=taken.old[questions.fitted],
+            known_new=taken.new[questions.fitted],
+        ),
+        kind="stable",
+    )
+    curve = backfill_curve(way, held, order, scales["image"])
+    prefixes = set(manifest.space.nesting) & set(new.nesting) if way.method == "prefix" else set()
+    known = report.to_json()
+    for name in ("recorded", "state"):
+        del known[name]
+    return known | {
+        "state": MIGRATING,
+        "old": manifest.encoder,
+        "new_spec": spec,
+        "old_space": manifest.space.to_json(),
+        "new_space": new.to_json(),
+        "alpha": way.alpha,
+        "calibrations": {name: scale.to_json() for name, scale in scales.items()},
+        "curve": curve,
+        "earlier": earlier,
+        "staging": staging,
+        "prefixes": sorted(int(width) for width in prefixes),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

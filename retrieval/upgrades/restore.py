@@ -1,0 +1,233 @@
+"""Restore the old space's rows for a rollback: kept ones, or encoded again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.derivation import Carried, derive
+from indexes.generation import check_file, generation_path
+from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
+from indexes.store import RERANK, RerankRows, VectorStore
+from retrieval.collection import RETURNING, next_store
+from retrieval.errors import OptionError
+from retrieval.ingestion import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from indexes.store import Record, WriterLock
+    from indexes.vectors import Bitmap, Ids
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion import OnProgress
+    from retrieval.sources import Source
+
+__all__ = ["Restored"]
+
+COMMIT_SECONDS = 5.0
+_BLOCK = 4096
+
+
+class Restored:
+    """The rows of the old space on the way back to it; the caller holds the writer's lock.
+
+    Attributes:
+        encoded: images added since that the old encoder has encoded now.
+        pending: images added since that have no row: they are left out.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        lock: WriterLock,
+        manifest: Manifest,
+        before: Manifest,
+        entry: Mapping[str, Any],
+        present: VectorStore,
+        old: VectorStore,
+        progress: OnProgress | None,
+    ) -> None:
+        self._directory, self._lock, self._manifest, self._before = directory, lock, manifest, before
+        self._entry, self._present, self._old, self._progress = entry, present, old, progress
+        self._place = directory / RETURNING / before.space.fingerprint[:16]
+        # While the change goes on, the old store still grows: what it holds was stored by the old encoder or listed here.
+        self._count = old.count if manifest.migrating else before.count
+        self._added = self._added_ids()
+        self._table: Ids = np.full(present.count, -1, dtype=np.int64)
+        self.encoded = self.pending = 0
+
+    def _added_ids(self) -> Ids:
+        if not self._manifest.migrating:
+            check_file(self._directory, self._before, ADDED_IDS)
+            return read_added(generation_path(self._directory, self._before.generation))
+        with Staging.open(
+            self._directory / str(self._entry["staging"]),
+            dim=int(self._entry["new_space"]["dim"]),
+            lock=self._lock,
+        ) as staging:
+            staging.drop_from(self._present.count)
+            return staging.tables(self._present.count)[1]
+
+    def missing(self) -> Ids:
+        """Return the live ids that have no row of the old space."""
+        alive = ~self._present.tombstones()
+        without = np.zeros(self._present.count, dtype=np.bool_)
+        without[self._count :] = True
+        without[self._added] = True
+        return np.flatnonzero(alive & without)
+
+    def encode(self, missing: Ids, encoder: Encoder, source: Source) -> None:
+        """Encode images with the old encoder into a staging store of their own; what is there already is kept.
+
+        Raises:
+            OptionError: not all of them can be had from ``source``; those that can are kept.
+        """
+        from retrieval.ingestion import embed
+
+        with self._staging() as staging:
+            rest = [record for record in self._present.records(missing) if not _has(staging, record)]
+            committed, done = time.monotonic(), len(missing) - len(rest)
+            rows: dict[bytes, Any] = {}
+            try:
+                for batch in embed(rest, encoder, open_image=source.read):
+                    rows.update(zip(batch.contents, batch.vectors, strict=True))
+                    encoded = [*zip(batch.items, batch.contents, strict=True), *batch.reused]
+                    for record, content in encoded:
+                        if not record.content or content == record.content:
+                            staging.append([record.id], rows[content][np.newaxis], [content], state=SERVED)
+                            self.encoded += 1
+                    done += len(encoded) + len(batch.failed)
+                    if self._progress is not None:
+                        self._progress(Progress(phase="rollback", done=done, total=len(missing)))
+                    if time.monotonic() - committed > COMMIT_SECONDS:
+                        staging.commit()
+                        committed = time.monotonic()
+            finally:
+                staging.commit()  # an interrupt keeps what it had
+        if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
+            raise OptionError(
+                f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {source.name}, or have "
+                "changed; mount its drive, take up what is gone or changed with `retrieve build-index`, or leave them out "
+                "for now with --without-new"
+            )
+
+    def _staging(self) -> Staging:
+        return Staging.open(self._place, dim=self._before.space.dim, lock=self._lock)
+
+    def publish(self, missing: Ids) -> Manifest:
+        """Publish a generation of the old space: of the old store if that can be brought up to date, else of a copy.
+
+        Nothing that the published manifest answers from is changed. Before the switch the old store of a finished upgrade is
+        in nobody's use, so rows may be appended to it and tombstones set: a killed rollback leaves it further along, and the
+        next one goes on from there. But rows are only ever added to a store. An image that came in while the upgrade was
+        under way has a row in the old store that is no more than a guess; to replace it under the same id takes a copy.
+        """
+        entry = {
+            key: value
+            for key, value in self._entry.items()
+            if key not in ("previous", "staging", "calibrations")
+        } | {"state": "rolled back"}
+        carried = Carried(
+            upgrades=(*self._manifest.upgrades[:-1], entry),
+            basis=self._before,
+        )
+        self._lock.check()
+        if self._manifest.migrating and not len(missing):  # the present store says all there is to say
+            return self._derive(self._old, carried)
+        fresh = self._fresh(missing)
+        dead: Bitmap = self._present.tombstones()
+        left = missing[self._table[missing] < 0]
+        dead[left] = True
+        self.pending = len(left)
+        moved = self._moved(missing, dead)
+        with self._copied(fresh, dead) if moved is None else self._grown(fresh, dead, moved) as store:
+            return self._derive(store, carried)
+
+    def _fresh(self, missing: Ids) -> Any:
+        """Return the rows that were encoded again ``(r, d)`` float16, and note in the table whose they are."""
+        if not len(missing):
+            shutil.rmtree(self._place, ignore_errors=True)
+            return np.empty((0, self._before.space.dim), dtype=np.float16)
+        with self._staging() as staging:
+            self._table = staging.rows_of(self._present.count)
+            count = staging.store.count
+        return RerankRows.open(self._place / RERANK, dim=self._before.space.dim, count=count).rows
+
+    def _copied(self, fresh: Any, dead: Bitmap) -> VectorStore:
+        """Make a store of its own for the old space."""
+        return assemble(
+            next_store(self._directory, self._manifest),
+            source=self._present,
+            rows=self._gather(fresh),
+            dead=dead,
+            dim=self._before.space.dim,
+            lock=self._lock,
+        )
+
+    def _moved(self, missing: Ids, dead: Bitmap) -> list[Record] | None:
+        """Return the records that have another key or stamp by now, None if the old store cannot be brought up to date."""
+        gone = self._old.tombstones()  # (count,)
+        if self._manifest.migrating or len(np.intersect1d(missing, self._added)):
+            return None
+        if (gone & ~dead[: len(gone)]).any():  # a killed rollback left out what is there now
+            return None
+        kept = np.flatnonzero(~gone & ~dead[: len(gone)])
+        moved = []
+        for start in range(0, len(kept), _BLOCK):
+            ids = kept[start : start + _BLOCK]
+            for was, now in zip(self._old.records(ids), self._present.records(ids), strict=True):
+                if was.content != now.content:
+                    return None
+                if (was.key, was.stamp) != (now.key, now.stamp):
+                    holder = self._old.find(now.key)
+                    if holder is not None and holder != now.id and not dead[holder]:
+                        return None  # names went round; one at a time they would push each other out
+                    moved.append(now)
+        return moved
+
+    def _grown(self, fresh: Any, dead: Bitmap, moved: list[Record]) -> VectorStore:
+        """Bring the old store up to date: tombstones, names, and the rows that came after it."""
+        store = VectorStore.open(self._old.directory, dim=self._old.dim, writable=True, lock=self._lock)
+        try:
+            store.remove(np.flatnonzero(~store.tombstones() & dead[: store.count]))
+            for record in moved:
+                store.rename(record.id, record.key, record.stamp)
+            store.commit()
+            extend(store, source=self._present, rows=self._gather(fresh), dead=dead)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _gather(self, fresh: Any) -> Callable[[Ids], Any]:
+        kept = RerankRows.open(self._old.directory / RERANK, dim=self._old.dim, count=self._old.count).rows
+
+        def rows(ids: Ids) -> Any:
+            result = np.empty((len(ids), self._before.space.dim), dtype=np.float16)
+            again = self._table[ids] >= 0
+            result[again] = fresh[self._table[ids[again]]]
+            result[~again] = kept[ids[~again]]
+            return result
+
+        return rows
+
+    def _derive(self, store: VectorStore, carried: Carried) -> Manifest:
+        return derive(
+            self._directory,
+            store,
+            space=self._before.space,
+            encoder=self._before.encoder,
+            root=self._manifest.root,
+            previous=self._manifest,
+            carried=carried,
+        )
+
+
+def _has(staging: Staging, record: Record) -> bool:
+    staged = staging.find(record.id)
+    return staged is not None and (not record.content or staged.content == record.content)

@@ -1,0 +1,138 @@
+"""Roll a collection back to its previous encoder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
+from indexes.store import VectorStore
+from retrieval.collection import RETURNING, remove_staging, sweep, writer
+from retrieval.encoders import load_encoder
+from retrieval.errors import OptionError, RetrievalError
+from retrieval.location import find_collection
+from retrieval.sources import open_source
+from retrieval.upgrades.restore import Restored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion import OnProgress
+
+__all__ = ["RollbackReport", "rollback"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackReport:
+    """What ``retrieve rollback --json`` prints.
+
+    Attributes:
+        encoder: the one that answers from now on.
+        given_up: the one that does no longer.
+        images: rows that answer.
+        encoded: images added since the upgrade began that the old encoder has encoded now.
+        pending: images added since that were left out, as was asked; the next build encodes them.
+    """
+
+    encoder: str
+    given_up: str
+    images: int
+    encoded: int
+    pending: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return asdict(self)
+
+
+def rollback(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    without_new: bool = False,
+    encoder: Encoder | None = None,
+    device: str = "auto",
+    root: str | os.PathLike[str] | None = None,
+    progress: OnProgress | None = None,
+) -> RollbackReport:
+    """Return to the encoder before the upgrade, finished or not, with the same ids.
+
+    Images that were added since are encoded by the old encoder first; interrupted, the same call continues.
+
+    Args:
+        path: the collection, as in `retrieval.open`.
+        without_new: leave out those that are not encoded yet; the next build encodes them.
+        encoder: stands in for the recorded old one; of its space.
+        device: where it runs.
+        root: where the images lie, if not where the collection recorded them.
+        progress: called with a `Progress` now and then.
+    Raises:
+        OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded, or not read
+            them all; the collection is as it was.
+        StoreLocked: somebody else writes to the collection.
+    """
+    directory = find_collection(path)
+    with writer(directory) as lock:
+        manifest = read_manifest(directory)
+        sweep(directory, manifest)
+        before, entry = _before(directory, manifest)
+        if encoder is not None:
+            before.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+        source = open_source(directory, manifest, root=root)
+        with (
+            VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as present,
+            VectorStore.open(store_path(directory, before), dim=before.space.dim) as old,
+        ):
+            back = Restored(directory, lock, manifest, before, entry, present, old, progress)
+            missing = back.missing()
+            if len(missing) and not without_new:
+                back.encode(missing, _old_encoder(encoder, before, len(missing), device=device), source)
+            published = back.publish(missing)
+        remove_staging(directory)
+        shutil.rmtree(directory / RETURNING, ignore_errors=True)
+        sweep(directory, published)
+    return RollbackReport(
+        encoder=before.encoder or before.space.name,
+        given_up=str(entry["new"]),
+        images=published.live,
+        encoded=back.encoded,
+        pending=back.pending,
+    )
+
+
+def _before(directory: Path, manifest: Manifest) -> tuple[Manifest, Mapping[str, Any]]:
+    """Return the manifest to go back to, and the upgrade to undo."""
+    entry = manifest.upgrades[-1] if manifest.upgrades else {}
+    if manifest.migrating:
+        return manifest, entry
+    if not entry.get("previous"):
+        gone = " (the old vectors were dropped)" if entry.get("state") == "complete" else ""
+        raise OptionError(f"{directory}: there is no upgrade to undo{gone}")
+    return Manifest.from_json(entry["previous"], path=directory / MANIFEST), entry
+
+
+def _old_encoder(encoder: Encoder | None, before: Manifest, missing: int, *, device: str) -> Encoder:
+    """Return the old encoder.
+
+    Raises:
+        OptionError: it cannot be had; the message says how many images wait for it.
+    """
+    if encoder is not None:
+        return encoder
+    name = before.encoder or before.space.name
+    reason = "it is not recorded how to load it"
+    if before.encoder is not None:
+        try:
+            loaded = load_encoder(before.encoder, device=device)
+            before.space.require(loaded.space, what=f"the encoder {before.encoder}")
+        except RetrievalError as error:
+            reason = str(error)
+        else:
+            return loaded
+    raise OptionError(
+        f"{missing:,} images were added since the upgrade began and {name} must encode them first, but it cannot be "
+        f"loaded ({reason}); install it, or leave those images out for now with --without-new"
+    )

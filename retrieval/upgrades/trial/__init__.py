@@ -1,0 +1,47 @@
+"""Fit upgrade methods and measure them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.upgrades.trial.maps import EXTENDING, METHODS, Extension
+    from retrieval.upgrades.trial.measurement import Measured, backfill_curve, calibrate
+    from retrieval.upgrades.trial.past_samples import against_earlier, keep_sample
+    from retrieval.upgrades.trial.questions import Questions, labels_of, questions_of, require_enough
+    from retrieval.upgrades.trial.sample import Sample, draw, encode_sample
+    from retrieval.upgrades.trial.trial import Trial, try_methods
+
+__all__ = [
+    "EXTENDING",
+    "METHODS",
+    "Extension",
+    "Measured",
+    "Questions",
+    "Sample",
+    "Trial",
+    "against_earlier",
+    "backfill_curve",
+    "calibrate",
+    "draw",
+    "encode_sample",
+    "keep_sample",
+    "labels_of",
+    "questions_of",
+    "require_enough",
+    "try_methods",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "maps": ("EXTENDING", "Extension", "METHODS"),
+        "measurement": ("Measured", "backfill_curve", "calibrate"),
+        "past_samples": ("against_earlier", "keep_sample"),
+        "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
+        "sample": ("Sample", "draw", "encode_sample"),
+        "trial": ("Trial", "try_methods"),
+    },
+)

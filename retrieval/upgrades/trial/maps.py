@@ -1,0 +1,177 @@
+"""Fit maps from a new encoder's space to an old one's, by every method that applies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from indexes.migration import Probe, alignment, nearest, overlap, slerp
+from indexes.vectors import Transform, linear_maps, procrustes
+from retrieval.collection import Fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.vectors import Space, Vectors
+
+Method: TypeAlias = Literal["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp"]
+METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda", "slerp")
+EXTENDING = METHODS[:2]  # what an encoder brings with it
+
+K = 10
+_TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """What the maps are fitted on: unit rows of the same things by both encoders; words may be missing.
+
+    Attributes:
+        old_space, new_space: the spaces.
+        old, new: ``(n, d_old)`` and ``(n, d_new)``: images.
+        views_old, views_new: ``(v, d_old)`` and ``(v, d_new)``: altered views of some of the images by the new encoder, each with
+            the image's own old row: what a query that is not in the gallery should find. None without views.
+        words_old, words_new: ``(t, d_old)`` and ``(t, d_new)``: texts, None unless both encoders read words.
+    """
+
+    old_space: Space
+    new_space: Space
+    old: Vectors
+    new: Vectors
+    views_old: Vectors | None = None
+    views_new: Vectors | None = None
+    words_old: Vectors | None = None
+    words_new: Vectors | None = None
+
+    def asked(self) -> tuple[Vectors, Vectors]:
+        """Return what queries are mapped by: new and old rows of images, and of views where there are some."""
+        if self.views_old is None or self.views_new is None:
+            return self.new, self.old
+        return np.concatenate([self.new, self.views_new]), np.concatenate([self.old, self.views_old])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """How an encoder that was trained to extend an old space asks an old gallery: by the first components, or by maps of its own.
+
+    Attributes:
+        image, text: maps of queries by image and by words, new space to old; no ``text`` where words go as images do.
+    """
+
+    image: Transform
+    text: Transform | None = None
+
+
+def fit(
+    pairs: Pairs, select: Probe, *, method: str, extends: Extension | None
+) -> tuple[list[Fitted], dict[str, str]]:
+    """Fit every method that applies; return them, and why others do not.
+
+    Args:
+        pairs: what to fit on.
+        select: queries to choose settings by; not among the pairs.
+        method: ``auto`` fits all; a name fits that one beside the baselines ``procrustes`` and ``ridge``.
+        extends: how the new encoder asks the old gallery, where it was trained to extend that space.
+    """
+    source, target = pairs.new_space, pairs.old_space
+    x, y = pairs.asked()
+    wanted = set(METHODS) if method == "auto" else {method, "procrustes", "ridge"}
+    left_out: dict[str, str] = {}
+    steps: list[tuple[str, Transform, float | None]] = []
+    if extends is not None:
+        steps.append((extends.image.method, extends.image, None))
+    left_out |= {
+        name: f"{source.name} was not trained to extend {target.name}"
+        + (" so" if extends is not None else "")
+        for name in EXTENDING
+        if name in wanted and (extends is None or extends.image.method != name)
+    }
+    turned = linear_maps.centred_procrustes(source, target, x, y)
+    single = [
+        _best([procrustes(source, target, x, y), turned], select),
+        _best(
+            [
+                option
+                for step in linear_maps.ridges(source, target, x, y)
+                for option in (step, linear_maps.about_mean(step, x))
+            ],
+            select,
+        ),
+    ]
+    if wanted & {"lambda", "slerp"}:
+        single.append(
+            _best(
+                [
+                    linear_maps.lambda_orthogonal(
+                        source, target, x, y, start=turned.matrix, tolerance=tolerance
+                    )
+                    for tolerance in _TOLERANCES
+                ],
+                select,
+            )
+        )
+    steps += [(step.method, step, None) for step in single if step.method in wanted]
+    if "slerp" in wanted and len(select.old):
+        steps.append(("slerp", *_mixture(single, select)))
+    back = _back(pairs, select)
+    return [
+        Fitted(
+            method=name,
+            image=step,
+            back=back,
+            text=extends.text if extends and step is extends.image else _text(step, pairs, select),
+            alpha=alpha,
+        )
+        for name, step, alpha in steps
+    ], left_out
+
+
+def _best(options: Sequence[Transform], select: Probe) -> Transform:
+    """Return the map whose queries find most."""
+    return max(options, key=lambda step: select.score(step.apply(select.new)))
+
+
+def _mixture(single: Sequence[Transform], select: Probe) -> tuple[Transform, float]:
+    """Return the map and the share of it that find most together with old queries."""
+    found = []
+    for step in single:
+        mapped = step.apply(select.new)
+        alpha = alignment.best_alpha(select.old, mapped, score=select.score)
+        found.append((select.score(slerp(select.old, mapped, alpha)), step, alpha))
+    _, step, alpha = max(found, key=lambda option: option[0])
+    return step, alpha
+
+
+def _back(pairs: Pairs, select: Probe) -> Transform:
+    """Fit where the new encoder is expected to put an image, from where the old one put it."""
+    return max(
+        linear_maps.ridges(pairs.old_space, pairs.new_space, pairs.old, pairs.new),
+        key=lambda step: float(
+            np.einsum("gd,gd->g", step.apply(select.gallery_old), select.gallery_new).mean()
+        ),
+    )
+
+
+def _text(step: Transform, pairs: Pairs, select: Probe) -> Transform | None:
+    """Return the map for words: the images' own, the same about the words' means, or one fitted on words too.
+
+    Chosen by what half of the phrases find: the other half's means and pairs are fitted on.
+    """
+    x, y = pairs.words_new, pairs.words_old
+    if x is None or y is None or step.method in EXTENDING:
+        return None
+    fit_x, fit_y, held = x[::2], y[::2], x[1::2]
+    truth = nearest(held, select.gallery_new, k=K)
+    options = [step, linear_maps.recentred(step, fit_x, fit_y), linear_maps.about_mean(step, fit_x)]
+    if step.method == "ridge":
+        # Few texts beside many images: each counts more, so that both are fitted.
+        weight = max(1, len(pairs.new) // (4 * len(fit_x)))
+        both = [np.concatenate([a, *[b] * weight]) for a, b in ((pairs.new, fit_x), (pairs.old, fit_y))]
+        strength = float(step.facts["strength"])
+        joint = linear_maps.ridge(pairs.new_space, pairs.old_space, *both, strength=strength)
+        options += [joint, linear_maps.recentred(joint, fit_x, fit_y), linear_maps.about_mean(joint, fit_x)]
+    return max(
+        options, key=lambda option: overlap(nearest(option.apply(held), select.gallery_old, k=K), truth)
+    )

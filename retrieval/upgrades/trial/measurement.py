@@ -1,0 +1,171 @@
+"""Measure how well fitted maps find the old gallery."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.migration import Calibration, Probe, calibration, nearest, overlap
+from indexes.vectors import curve_area, regression_rate, update_gain
+from retrieval.collection import Fitted
+from retrieval.upgrades.trial.maps import K
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.vectors import Bitmap, Ids, Vectors
+
+_TIMED = 200
+_POINTS = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """How well a fitted map does on images that it was not fitted on; the contract's keys.
+
+    Attributes:
+        old_old, new_old, new_new: share of queries whose first hit is right: query by … / gallery by ….
+        gain: share of the full re-encode's gain that is had without it; None where the new encoder is no better.
+        regression_rate: share of queries right before and wrong after.
+        map_microseconds: time to map one query, one thread; what a second encoder costs is not in it.
+        compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT). A mixture with the old query
+            is never far from it and finds a few more or less by chance, so it must find more than chance explains.
+        text_old_old, text_new_old: share of the new encoder's own ten best for words that the old one finds, and that
+            mapped words find in the old gallery; None without words.
+    """
+
+    method: str
+    old_old: float
+    new_old: float
+    new_new: float
+    gain: float | None
+    regression_rate: float
+    map_microseconds: float
+    compatible: bool
+    text_old_old: float | None = None
+    text_new_old: float | None = None
+
+
+def measure(
+    fitted: Sequence[Fitted], probe: Probe, *, words_old: Vectors | None, words_new: Vectors | None
+) -> list[Measured]:
+    """Measure each on queries that nothing was fitted on or chosen by.
+
+    Args:
+        fitted: what `fit` returned.
+        probe: the held-out queries.
+        words_old, words_new: held-out texts ``(t, d)`` by both encoders.
+    """
+    old = probe.right(probe.old, probe.gallery_old)  # (q,)
+    best = probe.right(probe.new, probe.gallery_new)  # (q,)
+    text_old = truth = None
+    if words_old is not None and words_new is not None:
+        truth = nearest(words_new, probe.gallery_new, k=K)
+        text_old = overlap(nearest(words_old, probe.gallery_old, k=K), truth)
+    measured = []
+    for way in fitted:
+        right = probe.right(way.queries(probe.new, probe.old), probe.gallery_old)
+        text = None
+        if words_new is not None and truth is not None:
+            asked = way.queries(words_new, words_old, words=True)
+            text = overlap(nearest(asked, probe.gallery_old, k=K), truth)
+        measured.append(
+            Measured(
+                method=way.method,
+                old_old=float(old.mean()),
+                new_old=float(right.mean()),
+                new_new=float(best.mean()),
+                gain=update_gain(
+                    old_old=float(old.mean()), new_old=float(right.mean()), new_new=float(best.mean())
+                ),
+                regression_rate=regression_rate(old, right),
+                map_microseconds=_microseconds(way, probe),
+                compatible=bool(right.mean() > old.mean())
+                and (way.alpha is None or _beyond_chance(old, right)),
+                text_old_old=text_old,
+                text_new_old=text,
+            )
+        )
+    return measured
+
+
+def _beyond_chance(before: Bitmap, after: Bitmap) -> bool:
+    """Say whether so many more are right after than before in fewer than 1 of 20 draws of a fair coin (sign test)."""
+    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    tail = sum(math.comb(won + lost, wins) for wins in range(won, won + lost + 1))
+    return bool(20 * tail < 2 ** (won + lost))
+
+
+def _microseconds(way: Fitted, probe: Probe) -> float:
+    """Return the median time to map one query."""
+    taken = []
+    for number in range(_TIMED):
+        place = number % max(len(probe.new), 1)
+        one, old = probe.new[place : place + 1], probe.old[place : place + 1]
+        began = time.perf_counter()
+        way.queries(one, old)
+        taken.append(time.perf_counter() - began)
+    return round(float(np.median(taken)) * 1e6, 2)
+
+
+def calibrate(
+    way: Fitted, probe: Probe, *, words_old: Vectors | None, words_new: Vectors | None
+) -> dict[str, Calibration]:
+    """Fit the scales of queries by image and by words on held-out queries, over all pairs with the sample."""
+    pairs = [("image", way.queries(probe.new, probe.old), probe.new)]
+    if words_new is not None:
+        pairs.append(("text", way.queries(words_new, words_old, words=True), words_new))
+    found = {}
+    for name, mapped, new in pairs:
+        old_scores, new_scores = mapped @ probe.gallery_old.T, new @ probe.gallery_new.T  # (q, g)
+        if probe.labels is not None and name == "image":  # a query is itself a row: that pair is no answer
+            rest = np.ones(old_scores.shape, dtype=np.bool_)
+            rest[np.arange(len(probe.target)), probe.target] = False
+            old_scores, new_scores = old_scores[rest], new_scores[rest]
+        found[name] = calibration.fit(old_scores, new_scores)
+    return found
+
+
+def backfill_curve(
+    way: Fitted, probe: Probe, order: Ids, scale: Calibration, *, points: int = _POINTS
+) -> dict[str, Any]:
+    """Measure quality against the share re-encoded, in the given order and in random order.
+
+    Args:
+        way: the chosen map.
+        probe: held-out queries.
+        order: ``(g,)`` gallery rows, the first to be re-encoded first.
+        scale: of the old side's scores.
+        points: shares measured, 0 and 1 among them.
+    Returns:
+        ``share``, ``ordered``, ``random`` (lists) and the mean heights ``area`` and ``area_random``.
+    """
+    mapped = way.queries(probe.new, probe.old)
+    old_scores, new_scores = scale.apply(mapped @ probe.gallery_old.T), probe.new @ probe.gallery_new.T
+    shares = np.linspace(0, 1, points)
+    curves: dict[str, list[float]] = {}
+    mixed = np.random.default_rng(0).permutation(len(order))
+    for name, ranking in (("ordered", order), ("random", mixed)):
+        heights = []
+        for share in shares:
+            renewed = np.zeros(len(order), dtype=np.bool_)
+            renewed[ranking[: round(share * len(order))]] = True
+            heights.append(_height(np.where(renewed, new_scores, old_scores), probe))
+        curves[name] = [round(height, 6) for height in heights]
+    return {
+        "share": [round(float(share), 4) for share in shares],
+        **curves,
+        "area": curve_area(shares, np.array(curves["ordered"])),
+        "area_random": curve_area(shares, np.array(curves["random"])),
+    }
+
+
+def _height(scores: Any, probe: Probe) -> float:
+    if probe.labels is None:
+        return float((scores.argmax(axis=1) == probe.target).mean())
+    scores[np.arange(len(probe.target)), probe.target] = -np.inf
+    return float((probe.labels[scores.argmax(axis=1)] == probe.labels[probe.target]).mean())

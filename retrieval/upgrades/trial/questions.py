@@ -1,0 +1,187 @@
+"""Make the queries with known answers that an upgrade is measured by."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.migration import Probe
+from retrieval.errors import OptionError
+from retrieval.upgrades.trial.sample import Sample, encode_a_view, encode_views
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from indexes.store import Record, VectorStore
+    from indexes.vectors import Ids, Space, Vectors
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion import OnProgress
+    from retrieval.sources import Source
+
+__all__ = ["Questions", "labels_of", "questions_of", "require_enough"]
+
+SHARE_HELD = 0.2  # of the sample, for choosing settings by and for measuring on, half each
+MOST_HELD = 1000  # images of each
+LEAST_HELD = 10
+
+
+def labels_of(path: str | os.PathLike[str], store: VectorStore, root: str) -> dict[int, int]:
+    """Return a number for the label of each row that the CSV file names."""
+    from retrieval.sources import csv_lines
+
+    numbers: dict[str, int] = {}
+    found: dict[int, int] = {}
+    for file, label in csv_lines(path, "label"):
+        row = store.find(os.fsencode(os.path.normpath(file).replace(os.sep, "/")))
+        if row is not None:
+            found[row] = numbers.setdefault(label, len(numbers))
+    if not found:
+        raise OptionError(
+            f"{os.fspath(path)} names no file of the collection; its paths must be relative to {root}"
+        )
+    return found
+
+
+def held_of(count: int) -> int:
+    """Return how many images to measure on, of so many; as many again are set aside to choose settings by."""
+    return min(MOST_HELD, max(LEAST_HELD, int(count * SHARE_HELD) // 2))
+
+
+def require_enough(
+    drawn: Sequence[object], label_of: Mapping[int, int], *, old: Space, new: Space, name: str, extends: bool
+) -> None:
+    """Refuse to fit a map on fewer pairs than it has dimensions.
+
+    Raises:
+        OptionError: so it is, and the user did not insist.
+    """
+    fitted = len(drawn) - 2 * held_of(len(label_of) if label_of else len(drawn))
+    least = min(old.dim, new.dim)
+    if len(drawn) < 4 * LEAST_HELD or (fitted < least and not extends):
+        raise OptionError(
+            f"a sample of {len(drawn):,} images leaves {max(fitted, 0):,} to fit a map of width {least} on; at least "
+            f"{max(least + 2 * held_of(len(drawn)), 4 * LEAST_HELD):,} images are needed (raise --sample, or encode so small a "
+            "collection anew: --force, then --backfill all)"
+            if len(drawn) >= 4 * LEAST_HELD
+            else f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({4 * LEAST_HELD} at least); "
+            f"build so small a collection anew with --encoder {name} and another --index"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """Queries to choose settings by and to measure on; rows of the sample that maps are fitted on.
+
+    Attributes:
+        select, held: the queries, with one gallery.
+        gallery: ``(g,)`` positions of that gallery's rows in the sample.
+        fitted: ``(n,)`` positions in the sample.
+        held_out: images that were measured on.
+        views, viewed: ``(v, d_new)`` altered views of fitted images by the new encoder, and ``(v,)`` whose: positions in the sample.
+    """
+
+    select: Probe
+    held: Probe
+    gallery: Ids
+    fitted: Ids
+    held_out: int
+    views: Vectors
+    viewed: Ids
+
+
+def _more(taken: Sample) -> str:
+    """Say how to get more images to measure on."""
+    if not taken.gone and not taken.unreadable:
+        return "raise --sample"
+    return (
+        f"{taken.gone} files are gone or are not what was indexed, {taken.unreadable} cannot be read; run `retrieve build-index` on the "
+        "folder (a collection of imported vectors has no images to encode again)"
+    )
+
+
+def questions_of(
+    taken: Sample,
+    drawn: Sequence[tuple[Record, Source]],
+    label_of: Mapping[int, int],
+    *,
+    old: Encoder | None,
+    new: Encoder,
+    fits: bool,
+    progress: OnProgress | None,
+) -> Questions:
+    """Make queries of a sample: altered views of its images, or those of its images that have a label.
+
+    The new encoder sees a view of every fitted image too: what is fitted on whole images alone learns nothing of queries.
+
+    Args:
+        taken: the sample.
+        drawn: its records and files.
+        label_of: the label of each row that has one; empty to ask with views.
+        old, new: the encoders.
+        fits: a map is fitted; otherwise no view is needed for that.
+        progress: called with a `Progress` now and then.
+    Raises:
+        OptionError: there are too few images, or views are asked for and there is no old encoder.
+    """
+    place_of = {int(number): place for place, number in enumerate(taken.ids)}
+    if label_of:
+        asked = np.array([place_of[n] for n in taken.ids.tolist() if n in label_of], dtype=np.int64)
+    else:
+        asked = np.arange(len(taken.ids))
+    count = held_of(len(asked))
+    if len(asked) < 2 * count:
+        raise OptionError(
+            f"only {len(asked)} of the sampled images can be measured on; {2 * count} are needed: {_more(taken)}"
+        )
+    chosen, held = asked[:count], asked[count : 2 * count]
+    rest = np.setdiff1d(np.arange(len(taken.ids)), np.concatenate([chosen, held]))
+    record_of = {record.id: (record, path) for record, path in drawn}
+    ids, views = (
+        encode_a_view([record_of[int(number)] for number in taken.ids[rest]], new, progress=progress)
+        if fits
+        else (np.empty(0, dtype=np.int64), np.empty((0, new.space.dim), dtype=np.float32))
+    )
+    viewed = np.array([place_of[int(number)] for number in ids], dtype=np.int64)
+    if label_of:
+        labels = np.array([label_of[int(number)] for number in taken.ids[asked]], dtype=np.int64)
+        inside = {int(place): position for position, place in enumerate(asked)}
+
+        def of(places: Ids) -> Probe:
+            return Probe(
+                gallery_old=taken.old[asked],
+                gallery_new=taken.new[asked],
+                old=taken.old[places],
+                new=taken.new[places],
+                target=np.array([inside[int(place)] for place in places], dtype=np.int64),
+                labels=labels,
+            )
+
+    else:
+        if old is None:
+            raise OptionError("the old encoder is needed to measure on views")
+        wanted = [record_of[int(number)] for number in taken.ids[np.concatenate([chosen, held])]]
+        of_views, (rows_old, rows_new) = encode_views(wanted, [old, new], progress=progress)
+        target = np.array([place_of[int(number)] for number in of_views], dtype=np.int64)
+
+        def of(places: Ids) -> Probe:
+            flags = np.isin(target, places)
+            return Probe(
+                gallery_old=taken.old,
+                gallery_new=taken.new,
+                old=rows_old[flags],
+                new=rows_new[flags],
+                target=target[flags],
+            )
+
+    return Questions(
+        select=of(chosen),
+        held=of(held),
+        gallery=asked,
+        fitted=rest,
+        held_out=count,
+        views=views,
+        viewed=viewed,
+    )

@@ -1,0 +1,287 @@
+"""Start an upgrade: fit how new queries find the old gallery, measure it, record it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexes.derivation import publish_tail
+from indexes.generation import MIGRATING, read_manifest, store_path
+from indexes.migration import Staging
+from indexes.store import VectorStore, WriterLock
+from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
+from retrieval.errors import OptionError, RetrievalError
+from retrieval.location import find_collection
+from retrieval.sources import open_source
+from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
+from retrieval.upgrades.record import UpgradeReport, entry_of, rounded
+from retrieval.upgrades.trial import (
+    EXTENDING,
+    METHODS,
+    Measured,
+    Sample,
+    Trial,
+    against_earlier,
+    draw,
+    encode_sample,
+    keep_sample,
+    labels_of,
+    questions_of,
+    require_enough,
+    try_methods,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.generation import Manifest
+    from retrieval.encoders import Encoder
+    from retrieval.ingestion import OnProgress
+    from retrieval.sources import Source
+
+__all__ = ["upgrade"]
+
+
+def upgrade(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    encoder: str | Encoder,
+    sample: int = 5000,
+    method: str = "auto",
+    labels: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    old_encoder: Encoder | None = None,
+    root: str | os.PathLike[str] | None = None,
+    progress: OnProgress | None = None,
+) -> UpgradeReport:
+    """Let queries use another encoder, against the gallery as it is.
+
+    A sample of the gallery is encoded anew, maps between the spaces are fitted on it, and what they find is measured on a
+    part of it that nothing was fitted on. The best map that finds more in the old gallery than the old encoder does is
+    recorded; then `retrieval.backfill` encodes the rest at any pace.
+
+    Args:
+        path: the collection, as in `retrieval.open`.
+        encoder: the new one, a spec or an object.
+        sample: gallery images to encode with it.
+        method: ``auto``, or one of `METHODS` to hold to.
+        labels: CSV with the header ``file,label``: measure 1-NN accuracy instead of the recall of altered views.
+        dry_run: measure only.
+        force: record the best even if it is not compatible, or the sample is small for the width.
+        device: where both encoders run.
+        old_encoder: stands in for the recorded one; of the collection's space.
+        root: where the images lie, if not where the collection recorded them.
+        progress: called with a `Progress` now and then.
+    Returns:
+        What was measured, and whether it was recorded. Unless it was, nothing has changed.
+    Raises:
+        OptionError: the same encoder again, an upgrade that is under way, no image left, or a sample too small.
+        EncoderError: the new encoder cannot be had, or reads no images.
+        StoreLocked: somebody else writes to the collection.
+    """
+    if method not in ("auto", *METHODS):
+        raise OptionError(f"method {method!r} is not one; use auto, {', '.join(METHODS)}")
+    if sample < 1:
+        raise OptionError(f"sample is {sample}; it must be at least 1")
+    directory = find_collection(path)
+    with writer(directory) as lock:
+        manifest = read_manifest(directory)
+        sweep(directory, manifest)
+        new, spec = new_encoder(encoder, manifest, device=device)
+        source = open_source(directory, manifest, root=root)
+        staging = f"{STAGING}/{new.space.fingerprint[:16]}"
+        remove_staging(directory, but=staging)
+        work = _Work(
+            directory=directory,
+            lock=lock,
+            manifest=manifest,
+            new=new,
+            spec=spec,
+            source=source,
+            staging=staging,
+        )
+        try:
+            report = _run(
+                work,
+                size=sample,
+                method=method,
+                labels=labels,
+                record=not dry_run,
+                force=force,
+                old=old_encoder_of(old_encoder, manifest, device=device),
+                progress=progress,
+            )
+        except (RetrievalError, OSError):
+            remove_staging(directory)
+            raise
+        if not report.recorded:  # an interrupt, in contrast, leaves what was encoded to the next run
+            remove_staging(directory)
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One upgrade: where, from what, to what."""
+
+    directory: Path
+    lock: WriterLock
+    manifest: Manifest
+    new: Encoder
+    spec: str | None
+    source: Source
+    staging: str
+
+    @property
+    def name(self) -> str:
+        """What the new encoder is called."""
+        return self.spec or self.new.space.name
+
+
+def _run(
+    work: _Work,
+    *,
+    size: int,
+    method: str,
+    labels: str | os.PathLike[str] | None,
+    record: bool,
+    force: bool,
+    old: Encoder | None,
+    progress: OnProgress | None,
+) -> UpgradeReport:
+    manifest = work.manifest
+    place = store_path(work.directory, manifest)
+    if manifest.live == 0:
+        raise OptionError(
+            f"{work.directory} holds no images; build its index anew with --encoder {work.name}"
+        )
+    if labels is None and old is None:
+        raise OptionError(
+            f"the encoder of {manifest.encoder or manifest.space.name} cannot be loaded, so what it finds cannot be "
+            "measured on new views; give --labels CSV, which needs the stored vectors only"
+        )
+    with (
+        VectorStore.open(place, dim=manifest.space.dim, count=manifest.count) as store,
+        Staging.open(work.directory / work.staging, dim=work.new.space.dim, lock=work.lock) as staging,
+    ):
+        label_of = {} if labels is None else labels_of(labels, store, work.source.name)
+        drawn, gone = draw(store, work.source, size=size, first=label_of)
+        if not drawn:
+            raise OptionError(
+                f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
+            )
+        extends = extension_of(work.new, manifest.space)
+        require_enough(
+            drawn,
+            label_of,
+            old=manifest.space,
+            new=work.new.space,
+            name=work.name,
+            extends=extends is not None or force,
+        )
+        taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
+        questions = questions_of(
+            taken, drawn, label_of, old=old, new=work.new, fits=extends is None, progress=progress
+        )
+        found = try_methods(
+            taken,
+            questions,
+            method=method,
+            extends=extends,
+            old=old,
+            new=work.new,
+            old_space=manifest.space,
+        )
+        return _decide(work, store, taken, found, method=method, record=record, force=force)
+
+
+def _decide(
+    work: _Work,
+    store: VectorStore,
+    taken: Sample,
+    found: Trial,
+    *,
+    method: str,
+    record: bool,
+    force: bool,
+) -> UpgradeReport:
+    """Choose a method and, if it may be, record it."""
+    wanted = [
+        (way, result)
+        for way, result in zip(found.ways, found.measured, strict=True)
+        if method in ("auto", way.method)
+    ]
+    allowed = [pair for pair in wanted if pair[1].compatible]
+    report = UpgradeReport(
+        old=work.manifest.encoder or work.manifest.space.name,
+        new=work.name,
+        method=None,
+        compatible=bool(allowed),
+        sample=len(taken.ids),
+        held_out=found.questions.held_out,
+        methods=[rounded(result) for result in found.measured],
+        backfilled=0,
+        remaining=work.manifest.live,
+        measure=found.measure,
+        gone=taken.gone,
+        unreadable=taken.unreadable,
+        left_out=found.left_out,
+    )
+    if method != "auto" and not wanted:
+        raise OptionError(
+            f"method {method} does not apply: {found.left_out.get(method, 'it was not fitted')}"
+        )
+    candidates = allowed or (wanted if force else [])
+    if not candidates:
+        return report
+    way, _ = _best(candidates)
+    report = replace(report, method=way.method)
+    if not record:
+        return report
+    entry = entry_of(
+        report,
+        way,
+        taken=taken,
+        questions=found.questions,
+        words=found.words,
+        manifest=work.manifest,
+        new=work.new.space,
+        spec=work.spec,
+        staging=work.staging,
+        earlier=against_earlier(
+            work.directory,
+            work.manifest,
+            taken,
+            found.questions,
+            new=work.new.space,
+            extends=partial(extension_of, work.new),
+        ),
+    )
+    work.lock.check()
+    keep_sample(work.directory, work.manifest.space, taken)
+    publish_tail(
+        work.directory,
+        store,
+        space=work.manifest.space,
+        encoder=work.manifest.encoder,
+        root=work.manifest.root,
+        carried=carried_by(
+            way,
+            (*work.manifest.upgrades, entry),
+            np.full(work.manifest.count, -1, dtype=np.int64),
+            np.empty(0, dtype=np.int64),
+        ),
+    )
+    return replace(report, recorded=True, state=MIGRATING)
+
+
+def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:
+    """Return what finds most; an encoder trained to extend the old space needs no map, so that one comes first."""
+    extending = [pair for pair in candidates if pair[0].method in EXTENDING]
+    return extending[0] if extending else max(candidates, key=lambda pair: pair[1].new_old)

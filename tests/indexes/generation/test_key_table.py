@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.derivation.derivation import derive
+from indexes.errors import StoreCorrupt
+from indexes.generation.key_table import KEYS, KeyTable
+from indexes.generation.manifest import generation_path
+from indexes.search.generation import Generation
+from indexes.store.store import NewRow, VectorStore
+from tests.indexes.search.test_generation import SPACE, VECTORS
+
+NAMES = st.binary(min_size=1, max_size=40)
+
+
+def table_of(names, path):
+    KeyTable.of(names, renames=3).write(path)
+    return KeyTable.open(path)
+
+
+@given(names=st.lists(NAMES, max_size=20), more=st.lists(NAMES, max_size=5))
+def test_a_table_is_the_list_of_its_keys(tmp_path_factory, names, more):
+    table = table_of(names, tmp_path_factory.mktemp("t") / KEYS).extended(more)
+
+    assert (len(table), table.renames) == (len(names + more), 3)
+    assert list(table.keys(np.arange(len(table)))) == names + more
+
+
+@given(
+    names=st.lists(st.text("ab", min_size=1, max_size=30).map(str.encode), max_size=20),
+    prefix=st.text("ab", max_size=20).map(str.encode),
+    suffix=st.text("ab", max_size=20).map(str.encode),
+)
+def test_keys_between_a_prefix_and_a_suffix(names, prefix, suffix):
+    expected = [
+        number
+        for number, name in enumerate(names)
+        if name.startswith(prefix) and name.endswith(suffix) and len(name) >= len(prefix) + len(suffix)
+    ]
+
+    assert KeyTable.of(names).between(prefix=prefix, suffix=suffix).tolist() == expected
+
+
+@pytest.mark.parametrize("cut", [0, 5, 30, -1])
+def test_a_short_table_is_refused(tmp_path, cut):
+    path = tmp_path / "generations" / "0001" / KEYS
+    path.parent.mkdir(parents=True)
+    KeyTable.of([b"one", b"two"]).write(path)
+    path.write_bytes(path.read_bytes()[:cut])
+
+    with pytest.raises(StoreCorrupt, match=r"keys\.bin: not a whole table"):
+        KeyTable.open(path)
+
+
+def publish(home, store):
+    return derive(home, store, space=SPACE, encoder=None, root=None)
+
+
+def keys_of(home, manifest):
+    with Generation.open(home, manifest) as generation:
+        table = generation.keys()
+        return list(table.keys(np.arange(len(table))))
+
+
+def test_a_generation_lists_its_keys_and_those_renamed_since(tmp_path, monkeypatch):
+    with VectorStore.create(tmp_path, dim=SPACE.dim) as store:
+        store.append(VECTORS[:3], [NewRow(key=key) for key in (b"a", b"b", b"c")])
+        store.commit()
+        first = publish(tmp_path, store)
+        assert keys_of(tmp_path, first) == [b"a", b"b", b"c"]
+
+        store.append(VECTORS[3:4], [NewRow(key=b"d")])
+        store.restamp(0, b"later")
+        store.commit()
+        read = []
+        keys = store.keys
+        monkeypatch.setattr(store, "keys", lambda start=0: read.append(start) or keys(start))
+        second = publish(tmp_path, store)
+        assert keys_of(tmp_path, second) == [b"a", b"b", b"c", b"d"]
+        assert read == [3]  # the others came from the table before
+
+        store.rename(1, b"bb", b"")
+        store.remove([2])
+        store.commit()
+        third = publish(tmp_path, store)
+        assert keys_of(tmp_path, third) == [b"a", b"bb", b"c", b"d"]
+
+
+def test_a_generation_without_a_table_says_so(tmp_path):
+    with VectorStore.create(tmp_path, dim=SPACE.dim) as store:
+        store.append(VECTORS[:1], [NewRow(key=b"a")])
+        store.commit()
+        manifest = publish(tmp_path, store)
+    (generation_path(tmp_path, manifest.generation) / KEYS).unlink()
+
+    with pytest.raises(StoreCorrupt, match=r"keys\.bin"):
+        Generation.open(tmp_path, manifest)

@@ -1,0 +1,456 @@
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import retrieval
+from indexes.store.store import VectorStore
+from indexes.vectors.arrays import unit_rows
+from retrieval.collection.terms import image, row, text
+from retrieval.errors import (
+    CapabilityMissing,
+    CollectionNotFound,
+    ManifestTooNew,
+    MissingRow,
+    OptionError,
+    QueryError,
+    ShapeError,
+    SpaceMismatch,
+    StoreClosed,
+    StoreCorrupt,
+    VectorError,
+)
+from retrieval.ingestion import build
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill, picture
+
+ENCODER = FakeEncoder()
+NAMES = [f"{folder}/{number}.png" for folder in ("a", "b", "b/c") for number in range(10)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fill(tmp_path_factory.mktemp("c") / "photos", NAMES)
+    shutil.copy(folder / "a/0.png", folder / "b/copy.png")
+    retrieval.build_index(folder, encoder=ENCODER)
+    return folder
+
+
+@pytest.fixture
+def collection(photos: Path) -> retrieval.Collection:
+    with retrieval.open(photos, encoder=ENCODER) as opened:
+        yield opened
+
+
+def as_png(seed: int) -> bytes:
+    stream = io.BytesIO()
+    picture(seed).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        picture(3),
+        np.asarray(picture(3)),
+        as_png(3),
+        pytest.param(lambda: io.BytesIO(as_png(3)), id="stream"),
+    ],
+    ids=["pil", "array", "bytes", None],
+)
+def test_the_same_picture_in_any_form_finds_its_file(collection: retrieval.Collection, query: object) -> None:
+    hit = collection.search(query() if callable(query) else query, k=1)[0]
+
+    assert (hit.rank, hit.path) == (1, "a/3.png")
+    assert hit.score == pytest.approx(1, abs=2e-3)
+
+
+def test_scores_never_rise_and_ranks_count(collection: retrieval.Collection) -> None:
+    hits = collection.search("words", k=30)
+
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    assert all(before.score >= after.score for before, after in itertools.pairwise(hits))
+
+
+def test_an_indexed_file_uses_its_vector_and_hides_itself(photos: Path) -> None:
+    class Silent(FakeEncoder):
+        def encode_pixels(self, batch: object) -> object:
+            pytest.fail("encoded an indexed image")
+
+    with retrieval.open(photos, encoder=Silent()) as collection:
+        without = collection.search(photos / "a/3.png", k=40)
+        with_itself = collection.search(photos / "a/3.png", k=40, include_self=True)
+
+    assert "a/3.png" not in [hit.path for hit in without]
+    assert with_itself[0].path == "a/3.png"
+    assert len(with_itself) == len(without) + 1
+
+
+def test_a_changed_file_is_encoded_anew(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    picture(1).save(folder / "x.png")  # what y.png holds
+
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert collection.search(folder / "x.png", k=1)[0].path == "y.png"
+
+
+def test_copies_fold_into_one_hit(collection: retrieval.Collection) -> None:
+    folded = collection.search(picture(0), k=31)
+    unfolded = collection.search(picture(0), k=31, fold_copies=False)
+
+    assert len(folded) == 30
+    assert (folded[0].path, folded[0].copies) == ("a/0.png", 1)
+    assert {hit.path for hit in unfolded[:2]} == {"a/0.png", "b/copy.png"}
+    assert len(unfolded) == 31
+    assert {hit.copies for hit in unfolded} == {0}
+
+
+def test_a_copy_of_the_query_itself_is_found(collection: retrieval.Collection, photos: Path) -> None:
+    hit = collection.search(photos / "a/0.png", k=1)[0]
+
+    assert (hit.path, hit.copies) == ("b/copy.png", 0)
+
+
+def test_folding_still_fills_k(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png", "z.png"])
+    for number in range(20):
+        shutil.copy(folder / "x.png", folder / f"x{number}.png")
+    retrieval.build_index(folder, encoder=ENCODER)
+
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert len(collection.search(picture(0), k=3)) == 3
+
+
+def test_filters_hold_inside_the_search(collection: retrieval.Collection) -> None:
+    below = collection.search(picture(0), k=5, under="b/c")
+    matching = collection.search(picture(0), k=5, glob="b/*.png")
+
+    assert len(below) == 5
+    assert all(hit.path.startswith("b/c/") for hit in below)
+    assert len(matching) == 5
+    assert all(hit.path.startswith("b/") and hit.path.count("/") == 1 for hit in matching)
+    assert collection.search(picture(0), under="nowhere") == []
+
+
+def test_a_filtered_search_equals_the_filtered_full_list(collection: retrieval.Collection) -> None:
+    everything = collection.search(picture(7), k=40, fold_copies=False)
+    kept = [hit.path for hit in everything if hit.path.startswith("b/")][:6]
+
+    assert [hit.path for hit in collection.search(picture(7), k=6, under="b", fold_copies=False)] == kept
+
+
+def test_terms_combine_and_subtract(collection: retrieval.Collection) -> None:
+    one, other = collection.encode(picture(1)), collection.encode(picture(2))
+    both = collection.encode([image(picture(1), weight=2.0), picture(2)])
+    away = collection.encode(picture(1), minus=picture(2))
+
+    np.testing.assert_allclose(both, unit_rows(2 * one + other), atol=1e-6)
+    np.testing.assert_allclose(away, unit_rows(one - other), atol=1e-6)
+
+
+def test_a_query_that_cancels_out_is_refused(collection: retrieval.Collection) -> None:
+    with pytest.raises(QueryError, match="cancel"):
+        collection.search(picture(1), minus=picture(1))
+
+
+def test_ids_ask_with_stored_vectors(collection: retrieval.Collection) -> None:
+    number = collection.ids_by_path()["a/5.png"]
+
+    assert collection.search(row(number), k=1, include_self=True)[0].id == number
+    assert number not in [hit.id for hit in collection.search(number, k=40)]
+    with pytest.raises(MissingRow):
+        collection.search(row(10_000))
+
+
+def test_min_score_leaves_out(collection: retrieval.Collection) -> None:
+    hits = collection.search(picture(0), k=31, min_score=0.9)
+
+    assert hits
+    assert all(hit.score >= 0.9 for hit in hits)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_must_be_positive(collection: retrieval.Collection, k: int) -> None:
+    with pytest.raises(OptionError, match="k is"):
+        collection.search("words", k=k)
+
+
+def test_more_than_there_is_gives_all(collection: retrieval.Collection) -> None:
+    assert len(collection.search("words", k=1000, fold_copies=False)) == 31
+
+
+def test_words_need_a_text_tower(photos: Path) -> None:
+    class Mute:
+        space = ENCODER.space
+        preprocess = staticmethod(ENCODER.preprocess)
+        encode_pixels = staticmethod(ENCODER.encode_pixels)
+
+    with (
+        retrieval.open(photos, encoder=Mute()) as collection,
+        pytest.raises(CapabilityMissing, match="no words"),
+    ):
+        collection.search(text("a cat"))
+
+
+def test_an_encoder_of_another_space_is_refused(photos: Path) -> None:
+    with pytest.raises(SpaceMismatch, match="other"):
+        retrieval.open(photos, encoder=FakeEncoder(name="other", dim=32))
+
+
+def test_vectors_are_searched_as_given(collection: retrieval.Collection) -> None:
+    vectors = collection.vectors([4, 9])
+    found = collection.search_vectors(3 * vectors, k=3)
+
+    assert found.ids.shape == found.scores.shape == (2, 3)
+    assert found.ids.dtype == np.int64
+    assert found.scores.dtype == np.float32
+    assert found.ids[:, 0].tolist() == [4, 9]
+    np.testing.assert_allclose(found.scores[:, 0], 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "error"),
+    [
+        (np.ones(3), ShapeError),
+        (np.zeros(64), VectorError),
+        (np.full(64, np.nan), VectorError),
+        (np.full((2, 64), np.inf), VectorError),
+        (np.array(["x"] * 64), ShapeError),
+    ],
+)
+def test_bad_vectors_are_refused(
+    collection: retrieval.Collection, vectors: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        collection.search_vectors(vectors)
+
+
+def test_threads_agree_with_one(collection: retrieval.Collection) -> None:
+    queries = [picture(seed) for seed in range(20)] * 3
+    alone = [collection.search(query) for query in queries]
+
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(collection.search, queries))
+
+    assert together == alone
+
+
+def test_export_gives_live_vectors_and_keys(collection: retrieval.Collection) -> None:
+    vectors, keys = collection.export()
+
+    assert vectors.shape == (31, 64)
+    assert vectors.dtype == np.float16
+    assert {key.decode(): number for number, key in enumerate(keys)} == collection.ids_by_path()
+    np.testing.assert_array_equal(vectors.astype(np.float32), collection.vectors(np.arange(31)))
+
+
+def test_info_has_the_contracts_keys(collection: retrieval.Collection) -> None:
+    info = collection.info()
+
+    assert set(info) == {
+        "root", "index", "encoder", "images", "kind", "factory", "width", "dim", "bytes_per_vector", "recall_at_10",
+        "recall_sample", "recall_reason", "recall_at_10_text", "generation", "format", "upgrade", "activations",
+    }  # fmt: skip
+    assert json.loads(json.dumps(info)) == info
+    assert (info["images"], info["kind"], info["width"]) == (31, "flat", 64)
+
+
+def test_a_collection_is_found_from_below_and_by_the_environment(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for start in (photos, photos / ".retrieve", photos / "b" / "c"):
+        assert retrieval.open(start, encoder=ENCODER).directory == photos / ".retrieve"
+    monkeypatch.chdir(photos / "b")
+    assert retrieval.open(encoder=ENCODER).directory == photos / ".retrieve"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CollectionNotFound, match="build-index"):
+        retrieval.open()
+    monkeypatch.setenv("RETRIEVE_INDEX", str(photos / ".retrieve"))
+    assert retrieval.open(encoder=ENCODER).directory == photos / ".retrieve"
+
+
+def test_a_later_format_is_refused(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / ".retrieve", tmp_path / ".retrieve")
+    path = tmp_path / ".retrieve" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+
+    with pytest.raises(ManifestTooNew, match="99"):
+        retrieval.open(tmp_path)
+
+
+def test_changes_of_the_folder_show(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["a/x.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert not collection.changed()
+        fill(folder, ["a/y.png"], first=1)
+        assert collection.changed()
+
+
+def test_what_comes_while_a_folder_is_listed_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path, ["a/x.png"])
+
+    def compared(*arguments: object, **options: object) -> object:
+        changes = compare(*arguments, **options)
+        fill(folder, ["a/late.png"], first=1)
+        return changes
+
+    compare = build.compare
+    monkeypatch.setattr(build, "compare", compared)
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert collection.changed()
+    monkeypatch.undo()
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert not collection.changed()
+
+
+def test_the_id_of_an_image_that_was_removed_is_no_query(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png", "z.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    (folder / "y.png").unlink()
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        assert [hit.path for hit in collection.search(0)] == ["z.png"]
+        with pytest.raises(MissingRow, match="image 1 was removed"):
+            collection.search(1)
+
+
+def test_a_read_only_collection_answers(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "copy")
+    for path in sorted((tmp_path / "copy" / ".retrieve").rglob("*"), reverse=True):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    (tmp_path / "copy" / ".retrieve").chmod(0o555)
+    try:
+        with retrieval.open(tmp_path / "copy", encoder=ENCODER) as collection:
+            assert collection.search(picture(3), k=1)[0].path == "a/3.png"
+    finally:
+        for path in (tmp_path / "copy" / ".retrieve", *(tmp_path / "copy" / ".retrieve").rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+
+
+def test_pictures_need_not_exist_any_more(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / ".retrieve", tmp_path / "photos" / ".retrieve")
+
+    with retrieval.open(tmp_path / "photos", encoder=ENCODER) as collection:
+        assert collection.search(Image.new("RGB", (8, 8), "red"), k=2)
+
+
+def test_an_id_beyond_64_bits_is_a_missing_row(collection: retrieval.Collection) -> None:
+    with pytest.raises(MissingRow):
+        collection.search(10**30)
+
+
+def test_asking_for_more_than_all_gives_all(collection: retrieval.Collection) -> None:
+    assert len(collection.search("words", k=10**12)) == 30
+
+
+@pytest.mark.parametrize("weight", [float("inf"), float("nan")])
+def test_a_weight_that_is_no_number_is_refused(collection: retrieval.Collection, weight: float) -> None:
+    with pytest.raises(QueryError, match="weight"):
+        collection.search([text("cat"), text("dog", weight=weight)])
+
+
+def test_a_collection_without_its_store_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    shutil.rmtree(folder / ".retrieve" / "vectors.lmdb")
+
+    with pytest.raises(StoreCorrupt, match=r"vectors\.lmdb"):
+        retrieval.open(folder)
+
+
+def test_rows_stored_but_not_published_are_not_seen(tmp_path: Path) -> None:
+    from indexes.store.store import NewRow, VectorStore
+
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with VectorStore.open(folder / ".retrieve", dim=64, writable=True) as store:  # a build that is under way
+        store.append(store.rows(0, 2).astype(np.float32), [NewRow(key=b"x.png"), NewRow(key=b"z.png")])
+        store.commit()
+
+        with retrieval.open(folder, encoder=ENCODER) as collection:
+            hits = collection.search(picture(0), k=9)
+            assert [hit.path for hit in hits] == ["x.png", "y.png"]
+            assert [len(part) for part in collection.export()] == [2, 2]
+            assert collection.filter(glob="z.png").tolist() == [False, False]
+
+
+def test_rows_deleted_but_not_published_are_still_seen(tmp_path: Path) -> None:
+    fill(tmp_path, [f"{number}.png" for number in range(6)])
+    retrieval.build_index(tmp_path, encoder=FakeEncoder())
+    with VectorStore.open(tmp_path / ".retrieve", dim=64, writable=True) as store:
+        store.remove([2])
+        store.commit()
+
+        with retrieval.open(tmp_path) as collection:
+            assert collection.ids_by_path() == {f"{number}.png": number for number in range(6)}
+
+
+def test_a_refresh_that_fails_leaves_what_was_open(tmp_path: Path) -> None:
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=ENCODER)
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        fill(folder, ["z.png"], first=9)
+        retrieval.build_index(folder, encoder=ENCODER)
+        (folder / ".retrieve" / "vectors.lmdb").rename(folder / "away")
+
+        with pytest.raises(StoreCorrupt):
+            collection.refresh()
+
+        assert len(collection.search(picture(0), k=9)) == 2
+
+
+def test_a_closed_collection_says_so(photos: Path) -> None:
+    collection = retrieval.open(photos, encoder=ENCODER)
+    query = collection.vectors([3])
+    collection.close()
+
+    for use in (
+        lambda: collection.search("words"),
+        lambda: collection.search(photos / "a/3.png"),
+        lambda: collection.search(3),
+        lambda: collection.search_vectors(query),
+        lambda: collection.search_codes(query),
+        lambda: collection.vectors([3]),
+        lambda: collection.path(3),
+        lambda: collection.filter(under="a"),
+        lambda: collection.rows,
+        collection.ids_by_path,
+        collection.export,
+    ):
+        with pytest.raises(StoreClosed, match="is closed; open it again"):
+            use()
+
+
+@pytest.mark.parametrize("narrowed", [{"dim": 16}, {"plan": [(16, 20)]}])
+def test_exact_search_cannot_be_narrowed(tmp_path: Path, narrowed: dict[str, object]) -> None:
+    encoder = FakeEncoder(nesting=(16,))
+    folder = fill(tmp_path, ["x.png", "y.png"])
+    retrieval.build_index(folder, encoder=encoder)
+    with retrieval.open(folder, encoder=encoder) as collection:
+        query = collection.vectors([0])
+
+        with pytest.raises(OptionError, match=r"exact.*leave one of them out"):
+            collection.search_vectors(query, k=1, exact=True, **narrowed)
+        assert collection.search_vectors(query, k=1, exact=True, dim=64).ids.tolist() == [[0]]
+
+
+def test_a_filter_is_the_callers_to_change(collection: retrieval.Collection) -> None:
+    before = collection.search(picture(3), k=40, under="b")
+    keep = collection.filter(under="b")
+    keep |= True
+
+    assert collection.search(picture(3), k=40, under="b") == before
+    assert np.count_nonzero(collection.filter(under="b")) == 21

@@ -1,0 +1,36 @@
+"""ONNX Runtime reports nothing: not a file is left in the home of somebody who encodes a picture."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ENCODE = """
+import numpy as np
+from retrieval.encoders.families.nano import open_nano
+
+encoder = open_nano(device="cpu", threads=1)
+encoder.encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
+"""
+SAY = "import os; from retrieval.encoders.runtime import onnx_runtime; onnx_runtime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+
+
+def run(code: str, home: Path, **environment: str) -> str:
+    """Run ``code`` with a home of its own, without what makes ONNX Runtime silent by itself (``CI`` and its like)."""
+    root = Path(__file__).parents[3]
+    told = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(root), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True, cwd=home
+    )
+    return done.stdout.strip()
+
+
+def test_encoding_leaves_nothing_at_home(tmp_path: Path) -> None:
+    run(ENCODE, tmp_path)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_the_user_chose_stays(tmp_path: Path) -> None:
+    assert run(SAY, tmp_path) == "1"
+    assert run(SAY, tmp_path, ORT_DISABLE_TELEMETRY="0", CI="true") == "0"

@@ -1,0 +1,138 @@
+"""What cannot be upgraded is refused by name, and the old collection answers."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLocked
+from retrieval.testing import FakeEncoder
+from tests.retrieval.drift import OLD, drift
+from tests.retrieval.folders import picture
+from tests.retrieval.upgrades.galleries import COUNT, NAMES, state
+
+
+class TestBadInput:
+    def test_the_same_encoder_again(self, photos):
+        with pytest.raises(OptionError, match="holds vectors of drift:old already"):
+            retrieval.upgrade(photos, encoder="drift:old")
+        with pytest.raises(OptionError, match="nothing to upgrade"):
+            retrieval.upgrade(photos, encoder=drift("old"))
+
+    def test_an_encoder_without_images(self, photos):
+        class Wordy:
+            space = drift("new").space
+
+            def encode_text(self, texts):
+                return None
+
+        with pytest.raises(EncoderError, match="is no encoder"):
+            retrieval.upgrade(photos, encoder=Wordy())
+
+    def test_a_sample_too_small_for_the_width(self, photos, tmp_path):
+        wide = FakeEncoder(dim=64)
+        retrieval.build_index(photos, index=tmp_path / "wide", encoder=wide)
+        other = FakeEncoder(dim=96, name="other")
+        with pytest.raises(OptionError, match="leaves 40 to fit a map of width 64 on; at least 84"):
+            retrieval.upgrade(tmp_path / "wide", encoder=other, old_encoder=wide, sample=60)
+        before = state(photos)
+        with pytest.raises(OptionError, match="too small to measure"):
+            retrieval.upgrade(photos, encoder="drift:new", sample=20, force=True)
+        assert state(photos) == before
+
+    def test_only_the_files_that_are_there_are_used_and_counted(self, photos):
+        for name in NAMES[:50]:
+            (photos / name).unlink()
+        report = retrieval.upgrade(photos, encoder="drift:new", force=True)
+
+        assert report.sample == 100
+        assert report.gone == 50
+
+    def test_no_file_left(self, photos):
+        shutil.rmtree(photos / "0")
+        shutil.rmtree(photos / "1")
+        shutil.rmtree(photos / "2")
+        with pytest.raises(OptionError, match="none of the 150 images lies below"):
+            retrieval.upgrade(photos, encoder="drift:new")
+        with retrieval.open(photos) as collection:
+            assert len(collection.search(0, k=3)) == 3
+
+    def test_another_file_under_the_name_is_not_taken_for_the_indexed_one(self, photos):
+        picture(9999).save(photos / NAMES[5])
+        report = retrieval.upgrade(photos, encoder="drift:new", force=True)
+
+        assert report.gone == 1
+        assert report.sample == COUNT - 1
+
+    def test_files_that_were_written_anew_are_named_as_what_is_missing(self, photos):
+        for seed, name in enumerate(NAMES[:-5]):
+            picture(9000 + seed).save(photos / name)
+        with pytest.raises(OptionError, match=r"145 files are gone or are not what was indexed.*build-index"):
+            retrieval.upgrade(photos, encoder="drift:new", force=True)
+
+    def test_an_interrupted_fit_leaves_the_collection_and_continues(self, photos, monkeypatch):
+        monkeypatch.setattr("retrieval.upgrades.trial.sample.COMMIT_SECONDS", 0.0)
+
+        class Tired(type(drift("new"))):
+            def encode_pixels(self, batch):
+                if self.encoded > 60:
+                    raise KeyboardInterrupt
+                return super().encode_pixels(batch)
+
+        tired = drift("new")
+        tired.__class__ = Tired
+        with pytest.raises(KeyboardInterrupt):
+            retrieval.upgrade(photos, encoder=tired)
+        with retrieval.open(photos) as collection:
+            assert not collection.manifest.upgrades
+            assert collection.search(picture(3), k=1)[0].path == NAMES[3]
+        new = drift("new")
+        report = retrieval.upgrade(photos, encoder=new)
+
+        assert report.recorded
+        assert report.sample == COUNT
+        # Half the collection had been encoded; of the views each once: three to ask with, one to fit on.
+        views = 3 * 2 * report.held_out + COUNT - 2 * report.held_out
+        assert new.encoded < COUNT - 60 + views + 1
+
+    def test_a_second_upgrade_on_top_of_an_unfinished_one(self, migrating):
+        for encoder in ("drift:new", "drift:narrow"):
+            with pytest.raises(OptionError, match=r"under way \(0 of 150 images encoded again\); finish it"):
+                retrieval.upgrade(migrating, encoder=encoder)
+
+    def test_an_upgrade_while_old_vectors_are_kept(self, migrating):
+        retrieval.backfill(migrating)
+        with pytest.raises(OptionError, match="still kept for a rollback; give them up first"):
+            retrieval.upgrade(migrating, encoder="drift:narrow")
+
+    def test_a_backfill_without_an_upgrade(self, photos):
+        with pytest.raises(OptionError, match="no upgrade is under way"):
+            retrieval.backfill(photos)
+        with pytest.raises(OptionError, match="no upgrade to undo"):
+            retrieval.rollback(photos)
+        with pytest.raises(OptionError, match="no old vectors are kept"):
+            retrieval.drop_old(photos)
+        with pytest.raises(OptionError, match="never been upgraded"):
+            retrieval.upgrade_report(photos)
+
+    def test_an_encoder_of_another_space_cannot_backfill(self, migrating):
+        with pytest.raises(SpaceMismatch):
+            retrieval.backfill(migrating, encoder=drift("narrow"))
+
+    def test_one_writer_at_a_time(self, migrating):
+        from indexes.store.lock import WriterLock
+
+        with WriterLock(migrating / ".retrieve"), pytest.raises(StoreLocked):
+            retrieval.backfill(migrating)
+
+    def test_vectors_cannot_be_imported_or_exported_meanwhile(self, migrating):
+        with pytest.raises(OptionError, match="under way"):
+            retrieval.build_index_from_vectors(migrating, np.eye(OLD), [f"k{n}" for n in range(OLD)])
+        with (
+            retrieval.open(migrating, encoder=drift("new")) as collection,
+            pytest.raises(OptionError, match="two spaces"),
+        ):
+            collection.export()

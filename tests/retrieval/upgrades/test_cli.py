@@ -1,0 +1,181 @@
+"""``retrieve upgrade`` and ``retrieve rollback`` from a shell: the contract's keys, exit statuses, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import retrieval
+from retrieval.cli import main
+from tests.retrieval.drift import drift
+from tests.retrieval.folders import fill
+
+NAMES = [f"{number:03}.png" for number in range(90)]
+KEYS = {"old", "new", "method", "compatible", "sample", "held_out", "methods", "backfilled", "remaining"}
+METHOD_KEYS = {"method", "old_old", "new_old", "new_new", "gain", "regression_rate", "map_microseconds"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    home = fill(tmp_path_factory.mktemp("built") / "photos", NAMES)
+    retrieval.build_index(home, encoder=drift("old"))
+    return home
+
+
+@pytest.fixture
+def photos(built, tmp_path):
+    return Path(shutil.copytree(built, tmp_path / "photos"))
+
+
+@pytest.fixture
+def run(capsysbinary):
+    def run(*arguments):
+        capsysbinary.readouterr()
+        status = main([os.fspath(argument) for argument in arguments])
+        out, err = capsysbinary.readouterr()
+        return status, out.decode(), err.decode()
+
+    return run
+
+
+def test_the_whole_way_there_and_back(photos, run, tmp_path):
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:wider", "--json")
+    facts = json.loads(out)
+    assert (status, facts["method"], facts["compatible"]) == (0, "prefix", True)
+    assert set(facts) >= KEYS
+    assert all(set(method) >= METHOD_KEYS for method in facts["methods"])
+    assert facts["method"] in {method["method"] for method in facts["methods"]}
+    assert (facts["backfilled"], facts["remaining"]) == (0, 90)
+    assert "queries use drift:wider from now on (prefix)" in err
+
+    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "3", "--json")
+    assert [set(hit) for hit in json.loads(out)] == [
+        {"rank", "score", "path", "id", "copies", "cosine", "space"}
+    ] * 3
+
+    status, out, _ = run("upgrade", "--index", photos, "--backfill", "20", "--json")
+    assert (status, json.loads(out)["backfilled"], json.loads(out)["remaining"]) == (0, 20, 70)
+
+    status, out, _ = run("info", "--index", photos, "--json")
+    assert json.loads(out)["upgrade"]["remaining"] == 70
+    assert json.loads(out)["format"] == 3
+
+    status, out, err = run(
+        "upgrade", "--index", photos, "--report", "--plot", tmp_path / "curve.svg", "--json"
+    )
+    facts = json.loads(out)
+    assert status == 0
+    assert set(facts) >= KEYS | {"encoders", "matrix", "ac", "am", "gain", "curve"}
+    assert (tmp_path / "curve.svg").stat().st_size > 1000
+
+    status, out, _ = run("upgrade", "--index", photos, "--report")
+    assert status == 0
+    assert "mixed tests that reach the gallery's own encoder (AC)" in out
+    assert "mean of all tests above (AM)" in out
+    assert "farthest first" in out
+
+    status, out, err = run("upgrade", "--index", photos, "--backfill", "ALL")
+    assert status == 0
+    assert "wholly in the space of drift:wider" in err
+
+    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "1", "--json")
+    assert [set(hit) for hit in json.loads(out)] == [{"rank", "score", "path", "id", "copies"}]
+
+    status, out, _ = run("rollback", "--index", photos, "--json")
+    assert (status, json.loads(out)["encoder"], json.loads(out)["pending"]) == (0, "drift:old", 0)
+    status, _, err = run("rollback", "--index", photos)
+    assert status == 1
+    assert err == f"error: {photos / '.retrieve'}: there is no upgrade to undo\n"
+
+
+def test_without_a_compatible_method_the_table_and_exit_1(photos, run):
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:worse")
+
+    assert status == 1
+    assert out.count("\n") == 7  # two lines of facts, a header, four methods
+    assert err.splitlines()[-1].startswith("error: no method finds more in the gallery of drift:old")
+    assert run("info", "--index", photos, "--json")[1].count('"upgrade": null') == 1
+    status, out, _ = run("upgrade", "--index", photos, "--encoder", "drift:worse", "--json", "--quiet")
+    assert (status, json.loads(out)["compatible"], json.loads(out)["method"]) == (1, False, None)
+
+
+def test_a_dry_run_says_so(photos, run):
+    status, _, err = run("upgrade", "--index", photos, "--encoder", "drift:new", "--dry-run")
+
+    assert (status, err.splitlines()[-1]) == (0, "nothing was recorded (--dry-run)")
+    assert run("upgrade", "--index", photos, "--backfill", "1")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "what is to be done?"),
+        (["--encoder", "drift:new", "--report"], "steps of their own"),
+        (["--backfill", "x"], "is no number of images"),
+        (["--backfill", "-3"], "is no number of images"),
+        (["--report", "--sample", "10"], "--sample belongs to --encoder"),
+        (["--backfill", "3", "--plot", "x.svg"], "--plot belongs to --report"),
+        (["--encoder", "drift:new", "--method", "magic"], "is not one of"),
+    ],
+)
+def test_usage(photos, run, arguments, said):
+    status, out, err = run("upgrade", "--index", photos, *arguments)
+
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["upgrade", "--encoder", "drift:old"], "already; name another encoder"),
+        (["upgrade", "--encoder", "nothing"], "no encoder scheme"),
+        (["upgrade", "--encoder", "drift:new", "--method", "prefix"], "method prefix does not apply"),
+        (["upgrade", "--encoder", "drift:new", "--sample", "0"], "sample is 0"),
+        (["upgrade", "--encoder", "drift:new", "--labels", "none.csv"], "none.csv cannot be read"),
+        (["upgrade", "--drop-old"], "no old vectors are kept"),
+        (["rollback"], "no upgrade to undo"),
+    ],
+)
+def test_errors_are_one_line_and_leave_everything_as_it_was(photos, run, arguments, said):
+    before = (photos / ".retrieve/manifest.json").read_bytes()
+    status, out, err = run(*arguments, "--index", photos)
+
+    assert (status, out) == (1, "")
+    assert said in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert (photos / ".retrieve/manifest.json").read_bytes() == before
+    assert not (photos / ".retrieve/upgrade").exists()
+
+
+def test_an_interrupt_says_what_is_safe(photos, run, monkeypatch):
+    run("upgrade", "--index", photos, "--encoder", "drift:wider")
+
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retrieval.upgrades.backfill_run.farthest_first", interrupt)
+    status, _, err = run("upgrade", "--index", photos, "--backfill", "all")
+
+    assert status == 130
+    assert (
+        err.splitlines()[-1]
+        == "interrupted: what was encoded is kept and answers; the same command continues"
+    )
+    assert run("query", "red", "--index", photos)[0] == 0
+
+
+def test_a_backfill_that_cannot_finish_exits_1(photos, run):
+    run("upgrade", "--index", photos, "--encoder", "drift:wider", "--sample", "60")
+    for name in NAMES[:7]:
+        (photos / name).unlink()
+    shutil.rmtree(photos / ".retrieve/upgrade")
+    status, out, err = run("upgrade", "--index", photos, "--backfill", "all", "--json")
+
+    assert status == 1
+    assert (json.loads(out)["remaining"], json.loads(out)["gone"]) == (7, 7)
+    assert "7 images cannot be encoded again" in err.splitlines()[-1]

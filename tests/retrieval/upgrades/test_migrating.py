@@ -1,0 +1,176 @@
+"""A gallery of two spaces is searched as one."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import retrieval
+from indexes.errors import ManifestTooNew
+from indexes.generation.manifest import read_manifest
+from retrieval.errors import SpaceMismatch, StoreCorrupt
+from tests.retrieval.drift import NEW, OLD, drift
+from tests.retrieval.folders import picture
+from tests.retrieval.upgrades.galleries import COUNT, NAMES, truth
+
+
+class TestMigrating:
+    def test_an_older_version_refuses_it(self, migrating, monkeypatch):
+        monkeypatch.setattr("indexes.generation.description.FORMAT", 2)
+        with pytest.raises(ManifestTooNew, match="has format 3, this version reads up to format 2"):
+            retrieval.open(migrating)
+
+    def test_queries_use_the_new_encoder_against_the_old_rows(self, migrating):
+        new = drift("new")
+        with retrieval.open(migrating, encoder=new) as collection:
+            assert collection.space.same_as(new.space)
+            hits = collection.search(picture(3), k=4)
+            assert new.encoded == 1
+            assert all(hit.space == "drift:old" for hit in hits)
+            assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+            with pytest.raises(SpaceMismatch):
+                retrieval.open(migrating, encoder=drift("old"))
+
+    def test_a_mixed_gallery_says_cosine_and_space(self, migrating):
+        retrieval.backfill(migrating, count=60)
+        with retrieval.open(migrating) as collection:
+            hits = collection.search(picture(3), k=40)
+            table = collection._opened.pair.mixture.rows_of
+        spaces = {hit.space for hit in hits}
+        assert spaces == {"drift:old", "drift:new"}
+        for hit in hits:
+            assert hit.space == ("drift:new" if table[hit.id] >= 0 else "drift:old")
+            if hit.space == "drift:new":
+                assert hit.cosine == pytest.approx(hit.score, abs=1e-5)
+
+    def test_new_rows_are_what_the_new_encoder_says(self, migrating):
+        retrieval.backfill(migrating, count=60)
+        with retrieval.open(migrating) as collection:
+            done = np.flatnonzero(collection._opened.pair.mixture.rows_of >= 0)
+            names = [collection.path(int(number)) for number in done]
+            vectors = collection.vectors(done)
+        assert len(done) == 60
+        np.testing.assert_allclose(vectors, truth(migrating, names, drift("new")), atol=2e-3)
+
+    def test_a_backfill_counts_and_resumes(self, migrating):
+        first = retrieval.backfill(migrating, count=10)
+        second = retrieval.backfill(migrating, count=15)
+        with retrieval.open(migrating) as collection:
+            facts = collection.info()
+
+        assert (first.encoded, first.backfilled, first.remaining) == (10, 10, COUNT - 10)
+        assert (second.encoded, second.backfilled, second.remaining) == (15, 25, COUNT - 25)
+        assert not second.complete
+        assert (facts["upgrade"]["backfilled"], facts["upgrade"]["remaining"]) == (25, COUNT - 25)
+        assert facts["upgrade"]["state"] == "migrating"
+        assert facts["width"] == OLD
+
+    def test_no_image_of_the_sample_is_encoded_twice(self, migrating):
+        new = drift("new")
+        retrieval.backfill(migrating, encoder=new)
+
+        assert new.encoded == 0  # the sample was the whole collection
+
+    def test_what_is_not_of_the_sample_is_encoded(self, photos):
+        retrieval.upgrade(photos, encoder="drift:new", sample=100)
+        new = drift("new")
+        report = retrieval.backfill(photos, encoder=new)
+
+        assert report.complete
+        assert new.encoded == COUNT - 100
+
+    def test_files_that_are_gone_stay_old_until_a_build_takes_them_out(self, migrating):
+        for name in NAMES[:5]:
+            (migrating / name).unlink()
+        shutil.rmtree(migrating / ".retrieve/upgrade")  # nothing kept of the sample
+        report = retrieval.backfill(migrating)
+
+        assert not report.complete
+        assert (report.gone, report.remaining) == (5, 5)
+        with retrieval.open(migrating) as collection:
+            assert len(collection) == COUNT
+        retrieval.build_index(migrating)
+        assert retrieval.backfill(migrating).complete
+
+    def test_a_backfill_of_few_passes_over_what_is_gone(self, migrating):
+        for name in NAMES[:100]:
+            (migrating / name).unlink()
+        shutil.rmtree(migrating / ".retrieve/upgrade")
+        report = retrieval.backfill(migrating, count=20)
+
+        assert report.encoded == 20
+
+    def test_an_indexed_file_finds_itself_without_a_model(self, migrating, monkeypatch):
+        def refuse(*_args, **_options):
+            raise AssertionError("a model was loaded")
+
+        retrieval.backfill(migrating, count=75)
+        monkeypatch.setattr("retrieval.encoders.load_encoder", refuse)
+        with retrieval.open(migrating) as collection:
+            for name in NAMES[::10]:
+                (hit,) = collection.search(migrating / name, k=1, include_self=True)
+                assert hit.path == name
+                assert hit.score == pytest.approx(1, abs=2e-3)
+
+    def test_parts_are_weighed_in_both_spaces(self, migrating):
+        from retrieval.collection.terms import image, text
+
+        with retrieval.open(migrating, encoder=drift("new")) as collection:
+            query = [image(migrating / NAMES[3]), text("red", weight=0.5)]
+            vector = collection.encode(query)
+            assert vector.shape == (1, NEW)
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+            assert collection.search(query, k=2, minus=picture(8))
+
+    def test_evaluation_works_meanwhile(self, migrating):
+        retrieval.backfill(migrating, count=75)
+        with retrieval.open(migrating, encoder=drift("new")) as collection:
+            assert retrieval.evaluate(collection).recall_at_10 == 1.0
+
+    def test_files_are_whole(self, migrating):
+        retrieval.backfill(migrating, count=75)
+        with retrieval.open(migrating, encoder=drift("new")) as collection:
+            checks = collection.verify()
+        assert [check for check in checks if not check.ok] == []
+        assert any(check.path.startswith("upgrade/") for check in checks)
+
+    def test_a_collection_that_lost_its_new_rows_says_so(self, migrating):
+        retrieval.backfill(migrating, count=75)
+        shutil.rmtree(migrating / ".retrieve/upgrade")
+        with pytest.raises(StoreCorrupt, match="expected at least"):
+            retrieval.open(migrating)
+
+    def test_readers_that_opened_before_go_on(self, migrating):
+        with retrieval.open(migrating, encoder=drift("new")) as early:
+            before = early.search(picture(3), k=5)
+            retrieval.backfill(migrating, count=75)
+            assert early.search(picture(3), k=5) == before
+            assert early.refresh()
+            with retrieval.open(migrating, encoder=drift("new")) as middle:
+                half = middle.search(picture(3), k=5)
+                assert early.search(picture(3), k=5) == half
+                retrieval.backfill(migrating)
+                assert middle.search(picture(3), k=5) == half
+            assert early.refresh()
+            assert early.search(picture(3), k=5)[0].space is None
+
+    def test_the_farthest_come_first(self, begun):
+        """Images that lie farther from where the map expects them are encoded before the others, on the whole."""
+        from indexes.store.mirror import RerankRows
+        from retrieval.collection.migration import Migration
+        from retrieval.upgrades.backfill_order import by_surprise
+
+        directory = begun / ".retrieve"
+        migration = Migration.read(directory, read_manifest(directory))
+        old = np.asarray(
+            RerankRows.open(directory / "rerank.f16", dim=OLD, count=COUNT).rows, dtype=np.float32
+        )
+        new = truth(begun, NAMES, drift("new"))
+        known = np.arange(COUNT)
+        expected = by_surprise(migration.way, rows=old, known_old=old[known], known_new=new[known])
+        missed = 1 - np.einsum("nd,nd->n", migration.way.back.apply(old), new)
+        first = np.argsort(-expected)[: COUNT // 4]
+
+        assert missed[first].mean() > 1.1 * missed.mean()

@@ -1,0 +1,98 @@
+"""What keeps the rooms in order: layers, faces, READMEs, sizes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("indexes", "retrieval")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
+ROOMS = sorted({path.parent for path in MODULES})
+LOOSE = {"indexes": 10, "retrieval": 8}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path): path for path in MODULES}
+
+
+def room_of(module: str) -> str:
+    while NAMES[module].name != "__init__.py":
+        module = module.rpartition(".")[0]
+    return module
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line, module and name of every ``from module import name`` of ours."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in NAMES:
+            for alias in node.names:
+                yield node.lineno, node.module, alias.name
+
+
+def exported(room: str) -> set[str]:
+    for node in ast.parse(NAMES[room].read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_layers_hold() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as lint; lint()",
+            "--no-cache",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_other_rooms_are_entered_by_their_door(path: Path) -> None:
+    own = room_of(name_of(path))
+    wrong = []
+    for line, module, name in imports_of(path):
+        room = room_of(module)
+        if room == own or room in PACKAGES:
+            continue
+        if module != room or name not in exported(room):
+            wrong.append(f"line {line}: from {module} import {name}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", [name_of(room / "__init__.py") for room in ROOMS])
+def test_what_a_room_exports_is_there(room: str) -> None:
+    module = __import__(room, fromlist=["__all__"])
+
+    assert [name for name in exported(room) if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: name_of(room / "__init__.py"))
+def test_every_room_has_a_readme_that_names_its_modules(room: Path) -> None:
+    readme = (room / "README.md").read_text()
+    modules = [path.name for path in room.glob("*.py") if path.name != "__init__.py"]
+
+    assert [name for name in modules if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_few_modules_stand_loose(package: str) -> None:
+    loose = [path.name for path in (ROOT / package).glob("*.py")]
+
+    assert len(loose) <= LOOSE[package], loose
