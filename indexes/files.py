@@ -15,9 +15,13 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly, SystemLimit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PARTIAL = ".partial-"
 """Begins the name of everything that is not finished; the next writer removes what a killed one left."""
@@ -150,6 +154,23 @@ def make_directories(path: Path) -> None:
     for directory in reversed(missing):
         directory.mkdir(exist_ok=True)
         sync_directory(directory.parent)
+
+
+def write_array(file: BinaryIO | IO[bytes], array: NDArray[Any]) -> None:
+    """Write an array to an open file as ``.npy``; a mapped one is never read whole.
+
+    `numpy.save` hands the data to a buffered file of C's, and does not look whether the last of it could be written: on a
+    full disk it leaves a short file and says nothing.
+
+    Raises:
+        OSError: not all of it could be written.
+    """
+    import numpy as np
+
+    plain = SimpleNamespace(
+        write=file.write
+    )  # no file that numpy knows: it writes piece by piece, and sees errors
+    np.lib.format.write_array(plain, array, allow_pickle=False)
 
 
 def move(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.errors import StoreCorrupt
-from indexes.files import limit_reached
+from indexes.files import limit_reached, write_array
 from indexes.vectors import Bitmap
 
 TOMBSTONES = "tombstones.npy"
@@ -15,7 +15,8 @@ TOMBSTONES = "tombstones.npy"
 
 def write_live(path: Path, dead: Bitmap) -> None:
     """Write which rows have a tombstone, eight to a byte."""
-    np.save(path, np.packbits(dead, bitorder="little"), allow_pickle=False)
+    with path.open("wb") as file:
+        write_array(file, np.packbits(dead, bitorder="little"))
 
 
 def read_live(path: Path, count: int) -> Bitmap | None:

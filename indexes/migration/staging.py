@@ -24,6 +24,7 @@ from indexes.files import (
     partial_of,
     remove_tree,
     sync_directory,
+    write_array,
     writing,
 )
 from indexes.store import Closing, NewRow, VectorStore, WriterLock, pack_id, unpack_id
@@ -145,8 +146,9 @@ class Staging(Closing):
 
 def write_rows_of(prepared: Path, table: Ids, added: Ids) -> None:
     """Write into a generation which staged row answers for each id, and which ids were added since."""
-    np.save(prepared / ROWS_OF, table, allow_pickle=False)
-    np.save(prepared / ADDED_IDS, added, allow_pickle=False)
+    for name, array in ((ROWS_OF, table), (ADDED_IDS, added)):
+        with (prepared / name).open("wb") as file:
+            write_array(file, array)
 
 
 def read_added(generation: Path) -> Ids:

@@ -7,8 +7,7 @@ import os
 from contextlib import nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
+from indexes.files import write_array
 from retrieval.errors import OptionError
 from retrieval.render.output import escape, replacing
 
@@ -35,7 +34,7 @@ def write_export(vectors: Path, rows: NDArray[Any], keys: Path, names: Iterable[
     """
     with replacing(keys) as lines, replacing(vectors) as array:
         _write_keys(lines, names)
-        np.lib.format.write_array(array, rows, allow_pickle=False)
+        write_array(array, rows)
         for file in (lines, array):  # before either takes its name
             file.flush()
             with suppress(OSError) if not file.seekable() else nullcontext():  # a pipe cannot be made durable

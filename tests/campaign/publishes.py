@@ -49,8 +49,9 @@ class Part:
         world.shutil.rmtree(home, ignore_errors=True)
         stop.unlink(missing_ok=True)
         contents = [dict(world.MANY)]
+        fresh = rng.sample(range(3000, 3200), 200)
         for _ in range(6):
-            contents.append(_changed(contents[-1], rng))
+            contents.append(_changed(contents[-1], rng, fresh))
         clean(
             events.run(lambda: world.build(self._work, contents[0], "--kind", rng.choice(KINDS))), "building"
         )
@@ -79,15 +80,15 @@ class Part:
         self._tally.facts["generations seen"] = self._generations
 
 
-def _changed(images: world.Images, rng: random.Random) -> world.Images:
-    """Return other contents: some images go, some come, some change."""
+def _changed(images: world.Images, rng: random.Random, fresh: list[int]) -> world.Images:
+    """Return other contents: some images go, some come, some change; none moves, for a moved row's key changes at once."""
     keys = sorted(images)
     gone = set(rng.sample(keys, 12))
     after = {key: seed for key, seed in images.items() if key not in gone}
     for key in rng.sample(sorted(after), 5):
-        after[key] = rng.randrange(3000, 3200)
+        after[key] = fresh.pop()
     for _ in range(12):
-        after[f"new/{rng.randrange(10_000)}.png"] = rng.randrange(3000, 3200)
+        after[f"new/{rng.randrange(10_000)}.png"] = fresh.pop()
     return after
 
 

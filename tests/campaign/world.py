@@ -477,7 +477,8 @@ def commands() -> dict[str, Command]:
             words=lambda place: ["build-index", str(place / HOME), "--quiet"],
             before=old,
             after=State.of(CHANGED, OLD),
-            between=(State.of(MOVED, OLD),),  # a moved file is found where it is as soon as that is known
+            # A moved file is found where it is as soon as that is known; a build that an error ends shows what it has.
+            between=(State.of(MOVED, OLD), State.of(MOVED | CHANGED, OLD)),
         ),
         Command(
             name="kind",

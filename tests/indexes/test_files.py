@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+import signal
 
+import numpy as np
 import pytest
 
 from indexes.errors import StoreLocked
@@ -16,6 +20,7 @@ from indexes.files import (
     replacing,
     sweep_unlocked,
     sync_names,
+    write_array,
 )
 from indexes.store.lock import WriterLock
 from retrieval.collection.row_stores import sweep_partials, writer
@@ -162,3 +167,36 @@ def test_nobody_sweeps_beside_a_writer(tmp_path):
     assert (tmp_path / f"{PARTIAL}vectors.lmdb").exists()
     sweep_partials(tmp_path)
     assert not (tmp_path / f"{PARTIAL}vectors.lmdb").exists()
+
+
+def keep_to(limit):
+    """Let no file of this process grow beyond so many bytes, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+@pytest.mark.parametrize("count", [50, 100_000])
+def test_an_array_that_does_not_fit_is_an_error(tmp_path, count):
+    """`numpy.save` writes the first of these short and says nothing."""
+    child = os.fork()
+    if child == 0:
+        keep_to(200)
+        try:
+            with (tmp_path / "a.npy").open("wb") as file:
+                write_array(file, np.arange(count))
+        except OSError as error:
+            os._exit(0 if error.errno == errno.EFBIG else 2)
+        os._exit(1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6).reshape(2, 3), np.zeros((0, 4), np.float16), np.arange(9)[::2], np.eye(3).T]
+)
+def test_an_array_is_written_as_numpy_does(tmp_path, array):
+    with (tmp_path / "a.npy").open("wb") as file:
+        write_array(file, array)
+    np.save(tmp_path / "b.npy", array)
+
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
