@@ -113,7 +113,7 @@ def readme_blocks(language: str) -> list[str]:
 
 
 def test_readme_documents_every_command() -> None:
-    from retrieval.cli.commands import retrieve
+    from retrieval.cli.group import retrieve
 
     readme = (ROOT / "README.md").read_text()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.cli import interrupts
+from retrieval.cli.frame import interrupts
 
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from indexes.distribution import refuse_old_distribution
-from retrieval.cli.advice import advice
-from retrieval.cli.commands import retrieve
-from retrieval.cli.options import Session
-from retrieval.cli.pages import option_hint
+from retrieval.cli.frame import Session, advise, option_hint
+from retrieval.cli.group import retrieve
 from retrieval.errors import RetrievalError
 from retrieval.render import escape
 
@@ -129,7 +127,7 @@ def _has_working_directory() -> bool:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, RetrievalError):
-        more = advice(error)
+        more = advise(error)
         return f"{error}: {more}" if more else str(error)
     if isinstance(error, click.ClickException):
         return error.format_message()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.cli import upgrade_reports
+from retrieval.cli.reports import history
 from retrieval.encoders import devices
 from retrieval.errors import CapabilityMissing, OptionError, UnknownEncoder
 from retrieval.testing import FakeEncoder
@@ -104,7 +104,7 @@ def test_words_during_an_upgrade_are_refused_for_the_encoder_in_use(tmp_path):
 
 @pytest.mark.parametrize("compatible", [True, False])
 def test_a_method_that_is_not_compatible_is_not_called_so(compatible):
-    text = upgrade_reports.history(
+    text = history(
         {
             "encoders": ["a", "b"], "matrix": [[0.5, None], [0.5, 0.9]], "curve": {"share": [0, 1], "ordered": [0.5, 0.9],
             "random": [0.5, 0.9], "area": 0.7, "area_random": 0.7}, "gain": None, "backfilled": 0, "remaining": 10,

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from retrieval.cli.commands import retrieve
+from retrieval.cli.group import retrieve
 from retrieval.errors import CollectionNotFound, OptionError, StoreFull
 from tests.retrieval.cli.shell import ROOT, RUN
 
@@ -23,7 +23,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
 
     def add(error: BaseException) -> None:
-        from retrieval.cli.options import shared
+        from retrieval.cli.frame.options import shared
 
         def fail(**_: object) -> None:
             raise error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.cli.commands import retrieve
+from retrieval.cli.group import retrieve
 
 
 def page(run, *arguments: str) -> str:

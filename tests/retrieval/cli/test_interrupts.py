@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.cli import interrupts
+from retrieval.cli.frame import interrupts
 from retrieval.testing import FakeEncoder
 from tests.retrieval.cli.shell import ROOT, RUN
 from tests.retrieval.folders import fill, picture

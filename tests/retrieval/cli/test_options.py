@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from retrieval.cli.commands import retrieve
-from retrieval.cli.options import SignatureOption
+from retrieval.cli.frame.options import SignatureOption
+from retrieval.cli.group import retrieve
 from tests.retrieval.cli.shell import ROOT
 
 EVERYWHERE = {"--index", "--json", "--quiet", "--debug"}
@@ -193,3 +193,9 @@ def test_a_device_that_no_machine_has_is_refused_by_whatever_opens_a_collection(
 
     assert status == 1
     assert "expected auto, cpu, cuda, cuda:N or mps" in err
+
+
+def test_every_command_has_a_module_of_its_name() -> None:
+    modules = {path.stem for path in (ROOT / "retrieval/cli/commands").glob("*.py")} - {"__init__"}
+
+    assert {name.replace("-", "_") for name in retrieve.commands} == modules

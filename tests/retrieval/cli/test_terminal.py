@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.cli.progress import Lines, duration
+from retrieval.cli.frame.progress import Lines, duration
 from retrieval.ingestion.report import Progress
 from retrieval.render.output import cells
 from tests.retrieval.cli.shell import ROOT, RUN
@@ -88,7 +88,7 @@ class TestProgress:
         assert stream.getvalue() == "about 3 min\\x1b\n"
 
     def test_a_bar_on_a_terminal(self) -> None:
-        from retrieval.cli.progress import Bar
+        from retrieval.cli.frame.progress import Bar
 
         stream = io.StringIO()
         view = Bar(stream, every=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrieval.cli.options import columns
+from retrieval.cli.frame import columns
 from retrieval.render import fields, table
 
 if TYPE_CHECKING:

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.options import FOLDER, Session, device_option, emit, given, option, session, shared_by
-from retrieval.cli.pages import Command
+from retrieval.cli.frame import (
+    FOLDER,
+    Command,
+    Session,
+    device_option,
+    emit,
+    given,
+    option,
+    session,
+    shared_by,
+)
 from retrieval.render import fields, json_text, path_json
 
 if TYPE_CHECKING:
@@ -77,7 +86,7 @@ def activate(
     Publish the copies and keep the originals. For your own images; needs torch.
     """
     from retrieval.activation import activate as run
-    from retrieval.cli.progress import watching
+    from retrieval.cli.frame import watching
 
     session.kept = "the copies already written are kept and recorded; the same command continues"
     with watching(session) as progress:

@@ -8,13 +8,13 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from retrieval.cli import interrupts
+from retrieval.cli.frame import interrupts
 from retrieval.render import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from retrieval.cli.options import Session
+    from retrieval.cli.frame.options import Session
     from retrieval.ingestion import Progress
 
 __all__ = ["Bar", "Lines", "watching"]

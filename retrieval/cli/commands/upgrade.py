@@ -1,4 +1,4 @@
-"""The commands ``retrieve upgrade`` and ``retrieve rollback``."""
+"""The command ``retrieve upgrade`` with its commands ``backfill``, ``report`` and ``finish``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Any
 
 import click
 
-from retrieval.cli import upgrade_reports as reports
-from retrieval.cli.options import FILE, Session, device_option, emit, given, option, session, shared
-from retrieval.cli.pages import Command, Group
-from retrieval.render import fields, json_text
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Group,
+    Session,
+    device_option,
+    emit,
+    given,
+    option,
+    session,
+    shared,
+)
+from retrieval.cli.reports import backfilled, history, measured
+from retrieval.render import json_text
 
-__all__ = ["rollback", "upgrade"]
+__all__ = ["upgrade"]
 
 UPGRADE = "retrieval.upgrades.upgrade_start:upgrade"
-ROLLBACK = "retrieval.upgrades.rollback_run:rollback"
 
 
 class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -185,14 +194,14 @@ def _begin(
     as_json: bool,
     options: dict[str, Any],
 ) -> int:
-    from retrieval.cli.progress import watching
+    from retrieval.cli.frame import watching
     from retrieval.upgrades import upgrade as begin
 
     session.kept = "the collection is as it was; the same command continues"
     with watching(session) as progress:
         report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
     facts = report.to_json()
-    emit(json_text(facts) if as_json else reports.measured(facts))
+    emit(json_text(facts) if as_json else measured(facts))
     if report.recorded:
         warning = "" if report.compatible else "although it is not compatible; "
         warning += "each query runs both encoders; " if report.method == "slerp" else ""
@@ -212,7 +221,7 @@ def _begin(
 
 
 def _backfill(session: Session, count: int, index: Path | None, device: str | None, *, as_json: bool) -> int:
-    from retrieval.cli.progress import watching
+    from retrieval.cli.frame import watching
     from retrieval.upgrades import UpgradeReport, backfill
 
     session.kept = "what was encoded is kept and answers; the same command continues"
@@ -224,7 +233,7 @@ def _backfill(session: Session, count: int, index: Path | None, device: str | No
         "unreadable": done.unreadable,
         "complete": done.complete,
     }
-    emit(json_text(facts) if as_json else reports.backfilled(done, facts))
+    emit(json_text(facts) if as_json else backfilled(done, facts))
     if count < 0 and not done.complete:
         session.note(
             f"error: {done.remaining:,} images cannot be encoded again ({done.gone:,} gone or changed, {done.unreadable:,} "
@@ -246,7 +255,7 @@ def _report(session: Session, index: Path | None, plot: Path | None, *, as_json:
     if plot is not None:
         plot_curve(facts, plot)
         session.note(f"wrote {plot}")
-    emit(json_text(facts) if as_json else reports.history(facts))
+    emit(json_text(facts) if as_json else history(facts))
     return 0
 
 
@@ -258,35 +267,3 @@ def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
         emit(json_text(report.to_json()))
     session.note(f"the vectors of {report.old} are given up; the collection stays with {report.new}")
     return 0
-
-
-@click.command("rollback", cls=Command, common=("--without-new", "--device"), example="retrieve rollback")
-@option("--without-new", of=ROLLBACK, is_flag=True, help="Leave images added since to the next build-index.")
-@device_option(ROLLBACK, "where images that were added since are encoded.")
-@shared
-@session
-def rollback(
-    session: Session, /, *, index: Path | None, device: str | None, as_json: bool, **options: Any
-) -> None:
-    """Return to the encoder before the last upgrade.
-
-    Finished or not. Images that were added since are encoded by the old encoder first; interrupted, the same command
-    continues.
-    """
-    from retrieval.cli.progress import watching
-    from retrieval.upgrades import rollback as back
-
-    session.kept = "the collection is as it was; the same command continues"
-    with watching(session) as progress:
-        report = back(index, **given(device=device, **options), progress=progress)
-    if as_json:
-        emit(json_text(report.to_json()))
-    else:
-        pairs = [
-            ("encoder", f"{report.encoder}, no longer {report.given_up}"),
-            ("images", f"{report.images:,}"),
-            ("encoded", f"{report.encoded:,} added since"),
-        ]
-        if report.pending:
-            pairs.append(("pending", f"{report.pending:,}; `retrieve build-index` encodes them"))
-        emit(fields(pairs))

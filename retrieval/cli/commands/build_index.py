@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from retrieval.cli import reports
-from retrieval.cli.options import (
+from retrieval.cli.frame import (
     FILE,
     FOLDER,
     WIDTH,
+    Command,
     Session,
     device_option,
     emit,
@@ -20,7 +20,7 @@ from retrieval.cli.options import (
     session,
     shared_by,
 )
-from retrieval.cli.pages import Command
+from retrieval.cli.reports import build_summary, next_step, shown
 from retrieval.render import json_text, path_json
 
 __all__ = ["build_index"]
@@ -130,7 +130,7 @@ def build_index(
     avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. What is skipped is listed in
     skipped.tsv beside the index. Interrupted, the same command continues.
     """
-    from retrieval.cli.progress import watching
+    from retrieval.cli.frame import watching
 
     if (vectors is None) != (keys is None):
         missing = "--keys" if keys is None else "--vectors"
@@ -155,8 +155,8 @@ def build_index(
         facts = report.to_json()
         emit(json_text(facts | path_json(facts["root"], "root")))
     elif not session.quiet:
-        emit(reports.build(report.to_json(), other_files=report.other_files, left_out=report.left_out))
-        session.note(reports.next_step(report.to_json(), words=vectors is None))
+        emit(build_summary(report.to_json(), other_files=report.other_files, left_out=report.left_out))
+        session.note(next_step(report.to_json(), words=vectors is None))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _note_hidden(session: Session, folder: Path) -> None:
     if hidden is not None:
         import shlex
 
-        first = reports.shown(str(hidden))
+        first = shown(str(hidden))
         session.note(
             f"note: a second collection beside {first}: {folder / hidden.name} answers below {folder} from now on; "
             f"to take {folder} up into the first one instead: --index {shlex.quote(first)}"

@@ -10,13 +10,13 @@ from typing import Any
 
 from retrieval.errors import RetrievalError, UnknownWords
 
-__all__ = ["advice"]
+__all__ = ["advise", "larger_encoder"]
 
 LARGER = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 MULTILINGUAL = "open_clip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k"
 
 
-def advice(error: BaseException) -> str:
+def advise(error: BaseException) -> str:
     """Return what to type, to be put behind the error's own message; empty where that says it all."""
     for kind, give in _ADVICE.items():
         if isinstance(error, kind):

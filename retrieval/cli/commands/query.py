@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli import interrupts, reports
-from retrieval.cli.options import (
+from retrieval.cli.frame import (
     FILE,
+    Command,
     Session,
     columns,
     device_option,
     emit,
     given,
+    interrupts,
     on_terminal,
     option,
     session,
     shared,
 )
-from retrieval.cli.pages import Command
+from retrieval.cli.reports import collection_note, narrowed, stale
 from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
@@ -126,7 +127,7 @@ def query(
         if not found:
             session.note("no image qualifies")
         if found.unknown_words:
-            from retrieval.cli.advice import larger_encoder
+            from retrieval.cli.frame import larger_encoder
 
             words = ", ".join(found.unknown_words)
             session.note(
@@ -139,11 +140,11 @@ def query(
             interrupts.raise_from_now_on()
             shown = html_page.parts(terms, minus=away, name_of=collection.path, root=collection.root)
             answer = html_page.Answer(query=shown, hits=found, total=len(collection))
-            html_page.write(html, [answer], root=collection.root, note=reports.collection_note(collection))
+            html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
         _note_narrowing(session, collection, options["dim"])
         if collection.changed():
-            session.note(reports.stale(collection))
+            session.note(stale(collection))
 
 
 def _note_narrowing(session: Session, collection: Collection, dim: int | None) -> None:
@@ -153,7 +154,7 @@ def _note_narrowing(session: Session, collection: Collection, dim: int | None) -
         return
     from retrieval.collection import loss_of
 
-    session.note(reports.narrowed(loss_of(collection, dim), dim=dim, width=width))
+    session.note(narrowed(loss_of(collection, dim), dim=dim, width=width))
 
 
 def _form(flags: list[str]) -> Form:

@@ -1,0 +1,48 @@
+"""The command ``retrieve export``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from retrieval.cli.frame import FILE, Command, Session, emit, interrupts, session, shared
+from retrieval.errors import OptionError
+from retrieval.render import json_text
+
+__all__ = ["export"]
+
+
+@click.command(
+    "export",
+    cls=Command,
+    common=("--vectors", "--keys"),
+    example="retrieve export --vectors v.npy --keys keys.txt",
+)
+@click.option(
+    "--vectors", type=FILE, required=True, metavar="FILE.npy", help="Write the vectors here: (n, d) float16."
+)
+@click.option(
+    "--keys", type=FILE, required=True, metavar="FILE", help="Write their relative paths here, one a line."
+)
+@shared
+@session
+def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None, as_json: bool) -> None:
+    """Write a collection's vectors and keys to files.
+
+    Both are in the order of ids, and `build-index --vectors --keys` reads them.
+    """
+    from retrieval.collection import open_collection
+    from retrieval.render import write_export
+
+    if os.path.realpath(vectors) == os.path.realpath(keys):
+        raise OptionError(f"--vectors and --keys are both {vectors}; give two files")
+    interrupts.raise_from_now_on()
+    with open_collection(index) as collection:
+        rows, names = collection.export()
+        write_export(vectors, rows, keys, names)
+    count, width = rows.shape
+    if as_json:
+        emit(json_text({"vectors": str(vectors), "keys": str(keys), "rows": count, "width": width}))
+    session.note(f"wrote {count:,} rows of {width} to {vectors} and their keys to {keys}")

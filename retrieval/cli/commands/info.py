@@ -1,0 +1,61 @@
+"""The command ``retrieve info``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli.frame import Command, emit, shared
+from retrieval.cli.reports import index_words, recall_words, shown
+from retrieval.render import fields, json_text, path_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["info"]
+
+
+@click.command("info", cls=Command, example="retrieve info --index photos")
+@shared
+def info(*, index: Path | None, as_json: bool) -> None:
+    """Say what a collection holds and how well it searches."""
+    from retrieval.collection import open_collection
+
+    with open_collection(index) as collection:
+        facts = collection.info()
+    emit(json_text(facts | path_json(facts["root"], "root")) if as_json else _text(facts))
+
+
+def _text(facts: Mapping[str, Any]) -> str:
+    """Describe a collection."""
+    upgrade = facts["upgrade"]
+    pairs = [
+        ("images", f"{facts['images']:,} in {shown(facts['root'])}"),
+        (
+            "collection",
+            f"{shown(facts['index'])}, generation {facts['generation']}, format {facts['format']}",
+        ),
+        ("encoder", f"{facts['encoder']}, {facts['width']} wide"),
+        ("index", index_words(facts)),
+        ("recall@10", recall_words(facts)),
+    ]
+    if upgrade:
+        pairs.append(
+            ("upgrade", ", ".join(f"{key} {value}" for key, value in upgrade.items() if _plain(value)))
+        )
+    pairs += [
+        ("activations" if number == 0 else "", _activation(run))
+        for number, run in enumerate(facts["activations"])
+    ]
+    return fields(pairs)
+
+
+def _activation(run: Mapping[str, Any]) -> str:
+    held = f"void: {run['void']}; activate the originals again" if run["void"] else "valid"
+    return f"{run['images']:,} images on {str(run['at'])[:10]}, generation {run['generation']}: {held}"
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float)

@@ -1,0 +1,89 @@
+"""What every command shares: options, help pages, progress, interrupts, advice."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing is not imported for it
+if TYPE_CHECKING:
+    from retrieval.cli.frame import interrupts
+    from retrieval.cli.frame.advice import advise, larger_encoder
+    from retrieval.cli.frame.options import (
+        FILE,
+        FOLDER,
+        WIDTH,
+        WIDTHS,
+        Session,
+        SignatureOption,
+        columns,
+        device_option,
+        emit,
+        given,
+        installed_version,
+        on_terminal,
+        option,
+        session,
+        shared,
+        shared_by,
+    )
+    from retrieval.cli.frame.pages import Command, Group, option_hint
+    from retrieval.cli.frame.progress import Bar, Lines, duration, watching
+
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "WIDTH",
+    "WIDTHS",
+    "Bar",
+    "Command",
+    "Group",
+    "Lines",
+    "Session",
+    "SignatureOption",
+    "advise",
+    "columns",
+    "device_option",
+    "duration",
+    "emit",
+    "given",
+    "installed_version",
+    "interrupts",
+    "larger_encoder",
+    "on_terminal",
+    "option",
+    "option_hint",
+    "session",
+    "shared",
+    "shared_by",
+    "watching",
+]
+
+
+def __getattr__(name: str) -> object:
+    from retrieval.exports import lazy
+
+    return lazy(
+        __name__,
+        {
+            "advice": ("advise", "larger_encoder"),
+            "interrupts": (),
+            "options": (
+                "FILE",
+                "FOLDER",
+                "Session",
+                "SignatureOption",
+                "WIDTH",
+                "WIDTHS",
+                "columns",
+                "device_option",
+                "emit",
+                "given",
+                "installed_version",
+                "on_terminal",
+                "option",
+                "session",
+                "shared",
+                "shared_by",
+            ),
+            "pages": ("Command", "Group", "option_hint"),
+            "progress": ("Bar", "Lines", "duration", "watching"),
+        },
+    )(name)

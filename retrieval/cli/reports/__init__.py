@@ -1,0 +1,46 @@
+"""What commands print, as aligned lines for people."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing is not imported for it
+if TYPE_CHECKING:
+    from retrieval.cli.reports.builds import build_summary, next_step
+    from retrieval.cli.reports.evaluations import evaluation_tables
+    from retrieval.cli.reports.index_facts import bytes_words, index_words, number_words, recall_words
+    from retrieval.cli.reports.paths import found_from_here, shown
+    from retrieval.cli.reports.search_notes import collection_note, narrowed, stale
+    from retrieval.cli.reports.upgrades import backfilled, history, measured
+
+__all__ = [
+    "backfilled",
+    "build_summary",
+    "bytes_words",
+    "collection_note",
+    "evaluation_tables",
+    "found_from_here",
+    "history",
+    "index_words",
+    "measured",
+    "narrowed",
+    "next_step",
+    "number_words",
+    "recall_words",
+    "shown",
+    "stale",
+]
+
+
+def __getattr__(name: str) -> object:
+    from retrieval.exports import lazy
+
+    return lazy(
+        __name__,
+        {
+            "builds": ("build_summary", "next_step"),
+            "evaluations": ("evaluation_tables",),
+            "index_facts": ("bytes_words", "index_words", "number_words", "recall_words"),
+            "paths": ("found_from_here", "shown"),
+            "search_notes": ("collection_note", "narrowed", "stale"),
+            "upgrades": ("backfilled", "history", "measured"),
+        },
+    )(name)

@@ -1,0 +1,88 @@
+"""Print what a build did, and the command to try next."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from retrieval.cli.frame import duration
+from retrieval.cli.reports.index_facts import index_words, recall_words
+from retrieval.cli.reports.paths import found_from_here, shown
+from retrieval.render import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["build_summary", "next_step"]
+
+
+def build_summary(
+    report: Mapping[str, Any],
+    *,
+    other_files: Mapping[str, int] | None = None,
+    left_out: Mapping[str, int] | None = None,
+) -> str:
+    """Summarise a build.
+
+    Args:
+        report: the JSON object of the contract.
+        other_files: how many files were no images, by suffix.
+        left_out: how many system folders were left out, by name.
+    """
+    changes = [
+        f"{report[key]:,} {word}"
+        for key, word in (
+            ("encoded", "encoded"),
+            ("reused", "reused"),
+            ("moved", "moved"),
+            ("removed", "removed"),
+        )
+        if report[key]
+    ]
+    pairs = [
+        ("images", f"{report['images']:,} in {shown(report['root'])}"),
+        ("changes", ", ".join(changes) or "none"),
+    ]
+    if report["skipped"]:
+        from retrieval.sources import NOT_FOLLOWED
+
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in report["skipped_by_reason"].items())
+        pairs += [
+            ("skipped", f"{report['skipped']:,}: {reasons}"),
+            ("", f"each with its reason in {shown(os.path.join(report['index'], 'skipped.tsv'))}"),
+        ]
+        if NOT_FOLLOWED in report["skipped_by_reason"]:
+            pairs.append(("", "--follow-links enters linked folders"))
+    if other_files:
+        named = {f".{suffix}" if suffix else "without suffix": count for suffix, count in other_files.items()}
+        pairs.append(("no images", _counted(named)))
+    if left_out:
+        pairs.append(("left out", f"{_counted(left_out)}; --include takes them in"))
+    seconds = report["seconds"]
+    rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
+    pairs += [
+        ("time", f"{f'{seconds:.1f} s' if seconds < 60 else duration(seconds)}{rate}"),
+        ("index", index_words(report)),
+        ("recall@10", recall_words(report)),
+    ]
+    return fields(pairs)
+
+
+def _counted(counts: Mapping[str, int], *, most: int = 5) -> str:
+    """Sum up what was counted, and name the most frequent."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count:,} {name}" for name, count in ordered[:most]]
+    rest = sum(count for _, count in ordered[most:])
+    if rest:
+        named.append(f"{rest:,} others")
+    return f"{sum(counts.values()):,}: {', '.join(named)}"
+
+
+def next_step(report: Mapping[str, Any], *, words: bool) -> str:
+    """Name the command to try after a build."""
+    import shlex
+
+    home = report["root"] if os.path.dirname(report["index"]) == report["root"] else report["index"]
+    where = "" if found_from_here(report["root"], report["index"]) else f" --index {shlex.quote(shown(home))}"
+    query = '"a red bus in snow"' if words else "--id 0"
+    return f"try: retrieve query {query}{where}"

@@ -1,0 +1,109 @@
+"""Print what was measured of a collection: recall, latency, quality, altered copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrieval.cli.reports.index_facts import bytes_words, number_words
+from retrieval.render import fields, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["evaluation_tables"]
+
+
+def evaluation_tables(report: Mapping[str, Any]) -> str:
+    """Write what was measured, and on how much."""
+    latency = report["latency_ms"]
+    pairs = [
+        (
+            "recall@10",
+            f"{number_words(report['recall_at_10'])} against exact search, {report['recall_sample']:,} queries",
+        ),
+        (
+            "latency",
+            f"{latency['p50']:.2f} ms median, {latency['p95']:.2f} ms at the 95th percentile, one thread",
+        ),
+        ("index", f"{bytes_words(report['bytes_per_vector'])} a vector"),
+    ]
+    if report["labelled"]:
+        pairs += [
+            (
+                "kNN accuracy",
+                f"{number_words(report['knn_accuracy'])} on {report['labelled']:,} labelled files",
+            ),
+            ("mAP@10", number_words(report["map_at_10"])),
+        ]
+    if report["captions"]:
+        recalls = ", ".join(f"{number_words(report[f'text_recall_at_{k}'])} at {k}" for k in (1, 5, 10))
+        pairs.append(("text recall", f"{recalls} ({report['captions']:,} captions)"))
+    text = fields(pairs)
+    if report["dims"]:
+        text += _dims(report["dims"])
+    return text + (attacks(report["attacks"]) if report["attacks"] else "")
+
+
+def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate recall@1 and micro-AP by attack: of originals, of activated copies, and by exact search."""
+    from retrieval.evaluation import little_to_gain
+
+    stages = [stage for stage in ("codes", "served") if any(row["stage"] == stage for row in outcomes)]
+    text = [""]
+    for measure, name in (("recall_at_1", "recall@1"), ("micro_ap", "micro-AP")):
+        chosen = {(row["attack"], row["stage"]): row for row in outcomes if row["measure"] == measure}
+        names = list(dict.fromkeys(row["attack"] for row in outcomes))
+        cells = [
+            [
+                attack,
+                *(_passive_active([chosen[attack, stage]]) for stage in stages),
+                f"{chosen[attack, stages[0]]['exact']:.2f}",
+            ]
+            for attack in names
+        ]
+        means = [[chosen[attack, stage] for attack in names] for stage in stages]
+        exact = sum(row["exact"] for row in means[0]) / len(names)
+        cells.append(["mean", *map(_passive_active, means), f"{exact:.2f}"])
+        heads = {"codes": "codes only", "served": "as served"}
+        text.append(table([name, *(heads[stage] for stage in stages), "exact"], cells, columns=80))
+        text.append("\n")
+    active = outcomes[0]["active"] is not None
+    text.append(
+        f"{outcomes[0]['images']:,} images{', passive -> active' if active else ''}; codes only: one list probed, nothing reranked; "
+        "as served: reranked; exact: of passive copies\n"
+    )
+    if not active:
+        text.append(
+            "no activated copies are recorded that still hold; make some with: retrieve activate FOLDER --out DIR\n"
+        )
+    text += [
+        f"{heads[stage]}: within a point of exact search already, so little is to be gained by activating images\n"
+        for stage in stages
+        if little_to_gain([dict(row) for row in outcomes], stage)
+    ]
+    return "".join(text)
+
+
+def _passive_active(rows: Sequence[Mapping[str, Any]]) -> str:
+    passive = sum(row["passive"] for row in rows) / len(rows)
+    if any(row["active"] is None for row in rows):
+        return f"{passive:.2f}"
+    return f"{passive:.2f} -> {sum(row['active'] for row in rows) / len(rows):.2f}"
+
+
+def _dims(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate what prefixes of each width find."""
+    heads = ["width", "recall@10", "reranked", "kNN accuracy", "bytes", "ms median", "ms 95th"]
+    lines = [
+        [
+            str(row["dim"]),
+            number_words(row["recall_at_10"]),
+            number_words(row["recall_at_10_reranked"]),
+            number_words(row["knn_accuracy"]) if row["knn_accuracy"] is not None else "-",
+            f"{row['bytes_per_vector']:.0f}",
+            f"{row['latency_ms']['p50']:.3f}",
+            f"{row['latency_ms']['p95']:.3f}",
+        ]
+        for row in rows
+    ]
+    return "\n" + table(heads, lines, columns=80)

@@ -1,0 +1,51 @@
+"""Say in words what an index is, how large, and what share of the nearest it finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["bytes_words", "index_words", "number_words", "recall_words"]
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def index_words(facts: Mapping[str, Any]) -> str:
+    """Name the kind of index and its size."""
+    if facts["factory"] is None:
+        size = 2 * facts["width"] * facts["images"]
+        return f"exact search, {size / 1e6:,.1f} MB" if size >= 1e5 else f"exact search, {size / 1e3:,.1f} kB"
+    first = "" if facts["dim"] == facts["width"] else f", first {facts['dim']} of {facts['width']} wide"
+    if facts["kind"] == "flat":
+        return f"funnel, {bytes_words(facts['bytes_per_vector'])} a vector{first}"
+    name = f" {facts['factory']}" if facts["factory"] and facts["factory"] != facts["kind"] else ""
+    return f"{facts['kind']}{name}, {bytes_words(facts['bytes_per_vector'])} a vector{first}"
+
+
+def recall_words(facts: Mapping[str, Any]) -> str:
+    """Say what share of the nearest images is found."""
+    reason = f" ({facts['recall_reason']})" if facts["recall_reason"] else ""
+    if facts["recall_at_10"] is None:
+        if facts["factory"] is None:
+            return f"complete: every image is compared{reason}"
+        return facts["recall_reason"] or "not measured: fewer than 100 rows"
+    words = (
+        ""
+        if facts["recall_at_10_text"] is None
+        else f"; {number_words(facts['recall_at_10_text'])} for words"
+    )
+    return f"{number_words(facts['recall_at_10'])} measured on {facts['recall_sample']:,} stored images{words}{reason}"
+
+
+def number_words(value: float | None) -> str:
+    """Write a measured share."""
+    return "not measured" if value is None else f"{value:.3f}"
+
+
+def bytes_words(value: float) -> str:
+    """Write a number of bytes."""
+    if value >= MIB:
+        return f"{value / MIB:.1f} MiB"
+    return f"{value / KIB:.1f} KiB" if value >= 10 * KIB else f"{value:.0f} bytes"

@@ -1,0 +1,41 @@
+"""Print the notes beside hits: what was searched, what a prefix loses, that the folder is newer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.cli.reports.paths import shown
+from retrieval.location import DIRECTORY
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection, Loss
+
+__all__ = ["collection_note", "narrowed", "stale"]
+
+
+def collection_note(collection: Collection) -> str:
+    """Say in a line, for a page, what was searched; no absolute path, because pages are passed on."""
+    return f"{collection.root.name}, {len(collection):,} images, {collection.manifest.encoder or collection.space.name}"
+
+
+def narrowed(loss: Loss | None, *, dim: int, width: int) -> str:
+    """Say what a search that ranked by a prefix first was measured to lose, or that it was not."""
+    ranked = f"the first {dim} of {width} components rank every row"
+    if loss is None:
+        return f"note: {ranked}; what that loses is not measured yet; to measure it: retrieve evaluate --dims {dim}"
+    return (
+        f"note: {ranked}, and a shortlist of {loss.shortlist:,} is ordered by all: recall@10 {loss.recall_at_10:.3f} "
+        f"against exact search, measured on {loss.sample:,} stored rows"
+    )
+
+
+def stale(collection: Collection) -> str:
+    """Say that the folder is newer than its index."""
+    import shlex
+
+    root, home = collection.root, collection.directory
+    where = "" if home == root / DIRECTORY else f" --index {shlex.quote(shown(str(home)))}"
+    return (
+        "note: files came or went since the index was built; to take them up: "
+        f"retrieve build-index {shlex.quote(shown(str(root)))}{where}"
+    )
