@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import ShapeError
-from indexes.vectors.arrays import Vectors, unit_rows
+from indexes.vectors.arrays import Vectors
 from indexes.vectors.space import Space
-from indexes.vectors.transforms import Transform
+from indexes.vectors.transforms import Transform, paired
 
 __all__ = [
     "about_mean",
@@ -44,7 +44,7 @@ def centred_procrustes(source: Space, target: Space, x: Any, y: Any) -> Transfor
         source, target: the spaces of ``x`` and ``y``.
         x, y: ``(n, d_in)`` and ``(n, d_out)``; row i of one belongs to row i of the other.
     """
-    u, v = _pairs(source, target, x, y)
+    u, v = paired(source, target, x, y)
     mean = u.mean(axis=0)
     left, _, right = np.linalg.svd(
         ((u - mean).T @ (v - v.mean(axis=0))).astype(np.float64), full_matrices=False
@@ -68,7 +68,7 @@ def ridge(source: Space, target: Space, x: Any, y: Any, *, strength: float) -> T
         x, y: ``(n, d_in)`` and ``(n, d_out)``; row i of one belongs to row i of the other.
         strength: the penalty, in units of the mean variance of a component of ``x``.
     """
-    u, v = (rows.astype(np.float64) for rows in _pairs(source, target, x, y))
+    u, v = (rows.astype(np.float64) for rows in paired(source, target, x, y))
     mean_u, mean_v = u.mean(axis=0), v.mean(axis=0)
     u, v = u - mean_u, v - mean_v
     gram = u.T @ u  # (d_in, d_in)
@@ -115,7 +115,7 @@ def lambda_orthogonal(
         batch: pairs in each.
         seed: of the batches.
     """
-    u, v = _pairs(source, target, x, y)
+    u, v = paired(source, target, x, y)
     centre = u.mean(axis=0)
     u, v = u - centre, v - v.mean(axis=0)
     draws = np.random.default_rng(seed)
@@ -200,10 +200,3 @@ def about_mean(step: Transform, x: Vectors) -> Transform:
     """Return the same linear map with the offset that takes the mean of ``x`` to nothing: what is common is not asked for."""
     offset = -x.mean(axis=0) @ step.matrix
     return replace(step, offset=offset.astype(np.float32), facts={**step.facts, "centred": True})
-
-
-def _pairs(source: Space, target: Space, x: Any, y: Any) -> tuple[Vectors, Vectors]:
-    u, v = unit_rows(x, dim=source.dim, what="source rows"), unit_rows(y, dim=target.dim, what="target rows")
-    if len(u) != len(v):
-        raise ShapeError(f"pairs: {len(u)} source rows but {len(v)} target rows")
-    return u, v

@@ -50,12 +50,6 @@ def recall_at_k(found: Ids, true: Ids) -> float:
     return float(recall_of_each(found[:, : true.shape[1]], true).mean()) if len(true) else 1.0
 
 
-def top1(found: Ids, true: Ids) -> float:
-    """Return the share of queries whose first hit is the true first hit, 0 to 1."""
-    _same_rows(found, true)
-    return float((found[:, 0] == true[:, 0]).mean()) if len(true) else 1.0
-
-
 def map_at_k(relevant: Bitmap, *, k: int) -> float:
     """Return the mean average precision of the first ``k`` hits, divided by ``k``, 0 to 1.
 

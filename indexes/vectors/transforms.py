@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import OptionError, ShapeError, SpaceMismatch, StoreCorrupt
+from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.files import limit_reached
 from indexes.repair_hints import cure_of_file
 from indexes.vectors.arrays import Vectors, unit_rows
@@ -63,58 +63,6 @@ class Transform:
         if self.offset is not None:
             moved += self.offset
         return unit_rows(moved, what=f"rows of {self.target.name}")
-
-    def then(self, other: Transform) -> Chain:
-        """Return the chain of this map and ``other`` after it."""
-        return Chain((self, other))
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Transforms one after the other, each from the space that the one before leads to.
-
-    Raises:
-        OptionError: there is none.
-        SpaceMismatch: one does not start where the one before ends.
-    """
-
-    steps: tuple[Transform, ...]
-
-    def __post_init__(self) -> None:
-        if not self.steps:
-            raise OptionError("a chain of transforms needs at least one")
-        for before, after in zip(self.steps, self.steps[1:], strict=False):
-            if not after.source.same_as(before.target):
-                raise SpaceMismatch(
-                    f"the transform {after.method} starts in {after.source}, not in {before.target} where "
-                    f"{before.method} ends"
-                )
-
-    @property
-    def source(self) -> Space:
-        """The space of what goes in."""
-        return self.steps[0].source
-
-    @property
-    def target(self) -> Space:
-        """The space of what comes out."""
-        return self.steps[-1].target
-
-    def apply(self, rows: Any) -> Vectors:
-        """Map ``(n, d_in)`` rows to ``(n, d_out)`` float32 unit rows; raises as `Transform.apply`."""
-        for step in self.steps:
-            rows = step.apply(rows)
-        return unit_rows(rows)
-
-
-def prefix(space: Space, dim: int) -> Transform:
-    """Return the map to a nested prefix: slice, then normalise (Kusupati et al. 2022, arXiv 2205.13147).
-
-    Raises:
-        OptionError: ``dim`` is no prefix width of the space.
-    """
-    matrix = np.eye(space.dim, dim, dtype=np.float32)
-    return Transform(source=space, target=space.prefix(dim), method="prefix", matrix=matrix)
 
 
 def pca(space: Space, rows: Any, *, name: str | None = None) -> Transform:
@@ -173,7 +121,7 @@ def procrustes(source: Space, target: Space, x: Any, y: Any) -> Transform:
         source, target: the spaces of ``x`` and ``y``.
         x, y: ``(n, d_in)`` and ``(n, d_out)``; row i of one belongs to row i of the other.
     """
-    u, v = _pairs(source, target, x, y)
+    u, v = paired(source, target, x, y)
     left, _, right = np.linalg.svd((u.T @ v).astype(np.float64), full_matrices=False)
     matrix = np.ascontiguousarray(
         left @ right, dtype=np.float32
@@ -183,21 +131,12 @@ def procrustes(source: Space, target: Space, x: Any, y: Any) -> Transform:
     )
 
 
-def ridge(source: Space, target: Space, x: Any, y: Any, *, strength: float = 1.0) -> Transform:
-    """Fit the linear map of least squares with an L2 penalty from paired unit rows; arguments as in `procrustes`."""
-    u, v = _pairs(source, target, x, y)
-    gram = (u.T @ u).astype(np.float64) + strength * np.eye(source.dim)
-    matrix = np.linalg.solve(gram, (u.T @ v).astype(np.float64)).astype(np.float32)
-    return Transform(
-        source=source,
-        target=target,
-        method="ridge",
-        matrix=matrix,
-        facts={"pairs": len(u), "strength": strength},
-    )
+def paired(source: Space, target: Space, x: Any, y: Any) -> tuple[Vectors, Vectors]:
+    """Check paired rows of two spaces: as many of one as of the other, each of its space's width.
 
-
-def _pairs(source: Space, target: Space, x: Any, y: Any) -> tuple[Vectors, Vectors]:
+    Raises:
+        ShapeError: they do not pair.
+    """
     u, v = unit_rows(x, dim=source.dim, what="source rows"), unit_rows(y, dim=target.dim, what="target rows")
     if len(u) != len(v):
         raise ShapeError(f"pairs: {len(u)} source rows but {len(v)} target rows")

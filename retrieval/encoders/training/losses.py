@@ -118,17 +118,6 @@ def mean_cosine_gap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return 1 - (x * y).sum(1).mean()
 
 
-def info_nce(x: torch.Tensor, y: torch.Tensor, *, temperature: float) -> torch.Tensor:
-    """Give the symmetric contrastive loss of paired unit rows (van den Oord et al., 2018; Radford et al., 2021).
-
-    Args:
-        x, y: ``(n, d)`` unit rows; row i of one belongs to row i of the other, every other row is a negative.
-    """
-    logits = x @ y.T / temperature  # (n, n)
-    target = torch.arange(len(x), device=x.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
-
 def similarity_distillation(
     x: torch.Tensor, bank: torch.Tensor, target: torch.Tensor, *, temperature: float
 ) -> torch.Tensor:

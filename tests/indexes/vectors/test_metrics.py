@@ -41,12 +41,6 @@ def test_recall_equals_sets(ids, true):
     np.testing.assert_allclose(metrics.recall_of_each(ids, true)[unique], expected)
 
 
-def test_top1_compares_first_hits():
-    assert metrics.top1(
-        np.array([[1, 2], [3, 4], [5, 6]]), np.array([[1, 9], [4, 3], [5, 0]])
-    ) == pytest.approx(2 / 3)
-
-
 def test_map_divides_by_k():
     relevant = np.array([[True, False, True, False], [False, False, False, False]])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from retrieval.errors import ShapeError
@@ -13,7 +11,6 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from retrieval.encoders.training.losses import (  # noqa: E402
     MatryoshkaHead,
     MatryoshkaLoss,
-    info_nce,
     mean_cosine_gap,
     similarity_distillation,
 )
@@ -40,14 +37,6 @@ def test_matryoshka_refuses_what_cannot_be_nested():
         MatryoshkaLoss(mean_cosine_gap, (4, 8))(torch.randn(2, 8), torch.randn(2, 6))
 
 
-def test_info_nce_is_least_for_the_right_pairing_and_log_n_without_any():
-    rows = torch.eye(5)
-
-    assert info_nce(rows, rows, temperature=0.1) < info_nce(rows, rows.roll(1, 0), temperature=0.1)
-    same = torch.ones(5, 4) / 2
-    assert float(info_nce(same, same, temperature=0.1)) == pytest.approx(math.log(5), abs=1e-5)
-
-
 def test_distillation_is_least_where_the_student_is_the_teacher():
     torch.manual_seed(0)
     bank = torch.nn.functional.normalize(torch.randn(20, 6), dim=1)
@@ -67,17 +56,6 @@ def test_matryoshka_of_one_prefix_is_the_loss_itself():
     torch.testing.assert_close(
         MatryoshkaLoss(mean_cosine_gap, (8,))(x, y), 1 - torch.cosine_similarity(x, y).mean()
     )
-
-
-def test_matryoshka_nests_both_sides_of_a_contrastive_loss():
-    x, y = torch.randn(5, 8), torch.randn(5, 8)
-
-    def unit(rows):
-        return rows / rows.norm(dim=1, keepdim=True)
-
-    expected = sum(info_nce(unit(x[:, :m]), unit(y[:, :m]), temperature=0.2) for m in (2, 8))
-
-    torch.testing.assert_close(MatryoshkaLoss(info_nce, (2, 8))(x, y, temperature=0.2), expected)
 
 
 def test_matryoshka_presses_hardest_on_what_every_prefix_holds():
