@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 _USERS_OF_OPENMP: Final = ("faiss", "torch", "sklearn", "cv2")
 """Modules that bring an OpenMP runtime of their own along; only where one is loaded is there anything to end."""
@@ -30,6 +30,21 @@ _mended: dict[int, tuple[weakref.ref[Any], Callable[[Any], object]]] = {}
 _numbers = itertools.count()
 
 T = TypeVar("T")
+
+
+class Unshared:
+    """Refuse to be copied or pickled: a copy would share the open files of the first one, and close them."""
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            TypeError: always; the message says what to pass instead.
+        """
+        raise TypeError(
+            f"{type(self).__name__} holds open files, so it cannot be copied or sent to another process; "
+            "send the path, and open it there"
+        )
 
 
 class Lock:

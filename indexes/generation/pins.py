@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from indexes import forks
 from indexes.errors import StoreCorrupt
 from indexes.generation.description import MANIFEST, Manifest, generation_path, read_manifest
 from indexes.repair_hints import cure_of_generation
-from indexes.store import Closing
 
 PIN: Final = "pin"
 """The empty file of a generation that its readers lock."""
 
 
-class Pin(Closing):
+class Pin(forks.Unshared, AbstractContextManager["Pin"]):
     """A generation kept from removal until `close`; a context manager."""
 
     def __init__(self, path: Path, file: int) -> None:
@@ -29,6 +30,9 @@ class Pin(Closing):
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def __del__(self) -> None:
         self.close()

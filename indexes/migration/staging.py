@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import forks
 from indexes.errors import StoreCorrupt
 from indexes.files import (
     limit_reached,
@@ -27,7 +29,7 @@ from indexes.files import (
     write_array,
     writing,
 )
-from indexes.store import Closing, NewRow, VectorStore, WriterLock, pack_id, unpack_id
+from indexes.store import NewRow, VectorStore, WriterLock, pack_id, unpack_id
 from indexes.vectors import Bitmap, Ids
 
 KEPT: Final = b"k"
@@ -51,7 +53,7 @@ class Staged:
     content: bytes
 
 
-class Staging(Closing):
+class Staging(forks.Unshared, AbstractContextManager["Staging"]):
     """The staging store of one change of the encoder, opened for writing; a context manager.
 
     Attributes:
@@ -142,6 +144,9 @@ class Staging(Closing):
     def close(self) -> None:
         """Close the store; what was not committed is dropped."""
         self.store.close()
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
 
 def write_rows_of(prepared: Path, table: Ids, added: Ids) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from indexes.search import stages
 from indexes.search.first_stage import FirstStage
 from indexes.search.prefix_scan import Narrow
 from indexes.search.recent_rows import Tail
-from indexes.store import RERANK, Closing, RerankRows
+from indexes.store import RERANK, RerankRows
 from indexes.store.lmdb import Lease
 from indexes.vectors import (
     Bitmap,
@@ -54,7 +55,7 @@ EXACT_ROWS_BATCH = 20_000
 _SEVERAL = 8
 
 
-class Generation(Closing):
+class Generation(forks.Unshared, AbstractContextManager["Generation"]):
     """What a manifest describes, open for searching: a context manager, safe to share by threads.
 
     Attributes:
@@ -358,6 +359,9 @@ class Generation(Closing):
         self._tail = Tail(self._rows, 0)
         self._base = 0
         self._pin.close()
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
 
 def _rotation_of(directory: Path, manifest: Manifest) -> transforms.Transform | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from indexes.store import seals
-from indexes.store.closing import Closing
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, RerankRows
 from indexes.store.records import NewRow, Record, key_and_stamp, pack_id, unpack_id
@@ -11,7 +10,6 @@ from indexes.store.store import VectorStore
 
 __all__ = [
     "RERANK",
-    "Closing",
     "NewRow",
     "Record",
     "RerankRows",

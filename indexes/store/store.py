@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
-from indexes.store.closing import Closing
 from indexes.store.lmdb import DATA, Environment, acquire, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
@@ -68,7 +68,7 @@ _SCAN = 4096
 """Records read in one snapshot while scanning: a long one would keep the writer from reusing pages."""
 
 
-class VectorStore(Closing):
+class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
     """Rows and records of one collection; a context manager.
 
     Reading is thread-safe, and any number of processes may read while one writes; a store that was opened for reading
@@ -416,6 +416,9 @@ class VectorStore(Closing):
             if not self._closed:
                 self._closed = True
                 release(self._shared)
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
 
 def _begin(databases: Mapping[bytes, Any], meta: Mapping[bytes, bytes], txn: lmdb.Transaction[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from indexes import forks
 from indexes.generation import Manifest, read_manifest, verify
 from indexes.search import Stage
-from indexes.store import Closing
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.activations import activations
 from retrieval.collection.hits import Hits, find_hits
@@ -62,7 +61,7 @@ def open_collection(
     return Collection(find_collection(path), encoder=encoder, device=device, root=root)
 
 
-class Collection(Closing):
+class Collection(AbstractContextManager["Collection"]):
     """A collection opened for searching; safe to share among threads, and a context manager.
 
     It shows the generation that was current when it was opened; `refresh` moves on to a newer one.
@@ -102,6 +101,9 @@ class Collection(Closing):
     def close(self) -> None:
         """Release every file once searches in other threads have ended; searching afterwards is an error."""
         self._opened.close()
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     @contextmanager
     def _using(self) -> Iterator[Opened]:
