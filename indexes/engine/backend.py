@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ _KERNELS = (
     ("Haswell", {"avx2", "fma"}),
 )
 _ROOMY = 8 << 30  # bytes of address space from which threads are started as if there were no limit
-_LOAD_SECONDS = 0.5  # how long a measurement of the load is believed
 
 _import_lock = forks.Lock()
 _module: Any = None
@@ -131,8 +130,9 @@ def _affinity() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def _quota() -> float:
-    """Return the cores that the control group gives this process, infinity where it sets no limit."""
+    """Return the cores that the control group gives this process, infinity where it sets no limit; read once."""
     cores = float("inf")
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -154,66 +154,13 @@ def _allowed_cores() -> int:
     return max(1, cores)
 
 
-class _Load:
-    """How many cores are ours and how many of them others keep busy, measured between calls.
-
-    The load average would count our own threads and lag by a minute; the kernel's counters less our own do neither.
-    """
-
-    def __init__(self) -> None:
-        self._lock = forks.Lock()
-        self._at = -float("inf")
-        self._busy = self._own = 0.0
-        self._threads = 1
-
-    def threads(self) -> int:
-        """Return the cores that are ours and free, at least 1."""
-        with self._lock:
-            now = time.monotonic()
-            passed = now - self._at
-            if passed >= _LOAD_SECONDS:
-                self._at = now
-                whole = os.cpu_count() or 1
-                # Within a quota the counters are the host's, whose load takes nothing from what the quota gives.
-                free = whole if _quota() < whole else whole - self._foreign(passed)
-                self._threads = max(1, min(_allowed_cores(), round(free)))
-            return self._threads
-
-    def _foreign(self, passed: float) -> float:
-        """Return the mean number of cores that others used since the last measurement, so many seconds ago."""
-        try:
-            busy, own = _busy_seconds(), sum(os.times()[:2])
-            if passed == float("inf"):
-                foreign = _running() - 1.0  # nothing to compare with: who runs at this instant
-            else:
-                foreign = (busy - self._busy - (own - self._own)) / passed
-            self._busy, self._own = busy, own
-        except (OSError, ValueError):  # no /proc here
-            return 0.0
-        return max(0.0, foreign)
-
-
-def _busy_seconds() -> float:
-    with Path("/proc/stat").open(encoding="ascii") as lines:
-        user, nice, system, _idle, _wait, *rest = (int(word) for word in lines.readline().split()[1:])
-    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
-
-
-def _running() -> int:
-    return int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0])
-
-
-_load = _Load()
 _at_most: ContextVar[float] = ContextVar("_at_most", default=float("inf"))
 
 
 def threads() -> int:
-    """Return how many threads to start now: the cores that we may use, less those that others keep busy; at least 1.
-
-    A thread too many costs more than it gives: it makes the others wait at every barrier.
-    """
+    """Return how many threads a search of several queries may start: the cores that we may use, at least 1."""
     most = _at_most.get()
-    return 1 if most == 1 else int(min(_load.threads(), most))
+    return 1 if most == 1 else int(min(_allowed_cores(), most))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from retrieval.activation.random_edits import TRANSFORMATIONS
 from retrieval.activation.visibility import LUMA
-from retrieval.encoders import free_cores
+from retrieval.encoders import allowed_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def perturb(
     adam = torch.optim.Adam(
         [canvas.delta for canvas in canvases], lr=RATE, eps=EVEN, fused=device.type in ("cpu", "cuda")
     )
-    with free_cores():
+    with allowed_threads():
         for step in range(steps):
             shown = [canvas.shown() for canvas in canvases]
             altered = not robust and step % 2 == 1

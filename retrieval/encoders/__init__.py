@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from retrieval.encoders.checked import checked_pixels, checked_text, sound_pixels
     from retrieval.encoders.checkpoints import hub_file, url_file
     from retrieval.encoders.devices import (
+        allowed_threads,
         check_device_name,
-        free_cores,
         is_out_of_memory,
         onnx_providers,
         require_device,
@@ -43,13 +43,13 @@ __all__ = [
     "TextEncoder",
     "Vocabulary",
     "VocabularyEncoder",
+    "allowed_threads",
     "canonical_spec",
     "check_device_name",
     "checked_pixels",
     "checked_text",
     "differentiable",
     "encode_phrases",
-    "free_cores",
     "hash_file",
     "hash_weights",
     "hub_file",
@@ -74,7 +74,7 @@ __getattr__ = lazy(
         "checkpoints": ("hub_file", "url_file"),
         "devices": (
             "check_device_name",
-            "free_cores",
+            "allowed_threads",
             "is_out_of_memory",
             "onnx_providers",
             "require_device",

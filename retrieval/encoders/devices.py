@@ -11,9 +11,9 @@ from retrieval.encoders.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = [
+    "allowed_threads",
     "check_device_name",
     "cuda_devices",
-    "free_cores",
     "is_out_of_memory",
     "onnx_providers",
     "require_device",
@@ -127,8 +127,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def free_cores() -> Iterator[None]:
-    """Let torch use the cores that others leave free: a thread too many makes all wait at every layer."""
+def allowed_threads() -> Iterator[None]:
+    """Let torch use no more threads than the cores that this process may use."""
     import torch
 
     from indexes.engine import threads

@@ -40,7 +40,7 @@ def queries() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _several_threads(monkeypatch) -> None:
     """Let batches use two threads however busy the machine is: with one, nothing of OpenMP is there to hang."""
-    monkeypatch.setattr(backend._load, "threads", lambda: 2)
+    monkeypatch.setattr(backend, "_allowed_cores", lambda: 2)
 
 
 @pytest.fixture(scope="module")

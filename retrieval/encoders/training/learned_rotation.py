@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from indexes.engine import exact
 from indexes.vectors import Ids, Matrix, Vectors
-from retrieval.encoders import free_cores
+from retrieval.encoders import allowed_threads
 from retrieval.encoders.training.losses import MatryoshkaLoss, similarity_distillation
 from retrieval.errors import ShapeError
 
@@ -65,7 +65,7 @@ def fit_prefix_rotation(
     full = torch.from_numpy(sample)
     turned = torch.from_numpy(np.ascontiguousarray(sample @ start[:, :inner]))  # (n, inner)
     free = torch.zeros(inner, inner, requires_grad=True)
-    with free_cores():
+    with allowed_threads():
         _descend(
             free,
             full,

@@ -37,7 +37,7 @@ class Unsteady:
 
 
 def built(home, monkeypatch, machine, **options):
-    monkeypatch.setattr(backend._load, "threads", machine.threads)
+    monkeypatch.setattr(backend, "_allowed_cores", machine.threads)
     monkeypatch.setattr(time, "perf_counter", machine.clock)
     with VectorStore.create(home, dim=64) as store:
         store.append(ROWS, [NewRow(key=b"%d" % n) for n in range(len(ROWS))])

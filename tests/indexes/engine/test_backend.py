@@ -84,37 +84,6 @@ def test_the_batch_threshold_that_somebody_chose_stays():
     assert run("from indexes.engine import backend\n" + read) == str(backend.BATCH_THRESHOLD)
 
 
-def test_threads_leave_busy_cores_to_others(monkeypatch):
-    monkeypatch.setattr(backend, "_allowed_cores", lambda: 8)
-    monkeypatch.setattr(backend.os, "cpu_count", lambda: 8)
-    clock = iter([10.0, 20.0, 20.1, 30.0])
-    busy = iter([100.0, 150.0, 150.0 + 79.0])
-    monkeypatch.setattr(backend.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(backend, "_busy_seconds", lambda: next(busy))
-    monkeypatch.setattr(backend, "_running", lambda: 3)
-    monkeypatch.setattr(backend.os, "times", lambda: (0.0, 0.0))
-    load = backend._Load()
-
-    assert load.threads() == 6  # two others run at this instant
-    assert load.threads() == 3  # others used 50 core seconds in 10
-    assert load.threads() == 3  # measured a moment ago
-    assert load.threads() == 1  # never none
-
-
-def test_threads_do_not_count_our_own_work(monkeypatch):
-    monkeypatch.setattr(backend, "_allowed_cores", lambda: 4)
-    monkeypatch.setattr(backend.os, "cpu_count", lambda: 4)
-    clock, busy, own = iter([0.0, 10.0]), iter([0.0, 40.0]), iter([(0.0, 0.0), (39.0, 1.0)])
-    monkeypatch.setattr(backend.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(backend, "_busy_seconds", lambda: next(busy))
-    monkeypatch.setattr(backend, "_running", lambda: 1)
-    monkeypatch.setattr(backend.os, "times", lambda: next(own))
-    load = backend._Load()
-    load.threads()
-
-    assert load.threads() == 4
-
-
 def test_threads_obey_omp_num_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
@@ -216,13 +185,8 @@ def test_a_quota_counts_and_the_hosts_load_does_not(monkeypatch):
 
     monkeypatch.setattr(backend, "_affinity", lambda: 16)
     monkeypatch.setattr(backend, "_quota", lambda: 2.5)
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    load = backend._Load()
-    monkeypatch.setattr(load, "_foreign", lambda _: 15.0)
 
-    assert backend.allowed_cores() == cores() == load.threads() == 2
+    assert backend.allowed_cores() == cores() == threads() == 2
     monkeypatch.setattr(backend, "_quota", lambda: float("inf"))
-    alone = backend._Load()
-    monkeypatch.setattr(alone, "_foreign", lambda _: 15.0)
-    assert (cores(), alone.threads()) == (16, 1)
+    assert (cores(), threads()) == (16, 16)
