@@ -81,7 +81,6 @@ def manifests(draw: Any) -> Manifest:
         | st.builds(
             Inverted,
             kind=st.sampled_from(["ivfpq", "ivfrabitq", "factory"]),
-            coarse=st.none() | st.integers(1, 4096),
             nprobe=optional,
             **common,
             **measured,

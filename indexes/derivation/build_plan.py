@@ -53,7 +53,6 @@ class Plan:
         kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``.
         factory: FAISS factory string, None for exact search; ``flat`` with one is a funnel.
         dim: width of the first stage.
-        coarse: width of the prefix that chooses the lists; None for ``dim``.
         sample: rows to train on.
         memory: bytes of anonymous memory, estimated.
         disk: bytes of index.faiss, estimated.
@@ -64,7 +63,6 @@ class Plan:
     kind: str
     factory: str | None
     dim: int
-    coarse: int | None = None
     sample: int = 0
     memory: int = 0
     disk: int = 0
@@ -74,10 +72,9 @@ class Plan:
     def __str__(self) -> str:
         if self.factory is None:
             return "flat: exact search, nothing to train" + (f" ({self.reason})" if self.reason else "")
-        lists = "" if self.coarse is None else f", lists by the first {self.coarse}"
         kind = f"funnel from {self.factory}" if self.kind == "flat" else self.factory
         return (
-            f"{kind} at width {self.dim}{lists}: about {_duration(self.seconds)}, "
+            f"{kind} at width {self.dim}: about {_duration(self.seconds)}, "
             f"{self.memory / 2**30:.1f} GiB of memory and {self.disk / 2**20:,.0f} MiB of disk (estimated)"
         )
 
@@ -92,7 +89,6 @@ def plan(
     *,
     kind: str = "auto",
     dim: int | None = None,
-    coarse: int | None = None,
     device: str = "cpu",
     bits: int = 1,
     previous: str | None = None,
@@ -105,7 +101,6 @@ def plan(
         width: their width.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string.
         dim: width of the first stage, a prefix; None for the full width. ``flat`` with a prefix is a funnel.
-        coarse: choose lists by this still shorter prefix.
         device: where faiss can use its GPU, kind ``auto`` is ``ivfpq``, because a GPU can hold nothing else.
         bits: bits a dimension of ``ivfrabitq``.
         previous: kind of the index that is there, which ``auto`` keeps unless the collection has changed much.
@@ -129,7 +124,7 @@ def plan(
         raise OptionError(
             f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"
         )
-    index = ivf.make(factory, dim=width, prefix=dim, coarse=coarse)
+    index = ivf.make(factory, dim=width, prefix=dim)
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:
@@ -152,7 +147,6 @@ def plan(
         kind=kind if named else "factory",
         factory=factory,
         dim=narrow,
-        coarse=coarse,
         sample=sample,
         memory=memory,
         disk=count * row + 4 * lists * narrow,

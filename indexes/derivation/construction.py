@@ -82,7 +82,6 @@ class Construction:
                 width,
                 kind="ivfrabitq",
                 dim=None if planned.dim == width else planned.dim,
-                coarse=planned.coarse,
                 bits=2,
             )
             info, index, turn = self._trained(again)
@@ -121,7 +120,6 @@ class Construction:
             dim=now.rows.shape[1],
             prefix=planned.dim,
             rotation=None if turn is None else turn.matrix,
-            coarse=planned.coarse,
         )
         device = gpu(self._device)
         self._say_what_differs(index, planned, device)
@@ -139,9 +137,7 @@ class Construction:
             "transform": None if turn is None else turn.method,
         }
         info: Funnel | Inverted = (
-            Funnel(**facts)
-            if planned.kind == "flat"
-            else Inverted(kind=planned.kind, coarse=planned.coarse, **facts)
+            Funnel(**facts) if planned.kind == "flat" else Inverted(kind=planned.kind, **facts)
         )
         return self._measured.of(index, info, turn) or info, index, turn
 
@@ -178,10 +174,8 @@ class Construction:
         """Train and fill a large index so that a build that is killed goes on where it was; return it and its sample."""
         building = self._home / parts.BUILDING
         rows = self._now.rows
-        # Everything that decides what codes mean: shards of another rotation or coarse prefix are of another index.
-        factory = (
-            f"{planned.factory} coarse {planned.coarse} {'' if turn is None else turn.target.fingerprint}"
-        )
+        # Everything that decides what codes mean: shards of another rotation are of another index.
+        factory = f"{planned.factory} {'' if turn is None else turn.target.fingerprint}"
         made = parts.started(building, rows, factory=factory, dim=planned.dim)
         if made is not None:
             try:

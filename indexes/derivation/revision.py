@@ -152,14 +152,14 @@ class Revision:
         asked, count = self._asked, self._now.live
         own = None if self._before is None else self._before.index.kind
         bits = 2 if asked.recall >= _MORE_BITS else 1
-        kind, dim, coarse = asked.kind, asked.dim, None
+        kind, dim = asked.kind, asked.dim
         if dim == "auto":
             info = None if before is None else before.index
             recent = asked.chosen_for is not None and count <= _CHOSEN_FOR * max(asked.chosen_for, 64)
-            if info is None or not recent or info.recall_target != asked.recall:
+            if info is None or info.retired or not recent or info.recall_target != asked.recall:
                 return None
             kind = info.factory if info.kind == "factory" and info.factory else info.kind
-            dim, coarse = info.dim, info.coarse
+            dim = info.dim
             if info.exact:
                 return Plan(kind="flat", factory=None, dim=dim, reason=info.recall_reason)
         width = self._space.dim
@@ -171,7 +171,6 @@ class Revision:
             width,
             kind=kind,
             dim=None if dim == width else int(dim) if dim is not None else None,
-            coarse=coarse,
             device=asked.device,
             bits=bits,
             previous=own,
@@ -229,7 +228,6 @@ class Revision:
             width,
             kind=design.factory if design.kind == "factory" else design.kind,
             dim=None if design.dim == width else design.dim,
-            coarse=design.coarse,
             device=self._asked.device,
             bits=2 if self._asked.recall >= _MORE_BITS else 1,
             check=False,
@@ -249,12 +247,7 @@ class Revision:
 
     @staticmethod
     def _matches(info: IndexInfo, planned: Plan) -> bool:
-        if (info.kind, info.dim, info.coarse, info.exact) != (
-            planned.kind,
-            planned.dim,
-            planned.coarse,
-            planned.factory is None,
-        ):
+        if (info.kind, info.dim, info.exact) != (planned.kind, planned.dim, planned.factory is None):
             return False
         return planned.kind != "factory" or info.factory == planned.factory
 

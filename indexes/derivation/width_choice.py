@@ -28,7 +28,7 @@ class Design:
     """A first stage that was built on the sample and tuned.
 
     Attributes:
-        kind, factory, dim, coarse: as in `indexes.derivation.build_plan.Plan`, of the sample.
+        kind, factory, dim: as in `indexes.derivation.build_plan.Plan`, of the sample.
         method: ``exact``, ``full``, ``prefix``, ``pca`` or ``learned``: what the first stage sees of a row.
         trial: the cheapest setting that reaches the target, or else the best one.
         reached: whether it does.
@@ -39,7 +39,6 @@ class Design:
     kind: str
     factory: str | None
     dim: int
-    coarse: int | None
     method: str
     trial: tune.Trial | None
     reached: bool
@@ -55,13 +54,12 @@ class Design:
         seen = {"exact": "exact search", "full": f"all {self.dim}"}.get(
             self.method, f"first {self.dim} ({self.method})"
         )
-        lists = "" if self.coarse is None else f", lists by the first {self.coarse} (AdANNS)"
         found = ""
         if self.trial is not None:
             parts = ", ".join(f"{value:.3f} {asked}" for asked, value in self.trial.recall.items())
             found = f": recall@10 {parts}" + ("" if self.reached else ", short of the target")
             found += f"; {shown(self.trial.stages) or _lists(self.trial)}"
-        return f"{name}, {seen}{lists}{found}; {self.microseconds:,.0f} us a query, {self.bytes_per_vector:,.0f} bytes a vector"
+        return f"{name}, {seen}{found}; {self.microseconds:,.0f} us a query, {self.bytes_per_vector:,.0f} bytes a vector"
 
 
 def _lists(trial: tune.Trial) -> str:
@@ -119,8 +117,6 @@ def choose(
     if kind != "flat" and not (kind == "auto" and count <= FLAT_ROWS):
         named = lists if kind == "auto" else kind
         add(bench.lists(named, widths, bits=bits))
-        best = [design for design in ranked(found) if design.kind != "flat"][:2]
-        add(bench.adanns(named, best, widths, bits=bits))
     return ranked(found)
 
 
@@ -164,7 +160,6 @@ class _Bench:
             kind="flat",
             factory=None,
             dim=self._space.dim,
-            coarse=None,
             method="exact",
             trial=None,
             reached=True,
@@ -190,30 +185,17 @@ class _Bench:
     def lists(self, kind: str, widths: Iterable[int], *, bits: int) -> Iterator[Design]:
         """Measure inverted lists at the full width and at each prefix."""
         for width in (self._space.dim, *widths):
-            yield from self._list(kind, width, None, bits)
+            yield from self._list(kind, width, bits)
 
-    def adanns(
-        self, kind: str, best: Iterable[Design], widths: Iterable[int], *, bits: int
-    ) -> Iterator[Design]:
-        """Measure lists chosen by a shorter prefix than the codes describe, for the best codes."""
-        for design in best:
-            if design.dim == self._space.dim and self._turn is not None:
-                continue  # codes of the whole row are not turned
-            shorter = [width for width in widths if design.dim // 4 <= width < design.dim]
-            for width in shorter[-2:]:
-                yield from self._list(kind, design.dim, width, bits)
-
-    def _list(self, kind: str, width: int, coarse: int | None, bits: int) -> Iterator[Design]:
+    def _list(self, kind: str, width: int, bits: int) -> Iterator[Design]:
         dim = None if width == self._space.dim else width
         try:
-            planned = plan(
-                len(self._rows), self._space.dim, kind=kind, dim=dim, coarse=coarse, bits=bits, check=False
-            )
+            planned = plan(len(self._rows), self._space.dim, kind=kind, dim=dim, bits=bits, check=False)
             if planned.factory is None:
                 return
             index = self._built(planned)
         except OptionError:
-            if dim is None and coarse is None:  # nonsense, or too large
+            if dim is None:  # nonsense, or too large
                 raise
             return  # a factory string that this width cannot have
         stage = Refined(index, self._rows)
@@ -228,7 +210,6 @@ class _Bench:
             dim=self._space.dim,
             prefix=planned.dim,
             rotation=self._rotation,
-            coarse=planned.coarse,
         )
         picked = np.random.default_rng(0).permutation(len(self._wide))[: planned.sample]
         ivf.train(index, self._wide[np.sort(picked)])
@@ -244,7 +225,6 @@ class _Bench:
             kind=planned.kind,
             factory=planned.factory,
             dim=planned.dim,
-            coarse=planned.coarse,
             method="full" if planned.dim == self._space.dim else self._method,
             trial=tuned.chosen,
             reached=tuned.reached,

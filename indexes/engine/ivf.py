@@ -70,7 +70,6 @@ def make(
     dim: int,
     prefix: int | None = None,
     rotation: Vectors | None = None,
-    coarse: int | None = None,
 ) -> Any:
     """Make an untrained index.
 
@@ -79,7 +78,6 @@ def make(
         dim: width of the rows that it is handed.
         prefix: width of the first stage: the rows' first components, normalised, when less than ``dim``.
         rotation: ``(dim, dim)`` orthogonal, before the prefix is cut; None where the rows were trained to be cut.
-        coarse: choose lists by this shorter prefix of the first stage; None for its whole width.
     Raises:
         OptionError: FAISS cannot make it, the message holds its reason; or it maps ids, which are positions here.
     """
@@ -94,15 +92,13 @@ def make(
             index = module.index_factory(
                 width, factory, module.METRIC_L2
             )  # LSH; for unit rows the order is the same
-        if coarse is None and _short_product_codes(index):
+        if _short_product_codes(index):
             index = module.index_factory(width, factory, module.METRIC_L2)
     except RuntimeError as error:
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
     if isinstance(innermost(index), module.IndexIDMap):
         raise OptionError(f"index kind {factory!r}: rows have ids already; leave IDMap out")
     block_lists.require_safe(innermost(index), factory)
-    if coarse is not None and coarse < width:
-        prefixes.assign_by_prefix(index, innermost(index), coarse=coarse)
     if width < dim:
         index = prefixes.narrowed(index, dim=dim, width=width, rotation=rotation)
     return index
@@ -213,11 +209,8 @@ def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlis
 def _of_lists(index: Any, *, nprobe: int, selector: Any) -> Any:
     module = faiss()
     known: dict[str, Any] = {"nprobe": nprobe, "sel": selector}
-    quantizer = module.downcast_index(index.quantizer)
-    if isinstance(innermost(quantizer), module.IndexHNSW):
-        graph = module.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))
-        cut = isinstance(quantizer, module.IndexPreTransform)
-        known["quantizer_params"] = module.SearchParametersPreTransform(index_params=graph) if cut else graph
+    if isinstance(module.downcast_index(index.quantizer), module.IndexHNSW):
+        known["quantizer_params"] = module.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))
     if isinstance(index, module.IndexIVFRaBitQ | module.IndexIVFRaBitQFastScan):
         return module.IVFRaBitQSearchParameters(**known)
     if isinstance(index, module.IndexIVFPQ):

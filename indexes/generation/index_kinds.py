@@ -52,6 +52,10 @@ class FileInfo:
         )
 
 
+RETIRED = "its index is of a kind that is no longer made; the next build makes another"
+"""Why a generation is searched exactly whose lists were chosen by a shorter prefix (AdANNS)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exact:
     """Every row is compared at full width; there is no index file.
@@ -73,7 +77,6 @@ class Exact:
     exact: ClassVar[bool] = True
     factory: ClassVar[None] = None
     transform: ClassVar[None] = None
-    coarse: ClassVar[None] = None
     nprobe: ClassVar[None] = None
     shortlist: ClassVar[None] = None
     stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
@@ -84,6 +87,11 @@ class Exact:
     recall_sample: ClassVar[int] = 0
     trained_rows: ClassVar[int] = 0
     bytes_per_vector: ClassVar[float] = 0.0
+
+    @property
+    def retired(self) -> bool:
+        """Whether an index lies there that is no longer read: the next build makes another."""
+        return self.recall_reason == RETIRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +133,7 @@ class Funnel:
     type: ClassVar[str] = "funnel"
     kind: ClassVar[str] = "flat"
     exact: ClassVar[bool] = False
-    coarse: ClassVar[None] = None
+    retired: ClassVar[bool] = False
     nprobe: ClassVar[None] = None
 
     @property
@@ -144,7 +152,6 @@ class Inverted:
         dim: width of the first stage; less than the space's where a prefix or a projection comes first.
         base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
         transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
-        coarse: width of the still shorter prefix that chooses the lists (AdANNS); None for ``dim``.
         nprobe: lists probed to reach the target; None where there are no lists.
         shortlist: candidates reranked to reach the target.
         recall_target: recall@10 that was asked for.
@@ -163,7 +170,6 @@ class Inverted:
     base_rows: int
     recall_target: float
     transform: str | None = None
-    coarse: int | None = None
     nprobe: int | None = None
     shortlist: int | None = None
     recall_at_10: float | None = None
@@ -176,6 +182,7 @@ class Inverted:
 
     type: ClassVar[str] = "inverted"
     exact: ClassVar[bool] = False
+    retired: ClassVar[bool] = False
     stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
     middle: ClassVar[None] = None
 
@@ -205,6 +212,8 @@ def index_from_json(value: Any, *, path: Path) -> IndexInfo:
     if name not in _TYPES:
         raise corrupt(path, f"index.type is {name!r}, expected {', '.join(_TYPES)}")
     kind = _TYPES[name]
+    if _is_retired(found):
+        return _searched_exactly(found)
     facts: dict[str, Any] = {
         field.name: found.get(field.name, _PARSED[field.name])
         for field in fields(kind)
@@ -237,15 +246,28 @@ def index_from_old_json(value: Any, *, path: Path) -> IndexInfo:
     }
     measured["transform"] = found.later("transform", optional(text), missing=None)
     nprobe = found.get("nprobe", optional(count))
-    coarse = found.later("coarse", optional(count), missing=None)
     none: tuple[tuple[int, int, float | None], ...] = ()
     stages = found.later("stages", _stages, missing=none)
     file = None if found.get("sha256", optional(text)) is None else FileInfo.from_json(value)
     if factory is None:
         return Exact(**facts)
+    if _is_retired(found):
+        return _searched_exactly(found)
     if kind == "flat":
         return Funnel(factory=factory, stages=stages, file=file, **facts, **measured)
-    return Inverted(kind=kind, factory=factory, nprobe=nprobe, coarse=coarse, file=file, **facts, **measured)
+    return Inverted(kind=kind, factory=factory, nprobe=nprobe, file=file, **facts, **measured)
+
+
+def _is_retired(found: Fields) -> bool:
+    return found.later("coarse", optional(count), missing=None) is not None
+
+
+def _searched_exactly(found: Fields) -> Exact:
+    """Return what answers for an index of a kind that is no longer read: every mapped row is compared."""
+    facts: dict[str, Any] = {
+        name: found.get(name, _PARSED[name]) for name in ("dim", "base_rows", "recall_target")
+    }
+    return Exact(recall_reason=RETIRED, **facts)
 
 
 def _stages(value: Any) -> tuple[tuple[int, int, float | None], ...]:
@@ -261,7 +283,6 @@ _PARSED: dict[str, Any] = {
     "base_rows": count,
     "stages": _stages,
     "transform": optional(text),
-    "coarse": optional(count),
     "nprobe": optional(count),
     "shortlist": optional(count),
     "recall_target": number,

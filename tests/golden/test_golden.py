@@ -12,6 +12,7 @@ import pytest
 import retrieval
 from indexes.generation.manifest import FORMAT, read_manifest
 from indexes.vectors.arrays import unit_rows
+from retrieval.cli import main
 from tools.make_golden import DIM, SEED, describe
 
 FORMATS = sorted(Path(__file__).parent.glob("format-*"))
@@ -80,3 +81,39 @@ def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
 
     assert report.encoded == 5
     assert report.images == answers["images"] + 5
+
+
+RETIRED = {"format-1-coarse": "inverted"}
+
+
+@pytest.mark.parametrize(("name", "again"), RETIRED.items())
+def test_an_index_of_a_kind_that_is_no_longer_made_is_replaced_without_encoding(
+    tmp_path: Path, name: str, again: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Made at 460ecca by ``tools/make_golden_kinds.py``, which went with what it made."""
+    home = tmp_path / "collection"
+    shutil.copytree(Path(__file__).parent / name / "collection", home / ".retrieve")
+    with retrieval.open(home) as collection:
+        assert collection.manifest.index.retired
+        queries = np.random.default_rng(SEED + 4).standard_normal((20, DIM))
+        exact = collection.search_vectors(queries, k=5, exact=True)
+        found = collection.search_vectors(queries, k=5)
+        vectors, keys = collection.export()
+    assert found.ids.tolist() == exact.ids.tolist()
+    assert main(["query", "--id", "20", "--index", str(home)]) == 0
+    assert capfd.readouterr().err.count("no longer made") == 1
+
+    report = retrieval.build_index_from_vectors(home, vectors, keys)
+
+    assert (report.encoded, report.images) == (0, len(keys))
+    manifest = read_manifest(home / ".retrieve")
+    assert (manifest.index.type, manifest.index.retired) == (again, False)
+    assert "prefixes.f16" not in manifest.files
+    with retrieval.open(home) as collection:
+        assert [check for check in collection.verify() if not check.ok] == []
+        after = collection.search_vectors(queries, k=5)
+        assert (after.ids[:, :, np.newaxis] == exact.ids[:, np.newaxis]).any(2).mean() > 0.85
+    assert main(["query", "--id", "20", "--index", str(home)]) == 0
+    assert "no longer made" not in capfd.readouterr().err
+    assert retrieval.build_index_from_vectors(home, vectors, keys).kind == report.kind
+    assert read_manifest(home / ".retrieve") == manifest

@@ -23,7 +23,7 @@ from retrieval.cli.frame import (
     session,
     shared,
 )
-from retrieval.cli.reports import collection_note, narrowed, stale
+from retrieval.cli.reports import collection_note, narrowed, retired, stale
 from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
@@ -143,6 +143,8 @@ def query(
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
         _note_narrowing(session, collection, options["dim"])
+        if collection.manifest.index.retired:
+            session.note(retired())
         if collection.changed():
             session.note(stale(collection))
 

@@ -10,7 +10,7 @@ from retrieval.location import DIRECTORY
 if TYPE_CHECKING:
     from retrieval.collection import Collection, Loss
 
-__all__ = ["collection_note", "narrowed", "stale"]
+__all__ = ["collection_note", "narrowed", "retired", "stale"]
 
 
 def collection_note(collection: Collection) -> str:
@@ -26,6 +26,14 @@ def narrowed(loss: Loss | None, *, dim: int, width: int) -> str:
     return (
         f"note: {ranked}, and a shortlist of {loss.shortlist:,} is ordered by all: recall@10 {loss.recall_at_10:.3f} "
         f"against exact search, measured on {loss.sample:,} stored rows"
+    )
+
+
+def retired() -> str:
+    """Say that every image was compared, because the index that lies there is no longer read."""
+    return (
+        "note: every image was compared, because this index is of a kind that is no longer made; "
+        "the next build-index makes another from the stored vectors"
     )
 
 

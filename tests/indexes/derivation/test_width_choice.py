@@ -1,4 +1,4 @@
-"""`build-index --dim`: funnels, rotations and AdANNS, as published generations."""
+"""`build-index --dim`: funnels and rotations, as published generations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 
 from indexes.derivation import derivation, funnel_plan, rotations
 from indexes.derivation.width_choice import Design, ranked
-from indexes.engine import flat, ivf
-from indexes.engine.backend import faiss
-from indexes.engine.refined import Refined
+from indexes.engine import flat
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.generation.manifest import generation_path, read_manifest, verify
 from indexes.layout import REPORT, TRANSFORMS
@@ -267,18 +265,12 @@ def test_auto_measures_tells_and_chooses(tmp_path, kind, space):
     assert all(design["reached"] or design["trial"] for design in designs)
     if kind in ("flat", None):
         assert {design["method"] for design in designs} == {"exact", "prefix" if space.nesting else "pca"}
-    elif space.nesting:
-        assert any(design["coarse"] for design in designs)
     assert manifest.index.recall_reason is None
     assert build(tmp_path, space) == manifest  # not chosen again
     assert build(tmp_path, space, kind=kind, dim="auto", recall=0.9) == manifest
     grow(tmp_path, 1500, 1550)
     again = build(tmp_path, space)
-    assert (again.index.kind, again.index.dim, again.index.coarse) == (
-        manifest.index.kind,
-        manifest.index.dim,
-        manifest.index.coarse,
-    )
+    assert (again.index.kind, again.index.dim) == (manifest.index.kind, manifest.index.dim)
 
 
 def test_auto_of_too_few_rows_is_exact(tmp_path):
@@ -294,7 +286,6 @@ def design(microseconds, *, bytes_=10.0, dim=16, reached=True):
         kind="flat",
         factory="PQ16x4fs",
         dim=dim,
-        coarse=None,
         method="prefix",
         trial=None,
         reached=reached,
@@ -313,45 +304,6 @@ def test_the_cheapest_that_reaches_the_target_comes_first():
     short = design(10, reached=False)
 
     assert ranked([slow, short, fast, alike, small]) == [small, alike, fast, slow, short]
-
-
-@pytest.mark.parametrize(
-    "factory", ["RR,IVF16,RaBitQfs", "HR,IVF16,RaBitQfs", "IVF16,PQ8", "IVF16_HNSW32,SQ8"]
-)
-def test_lists_by_a_shorter_prefix_are_those_of_that_prefix(tmp_path, factory):
-    """AdANNS: the lists are those that k-means on the prefix gives, and probing all of them loses nothing."""
-    rows = VECTORS.astype(np.float16)
-    index = ivf.make(factory, dim=32, prefix=16, coarse=8)
-    ivf.train(index, VECTORS)
-    ivf.add(index, [(np.arange(len(rows)), VECTORS)])
-    ivf.save(index, tmp_path / "i")
-    mapped = ivf.open_mapped(tmp_path / "i")
-    found = Refined(mapped, rows).search(QUERIES, k=10, nprobe=16, shortlist=len(rows))
-    same(found, flat.exact(rows, QUERIES, k=10))
-    other = VECTORS.copy()
-    other[:, 8:] = np.random.default_rng(0).normal(size=(len(rows), 24)) * 0.1  # what the lists must not see
-    ivf.add(index, [(np.arange(len(rows), 2 * len(rows)), other)])
-    where = lists_of_each(ivf.innermost(index))
-
-    if "HNSW" not in factory:  # a graph does not always find the nearest list
-        np.testing.assert_array_equal(where[: len(rows)], where[len(rows) :])
-    assert len(set(where.tolist())) == 16
-
-
-def lists_of_each(inner):
-    """Return the inverted list that each row lies in."""
-    where = np.empty(inner.ntotal, dtype=np.int64)
-    for number in range(inner.nlist):
-        size = inner.invlists.list_size(number)
-        if size:
-            where[faiss().rev_swig_ptr(inner.invlists.get_ids(number), size)] = number
-    return where
-
-
-@pytest.mark.parametrize("factory", ["OPQ4,IVF16,PQ4", "PCA8,IVF16,Flat", "HNSW8,Flat"])
-def test_a_coarse_prefix_where_there_can_be_none_is_refused(factory):
-    with pytest.raises(OptionError, match="coarse prefix"):
-        ivf.make(factory, dim=32, coarse=8)
 
 
 def test_a_learned_rotation_is_taken_where_it_is_better(tmp_path):

@@ -51,7 +51,7 @@ GOLDEN = {name: value for name, value in OLD.items() if name != "root"} | {
     "format": 3,
     "sources": [{"type": "folder", "path": None, "options": {"exclude": ["*.tmp"]}}],
     "request": {"kind": "auto", "dim": None, "recall": 0.95, "device": "cpu", "chosen_for": None},
-    "index": {"type": "inverted"} | OLD["index"] | {"transform": None, "coarse": None},
+    "index": {"type": "inverted"} | OLD["index"] | {"transform": None},
     "store": "",
 }
 
@@ -92,6 +92,7 @@ def test_the_golden_json_is_read_and_written_alike(tmp_path):
     [
         (OLD["index"], Inverted),
         (OLD["index"] | {"kind": "flat", "factory": None, "sha256": None}, Exact),
+        (OLD["index"] | {"coarse": 8}, Exact),
         (OLD["index"] | {"kind": "flat", "stages": [[64, 100, None]], "transform": "pca"}, Funnel),
     ],
 )
