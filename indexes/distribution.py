@@ -8,10 +8,8 @@ beside the metadata (PEP 610).
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -48,7 +46,11 @@ def refuse_old_distribution() -> None:
     Raises:
         DistributionConflict: it is, and ours is installed too.
     """
-    ours, old = metadata_of(DISTRIBUTION), metadata_of(OLD)
+    # Every start of the command comes by here: the folders are listed once, and few names are looked at closely.
+    first_words = tuple(re.split("[-_.]", name)[0] for name in (OLD, DISTRIBUTION))
+    folders = [entry for entry in metadata_folders() if entry.name.lower().startswith(first_words)]
+    old = [entry.path for entry in folders if belongs(entry.name, OLD)]
+    ours = [entry.path for entry in folders if belongs(entry.name, DISTRIBUTION)] if old else []
     if not ours or not old:
         return
     for folder in old:
@@ -90,6 +92,8 @@ def belongs(folder: str, name: str) -> bool:
 
 
 def _target(extras: str) -> str:
+    import shlex
+
     found = metadata_of(DISTRIBUTION)
     source = _source(found[0]) if found else {}
     url, path = source.get("url", ""), _path_of(source)
@@ -109,6 +113,8 @@ def _target(extras: str) -> str:
 
 def _source(metadata: str) -> dict[str, Any]:
     """Return what pip noted of where a distribution came from; empty where it noted nothing that can be read."""
+    import json
+
     try:
         with open(os.path.join(metadata, "direct_url.json"), encoding="utf-8") as file:
             facts = json.load(file)

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from indexes.errors import RetrievalError, StoreFull
-from indexes.files import disk_full, partial_of
-from indexes.files import replacing as replacing_whole
 
 __all__ = [
     "Form",
@@ -194,20 +192,22 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StoreFull: no space left; nothing of it is left, and a file that had the name stays.
     """
+    from indexes import files  # not for a page of help
+
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
         else:
-            with replacing_whole(path) as file:
+            with files.replacing(path) as file:
                 yield file
     except OSError as error:
-        full = None if isinstance(error, RetrievalError) else disk_full(error, path)
+        full = None if isinstance(error, RetrievalError) else files.disk_full(error, path)
         if full is not None:
             raise StoreFull(
                 f"{path}: cannot be written, {full}; free some space and run the command again"
             ) from error
-        if error.filename == os.fspath(partial_of(path)):  # about a name that nobody gave
+        if error.filename == os.fspath(files.partial_of(path)):  # about a name that nobody gave
             cure = "; make the folder first" if isinstance(error, FileNotFoundError) else ""
             raise OSError(error.errno, f"{error.strerror}{cure}", os.fspath(path)) from None
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,6 +146,8 @@ class Group(_Page, click.Group):
         name = args[0]
         if name in self.commands or name.startswith("-"):
             return super().resolve_command(ctx, args)
+        import difflib  # takes milliseconds
+
         path = ctx.command_path
         if ctx.parent is None and name in MEANT:
             hint = f"did you mean: {path} {MEANT[name]}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     )
     from retrieval.sources.decoding.formats import plugin_for, quiet
     from retrieval.sources.decoding.image_files import OpenedFile
-    from retrieval.sources.decoding.reasons import BROKEN, os_reason
+    from retrieval.sources.decoding.os_reasons import os_reason
+    from retrieval.sources.decoding.reasons import BROKEN
     from retrieval.sources.decoding.tiff_samples import describe
 
 __all__ = [
@@ -48,7 +49,8 @@ __getattr__ = lazy(
         "decoder": ("ImageSource", "MAX_PIXELS", "content_hash", "decode", "loaded", "read_file"),
         "formats": ("plugin_for", "quiet"),
         "image_files": ("OpenedFile",),
-        "reasons": ("BROKEN", "os_reason"),
+        "os_reasons": ("os_reason",),
+        "reasons": ("BROKEN",),
         "tiff_samples": ("describe",),
     },
 )

@@ -17,7 +17,8 @@ from retrieval.sources.decoding.budget import DECODED_BYTES
 from retrieval.sources.decoding.colours import UPRIGHT, conversion_bytes, mode_bytes, reduced, rgb
 from retrieval.sources.decoding.formats import quiet
 from retrieval.sources.decoding.image_files import MOST_MISSING, OpenedFile, open_file, orientation_of
-from retrieval.sources.decoding.reasons import BROKEN, broken, image_error, os_reason
+from retrieval.sources.decoding.os_reasons import os_reason
+from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

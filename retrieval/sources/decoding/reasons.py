@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 import zlib
@@ -51,12 +50,3 @@ def image_error(reason: str, name: str | os.PathLike[str], what: str) -> ImageEr
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
     return ImageError(f"{line}: {what}", reason=reason, what=what)
-
-
-def os_reason(error: OSError) -> str:
-    """Return the short word for an error of the file system; never ``unreadable``, which is said of a file's bytes."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "vanished"
-    if error.errno == errno.ELOOP:
-        return "link-loop"
-    return "permission" if isinstance(error, PermissionError) else "read-error"

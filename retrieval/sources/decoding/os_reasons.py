@@ -1,0 +1,16 @@
+"""Name an error of the file system in one short word; apart, so that a query by words does not load Pillow."""
+
+from __future__ import annotations
+
+import errno
+
+__all__ = ["os_reason"]
+
+
+def os_reason(error: OSError) -> str:
+    """Return the short word for an error of the file system; never ``unreadable``, which is said of a file's bytes."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "vanished"
+    if error.errno == errno.ELOOP:
+        return "link-loop"
+    return "permission" if isinstance(error, PermissionError) else "read-error"
