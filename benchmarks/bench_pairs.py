@@ -67,7 +67,7 @@ class Side:
     def ask(self, name: str, files: int = 0) -> Any:
         """Have the process do something and return its answer."""
         if self._process is None:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [self.python, "-P", str(WORKER), str(self.home), str(self.shared)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=self.shared.parent,
             )  # fmt: skip
@@ -85,8 +85,12 @@ class Side:
     def process(self, *words: str) -> tuple[float, float]:
         """Run a process to its end; return its CPU and wall seconds."""
         began = time.perf_counter()
-        child = subprocess.Popen(  # noqa: S603
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), cwd=self.shared.parent
+        child = subprocess.Popen(
+            words,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            cwd=self.shared.parent,
         )
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -122,7 +126,11 @@ WHOLE = [
 
 def environment() -> dict[str, str]:
     """Return a user's environment, on one thread."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS_", "PYTHON", "RETRIEVE_"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("OPENBLAS_", "PYTHON", "RETRIEVE_"))
+    }
     return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 

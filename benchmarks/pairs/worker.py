@@ -88,16 +88,23 @@ def share(files: int) -> None:
     (SHARED / "photos").mkdir(parents=True)
     for number in range(96):
         coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8))
-        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(SHARED / "photos" / f"{number}.jpg", quality=90)
+        coarse.resize((500, 375), Image.Resampling.BICUBIC).save(
+            SHARED / "photos" / f"{number}.jpg", quality=90
+        )
     (SHARED / "ready").touch()
 
 
 def _png(pixels: np.ndarray[Any, Any]) -> bytes:
     height, width, _ = pixels.shape
     lines = b"".join(b"\0" + line.tobytes() for line in pixels)
-    parts = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)) for tag, data in parts
+        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+        for tag, data in parts
     )
 
 
@@ -172,7 +179,10 @@ MEASURES: dict[str, tuple[int, Callable[[], object]]] = {
     "search_vectors of 1, 100,000 rows": (50, lambda: opened("large").search_vectors(asked("large", 1))),
     "search_vectors of 64, 6,000 rows": (3, lambda: opened("small").search_vectors(asked("small", 64))),
     "search_vectors of 64, 100,000 rows": (3, lambda: opened("large").search_vectors(asked("large", 64))),
-    "search_vectors, a tenth kept": (20, lambda: opened("large").search_vectors(asked("large", 1), keep=tenth())),
+    "search_vectors, a tenth kept": (
+        20,
+        lambda: opened("large").search_vectors(asked("large", 1), keep=tenth()),
+    ),
     "search below a folder": (20, lambda: opened("large").search(5, under=str(HOME / "large" / "3"))),
     "find a key": (500, lambda: store().find(b"3/3.jpg")),
     "read a record": (500, lambda: store().record(77)),
