@@ -6,6 +6,8 @@ exceed the row's own. Here each is divided by the row's length. It is the same w
 
 from __future__ import annotations
 
+from math import inf, sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from indexes.vectors.arrays import Halves, Ids, Neighbors, Vectors
 
 __all__ = ["clipped", "rescored"]
 
+_FEW = 32  # places of one query up to which Python is faster than numpy
 _FLOATS = 1 << 21  # computed at once: 16 MB
 
 
@@ -29,15 +32,46 @@ def rescored(found: Neighbors, queries: Vectors, rows: Halves) -> Neighbors:
     ids = found.ids
     if not ids.size or not len(rows):
         return found
+    if len(ids) == 1 and ids.shape[1] <= _FEW:
+        seen = _at_a_glance(ids[0], queries[0], rows)
+        if seen is not None:
+            return Neighbors(ids=ids, scores=seen[np.newaxis])
     scores = np.empty(ids.shape, dtype=np.float32)
     step = max(1, _FLOATS // max(1, ids.shape[1] * queries.shape[1]))
     for start in range(0, len(ids), step):
         part = slice(start, start + step)
         scores[part] = _cosines(queries[part], rows, ids[part])
+    if (scores[:, 1:] < scores[:, :-1]).all():  # mostly they are in order already
+        return Neighbors(ids=ids, scores=scores)
     order = np.lexsort((ids, -scores), axis=-1)  # (q, k), padding last
-    return Neighbors(
-        ids=np.take_along_axis(ids, order, axis=1), scores=np.take_along_axis(scores, order, axis=1)
-    )
+    each = np.arange(len(ids))[:, np.newaxis]
+    return Neighbors(ids=ids[each, order], scores=scores[each, order])
+
+
+def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[np.float32] | None:
+    """Return the cosines ``(k,)`` of one query ``(d,)`` with rows that are in order already, as they mostly are; else None.
+
+    After a search in an index the caches hold little of numpy, and each of its functions that is called costs microseconds.
+    So the few numbers that are left are compared in Python.
+    """
+    if min(ids.tolist()) < 0:
+        return None
+    near = rows[ids].astype(np.float64)  # (k, d)
+    asked = query.astype(np.float64)  # (d,)
+    products = np.einsum("kd,d->k", near, asked).tolist()
+    squares = np.einsum("kd,kd->k", near, near).tolist()
+    square = float(np.einsum("d,d->", asked, asked))
+    try:
+        cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=True)]
+    except ZeroDivisionError:
+        return None
+    scores = np.array(cosines, dtype=np.float32)
+    before = inf
+    for score in scores.tolist():
+        if not -1 <= score <= 1 or score >= before:  # nor is it a number, perhaps
+            return None
+        before = score
+    return scores
 
 
 def clipped(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -46,12 +80,23 @@ def clipped(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cosines(queries: Vectors, rows: Halves, ids: Ids) -> NDArray[np.float32]:
-    near = np.asarray(rows[np.maximum(ids, 0)], dtype=np.float64)  # (q, k, d)
+    near = rows[ids].astype(np.float64)  # (q, k, d); the last row in the place of padding
     asked = queries.astype(np.float64)  # (q, d)
     products = np.einsum("qkd,qd->qk", near, asked)
-    lengths = np.sqrt(
-        np.einsum("qkd,qkd->qk", near, near) * np.einsum("qd,qd->q", asked, asked)[:, np.newaxis]
-    )
-    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold infinities
-        cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return np.where(ids < 0, -np.inf, np.clip(cosines, -1, 1)).astype(np.float32)
+    squares = np.einsum("qkd,qkd->qk", near, near) * np.einsum("qd,qd->q", asked, asked)[:, np.newaxis]
+    return _divided(products, squares, ids)
+
+
+def _divided(products: NDArray[np.float64], squares: NDArray[np.float64], ids: Ids) -> NDArray[np.float32]:
+    """Return ``products / sqrt(squares)`` within [-1, 1], 0 where a length is 0, -inf where there is no row."""
+    if squares.min() > 0 and squares.max() < np.inf:
+        cosines = products / np.sqrt(squares)
+    else:
+        lengths = np.sqrt(squares)
+        with np.errstate(invalid="ignore"):  # of damaged rows, which may hold infinities
+            cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    cosines = np.minimum(np.maximum(cosines, -1, out=cosines), 1, out=cosines)
+    scores: NDArray[np.float32] = cosines.astype(np.float32)
+    if ids.min() < 0:
+        scores[ids < 0] = -np.inf
+    return scores

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from indexes import forks
@@ -70,7 +69,9 @@ class Gate:
 class Lease:
     """Counts who uses a thing; closing it waits for them, and whoever comes later is refused.
 
-    A forked child has none of the parent's other threads, so there nobody uses it.
+    A forked child has none of the parent's other threads, so there nobody uses it. Every search takes it several times, so
+    who comes and goes takes no lock: each thread writes its own count first and looks then whether the thing is closed,
+    and `close` says first that it is and looks then who is counted.
 
     Args:
         closed: makes the error of whoever comes too late.
@@ -79,23 +80,26 @@ class Lease:
     def __init__(self, closed: Callable[[], Exception]) -> None:
         self._closed_error = closed
         self._changed = threading.Condition()
-        self._users: Counter[int] = Counter()  # by thread
+        self._users: dict[int, int] = {}  # by thread
         self._closed = False
         forks.after_fork(self, Lease._forked)
 
     def __enter__(self) -> None:
-        with self._changed:
-            if self._closed:
-                raise self._closed_error()
-            self._users[threading.get_ident()] += 1
+        own, users = threading.get_ident(), self._users
+        users[own] = users.get(own, 0) + 1
+        if self._closed:
+            self.__exit__()
+            raise self._closed_error()
 
     def __exit__(self, *_error: object) -> None:
-        own = threading.get_ident()
-        with self._changed:
-            self._users[own] -= 1
-            if not self._users[own]:
-                del self._users[own]
-            if self._closed:
+        own, users = threading.get_ident(), self._users
+        left = users.get(own, 0) - 1
+        if left:
+            users[own] = left
+        else:
+            users.pop(own, None)
+        if self._closed:
+            with self._changed:
                 self._changed.notify_all()
 
     @property
@@ -114,4 +118,4 @@ class Lease:
     def _forked(self) -> None:
         own = threading.get_ident()
         self._changed = threading.Condition()
-        self._users = Counter({own: self._users[own]} if self._users[own] else {})
+        self._users = {own: self._users[own]} if own in self._users else {}

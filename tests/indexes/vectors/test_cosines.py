@@ -70,3 +70,29 @@ def test_no_rows_and_no_places():
 
     assert rescored(empty, unit(2, 4, seed=0), np.empty((0, 4), np.float16)) is empty
     assert clipped(np.array([-np.inf, -1.5, 0.5, 1.00012], np.float32)).tolist() == [-np.inf, -1, 0.5, 1]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_one_query_gets_what_it_gets_among_others(seed):
+    draws = np.random.default_rng(seed)
+    rows = draws.standard_normal((30, 9)).astype(np.float16)
+    rows[draws.integers(0, 30, 8)] = rows[0]  # ties
+    rows[5] = 0
+    if seed % 4 == 0:
+        rows[7] = np.inf
+    ids = np.stack([draws.permutation(30)[:12] for _ in range(3)]).astype(np.int64)
+    if seed % 3 == 0:
+        ids[:, 9:] = -1
+    queries = draws.standard_normal((3, 9)).astype(np.float32)
+    queries[1] = rows[0]
+
+    with np.errstate(invalid="ignore"):
+        every = rescored(Neighbors(ids=ids, scores=np.zeros(ids.shape, np.float32)), queries, rows)
+        for number in range(3):
+            one = rescored(
+                Neighbors(ids=ids[number : number + 1], scores=np.zeros((1, 12), np.float32)),
+                queries[number : number + 1],
+                rows,
+            )
+            np.testing.assert_array_equal(one.ids[0], every.ids[number])
+            np.testing.assert_array_equal(one.scores[0], every.scores[number])
