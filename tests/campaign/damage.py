@@ -127,11 +127,13 @@ class Part:
         outcome = "wrong" if differs else kind
         self._tally.by[f"outcome: {outcome}"] += 1
         if outcome == "wrong" or rng.random() < 1 / VERIFY_EVERY:
-            self._verify(home, path, what, truth, differs)
+            self._verify(home, path, how, what, truth, differs)
         if outcome != "wrong" and rng.random() < 1 / REBUILD_EVERY and name != "vectors":
             self._rebuild(home, path, what)
 
-    def _verify(self, home: Path, path: Path, what: str, truth: dict[str, Any], differs: str) -> None:
+    def _verify(
+        self, home: Path, path: Path, how: str, what: str, truth: dict[str, Any], differs: str
+    ) -> None:
         ended = events.run(lambda: verdict(home), seconds=60, memory=ROOM)
         clean(ended, f"verify of a damaged collection ({path.name})", what)
         bad = ended.value
@@ -141,7 +143,10 @@ class Part:
             )
         if differs and path.name not in PAYLOAD:
             raise Fault(f"a wrong answer ({differs}) from a damaged {path.name}\n{what}\nverify: {bad}")
-        if not bad and path.name not in NOTHING_LOST | {"data.mdb"}:
+        unread = (
+            path.name == "rerank.f16" and how == "longer"
+        )  # rows of a build to come: no manifest counts them
+        if not bad and not unread and path.name not in NOTHING_LOST | {"data.mdb"}:
             raise Fault(f"verify does not find a damaged {path.name}\n{what}")
         if not bad and path.name == "data.mdb":
             ended = events.run(lambda: told(home), seconds=60)

@@ -121,7 +121,7 @@ def test_a_fault_is_listed_with_what_repeats_it_and_the_rest_goes_on(tmp_path, m
 
 
 @pytest.mark.parametrize("part", frame.PARTS)
-def test_each_part_runs(tmp_path, part):
+def test_a_few_rounds_of_each_part_find_nothing(tmp_path, part):
     command = [
         sys.executable,
         "-m",
@@ -140,11 +140,11 @@ def test_each_part_runs(tmp_path, part):
         check=False,
     )
 
-    assert run.returncode in {0, 1}, run.stdout + run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["parts"][part]
     assert found["rounds"] == ROUNDS[part]
     assert found["count"] or found["skipped"]
-    assert not [fault for fault in found["found"] if "campaign itself" in fault["what"]], run.stdout
+    assert not found["found"]
 
 
 @pytest.mark.slow
