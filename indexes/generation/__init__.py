@@ -12,10 +12,11 @@ from indexes.generation.description import (
     Request,
     Source,
     generation_path,
+    kept_files,
     read_manifest,
     store_path,
 )
-from indexes.generation.index_kinds import Exact, Funnel, IndexInfo, Inverted
+from indexes.generation.index_kinds import Exact, FileInfo, Funnel, IndexInfo, Inverted
 from indexes.generation.key_table import KEYS, KeyTable
 from indexes.generation.manifest import (
     INDEX,
@@ -39,6 +40,7 @@ __all__ = [
     "TOMBSTONES",
     "Exact",
     "FileCheck",
+    "FileInfo",
     "Funnel",
     "IndexInfo",
     "Inverted",
@@ -52,6 +54,7 @@ __all__ = [
     "file_checks",
     "generation_path",
     "is_new",
+    "kept_files",
     "new_generation_dir",
     "pin_generation",
     "publish",

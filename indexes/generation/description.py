@@ -329,6 +329,15 @@ def returnable(manifest: Manifest) -> list[Manifest]:
     return [Manifest.from_json(facts, path=Path(MANIFEST)) for facts in earlier if isinstance(facts, Mapping)]
 
 
+def kept_files(manifest: Manifest) -> dict[str, FileInfo]:
+    """Return what each file is held to that changes of encoder have kept for later ones, by its path in the directory.
+
+    A file that was written again is held to what the newest change says of it.
+    """
+    kept = (upgrade.get("kept") for upgrade in manifest.upgrades)
+    return {str(facts["path"]): FileInfo.from_json(facts) for facts in kept if isinstance(facts, dict)}
+
+
 def generation_path(directory: str | os.PathLike[str], number: int) -> Path:
     """Return where generation ``number`` of the collection in ``directory`` lies, published or not."""
     return Path(directory) / GENERATIONS / f"{number:04d}"

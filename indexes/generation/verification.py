@@ -20,6 +20,7 @@ from indexes.generation.description import (
     FileInfo,
     Manifest,
     generation_path,
+    kept_files,
     read_manifest,
     returnable,
     store_path,
@@ -35,6 +36,8 @@ _LOST = (
 )
 
 _AWAY = f"delete {RERANK}"
+
+_CURE_OF_SAMPLE = "delete this one file: only the comparison of a later encoder with this one would need it"
 
 _CURE_OF_KEPT = "delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
 
@@ -73,6 +76,11 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
             if manifest is not None:
                 checks += _generation(home, manifest)
                 checks += _kept(home, manifest)
+                checks += [
+                    _checked(home / name, home, info, lambda _: _CURE_OF_SAMPLE)
+                    for name, info in kept_files(manifest).items()
+                    if (home / name).exists()
+                ]
             for folder, known in stores:
                 name = folder.relative_to(home).as_posix()
                 checks += [

@@ -264,7 +264,7 @@ def _decide(
         ),
     )
     work.lock.check()
-    keep_sample(work.directory, work.manifest.space, taken)
+    entry["kept"] = keep_sample(work.directory, work.manifest.space, taken)
     publish_tail(
         work.directory,
         store,

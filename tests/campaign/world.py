@@ -558,6 +558,9 @@ def commands() -> dict[str, Command]:
             words=lambda place: _import(place, "--prune"),
             before=State.of_vectors(FIRST_ROWS),
             after=State.of_vectors(NEXT_ROWS),
+            between=(
+                State.of_vectors(FIRST_ROWS | NEXT_ROWS),
+            ),  # an import that an error ends shows what it has
         ),
         Command(
             name="activate",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.files import make_directories, replace_file, writing
+from indexes.generation import FileInfo, kept_files
 from indexes.migration import Probe
 from indexes.vectors import Space
 from retrieval.collection import PAST
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["against_earlier", "keep_sample"]
 
 
-def keep_sample(directory: Path, space: Space, taken: Sample) -> None:
+def keep_sample(directory: Path, space: Space, taken: Sample) -> dict[str, Any]:
     """Keep the rows of a sample that the collection's encoder gave, a few megabytes, whole or not at all.
 
+    Returns:
+        what the manifest says of the file: its path in the collection's directory, and what `FileInfo` does.
     Raises:
         StoreFull, StoreReadOnly: they cannot be written.
     """
@@ -36,19 +40,30 @@ def keep_sample(directory: Path, space: Space, taken: Sample) -> None:
     np.savez(file, ids=taken.ids, rows=taken.old.astype(np.float16))
     with writing(directory):
         make_directories(directory / PAST)
-        replace_file(_place(directory, space), file.getvalue())
+        place = _place(directory, space)
+        replace_file(place, file.getvalue())
+        return {"path": place.relative_to(directory).as_posix()} | FileInfo.of(place).to_json()
 
 
 def _place(directory: Path, space: Space) -> Path:
     return directory / PAST / f"{space.fingerprint[:16]}.npz"
 
 
-def _kept(directory: Path, space: Space) -> tuple[Ids, Vectors] | None:
-    """Return ids and rows of a sample, None where none was kept or it is not readable: a number is lost, no more."""
+def _kept(directory: Path, space: Space, known: FileInfo | None) -> tuple[Ids, Vectors] | None:
+    """Return ids and rows of a sample, None where none was kept or it is damaged: a number is lost, no more.
+
+    Args:
+        directory: the collection's.
+        space: that of the sample's rows.
+        known: what the manifest says of the file; None before it did.
+    """
     try:
-        with np.load(_place(directory, space), allow_pickle=False) as arrays:
+        data = _place(directory, space).read_bytes()
+        if known is not None and hashlib.sha256(data).hexdigest() != known.sha256:
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             ids, rows = arrays["ids"], arrays["rows"].astype(np.float32)
-    except (OSError, ValueError, KeyError):
+    except Exception:  # noqa: BLE001 - numpy's and zipfile's parsers raise what they like
         return None
     return (ids, rows) if rows.shape == (len(ids), space.dim) else None
 
@@ -78,12 +93,20 @@ def against_earlier(
         for each earlier space ``gallery`` (its encoder), and either ``new_old``, ``method``, ``rows``, or ``why`` not.
     """
     found: dict[str, dict[str, Any]] = {}
+    known = kept_files(manifest)
     for entry in manifest.upgrades:
         space = Space.from_json(entry["old_space"])
         if not (space.same_as(manifest.space) or space.same_as(new)):
             name = entry["old"] or space.name
             found[name] = {"gallery": name} | _measured(
-                _kept(directory, space), space, taken, questions, new=new, extends=extends(space)
+                _kept(
+                    directory, space, known.get(_place(directory, space).relative_to(directory).as_posix())
+                ),
+                space,
+                taken,
+                questions,
+                new=new,
+                extends=extends(space),
             )
     return list(found.values())
 

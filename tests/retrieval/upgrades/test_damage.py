@@ -7,8 +7,10 @@ import shutil
 import pytest
 
 import retrieval
+from indexes.generation import kept_files
 from indexes.generation.manifest import generation_path, read_manifest, returnable, verify
 from retrieval.errors import StoreCorrupt
+from retrieval.upgrades.trial import past_samples
 from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new, generation
@@ -120,3 +122,21 @@ def test_a_damaged_index_is_not_taken_back_but_made_anew(photos):
 
     assert cures(photos) == {}
     check_all_new(photos, "old")
+
+
+def test_every_damage_to_the_kept_sample_is_found_and_costs_a_comparison_alone(migrating):
+    (kept,) = (migrating / ".retrieve" / "past").iterdir()
+    space = read_manifest(migrating / ".retrieve").space
+    whole = kept.read_bytes()
+    known = kept_files(read_manifest(migrating / ".retrieve"))[f"past/{kept.name}"]
+    assert past_samples._kept(migrating / ".retrieve", space, known) is not None
+
+    for place in range(0, len(whole), len(whole) // 60):
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        assert list(cures(migrating)) == [f"past/{kept.name}"]
+        assert past_samples._kept(migrating / ".retrieve", space, known) is None
+        past_samples._kept(migrating / ".retrieve", space, None)  # of an earlier version: no hash is known
+
+    kept.unlink()
+    assert cures(migrating) == {}
+    assert retrieval.backfill(migrating).complete
