@@ -18,6 +18,7 @@ from tests.campaign.frame import Fault, Tally, clean
 READERS, THREADS = 2, 2
 PER_OPENING = 400
 MANY_AT_ONCE = 8
+MISSED = 0.1  # of the rows that codes are asked for, 0.05 of all are missed where a build stops at its recall
 K = 5
 KINDS = ("flat", "IVF4,PQ8", "IVF4,SQ8", "IVF4,RaBitQfs", "IVF4,PQ8x4fs")
 ACTIONS = ("change", "change", "kind", "upgrade", "backfill", "finish", "rollback", "change", "kind")
@@ -195,6 +196,7 @@ def _searches(
         return
     wanted = np.stack([world.vector(images[key], facts["encoder"]) for key in keys])  # (n, d)
     place_of = {int(number): place for place, number in enumerate(numbers)}
+    asked = missed = 0
     for turn in range(PER_OPENING // MANY_AT_ONCE):
         own = rng.choices(range(len(keys)), k=MANY_AT_ONCE)
         queries = wanted[own]
@@ -222,8 +224,11 @@ def _searches(
         best = -np.sort(-cosines, axis=1)[:, :K]
         if exact and np.abs(best - scores).max() > world.CLOSE:
             raise Fault(f"an exact search during publishes misses rows\n{scores} {best} {kind}")
-        if not turn % 2 and scores[:, 0].min() < 1 - world.CLOSE:
-            raise Fault(f"a row does not find itself during publishes\n{scores} {kind}")
+        if not turn % 2:
+            asked += len(own)
+            missed += int((scores[:, 0] < 1 - world.CLOSE).sum())
+    if missed > (0 if facts["kind"] == "flat" else asked * MISSED):
+        raise Fault(f"rows do not find themselves during publishes\n{missed} of {asked} {kind}")
     with lock:
         found.searches += PER_OPENING
     os.sched_yield()

@@ -131,7 +131,7 @@ def test_every_damage_to_the_kept_sample_is_found_and_costs_a_comparison_alone(m
     known = kept_files(read_manifest(migrating / ".retrieve"))[f"past/{kept.name}"]
     assert past_samples._kept(migrating / ".retrieve", space, known) is not None
 
-    for place in range(0, len(whole), len(whole) // 60):
+    for place in range(0, len(whole), len(whole) // 9):
         kept.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         assert list(cures(migrating)) == [f"past/{kept.name}"]
         assert past_samples._kept(migrating / ".retrieve", space, known) is None
