@@ -36,6 +36,7 @@ RECORD = "reliability"
 _SHOWN = 20
 _TOLD = 3
 _LONG = 3000
+_SAY_SECONDS = 60.0
 
 
 class Fault(Exception):
@@ -117,9 +118,16 @@ def _go(name: str, place: Path, tally: Tally, *, until: float, rounds: int | Non
         return
     part: Part = module.Part(place, tally)
     numbers = range(first or 0, 1 << 60) if rounds is None else range(first or 0, (first or 0) + rounds)
+    said = time.monotonic()
     for number in numbers:
         if time.monotonic() > until:
             break
+        if time.monotonic() > said + _SAY_SECONDS:
+            said = time.monotonic()
+            print(
+                f"{name}: {tally.rounds:,} rounds, {tally.done:,} done, {len(tally.faults)} faults",
+                flush=True,
+            )
         tally.number = number
         rng = random.Random(f"{tally.seed} {name} {number}")
         try:
