@@ -37,11 +37,12 @@ class Part:
     def round(self, rng: random.Random, number: int) -> None:
         """Change some files, build, kill half of the builds, search; now and then do something greater."""
         home = self._work / world.HOME
-        if self._upgrading != "mixed" or rng.random() < 0.5:
+        words = self._command(rng, home)
+        # A rollback encodes what was added since, and refuses where that has changed meanwhile.
+        if words[0] != "rollback" and (self._upgrading != "mixed" or rng.random() < 0.5):
             after = self._changed(rng)
             world.change(home, self._images, after)
             self._images = after
-        words = self._command(rng, home)
         at = rng.randrange(300) if events.supported() and rng.random() < 0.5 else None
         decide = None if at is None else lambda event: -9 if event.number == at else None
         ended = events.run(lambda: world.cli(*words), decide=decide)
