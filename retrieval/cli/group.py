@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import click
 
-from retrieval.cli import commands
+from retrieval.cli.commands import SUMMARIES, Commands
 from retrieval.cli.frame import Group, emit, installed_version
 
 __all__ = ["retrieve"]
 
 
+class _Whole(Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
 @click.group(
-    cls=Group,
+    cls=_Whole,
+    commands=Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
@@ -31,19 +40,3 @@ def retrieve(ctx: click.Context, *, version: bool) -> None:
         ctx.exit()
     if ctx.invoked_subcommand is None:
         emit(f"{ctx.get_help()}\n")
-
-
-for _command in (
-    commands.demo,
-    commands.build_index,
-    commands.export,
-    commands.query,
-    commands.info,
-    commands.verify,
-    commands.evaluate,
-    commands.upgrade,
-    commands.rollback,
-    commands.activate,
-    commands.encoders,
-):
-    retrieve.add_command(_command)

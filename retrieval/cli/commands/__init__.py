@@ -1,29 +1,60 @@
-"""The commands, a module each."""
+"""The commands, a module each, loaded when one is asked for."""
 
 from __future__ import annotations
 
-from retrieval.cli.commands.activate import activate
-from retrieval.cli.commands.build_index import build_index
-from retrieval.cli.commands.demo import demo
-from retrieval.cli.commands.encoders import encoders
-from retrieval.cli.commands.evaluate import evaluate
-from retrieval.cli.commands.export import export
-from retrieval.cli.commands.info import info
-from retrieval.cli.commands.query import query
-from retrieval.cli.commands.rollback import rollback
-from retrieval.cli.commands.upgrade import upgrade
-from retrieval.cli.commands.verify import verify
+import importlib
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "activate",
-    "build_index",
-    "demo",
-    "encoders",
-    "evaluate",
-    "export",
-    "info",
-    "query",
-    "rollback",
-    "upgrade",
-    "verify",
-]
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["SUMMARIES", "Commands"]
+
+SUMMARIES = {
+    "demo": "Index sample photographs, answer queries, write a page.",
+    "build-index": "Index the images in FOLDER; again: only what changed.",
+    "export": "Write a collection's vectors and keys to files.",
+    "query": "Search by words, by image, or by several at once.",
+    "info": "Say what a collection holds and how well it searches.",
+    "verify": "Check every file of a collection; exit 1 if one is damaged.",
+    "evaluate": "Measure recall, latency and labelled quality.",
+    "upgrade": "Move a collection to a better encoder without starting again.",
+    "rollback": "Return to the encoder before the last upgrade.",
+    "activate": "Make images easier to find again, before they are published.",
+    "encoders": "List the encoders that are or could be installed.",
+}
+"""In the order in which one meets them: the first line of each, so that the page of all of them loads none.
+
+Each has a module of its name, which defines a function of its name.
+"""
+
+
+class Commands(MutableMapping[str, "click.Command"]):
+    """The commands by name; each module is imported when its command is looked up, so that a query loads one of them."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command | None] = dict.fromkeys(SUMMARIES)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._loaded[name]
+        if command is None:
+            own = name.replace("-", "_")
+            command = getattr(importlib.import_module(f"{__name__}.{own}"), own)
+            self._loaded[name] = command
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from retrieval.cli.commands import SUMMARIES
 from retrieval.cli.group import retrieve
 
 
@@ -95,3 +99,18 @@ def test_an_unknown_option_for_how_many_hits_gets_a_suggestion(run, option: str,
 
     assert status == 2
     assert f"{hint} N" in err
+
+
+def test_the_page_of_all_commands_says_of_each_what_its_own_page_begins_with():
+    own = {name: command.get_short_help_str(limit=200) for name, command in retrieve.commands.items()}
+    assert own == SUMMARIES
+
+
+def test_the_page_of_all_commands_loads_none_of_them():
+    code = (
+        "import sys; sys.argv = ['retrieve']; from retrieval.cli import main; main();"
+        "print([name for name in sys.modules if name.startswith('retrieval.cli.commands.')], file=sys.stderr)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "build-index" in shown.stdout
+    assert shown.stderr.strip() == "[]"
