@@ -3,10 +3,10 @@
     python -m benchmarks.bench_matryoshka --data DIR [--prepared DIR] [--parts accuracy,heads,funnel,codes] [--small]
 
 accuracy  1-NN accuracy (leave one out, among held-out photographs) at 16 to 256 dimensions: towers of nano's architecture
-          trained here with and without nesting (`benchmarks.matryoshka_towers`), three times each; the one without cut by PCA, by
+          trained here with and without nesting (`benchmarks.matryoshka.towers`), three times each; the one without cut by PCA, by
           a learned rotation, naively, and at random dimensions; towers trained for one width each; shipped nano. Training
           from pixels is short here.
-heads     the same contenders as heads on frozen features, trained for up to 24 epochs (`benchmarks.matryoshka_heads`), at 8 to 256
+heads     the same contenders as heads on frozen features, trained for up to 24 epochs (`benchmarks.matryoshka.heads`), at 8 to 256
           dimensions and on fewer classes: held-out photographs of the trained classes, as in the paper, and other classes.
 funnel    a collection of 500,000 or more vectors of nano: top-1 agreement with exact search, and the time of one query (one
           thread) and of a batch, of funnels and of indexes on prefixes, planned by the public `build_index_from_vectors`.
@@ -20,7 +20,7 @@ codes     product-quantised codes of 8 to 32 bytes on each prefix and on the who
 ``--prepared`` holds `pixels.npy` and `mobilenet.npy`, for ``heads`` also the views, as `tools.train_nano` makes them; else they
 are made there first (20 minutes; an hour more for the views). ``--work`` keeps what is trained and embedded: a run that is
 interrupted goes on where it was. ``accuracy`` takes about 15 minutes of one core, ``heads`` and the others about 10 (estimated).
-Results: `results/matryoshka_PART.json` and `.svg`, for ``accuracy`` and ``heads`` also `.md`, and the README's line on stderr.
+Results: `results/matryoshka_PART.json` and `.svg`, for ``accuracy`` and ``heads`` also `.md`, and a row for `results/README.md` on stderr.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks import matryoshka_figures as figures
 from benchmarks.frame import RESULTS, save, watch
-from benchmarks.matryoshka_data import Data, note
+from benchmarks.matryoshka import figures
+from benchmarks.matryoshka.data import Data, note
 
 PARTS = ("accuracy", "heads", "funnel", "codes")
 
@@ -45,8 +45,8 @@ def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any
     """Run one part."""
     small = options.small
     if part == "accuracy":
-        from benchmarks.matryoshka_accuracy import accuracy
-        from benchmarks.matryoshka_towers import Budget
+        from benchmarks.matryoshka.accuracy import accuracy
+        from benchmarks.matryoshka.towers import Budget
 
         budget = Budget(
             start_samples=512 if small else options.start_samples,
@@ -58,11 +58,11 @@ def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any
             data, budget, separate, seeds=2 if small else options.towers, most=600 if small else None
         )
     if part == "heads":
-        from benchmarks.matryoshka_heads import heads
+        from benchmarks.matryoshka.heads import heads
 
         return heads(data, seeds=2 if small else options.towers, small=small)
     if part == "funnel":
-        from benchmarks.matryoshka_funnel import funnel
+        from benchmarks.matryoshka.funnel import funnel
 
         return funnel(
             data,
@@ -71,7 +71,7 @@ def measure(part: str, data: Data, options: argparse.Namespace) -> dict[str, Any
             queries=64 if small else options.queries,
             repeats=2 if small else options.repeats,
         )
-    from benchmarks.matryoshka_codes import codes
+    from benchmarks.matryoshka.codes import codes
 
     return codes(data, seeds=2 if small else options.seeds, bytes_=(8,) if small else (8, 16, 32))
 
@@ -87,11 +87,11 @@ def keep(part: str, facts: dict[str, Any], results: Path, load: Any) -> None:
     }
     draw[part](facts, figure)
     if part in ("accuracy", "heads"):
-        from benchmarks import matryoshka_accuracy, matryoshka_heads
+        from benchmarks.matryoshka import accuracy, heads
 
-        tables = matryoshka_accuracy if part == "accuracy" else matryoshka_heads
+        tables = accuracy if part == "accuracy" else heads
         tables.write_table(facts, figure.with_suffix(".md"))
-        note(f"for the README:\n{tables.readme_row(facts)}")
+        note(f"a row for results/README.md:\n{tables.readme_row(facts)}")
     note(f"wrote {save(f'matryoshka_{part}', load=load, directory=results, **facts)}")
 
 

@@ -15,7 +15,7 @@ frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 1
 protocol    the papers' protocol (BCT, OCA): an old model trained on half of the classes, a new one on all; query and gallery
             are the test images, the query itself taken out; top-1 of old/old, new/old, new/new for independent training,
             BCT and OCA, AC and AM, and OCA's new/new less the independent one's with a paired 95 % interval. What is
-            trained are two-layer heads (`benchmarks.heads`) on frozen MobileNetV2 features of real photographs, not whole
+            trained are two-layer heads (`benchmarks.upgrade.heads`) on frozen MobileNetV2 features of real photographs, not whole
             networks. ``results/upgrade_protocol.json``.
 
 The encoders of ``frozen``: ``colour`` (colour histogram and gradients, 192-d, no weights), ``nano@1`` (256-d), ``nano@2`` (384-d,
@@ -321,7 +321,7 @@ def report(result: dict[str, Any]) -> None:
 
 
 def protocol(data: Path, work: Path, *, seeds: int, sets: list[str]) -> None:
-    from benchmarks.heads import compare, load_set
+    from benchmarks.upgrade.heads import compare, load_set
 
     with watch() as load:
         results = [compare(load_set(data, work, name), seeds=seeds) for name in sets]

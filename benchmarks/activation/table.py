@@ -34,9 +34,11 @@ def table(record: dict[str, Any]) -> str:
             )
             + ".\n"
         )
-    if "file" in record.get("picture", {}):
+    if "psnr" in record.get("picture", {}):
         picture = record["picture"]
-        text.append(f"![{picture['shows']}]({picture['file']})\n\n{picture['picture']}.\n")
+        text.append(
+            f"## One picture\n\n{picture['picture']}: PSNR {picture['psnr']}, SSIM {picture['ssim']}.\n"
+        )
     return "\n".join(text)
 
 

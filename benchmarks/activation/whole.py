@@ -11,7 +11,7 @@ from PIL import Image
 
 import retrieval
 from benchmarks.activation.bench import Bench
-from benchmarks.frame import RESULTS, spread
+from benchmarks.frame import spread
 
 IMAGES, SIDE = 32, 512
 PICTURE_SIDE = 320
@@ -69,9 +69,8 @@ def picture(bench: Bench, collection: retrieval.Collection, name: str) -> dict[s
     )
     difference = np.clip(128 + 10 * (after.astype(int) - before), 0, 255).astype(np.uint8)
     sheet = Image.fromarray(np.concatenate([before, after, difference], axis=1))
-    sheet.save(RESULTS / f"{name}.jpg", quality=90, subsampling=0, optimize=True)
+    sheet.save(bench.work / f"{name}.jpg", quality=90, subsampling=0, optimize=True)
     return {
-        "file": f"{name}.jpg",
         "shows": "before, after, 128 + 10 x the difference; --robust",
         "picture": "NASA's portrait of Eileen Collins, public domain, skimage.data.astronaut()",
         "psnr": round(psnr(before, after), 2),

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="heads are trained with torch")
 pytest.importorskip("onnx", reason="the teacher is an ONNX graph")
 
-from benchmarks.matryoshka_frozen import (
+from benchmarks.matryoshka.frozen import (
     FEATURES,
     NESTING,
     Lesson,
@@ -22,8 +22,8 @@ from benchmarks.matryoshka_frozen import (
     training_rows,
     validation_places,
 )
-from benchmarks.matryoshka_heads import _by_class, _random
-from benchmarks.matryoshka_trials import hits
+from benchmarks.matryoshka.heads import _by_class, _random
+from benchmarks.matryoshka.trials import hits
 from indexes.engine.knn import knn_accuracy
 from indexes.engine.prefixes import head
 from indexes.vectors.arrays import unit_rows

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.matryoshka_data import Data, Floats, note
+from benchmarks.matryoshka.data import Data, Floats, note
 from retrieval.encoders.training.losses import MatryoshkaHead
 from tools.train_nano.data import unit_hash
 from tools.train_nano.measure import unit

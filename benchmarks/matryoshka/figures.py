@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.matryoshka_data import WIDTHS
+from benchmarks.matryoshka.data import WIDTHS
 from retrieval.evaluation import plots
 
 COLOURS = (

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import Spread, spread
-from benchmarks.matryoshka_data import SETS, WIDTHS, Data, Floats, note
-from benchmarks.matryoshka_tables import PAPER, Row, Table, lines_of, minus, pca, points, shown
-from benchmarks.matryoshka_towers import (
+from benchmarks.matryoshka.data import SETS, WIDTHS, Data, Floats, note
+from benchmarks.matryoshka.tables import PAPER, Row, Table, lines_of, minus, pca, points, shown
+from benchmarks.matryoshka.towers import (
     Budget,
     Photographs,
     Upper,
@@ -193,7 +193,7 @@ def write_table(facts: dict[str, Any], path: Path) -> None:
         f"contender has nano's architecture and was trained on {facts['trained_on']['contenders']:,} photographs of "
         f"{facts['trained_on']['classes']} classes for {budget['samples']:,} samples at {budget['side']} pixels, from one start that "
         f"a teacher taught without labels for {budget['start_samples']:,}; only the last stage and the head go on from there "
-        "(`benchmarks/matryoshka_towers.py`). `python -m benchmarks.bench_matryoshka --parts accuracy`; all values in "
+        "(`benchmarks/matryoshka/towers.py`). `python -m benchmarks.bench_matryoshka --parts accuracy`; all values in "
         "`matryoshka_accuracy.json`."
     )
     relation = (

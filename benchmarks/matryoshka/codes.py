@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import spread
-from benchmarks.matryoshka_data import SETS, WIDTHS, Data, note
+from benchmarks.matryoshka.data import SETS, WIDTHS, Data, note
 from indexes.engine import ivf
 from indexes.engine.flat import exact
 from indexes.engine.prefixes import head

@@ -1,7 +1,7 @@
 """The table of the Matryoshka paper on frozen features, with heads that labels have time to shape.
 
-`matryoshka_accuracy` trains towers and can afford little of it; here only a perceptron learns (`matryoshka_frozen`), for up to
-24 epochs, each contender with what suits it (`matryoshka_trials`).
+`accuracy` trains towers and can afford little of it; here only a perceptron learns (`frozen`), for up to
+24 epochs, each contender with what suits it (`trials`).
 
 Two kinds of test. *Trained classes*, as in the paper: held-out photographs look for their nearest among all that were
 trained on. *Other classes*, as users of retrieval meet them: classes and a collection that no training saw, leave one out.
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import Spread, spread
-from benchmarks.matryoshka_data import Data, Floats, note
-from benchmarks.matryoshka_frozen import BATCH, FEATURES, HIDDEN, NESTING, Setting
-from benchmarks.matryoshka_tables import (
+from benchmarks.matryoshka.data import Data, Floats, note
+from benchmarks.matryoshka.frozen import BATCH, FEATURES, HIDDEN, NESTING, Setting
+from benchmarks.matryoshka.tables import (
     PAPER,
     Row,
     Table,
@@ -31,7 +31,7 @@ from benchmarks.matryoshka_tables import (
     points,
     shown,
 )
-from benchmarks.matryoshka_trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
+from benchmarks.matryoshka.trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
 from indexes.derivation import rotations
 from indexes.engine.prefixes import head
 from indexes.vectors.arrays import unit_rows

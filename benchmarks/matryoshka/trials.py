@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.matryoshka_data import Data, Floats, note
-from benchmarks.matryoshka_frozen import (
+from benchmarks.matryoshka.data import Data, Floats, note
+from benchmarks.matryoshka.frozen import (
     NESTING,
     Lesson,
     Setting,
@@ -27,7 +27,7 @@ from benchmarks.matryoshka_frozen import (
     training_rows,
     validation_places,
 )
-from benchmarks.matryoshka_tables import pca
+from benchmarks.matryoshka.tables import pca
 from indexes.engine.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix

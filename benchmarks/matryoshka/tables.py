@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from benchmarks.frame import Spread, spread
-from benchmarks.matryoshka_data import Floats
+from benchmarks.matryoshka.data import Floats
 from indexes.vectors import transforms
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import retrieval
 from benchmarks.frame import alternate, ratio, spread
-from benchmarks.matryoshka_data import Data, Floats, note
+from benchmarks.matryoshka.data import Data, Floats, note
 from indexes.engine.backend import faiss, one_thread
 from indexes.engine.flat import exact
 from indexes.vectors.arrays import unit_rows

@@ -13,7 +13,7 @@ affordable. All contenders of a repeat see the same pictures in the same order; 
 the classifiers they start from. Only training photographs are seen (`tools.train_nano.data`); the tables are of
 photographs, and of whole classes, that none of them saw.
 
-Less than one epoch with labels is what a few minutes of CPU allow. What longer training does, `benchmarks.matryoshka_heads`
+Less than one epoch with labels is what a few minutes of CPU allow. What longer training does, `benchmarks.matryoshka.heads`
 shows on frozen features.
 """
 
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.matryoshka_data import WIDTHS
+from benchmarks.matryoshka.data import WIDTHS
 from retrieval.encoders.families.nano_torch import ImageTower, pooled
 from retrieval.encoders.training.losses import MatryoshkaHead
 from tools.train_nano.augment import light, normalised, plain

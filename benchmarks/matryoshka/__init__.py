@@ -1,0 +1,1 @@
+"""What `bench_matryoshka.py` measures: prefixes of vectors against other ways to make them short."""

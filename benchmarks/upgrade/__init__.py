@@ -1,0 +1,1 @@
+"""What `bench_upgrade.py` trains: heads that later heads are compatible with."""
