@@ -141,7 +141,7 @@ def test_python_of_a_guide_runs(path: Path, indexed: Path, tmp_path: Path) -> No
 
 def options_of(words: list[str]) -> tuple[set[str], list[str]]:
     """Return the options that a typed command may take, and those that it was given."""
-    from retrieval.cli.commands import retrieve
+    from retrieval.cli.group import retrieve
 
     known = {name for option in retrieve.params for name in (*option.opts, *option.secondary_opts)}
     command: click.Command = retrieve
@@ -172,7 +172,7 @@ def test_commands_of_a_guide_exist_with_their_options(path: Path) -> None:
 
 
 def test_every_command_has_a_place_in_the_readme_and_in_a_guide() -> None:
-    from retrieval.cli.commands import retrieve
+    from retrieval.cli.group import retrieve
 
     guides = "\n".join(path.read_text() for path in GUIDES if path != ROOT / "README.md")
     readme = (ROOT / "README.md").read_text()
