@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -121,7 +122,17 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("path", [path for path in GUIDES if blocks(path, "python")], ids=name_of)
+SLOW = {"retrieval/activation/README.md"}  # gradients through torch: half a minute
+
+
+def pages_of_python() -> Iterator[Any]:
+    for path in GUIDES:
+        if blocks(path, "python"):
+            marks = [pytest.mark.slow] if name_of(path) in SLOW else []
+            yield pytest.param(path, id=name_of(path), marks=marks)
+
+
+@pytest.mark.parametrize("path", list(pages_of_python()))
 def test_python_of_a_guide_runs(path: Path, indexed: Path, tmp_path: Path) -> None:
     """Run a page's blocks one after another in a folder that holds what they name."""
     home = shutil.copytree(indexed, tmp_path / "home")
