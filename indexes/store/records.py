@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from indexes.errors import OptionError, StoreCorrupt
 
@@ -16,6 +16,7 @@ STAMP_BYTES: Final = 64
 _ID = struct.Struct(">Q")
 _HEAD = struct.Struct("<BBI")
 _WITHOUT, _WITH_CONTENT = 0x8E, 0xE3
+_SEALED = {_WITHOUT: 6, _WITH_CONTENT: 6 + CONTENT_BYTES}  # where stamps begin, by the mark
 _OLD = (0, CONTENT_BYTES)
 _STARTS = {
     _WITHOUT: 6,
@@ -131,23 +132,26 @@ def key_and_stamp(data: bytes) -> tuple[bytes, bytes]:
 
 def _places(number: int, data: bytes) -> tuple[int, int, int]:
     """Return where content, stamp and key of a record begin, once its checksum fits."""
-    mark = data[0] if len(data) > _HEAD.size else -1
-    if mark in (_WITH_CONTENT, _WITHOUT):
-        start, stamp = 6, 6 if mark == _WITHOUT else 6 + CONTENT_BYTES
-        if _crc(data[6:], number, data[1]).to_bytes(4, "little") != data[2:6]:
+    mark, size = data[0] if len(data) > _HEAD.size else -1, len(data)
+    if mark in _SEALED:
+        _, length, found = _HEAD.unpack_from(data)
+        # As `_crc` does it; every hit comes by here.
+        if crc32(data[6:], ((number << 7) + length) & 0xFFFFFFFF) != found:
             raise _damaged(number)
+        start, stamp = 6, _SEALED[mark]
     elif mark in _OLD or (mark < 0 and data[:1] in (b"\0", b"\x10")):
         start, stamp = 2, 2 + data[0]
+        length = data[1] if size > 1 else 0
     else:
         raise _damaged(number)
-    key = stamp + (data[1] if len(data) > 1 else 0)
-    if key >= len(data):
+    key = stamp + length
+    if key >= size:
         raise _damaged(number)
     return start, stamp, key
 
 
 def _crc(body: bytes, number: int, stamp: int) -> int:
-    return zlib.crc32(body, ((number << 7) + stamp) & 0xFFFFFFFF)
+    return crc32(body, ((number << 7) + stamp) & 0xFFFFFFFF)
 
 
 def _damaged(number: int) -> StoreCorrupt:

@@ -36,7 +36,6 @@ from indexes.store.mirror import RERANK, replace_rows
 from indexes.store.records import (
     NewRow,
     Record,
-    key_digest,
     key_of,
     pack_id,
     unpack_record,
@@ -48,9 +47,10 @@ from indexes.store.tables import (
     NAMES,
     block_sum,
     describe,
-    holders,
+    holder_of,
     ids_of_content,
     misled,
+    missing,
     packed_records,
     records_of,
     renames_of,
@@ -91,6 +91,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self._closed = False
         self.dim, self._dead = describe(environment)
         self._count = len(self._dead)
+        self._checked: dict[int, bytes] = {}  # of blocks that this store has read and found right
         self._writer = (
             Writer(directory, environment, dim=self.dim, dead=self._dead, lock=lock) if writable else None
         )
@@ -274,15 +275,25 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def find(self, key: bytes) -> int | None:
         """Return the id of the live row with this key, or None."""
-        digest = key_digest(key)
-        number = holders(self._environment, [digest]).get(digest)
-        if number is None or number >= self._count or self._dead[number]:
+        record = self.find_record(key)
+        return None if record is None else record.id
+
+    def find_record(self, key: bytes) -> Record | None:
+        """Return the record of the live row with this key, or None."""
+        found = holder_of(self._environment, key)
+        if found is None:
             return None
-        if self.record(number).key != key:
+        number, packed = found
+        if number >= self._count or self._dead[number]:
+            return None
+        if packed is None:
+            raise missing(self._environment, number)
+        record = unpack_record(number, packed)
+        if record.key != key:
             raise StoreCorrupt(
                 f"{self._environment.path}: a key leads to row {number}, which has another; run `retrieve verify`"
             )
-        return number
+        return record
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
@@ -373,7 +384,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             raise MissingRow(
                 f"{self.directory}: rows {start} to {stop} are not among the {self._count:,} rows"
             )
-        return rows_of(self._environment, start, stop, dim=self.dim)
+        return rows_of(self._environment, start, stop, dim=self.dim, checked=self._checked)
 
     def blocks(self, rows: int = 16384) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """Yield the first id and the rows ``(b, d)`` float16 of consecutive blocks, tombstoned rows included.

@@ -243,8 +243,8 @@ def _import(
         for offset, stored in enumerate(block):
             key = next(keys)
             content = hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
-            number = store.find(key) if again else None
-            if number is not None and store.record(number).content == content:
+            known = store.find_record(key) if again else None
+            if known is not None and known.content == content:
                 counts["reused"] += 1
                 continue
             added.append(offset)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ _LONGEST_KEY: Final = 511
 
 _TRIES: Final = 5
 
+_SETTLED: Final = 2_000_000_000
+"""Nanoseconds since a file's last change after which another one is sure to be seen in its times."""
+
+_REMEMBERED: Final = 64
+
+_whole: dict[
+    tuple[int, int], tuple[int, int, int]
+] = {}  # device and inode -> length and times of a file found whole
+
 Words = NDArray[np.uint64]
 
 
@@ -62,6 +72,8 @@ class _Newest:
 def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
     """Refuse a file in which LMDB would step outside of its pages.
 
+    A file that this process found whole is not looked at again until its length or its times change.
+
     Args:
         path: ``data.mdb``.
         flags: those of each named tree that may be there.
@@ -77,23 +89,36 @@ def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
     except OSError as error:
         raise limit_reached(error, path.parent) or error from error
     try:
-        for attempt in range(_TRIES):
-            before = None
-            try:
-                before = _newest(file)
-                _walk(file, before, flags)
-                return
-            except _Damage as damage:
-                # Pages of this commit are not used again before the next but one: unless there was another, it is damage.
-                with suppress(_Damage):
-                    if attempt + 1 < _TRIES and _newest(file) != before:
-                        continue
-                raise StoreCorrupt(
-                    f"{path}: damaged ({damage}); restore it from a backup, or move the collection's directory away and "
-                    "build it again"
-                ) from damage
+        status = os.fstat(file)
+        own, shown = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if _whole.get(own) == shown:
+            return
+        began = time.time_ns()
+        _check(path, file, flags)
+        if max(shown[1:]) < began - _SETTLED:
+            if len(_whole) >= _REMEMBERED:
+                _whole.clear()
+            _whole[own] = shown
     finally:
         os.close(file)
+
+
+def _check(path: Path, file: int, flags: Mapping[bytes, int]) -> None:
+    for attempt in range(_TRIES):
+        before = None
+        try:
+            before = _newest(file)
+            _walk(file, before, flags)
+        except _Damage as damage:
+            # Pages of this commit are not used again before the next but one: unless there was another, it is damage.
+            with suppress(_Damage):
+                if attempt + 1 < _TRIES and _newest(file) != before:
+                    continue
+            raise StoreCorrupt(
+                f"{path}: damaged ({damage}); restore it from a backup, or move the collection's directory away and "
+                "build it again"
+            ) from damage
+        return
 
 
 def _newest(file: int) -> _Newest:

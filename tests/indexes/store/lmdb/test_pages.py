@@ -140,3 +140,31 @@ def test_a_page_that_leads_back_to_itself_is_no_endless_walk(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(StoreCorrupt, match="page"):
         VectorStore.open(tmp_path, dim=DIM)
+
+
+def test_a_file_that_was_whole_is_looked_at_again_when_it_has_changed(tmp_path, monkeypatch):
+    with VectorStore.create(tmp_path, dim=DIM) as store:
+        fill(store, np.random.default_rng(0), 2)
+    path = tmp_path / VECTORS / "data.mdb"
+    walks = []
+    walk = lmdb_pages._walk
+    monkeypatch.setattr(lmdb_pages, "_walk", lambda *given: (walks.append(1), walk(*given))[1])
+    monkeypatch.setattr(lmdb_pages, "_whole", {})
+
+    lmdb_pages.check(path, flags=FLAGS)
+    lmdb_pages.check(path, flags=FLAGS)
+    assert len(walks) == 2  # it has just been written: its times may not show another change
+
+    monkeypatch.setattr(lmdb_pages, "_SETTLED", -(10**12))
+    lmdb_pages.check(path, flags=FLAGS)
+    lmdb_pages.check(path, flags=FLAGS)
+    assert len(walks) == 3
+
+    damaged = bytearray(path.read_bytes())
+    for page in tree_pages(bytes(damaged)):
+        damaged[PAGE * page : PAGE * page + 8] = b"\xff" * 8
+    before = path.stat()
+    path.write_bytes(damaged)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        lmdb_pages.check(path, flags=FLAGS)

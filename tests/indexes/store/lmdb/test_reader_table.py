@@ -191,7 +191,7 @@ def unseen(tmp_path, monkeypatch):
 def commit(home: Path, stamp: str) -> None:
     script = """
 import sys
-from indexes import environment, reader_table
+from indexes.store.lmdb import environment, reader_table
 reader_table._PATIENCE = 0  # as where the file system keeps no locks
 from indexes.store.store import VectorStore
 with VectorStore.open(sys.argv[1], dim=8, writable=True) as store:
