@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from indexes.checksums import digest
+from indexes.checksums import Sound, digest
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, sha256
 from indexes.generation.index_kinds import FileInfo
@@ -28,6 +28,8 @@ from indexes.repair_hints import UNREADABLE, cure_of_file
 
 WHOLE: Final = 32 << 20
 """Bytes up to which a file is checked whole when it is opened: it takes less than a twentieth of a cold query."""
+
+_sound = Sound()
 
 _WORD: Final = 8
 _ARRAYS: Final = struct.Struct(
@@ -52,15 +54,22 @@ def measured(path: Path, info: FileInfo) -> FileInfo:
 def check(path: Path, info: FileInfo) -> None:
     """Refuse a file that is not what was published; of a large index, what FAISS reads when it opens it.
 
+    A file that this process found right is not read again until its length or its times change.
+
     Raises:
         StoreCorrupt: it is missing, has another length, or its checksum differs; the message names it and the cure.
         SystemLimit: no more open files or memory.
     """
     try:
-        found = path.stat().st_size
-        wrong = f"{found:,} bytes, expected {info.bytes:,}"
-        if found == info.bytes:
+        status = path.stat()
+        if _sound.has(status, info):
+            return
+        settled = _sound.settled(status)
+        wrong = f"{status.st_size:,} bytes, expected {info.bytes:,}"
+        if status.st_size == info.bytes:
             wrong = "" if _same(path, info) else "not the bytes that were published (its checksum differs)"
+        if settled and not wrong:
+            _sound.add(status, info)
     except FileNotFoundError:
         wrong = "missing"
     except OSError as error:

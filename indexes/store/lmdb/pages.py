@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.checksums import Sound
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached
 
@@ -42,14 +42,7 @@ _LONGEST_KEY: Final = 511
 
 _TRIES: Final = 5
 
-_SETTLED: Final = 2_000_000_000
-"""Nanoseconds since a file's last change after which another one is sure to be seen in its times."""
-
-_REMEMBERED: Final = 64
-
-_whole: dict[
-    tuple[int, int], tuple[int, int, int]
-] = {}  # device and inode -> length and times of a file found whole
+_sound = Sound()
 
 Words = NDArray[np.uint64]
 
@@ -90,15 +83,12 @@ def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
         raise limit_reached(error, path.parent) or error from error
     try:
         status = os.fstat(file)
-        own, shown = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if _whole.get(own) == shown:
+        if _sound.has(status):
             return
-        began = time.time_ns()
+        settled = _sound.settled(status)
         _check(path, file, flags)
-        if max(shown[1:]) < began - _SETTLED:
-            if len(_whole) >= _REMEMBERED:
-                _whole.clear()
-            _whole[own] = shown
+        if settled:
+            _sound.add(status)
     finally:
         os.close(file)
 

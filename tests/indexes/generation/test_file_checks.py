@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 import pytest
 
+from indexes import checksums
 from indexes.checksums import digest
 from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
@@ -141,3 +145,29 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
     ) as caught:
         file_checks.check(path, info)
     assert "delete" not in str(caught.value)
+
+
+def test_a_file_that_was_right_is_read_again_when_it_has_changed(tmp_path, monkeypatch):
+    path = tmp_path / "keys"
+    path.write_bytes(bytes(5000))
+    info = file_checks.measured(path, FileInfo.of(path))
+    reads = []
+    same = file_checks._same
+    monkeypatch.setattr(file_checks, "_same", lambda *given: (reads.append(1), same(*given))[1])
+    monkeypatch.setattr(file_checks, "_sound", checksums.Sound())
+
+    file_checks.check(path, info)
+    file_checks.check(path, info)
+    assert len(reads) == 2  # it has just been written: its times may not show another change
+
+    monkeypatch.setattr(checksums, "_SETTLED", -(10**12))
+    file_checks.check(path, info)
+    file_checks.check(path, info)
+    assert len(reads) == 3
+
+    time.sleep(0.05)  # the system's clock of files ticks every few milliseconds
+    before = path.stat()
+    path.write_bytes(b"\1" + bytes(4999))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(StoreCorrupt, match="checksum differs"):
+        file_checks.check(path, info)

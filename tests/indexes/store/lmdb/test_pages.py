@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from indexes import checksums
 from indexes.errors import StoreCorrupt
 from indexes.layout import VECTORS
 from indexes.store.lmdb import pages as lmdb_pages
@@ -149,13 +151,13 @@ def test_a_file_that_was_whole_is_looked_at_again_when_it_has_changed(tmp_path, 
     walks = []
     walk = lmdb_pages._walk
     monkeypatch.setattr(lmdb_pages, "_walk", lambda *given: (walks.append(1), walk(*given))[1])
-    monkeypatch.setattr(lmdb_pages, "_whole", {})
+    monkeypatch.setattr(lmdb_pages, "_sound", checksums.Sound())
 
     lmdb_pages.check(path, flags=FLAGS)
     lmdb_pages.check(path, flags=FLAGS)
     assert len(walks) == 2  # it has just been written: its times may not show another change
 
-    monkeypatch.setattr(lmdb_pages, "_SETTLED", -(10**12))
+    monkeypatch.setattr(checksums, "_SETTLED", -(10**12))
     lmdb_pages.check(path, flags=FLAGS)
     lmdb_pages.check(path, flags=FLAGS)
     assert len(walks) == 3
@@ -163,6 +165,7 @@ def test_a_file_that_was_whole_is_looked_at_again_when_it_has_changed(tmp_path, 
     damaged = bytearray(path.read_bytes())
     for page in tree_pages(bytes(damaged)):
         damaged[PAGE * page : PAGE * page + 8] = b"\xff" * 8
+    time.sleep(0.05)  # the system's clock of files ticks every few milliseconds
     before = path.stat()
     path.write_bytes(damaged)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
