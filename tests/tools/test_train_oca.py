@@ -1,8 +1,8 @@
-"""Making nano@2: the narrowed tower is the old one where nothing is cut, training draws it to old vectors, and shipping has rules."""
+"""Making nano@2: targets hold the old vector by a fixed map, training draws queries to old vectors, and shipping has rules."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import csv
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,223 +15,199 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 import retrieval  # noqa: E402
 from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
 from retrieval.encoders.families.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
-from retrieval.encoders.families.nano_torch import MEANING, ImageTower  # noqa: E402
+from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
+from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
-from tools.train_nano.augment import normalised  # noqa: E402
+from tools.train_nano.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
-from tools.train_oca import fit as fit_module  # noqa: E402
-from tools.train_oca import tower as tower_module  # noqa: E402
-from tools.train_oca.__main__ import card, export, objections  # noqa: E402
-from tools.train_oca.data import SIDE, Batch, Data, beyond, clusters, joined  # noqa: E402
-from tools.train_oca.measure import caption_recall  # noqa: E402
-from tools.train_oca.tower import EXTRA, OLD, narrowed  # noqa: E402
+from tools.train_nano.places import AXES, GRID  # noqa: E402
+from tools.train_nano.text import TextStudent, quantised  # noqa: E402
+from tools.train_nano.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
+from tools.train_oca import finish as finish_module  # noqa: E402
+from tools.train_oca import measure  # noqa: E402
+from tools.train_oca.data import fit_extension, old_vectors  # noqa: E402
+from tools.train_oca.finish import Back, write  # noqa: E402
+from tools.train_oca.ship import CLEARLY, LOSS, card, objections, table  # noqa: E402
+from tools.train_oca.train import LOOKS, save_state, start_run  # noqa: E402
 
-WIDTHS = (8, 12, 16, 24)
-
-
-@pytest.fixture(scope="module")
-def old():
-    torch.manual_seed(0)
-    return ImageTower(WIDTHS, dim=OLD).eval()
+OLD, WIDTH = 256, 384
 
 
 @pytest.fixture(scope="module")
-def pixels():
-    numbers = np.random.default_rng(0)
-    return numbers.integers(0, 256, (12, 8, 8, 3), np.uint8).repeat(SIDE // 8, 1).repeat(SIDE // 8, 2)
+def taught():
+    """What the teachers say, by a fixed map of features that old vectors partly hold."""
+    turn = np.random.default_rng(0).standard_normal((20, 12)).astype(np.float32)
+    return SimpleNamespace(
+        axes=np.empty((20, 8)), alignment=SimpleNamespace(turn=np.empty((4, 4))), joined=lambda x: unit(x @ turn)
+    )  # fmt: skip
 
 
-def seen(pixels):
-    return normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
-
-
-def test_a_tower_that_keeps_every_channel_computes_what_the_old_one_does(old, pixels, monkeypatch):
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
-    new = narrowed(old.state_dict(), seen(pixels)).eval()
-    with torch.inference_mode():
-        raw = new.raw(seen(pixels))
-
-        assert raw.shape == (len(pixels), OLD + EXTRA)
-        same = old.raw(seen(pixels))[:, :MEANING]
-        torch.testing.assert_close(raw[:, :MEANING], same, atol=1e-5, rtol=1e-4)
-        assert not raw[:, MEANING].any()
-
-
-def test_a_channel_that_carries_nothing_is_cut_first(old, pixels, monkeypatch):
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
-    state = {name: value.clone() for name, value in old.state_dict().items()}
-    state["head.weight"][:, [WIDTHS[-2] + 3, WIDTHS[-2] + 7]] = 0
-    state["stages.3.second.conv.weight"][:, [1, 20]] = 0
-    before = ImageTower(WIDTHS, dim=OLD).eval()
-    before.load_state_dict(state)
-    new = narrowed(state, seen(pixels)).eval()
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            new.raw(seen(pixels))[:, :MEANING], before.raw(seen(pixels))[:, :MEANING], atol=1e-5, rtol=1e-4
-        )
-
-
-def batch_of(images, told, group, numbers):
-    """A batch whose targets are the old vectors themselves beside random ones."""
-    extra = torch.from_numpy(unit(numbers.standard_normal((len(told), EXTRA))))
-    rows, old = torch.arange(len(told)), torch.from_numpy(told)
-    return Batch(
-        images=images,
-        target=torch.cat([old, 0.5 * extra], 1),
-        old=old,
-        owners=rows,
-        groups=torch.from_numpy(group),
-        others=old.flip(0),
-        other_owners=rows.flip(0),
-        mixed=images[:4],
-        mixed_target=old[:4],
-    )
-
-
-def test_training_draws_new_vectors_to_old_ones(old, monkeypatch):
-    for name, value in (("WARM", 1), ("PARTS", 1), ("RATE", 1e-2)):
-        monkeypatch.setattr(fit_module, name, value)
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
+def test_the_way_back_is_a_turn_and_gives_the_old_vector(taught):
     numbers = np.random.default_rng(1)
-    group = np.arange(32) % 4
-    kinds = numbers.standard_normal((4, OLD))
-    told = unit(kinds[group] + 0.3 * numbers.standard_normal((32, OLD)))
-    tones = torch.from_numpy(numbers.random((4, 3, 4, 4), np.float32))[group]
-    images = torch.nn.functional.interpolate(tones, size=(32, 32))
-    batch = batch_of(images, told, group, numbers)
-    data = SimpleNamespace(old=told, group=group, batch=lambda number: batch)
-    torch.manual_seed(0)
-    start = narrowed(old.state_dict(), normalised(images)).state_dict()
+    features = numbers.standard_normal((400, 20)).astype(np.float32)
+    old = unit(features @ numbers.standard_normal((20, 16)) + 0.3 * numbers.standard_normal((400, 16)))
+    found = fit_extension(taught, old, features, np.ones(400), width=26)
+    rows = found.place(old, features)
 
-    def nearness(tower):
-        with torch.inference_mode():
-            first = tower.eval().raw(normalised(images))[:, :OLD]
-            return float(torch.nn.functional.cosine_similarity(first, batch.old).mean())
+    assert rows.shape == (400, 26)
+    np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(26), atol=1e-4)
+    assert (unit(rows @ found.back) * old).sum(1).min() > 0.95
+    spread = rows.std(0)
+    assert (spread[:4] > spread[-4:]).all()  # the widest first: any prefix is free
+    assert ((unit(rows[:, :16]) * old).sum(1).mean()) < 0.5
 
-    untrained = ImageTower(WIDTHS, dim=OLD + EXTRA)
-    untrained.load_state_dict(start)
-    kept: list[int] = []
-    tower, run = fit_module.fit(  # 3 seconds of this process
-        data, start, minutes=0.05, threads=1, bfloat16=False, kept=lambda _, samples: kept.append(samples)
+
+def test_old_vectors_are_made_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "tools.train_oca.data.embed_images", lambda _, pixels: calls.append(1) or np.ones((len(pixels), 4), np.float32)
+    )  # fmt: skip
+    encoder, pixels = SimpleNamespace(space=SimpleNamespace(name="old")), np.zeros((3, 2, 2, 3), np.uint8)
+    for _ in range(2):
+        assert old_vectors(encoder, pixels, tmp_path / "old.npy", note=lambda _: None).shape == (3, 4)
+    assert calls == [1]
+    old_vectors(encoder, pixels[:2], tmp_path / "old.npy", note=lambda _: None)
+    assert calls == [1, 1]  # of other photographs
+
+
+@pytest.fixture(scope="module")
+def data():
+    numbers = np.random.default_rng(0)
+    targets = numbers.standard_normal((40, WIDTH)).astype(np.float32)
+    turn = np.linalg.qr(numbers.standard_normal((WIDTH, WIDTH)))[0][:, :OLD].astype(np.float32)
+    return TrainingSet(
+        pixels=numbers.integers(0, 256, (40, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2),
+        targets=targets,
+        views=np.empty((0, 64, 64, 3), np.uint8),
+        view_targets=np.empty((0, WIDTH), np.float32),
+        view_places=np.empty((0, AXES, GRID, GRID), np.float16),
+        asked=np.eye(WIDTH, dtype=np.float32),
+        label_codes=np.arange(40) % 4,
+        train=np.arange(32),
+        weights=np.full(32, 1 / 32),
+        check={"held": np.arange(32, 40)},
+        old=unit(targets @ turn),
+        back=turn,
     )
 
-    assert run["steps"] > 5
-    assert run["samples"] == 36 * run["steps"]
-    assert kept == sorted(set(kept))
-    assert kept
-    assert nearness(tower) > nearness(untrained) + 0.05
+
+RECIPE = Recipe(
+    minutes=60, batch=8, part=4, workers=1, bank=16, warm_steps=2, ramp=(-1, 0), sizes=((1.0, 32),), hard=0.5,
+    contrast=0.0, asked=0.0, old=5.0, rate=1e-2,
+)  # fmt: skip
 
 
-def test_old_vectors_of_the_own_photograph_are_not_told_apart(old, pixels, monkeypatch):
-    """All pictures are of one photograph: there is nothing to tell apart until others are of strangers."""
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1])
-    numbers = np.random.default_rng(4)
-    told, group = unit(numbers.standard_normal((12, OLD))), np.arange(12) % 3
-    tower = ImageTower(WIDTHS, dim=OLD + EXTRA)
-    tower.load_state_dict(narrowed(old.state_dict(), seen(pixels)).state_dict())
-    student = fit_module.Student(tower.eval(), torch.eye(3, OLD), bfloat16=False)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    one = torch.zeros(12, dtype=torch.int64)
-    batch = replace(batch_of(images, told, group, numbers), owners=one, other_owners=one)
-    strangers = replace(batch, other_owners=one + 1)
-    with torch.inference_mode():
-        own, told_apart = (float(student.terms(given)["contrast"]) for given in (batch, strangers))
-
-    assert own == pytest.approx(0, abs=1e-6)
-    assert told_apart > 1  # usual: about log(13)
+def test_prefixes_end_with_the_width():
+    assert nesting_of(256) == (16, 32, 64, 128, 256)
+    assert nesting_of(WIDTH) == (16, 32, 64, 128, 256, WIDTH)
 
 
-def test_crops_and_copies_have_the_targets_of_their_photographs(pixels):
-    """One part of a batch: photographs, copies of the same, views, and views of two photographs."""
-    numbers = np.random.default_rng(5)
-    data = Data.__new__(Data)
-    data.pixels, data.views, data.train = pixels, pixels[::2].copy(), np.arange(len(pixels))
-    data.weights = np.full(len(pixels), 1 / len(pixels))
-    data.whole, data.owner = np.arange(4), np.arange(4) * 2
-    data.mixed, data.mixed_target = np.array([4, 5]), unit(numbers.standard_normal((2, OLD)))
-    data.old, data.group = unit(numbers.standard_normal((12, OLD))), np.arange(12)
-    data.target = joined(data.old, data.old, unit(numbers.standard_normal((12, EXTRA))))
-    data.view_target = -data.target[::2]
+def test_training_draws_queries_to_old_vectors(data, tmp_path):
+    run = Run(tmp_path, data, RECIPE, init=None)
+    told = [run._one_step()["old"] for _ in range(40)]
 
-    batch = data.batch(3)
-
-    third = len(pixels)  # 12 photographs are fewer than a part has
-    assert batch.images.shape == (third * 2 + 4, 3, SIDE, SIDE)
-    assert batch.mixed.shape == (2, 3, SIDE, SIDE)
-    assert {tuple(row) for row in batch.mixed_target.tolist()} == {
-        tuple(row) for row in data.mixed_target.tolist()
-    }
-    torch.testing.assert_close(batch.owners[:third], batch.owners[third : 2 * third])
-    torch.testing.assert_close(batch.old, torch.from_numpy(data.old)[batch.owners])
-    torch.testing.assert_close(batch.target[:third], torch.from_numpy(data.target)[batch.owners[:third]])
-    torch.testing.assert_close(
-        batch.target[2 * third :], -torch.from_numpy(data.target)[batch.owners[2 * third :]]
-    )
-    again = data.batch(3)
-    torch.testing.assert_close(again.images, batch.images)
+    assert np.mean(told[-8:]) < np.mean(told[:8]) - 0.1
+    assert (run.recent_rows >= 0).all()
 
 
-def test_what_the_teacher_knows_beyond_old_vectors_is_what_they_do_not_tell():
-    numbers = np.random.default_rng(2)
-    old = unit(numbers.standard_normal((600, 8)))
-    hidden = numbers.standard_normal((600, EXTRA))
-    teacher = np.hstack([10 * old @ numbers.standard_normal((8, EXTRA)), hidden]).astype(np.float32)
-    place = beyond(old, teacher, np.arange(600))
-    found = place(old, teacher)
-    # Cosines among the answers are those of what was hidden, whatever the old vectors add.
-    expected = unit(hidden - hidden.mean(0))
+def test_a_state_is_gone_on_from_and_the_rate_falls_at_the_end_only(data, tmp_path, monkeypatch):
+    run = Run(tmp_path / "first", data, RECIPE, init=None)
+    run._one_step()
+    run.save()
+    size = save_state(tmp_path / "first", tmp_path / "state.safetensors")
 
-    assert found.shape == (600, EXTRA)
-    assert np.corrcoef((found @ found.T)[0, 1:], (expected @ expected.T)[0, 1:])[0, 1] > 0.95
-
-
-def test_no_group_is_empty():
-    rows = unit(np.random.default_rng(3).standard_normal((50, 5)))
-    rows[:30] = rows[0]
-
-    assert set(clusters(rows, count=20)) == set(range(20))
+    assert size == (tmp_path / "state.safetensors").stat().st_size < 25e6
+    again = start_run(tmp_path / "second", data, RECIPE, state=tmp_path / "state.safetensors")
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(again.average.eval()(x), run.average.eval()(x), atol=0.02, rtol=0.02)
+    late = Run(tmp_path / "late", data, Recipe(minutes=1, falls=0.5, batch=8, part=4), init=None)
+    rates = []
+    for seconds in (0, 29, 45, 60):
+        late.seconds = seconds
+        rates.append(round(late._cosine(), 2))
+    assert rates == [1.0, 1.0, 0.5, 0.0]
 
 
-def test_captions_are_found_among_the_ten_best():
-    gallery = np.eye(12, dtype=np.float32)
-    words = unit(np.vstack([gallery[3], np.arange(12) + 1.0]))
+def test_photographs_keep_their_sentences_together_and_a_thousand_at_most_are_held(tmp_path, monkeypatch):
+    (tmp_path / "captions_more").mkdir()
+    with (tmp_path / "captions_more" / "captions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "caption"])
+        for i in range(30):
+            writer.writerows([[f"images/flickr_{i}.webp", f"dog {i} {n}"] for n in range(5)])
+        writer.writerow(["images/food_0.webp", " a  cake "])
+        writer.writerow(["images/food_0.webp", "a cake"])
+    monkeypatch.setattr("tools.train_nano.data.HELD_CAPTIONS", 7)
+    photos = described(tmp_path)
 
-    assert caption_recall(words, gallery, np.array([3, 2])) == 1.0
-    assert caption_recall(words, gallery, np.array([3, 1])) == 0.5  # ten others come before it
+    assert len(photos) == 31
+    flickr = [photo for photo in photos if photo.group == "flickr"]
+    assert sum(photo.split == "held" for photo in flickr) == 7
+    assert all(len(photo.sentences) == 5 for photo in flickr)
+    (food,) = (photo for photo in photos if photo.group == "food")
+    assert food.sentences == ("a cake",)
+    assert described(tmp_path / "nowhere") == []
 
 
 @pytest.fixture
-def shipped(old, pixels, tmp_path, monkeypatch):
+def shipped(tmp_path, monkeypatch):
     """A folder of weights with nano@1 as it is and an untrained nano@2."""
     home = tmp_path / "weights"
     home.mkdir()
     (home / "nano-1").symlink_to(WEIGHTS_FOLDER / "nano-1")
     monkeypatch.setattr("retrieval.encoders.families.nano.WEIGHTS", home)
-    monkeypatch.setattr(tower_module, "KEPT", WIDTHS[-1] - 2)
     first = load_encoder("nano@1")
-    export(narrowed(old.state_dict(), seen(pixels)), home / "nano-2", extends=first.space, samples=7)
-    return first
+    torch.manual_seed(0)
+    tower = ImageTower(dim=WIDTH, norm=True).eval()
+    (home / "nano-2").mkdir()
+    finish_module.save_tensors(quantised(TextStudent(WIDTH - 1)), home / "nano-2" / "text.safetensors")
+    numbers = np.random.default_rng(0)
+    maps = [numbers.standard_normal((WIDTH, OLD)).astype(np.float32) for _ in range(2)]
+    bank = Querybank(torch.randn(5, WIDTH - 1), torch.randn(5), weight=finish_module.POPULARITY)
+    back = Back(image=maps[0], text=maps[1], text_offset=np.full(OLD, 0.1, np.float32))
+    write(tower, home / "nano-2", bank=bank, back=back, old=first.space, samples=7)
+    return SimpleNamespace(first=first, tower=tower, bank=bank, back=back, home=home)
 
 
-def test_the_newest_version_is_nano(shipped):
+def test_the_newest_version_is_nano_and_looks_as_its_file_says(shipped):
     second = load_encoder("nano")
 
     assert canonical_spec("nano") == "nano@2"
-    assert (second.space.name, second.space.dim, second.space.nesting[-2:]) == ("nano@2", 384, (256, 384))
-    assert second.extends == (shipped.space,)
+    assert (second.space.name, second.space.dim, second.space.nesting[-2:]) == ("nano@2", WIDTH, (OLD, WIDTH))
+    assert second.extends == (shipped.first.space,)
+    x = 2 * torch.rand(4, 3, SIZE, SIZE) - 1
+    with torch.inference_mode():
+        expected = MultiCrop(shipped.tower, LOOKS, querybank=shipped.bank)(x).numpy()
+    found = second.encode_pixels(x.numpy())
+    assert (found * expected).sum(1).min() > 0.999
+    np.testing.assert_allclose(found[:, -1], expected[:, -1], atol=3e-3)
+    assert (second._tower()(x).numpy() * found).sum(1).min() > 0.999
     words = second.encode_text(["a red bus"])
-    np.testing.assert_array_equal(words[:, :OLD], shipped.encode_text(["a red bus"]))
-    assert not words[:, OLD:].any()
+    assert words.shape == (1, WIDTH)
+    np.testing.assert_allclose(words[0, -1], 0.5 / 1.25**0.5, rtol=1e-5)
 
 
-def test_a_collection_of_nano_1_goes_over_by_prefix(shipped, tmp_path):
+def test_half_in_texts_and_twice_in_photographs_is_the_same_order(shipped):
+    rows = torch.randn(50, WIDTH)
+    twice = shipped.bank(rows).numpy()
+    shipped.bank.weight /= 2
+    once = shipped.bank(rows).numpy()
+    words = unit(np.random.default_rng(3).standard_normal((6, WIDTH - 1)))
+    scores = [
+        (np.pad(words, ((0, 0), (0, 1)), constant_values=last) @ (images / np.linalg.norm(images[:, :-1], axis=1)[:, None]).T)
+        for last, images in ((1.0, once), (0.5, twice))
+    ]  # fmt: skip
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
+def test_a_collection_of_nano_1_goes_over_by_the_map_that_comes_with_the_weights(shipped, tmp_path):
     home = fill(tmp_path / "photos", [f"{number:02}.png" for number in range(45)])
     retrieval.build_index(home, encoder="nano@1")
     report = retrieval.upgrade(home, encoder="nano@2", force=True)  # untrained, it finds less
 
-    assert (report.method, report.recorded) == ("prefix", True)
+    assert (report.method, report.recorded) == ("built-in", True)
     with retrieval.open(home) as collection:
-        assert collection.search("a red bus", k=3, dim=64)  # prefixes go on
+        assert collection.search("a red bus", k=3)
     assert retrieval.backfill(home).complete
     assert retrieval.build_index(home).encoder == "nano@2"
     with retrieval.open(home) as collection:
@@ -240,38 +216,75 @@ def test_a_collection_of_nano_1_goes_over_by_prefix(shipped, tmp_path):
     assert retrieval.rollback(home).encoder == "nano@1"
 
 
-def facts(*, crops=(0.7, 0.8, 0.8), labels=(0.5, 0.6, 0.6)):
-    names = ("old_old", "new_old", "new_new")
+def test_maps_of_images_and_words_are_read_as_they_were_written(shipped):
+    second = NanoEncoder(shipped.home / "nano-2")
+    image, text = second.maps_back(shipped.first.space)
+
+    np.testing.assert_allclose(image.matrix, shipped.back.image, atol=1e-3)
+    np.testing.assert_allclose(text.matrix, shipped.back.text, atol=1e-3)
+    assert image.offset is None
+    np.testing.assert_allclose(text.offset, 0.1, atol=1e-3)
+
+
+def alone(nearest=0.68, copies=0.88, captions=0.39):
     return {
-        "gallery": 100,
-        "crops": 50,
-        "labelled": 60,
-        "captions": 10,
-        "crop_recall_at_1": dict(zip(names, crops, strict=True)),
-        "knn_accuracy": dict(zip(names, labels, strict=True)),
-        "caption_recall_at_10": {"old_old": 0.2, "new_new": 0.25},
-    }
+        "nearest_mean": nearest, "nearest": {"a": nearest}, "copies": {"flip": copies, "mean": copies}, "names": 0.6, "scene_names": 0.5, "phrases": {"count": {"precision_5": 0.25, "queries": 9, "chance": 0.1}},
+        "captions": {"recall_1": 0.1, "recall_10": captions}, "flickr": {"recall_1": 0.03, "recall_10": 0.2},
+    }  # fmt: skip
 
 
-def test_only_what_beats_the_old_encoder_and_is_small_is_shipped(tmp_path, monkeypatch):
-    for name, size in (("nano-1", 900), ("nano-2", 800), (".nano-2", 400)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "image.safetensors").write_bytes(bytes(size))
-    building = tmp_path / ".nano-2"
-    monkeypatch.setattr("tools.train_oca.__main__.MOST_FILE", 500)
-    monkeypatch.setattr("tools.train_oca.__main__.MOST_TOGETHER", 1300)  # the nano-2 of before is replaced
+def across(low=0.01):
+    return {"crops": {"old_old": 0.7, "new_old": 0.72, "new_new": 0.8, "gain_95": [low, 0.03], "queries": 9}}
 
-    assert objections(facts(), building) == []
-    assert objections(facts(labels=(0.5, 0.5, 0.6)), building) == [
-        "knn_accuracy: new/old 0.500 does not beat old/old 0.500"
-    ]
-    assert len(objections(facts(crops=(0.7, 0.6, 0.9), labels=(0.5, 0.4, 0.6)), building)) == 2
-    (building / "image.safetensors").write_bytes(bytes(501))
-    assert len(objections(facts(), building)) == 2  # the file, and all together
+
+def test_only_what_is_better_compatible_and_small_is_shipped(tmp_path):
+    (tmp_path / "image.safetensors").write_bytes(bytes(1000))
+    old, better = alone(), alone(nearest=0.68 + CLEARLY, captions=0.5)
+
+    assert objections(old, better, across(), tmp_path) == []
+    assert (
+        objections(old, alone(nearest=0.68 - LOSS + 1e-4, copies=0.9, captions=0.5), across(), tmp_path) == []
+    )
+    assert len(objections(old, alone(nearest=0.67, copies=0.9, captions=0.5), across(), tmp_path)) == 1
+    assert len(objections(old, alone(captions=0.5), across(), tmp_path)) == 1  # one measure is not two
+    (refused,) = objections(old, better, across(low=-LOSS - 1e-3), tmp_path)
+    assert refused.startswith("crops: new/old 0.720 is not sure to be as good as old/old 0.700")
+    with (tmp_path / "text.safetensors").open("wb") as file:
+        file.truncate(int(16.5e6))
+    assert len(objections(old, better, across(), tmp_path)) == 1
+    with (tmp_path / "image.safetensors").open("wb") as file:
+        file.truncate(int(15e6))
+    assert len(objections(old, better, across(), tmp_path)) == 2
 
 
 def test_the_card_tells_what_was_measured():
-    text = card(facts(), {"samples": 1000, "core_minutes": 16})
+    found = table({"nano@1 256": alone(), "nano@2 384": alone(captions=0.5), "nano@2 64": alone()}, across())
 
-    assert "| new/old | 0.800 | 0.600 |" in text
-    assert "0.200 in vectors of nano@1, 0.250 in vectors of nano@2" in text.replace("\n", " ")
+    assert "| nano@2 384 | 0.680 | 0.880 | 0.100, 0.500 | 0.030, 0.200 | 0.600 | 0.500 |" in found
+    assert "| count (9) | 0.250 | 0.250 | 0.100 |" in found
+    assert "| crops | 0.700 | 0.720 | 0.800 | +0.010 to +0.030 |" in found
+    assert found in card(found, samples=1000, photographs=5)
+
+
+def test_sentences_are_ranked_among_photographs_of_their_collection():
+    photos = [
+        SimpleNamespace(group=group, sentences=(f"{group} {i}",), label="", caption="", split="held")
+        for i, group in enumerate(["captions", "flickr", "captions", "captions"])
+    ]
+    exam = measure.set_exam(photos)
+    gallery = np.eye(4, dtype=np.float32)
+    sentences = unit(np.array([[1, 9, 0, 0], [0, 1, 0, 0], [3, 0, 2, 1], [3, 0, 2, 1]]))
+
+    assert exam.said == ["captions 0", "flickr 1", "captions 2", "captions 3"]
+    assert measure.sentence_ranks(exam, sentences, gallery, "captions").tolist() == [0, 1, 2]
+    assert measure.sentence_ranks(exam, sentences, gallery, "flickr").tolist() == [0]
+
+
+def test_a_gain_has_an_interval_of_pairs():
+    old, new = np.zeros(100, bool), np.zeros(100, bool)
+    new[:30] = True
+    found = measure.compare(old, new, np.ones(100, bool))
+
+    assert (found["old_old"], found["new_old"], found["new_new"]) == (0.0, 0.3, 1.0)
+    assert 0.2 < found["gain_95"][0] < 0.3 < found["gain_95"][1] < 0.4
+    assert measure.compare(old, old, old)["gain_95"] == [0.0, 0.0]

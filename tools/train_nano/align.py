@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from tools.train_nano.corpus import Text, plain_name
 from tools.train_nano.data import CLUTTER, Photo
-from tools.train_nano.joint import PhotoWords, WordSpace, fit_photo_words, fit_words
+from tools.train_nano.joint import PhotoWords, WordSpace, fit_photo_words, fit_words, seen_by
 from tools.train_nano.measure import unit
 
 Rows = NDArray[np.float32]
@@ -45,14 +45,14 @@ class Alignment:
     words: WordSpace
     photo_words: PhotoWords
     turn: Rows  # (512, 512)
-    photo_mean: Rows  # (1280,)
-    photo_map: Rows  # (1280, 512)
+    photo_mean: Rows  # (1280 k,)
+    photo_map: Rows  # (1280 k, 512)
     sentence_mean: Rows  # (384,)
     sentence_map: Rows  # (384, 512)
 
     def place_photos(self, features: NDArray[Any]) -> Rows:
-        """Place ``(n, 1280)`` teacher features."""
-        seen = (unit(features) - self.photo_mean) @ self.photo_map
+        """Place ``(n, 1280 k)`` features of k teachers."""
+        seen = (seen_by(features) - self.photo_mean) @ self.photo_map
         return unit(self.photo_words.place(features) @ self.turn + seen)
 
     def place_texts(self, texts: list[str], sentences: Rows) -> Rows:
@@ -76,7 +76,15 @@ def fit_alignment(
     train = np.array([photo.split == "train" for photo in photos])
     words = fit_words(data, texts, sentences)
     photo_words = fit_photo_words(data, photos, features, words, row_of, sentences)
-    captions = np.array([(i, row_of[p.caption]) for i, p in enumerate(photos) if p.caption and train[i]])
+    captions = np.array(
+        [
+            (i, row_of[said])
+            for i, p in enumerate(photos)
+            if train[i]
+            for said in p.sentences
+            if said in row_of
+        ]
+    )
     labels = np.array(
         [
             (i, row_of[plain_name(p.label)])
@@ -84,7 +92,7 @@ def fit_alignment(
             if train[i] and p.label and p.label != CLUTTER and plain_name(p.label) in row_of
         ]
     )
-    rows = unit(features)
+    rows = seen_by(features)
     photo_mean, sentence_mean = rows[train].mean(0), sentences[captions[:, 1]].mean(0)
     scale = float((rows[train] - photo_mean).std()) * rows.shape[1] ** 0.5
     corrections = _contrast(

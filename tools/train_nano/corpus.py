@@ -94,8 +94,9 @@ def list_texts(data: Path, wordnet: Path, photos: list[Photo]) -> list[Text]:
         if photo.label and photo.split != "unseen":
             add(plain_name(photo.label), "name", plain_name(photo.label))
     for i, photo in enumerate(photos):
-        if photo.caption and photo.split == "train":
-            add(photo.caption, "caption", str(i))
+        if photo.split == "train":
+            for sentence in photo.sentences:
+                add(sentence, "caption", str(i))
     for name, sentences in json.loads((teachers / "lvis_sentences.json").read_text()).items():
         for sentence in sentences:
             add(sentence, "sentence", name)

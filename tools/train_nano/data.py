@@ -31,15 +31,18 @@ HELD_CLASS_LIMIT = 200
 STORED_SIDE = SIZE
 CLUTTER = "BACKGROUND Google"
 # Collections of everyday scenes: small, and the nearest to what people search.
-EVERYDAY = ("captions", "clip_images")
+EVERYDAY = ("captions", "clip_images", "flickr", "coco", "coco_objects", "bsds")
+# How often a photograph of everyday scenes is drawn, where not four times as often as others: there are many of these.
+DRAWN = {"flickr": 2.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
     """One photograph of the data folder.
 
-    ``file`` is relative to the data folder; ``label`` and ``caption`` are empty where there is none; ``split`` is
-    ``train``, ``held`` (same classes as training, other files) or ``unseen`` (a class or collection never trained on).
+    ``file`` is relative to the data folder; ``label`` and ``caption`` are empty where there is none; ``more`` are the other sentences
+    that describe it; ``split`` is ``train``, ``held`` (same classes as training, other files) or ``unseen`` (a class or collection
+    never trained on).
     """
 
     file: str
@@ -47,6 +50,12 @@ class Photo:
     label: str
     caption: str
     split: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All sentences that describe it, the caption first; none where there is no caption."""
+        return (self.caption, *self.more) if self.caption else ()
 
 
 def unit_hash(text: str) -> float:
@@ -78,7 +87,39 @@ def list_photos(data: Path) -> list[Photo]:
         file = f"clip_images/images/{path.name}"
         split = "held" if unit_hash(file) < HELD_SHARE else "train"
         photos.append(Photo(file=file, group="clip_images", label="", caption="", split=split))
-    return photos
+    return photos + described(data)
+
+
+def described(data: Path) -> list[Photo]:
+    """List the photographs with several sentences each: `HELD_CAPTIONS` of the largest collection are held out, and a share of the others."""
+    table = data / "captions_more" / "captions.csv"
+    if not table.is_file():
+        return []
+    said: dict[str, list[str]] = {}
+    with table.open(newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            sentence = " ".join(row["caption"].split())
+            if sentence and sentence not in said.setdefault(row["file"], []):
+                said[row["file"]].append(sentence)
+    names = sorted(said, key=lambda name: unit_hash(f"captions_more/{name}"))
+    largest = [name for name in names if _collection(name) == "flickr"][:HELD_CAPTIONS]
+    held = {*largest, *(n for n in names if _collection(n) != "flickr" and unit_hash(n) < HELD_SHARE)}
+    return [
+        Photo(
+            file=f"captions_more/{name}",
+            group=_collection(name),
+            label="",
+            caption=said[name][0],
+            split="held" if name in held else "train",
+            more=tuple(said[name][1:]),
+        )
+        for name in sorted(said)
+        if said[name]
+    ]
+
+
+def _collection(name: str) -> str:
+    return Path(name).name.partition("_")[0]
 
 
 def everyday(photos: list[Photo]) -> NDArray[np.bool_]:
@@ -90,9 +131,10 @@ def drawn_weights(photos: list[Photo]) -> NDArray[np.float64]:
     """Say how often each training photograph is drawn, ``(n,)``: everyday scenes four times as often as others.
 
     What people search looks most like them, and there are few (drawn twice as often, they were fitted worse than the rest, and
-    no better than ones held out by much).
+    no better than ones held out by much), but for those of `DRAWN`.
     """
-    return np.where(everyday(photos), 4.0, 1.0)
+    usual = np.where(everyday(photos), 4.0, 1.0)
+    return np.array([DRAWN.get(photo.group, weight) for photo, weight in zip(photos, usual, strict=True)])
 
 
 def _split(file: str, group: str, label: str, size: int) -> str:

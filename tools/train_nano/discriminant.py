@@ -20,6 +20,7 @@ from tools.train_nano.measure import unit
 Rows = NDArray[np.float32]
 # Chosen on training captions, four fifths of them to find the photographs of the others.
 LEAST_CAPTIONS = 2
+MOST_WORDS = 3000  # the most frequent, where there are more
 WORD_STRENGTH = 5.0
 SPREAD_STRENGTH = 3.0  # in mean variances
 # An ending, what stands for it, and how long the word must be.
@@ -83,7 +84,7 @@ def fit_discriminant(scenes: Rows, captions: list[str], photo_rows: Rows) -> Dis
     spread = np.cov(scenes.T)
     ease = SPREAD_STRENGTH * np.trace(spread) / len(spread) * np.eye(len(spread))
     count = Counter(word for caption in captions for word in words_of(caption))
-    known = sorted(word for word, times in count.items() if times >= LEAST_CAPTIONS)
+    known = sorted(word for word, times in count.most_common(MOST_WORDS) if times >= LEAST_CAPTIONS)
     columns = {word: i for i, word in enumerate(known)}
     return Discriminant(
         divided=np.linalg.inv(spread + ease).astype(np.float32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from retrieval.encoders.families.nano_torch import (
     CROPS,
     DIM,
     HEAD_STAGES,
-    MEANING,
     POPULARITY_WEIGHT,
     QUERYBANK,
     SIZE,
@@ -173,11 +173,12 @@ class Graph:
         x = self.node("Concat", means, f"{name}.means", axis=1)
         return self.node("Gemm", [x, "head.weight", "head.bias"], f"{name}.raw", transB=1)
 
-    def querybank(self, source: str, out: str) -> str:
+    def querybank(self, source: str, out: str, *, weight: float) -> str:
         """Put how unpopular they are in the last place of rows, and normalise them, as `nano_torch.Querybank` does."""
         name = QUERYBANK.rstrip(".")
         bounds = [
-            self.constant(f"{name}.{end}", np.array([at])) for end, at in (("from", 0), ("to", MEANING))
+            self.constant(f"{name}.{end}", np.array([at]))
+            for end, at in (("from", 0), ("to", self.header[f"{QUERYBANK}texts"]["shape"][1]))
         ]
         kept = self.node("Slice", [source, *bounds, "last"], f"{name}.kept")
         meaning = self.unit(kept, f"{name}.meaning")
@@ -189,7 +190,7 @@ class Graph:
             alpha=1 / TEMPERATURE,
         )
         near = self.node("ReduceLogSumExp", [near, "last"], f"{name}.sum", keepdims=1)
-        scale = self.constant(f"{name}.scale", np.array([-POPULARITY_WEIGHT * TEMPERATURE], np.float32))
+        scale = self.constant(f"{name}.scale", np.array([-weight * TEMPERATURE], np.float32))
         unpopular = self.node("Mul", [near, scale], f"{name}.unpopular")
         return self.unit(self.node("Concat", [meaning, unpopular], f"{name}.rows", axis=1), out)
 
@@ -200,8 +201,15 @@ class Graph:
         return self.node("Div", [source, safe], out)
 
 
-def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelProto:
-    """Build the ONNX graph of a folded tower that looks at `CROPS`; its initialisers point into ``weights``.
+def build_graph(
+    weights: Path,
+    *,
+    stages: int,
+    width: int = DIM,
+    crops: Sequence[Crop] = CROPS,
+    popularity: float = POPULARITY_WEIGHT,
+) -> onnx.ModelProto:
+    """Build the ONNX graph of a folded tower that looks at ``crops``; its initialisers point into ``weights``.
 
     Input ``pixels``: ``(b, 3, 160, 160)`` float32, preprocessed; output ``vectors``: ``(b, width)`` float32 unit rows.
     """
@@ -209,14 +217,14 @@ def build_graph(weights: Path, *, stages: int, width: int = DIM) -> onnx.ModelPr
     graph.constant("last", np.array([1]))
     graph.constant("least", np.array([1e-12], np.float32))
     rows = []
-    for i, crop in enumerate(CROPS):
+    for i, crop in enumerate(crops):
         name = f"crop{i}"
         row = graph.unit(graph.tower(graph.cut("pixels", crop, name), name, stages=stages), f"{name}.unit")
         weight = graph.constant(f"{name}.weight", np.array([crop.weight], np.float32))
         rows.append(graph.node("Mul", [row, weight], f"{name}.weighted"))
     summed = graph.node("Sum", rows, "sum")
     if f"{QUERYBANK}texts" in graph.header:
-        graph.querybank(summed, "vectors")
+        graph.querybank(summed, "vectors", weight=popularity)
     else:
         graph.unit(summed, "vectors")
     pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["b", 3, SIZE, SIZE])
@@ -247,7 +255,14 @@ def export_image(
         f"{QUERYBANK}{name}": part.numpy().astype(np.float16) for name, part in bank.items()
     }
     save_tensors(tensors, weights, note=note)
-    graph = build_graph(weights, stages=len(tower.stages), width=int(facts["width"]))
+    graph = build_graph(
+        weights,
+        stages=len(tower.stages),
+        width=int(facts["width"]),
+        crops=[Crop(size=size, side=side, weight=weight) for size, side, weight in facts.get("looks", ())]
+        or CROPS,
+        popularity=facts.get("popularity", POPULARITY_WEIGHT),
+    )
     (folder / "image.onnx").write_bytes(graph.SerializeToString())
     facts = facts | {"image_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / "encoder.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

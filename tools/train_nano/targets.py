@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tools.train_nano.align import Alignment
 from tools.train_nano.data import Photo
+from tools.train_nano.joint import seen_by
 from tools.train_nano.measure import unit
 
 Rows = NDArray[np.float32]
@@ -29,11 +30,11 @@ class TargetMap:
 
     def joined(self, features: NDArray[Any]) -> Rows:
         """Give what is seen beside what words say of it, before the cut."""
-        seen = unit((unit(features) - self.mean) @ self.axes)
+        seen = unit((seen_by(features) - self.mean) @ self.axes)
         return np.concatenate([seen, WORDS_WEIGHT * self.alignment.place_photos(features)], 1)
 
     def place(self, features: NDArray[Any]) -> Rows:
-        """Map ``(n, 1280)`` teacher features to ``(n, 256)`` targets, not normalised."""
+        """Map ``(n, 1280 k)`` features of k teachers to ``(n, 256)`` targets, not normalised."""
         parts = [
             (self.joined(features[i : i + 8192]) - self.joint_mean) @ self.joint_axes
             for i in range(0, len(features), 8192)
@@ -46,7 +47,7 @@ def fit_target_map(
 ) -> TargetMap:
     """Fit on training photographs only: features partly whitened and joined with words, cut to principal axes."""
     train = np.array([photo.split == "train" for photo in photos])
-    rows = unit(features[train])
+    rows = seen_by(features[train])
     mean = rows.mean(0)
     variance, axes = np.linalg.eigh(np.cov((rows - mean).T))
     variance, axes = variance[::-1][:dim], axes[:, ::-1][:, :dim]

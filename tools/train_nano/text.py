@@ -18,9 +18,8 @@ from retrieval.encoders.families.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD
 from retrieval.encoders.families.nano_torch import MEANING
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.corpus import Text
-from tools.train_nano.train import NESTING, own_first
+from tools.train_nano.train import nesting_of, own_first
 
-PREFIXES = tuple(min(width, MEANING) for width in NESTING)
 TEMPLATES = (
     "a {}", "the {}", "{}s", "a photo of a {}", "a photograph of the {}", "a picture of {}", "photo of {}", "an image of {}",
     "a close-up of a {}", "a {} in the street", "a {} on a table", "my {}", "one {}", "some {}", "a small {}", "a big {}",
@@ -49,7 +48,7 @@ class TextSet:
     """What the text tower learns from.
 
     ``targets`` ``(t, d)``: where each text should lie; ``sentences`` ``(t, 384)``: the sentence encoder's rows;
-    ``images`` ``(n, d)``: the training photographs in nano's space, without the last component (d is 255); ``caption_text`` and ``caption_image``: row
+    ``images`` ``(n, d)``: the training photographs in nano's space, without the last component (d is one less than nano's width); ``caption_text`` and ``caption_image``: row
     numbers of captions and of their photographs; ``weights`` ``(t,)`` how often a text is drawn.
     """
 
@@ -65,22 +64,22 @@ class TextSet:
 class TextStudent(nn.Module):
     """The text tower in training form: the same arithmetic as `retrieval.encoders.families.nano_text.TextTower`."""
 
-    def __init__(self) -> None:
+    def __init__(self, meaning: int = MEANING) -> None:
         super().__init__()
         self.words = nn.Embedding(WORD_ROWS, WIDTH)
         self.grams = nn.EmbeddingBag(GRAM_ROWS, WIDTH, mode="mean")
         self.word_weight = nn.Embedding(WORD_ROWS, 1)
         self.gram_weight = nn.EmbeddingBag(GRAM_ROWS, 1, mode="mean")
         self.first = nn.Linear(WIDTH, HIDDEN)
-        self.second = nn.Linear(HIDDEN, MEANING)
-        self.skip = nn.Linear(WIDTH, MEANING, bias=False)
+        self.second = nn.Linear(HIDDEN, meaning)
+        self.skip = nn.Linear(WIDTH, meaning, bias=False)
         for table in (self.words, self.grams):
             nn.init.normal_(table.weight, std=0.1)
         for column in (self.word_weight, self.gram_weight):
             nn.init.constant_(column.weight, 0.2)
 
     def forward(self, texts: Sequence[list[Token]]) -> torch.Tensor:
-        """Embed tokenised texts: ``(t, 255)`` raw rows, without the last component, which is the same for all."""
+        """Embed tokenised texts: ``(t, d - 1)`` raw rows, without the last component, which is the same for all."""
         flat = [(i, token) for i, tokens in enumerate(texts) for token in tokens]
         device = self.words.weight.device
         text = torch.tensor([i for i, _ in flat], device=device)  # (n,)
@@ -96,7 +95,7 @@ class TextStudent(nn.Module):
         pooled = (
             torch.zeros(len(texts), WIDTH, device=device).index_add(0, text, weights * vectors) / total
         )  # (t, 128)
-        out: torch.Tensor = self.second(F.relu(self.first(pooled))) + self.skip(pooled)  # (t, 255)
+        out: torch.Tensor = self.second(F.relu(self.first(pooled))) + self.skip(pooled)  # (t, d - 1)
         return out
 
 
@@ -150,13 +149,15 @@ def train_text(
     torch.manual_seed(recipe.seed)
     draw, numbers = random.Random(recipe.seed), np.random.default_rng(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student = (init or TextStudent()).to(device)
+    meaning = data.targets.shape[1]
+    student = (init or TextStudent(meaning)).to(device)
     optimiser = torch.optim.Adam(student.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, recipe.steps, pct_start=0.1)
     targets, images = torch.from_numpy(data.targets).to(device), torch.from_numpy(data.images).to(device)
-    match = MatryoshkaLoss(mean_cosine_gap, PREFIXES)
-    spread = MatryoshkaLoss(similarity_distillation, PREFIXES)
-    contrast = MatryoshkaLoss(own_first, PREFIXES)
+    prefixes = tuple(min(width, meaning) for width in nesting_of(meaning + 1))
+    match = MatryoshkaLoss(mean_cosine_gap, prefixes)
+    spread = MatryoshkaLoss(similarity_distillation, prefixes)
+    contrast = MatryoshkaLoss(own_first, prefixes)
     for step in range(recipe.steps):
         rows = numbers.choice(len(data.texts), recipe.batch, p=data.weights)
         captions = numbers.choice(len(data.caption_text), recipe.caption_rows, replace=False)
@@ -189,7 +190,7 @@ def unquantised(tensors: Mapping[str, NDArray[Any]]) -> TextStudent:
         # Shipped, "words.weight" is how much each row counts; in a student it is the table itself.
         state[f"{column}.weight"] = state[f"{table}.weight"][:, None]
         state[f"{table}.weight"] = state.pop(table) * state.pop(f"{table}.scale")[:, None]
-    student = TextStudent()
+    student = TextStudent(len(state["second.bias"]))
     student.load_state_dict(state)
     return student
 

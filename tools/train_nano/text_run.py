@@ -77,7 +77,7 @@ def fit_text(
 def fit_querybank(tower: TextTower, texts: list[Text], photos: NDArray[np.float32]) -> Querybank:
     """Group texts of the kinds that people ask, as many names as sentences like captions.
 
-    ``photos``, ``(n, 255)`` unit rows, say how popular a photograph usually is. Groups stand for eight times as many texts as well as
+    ``photos``, ``(n, d - 1)`` unit rows, say how popular a photograph usually is. Groups stand for eight times as many texts as well as
     these themselves do.
     """
     import faiss
@@ -88,11 +88,12 @@ def fit_querybank(tower: TextTower, texts: list[Text], photos: NDArray[np.float3
     rows = tower.encode(
         [part[i] for part in (names, sentences) for i in numbers.permutation(len(part))[:most]]
     )
-    rows = unit(rows[:, :MEANING])
+    meaning = photos.shape[1]
+    rows = unit(rows[:, :meaning])
     groups = min(GROUPS, len(rows))
     # No group is made of a part of the texts only.
     found = faiss.Kmeans(
-        MEANING, groups, niter=10, seed=SEED, max_points_per_centroid=len(rows), min_points_per_centroid=1
+        meaning, groups, niter=10, seed=SEED, max_points_per_centroid=len(rows), min_points_per_centroid=1
     )
     found.train(rows)
     own = found.index.search(rows, 1)[1][:, 0]
@@ -107,16 +108,17 @@ def fit_querybank(tower: TextTower, texts: list[Text], photos: NDArray[np.float3
 def text_set(
     texts: list[Text], sentences: NDArray[np.float32], placed: NDArray[np.float32], photos: list[Photo],
     photo_words: NDArray[np.float32], rows: NDArray[np.float32], train: NDArray[np.int64],
+    *, bfloat16: bool = False,
 ) -> TextSet:  # fmt: skip
     """Join what the text tower learns from; ``photo_words`` and ``rows`` are of the photographs ``train`` alone."""
     trained = [photos[i] for i in train]
     position = {int(row): i for i, row in enumerate(train)}
-    captions = [i for i, text in enumerate(texts) if text.kind == "caption"]
+    captions = [i for i, text in enumerate(texts) if text.kind == "caption" and int(text.about) in position]
     weights = np.array([DRAWN[text.kind] for text in texts])
     own = np.array([position[int(texts[i].about)] for i in captions])
     scenes = rows[everyday(trained)]
     discriminant = fit_discriminant(scenes, [texts[i].text for i in captions], rows[own])
-    aims = text_targets(placed, photo_words, rows, drawn_weights(trained))
+    aims = text_targets(placed, photo_words, rows, drawn_weights(trained), bfloat16=bfloat16)
     targets = discriminant.sharpen([text.text for text in texts], aims)
     return TextSet(
         texts=texts,

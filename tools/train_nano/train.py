@@ -36,7 +36,10 @@ NESTING = (16, 32, 64, 128, 256)
 class Recipe:
     """Everything that decides a run but the data.
 
-    ``minutes`` is the time the whole schedule takes, over all sittings. ``sizes`` are (share of the schedule, input
+    ``minutes`` is the time the whole schedule takes, over all sittings: of the processor on a CPU, so that a process that is stopped for
+    a while, or shares the machine, loses nothing. The rate stays at its highest until ``falls``, a share of the schedule, and then
+    falls by a cosine (a schedule whose end is not known yet never lets it fall; Hägele et al., 2024, arXiv 2405.18392, find that
+    as good). ``sizes`` are (share of the schedule, input
     side): small pictures first, since samples seen are what counts. On a CPU each batch is cut into parts of ``part``
     pictures that ``workers`` threads of one core each take as they become free: a busy machine then slows training by
     the share it takes, not by the slower of two halves. On a GPU there is one part and one worker.
@@ -48,7 +51,7 @@ class Recipe:
 
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
-    not the targets. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
+    not the targets. ``old`` weighs the same where an earlier encoder's vectors are the gallery. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
     The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward
     then take 0.6 of the time on a core without units for half precision.
     """
@@ -63,12 +66,14 @@ class Recipe:
     views: float = 0.3
     hard: float = 0.35
     contrast: float = 0.08
+    old: float = 0.0
     places: float = 0.5
     asked: float = 1.0
     frozen: int = 0
     bank: int = 2048
     temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
+    falls: float = 0.0
     ema: float = 0.998
     sizes: tuple[tuple[float, int], ...] = ((0.35, 96), (1.0, 112))
     bfloat16: bool = False
@@ -79,10 +84,11 @@ class Recipe:
 class TrainingSet:
     """The arrays that training reads.
 
-    ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, 256)`` float32; ``views`` and ``view_targets`` the same for altered
+    ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, d)`` float32; ``views`` and ``view_targets`` the same for altered
     training photographs that the teacher saw altered, which may be none, and ``view_places`` ``(v, 128, 7, 7)`` float16 what it saw in each place
-    of them; ``asked`` ``(256, 256)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label;
-    ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn.
+    of them; ``asked`` ``(d, d)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label;
+    ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn. ``old`` ``(n, e)`` are an earlier
+    encoder's vectors, ``back`` ``(d, e)`` the fixed map by which the targets hold them; None without one.
     """
 
     pixels: NDArray[np.uint8]
@@ -95,16 +101,19 @@ class TrainingSet:
     train: NDArray[np.int64]
     weights: NDArray[np.float64]
     check: dict[str, NDArray[np.int64]]
+    old: NDArray[np.float32] | None = None
+    back: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one part of a batch gave: the vectors ``(b, 256)`` of its whole photographs ``rows``, and its losses."""
+    """What one part of a batch gave: the vectors ``(b, d)`` of its whole photographs ``rows``, and its losses."""
 
     rows: torch.Tensor
     vectors: torch.Tensor
     match: float
     contrast: float
+    old: float
     places: float
     asked: float
 
@@ -118,7 +127,8 @@ class Run:
         self.folder, self.data, self.recipe = folder, data, recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
-        tower = ImageTower(norm=True)
+        width = data.targets.shape[1]
+        tower = ImageTower(dim=width, norm=True)
         if init is not None:
             probe = augment(data.pixels[data.train[:256]], 96, seed=0, device=torch.device("cpu"))
             start_from(tower, init, normalised(probe))
@@ -139,37 +149,50 @@ class Run:
         self.targets = torch.from_numpy(data.targets).to(self.device)
         self.asked = torch.from_numpy(data.asked).to(self.device)
         self.middle = torch.from_numpy(middle(data.targets[data.train], data.weights)).to(self.device)
-        self.match = MatryoshkaLoss(mean_cosine_gap, NESTING)
-        self.contrast = MatryoshkaLoss(own_first, NESTING)
-        self.recent = torch.zeros(recipe.bank, NESTING[-1], device=self.device)
+        nesting = nesting_of(width)
+        self.match = MatryoshkaLoss(mean_cosine_gap, nesting)
+        self.contrast = MatryoshkaLoss(own_first, nesting)
+        self.recent = torch.zeros(recipe.bank, width, device=self.device)
+        self.old = self.back = None
+        if data.old is not None and data.back is not None:
+            self.old, self.back = (
+                torch.from_numpy(part).to(self.device, torch.float32) for part in (data.old, data.back)
+            )
         self.recent_rows = torch.full((recipe.bank,), -1, device=self.device)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
         self.replicas = Replicas(self.student, recipe.workers if on_cpu else 1)
 
-    def train(self, *, checkpoint_seconds: float = 600.0) -> None:
-        """Train until the schedule's end, with a checkpoint and a check every few minutes."""
-        last_saved = last = time.monotonic()
+    def train(self, *, checkpoint_seconds: float = 300.0) -> None:
+        """Train until the schedule's end, with a checkpoint every few minutes and a check at every third."""
+        last_saved, last = time.monotonic(), self._clock()
         sums: dict[str, float] = {}
+        saved = 0
         while self.progress < 1:
             for name, value in self._one_step().items():
                 sums[name] = sums.get(name, 0.0) + value / 50
-            now = time.monotonic()
+            now = self._clock()
             self.seconds, last = self.seconds + now - last, now
             if self.step % 50 == 0:
                 self.log("step", **sums)
                 sums = {}
-            if now - last_saved > checkpoint_seconds:
+            if time.monotonic() - last_saved > checkpoint_seconds:
                 self.save()
-                self.log("check", **self.check())
-                last_saved = time.monotonic()
+                saved += 1
+                if saved % 3 == 0:
+                    self.log("check", **self.check())
+                last_saved, last = time.monotonic(), self._clock()
         self.save()
         self.log("end", **self.check())
 
+    def _clock(self) -> float:
+        """Seconds of the time that the schedule counts."""
+        return time.monotonic() if self.device.type == "cuda" else time.process_time() / self.recipe.workers
+
     @property
     def aim(self) -> torch.Tensor:
-        """Some photographs' targets, ``(64, 256)``: by them a second schedule knows whether it goes on to the same place."""
+        """Some photographs' targets, ``(64, d)``: by them a second schedule knows whether it goes on to the same place."""
         return self.targets[torch.from_numpy(self.data.train[:64])].cpu()
 
     @property
@@ -200,6 +223,7 @@ class Run:
         return {
             "match": sum(seen.match for seen in found) / self.parts,
             "contrast": sum(seen.contrast for seen in found) / self.parts,
+            "old": sum(seen.old for seen in found) / self.parts,
             "places": sum(seen.places for seen in found) / self.parts,
             "asked": sum(seen.asked for seen in found) / self.parts,
         }
@@ -225,12 +249,12 @@ class Run:
                 self.targets[torch.from_numpy(np.concatenate([rows, copied])).to(device)],
                 torch.from_numpy(data.view_targets[views]).to(device),
             ]
-        )  # (b, 256)
+        )  # (b, d)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             maps = replica.tower.maps(
                 normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
             )
-            z = replica.tower.read(maps)  # (b, 256)
+            z = replica.tower.read(maps)  # (b, d)
             places = z.new_zeros(())
             if seen:
                 local = torch.from_numpy(data.view_places[views]).to(device).float()
@@ -251,11 +275,26 @@ class Run:
                 temperature=recipe.temperature,
                 skip=skip,
             )
-        loss = match + recipe.contrast * contrast + recipe.places * places + recipe.asked * asked
+        old = z.new_zeros(())
+        if recipe.old and self.old is not None and self.back is not None:
+            known = torch.from_numpy(np.concatenate([rows, copied])).to(device)
+            everyone = torch.cat([known, self.recent_rows.clamp(min=0)])
+            skip = everyone == known[:, None]
+            skip.fill_diagonal_(fill_value=False)
+            skip[:, len(known) :] |= self.recent_rows < 0
+            asking = F.normalize(z[: len(known)] @ self.back, dim=1)
+            old = own_first(asking, self.old[everyone], temperature=recipe.temperature, skip=skip)
+        loss = (
+            match
+            + recipe.contrast * contrast
+            + recipe.old * old
+            + recipe.places * places
+            + recipe.asked * asked
+        )
         (loss / self.parts).backward()
         return Seen(
             rows=names, vectors=own,
-            match=float(match.detach()), contrast=float(contrast.detach()),
+            match=float(match.detach()), contrast=float(contrast.detach()), old=float(old.detach()),
             places=float(places.detach()), asked=float(asked.detach()),
         )  # fmt: skip
 
@@ -266,7 +305,9 @@ class Run:
         self.recent_rows = torch.cat([*(seen.rows for seen in found), self.recent_rows])[:bank]
 
     def _cosine(self) -> float:
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) + 1e-3
+        falls = self.recipe.falls
+        fallen = max(0.0, min(1.0, (self.progress - falls) / max(1e-9, 1 - falls)))
+        return 0.5 * (1 + math.cos(math.pi * fallen)) + 1e-3
 
     def check(self) -> dict[str, float]:
         """Measure the averaged tower on rows never trained on."""
@@ -308,6 +349,11 @@ class Run:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+
+
+def nesting_of(width: int) -> tuple[int, ...]:
+    """Return the prefixes that are trained of vectors so wide, themselves among them."""
+    return (*(m for m in NESTING if m < width), width)
 
 
 def make_optimisers(

@@ -1,190 +1,175 @@
-"""What nano@2 is trained on: photographs and crops of them, nano@1's vectors, what the teacher knows beyond these, groups."""
+"""What nano@2 learns: nano@1's vector of the unaltered photograph beside what the teachers see and words say, turned by a fixed map."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder
-from retrieval.encoders.families.nano_torch import read_querybank
-from tools.train_nano.augment import augment, light, normalised
+from retrieval.encoders.families.nano import NanoEncoder
+from tools.train_nano.align import AlignRecipe, fit_alignment
+from tools.train_nano.asked import asked_axes
+from tools.train_nano.corpus import Text, embedded_texts
+from tools.train_nano.data import Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.measure import unit
-from tools.train_nano.prepare import prepare
+from tools.train_nano.places import AXES, GRID
+from tools.train_nano.prepare import assemble
+from tools.train_nano.targets import TargetMap, fit_target_map
 from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.views import is_mixed, view_features, view_sources
-from tools.train_oca.tower import EXTRA
+from tools.train_nano.text import TextSet
+from tools.train_nano.text_run import text_set
+from tools.train_nano.train import TrainingSet
 
-CLASSES = 400
-# Of one part of a batch: photographs, each once as it is and once altered; crops, and as many mixed views.
-OWN, VIEWS = 18, 14
-OTHERS = 1024
-EXTRA_WEIGHT = 0.5
-SIDE = 112
-
-
-def beyond(old: NDArray[np.float32], teacher: NDArray[np.float32], train: NDArray[np.int64]) -> Any:
-    """Fit what the teacher knows beyond the old vectors; return a function of both: ``(n, EXTRA)`` unit rows."""
-    x, y = old[train].astype(np.float64), teacher[train].astype(np.float64)
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    gram = (x - mean_x).T @ (x - mean_x)
-    matrix = np.linalg.solve(
-        gram + 1e-2 * np.trace(gram) / len(gram) * np.eye(len(gram)), (x - mean_x).T @ (y - mean_y)
-    )
-    rest = y - mean_y - (x - mean_x) @ matrix
-    _, axes = np.linalg.eigh(rest.T @ rest)
-    axes = axes[:, ::-1][:, :EXTRA]
-
-    def place(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-        found = (b - mean_y - (a - mean_x) @ matrix) @ axes
-        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
-        return np.asarray(found, dtype=np.float32)
-
-    return place
-
-
-def clusters(rows: NDArray[np.float32], *, count: int, rounds: int = 12) -> NDArray[np.int64]:
-    """Group unit rows around ``count`` directions (spherical k-means): ``(n,)``; no group is empty."""
-    draws = np.random.default_rng(3)
-    centres = rows[draws.choice(len(rows), count, replace=False)]
-    own = np.zeros(len(rows), dtype=np.int64)
-    for _ in range(rounds):
-        own = (rows @ centres.T).argmax(1)
-        for group in np.flatnonzero(np.bincount(own, minlength=count) == 0):
-            largest = np.bincount(own, minlength=count).argmax()
-            own[np.flatnonzero(own == largest)[0]] = group
-        sums = np.zeros_like(centres)
-        np.add.at(sums, own, rows)
-        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    return own
+Rows = NDArray[np.float32]
+WIDTH = 384
+OLD_WEIGHT = 0.7
+# Of 800 training photographs of everyday scenes, left out of the fit: chosen where most sentences find theirs.
+ALIGN = AlignRecipe(steps=600, temperature=0.06, captions=512)
+ASKED = 16_000  # texts that say what is asked: a sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Pictures and what is wanted of their vectors; ``m`` other photographs' old vectors are there to be told from.
+class Extension:
+    """The map from nano@1's vectors and the teachers' features to nano@2's targets, and back to nano@1's space.
 
-    ``images`` ``(b, 3, s, s)`` in [0, 1]; ``target`` ``(b, OLD + EXTRA)``; ``old`` ``(b, OLD)`` nano@1's vectors of the whole
-    photographs ``owners`` ``(b,)``; ``groups`` ``(b,)``; ``others`` ``(m, OLD)``, ``other_owners`` ``(m,)``. ``mixed``
-    ``(c, 3, s, s)`` are of two photographs and so nobody's copy; ``mixed_target`` ``(c, OLD)``.
+    Both lie side by side, the old vector as it is, and are turned to their principal axes, the widest first: every prefix
+    of the new vector is free to be better than the old one's, and ``back``, the same axes read the other way, gives the old vector.
     """
 
-    images: torch.Tensor
-    target: torch.Tensor
-    old: torch.Tensor
-    owners: torch.Tensor
-    groups: torch.Tensor
-    others: torch.Tensor
-    other_owners: torch.Tensor
-    mixed: torch.Tensor
-    mixed_target: torch.Tensor
+    taught: TargetMap
+    mean: Rows  # (256 + j,), nothing in its first 256
+    axes: Rows  # (256 + j, d), orthonormal columns
 
-
-class Data:
-    """Photographs, altered copies, crops and mixtures of them, and the targets of each.
-
-    The first columns' target lies halfway between nano@1's vector of the whole photograph, which is what an old gallery
-    holds, and what nano@1 was taught, as nano@1 would give it: a query at the latter finds more of the same kind in that
-    gallery than one that repeats the old vector's own errors. A view of two photographs is in no gallery; its target is what nano@1 was taught.
-
-    Args:
-        data: the data folder.
-        wordnet: the folder of WordNet's dictionary.
-        work: the folder of `tools.train_nano`'s arrays, whether made or not yet.
-        old: nano@1.
-        most: photographs to train on at most, for a trial; None for all.
-    """
-
-    def __init__(
-        self, data: Path, wordnet: Path, work: Path, old: NanoEncoder, *, most: int | None = None
-    ) -> None:
-        self.most = most
-        self.photos, taught = prepare(data, wordnet, work)
-        self.pixels, self.views = taught.pixels, taught.views
-        features = unit(mobilenet_features(data, self.photos, work / "mobilenet.npy"))
-        sources = view_sources(self.photos)
-        view_rows = view_features(data, self.pixels, sources, work)[1]
-        self.train = (
-            taught.train
-            if most is None
-            else np.sort(np.random.default_rng(1).permutation(taught.train)[:most])
-        )
-        weights = taught.weights[np.searchsorted(taught.train, self.train)]
-        self.weights = weights / weights.sum()  # everyday scenes are drawn more often, as for nano@1
-        views = np.flatnonzero(np.isin(sources, self.train))
-        mixed = np.array([is_mixed(int(view)) for view in views])
-        self.whole, self.mixed = views[~mixed], views[mixed]
-        self.owner = np.searchsorted(self.train, sources[self.whole])
-        began = time.monotonic()
-        self.old = embed_images(old, self.pixels[self.train])  # (n, 256)
-        print(f"nano@1 of {len(self.train):,} photographs: {time.monotonic() - began:.0f} s", flush=True)
-        bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
-        assert bank is not None  # nano@1 has one  # noqa: S101
-        # As nano@1 gives vectors, which end with what its bank of texts says.
-        taught_rows, taught_views = (
-            bank(torch.from_numpy(targets)).numpy()
-            for targets in (taught.targets[self.train], taught.view_targets)
-        )
-        place = beyond(self.old, features[self.train], np.arange(len(self.train)))
-        self.target = joined(self.old, taught_rows, place(self.old, features[self.train]))
-        self.view_target = np.concatenate(
-            [
-                joined(
-                    self.old[owner],
-                    taught_views[views],
-                    place(self.old[owner], unit(view_rows[views])),
-                )
-                for owner, views in zip(blocks(self.owner), blocks(self.whole), strict=True)
-            ]
-        )
-        self.mixed_target = taught_views[self.mixed]
-        self.group = clusters(features[self.train], count=CLASSES)
-
-    def sample(self, count: int) -> torch.Tensor:
-        """Return some preprocessed photographs ``(count, 3, s, s)``."""
-        rows = self.train[:: max(1, len(self.train) // count)][:count]
-        return normalised(light(self.pixels[rows], SIDE, seed=0, device=torch.device("cpu")))
-
-    def batch(self, number: int) -> Batch:
-        """Return one part of a batch: photographs, altered copies of the same, crops, and views of two photographs."""
-        draws = np.random.default_rng((9, number))
-        rows = draws.choice(len(self.train), min(OWN, len(self.train)), replace=False, p=self.weights)
-        views = draws.choice(len(self.whole), min(VIEWS, len(self.whole)), replace=False)
-        mixed = draws.choice(len(self.mixed), min(VIEWS, len(self.mixed)), replace=False)
-        others = draws.choice(len(self.train), min(OTHERS, len(self.train)), replace=False)
-        photographs, cpu = self.pixels[self.train[rows]], torch.device("cpu")
-        images = [
-            light(photographs, SIDE, seed=number, device=cpu),
-            augment(photographs, SIDE, seed=number, device=cpu),
-            light(self.views[self.whole[views]], SIDE, seed=number + 1, device=cpu),
+    def place(self, old: NDArray[Any], features: NDArray[Any]) -> Rows:
+        """Give the targets ``(n, d)``, not normalised, of photographs with these old vectors, ``(n, 256)``, and features."""
+        parts = [
+            (side_by_side(old[at : at + 8192], self.taught, features[at : at + 8192]) - self.mean) @ self.axes
+            for at in range(0, len(old), 8192)
         ]
-        owners = np.concatenate([rows, rows, self.owner[views]])
-        target = np.concatenate([self.target[rows], self.target[rows], self.view_target[views]])
-        return Batch(
-            images=torch.cat(images),
-            target=torch.from_numpy(target),
-            old=torch.from_numpy(self.old[owners]),
-            owners=torch.from_numpy(owners),
-            groups=torch.from_numpy(self.group[owners]),
-            others=torch.from_numpy(self.old[others]),
-            other_owners=torch.from_numpy(others),
-            mixed=light(self.views[self.mixed[mixed]], SIDE, seed=number + 2, device=cpu),
-            mixed_target=torch.from_numpy(self.mixed_target[mixed]),
-        )
+        return np.concatenate(parts).astype(np.float32)
+
+    @property
+    def back(self) -> Rows:
+        """The map ``(d, 256)`` from new vectors to the directions of old ones."""
+        return np.ascontiguousarray(self.axes[: self.old_width].T / np.float32(OLD_WEIGHT))
+
+    @property
+    def old_width(self) -> int:
+        """How many components old vectors have."""
+        width: int = len(self.axes) - self.taught.axes.shape[1] - self.taught.alignment.turn.shape[1]
+        return width
 
 
-def joined(
-    old: NDArray[np.float32], taught: NDArray[np.float32], extra: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the targets ``(n, OLD + EXTRA)`` of unit rows: old vectors drawn to what was taught, and what is new."""
-    return np.concatenate([unit(old + taught), EXTRA_WEIGHT * extra], axis=1)
+def side_by_side(old: NDArray[Any], taught: TargetMap, features: NDArray[Any]) -> Rows:
+    """Join old vectors and what the teachers and words say, ``(n, 256 + j)``."""
+    return np.concatenate([OLD_WEIGHT * unit(old), taught.joined(features)], 1)
 
 
-def blocks(rows: NDArray[np.int64], size: int = 4096) -> list[NDArray[np.int64]]:
-    """Cut row numbers into blocks."""
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+def fit_extension(
+    taught: TargetMap, old: NDArray[Any], features: NDArray[Any], weights: NDArray[np.float64], *, width: int = WIDTH
+) -> Extension:  # fmt: skip
+    """Fit on training photographs, each counted as often as it is drawn."""
+    both = side_by_side(old, taught, features)
+    mean = np.average(both, 0, weights).astype(np.float32)
+    mean[: old.shape[1]] = 0  # so that the way back is a turn and nothing else
+    apart = both - mean
+    moment = apart.T @ (apart * (weights / weights.sum())[:, None].astype(np.float32))
+    _, axes = np.linalg.eigh(moment.astype(np.float64))
+    return Extension(
+        taught=taught, mean=mean, axes=np.ascontiguousarray(axes[:, : -width - 1 : -1], dtype=np.float32)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """Everything that training reads: the photographs, the arrays, the texts with their rows of the sentence encoder, and the map.
+
+    ``classes`` are ImageNet's names, each with its synonyms; ``wordnet`` the folder of WordNet's files.
+    """
+
+    photos: list[Photo]
+    data: TrainingSet
+    texts: list[Text]
+    sentences: Rows
+    features: NDArray[Any]
+    extension: Extension
+    classes: list[list[str]]
+    wordnet: Path
+
+
+def prepare(
+    data: Path, wordnet: Path, folder: Path, old: NanoEncoder, *, note: Callable[[str], None] = print
+) -> Lesson:
+    """Decode, embed with the teacher and with nano@1, and fit the targets once; ``folder`` is reused, and its ``extension.pkl`` kept."""
+    photos = list_photos(data)
+    pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
+    features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
+    vectors = old_vectors(old, pixels, folder / "nano1.npy", note=note)
+    texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    weights = drawn_weights([photos[i] for i in train])
+    kept = folder / "extension.pkl"
+    if kept.exists():
+        extension: Extension = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
+    else:
+        alignment = fit_alignment(data, photos, features, texts, sentences, ALIGN)
+        taught = fit_target_map(alignment, photos, features)
+        extension = fit_extension(taught, vectors[train], features[train], weights)
+        kept.write_bytes(pickle.dumps(extension))
+        note(f"{kept}: targets fitted on {len(train)} photographs")
+    targets = extension.place(vectors, features)
+    few = np.sort(np.random.default_rng(0).permutation(len(texts))[:ASKED])
+    few = np.array([i for i in few if texts[i].kind in ("name", "caption", "spliced", "sentence")])
+    said = told([texts[i] for i in few], sentences[few], photos, features, targets, extension, train)
+    none = np.empty((0, WIDTH), np.float32)
+    made = assemble(
+        photos, pixels, targets, np.empty((0, *pixels.shape[1:]), np.uint8), none,
+        np.empty((0, AXES, GRID, GRID), np.float16), asked_axes(said.targets, said.weights),
+    )  # fmt: skip
+    lines = (data / "teachers" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
+    return Lesson(
+        photos=photos,
+        data=replace(made, old=vectors, back=extension.back),
+        texts=texts,
+        sentences=sentences,
+        features=features,
+        extension=extension,
+        classes=[line.strip().split(", ") for line in lines],
+        wordnet=wordnet,
+    )
+
+
+def told(
+    texts: list[Text], sentences: Rows, photos: list[Photo], features: NDArray[Any], rows: Rows,
+    extension: Extension, train: NDArray[np.int64],
+) -> TextSet:  # fmt: skip
+    """Say where texts lie among photographs whose vectors are ``rows`` ``(n, d)``, of all ``photos``.
+
+    Of ``train``, all photographs with sentences speak, and as many others.
+    """
+    alignment = extension.taught.alignment
+    spoken = np.array([bool(photos[i].caption) for i in train])
+    others = np.random.default_rng(0).permutation(np.flatnonzero(~spoken))[: spoken.sum()]
+    train = train[np.sort(np.concatenate([np.flatnonzero(spoken), others]))]
+    return text_set(
+        texts, sentences, alignment.place_texts([text.text for text in texts], sentences),
+        photos, alignment.place_photos(features[train]), unit(rows[train]), train, bfloat16=True,
+    )  # fmt: skip
+
+
+def old_vectors(
+    old: NanoEncoder, pixels: NDArray[np.uint8], out: Path, *, note: Callable[[str], None] = print
+) -> Rows:
+    """Embed every stored photograph with the earlier encoder once, into ``out``: ``(n, 256)`` unit rows."""
+    if out.exists() and len(found := np.load(out)) == len(pixels):
+        return found.astype(np.float32)  # type: ignore[no-any-return]
+    note(f"embed {len(pixels)} photographs with {old.space.name}")
+    rows = embed_images(old, pixels)
+    np.save(out, rows.astype(np.float16))
+    return rows

@@ -1,0 +1,131 @@
+"""Decide whether nano@2 may be shipped by what was measured and how large it is, and write its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tools.train_nano.report import MARKS
+
+MOST_FILE, MOST_TOGETHER = 16e6, 21e6  # bytes: one file, and all files of a version
+LOSS = 0.005  # what may be within chance
+CLEARLY = 0.01
+JUDGED = {"1-NN": ("nearest_mean",), "copies": ("copies", "mean"), "caption R@10": ("captions", "recall_10")}
+
+
+def judged(found: dict[str, Any]) -> dict[str, float]:
+    """Give the three measures that decide."""
+    values = {}
+    for name, path in JUDGED.items():
+        value: Any = found
+        for key in path:
+            value = value[key]
+        values[name] = float(value)
+    return values
+
+
+def objections(old: dict[str, Any], new: dict[str, Any], between: dict[str, Any], folder: Path) -> list[str]:
+    """Return why new weights may not be shipped; empty if they may.
+
+    Args:
+        old, new: what `measure.alone` returned of both versions at full width.
+        between: what `measure.across` returned.
+        folder: the new files.
+    """
+    before, after = judged(old), judged(new)
+    against = [
+        f"{name}: {after[name]:.3f} is more than {LOSS} below nano@1's {before[name]:.3f}"
+        for name in before
+        if after[name] < before[name] - LOSS
+    ]
+    better = [name for name in before if after[name] >= before[name] + CLEARLY]
+    if len(better) < 2:
+        against.append(
+            f"of 1-NN, copies and captions {len(better)} are clearly above nano@1's; two should be"
+        )
+    against += [
+        f"{name}: new/old {shares['new_old']:.3f} is not sure to be as good as old/old {shares['old_old']:.3f} (gain {shares['gain_95'][0]:+.3f} to {shares['gain_95'][1]:+.3f})"
+        for name, shares in between.items()
+        if shares["gain_95"][0] < -LOSS
+    ]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    against += [
+        f"{path.name} has {path.stat().st_size / 1e6:.1f} MB; a file may have {MOST_FILE / 1e6:.0f}"
+        for path in files
+        if path.stat().st_size > MOST_FILE
+    ]
+    together = sum(path.stat().st_size for path in files)
+    if together > MOST_TOGETHER:
+        against.append(f"all files have {together / 1e6:.1f} MB; they may have {MOST_TOGETHER / 1e6:.0f}")
+    return against
+
+
+def table(widths: dict[str, dict[str, Any]], between: dict[str, Any]) -> str:
+    """Write what was measured as markdown: both versions by width, then new queries in old galleries."""
+    lines = [
+        "| encoder | 1-NN | copy found first | COCO caption R@1, R@10 | Flickr sentence R@1, R@10 | name P@10 | scene-name P@10 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in widths.items():
+        sentences = [
+            f"{found[group]['recall_1']:.3f}, {found[group]['recall_10']:.3f}"
+            for group in ("captions", "flickr")
+        ]
+        lines.append(
+            f"| {name} | {found['nearest_mean']:.3f} | {found['copies']['mean']:.3f} | {' | '.join(sentences)} | "
+            f"{found['names']:.3f} | {found['scene_names']:.3f} |"
+        )
+    lines += [
+        "",
+        "| query / gallery | old/old | new/old | new/new | gain of new/old, 95 % |",
+        "|---|---|---|---|---|",
+    ]
+    for name, shares in between.items():
+        low, high = shares["gain_95"]
+        lines.append(
+            f"| {name} | {shares['old_old']:.3f} | {shares['new_old']:.3f} | {shares['new_new']:.3f} | {low:+.3f} to {high:+.3f} |"
+        )
+    first = next(iter(widths.values()))
+    last = next(found for name, found in widths.items() if name.startswith("nano@2"))
+    sorts = list(first["phrases"])
+    lines += ["", "| queries, precision of the first five | nano@1 | nano@2 | chance |", "|---|---|---|---|"]
+    lines += [
+        f"| {sort} ({first['phrases'][sort]['queries']}) | {first['phrases'][sort]['precision_5']:.3f} | "
+        f"{last['phrases'][sort]['precision_5']:.3f} | {first['phrases'][sort]['chance']:.3f} |"
+        for sort in sorts
+    ]
+    lines += ["", "| copy after | nano@1 | nano@2 |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {first['copies'][name]:.3f} | {last['copies'][name]:.3f} |" for name in first["copies"]
+    ]
+    lines += ["", "| 1-NN | nano@1 | nano@2 |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {first['nearest'][name]:.3f} | {last['nearest'][name]:.3f} |"
+        for name in first["nearest"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def card(measured: str, *, samples: int, photographs: int) -> str:
+    """Write the card of the weights."""
+    return f"""# nano@2
+
+The image tower of nano@1, trained on so that a fixed map turns its vectors into nano@1's, and words of its own: `retrieve upgrade
+--encoder nano@2` fits nothing, and new queries search a gallery of nano@1 as it is. 384 components; prefixes of 16, 32, 64, 128 and 256
+are trained and may be used alone. Licence as nano@1's (Apache-2.0); no photograph is shipped.
+
+Its target joins nano@1's vector of the unaltered photograph with what MobileNetV2 sees and what CLIP's words say of it, turned to their
+principal axes, the widest first. Trained on {photographs:,} photographs ({samples:,} samples) and 36,843 sentences, by `python -m tools.train_oca`;
+what each photograph collection is and what its licence says stands in nano@1's card, and the new ones' in the data's own list: sports,
+animals, flowers, weather, streets (none stated or research use), BSDS500 (research use), Flickr8k (research use), MS-COCO and food photographs
+(assorted CC).
+
+Limits are nano@1's: small things, text in pictures, counting, negation and who does what to whom are not understood.
+
+Measured on photographs that neither version was trained on:
+
+{MARKS[0]}
+
+{measured}
+{MARKS[1]}
+"""
