@@ -51,7 +51,8 @@ def test_the_way_back_is_a_turn_and_gives_the_old_vector(taught):
 
     assert rows.shape == (400, 26)
     np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(26), atol=1e-4)
-    assert (unit(rows @ found.back) * old).sum(1).min() > 0.95
+    assert (unit(rows @ found.back) * old).sum(1).min() > 0.9999
+    np.testing.assert_allclose(found.back.T @ found.back, np.eye(16), atol=1e-4)
     spread = rows.std(0)
     assert (spread[:4] > spread[-4:]).all()  # the widest first: any prefix is free
     assert ((unit(rows[:, :16]) * old).sum(1).mean()) < 0.5

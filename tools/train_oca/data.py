@@ -28,7 +28,7 @@ from tools.train_nano.train import TrainingSet
 
 Rows = NDArray[np.float32]
 WIDTH = 384
-OLD_WEIGHT = 0.7
+OLD_WEIGHT = 1.0
 # Of 800 training photographs of everyday scenes, left out of the fit: chosen where most sentences find theirs.
 ALIGN = AlignRecipe(steps=600, temperature=0.06, captions=512)
 ASKED = 16_000  # texts that say what is asked: a sample
@@ -38,8 +38,9 @@ ASKED = 16_000  # texts that say what is asked: a sample
 class Extension:
     """The map from nano@1's vectors and the teachers' features to nano@2's targets, and back to nano@1's space.
 
-    Both lie side by side, the old vector as it is, and are turned to their principal axes, the widest first: every prefix
-    of the new vector is free to be better than the old one's, and ``back``, the same axes read the other way, gives the old vector.
+    Both lie side by side, the old vector whole and of the rest the widest axes, and are turned to their principal axes, the widest first:
+    every prefix of the new vector is free to be better than the old one's, and ``back``, the same turn read the other way, gives the
+    old vector exactly.
     """
 
     taught: TargetMap
@@ -79,11 +80,13 @@ def fit_extension(
     mean = np.average(both, 0, weights).astype(np.float32)
     mean[: old.shape[1]] = 0  # so that the way back is a turn and nothing else
     apart = both - mean
-    moment = apart.T @ (apart * (weights / weights.sum())[:, None].astype(np.float32))
-    _, axes = np.linalg.eigh(moment.astype(np.float64))
-    return Extension(
-        taught=taught, mean=mean, axes=np.ascontiguousarray(axes[:, : -width - 1 : -1], dtype=np.float32)
-    )
+    moment = (apart.T @ (apart * (weights / weights.sum())[:, None].astype(np.float32))).astype(np.float64)
+    known = old.shape[1]
+    kept = np.zeros((len(moment), width))
+    kept[:known, :known] = np.eye(known)
+    kept[known:, known:] = np.linalg.eigh(moment[known:, known:])[1][:, : known - width - 1 : -1]
+    turn = np.linalg.eigh(kept.T @ moment @ kept)[1][:, ::-1]
+    return Extension(taught=taught, mean=mean, axes=np.ascontiguousarray(kept @ turn, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
