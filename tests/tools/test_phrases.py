@@ -53,7 +53,7 @@ def test_the_first_five_are_counted_by_sort():
 @pytest.mark.parametrize("name", TYPES)
 def test_every_type_changes_the_picture_and_keeps_its_size(name):
     numbers = np.random.default_rng(0)
-    picture = Image.fromarray(numbers.integers(0, 256, (4, 5, 3), np.uint8)).resize((50, 40))
+    picture = Image.fromarray(numbers.integers(0, 256, (40, 50, 3), np.uint8))
     changed = TYPES[name][0](picture)
 
     assert (changed.size, changed.mode) == ((50, 40), "RGB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tools.train_nano.data import described  # noqa: E402
+from tools.train_nano.export import FACTS, export_image  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.places import AXES, GRID  # noqa: E402
 from tools.train_nano.text import TextStudent, quantised  # noqa: E402
@@ -27,8 +29,10 @@ from tools.train_oca import finish as finish_module  # noqa: E402
 from tools.train_oca import measure  # noqa: E402
 from tools.train_oca.data import fit_extension, old_vectors  # noqa: E402
 from tools.train_oca.finish import Back, write  # noqa: E402
+from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, tune  # noqa: E402
 from tools.train_oca.ship import CLEARLY, LOSS, card, objections, table  # noqa: E402
-from tools.train_oca.train import LOOKS, save_state, start_run  # noqa: E402
+from tools.train_oca.state import keep, restore  # noqa: E402
+from tools.train_oca.train import LOOKS, last_tower, start_run  # noqa: E402
 
 OLD, WIDTH = 256, 384
 
@@ -115,12 +119,17 @@ def test_a_state_is_gone_on_from_and_the_rate_falls_at_the_end_only(data, tmp_pa
     run = Run(tmp_path / "first", data, RECIPE, init=None)
     run._one_step()
     run.save()
-    size = save_state(tmp_path / "first", tmp_path / "state.safetensors")
-
-    assert size == (tmp_path / "state.safetensors").stat().st_size < 25e6
-    again = start_run(tmp_path / "second", data, RECIPE, state=tmp_path / "state.safetensors")
+    assert start_run(tmp_path / "first", data, RECIPE).step == 1
+    tower, samples = last_tower(tmp_path / "first")
+    assert samples == 8
+    (tmp_path / "second" / "nano-2").mkdir(parents=True)
+    export_image(
+        tower, tmp_path / "second" / "nano-2", note={}, facts=FACTS | {"width": WIDTH}, querybank=None
+    )
+    again = start_run(tmp_path / "second", data, RECIPE)
     x = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again.average.eval()(x), run.average.eval()(x), atol=0.02, rtol=0.02)
+    assert last_tower(tmp_path / "nowhere")[1] == 0
     late = Run(tmp_path / "late", data, Recipe(minutes=1, falls=0.5, batch=8, part=4), init=None)
     rates = []
     for seconds in (0, 29, 45, 60):
@@ -217,6 +226,28 @@ def test_a_collection_of_nano_1_goes_over_by_the_map_that_comes_with_the_weights
     assert retrieval.rollback(home).encoder == "nano@1"
 
 
+def test_a_state_is_one_small_file_and_laid_out_as_it_was(shipped, tmp_path):
+    work, again = tmp_path / "run", tmp_path / "again"
+    work.mkdir()
+    (work / "nano-2").symlink_to(shipped.home / "nano-2")
+    known = HeadRecipe(), {"a": [np.ones(3, np.float32) / 3, 7]}
+    (work / "extension.pkl").write_bytes(pickle.dumps(known))
+    size = keep(work, tmp_path / "state.zip")
+    again.mkdir()
+    restore(tmp_path / "state.zip", again, old=shipped.first.space)
+
+    assert size == (tmp_path / "state.zip").stat().st_size < 25e6
+    recipe, rest = pickle.loads((again / "extension.pkl").read_bytes())  # noqa: S301 - this test's own
+    assert recipe == known[0]
+    assert (rest["a"][0].dtype, rest["a"][1]) == (np.float32, 7)
+    np.testing.assert_allclose(rest["a"][0], 1 / 3, atol=1e-3)
+    first, second = (NanoEncoder(folder / "nano-2", threads=1) for folder in (work, again))
+    assert first.space == second.space
+    x = 2 * np.random.default_rng(0).random((2, 3, SIZE, SIZE), np.float32) - 1
+    np.testing.assert_allclose(first.encode_pixels(x), second.encode_pixels(x), atol=1e-3)
+    np.testing.assert_array_equal(first.encode_text(["a dog"]), second.encode_text(["a dog"]))
+
+
 def test_maps_of_images_and_words_are_read_as_they_were_written(shipped):
     second = NanoEncoder(shipped.home / "nano-2")
     image, text = second.maps_back(shipped.first.space)
@@ -289,3 +320,42 @@ def test_a_gain_has_an_interval_of_pairs():
     assert (found["old_old"], found["new_old"], found["new_new"]) == (0.0, 0.3, 1.0)
     assert 0.2 < found["gain_95"][0] < 0.3 < found["gain_95"][1] < 0.4
     assert measure.compare(old, old, old)["gain_95"] == [0.0, 0.0]
+
+
+def test_a_composed_head_says_what_the_old_one_says_and_tuning_finds_copies():
+    numbers = np.random.default_rng(0)
+    old = torch.nn.Linear(24, 16)
+    seen = numbers.standard_normal((120, 2, 24)).astype(np.float32)
+    copies = seen + 1.2 * numbers.standard_normal(seen.shape).astype(np.float32)
+    with torch.no_grad():
+        vectors = unit(old(torch.from_numpy(seen[:, 0])).numpy())
+    rest = (seen[:, 0] @ numbers.standard_normal((24, 20))).astype(np.float32)
+    both = np.concatenate([vectors, rest], 1)
+    axes = np.linalg.qr(numbers.standard_normal((36, 36)))[0].astype(np.float32)
+    mean = np.concatenate([np.zeros(16), rest.mean(0)]).astype(np.float32)
+    known = Known(
+        seen=seen, copies=copies, own=np.arange(120), targets=(both - mean) @ axes, old=vectors, weights=np.full(120, 1 / 120)
+    )  # fmt: skip
+    looks = LOOKS
+    head = compose(old, known, fit_rest(known, rest, looks, 1.0), axes, mean, share=1.0, weight=1.0)
+    back = np.ascontiguousarray(axes[:16].T)
+
+    with torch.no_grad():
+        turned = unit(head(torch.from_numpy(seen[:, 0])).numpy() @ back)
+    np.testing.assert_allclose(turned, vectors, atol=1e-4)
+
+    def found():
+        with torch.no_grad():
+            rows, asked = (
+                sum(
+                    crop.weight * torch.nn.functional.normalize(head(torch.from_numpy(part[:, i])), dim=1)
+                    for i, crop in enumerate(looks)
+                ).numpy()
+                for part in (seen, copies)
+            )
+        return float(((unit(asked) @ unit(rows).T).argmax(1) == np.arange(120)).mean())
+
+    before = found()
+    recipe = HeadRecipe(steps=60, rate=1e-2, contrast=1.0, photographs=32, others=64)
+    tune(head, known, back, looks, recipe, note=lambda _: None)
+    assert found() > before + 0.02

@@ -1,14 +1,19 @@
 """Make nano@2 from nano@1: better, and at home in galleries of nano@1 by construction.
 
-    python -m tools.train_oca train  --data DATA --work RUN [--minutes 240] [--state benchmarks/states/nano-2.safetensors]
-    python -m tools.train_oca finish --data DATA --work RUN
+    python -m tools.train_oca restore --work RUN --state tools/train_oca/nano-2.zip
+    python -m tools.train_oca train   --data DATA --work RUN [--minutes 240]
+    python -m tools.train_oca finish  --data DATA --work RUN
     python -m tools.train_oca measure --data DATA --work RUN [--ship]
-    python -m tools.train_oca keep --work RUN --state FILE
+    python -m tools.train_oca keep    --work RUN --state tools/train_oca/nano-2.zip
 
 ``RUN`` holds arrays, log and checkpoint. ``train`` goes on from its last checkpoint (one every five minutes), and a stopped process
-(SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head, the words, the bank of texts and the
+(SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of nano@1's tower, where nothing was
+trained), the words, the bank of texts and the
 maps back to nano@1's space, and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
-and ships it if that is allowed. ``keep`` writes what a later session starts from into one file.
+and ships it if that is allowed. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
+
+State: ``nano-2.zip`` beside this file, where there is one, holds a finished nano@2 that is not shipped. ``restore`` and ``measure --ship``
+ship it, if it is still allowed; ``restore``, ``train``, ``finish`` and ``keep`` go on from it. It is removed when weights ship.
 """
 
 from __future__ import annotations
@@ -32,7 +37,8 @@ from tools.train_oca import measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish
 from tools.train_oca.ship import card, objections, table
-from tools.train_oca.train import RECIPE, averaged, save_state, start_run
+from tools.train_oca.state import keep, restore
+from tools.train_oca.train import RECIPE, last_tower, start_run
 
 
 def main() -> int:
@@ -47,7 +53,6 @@ def main() -> int:
         "--falls", type=float, default=RECIPE.falls, help="share of them at which the rate begins to fall"
     )
     train.add_argument("--float32", action="store_true", help="for processors without AVX512-BF16 or AMX")
-    train.add_argument("--state", type=Path, help="start from this file, which an earlier run kept")
     train.add_argument("--pid", type=Path, help="write the process's number here")
     last = commands.add_parser("finish", help="fit head, words, bank and maps; write RUN/nano-2")
     last.add_argument("--steps", type=int, default=TEXT_RECIPE.steps, help="of the words' training")
@@ -55,7 +60,9 @@ def main() -> int:
     exam.add_argument("--ship", action="store_true", help="put it into the package if that is allowed")
     kept = commands.add_parser("keep", help="write the state that a later session starts from")
     kept.add_argument("--state", type=Path, required=True)
-    for command in (train, last, exam, kept):
+    back = commands.add_parser("restore", help="lay out in RUN what keep wrote")
+    back.add_argument("--state", type=Path, required=True)
+    for command in (train, last, exam, kept, back):
         command.add_argument("--work", type=Path, required=True, help="folder for arrays, log and checkpoint")
     for command in (train, last, exam):
         command.add_argument("--data", type=Path, required=True, help="the data folder")
@@ -64,7 +71,13 @@ def main() -> int:
         )
     given = parser.parse_args()
     torch.set_num_threads(1)
-    steps = {"train": run_train, "finish": run_finish, "measure": run_measure, "keep": run_keep}
+    steps = {
+        "train": run_train,
+        "finish": run_finish,
+        "measure": run_measure,
+        "keep": run_keep,
+        "restore": run_restore,
+    }
     return steps[given.command](given)
 
 
@@ -74,7 +87,7 @@ def run_train(given: argparse.Namespace) -> int:
         given.pid.write_text(str(os.getpid()), encoding="utf-8")
     lesson = prepare(given.data, given.wordnet, given.work, open_nano("1", threads=1))
     recipe = replace(RECIPE, minutes=given.minutes, falls=given.falls, bfloat16=not given.float32)
-    start_run(given.work, lesson.data, recipe, state=given.state).train()
+    start_run(given.work, lesson.data, recipe).train()
     return 0
 
 
@@ -82,7 +95,7 @@ def run_finish(given: argparse.Namespace) -> int:
     """Write ``RUN/nano-2``."""
     old = open_nano("1", threads=1)
     lesson = prepare(given.data, given.wordnet, given.work, old)
-    tower, samples = averaged(given.work)
+    tower, samples = last_tower(given.work)
     recipe = replace(TEXT_RECIPE, steps=given.steps)
     finish(lesson, tower, given.work / "nano-2", old=old.space, samples=samples, recipe=recipe)
     return 0
@@ -112,7 +125,7 @@ def run_measure(given: argparse.Namespace) -> int:
         widths["nano@1 256"], next(v for k, v in widths.items() if "@2" in k), between, folder
     )
     found = table(widths, between)
-    samples, trained = averaged(given.work)[1], sum(photo.split == "train" for photo in photos)
+    samples, trained = last_tower(given.work)[1], sum(photo.split == "train" for photo in photos)
     (folder / "card.md").write_text(card(found, samples=samples, photographs=trained), encoding="utf-8")
     print(found, *against, sep="\n")
     save(
@@ -128,8 +141,14 @@ def run_measure(given: argparse.Namespace) -> int:
 
 def run_keep(given: argparse.Namespace) -> int:
     """Write the state file and say its size."""
-    size = save_state(given.work, given.state)
+    size = keep(given.work, given.state)
     print(json.dumps({"state": str(given.state), "bytes": size}))
+    return 0
+
+
+def run_restore(given: argparse.Namespace) -> int:
+    """Lay out ``RUN/nano-2``."""
+    restore(given.state, given.work, old=open_nano("1", threads=1).space)
     return 0
 
 
