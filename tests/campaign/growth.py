@@ -43,6 +43,9 @@ class Part:
             after = self._changed(rng)
             world.change(home, self._images, after)
             self._images = after
+        for seed in self._images.values():  # made once here, not in every child
+            for spec in (world.OLD, world.NEW):
+                world.vector(seed, spec)
         at = rng.randrange(150) if events.supported() and rng.random() < 0.5 else None
         decide = None if at is None else lambda event: -9 if event.number == at else None
         ended = events.run(lambda: world.cli(*words), decide=decide)
