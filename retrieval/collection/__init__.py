@@ -9,6 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, narrowing
     from retrieval.collection.collection import Collection, open_collection
+    from retrieval.collection.encoder_check import require_same_vectors
     from retrieval.collection.hits import Hit
     from retrieval.collection.migration import Migration, carried_by, require_settled
     from retrieval.collection.narrowing import Loss, loss_of
@@ -44,6 +45,7 @@ __all__ = [
     "open_collection",
     "parse_term",
     "remove_staging",
+    "require_same_vectors",
     "require_settled",
     "row",
     "sweep",
@@ -57,6 +59,7 @@ __getattr__ = lazy(
     {
         "activations": (),
         "collection": ("Collection", "open_collection"),
+        "encoder_check": ("require_same_vectors",),
         "hits": ("Hit",),
         "migration": ("Migration", "carried_by", "require_settled"),
         "narrowing": ("Loss", "loss_of"),

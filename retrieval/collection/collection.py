@@ -18,7 +18,7 @@ from retrieval.collection.hits import Hits, find_hits
 from retrieval.collection.query_vectors import QueryEncoders, combine, understood
 from retrieval.collection.snapshot import open_newest
 from retrieval.collection.terms import Term, as_terms, subtract
-from retrieval.encoders import check_device_name
+from retrieval.encoders import require_device
 from retrieval.errors import StoreClosed
 from retrieval.location import find_collection, resolve_root
 from retrieval.sources import open_source
@@ -48,7 +48,8 @@ def open_collection(
     Args:
         path: the collection's directory, its image folder, or anything below; ``None`` asks ``RETRIEVE_INDEX``, then walks up
             from the working directory.
-        encoder: encodes queries instead of the recorded encoder; must be of the collection's space.
+        encoder: encodes queries instead of the recorded encoder; must be of the collection's space, and give the vectors that
+            it holds: when it is first used, up to three of the collection's images are encoded and compared.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder; ``cuda`` searches there
             too, where faiss-gpu is installed.
         root: where the images lie, if not where the collection recorded them.
@@ -57,6 +58,7 @@ def open_collection(
         ManifestTooNew: it was written by a later version.
         StoreCorrupt: a file is missing or short.
         SpaceMismatch: `encoder` is of another space.
+        OptionError: the device is not there.
     """
     return Collection(find_collection(path), encoder=encoder, device=device, root=root)
 
@@ -76,12 +78,12 @@ class Collection(AbstractContextManager["Collection"]):
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         self.directory = directory
-        self._device = check_device_name(device)
+        self._device = require_device(device)
         self._root = root
         self._refreshing = forks.Lock()
-        self._opened = open_newest(directory, device=device)
+        self._opened = open_newest(directory, device=self._device)
         try:
-            self._encoders = QueryEncoders(self._opened, device=device, given=encoder)
+            self._encoders = QueryEncoders(self._opened, device=self._device, given=encoder, root=root)
         except BaseException:
             self._opened.close()
             raise

@@ -10,8 +10,10 @@ import numpy as np
 
 from indexes import forks
 from indexes.vectors import integer, unit_rows
+from retrieval.collection.encoder_check import require_same_vectors
 from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
+from retrieval.sources import open_source
 
 if TYPE_CHECKING:
     from indexes.vectors import Vectors
@@ -27,17 +29,26 @@ class QueryEncoders:
     Args:
         opened: the collection.
         device: where they run.
-        given: used instead of the recorded encoder.
+        given: used instead of the recorded encoder; compared with a few stored images when it is first used.
+        root: where the images lie, if not where the collection recorded them.
     Raises:
         SpaceMismatch: `given` is of another space.
     """
 
-    def __init__(self, opened: Opened, *, device: str, given: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        device: str,
+        given: Encoder | None = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
         if given is not None:
             opened.space.require(given.space, what=f"the encoder {given.space.name}")
         self._opened = opened
         self._device = device
         self._given = given is not None
+        self._unchecked, self._root = self._given, root
         self._encoder = given
         self._before: Encoder | None = None
         self._lock = forks.Lock()
@@ -62,7 +73,7 @@ class QueryEncoders:
 
         Raises:
             CapabilityMissing: the collection was built from vectors and no encoder was given.
-            SpaceMismatch: the recorded encoder no longer gives vectors of this space.
+            SpaceMismatch: the recorded encoder no longer gives vectors of this space, or the given one gives others.
         """
         with self._lock:
             if self._encoder is None:
@@ -73,7 +84,27 @@ class QueryEncoders:
                         f"open it with an encoder of the space {space.name}, or ask by ids or with vectors"
                     )
                 self._encoder = self._load(spec, self._device)
+            elif self._given and self._unchecked:
+                self._check(self._encoder)
             return self._encoder
+
+    def _check(self, encoder: Encoder) -> None:
+        """Compare an encoder that was handed in with what the collection holds, once."""
+        opened = self._opened
+        if opened.pair is None:  # else it is of the new space, of which few rows may be
+            opened.enter()
+            try:
+                require_same_vectors(
+                    encoder,
+                    open_source(opened.directory, opened.manifest, root=self._root),
+                    count=opened.manifest.count,
+                    live=opened.is_live,
+                    record=opened.store.record,
+                    row=lambda number: opened.vectors([number])[0],
+                )
+            finally:
+                opened.leave()
+        self._unchecked = False
 
     def on(self, device: str) -> Encoder:
         """Return the encoder of queries on a device; ``auto`` is the one that they were made for.

@@ -14,6 +14,7 @@ from indexes.derivation import check_dim, derive
 from indexes.generation import store_path
 from indexes.store import VectorStore
 from retrieval.collection import Migration, sweep, sweep_changes
+from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped, OptionError
 from retrieval.ingestion.changes import Before, Changes, compare
 from retrieval.ingestion.encoder_choice import BuildEncoder
@@ -109,9 +110,11 @@ def build_index(
         PruneRefused: it would remove what `prune` allows.
         StoreLocked: another build is running.
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
+        SpaceMismatch: an encoder object that gives other vectors than the collection holds for the same images.
         ImagesSkipped: `strict`, and files were skipped.
     """
     started = time.monotonic()
+    device = require_device(device)
     images = require_folder(folder)
     directory = place_collection(images, index)
     with locked(directory) as lock:
@@ -172,7 +175,9 @@ def build_index(
             root=recorded,
             source_options=asked,
         ) as store:
-            intake = Intake(changes, store, source, lambda: models.encoder, progress, max_pixels=max_pixels)
+            intake = Intake(
+                changes, store, source, lambda: models.checked(store, source), progress, max_pixels=max_pixels
+            )
             intake.run()
             gone = [*changes.missing.values(), *intake.broken]
             if not prune:

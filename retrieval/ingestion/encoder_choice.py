@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrieval.collection import require_same_vectors
 from retrieval.encoders import canonical_spec, encode_phrases, load_encoder
 from retrieval.errors import OptionError
+from retrieval.ingestion.growth import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
     from retrieval.collection import Migration
     from retrieval.encoders import Encoder
+    from retrieval.ingestion.growth import Growing
+    from retrieval.sources import Source
 
 DEFAULT_ENCODER = "nano"
 
@@ -45,6 +49,7 @@ class BuildEncoder:
         self._before = before
         self._migration = migration
         self._encoder: Encoder | None = None
+        self._unchecked = False
         recorded = None if before is None else before.encoder
         if migration is not None:  # new images are encoded by the new encoder only
             recorded = migration.new
@@ -62,6 +67,7 @@ class BuildEncoder:
                 )
         else:
             self._encoder = load_encoder(encoder)
+            self._unchecked = before is not None and migration is None
             self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
             self._check()
 
@@ -79,6 +85,26 @@ class BuildEncoder:
             self._encoder = load_encoder(self.spec, device=self._device)
             self._check()
         return self._encoder
+
+    def checked(self, store: Growing, source: Source) -> Encoder:
+        """Return the encoder, after an object that was given was compared with what the collection holds.
+
+        Raises:
+            SpaceMismatch: it has the collection's fingerprint and gives other vectors.
+        """
+        if self._unchecked:
+            rows = plain(store)
+            gone = rows.tombstones()
+            require_same_vectors(
+                self.encoder,
+                source,
+                count=len(gone),
+                live=lambda number: not gone[number],
+                record=rows.record,
+                row=lambda number: rows.rows(number, number + 1)[0],
+            )
+            self._unchecked = False
+        return self.encoder
 
     @property
     def space(self) -> Space:

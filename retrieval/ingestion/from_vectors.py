@@ -17,6 +17,7 @@ from indexes.derivation import check_dim, derive
 from indexes.store import NewRow, VectorStore
 from indexes.vectors import Space, stored_rows
 from retrieval.collection import require_settled, sweep
+from retrieval.encoders import require_device
 from retrieval.errors import OptionError, ShapeError
 from retrieval.ingestion.growth import plain
 from retrieval.ingestion.pruning import refuse_dropping
@@ -71,6 +72,7 @@ def build_index_from_vectors(
         SpaceMismatch: the collection holds another space.
     """
     started = time.monotonic()
+    device = require_device(device)
     home = Path(os.path.abspath(folder))
     rows = _open_vectors(vectors)
     names = _Keys(keys)

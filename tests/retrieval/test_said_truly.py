@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 import retrieval
 from retrieval.cli.reports import history
 from retrieval.encoders import devices
-from retrieval.errors import CapabilityMissing, OptionError, UnknownEncoder
+from retrieval.errors import CapabilityMissing, OptionError, SpaceMismatch, UnknownEncoder
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill
 
@@ -117,3 +119,74 @@ def test_a_method_that_is_not_compatible_is_not_called_so(compatible):
     assert line.split(maxsplit=1)[1].startswith(
         "100% of the mixed tests" if compatible else "no: ridge finds no more"
     )
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_python_does_not_leave_a_cards_work_to_the_cpu_silently(tmp_path, monkeypatch, device):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
+    folder = fill(tmp_path / "p", ["a.png", "b.png"])
+    retrieval.build_index(folder, encoder=FakeEncoder())
+
+    with pytest.raises(OptionError, match=f"device {device}: this machine has no CUDA device"):
+        retrieval.open(folder, device=device)
+    with pytest.raises(OptionError, match=f"device {device}: "):
+        retrieval.build_index(
+            folder, encoder=FakeEncoder(), device=device
+        )  # even where nothing is to be done
+    with pytest.raises(OptionError, match=f"device {device}: "):
+        retrieval.build_index_from_vectors(tmp_path, np.eye(4), list("abcd"), space="mine", device=device)
+
+
+class Impostor(FakeEncoder):
+    """Another encoder under the same made-up fingerprint."""
+
+    def encode_pixels(self, batch):
+        return np.roll(super().encode_pixels(batch), 7, axis=1)
+
+    def encode_text(self, texts):
+        return np.roll(super().encode_text(texts), 7, axis=1)
+
+
+@pytest.mark.parametrize("query", ["red", "picture"])
+def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_search(tmp_path, query):
+    folder = fill(tmp_path / "p", [f"{n}.png" for n in range(5)])
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    asked = folder.parent / fill(tmp_path / "q", ["other.png"], first=60) / "other.png" if query == "picture" else query
+    with (
+        retrieval.open(folder, encoder=Impostor()) as collection,
+        pytest.raises(
+            SpaceMismatch,
+            match=r"another vector than the collection holds \(cosine -?0\.\d\d, at least 0\.98",
+        ),
+    ):
+        collection.search(asked)
+    with retrieval.open(folder, encoder=FakeEncoder()) as collection:
+        assert collection.search(asked)
+
+
+def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_build_before_it_stores_anything(tmp_path):
+    folder = fill(tmp_path / "p", [f"{n}.png" for n in range(5)])
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    fill(folder, ["new.png"], first=50)
+    with pytest.raises(SpaceMismatch, match="give this one a fingerprint of its own"):
+        retrieval.build_index(folder, encoder=Impostor())
+
+    with retrieval.open(folder, encoder=FakeEncoder()) as collection:
+        assert len(collection) == 5
+
+
+def test_an_encoder_is_not_judged_by_files_that_changed_or_by_imported_vectors(tmp_path):
+    folder = fill(tmp_path / "p", ["a.png", "b.png"])
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    for path in folder.glob("*.png"):
+        stamp = path.stat()
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1  # of the same size and time, which alone would pass for unchanged
+        path.write_bytes(data)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with retrieval.open(folder, encoder=Impostor()) as collection:
+        assert collection.search("red")
+    space = FakeEncoder().space
+    retrieval.build_index_from_vectors(tmp_path / "v", np.eye(4, 64), list("abcd"), space=space)
+    with retrieval.open(tmp_path / "v", encoder=Impostor()) as collection:
+        assert collection.search("red")
