@@ -56,7 +56,7 @@ def corrupt(path: Path, what: str) -> StoreCorrupt:
     """Return the error that a manifest is damaged."""
     return StoreCorrupt(
         f"{path}: not a readable manifest ({what}); restore it from a backup, "
-        f"or move {path.parent} away and run `retrieve build-index` on the folder"
+        f"or move {path.parent} away and run `build_index` on the folder"
     )
 
 

@@ -86,7 +86,7 @@ def _in_our_words(error: OSError, path: Path) -> RetrievalError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _READ_ONLY:
         return StoreReadOnly(
-            f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with --index DIR"
+            f"{path}: cannot be written ({reason}); make it writable, or keep the index elsewhere with `index=DIR`"
         )
     return limit_reached(error, path) or StoreCorrupt(
         f"{path}: cannot be written ({reason}); check the device and the folder, then run again"

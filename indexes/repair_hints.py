@@ -10,14 +10,14 @@ from indexes.layout import MAPS, VECTORS
 if TYPE_CHECKING:
     from indexes.generation import Manifest
 
-BUILD: Final = "run `retrieve build-index` on the folder"
+BUILD: Final = "run `build_index` on the folder"
 
 UNREADABLE: Final = "check its permissions and the device; nothing is known to be damaged"
 """What to do about a file that the system does not let us read."""
 
 _AGAIN: Final = f"it makes the index again from {VECTORS}"
 _GIVE_UP: Final = (
-    "restore it from a backup, or give the upgrade up with `retrieve rollback`: nothing else holds its maps"
+    "restore it from a backup, or give the upgrade up with `rollback`: nothing else holds its maps"
 )
 
 

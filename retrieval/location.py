@@ -56,8 +56,8 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     found = _upwards(absolute)
     if found is None:
         raise CollectionNotFound(
-            f"no collection in {absolute} or above it; build one with: retrieve build-index "
-            f"{absolute if path is not None else 'FOLDER'}"
+            f"no collection in {absolute} or above it; build one with "
+            + (f'`build_index("{absolute}")`' if path is not None else "`build_index(FOLDER)`")
         )
     return found
 
@@ -77,9 +77,7 @@ def find_below(folder: Path) -> Path | None:
     with os.scandir(folder) as inside:
         names = sorted(entry.name for entry in inside if os.path.isfile(_manifest_in(entry.path)))
     if len(names) > 1:
-        import shlex
-
-        choices = ", ".join(f"--index {shlex.quote(name)}" for name in names)
+        choices = ", ".join(f'`index="{name}"`' for name in names)
         raise CollectionNotFound(
             f"no collection in {folder} or above it, but several below; name one: {choices}"
         )
@@ -128,7 +126,7 @@ def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path
         str(named).encode()
     except UnicodeEncodeError as error:
         raise OptionError(
-            f"{named}: a path that is not UTF-8 can hold images, but no collection; put that elsewhere with --index, or rename it"
+            f"{named}: a path that is not UTF-8 can hold images, but no collection; put that elsewhere with `index=…`, or rename it"
         ) from error
     return named
 

@@ -150,7 +150,7 @@ class Construction:
             elif not on_gpu.holds(index):
                 notes.append(
                     f"{self._device}: a GPU cannot hold {planned.factory}, so it is built on the CPU; "
-                    "--kind ivfpq is one that it can"
+                    '`kind="ivfpq"` is one that it can'
                 )
         for note in filter(None, notes):
             self._progress(Event(phase="plan", message=note))

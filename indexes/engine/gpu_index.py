@@ -81,7 +81,9 @@ def _explained(device: int) -> Iterator[None]:
         raise
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise OptionError(f"GPU {device}: {reason}; free memory there, or build with --device cpu") from error
+        raise OptionError(
+            f'GPU {device}: {reason}; free memory there, or build with `device="cpu"`'
+        ) from error
 
 
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:

@@ -239,7 +239,7 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
     except RuntimeError as error:
         raise OptionError(
             f"the index cannot be trained on {len(sample):,} rows: {_reason(error)}; "
-            "use more rows, a kind with fewer lists, codes or dimensions, or leave --kind out"
+            "use more rows, a kind with fewer lists, codes or dimensions, or leave `kind` out"
         ) from error
     chain.finish(index)
 
@@ -278,7 +278,7 @@ def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
                     index.add(rows)
         except RuntimeError as error:
             raise OptionError(
-                f"the index cannot hold these rows: {_reason(error)}; choose another kind, or leave --kind out"
+                f"the index cannot hold these rows: {_reason(error)}; choose another kind, or leave `kind` out"
             ) from error
 
 

@@ -104,7 +104,7 @@ class Aim:
         if not isinstance(self._inner, known):  # asking others may end the process (PQ's FastScan does)
             raise OptionError(
                 f"FAISS cannot decode the codes of {type(self._inner).__name__}, so there is nothing to aim at; "
-                "build the index with --kind ivfpq, ivfrabitq, OPQ…,IVF…,PQ… or PCA…,LSH"
+                'build the index with `kind="ivfpq"`, ivfrabitq, OPQ…,IVF…,PQ… or PCA…,LSH'
             )
         self.steps = tuple(_steps(index))
         self.dim, self.width = int(index.d), int(self._inner.d)
@@ -193,7 +193,7 @@ class Aim:
             raise OptionError(
                 f"the codes of {kind} decode badly: mean cosine {found.cosine:.3f} to their own rows, while the mean of "
                 f"{found.rows:,} rows has {found.baseline:.3f}; moving images there would make them alike. "
-                "Build the index with --kind ivfpq or ivfrabitq (with a rotation before RaBitQ)"
+                'Build the index with `kind="ivfpq"` or ivfrabitq (with a rotation before RaBitQ)'
             )
         return found
 

@@ -33,10 +33,10 @@ def read_live(path: Path, count: int) -> Bitmap | None:
         Exception
     ) as error:  # numpy reads the header by Python's tokenizer and parser, which raise their own
         raise limit_reached(error, path) or StoreCorrupt(
-            f"{path}: not readable ({error}); run `retrieve build-index` on the folder: it publishes a new one"
+            f"{path}: not readable ({error}); run `build_index` on the folder: it publishes a new one"
         ) from error
     if len(packed) != -(-count // 8):
         raise StoreCorrupt(
-            f"{path}: holds {len(packed)} bytes of flags, expected {-(-count // 8)}; run `retrieve build-index`"
+            f"{path}: holds {len(packed)} bytes of flags, expected {-(-count // 8)}; run `build_index`"
         )
     return ~dead if dead.any() else None

@@ -39,7 +39,7 @@ _AWAY = f"delete {RERANK}"
 
 _CURE_OF_SAMPLE = "delete this one file: only the comparison of a later encoder with this one would need it"
 
-_CURE_OF_KEPT = "delete this one file: `retrieve rollback`, which alone needs it, then makes its index anew"
+_CURE_OF_KEPT = "delete this one file: `rollback`, which alone needs it, then makes its index anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,7 @@ class Mixture:
             known = ", ".join(map(str, self.prefixes)) or "none"
             raise OptionError(
                 f"{dim} is no prefix width while old and new rows are mixed (valid: {known}); "
-                "finish with `retrieve upgrade backfill all`"
+                "finish with `backfill`"
             )
         if exact:
             require_whole(dim, None, width=self.space.dim)

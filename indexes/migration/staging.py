@@ -182,7 +182,7 @@ def read_rows_of(generation: Path, *, count: int) -> Ids:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy's parser raises what it likes
         raise limit_reached(error, path) or StoreCorrupt(
-            f"{path}: not readable ({error}); run `retrieve upgrade backfill 0`"
+            f"{path}: not readable ({error}); run `backfill(count=0)`"
         ) from error
     if table.shape != (count,) or table.dtype != np.int64:
         raise StoreCorrupt(f"{path}: {table.shape} {table.dtype}, expected ({count},) int64")

@@ -249,7 +249,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
     def _unplanned(self, dim: int, *, k: int, shortlist: int | None) -> stages.Stages:
         space = self.manifest.space
         if not 1 <= dim <= space.dim:
-            raise OptionError(f"--dim {dim}: no width of {space.name}; use 1 to {space.dim}")
+            raise OptionError(f"`dim={dim}`: no width of {space.name}; use 1 to {space.dim}")
         return stages.unplanned(dim, k=k, shortlist=shortlist)
 
     @property
@@ -289,7 +289,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._require_open()
         opened = None if self._first is None else self._first.opened
         if self._first is None or not isinstance(opened, Refined):
-            cure = "a compressed index has a first stage: retrieve build-index --kind ivfrabitq, ivfpq or a FACTORY"
+            cure = 'a compressed index has a first stage: build it with `kind="ivfrabitq"`, ivfpq or a FAISS factory string'
             if self._live_count < SMALLEST:  # naming a kind would lead back here
                 cure = (
                     f"{self._live_count:,} rows are too few for ivfrabitq or ivfpq, which need {SMALLEST:,}: "

@@ -76,6 +76,6 @@ def open_mapped(path: Path, *, count: int, width: int) -> Halves:
     if found != expected:
         raise StoreCorrupt(
             f"{path}: {'no such file' if found < 0 else f'{found:,} bytes'}, expected {expected:,} bytes; "
-            "run `retrieve build-index` on the folder with --dim: it builds the funnel again"
+            "run `build_index` on the folder with `dim=…`: it builds the funnel again"
         )
     return np.asarray(np.memmap(path, np.float16, "r", shape=(count, width)))

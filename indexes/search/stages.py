@@ -113,7 +113,7 @@ def require_whole(dim: int | None, stages: Stages | None, *, width: int) -> None
         OptionError: there is a plan, or a ``dim`` other than the full width.
     """
     if stages is not None or dim not in (None, width):
-        narrowed = f"--dim {dim}" if stages is None else "a plan"
+        narrowed = f"`dim={dim}`" if stages is None else "a plan"
         raise OptionError(
             f"exact search compares every row by all {width} dimensions, {narrowed} ranks them by fewer; leave one of them out"
         )

@@ -73,7 +73,7 @@ class WriterLock:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise StoreReadOnly(
                     f"{self.path.parent}: cannot be written ({os.strerror(error.errno)}); "
-                    "make it writable, or keep the index elsewhere with --index DIR"
+                    "make it writable, or keep the index elsewhere with `index=DIR`"
                 ) from error
             raise
 

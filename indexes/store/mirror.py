@@ -73,7 +73,7 @@ class RerankRows:
 def _short(path: Path, found: str, expected: int) -> StoreCorrupt:
     return StoreCorrupt(
         f"{path}: {found}, expected at least {expected:,} bytes; "
-        "run `retrieve build-index` on the folder: it writes the file again from vectors.lmdb"
+        "run `build_index` on the folder: it writes the file again from vectors.lmdb"
     )
 
 

@@ -177,7 +177,7 @@ class Changes:
             start = min(block - held, len(rows))
             before = txn.get(pack_id(number), b"", db=blocks)
             if not seals.block_fits(txn, databases, number, before):
-                raise StoreCorrupt(f"{path}: block {number} is not what was written; run `retrieve verify`")
+                raise StoreCorrupt(f"{path}: block {number} is not what was written; run `verify`")
             filled = before + rows[:start].tobytes()
             txn.put(pack_id(number), filled, db=blocks)
             seals.put_block(txn, databases, number, filled)

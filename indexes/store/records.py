@@ -155,6 +155,4 @@ def _crc(body: bytes, number: int, stamp: int) -> int:
 
 
 def _damaged(number: int) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"vectors.lmdb: the record of row {number} is not what was written; run `retrieve verify`"
-    )
+    return StoreCorrupt(f"vectors.lmdb: the record of row {number} is not what was written; run `verify`")

@@ -82,7 +82,7 @@ def seal(txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], path: Pat
             try:
                 sealed = sealed_record(unpack_id(name), data)
             except IndexError as error:
-                raise StoreCorrupt(f"{path}: record {name.hex()} is cut; run `retrieve verify`") from error
+                raise StoreCorrupt(f"{path}: record {name.hex()} is cut; run `verify`") from error
             if sealed != data:
                 cursor.put(name, sealed)
     for name, keep in ((b"blocks", put_block), (b"tombstones", put_chunk)):

@@ -172,7 +172,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         """
         home = Path(directory)
         if not cls.exists(home):
-            raise FileNotFoundError(f"{home / VECTORS}: missing; run `retrieve build-index` on the folder")
+            raise FileNotFoundError(f"{home / VECTORS}: missing; run `build_index` on the folder")
         pages.check(home / VECTORS / DATA, flags=FLAGS)
         environment = acquire(home / VECTORS, names=NAMES, writable=writable)
         try:
@@ -291,7 +291,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         record = unpack_record(number, packed)
         if record.key != key:
             raise StoreCorrupt(
-                f"{self._environment.path}: a key leads to row {number}, which has another; run `retrieve verify`"
+                f"{self._environment.path}: a key leads to row {number}, which has another; run `verify`"
             )
         return record
 

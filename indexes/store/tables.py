@@ -137,7 +137,7 @@ def holder_of(environment: Environment, key: bytes) -> tuple[int, bytes | None] 
 
 def missing(environment: Environment, number: int) -> StoreCorrupt:
     """Return the error for a row whose record is not there."""
-    return StoreCorrupt(f"{environment.path}: the record of row {number} is missing; run `retrieve verify`")
+    return StoreCorrupt(f"{environment.path}: the record of row {number} is missing; run `verify`")
 
 
 def ids_of_content(environment: Environment, content: bytes) -> list[int]:
@@ -183,7 +183,7 @@ def _packed_records(
     cursor.set_range(pack_id(start))
     found = list(islice(cursor.iternext(keys=False), number))
     if len(found) < number:
-        raise StoreCorrupt(f"{environment.path}: records are missing; run `retrieve verify`")
+        raise StoreCorrupt(f"{environment.path}: records are missing; run `verify`")
     return found
 
 
@@ -278,14 +278,14 @@ def _copy_block(
     data = txn.get(pack_id(number), db=environment.databases[b"blocks"])
     if data is None or len(data) < skip * 2 * out.shape[1] + out.nbytes:
         raise StoreCorrupt(
-            f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `retrieve verify`"
+            f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `verify`"
         )
     kept = seals.sum_of_block(txn, environment.databases, number)
     if kept is not None and (checked is None or checked.get(number) != kept):
         kept = bytes(kept)
         if not seals.rows_fit(kept, data):
             raise StoreCorrupt(
-                f"{environment.path}: block {number} is not what was written; run `retrieve verify`"
+                f"{environment.path}: block {number} is not what was written; run `verify`"
             )
         if checked is not None:
             checked[number] = kept

@@ -95,7 +95,7 @@ def activate(
         if not isinstance(model, DifferentiableEncoder):
             raise CapabilityMissing(
                 f"the encoder {collection.space.name} gives no gradients; nano, open_clip: and timm: do "
-                "(see `retrieve encoders`), so build the collection with one of them"
+                "(see `installed_families`), so build the collection with one of them"
             )
         with writer(collection.directory) as lock:  # nobody shall train the index anew meanwhile
             collection.refresh()

@@ -189,7 +189,7 @@ class Run:
                     self.results[job.path] = _already(job, made)
                     return None
                 raise ImageError(
-                    f"{job.output}: exists and is not overwritten; remove it, or choose another --out",
+                    f"{job.output}: exists and is not overwritten; remove it, or choose another `out`",
                     reason="exists",
                 )
             original = read_original(data, name=job.path)
@@ -310,9 +310,9 @@ class Run:
         if not isinstance(copy, Copy):
             form = self._settings.format
             cure = (
-                "give a higher --quality"
+                "give a higher `quality`"
                 if not lossless(form, self._settings.quality)
-                else "lower --min-psnr"
+                else "lower `min_psnr`"
             )
             least = f"{self._settings.min_psnr:g} dB"
             self.results[job.path] = Activated(
@@ -328,7 +328,7 @@ class Run:
                 status="refused",
                 cosine_before=round(before, 4),
                 cosine_after=round(after, 4),
-                reason=f"{path}: nothing is gained within {self._settings.min_psnr:g} dB; allow more (--strength, --min-psnr)",
+                reason=f"{path}: nothing is gained within {self._settings.min_psnr:g} dB; allow more (`strength`, `min_psnr`)",
             )
             return None
         result = Activated(

@@ -117,7 +117,7 @@ def _refused(entry: Found | Skipped, path: Path) -> str:
 def _require_elsewhere(folder: Path, out: Path) -> None:
     if os.path.realpath(folder) == os.path.realpath(out):
         raise OptionError(
-            f"{out} is the images' own folder; choose another --out, so that originals and copies stay apart"
+            f"{out} is the images' own folder; choose another `out`, so that originals and copies stay apart"
         )
 
 

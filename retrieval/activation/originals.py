@@ -182,7 +182,7 @@ def published(original: Original, pixels: Pixels, *, form: str, quality: int | N
         image.save(file, form.upper(), **{key: value for key, value in options.items() if value is not None})
     except BROKEN as error:
         raise ImageError(
-            f"cannot be written as {form} ({error}); choose another --format", reason="format"
+            f"cannot be written as {form} ({error}); choose another `format`", reason="format"
         ) from error
     return file.getvalue()
 

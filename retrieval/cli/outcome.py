@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexes.distribution import refuse_old_distribution
-from retrieval.cli.frame import Session, advise, option_hint
+from retrieval.cli.frame import Session, advise, in_options, option_hint
 from retrieval.cli.group import retrieve
 from retrieval.errors import RetrievalError
 from retrieval.render import escape
@@ -95,7 +95,7 @@ def _report(error: BaseException, session: Session) -> int:
         return 130
     if isinstance(error, click.UsageError):
         if error.ctx is not None:
-            _say(error.ctx.get_usage())
+            _say(_on_one_line(error.ctx.get_usage()))
         hint = option_hint(error)
         _say(f"error: {f'{error.message}. {hint}' if hint else error.format_message()}")
         if error.ctx is not None:
@@ -127,8 +127,8 @@ def _has_working_directory() -> bool:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, RetrievalError):
-        more = advise(error)
-        return f"{error}: {more}" if more else str(error)
+        more, said = advise(error), in_options(str(error))
+        return f"{said}: {more}" if more else said
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, FileNotFoundError) and error.filename is None and not _has_working_directory():
@@ -141,12 +141,18 @@ def _message(error: BaseException) -> str:
         return f"{where}{error.strerror or os.strerror(error.errno)}{f'; {cure}' if cure else ''}"
     if isinstance(error, MemoryError):
         return "out of memory; close other programs, or build a compressed index (--kind ivfpq)"
-    return f"this is a bug: {type(error).__name__}: {error}; run the command again with --debug and report what it prints"
+    what = _on_one_line(f"{type(error).__name__}: {error}")
+    return f"this is a bug: {what}; run the command again with --debug and report what it prints"
+
+
+def _on_one_line(text: str) -> str:
+    """Join the lines of a text that was laid out by others."""
+    return " ".join(text.split())
 
 
 def _say(text: str) -> None:
-    """Print one line on stderr, whatever the text holds; a closed stderr is no reason to fail."""
+    """Print one line on stderr, whatever the text holds: a line break in a path is shown as an escape. A closed stderr is no reason to fail."""
     try:
-        click.echo(escape(" ".join(text.splitlines())), err=True)
+        click.echo(escape(text), err=True)
     except OSError:
         return

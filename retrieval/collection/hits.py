@@ -83,7 +83,7 @@ def find_hits(
         count = int(np.count_nonzero(found.ids[0] >= 0))
         if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
             raise StoreCorrupt(
-                f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `retrieve verify`"
+                f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `verify`"
             )
         hits = _folded(opened, found, count, k=k, hidden=hidden, keep=keep, fold=fold)
         if len(hits) >= k or count < wanted or wanted == rows:

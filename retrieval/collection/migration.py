@@ -82,7 +82,7 @@ class Migration:
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise StoreCorrupt(
-                f"{directory}: the upgrade in its manifest is not readable ({error!r}); run `retrieve rollback`"
+                f"{directory}: the upgrade in its manifest is not readable ({error!r}); run `rollback`"
             ) from error
 
     def open(self, directory: Path, generation: Generation) -> Mixture:
@@ -167,7 +167,7 @@ def under_way(entry: Mapping[str, Any]) -> str:
     return (
         f"an upgrade from {entry['old'] or entry['old_space']['name']} to {entry['new']} is under way "
         f"({entry['backfilled']:,} of {entry['backfilled'] + entry['remaining']:,} images encoded again); "
-        "finish it with `retrieve upgrade backfill all`, or give it up with `retrieve rollback`"
+        "finish it with `backfill`, or give it up with `rollback`"
     )
 
 

@@ -132,7 +132,7 @@ class QueryEncoders:
                 if migration.old is None:
                     raise CapabilityMissing(
                         f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
-                        "finish the upgrade with `retrieve upgrade backfill all`"
+                        "finish the upgrade with `backfill`"
                     )
                 encoder = load_encoder(migration.old, device=self._device)
                 migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")

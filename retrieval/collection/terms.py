@@ -90,10 +90,10 @@ def _parse_unweighed(query: str, beside: Path | None) -> Term:
         return image(found)
     if "/" in query and os.path.isdir(query):
         raise QueryError(
-            f"{query}: a folder, not an image; name a file in it, or search below it with --under"
+            f"{query}: a folder, not an image; name a file in it, or search below it with `under=…`"
         )
     if "/" in query or has_image_suffix(query):
-        raise QueryError(f"{query}: no such file; to ask for these words use --text {query!r}")
+        raise QueryError(f"{query}: no such file; to ask for these words use `text={query!r}`")
     return text(query)
 
 

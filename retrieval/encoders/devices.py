@@ -84,13 +84,13 @@ def torch_device(device: str) -> str:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
             raise OptionError(
-                f"device {name}: torch {torch.__version__} sees no CUDA device; use --device cpu (or auto), "
+                f'device {name}: torch {torch.__version__} sees no CUDA device; use `device="cpu"` (or auto), '
                 f"or install a CUDA build of torch and check nvidia-smi"
             )
         if int(name.partition(":")[2] or 0) >= count:
             raise OptionError(f"device {name}: there are {count} CUDA devices, cuda:0 to cuda:{count - 1}")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise OptionError("device mps: torch sees no Apple GPU; use --device cpu (or auto)")
+        raise OptionError('device mps: torch sees no Apple GPU; use `device="cpu"` (or auto)')
     return name
 
 
@@ -105,10 +105,10 @@ def onnx_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     if name == "cpu" or (name == "auto" and "CUDAExecutionProvider" not in available):
         return ["CPUExecutionProvider"]
     if name == "mps":
-        raise OptionError("device mps: ONNX models run on cpu or cuda; use --device cpu (or auto)")
+        raise OptionError('device mps: ONNX models run on cpu or cuda; use `device="cpu"` (or auto)')
     if "CUDAExecutionProvider" not in available:
         raise OptionError(
-            f"device {name}: the installed onnxruntime has no CUDA; use --device cpu (or auto), "
+            f'device {name}: the installed onnxruntime has no CUDA; use `device="cpu"` (or auto), '
             f"or replace it: pip uninstall onnxruntime && pip install onnxruntime-gpu"
         )
     index = name.partition(":")[2] or "0"

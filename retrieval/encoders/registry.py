@@ -234,7 +234,7 @@ def _unknown(scheme: str) -> str:
     if not close and re.search(r"[-/.\d]", scheme):  # a bare model's name
         tagged = scheme if "/" in scheme else f"{scheme}/TAG"
         hint = f"for a model of open_clip or timm write open_clip:{tagged} or timm:{scheme}. "
-    return f"no encoder scheme {scheme!r}: {hint}Known: {', '.join(known)} (see `retrieve encoders`)"
+    return f"no encoder scheme {scheme!r}: {hint}Known: {', '.join(known)} (see `installed_families`)"
 
 
 def _require_encoder(encoder: object, *, what: str) -> Encoder:

@@ -114,7 +114,7 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
     if not chosen:
         raise OptionError(
             f"no image of the collection can be read below {source.name}; mount its drive, or, if the images moved, "
-            "run `retrieve build-index` where they are with --root (in Python: retrieval.open(…, root=…))"
+            "run `build_index(…, root=…)` where they are, or open the collection with a root"
         )
     return chosen
 

@@ -268,11 +268,11 @@ def _root(
 
 
 def _foreign(directory: Path, images: Path, recorded: Path) -> str:
-    moved = f"if that folder moved, say so with --root {images}"
+    moved = f'if that folder moved, say so with `root="{images}"`'
     named = ""
     if chosen_by_environment(directory):  # --root would make another folder's collection one of this
         named = f", which {ENVIRONMENT} names,"
-        own = f"unset {ENVIRONMENT}, or name the folder's own with --index {images / DIRECTORY}"
+        own = f'unset {ENVIRONMENT}, or name the folder\'s own with `index="{images / DIRECTORY}"`'
         moved = own if recorded.exists() else f"{own}; {moved}"
     return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
 
@@ -312,7 +312,11 @@ def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) ->
 def _nothing(images: Path, changes: Changes) -> str:
     files = [file for file in changes.skipped if file.reason != NOT_FOLLOWED]
     links = len(changes.skipped) - len(files)
-    cure = f"--follow-links enters its linked folders ({links})" if links else "check the path, or --exclude"
+    cure = (
+        f"`follow_links=True` enters its linked folders ({links})"
+        if links
+        else "check the path, or `exclude`"
+    )
     if files:
         reasons = _reasons(count_reasons(files))
         return f"{images}: none of its {len(files)} image files can be read ({reasons}; read are {FORMATS}); {cure}"

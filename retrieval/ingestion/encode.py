@@ -264,7 +264,7 @@ def _refuse_many(run: _Run[T], slots: list[int], without: set[int], work: _Work[
         if work.without >= MOST_WITHOUT:
             raise EncoderError(
                 f"encoder {work.encoder.space.name}: no vector (zero or not finite) for {MOST_WITHOUT} images in a row, "
-                f"the last one {_name(run.items[slot], work)}; check its weights, or choose another --encoder or --device"
+                f"the last one {_name(run.items[slot], work)}; check its weights, or choose another `encoder` or `device`"
             )
 
 

@@ -56,14 +56,14 @@ class BuildEncoder:
         if before is not None and recorded is None and encoder is None:
             raise OptionError(
                 f"this collection records no encoder: it was built from vectors of the space {before.space.name}, or by an "
-                "encoder object; name an encoder of that space, or add to it with --vectors and --keys"
+                "encoder object; name an encoder of that space, or add to it with its vectors and keys"
             )
         if isinstance(encoder, str) or encoder is None:
             self.spec: str | None = canonical_spec(encoder or recorded or DEFAULT_ENCODER)
             if before is not None and recorded not in (None, self.spec):
                 raise OptionError(
                     f"this collection holds vectors of {recorded}, not of {self.spec}; "
-                    f"leave --encoder away, or name another place with --index"
+                    "leave `encoder` away, or name another place with `index=…`"
                 )
         else:
             self._encoder = load_encoder(encoder)

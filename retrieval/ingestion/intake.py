@@ -171,7 +171,7 @@ class Intake:
         if self.without and not self.encoded and not self._had_rows:
             raise EncoderError(
                 f"encoder {encoder.space.name}: no vector (zero or not finite) for any of {self.without} images; "
-                f"check its weights, or choose another --encoder or --device"
+                f"check its weights, or choose another `encoder` or `device`"
             )
 
     def _note(self, file: Entry, note: str, *, total: int) -> None:

@@ -19,7 +19,7 @@ __all__ = ["PROTECTED_ROWS", "refuse_dropping", "refuse_emptying", "refuse_unlin
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
 
-_MOUNT = "Mount its drive, or remove their rows with --prune"
+_MOUNT = "Mount its drive, or remove their rows with `prune=True`"
 
 
 def refuse_emptying(
@@ -44,7 +44,7 @@ def refuse_emptying(
         PruneRefused: so it is; nothing was removed.
     """
     if removed > 0 and not found:
-        cure = _cure(missing, selection) or "mount its drive, or remove the rows with --prune"
+        cure = _cure(missing, selection) or "mount its drive, or remove the rows with `prune=True`"
         raise PruneRefused(f"{folder} holds no images any more, but its collection has {rows} rows; {cure}")
     if rows >= PROTECTED_ROWS and 2 * removed > rows:
         raise PruneRefused(
@@ -65,7 +65,7 @@ def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> Non
         raise PruneRefused(
             f"{len(unfollowed)} of {rows} images of {folder} lie behind linked folders "
             f"({os.fsdecode(unfollowed[0])} is one), which are not followed now; none was removed. "
-            f"Follow them with --follow-links, or remove their rows with --prune"
+            f"Follow them with `follow_links=True`, or remove their rows with `prune=True`"
         )
 
 
@@ -83,7 +83,7 @@ def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -
         names = ", ".join(os.fsdecode(key) for key in sorted(unmounted))
         raise PruneRefused(
             f"{sum(unmounted.values())} of {rows} images of {folder} lay on another file system, in {names}, "
-            f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with --prune"
+            f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with `prune=True`"
         )
 
 
@@ -97,7 +97,7 @@ def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None
         raise PruneRefused(
             f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
             f"be removed; nothing was changed. Give vectors and keys of all rows that are to stay, or remove the others "
-            f"with --prune"
+            "with `prune=True`"
         )
 
 
@@ -110,9 +110,9 @@ def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
         return ""
     reasons = []
     for reason, count in hidden.most_common(3):
-        if reason.startswith("--exclude "):
+        if reason.startswith("`exclude="):
             reasons.append(f"{count} are left out by {reason}")
         else:
             glob = f"**/{reason}" if "/" in reason else reason
-            reasons.append(f"{count} lie in {reason}, left out by default: --include '{glob}' keeps them")
-    return f"{'; '.join(reasons)}. Change these options, or remove the rows with --prune"
+            reasons.append(f'{count} lie in {reason}, left out by default: `include="{glob}"` keeps them')
+    return f"{'; '.join(reasons)}. Change these options, or remove the rows with `prune=True`"

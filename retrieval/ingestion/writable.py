@@ -59,7 +59,7 @@ def _make(directory: Path) -> bool:
     except RetrievalError as error:
         if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
             raise OptionError(
-                f"{directory} cannot be made: a file is in the way; name another place with --index"
+                f"{directory} cannot be made: a file is in the way; name another place with `index=…`"
             ) from error
         raise
     return True

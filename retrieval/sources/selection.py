@@ -87,7 +87,7 @@ class Selection:
             prefix = "/".join(parts[:length])
             for glob, pattern in zip(self.exclude, self._excluded, strict=True):
                 if _matches(prefix, [pattern]):
-                    return f"--exclude {glob}"
+                    return f'`exclude="{glob}"`'
             if length < len(parts) and (name := self.left_out(prefix, parts[length - 1])) is not None:
                 return name
         return None

@@ -95,9 +95,7 @@ def backfill(
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest)
         if migration is None:
-            raise OptionError(
-                f"{directory}: no upgrade is under way; begin one with `retrieve upgrade --encoder SPEC`"
-            )
+            raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         sweep(directory, manifest)
         source = open_source(directory, manifest, root=root)
         with (

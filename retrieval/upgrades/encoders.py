@@ -25,7 +25,7 @@ def new_encoder(encoder: str | Encoder, manifest: Manifest, *, device: str) -> t
     if kept.get("previous"):
         raise OptionError(
             f"the vectors of {kept['old'] or kept['old_space']['name']} are still kept for a rollback; give them up first "
-            "with `retrieve upgrade finish`"
+            "with `drop_old`"
         )
     spec = canonical_spec(encoder) if isinstance(encoder, str) else getattr(encoder, "spec", None)
     if isinstance(encoder, str) and spec == manifest.encoder:

@@ -39,9 +39,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
     directory = find_collection(path)
     upgrades = read_manifest(directory).upgrades
     if not upgrades:
-        raise OptionError(
-            f"{directory} has never been upgraded; begin with `retrieve upgrade --encoder SPEC`"
-        )
+        raise OptionError(f"{directory} has never been upgraded; begin with `upgrade(encoder=SPEC)`")
     from retrieval.upgrades.record import UpgradeReport
 
     last = upgrades[-1]

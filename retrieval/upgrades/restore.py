@@ -112,8 +112,8 @@ class Restored:
         if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
             raise OptionError(
                 f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {source.name}, or have "
-                "changed; mount its drive, take up what is gone or changed with `retrieve build-index`, or leave them out "
-                "for now with --without-new"
+                "changed; mount its drive, take up what is gone or changed with `build_index`, or leave them out "
+                "for now with `without_new=True`"
             )
 
     def _staging(self) -> Staging:

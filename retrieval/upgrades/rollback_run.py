@@ -134,5 +134,5 @@ def _old_encoder(encoder: Encoder | None, before: Manifest, missing: int, *, dev
             return loaded
     raise OptionError(
         f"{missing:,} images were added since the upgrade began and {name} must encode them first, but it cannot be "
-        f"loaded ({reason}); install it, or leave those images out for now with --without-new"
+        f"loaded ({reason}); install it, or leave those images out for now with `without_new=True`"
     )

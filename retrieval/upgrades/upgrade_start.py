@@ -159,12 +159,12 @@ def _run(
     place = store_path(work.directory, manifest)
     if manifest.live == 0:
         raise OptionError(
-            f"{work.directory} holds no images; build its index anew with --encoder {work.name}"
+            f'{work.directory} holds no images; build its index anew with `encoder="{work.name}"`'
         )
     if labels is None and old is None:
         raise OptionError(
             f"the encoder of {manifest.encoder or manifest.space.name} cannot be loaded, so what it finds cannot be "
-            "measured on new views; give --labels CSV, which needs the stored vectors only"
+            "measured on new views; give `labels=CSV`, which needs the stored vectors only"
         )
     with (
         VectorStore.open(place, dim=manifest.space.dim, count=manifest.count) as store,

@@ -246,7 +246,7 @@ class TestDevices:
         import torch
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        with pytest.raises(OptionError, match="--device cpu"):
+        with pytest.raises(OptionError, match='`device="cpu"`'):
             torch_device("cuda:1")
 
     def test_auto_falls_back_to_the_cpu(self, monkeypatch):

@@ -151,7 +151,11 @@ class Impostor(FakeEncoder):
 def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_search(tmp_path, query):
     folder = fill(tmp_path / "p", [f"{n}.png" for n in range(5)])
     retrieval.build_index(folder, encoder=FakeEncoder())
-    asked = folder.parent / fill(tmp_path / "q", ["other.png"], first=60) / "other.png" if query == "picture" else query
+    asked = (
+        folder.parent / fill(tmp_path / "q", ["other.png"], first=60) / "other.png"
+        if query == "picture"
+        else query
+    )
     with (
         retrieval.open(folder, encoder=Impostor()) as collection,
         pytest.raises(

@@ -29,7 +29,7 @@ TABLE: Final = "lock.mdb"
 
 _TRIES = 1000  # reads that a commit came between, before that is an error
 
-_CURE = "run `retrieve verify`, which says whether anything is damaged"
+_CURE = "run `verify`, which says whether anything is damaged"
 
 _FORK_SECONDS = 10.0
 """How long a fork waits for this process's short transactions; then it goes on without."""
@@ -128,7 +128,7 @@ class Environment:
         for path in (self.path, self.path / DATA):
             if not os.access(path, os.W_OK):
                 raise StoreReadOnly(
-                    f"{path}: cannot be written; make it writable, or keep the index elsewhere with --index DIR"
+                    f"{path}: cannot be written; make it writable, or keep the index elsewhere with `index=DIR`"
                 )
 
     def read(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool = False) -> T:

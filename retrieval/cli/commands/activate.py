@@ -15,6 +15,7 @@ from retrieval.cli.frame import (
     device_option,
     emit,
     given,
+    in_options,
     option,
     session,
     shared_by,
@@ -103,7 +104,7 @@ def activate(
     for result in results:
         if result.reason and not result.already and (result.status == "refused" or not as_json):
             session.note(
-                f"{'refused: ' if result.status == 'refused' else f'{result.path}: '}{result.reason}"
+                f"{'refused: ' if result.status == 'refused' else f'{result.path}: '}{in_options(result.reason)}"
             )
     return 1 if all(result.status == "refused" and not result.already for result in results) else 0
 
@@ -112,6 +113,7 @@ def _json(result: Activated) -> dict[str, Any]:
     facts = result.to_json()
     shown = path_json(facts.pop("path"))
     output = facts.pop("output")
+    facts["reason"] = facts["reason"] and in_options(facts["reason"])
     return {**shown, **({"output": None} if output is None else path_json(output, "output")), **facts}
 
 

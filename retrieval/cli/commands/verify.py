@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.cli.frame import Command, emit, shared
+from retrieval.cli.frame import Command, emit, in_options, shared
 from retrieval.render import fields, json_text, path_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 
 def _json(found: Sequence[FileCheck]) -> dict[str, Any]:
     """Give the checks of a collection's files the contract's keys."""
-    files = [{**path_json(str(check.path)), "ok": check.ok, "cure": check.cure or None} for check in found]
+    files = [
+        {**path_json(str(check.path)), "ok": check.ok, "cure": in_options(check.cure) or None}
+        for check in found
+    ]
     return {"ok": all(check.ok for check in found), "files": files}
 
 
@@ -43,7 +46,10 @@ def _listed(found: Sequence[FileCheck]) -> str:
     """List the files of a collection, each damaged one with what mends it."""
     return fields(
         [
-            ("ok" if check.ok else "damaged", f"{check.path}{'' if check.ok else f': {check.cure}'}")
+            (
+                "ok" if check.ok else "damaged",
+                f"{check.path}{'' if check.ok else f': {in_options(check.cure)}'}",
+            )
             for check in found
         ]
     )

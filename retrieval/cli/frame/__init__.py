@@ -5,7 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from retrieval.cli.frame import interrupts
-    from retrieval.cli.frame.advice import advise, larger_encoder
+    from retrieval.cli.frame.advice import advise, in_options, larger_encoder
     from retrieval.cli.frame.options import (
         FILE,
         FOLDER,
@@ -44,6 +44,7 @@ __all__ = [
     "duration",
     "emit",
     "given",
+    "in_options",
     "installed_version",
     "interrupts",
     "larger_encoder",
@@ -63,7 +64,7 @@ def __getattr__(name: str) -> object:
     return lazy(
         __name__,
         {
-            "advice": ("advise", "larger_encoder"),
+            "advice": ("advise", "in_options", "larger_encoder"),
             "interrupts": (),
             "options": (
                 "FILE",

@@ -1,19 +1,44 @@
 """Turn an error of the library into advice: which option or command cures it.
 
-The library names what is wrong and which fact cures it; only here are options and command lines.
+The library names what is wrong and which fact cures it, in Python's words between backticks: `prune=True`, `kind="ivfpq"`,
+`build_index`. Only here do they become options and command lines.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from retrieval.errors import RetrievalError, UnknownWords
 
-__all__ = ["advise", "larger_encoder"]
+__all__ = ["COMMANDS", "OPTIONS", "advise", "in_options", "larger_encoder"]
 
 LARGER = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 MULTILINGUAL = "open_clip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k"
+
+COMMANDS = {
+    "activate": "retrieve activate",
+    "backfill": "retrieve upgrade backfill",
+    "build_index": "retrieve build-index",
+    "drop_old": "retrieve upgrade finish",
+    "evaluate": "retrieve evaluate",
+    "installed_families": "retrieve encoders",
+    "rollback": "retrieve rollback",
+    "upgrade": "retrieve upgrade",
+    "verify": "retrieve verify",
+}
+"""Functions of the library, and the commands that call them."""
+
+OPTIONS = {
+    "device", "dim", "dims", "encoder", "exclude", "follow_links", "force", "format", "include", "index", "kind", "labels",
+    "max_pixels", "min_psnr", "out", "prune", "quality", "root", "sample", "strength", "text", "under", "vectors", "without_new",
+}  # fmt: skip
+"""Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
+
+_CALL = re.compile(rf"`({'|'.join(COMMANDS)})(?:\(([^`]*)\))?`")
+_OPTION = re.compile(rf"`({'|'.join(sorted(OPTIONS, key=len, reverse=True))})(?:=([^`]*))?`")
+_ARGUMENT = re.compile(r"""(?:^|,\s*)(?:(\w+)=)?("[^"]*"|'[^']*'|[^,]*)""")
 
 
 def advise(error: BaseException) -> str:
@@ -24,10 +49,42 @@ def advise(error: BaseException) -> str:
     return ""
 
 
+def in_options(message: str) -> str:
+    """Return a message of the library with Python's words between backticks as options and command lines."""
+    return _OPTION.sub(lambda found: _option(found[1], found[2]), _CALL.sub(_command, message))
+
+
 def larger_encoder(words: tuple[str, ...]) -> str:
     """Return the spec of an encoder that is likely to know some words: one of many languages where they are not Latin."""
     letters = [character for word in words for character in word if character.isalpha()]
     return MULTILINGUAL if any(ord(letter) > 0x24F for letter in letters) else LARGER
+
+
+def _command(found: re.Match[str]) -> str:
+    words = [COMMANDS[found[1]]]
+    for name, value in _ARGUMENT.findall(found[2] or ""):
+        if name and name != "count":  # how many is the argument itself
+            words.append(_option(name, value))
+        elif value:
+            words.append(_value(value))
+    if found[1] == "backfill" and len(words) == 1:
+        words.append("all")
+    return f"`{' '.join(words)}`"
+
+
+def _option(name: str, value: str | None) -> str:
+    option = name.replace("_", "-")
+    if value == "False":
+        return f"--no-{option}"
+    return f"--{option}" if value in (None, "", "True") else f"--{option} {_value(str(value))}"
+
+
+def _value(text: str) -> str:
+    """Write a value as a shell takes it."""
+    import shlex
+
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return shlex.quote(text[1:-1]) if quoted else text
 
 
 def _of_unknown_words(error: Any) -> str:

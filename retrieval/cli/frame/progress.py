@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from retrieval.cli.frame import interrupts
+from retrieval.cli.frame.advice import in_options
 from retrieval.render import escape
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Lines:
         """Take note of one event, and print a line if one is due."""
         now = self._clock()
         if progress.message:
-            print(escape(progress.message), file=self._stream, flush=True)
+            print(escape(in_options(progress.message)), file=self._stream, flush=True)
         if progress.phase != self._phase:
             self._phase, self._began, self._first = progress.phase, now, progress.done
         if now - self._said >= EVERY_SECONDS:
@@ -119,7 +120,7 @@ class Bar:
         from tqdm import tqdm
 
         if progress.message:
-            tqdm.write(escape(progress.message), file=self._stream)
+            tqdm.write(escape(in_options(progress.message)), file=self._stream)
         if progress.phase != self._phase:
             self.close()
             self._phase = progress.phase

@@ -223,7 +223,7 @@ class NanoEncoder:
     def _run_in_torch(self) -> Any:
         if not find_spec("torch"):
             raise MissingExtra(
-                f"device {self._device} needs torch; {pip_install('open-clip')}, or give --device cpu"
+                f'device {self._device} needs torch; {pip_install("open-clip")}, or give `device="cpu"`'
             )
         import torch
 

@@ -63,11 +63,11 @@ def require_enough(
     if len(drawn) < 4 * LEAST_HELD or (fitted < least and not extends):
         raise OptionError(
             f"a sample of {len(drawn):,} images leaves {max(fitted, 0):,} to fit a map of width {least} on; at least "
-            f"{max(least + 2 * held_of(len(drawn)), 4 * LEAST_HELD):,} images are needed (raise --sample, or encode so small a "
-            "collection anew: --force, then --backfill all)"
+            f"{max(least + 2 * held_of(len(drawn)), 4 * LEAST_HELD):,} images are needed (raise `sample`, or encode so small a "
+            "collection anew: `force=True`, then `backfill`)"
             if len(drawn) >= 4 * LEAST_HELD
             else f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({4 * LEAST_HELD} at least); "
-            f"build so small a collection anew with --encoder {name} and another --index"
+            f'build so small a collection anew with `encoder="{name}"` and another `index`'
         )
 
 
@@ -95,9 +95,9 @@ class Questions:
 def _more(taken: Sample) -> str:
     """Say how to get more images to measure on."""
     if not taken.gone and not taken.unreadable:
-        return "raise --sample"
+        return "raise `sample`"
     return (
-        f"{taken.gone} files are gone or are not what was indexed, {taken.unreadable} cannot be read; run `retrieve build-index` on the "
+        f"{taken.gone} files are gone or are not what was indexed, {taken.unreadable} cannot be read; run `build_index` on the "
         "folder (a collection of imported vectors has no images to encode again)"
     )
 

@@ -204,5 +204,5 @@ def test_a_card_that_fails_is_named_with_the_way_out(tmp_path, card, monkeypatch
         raise RuntimeError("Error in alloc at StandardGpuResources.cpp: out of memory")
 
     monkeypatch.setattr(faiss, "index_cpu_to_gpu", full, raising=False)
-    with pytest.raises(OptionError, match=r"GPU 0: .*out of memory; .*--device cpu"):
+    with pytest.raises(OptionError, match=r"GPU 0: .*out of memory; .*`device=\"cpu\"`"):
         build(tmp_path, kind="ivfpq", device="cuda")

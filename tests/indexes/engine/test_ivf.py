@@ -221,7 +221,7 @@ def test_rows_that_an_index_cannot_take_are_refused_in_one_line():
 
 def test_too_few_rows_to_train_are_refused_with_a_cure():
     with pytest.raises(
-        OptionError, match=r"10 rows.*; use more rows, a kind with fewer .* or leave --kind out"
+        OptionError, match=r"10 rows.*; use more rows, a kind with fewer .* or leave `kind` out"
     ):
         ivf.train(ivf.make("IVF64,Flat", dim=32), ROWS[:10].astype(np.float32))
 
@@ -235,9 +235,7 @@ def test_training_prints_nothing(capfd):
 def test_a_damaged_file_is_named_with_its_cure(tmp_path):
     (tmp_path / "index.faiss").write_bytes(b"IxXX nothing of the kind")
     for read in (ivf.load, ivf.open_mapped):
-        with pytest.raises(
-            StoreCorrupt, match=r"index\.faiss.*delete this one file and run `retrieve build-index`"
-        ):
+        with pytest.raises(StoreCorrupt, match=r"index\.faiss.*delete this one file and run `build_index`"):
             read(tmp_path / "index.faiss")
 
 

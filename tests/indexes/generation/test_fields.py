@@ -180,7 +180,7 @@ def test_a_malformed_field_is_named_with_the_cure(tmp_path, change, message):
     with pytest.raises(StoreCorrupt, match=message) as caught:
         read_manifest(tmp_path)
     assert str(tmp_path) in str(caught.value)
-    assert "retrieve build-index" in str(caught.value)
+    assert "`build_index`" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,7 @@ def test_a_generation_under_removal_cannot_be_pinned(tmp_path):
 def test_a_missing_generation_is_corrupt_and_says_the_cure(tmp_path):
     published(tmp_path, 1)
     generation_path(tmp_path, 1).rename(tmp_path / "elsewhere")
-    with pytest.raises(
-        StoreCorrupt, match=r"0001: missing, but manifest\.json names it; run `retrieve build-index`"
-    ):
+    with pytest.raises(StoreCorrupt, match=r"0001: missing, but manifest\.json names it; run `build_index`"):
         read_pinned(tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_a_read_only_disk_can_be_searched_and_not_written(small_disk, home):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with VectorStore.open(there, dim=DIM) as store:
         assert store.find(b"7") == 7
-    with pytest.raises(StoreReadOnly, match="--index DIR"):
+    with pytest.raises(StoreReadOnly, match="`index=DIR`"):
         VectorStore.open(there, dim=DIM, writable=True)
-    with pytest.raises(StoreReadOnly, match="--index DIR"):
+    with pytest.raises(StoreReadOnly, match="`index=DIR`"):
         WriterLock(there).acquire()

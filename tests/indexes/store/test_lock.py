@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(StoreReadOnly, match="--index DIR"):
+    with pytest.raises(StoreReadOnly, match="`index=DIR`"):
         WriterLock(tmp_path).acquire()
 
 

@@ -48,9 +48,7 @@ def test_rows_beyond_the_count_are_refused_though_the_file_holds_them(path, bad)
 
 
 def test_a_short_or_missing_file_is_named_with_its_cure(path):
-    with pytest.raises(
-        StoreCorrupt, match="2,400 bytes, expected at least 2,448 bytes; run `retrieve build-index`"
-    ):
+    with pytest.raises(StoreCorrupt, match="2,400 bytes, expected at least 2,448 bytes; run `build_index`"):
         RerankRows.open(path, dim=DIM, count=51)
     path.unlink()
     with pytest.raises(StoreCorrupt, match="no such file"):

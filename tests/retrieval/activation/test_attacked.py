@@ -61,7 +61,7 @@ class TestAttacked:
             ) as caught,
         ):
             survival.pairs(collection)
-        assert "`retrieve build-index` where they are with --root" in str(caught.value)
+        assert "`build_index(…, root=…)` where they are" in str(caught.value)
         retrieval.build_index(away, index=tmp_path / "index", root=away)
         for root in (None, away):
             with retrieval.open(tmp_path / "index", root=root) as collection:

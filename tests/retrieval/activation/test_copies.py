@@ -76,7 +76,7 @@ class TestCopies:
         )
 
         assert (result.status, result.output) == ("refused", None)
-        assert "--quality" in result.reason
+        assert "`quality`" in result.reason
         assert not (tmp_path / "out").exists()
 
     def test_scaling_back_is_measured_on_the_saved_file(self):

@@ -47,7 +47,7 @@ class TestErrors:
             (OptionError("recall is 2; it lies in (0, 1]"), "error: recall is 2; it lies in (0, 1]"),
             (CollectionNotFound("no collection in /x"), "error: no collection in /x"),
             (StoreFull("/x: no space left; free some"), "error: /x: no space left; free some"),
-            (OptionError("a\nb\x1b[31m"), "error: a b\\x1b[31m"),
+            (OptionError("a\nb\x1b[31m"), "error: a\\nb\\x1b[31m"),
             (
                 FileNotFoundError(errno.ENOENT, "No such file or directory", "/x/y"),
                 "error: /x/y: No such file or directory",

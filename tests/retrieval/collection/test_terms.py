@@ -40,7 +40,7 @@ def test_what_looks_like_a_file_and_is_none_is_refused(name: str) -> None:
 def test_a_folder_is_no_query() -> None:
     make("photos/cat.png")
 
-    with pytest.raises(QueryError, match="--under"):
+    with pytest.raises(QueryError, match="`under=…`"):
         parse_term("photos/")
 
 

@@ -76,7 +76,7 @@ def test_losing_any_key_stops_in_words_about_vectors(
 ) -> None:
     retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
 
-    with pytest.raises(PruneRefused, match=f"{200 - kept} of 200 rows.*keys.*--prune") as refused:
+    with pytest.raises(PruneRefused, match=f"{200 - kept} of 200 rows.*keys.*`prune=True`") as refused:
         retrieval.build_index_from_vectors(tmp_path, vectors[:kept], keys[:kept])
 
     assert "drive" not in str(refused.value)

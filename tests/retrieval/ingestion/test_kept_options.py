@@ -39,7 +39,7 @@ def test_followed_links_are_kept(photos: Path, encoder: CountingEncoder, tmp_pat
     assert build(photos, encoder, follow_links=True).images == 13
     assert build(photos, encoder).images == 13
     assert options(photos) == {"follow_links": True}
-    with pytest.raises(PruneRefused, match="--follow-links"):
+    with pytest.raises(PruneRefused, match="`follow_links=True`"):
         build(photos, encoder, follow_links=False)
     assert build(photos, encoder, follow_links=False, prune=True).images == 12
     assert options(photos) == {}
@@ -108,7 +108,7 @@ class TestTheGuard:
         build(many, encoder)
 
         with pytest.raises(
-            PruneRefused, match=r"25 of 30.*25 are left out by --exclude other.*--prune"
+            PruneRefused, match=r'25 of 30.*25 are left out by `exclude="other"`.*`prune=True`'
         ) as refused:
             build(many, encoder, exclude=["other"])
 
@@ -121,13 +121,13 @@ class TestTheGuard:
         (many / "other").rename(many / "@Recycle")
         build(many, encoder, include=["@Recycle"])
 
-        with pytest.raises(PruneRefused, match=r"25 lie in @Recycle.*--include '@Recycle'"):
+        with pytest.raises(PruneRefused, match=r'25 lie in @Recycle.*`include="@Recycle"`'):
             build(many, encoder, include=[])
 
     def test_it_names_the_exclusion_of_everything(self, many: Path, encoder: CountingEncoder) -> None:
         build(many, encoder)
 
-        with pytest.raises(PruneRefused, match=r"30 are left out by --exclude \*\.png"):
+        with pytest.raises(PruneRefused, match=r'30 are left out by `exclude="\*\.png"`'):
             build(many, encoder, exclude=["*.png"])
 
     def test_it_says_drive_where_no_option_explains_it(self, many: Path, encoder: CountingEncoder) -> None:

@@ -45,11 +45,11 @@ def test_a_folder_that_holds_only_links_names_the_option(
     photos.mkdir()
     (photos / "album").symlink_to(album)
 
-    with pytest.raises(OptionError, match=r"no images.*--follow-links"):
+    with pytest.raises(OptionError, match=r"no images.*`follow_links=True`"):
         build(photos, encoder)
 
     (photos / "raw.nef").touch()
-    with pytest.raises(OptionError, match=r"1 image files.*1 unsupported-format.*--follow-links"):
+    with pytest.raises(OptionError, match=r"1 image files.*1 unsupported-format.*`follow_links=True`"):
         build(photos, encoder)
 
 
@@ -57,7 +57,7 @@ def test_rows_behind_a_link_no_longer_followed_stop_the_build(linked: Path, enco
     build(linked, encoder, follow_links=True)
     (linked / "album/0.png").unlink()
 
-    with pytest.raises(PruneRefused, match=r"3 of 15.*album.*--follow-links.*--prune"):
+    with pytest.raises(PruneRefused, match=r"3 of 15.*album.*`follow_links=True`.*`prune=True`"):
         build(linked, encoder, follow_links=False)
 
     assert len(paths(linked, encoder)) == 15

@@ -69,10 +69,10 @@ class TestMounted:
         unmount(usb)
 
         for _ in range(2):
-            with pytest.raises(PruneRefused, match=r"10 of 40.*usb drive.*--prune"):
+            with pytest.raises(PruneRefused, match=r"10 of 40.*usb drive.*`prune=True`"):
                 build(forty, encoder)
         usb.rmdir()  # as desktops do
-        with pytest.raises(PruneRefused, match=r"10 of 40.*usb drive.*--prune"):
+        with pytest.raises(PruneRefused, match=r"10 of 40.*usb drive.*`prune=True`"):
             build(forty, encoder)
 
         assert len(paths(forty, encoder)) == 40

@@ -39,7 +39,7 @@ def test_another_folder_for_an_existing_index_is_refused(tmp_path: Path, encoder
     one, other = fill(tmp_path / "one", NAMES), fill(tmp_path / "other", NAMES)
     build(one, encoder, index=tmp_path / "index")
 
-    with pytest.raises(OptionError, match="--root"):
+    with pytest.raises(OptionError, match="`root="):
         build(other, encoder, index=tmp_path / "index")
 
     assert build(other, encoder, index=tmp_path / "index", root=other).images == 12
@@ -86,7 +86,7 @@ def test_a_file_in_the_way_of_the_index_is_named(
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
 
     for place in ("file", "file/below", "dangling"):
-        with pytest.raises(OptionError, match="--index"):
+        with pytest.raises(OptionError, match="`index="):
             build(photos, encoder, index=tmp_path / place)
 
 
@@ -96,5 +96,5 @@ def test_a_place_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
 
-    with pytest.raises(StoreReadOnly, match="--index"):
+    with pytest.raises(StoreReadOnly, match="`index="):
         build(photos, encoder, index=tmp_path / "locked" / "index")

@@ -35,7 +35,7 @@ class TestPrune:
         for path in many.glob("*.png"):
             path.unlink()
 
-        with pytest.raises(PruneRefused, match="--prune"):
+        with pytest.raises(PruneRefused, match="`prune=True`"):
             build(many, encoder)
 
         assert len(paths(many, encoder)) == 30

@@ -94,8 +94,8 @@ def test_globs_without_names_are_none(tmp_path: Path) -> None:
 def test_it_says_why_a_path_is_hidden() -> None:
     selection = Selection(exclude=["*.gif", "b"], include=["@eaDir"])
 
-    assert selection.hides("a/x.gif") == "--exclude *.gif"
-    assert selection.hides("b/c/x.jpg") == "--exclude b"
+    assert selection.hides("a/x.gif") == '`exclude="*.gif"`'
+    assert selection.hides("b/c/x.jpg") == '`exclude="b"`'
     assert selection.hides("a/#recycle/x.jpg") == "#recycle"
     assert selection.hides("a/@eaDir/x.jpg") is None
     assert selection.hides("a/x.jpg") is None

@@ -40,7 +40,7 @@ def follow(home):
     for path, cure in said.items():
         if "delete this one file and" in cure:
             (home / ".retrieve" / path).unlink()
-    assert all("run `retrieve build-index` on the folder" in cure for cure in said.values())
+    assert all("run `build_index` on the folder" in cure for cure in said.values())
     return retrieval.build_index(home)
 
 
@@ -87,10 +87,10 @@ def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm):
     harm(generation(migrating) / MAPS)
     (cure,) = cures(migrating).values()
 
-    assert "restore it from a backup, or give the upgrade up with `retrieve rollback`" in cure
+    assert "restore it from a backup, or give the upgrade up with `rollback`" in cure
     assert "build-index" not in cure
     for act in (retrieval.open, retrieval.build_index):
-        with pytest.raises(StoreCorrupt, match="retrieve rollback"):
+        with pytest.raises(StoreCorrupt, match="`rollback`"):
             act(migrating)
     retrieval.rollback(migrating)
     assert set(check_all_new(migrating, "old")) == set(NAMES)
@@ -104,7 +104,7 @@ def test_the_index_kept_for_a_rollback_is_checked_too(photos):
     assert cures(photos) == {}
     flip(kept / "index.faiss")
     ((path, cure),) = cures(photos).items()
-    assert "`retrieve rollback`, which alone needs it" in cure
+    assert "`rollback`, which alone needs it" in cure
     (photos / ".retrieve" / path).unlink()
     retrieval.rollback(photos)
 

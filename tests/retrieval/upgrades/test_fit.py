@@ -139,7 +139,7 @@ class TestFit:
         manifest = read_manifest(photos / ".retrieve")
         write_manifest(photos / ".retrieve", replace(manifest, encoder="drift:gone"))
 
-        with pytest.raises(OptionError, match="give --labels"):
+        with pytest.raises(OptionError, match="give `labels=CSV`"):
             retrieval.upgrade(photos, encoder="drift:new")
 
     def test_text_queries_are_mapped_with_their_own_gap_in_mind(self, begun):

@@ -140,7 +140,7 @@ class TestRollback:
 
         monkeypatch.setattr("retrieval.upgrades.rollback_run.load_encoder", missing)
         with pytest.raises(
-            OptionError, match=r"2 images were added since .* drift:old must encode them .*--without-new"
+            OptionError, match=r"2 images were added since .* drift:old must encode them .*`without_new=True`"
         ):
             retrieval.rollback(migrating)
         assert state(migrating) == before
@@ -199,7 +199,7 @@ class TestRollback:
         os.rename(migrating / "new", migrating.parent / "away")
         with pytest.raises(
             OptionError,
-            match=r"8 of the 8 images .* cannot be read below .*photos.*mount its drive.*--without-new",
+            match=r"8 of the 8 images .* cannot be read below .*photos.*mount its drive.*`without_new=True`",
         ):
             retrieval.rollback(migrating)
         with retrieval.open(migrating) as collection:
@@ -217,7 +217,7 @@ class TestRollback:
         retrieval.build_index(migrating)
         (migrating / "new/3.png").write_bytes(b"no picture any more")
         (migrating / "new/4.png").unlink()
-        with pytest.raises(OptionError, match=r"2 of the 8 images .* `retrieve build-index`"):
+        with pytest.raises(OptionError, match=r"2 of the 8 images .* `build_index`"):
             retrieval.rollback(migrating)
         report = retrieval.rollback(migrating, without_new=True)
 

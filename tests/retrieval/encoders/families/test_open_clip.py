@@ -189,7 +189,7 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path):
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(OptionError, match="--device cpu"):
+    with pytest.raises(OptionError, match='`device="cpu"`'):
         load_encoder("open_clip:ViT-B-32/openai", device="cuda")
 
 
