@@ -169,16 +169,17 @@ def _checked(path: Path, home: Path, info: FileInfo, cure: Callable[[Path], str]
 
 def _search_path() -> list[str]:
     try:
-        return [entry or os.getcwd() for entry in sys.path]
+        return [os.path.abspath(entry) for entry in sys.path]
     except FileNotFoundError:  # the working directory was deleted
-        return [entry for entry in sys.path if entry]
+        return [entry for entry in sys.path if os.path.isabs(entry)]
 
 
 def _rows(home: Path, known: list[str]) -> list[FileCheck]:
     """Check a store in a process of its own: a damaged page tree may end the process that walks it."""
-    command = [sys.executable, "-P", "-m", __name__, str(home), *known]
+    command = [sys.executable, "-P", "-m", __name__, os.path.abspath(home), *known]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(_search_path())}
-    run = subprocess.run(command, capture_output=True, env=environment, check=False)
+    # In a folder that is there: Python itself does not start in a working directory that was deleted.
+    run = subprocess.run(command, capture_output=True, env=environment, cwd=os.sep, check=False)
     found = [json.loads(line) for line in run.stdout.split(b"\n") if line.endswith(b"]")]
     checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in found]
     if run.returncode != 0:
