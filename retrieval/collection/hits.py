@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from retrieval.collection.snapshot import Opened
 
 
+MOST_NAMED = 100
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One answer.
@@ -27,6 +30,7 @@ class Hit:
         path: relative to the collection's root, ``/`` between parts; bytes that are not UTF-8 are surrogate-escaped.
         id: the row.
         copies: how many further files with exactly the same bytes are folded into this hit.
+        duplicates: paths of those files by id, the first hundred of them.
         cosine: while the encoder changes: the cosine within the row's own space, `score` being on the new space's scale.
         space: while the encoder changes: the name of that space.
     """
@@ -36,6 +40,7 @@ class Hit:
     path: str
     id: int
     copies: int
+    duplicates: tuple[str, ...] = ()
     cosine: float | None = None
     space: str | None = None
 
@@ -107,19 +112,24 @@ def _folded(
     for place, (record, score) in enumerate(zip(opened.store.records(ids), scores.tolist(), strict=True)):
         if record.id in hidden or record.content in seen:
             continue
-        copies = 0
+        others: list[int] = []
         if fold and record.content:
             seen.add(record.content)
             same = opened.store.find_content(record.content)
             same = same[opened.is_live(same) if keep is None else opened.is_live(same) & keep[same]]
-            copies = sum(int(other) not in hidden for other in same) - 1
+            others = [other for other in same.tolist() if other not in hidden and other != record.id]
         hits.append(
             Hit(
                 rank=len(hits) + 1,
                 score=float(score),
                 path=os.fsdecode(record.key),
                 id=record.id,
-                copies=max(copies, 0),
+                copies=len(others),
+                duplicates=tuple(
+                    os.fsdecode(other.key) for other in opened.store.records(np.array(others[:MOST_NAMED]))
+                )
+                if others
+                else (),
                 **_side(opened, found, place),
             )
         )

@@ -23,7 +23,7 @@ from PIL import Image
 from indexes.engine import allowed_cores
 from retrieval.errors import ImageError
 from retrieval.render.html_style import PAGE, STYLE
-from retrieval.render.output import escape, replacing
+from retrieval.render.output import copies_named, escape, replacing
 from retrieval.sources.decoding import decode
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = ["Answer", "Part", "page", "parts", "write"]
 
 THUMBNAIL = (680, 400)  # pixels; shown about half as large, so that they are sharp on dense displays
 QUALITY = 82
+LINKS = "Each picture links to its photograph. Links work as long as this page and the photographs stay where they are."
 # A row shares its height, so extreme shapes are framed: an image is never cropped, nor a caption squeezed.
 NARROWEST, WIDEST = 0.72, 2.4
 
@@ -113,6 +114,7 @@ def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path 
         style=STYLE,
         heading=f"<h1>{markup(heading)}</h1>" if several else "",
         note=f'<p class="note">{markup(escape(note))}</p>' if note else "",
+        links=f"<p>{LINKS}</p>" if beside is not None else "",
         contents=_contents(answers) if several else "",
         sections="\n".join(sections),
     )
@@ -225,11 +227,15 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
         if folder or slash
         else ""
     )
+    same = "".join(
+        f'<p class="folder" title="{markup(path)}">= <bdi>{markup(path)}</bdi></p>'
+        for path in copies_named(hit)
+    )
     return (
         f'<li style="--shape:{shape:.3f}">{framed}'
         f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
         f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{hit.score:.3f}</span>'
-        f'{copies}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}</li>'
+        f'{copies}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
     )
 
 

@@ -23,7 +23,7 @@ $sections
 </main>
 <footer>
 A score is the cosine between query and image: higher is more alike. Bars compare the hits of one query.
-</footer>
+$links</footer>
 </body>
 </html>
 """

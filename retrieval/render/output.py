@@ -35,6 +35,7 @@ __all__ = [
 # separators; surrogates, which is how Python carries bytes that are not UTF-8. Joiners stay: emoji use them.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+NAMED_COPIES = 3
 SCORE_DECIMALS = 6  # a float32 cosine holds no more
 
 
@@ -237,6 +238,13 @@ class _UnixLines:
         return self._text.write(row.removesuffix("\r\n") + "\n")
 
 
+def copies_named(hit: HitLike) -> list[str]:
+    """Name the first few copies that are folded into a hit, escaped; the last line counts the others."""
+    names = [escape(path) for path in getattr(hit, "duplicates", ())[:NAMED_COPIES]]
+    more = hit.copies - len(names)
+    return [*names, f"{more:,} more"] if names and more else names
+
+
 def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     if not found:
         return ""
@@ -249,10 +257,9 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     paths = [shorten(escape(hit.path), room) for hit in found]
     wide = max(cells("path"), *map(cells, paths))
     lines = [f"{'#':>{rank}}  {'score':>7}  path"]
-    lines += [
-        f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{copy}".rstrip()
-        for hit, path, copy in zip(found, paths, copies, strict=True)
-    ]
+    for hit, path, copy in zip(found, paths, copies, strict=True):
+        lines.append(f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{copy}".rstrip())
+        lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in copies_named(hit)]
     return "\n".join(lines) + "\n"
 
 

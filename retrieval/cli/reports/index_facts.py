@@ -31,12 +31,21 @@ def recall_words(facts: Mapping[str, Any]) -> str:
         if facts["factory"] is None:
             return f"complete: every image is compared{reason}"
         return facts["recall_reason"] or "not measured: fewer than 100 rows"
+    share = facts["recall_at_10"]
     words = (
-        ""
-        if facts["recall_at_10_text"] is None
-        else f"; {number_words(facts['recall_at_10_text'])} for words"
+        "" if facts["recall_at_10_text"] is None else f"; for words {_of_true(facts['recall_at_10_text'])}"
     )
-    return f"{number_words(facts['recall_at_10'])} measured on {facts['recall_sample']:,} stored images{words}{reason}"
+    return (
+        f"{number_words(share)}: finds {_of_true(share)} true nearest, measured on {facts['recall_sample']:,} stored images"
+        f"{words}{reason}"
+    )
+
+
+def _of_true(share: float) -> str:
+    """Write a share as so many of a hundred, or of a thousand where a hundred would claim too much."""
+    if round(100 * share) == 100 and share < 1:
+        return f"{min(round(1000 * share), 999)} of 1,000"
+    return f"{round(100 * share)} of 100"
 
 
 def number_words(value: float | None) -> str:

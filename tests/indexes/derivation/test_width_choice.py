@@ -133,7 +133,7 @@ def test_a_file_of_turned_prefixes_that_is_short_is_named_and_made_again(tmp_pat
     manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
     path = generation_path(tmp_path, 1) / rotated_prefixes.PREFIXES
     path.write_bytes(path.read_bytes()[:-32])
-    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16.*build-index"):
+    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16.*`build_index`"):
         Generation.open(tmp_path, manifest)
     with pytest.raises(StoreCorrupt, match=r"prefixes\.f16: 63,968 bytes, expected 64,000"):
         rotated_prefixes.open_mapped(path, count=2000, width=16)

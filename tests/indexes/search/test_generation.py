@@ -317,7 +317,7 @@ def test_a_damaged_generation_is_named(tmp_path):
     flags = generation_path(tmp_path, manifest.generation) / TOMBSTONES
     whole = flags.read_bytes()
     flags.write_bytes(b"\0" * len(whole))
-    with pytest.raises(StoreCorrupt, match=r"tombstones\.npy.*build-index"):
+    with pytest.raises(StoreCorrupt, match=r"tombstones\.npy.*`build_index`"):
         Generation.open(tmp_path, manifest)
     flags.write_bytes(whole[:-1])
     with pytest.raises(StoreCorrupt, match=r"tombstones\.npy"):

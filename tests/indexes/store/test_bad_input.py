@@ -74,5 +74,5 @@ def test_creating_twice_is_refused_and_a_width_must_be_positive(home, tmp_path):
 
 def test_no_store_is_file_not_found(tmp_path):
     assert not VectorStore.exists(tmp_path)
-    with pytest.raises(FileNotFoundError, match="build-index"):
+    with pytest.raises(FileNotFoundError, match="`build_index`"):
         VectorStore.open(tmp_path, dim=DIM)

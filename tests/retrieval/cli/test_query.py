@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+import retrieval
+from retrieval.render import Form, hits
+from retrieval.testing import FakeEncoder
 from tests.retrieval.cli.shell import PLAIN, RAW
+from tests.retrieval.folders import fill
 
 
 class TestQuery:
@@ -153,3 +157,18 @@ class TestQuery:
 
 def _raw(hit: dict[str, str]) -> bytes:
     return base64.b64decode(hit["path_bytes"]) if "path_bytes" in hit else os.fsencode(hit["path"])
+
+
+def test_copies_that_are_folded_are_named(tmp_path, capsys):
+    folder = fill(tmp_path / "p", ["a.png", "other.png"])
+    for name in ("b.png", "deep/c.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((folder / "a.png").read_bytes())
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    with retrieval.open(folder) as collection:
+        (hit,) = collection.search(collection.vectors([0])[0], k=1)
+        table = hits([hit], Form.TABLE, columns=80).decode()
+
+    assert {hit.path, *hit.duplicates} == {"a.png", "b.png", "deep/c.png"}
+    assert hit.copies == len(hit.duplicates) == 2
+    assert [line.split() for line in table.splitlines()[2:]] == [["=", name] for name in hit.duplicates]

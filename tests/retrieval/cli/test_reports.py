@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from retrieval.cli.reports import recall_words
 from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, PLAIN
 from tests.retrieval.folders import fill
 
@@ -163,3 +165,18 @@ class TestReports:
         assert status == 1
         assert "line break" in err or "UTF-8" in err
         assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.9731, "0.973: finds 97 of 100 true nearest, measured on 200 stored images"),
+        (0.998, "0.998: finds 998 of 1,000 true nearest"),
+        (0.99999, "1.000: finds 999 of 1,000 true nearest"),
+        (1.0, "1.000: finds 100 of 100 true nearest"),
+    ],
+)
+def test_measured_recall_is_said_in_words(share, said):
+    facts = {"recall_at_10": share, "recall_at_10_text": None, "recall_sample": 200, "recall_reason": None}
+
+    assert recall_words(facts | {"factory": "IVF4,PQ8"}).startswith(said)

@@ -272,7 +272,7 @@ def test_a_collection_is_found_from_below_and_by_the_environment(
     monkeypatch.chdir(photos / "b")
     assert retrieval.open(encoder=ENCODER).directory == photos / ".retrieve"
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CollectionNotFound, match="build-index"):
+    with pytest.raises(CollectionNotFound, match="`build_index"):
         retrieval.open()
     monkeypatch.setenv("RETRIEVE_INDEX", str(photos / ".retrieve"))
     assert retrieval.open(encoder=ENCODER).directory == photos / ".retrieve"

@@ -43,6 +43,7 @@ class FakeHit:
     path: str
     id: int = 0
     copies: int = 0
+    duplicates: tuple[str, ...] = ()
 
 
 class Reader(HTMLParser):
@@ -304,3 +305,25 @@ def luminance(colour: str) -> float:
     channels = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_page_says_best_of_how_many_where_its_links_work_and_what_copies_are_called(tmp_path):
+    fill(tmp_path, ["a.png"])
+    hits = [FakeHit(1, 0.5, "a.png", copies=5, duplicates=("b/<i>.png", "c.png", "d.png", "e.png", "f.png"))]
+    write(tmp_path / "p.html", [Answer(query=[Part(label="cat")], hits=hits, total=3000)], root=tmp_path)
+    html = (tmp_path / "p.html").read_text()
+
+    assert "best 1 of 3,000" in html
+    assert "Links work as long as this page and the photographs stay where they are." in html
+    assert "<bdi>b/&lt;i&gt;.png</bdi>" in html
+    assert "<bdi>d.png</bdi></p>" in html
+    assert "<bdi>2 more</bdi>" in html
+    assert "e.png" not in html
+
+
+def test_a_page_without_links_says_nothing_of_them(tmp_path):
+    fill(tmp_path, ["a.png"])
+    html = page([Answer(query=[Part(label="cat")], hits=[FakeHit(1, 0.5, "a.png")])], root=tmp_path)
+
+    assert "href" not in html
+    assert "Links work" not in html

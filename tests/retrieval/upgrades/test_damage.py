@@ -88,7 +88,7 @@ def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm):
     (cure,) = cures(migrating).values()
 
     assert "restore it from a backup, or give the upgrade up with `rollback`" in cure
-    assert "build-index" not in cure
+    assert "build_index" not in cure
     for act in (retrieval.open, retrieval.build_index):
         with pytest.raises(StoreCorrupt, match="`rollback`"):
             act(migrating)
