@@ -38,6 +38,22 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
         raise OptionError(f"{os.fspath(path)}: {DELETED}") from error
 
 
+def inside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
+    """Return a path relative to a folder, by their names or else by where these lead.
+
+    Returns:
+        ``.`` for the folder itself; None if the path lies outside.
+    """
+    name, top = os.path.abspath(path), os.path.abspath(folder)
+    for above in (top, os.path.realpath(top)):
+        for below in (name, os.path.realpath(name)):
+            if below == above:
+                return os.curdir
+            if below.startswith(above.rstrip(os.sep) + os.sep):
+                return os.path.relpath(below, above)
+    return None
+
+
 def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     """Return the directory that holds the collection's ``manifest.json``.
 

@@ -28,6 +28,7 @@ from retrieval.location import (
     DIRECTORY,
     ENVIRONMENT,
     chosen_by_environment,
+    inside,
     place_collection,
     record_root,
     require_folder,
@@ -255,16 +256,16 @@ def _root(
     """Return the folder that keys are relative to."""
     if root is not None:
         home = require_folder(root)
-        if _inside(images, home) is None:
+        if inside(images, home) is None:
             raise OptionError(f"{images} does not lie in the root {home}")
         return home
     if before is None:
         return images
     recorded = resolve_root(directory, before.root)
-    inside = _inside(images, recorded)
-    if inside is None:
+    part = inside(images, recorded)
+    if part is None:
         raise OptionError(_foreign(directory, images, recorded))
-    return images if inside == os.curdir else recorded
+    return images if part == os.curdir else recorded
 
 
 def _foreign(directory: Path, images: Path, recorded: Path) -> str:
@@ -277,18 +278,9 @@ def _foreign(directory: Path, images: Path, recorded: Path) -> str:
     return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
 
 
-def _inside(images: Path, home: Path) -> str | None:
-    """Return the folder relative to the root, by their names or else by where these lead; ``None`` if it lies outside."""
-    for name, top in ((images, home), (os.path.realpath(images), os.path.realpath(home))):
-        inside = os.path.relpath(name, top)
-        if inside != os.pardir and not inside.startswith(os.path.join(os.pardir, "")):
-            return inside
-    return None
-
-
 def _below(images: Path, home: Path) -> bytes:
-    inside = os.fsencode(_inside(images, home) or os.curdir)
-    return b"" if inside == os.fsencode(os.curdir) else inside.replace(os.fsencode(os.sep), b"/") + b"/"
+    part = os.fsencode(inside(images, home) or os.curdir)
+    return b"" if part == os.fsencode(os.curdir) else part.replace(os.fsencode(os.sep), b"/") + b"/"
 
 
 @contextmanager

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import re
 import stat
-import zlib
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from retrieval.sources.decoding import os_reason
-from retrieval.sources.keys import stamp
+from retrieval.sources.listing import (
+    FORMATS,
+    NOT_FOLLOWED,
+    SUFFIXES,
+    UNSUPPORTED,
+    UNSUPPORTED_FORMAT,
+    Folder,
+    Found,
+    Seen,
+    Skipped,
+    has_image_suffix,
+    suffix_of,
+)
 from retrieval.sources.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
 from retrieval.sources.signatures import first_bytes, recognise
 
@@ -41,106 +51,6 @@ __all__ = [
     "walk",
     "walk_files",
 ]
-
-SUFFIXES = frozenset({
-    "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff", "avif", "avifs",
-    "heic", "heics", "heif", "heifs", "hif",
-})  # fmt: skip
-"""What the name of an image ends in, without the dot, in lower case."""
-
-FORMATS = "jpg, png, webp, gif, bmp, tiff, avif, heic"
-"""The formats behind `SUFFIXES`, for messages."""
-
-UNSUPPORTED = frozenset({
-    # raw files of cameras
-    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
-    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
-    # JPEG's successors
-    "j2k", "jp2", "jpf", "jpx", "jxl", "jxr",
-    # documents of programs
-    "psb", "psd", "svg", "svgz", "xcf",
-    # renderers, games, Unix
-    "dds", "exr", "pbm", "pcx", "pgm", "pnm", "ppm", "qoi", "tga",
-})  # fmt: skip
-"""What the names of images in formats that are not read end in: a build says that it skips these."""
-
-# Reasons that are told apart from others.
-NOT_FOLLOWED = "link-not-followed"
-UNSUPPORTED_FORMAT = "unsupported-format"
-
-
-class Found(NamedTuple):
-    """A regular file that is or may be an image; it has not been opened.
-
-    Attributes:
-        key: path relative to the root as raw bytes, ``/`` between its parts.
-        path: absolute path; bytes that are not UTF-8 are surrogate-escaped (`os.fsencode` gives them back).
-        size: bytes.
-        mtime_ns: time of its last modification, in nanoseconds since the epoch; any whole number.
-        claimed: its suffix says that it is an image; otherwise only its first bytes tell.
-    """
-
-    key: bytes
-    path: str
-    size: int
-    mtime_ns: int
-    claimed: bool = True
-
-    @property
-    def stamp(self) -> bytes:
-        """What tells that the file is unchanged."""
-        return stamp(size=self.size, mtime_ns=self.mtime_ns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A file or folder that the walk could not look at.
-
-    Attributes:
-        key: path relative to the root as raw bytes.
-        reason: ``vanished`` (gone, or a link to nothing), ``permission``, ``read-error`` (another error of the system),
-            ``not-a-file`` (a pipe, device or socket named like an image; it is not opened), ``unsupported-format`` (by its
-            suffix; it is not looked at), ``link-loop``, or ``link-not-followed`` (a link to a folder).
-        detail: one line for people.
-        folder: it is a folder: of what lies beneath, nothing is known (it need not be gone).
-    """
-
-    key: bytes
-    reason: str
-    detail: str
-    folder: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Folder:
-    """What one folder looked like when it was listed.
-
-    Attributes:
-        time: its modification time (ns) just before.
-        names: a checksum of the keys in it that matter, those of images and of folders; their order does not.
-        mount: it is a mount point, or lies on another device than the folder that holds it.
-    """
-
-    time: int
-    names: int = 0
-    mount: bool = False
-
-    def add(self, key: bytes) -> None:
-        """Count one more key that matters."""
-        self.names += zlib.crc32(key)
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """What a walk saw besides images.
-
-    Attributes:
-        folders: every folder that was listed, by its key.
-        left_out: folders left out because of their names, by these, with how often each was met.
-    """
-
-    folders: dict[bytes, Folder] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,7 +103,7 @@ def walk_files(
                 is_folder = entry.is_dir()
             except OSError:
                 is_folder = False
-            suffix = "" if is_folder else _suffix(name)
+            suffix = "" if is_folder else suffix_of(name)
             relative = above + entry.path[start:]
             if selection.excludes(relative):
                 continue
@@ -299,7 +209,7 @@ def names_in(path: str, key: bytes, *, selection: Selection, limit: int) -> int 
             is_folder = entry.is_dir()
         except OSError:
             is_folder = False
-        suffix = "" if is_folder else _suffix(name)
+        suffix = "" if is_folder else suffix_of(name)
         if is_folder:
             if selection.left_out(relative, name) is None or selection.leads_to_included(relative):
                 folder.add(os.fsencode(relative))
@@ -326,22 +236,6 @@ def mount_points(top: str) -> frozenset[str]:
         return frozenset()
     real = os.path.join(os.path.realpath(top), "")
     return frozenset(path[len(real) :] for path in paths if path.startswith(real) and len(path) > len(real))
-
-
-def has_image_suffix(name: str) -> bool:
-    """Say whether a file name ends in one of `SUFFIXES`, in any case."""
-    return _suffix(name) in SUFFIXES
-
-
-def suffix_of(name: str) -> str:
-    """Return a file name's suffix for counting: in lower case, without the dot; empty where there is none."""
-    return _suffix(name)
-
-
-def _suffix(name: str) -> str:
-    """Return what follows a name's last dot, in lower case; nothing if nothing stands before it."""
-    stem, _, suffix = name.rpartition(".")
-    return suffix.lower() if stem else ""
 
 
 def _listed(path: str) -> list[os.DirEntry[str]]:

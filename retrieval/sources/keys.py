@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from retrieval.errors import OptionError
+from retrieval.location import inside
 
 if TYPE_CHECKING:
     from indexes.generation import KeyTable
@@ -64,12 +65,8 @@ def stamp_of(path: PathLike) -> bytes:
 
 def key_of(path: PathLike, root: Path) -> bytes | None:
     """Return a file's key, its path relative to `root` with ``/`` between parts; ``None`` if it lies elsewhere."""
-    absolute = os.path.abspath(path)
-    for folder in (os.path.abspath(root), os.path.realpath(root)):
-        for name in (absolute, os.path.realpath(absolute)):
-            if name.startswith(folder.rstrip(os.sep) + os.sep):
-                return os.fsencode(os.path.relpath(name, folder).replace(os.sep, "/"))
-    return None
+    name = inside(path, root)
+    return None if name in (None, os.curdir) else os.fsencode(str(name).replace(os.sep, "/"))
 
 
 def relative(under: PathLike | None, root: Path) -> str | None:

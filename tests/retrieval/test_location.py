@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.location import DELETED
+from retrieval.location import DELETED, inside
 from retrieval.testing import FakeEncoder
 
 RUN = """
@@ -75,3 +75,24 @@ def test_export_with_absolute_paths(tmp_path, photos):
     vectors, keys = tmp_path / "v.npy", tmp_path / "k.txt"
     assert run(tmp_path, "export", "--vectors", vectors, "--keys", keys, "--index", photos)[0] == 0
     assert keys.read_text().splitlines() == ["0.png", "1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "found"),
+    [
+        ("home/a/b.png", "home", "a/b.png"),
+        ("home", "home", "."),
+        ("homely/a.png", "home", None),
+        ("home/../other/a.png", "home", None),
+        ("linked/a/b.png", "home", "a/b.png"),
+        ("home/a/b.png", "linked", "a/b.png"),
+        ("home/..a", "home", "..a"),
+        ("a.png", "/", "ROOT/a.png"),
+    ],
+)
+def test_a_path_lies_inside_a_folder_by_its_name_or_by_where_it_leads(tmp_path, path, folder, found):
+    (tmp_path / "home" / "a").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "home")
+    expected = found and found.replace("ROOT", str(tmp_path)[1:])
+
+    assert inside(tmp_path / path, tmp_path / folder) == expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from retrieval.location import inside
+
 __all__ = ["found_from_here", "shown"]
 
 
@@ -13,15 +15,13 @@ def shown(path: str) -> str:
         here = os.getcwd()
     except FileNotFoundError:  # it was deleted
         return path
-    inside = path == here or path.startswith(here.rstrip(os.sep) + os.sep)
-    return os.path.relpath(path, here) if inside else path
+    return inside(path, here) or path
 
 
 def found_from_here(root: str, index: str) -> bool:
     """Say whether a search from the working directory finds this collection by itself."""
     try:
-        here = os.path.realpath(os.getcwd())
+        here = os.getcwd()
     except FileNotFoundError:  # it was deleted
         return False
-    home = os.path.realpath(root)
-    return os.path.dirname(index) == root and (here == home or here.startswith(home.rstrip(os.sep) + os.sep))
+    return os.path.dirname(index) == root and inside(here, root) is not None
