@@ -284,9 +284,7 @@ def _copy_block(
     if kept is not None and (checked is None or checked.get(number) != kept):
         kept = bytes(kept)
         if not seals.rows_fit(kept, data):
-            raise StoreCorrupt(
-                f"{environment.path}: block {number} is not what was written; run `verify`"
-            )
+            raise StoreCorrupt(f"{environment.path}: block {number} is not what was written; run `verify`")
         if checked is not None:
             checked[number] = kept
     out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * out.shape[1]).reshape(out.shape)

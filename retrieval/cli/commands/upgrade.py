@@ -153,9 +153,9 @@ def upgrade(
 def backfill(
     session: Session, /, *, count: int, index: Path | None, device: str | None, as_json: bool
 ) -> int:
-    """Encode N images again with the new encoder, those first that gain most; all without N.
+    """Encode N images again with the new encoder; all without N.
 
-    Searches go on meanwhile. Interrupted, the same command continues.
+    Those come first that gain most. Searches go on meanwhile. Interrupted, the same command continues.
     """
     return _backfill(session, count, _outer(index), device, as_json=as_json)
 
@@ -167,7 +167,10 @@ def backfill(
 @shared
 @session
 def report(session: Session, /, *, plot: Path | None, index: Path | None, as_json: bool) -> int:
-    """Show how well the encoders so far work with each other's vectors, and what encoding again gains."""
+    """Show what the upgrade found, and what encoding again gains.
+
+    A table says how well the encoders so far work with each other's vectors.
+    """
     return _report(session, _outer(index), plot, as_json=as_json)
 
 

@@ -114,3 +114,10 @@ def test_the_page_of_all_commands_loads_none_of_them():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "build-index" in shown.stdout
     assert shown.stderr.strip() == "[]"
+
+
+def test_no_command_is_listed_with_its_sentence_cut_off(run, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert "..." not in page(run, "upgrade").split("Commands:")[1]
+    assert "..." not in page(run).split("Commands:")[1]
