@@ -215,3 +215,14 @@ def test_the_readme_begins_with_two_commands_that_do_everything() -> None:
 
     assert demo.endswith("&& .venv/bin/retrieve demo")
     assert tests.endswith("&& .venv/bin/pytest")
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=name_of)
+def test_modules_that_a_guide_names_by_path_are_there(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    named = re.findall(r"`([\w./-]+/[\w.-]+\.py)`", text)
+
+    def stands(name: str) -> bool:
+        return any((place / name).exists() for place in (path.parent, path.parent.parent, ROOT))
+
+    assert [name for name in named if not stands(name)] == []
