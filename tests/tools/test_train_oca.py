@@ -172,7 +172,7 @@ def shipped(tmp_path, monkeypatch):
     (home / "nano-2").mkdir()
     finish_module.save_tensors(quantised(TextStudent(WIDTH - 1)), home / "nano-2" / "text.safetensors")
     numbers = np.random.default_rng(0)
-    maps = [numbers.standard_normal((WIDTH, OLD)).astype(np.float32) for _ in range(2)]
+    maps = [numbers.standard_normal((OLD, WIDTH)).astype(np.float32).T for _ in range(2)]  # as they come
     bank = Querybank(torch.randn(5, WIDTH - 1), torch.randn(5), weight=finish_module.POPULARITY)
     back = Back(image=maps[0], text=maps[1], text_offset=np.full(OLD, 0.1, np.float32))
     write(tower, home / "nano-2", bank=bank, back=back, old=first.space, samples=7)

@@ -235,7 +235,8 @@ def build_graph(
 
 def save_tensors(tensors: dict[str, NDArray[Any]], path: Path, *, note: dict[str, str] | None = None) -> None:
     """Write a safetensors file that everyone may read: the library writes it for its owner alone, and a wheel keeps that."""
-    save_file(tensors, path, metadata=note)
+    # The library writes the bytes as they lie, whatever the order of their axes.
+    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path, metadata=note)
     path.chmod(0o644)
 
 
