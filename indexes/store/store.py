@@ -4,6 +4,9 @@ Ids are positions: rows are only ever added, and a removed or superseded row get
 ``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → content, stamp, key), *keys*
 (BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps) and
 *meta*. Beside it lies `rerank.f16`, the same rows to be mapped.
+
+Long because `VectorStore` is the store's whole interface, and each method's contract stands at its definition; `writer`,
+`tables` and `mirror` do the work.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.activation.activation import activate
-    from retrieval.activation.batch_run import Activated
+    from retrieval.activation.results import Activated
 
 __all__ = ["Activated", "activate"]
 
@@ -16,6 +16,6 @@ __getattr__ = lazy(
     __name__,
     {
         "activation": ("activate",),
-        "batch_run": ("Activated",),
+        "results": ("Activated",),
     },
 )

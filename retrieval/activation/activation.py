@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.distribution import pip_install
-from retrieval.activation.batch_run import Activated, Run, Settings
+from retrieval.activation.batch_run import Run
 from retrieval.activation.copies import Job, collect, sweep_unfinished
 from retrieval.activation.originals import FORMATS
+from retrieval.activation.results import Activated
+from retrieval.activation.settings import Settings
 from retrieval.collection import Collection, open_collection, writer
 from retrieval.encoders import DifferentiableEncoder
 from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingExtra

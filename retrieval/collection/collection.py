@@ -1,4 +1,7 @@
-"""`Collection`: what users open and ask. Each method calls the module that does the work."""
+"""`Collection`: what users open and ask. Each method calls the module that does the work.
+
+Long because every public method's contract stands at its definition.
+"""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
-"""Open LMDB environments: one per store and process, growing, with our errors."""
+"""Read and write one LMDB environment, whose map grows as needed and which survives a fork."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import lmdb
 
-from indexes.errors import RetrievalError, StoreClosed, StoreCorrupt, StoreFull, StoreLocked, StoreReadOnly
-from indexes.files import limit_reached, writing
+from indexes.errors import StoreCorrupt, StoreLocked, StoreReadOnly
+from indexes.files import writing
+from indexes.store.lmdb.error_texts import HINT, cannot_reserve, explained, file_size, translate
 from indexes.store.lmdb.gate import Gate
 from indexes.store.lmdb.reader_table import READERS, commits_held_off, reserve_table, unseen_readers_held_off
 
@@ -29,18 +29,14 @@ TABLE: Final = "lock.mdb"
 
 _TRIES = 1000  # reads that a commit came between, before that is an error
 
-_CURE = "run `verify`, which says whether anything is damaged"
-
-_FORK_SECONDS = 10.0
+FORK_SECONDS: Final = 10.0
 """How long a fork waits for this process's short transactions; then it goes on without."""
-
-_CLOSED = "closed/deleted/dropped"  # how LMDB's binding says that; there is no class or number for it
 
 T = TypeVar("T")
 
 
 class Environment:
-    """An LMDB environment that `acquire` shares among all stores of this process that lie on the same file.
+    """An LMDB environment that `sharing.acquire` shares among all stores of this process that lie on the same file.
 
     LMDB must not be opened twice by one process (its locks belong to the process and the file), and a collection may
     be read while a build in the same process writes to it, so openers share one. It is opened for reading, and opened
@@ -60,7 +56,7 @@ class Environment:
 
     def _open(self, *, create: bool = False) -> None:
         data = self.path / DATA
-        size = 0 if create else _length(data)
+        size = 0 if create else file_size(data)
         options = {
             "max_dbs": len(self._names),
             "max_readers": READERS,
@@ -78,9 +74,9 @@ class Environment:
                 )
                 self.page = self._lmdb.stat()["psize"]
                 needed = (self._lmdb.info()["last_pgno"] + 1) * self.page
-                if not create and _length(data) < needed:
+                if not create and file_size(data) < needed:
                     raise StoreCorrupt(
-                        f"{data}: {_length(data):,} bytes, expected at least {needed:,} (half copied?); {_CURE}"
+                        f"{data}: {file_size(data):,} bytes, expected at least {needed:,} (half copied?); {HINT}"
                     )
                 open_database: Any = self._lmdb.open_db
                 self._databases = {
@@ -96,7 +92,7 @@ class Environment:
             reserve_table(self.path / TABLE)
         except OSError as error:
             if not options["readonly"]:
-                raise _cannot_reserve(self.path / TABLE, error) from error
+                raise cannot_reserve(self.path / TABLE, error) from error
         else:
             self._without_place = False
             return lmdb.open(str(self.path), **options)
@@ -152,7 +148,7 @@ class Environment:
             except lmdb.MapResizedError:
                 pass  # of `_read_unseen`; adopted below
             except lmdb.Error as error:
-                raise _in_our_words(self.path, error, readonly=True) from error
+                raise translate(self.path, error, readonly=True) from error
             finally:
                 self._gate.leave()
             self._adopt_size()
@@ -243,7 +239,7 @@ class Environment:
         """
         data = self.path / DATA
         with writing(data):
-            if _length(data) < size:
+            if file_size(data) < size:
                 os.truncate(data, size)
 
     def _shorten(self) -> None:
@@ -274,7 +270,7 @@ class Environment:
 
         A child ends what it inherits, and a transaction of the parent would lose its place in the table of readers.
         """
-        return self._gate.shut(seconds=_FORK_SECONDS)
+        return self._gate.shut(seconds=FORK_SECONDS)
 
     def go_on(self) -> None:
         """Let this process go on after a fork."""
@@ -309,138 +305,5 @@ class Environment:
             self._lmdb.close()
 
 
-_open: dict[tuple[int, int], Environment] = {}
-_guard = threading.Lock()
-
-
-_held: list[Environment] = []  # by the fork that is under way
-
-
-def _before_fork() -> None:
-    _guard.acquire(timeout=_FORK_SECONDS)  # nothing is half opened
-    _held.extend(environment for environment in set(_open.values()) if environment.hold())
-
-
-def _in_parent() -> None:
-    while _held:
-        _held.pop().go_on()
-    with contextlib.suppress(RuntimeError):
-        _guard.release()
-
-
-def _in_child() -> None:
-    global _guard  # noqa: PLW0603 - another thread may have held it at the fork
-    _guard = threading.Lock()
-    _held.clear()
-    for environment in set(_open.values()):
-        environment.leave_to_parent()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
-
-
-def acquire(
-    path: Path, *, names: dict[bytes, dict[str, bool]], create: bool = False, writable: bool = False
-) -> Environment:
-    """Return this process's environment on the directory ``path``, opening it for the first user.
-
-    Args:
-        path: the directory that LMDB's files lie in; made with ``create``.
-        names: the databases, each with LMDB's flags.
-        create: make a new one.
-        writable: it will be written to.
-
-    Raises:
-        FileNotFoundError: there is none and ``create`` is not set.
-        StoreCorrupt: the file is short, or not LMDB's.
-        StoreReadOnly: ``writable``, and it cannot be written.
-        SystemLimit: no more open files or memory.
-    """
-    with _guard:
-        if create:
-            with writing(path):
-                path.mkdir(parents=True, exist_ok=True)
-        environment = None if create else _open.get(_identity(path))
-        if environment is None:
-            environment = Environment(path, names=names, create=create, writable=False)
-            _open[_identity(path)] = environment
-        environment.users += 1
-        try:
-            if writable:
-                environment.make_writable()
-        except BaseException:
-            _drop(environment)
-            raise
-        return environment
-
-
-def release(environment: Environment) -> None:
-    """Give up one use of ``environment``; the last one closes it."""
-    with _guard:
-        _drop(environment)
-
-
-def _drop(environment: Environment) -> None:
-    environment.users -= 1
-    if environment.users == 0:
-        for identity in [identity for identity, other in _open.items() if other is environment]:
-            del _open[identity]
-        environment.close()
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = (path / DATA).stat()
-    return status.st_dev, status.st_ino
-
-
-def _cannot_reserve(path: Path, error: OSError) -> RetrievalError:
-    try:
-        with writing(path):
-            raise error
-    except RetrievalError as ours:
-        return ours
-
-
-def _length(path: Path) -> int:
-    size = path.stat().st_size
-    if size == 0:  # LMDB would take it for a new environment
-        raise StoreCorrupt(f"{path}: empty, expected an LMDB file; {_CURE}")
-    return size
-
-
 def _rounded(size: int) -> int:
     return -(-size // (1 << 20)) << 20
-
-
-@contextlib.contextmanager
-def explained(path: Path, *, readonly: bool = False) -> Iterator[None]:
-    """Turn LMDB's errors into ours, except those that growing the map cures."""
-    try:
-        yield
-    except (lmdb.MapFullError, lmdb.MapResizedError, RetrievalError):
-        raise
-    except lmdb.Error as error:
-        raise _in_our_words(path, error, readonly=readonly) from error
-
-
-def _in_our_words(path: Path, error: lmdb.Error, *, readonly: bool) -> RetrievalError:
-    text = str(error)
-    if (
-        isinstance(error, lmdb.ReadonlyError)
-        or "Permission denied" in text
-        or "Read-only file system" in text
-    ):
-        return StoreReadOnly(
-            f"{path}: cannot be {'read' if readonly else 'written'} ({text}); check its permissions"
-        )
-    # A write that the system cut short (no space, a quota, a limit on the file's length) reaches us as EIO.
-    if isinstance(error, lmdb.DiskError) or any(
-        word in text for word in ("Input/output", "No space", "too large")
-    ):
-        return StoreFull(
-            f"{path}: a write was cut short ({text}); what was committed before is whole: "
-            "free some space, or check the device, and run the command again"
-        )
-    if _CLOSED in text:
-        return StoreClosed(f"{path}: is closed; open it again")
-    return limit_reached(error, path) or StoreCorrupt(f"{path}: cannot be used ({text}); {_CURE}")

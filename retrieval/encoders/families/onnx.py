@@ -24,13 +24,12 @@ from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
     Preprocessing,
-    Session,
     check_device_name,
     hash_file,
-    onnx_providers,
     preprocess,
     space_fingerprint,
 )
+from retrieval.encoders.families.onnx_graphs import Graph, open_image_graph, open_text_graph
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
 
 if TYPE_CHECKING:
@@ -44,12 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["FAMILY", "OnnxEncoder", "OnnxTextEncoder"]
 
 TEXTS_AT_ONCE = 64
-KINDS: dict[str, type[np.generic]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-}
 EXTERNAL_SUFFIXES = (".safetensors", ".data", ".bin", ".weights", ".onnx_data")
 
 
@@ -66,54 +59,10 @@ class _Contract:
     extends: tuple[Space, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Graph:
-    """One ONNX graph, ready to run.
-
-    Attributes:
-        path: its file, for messages.
-        session: runs it; safe to run from several threads.
-        inputs: names and numpy dtypes.
-        rows: the fixed number of rows that it takes at once, or `None` when it takes any.
-    """
-
-    path: Path
-    session: Session
-    inputs: tuple[tuple[str, type[np.generic]], ...]
-    rows: int | None
-
-    def run(self, feeds: Sequence[NDArray[Any]], *, width: int) -> Vectors:
-        """Return ``(n, width)`` float32 unit rows for the arrays of the inputs, each ``(n, ...)``."""
-        count = len(feeds[0])
-        step = self.rows or count
-        results = []
-        for start in range(0, count, step):
-            parts = [array[start : start + step] for array in feeds]
-            short = step - len(parts[0])
-            if short:  # a graph of fixed batch: fill up with zeros, drop their rows
-                parts = [
-                    np.concatenate([part, np.zeros((short, *part.shape[1:]), part.dtype)]) for part in parts
-                ]
-            named: dict[str, NDArray[Any]] = {
-                name: part.astype(kind, copy=False)
-                for (name, kind), part in zip(self.inputs, parts, strict=True)
-            }
-            output = np.asarray(self.session.run(None, named)[0], dtype=np.float32)  # (step, width)
-            if output.shape != (len(parts[0]), width):
-                raise EncoderError(
-                    f"{self.path}: its first output has shape {output.shape}, expected {(len(parts[0]), width)} "
-                    f"(width in encoder.json)"
-                )
-            results.append(output[: step - short])
-        rows = np.concatenate(results)  # (n, width)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)  # (n, 1)
-        return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
-
-
 class OnnxEncoder:
     """An image encoder from ``image.onnx``."""
 
-    def __init__(self, contract: _Contract, image: _Graph, space: Space) -> None:
+    def __init__(self, contract: _Contract, image: Graph, space: Space) -> None:
         self._contract = contract
         self._image = image
         self._space = space
@@ -151,7 +100,7 @@ class OnnxTextEncoder(OnnxEncoder):
     """An encoder from ``image.onnx`` and ``text.onnx``."""
 
     def __init__(
-        self, contract: _Contract, image: _Graph, space: Space, *, text: _Graph, tokenizer: Any
+        self, contract: _Contract, image: Graph, space: Space, *, text: Graph, tokenizer: Any
     ) -> None:
         super().__init__(contract, image, space)
         self._text = text
@@ -213,7 +162,9 @@ class OnnxFamily:
                 )
         contract = _contract(folder / "encoder.json")
         device = check_device_name(device)
-        image = _image_graph(folder / "image.onnx", contract, device=device)
+        image = open_image_graph(
+            folder / "image.onnx", width=contract.width, size=contract.how.size, device=device
+        )
         text_path = folder / "text.onnx"
         tokenizer = _tokenizer(folder / "tokenizer.json", contract) if text_path.is_file() else None
         space = Space(
@@ -225,7 +176,9 @@ class OnnxFamily:
         )
         if tokenizer is None:
             return OnnxEncoder(contract, image, space)
-        text = _text_graph(text_path, contract, device=device)
+        text = open_text_graph(
+            text_path, width=contract.width, context=contract.context_length, device=device
+        )
         return OnnxTextEncoder(contract, image, space, text=text, tokenizer=tokenizer)
 
 
@@ -266,74 +219,6 @@ def _contract(path: Path) -> _Contract:
     return contract
 
 
-def _graph(path: Path, *, device: str) -> _Graph:
-    try:
-        session = Session(str(path), providers=onnx_providers(device))
-    except Exception as error:
-        if (
-            type(error).__module__.partition(".")[0] != "onnxruntime"
-        ):  # its exceptions share no type of their own
-            raise
-        raise EncoderError(
-            f"{path}: onnxruntime cannot open it: {str(error).strip().splitlines()[0]}"
-        ) from error
-    inputs = session.get_inputs()
-    unknown = [f"{entry.name} {entry.type}" for entry in inputs if entry.type not in KINDS]
-    if unknown or not inputs or not session.get_outputs():
-        raise EncoderError(f"{path}: inputs of an unexpected type: {', '.join(unknown) or 'none at all'}")
-    rows = inputs[0].shape[0] if inputs[0].shape else None
-    return _Graph(
-        path=path,
-        session=session,
-        inputs=tuple((entry.name, KINDS[entry.type]) for entry in inputs),
-        rows=rows if isinstance(rows, int) and rows > 0 else None,
-    )
-
-
-def _image_graph(path: Path, contract: _Contract, *, device: str) -> _Graph:
-    graph = _graph(path, device=device)
-    kinds = [kind for _, kind in graph.inputs]
-    if len(kinds) != 1 or kinds[0] not in (np.float32, np.float16):
-        raise EncoderError(f"{path}: expected one float32 or float16 input, got {_listed(graph)}")
-    shape = graph.session.get_inputs()[0].shape
-    expected = ["b", 3, *contract.how.size]
-    fits = len(shape) == 4 and all(
-        have == want for have, want in zip(shape[1:], expected[1:], strict=True) if isinstance(have, int)
-    )
-    if not fits:
-        raise EncoderError(f"{path}: its input is {shape}, expected {expected} (size in encoder.json)")
-    _require_width(graph, contract)
-    return graph
-
-
-def _text_graph(path: Path, contract: _Contract, *, device: str) -> _Graph:
-    graph = _graph(path, device=device)
-    kinds = [kind for _, kind in graph.inputs]
-    masks = sum("mask" in name for name, _ in graph.inputs)
-    if any(kind not in (np.int64, np.int32) for kind in kinds) or len(kinds) - masks != 1 or masks > 1:
-        raise EncoderError(
-            f"{path}: expected token ids (int64 or int32) and at most an attention mask, got {_listed(graph)}"
-        )
-    shape = graph.session.get_inputs()[0].shape
-    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != contract.context_length):
-        raise EncoderError(
-            f"{path}: its input is {shape}, expected [t, {contract.context_length}] (context_length)"
-        )
-    _require_width(graph, contract)
-    return graph
-
-
-def _require_width(graph: _Graph, contract: _Contract) -> None:
-    output = graph.session.get_outputs()[0]
-    if output.type not in ("tensor(float)", "tensor(float16)"):
-        raise EncoderError(f"{graph.path}: its first output is {output.type}, expected float32 or float16")
-    shape = output.shape
-    if shape and (len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != contract.width)):
-        raise EncoderError(
-            f"{graph.path}: its first output is {shape}, expected [b, {contract.width}] (width in encoder.json)"
-        )
-
-
 def _tokenizer(path: Path, contract: _Contract) -> Any:
     if not path.is_file():
         raise EncoderError(f"{path.parent}: text.onnx needs {path.name} beside it")
@@ -363,7 +248,3 @@ def _hash_folder(folder: Path) -> str:
     names = ["image.onnx", "text.onnx", "tokenizer.json"]
     names += sorted(path.name for path in folder.iterdir() if path.suffix in EXTERNAL_SUFFIXES)
     return json.dumps([[name, hash_file(folder / name)] for name in names if (folder / name).is_file()])
-
-
-def _listed(graph: _Graph) -> str:
-    return ", ".join(f"{name} {np.dtype(kind).name}" for name, kind in graph.inputs) or "none"

@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib.util
 import json
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +28,20 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
+from retrieval.encoders.families.torch_models import (
+    absolute_model,
+    encode_images,
+    half_precision,
+    hub_folder,
+    quiet,
+    unfit_weights,
+    unit_rows_of,
+    weight_bytes,
+)
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -150,12 +157,7 @@ class OpenClipFamily:
 
     def canonical(self, model: str) -> str:
         """Return ``model`` with an absolute path where it names one."""
-        if model.startswith("local-dir:"):
-            return f"local-dir:{Path(model.removeprefix('local-dir:').strip()).expanduser().absolute()}"
-        name, separator, rest = model.partition("/")
-        if not model.startswith("hf-hub:") and separator and rest.endswith(WEIGHT_SUFFIXES):
-            return f"{name}/{Path(rest).expanduser().absolute()}"
-        return model
+        return absolute_model(model, is_file=lambda rest: rest.endswith(WEIGHT_SUFFIXES))
 
     def open(self, model: str | None, version: str | None, *, device: str) -> OpenClipEncoder:
         """Load a model: cache first, then network.
@@ -182,10 +184,7 @@ class OpenClipFamily:
             try:
                 network = open_clip.create_model(source.name, device=place, **source.arguments)
             except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-                raise EncoderError(
-                    f"open_clip:{model}: the weights {source.weights} do not fit its configuration: {reason}"
-                ) from error
+                raise unfit_weights(error, source.weights, spec=f"open_clip:{model}") from error
         network.eval().requires_grad_(requires_grad=False)
         how = _preprocessing(network.visual.preprocess_cfg)
         space = Space(
@@ -199,61 +198,13 @@ class OpenClipFamily:
 FAMILY = OpenClipFamily()
 
 
-def encode_images(tower: Callable[[Any], Any], batch: NDArray[np.float32], device: str) -> Vectors:
-    """Run an image tower over ``(b, 3, h, w)`` preprocessed arrays: ``(b, d)`` float32 unit rows."""
-    import torch
-
-    with torch.inference_mode(), half_precision(device):
-        pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(device, non_blocking=True)  # (b, 3, h, w)
-        return unit_rows_of(tower(pixels))  # (b, d)
-
-
-def unit_rows_of(features: torch.Tensor) -> Vectors:
-    """Return ``(b, d)`` float32 unit rows on the CPU, normalised in float32 whatever the precision."""
-    import torch
-
-    rows: NDArray[np.float32] = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
-    return rows
-
-
-def half_precision(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Return float16 autocast on CUDA, and nothing elsewhere."""
-    import torch
-
-    return (
-        torch.autocast("cuda", dtype=torch.float16) if device.startswith("cuda") else contextlib.nullcontext()
-    )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep a library's module-level logging from configuring the root logger, and its advice from users."""
-    root = logging.getLogger()
-    handler = logging.NullHandler()
-    root.addHandler(handler)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.removeHandler(handler)
-
-
 def _source(model: str) -> _Source:
     """Resolve a model to its configuration and a weight file on this machine."""
     if model.startswith("local-dir:"):
         return _from_folder(Path(model.removeprefix("local-dir:")), spec=f"open_clip:{model}")
     if model.startswith("hf-hub:"):
-        repository, _, revision = model.removeprefix("hf-hub:").strip().partition("@")
         spec = f"open_clip:{model}"
-        config = hub_file(repository, ["open_clip_config.json"], spec=spec, revision=revision or None)
-        weights = hub_file(repository, HUB_WEIGHTS, spec=spec, revision=revision or None)
-        if config.parent != weights.parent:
-            raise EncoderError(
-                f"{spec}: the cache holds its configuration and its weights in two revisions "
-                f"({config.parent.name} and {weights.parent.name}); run `hf download {repository}`"
-            )
-        return _from_folder(weights.parent, spec=spec)
+        return _from_folder(hub_folder(model, "open_clip_config.json", HUB_WEIGHTS, spec=spec), spec=spec)
     return _built_in(model)
 
 
@@ -322,13 +273,7 @@ def _tagged(name: str, tag: str, config: dict[str, Any]) -> _Source:
     repository, _, filename = entry.get("hf_hub", "").rpartition("/")
     if repository:
         safe = f"{Path(filename).stem}.safetensors"
-        names = (
-            [safe, filename]
-            if filename and safe != filename
-            else [filename]
-            if filename
-            else list(HUB_WEIGHTS)
-        )
+        names = list(dict.fromkeys((safe, filename))) if filename else HUB_WEIGHTS
         weights = hub_file(repository, names, spec=spec, size=lambda: _size(name))
     else:
         weights = url_file(
@@ -347,18 +292,12 @@ def _tagged(name: str, tag: str, config: dict[str, Any]) -> _Source:
 
 
 def _size(name: str) -> int | None:
-    """Return about how many bytes a model's float32 weights are, counted on torch's meta device."""
+    """Return about how many bytes a model's weights are, for a message; None where that cannot be told offline."""
     import open_clip
-    import torch
 
     if "hf_model_name" in open_clip.get_model_config(name).get("text_cfg", {}):
         return None  # Building it would ask the network.
-    try:
-        with torch.device("meta"):
-            model = open_clip.create_model(name, load_weights=False, device="meta")
-    except (RuntimeError, ValueError, NotImplementedError, ImportError):
-        return None
-    return int(4 * sum(parameter.numel() for parameter in model.parameters()))
+    return weight_bytes(lambda: open_clip.create_model(name, load_weights=False, device="meta"))
 
 
 def _tokenizer(source: _Source, *, spec: str) -> Any:

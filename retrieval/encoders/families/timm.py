@@ -27,7 +27,15 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
-from retrieval.encoders.families.open_clip import encode_images, half_precision, quiet
+from retrieval.encoders.families.torch_models import (
+    absolute_model,
+    encode_images,
+    half_precision,
+    hub_folder,
+    quiet,
+    unfit_weights,
+    weight_bytes,
+)
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["FAMILY", "TimmEncoder"]
 
 INSTALL = pip_install("open-clip")
-WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -109,12 +116,7 @@ class TimmFamily:
 
     def canonical(self, model: str) -> str:
         """Return ``model`` with an absolute path where it names one."""
-        if model.startswith("local-dir:"):
-            return f"local-dir:{Path(model.removeprefix('local-dir:').strip()).expanduser().absolute()}"
-        name, separator, rest = model.partition("/")
-        if not model.startswith("hf-hub:") and separator:
-            return f"{name}/{Path(rest).expanduser().absolute()}"
-        return model
+        return absolute_model(model, is_file=lambda _: True)
 
     def open(self, model: str | None, version: str | None, *, device: str) -> TimmEncoder:
         """Load a model: cache first, then network.
@@ -144,10 +146,7 @@ class TimmFamily:
                     source.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source.overlay
                 )
             except (RuntimeError, ValueError, KeyError, TypeError, OSError, AssertionError) as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-                raise EncoderError(
-                    f"{spec}: the weights {source.weights} do not fit the model: {reason}"
-                ) from error
+                raise unfit_weights(error, source.weights, spec=spec) from error
             how = _preprocessing(resolve_model_data_config(network))  # type: ignore[no-untyped-call]
         network.to(place).eval().requires_grad_(requires_grad=False)
         space = Space(
@@ -168,15 +167,7 @@ def _source(model: str, *, spec: str) -> _Source:
     if model.startswith("local-dir:"):
         return _from_folder(Path(model.removeprefix("local-dir:")), spec=spec)
     if model.startswith("hf-hub:"):
-        repository, _, revision = model.removeprefix("hf-hub:").strip().partition("@")
-        config = hub_file(repository, ["config.json"], spec=spec, revision=revision or None)
-        weights = hub_file(repository, HUB_WEIGHTS, spec=spec, revision=revision or None)
-        if config.parent != weights.parent:
-            raise EncoderError(
-                f"{spec}: the cache holds its configuration and its weights in two revisions; "
-                f"run `hf download {repository}`"
-            )
-        return _from_folder(weights.parent, spec=spec)
+        return _from_folder(hub_folder(model, "config.json", HUB_WEIGHTS, spec=spec), spec=spec)
     name, _, file = model.partition("/")
     name = name.strip()
     architecture, _, tag = name.partition(".")
@@ -235,16 +226,10 @@ def _from_folder(folder: Path, *, spec: str) -> _Source:
 
 
 def _size(name: str) -> int | None:
-    """Return about how many bytes a model's float32 weights are, counted on torch's meta device."""
+    """Return about how many bytes a model's weights are, for a message."""
     import timm
-    import torch
 
-    try:
-        with torch.device("meta"):
-            model = timm.create_model(name, pretrained=False, num_classes=0)
-    except (RuntimeError, ValueError, NotImplementedError):
-        return None
-    return 4 * sum(parameter.numel() for parameter in model.parameters())
+    return weight_bytes(lambda: timm.create_model(name, pretrained=False, num_classes=0))
 
 
 def _width(model: torch.nn.Module, how: Preprocessing, device: str, *, spec: str) -> int:

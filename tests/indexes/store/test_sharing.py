@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import MissingRow, StoreClosed, StoreCorrupt, StoreLocked
-from indexes.store.lmdb import environment
+from indexes.store.lmdb import environment, sharing
 from indexes.store.lock import WriterLock
 from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
@@ -171,7 +171,7 @@ def test_a_lost_lock_stops_the_commit(home):
 
 
 def test_closing_twice_is_harmless_and_a_closed_store_refuses(home):
-    before = dict(environment._open)
+    before = dict(sharing._open)
     store = VectorStore.open(home, dim=DIM, writable=True)
     other = VectorStore.open(home, dim=DIM)
     store.close()
@@ -181,4 +181,4 @@ def test_closing_twice_is_harmless_and_a_closed_store_refuses(home):
             use()
     assert other.find(b"1") == 1  # the environment lives while one user is left
     other.close()
-    assert environment._open == before
+    assert sharing._open == before

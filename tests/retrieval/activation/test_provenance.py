@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from indexes.generation.manifest import read_manifest, write_manifest
-from retrieval.activation import batch_run
+from retrieval.activation import batch_reader
 from retrieval.collection import activations
 from tests.retrieval.activation.galleries import KIND, NAMES
 from tests.retrieval.folders import fill
@@ -54,7 +54,7 @@ class TestProvenance:
             assert "encoder was changed" in collection.info()["activations"][0]["void"]
 
     def test_an_interrupted_run_records_what_it_wrote(self, photos, tmp_path, monkeypatch):
-        monkeypatch.setattr(batch_run, "BATCH_IMAGES", 2)
+        monkeypatch.setattr(batch_reader, "BATCH_IMAGES", 2)
 
         def stop(progress):
             if progress.done >= 2:
