@@ -195,7 +195,7 @@ def test_a_collection_that_rows_left_and_came_to_keeps_its_answers(tmp_path, kin
 
 HEAP = """
 import numpy as np
-from indexes import block_lists, ivf
+from indexes.engine import block_lists, ivf
 from indexes.engine.backend import faiss, one_thread
 rng = np.random.default_rng(0)
 rows = rng.standard_normal((20_000, 64)).astype("f4")

@@ -22,10 +22,10 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import retrieval
-from retrieval import activating, copies
+from retrieval.activation import batch_reader, copies
 
 photos, out, survive = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-activating.BATCH_IMAGES = 2
+batch_reader.BATCH_IMAGES = 2
 write = copies.Copy.write
 done = []
 
