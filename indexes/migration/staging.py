@@ -29,7 +29,7 @@ from indexes.files import (
     write_array,
     writing,
 )
-from indexes.store import NewRow, VectorStore, WriterLock, pack_id, unpack_id
+from indexes.store import NewRow, Record, VectorStore, WriterLock, pack_id, unpack_id
 from indexes.vectors import Bitmap, Ids
 
 KEPT: Final = b"k"
@@ -106,6 +106,11 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
             return None
         record = self.store.record(row)
         return Staged(row=row, state=record.stamp, content=record.content)
+
+    def holds(self, record: Record) -> bool:
+        """Say whether a row is committed for a record of the collection, made from the same bytes."""
+        staged = self.find(record.id)
+        return staged is not None and (not record.content or staged.content == record.content)
 
     def row(self, number: int) -> NDArray[np.float16] | None:
         """Return the row ``(1, d)`` that is committed for an id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from indexes.store import seals
+from indexes.store.commit_pace import CommitPace
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, RerankRows
 from indexes.store.records import NewRow, Record, key_and_stamp, pack_id, unpack_id
@@ -10,6 +11,7 @@ from indexes.store.store import VectorStore
 
 __all__ = [
     "RERANK",
+    "CommitPace",
     "NewRow",
     "Record",
     "RerankRows",

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from indexes.derivation import check_dim, derive
-from indexes.store import NewRow, VectorStore
+from indexes.store import CommitPace, NewRow, VectorStore
 from indexes.vectors import Space, stored_rows
 from retrieval.collection import require_settled, sweep
 from retrieval.encoders import require_device
@@ -39,7 +39,6 @@ _HEAD_BYTES = 1 << 20  # of a file of keys, that show how its lines end
 
 # A commit touches most pages of the tables that are ordered by hashes, so few large ones write far less than many small.
 COMMIT_BYTES = 256 << 20
-COMMIT_SECONDS = 5.0
 
 
 def build_index_from_vectors(
@@ -237,7 +236,7 @@ def _import(
     again = store.count > 0  # into an empty store every name is new
     keys = iter(names)
     most = max(BLOCK_ROWS, COMMIT_BYTES // (2 * store.dim))
-    committed = time.monotonic()
+    pace = CommitPace(store, rows=most)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = stored_rows(rows[start : start + BLOCK_ROWS], dim=store.dim, what=f"vectors from row {start}")
         added: list[int] = []
@@ -253,9 +252,7 @@ def _import(
             records.append(NewRow(key=key, content=content))
         if added:
             store.append(block if len(added) == len(block) else block[added], records)
-            if store.pending >= most or time.monotonic() - committed > COMMIT_SECONDS:
-                store.commit()
-                committed = time.monotonic()
+            pace.commit_if_due()
         counts["added"] += len(added)
         if progress is not None:
             progress(Progress(phase="store", done=min(start + BLOCK_ROWS, len(rows)), total=len(rows)))

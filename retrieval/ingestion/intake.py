@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.store import NewRow
+from indexes.store import CommitPace, NewRow
 from retrieval.errors import EncoderError, ImageError
 from retrieval.ingestion.growth import plain
 from retrieval.ingestion.report import OnProgress, Progress
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from retrieval.sources import Entry, Source
 
 # A killed build loses at most this much.
-COMMIT_SECONDS = 5.0
 COMMIT_ROWS = 32_768
 
 HELD_BYTES = 64 << 20
@@ -81,7 +79,7 @@ class Intake:
         self._added: set[bytes] = set()  # contents of rows appended by this build
         self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
         self._pending: dict[bytes, Vectors] = {}  # content → vector of rows appended but not committed
-        self._committed = time.monotonic()
+        self._pace = CommitPace(store, rows=COMMIT_ROWS)
 
     def run(self) -> None:
         """Bring every fresh file into the store and commit."""
@@ -182,13 +180,12 @@ class Intake:
             self._progress(Progress(phase="embed", done=self.encoded, total=total, message=message))
 
     def _commit_sometimes(self) -> None:
-        if self._store.pending >= COMMIT_ROWS or time.monotonic() - self._committed > COMMIT_SECONDS:
+        if self._pace.is_due():
             self._commit()
 
     def _commit(self) -> None:
-        self._store.commit()
+        self._pace.commit()
         self._pending.clear()
-        self._committed = time.monotonic()
 
     def _reuse(self, file: Entry, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""

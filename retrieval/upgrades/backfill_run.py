@@ -14,7 +14,7 @@ import numpy as np
 from indexes.derivation import publish_tail
 from indexes.generation import read_manifest, store_path
 from indexes.migration import SERVED, Staging
-from indexes.store import VectorStore, WriterLock
+from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BackfillReport", "backfill"]
 
-COMMIT_SECONDS = 5.0
 PUBLISH_SECONDS = 30.0
 _BLOCK = 4096
 
@@ -202,8 +201,7 @@ class _Run:
 
         rest: list[Record] = []
         for record in self._store.records(ids):
-            staged = self._staging.find(record.id)
-            if staged is not None and (not record.content or staged.content == record.content):
+            if self._staging.holds(record):
                 self._staging.serve(record.id)  # of the sample that the map was fitted on
                 self.encoded += 1
             else:
@@ -212,7 +210,7 @@ class _Run:
         yield
         if not rest:
             return
-        committed = time.monotonic()
+        pace = CommitPace(self._staging.store)
         same: dict[bytes, Vectors] = {}
         for batch in embed(rest, self.encoder(), open_image=self._source.read):
             for record, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
@@ -231,9 +229,7 @@ class _Run:
                         skipped=self.gone + self.unreadable,
                     )
                 )
-            if time.monotonic() - committed > COMMIT_SECONDS:
-                self._staging.commit()
-                committed = time.monotonic()
+            if pace.commit_if_due():
                 yield
         self._staging.commit()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from indexes.derivation import Carried, derive
 from indexes.generation import check_file, generation_path
 from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
-from indexes.store import RERANK, RerankRows, VectorStore
+from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
 from retrieval.collection import RETURNING, next_store
 from retrieval.errors import OptionError
 from retrieval.ingestion import Progress
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Restored"]
 
-COMMIT_SECONDS = 5.0
 _BLOCK = 4096
 
 
@@ -90,8 +88,8 @@ class Restored:
         from retrieval.ingestion import embed
 
         with self._staging() as staging:
-            rest = [record for record in self._present.records(missing) if not _has(staging, record)]
-            committed, done = time.monotonic(), len(missing) - len(rest)
+            rest = [record for record in self._present.records(missing) if not staging.holds(record)]
+            pace, done = CommitPace(staging.store), len(missing) - len(rest)
             rows: dict[bytes, Any] = {}
             try:
                 for batch in embed(rest, encoder, open_image=source.read):
@@ -104,9 +102,7 @@ class Restored:
                     done += len(encoded) + len(batch.failed)
                     if self._progress is not None:
                         self._progress(Progress(phase="rollback", done=done, total=len(missing)))
-                    if time.monotonic() - committed > COMMIT_SECONDS:
-                        staging.commit()
-                        committed = time.monotonic()
+                    pace.commit_if_due()
             finally:
                 staging.commit()  # an interrupt keeps what it had
         if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
@@ -226,8 +222,3 @@ class Restored:
             previous=self._manifest,
             carried=carried,
         )
-
-
-def _has(staging: Staging, record: Record) -> bool:
-    staged = staging.find(record.id)
-    return staged is not None and (not record.content or staged.content == record.content)

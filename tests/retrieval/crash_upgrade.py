@@ -12,6 +12,7 @@ import retrieval.upgrades.backfill_run
 import retrieval.upgrades.restore
 import retrieval.upgrades.trial.sample
 import retrieval.upgrades.upgrade_start
+from indexes.store import commit_pace
 from retrieval.encoders import registry
 from tests.killing import serve
 from tests.retrieval.drift import mild_view
@@ -26,9 +27,7 @@ def prepare() -> None:
     """Let specs name the encoders, and let everything be committed and published at once."""
     registry.BUILT_IN["drift"] = "tests.retrieval.drift"
     retrieval.upgrades.trial.sample.view_of = mild_view
-    retrieval.upgrades.trial.sample.COMMIT_SECONDS = 0.0
-    retrieval.upgrades.backfill_run.COMMIT_SECONDS = retrieval.upgrades.backfill_run.PUBLISH_SECONDS = 0.0
-    retrieval.upgrades.restore.COMMIT_SECONDS = 0.0
+    commit_pace.SECONDS = retrieval.upgrades.backfill_run.PUBLISH_SECONDS = 0.0
 
 
 def step(folder: str, name: str) -> None:

@@ -14,6 +14,7 @@ import retrieval
 import retrieval.upgrades.backfill_run
 import retrieval.upgrades.restore
 import retrieval.upgrades.trial.sample
+from indexes.store import commit_pace
 from retrieval.errors import CollectionNotFound
 from tests.crashes import recorded
 from tests.retrieval.drift import drift, mild_view, scheme
@@ -32,10 +33,8 @@ SOME = 15
 def _at_once(monkeypatch):
     """Let everything be committed and published at once: more to cut."""
     monkeypatch.setattr(retrieval.upgrades.trial.sample, "view_of", mild_view)
-    monkeypatch.setattr(retrieval.upgrades.trial.sample, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.upgrades.backfill_run, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(commit_pace, "SECONDS", 0.0)
     monkeypatch.setattr(retrieval.upgrades.backfill_run, "PUBLISH_SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.upgrades.restore, "COMMIT_SECONDS", 0.0)
 
 
 def build(home: Path) -> None:

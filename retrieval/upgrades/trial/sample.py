@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexes.migration import KEPT
+from indexes.store import CommitPace
 from retrieval.ingestion import Progress, embed
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SEED = 2_411
 VIEWS = 3
-COMMIT_SECONDS = 5.0
 _SIDE = 320  # pixels that a view keeps at most: what encoders of today read, and a little more
 
 
@@ -109,9 +108,9 @@ def encode_sample(
         gone: what `draw` counted.
     """
     items = [_Item(record, source) for record, source in drawn]
-    rest = [item for item in items if not _has(staging, item.record)]
+    rest = [item for item in items if not staging.holds(item.record)]
     unreadable, done = 0, len(items) - len(rest)
-    committed = time.monotonic()
+    pace = CommitPace(staging.store)
     for batch in embed(rest, encoder, open_image=_read):
         for item, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
             if item.record.content and content != item.record.content:
@@ -120,15 +119,13 @@ def encode_sample(
             staging.append([item.record.id], row[np.newaxis], [content], state=KEPT)
         unreadable += len(batch.failed)
         done += len(batch.items) + len(batch.failed) + len(batch.reused)
-        if time.monotonic() - committed > COMMIT_SECONDS:
-            staging.commit()
-            committed = time.monotonic()
+        pace.commit_if_due()
         if progress is not None:
             progress(Progress(phase="sample", done=done, total=len(items)))
     staging.commit()
     ids, new = [], []
     for item in items:
-        row_ = staging.row(item.record.id) if _has(staging, item.record) else None
+        row_ = staging.row(item.record.id) if staging.holds(item.record) else None
         if row_ is not None:
             ids.append(item.record.id)
             new.append(row_[0].astype(np.float32))
@@ -140,11 +137,6 @@ def encode_sample(
         gone=gone,
         unreadable=unreadable,
     )
-
-
-def _has(staging: Staging, record: Record) -> bool:
-    staged = staging.find(record.id)
-    return staged is not None and (not record.content or staged.content == record.content)
 
 
 def _rows(store: VectorStore, ids: Ids) -> Vectors:

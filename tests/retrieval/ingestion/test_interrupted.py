@@ -97,9 +97,10 @@ def test_a_store_left_empty_by_a_kill_does_not_bind_the_next_encoder(photos: Pat
 CHILD = """
 import sys
 from pathlib import Path
-import retrieval, retrieval.ingestion.intake
+import retrieval
+from indexes.store import commit_pace
 from tests.retrieval.folders import CountingEncoder
-retrieval.ingestion.intake.COMMIT_SECONDS = 0.0
+commit_pace.SECONDS = 0.0
 print("start", flush=True)
 retrieval.build_index(Path(sys.argv[1]), encoder=CountingEncoder())
 print("done", flush=True)

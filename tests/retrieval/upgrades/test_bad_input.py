@@ -76,7 +76,7 @@ class TestBadInput:
             retrieval.upgrade(photos, encoder="drift:new", force=True)
 
     def test_an_interrupted_fit_leaves_the_collection_and_continues(self, photos, monkeypatch):
-        monkeypatch.setattr("retrieval.upgrades.trial.sample.COMMIT_SECONDS", 0.0)
+        monkeypatch.setattr("indexes.store.commit_pace.SECONDS", 0.0)
 
         class Tired(type(drift("new"))):
             def encode_pixels(self, batch):

@@ -169,7 +169,7 @@ class TestRollback:
     def test_an_interrupted_way_back_continues(self, migrating, monkeypatch):
         fill(migrating, [f"new/{n}.png" for n in range(40)], first=1000)
         retrieval.build_index(migrating)
-        monkeypatch.setattr("retrieval.upgrades.restore.COMMIT_SECONDS", 0.0)
+        monkeypatch.setattr("indexes.store.commit_pace.SECONDS", 0.0)
 
         class Tired(type(drift("old"))):
             def encode_pixels(self, batch):
