@@ -157,8 +157,12 @@ def record_root(directory: Path, root: Path) -> str | None:
         return str(root)
 
 
-def resolve_root(directory: Path, recorded: str | None) -> Path:
-    """Return the image folder that `record_root` recorded."""
+def resolve_root(
+    directory: Path, recorded: str | None, *, given: str | os.PathLike[str] | None = None
+) -> Path:
+    """Return the image folder as an absolute path: the one given, or the one that `record_root` recorded."""
+    if given is not None:
+        return Path(os.path.abspath(given))
     if recorded is None:
         return directory.parent
     return Path(os.path.normpath(directory / recorded))

@@ -21,6 +21,7 @@ from indexes.files import (
 from retrieval.activation.fidelity import linf, psnr, ssim
 from retrieval.activation.originals import published
 from retrieval.errors import OptionError
+from retrieval.location import inside
 from retrieval.sources import FORMATS, NOT_FOLLOWED, UNSUPPORTED_FORMAT, Found, Skipped, walk
 from retrieval.sources.decoding import decode
 
@@ -122,8 +123,7 @@ def _require_elsewhere(folder: Path, out: Path) -> None:
 
 
 def _within(path: Path, folder: Path) -> bool:
-    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-    return inside != os.pardir and not inside.startswith(os.pardir + os.sep)
+    return inside(os.path.realpath(path), os.path.realpath(folder)) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

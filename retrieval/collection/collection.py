@@ -145,13 +145,7 @@ class Collection(AbstractContextManager["Collection"]):
     @cached_property
     def root(self) -> Path:
         """The folder that hit paths are relative to."""
-        from pathlib import Path
-
-        return (
-            resolve_root(self.directory, self.manifest.root)
-            if self._root is None
-            else Path(self._root).absolute()
-        )
+        return resolve_root(self.directory, self.manifest.root, given=self._root)
 
     @property
     def source(self) -> Source:

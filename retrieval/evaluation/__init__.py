@@ -8,14 +8,16 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.evaluation.evaluation import Evaluation, evaluate
+    from retrieval.evaluation.plots import figure
     from retrieval.evaluation.survival import little_to_gain
 
-__all__ = ["Evaluation", "evaluate", "little_to_gain"]
+__all__ = ["Evaluation", "evaluate", "figure", "little_to_gain"]
 
 __getattr__ = lazy(
     __name__,
     {
         "evaluation": ("Evaluation", "evaluate"),
+        "plots": ("figure",),
         "survival": ("little_to_gain",),
     },
 )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.derivation import check_dim
-from indexes.engine import exact, knn_accuracy, one_thread, without
+from indexes.engine import exact, knn_accuracy, without
 from indexes.vectors import map_at_k, recall_at_k
 from retrieval.encoders import checked_text
 from retrieval.errors import OptionError
 from retrieval.evaluation import plots, widths
+from retrieval.evaluation.latency import latency
 from retrieval.ingestion import OnProgress, Progress
 from retrieval.sources import csv_lines
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
 
 K = 10
+TIMED = 200
 TEXT_BLOCK = 256
 SEED = 20_221
 
@@ -120,7 +121,9 @@ def evaluate(
     return Evaluation(
         recall_at_10=recall,
         recall_sample=len(ids),
-        latency_ms=_latency(collection, ids[:200]),
+        latency_ms=latency(
+            lambda query: collection.search_vectors(query, k=K), collection.vectors(ids[:TIMED])
+        ),
         bytes_per_vector=collection.manifest.index.bytes_per_vector,
         **facts,
     )
@@ -135,21 +138,6 @@ def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
     found = collection.search_vectors(queries, k=K + 1).ids
     truth = collection.search_vectors(queries, k=K + 1, exact=True).ids
     return ids, recall_at_k(without(found, ids), without(truth, ids))
-
-
-def _latency(collection: Collection, ids: Ids) -> dict[str, float]:
-    if not len(ids):
-        return {"p50": 0.0, "p95": 0.0}
-    queries = collection.vectors(ids)  # (q, d)
-    seconds = []
-    with one_thread():
-        collection.search_vectors(queries[:1], k=K)
-        for query in queries:
-            started = time.perf_counter()
-            collection.search_vectors(query, k=K)
-            seconds.append(time.perf_counter() - started)
-    p50, p95 = np.percentile(seconds, [50, 95]) * 1000
-    return {"p50": round(float(p50), 4), "p95": round(float(p95), 4)}
 
 
 def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, Ids]:

@@ -28,7 +28,9 @@ def require(path: str | os.PathLike[str]) -> Path:
     """
     where = Path(path)
     if where.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{where}: a figure is written as {', '.join(SUFFIXES)}; name it so")
+        raise OptionError(
+            f"{where}: name it {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, as figures are written"
+        )
     if not where.parent.is_dir():
         raise OptionError(f"{where}: no such folder; make {where.parent} first")
     if find_spec("matplotlib") is None:

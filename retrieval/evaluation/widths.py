@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.derivation import check_dim, fit
-from indexes.engine import exact, knn_accuracy, one_thread, prefixes, without
+from indexes.engine import exact, knn_accuracy, prefixes, without
 from indexes.search import Stage, funnel, prefixes_of
 from indexes.vectors import recall_at_k
 from retrieval.collection import narrowing
+from retrieval.evaluation.latency import latency
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,19 +137,7 @@ class _Asked:
             "recall_at_10": recall_at_k(alone, self.true),
             "recall_at_10_reranked": self.recall(dim, heads, shortlist),
             "bytes_per_vector": 2.0 * dim,
-            "latency_ms": _latency(
+            "latency_ms": latency(
                 lambda query: self.search(query, dim, heads, shortlist, k=K), self.queries[:_TIMED]
             ),
         }
-
-
-def _latency(search: Callable[[Vectors], object], queries: Vectors) -> dict[str, float]:
-    seconds = []
-    with one_thread():
-        search(queries[:1])  # what is made once is no part of a search
-        for query in queries:
-            began = time.perf_counter()
-            search(query[np.newaxis])
-            seconds.append(time.perf_counter() - began)
-    p50, p95 = np.percentile(seconds, [50, 95]) * 1000 if seconds else (0.0, 0.0)
-    return {"p50": round(float(p50), 4), "p95": round(float(p95), 4)}

@@ -120,5 +120,5 @@ def open_source(directory: Path, manifest: Manifest, *, root: str | os.PathLike[
             f"{directory}: its images come from a source of the kind {source.type}, which this version cannot read; "
             f"install a newer one"
         )
-    home = resolve_root(directory, manifest.root) if root is None else Path(os.path.abspath(root))
+    home = resolve_root(directory, manifest.root, given=root)
     return FolderSource(home, FolderOptions.of(manifest))

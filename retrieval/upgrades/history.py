@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes.distribution import pip_install
 from indexes.generation import read_manifest
 from indexes.vectors import compatibility
-from retrieval.errors import MissingExtra, OptionError
+from retrieval.errors import OptionError
+from retrieval.evaluation import figure
 from retrieval.location import find_collection
-from retrieval.render import replacing
 
 __all__ = ["plot_curve", "upgrade_report"]
 
@@ -122,31 +120,21 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        OptionError: the suffix is of no form that matplotlib writes.
+        OptionError: another suffix than ``.svg``, ``.png`` or ``.pdf``, no such folder, or it cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"plots need matplotlib: {pip_install('plot')}") from error
     curve = report["curve"]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
     share = np.array(curve["share"]) * 100
-    axes.plot(share, curve["ordered"], marker="o", label=f"farthest first, mean {curve['area']:.3f}")
-    axes.plot(share, curve["random"], marker=".", label=f"random order, mean {curve['area_random']:.3f}")
     chosen = _chosen(report)
-    if chosen:
-        axes.axhline(chosen["old_old"], color="grey", linestyle=":", label=f"{report['old']} throughout")
     total = report["backfilled"] + report["remaining"]
-    if total and report["state"] == "migrating":
-        axes.axvline(100 * report["backfilled"] / total, color="grey", linewidth=0.8, label="now")
     measure = "1-NN accuracy" if report["measure"] == "labels" else "recall@1 of altered views"
-    axes.set(xlabel="gallery encoded again (%)", ylabel=measure, title=f"{report['old']} → {report['new']}")
-    axes.legend()
-    try:
-        with replacing(Path(target)) as file:
-            figure.savefig(file, format=Path(target).suffix.removeprefix(".").lower() or None)
-    except ValueError as error:
-        raise OptionError(f"{os.fspath(target)}: {error}; name it .svg, .png or .pdf") from error
+    with figure(target, width=6, height=4, panels=1) as (axes,):
+        axes.plot(share, curve["ordered"], marker="o", label=f"farthest first, mean {curve['area']:.3f}")
+        axes.plot(share, curve["random"], marker=".", label=f"random order, mean {curve['area_random']:.3f}")
+        if chosen:
+            axes.axhline(chosen["old_old"], color="grey", linestyle=":", label=f"{report['old']} throughout")
+        if total and report["state"] == "migrating":
+            axes.axvline(100 * report["backfilled"] / total, color="grey", linewidth=0.8, label="now")
+        axes.set(
+            xlabel="gallery encoded again (%)", ylabel=measure, title=f"{report['old']} → {report['new']}"
+        )
+        axes.legend()
