@@ -57,7 +57,7 @@ def check(path: Path, info: FileInfo) -> None:
     A file that this process found right is not read again until its length or its times change.
 
     Raises:
-        StoreCorrupt: it is missing, has another length, or its checksum differs; the message names it and the cure.
+        StoreCorrupt: it is missing, has another length, or its checksum differs; the message names it and what to do.
         SystemLimit: no more open files or memory.
     """
     try:

@@ -233,7 +233,7 @@ def _remove_unread(path: Path) -> bool:
         fcntl.flock(pin, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove(
             path
-        )  # while locked: a reader that comes now finds it busy or gone, and reads the manifest again
+        )  # while locked: a reader that comes now finds it busy or deleted, and reads the manifest again
     except BlockingIOError:
         return False
     finally:
@@ -252,7 +252,7 @@ def check_file(directory: str | os.PathLike[str], manifest: Manifest, name: str)
     """Make sure, by its checksum, that a file of the generation is what was published; one that it has not is passed over.
 
     Raises:
-        StoreCorrupt: it is not; the message names it and the cure.
+        StoreCorrupt: it is not; the message names it and what to do.
     """
     info = manifest.files.get(name)
     if info is not None:
@@ -263,7 +263,7 @@ def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
     """Make sure that the generation's files have the lengths that the manifest records.
 
     Raises:
-        StoreCorrupt: a file is missing or has another length; the message names it, both lengths and the cure.
+        StoreCorrupt: a file is missing or has another length; the message names it, both lengths and what to do.
     """
     path = generation_path(directory, manifest.generation)
     for name, info in manifest.files.items():

@@ -42,7 +42,7 @@ def pin_generation(directory: str | os.PathLike[str], number: int) -> Pin:
     """Keep generation ``number`` from being removed; it needs no right to write.
 
     Raises:
-        FileNotFoundError: the generation is gone or going: a newer one was published, read the manifest again.
+        FileNotFoundError: the generation was deleted, or is about to be: a newer one was published; read the manifest again.
     """
     path = generation_path(directory, number)
     file = os.open(path / PIN, os.O_RDONLY | os.O_CLOEXEC)

@@ -249,10 +249,10 @@ def _walk(
 def _unled(store: VectorStore) -> str:
     """Return what is wrong with the ways from keys and contents to records."""
     try:
-        lost = next(store.misled(), None)
+        lost = next(store.not_found_by_key(), None)
         if lost is not None:
             return f"the key of record {lost} does not lead to it"
-        lost = next(store.unlisted(), None)
+        lost = next(store.not_found_by_content(), None)
         return "" if lost is None else f"the content hash of record {lost} does not lead to it"
     except RetrievalError as error:
         return str(error).removeprefix(f"{store.directory / VECTORS}: ").partition(";")[0]

@@ -239,18 +239,18 @@ def extend(store: VectorStore, *, source: VectorStore, rows: Any, dead: Bitmap) 
     blank[0, 0] = 1  # a tombstoned row has to be some unit row
     for start in range(store.count, source.count, _BLOCK):
         ids = np.arange(start, min(start + _BLOCK, source.count))
-        gone = dead[ids]
+        deleted = dead[ids]
         block: Any = np.repeat(blank, len(ids), axis=0)
-        block[~gone] = rows(ids[~gone])
+        block[~deleted] = rows(ids[~deleted])
         # A dead row may have had the key of a live one; it gets a key that no file can have.
         records = [
             NewRow(key=b"\0" + pack_id(record.id))
             if flag
             else NewRow(key=record.key, content=record.content, stamp=record.stamp)
-            for record, flag in zip(source.records(ids), gone, strict=True)
+            for record, flag in zip(source.records(ids), deleted, strict=True)
         ]
         store.append(block, records)
-        store.remove(ids[gone])
+        store.remove(ids[deleted])
         store.commit()
 
 

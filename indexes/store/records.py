@@ -123,7 +123,7 @@ def key_and_stamp(data: bytes) -> tuple[bytes, bytes]:
     """Return key and stamp of a packed record, unchecked.
 
     For a comparison of all files with all rows, where the checksums of 100,000 records would take a tenth of a second. A
-    changed bit makes the row one of a file that is gone, or that has changed: the build then makes it anew.
+    changed bit makes the row one of a file that was deleted or has changed: the build then makes it anew.
     """
     start = _STARTS.get(data[0], 2)
     key = start + data[1]

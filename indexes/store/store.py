@@ -52,14 +52,14 @@ from indexes.store.tables import (
     describe,
     holder_of,
     ids_of_content,
-    misled,
     missing,
+    not_found_by_content,
+    not_found_by_key,
     packed_records,
     records_of,
     renames_of,
     rows_of,
     rows_per_block,
-    unlisted,
 )
 from indexes.store.writer import Writer, require
 from indexes.vectors import Bitmap, Halves, Ids, Vectors
@@ -331,8 +331,8 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             stop = min(start + _SCAN, count)
             packed = packed_records(self._environment, start, stop - start)
             flags = dead[start:stop].tolist()
-            for number, (data, gone) in enumerate(zip(packed, flags, strict=True), start):
-                if not gone:
+            for number, (data, deleted) in enumerate(zip(packed, flags, strict=True), start):
+                if not deleted:
                     yield unpack_record(number, data)
 
     def packed(self) -> Iterator[tuple[Ids, list[bytes]]]:
@@ -352,15 +352,15 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             for number, data in enumerate(packed, first):
                 yield key_of(number, data)
 
-    def misled(self) -> Iterator[int]:
+    def not_found_by_key(self) -> Iterator[int]:
         """Yield the rows, live at the moment they are looked at, whose keys do not lead to them; a whole store has none."""
         for start in range(0, self._count, _SCAN):
-            yield from misled(self._environment, start, min(_SCAN, self._count - start))
+            yield from not_found_by_key(self._environment, start, min(_SCAN, self._count - start))
 
-    def unlisted(self) -> Iterator[int]:
+    def not_found_by_content(self) -> Iterator[int]:
         """Yield the rows, live at the moment they are looked at, whose content hash does not lead to them; a whole store has none."""
         for start in range(0, self._count, _SCAN):
-            yield from unlisted(self._environment, start, min(_SCAN, self._count - start))
+            yield from not_found_by_content(self._environment, start, min(_SCAN, self._count - start))
 
     @property
     def block_rows(self) -> int:

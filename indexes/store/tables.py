@@ -197,7 +197,7 @@ def _dead_of(environment: Environment, start: int, stop: int, txn: lmdb.Transact
     return flags
 
 
-def misled(environment: Environment, start: int, number: int) -> list[int]:
+def not_found_by_key(environment: Environment, start: int, number: int) -> list[int]:
     """Return the live rows, of ``number`` from ``start`` on, whose keys do not lead to them.
 
     One snapshot: a row, its tombstone and its key are those of one moment, whatever others commit.
@@ -215,13 +215,13 @@ def misled(environment: Environment, start: int, number: int) -> list[int]:
         found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
         dead = _dead_of(environment, start, stop, txn)
         rows = zip(range(start, stop), digests, dead, strict=True)
-        return [row for row, digest, gone in rows if not gone and found.get(digest) != pack_id(row)]
+        return [row for row, digest, deleted in rows if not deleted and found.get(digest) != pack_id(row)]
 
     return environment.read(read)
 
 
-def unlisted(environment: Environment, start: int, number: int) -> list[int]:
-    """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `misled`."""
+def not_found_by_content(environment: Environment, start: int, number: int) -> list[int]:
+    """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `not_found_by_key`."""
 
     def read(txn: lmdb.Transaction[bytes]) -> list[int]:
         dead = _dead_of(environment, start, start + number, txn)
@@ -230,8 +230,8 @@ def unlisted(environment: Environment, start: int, number: int) -> list[int]:
         contents = [(row, unpack_record(row, data).content) for row, data in records]
         return [
             row
-            for (row, content), gone in zip(contents, dead, strict=True)
-            if content and cursor.set_key_dup(content, pack_id(row)) == gone
+            for (row, content), deleted in zip(contents, dead, strict=True)
+            if content and cursor.set_key_dup(content, pack_id(row)) == deleted
         ]
 
     return environment.read(read)

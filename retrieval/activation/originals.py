@@ -114,10 +114,10 @@ def read_original(data: bytes, *, name: str | os.PathLike[str]) -> Original:
         if image.has_transparency_data and not image.mode.startswith("I"):
             premultiplied = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
             rgba = image if premultiplied is None else image.convert(premultiplied)
-            turned = rgba.convert("RGBA")
+            upright = rgba.convert("RGBA")
             if orientation != 1:
-                turned = turned.transpose(UPRIGHT[orientation])
-            both = np.asarray(turned)  # (h, w, 4)
+                upright = upright.transpose(UPRIGHT[orientation])
+            both = np.asarray(upright)  # (h, w, 4)
             if int(both[..., 3].min()) < 255:
                 pixels, alpha = np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3])
     return Original(

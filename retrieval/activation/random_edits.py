@@ -92,9 +92,9 @@ def tint(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Turn every hue by up to a quarter of the colour circle, keeping the luma."""
     angle = 2 * math.pi * rng.uniform(-0.25, 0.25)
     to_ycbcr = _to_ycbcr(image)
-    turned = torch.eye(3, dtype=image.dtype, device=image.device)
-    turned[1:, 1:] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return _recoloured(image, torch.linalg.inv(to_ycbcr) @ turned @ to_ycbcr).clamp(0, 1)
+    rotation = torch.eye(3, dtype=image.dtype, device=image.device)
+    rotation[1:, 1:] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return _recoloured(image, torch.linalg.inv(to_ycbcr) @ rotation @ to_ycbcr).clamp(0, 1)
 
 
 def frame(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

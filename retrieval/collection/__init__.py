@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection import activations, narrowing
+    from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
     from retrieval.collection.encoder_check import require_same_vectors
     from retrieval.collection.hits import Hit
     from retrieval.collection.migration import Migration, carried_by, require_settled
-    from retrieval.collection.narrowing import Loss, loss_of
+    from retrieval.collection.prefix_loss import Loss, loss_of
     from retrieval.collection.query_map import Fitted
     from retrieval.collection.row_stores import (
         PAST,
-        RETURNING,
+        ROLLBACK_ROWS,
         STAGING,
         next_store,
         remove_staging,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAST",
-    "RETURNING",
+    "ROLLBACK_ROWS",
     "STAGING",
     "Collection",
     "Fitted",
@@ -40,10 +40,10 @@ __all__ = [
     "carried_by",
     "image",
     "loss_of",
-    "narrowing",
     "next_store",
     "open_collection",
     "parse_term",
+    "prefix_loss",
     "remove_staging",
     "require_same_vectors",
     "require_settled",
@@ -62,11 +62,11 @@ __getattr__ = lazy(
         "encoder_check": ("require_same_vectors",),
         "hits": ("Hit",),
         "migration": ("Migration", "carried_by", "require_settled"),
-        "narrowing": ("Loss", "loss_of"),
+        "prefix_loss": ("Loss", "loss_of"),
         "query_map": ("Fitted",),
         "row_stores": (
             "PAST",
-            "RETURNING",
+            "ROLLBACK_ROWS",
             "STAGING",
             "next_store",
             "remove_staging",

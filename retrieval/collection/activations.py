@@ -104,8 +104,8 @@ class Recording:
     def withdraw(self, entries: Sequence[Entry]) -> None:
         """Take back what was announced and not put in its place; raises as `announce` does."""
         if entries:
-            gone = set(map(id, entries))
-            self._entries = [entry for entry in self._entries if id(entry) not in gone]
+            withdrawn = set(map(id, entries))
+            self._entries = [entry for entry in self._entries if id(entry) not in withdrawn]
             self._listed = 0
             self._write(self._entries)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STAGING = "upgrade"
 """Directory of the new rows while a change of the encoder is under way; below it one for each new space."""
 
-RETURNING = "rollback"
+ROLLBACK_ROWS = "rollback"
 """Directory of rows that are encoded by the old encoder again, on the way back to it."""
 
 SPACES = "spaces"
@@ -61,9 +61,9 @@ def sweep_partials(directory: Path) -> None:
     for name in _OLD_PARTIALS:
         with suppress(OSError):
             (directory / name).unlink()
-    for folder in (GENERATIONS, SPACES, STAGING, RETURNING, PAST, ACTIVATIONS):
+    for folder in (GENERATIONS, SPACES, STAGING, ROLLBACK_ROWS, PAST, ACTIVATIONS):
         remove_partials(directory / folder)
-    for folder in (SPACES, STAGING, RETURNING):
+    for folder in (SPACES, STAGING, ROLLBACK_ROWS):
         with suppress(OSError):
             for store in sorted((directory / folder).iterdir()):
                 remove_partials(store)
@@ -98,7 +98,7 @@ def sweep_changes(directory: Path, manifest: Manifest) -> None:
     if manifest.upgrades and not manifest.migrating:
         remove_staging(directory)
         if manifest.upgrades[-1].get("state") == "rolled back":
-            shutil.rmtree(directory / RETURNING, ignore_errors=True)
+            shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)
 
 
 def remove_staging(directory: Path, *, but: str | None = None) -> None:

@@ -54,8 +54,8 @@ def sound_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> tuple[Vectors,
         if not isinstance(error.__cause__, VectorError):
             raise
     with np.errstate(over="ignore"):
-        narrow = rows.astype(np.float32)
-    lengths = np.einsum("nd,nd->n", narrow, narrow, dtype=np.float64)  # (b,)
+        single = rows.astype(np.float32)
+    lengths = np.einsum("nd,nd->n", single, single, dtype=np.float64)  # (b,)
     good = np.isfinite(lengths) & (lengths > 0)
     return _unit(encoder, rows[good], "encode_pixels"), [int(at) for at in np.flatnonzero(~good)]
 

@@ -80,8 +80,8 @@ def _hue(turn: float) -> Attack:
 
     def apply(image: Picture, _: np.random.Generator) -> Picture:
         hue, saturation, value = image.convert("HSV").split()
-        turned = Image.fromarray(np.asarray(hue) + np.uint8(round(turn * 256) % 256))
-        return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+        shifted = Image.fromarray(np.asarray(hue) + np.uint8(round(turn * 256) % 256))
+        return Image.merge("HSV", (shifted, saturation, value)).convert("RGB")
 
     return apply
 

@@ -12,7 +12,7 @@ from indexes.derivation import check_dim, fit
 from indexes.engine import exact, knn_accuracy, prefixes, without
 from indexes.search import Stage, funnel, prefixes_of
 from indexes.vectors import recall_at_k
-from retrieval.collection import narrowing
+from retrieval.collection import prefix_loss
 from retrieval.evaluation.latency import latency
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def by_width(
 ) -> list[dict[str, Any]]:
     """Measure each width against exact search at full width.
 
-    Rows of an encoder without prefixes are turned first: by the rotation that the build recorded, or else by a PCA
+    Rows of an encoder without prefixes are rotated first: by the rotation that the build recorded, or else by a PCA
     fitted here on all rows. A width is measured exactly, not through the collection's own index.
 
     Args:
@@ -64,7 +64,7 @@ def by_width(
     asked = _Asked(
         rows=rows, keep=keep, queries=queries, own=ids, true=true, rotation=_rotation(collection, dims)
     )
-    shortlist = max(collection.manifest.index.shortlist or narrowing.SHORTLIST, K + 1)
+    shortlist = max(collection.manifest.index.shortlist or prefix_loss.SHORTLIST, K + 1)
     found, losses = [], []
     for dim in sorted(set(dims)):
         heads = asked.heads(rows, dim)
@@ -74,29 +74,29 @@ def by_width(
         found.append({"dim": dim, **asked.measured(dim, heads, shortlist), "knn_accuracy": accuracy})
         if dim < space.dim and (space.nesting or collection.rotation is not None):
             losses.append(_loss(asked, dim, heads))
-    narrowing.record(collection, losses)
+    prefix_loss.record(collection, losses)
     return found
 
 
-def _loss(asked: _Asked, dim: int, heads: Halves) -> narrowing.Loss:
+def _loss(asked: _Asked, dim: int, heads: Halves) -> prefix_loss.Loss:
     """Return what a search at this width finds with the shortlist that it takes."""
-    return narrowing.Loss(
+    return prefix_loss.Loss(
         dim=dim,
-        shortlist=narrowing.SHORTLIST,
-        recall_at_10=round(asked.recall(dim, heads, narrowing.SHORTLIST), 4),
+        shortlist=prefix_loss.SHORTLIST,
+        recall_at_10=round(asked.recall(dim, heads, prefix_loss.SHORTLIST), 4),
         sample=len(asked.own),
     )
 
 
 def _rotation(collection: Collection, dims: Sequence[int]) -> Vectors | None:
     """Return what turns the rows before they are cut, None where they need no turning."""
-    narrow = sorted(dim for dim in dims if dim < collection.space.dim)
-    if collection.space.nesting or not narrow:
+    below_full = sorted(dim for dim in dims if dim < collection.space.dim)
+    if collection.space.nesting or not below_full:
         return None
     recorded = collection.rotation
     if recorded is not None:
         return recorded.matrix
-    return fit(collection.space, collection.rows, np.flatnonzero(collection.live), widths=narrow).matrix
+    return fit(collection.space, collection.rows, np.flatnonzero(collection.live), widths=below_full).matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from indexes.derivation import Carried, derive
 from indexes.generation import check_file, generation_path
 from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
 from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
-from retrieval.collection import RETURNING, next_store
+from retrieval.collection import ROLLBACK_ROWS, next_store
 from retrieval.errors import OptionError
 from retrieval.ingestion import Progress
 
@@ -52,7 +52,7 @@ class Restored:
     ) -> None:
         self._directory, self._lock, self._manifest, self._before = directory, lock, manifest, before
         self._entry, self._present, self._old, self._progress = entry, present, old, progress
-        self._place = directory / RETURNING / before.space.fingerprint[:16]
+        self._place = directory / ROLLBACK_ROWS / before.space.fingerprint[:16]
         # While the change goes on, the old store still grows: what it holds was stored by the old encoder or listed here.
         self._count = old.count if manifest.migrating else before.count
         self._added = self._added_ids()
@@ -108,7 +108,7 @@ class Restored:
         if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
             raise OptionError(
                 f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {source.name}, or have "
-                "changed; mount its drive, take up what is gone or changed with `build_index`, or leave them out "
+                "changed; mount its drive, update the index with `build_index`, or leave them out "
                 "for now with `without_new=True`"
             )
 
@@ -167,12 +167,12 @@ class Restored:
 
     def _moved(self, missing: Ids, dead: Bitmap) -> list[Record] | None:
         """Return the records that have another key or stamp by now, None if the old store cannot be brought up to date."""
-        gone = self._old.tombstones()  # (count,)
+        deleted = self._old.tombstones()  # (count,)
         if self._manifest.migrating or len(np.intersect1d(missing, self._added)):
             return None
-        if (gone & ~dead[: len(gone)]).any():  # a killed rollback left out what is there now
+        if (deleted & ~dead[: len(deleted)]).any():  # a killed rollback left out what is there now
             return None
-        kept = np.flatnonzero(~gone & ~dead[: len(gone)])
+        kept = np.flatnonzero(~deleted & ~dead[: len(deleted)])
         moved = []
         for start in range(0, len(kept), _BLOCK):
             ids = kept[start : start + _BLOCK]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
-from retrieval.collection import RETURNING, remove_staging, sweep, writer
+from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
@@ -92,7 +92,7 @@ def rollback(
                 back.encode(missing, _old_encoder(encoder, before, len(missing), device=device), source)
             published = back.publish(missing)
         remove_staging(directory)
-        shutil.rmtree(directory / RETURNING, ignore_errors=True)
+        shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)
         sweep(directory, published)
     return RollbackReport(
         encoder=before.encoder or before.space.name,
@@ -109,8 +109,8 @@ def _before(directory: Path, manifest: Manifest) -> tuple[Manifest, Mapping[str,
     if manifest.migrating:
         return manifest, entry
     if not entry.get("previous"):
-        gone = " (the old vectors were dropped)" if entry.get("state") == "complete" else ""
-        raise OptionError(f"{directory}: there is no upgrade to undo{gone}")
+        dropped = " (the old vectors were dropped)" if entry.get("state") == "complete" else ""
+        raise OptionError(f"{directory}: there is no upgrade to undo{dropped}")
     return Manifest.from_json(entry["previous"], path=directory / MANIFEST), entry
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import retrieval
 from tests.killing import serve
-from tests.retrieval.crash_upgrade import prepare
+from tests.retrieval.upgrades.killed_steps import prepare
 
 
 def command(folder: str, name: str) -> None:

@@ -6,13 +6,10 @@ import base64
 import io
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ORIENTATION = 0x0112
 
@@ -114,15 +111,6 @@ def broken() -> dict[str, tuple[bytes, str]]:
         "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unreadable"),
         "bomb.png": (bomb(), "too-large"),
     }
-
-
-def write_broken(folder: Path) -> dict[str, str]:
-    """Write every kind of broken file into ``folder``; return file name -> reason expected."""
-    reasons = {}
-    for name, (data, reason) in broken().items():
-        (folder / name).write_bytes(data)
-        reasons[name] = reason
-    return reasons
 
 
 def heic() -> bytes:

@@ -71,7 +71,7 @@ def check(path: Path, *, flags: Mapping[bytes, int]) -> None:
         path: ``data.mdb``.
         flags: those of each named tree that may be there.
     Raises:
-        StoreCorrupt: a page is not what LMDB writes; the message names the file, the page and the cure.
+        StoreCorrupt: a page is not what LMDB writes; the message names the file, the page and what to do.
         FileNotFoundError: there is no such file.
         SystemLimit: no more open files.
     """

@@ -63,13 +63,13 @@ def fit_prefix_rotation(
     near = _neighbours(sample)  # (n, 10)
     inner = min(d, max(mixed, 4 * widths[-1]))
     full = torch.from_numpy(sample)
-    turned = torch.from_numpy(np.ascontiguousarray(sample @ start[:, :inner]))  # (n, inner)
+    rotated = torch.from_numpy(np.ascontiguousarray(sample @ start[:, :inner]))  # (n, inner)
     free = torch.zeros(inner, inner, requires_grad=True)
     with allowed_threads():
         _descend(
             free,
             full,
-            turned,
+            rotated,
             near,
             widths,
             rng,
@@ -87,7 +87,7 @@ def fit_prefix_rotation(
 def _descend(
     free: torch.Tensor,
     full: torch.Tensor,
-    turned: torch.Tensor,
+    rotated: torch.Tensor,
     near: Ids,
     widths: Sequence[int],
     rng: np.random.Generator,
@@ -108,7 +108,7 @@ def _descend(
         with torch.no_grad():
             target = F.softmax(full[asked] @ full[bank].T / temperature, dim=1)  # (b, k)
         matrix = _orthogonal(free)[:, : widths[-1]]  # (inner, m)
-        value = loss(turned[asked] @ matrix, turned[bank] @ matrix, target, temperature=temperature)
+        value = loss(rotated[asked] @ matrix, rotated[bank] @ matrix, target, temperature=temperature)
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
@@ -118,8 +118,8 @@ def _descend(
 def _ordered_behind(sample: Vectors, matrix: NDArray[np.float64], width: int) -> Matrix:
     """Order what lies behind the widest learned prefix by energy again, so that longer prefixes lose nothing by learning."""
     rest = matrix[:, width:]  # (d, d - m)
-    turned = sample @ rest
-    values, axes = np.linalg.eigh(turned.T @ turned)
+    rotated = sample @ rest
+    values, axes = np.linalg.eigh(rotated.T @ rotated)
     behind = rest @ axes[:, np.argsort(-values)]
     return np.ascontiguousarray(np.hstack((matrix[:, :width], behind)), dtype=np.float32)
 

@@ -88,9 +88,9 @@ def fit(
         for name in EXTENDING
         if name in wanted and (extends is None or extends.image.method != name)
     }
-    turned = linear_maps.centred_procrustes(source, target, x, y)
+    centred = linear_maps.centred_procrustes(source, target, x, y)
     single = [
-        _best([procrustes(source, target, x, y), turned], select),
+        _best([procrustes(source, target, x, y), centred], select),
         _best(
             [
                 option
@@ -105,7 +105,7 @@ def fit(
             _best(
                 [
                     linear_maps.lambda_orthogonal(
-                        source, target, x, y, start=turned.matrix, tolerance=tolerance
+                        source, target, x, y, start=centred.matrix, tolerance=tolerance
                     )
                     for tolerance in _TOLERANCES
                 ],

@@ -97,7 +97,7 @@ def _more(taken: Sample) -> str:
     if not taken.gone and not taken.unreadable:
         return "raise `sample`"
     return (
-        f"{taken.gone} files are gone or are not what was indexed, {taken.unreadable} cannot be read; run `build_index` on the "
+        f"{taken.gone} files are missing or have changed, {taken.unreadable} cannot be read; run `build_index` on the "
         "folder (a collection of imported vectors has no images to encode again)"
     )
 

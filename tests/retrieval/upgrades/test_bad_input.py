@@ -70,9 +70,7 @@ class TestBadInput:
     def test_files_that_were_written_anew_are_named_as_what_is_missing(self, photos):
         for seed, name in enumerate(NAMES[:-5]):
             picture(9000 + seed).save(photos / name)
-        with pytest.raises(
-            OptionError, match=r"145 files are gone or are not what was indexed.*`build_index`"
-        ):
+        with pytest.raises(OptionError, match=r"145 files are missing or have changed.*`build_index`"):
             retrieval.upgrade(photos, encoder="drift:new", force=True)
 
     def test_an_interrupted_fit_leaves_the_collection_and_continues(self, photos, monkeypatch):

@@ -75,8 +75,8 @@ def read_all(home) -> int:
             with VectorStore.open(home, dim=DIM) as store:
                 list(store.scan())
                 store.rows(0, store.count)
-                list(store.misled())
-                list(store.unlisted())
+                list(store.not_found_by_key())
+                list(store.not_found_by_content())
         except Exception:  # noqa: BLE001 - an error is what damage should be; a signal is what it must not
             os._exit(1)
         os._exit(0)

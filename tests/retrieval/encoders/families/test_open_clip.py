@@ -69,11 +69,6 @@ def encoder(tiny):
     return load_encoder(f"open_clip:local-dir:{tiny}", device="cpu")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 def photos():
     """Return images of several shapes with smooth content and some noise."""
     random = np.random.default_rng(1)

@@ -16,11 +16,6 @@ torch = pytest.importorskip("torch", reason="torch comes with the extra open-cli
 NAME = "mobilenetv3_small_050"  # its pooled features are wider than its last feature map
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A weight file of random values, its classifier included, as timm publishes them."""

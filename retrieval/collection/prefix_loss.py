@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retrieval.collection.collection import Collection
 
 WIDTHS = "widths.json"
-"""In a generation's directory, and gone with it: what was measured of its rows."""
+"""In a generation's directory, and deleted with it: what was measured of its rows."""
 
 SHORTLIST = FACTOR * TUNED_K
 """Candidates at full width that it is measured with: what a search for ten neighbours takes."""

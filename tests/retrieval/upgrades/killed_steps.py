@@ -1,4 +1,4 @@
-"""The steps of an upgrade that `test_crash_upgrade` kills.
+"""The steps of an upgrade that `test_killed` kills.
 
 Run as a program it serves steps (`tests.killing`): the words are a folder and the step's name.
 """

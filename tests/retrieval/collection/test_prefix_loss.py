@@ -11,8 +11,8 @@ import retrieval
 from indexes.generation.manifest import generation_path
 from indexes.search.stages import TUNED_K
 from retrieval.cli import main
-from retrieval.collection import narrowing
-from retrieval.collection.narrowing import Loss, loss_of
+from retrieval.collection import prefix_loss
+from retrieval.collection.prefix_loss import Loss, loss_of
 
 SPACE = retrieval.Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
 KEYS = [f"{number // 4}/{number % 4}.jpg" for number in range(1600)]
@@ -35,13 +35,13 @@ def folder(tmp_path: Path) -> Path:
 def never(monkeypatch: pytest.MonkeyPatch):
     """Let measuring fail from now on."""
     return lambda: monkeypatch.setattr(
-        narrowing, "_measured", lambda *_: pytest.fail("it was measured again")
+        prefix_loss, "_measured", lambda *_: pytest.fail("it was measured again")
     )
 
 
 def file_of(folder: Path) -> Path:
     with retrieval.open(folder) as collection:
-        return generation_path(collection.directory, collection.manifest.generation) / narrowing.WIDTHS
+        return generation_path(collection.directory, collection.manifest.generation) / prefix_loss.WIDTHS
 
 
 def by_hand(collection: retrieval.Collection, loss: Loss) -> float:
@@ -76,7 +76,7 @@ def test_a_width_is_measured_once_and_kept(folder: Path, never) -> None:
 
 
 def test_evaluate_measures_it_for_large_collections(folder: Path, never, monkeypatch) -> None:
-    monkeypatch.setattr(narrowing, "MEASURED_ROWS", 1599)
+    monkeypatch.setattr(prefix_loss, "MEASURED_ROWS", 1599)
     never()
     with retrieval.open(folder) as collection:
         assert loss_of(collection, 8) is None
@@ -120,7 +120,7 @@ def test_where_nobody_may_write_it_is_measured_all_the_same(folder: Path, monkey
     def refused(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(narrowing, "replace_file", refused)
+    monkeypatch.setattr(prefix_loss, "replace_file", refused)
     with retrieval.open(folder) as collection:
         assert loss_of(collection, 8) is not None
     assert not file_of(folder).exists()
@@ -148,7 +148,7 @@ def test_a_query_says_what_its_width_loses(folder: Path, capsys, monkeypatch) ->
     assert f"recall@10 {loss.recall_at_10:.3f} against exact search, measured on 200 stored rows" in said
     assert len(said.splitlines()) == 1
     assert err("--dim", "8", "--quiet") == ""
-    monkeypatch.setattr(narrowing, "MEASURED_ROWS", 0)
+    monkeypatch.setattr(prefix_loss, "MEASURED_ROWS", 0)
     assert "not measured yet; to measure it: retrieve evaluate --dims 16" in err("--dim", "16")
     assert main(["evaluate", "--dims", "16", "--index", str(folder)]) == 0
     capsys.readouterr()

@@ -30,11 +30,6 @@ WORDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 def save(path, nodes, inputs, outputs, constants, *, external=False):
     """Write a graph of opset 17."""
     helper = onnx.helper

@@ -12,9 +12,9 @@ from PIL import Image
 
 import retrieval
 from tests.killing import Server
-from tests.retrieval.crash_upgrade import FIRST, LATER
 from tests.retrieval.drift import drift, scheme
 from tests.retrieval.folders import fill
+from tests.retrieval.upgrades.killed_steps import FIRST, LATER
 
 __all__ = ["scheme"]
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("scheme")
 
 @pytest.fixture(scope="module")
 def steps():
-    steps = Server("tests.retrieval.crash_upgrade")
+    steps = Server("tests.retrieval.upgrades.killed_steps")
     yield steps
     steps.close()
 
