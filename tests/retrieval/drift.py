@@ -78,6 +78,23 @@ class Drift(FakeEncoder):
         return unit_rows(turned + self._noise * noise)
 
 
+class _Interrupted(Drift):
+    after = 0
+
+    def encode_pixels(self, batch: np.ndarray) -> np.ndarray:
+        if self.encoded > self.after:
+            raise KeyboardInterrupt
+        return super().encode_pixels(batch)
+
+
+def interrupted(model: str, *, after: int) -> Drift:
+    """Return an encoder that somebody interrupts once it has encoded more than ``after`` images."""
+    encoder = drift(model)
+    encoder.__class__ = _Interrupted
+    encoder.after = after
+    return encoder
+
+
 def drift(model: str) -> Drift:
     """Open one of the encoders by the name of its model."""
     old = Drift("drift:old", dim=OLD, noise=0.5)

@@ -18,22 +18,15 @@ from indexes.errors import StoreFull
 from retrieval.activation.copies import Copy
 from retrieval.cli import main
 from retrieval.render.output import replacing
+from tests.small_disk import small_disk
 
 ROWS, DIM = 3000, 64
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """Mount a file system of 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with small_disk(tmp_path, "256k") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from indexes.errors import StoreFull, StoreReadOnly
 from indexes.store.lock import WriterLock
 from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
+from tests.small_disk import small_disk
 from tests.strategies import unit
 
 
@@ -40,6 +41,7 @@ FILL = """
 import os, resource, sys
 from indexes.errors import StoreFull
 from indexes.store.store import NewRow, VectorStore
+from tests.small_disk import small_disk
 from tests.strategies import unit
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -76,20 +78,13 @@ def test_a_file_that_may_not_grow_leaves_the_last_commit(home, limit):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path, "4m") as disk:
+        yield disk
 
 
-def test_a_full_disk_leaves_the_last_commit(small_disk, home):
-    there = small_disk / "copied"
+def test_a_full_disk_leaves_the_last_commit(disk, home):
+    there = disk / "copied"
     shutil.copytree(home, there)
     count = filled(there)
 
@@ -99,10 +94,10 @@ def test_a_full_disk_leaves_the_last_commit(small_disk, home):
         assert len(store.rows(0, count)) == count
 
 
-def test_a_read_only_disk_can_be_searched_and_not_written(small_disk, home):
-    there = small_disk / "copied"
+def test_a_read_only_disk_can_be_searched_and_not_written(disk, home):
+    there = disk / "copied"
     shutil.copytree(home, there)
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with VectorStore.open(there, dim=DIM) as store:
         assert store.find(b"7") == 7
     with pytest.raises(StoreReadOnly, match="`index=DIR`"):

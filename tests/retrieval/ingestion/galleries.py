@@ -6,8 +6,17 @@ from pathlib import Path
 
 import retrieval
 from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import picture
 
 NAMES = [f"{folder}/{number}.png" for folder in ("a", "b") for number in range(6)]
+
+
+def bitmaps(folder: Path, count: int) -> Path:
+    """Make a folder of images whose files have all one size."""
+    folder.mkdir()
+    for number in range(count):
+        picture(number).save(folder / f"{number}.bmp")
+    return folder
 
 
 def build(folder: Path, encoder: FakeEncoder, **options: object) -> retrieval.BuildReport:

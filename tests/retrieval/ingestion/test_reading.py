@@ -12,16 +12,12 @@ import pytest
 import retrieval.sources.decoding.decoder
 from retrieval.ingestion import intake
 from tests.retrieval.folders import CountingEncoder, picture, touch_later
-from tests.retrieval.ingestion.galleries import build, paths
+from tests.retrieval.ingestion.galleries import bitmaps, build, paths
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(20):
-        picture(number).save(folder / f"{number}.bmp")  # all of one size
-    return folder
+    return bitmaps(tmp_path / "photos", 20)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from indexes.generation.manifest import read_manifest
 from retrieval.sources.skipped_list import read_skipped
 from tests.retrieval.folders import CountingEncoder, picture
-from tests.retrieval.ingestion.galleries import build
+from tests.retrieval.ingestion.galleries import bitmaps, build
 
 
 def disguise(path: Path, data: bytes) -> None:
@@ -23,11 +23,7 @@ def disguise(path: Path, data: bytes) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(12):
-        picture(number).save(folder / f"{number}.bmp")  # all of one size
-    return folder
+    return bitmaps(tmp_path / "photos", 12)
 
 
 def test_a_change_under_the_same_size_and_time_is_seen(photos: Path, encoder: CountingEncoder) -> None:

@@ -10,7 +10,7 @@ import pytest
 import retrieval
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLocked
 from retrieval.testing import FakeEncoder
-from tests.retrieval.drift import OLD, drift
+from tests.retrieval.drift import OLD, drift, interrupted
 from tests.retrieval.folders import picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, state
 
@@ -76,16 +76,8 @@ class TestBadInput:
     def test_an_interrupted_fit_leaves_the_collection_and_continues(self, photos, monkeypatch):
         monkeypatch.setattr("indexes.store.commit_pace.SECONDS", 0.0)
 
-        class Tired(type(drift("new"))):
-            def encode_pixels(self, batch):
-                if self.encoded > 60:
-                    raise KeyboardInterrupt
-                return super().encode_pixels(batch)
-
-        tired = drift("new")
-        tired.__class__ = Tired
         with pytest.raises(KeyboardInterrupt):
-            retrieval.upgrade(photos, encoder=tired)
+            retrieval.upgrade(photos, encoder=interrupted("new", after=60))
         with retrieval.open(photos) as collection:
             assert not collection.manifest.upgrades
             assert collection.search(picture(3), k=1)[0].path == NAMES[3]

@@ -9,7 +9,7 @@ import pytest
 import retrieval
 from indexes.generation.manifest import read_manifest
 from retrieval.errors import EncoderError, OptionError
-from tests.retrieval.drift import drift
+from tests.retrieval.drift import drift, interrupted
 from tests.retrieval.folders import fill, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new, generation, interrupt, state
 
@@ -171,16 +171,8 @@ class TestRollback:
         retrieval.build_index(migrating)
         monkeypatch.setattr("indexes.store.commit_pace.SECONDS", 0.0)
 
-        class Tired(type(drift("old"))):
-            def encode_pixels(self, batch):
-                if self.encoded:
-                    raise KeyboardInterrupt
-                return super().encode_pixels(batch)
-
-        tired = drift("old")
-        tired.__class__ = Tired
         with pytest.raises(KeyboardInterrupt):
-            retrieval.rollback(migrating, encoder=tired)
+            retrieval.rollback(migrating, encoder=interrupted("old", after=0))
         with retrieval.open(migrating) as collection:
             assert collection.search(picture(1000), k=1)[0].path == "new/0.png"
         old = drift("old")

@@ -19,6 +19,7 @@ from indexes.store.lmdb import environment
 from indexes.store.lmdb.environment import TABLE
 from indexes.store.lmdb.reader_table import commits_held_off, unseen_readers_held_off
 from indexes.store.store import NewRow, VectorStore
+from tests.small_disk import small_disk
 
 DIM = 8
 
@@ -40,10 +41,8 @@ def mounted(disk: Path, *options: str) -> None:
 
 @pytest.fixture
 def disk(tmp_path):
-    disk = tmp_path / "disk"
-    mounted(disk, "-t", "tmpfs", "-o", "size=1m", "tmpfs")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with small_disk(tmp_path, "1m") as disk:
+        yield disk
 
 
 def fill_up(disk: Path) -> None:
