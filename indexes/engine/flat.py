@@ -1,4 +1,7 @@
-"""Search float16 rows exactly: the oracle, and the whole index of a small collection."""
+"""Search float16 rows exactly: the oracle, and the whole index of a small collection.
+
+Long because the steps of one scan (tiles, bounds, candidates, exact scores) share their buffers and are read together.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Open one published generation and search its base index, recent rows and filters together."""
+"""Open one published generation and search its base index, recent rows and filters together.
+
+Long because every way of searching a generation (index, exact, prefix, codes, GPU) begins in `Generation`.
+"""
 
 from __future__ import annotations
 
