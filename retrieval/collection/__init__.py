@@ -9,7 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
-    from retrieval.collection.encoder_check import require_same_vectors
+    from retrieval.collection.encoder_check import require_same_vectors, trust
     from retrieval.collection.hits import Hit
     from retrieval.collection.migration import Migration, carried_by, require_settled
     from retrieval.collection.prefix_loss import Loss, loss_of
@@ -51,6 +51,7 @@ __all__ = [
     "sweep",
     "sweep_changes",
     "text",
+    "trust",
     "writer",
 ]
 
@@ -59,7 +60,7 @@ __getattr__ = lazy(
     {
         "activations": (),
         "collection": ("Collection", "open_collection"),
-        "encoder_check": ("require_same_vectors",),
+        "encoder_check": ("require_same_vectors", "trust"),
         "hits": ("Hit",),
         "migration": ("Migration", "carried_by", "require_settled"),
         "prefix_loss": ("Loss", "loss_of"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,14 +13,13 @@ from retrieval.errors import ImageError, SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
 
     from indexes.store import Record
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
 
-__all__ = ["LEAST_COSINE", "require_same_vectors"]
+__all__ = ["LEAST_COSINE", "require_same_vectors", "trust"]
 
 LEAST_COSINE = 0.98
 """Between an image's stored vector and the one that the encoder gives it now; other devices and precisions stay above."""
@@ -26,6 +27,22 @@ LEAST_COSINE = 0.98
 _IMAGES = 3
 _LOOKED_AT = 24
 """Rows whose files are looked at, spread over the collection, until `_IMAGES` unchanged ones are found."""
+
+
+_TRUSTED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""Encoder objects that made or matched the vectors of some sources in this process: each is compared once."""
+
+
+def trust(encoder: Encoder, source: Source) -> None:
+    """Remember that an encoder makes the vectors of a source's images, so that it need not be compared."""
+    with suppress(TypeError):  # an object that cannot be referred to weakly is compared again
+        _TRUSTED.setdefault(encoder, set()).add(source.name)
+
+
+def _is_trusted(encoder: Encoder, source: Source) -> bool:
+    with suppress(TypeError):
+        return source.name in _TRUSTED.get(encoder, ())
+    return False
 
 
 def require_same_vectors(
@@ -53,6 +70,8 @@ def require_same_vectors(
     """
     from retrieval.sources.decoding import decode
 
+    if _is_trusted(encoder, source):
+        return
     cosines, names = [], []
     for number, key, data in _unchanged(source, count, live, record):
         try:
@@ -73,6 +92,8 @@ def require_same_vectors(
             f"{encoder.space.fingerprint[:12]}…; use the encoder that built the collection, or give this one a fingerprint of "
             "its own and build another collection"
         )
+    if cosines:
+        trust(encoder, source)
 
 
 def _unchanged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.collection import require_same_vectors
+from retrieval.collection import require_same_vectors, trust
 from retrieval.encoders import canonical_spec, encode_phrases, load_encoder
 from retrieval.errors import OptionError
 from retrieval.ingestion.growth import plain
@@ -104,6 +104,8 @@ class BuildEncoder:
                 row=lambda number: rows.rows(number, number + 1)[0],
             )
             self._unchecked = False
+        elif self._before is None:
+            trust(self.encoder, source)  # whatever it gives is what the collection will hold
         return self.encoder
 
     @property

@@ -247,6 +247,7 @@ def test_the_device_decides_what_auto_builds(
 ) -> None:
     monkeypatch.setattr(build_plan, "FLAT_ROWS", 300)
     monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 1)
+    monkeypatch.setattr("retrieval.encoders.devices.cuda_devices", lambda: 1)
     monkeypatch.setattr(gpu_index, "holds", lambda index: False)  # there is no card to move it to
     rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
 

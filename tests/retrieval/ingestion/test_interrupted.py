@@ -42,7 +42,9 @@ def test_an_interrupted_build_keeps_what_it_has_and_continues(tmp_path: Path) ->
     assert kept >= 32
     rest = CountingEncoder()
     assert build(photos, rest).images == 100
-    assert rest.encoded == 100 - kept
+    assert (
+        rest.encoded == 100 - kept + 3
+    )  # of those kept, three are compared with what this other object gives
 
 
 def interrupt_training(monkeypatch: pytest.MonkeyPatch) -> None:
