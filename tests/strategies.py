@@ -74,10 +74,9 @@ def manifests(draw: Any) -> Manifest:
         "transform": st.none() | st.sampled_from(["pca", "learned"]),
         "file": st.none() | file_infos,
     }
-    stage = st.tuples(st.integers(1, 512), st.integers(1, 10**6), st.none() | fractions)
     index = draw(
         st.builds(Exact, **common)
-        | st.builds(Funnel, stages=st.lists(stage, max_size=3).map(tuple), **common, **measured)
+        | st.builds(Funnel, **common, **measured)
         | st.builds(
             Inverted,
             kind=st.sampled_from(["ivfpq", "ivfrabitq", "factory"]),

@@ -88,7 +88,6 @@ def funnel(data: Data, *, count: int, views: int, queries: int, repeats: int) ->
                     "kind": report.kind,
                     "factory": report.factory,
                     "dim": report.dim,
-                    "stages": collection.manifest.index.stages,
                     "nprobe": collection.manifest.index.nprobe,
                     "shortlist": collection.manifest.index.shortlist,
                     "bytes_per_vector": report.bytes_per_vector,

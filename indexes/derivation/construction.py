@@ -16,7 +16,6 @@ from indexes.engine import gpu_index as on_gpu
 from indexes.errors import StoreCorrupt
 from indexes.generation import Funnel, IndexInfo, Inverted
 from indexes.layout import TRANSFORMS
-from indexes.search import rotated_prefixes
 from indexes.vectors import Halves, Ids, Space, Transform, Vectors, transforms
 
 Writer = Callable[[Path], None]
@@ -85,7 +84,7 @@ class Construction:
                 bits=2,
             )
             info, index, turn = self._trained(again)
-        return info, self.saving(index, info, turn)
+        return info, self.saving(index, turn)
 
     def merge(self, index: Any, info: IndexInfo) -> None:
         """Take tombstoned rows out of an index in memory, and add those that it does not hold."""
@@ -97,18 +96,13 @@ class Construction:
             ivf.remove(index, np.flatnonzero(now.dead[: info.base_rows]))
         ivf.add(index, self._blocks(index, info.base_rows))
 
-    def saving(self, index: Any, info: IndexInfo, turn: Transform | None) -> Writer:
-        """Return what writes an index, beside it the rotation that it contains, and what its middle stages read."""
+    def saving(self, index: Any, turn: Transform | None) -> Writer:
+        """Return what writes an index, and beside it the rotation that it contains."""
 
         def write(path: Path) -> None:
             ivf.save(index, path)
             if turn is not None:
                 transforms.save(path.with_name(TRANSFORMS), [turn])
-                if info.middle is not None:
-                    rows = self._now.rows[: info.base_rows]
-                    rotated_prefixes.write(
-                        path.with_name(rotated_prefixes.PREFIXES), rows, info.middle, turn.matrix
-                    )
 
         return write
 
@@ -139,7 +133,7 @@ class Construction:
         info: Funnel | Inverted = (
             Funnel(**facts) if planned.kind == "flat" else Inverted(kind=planned.kind, **facts)
         )
-        return self._measured.of(index, info, turn) or info, index, turn
+        return self._measured.of(index, info) or info, index, turn
 
     def _say_what_differs(self, index: Any, planned: Plan, device: int | None) -> None:
         """Tell of what is made otherwise than asked: another metric, or no GPU where one was named."""

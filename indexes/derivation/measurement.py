@@ -13,8 +13,8 @@ from indexes.derivation.build_plan import Event, OnEvent
 from indexes.engine import Refined, ivf, tune
 from indexes.generation import Funnel as FunnelInfo
 from indexes.generation import Inverted
-from indexes.search import Funnel, from_json, rotated_prefixes, shown
-from indexes.vectors import Bitmap, Halves, Space, Transform, Vectors
+from indexes.search import Funnel
+from indexes.vectors import Bitmap, Halves, Vectors
 
 MEASURED_ROWS = 100
 """Live rows below which recall says nothing."""
@@ -52,17 +52,15 @@ class Measured:
         tried: every setting that was measured, as report.json keeps it.
     """
 
-    def __init__(
-        self, now: Rows, space: Space, target: float, extra: ExtraQueries | None, progress: OnEvent
-    ) -> None:
-        self._now, self._space, self._target = now, space, target
+    def __init__(self, now: Rows, target: float, extra: ExtraQueries | None, progress: OnEvent) -> None:
+        self._now, self._target = now, target
         self._extra, self._progress = extra, progress
         self._questions: dict[str, tune.Questions] | None = None
         self._texts: Mapping[str, Vectors] | None = None
         self.tried: list[dict[str, Any]] = []
 
     def of(
-        self, index: Any, info: FunnelInfo | Inverted, turn: Transform | None, *, retarget: bool = False
+        self, index: Any, info: FunnelInfo | Inverted, *, retarget: bool = False
     ) -> FunnelInfo | Inverted | None:
         """Return the facts with settings that were measured.
 
@@ -75,64 +73,33 @@ class Measured:
             reason = f"fewer than {MEASURED_ROWS} rows"
             every = max(base.count, 1)
             return replace(
-                _set(info, nprobe=lists, stages=((info.dim, every, None),)),
+                _probing(info, lists),
                 shortlist=every,
                 recall_at_10=None,
                 recall_sample=0,
                 recall_reason=reason,
             )
-        what = "the funnel's recall" if info.kind == "flat" else "recall"
+        funnel = isinstance(info, FunnelInfo)
+        what = "the funnel's recall" if funnel else "recall"
         # Before the questions are asked: on many rows their true answers cost more than all trials.
         self._progress(Event(phase="tune", message=f"measuring {what} against exact search"))
         questions = self._asks(base)
-        if info.kind == "flat":
-            return self._funnelled(index, info, turn, base, questions, retarget=retarget)
-        stage = Refined(index, base.rows)
-        selector = _selector(base, stage)
+        stage = Funnel(index, base.rows) if funnel else Refined(index, base.rows)
+        keep = base.alive if isinstance(stage, Funnel) else _selector(base, stage)
         if info.shortlist is not None and not retarget:
             settings = tune.recall(
-                stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=selector
+                stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=keep
             )
             if min(settings.recall.values()) >= self._target:
                 return self._with(info, settings, questions, reached=True)
-        result = tune.tune(stage, questions, target=self._target, selector=selector)
+        if isinstance(stage, Funnel):
+            result = funnel_plan.tune_funnel(stage, questions, target=self._target, keep=keep)
+        else:
+            result = tune.tune(stage, questions, target=self._target, selector=keep)
         self.tried += [asdict(trial) for trial in result.tried]
-        if not result.reached and info.shortlist is not None and (retarget or info.recall_reason is None):
+        before = info.shortlist is not None and (retarget or info.recall_reason is None)
+        if not result.reached and before and not funnel:
             return None
-        return self._with(info, result.chosen, questions, reached=result.reached)
-
-    def _funnelled(
-        self,
-        index: Any,
-        info: FunnelInfo | Inverted,
-        turn: Transform | None,
-        base: Rows,
-        questions: Mapping[str, tune.Questions],
-        *,
-        retarget: bool,
-    ) -> FunnelInfo | Inverted | None:
-        """Do for a funnel what `of` does for an index with lists."""
-        rotation = None if turn is None else turn.matrix
-        stages = from_json(info.stages)
-        if stages and not retarget:
-            middle = None
-            if info.middle is not None and rotation is not None:
-                middle = rotated_prefixes.turned(base.rows, info.middle, rotation)
-            first = Funnel(index, base.rows, stages, rotation=rotation, turned=middle)
-            settings = funnel_plan.measure(first, questions, stages, keep=base.alive)
-            if min(settings.recall.values()) >= self._target:
-                return self._with(info, settings, questions, reached=True)
-        result = funnel_plan.plan(
-            index,
-            base.rows,
-            questions,
-            space=self._space,
-            target=self._target,
-            dim=info.dim,
-            rotation=rotation,
-            keep=base.alive,
-        )
-        self.tried += [asdict(trial) for trial in result.tried]
         return self._with(info, result.chosen, questions, reached=result.reached)
 
     def _with(
@@ -145,11 +112,10 @@ class Measured:
     ) -> FunnelInfo | Inverted:
         reason = None if reached else f"no setting reached {self._target}; this is the best that was found"
         text = trial.recall.get("text")
-        setting = shown(trial.stages) or f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
-        message = f"recall@10 {trial.recall['image']:.3f} with {setting}"
+        message = f"recall@10 {trial.recall['image']:.3f} with {trial}"
         self._progress(Event(phase="tune", done=1, total=1, message=message))
         return replace(
-            _set(info, nprobe=trial.nprobe, stages=trial.stages),
+            _probing(info, trial.nprobe),
             shortlist=trial.shortlist,
             recall_at_10=round(trial.recall["image"], 4),
             recall_sample=len(questions["image"].queries),
@@ -172,11 +138,9 @@ class Measured:
         return self._texts
 
 
-def _set(
-    info: FunnelInfo | Inverted, *, nprobe: int | None, stages: tuple[tuple[int, int, float | None], ...]
-) -> FunnelInfo | Inverted:
-    """Return the facts with the setting that their kind has."""
-    return replace(info, stages=stages) if isinstance(info, FunnelInfo) else replace(info, nprobe=nprobe)
+def _probing(info: FunnelInfo | Inverted, nprobe: int | None) -> FunnelInfo | Inverted:
+    """Return the facts with the lists to probe, where their kind has some."""
+    return info if isinstance(info, FunnelInfo) else replace(info, nprobe=nprobe)
 
 
 def _selector(base: Rows, stage: Refined) -> Any:

@@ -32,7 +32,7 @@ from indexes.generation import (
     read_live,
 )
 from indexes.layout import TRANSFORMS
-from indexes.search import prefixes_of, rotated_prefixes
+from indexes.search import prefixes_of
 from indexes.vectors import Space, Transform, transforms
 
 TAIL_ROWS = 20_000
@@ -70,7 +70,7 @@ class Revision:
         self._home, self._now, self._asked, self._before = home, now, asked, before
         self._progress = progress
         self._space = space
-        self._measured = Measured(now, space, asked.recall, extra, progress)
+        self._measured = Measured(now, asked.recall, extra, progress)
         self._construction = Construction(
             home,
             now,
@@ -270,31 +270,12 @@ class Revision:
         )
 
     def _carry(self, path: Path) -> None:
-        if self._before is not None:
-            self._carrying(self._before.index)(path)
-
-    def _carrying(self, info: IndexInfo) -> Writer:
-        """Return what takes the index over as it is; what its middle stages read is made if they are new."""
+        """Take the published index over as it is."""
         before = self._before
-
-        def write(path: Path) -> None:
-            if before is None:
-                return
-            published = generation_path(self._home, before.generation)
-            known = [INDEX, TRANSFORMS]
-            if info.middle is not None and info.middle == before.index.middle:
-                known.append(rotated_prefixes.PREFIXES)
-            for name in known:
-                if name in before.files:
-                    link_or_copy(published / name, path.with_name(name))
-            turn = self._published_turn(before)
-            if turn is not None and info.middle is not None and rotated_prefixes.PREFIXES not in known:
-                rows = self._now.rows[: info.base_rows]
-                rotated_prefixes.write(
-                    path.with_name(rotated_prefixes.PREFIXES), rows, info.middle, turn.matrix
-                )
-
-        return write
+        for name in (INDEX, TRANSFORMS):
+            if before is not None and name in before.files:
+                published = generation_path(self._home, before.generation)
+                link_or_copy(published / name, path.with_name(name))
 
     def _kept(
         self, before: Manifest, info: Funnel | Inverted, planned: Plan
@@ -316,15 +297,14 @@ class Revision:
         if merge:
             self._construction.merge(index, info)
             info = replace(info, base_rows=now.count)
-        turn = self._published_turn(before)
         measured = self._measured.of(
-            index, replace(info, recall_target=self._asked.recall), turn, retarget=retarget
+            index, replace(info, recall_target=self._asked.recall), retarget=retarget
         )
         if measured is None:
             return self._construction.built(planned)
         if merge:
-            return measured, self._construction.saving(index, measured, turn)
-        return measured, self._carrying(measured)
+            return measured, self._construction.saving(index, self._published_turn(before))
+        return measured, self._carry
 
     def _published_turn(self, before: Manifest) -> Transform | None:
         if before.index.transform is None:

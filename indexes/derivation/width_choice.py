@@ -13,7 +13,7 @@ from indexes.derivation import funnel_plan
 from indexes.derivation.build_plan import FLAT_ROWS, Plan, plan
 from indexes.engine import Questions, Refined, costs, gpu, ivf, tune
 from indexes.errors import OptionError
-from indexes.search import prefixes_of, shown
+from indexes.search import Funnel, prefixes_of
 from indexes.vectors import Halves, Space, Transform, Vectors
 
 ROWS = 100_000
@@ -58,12 +58,8 @@ class Design:
         if self.trial is not None:
             parts = ", ".join(f"{value:.3f} {asked}" for asked, value in self.trial.recall.items())
             found = f": recall@10 {parts}" + ("" if self.reached else ", short of the target")
-            found += f"; {shown(self.trial.stages) or _lists(self.trial)}"
+            found += f"; {self.trial}"
         return f"{name}, {seen}{found}; {self.microseconds:,.0f} us a query, {self.bytes_per_vector:,.0f} bytes a vector"
-
-
-def _lists(trial: tune.Trial) -> str:
-    return f"nprobe {trial.nprobe}, shortlist {trial.shortlist}"
 
 
 def choose(
@@ -171,15 +167,8 @@ class _Bench:
             if planned.factory is None:  # too few rows
                 return
             index = self._built(planned)
-            tuned = funnel_plan.plan(
-                index,
-                self._rows,
-                self._questions,
-                space=self._space,
-                target=self._target,
-                dim=width,
-                rotation=self._rotation,
-            )
+            funnel = Funnel(index, self._rows)
+            tuned = funnel_plan.tune_funnel(funnel, self._questions, target=self._target)
             yield self._design(planned, tuned, self._growth * tuned.chosen.microseconds, bytes_=width / 2)
 
     def lists(self, kind: str, widths: Iterable[int], *, bits: int) -> Iterator[Design]:

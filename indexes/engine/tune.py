@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from indexes.engine import flat
 from indexes.engine.costs import Costs
 from indexes.engine.flat import Halves
-from indexes.engine.refined import Refined
-from indexes.vectors import Bitmap, Ids, Vectors, recall_of_each
+from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, recall_of_each
 
 K = 10
 SAMPLE = 1000
@@ -40,7 +39,7 @@ class Questions:
 class Trial:
     """A setting that was measured: recall@10 by set of questions, and what a query costs on one thread.
 
-    ``microseconds`` are counted, not timed (`indexes.engine.costs`). The ``stages`` of a funnel are (width, shortlist, margin).
+    ``microseconds`` are counted, not timed (`indexes.engine.costs`).
     """
 
     nprobe: int | None
@@ -48,7 +47,22 @@ class Trial:
     recall: Mapping[str, float]
     standard_error: Mapping[str, float]
     microseconds: float
-    stages: tuple[tuple[int, int, float | None], ...] = ()
+
+    def __str__(self) -> str:
+        return ("" if self.nprobe is None else f"nprobe {self.nprobe}, ") + f"shortlist {self.shortlist}"
+
+
+class Stage(Protocol):
+    """A first stage over stored rows: what `tune` measures."""
+
+    index: Any
+    nlist: int
+
+    def search(
+        self, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int, selector: Any = None
+    ) -> Neighbors:
+        """Find each query's best ``k`` of its shortlist among the rows selected."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +110,7 @@ def without(found: Ids, own: Ids) -> Ids:
 
 
 def recall(
-    stage: Refined,
+    stage: Stage,
     questions: Mapping[str, Questions],
     *,
     nprobe: int | None,
@@ -123,7 +137,7 @@ def recall(
     )
 
 
-def costs_of(stage: Refined) -> Costs:
+def costs_of(stage: Stage) -> Costs:
     """Return what searches of a stage cost."""
     return Costs(stage.index, width=int(stage.index.d))
 
@@ -133,7 +147,14 @@ def passes(trial: Trial, target: float) -> bool:
     return all(trial.recall[name] - trial.standard_error[name] >= min(target, 0.999) for name in trial.recall)
 
 
-def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, selector: Any = None) -> Tuned:
+def tune(
+    stage: Stage,
+    questions: Mapping[str, Questions],
+    *,
+    target: float,
+    selector: Any = None,
+    shortlists: Sequence[int] = SHORTLISTS,
+) -> Tuned:
     """Find the cheapest setting whose recall@10 reaches ``target`` on every set of questions.
 
     Recall grows with nprobe and with the shortlist: for each shortlist the smallest nprobe that suffices is found by
@@ -146,9 +167,10 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, s
         questions: by name; each with at least one query.
         target: recall@10 wanted, 0 to 1.
         selector: of the rows that are live, for an index that filters.
+        shortlists: to try, rising.
     """
     search = _Search(stage, questions, target, selector)
-    good = [trial for trial in (search.smallest(shortlist) for shortlist in SHORTLISTS) if trial is not None]
+    good = [trial for trial in (search.smallest(shortlist) for shortlist in shortlists) if trial is not None]
     tried = tuple(search.tried.values())
     if good:
         return Tuned(chosen=min(good, key=lambda trial: trial.microseconds), reached=True, tried=tried)
@@ -157,7 +179,7 @@ def tune(stage: Refined, questions: Mapping[str, Questions], *, target: float, s
 
 class _Search:
     def __init__(
-        self, stage: Refined, questions: Mapping[str, Questions], target: float, selector: Any
+        self, stage: Stage, questions: Mapping[str, Questions], target: float, selector: Any
     ) -> None:
         self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
         self.tried: dict[tuple[int | None, int], Trial] = {}

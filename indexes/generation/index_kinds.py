@@ -53,7 +53,7 @@ class FileInfo:
 
 
 RETIRED = "its index is of a kind that is no longer made; the next build makes another"
-"""Why a generation is searched exactly whose lists were chosen by a shorter prefix (AdANNS)."""
+"""Why a generation is searched exactly that has lists chosen by a shorter prefix (AdANNS), or a funnel of several stages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +79,6 @@ class Exact:
     transform: ClassVar[None] = None
     nprobe: ClassVar[None] = None
     shortlist: ClassVar[None] = None
-    stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
-    middle: ClassVar[None] = None
     file: ClassVar[None] = None
     recall_at_10: ClassVar[None] = None
     recall_at_10_text: ClassVar[None] = None
@@ -96,15 +94,14 @@ class Exact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """Every row is ranked by codes of a short prefix, fewer by longer prefixes, the last ones at full width.
+    """Every row is ranked by codes of a short prefix, the best of them at full width.
 
     Attributes:
         dim: width of the first stage's prefix.
         base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
         factory: the FAISS factory string of the first stage.
-        stages: width, shortlist and margin of each stage.
         transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
-        shortlist: candidates that the first stage hands on to reach the target.
+        shortlist: candidates at full width to reach the target.
         recall_target: recall@10 that was asked for.
         recall_at_10: measured against exact search; None for fewer than 100 rows.
         recall_sample: queries it was measured on.
@@ -119,7 +116,6 @@ class Funnel:
     base_rows: int
     recall_target: float
     factory: str
-    stages: tuple[tuple[int, int, float | None], ...] = ()
     transform: str | None = None
     shortlist: int | None = None
     recall_at_10: float | None = None
@@ -135,11 +131,6 @@ class Funnel:
     exact: ClassVar[bool] = False
     retired: ClassVar[bool] = False
     nprobe: ClassVar[None] = None
-
-    @property
-    def middle(self) -> int | None:
-        """Width of the turned prefixes that the stages between the first and the full width read; None for none."""
-        return self.stages[-1][0] if self.transform is not None and len(self.stages) > 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +174,6 @@ class Inverted:
     type: ClassVar[str] = "inverted"
     exact: ClassVar[bool] = False
     retired: ClassVar[bool] = False
-    stages: ClassVar[tuple[tuple[int, int, float | None], ...]] = ()
-    middle: ClassVar[None] = None
 
 
 IndexInfo: TypeAlias = Exact | Funnel | Inverted
@@ -246,20 +235,25 @@ def index_from_old_json(value: Any, *, path: Path) -> IndexInfo:
     }
     measured["transform"] = found.later("transform", optional(text), missing=None)
     nprobe = found.get("nprobe", optional(count))
-    none: tuple[tuple[int, int, float | None], ...] = ()
-    stages = found.later("stages", _stages, missing=none)
     file = None if found.get("sha256", optional(text)) is None else FileInfo.from_json(value)
     if factory is None:
         return Exact(**facts)
     if _is_retired(found):
         return _searched_exactly(found)
     if kind == "flat":
-        return Funnel(factory=factory, stages=stages, file=file, **facts, **measured)
+        return Funnel(factory=factory, file=file, **facts, **measured)
     return Inverted(kind=kind, factory=factory, nprobe=nprobe, file=file, **facts, **measured)
 
 
 def _is_retired(found: Fields) -> bool:
-    return found.later("coarse", optional(count), missing=None) is not None
+    """Say whether lists are chosen by a shorter prefix, or a funnel has stages between its prefix and the full width."""
+    none: tuple[tuple[int, int, float | None], ...] = ()
+    stages = found.later("stages", _stages, missing=none)
+    return (
+        found.later("coarse", optional(count), missing=None) is not None
+        or len(stages) > 1
+        or any(margin is not None for _, _, margin in stages)
+    )
 
 
 def _searched_exactly(found: Fields) -> Exact:
@@ -281,7 +275,6 @@ _PARSED: dict[str, Any] = {
     "factory": text,
     "dim": count,
     "base_rows": count,
-    "stages": _stages,
     "transform": optional(text),
     "nprobe": optional(count),
     "shortlist": optional(count),

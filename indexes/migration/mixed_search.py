@@ -15,7 +15,7 @@ from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
 from indexes.migration.calibration import Calibration
 from indexes.migration.staging import ROWS_OF, read_rows_of
-from indexes.search import Generation, funnel, require_whole, unplanned
+from indexes.search import Generation, funnel, require_whole, unmeasured
 from indexes.store import RERANK, RerankRows
 from indexes.vectors import (
     Bitmap,
@@ -146,7 +146,7 @@ class Mixture:
                 "finish with `backfill`"
             )
         if exact:
-            require_whole(dim, None, width=self.space.dim)
+            require_whole(dim, width=self.space.dim)
         aside = self._old if keep is None or self._old is None else keep & self._old
         k = places(k, queries=len(new), rows=self._generation.count)
         found = self._generation.search(
@@ -192,6 +192,6 @@ class Mixture:
         if dim is None or dim == self.space.dim:
             found = flat.exact(self.rows, queries, k=k, keep=flags)
         else:
-            found = funnel.search(self.rows, queries, unplanned(dim, k=k), k=k, keep=flags)
+            found = funnel.search(self.rows, queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         found = rescored(found, queries, self.rows)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from indexes.search import funnel, rotated_prefixes
+from indexes.search import funnel
 from indexes.search.funnel import Funnel
 from indexes.search.generation import Generation
-from indexes.search.stages import (
-    FACTOR,
-    TUNED_K,
-    Stage,
-    Stages,
-    from_json,
-    middles_of,
-    prefixes_of,
-    require_whole,
-    shown,
-    unplanned,
-)
+from indexes.search.widths import FACTOR, TUNED_K, prefixes_of, require_whole, unmeasured
 
 __all__ = [
     "FACTOR",
     "TUNED_K",
     "Funnel",
     "Generation",
-    "Stage",
-    "Stages",
-    "from_json",
     "funnel",
-    "middles_of",
     "prefixes_of",
     "require_whole",
-    "rotated_prefixes",
-    "shown",
-    "unplanned",
+    "unmeasured",
 ]

@@ -11,10 +11,10 @@ import numpy as np
 
 from indexes import forks
 from indexes.engine import Card, Refined, flat, ivf
+from indexes.generation import Funnel as FunnelInfo
 from indexes.generation import IndexInfo, file_checks
-from indexes.search import rotated_prefixes
 from indexes.search.funnel import Funnel
-from indexes.search.stages import TUNED_K, Stage, from_json, lengthened
+from indexes.search.widths import TUNED_K, lengthened
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors
 
 _REACH = 0.6
@@ -27,13 +27,10 @@ class FirstStage:
         path: of the index; opened with the first search.
         info: how it was built and what was measured.
         rows: ``(n, d)`` float16, those behind the base included.
-        rotation: gives the ``(d, d)`` matrix that turned the rows of a funnel, None for none.
     """
 
-    def __init__(
-        self, path: Path, info: IndexInfo, rows: Halves, *, rotation: Callable[[], Vectors | None]
-    ) -> None:
-        self._path, self._info, self._rows, self._rotation = path, info, rows, rotation
+    def __init__(self, path: Path, info: IndexInfo, rows: Halves) -> None:
+        self._path, self._info, self._rows = path, info, rows
         self._opening = forks.Lock()
         self._opened: Refined | Funnel | None = None
         self._live_selector: Any = None
@@ -48,16 +45,11 @@ class FirstStage:
                         file_checks.check(self._path, self._info.file)
                     index = ivf.open_mapped(self._path)
                     self._opened = (
-                        self._funnel(index) if self._info.kind == "flat" else Refined(index, self._rows)
+                        Funnel(index, self._rows)
+                        if isinstance(self._info, FunnelInfo)
+                        else Refined(index, self._rows)
                     )
         return self._opened
-
-    def _funnel(self, index: Any) -> Funnel:
-        info, middle = self._info, None
-        if info.middle is not None:
-            path = self._path.with_name(rotated_prefixes.PREFIXES)
-            middle = rotated_prefixes.open_mapped(path, count=info.base_rows, width=info.middle)
-        return Funnel(index, self._rows, from_json(info.stages), rotation=self._rotation(), turned=middle)
 
     def search(
         self,
@@ -86,11 +78,11 @@ class FirstStage:
         """
         stage, info = self.opened, self._info
         rest = None if allowed is None else allowed[: info.base_rows]
-        if isinstance(stage, Funnel):
-            stages = None if shortlist is None else (Stage(dim=info.dim, shortlist=shortlist),)
-            return self._filled(stage.search(queries, k=k, stages=stages, keep=rest), queries, k, rest, kept)
         if shortlist is None:
             shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
+        if isinstance(stage, Funnel):
+            found = stage.search(queries, k=k, shortlist=shortlist, selector=rest)
+            return self._filled(found, queries, k, rest, kept)
         if nprobe is None and info.nprobe is not None:
             # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
             # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.

@@ -20,6 +20,7 @@ from indexes.generation import (
     INDEX,
     KEYS,
     TOMBSTONES,
+    Funnel,
     KeyTable,
     Manifest,
     Pin,
@@ -31,10 +32,10 @@ from indexes.generation import (
     store_path,
 )
 from indexes.layout import TRANSFORMS
-from indexes.search import stages
 from indexes.search.first_stage import FirstStage
 from indexes.search.prefix_scan import Narrow
 from indexes.search.recent_rows import Tail
+from indexes.search.widths import require_whole, unmeasured
 from indexes.store import RERANK, RerankRows
 from indexes.store.lmdb import Lease
 from indexes.vectors import (
@@ -90,7 +91,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._matrix = _matrix_of(directory, manifest)
         if self._base:
             path = generation_path(directory, manifest.generation) / INDEX
-            self._first = FirstStage(path, manifest.index, self._rows, rotation=self._matrix)
+            self._first = FirstStage(path, manifest.index, self._rows)
         self._prefixes = Narrow(self._rows, manifest.space, rotation=self._matrix)
         self._opening = forks.Lock()
         self._device, self._exact = device, exact
@@ -159,7 +160,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         shortlist: int | None = None,
         exact: bool = False,
         dim: int | None = None,
-        plan: stages.Stages | None = None,
     ) -> Neighbors:
         """Find each query's ``k`` best live rows.
 
@@ -173,13 +173,12 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
             exact: compare every live row at full width.
             dim: rank by this prefix width first, then the shortlist at full width, over every live row.
-            plan: the same in several stages of rising widths and falling shortlists.
         Returns:
             ids and cosines at full width, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
         Raises:
             ShapeError: the widths differ, or ``keep`` has not one flag a row.
-            OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, ``dim`` is no prefix of the space, or ``plan`` is
-                none (see `indexes.search.stages.check`), or either comes with ``exact``.
+            OptionError: ``k``, ``nprobe`` or ``shortlist`` is less than 1, or ``dim`` is no prefix of the space, or comes
+                with ``exact``.
             StoreClosed: the generation is closed.
         """
         with self._lease:
@@ -191,7 +190,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 shortlist=shortlist,
                 exact=exact,
                 dim=dim,
-                plan=plan,
             )
 
     def _search(
@@ -204,7 +202,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         shortlist: int | None,
         exact: bool,
         dim: int | None,
-        plan: stages.Stages | None,
     ) -> Neighbors:
         if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
@@ -215,18 +212,18 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         if shortlist is not None:
             shortlist = min(shortlist, max(self.count, 1))
         if exact:
-            stages.require_whole(dim, plan, width=self.manifest.space.dim)
+            require_whole(dim, width=self.manifest.space.dim)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         allowed = self.live
         if keep is not None:
             allowed = keep if allowed is None else keep & allowed
-        own = not (self.manifest.index.exact or exact) and self.manifest.index.kind == "flat"
-        if own and dim == self.manifest.index.dim and shortlist is None:
-            dim = None  # the funnel that was built is this one, planned by measuring
-        if plan is None and dim is not None and dim != self.manifest.space.dim:
-            plan = self._unplanned(dim, k=k, shortlist=shortlist)
-        if plan is not None:
-            return self._prefixes.search(queries, plan, k=k, keep=allowed)
+        index = self.manifest.index
+        if isinstance(index, Funnel) and dim == index.dim and shortlist is None and not exact:
+            dim = None  # the funnel that was built is this one, tuned by measuring
+        if dim is not None and dim != self.manifest.space.dim:
+            return self._prefixes.search(
+                queries, dim=dim, shortlist=unmeasured(k, shortlist), k=k, keep=allowed
+            )
         if exact or self._first is None or len(queries) == 0:
             card = self._on_card() if allowed is None and len(queries) else None
             found = None if card is None else card.exact(queries, k=k)
@@ -248,12 +245,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         if self._base == self.count:
             return found
         return self._tail.with_base(found, queries, k=k, allowed=allowed)
-
-    def _unplanned(self, dim: int, *, k: int, shortlist: int | None) -> stages.Stages:
-        space = self.manifest.space
-        if not 1 <= dim <= space.dim:
-            raise OptionError(f"`dim={dim}`: no width of {space.name}; use 1 to {space.dim}")
-        return stages.unplanned(dim, k=k, shortlist=shortlist)
 
     @property
     def rotation(self) -> transforms.Transform | None:

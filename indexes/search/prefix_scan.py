@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from indexes import forks
-from indexes.search import funnel, stages
-from indexes.search.stages import Stages
+from indexes.search import funnel
+from indexes.search.widths import require_prefix
 from indexes.vectors import Bitmap, Halves, Neighbors, Space, Vectors
 
 _HEADS_BYTES = 1 << 28  # of prefixes laid next to each other and kept; more are made for each search
@@ -26,16 +26,18 @@ class Narrow:
         self._making = forks.Lock()
         self._heads: dict[int, Halves] = {}
 
-    def search(self, queries: Vectors, plan: Stages, *, k: int, keep: Bitmap | None) -> Neighbors:
-        """Find each query's best ``k`` of what the plan lets through; see `funnel.search`.
+    def search(self, queries: Vectors, *, dim: int, shortlist: int, k: int, keep: Bitmap | None) -> Neighbors:
+        """Find each query's best ``k`` of a shortlist; see `funnel.search`.
 
         Raises:
-            OptionError: the plan cannot be (`stages.check`).
+            OptionError: ``dim`` is no prefix (`require_prefix`).
         """
         matrix = self._rotation()
-        stages.check(plan, k=k, space=self._space, turned=matrix is not None)
-        heads = self._compact(plan[0].dim, matrix)
-        return funnel.search(self._rows, queries, plan, k=k, keep=keep, heads=heads, rotation=matrix)
+        require_prefix(dim, self._space, turned=matrix is not None)
+        heads = self._compact(dim, matrix)
+        return funnel.search(
+            self._rows, queries, dim=dim, shortlist=shortlist, k=k, keep=keep, heads=heads, rotation=matrix
+        )
 
     def _compact(self, dim: int, rotation: Vectors | None) -> Halves | None:
         """Return the prefixes of all rows, made once where they fit; None where they do not."""

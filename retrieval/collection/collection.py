@@ -14,7 +14,6 @@ import numpy as np
 
 from indexes import forks
 from indexes.generation import Manifest, read_manifest, verify
-from indexes.search import Stage
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.activations import activations
 from retrieval.collection.hits import Hits, find_hits
@@ -258,7 +257,6 @@ class Collection(AbstractContextManager["Collection"]):
         nprobe: int | None = None,
         exact: bool = False,
         shortlist: int | None = None,
-        plan: Sequence[tuple[int, int]] | None = None,
         words: bool = False,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
@@ -269,30 +267,16 @@ class Collection(AbstractContextManager["Collection"]):
             keep: ``(count,)`` bool by row id; only these rows may be found.
             dim, nprobe, exact: as in `search`.
             shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
-            plan: a funnel, ``[(width, shortlist), …]``: every row is ranked by the first prefix, its shortlist by the next, the
-                last shortlist, at least `k`, at full width.
             words: they are vectors of texts; it matters only while the encoder changes.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
         Raises:
             ShapeError: another width, or `keep` of another length.
             VectorError: a row is zero or not finite.
-            OptionError: `dim` or a width of `plan` is no prefix, `plan` is none for other reasons, which are said, or
-                either comes with `exact`.
+            OptionError: `dim` is no prefix, or comes with `exact`.
             StoreClosed: the collection is closed.
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
-        stages = (
-            None
-            if plan is None
-            else tuple(
-                Stage(
-                    dim=integer(width, "a width of the plan"),
-                    shortlist=integer(kept, "a shortlist of the plan"),
-                )
-                for width, kept in plan
-            )
-        )
         with self._using() as opened:
             return opened.neighbors(
                 queries,
@@ -302,7 +286,6 @@ class Collection(AbstractContextManager["Collection"]):
                 nprobe=nprobe,
                 shortlist=shortlist,
                 exact=exact,
-                plan=stages,
                 words=words,
             )
 

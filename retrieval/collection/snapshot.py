@@ -123,8 +123,6 @@ class Opened:
             options: those of `Generation.search`.
         """
         if self.pair is not None:
-            if options.pop("plan", None) is not None:
-                self.require_settled("a plan of prefixes is for rows of one space")
             new, old = (np.ascontiguousarray(queries[:, part]) for part in self.pair.parts)
             return self.pair.mixture.search(new, old, words=words, **options)
         rows = self.generation.rows

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.derivation import check_dim, fit
 from indexes.engine import exact, knn_accuracy, prefixes, without
-from indexes.search import Stage, funnel, prefixes_of
+from indexes.search import funnel, prefixes_of
 from indexes.vectors import recall_at_k
 from retrieval.collection import prefix_loss
 from retrieval.evaluation.latency import latency
@@ -118,9 +118,15 @@ class _Asked:
         """Return what a prefix and a shortlist at full width find, ``(q, k)``."""
         if dim == self.rows.shape[1]:
             return exact(self.rows, queries, k=k, keep=self.keep).ids
-        stages = (Stage(dim=dim, shortlist=shortlist),)
         return funnel.search(
-            self.rows, queries, stages, k=k, keep=self.keep, heads=heads, rotation=self.rotation
+            self.rows,
+            queries,
+            dim=dim,
+            shortlist=shortlist,
+            k=k,
+            keep=self.keep,
+            heads=heads,
+            rotation=self.rotation,
         ).ids
 
     def recall(self, dim: int, heads: Halves, shortlist: int) -> float:

@@ -84,7 +84,6 @@ def test_every_method_takes_any_integer(collection, number):
     assert collection.path(number) == collection.path(5)
     found = collection.search_vectors(collection.vectors(number), k=number, shortlist=number, nprobe=number)
     assert found.ids.shape == (1, 5)
-    assert collection.search_vectors(collection.vectors(5), k=2, plan=[(number, number)]).ids.shape == (1, 2)
 
 
 @pytest.mark.parametrize("k", [0, -1, 5.0, True, None, "5", np.float32(2)], ids=repr)

@@ -7,15 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from indexes.derivation import derivation, funnel_plan, rotations
+from indexes.derivation import derivation, rotations
 from indexes.derivation.width_choice import Design, ranked
 from indexes.engine import flat
-from indexes.errors import OptionError, StoreCorrupt
+from indexes.errors import OptionError
 from indexes.generation.manifest import generation_path, read_manifest, verify
 from indexes.layout import REPORT, TRANSFORMS
-from indexes.search import rotated_prefixes
 from indexes.search.generation import Generation
-from indexes.search.stages import Stage, middles_of, prefixes_of
+from indexes.search.widths import prefixes_of
 from indexes.store.store import VectorStore
 from indexes.vectors import transforms
 from indexes.vectors.arrays import unit_rows
@@ -57,7 +56,6 @@ def test_flat_with_a_width_is_a_funnel(tmp_path, space):
     info = manifest.index
 
     assert (info.kind, info.dim, info.factory, info.exact) == ("flat", 8, "PQ8x4fs", False)
-    assert info.stages[0][0] == 8
     assert info.recall_at_10 >= 0.95 or info.recall_reason
     assert 4 <= info.bytes_per_vector < 10
     assert info.transform == (None if space.nesting else "pca")
@@ -75,81 +73,6 @@ def test_flat_with_a_width_is_a_funnel(tmp_path, space):
     assert manifest.index.transform == info.transform
     check(tmp_path, manifest)
     assert build(tmp_path, space, kind="flat", dim=32).index.exact
-
-
-@pytest.fixture
-def longest(monkeypatch):
-    """Of the plans that reach the target, take one with the most stages."""
-    monkeypatch.setattr(funnel_plan, "_time", lambda trial: -len(trial.stages))
-
-
-def test_middle_stages_of_turned_rows_are_planned_and_read_from_a_file(tmp_path, longest):
-    fill(tmp_path, 0, 2000)
-    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
-    files = generation_path(tmp_path, 1)
-
-    assert [dim for dim, *_ in manifest.index.stages] == [8, 16]
-    assert manifest.index.middle == 16
-    assert manifest.files[rotated_prefixes.PREFIXES].bytes == 2 * 2000 * 16
-    (turn,) = transforms.load(files / TRANSFORMS)
-    made = rotated_prefixes.open_mapped(files / rotated_prefixes.PREFIXES, count=2000, width=16)
-    np.testing.assert_allclose(made, turn.apply(VECTORS[:2000])[:, :16], atol=2e-3)
-    check(tmp_path, manifest)
-    with Generation.open(tmp_path, manifest) as opened:
-        assert (
-            recall_at_k(opened.search(QUERIES, k=10).ids, opened.search(QUERIES, k=10, exact=True).ids) > 0.8
-        )
-    inode = (files / rotated_prefixes.PREFIXES).stat().st_ino
-    grow(tmp_path, 2000, 2100, dead=[3, 5, 2050])  # a tail: the file is carried
-    manifest = build(tmp_path, PLAIN)
-    assert (generation_path(tmp_path, 2) / rotated_prefixes.PREFIXES).stat().st_ino == inode
-    assert manifest.files[rotated_prefixes.PREFIXES].bytes == 2 * 2000 * 16
-    check(tmp_path, manifest)
-    grow(tmp_path, 2100, 3000, dead=range(100, 700))  # merged: it is made again
-    manifest = build(tmp_path, PLAIN)
-    assert manifest.files[rotated_prefixes.PREFIXES].bytes == 2 * 3000 * 16
-    check(tmp_path, manifest)
-
-
-def test_a_plan_that_gains_a_middle_stage_gets_its_file_and_one_that_loses_it_none(tmp_path, monkeypatch):
-    fill(tmp_path, 0, 2000)
-    shortest = lambda trial: len(trial.stages)  # noqa: E731
-    monkeypatch.setattr(funnel_plan, "_time", shortest)
-    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
-    assert manifest.index.middle is None
-    assert rotated_prefixes.PREFIXES not in manifest.files
-    monkeypatch.setattr(funnel_plan, "_time", lambda trial: -len(trial.stages))
-    manifest = build(tmp_path, PLAIN, recall=0.85)
-    assert manifest.index.middle == 16
-    check(tmp_path, manifest)
-    monkeypatch.setattr(funnel_plan, "_time", shortest)
-    manifest = build(tmp_path, PLAIN, recall=0.9)
-    assert rotated_prefixes.PREFIXES not in manifest.files
-    check(tmp_path, manifest)
-
-
-def test_a_file_of_turned_prefixes_that_is_short_is_named_and_made_again(tmp_path, longest):
-    fill(tmp_path, 0, 2000)
-    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
-    path = generation_path(tmp_path, 1) / rotated_prefixes.PREFIXES
-    path.write_bytes(path.read_bytes()[:-32])
-    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16.*`build_index`"):
-        Generation.open(tmp_path, manifest)
-    with pytest.raises(StoreCorrupt, match=r"prefixes\.f16: 63,968 bytes, expected 64,000"):
-        rotated_prefixes.open_mapped(path, count=2000, width=16)
-
-    check(tmp_path, build(tmp_path, PLAIN))
-
-
-def test_more_turned_prefixes_than_are_worth_their_file_are_not_tried(tmp_path, longest, monkeypatch):
-    monkeypatch.setattr(rotated_prefixes, "BYTES", 2 * 2000 * 16 - 1)
-    fill(tmp_path, 0, 2000)
-    manifest = build(tmp_path, PLAIN, kind="flat", dim=8, recall=0.9)
-
-    assert [len(trial["stages"]) for trial in report(tmp_path)["tried"]] == [1] * len(
-        report(tmp_path)["tried"]
-    )
-    assert rotated_prefixes.PREFIXES not in manifest.files
 
 
 def test_auto_with_a_width_is_a_funnel_while_there_are_few_rows(tmp_path):
@@ -203,16 +126,6 @@ def test_a_fitted_rotation_lets_queries_be_narrowed_to_any_width(tmp_path):
 
         same(opened.search(QUERIES, k=10, dim=5, shortlist=1000), exact)
         assert recall_at_k(narrow.ids, exact.ids) > 0.3
-
-
-def test_a_plan_may_be_given(tmp_path):
-    fill(tmp_path, 0, 1000)
-    with Generation.open(tmp_path, build(tmp_path)) as opened:
-        plan = (Stage(dim=8, shortlist=1000), Stage(dim=16, shortlist=1000))
-
-        same(opened.search(QUERIES, k=10, plan=plan), opened.search(QUERIES, k=10, exact=True))
-        with pytest.raises(OptionError, match="shorter than the 20"):
-            opened.search(QUERIES, k=20, plan=(Stage(dim=8, shortlist=10),))
 
 
 @pytest.mark.parametrize(
@@ -338,10 +251,5 @@ def test_a_learned_rotation_is_taken_where_it_is_better(tmp_path):
 
 
 def test_widths_worth_trying():
-    wide = Space(name="wide", dim=1280, fingerprint="w")
-
     assert prefixes_of(SPACE) == (8, 16)
     assert prefixes_of(PLAIN) == (16,)
-    assert middles_of(SPACE, 8) == middles_of(PLAIN, 8) == (16,)
-    assert middles_of(wide, 32) == (64, 128, 256)
-    assert middles_of(wide, 1024) == ()

@@ -93,6 +93,8 @@ def test_the_golden_json_is_read_and_written_alike(tmp_path):
         (OLD["index"], Inverted),
         (OLD["index"] | {"kind": "flat", "factory": None, "sha256": None}, Exact),
         (OLD["index"] | {"coarse": 8}, Exact),
+        (OLD["index"] | {"kind": "flat", "stages": [[64, 100, 0.1]]}, Exact),
+        (OLD["index"] | {"kind": "flat", "stages": [[64, 100, None], [128, 20, None]]}, Exact),
         (OLD["index"] | {"kind": "flat", "stages": [[64, 100, None]], "transform": "pca"}, Funnel),
     ],
 )

@@ -18,7 +18,6 @@ from indexes.generation.manifest import INDEX, generation_path
 from indexes.generation.tombstones import TOMBSTONES
 from indexes.search import generation
 from indexes.search.generation import Generation
-from indexes.search.stages import Stage
 from indexes.store.mirror import RERANK
 from indexes.store.store import NewRow, VectorStore
 from indexes.vectors.metrics import recall_at_k
@@ -247,7 +246,6 @@ def test_vectors_come_by_id(collection):
         ({"k": 1, "shortlist": 0}, OptionError),
         ({"k": 1, "dim": 7}, OptionError),
         ({"k": 1, "dim": 8, "exact": True}, OptionError),
-        ({"k": 1, "plan": (Stage(dim=8, shortlist=9),), "exact": True}, OptionError),
         ({"k": 1, "keep": np.ones(3999, dtype=np.bool_)}, ShapeError),
     ],
 )

@@ -185,9 +185,4 @@ def test_a_funnel_may_be_asked_for_by_hand(nested: retrieval.Collection) -> None
     queries = nested.vectors([50, 60])
     whole = nested.search_vectors(queries, k=5, exact=True)
 
-    np.testing.assert_array_equal(
-        nested.search_vectors(queries, k=5, plan=[(8, 360), (16, 360)]).ids, whole.ids
-    )
     np.testing.assert_array_equal(nested.search_vectors(queries, k=5, dim=8, shortlist=360).ids, whole.ids)
-    with pytest.raises(OptionError, match="last shortlist, 4, is shorter than the 5"):
-        nested.search_vectors(queries, k=5, plan=[(8, 100), (16, 4)])
