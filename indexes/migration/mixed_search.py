@@ -15,7 +15,7 @@ from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
 from indexes.migration.calibration import Calibration
 from indexes.migration.staging import ROWS_OF, read_rows_of
-from indexes.search import Generation, funnel, require_whole, unmeasured
+from indexes.search import Generation, Narrow, require_whole, unmeasured
 from indexes.store import RERANK, RerankRows
 from indexes.vectors import (
     Bitmap,
@@ -78,6 +78,7 @@ class Mixture:
         self._ids = np.full(len(rows), -1, dtype=np.int64)  # (m,) the id that each new row answers for
         self._ids[rows_of[renewed]] = np.flatnonzero(renewed)
         self._any = bool(renewed.any())
+        self._narrow = Narrow(rows, space, rotation=lambda: None)
 
     @classmethod
     def open(
@@ -192,6 +193,6 @@ class Mixture:
         if dim is None or dim == self.space.dim:
             found = flat.exact(self.rows, queries, k=k, keep=flags)
         else:
-            found = funnel.search(self.rows, queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
+            found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         found = rescored(found, queries, self.rows)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexes.engine import Refined, faiss_threads, flat, prefixes, threads
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, merged, padding
+from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, padding
 
 _BLOCK = 65_536
 _SCARCE = 8  # a filter that keeps less than one row in so many is searched exactly
@@ -33,39 +33,29 @@ def compact(rows: Halves, dim: int, *, rotation: Vectors | None = None) -> Halve
 
 def search(
     rows: Halves,
+    heads: Halves,
     queries: Vectors,
     *,
-    dim: int,
     shortlist: int,
     k: int,
     keep: Bitmap | None = None,
-    heads: Halves | None = None,
     rotation: Vectors | None = None,
 ) -> Neighbors:
     """Rank every row by a prefix, and the best at full width.
 
     Args:
         rows: ``(n, d)`` float16 unit rows.
+        heads: ``(n, dim)`` their prefixes, as `compact` returns them.
         queries: ``(q, d)`` float32 unit rows.
-        dim: width of the prefix.
         shortlist: candidates at full width, at least ``k``; as many as there are rows make the search exact.
         k: neighbours wanted.
         keep: ``(n,)`` flags of rows to consider.
-        heads: ``(n, dim)`` what `compact` returned, where it is at hand.
         rotation: ``(d, d)`` orthogonal, for rows whose own components were not trained to be cut.
     Returns:
         ids and cosines at full width, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
     """
-    asked = prefixes.head(queries, dim, rotation=rotation)  # (q, dim)
-    if heads is not None:
-        found = flat.exact(heads, asked, k=shortlist, keep=keep)
-    else:
-        found = padding(len(queries), 0)
-        for start in range(0, len(rows), _BLOCK):
-            block = compact(rows[start : start + _BLOCK], dim, rotation=rotation)
-            flags = None if keep is None else keep[start : start + _BLOCK]
-            here = flat.exact(block, asked, k=shortlist, keep=flags, first_id=start)
-            found = merged(found, here, k=shortlist)
+    asked = prefixes.head(queries, heads.shape[1], rotation=rotation)  # (q, dim)
+    found = flat.exact(heads, asked, k=shortlist, keep=keep)
     return _reranked(rows, queries, found, k=k)
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from indexes import forks
+from indexes.engine import flat
 from indexes.search import funnel
 from indexes.search.widths import require_prefix
 from indexes.vectors import Bitmap, Halves, Neighbors, Space, Vectors
 
-_HEADS_BYTES = 1 << 28  # of prefixes laid next to each other and kept; more are made for each search
+HEADS_BYTES = 1 << 28
+"""Of prefixes laid next to each other and kept, at most.
+
+Making more of them for each search costs several times what comparing every row at full width does, so that is done.
+"""
+
+
+def scanned(rows: int, dim: int) -> bool:
+    """Say whether so many rows are ranked by a prefix that the caller gives, rather than at full width."""
+    return 2 * dim * rows <= HEADS_BYTES
 
 
 class Narrow:
@@ -27,24 +37,18 @@ class Narrow:
         self._heads: dict[int, Halves] = {}
 
     def search(self, queries: Vectors, *, dim: int, shortlist: int, k: int, keep: Bitmap | None) -> Neighbors:
-        """Find each query's best ``k`` of a shortlist; see `funnel.search`.
+        """Find each query's best ``k`` of a shortlist; see `funnel.search`. Rows beyond `HEADS_BYTES` are searched exactly.
 
         Raises:
             OptionError: ``dim`` is no prefix (`require_prefix`).
         """
         matrix = self._rotation()
         require_prefix(dim, self._space, turned=matrix is not None)
-        heads = self._compact(dim, matrix)
-        return funnel.search(
-            self._rows, queries, dim=dim, shortlist=shortlist, k=k, keep=keep, heads=heads, rotation=matrix
-        )
-
-    def _compact(self, dim: int, rotation: Vectors | None) -> Halves | None:
-        """Return the prefixes of all rows, made once where they fit; None where they do not."""
-        if 2 * dim * len(self._rows) > _HEADS_BYTES:
-            return None
+        if not scanned(len(self._rows), dim):
+            return flat.exact(self._rows, queries, k=k, keep=keep)
         if dim not in self._heads:
             with self._making:
                 if dim not in self._heads:
-                    self._heads[dim] = funnel.compact(self._rows, dim, rotation=rotation)
-        return self._heads[dim]
+                    self._heads[dim] = funnel.compact(self._rows, dim, rotation=matrix)
+        heads = self._heads[dim]
+        return funnel.search(self._rows, heads, queries, shortlist=shortlist, k=k, keep=keep, rotation=matrix)

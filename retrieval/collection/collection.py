@@ -204,7 +204,8 @@ class Collection(AbstractContextManager["Collection"]):
             k: how many hits at most.
             minus: the same as `query`, to steer away from.
             min_score: leave out hits below this cosine.
-            dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width; a prefix of
+            dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width, or all
+                rows at full width where their prefixes take more than 256 MB; a prefix of
                 the space, or any width where a build has fitted a rotation. `retrieval.collection.prefix_loss` tells what that loses.
             nprobe: lists to probe; ``None`` is what the build measured. It changes nothing where no lists are searched: in a
                 flat collection, with `exact` or `dim`.

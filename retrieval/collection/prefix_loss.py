@@ -12,7 +12,7 @@ import numpy as np
 from indexes.derivation import FLAT_ROWS
 from indexes.engine import without
 from indexes.files import replace_file
-from indexes.generation import generation_path
+from indexes.generation import Funnel, generation_path
 from indexes.search import FACTOR, TUNED_K
 from indexes.vectors import recall_at_k
 
@@ -65,7 +65,7 @@ def loss_of(collection: Collection, dim: int) -> Loss | None:
         measured with, or its encoder is being changed.
     """
     index = collection.manifest.index
-    if index.kind == "flat" and not index.exact and index.dim == dim:
+    if isinstance(index, Funnel) and index.dim == dim:
         if index.recall_at_10 is None or index.shortlist is None:
             return None
         return Loss(

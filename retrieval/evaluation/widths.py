@@ -119,14 +119,7 @@ class _Asked:
         if dim == self.rows.shape[1]:
             return exact(self.rows, queries, k=k, keep=self.keep).ids
         return funnel.search(
-            self.rows,
-            queries,
-            dim=dim,
-            shortlist=shortlist,
-            k=k,
-            keep=self.keep,
-            heads=heads,
-            rotation=self.rotation,
+            self.rows, heads, queries, shortlist=shortlist, k=k, keep=self.keep, rotation=self.rotation
         ).ids
 
     def recall(self, dim: int, heads: Halves, shortlist: int) -> float:

@@ -23,7 +23,7 @@ from retrieval.cli.frame import (
     session,
     shared,
 )
-from retrieval.cli.reports import collection_note, narrowed, retired, stale
+from retrieval.cli.reports import collection_note, narrowed, retired, stale, unnarrowed
 from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
@@ -154,8 +154,13 @@ def _note_narrowing(session: Session, collection: Collection, dim: int | None) -
     width = collection.manifest.space.dim
     if dim is None or dim == width or session.quiet:
         return
+    from indexes.search import scanned
     from retrieval.collection import loss_of
 
+    index = collection.manifest.index
+    if not scanned(collection.manifest.count, dim) and (index.type, index.dim) != ("funnel", dim):
+        session.note(unnarrowed(dim=dim, width=width))
+        return
     session.note(narrowed(loss_of(collection, dim), dim=dim, width=width))
 
 

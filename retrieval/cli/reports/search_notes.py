@@ -10,7 +10,7 @@ from retrieval.location import DIRECTORY
 if TYPE_CHECKING:
     from retrieval.collection import Collection, Loss
 
-__all__ = ["collection_note", "narrowed", "retired", "stale"]
+__all__ = ["collection_note", "narrowed", "retired", "stale", "unnarrowed"]
 
 
 def collection_note(collection: Collection) -> str:
@@ -26,6 +26,14 @@ def narrowed(loss: Loss | None, *, dim: int, width: int) -> str:
     return (
         f"note: {ranked}, and a shortlist of {loss.shortlist:,} is ordered by all: recall@10 {loss.recall_at_10:.3f} "
         f"against exact search, measured on {loss.sample:,} stored rows"
+    )
+
+
+def unnarrowed(*, dim: int, width: int) -> str:
+    """Say that every image was compared by all components, because prefixes of so many cost more."""
+    return (
+        f"note: every image was compared by all {width} components: the first {dim} of so many cost more than that; "
+        f"to search them faster, build an index of that width: retrieve build-index --dim {dim}"
     )
 
 

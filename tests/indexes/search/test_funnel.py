@@ -9,7 +9,7 @@ from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.derivation import funnel_plan
 from indexes.engine import flat, ivf, prefixes, tune
 from indexes.errors import OptionError
-from indexes.search import funnel, widths
+from indexes.search import funnel, prefix_scan, widths
 from indexes.search.funnel import Funnel
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.metrics import recall_at_k
@@ -56,9 +56,9 @@ def test_a_head_is_sliced_and_then_normalised():
 def test_a_full_shortlist_equals_exact_search(dim, k, turned, share):
     rows = ROWS[:300]
     keep = None if share is None else np.random.default_rng(1).random(300) < share
-    found = funnel.search(
-        rows, QUERIES[:5], dim=dim, shortlist=300, k=k, keep=keep, rotation=TURN if turned else None
-    )
+    rotation = TURN if turned else None
+    heads = funnel.compact(rows, dim, rotation=rotation)
+    found = funnel.search(rows, heads, QUERIES[:5], shortlist=300, k=k, keep=keep, rotation=rotation)
 
     same(found, flat.exact(rows, QUERIES[:5], k=k, keep=keep))
 
@@ -72,13 +72,17 @@ def test_a_built_funnel_with_a_full_shortlist_equals_exact_search(rotation, kept
     same(built(rotation=rotation).search(QUERIES, k=12, shortlist=len(ROWS), selector=keep), expected)
 
 
-def test_heads_at_hand_change_nothing():
-    heads = funnel.compact(ROWS, 16)
+def test_more_prefixes_than_are_kept_are_not_made_and_rows_are_searched_exactly(monkeypatch):
+    narrow = prefix_scan.Narrow(ROWS, SPACE, rotation=lambda: None)
+    keep = np.arange(len(ROWS)) % 3 > 0
+    found = narrow.search(QUERIES, dim=16, shortlist=12, k=10, keep=keep)
+    expected = flat.exact(ROWS, QUERIES, k=10, keep=keep)
+    assert recall_at_k(found.ids, expected.ids) < 1
 
-    same(
-        funnel.search(ROWS, QUERIES, dim=16, shortlist=50, k=10, heads=heads),
-        funnel.search(ROWS, QUERIES, dim=16, shortlist=50, k=10),
-    )
+    monkeypatch.setattr(prefix_scan, "HEADS_BYTES", 2 * 16 * len(ROWS) - 1)
+    narrow = prefix_scan.Narrow(ROWS, SPACE, rotation=lambda: None)
+    monkeypatch.setattr(funnel, "compact", None)
+    same(narrow.search(QUERIES, dim=16, shortlist=12, k=10, keep=keep), expected)
 
 
 @pytest.mark.parametrize("keep", [None, np.arange(len(ROWS)) % 3 > 0], ids=["all", "some"])
@@ -113,7 +117,7 @@ def test_rows_that_are_filtered_out_take_no_place_in_the_shortlist():
 
 
 @pytest.mark.parametrize(
-    ("dim", "words"), [(0, "--dim 0: no width of s"), (65, "use 1 to 64"), (9, "9 is no prefix width")]
+    ("dim", "words"), [(0, "`dim=0`: no width of s"), (65, "use 1 to 64"), (9, "9 is no prefix width")]
 )
 def test_widths_that_cannot_be_are_refused(dim, words):
     with pytest.raises(OptionError, match=words):

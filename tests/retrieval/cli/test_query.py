@@ -11,9 +11,11 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import retrieval
+from indexes.vectors import Space
 from retrieval.render import Form, hits
 from retrieval.testing import FakeEncoder
 from tests.retrieval.cli.shell import PLAIN, RAW
@@ -172,3 +174,18 @@ def test_copies_that_are_folded_are_named(tmp_path, capsys):
     assert {hit.path, *hit.duplicates} == {"a.png", "b.png", "deep/c.png"}
     assert hit.copies == len(hit.duplicates) == 2
     assert [line.split() for line in table.splitlines()[2:]] == [["=", name] for name in hit.duplicates]
+
+
+def test_a_prefix_of_too_many_images_is_not_ranked_by_and_it_is_said(tmp_path, run, monkeypatch):
+    from indexes.search import prefix_scan
+
+    rows = np.random.default_rng(0).normal(size=(300, 32)).astype(np.float32)
+    space = Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
+    retrieval.build_index_from_vectors(tmp_path / "home", rows, [str(n) for n in range(300)], space=space)
+    asked = ("query", "--id", "5", "--index", tmp_path / "home", "--dim", "8")
+    assert "components rank every row" in run(*asked)[2]
+    monkeypatch.setattr(prefix_scan, "HEADS_BYTES", 2 * 8 * 300 - 1)
+    status, out, err = run(*asked)
+
+    assert (status, err.count("compared by all 32 components")) == (0, 1)
+    assert out == run("query", "--id", "5", "--index", tmp_path / "home", "--exact")[1]
