@@ -226,3 +226,12 @@ def test_modules_that_a_guide_names_by_path_are_there(path: Path) -> None:
         return any((place / name).exists() for place in (path.parent, path.parent.parent, ROOT))
 
     assert [name for name in named if not stands(name)] == []
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_readmes_of_benchmarks_and_tools_name_every_module(folder: str) -> None:
+    for place in sorted({path.parent for path in (ROOT / folder).glob("**/*.py")}):
+        readme = (place / "README.md").read_text()
+        modules = [path.name for path in place.glob("*.py") if not path.name.startswith("__")]
+
+        assert [name for name in modules if f"`{name}`" not in readme] == [], place.name
