@@ -125,9 +125,10 @@ def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, i
 
 def holder_of(environment: Environment, key: bytes) -> tuple[int, bytes | None] | None:
     """Return the id that a key's digest leads to, and the packed record there, in one snapshot; None where it leads nowhere."""
-    databases, digest = environment.databases, key_digest(key)
+    digest = key_digest(key)
 
     def read(txn: lmdb.Transaction[bytes]) -> tuple[bytes, bytes | None] | None:
+        databases = environment.databases  # within the snapshot: a writer may have opened it anew before
         packed = txn.get(digest, db=databases[b"keys"])
         return None if packed is None else (packed, txn.get(packed, db=databases[b"records"]))
 
