@@ -14,6 +14,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 def serve(work: Callable[..., None]) -> None:
@@ -47,6 +50,7 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,  # whatever folder the tests before left
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 

@@ -13,6 +13,7 @@ import pytest
 from indexes.derivation import build_plan
 from indexes.derivation.derivation import publish_tail
 from indexes.engine import ivf
+from indexes.errors import StoreCorrupt
 from indexes.generation.manifest import read_manifest
 from indexes.search.generation import Generation
 from indexes.store.store import VectorStore
@@ -60,11 +61,21 @@ def test_a_damaged_index_file_is_built_again(tmp_path, harm):
 def test_a_lost_manifest_is_derived_again_from_the_store(tmp_path):
     fill(tmp_path, 0, 1000)
     build(tmp_path)
-    (tmp_path / "manifest.json").write_text("{")
+    (tmp_path / "manifest.json").unlink()
     manifest = build(tmp_path)
 
     assert manifest.generation == 2
     check(tmp_path, manifest)
+
+
+def test_a_damaged_manifest_is_an_error_and_stays(tmp_path):
+    fill(tmp_path, 0, 1000)
+    build(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(StoreCorrupt, match="manifest"):
+        build(tmp_path)
+
+    assert (tmp_path / "manifest.json").read_text() == "{"
 
 
 def test_a_merge_that_fails_leaves_the_generation_before(tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ def test_another_target_is_tuned_for_without_training(tmp_path, monkeypatch):
 
 def test_recall_that_one_bit_cannot_reach_gets_two(tmp_path, monkeypatch):
     fill(tmp_path)
-    monkeypatch.setattr(tune, "SHORTLISTS", (20,))
+    monkeypatch.setitem(tune.tune.__kwdefaults__, "shortlists", (20,))
     info = build(tmp_path, kind="ivfrabitq", recall=0.9).index
 
     assert info.factory.endswith("RaBitQfs2")

@@ -57,7 +57,7 @@ class TestAttacked:
         with (
             retrieval.open(tmp_path / "index", root=tmp_path / "mount") as collection,
             pytest.raises(
-                OptionError, match=r"mount; mount its drive, or, if .*retrieval\.open\(…, root=…\)"
+                OptionError, match=r"mount; mount its drive, or, if .*open the collection with a root"
             ) as caught,
         ):
             survival.pairs(collection)

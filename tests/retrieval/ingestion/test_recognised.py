@@ -45,7 +45,9 @@ def test_images_of_any_name_are_indexed(photos: Path, encoder: CountingEncoder) 
     assert set(odd) < set(paths(photos, encoder))
 
 
-def test_other_files_are_counted_by_suffix_and_are_no_lines(photos: Path, encoder: CountingEncoder) -> None:
+def test_other_files_are_counted_by_suffix_and_are_no_lines(
+    photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (photos / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(100))
     (photos / "a/film2.MP4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(100))
     (photos / "paper.pdf").write_bytes(b"%PDF-1.7 and so on and on")
@@ -53,7 +55,7 @@ def test_other_files_are_counted_by_suffix_and_are_no_lines(photos: Path, encode
     (photos / "empty").touch()
     os.mkfifo(photos / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(photos)
+        monkeypatch.chdir(photos)  # the name of a socket must be short
         listening.bind("s")
         report = build(photos, encoder, strict=True)
 
