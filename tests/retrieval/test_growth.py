@@ -59,12 +59,10 @@ def payload(home: Path, scratch: Path) -> int:
     directory = home / ".retrieve"
     with retrieval.open(home) as collection:
         manifest = collection.manifest
-    kept = [
-        manifest.store,
-        *(str((entry.get("previous") or {}).get("store", "")) for entry in manifest.upgrades[-1:]),
-    ]
+    before = [(entry.get("previous") or {}).get("store") for entry in manifest.upgrades[-1:]]
+    kept = {manifest.store, *(place for place in before if place is not None)}
     total = sum(info.bytes for info in manifest.files.values()) + (directory / "manifest.json").stat().st_size
-    for place in set(kept):
+    for place in kept:
         with lmdb.open(
             str(directory / place / "vectors.lmdb"), max_dbs=8, lib_version=0, readonly=True
         ) as environment:
