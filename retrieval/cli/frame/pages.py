@@ -61,10 +61,18 @@ class _Page:
         example: a command line.
     """
 
-    common: Sequence[str] = ()
-    sections: Mapping[str, Sequence[str]] = {}
-    example: str = ""
     params: list[click.Parameter]
+
+    def __init__(
+        self,
+        *args: Any,
+        common: Sequence[str] = (),
+        sections: Mapping[str, Sequence[str]] | None = None,
+        example: str = "",
+        **settings: Any,
+    ) -> None:
+        super().__init__(*args, **settings)
+        self.common, self.sections, self.example = common, sections or {}, example
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups."""
@@ -104,31 +112,9 @@ class _Page:
 class Command(_Page, click.Command):
     """A command with a page of its own."""
 
-    def __init__(
-        self,
-        *args: Any,
-        common: Sequence[str] = (),
-        sections: Mapping[str, Sequence[str]] | None = None,
-        example: str = "",
-        **settings: Any,
-    ) -> None:
-        super().__init__(*args, **settings)
-        self.common, self.sections, self.example = common, sections or {}, example
-
 
 class Group(_Page, click.Group):
     """Commands listed as they are written: as one meets them. An unknown one gets a suggestion."""
-
-    def __init__(
-        self,
-        *args: Any,
-        common: Sequence[str] = (),
-        sections: Mapping[str, Sequence[str]] | None = None,
-        example: str = "",
-        **settings: Any,
-    ) -> None:
-        super().__init__(*args, **settings)
-        self.common, self.sections, self.example = common, sections or {}, example
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in order."""
