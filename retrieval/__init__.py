@@ -43,8 +43,11 @@ import indexes
 if TYPE_CHECKING:
     from indexes.vectors import Neighbors, Space
     from retrieval.activation import Activated, activate
-    from retrieval.collection import Collection, Hit, Term, image
+    from retrieval.collection import Collection
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
+    from retrieval.collection.answers import Hit
+    from retrieval.collection.queries import Term, image, text
+    from retrieval.collection.rows import BuildReport, build_index_from_vectors
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -53,7 +56,8 @@ if TYPE_CHECKING:
     )
     from retrieval.errors import RetrievalError
     from retrieval.evaluation import Evaluation, evaluate
-    from retrieval.ingestion import BuildReport, Progress, build_index, build_index_from_vectors
+    from retrieval.ingestion import build_index
+    from retrieval.progress import Progress
     from retrieval.upgrades import (
         BackfillReport,
         RollbackReport,
@@ -92,6 +96,7 @@ __all__ = [
     "load_encoder",
     "open",
     "rollback",
+    "text",
     "upgrade",
     "upgrade_report",
 ]
@@ -107,24 +112,25 @@ _HOMES = {
     "rollback": "retrieval.upgrades.rollback_run:rollback",
     "upgrade": "retrieval.upgrades.upgrade_start:upgrade",
     "upgrade_report": "retrieval.upgrades.history:upgrade_report",
-    "BuildReport": "retrieval.ingestion.report:BuildReport",
+    "BuildReport": "retrieval.collection.rows.build_report:BuildReport",
     "Collection": "retrieval.collection.collection:Collection",
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
     "Encoder": "retrieval.encoders:Encoder",
     "Evaluation": "retrieval.evaluation.evaluation:Evaluation",
-    "Hit": "retrieval.collection.hits:Hit",
+    "Hit": "retrieval.collection.answers.hits:Hit",
     "Neighbors": "indexes.vectors.arrays:Neighbors",
-    "Progress": "retrieval.ingestion.report:Progress",
+    "Progress": "retrieval.progress:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",
     "Space": "indexes.vectors.space:Space",
-    "Term": "retrieval.collection.terms:Term",
+    "Term": "retrieval.collection.queries.terms:Term",
     "TextEncoder": "retrieval.encoders:TextEncoder",
     "activate": "retrieval.activation.activation:activate",
     "build_index": "retrieval.ingestion.build:build_index",
-    "build_index_from_vectors": "retrieval.ingestion.from_vectors:build_index_from_vectors",
+    "build_index_from_vectors": "retrieval.collection.rows.from_vectors:build_index_from_vectors",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
-    "image": "retrieval.collection.terms:image",
+    "image": "retrieval.collection.queries.terms:image",
     "load_encoder": "retrieval.encoders:load_encoder",
+    "text": "retrieval.collection.queries.terms:text",
     "open": "retrieval.collection.collection:open_collection",
 }
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from retrieval.collection.rows import BuildReport
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import BuildReport, OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.render import Answer
 
 __all__ = ["PHOTOGRAPHS", "DemoReport", "demo"]
@@ -102,7 +103,8 @@ def demo(
     Raises:
         MissingExtra: scikit-image is not installed, or came without its photographs.
     """
-    from retrieval.collection import image, open_collection, text
+    from retrieval.collection import open_collection
+    from retrieval.collection.queries import image, text
     from retrieval.encoders import TextEncoder, load_encoder
     from retrieval.ingestion import build_index
     from retrieval.render import html_page as gallery

@@ -28,7 +28,7 @@ from indexes.engine.knn import knn_accuracy
 from indexes.engine.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix
-from retrieval.ingestion.writable import learn_rotation
+from retrieval.collection.rows import learn_rotation
 
 FITTED = 6000
 """Training photographs that rotations are fitted on."""

@@ -36,7 +36,7 @@ from indexes.derivation import rotations
 from indexes.engine.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix
-from retrieval.ingestion.writable import learn_rotation
+from retrieval.collection.rows import learn_rotation
 from tools.train_nano.measure import nearest_accuracy
 
 SEPARATE = (8, 16, 32)

@@ -23,7 +23,7 @@ from retrieval.activation.settings import Settings
 from retrieval.collection import Collection, open_collection, writer
 from retrieval.encoders import DifferentiableEncoder
 from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingExtra
-from retrieval.ingestion import OnProgress
+from retrieval.progress import OnProgress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

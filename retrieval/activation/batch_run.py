@@ -16,7 +16,8 @@ from retrieval.activation.settings import Settings
 from retrieval.collection import activations
 from retrieval.encoders import checked_pixels
 from retrieval.errors import ImageError
-from retrieval.ingestion import OnProgress, Progress, cores
+from retrieval.ingestion import cores
+from retrieval.progress import OnProgress, Progress
 from retrieval.sources.decoding import content_hash, decode
 
 if TYPE_CHECKING:

@@ -9,8 +9,6 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
-    from retrieval.collection.encoder_check import require_same_vectors, trust
-    from retrieval.collection.hits import Hit
     from retrieval.collection.migration import Migration, carried_by, require_settled
     from retrieval.collection.prefix_loss import Loss, loss_of
     from retrieval.collection.query_map import Fitted
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
         sweep_changes,
         writer,
     )
-    from retrieval.collection.terms import Term, image, parse_term, row, text
+    from retrieval.collection.snapshot import Opened
 
 __all__ = [
     "PAST",
@@ -32,26 +30,19 @@ __all__ = [
     "STAGING",
     "Collection",
     "Fitted",
-    "Hit",
     "Loss",
     "Migration",
-    "Term",
+    "Opened",
     "activations",
     "carried_by",
-    "image",
     "loss_of",
     "next_store",
     "open_collection",
-    "parse_term",
     "prefix_loss",
     "remove_staging",
-    "require_same_vectors",
     "require_settled",
-    "row",
     "sweep",
     "sweep_changes",
-    "text",
-    "trust",
     "writer",
 ]
 
@@ -60,11 +51,10 @@ __getattr__ = lazy(
     {
         "activations": (),
         "collection": ("Collection", "open_collection"),
-        "encoder_check": ("require_same_vectors", "trust"),
-        "hits": ("Hit",),
         "migration": ("Migration", "carried_by", "require_settled"),
         "prefix_loss": ("Loss", "loss_of"),
         "query_map": ("Fitted",),
+        "snapshot": ("Opened",),
         "row_stores": (
             "PAST",
             "ROLLBACK_ROWS",
@@ -75,6 +65,5 @@ __getattr__ = lazy(
             "sweep_changes",
             "writer",
         ),
-        "terms": ("Term", "image", "parse_term", "row", "text"),
     },
 )

@@ -16,10 +16,9 @@ from indexes import forks
 from indexes.generation import Manifest, read_manifest, verify
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.activations import activations
-from retrieval.collection.hits import Hits, find_hits
-from retrieval.collection.query_vectors import QueryEncoders, combine, understood
+from retrieval.collection.answers import Hits, find_hits
+from retrieval.collection.queries import QueryEncoders, Term, as_terms, combine, subtract, understood
 from retrieval.collection.snapshot import open_newest
-from retrieval.collection.terms import Term, as_terms, subtract
 from retrieval.encoders import require_device
 from retrieval.errors import StoreClosed
 from retrieval.location import find_collection, resolve_root

@@ -15,7 +15,7 @@ from retrieval.encoders import checked_text
 from retrieval.errors import OptionError
 from retrieval.evaluation import plots, widths
 from retrieval.evaluation.latency import latency
-from retrieval.ingestion import OnProgress, Progress
+from retrieval.progress import OnProgress, Progress
 from retrieval.sources import csv_lines
 
 if TYPE_CHECKING:

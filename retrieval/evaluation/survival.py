@@ -19,7 +19,8 @@ from retrieval.collection import activations
 from retrieval.encoders import checked_pixels
 from retrieval.errors import ImageError, OptionError
 from retrieval.evaluation.attacks import ATTACKS, attack
-from retrieval.ingestion import OnProgress, Progress, cores
+from retrieval.ingestion import cores
+from retrieval.progress import OnProgress, Progress
 from retrieval.sources.decoding import content_hash, decode, read_file
 
 if TYPE_CHECKING:

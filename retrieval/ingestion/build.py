@@ -14,16 +14,23 @@ from indexes.derivation import check_dim, derive
 from indexes.generation import store_path
 from indexes.store import VectorStore
 from retrieval.collection import Migration, sweep, sweep_changes
+from retrieval.collection.rows import (
+    BuildReport,
+    carried,
+    check_request,
+    learn_rotation,
+    locked,
+    opened,
+    plain,
+    published,
+)
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped, OptionError
 from retrieval.ingestion.changes import Before, Changes, compare
 from retrieval.ingestion.encoder_choice import BuildEncoder
-from retrieval.ingestion.growth import carried, plain
 from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.pruning import refuse_emptying, refuse_unlinking, refuse_unmounting
-from retrieval.ingestion.report import BuildReport, OnProgress, Progress
 from retrieval.ingestion.stored_files import StoredFiles
-from retrieval.ingestion.writable import check_request, learn_rotation, locked, opened, published
 from retrieval.location import (
     DIRECTORY,
     ENVIRONMENT,
@@ -34,6 +41,7 @@ from retrieval.location import (
     require_folder,
     resolve_root,
 )
+from retrieval.progress import OnProgress, Progress
 from retrieval.sources import (
     FORMATS,
     NOT_FOLLOWED,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.collection import require_same_vectors, trust
+from retrieval.collection.queries import require_same_vectors, trust
+from retrieval.collection.rows import plain
 from retrieval.encoders import canonical_spec, encode_phrases, load_encoder
 from retrieval.errors import OptionError
-from retrieval.ingestion.growth import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Space, Vectors
     from retrieval.collection import Migration
+    from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder
-    from retrieval.ingestion.growth import Growing
     from retrieval.sources import Source
 
 DEFAULT_ENCODER = "nano"

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.store import CommitPace, NewRow
+from retrieval.collection.rows import plain
 from retrieval.errors import EncoderError, ImageError
-from retrieval.ingestion.growth import plain
-from retrieval.ingestion.report import OnProgress, Progress
+from retrieval.progress import OnProgress, Progress
 from retrieval.sources import LASTING, UNKNOWN, SkippedFile, digest, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from indexes.vectors import Vectors
+    from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder
     from retrieval.ingestion.changes import Changes
-    from retrieval.ingestion.growth import Growing
     from retrieval.sources import Entry, Source
 
 # A killed build loses at most this much.

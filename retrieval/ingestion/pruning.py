@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from retrieval.sources import Selection
 
-__all__ = ["PROTECTED_ROWS", "refuse_dropping", "refuse_emptying", "refuse_unlinking", "refuse_unmounting"]
+__all__ = ["PROTECTED_ROWS", "refuse_emptying", "refuse_unlinking", "refuse_unmounting"]
 
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
@@ -84,20 +84,6 @@ def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -
         raise PruneRefused(
             f"{sum(unmounted.values())} of {rows} images of {folder} lay on another file system, in {names}, "
             f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with `prune=True`"
-        )
-
-
-def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None:
-    """Stop an import of vectors that would remove rows, because their keys are not among the new ones.
-
-    Raises:
-        PruneRefused: it would; nothing was changed.
-    """
-    if removed:
-        raise PruneRefused(
-            f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
-            f"be removed; nothing was changed. Give vectors and keys of all rows that are to stay, or remove the others "
-            "with `prune=True`"
         )
 
 

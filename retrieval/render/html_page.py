@@ -29,7 +29,7 @@ from retrieval.sources.decoding import decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from retrieval.collection import Term
+    from retrieval.collection.queries import Term
     from retrieval.render.output import HitLike
     from retrieval.sources.decoding import ImageSource
 

@@ -18,8 +18,8 @@ from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
 from retrieval.encoders import load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.ingestion import Progress
 from retrieval.location import find_collection
+from retrieval.progress import Progress
 from retrieval.sources import open_source
 from retrieval.upgrades.backfill_order import farthest_first
 from retrieval.upgrades.switch import switch_over
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from indexes.vectors import Ids, Vectors
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
 __all__ = ["BackfillReport", "backfill"]

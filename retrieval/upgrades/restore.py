@@ -13,7 +13,7 @@ from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read
 from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
 from retrieval.collection import ROLLBACK_ROWS, next_store
 from retrieval.errors import OptionError
-from retrieval.ingestion import Progress
+from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from indexes.store import Record, WriterLock
     from indexes.vectors import Bitmap, Ids
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
 __all__ = ["Restored"]

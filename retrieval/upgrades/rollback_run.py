@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
 
 __all__ = ["RollbackReport", "rollback"]
 

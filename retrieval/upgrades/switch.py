@@ -10,7 +10,7 @@ from indexes.migration import Staging, assemble
 from indexes.store import RERANK, RerankRows
 from retrieval.collection import next_store
 from retrieval.encoders import encode_phrases
-from retrieval.ingestion import Progress
+from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Ids, Vectors
     from retrieval.collection import Migration
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
 
 __all__ = ["switch_over"]
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
 __all__ = ["upgrade"]

@@ -10,7 +10,7 @@ import pytest
 
 import retrieval
 from indexes.generation.key_table import KeyTable
-from retrieval.collection.terms import row
+from retrieval.collection.queries.terms import row
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.sources import keys
 from retrieval.testing import FakeEncoder

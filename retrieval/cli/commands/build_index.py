@@ -146,7 +146,7 @@ def build_index(
 
             report = build(folder, **_given(options), progress=progress)
         else:
-            from retrieval.ingestion import build_index_from_vectors
+            from retrieval.collection.rows import build_index_from_vectors
 
             report = build_index_from_vectors(
                 folder, vectors, keys, **given(space=space, **_without_images(options)), progress=progress

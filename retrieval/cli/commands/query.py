@@ -28,7 +28,8 @@ from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
 if TYPE_CHECKING:
-    from retrieval.collection import Collection, Term
+    from retrieval.collection import Collection
+    from retrieval.collection.queries import Term
 
 __all__ = ["query"]
 
@@ -195,7 +196,7 @@ def _terms(
     """Turn the command line's words into terms; what stdin holds is read once."""
     from dataclasses import replace
 
-    from retrieval.collection import image, parse_term, row, text
+    from retrieval.collection.queries import image, parse_term, row, text
 
     stdin: list[bytes] = []
 

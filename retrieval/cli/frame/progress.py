@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from retrieval.cli.frame.options import Session
-    from retrieval.ingestion import Progress
+    from retrieval.progress import Progress
 
 __all__ = ["Bar", "Lines", "watching"]
 

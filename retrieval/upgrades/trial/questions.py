@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from indexes.vectors import Ids, Space, Vectors
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
 __all__ = ["Questions", "labels_of", "questions_of", "require_enough"]

@@ -10,7 +10,8 @@ import numpy as np
 
 from indexes.migration import KEPT
 from indexes.store import CommitPace
-from retrieval.ingestion import Progress, embed
+from retrieval.ingestion import embed
+from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from indexes.vectors import Ids, Vectors
     from retrieval.encoders import Encoder
-    from retrieval.ingestion import OnProgress
+    from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
 SEED = 2_411

@@ -44,7 +44,7 @@ class TestQuery:
 
     def test_words_images_ids_and_minus_come_together(self, run, photos: Path) -> None:
         from retrieval.collection.collection import open_collection
-        from retrieval.collection.terms import image, row, text
+        from retrieval.collection.queries.terms import image, row, text
 
         arguments = ["2:red", "--text", "blue", "--image", photos / PLAIN[2], "--id", "5", "--minus", "green"]
         status, out, _ = run("query", *arguments, "--index", photos, "--json")

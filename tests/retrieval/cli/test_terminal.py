@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.cli.frame.progress import Lines, duration
-from retrieval.ingestion.report import Progress
+from retrieval.progress import Progress
 from retrieval.render.output import cells
 from tests.retrieval.cli.shell import ROOT, RUN
 from tests.retrieval.folders import fill

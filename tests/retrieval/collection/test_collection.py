@@ -14,7 +14,7 @@ from PIL import Image
 import retrieval
 from indexes.store.store import VectorStore
 from indexes.vectors.arrays import unit_rows
-from retrieval.collection.terms import image, row, text
+from retrieval.collection.queries.terms import image, row, text
 from retrieval.errors import (
     CapabilityMissing,
     CollectionNotFound,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from retrieval.errors import EncoderError
-from retrieval.ingestion.report import Progress
+from retrieval.progress import Progress
 from retrieval.sources.skipped_list import read_skipped
 from tests.retrieval.folders import CountingEncoder
 from tests.retrieval.ingestion.galleries import build, paths

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from PIL import Image
 
-from retrieval.collection.terms import image, row, text
+from retrieval.collection.queries.terms import image, row, text
 from retrieval.render import html_page
 from retrieval.render.html_page import Answer, Part, page, parts, write
 from tests.retrieval.folders import fill, picture

@@ -115,7 +115,7 @@ class TestMigrating:
                 assert hit.score == pytest.approx(1, abs=2e-3)
 
     def test_parts_are_weighed_in_both_spaces(self, migrating):
-        from retrieval.collection.terms import image, text
+        from retrieval.collection.queries.terms import image, text
 
         with retrieval.open(migrating, encoder=drift("new")) as collection:
             query = [image(migrating / NAMES[3]), text("red", weight=0.5)]

@@ -9,8 +9,8 @@ from indexes.derivation import rotations
 from indexes.vectors import transforms
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
+from retrieval.collection.rows import writable
 from retrieval.errors import ShapeError
-from retrieval.ingestion import writable
 
 torch = pytest.importorskip("torch", reason="learning needs torch")
 

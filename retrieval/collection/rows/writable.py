@@ -13,8 +13,8 @@ from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import writer
+from retrieval.collection.rows.growth import BothSpaces, Growing, carried
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
-from retrieval.ingestion.growth import BothSpaces, Growing, carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

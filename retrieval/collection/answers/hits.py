@@ -14,7 +14,7 @@ from retrieval.errors import StoreCorrupt
 if TYPE_CHECKING:
     from indexes.migration import Blend
     from indexes.vectors import Bitmap, Vectors
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection import Opened
 
 
 MOST_NAMED = 100

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.collection.terms import Term, as_terms, image, parse_term, row, subtract, text
+from retrieval.collection.queries.terms import Term, as_terms, image, parse_term, row, subtract, text
 from retrieval.errors import QueryError
 
 

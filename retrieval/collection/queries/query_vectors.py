@@ -10,15 +10,15 @@ import numpy as np
 
 from indexes import forks
 from indexes.vectors import integer, unit_rows
-from retrieval.collection.encoder_check import require_same_vectors
+from retrieval.collection.queries.encoder_check import require_same_vectors
 from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 from retrieval.sources import open_source
 
 if TYPE_CHECKING:
     from indexes.vectors import Vectors
-    from retrieval.collection.snapshot import Opened
-    from retrieval.collection.terms import Term
+    from retrieval.collection import Opened
+    from retrieval.collection.queries.terms import Term
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
 

@@ -17,13 +17,13 @@ from indexes.derivation import check_dim, derive
 from indexes.store import CommitPace, NewRow, VectorStore
 from indexes.vectors import Space, stored_rows
 from retrieval.collection import require_settled, sweep
+from retrieval.collection.rows.build_report import BuildReport
+from retrieval.collection.rows.growth import plain
+from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, published
 from retrieval.encoders import require_device
-from retrieval.errors import OptionError, ShapeError
-from retrieval.ingestion.growth import plain
-from retrieval.ingestion.pruning import refuse_dropping
-from retrieval.ingestion.report import BuildReport, Progress
-from retrieval.ingestion.writable import check_request, learn_rotation, locked, opened, published
+from retrieval.errors import OptionError, PruneRefused, ShapeError
 from retrieval.location import place_collection, record_root
+from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from indexes.generation import Manifest
-    from retrieval.ingestion.report import OnProgress
+    from retrieval.progress import OnProgress
 
 BLOCK_ROWS = 16_384
 
@@ -121,6 +121,20 @@ def build_index_from_vectors(
         removed=len(gone),
         skipped_by_reason={},
     )
+
+
+def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None:
+    """Stop an import of vectors that would remove rows, because their keys are not among the new ones.
+
+    Raises:
+        PruneRefused: it would; nothing was changed.
+    """
+    if removed:
+        raise PruneRefused(
+            f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
+            f"be removed; nothing was changed. Give vectors and keys of all rows that are to stay, or remove the others "
+            "with `prune=True`"
+        )
 
 
 class _Keys:

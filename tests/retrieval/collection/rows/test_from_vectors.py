@@ -10,6 +10,7 @@ from indexes.derivation import build_plan
 from indexes.engine import backend, gpu_index
 from indexes.store.store import VectorStore
 from indexes.vectors.arrays import unit_rows
+from retrieval.collection.rows import from_vectors
 from retrieval.errors import (
     CapabilityMissing,
     OptionError,
@@ -18,7 +19,6 @@ from retrieval.errors import (
     SpaceMismatch,
     VectorError,
 )
-from retrieval.ingestion import from_vectors
 from retrieval.render.export import write_export
 from retrieval.sources.csv_files import csv_lines
 
@@ -188,7 +188,7 @@ def test_a_first_import_that_fails_leaves_nothing(
 def test_an_interrupted_import_answers_with_what_it_has_and_continues(
     tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.ingestion.from_vectors.BLOCK_ROWS", 50)
+    monkeypatch.setattr("retrieval.collection.rows.from_vectors.BLOCK_ROWS", 50)
 
     def stop(progress: retrieval.Progress) -> None:
         if progress.done >= 100:
