@@ -57,9 +57,9 @@ PAIRS = (
 
 def photographs(data: Path, work: Path) -> dict[str, Any]:
     """Return pixels and the teacher's features of the gallery, of queries and of other views, and whose views both are."""
-    from tools.train_nano.data import decode_all, list_photos
-    from tools.train_nano.teachers import mobilenet_features
-    from tools.train_nano.views import is_mixed, view_features, view_sources
+    from tools.train_nano.inputs.data import decode_all, list_photos
+    from tools.train_nano.targets.teachers import mobilenet_features
+    from tools.train_nano.targets.views import is_mixed, view_features, view_sources
 
     photos = list_photos(data)
     pixels = decode_all(data, photos, work / "pixels.npy")
@@ -133,7 +133,7 @@ def at_96(data: Path, file: Path, images: NDArray[np.uint8]) -> Vectors:
     import torch
     from PIL import Image
 
-    from tools.train_nano.teachers import load_mobilenet
+    from tools.train_nano.targets.teachers import load_mobilenet
 
     if file.exists():
         return unit_rows(np.load(file))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import retrieval
-from tools.train_nano.data import decode_all, list_photos
+from tools.train_nano.inputs.data import decode_all, list_photos
 from tools.train_nano.prepare import CLUTTER
-from tools.train_nano.views import crop
+from tools.train_nano.targets.views import crop
 
 WIDTHS = (16, 32, 64, 128, 256)
 SETS = ("caltech101", "imagenette", "clothing")
@@ -48,7 +48,7 @@ class Data:
 
     def features(self) -> Floats:
         """Return the teacher's features of all photographs."""
-        from tools.train_nano.teachers import mobilenet_features
+        from tools.train_nano.targets.teachers import mobilenet_features
 
         return np.asarray(
             mobilenet_features(self.data, self.photos, self.prepared / "mobilenet.npy", note=note)

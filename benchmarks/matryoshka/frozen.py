@@ -18,9 +18,9 @@ from torch import nn
 
 from benchmarks.matryoshka.data import Data, Floats, note
 from retrieval.encoders.training.losses import MatryoshkaHead
-from tools.train_nano.data import unit_hash
+from tools.train_nano.inputs.data import unit_hash
 from tools.train_nano.measure import unit
-from tools.train_nano.views import is_mixed, view_features, view_sources
+from tools.train_nano.targets.views import is_mixed, view_features, view_sources
 
 NESTING = (8, 16, 32, 64, 128, 256)
 """The paper's, which starts at 8 and doubles."""

@@ -10,7 +10,7 @@ contender trains the last stage and the head, four fifths of the parameters, for
 
 What the third stage gives is made once for all of them, of each photograph as it is and mirrored: that makes repeats
 affordable. All contenders of a repeat see the same pictures in the same order; repeats differ in that order and in
-the classifiers they start from. Only training photographs are seen (`tools.train_nano.data`); the tables are of
+the classifiers they start from. Only training photographs are seen (`tools.train_nano.inputs.data`); the tables are of
 photographs, and of whole classes, that none of them saw.
 
 Less than one epoch with labels is what a few minutes of CPU allow. What longer training does, `benchmarks.matryoshka.heads`
@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from benchmarks.matryoshka.data import WIDTHS
 from retrieval.encoders.families.nano_torch import ImageTower, pooled
 from retrieval.encoders.training.losses import MatryoshkaHead
-from tools.train_nano.augment import light, normalised, plain
+from tools.train_nano.inputs.augment import light, normalised, plain
 
 _EMBEDDED = 256
 

@@ -54,9 +54,9 @@ class Set:
 
 def load_set(data: Path, work: Path, name: str) -> Set:
     """Return a collection's features and labels; classes of fewer than 10 images and the clutter class are left out."""
-    from tools.train_nano.data import list_photos
+    from tools.train_nano.inputs.data import list_photos
     from tools.train_nano.prepare import CLUTTER
-    from tools.train_nano.teachers import mobilenet_features
+    from tools.train_nano.targets.teachers import mobilenet_features
 
     photos = list_photos(data)
     rows = mobilenet_features(data, photos, work / "mobilenet.npy")

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from retrieval.encoders.families.nano_torch import ImageTower  # noqa: E402
-from tools.train_nano.convolve import WIDE, WIDEST, WideConv, widen  # noqa: E402
+from tools.train_nano.tower.convolve import WIDE, WIDEST, WideConv, widen  # noqa: E402
 
 
 @pytest.mark.parametrize("outputs", [WIDE, WIDEST])

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="the teachers need onnx")
-from tools.train_nano.discriminant import fit_discriminant, words_of
 from tools.train_nano.measure import unit
+from tools.train_nano.targets.discriminant import fit_discriminant, words_of
 
 THINGS = ["dog", "cat", "bus", "boat", "kite", "clock", "horse", "pizza"]
 

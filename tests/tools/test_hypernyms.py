@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 
-from tools.train_nano.hypernyms import kind_targets, meaning_of, members, read_nouns
 from tools.train_nano.measure import unit
+from tools.train_nano.words.hypernyms import kind_targets, meaning_of, members, read_nouns
 
 # Meanings: animal > fish > tench, goldfish; animal > dog > pug; thing > bank; a word "fish" that is food, too.
 DATA = """  1 A licence.

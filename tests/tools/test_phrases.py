@@ -8,8 +8,8 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="training needs torch")
 
-from tools.train_nano.data import Photo
-from tools.train_nano.phrases import TYPES, Phrase, by_sort, first_right, phrases
+from tools.train_nano.inputs.data import Photo
+from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
 
 
 def photo(*sentences, label="", group="flickr"):

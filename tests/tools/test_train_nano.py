@@ -25,19 +25,19 @@ from retrieval.encoders.families.nano_torch import (  # noqa: E402
     read_state,
     silent_querybank,
 )
-from tools.train_nano import head as head_module  # noqa: E402
 from tools.train_nano.__main__ import parse_sizes  # noqa: E402
-from tools.train_nano.augment import augment, light, mirrored, normalised  # noqa: E402
-from tools.train_nano.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.export import averaged_tower, between, export_image  # noqa: E402
-from tools.train_nano.head import fit_head  # noqa: E402
-from tools.train_nano.muon import orthogonalised  # noqa: E402
+from tools.train_nano.inputs.augment import augment, light, mirrored, normalised  # noqa: E402
+from tools.train_nano.inputs.data import Photo, decode_all  # noqa: E402
 from tools.train_nano.pack import pack, unpack  # noqa: E402
-from tools.train_nano.places import AXES, GRID, PlaceHeads, fit_places  # noqa: E402
 from tools.train_nano.report import MARKS, baseline, quote  # noqa: E402
-from tools.train_nano.start import start_from  # noqa: E402
-from tools.train_nano.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
-from tools.train_nano.views import VIEW_SIDE, make_view  # noqa: E402
+from tools.train_nano.targets.places import AXES, GRID, PlaceHeads, fit_places  # noqa: E402
+from tools.train_nano.targets.views import VIEW_SIDE, make_view  # noqa: E402
+from tools.train_nano.tower import head as head_module  # noqa: E402
+from tools.train_nano.tower.head import fit_head  # noqa: E402
+from tools.train_nano.tower.muon import orthogonalised  # noqa: E402
+from tools.train_nano.tower.start import start_from  # noqa: E402
+from tools.train_nano.tower.train import Recipe, Run, TrainingSet, make_optimisers  # noqa: E402
 
 RECIPE = Recipe(
     minutes=60, batch=8, part=4, workers=2, bank=16, warm_steps=2, ramp=(-1, 0), sizes=((1.0, 32),)

@@ -19,12 +19,12 @@ from retrieval.encoders.families.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: 
 from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
-from tools.train_nano.data import described  # noqa: E402
 from tools.train_nano.export import FACTS, export_image  # noqa: E402
+from tools.train_nano.inputs.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
-from tools.train_nano.places import AXES, GRID  # noqa: E402
-from tools.train_nano.text import TextStudent, quantised  # noqa: E402
-from tools.train_nano.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
+from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
+from tools.train_nano.tower.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
+from tools.train_nano.words.text import TextStudent, quantised  # noqa: E402
 from tools.train_oca import finish as finish_module  # noqa: E402
 from tools.train_oca import measure  # noqa: E402
 from tools.train_oca.data import fit_extension, old_vectors  # noqa: E402
@@ -147,7 +147,7 @@ def test_photographs_keep_their_sentences_together_and_a_thousand_at_most_are_he
             writer.writerows([[f"images/flickr_{i}.webp", f"dog {i} {n}"] for n in range(5)])
         writer.writerow(["images/food_0.webp", " a  cake "])
         writer.writerow(["images/food_0.webp", "a cake"])
-    monkeypatch.setattr("tools.train_nano.data.HELD_CAPTIONS", 7)
+    monkeypatch.setattr("tools.train_nano.inputs.data.HELD_CAPTIONS", 7)
     photos = described(tmp_path)
 
     assert len(photos) == 31

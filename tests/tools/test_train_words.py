@@ -13,20 +13,20 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 
 from retrieval.encoders.families.nano_text import TextTower  # noqa: E402
 from retrieval.encoders.families.nano_torch import MEANING  # noqa: E402
-from tools.train_nano import corpus  # noqa: E402
-from tools.train_nano.asked import asked_axes, middle, scores_off  # noqa: E402
-from tools.train_nano.corpus import Text  # noqa: E402
 from tools.train_nano.export import save_tensors  # noqa: E402
-from tools.train_nano.joint import text_targets  # noqa: E402
+from tools.train_nano.inputs import corpus  # noqa: E402
+from tools.train_nano.inputs.corpus import Text  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
-from tools.train_nano.text import (  # noqa: E402
+from tools.train_nano.targets.asked import asked_axes, middle, scores_off  # noqa: E402
+from tools.train_nano.targets.joint import text_targets  # noqa: E402
+from tools.train_nano.words.text import (  # noqa: E402
     TextStudent,
     misspell,
     quantised,
     unquantised,
     with_article,
 )
-from tools.train_nano.text_run import fit_querybank  # noqa: E402
+from tools.train_nano.words.text_run import fit_querybank  # noqa: E402
 
 
 def test_a_bank_of_texts_finds_popular_what_lies_near_many(tmp_path):

@@ -105,7 +105,7 @@ def run_train(given: argparse.Namespace) -> None:
 
     from tools.train_nano.pack import unpack
     from tools.train_nano.prepare import prepare
-    from tools.train_nano.train import Recipe, Run
+    from tools.train_nano.tower.train import Recipe, Run
 
     recipe = Recipe(**chosen(Recipe, given))
     torch.set_num_threads(recipe.workers if torch.cuda.is_available() else 1)
@@ -157,8 +157,8 @@ def run_head(given: argparse.Namespace) -> None:
     from retrieval.encoders.families.nano import WEIGHTS
     from retrieval.encoders.families.nano_torch import folded_tower, read_state, silent_querybank
     from tools.train_nano.export import export_image, read_note
-    from tools.train_nano.head import fit_head
     from tools.train_nano.prepare import prepare
+    from tools.train_nano.tower.head import fit_head
 
     weights = WEIGHTS / "nano-1" / "image.safetensors"
     tower = folded_tower(read_state(weights))
@@ -169,8 +169,8 @@ def run_head(given: argparse.Namespace) -> None:
 def run_text(given: argparse.Namespace) -> None:
     """Write text.safetensors, and the bank of texts beside the image tower."""
     from retrieval.encoders.families.nano import WEIGHTS
-    from tools.train_nano.text import TextRecipe
-    from tools.train_nano.text_run import fit_text
+    from tools.train_nano.words.text import TextRecipe
+    from tools.train_nano.words.text_run import fit_text
 
     recipe = TextRecipe(**chosen(TextRecipe, given))
     fit_text(given.data, given.wordnet, given.out, WEIGHTS / "nano-1", recipe, go_on=given.go_on)

@@ -32,7 +32,7 @@ from retrieval.encoders.families.nano_torch import (
     folded_tower,
     read_state,
 )
-from tools.train_nano.train import NESTING
+from tools.train_nano.tower.train import NESTING
 
 OPSET = 18
 FACTS: dict[str, Any] = {

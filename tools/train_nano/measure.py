@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.data import Photo
+from tools.train_nano.inputs.data import Photo
 
 # A common noun, and the labels (collection/label, as regular expressions) that count as it.
 NAMES: dict[str, str] = {

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tools.train_nano.places import AXES, GRID
-from tools.train_nano.train import TrainingSet
+from tools.train_nano.targets.places import AXES, GRID
+from tools.train_nano.tower.train import TrainingSet
 
 LIMIT = 50 * 2**20
 

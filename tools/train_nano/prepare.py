@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.align import fit_alignment
-from tools.train_nano.asked import asked_axes
-from tools.train_nano.corpus import embedded_texts
-from tools.train_nano.data import CLUTTER, Photo, decode_all, drawn_weights, list_photos
+from tools.train_nano.inputs.corpus import embedded_texts
+from tools.train_nano.inputs.data import CLUTTER, Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.measure import unit
-from tools.train_nano.places import fit_places
-from tools.train_nano.targets import fit_target_map
-from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.text_run import text_set
-from tools.train_nano.train import TrainingSet
-from tools.train_nano.views import view_features, view_sources
+from tools.train_nano.targets.align import fit_alignment
+from tools.train_nano.targets.asked import asked_axes
+from tools.train_nano.targets.places import fit_places
+from tools.train_nano.targets.targets import fit_target_map
+from tools.train_nano.targets.teachers import mobilenet_features
+from tools.train_nano.targets.views import view_features, view_sources
+from tools.train_nano.tower.train import TrainingSet
+from tools.train_nano.words.text_run import text_set
 
 CHECKED = 150  # rows a collection in the checks during training: they cost training time
 

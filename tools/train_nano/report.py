@@ -14,10 +14,9 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
-from tools.train_nano.corpus import embedded_texts, held_captions, sentence_vectors
-from tools.train_nano.data import Photo, list_photos, load_rgb, squash
 from tools.train_nano.embedding import embed_images
-from tools.train_nano.joint import fit_words, softmax
+from tools.train_nano.inputs.corpus import embedded_texts, held_captions, sentence_vectors
+from tools.train_nano.inputs.data import Photo, list_photos, load_rgb, squash
 from tools.train_nano.measure import (
     first_is_own,
     nearest_accuracy,
@@ -27,7 +26,8 @@ from tools.train_nano.measure import (
     relevant_by_label,
 )
 from tools.train_nano.prepare import label_name
-from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
+from tools.train_nano.targets.joint import fit_words, softmax
+from tools.train_nano.targets.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 Rows = NDArray[np.float32]
 Attack = Callable[[Image.Image], Image.Image]

@@ -32,7 +32,7 @@ import torch
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
-from tools.train_nano.data import list_photos
+from tools.train_nano.inputs.data import list_photos
 from tools.train_oca import measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish

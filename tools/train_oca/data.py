@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano import NanoEncoder
-from tools.train_nano.align import AlignRecipe, fit_alignment
-from tools.train_nano.asked import asked_axes
-from tools.train_nano.corpus import Text, embedded_texts
-from tools.train_nano.data import Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.embedding import embed_images
+from tools.train_nano.inputs.corpus import Text, embedded_texts
+from tools.train_nano.inputs.data import Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.measure import unit
-from tools.train_nano.places import AXES, GRID
 from tools.train_nano.prepare import assemble
-from tools.train_nano.targets import TargetMap, fit_target_map
-from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.text import TextSet
-from tools.train_nano.text_run import text_set
-from tools.train_nano.train import TrainingSet
+from tools.train_nano.targets.align import AlignRecipe, fit_alignment
+from tools.train_nano.targets.asked import asked_axes
+from tools.train_nano.targets.places import AXES, GRID
+from tools.train_nano.targets.targets import TargetMap, fit_target_map
+from tools.train_nano.targets.teachers import mobilenet_features
+from tools.train_nano.tower.train import TrainingSet
+from tools.train_nano.words.text import TextSet
+from tools.train_nano.words.text_run import text_set
 
 Rows = NDArray[np.float32]
 WIDTH = 384

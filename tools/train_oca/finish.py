@@ -16,16 +16,16 @@ from indexes.vectors.space import Space
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder
 from retrieval.encoders.families.nano_text import TextTower, map_tensors
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank, folded_tower
-from tools.train_nano.augment import augment, normalised, plain
-from tools.train_nano.corpus import plain_name
-from tools.train_nano.data import CLUTTER
 from tools.train_nano.export import FACTS, export_image, save_tensors
-from tools.train_nano.hypernyms import kind_targets, members, read_nouns
-from tools.train_nano.joint import ridge
+from tools.train_nano.inputs.augment import augment, normalised, plain
+from tools.train_nano.inputs.corpus import plain_name
+from tools.train_nano.inputs.data import CLUTTER
 from tools.train_nano.measure import unit
-from tools.train_nano.text import TextRecipe, TextSet, TextStudent, quantised, train_text, unquantised
-from tools.train_nano.text_run import fit_querybank
-from tools.train_nano.train import nesting_of
+from tools.train_nano.targets.joint import ridge
+from tools.train_nano.tower.train import nesting_of
+from tools.train_nano.words.hypernyms import kind_targets, members, read_nouns
+from tools.train_nano.words.text import TextRecipe, TextSet, TextStudent, quantised, train_text, unquantised
+from tools.train_nano.words.text_run import fit_querybank
 from tools.train_oca.data import OLD_WEIGHT, Lesson, told
 from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, look, tune
 from tools.train_oca.train import LOOKS

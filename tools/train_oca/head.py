@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from retrieval.encoders.families.nano_torch import SIZE, Crop, ImageTower, cut
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
-from tools.train_nano.augment import augment, normalised, plain
-from tools.train_nano.joint import ridge
-from tools.train_nano.train import nesting_of, own_first
+from tools.train_nano.inputs.augment import augment, normalised, plain
+from tools.train_nano.targets.joint import ridge
+from tools.train_nano.tower.train import nesting_of, own_first
 
 Rows = NDArray[np.float32]
 LEAST_SPREAD = 0.05  # a channel that hardly ever speaks is not made loud

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano import NanoEncoder
-from tools.train_nano.data import Photo, load_rgb
 from tools.train_nano.embedding import embed_images
+from tools.train_nano.inputs.data import Photo, load_rgb
 from tools.train_nano.measure import (
     nearest_accuracy,
     precision_at_10,
@@ -20,10 +20,10 @@ from tools.train_nano.measure import (
     relevant_by_label,
     unit,
 )
-from tools.train_nano.phrases import TYPES, Phrase, by_sort, first_right, phrases
 from tools.train_nano.prepare import label_name
 from tools.train_nano.report import ATTACKS
-from tools.train_nano.views import crop
+from tools.train_nano.targets.views import crop
+from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
 
 Rows = NDArray[np.float32]
 CROPPED, COPIED, TYPED, DRAWS = 1500, 200, 20, 2000

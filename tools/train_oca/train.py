@@ -8,8 +8,8 @@ import torch
 
 from retrieval.encoders.families.nano import WEIGHTS
 from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, read_state
-from tools.train_nano.head import fit_head
-from tools.train_nano.train import Recipe, Run, TrainingSet
+from tools.train_nano.tower.head import fit_head
+from tools.train_nano.tower.train import Recipe, Run, TrainingSet
 
 # nano@1's own: with a look of 128 px its own head finds 0.641 of crops in nano@1's gallery instead of 0.713, though 1-NN rises by 0.004.
 LOOKS = CROPS

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.joint import ridge
 from tools.train_nano.measure import unit
+from tools.train_nano.targets.joint import ridge
 
 Rows = NDArray[np.float32]
 # Chosen on training captions, four fifths of them to find the photographs of the others.

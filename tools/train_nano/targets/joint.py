@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tools.train_nano.corpus import Text
-from tools.train_nano.data import Photo
+from tools.train_nano.inputs.corpus import Text
+from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
-from tools.train_nano.teachers import FEATURES, classifiers
+from tools.train_nano.targets.teachers import FEATURES, classifiers
 
 Rows = NDArray[np.float32]
 CENTROID_TEMPERATURE = 0.02

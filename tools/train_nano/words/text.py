@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from retrieval.encoders.families.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, Token, tokens_of
 from retrieval.encoders.families.nano_torch import MEANING
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
-from tools.train_nano.corpus import Text
-from tools.train_nano.train import nesting_of, own_first
+from tools.train_nano.inputs.corpus import Text
+from tools.train_nano.tower.train import nesting_of, own_first
 
 TEMPLATES = (
     "a {}", "the {}", "{}s", "a photo of a {}", "a photograph of the {}", "a picture of {}", "photo of {}", "an image of {}",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.align import Alignment
-from tools.train_nano.data import Photo
-from tools.train_nano.joint import seen_by
+from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
+from tools.train_nano.targets.align import Alignment
+from tools.train_nano.targets.joint import seen_by
 
 Rows = NDArray[np.float32]
 POWER = 0.25

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train_nano.data import Photo
+from tools.train_nano.inputs.data import Photo
 
 SEED = 1
 SENTENCE_DIM = 384

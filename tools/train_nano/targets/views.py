@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tools.train_nano.data import Photo, everyday
-from tools.train_nano.places import AXES, GRID, Places
-from tools.train_nano.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
+from tools.train_nano.inputs.data import Photo, everyday
+from tools.train_nano.targets.places import AXES, GRID, Places
+from tools.train_nano.targets.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 VIEW_SIDE = 128
 MIXED_SHARE = 0.5

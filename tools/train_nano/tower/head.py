@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano_torch import CROPS, SIZE, Crop, ImageTower, cut
-from tools.train_nano.augment import normalised, plain
-from tools.train_nano.joint import ridge
+from tools.train_nano.inputs.augment import normalised, plain
 from tools.train_nano.measure import unit
-from tools.train_nano.train import TrainingSet
+from tools.train_nano.targets.joint import ridge
+from tools.train_nano.tower.train import TrainingSet
 
 STRENGTH = 1000.0  # 200 and 4,000 find as many captions' photographs, names and copies
 LEAST_SPREAD = 0.05  # a channel that hardly ever speaks is not made loud

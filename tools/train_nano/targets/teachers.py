@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from retrieval.encoders.runtime import onnx_runtime
-from tools.train_nano.data import Photo, load_rgb, squash
+from tools.train_nano.inputs.data import Photo, load_rgb, squash
 
 TEACHER_SIDE = 224
 EFFICIENT_SIDE = 260

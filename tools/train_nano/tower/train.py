@@ -20,14 +20,14 @@ from torch.nn import functional as F
 
 from retrieval.encoders.families.nano_torch import ImageTower
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
-from tools.train_nano.asked import middle, scores_off
-from tools.train_nano.augment import augment, light, mirrored, normalised
-from tools.train_nano.check import check_copies, check_neighbours
-from tools.train_nano.convolve import widen
-from tools.train_nano.muon import Muon
-from tools.train_nano.parallel import Replicas, move_average
-from tools.train_nano.places import PlaceHeads, Pupil
-from tools.train_nano.start import start_from
+from tools.train_nano.inputs.augment import augment, light, mirrored, normalised
+from tools.train_nano.targets.asked import middle, scores_off
+from tools.train_nano.targets.places import PlaceHeads, Pupil
+from tools.train_nano.tower.check import check_copies, check_neighbours
+from tools.train_nano.tower.convolve import widen
+from tools.train_nano.tower.muon import Muon
+from tools.train_nano.tower.parallel import Replicas, move_average
+from tools.train_nano.tower.start import start_from
 
 NESTING = (16, 32, 64, 128, 256)
 

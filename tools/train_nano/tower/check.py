@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano_torch import CROPS, ImageTower
-from tools.train_nano.augment import normalised, plain
+from tools.train_nano.inputs.augment import normalised, plain
 from tools.train_nano.measure import nearest_accuracy, unit
 
 SIDE = CROPS[0].side  # px

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from retrieval.encoders.families.nano import NanoEncoder
 from retrieval.encoders.families.nano_text import TextTower, map_tensors
 from retrieval.encoders.families.nano_torch import MEANING, TEMPERATURE, Querybank, folded_tower, read_state
-from tools.train_nano.align import fit_alignment
-from tools.train_nano.corpus import Text, embedded_texts
-from tools.train_nano.data import Photo, drawn_weights, everyday, list_photos
-from tools.train_nano.discriminant import fit_discriminant
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.export import export_image, read_note, save_tensors
-from tools.train_nano.joint import text_targets
+from tools.train_nano.inputs.corpus import Text, embedded_texts
+from tools.train_nano.inputs.data import Photo, drawn_weights, everyday, list_photos
 from tools.train_nano.measure import unit
-from tools.train_nano.targets import fit_target_map
-from tools.train_nano.teachers import mobilenet_features
-from tools.train_nano.text import TextRecipe, TextSet, quantised, train_text, unquantised
+from tools.train_nano.targets.align import fit_alignment
+from tools.train_nano.targets.discriminant import fit_discriminant
+from tools.train_nano.targets.joint import text_targets
+from tools.train_nano.targets.targets import fit_target_map
+from tools.train_nano.targets.teachers import mobilenet_features
+from tools.train_nano.words.text import TextRecipe, TextSet, quantised, train_text, unquantised
 
 GROUPS, SEED = 512, 1  # of a bank of texts
 DRAWN = {

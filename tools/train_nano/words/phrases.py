@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-from tools.train_nano.data import Photo
+from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
 
 Rows = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Write the words that nano's training texts hold: ``python -m tools.train_nano.vocabulary --data DIR``.
+"""Write the words that nano's training texts hold: ``python -m tools.train_nano.words.vocabulary --data DIR``.
 
 The file lies beside the encoder (`retrieval/encoders/vocabularies/nano-1.u32`) and tells which words of a query nano has
 never seen. Write it anew whenever the training texts change.
@@ -13,13 +13,13 @@ from pathlib import Path
 from retrieval.encoders.families.nano import VOCABULARIES
 from retrieval.encoders.families.nano_text import words_of
 from retrieval.encoders.vocabulary import pack
-from tools.train_nano.corpus import list_texts
-from tools.train_nano.data import list_photos
+from tools.train_nano.inputs.corpus import list_texts
+from tools.train_nano.inputs.data import list_photos
 
 
 def main() -> None:
     """Count the words of the training texts and write their hashes."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train_nano.vocabulary", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.train_nano.words.vocabulary", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
         "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"

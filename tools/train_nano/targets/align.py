@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from tools.train_nano.corpus import Text, plain_name
-from tools.train_nano.data import CLUTTER, Photo
-from tools.train_nano.joint import PhotoWords, WordSpace, fit_photo_words, fit_words, seen_by
+from tools.train_nano.inputs.corpus import Text, plain_name
+from tools.train_nano.inputs.data import CLUTTER, Photo
 from tools.train_nano.measure import unit
+from tools.train_nano.targets.joint import PhotoWords, WordSpace, fit_photo_words, fit_words, seen_by
 
 Rows = NDArray[np.float32]
 SEED = 0

@@ -1,0 +1,1 @@
+"""What nano is trained on: photographs, texts, altered copies."""

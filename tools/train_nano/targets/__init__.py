@@ -1,0 +1,1 @@
+"""What nano must answer: teachers, and the space that photographs and words share."""

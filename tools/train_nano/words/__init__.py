@@ -1,0 +1,1 @@
+"""Train the text tower, and what it knows."""
