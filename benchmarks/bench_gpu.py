@@ -65,7 +65,7 @@ def images(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from benchmarks.bench_build import sources
-    from retrieval.ingestion.encode import cores, embed
+    from retrieval.embedding import cores, embed
     from retrieval.sources.decoding.decoder import decode
 
     originals = sources(options.data)

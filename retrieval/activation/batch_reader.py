@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from retrieval.activation.originals import Original, read_original
 from retrieval.activation.results import Activated, already_activated, refused
 from retrieval.collection import activations
+from retrieval.embedding import cores
 from retrieval.errors import ImageError
-from retrieval.ingestion import cores
 from retrieval.sources.decoding import content_hash, read_file
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from retrieval.activation.originals import Original, lossless
 from retrieval.activation.results import Activated, activated, refused
 from retrieval.activation.settings import Settings
 from retrieval.collection import activations
+from retrieval.embedding import cores
 from retrieval.encoders import checked_pixels
 from retrieval.errors import ImageError
-from retrieval.ingestion import cores
 from retrieval.progress import OnProgress, Progress
 from retrieval.sources.decoding import content_hash, decode
 

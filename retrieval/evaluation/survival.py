@@ -16,10 +16,10 @@ import numpy as np
 
 from indexes.vectors import Neighbors, micro_ap
 from retrieval.collection import activations
+from retrieval.embedding import cores
 from retrieval.encoders import checked_pixels
 from retrieval.errors import ImageError, OptionError
 from retrieval.evaluation.attacks import ATTACKS, attack
-from retrieval.ingestion import cores
 from retrieval.progress import OnProgress, Progress
 from retrieval.sources.decoding import content_hash, decode, read_file
 

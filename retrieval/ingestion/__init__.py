@@ -8,8 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.ingestion.build import build_index
-    from retrieval.ingestion.encode import cores, embed
 
-__all__ = ["build_index", "cores", "embed"]
+__all__ = ["build_index"]
 
-__getattr__ = lazy(__name__, {"build": ("build_index",), "encode": ("cores", "embed")})
+__getattr__ = lazy(__name__, {"build": ("build_index",)})

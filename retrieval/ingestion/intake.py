@@ -98,7 +98,7 @@ class Intake:
         fresh = self._changes.fresh
         if not fresh:
             return
-        from retrieval.ingestion.encode import cores
+        from retrieval.embedding import cores
 
         sizes = np.array([keys.size_of(file.stamp) for file in fresh], dtype=np.uint64)
         candidates = np.isin(sizes, self._changes.sizes).tolist()
@@ -135,7 +135,7 @@ class Intake:
         return len(found) > 0
 
     def _embed(self, rest: Iterator[_Fresh]) -> None:
-        from retrieval.ingestion.encode import embed
+        from retrieval.embedding import embed
         from retrieval.sources.decoding import MAX_PIXELS
 
         total = len(self._changes.fresh)

@@ -197,7 +197,7 @@ class _Run:
 
     def _encode(self, ids: Ids, *, total: int) -> Iterator[None]:
         """Encode images again, yielding now and then."""
-        from retrieval.ingestion import embed
+        from retrieval.embedding import embed
 
         rest: list[Record] = []
         for record in self._store.records(ids):

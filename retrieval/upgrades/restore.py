@@ -85,7 +85,7 @@ class Restored:
         Raises:
             OptionError: not all of them can be had from ``source``; those that can are kept.
         """
-        from retrieval.ingestion import embed
+        from retrieval.embedding import embed
 
         with self._staging() as staging:
             rest = [record for record in self._present.records(missing) if not staging.holds(record)]

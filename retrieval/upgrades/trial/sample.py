@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.migration import KEPT
 from indexes.store import CommitPace
-from retrieval.ingestion import embed
+from retrieval.embedding import embed
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:

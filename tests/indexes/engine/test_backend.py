@@ -181,7 +181,7 @@ def test_where_address_space_is_limited_no_threads_are_started():
 
 
 def test_a_quota_counts_and_the_hosts_load_does_not(monkeypatch):
-    from retrieval.ingestion.encode import cores
+    from retrieval.embedding import cores
 
     monkeypatch.setattr(backend, "_affinity", lambda: 16)
     monkeypatch.setattr(backend, "_quota", lambda: 2.5)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
+    from retrieval.sources.decoding import ImageSource
 
 __all__ = ["Embedded", "cores", "embed"]
 
@@ -42,7 +43,7 @@ class Embedded(Generic[T]):
 
     Attributes:
         items: those that have a row in ``vectors``.
-        contents: their files' content hashes, 16 bytes each.
+        contents: their files' content hashes, 16 bytes each; empty where an item is no file's bytes.
         vectors: ``(len(items), d)`` float32 unit rows.
         reused: items with the content hash of a file whose vector the caller has already, or which comes earlier in
             ``items``: an exact copy, not encoded again.
@@ -62,7 +63,7 @@ def embed(
     items: Iterable[T],
     encoder: Encoder,
     *,
-    open_image: Callable[[T], bytes],
+    open_image: Callable[[T], ImageSource],
     known: Callable[[bytes], bool] | None = None,
     threads: int | None = None,
     batch: int | None = None,
@@ -80,7 +81,9 @@ def embed(
         items: anything; read as it is needed, in the caller's thread.
         encoder: its `preprocess` is called from several threads at once; it runs on the CPU unless it has an
             attribute ``device`` that says otherwise (``cuda:0`` …).
-        open_image: returns the bytes of an item's file, or raises `ImageError`; called from several threads, once an item.
+        open_image: returns the bytes of an item's file, or raises `ImageError`; called from several threads, once an item. It
+            may return whatever else `retrieval.sources.decoding.decoder.decode` takes: that has no content hash, and is
+            encoded whatever it equals.
         known: says of a content hash whether the caller has its vector already (from an earlier batch too); called from
             several threads.
         threads: how many decode; by default as many as there are cores.
@@ -148,7 +151,7 @@ class _Work(Generic[T]):
     """What the decoding threads share."""
 
     encoder: Encoder
-    open_image: Callable[[T], bytes]
+    open_image: Callable[[T], ImageSource]
     known: Callable[[bytes], bool]
     max_pixels: int
     size: BatchSize
@@ -159,14 +162,14 @@ class _Work(Generic[T]):
     spare: list[NDArray[np.float32]] = field(default_factory=list)
 
     def prepare(self, run: _Run[T], slot: int) -> bytes | _Reused | ImageError:
-        """Read one item and write its pixels into the run's row ``slot``; return its content hash."""
+        """Read one item and write its pixels into the run's row ``slot``; return its content hash, if it has one."""
         item = run.items[slot]
         size = self.size_of(item) if self.size_of is not None else 1
         with FILE_BYTES.hold(size), DECODED_BYTES.kept():
             try:
                 data = self.open_image(item)
-                content = content_hash(data)
-                if self.known(content):
+                content = content_hash(data) if isinstance(data, bytes) else b""
+                if content and self.known(content):
                     return _Reused(content)
                 named = {} if self.name_of is None else {"name": self.name_of(item)}
                 decode_size = getattr(self.encoder, "decode_size", None)
@@ -227,7 +230,8 @@ def _encoded(
     work: _Work[T],
 ) -> Embedded[T]:
     """Sort a run's outcomes and encode those that have pixels."""
-    kept: dict[bytes, int] = {}  # content hash -> slot, in order
+    slots: list[int] = []
+    kept: dict[bytes, int] = {}  # content hash -> slot
     copies: list[tuple[int, bytes]] = []
     failed: dict[int, ImageError] = {}
     for slot, outcome in enumerate(outcomes):
@@ -235,25 +239,27 @@ def _encoded(
             failed[slot] = outcome
         elif isinstance(outcome, _Reused):
             copies.append((slot, outcome.content))
-        elif outcome in kept or work.known(outcome):
+        elif outcome and (outcome in kept or work.known(outcome)):
             # Not known when it was read: a batch that has been yielded since holds a copy.
             copies.append((slot, outcome))
         else:
-            kept[outcome] = slot
-    slots = list(kept.values())
+            slots.append(slot)
+            if outcome:
+                kept[outcome] = slot
     vectors, without = _vectors(run.pixels, slots, work)
     _refuse_many(run, slots, without, work)
     lost = {content for content, slot in kept.items() if slot in without}
     for slot in [*without, *(slot for slot, content in copies if content in lost)]:
         failed[slot] = _without_vector(run.items[slot], work)
-    good = {content: slot for content, slot in kept.items() if slot not in without}
+    good = [slot for slot in slots if slot not in without]
+    contents = {slot: content for content, slot in kept.items()}
     return Embedded(
-        items=[run.items[slot] for slot in good.values()],
-        contents=list(good),
+        items=[run.items[slot] for slot in good],
+        contents=[contents.get(slot, b"") for slot in good],
         vectors=vectors,
         reused=[(run.items[slot], content) for slot, content in copies if content not in lost],
         failed=[(run.items[slot], failed[slot]) for slot in sorted(failed)],
-        noted=[(run.items[slot], run.notes[slot]) for slot in good.values() if slot in run.notes],
+        noted=[(run.items[slot], run.notes[slot]) for slot in good if slot in run.notes],
     )
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from indexes.vectors.space import Space
+from retrieval.embedding import image_stream as embedding
+from retrieval.embedding.image_stream import Embedded, embed
 from retrieval.encoders.batch_size import BatchSize
 from retrieval.errors import EncoderError, ImageError
-from retrieval.ingestion import encode as embedding
-from retrieval.ingestion.encode import Embedded, embed
 from retrieval.sources.decoding.decoder import content_hash
 from tests.retrieval.pictures import png
 
@@ -305,3 +305,16 @@ def test_on_an_accelerator_the_batch_grows() -> None:
 
     assert max(encoder.batches) >= 128
     assert max(plain.batches) == 32
+
+
+def test_items_may_be_pictures_and_arrays_which_are_no_copies_of_each_other() -> None:
+    picture = Image.new("RGB", (5, 4), (3, 1, 100))
+    items = [picture, np.asarray(picture), colour(2), colour(2), picture, np.zeros((2, 2)), b""]
+
+    (outcome,) = embed(range(len(items)), MeanColour(), open_image=items.__getitem__)
+
+    assert outcome.items == [0, 1, 2, 4]
+    assert outcome.contents == [b"", b"", content_hash(colour(2)), b""]
+    assert np.allclose(outcome.vectors, direction(2)[np.newaxis], atol=1e-6)
+    assert [item for item, _ in outcome.reused] == [3]
+    assert [(item, error.reason) for item, error in outcome.failed] == [(5, "unsupported"), (6, "empty")]
