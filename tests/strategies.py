@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ contents = st.one_of(
 
 stamps = st.binary(max_size=64)
 """Stamps: opaque bytes."""
+
+sources = st.sampled_from([0, 0, 1, 255])
+"""Numbers of sources, often that of the first one."""
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 """Any text that JSON in UTF-8 can hold."""
@@ -86,7 +90,13 @@ def manifests(draw: Any) -> Manifest:
         )
     )
     options = st.dictionaries(names, st.booleans() | st.lists(names, max_size=2), max_size=2)
-    source = st.builds(Source, type=names, path=st.none() | names, options=options)
+    source = st.builds(
+        Source,
+        type=st.just("folder") | names,
+        path=st.none() | names,
+        options=options,
+        number=sources,
+    )
     request = st.builds(
         Request,
         kind=names,
@@ -96,16 +106,17 @@ def manifests(draw: Any) -> Manifest:
         chosen_for=optional,
     )
     notes = st.lists(st.dictionaries(names, names | st.integers() | st.none(), max_size=3), max_size=3)
-    return Manifest(
+    manifest = Manifest(
         space=draw(spaces()),
         encoder=draw(st.none() | names),
         count=count,
         live=draw(st.integers(0, count)),
         generation=draw(st.integers(1, 9999)),
         index=index,
-        sources=tuple(draw(st.lists(source, min_size=1, max_size=2))),
+        sources=tuple(draw(st.lists(source, min_size=1, max_size=2, unique_by=lambda source: source.number))),
         request=draw(st.none() | request),
         upgrades=tuple(draw(notes)),
         activations=tuple(draw(notes)),
         files=draw(st.dictionaries(st.sampled_from(["index.faiss", "report.json", "live.npz"]), file_infos)),
     )
+    return replace(manifest, format=manifest.layout)

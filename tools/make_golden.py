@@ -10,20 +10,66 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import retrieval
+from indexes.derivation import derive
+from indexes.generation import HAND, read_manifest, source_of_type
 from indexes.generation.manifest import FORMAT
+from indexes.store import NewRow, VectorStore, WriterLock
+from indexes.vectors.arrays import unit_rows
 from retrieval.testing import FakeEncoder
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 ROWS, DIM, SEED = 1200, 32, 7
+PICTURES = 20
 
 
 def make(home: Path) -> None:
+    """Build a collection of two sources: a folder, and rows added by hand; an index, rows behind it, tombstones of both."""
+    encoder = FakeEncoder(name="golden", dim=DIM)
+    home.mkdir()
+    for number in range(PICTURES):
+        _picture(number).save(home / f"{number:02}.png")
+    retrieval.build_index(home, encoder=encoder)
+    (home / "03.png").unlink()
+    retrieval.build_index(home, encoder=encoder)
+    directory = home / ".retrieve"
+    add_by_hand(directory, range(ROWS - 50), kind="IVF16,SQ8")
+    add_by_hand(directory, range(ROWS - 50, ROWS), gone=[f"by hand/{number}" for number in range(30)])
+
+
+def add_by_hand(
+    directory: Path,
+    numbers: Sequence[int],
+    *,
+    gone: Sequence[str] = (),
+    prefix: str = "by hand",
+    **options: Any,
+) -> None:
+    """Add rows of seeded vectors by hand, and delete others by their keys."""
+    manifest = read_manifest(directory)
+    hand = source_of_type(manifest.sources, HAND)
+    sources = manifest.sources if hand in manifest.sources else (*manifest.sources, hand)
+    vectors = np.random.default_rng(SEED).standard_normal((ROWS, DIM)).astype(np.float32)
+    records = [NewRow(key=f"{prefix}/{number}".encode(), source=hand.number) for number in numbers]
+    with (
+        WriterLock(directory) as lock,
+        VectorStore.open(directory, dim=DIM, writable=True, lock=lock) as store,
+    ):
+        store.append(unit_rows(vectors[list(numbers)]), records)
+        store.remove([number for key in gone if (number := store.find(key.encode())) is not None])
+        store.commit()
+        space, encoder = manifest.space, manifest.encoder
+        derive(directory, store, space=space, encoder=encoder, sources=sources, **options)
+
+
+def make_format_3(home: Path) -> None:
     """Build a collection in the middle of a change of its encoder: old rows, new rows, added and removed ones."""
     old, new = FakeEncoder(name="golden-old", dim=DIM), FakeEncoder(name="golden-new", dim=DIM + 16)
     home.mkdir()

@@ -13,11 +13,11 @@ import numpy as np
 from indexes.derivation import parts
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
 from indexes.derivation.measurement import ExtraQueries, Rows
-from indexes.derivation.publish import Carried, Facts, publish, published, sources
+from indexes.derivation.publish import Carried, Facts, publish, published, with_folder
 from indexes.derivation.revision import Revision
 from indexes.derivation.rotations import Learn
 from indexes.errors import OptionError
-from indexes.generation import Manifest, is_new, request
+from indexes.generation import Manifest, Source, is_new, request
 from indexes.store import RERANK, RerankRows, VectorStore
 from indexes.vectors import Space
 
@@ -32,7 +32,7 @@ def derive(
     *,
     space: Space,
     encoder: str | None,
-    root: str | None,
+    root: str | None = None,
     kind: str | None = None,
     dim: int | str | None = None,
     recall: float | None = None,
@@ -43,6 +43,7 @@ def derive(
     previous: Manifest | None = None,
     carried: Carried = _NOTHING,
     source_options: Mapping[str, Any] | None = None,
+    sources: tuple[Source, ...] | None = None,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -55,7 +56,7 @@ def derive(
         store: its store, opened for writing; every change committed.
         space: of the rows.
         encoder: recorded in the manifest.
-        root: recorded in the manifest.
+        root: of the folder among the sources, which are kept besides.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; None keeps the collection's
             own choice, and is ``auto`` for a new one.
         dim: width of the first stage: a prefix of the space, or any width where the space has no prefixes and a
@@ -69,7 +70,8 @@ def derive(
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
         carried: what goes with the index.
-        source_options: recorded in the manifest, see `indexes.generation.description.Source`; None keeps those that are there.
+        source_options: of that folder, see `indexes.generation.description.Source`; None keeps those that are there.
+        sources: recorded instead of all these; for collections with others than a folder.
     Returns:
         the manifest that is current now.
     Raises:
@@ -83,6 +85,8 @@ def derive(
         raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
     check_dim(space, dim, rows=store.live)
     before = previous or published(home)
+    if sources is None:
+        sources = with_folder(before, root=root, options=source_options)
     basis = carried.basis or _of_these_rows(before, home, store, space)
     asked = request(home, basis or before, kind=kind, dim=dim, recall=recall, device=device)
     if basis is None and dim is None and asked.dim not in ("auto", *space.nesting):
@@ -105,7 +109,7 @@ def derive(
         and info is None
         and carried == _NOTHING
         and (before.encoder, before.space) == (encoder, space)
-        and before.sources == sources(before, root=root, options=source_options)
+        and before.sources == sources
         and not is_new(asked, home, before)
     ):
         return before
@@ -114,11 +118,10 @@ def derive(
     facts = Facts(
         space=space,
         encoder=encoder,
-        root=root,
+        sources=sources,
         store=_name(home, store),
         carried=carried,
         request=build.request,
-        options=source_options,
     )
     manifest = publish(home, store, now, build.report(info), info, files, before, facts)
     parts.remove(home / parts.BUILDING)
@@ -155,9 +158,10 @@ def publish_tail(
     *,
     space: Space,
     encoder: str | None,
-    root: str | None,
+    root: str | None = None,
     carried: Carried = _NOTHING,
     source_options: Mapping[str, Any] | None = None,
+    sources: tuple[Source, ...] | None = None,
 ) -> Manifest:
     """Publish the committed rows beside the index that is there, training and measuring nothing.
 
@@ -165,21 +169,23 @@ def publish_tail(
     """
     home = Path(directory)
     before = published(home)
+    same = sources is None or (before is not None and before.sources == sources)
+    if sources is None:
+        sources = with_folder(before, root=root, options=source_options)
     now = _rows(store)
     asked = request(home, before, kind=None, dim=None, recall=None, device="cpu")
     basis = carried.basis or _of_these_rows(before, home, store, space)
     build = Revision(home, now, asked, basis, None, _quiet, space=space, renames=store.renames)
-    if basis is not None and carried == _NOTHING and build.unchanged():
+    if basis is not None and carried == _NOTHING and same and build.unchanged():
         return basis
     info, files = build.as_it_is()
     facts = Facts(
         space=space,
         encoder=encoder,
-        root=root,
+        sources=sources,
         store=_name(home, store),
         carried=carried,
         request=build.request,
-        options=source_options,
     )
     return publish(home, store, now, build.report(info), info, files, before, facts)
 

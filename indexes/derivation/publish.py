@@ -25,6 +25,7 @@ from indexes.generation import (
     Request,
     Source,
     check_file,
+    free_number,
     generation_path,
     new_generation_dir,
     read_manifest,
@@ -57,11 +58,10 @@ class Facts:
 
     space: Space
     encoder: str | None
-    root: str | None
+    sources: tuple[Source, ...]
     store: str
     carried: Carried
     request: Request
-    options: Mapping[str, Any] | None = None  # of the source; None keeps those that are there
 
 
 def published(home: Path) -> Manifest | None:
@@ -113,7 +113,7 @@ def publish(
     manifest = Manifest(
         space=facts.space,
         encoder=facts.encoder,
-        sources=sources(before, root=facts.root, options=facts.options),
+        sources=facts.sources,
         request=facts.request,
         count=now.count,
         live=now.live,
@@ -132,12 +132,24 @@ def publish(
     return publish_whole(home, manifest, prepared)
 
 
-def sources(
+def with_folder(
     before: Manifest | None, *, root: str | None, options: Mapping[str, Any] | None
 ) -> tuple[Source, ...]:
-    """Return the one source that there is so far: its folder, and its options or those that are recorded."""
-    own = Source() if before is None else before.sources[0]
-    return (replace(own, path=root, options=own.options if options is None else dict(options)),)
+    """Return the sources that are recorded, the folder among them with this root and these options.
+
+    Args:
+        before: the published manifest.
+        root: the folder, as `Source.path` has it.
+        options: of the folder; None for those that are recorded. Where no folder is recorded, only options add one.
+    """
+    if before is None:
+        return (Source(path=root, options=dict(options or {})),)
+    own = before.folder
+    if own is None:
+        new = Source(path=root, options=dict(options or {}), number=free_number(before.sources))
+        return before.sources if options is None else (*before.sources, new)
+    now = replace(own, path=root, options=own.options if options is None else dict(options))
+    return tuple(now if source is own else source for source in before.sources)
 
 
 def _sync_stores(home: Path, store: VectorStore, manifest: Manifest) -> None:

@@ -10,7 +10,6 @@ from indexes.generation.description import (
     MIGRATING,
     Manifest,
     Request,
-    Source,
     generation_path,
     kept_files,
     read_manifest,
@@ -28,11 +27,14 @@ from indexes.generation.manifest import (
     write_manifest,
 )
 from indexes.generation.pins import Pin, pin_generation, read_pinned
+from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
 from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
 from indexes.generation.verification import FileCheck, verify
 
 __all__ = [
+    "FOLDER",
     "GENERATIONS",
+    "HAND",
     "INDEX",
     "KEYS",
     "MANIFEST",
@@ -52,6 +54,7 @@ __all__ = [
     "check_file",
     "check_sizes",
     "file_checks",
+    "free_number",
     "generation_path",
     "is_new",
     "kept_files",
@@ -62,6 +65,7 @@ __all__ = [
     "read_manifest",
     "read_pinned",
     "request",
+    "source_of_type",
     "store_path",
     "sweep_generations",
     "verify",

@@ -19,7 +19,6 @@ from indexes.fields import (
     corrupt,
     count,
     inside,
-    mapping,
     number,
     objects,
     optional,
@@ -36,6 +35,7 @@ from indexes.generation.index_kinds import (
     index_from_old_json,
     index_to_json,
 )
+from indexes.generation.sources import FOLDER, Source, parse_sources
 from indexes.vectors import Space
 
 __all__ = [
@@ -57,13 +57,17 @@ __all__ = [
     "store_path",
 ]
 
-FORMAT = 3
-"""The layout that this version writes, and the newest that it reads.
+FORMAT = 4
+"""The newest layout that this version reads.
 
 1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
 way. 3: the manifest has a checksum, says what the build was asked for and how each source is opened, and tags its index
-with a type. Later versions add optional fields; what an older reader must not pass over raises the number.
+with a type. 4: sources have numbers, which records name. Written is `PLAIN` where one folder is the only source, else this.
+Later versions add optional fields; what an older reader must not pass over raises the number.
 """
+
+PLAIN = 3
+"""The layout of a collection whose only source is a folder; earlier versions read it, too."""
 
 MANIFEST = "manifest.json"
 GENERATIONS = "generations"
@@ -74,33 +78,6 @@ _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 
 _UNSEALED = (1, 2)
 """Formats without a checksum."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a collection's images come from, so that the next build can ask the same question.
-
-    Attributes:
-        type: ``folder``.
-        path: the folder: None for the parent of the collection's directory, else a path, relative to the collection's
-            directory where possible.
-        options: JSON values that say what is taken of it, such as ``exclude``, ``include`` and ``follow_links``; a
-            missing one has its default.
-    """
-
-    type: str = "folder"
-    path: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, value: Any, *, path: Path) -> Source:
-        """Parse what `dataclasses.asdict` made; ``path`` is named in messages."""
-        found = Fields(value, path=path, within="sources.")
-        return cls(
-            type=found.get("type", text),
-            path=found.get("path", optional(text)),
-            options=found.later("options", mapping, missing={}),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +130,7 @@ class Manifest:
         live: rows among them without a tombstone.
         generation: number of the directory under ``generations/``, counted from 1.
         index: the first stage.
-        sources: where the images come from; one folder so far.
+        sources: where the rows come from.
         request: what the build was asked for; None where an older version wrote the manifest, and in `report.json`.
         upgrades: JSON objects, oldest first, that tell of changes of the encoder; while the last one's ``state`` is
             ``migrating``, queries are encoded by another encoder than the stored rows.
@@ -179,12 +156,23 @@ class Manifest:
     created: str = field(default_factory=_now)
     updated: str = field(default_factory=_now)
     store: str = ""
-    format: int = FORMAT
+    format: int = PLAIN
+
+    @property
+    def folder(self) -> Source | None:
+        """The source that is a folder; None where every row was added by hand."""
+        return next((source for source in self.sources if source.type == FOLDER), None)
 
     @property
     def root(self) -> str | None:
-        """The folder that keys are relative to, as `Source.path` says it."""
-        return self.sources[0].path
+        """The folder that keys are relative to, as `Source.path` says it; None where there is no folder."""
+        return None if self.folder is None else self.folder.path
+
+    @property
+    def layout(self) -> int:
+        """The format that it is written in."""
+        (first, *others) = self.sources
+        return PLAIN if not others and (first.type, first.number) == (FOLDER, 0) else FORMAT
 
     @property
     def migrating(self) -> bool:
@@ -194,13 +182,13 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds besides its checksum; the format comes first."""
         return {
-            "format": FORMAT,
+            "format": self.layout,
             "space": self.space.to_json(),
             "encoder": self.encoder,
             "count": self.count,
             "live": self.live,
             "generation": self.generation,
-            "sources": [asdict(source) for source in self.sources],
+            "sources": [source.to_json(numbered=self.layout > PLAIN) for source in self.sources],
             "request": None if self.request is None else self.request.to_json(),
             "index": index_to_json(self.index),
             "upgrades": [dict(upgrade) for upgrade in self.upgrades],
@@ -262,7 +250,7 @@ class Manifest:
 def _tagged(fields: Fields, path: Path) -> dict[str, Any]:
     """Parse what format 3 says otherwise than those before."""
     return {
-        "sources": fields.get("sources", lambda value: _sources(value, path=path)),
+        "sources": fields.get("sources", lambda value: parse_sources(value, path=path)),
         "request": fields.get("request", optional(lambda value: Request.from_json(value, path=path))),
         "index": fields.get("index", lambda value: index_from_json(value, path=path)),
     }
@@ -274,12 +262,6 @@ def _untagged(fields: Fields, path: Path) -> dict[str, Any]:
         "sources": (Source(path=fields.get("root", optional(text))),),
         "index": fields.get("index", lambda value: index_from_old_json(value, path=path)),
     }
-
-
-def _sources(value: Any, *, path: Path) -> tuple[Source, ...]:
-    if not isinstance(value, list) or not value:
-        raise TypeError("a list of at least one source")
-    return tuple(Source.from_json(item, path=path) for item in value)
 
 
 def _width(value: Any) -> int | str | None:
@@ -306,6 +288,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
         raise corrupt(path, f"not JSON: {error}") from error
     if isinstance(data, dict) and data.get("format") in (
         *_UNSEALED,
+        PLAIN,
         FORMAT,
     ):  # of others the format is said first
         _check_seal(whole, data, path)

@@ -28,6 +28,7 @@ from indexes.generation.description import (
     FORMAT,
     GENERATIONS,
     MANIFEST,
+    PLAIN,
     Exact,
     FileInfo,
     Funnel,
@@ -35,19 +36,20 @@ from indexes.generation.description import (
     Inverted,
     Manifest,
     Request,
-    Source,
     generation_path,
     read_manifest,
     returnable,
     store_path,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
+from indexes.generation.sources import Source
 from indexes.generation.verification import FileCheck, verify
 from indexes.repair_hints import cure_of_file
 
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "PLAIN",
     "Exact",
     "FileCheck",
     "FileInfo",
@@ -133,7 +135,7 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
         if isinstance(manifest.index, Exact)
         else replace(manifest.index, file=files.get(INDEX))
     )
-    manifest = replace(manifest, files=files, index=index, updated=now, format=FORMAT)
+    manifest = replace(manifest, files=files, index=index, updated=now, format=manifest.layout)
     with writing(final):
         if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
             _remove(final)

@@ -246,7 +246,7 @@ def extend(store: VectorStore, *, source: VectorStore, rows: Any, dead: Bitmap) 
         records = [
             NewRow(key=b"\0" + pack_id(record.id))
             if flag
-            else NewRow(key=record.key, content=record.content, stamp=record.stamp)
+            else NewRow(key=record.key, content=record.content, stamp=record.stamp, source=record.source)
             for record, flag in zip(source.records(ids), deleted, strict=True)
         ]
         store.append(block, records)

@@ -6,11 +6,12 @@ from indexes.store import seals
 from indexes.store.commit_pace import CommitPace
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, RerankRows
-from indexes.store.records import NewRow, Record, key_and_stamp, pack_id, unpack_id
+from indexes.store.records import SOURCES, NewRow, Record, key_and_stamp, pack_id, source_of, unpack_id
 from indexes.store.store import VectorStore
 
 __all__ = [
     "RERANK",
+    "SOURCES",
     "CommitPace",
     "NewRow",
     "Record",
@@ -20,5 +21,6 @@ __all__ = [
     "key_and_stamp",
     "pack_id",
     "seals",
+    "source_of",
     "unpack_id",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from indexes.errors import StoreCorrupt
 from indexes.store import seals
 from indexes.store.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 from indexes.vectors import Bitmap
+
+FORMAT: Final = 2
+"""The layout of a store whose records have sources, and the newest that this version reads; 1 while none has."""
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""
@@ -48,6 +52,7 @@ class Changes:
         self._contents: dict[tuple[bytes, int], bool] = {}
         self._changed = 0
         self._renamed = False  # a row that is stored already has got another key
+        self._numbered = False  # a row has a source of another number than 0
         self._holders = holders
         self._record = record
 
@@ -63,7 +68,10 @@ class Changes:
             held = self._keys[digest] if digest in self._keys else stored.get(digest)
             if held is not None:
                 self._kill(held)
-            record = Record(id=self.count, key=new.key, content=new.content, stamp=new.stamp)
+            record = Record(
+                id=self.count, key=new.key, content=new.content, stamp=new.stamp, source=new.source
+            )
+            self._numbered |= new.source != 0
             self._records[self.count] = record
             self._keys[digest] = self.count
             if new.content:
@@ -87,7 +95,7 @@ class Changes:
                 self._kill(held)
             self._keys[key_digest(old.key)] = None
             self._keys[digest] = number
-        self._records[number] = Record(id=number, key=key, content=old.content, stamp=stamp)
+        self._records[number] = replace(old, key=key, stamp=stamp)
         self._renamed |= number < self.first and key != old.key
         self._changed += 1
 
@@ -162,6 +170,8 @@ class Changes:
         meta = databases[b"meta"]
         if self._renamed:
             txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
+        if self._numbered:
+            txn.put(b"format", pack_id(FORMAT), db=meta)
         txn.put(b"count", pack_id(self.count), db=meta)
         seals.put_facts(txn, databases)
 

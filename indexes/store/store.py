@@ -1,7 +1,7 @@
 """Store full-width float16 vectors and a record for each in LMDB: the truth of a collection.
 
 Ids are positions: rows are only ever added, and a removed or superseded row gets a tombstone. Databases of
-``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → content, stamp, key), *keys*
+``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → source, content, stamp, key), *keys*
 (BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps) and
 *meta*. Beside it lies `rerank.f16`, the same rows to be mapped.
 
@@ -40,14 +40,15 @@ from indexes.store.records import (
     NewRow,
     Record,
     key_of,
+    of_source,
     pack_id,
     unpack_record,
 )
 from indexes.store.seals import put_facts
 from indexes.store.tables import (
     FLAGS,
-    FORMAT,
     NAMES,
+    PLAIN,
     block_sum,
     describe,
     holder_of,
@@ -129,7 +130,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             remove_tree(building)
             make_directories(home)
             environment = acquire(building, names=NAMES, create=True)
-            meta = {b"format": pack_id(FORMAT), b"dim": pack_id(dim), b"count": pack_id(0)}
+            meta = {b"format": pack_id(PLAIN), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
                 environment.write(partial(_begin, environment.databases, meta), room=1 << 20)
             finally:
@@ -231,7 +232,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         Raises:
             ShapeError: another width, or not as many records as rows.
             VectorError: a row is zero or not finite.
-            OptionError: a key, content hash or stamp that a record cannot hold.
+            OptionError: a key, content hash, stamp or source that a record cannot hold.
             StoreReadOnly: the store was opened for reading.
         """
         return self._require_writable().append(rows, records)
@@ -335,13 +336,20 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
                 if not deleted:
                     yield unpack_record(number, data)
 
-    def packed(self) -> Iterator[tuple[Ids, list[bytes]]]:
-        """Yield ids ``(b,)`` and packed records of live rows, ascending by id: what `scan` unpacks."""
+    def packed(self, *, source: int | None = None) -> Iterator[tuple[Ids, list[bytes]]]:
+        """Yield ids ``(b,)`` and packed records of live rows, ascending by id: what `scan` unpacks.
+
+        Args:
+            source: only rows that the source of this number made; None for all.
+        """
         for start in range(0, self._count, _SCAN):
             records = packed_records(self._environment, start, min(_SCAN, self._count - start))
             live = np.flatnonzero(~self._dead[start : start + len(records)])  # (b,)
             if len(live) < len(records):
                 records = [records[place] for place in live.tolist()]
+            own = None if source is None else of_source(records, source)
+            if own is not None:
+                live, records = live[own], [records[place] for place in own]
             yield live + start, records
 
     def keys(self, start: int = 0) -> Iterator[bytes]:

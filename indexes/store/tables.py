@@ -20,11 +20,12 @@ from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.store import seals
 from indexes.store.lmdb import Environment
-from indexes.store.pending import TOMBSTONES_PER_CHUNK
+from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
 from indexes.store.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
 from indexes.vectors import Bitmap
 
-FORMAT: Final = 1
+PLAIN: Final = 1
+"""The format of a new store, whose records have no sources; see `indexes.store.pending.FORMAT`."""
 
 NAMES: Final[dict[bytes, dict[str, bool]]] = {
     b"blocks": {},

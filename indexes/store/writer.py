@@ -68,7 +68,7 @@ class Writer:
         if len(rows) != len(records):
             raise ShapeError(f"{self._directory}: {len(rows)} rows but {len(records)} records")
         for record in records:
-            check_fields(key=record.key, content=record.content, stamp=record.stamp)
+            check_fields(key=record.key, content=record.content, stamp=record.stamp, source=record.source)
         first = self._changes.count
         if len(rows):
             half = stored_rows(rows, dim=self._dim, what="rows to store")  # (n, d)

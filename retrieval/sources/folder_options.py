@@ -68,7 +68,8 @@ class FolderOptions:
 
 
 def _recorded(manifest: Manifest | None) -> Mapping[str, Any]:
-    return manifest.sources[0].options if manifest is not None and manifest.sources else {}
+    folder = None if manifest is None else manifest.folder
+    return {} if folder is None else folder.options
 
 
 def _globs(globs: Any) -> tuple[str, ...]:

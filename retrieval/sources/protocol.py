@@ -114,7 +114,7 @@ def open_source(directory: Path, manifest: Manifest, *, root: str | os.PathLike[
     from retrieval.sources.folder import FolderSource
     from retrieval.sources.folder_options import FolderOptions
 
-    source = manifest.sources[0]
+    source = manifest.folder or manifest.sources[0]
     if source.type != FolderSource.type:
         raise OptionError(
             f"{directory}: its images come from a source of the kind {source.type}, which this version cannot read; "

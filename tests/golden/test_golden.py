@@ -11,9 +11,10 @@ import pytest
 
 import retrieval
 from indexes.generation.manifest import FORMAT, read_manifest
+from indexes.store import VectorStore
 from indexes.vectors.arrays import unit_rows
 from retrieval.cli import main
-from tools.make_golden import DIM, SEED, describe
+from tools.make_golden import DIM, SEED, add_by_hand, describe
 
 FORMATS = sorted(Path(__file__).parent.glob("format-*"))
 
@@ -53,6 +54,19 @@ def test_every_list_probed_and_every_row_reranked_equals_exact_search(
     assert (tuned.ids[:, :, np.newaxis] == exact.ids[:, np.newaxis]).any(2).mean() > 0.85  # usually 0.95
 
 
+def test_rows_know_their_sources() -> None:
+    home = Path(__file__).parent / "format-4" / "collection"
+    manifest = read_manifest(home)
+    with VectorStore.open(home, dim=None) as store:
+        by_hand = [record.key.startswith(b"by hand/") for record in store.scan()]
+        numbers = [record.source for record in store.scan()]
+        own = np.concatenate([ids for ids, _ in store.packed(source=1)])
+
+        assert [(source.type, source.number) for source in manifest.sources] == [("folder", 0), ("hand", 1)]
+        assert numbers == [int(flag) for flag in by_hand]
+        assert own.tolist() == [record.id for record in store.scan() if record.source == 1]
+
+
 def test_its_files_are_whole(released: tuple[Path, dict[str, object]]) -> None:
     with retrieval.open(released[0]) as collection:
         assert [check for check in collection.verify() if not check.ok] == []
@@ -68,6 +82,11 @@ def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
             assert collection.space.name == "golden-old"
             row = collection.vectors([17])
             assert collection.search_vectors(row, k=1).ids[0, 0] == 17
+        return
+    if len(read_manifest(home / ".retrieve").sources) > 1:
+        add_by_hand(home / ".retrieve", range(5), prefix="new")
+        with retrieval.open(home) as collection:
+            assert (len(collection), collection.manifest.format) == (answers["images"] + 5, FORMAT)
         return
     with retrieval.open(home) as collection:
         vectors, keys = collection.export()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.generation import HAND, Source, source_of_type
 from indexes.generation.manifest import Exact, Funnel, Inverted, Manifest, read_manifest, write_manifest
 from tests.strategies import manifests
 
@@ -108,6 +109,63 @@ def test_formats_without_tags_are_read_and_written_as_the_present_one(tmp_path, 
     assert again == replace(read, format=3)
 
 
+TWO = [
+    {"type": "folder", "path": None, "options": {}, "number": 0},
+    {"type": "hand", "path": None, "options": {}, "number": 1},
+]
+
+
+def test_several_sources_have_numbers_and_take_format_4(tmp_path):
+    data = GOLDEN | {"format": 4, "sources": TWO}
+    (tmp_path / "manifest.json").write_bytes(seal(data))
+    read = read_manifest(tmp_path)
+
+    assert read.to_json() == data
+    assert (read.format, read.layout) == (4, 4)
+    assert [(source.type, source.number) for source in read.sources] == [("folder", 0), ("hand", 1)]
+
+
+@pytest.mark.parametrize(
+    ("sources", "layout"),
+    [
+        ((Source(),), 3),
+        ((Source(path="../x", options={"exclude": ["*.gif"]}),), 3),
+        ((Source(number=1),), 4),
+        ((Source(type=HAND),), 4),
+        ((Source(), Source(type=HAND, number=1)), 4),
+    ],
+)
+def test_one_folder_alone_is_written_so_that_earlier_versions_read_it(tmp_path, sources, layout):
+    (tmp_path / "manifest.json").write_bytes(seal(GOLDEN))
+    write_manifest(tmp_path, replace(read_manifest(tmp_path), sources=sources))
+
+    again = read_manifest(tmp_path)
+    assert (again.format, again.sources) == (layout, sources)
+    written = json.loads((tmp_path / "manifest.json").read_text())["sources"]
+    assert ["number" in source for source in written] == [layout == 4] * len(sources)
+
+
+def test_sources_without_numbers_are_numbered_by_their_places(tmp_path):
+    unnumbered = [{"type": "folder", "path": None}, {"type": "folder", "path": "../b"}]
+    (tmp_path / "manifest.json").write_bytes(seal(GOLDEN | {"sources": unnumbered}))
+
+    assert [source.number for source in read_manifest(tmp_path).sources] == [0, 1]
+
+
+def test_a_collection_without_a_folder_has_no_root(tmp_path):
+    (tmp_path / "manifest.json").write_bytes(seal(GOLDEN | {"format": 4, "sources": TWO[1:]}))
+    read = read_manifest(tmp_path)
+
+    assert (read.folder, read.root) == (None, None)
+
+
+def test_a_new_source_gets_a_number_of_its_own():
+    sources = (Source(), Source(type="other", number=4))
+
+    assert source_of_type(sources, HAND) == Source(type=HAND, number=5)
+    assert source_of_type((*sources, Source(type=HAND, number=2)), HAND).number == 2
+
+
 def test_unknown_fields_do_no_harm(tmp_path):
     data = GOLDEN | {"mood": "fine", "index": GOLDEN["index"] | {"colour": 1}}
     (tmp_path / "manifest.json").write_bytes(seal(data))
@@ -116,8 +174,8 @@ def test_unknown_fields_do_no_harm(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"format": 4, "checksum": "of another kind"}')
-    with pytest.raises(ManifestTooNew, match="format 4, this version reads up to format 3"):
+    (tmp_path / "manifest.json").write_text('{"format": 5, "checksum": "of another kind"}')
+    with pytest.raises(ManifestTooNew, match="format 5, this version reads up to format 4"):
         read_manifest(tmp_path)
 
 
@@ -168,6 +226,9 @@ def test_a_manifest_without_its_checksum_at_the_end_is_corrupt(tmp_path, change)
         ({"index": {"type": "exact"}}, "index.dim is missing"),
         ({"sources": []}, "a list of at least one source"),
         ({"sources": [{"path": 1}]}, "sources.type is missing"),
+        ({"sources": [TWO[0], TWO[0]]}, "sources of different numbers below 256"),
+        ({"sources": [TWO[0] | {"number": 256}]}, "sources of different numbers below 256"),
+        ({"sources": [TWO[0] | {"number": -1}]}, "sources.number is -1"),
         ({"request": {"kind": "auto", "dim": "wide"}}, "request.dim is 'wide'"),
         ({"store": "../elsewhere"}, "inside the collection"),
         ({"index": GOLDEN["index"] | {"base_rows": 1201}}, "1201 indexed rows"),

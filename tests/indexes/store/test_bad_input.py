@@ -21,6 +21,8 @@ from tests.strategies import unit
         (unit(1, DIM, seed=0), [NewRow(key=b"")], OptionError),
         (unit(1, DIM, seed=0), [NewRow(key=b"k", content=b"short")], OptionError),
         (unit(1, DIM, seed=0), [NewRow(key=b"k", stamp=b"s" * 65)], OptionError),
+        (unit(1, DIM, seed=0), [NewRow(key=b"k", source=256)], OptionError),
+        (unit(1, DIM, seed=0), [NewRow(key=b"k", source=-1)], OptionError),
     ],
 )
 def test_what_cannot_be_stored_is_refused_whole(home, rows, records, error):

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.store.store import VectorStore, rebuild_rerank
+from indexes.store.records import unpack_id
+from indexes.store.store import NewRow, VectorStore, rebuild_rerank
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 
@@ -32,9 +33,25 @@ def test_a_file_of_something_else_is_refused(home):
 def test_a_newer_format_is_refused(home):
     with VectorStore.open(home, dim=DIM, writable=True) as store:
         meta = store._environment.databases[b"meta"]
-        store._environment.write(lambda txn: txn.put(b"format", (2).to_bytes(8, "big"), db=meta), room=0)
-    with pytest.raises(ManifestTooNew, match="format 2, this version reads up to format 1"):
+        store._environment.write(lambda txn: txn.put(b"format", (3).to_bytes(8, "big"), db=meta), room=0)
+    with pytest.raises(ManifestTooNew, match="format 3, this version reads up to format 2"):
         VectorStore.open(home, dim=DIM)
+
+
+def test_the_format_is_raised_by_the_first_row_with_a_source(home):
+    """An earlier version would take such a record for damaged."""
+    with VectorStore.open(home, dim=DIM, writable=True) as store:
+        assert format_of(store) == 1
+        store.append(unit(1, DIM, seed=1), [NewRow(key=b"k", source=1)])
+        store.commit()
+        assert format_of(store) == 2
+    with VectorStore.open(home, dim=DIM) as store:
+        assert store.record(10).source == 1
+
+
+def format_of(store):
+    meta = store._environment.databases[b"meta"]
+    return store._environment.read(lambda txn: unpack_id(txn.get(b"format", db=meta)))
 
 
 def test_a_longer_rerank_file_is_cut_and_a_shorter_one_refilled(home):

@@ -12,16 +12,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import StoreCorrupt
-from indexes.store.records import Record, key_and_stamp, pack_id, pack_record, sealed_record, unpack_record
+from indexes.store.records import (
+    Record,
+    key_and_stamp,
+    pack_id,
+    pack_record,
+    sealed_record,
+    source_of,
+    unpack_record,
+)
 from indexes.store.store import NewRow, VectorStore
 from tests.strategies import contents, keys, stamps, unit
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-@given(key=keys, content=contents, stamp=stamps, number=st.integers(0, 2**40), data=st.data())
-def test_a_record_is_read_back_and_a_changed_bit_of_it_is_found(key, content, stamp, number, data):
-    record = Record(id=number, key=key, content=content, stamp=stamp)
+@given(
+    key=keys,
+    content=contents,
+    stamp=stamps,
+    source=st.integers(0, 255),
+    number=st.integers(0, 2**40),
+    data=st.data(),
+)
+def test_a_record_is_read_back_and_a_changed_bit_of_it_is_found(key, content, stamp, source, number, data):
+    record = Record(id=number, key=key, content=content, stamp=stamp, source=source)
     packed = pack_record(record)
     assert unpack_record(number, packed) == record
 
@@ -135,3 +150,33 @@ def test_key_and_stamp_are_those_of_the_whole_record_whatever_version_wrote_it(k
 
     assert key_and_stamp(old) == (key, stamp)
     assert key_and_stamp(sealed_record(9, old)) == (key, stamp)
+    assert source_of(old) == source_of(sealed_record(9, old)) == 0
+
+
+@given(key=keys, content=contents, stamp=stamps, source=st.integers(0, 255))
+def test_key_stamp_and_source_are_told_without_the_checksum(key, content, stamp, source):
+    packed = pack_record(Record(id=9, key=key, content=content, stamp=stamp, source=source))
+
+    assert key_and_stamp(packed) == (key, stamp)
+    assert source_of(packed) == source
+
+
+@given(key=keys, content=contents, stamp=stamps)
+def test_a_record_of_the_first_source_is_what_versions_without_sources_wrote(key, content, stamp):
+    packed = pack_record(Record(id=3, key=key, content=content, stamp=stamp, source=0))
+
+    sealed = zlib.crc32(content + stamp + key, (3 << 7) + len(stamp)).to_bytes(4, "little")
+    mark = b"\xe3" if content else b"\x8e"
+    assert packed == mark + bytes((len(stamp),)) + sealed + content + stamp + key
+
+
+def test_no_three_changed_bits_make_one_mark_of_another():
+    marks = [
+        pack_record(Record(id=0, key=b"k", content=content, stamp=b"", source=source))[0]
+        for content in (b"", bytes(16))
+        for source in (0, 1)
+    ]
+    pairs = [(mark, other) for mark in marks for other in (*marks, 0, 16) if mark != other]
+
+    assert len(set(marks)) == 4
+    assert min((mark ^ other).bit_count() for mark, other in pairs) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from indexes.errors import MissingRow
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, Record, VectorStore
 from tests.indexes.store.rows import DIM
-from tests.strategies import contents, keys, stamps, unit_vectors
+from tests.strategies import contents, keys, sources, stamps, unit_vectors
 
 
 class StoreIsADict(RuleBasedStateMachine):
@@ -40,14 +41,19 @@ class StoreIsADict(RuleBasedStateMachine):
 
     @rule(data=st.data(), rows=unit_vectors(DIM))
     def append(self, data, rows):
-        drawn = data.draw(st.lists(st.tuples(keys, contents, stamps), min_size=len(rows), max_size=len(rows)))
-        new = [NewRow(key=key, content=content, stamp=stamp) for key, content, stamp in drawn]
+        drawn = data.draw(
+            st.lists(st.tuples(keys, contents, stamps, sources), min_size=len(rows), max_size=len(rows))
+        )
+        new = [
+            NewRow(key=key, content=content, stamp=stamp, source=source)
+            for key, content, stamp, source in drawn
+        ]
         ids = self.store.append(rows, new)
 
         assert ids.tolist() == list(range(len(self.rows), len(self.rows) + len(rows)))
         for number, row, record in zip(ids.tolist(), rows, new, strict=True):
             self.rows.append(row)
-            self.records.append(Record(id=number, key=record.key, content=record.content, stamp=record.stamp))
+            self.records.append(Record(id=number, **asdict(record)))
             self.live[record.key] = number
 
     @precondition(lambda self: self.rows)
@@ -65,7 +71,7 @@ class StoreIsADict(RuleBasedStateMachine):
         old = self.records[number]
         del self.live[old.key]
         self.live[key] = number
-        self.records[number] = Record(id=number, key=key, content=old.content, stamp=stamp)
+        self.records[number] = replace(old, key=key, stamp=stamp)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data(), stamp=stamps)
@@ -73,7 +79,7 @@ class StoreIsADict(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.live.values())))
         self.store.restamp(number, stamp)
         old = self.records[number]
-        self.records[number] = Record(id=number, key=old.key, content=old.content, stamp=stamp)
+        self.records[number] = replace(old, stamp=stamp)
 
     @precondition(lambda self: len(self.live) < len(self.rows))
     @rule(data=st.data())
@@ -120,6 +126,9 @@ class StoreIsADict(RuleBasedStateMachine):
         assert list(store.scan()) == [records[number] for number in sorted(live.values())]
         assert store.records(range(len(rows))) == records
         assert np.flatnonzero(~store.tombstones()).tolist() == sorted(live.values())
+        for source in {record.source for record in records} | {7}:
+            own = [number for number in sorted(live.values()) if records[number].source == source]
+            assert [number for ids, _ in store.packed(source=source) for number in ids.tolist()] == own
         for key in {record.key for record in records} | {b"never"}:
             assert store.find(key) == live.get(key)
         for content in {record.content for record in records}:
