@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         DifferentiableEncoder,
         Encoder,
         TextEncoder,
+        fingerprint,
         load_encoder,
     )
     from retrieval.errors import RetrievalError
@@ -92,6 +93,7 @@ __all__ = [
     "build_index_from_vectors",
     "drop_old",
     "evaluate",
+    "fingerprint",
     "image",
     "load_encoder",
     "open",
@@ -128,6 +130,7 @@ _HOMES = {
     "build_index": "retrieval.ingestion.build:build_index",
     "build_index_from_vectors": "retrieval.collection.rows.from_vectors:build_index_from_vectors",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
+    "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",
     "load_encoder": "retrieval.encoders:load_encoder",
     "text": "retrieval.collection.queries.terms:text",

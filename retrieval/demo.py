@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retrieval.collection.rows import BuildReport
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import EncoderLike
     from retrieval.progress import OnProgress
     from retrieval.render import Answer
 
@@ -86,7 +86,7 @@ class DemoReport:
 def demo(
     out: str | os.PathLike[str] = "retrieve-demo",
     *,
-    encoder: str | Encoder = "nano",
+    encoder: EncoderLike = "nano",
     device: str = "auto",
     index: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,

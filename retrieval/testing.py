@@ -1,15 +1,30 @@
-"""Test your own encoder: `FakeEncoder` and the contract test `check_encoder`."""
+"""Test your own encoder: `FakeEncoder`, and the contract tests `check_encoder` and `check_family`."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexes.vectors import Space, unit_rows
-from retrieval.encoders import DifferentiableEncoder, Encoder, TextEncoder, checked_pixels, checked_text
+from retrieval.encoders import (
+    DifferentiableEncoder,
+    Encoder,
+    TextEncoder,
+    canonical_spec,
+    checked_pixels,
+    checked_text,
+    installed_families,
+    load_encoder,
+)
+from retrieval.encoders import (
+    encode as encode_anything,
+)
 from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -20,7 +35,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["FakeEncoder", "check_encoder"]
+__all__ = ["FakeEncoder", "check_encoder", "check_family"]
 
 GRID = 8  # pixels a side that FakeEncoder looks at
 COLOURS = {
@@ -76,8 +91,11 @@ class FakeEncoder:
         features = np.hstack([flat, ones])  # (b, f)
         return unit_rows(features @ self._projection)  # (b, d)
 
+    encode = __call__ = encode_anything
+
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, d)`` float32 unit rows."""
+        """Return ``(t, d)`` float32 unit rows of texts; a `str` is one."""
+        texts = [texts] if isinstance(texts, str) else texts
         return unit_rows([self._text(text) for text in texts]) if len(texts) else self._none()
 
     def _none(self) -> Vectors:
@@ -131,6 +149,77 @@ def check_encoder(encoder: Encoder, images: Sequence[Image.Image] | None = None)
         _check_text(encoder, name=name)
     if isinstance(encoder, DifferentiableEncoder):
         _check_module(encoder, images, name=name)
+
+
+def check_family(scheme: str, *, specs: Sequence[str] | None = None) -> None:
+    """Check that people can name the encoders of an installed plug-in; call it from the plug-in's tests.
+
+    Checked are: one distribution gives the scheme; its module is imported in a new process without loading torch or another
+    runtime; each spec has one canonical form; an encoder that is loaded twice, here and in a new process, has one space;
+    and every encoder passes `check_encoder`.
+
+        def test_my_family():
+            check_family("mine", specs=["mine:small"])
+
+    Args:
+        scheme: the entry point's name.
+        specs: what is loaded; by default all that the family lists without a part to fill in (capitals, as in ``mine:MODEL``).
+    Raises:
+        EncoderError: a demand is not kept; the message says which, what was expected and what was found.
+        UnknownEncoder, EncoderConflict, MissingExtra: as `retrieval.load_encoder`.
+    """
+    listed = [family for family in installed_families() if re.split("[:@]", family["spec"])[0] == scheme]
+    if not listed:
+        canonical_spec(scheme)  # says what is known instead
+    for family in listed:
+        _demand(family["available"], f"{family['spec']}: listed as not available: {family['install']}")
+    loaded = [family["spec"] for family in listed] if specs is None else list(specs)
+    loaded = [spec for spec in loaded if specs is not None or not re.search(r"[:@].*[A-Z]{2}", spec)]
+    _demand(bool(loaded), f"{scheme}: no spec to load is listed; give some, specs=[{scheme + ':…'!r}]")
+    for spec in loaded:
+        canonical = canonical_spec(spec)
+        again = canonical_spec(canonical)
+        _demand(
+            again == canonical, f"{spec}: its canonical form {canonical} becomes {again}, expected the same"
+        )
+        encoder = load_encoder(canonical, device="cpu")
+        other = load_encoder(canonical, device="cpu")
+        _demand(
+            encoder.space == other.space,
+            f"{spec}: loaded twice, it has the spaces {encoder.space!r} and {other.space!r}",
+        )
+        check_encoder(encoder)
+        _check_elsewhere(canonical, encoder.space)
+
+
+_ELSEWHERE = """
+import sys
+from retrieval.encoders import installed_families, load_encoder
+installed_families()
+print(*[name for name in ("torch", "tensorflow", "jax", "onnxruntime") if name in sys.modules])
+print(load_encoder(sys.argv[1], device="cpu").space.fingerprint)
+"""
+
+
+def _check_elsewhere(spec: str, space: Space) -> None:
+    """Load an encoder in a new process: its family is light, and its fingerprint the same."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONHASHSEED": "random",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, spec], env=environment, capture_output=True, text=True, check=False
+    )
+    _demand(done.returncode == 0, f"{spec}: cannot be loaded in a new process: {done.stderr.strip()[-300:]}")
+    heavy, found = done.stdout.splitlines()[-2:]
+    _demand(
+        not heavy, f"{spec}: its module imports {heavy} before an encoder is loaded; import it in the loader"
+    )
+    _demand(
+        found == space.fingerprint,
+        f"{spec}: its fingerprint is {space.fingerprint[:12]}… here and {found[:12]}… in a new process; "
+        "make it with retrieval.fingerprint(…)",
+    )
 
 
 def _check_pixels(encoder: Encoder, images: Sequence[Image.Image], *, name: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.vectors import Ids
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import EncoderLike
 
 __all__ = ["Activated", "activate"]
 
@@ -41,7 +41,7 @@ def activate(
     *,
     out: str | os.PathLike[str],
     index: str | os.PathLike[str] | None = None,
-    encoder: Encoder | None = None,
+    encoder: EncoderLike | None = None,
     steps: int = 10,
     strength: float = 3.0,
     robust: bool = False,
@@ -111,7 +111,7 @@ def activate(
 
 
 def _opened(
-    index: str | os.PathLike[str] | None, jobs: Sequence[Job], encoder: Encoder | None, device: str
+    index: str | os.PathLike[str] | None, jobs: Sequence[Job], encoder: EncoderLike | None, device: str
 ) -> Collection:
     try:
         return open_collection(index, encoder=encoder, device=device)

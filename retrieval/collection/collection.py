@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from indexes.generation import FileCheck
     from indexes.vectors import Space, Transform
     from retrieval.collection.snapshot import Opened
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
 
 def open_collection(
     path: str | os.PathLike[str] | None = None,
     *,
-    encoder: Encoder | None = None,
+    encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
 ) -> Collection:
@@ -49,7 +49,7 @@ def open_collection(
     Args:
         path: the collection's directory, its image folder, or anything below; ``None`` asks ``RETRIEVE_INDEX``, then walks up
             from the working directory.
-        encoder: encodes queries instead of the recorded encoder; must be of the collection's space, and give the vectors that
+        encoder: a spec or an object that encodes queries instead of the recorded encoder; must be of the collection's space, and give the vectors that
             it holds: when it is first used, up to three of the collection's images are encoded and compared.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder; ``cuda`` searches there
             too, where faiss-gpu is installed.
@@ -74,7 +74,7 @@ class Collection(AbstractContextManager["Collection"]):
         self,
         directory: Path,
         *,
-        encoder: Encoder | None = None,
+        encoder: EncoderLike | None = None,
         device: str = "auto",
         root: str | os.PathLike[str] | None = None,
     ) -> None:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
         require_device,
         torch_device,
     )
-    from retrieval.encoders.fingerprint import hash_file, hash_weights, space_fingerprint
+    from retrieval.encoders.encoding import encode
+    from retrieval.encoders.fingerprints import fingerprint, hash_file, hash_weights, space_fingerprint
     from retrieval.encoders.phrases import encode_phrases
     from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess
     from retrieval.encoders.protocols import (
         DifferentiableEncoder,
         Encoder,
         EncoderFamily,
+        EncoderLike,
         TextEncoder,
         VocabularyEncoder,
     )
@@ -37,6 +39,7 @@ __all__ = [
     "DifferentiableEncoder",
     "Encoder",
     "EncoderFamily",
+    "EncoderLike",
     "FamilyInfo",
     "Preprocessing",
     "Session",
@@ -49,7 +52,9 @@ __all__ = [
     "checked_pixels",
     "checked_text",
     "differentiable",
+    "encode",
     "encode_phrases",
+    "fingerprint",
     "hash_file",
     "hash_weights",
     "hub_file",
@@ -80,13 +85,15 @@ __getattr__ = lazy(
             "require_device",
             "torch_device",
         ),
-        "fingerprint": ("hash_file", "hash_weights", "space_fingerprint"),
+        "encoding": ("encode",),
+        "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
         "phrases": ("encode_phrases",),
         "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
         "protocols": (
             "DifferentiableEncoder",
             "Encoder",
             "EncoderFamily",
+            "EncoderLike",
             "TextEncoder",
             "VocabularyEncoder",
         ),

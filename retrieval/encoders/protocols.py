@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,12 +14,39 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Space, Vectors
 
-__all__ = ["DifferentiableEncoder", "Encoder", "EncoderFamily", "TextEncoder", "VocabularyEncoder"]
+__all__ = [
+    "DifferentiableEncoder",
+    "Encoder",
+    "EncoderFamily",
+    "EncoderLike",
+    "TextEncoder",
+    "VocabularyEncoder",
+]
 
 
 @runtime_checkable
 class Encoder(Protocol):
     """Something that turns images into vectors of one space.
+
+    A template, whole but for the model::
+
+        class Mine:
+            def __init__(self, model=None, *, device="auto"):
+                self.net = load_my_network(WEIGHTS)
+                self.space = retrieval.Space(name="mine", dim=512, fingerprint=retrieval.fingerprint(WEIGHTS, "224 px"))
+
+            def preprocess(self, image):
+                return np.asarray(image.resize((224, 224)), np.float32) / 255
+
+            def encode_pixels(self, batch):
+                rows = self.net(batch)
+                return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+            def encode_text(self, texts):  # if it reads words
+                ...
+
+    Give it to ``build_index(…, encoder=Mine())``, or let people name it: ``--encoder mine`` and ``load_encoder("mine")`` work
+    once the package declares ``mine = "my_package:Mine"`` in the entry-point group ``retrieval.encoders``.
 
     An encoder may also have ``decode_size: int | None``, the short side in pixels that a scaled decode should
     keep at least (`None`, or no such attribute: decode in full), and ``device: str``, where it runs (``cpu`` without
@@ -94,8 +121,16 @@ class DifferentiableEncoder(Encoder, Protocol):
         ...
 
 
+EncoderLike: TypeAlias = "str | Encoder | type[Encoder]"
+"""What functions take as an encoder: a spec, an object, or a class whose objects need no arguments."""
+
+
 class EncoderFamily(Protocol):
-    """What an entry point of the group ``retrieval.encoders`` names: a module-level object, cheap to import.
+    """Encoders of one scheme: what an entry point of the group ``retrieval.encoders`` may name; cheap to import.
+
+    A loader alone is enough for a plug-in: a function that returns an encoder, or an encoder class. It may take ``model``,
+    ``version`` and ``device``. A family may have any of the members here; only `open` must be there, and it too takes of the
+    three what it needs. ``text`` and ``differentiable`` are None where only loading would tell.
 
     Attributes:
         scheme: the word before ``:`` or ``@`` in a spec; equal to the entry point's name.
@@ -111,8 +146,8 @@ class EncoderFamily(Protocol):
     scheme: str
     install: str | None
     image: bool
-    text: bool
-    differentiable: bool
+    text: bool | None
+    differentiable: bool | None
 
     def available(self) -> bool:
         """Say whether `open` can work here; imports nothing heavy."""

@@ -6,15 +6,19 @@ import importlib
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, overload
 
 from indexes import DISTRIBUTION
 from indexes.distribution import OLD, belongs, metadata_folders
-from retrieval.encoders.protocols import Encoder, EncoderFamily
-from retrieval.errors import EncoderConflict, EncoderError, RetrievalError, UnknownEncoder
+from retrieval.encoders.encoder_objects import encoder_object
+from retrieval.encoders.plugin_family import whole_family
+from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from retrieval.encoders.families.nano import NanoEncoder
+    from retrieval.encoders.protocols import Encoder, EncoderFamily, EncoderLike
 
 __all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]
 
@@ -29,13 +33,16 @@ BUILT_IN = {
 
 
 class FamilyInfo(TypedDict):
-    """One line of ``retrieve encoders``; ``install`` is `None` or says what is missing."""
+    """One line of ``retrieve encoders``.
+
+    ``install`` is `None` or says what is missing. ``text`` and ``differentiable`` are `None` where only loading would tell.
+    """
 
     spec: str
     available: bool
     image: bool
-    text: bool
-    differentiable: bool
+    text: bool | None
+    differentiable: bool | None
     install: str | None
 
 
@@ -53,11 +60,22 @@ class Spec:
         return self.scheme if self.version is None else f"{self.scheme}@{self.version}"
 
 
-def load_encoder(spec: str | Encoder, *, device: str = "auto") -> Encoder:
-    """Return the encoder that ``spec`` names; an encoder object is returned as it is.
+@overload
+def load_encoder(spec: Literal["nano"], *, device: str = "auto") -> NanoEncoder: ...
+
+
+@overload
+def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder: ...
+
+
+def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder:
+    """Return the encoder that ``spec`` names; an encoder object is returned as it is, of a class one is made.
+
+    The built-in families' encoders also take images and words as they are: ``encoder(image)``, ``encoder.encode([…])``
+    (see `retrieval.encoders.encode`).
 
     Args:
-        spec: ``scheme`` (its newest version), ``scheme@version``, ``scheme:model``, or an encoder.
+        spec: ``scheme`` (its newest version), ``scheme@version``, ``scheme:model``, an encoder, or a class of encoders.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; an encoder object stays where it is.
     Raises:
         UnknownEncoder: no such scheme, version or model.
@@ -68,7 +86,7 @@ def load_encoder(spec: str | Encoder, *, device: str = "auto") -> Encoder:
         EncoderError: a plugin cannot be imported, or what it returns is no encoder.
     """
     if not isinstance(spec, str):
-        return _require_encoder(spec, what=f"the object given as encoder ({type(spec).__name__})")
+        return encoder_object(spec, what=f"the object given as encoder ({type(spec).__name__})")
     parsed = parse_spec(spec)
     family, owner = _find(parsed.scheme)
     if parsed.model is None:
@@ -80,8 +98,13 @@ def load_encoder(spec: str | Encoder, *, device: str = "auto") -> Encoder:
     except Exception as error:
         if owner == DISTRIBUTION:
             raise
+        if isinstance(error, ImportError):
+            cure = family.install or (f"pip install {error.name}" if error.name else "install it")
+            raise MissingExtra(
+                f"encoder {parsed}: the plugin {owner!r} needs more ({error}); {cure}"
+            ) from error
         raise EncoderError(f"encoder {parsed}: the plugin {owner!r} failed to open it: {error!r}") from error
-    return _require_encoder(encoder, what=f"what the distribution {owner!r} opened for {parsed}")
+    return encoder_object(encoder, what=f"what the distribution {owner!r} opened for {parsed}")
 
 
 def canonical_spec(spec: str) -> str:
@@ -175,12 +198,10 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
         raise EncoderError(
             f"encoder scheme {scheme!r}: {value} of the distribution {owners[0]!r} cannot be imported: {error!r}"
         ) from error
-    for name in EncoderFamily.__annotations__.keys() | {"available", "models", "open"}:
-        if not hasattr(family, name):
-            raise EncoderError(
-                f"encoder scheme {scheme!r}: {value} of {owners[0]!r} has no attribute {name!r}"
-            )
-    return cast("EncoderFamily", family), owners[0]
+    if scheme in BUILT_IN:
+        return cast("EncoderFamily", family), owners[0]
+    whole = whole_family(family, scheme=scheme, where=f"{value} of {owners[0]!r}")
+    return cast("EncoderFamily", whole), owners[0]
 
 
 def _others_installed() -> bool:
@@ -235,12 +256,3 @@ def _unknown(scheme: str) -> str:
         tagged = scheme if "/" in scheme else f"{scheme}/TAG"
         hint = f"for a model of open_clip or timm write open_clip:{tagged} or timm:{scheme}. "
     return f"no encoder scheme {scheme!r}: {hint}Known: {', '.join(known)} (see `installed_families`)"
-
-
-def _require_encoder(encoder: object, *, what: str) -> Encoder:
-    missing = [name for name in ("space", "preprocess", "encode_pixels") if not hasattr(encoder, name)]
-    if missing:
-        raise EncoderError(
-            f"{what} is no encoder: it has no {', '.join(missing)} (see retrieval.encoders.Encoder)"
-        )
-    return cast("Encoder", encoder)

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.generation import Manifest
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import EncoderLike
 
 _AGAIN = "again"  # the reason of a skipped file that does not last
 
@@ -72,7 +72,7 @@ def build_index(
     *,
     index: str | os.PathLike[str] | None = None,
     root: str | os.PathLike[str] | None = None,
-    encoder: str | Encoder | None = None,
+    encoder: EncoderLike | None = None,
     kind: str | None = None,
     dim: int | str | None = None,
     recall: float | None = None,
@@ -92,8 +92,8 @@ def build_index(
         folder: the images.
         index: where the collection lies; ``None`` is ``.retrieve`` inside the folder.
         root: the folder that paths are recorded relative to, when not `folder` itself; `folder` lies in it.
-        encoder: a spec such as ``nano`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``, or an encoder; ``None`` keeps the
-            collection's own, and is ``nano`` for a new one.
+        encoder: a spec such as ``nano`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``, an encoder, or a class of encoders;
+            ``None`` keeps the collection's own, and is ``nano`` for a new one.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; ``None`` keeps the collection's own choice,
             and is ``auto`` for a new one.
         dim: width of the first stage: one of the space's prefix widths, or any width where the encoder was not trained to be

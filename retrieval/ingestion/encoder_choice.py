@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
     from retrieval.collection import Migration
     from retrieval.collection.rows import Growing
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
 DEFAULT_ENCODER = "nano"
@@ -40,7 +40,7 @@ class BuildEncoder:
 
     def __init__(
         self,
-        encoder: str | Encoder | None,
+        encoder: EncoderLike | None,
         before: Manifest | None,
         device: str,
         migration: Migration | None = None,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.store import Record
     from indexes.vectors import Ids, Vectors
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
@@ -65,7 +65,7 @@ def backfill(
     path: str | os.PathLike[str] | None = None,
     *,
     count: int | None = None,
-    encoder: Encoder | None = None,
+    encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,
@@ -101,9 +101,8 @@ def backfill(
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as store,
             Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging,
         ):
-            run = _Run(
-                directory, lock, manifest, migration, store, staging, encoder, device, source, progress
-            )
+            given = None if encoder is None else load_encoder(encoder, device=device)
+            run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, progress)
             run.go(count)
             complete = run.remaining == 0
             if complete:

@@ -13,12 +13,12 @@ from retrieval.upgrades.trial import Extension
 if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Space
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
 
 __all__ = ["extension_of", "new_encoder", "old_encoder_of"]
 
 
-def new_encoder(encoder: str | Encoder, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
+def new_encoder(encoder: EncoderLike, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
     """Load the new encoder and refuse what can be no upgrade."""
     require_settled(manifest, what="a second upgrade cannot begin")
     kept = manifest.upgrades[-1] if manifest.upgrades else {}
@@ -44,17 +44,19 @@ def new_encoder(encoder: str | Encoder, manifest: Manifest, *, device: str) -> t
     return loaded, spec
 
 
-def old_encoder_of(encoder: Encoder | None, manifest: Manifest, *, device: str) -> Encoder | None:
+def old_encoder_of(encoder: EncoderLike | None, manifest: Manifest, *, device: str) -> Encoder | None:
     """Return the old encoder, None if it cannot be had: what is stored can still be measured by labels."""
     if encoder is None:
         if manifest.encoder is None:
             return None
         try:
-            encoder = load_encoder(manifest.encoder, device=device)
+            loaded = load_encoder(manifest.encoder, device=device)
         except RetrievalError:
             return None
-    manifest.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
-    return encoder
+    else:
+        loaded = load_encoder(encoder, device=device)
+    manifest.space.require(loaded.space, what=f"the encoder {loaded.space.name}")
+    return loaded
 
 
 def extension_of(encoder: Encoder, space: Space) -> Extension | None:

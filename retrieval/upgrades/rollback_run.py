@@ -20,7 +20,7 @@ from retrieval.upgrades.restore import Restored
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress
 
 __all__ = ["RollbackReport", "rollback"]
@@ -53,7 +53,7 @@ def rollback(
     path: str | os.PathLike[str] | None = None,
     *,
     without_new: bool = False,
-    encoder: Encoder | None = None,
+    encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,
@@ -79,8 +79,9 @@ def rollback(
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         before, entry = _before(directory, manifest)
-        if encoder is not None:
-            before.space.require(encoder.space, what=f"the encoder {encoder.space.name}")
+        given = None if encoder is None else load_encoder(encoder, device=device)
+        if given is not None:
+            before.space.require(given.space, what=f"the encoder {given.space.name}")
         source = open_source(directory, manifest, root=root)
         with (
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as present,
@@ -89,7 +90,7 @@ def rollback(
             back = Restored(directory, lock, manifest, before, entry, present, old, progress)
             missing = back.missing()
             if len(missing) and not without_new:
-                back.encode(missing, _old_encoder(encoder, before, len(missing), device=device), source)
+                back.encode(missing, _old_encoder(given, before, len(missing), device=device), source)
             published = back.publish(missing)
         remove_staging(directory)
         shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)

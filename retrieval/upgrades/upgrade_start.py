@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.generation import Manifest
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
@@ -50,14 +50,14 @@ __all__ = ["upgrade"]
 def upgrade(
     path: str | os.PathLike[str] | None = None,
     *,
-    encoder: str | Encoder,
+    encoder: EncoderLike,
     sample: int = 5000,
     method: str = "auto",
     labels: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     force: bool = False,
     device: str = "auto",
-    old_encoder: Encoder | None = None,
+    old_encoder: EncoderLike | None = None,
     root: str | os.PathLike[str] | None = None,
     progress: OnProgress | None = None,
 ) -> UpgradeReport:

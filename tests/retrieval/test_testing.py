@@ -1,12 +1,14 @@
 """The public fake encoder, and the contract test for encoders."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from retrieval.encoders import DifferentiableEncoder, Encoder, TextEncoder
-from retrieval.errors import EncoderError
-from retrieval.testing import FakeEncoder, check_encoder
+from retrieval.errors import EncoderError, UnknownEncoder
+from retrieval.testing import FakeEncoder, check_encoder, check_family
 from tests.retrieval.encoders.faulty import Faulty
 
 
@@ -118,3 +120,48 @@ class TestContract:
     def test_what_is_no_encoder_is_named(self):
         with pytest.raises(EncoderError, match="int has no space"):
             check_encoder(3)
+
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+class TestFamilyContract:
+    @pytest.fixture(autouse=True)
+    def _loaders(self, monkeypatch):
+        monkeypatch.syspath_prepend(FIXTURES / "loaders")
+
+    @pytest.mark.parametrize(
+        ("scheme", "specs"),
+        [("colours", None), ("versions", None), ("patches", ["patches", "patches:large"])],
+    )
+    def test_a_loader_alone_keeps_it(self, scheme, specs):
+        check_family(scheme, specs=specs)
+
+    def test_a_fingerprint_that_another_process_does_not_have_is_named(self):
+        with pytest.raises(
+            EncoderError, match=r"here and .* in a new process; make it with retrieval.fingerprint"
+        ):
+            check_family("hashed")
+
+    def test_a_module_that_loads_a_runtime_at_once_is_named(self, monkeypatch):
+        monkeypatch.syspath_prepend(FIXTURES / "heavy")
+
+        with pytest.raises(EncoderError, match="heavy: its module imports torch before an encoder is loaded"):
+            check_family("heavy")
+
+    def test_a_family_that_needs_a_model_asks_for_specs(self):
+        with pytest.raises(EncoderError, match=r"no spec to load is listed; give some, specs=\['tiles:…'\]"):
+            check_family("tiles")
+
+    def test_what_is_not_there_is_said_as_load_encoder_says_it(self):
+        with pytest.raises(UnknownEncoder, match="did you mean 'colours'"):
+            check_family("colour")
+        with pytest.raises(EncoderError, match=r"number: listed as not available: .*has no loader"):
+            check_family("number")
+
+    def test_a_scheme_of_two_distributions_names_both(self, monkeypatch):
+        monkeypatch.syspath_prepend(FIXTURES / "plugin")
+        monkeypatch.syspath_prepend(FIXTURES / "rival")
+
+        with pytest.raises(EncoderError, match="'retrieve-rival' and 'retrieve-stripes'"):
+            check_family("stripes")

@@ -43,4 +43,4 @@ def _table(known: Iterable[Mapping[str, Any]], columns: int) -> str:
 
 
 def _mark(value: object) -> str:
-    return "yes" if value else "-"
+    return "?" if value is None else "yes" if value else "-"

@@ -11,7 +11,7 @@ import numpy as np
 from indexes import forks
 from indexes.vectors import integer, unit_rows
 from retrieval.collection.queries.encoder_check import require_same_vectors
-from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text
+from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text, load_encoder
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 from retrieval.sources import open_source
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection import Opened
     from retrieval.collection.queries.terms import Term
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
 
@@ -40,10 +40,11 @@ class QueryEncoders:
         opened: Opened,
         *,
         device: str,
-        given: Encoder | None = None,
+        given: EncoderLike | None = None,
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         if given is not None:
+            given = load_encoder(given, device=device)
             opened.space.require(given.space, what=f"the encoder {given.space.name}")
         self._opened = opened
         self._device = device
@@ -126,8 +127,6 @@ class QueryEncoders:
             return None
         with self._lock:
             if self._before is None:
-                from retrieval.encoders import load_encoder
-
                 migration = pair.migration
                 if migration.old is None:
                     raise CapabilityMissing(
@@ -140,8 +139,6 @@ class QueryEncoders:
             return self._before
 
     def _load(self, spec: str, device: str) -> Encoder:
-        from retrieval.encoders import load_encoder
-
         encoder = load_encoder(spec, device=device)
         self._opened.space.require(encoder.space, what=f"the encoder {spec}")
         return encoder

@@ -26,6 +26,9 @@ from retrieval.encoders import (
     preprocess,
     space_fingerprint,
 )
+from retrieval.encoders import (
+    encode as encode_anything,
+)
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
@@ -92,6 +95,8 @@ class NanoEncoder:
             return "cuda:0" if has_it else "cpu"
         return f"{name}:{index or 0}"
 
+    encode = __call__ = encode_anything
+
     @property
     def decode_size(self) -> int:
         """Short side in pixels that a scaled decode should keep at least: twice the side that `preprocess` gives."""
@@ -109,7 +114,8 @@ class NanoEncoder:
         return rows
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, d)`` float32 unit rows of texts; words beyond the 64th of a text are left out."""
+        """Return ``(t, d)`` float32 unit rows of texts (a `str` is one); words beyond the 64th of a text are left out."""
+        texts = [texts] if isinstance(texts, str) else texts
         if not texts:
             return np.empty((0, self.space.dim), np.float32)
         with self._lock:

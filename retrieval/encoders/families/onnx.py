@@ -29,6 +29,9 @@ from retrieval.encoders import (
     preprocess,
     space_fingerprint,
 )
+from retrieval.encoders import (
+    encode as encode_anything,
+)
 from retrieval.encoders.families.onnx_graphs import Graph, open_image_graph, open_text_graph
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
 
@@ -66,6 +69,8 @@ class OnnxEncoder:
         self._contract = contract
         self._image = image
         self._space = space
+
+    encode = __call__ = encode_anything
 
     @property
     def space(self) -> Space:
@@ -107,7 +112,8 @@ class OnnxTextEncoder(OnnxEncoder):
         self._tokenizer = tokenizer
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, width)`` float32 unit rows; texts are cut to ``context_length`` tokens."""
+        """Return ``(t, width)`` float32 unit rows of texts (a `str` is one), which are cut to ``context_length`` tokens."""
+        texts = [texts] if isinstance(texts, str) else texts
         chunks = [np.empty((0, self._contract.width), dtype=np.float32)]
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             encodings = self._tokenizer.encode_batch(list(texts[start : start + TEXTS_AT_ONCE]))

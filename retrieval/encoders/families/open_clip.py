@@ -28,6 +28,9 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
+from retrieval.encoders import (
+    encode as encode_anything,
+)
 from retrieval.encoders.families.torch_models import (
     absolute_model,
     encode_images,
@@ -86,6 +89,8 @@ class OpenClipEncoder:
         self._tokenizer: Any = None
         self._lock = forks.Lock()
 
+    encode = __call__ = encode_anything
+
     @property
     def space(self) -> Space:
         """The joint space of images and words."""
@@ -110,9 +115,10 @@ class OpenClipEncoder:
         return encode_images(self._model.encode_image, batch, self._device)
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Return ``(t, d)`` float32 unit rows; the tokenizer cuts off what exceeds the model's context."""
+        """Return ``(t, d)`` float32 unit rows of texts (a `str` is one); the tokenizer cuts off what exceeds the model's context."""
         import torch
 
+        texts = [texts] if isinstance(texts, str) else texts
         chunks = [np.empty((0, self._space.dim), dtype=np.float32)]
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             tokens = self._tokens(list(texts[start : start + TEXTS_AT_ONCE]))

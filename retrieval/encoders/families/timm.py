@@ -27,6 +27,9 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
+from retrieval.encoders import (
+    encode as encode_anything,
+)
 from retrieval.encoders.families.torch_models import (
     absolute_model,
     encode_images,
@@ -68,6 +71,8 @@ class TimmEncoder:
         self._space = space
         self._how = how
         self._device = device
+
+    encode = __call__ = encode_anything
 
     @property
     def space(self) -> Space:

@@ -1,4 +1,4 @@
-"""Compute the fingerprint of a model: a hash of its weights and preprocessing, cached between runs.
+"""Compute the fingerprint of a model: a hash of its weights and preprocessing; files are hashed once and remembered.
 
 Neither the runtime nor the device nor the precision of the arithmetic enters it, nor how the file packs its
 tensors: the safetensors and the pickled form of the same weights have the same fingerprint.
@@ -10,15 +10,18 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
 
+from retrieval.errors import EncoderError
+
+if TYPE_CHECKING:
     import torch
 
-__all__ = ["cache_directory", "hash_file", "hash_weights", "space_fingerprint"]
+__all__ = ["cache_directory", "fingerprint", "hash_file", "hash_weights", "space_fingerprint"]
 
 FORMAT = 1
 TORCH_NAMES = {
@@ -33,6 +36,25 @@ TORCH_NAMES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return one fingerprint for all that decides an encoder's vectors: weights, preprocessing, a version.
+
+    The weights' numbers count, not how they are packed: a ``.safetensors`` file, a checkpoint of torch and the
+    ``state_dict()`` have one fingerprint. It is the same in every process and on every machine.
+
+        Space(name="mine", dim=512, fingerprint=retrieval.fingerprint(Path("mine.safetensors"), "crop 224"))
+
+    Args:
+        parts: each a `Path` of a file of weights or of a folder, a torch module, a mapping of names to tensors or arrays, a
+            numpy array or a tensor, a text, bytes, or numbers and lists and mappings of these.
+    Raises:
+        EncoderError: nothing was given, a file is missing, or a part is none of these.
+    """
+    if not parts:
+        raise EncoderError("fingerprint() of nothing: give the weights, or a text that names their version")
+    return hashlib.sha256(json.dumps([_part(part) for part in parts], sort_keys=True).encode()).hexdigest()
 
 
 def space_fingerprint(weights: str, preprocessing: Mapping[str, Any]) -> str:
@@ -82,11 +104,81 @@ def _remembered(path: Path, hash_of: Any) -> str:
     return result
 
 
+def _part(part: Any) -> Any:
+    """Return what JSON can say of one part; what is large, by its hash."""
+    if isinstance(part, str):
+        if os.path.isfile(part):  # the name alone would stay the same when the weights change
+            raise EncoderError(
+                f"fingerprint({part!r}): a text, and a file; give Path({part!r}) to hash the file"
+            )
+        return part
+    if part is None or isinstance(part, bool | int | float):
+        return part
+    if isinstance(part, os.PathLike):
+        return _hash_path(Path(part))
+    if isinstance(part, bytes | bytearray | memoryview):
+        return {"bytes": hashlib.sha256(part).hexdigest()}
+    if callable(state := getattr(part, "state_dict", None)):
+        part = state()
+    if isinstance(part, np.ndarray | np.generic) or hasattr(part, "untyped_storage"):
+        return {"weights": _hash_arrays({"": part})}
+    if isinstance(part, Mapping) and part and all(map(_is_array, part.values())):
+        return {"weights": _hash_arrays({str(name): array for name, array in part.items()})}
+    if isinstance(part, Mapping):
+        return {"mapping": sorted([str(name), _part(value)] for name, value in part.items())}
+    if isinstance(part, list | tuple):
+        return [_part(value) for value in part]
+    raise EncoderError(
+        f"fingerprint: {type(part).__name__} is not taken; give a Path, a text, bytes, an array, numbers, or a state_dict()"
+    )
+
+
+def _hash_path(path: Path) -> Any:
+    if path.is_dir():
+        names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        return {"folder": [[name, hash_file(path / name)] for name in names]}
+    try:
+        return {"weights": hash_weights(path)}
+    except OSError as error:
+        raise EncoderError(f"fingerprint: {path} cannot be read ({error.strerror})") from error
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or hasattr(value, "untyped_storage")
+
+
+def _hash_arrays(arrays: dict[str, Any]) -> str:
+    """Hash named arrays and tensors as `hash_weights` does those of a file."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        kind, shape, data = _tensor_bytes(array) if hasattr(array, "untyped_storage") else _array_bytes(array)
+        digest.update(_label(name, kind, shape))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _array_bytes(array: Any) -> tuple[str, list[int], Any]:
+    whole = np.ascontiguousarray(array).reshape(np.shape(array))
+    if whole.dtype.kind not in "biuf":
+        raise EncoderError(f"fingerprint: an array of {whole.dtype} is no weights; give one of numbers")
+    little = whole.astype(whole.dtype.newbyteorder("<"), copy=False)
+    return TORCH_NAMES.get(whole.dtype.name, whole.dtype.name), list(whole.shape), little.tobytes()
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> tuple[str, list[int], Any]:
+    import torch
+
+    whole = tensor.detach().cpu().contiguous()
+    kind = str(whole.dtype).removeprefix("torch.")
+    return TORCH_NAMES.get(kind, kind), list(whole.shape), whole.reshape(-1).view(torch.uint8).numpy().data
+
+
 def _hash_tensors(path: Path) -> str:
     if path.suffix == ".safetensors":
         return _hash_safetensors(path)
     tensors = _torch_tensors(path)
-    return _hash_bytes(path) if tensors is None else _hash_torch(tensors)
+    return _hash_bytes(path) if tensors is None else _hash_arrays(tensors)
 
 
 def _hash_safetensors(path: Path) -> str:
@@ -124,18 +216,6 @@ def _torch_tensors(path: Path) -> dict[str, torch.Tensor] | None:
     if tensors and all(name.startswith("module.") for name in tensors):  # saved from a parallel wrapper
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors or None
-
-
-def _hash_torch(tensors: dict[str, torch.Tensor]) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
-        kind = str(tensor.dtype).removeprefix("torch.")
-        digest.update(_label(name, TORCH_NAMES.get(kind, kind), list(tensor.shape)))
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _label(name: str, kind: str, shape: list[int]) -> bytes:
