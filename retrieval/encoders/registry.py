@@ -17,7 +17,7 @@ from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, Retrie
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from retrieval.encoders.families.nano import NanoEncoder
+    from retrieval.encoders.families import NanoEncoder
     from retrieval.encoders.protocols import Encoder, EncoderFamily, EncoderLike
 
 __all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]

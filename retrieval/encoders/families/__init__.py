@@ -1,5 +1,14 @@
-"""One module for each kind of encoder."""
+"""Families of encoders, one module each; `retrieval.encoders.registry` opens them by name."""
 
 from __future__ import annotations
 
-__all__ = []
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.encoders.families.nano import NanoEncoder
+
+__all__ = ["NanoEncoder"]
+
+__getattr__ = lazy(__name__, {"nano": ("NanoEncoder",)})
