@@ -1,4 +1,4 @@
-"""Families of encoders, one module each; `retrieval.encoders.registry` opens them by name."""
+"""One module for each kind of encoder."""
 
 from __future__ import annotations
 

@@ -309,8 +309,7 @@ def _size(name: str) -> int | None:
 def _tokenizer(source: _Source, *, spec: str) -> Any:
     import open_clip
 
-    text = source.config.get("text_cfg", {})
-    repository = text.get("hf_tokenizer_name")
+    repository = source.config.get("text_cfg", {}).get("hf_tokenizer_name")
     arguments: dict[str, Any] = {}
     if repository:
         if importlib.util.find_spec("transformers") is None:
@@ -332,16 +331,15 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     fill = int(config.get("fill_color") or 0)
-    interpolation = config.get("interpolation") or "bicubic"
+    # "random" evaluates as bicubic.
+    interpolation = "bilinear" if config.get("interpolation") == "bilinear" else "bicubic"
     mean, std = (_three(config[key]) for key in ("mean", "std"))
     return Preprocessing(
         size=(int(height), int(width)),
         mean=mean,
         std=std,
         resize=config.get("resize_mode") or "shortest",
-        interpolation="bilinear"
-        if interpolation == "bilinear"
-        else "bicubic",  # "random" evaluates as bicubic
+        interpolation=interpolation,
         fill=(fill, fill, fill),
     )
 
