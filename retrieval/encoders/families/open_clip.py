@@ -345,7 +345,5 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
 
 
 def _three(values: float | Sequence[float]) -> tuple[float, float, float]:
-    if isinstance(values, (int, float)):
-        return (float(values), float(values), float(values))
-    red, green, blue = values
+    red, green, blue = (values,) * 3 if isinstance(values, int | float) else values
     return (float(red), float(green), float(blue))
