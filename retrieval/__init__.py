@@ -70,6 +70,8 @@ if TYPE_CHECKING:
         upgrade_report,
     )
 
+    __version__: str
+
 __all__ = [
     "Activated",
     "BackfillReport",
@@ -157,14 +159,29 @@ def _refuse_foreign_indexes() -> None:
 _refuse_foreign_indexes()
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'retrieval' has no attribute {name!r}")
-    from indexes.distribution import refuse_old_distribution
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
 
-    refuse_old_distribution()
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return _version()
+        if name not in _HOMES:
+            from retrieval.hints import missing_attribute
+
+            raise missing_attribute("retrieval", name, __all__)
+        from indexes.distribution import refuse_old_distribution
+
+        refuse_old_distribution()
+        module, _, attribute = _HOMES[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(indexes.DISTRIBUTION)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("indexes", "retrieval")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
 ROOMS = sorted({path.parent for path in MODULES})
-LOOSE = {"indexes": 10, "retrieval": 8}
+LOOSE = {"indexes": 10, "retrieval": 10}
 LONG = 350
 """Lines above which a module says why it is long."""
 

@@ -245,11 +245,6 @@ def columns() -> int:
 
 def installed_version() -> str:
     """Return the version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError, version
+    import retrieval
 
-    from indexes import DISTRIBUTION
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "(not installed)"
+    return str(retrieval.__version__)
