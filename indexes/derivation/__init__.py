@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from indexes.derivation.build_plan import FLAT_ROWS, Event, plan
-from indexes.derivation.derivation import check_dim, derive, publish_tail
-from indexes.derivation.publish import Carried
-from indexes.derivation.rotations import fit
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.derivation.build_plan import FLAT_ROWS, Event, plan
+    from indexes.derivation.derivation import check_dim, derive, publish_tail
+    from indexes.derivation.publish import Carried
+    from indexes.derivation.rotations import fit
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "build_plan": ("FLAT_ROWS", "Event", "plan"),
+            "derivation": ("check_dim", "derive", "publish_tail"),
+            "publish": ("Carried",),
+            "rotations": ("fit",),
+        },
+    )
 
 __all__ = ["FLAT_ROWS", "Carried", "Event", "check_dim", "derive", "fit", "plan", "publish_tail"]

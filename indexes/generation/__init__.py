@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
-from indexes.generation import file_checks
-from indexes.generation.build_request import is_new, request
-from indexes.generation.description import (
-    GENERATIONS,
-    MANIFEST,
-    MIGRATING,
-    Manifest,
-    Request,
-    generation_path,
-    kept_files,
-    read_manifest,
-    store_path,
-)
-from indexes.generation.index_kinds import Exact, FileInfo, Funnel, IndexInfo, Inverted
-from indexes.generation.key_table import KEYS, KeyTable
-from indexes.generation.manifest import (
-    INDEX,
-    check_file,
-    check_sizes,
-    new_generation_dir,
-    publish,
-    sweep_generations,
-    write_manifest,
-)
-from indexes.generation.pins import Pin, pin_generation, read_pinned
-from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
-from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
-from indexes.generation.verification import FileCheck, verify
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.generation import file_checks
+    from indexes.generation.build_request import is_new, request
+    from indexes.generation.description import (
+        GENERATIONS,
+        MANIFEST,
+        MIGRATING,
+        Manifest,
+        Request,
+        generation_path,
+        kept_files,
+        read_manifest,
+        store_path,
+    )
+    from indexes.generation.index_kinds import Exact, FileInfo, Funnel, IndexInfo, Inverted
+    from indexes.generation.key_table import KEYS, KeyTable
+    from indexes.generation.manifest import (
+        INDEX,
+        check_file,
+        check_sizes,
+        new_generation_dir,
+        publish,
+        sweep_generations,
+        write_manifest,
+    )
+    from indexes.generation.pins import Pin, pin_generation, read_pinned
+    from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
+    from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
+    from indexes.generation.verification import FileCheck, verify
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "build_request": ("is_new", "request"),
+            "description": (
+                "GENERATIONS",
+                "MANIFEST",
+                "MIGRATING",
+                "Manifest",
+                "Request",
+                "generation_path",
+                "kept_files",
+                "read_manifest",
+                "store_path",
+            ),
+            "file_checks": (),
+            "index_kinds": ("Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted"),
+            "key_table": ("KEYS", "KeyTable"),
+            "manifest": (
+                "INDEX",
+                "check_file",
+                "check_sizes",
+                "new_generation_dir",
+                "publish",
+                "sweep_generations",
+                "write_manifest",
+            ),
+            "pins": ("Pin", "pin_generation", "read_pinned"),
+            "sources": ("FOLDER", "HAND", "Source", "free_number", "source_of_type"),
+            "tombstones": ("TOMBSTONES", "read_live", "write_live"),
+            "verification": ("FileCheck", "verify"),
+        },
+    )
 
 __all__ = [
     "FOLDER",

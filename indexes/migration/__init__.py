@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from indexes.migration import alignment, calibration
-from indexes.migration.alignment import Probe, nearest, overlap, slerp
-from indexes.migration.calibration import Calibration
-from indexes.migration.mixed_search import Blend, Mixture
-from indexes.migration.staging import (
-    ADDED,
-    ADDED_IDS,
-    KEPT,
-    SERVED,
-    Staging,
-    assemble,
-    extend,
-    read_added,
-    write_rows_of,
-)
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.migration import alignment, calibration
+    from indexes.migration.alignment import Probe, nearest, overlap, slerp
+    from indexes.migration.calibration import Calibration
+    from indexes.migration.mixed_search import Blend, Mixture
+    from indexes.migration.staging import (
+        ADDED,
+        ADDED_IDS,
+        KEPT,
+        SERVED,
+        Staging,
+        assemble,
+        extend,
+        read_added,
+        write_rows_of,
+    )
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "alignment": ("Probe", "nearest", "overlap", "slerp"),
+            "calibration": ("Calibration",),
+            "mixed_search": ("Blend", "Mixture"),
+            "staging": (
+                "ADDED",
+                "ADDED_IDS",
+                "KEPT",
+                "SERVED",
+                "Staging",
+                "assemble",
+                "extend",
+                "read_added",
+                "write_rows_of",
+            ),
+        },
+    )
 
 __all__ = [
     "ADDED",

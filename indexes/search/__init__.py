@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from indexes.search import funnel
-from indexes.search.funnel import Funnel
-from indexes.search.generation import Generation
-from indexes.search.prefix_scan import Narrow, scanned
-from indexes.search.widths import FACTOR, TUNED_K, prefixes_of, require_whole, unmeasured
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.search import funnel
+    from indexes.search.funnel import Funnel
+    from indexes.search.generation import Generation
+    from indexes.search.prefix_scan import Narrow, scanned
+    from indexes.search.widths import FACTOR, TUNED_K, prefixes_of, require_whole, unmeasured
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "funnel": ("Funnel",),
+            "generation": ("Generation",),
+            "prefix_scan": ("Narrow", "scanned"),
+            "widths": ("FACTOR", "TUNED_K", "prefixes_of", "require_whole", "unmeasured"),
+        },
+    )
 
 __all__ = [
     "FACTOR",

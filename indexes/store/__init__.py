@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from indexes.store import seals
-from indexes.store.commit_pace import CommitPace
-from indexes.store.lock import WriterLock
-from indexes.store.mirror import RERANK, RerankRows
-from indexes.store.records import SOURCES, NewRow, Record, key_and_stamp, pack_id, source_of, unpack_id
-from indexes.store.store import VectorStore
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.store import seals
+    from indexes.store.commit_pace import CommitPace
+    from indexes.store.lock import WriterLock
+    from indexes.store.mirror import RERANK, RerankRows
+    from indexes.store.records import SOURCES, NewRow, Record, key_and_stamp, pack_id, source_of, unpack_id
+    from indexes.store.store import VectorStore
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "commit_pace": ("CommitPace",),
+            "lock": ("WriterLock",),
+            "mirror": ("RERANK", "RerankRows"),
+            "records": ("SOURCES", "NewRow", "Record", "key_and_stamp", "pack_id", "source_of", "unpack_id"),
+            "seals": (),
+            "store": ("VectorStore",),
+        },
+    )
 
 __all__ = [
     "RERANK",

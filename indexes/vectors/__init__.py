@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
-from indexes.vectors import linear_maps, transforms
-from indexes.vectors.arrays import (
-    Bitmap,
-    Halves,
-    Ids,
-    Neighbors,
-    Vectors,
-    best,
-    floats,
-    merged,
-    padding,
-    ranking,
-    stored_rows,
-    unit_rows,
-)
-from indexes.vectors.cosines import clipped, rescored
-from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids
-from indexes.vectors.metrics import (
-    compatibility,
-    curve_area,
-    map_at_k,
-    micro_ap,
-    recall_at_k,
-    recall_of_each,
-    regression_rate,
-    update_gain,
-)
-from indexes.vectors.space import Space
-from indexes.vectors.transforms import Matrix, Transform, procrustes
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.vectors import linear_maps, transforms
+    from indexes.vectors.arrays import (
+        Bitmap,
+        Halves,
+        Ids,
+        Neighbors,
+        Vectors,
+        best,
+        floats,
+        merged,
+        padding,
+        ranking,
+        stored_rows,
+        unit_rows,
+    )
+    from indexes.vectors.cosines import clipped, rescored
+    from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids
+    from indexes.vectors.metrics import (
+        compatibility,
+        curve_area,
+        map_at_k,
+        micro_ap,
+        recall_at_k,
+        recall_of_each,
+        regression_rate,
+        update_gain,
+    )
+    from indexes.vectors.space import Space
+    from indexes.vectors.transforms import Matrix, Transform, procrustes
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "arrays": (
+                "Bitmap",
+                "Halves",
+                "Ids",
+                "Neighbors",
+                "Vectors",
+                "best",
+                "floats",
+                "merged",
+                "padding",
+                "ranking",
+                "stored_rows",
+                "unit_rows",
+            ),
+            "cosines": ("clipped", "rescored"),
+            "integers": ("integer", "optional_integer", "places", "row_flags", "row_ids"),
+            "linear_maps": (),
+            "metrics": (
+                "compatibility",
+                "curve_area",
+                "map_at_k",
+                "micro_ap",
+                "recall_at_k",
+                "recall_of_each",
+                "regression_rate",
+                "update_gain",
+            ),
+            "space": ("Space",),
+            "transforms": ("Matrix", "Transform", "procrustes"),
+        },
+    )
 
 __all__ = [
     "Bitmap",

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from indexes.store.lmdb import pages
-from indexes.store.lmdb.environment import DATA, Environment
-from indexes.store.lmdb.gate import Lease
-from indexes.store.lmdb.sharing import acquire, release
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.store.lmdb import pages
+    from indexes.store.lmdb.environment import DATA, Environment
+    from indexes.store.lmdb.gate import Lease
+    from indexes.store.lmdb.sharing import acquire, release
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "environment": ("DATA", "Environment"),
+            "gate": ("Lease",),
+            "pages": (),
+            "sharing": ("acquire", "release"),
+        },
+    )
 
 __all__ = ["DATA", "Environment", "Lease", "acquire", "pages", "release"]
