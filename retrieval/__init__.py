@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from retrieval.activation import Activated, activate
     from retrieval.collection import Collection
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
-    from retrieval.collection.answers import Hit
+    from retrieval.collection.answers import Hit, Hits
     from retrieval.collection.queries import Term, image, text
     from retrieval.collection.rows import BuildReport, build_index_from_vectors
     from retrieval.encoders import (
@@ -81,6 +81,7 @@ __all__ = [
     "Encoder",
     "Evaluation",
     "Hit",
+    "Hits",
     "Neighbors",
     "Progress",
     "RetrievalError",
@@ -121,7 +122,8 @@ _HOMES = {
     "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
     "Encoder": "retrieval.encoders:Encoder",
     "Evaluation": "retrieval.evaluation.evaluation:Evaluation",
-    "Hit": "retrieval.collection.answers.hits:Hit",
+    "Hit": "retrieval.collection.answers.hit:Hit",
+    "Hits": "retrieval.collection.answers.hits:Hits",
     "Neighbors": "indexes.vectors.arrays:Neighbors",
     "Progress": "retrieval.progress:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",

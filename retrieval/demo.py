@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.distribution import pip_install
+from retrieval.display import path_json
 from retrieval.errors import MissingExtra
-from retrieval.render import hit_json, path_json
+from retrieval.render import hit_json
 
 if TYPE_CHECKING:
     import os
@@ -122,9 +123,9 @@ def demo(
     answers = []
     with open_collection(report.index, encoder=model) as collection:
         for term in terms:
-            found = collection.search([term], k=HITS)
+            found = collection.search(term, k=HITS)
             shown = gallery.parts([term], name_of=collection.path, root=collection.root)
-            answers.append(gallery.Answer(query=shown, hits=found))
+            answers.append(gallery.Answer(query=shown, hits=found, total=found.searched))
         page = folder / "gallery.html"
         note = f"{copied} photographs from scikit-image, encoded by {report.encoder}"
         gallery.write(page, answers, root=collection.root, note=note)

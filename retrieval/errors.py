@@ -14,6 +14,10 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from indexes.errors import (
     DistributionConflict,
     ManifestTooNew,
@@ -77,6 +81,14 @@ class ImageError(RetrievalError, ValueError):
     def __init__(self, message: str, *, reason: str, what: str = "") -> None:
         super().__init__(message)
         self.reason, self.what = reason, what
+
+    def __reduce__(self) -> tuple[Callable[..., ImageError], tuple[str, str, str]]:
+        """Pickle with what the message alone does not say: pools of processes hand errors on."""
+        return _image_error, (str(self), self.reason, self.what)
+
+
+def _image_error(message: str, reason: str, what: str) -> ImageError:
+    return ImageError(message, reason=reason, what=what)
 
 
 class QueryError(RetrievalError, ValueError):

@@ -52,7 +52,7 @@ from indexes.store.tables import (
     block_sum,
     describe,
     holder_of,
-    ids_of_content,
+    ids_of_contents,
     missing,
     not_found_by_content,
     not_found_by_key,
@@ -301,10 +301,15 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""
-        found = ids_of_content(self._environment, content) if content else []
-        return np.array(
-            [number for number in found if number < self._count and not self._dead[number]], np.int64
-        )
+        found = self.find_contents([content]) if content else {}
+        return np.array(found.get(content, []), np.int64)
+
+    def find_contents(self, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
+        """Return the ids of the live rows with each of a few content hashes, ascending, in one snapshot."""
+        return {
+            content: [number for number in ids if number < self._count and not self._dead[number]]
+            for content, ids in ids_of_contents(self._environment, contents).items()
+        }
 
     def record(self, id: int) -> Record:  # noqa: A002 - the field's name
         """Return a row's record, a tombstoned row's too.

@@ -142,12 +142,17 @@ def missing(environment: Environment, number: int) -> StoreCorrupt:
     return StoreCorrupt(f"{environment.path}: the record of row {number} is missing; run `verify`")
 
 
-def ids_of_content(environment: Environment, content: bytes) -> list[int]:
-    """Return the ids that a content hash leads to, ascending."""
+def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
+    """Return the ids that each of a few content hashes leads to, ascending, in one snapshot."""
+    wanted = list(contents)  # a read may be tried again
 
-    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
+    def read(txn: lmdb.Transaction[bytes]) -> dict[bytes, list[int]]:
         cursor = txn.cursor(environment.databases[b"contents"])
-        return [unpack_id(value) for value in cursor.iternext_dup()] if cursor.set_key(content) else []
+        return {
+            content: [unpack_id(value) for value in cursor.iternext_dup()]
+            for content in wanted
+            if cursor.set_key(content)
+        }
 
     return environment.read(read)
 

@@ -17,8 +17,8 @@ import click
 from indexes.distribution import refuse_old_distribution
 from retrieval.cli.frame import Session, advise, in_options, option_hint
 from retrieval.cli.group import retrieve
+from retrieval.display import escape
 from retrieval.errors import RetrievalError
-from retrieval.render import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from indexes import forks
 from indexes.generation import Manifest, read_manifest, verify
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.activations import activations
-from retrieval.collection.answers import Hits, find_hits
+from retrieval.collection.answers import Hits, count_searched, find_hits, title
 from retrieval.collection.queries import QueryEncoders, Term, as_terms, combine, subtract, understood
 from retrieval.collection.snapshot import open_newest
 from retrieval.encoders import require_device
@@ -225,23 +225,25 @@ class Collection(AbstractContextManager["Collection"]):
         """
         terms = self._terms(query, minus)
         with self._using() as opened:
-            terms, strange = understood(terms, self._encoders)
-            vector, own = combine(terms, opened, self._encoders, source=self.source)
+            known, strange = understood(terms, self._encoders)
+            vector, own = combine(known, opened, self._encoders, source=self.source)
+            kept = opened.keep(root=self.root, under=under, glob=glob)
             hits = find_hits(
                 opened,
                 vector,
                 k=integer(k, "k"),
-                words=all(term.kind == "text" for term in terms),
+                words=all(term.kind == "text" for term in known),
                 hidden=frozenset() if include_self else own,
-                keep=opened.keep(root=self.root, under=under, glob=glob),
+                keep=kept,
                 fold=fold_copies,
+                root=os.fspath(self.root),
+                min_score=min_score,
                 dim=dim,
                 nprobe=nprobe,
                 exact=exact,
             )
-        return Hits(
-            (hit for hit in hits if min_score is None or hit.score >= min_score), unknown_words=strange
-        )
+            searched = count_searched(opened, kept)
+        return Hits(hits, query=title(terms), searched=searched, unknown_words=strange)
 
     def search_many(self, queries: Sequence[Any], **options: Any) -> list[Hits]:
         """Search for each query; takes the options of `search`."""

@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from retrieval.render.html_page import Answer
     from retrieval.render.output import (
         Form,
-        escape,
         fields,
         hit_json,
         hits,
         json_text,
-        path_json,
         replacing,
         table,
     )
@@ -25,13 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Form",
-    "escape",
     "fields",
     "hit_json",
     "hits",
     "html_page",
     "json_text",
-    "path_json",
     "replacing",
     "table",
     "write_export",
@@ -44,12 +40,10 @@ __getattr__ = lazy(
         "html_page": ("Answer",),
         "output": (
             "Form",
-            "escape",
             "fields",
             "hit_json",
             "hits",
             "json_text",
-            "path_json",
             "replacing",
             "table",
         ),

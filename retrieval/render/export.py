@@ -8,8 +8,9 @@ from contextlib import nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from indexes.files import write_array
+from retrieval.display import escape
 from retrieval.errors import OptionError
-from retrieval.render.output import escape, replacing
+from retrieval.render.output import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,9 +21,11 @@ from urllib.parse import quote
 from PIL import Image
 
 from indexes.engine import allowed_cores
+from retrieval.collection.answers import label, sign
+from retrieval.display import escape
 from retrieval.errors import ImageError
 from retrieval.render.html_style import PAGE, STYLE
-from retrieval.render.output import copies_named, escape, replacing
+from retrieval.render.output import duplicates_counted, duplicates_named, replacing
 from retrieval.sources.decoding import decode
 
 if TYPE_CHECKING:
@@ -63,13 +65,13 @@ class Answer:
 
     query: Sequence[Part]
     hits: Sequence[HitLike]
-    total: int | None = None  # images that were searched, if it shall be said
+    total: int | None = None  # images that could have been found, if it shall be said
 
     @property
     def title(self) -> str:
         """The query in one line, safe to show."""
         pieces = [
-            f"{_sign(part.weight, first=not at)}{escape(part.label)}" for at, part in enumerate(self.query)
+            f"{sign(part.weight, first=not at)}{escape(part.label)}" for at, part in enumerate(self.query)
         ]
         return " ".join(pieces)
 
@@ -132,7 +134,7 @@ def parts(
         root: the folder that those paths are relative to.
     """
     show = partial(_part, name_of=name_of, root=root)
-    return [*(show(term) for term in terms), *(show(term, sign=-1) for term in minus)]
+    return [*(show(term) for term in terms), *(show(term, turned=True) for term in minus)]
 
 
 def thumbnail(source: ImageSource) -> Thumbnail:
@@ -148,18 +150,12 @@ def thumbnail(source: ImageSource) -> Thumbnail:
     return Thumbnail(uri=uri, width=image.width, height=image.height)
 
 
-def _part(term: Term, *, name_of: Callable[[int], str], root: Path, sign: int = 1) -> Part:
-    weight = sign * term.weight
-    if term.kind == "text":
-        return Part(label=term.value, weight=weight)
+def _part(term: Term, *, name_of: Callable[[int], str], root: Path, turned: bool = False) -> Part:
+    weight = -term.weight if turned else term.weight
     if term.kind == "id":
         name = name_of(int(term.value))
         return Part(label=name, image=os.path.join(root, name), weight=weight)
-    if isinstance(term.value, str | os.PathLike):
-        return Part(label=os.path.basename(os.fspath(term.value)), image=term.value, weight=weight)
-    if term.kind == "image":
-        return Part(label="an image", image=term.value, weight=weight)
-    return Part(label="a vector", weight=weight)
+    return Part(label=label(term), image=term.value if term.kind == "image" else None, weight=weight)
 
 
 def _contents(answers: Sequence[Answer]) -> str:
@@ -190,16 +186,16 @@ def _section(
 
 
 def _query_part(part: Part, *, first: bool) -> str:
-    sign = _sign(part.weight, first=first)
-    signed = f'<span class="sign">{markup(sign.strip())}</span> ' if sign else ""
-    label = f"<bdi>{markup(escape(part.label))}</bdi>"
+    before = sign(part.weight, first=first)
+    signed = f'<span class="sign">{markup(before.strip())}</span> ' if before else ""
+    name = f"<bdi>{markup(escape(part.label))}</bdi>"
     if part.image is None:
-        return f'<span class="part">{signed}{label}</span> '
+        return f'<span class="part">{signed}{name}</span> '
     small = thumbnail(part.image)
     picture = (
         f'<img src="{small.uri}" alt="" width="{small.width}" height="{small.height}">' if small.uri else ""
     )
-    return f'<span class="part image">{signed}{picture}{label}</span> '
+    return f'<span class="part image">{signed}{picture}{name}</span> '
 
 
 def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
@@ -217,11 +213,8 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
         f'<a class="frame" href="{href}">{picture}</a>' if href else f'<span class="frame">{picture}</span>'
     )
     share = max(0.0, min(1.0, hit.score / top)) if top > 0 else 0.0
-    copies = (
-        f'<span class="copies">+{hit.copies} {"copy" if hit.copies == 1 else "copies"}</span>'
-        if hit.copies
-        else ""
-    )
+    counted = duplicates_counted(hit)
+    duplicates = f'<span class="duplicates">{counted}</span>' if counted else ""
     place = (
         f'<p class="folder" title="{whole}"><bdi>{markup(folder + slash)}</bdi></p>'
         if folder or slash
@@ -229,13 +222,13 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
     )
     same = "".join(
         f'<p class="folder" title="{markup(path)}">= <bdi>{markup(path)}</bdi></p>'
-        for path in copies_named(hit)
+        for path in duplicates_named(hit)
     )
     return (
         f'<li style="--shape:{shape:.3f}">{framed}'
         f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
         f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{hit.score:.3f}</span>'
-        f'{copies}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
+        f'{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
     )
 
 
@@ -245,10 +238,3 @@ def _href(root: Path, path: str, beside: Path | None) -> str:
     whole = os.path.join(os.path.abspath(root), path)
     # quote() leaves neither a colon nor a quotation mark, so the result is a relative path whatever the name is.
     return quote(os.fsencode(os.path.relpath(whole, beside)))
-
-
-def _sign(weight: float, *, first: bool) -> str:
-    size = "" if abs(weight) == 1 else f"{abs(weight):g} × "
-    if weight < 0:
-        return f"− {size}"
-    return size if first else f"+ {size}"

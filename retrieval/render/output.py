@@ -7,7 +7,6 @@ byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so t
 import contextlib
 import io
 import os
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -15,27 +14,22 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from indexes.errors import RetrievalError, StoreFull
+from retrieval.display import UNSAFE, escape, path_json, paths_json
 
 __all__ = [
     "Form",
     "HitLike",
     "cells",
-    "escape",
     "fields",
     "hit_json",
     "hits",
     "json_text",
-    "path_json",
     "replacing",
     "shorten",
     "table",
 ]
 
-# C0, DEL and C1 controls; direction marks, embeddings, overrides and isolates; line and paragraph
-# separators; surrogates, which is how Python carries bytes that are not UTF-8. Joiners stay: emoji use them.
-UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-NAMED_COPIES = 3
+NAMED_DUPLICATES = 3
 SCORE_DECIMALS = 6  # a float32 cosine holds no more
 
 
@@ -59,8 +53,20 @@ class HitLike(Protocol):
         """Row of the store."""
 
     @property
-    def copies(self) -> int:
-        """Exact copies folded into this hit."""
+    def n_duplicates(self) -> int:
+        """Files with the same bytes that are folded into this hit."""
+
+    @property
+    def duplicates(self) -> Sequence[str]:
+        """Paths of the first of them."""
+
+    @property
+    def ranked_by(self) -> float | None:
+        """What orders hits while the encoder changes; None otherwise."""
+
+    @property
+    def space(self) -> str | None:
+        """The row's own space while the encoder changes; None otherwise."""
 
 
 class Form(StrEnum):
@@ -106,27 +112,27 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 
 
 def hit_json(hit: HitLike) -> dict[str, Any]:
-    """Give a hit the contract's keys; while the encoder changes, the cosine in the row's own space and its name, too."""
-    cosine, space = getattr(hit, "cosine", None), getattr(hit, "space", None)
-    return {
+    """Give a hit the contract's keys; while the encoder changes, what orders the hits and the row's space, too.
+
+    ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
+    """
+    score = round(float(hit.score), SCORE_DECIMALS)
+    facts = {
         "rank": hit.rank,
-        "score": round(float(hit.score), SCORE_DECIMALS),
+        "score": score,
         **path_json(hit.path),
         "id": hit.id,
-        "copies": hit.copies,
-        **({} if cosine is None else {"cosine": round(float(cosine), SCORE_DECIMALS), "space": space}),
+        "copies": hit.n_duplicates,
+        "n_duplicates": hit.n_duplicates,
+        **paths_json(list(hit.duplicates), "duplicates"),
     }
-
-
-def path_json(path: str, key: str = "path") -> dict[str, str]:
-    """Give a path as JSON can carry it: a name that is not UTF-8 percent-encoded, its bytes in base64 beside it."""
-    if path.isascii() or _is_unicode(path):
-        return {key: path}
-    import base64
-    from urllib.parse import quote
-
-    raw = os.fsencode(path)
-    return {key: quote(raw), f"{key}_bytes": base64.b64encode(raw).decode("ascii")}
+    if hit.ranked_by is not None:
+        facts |= {
+            "ranked_by": round(float(hit.ranked_by), SCORE_DECIMALS),
+            "cosine": score,
+            "space": hit.space,
+        }
+    return facts
 
 
 def json_text(value: object) -> str:
@@ -135,11 +141,6 @@ def json_text(value: object) -> str:
 
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
-
-
-def escape(text: str) -> str:
-    """Make text safe to show on one line of a terminal; a plain name is unchanged, backslashes too."""
-    return text if text.isascii() and text.isprintable() else UNSAFE.sub(_escaped, text)
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> str:
@@ -224,7 +225,7 @@ def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
     for hit in found:
         path = path_json(hit.path)["path"]
         shown = escape(path) if terminal else path
-        writer.writerow([hit.rank, f"{hit.score:.6f}", shown, hit.id, hit.copies])
+        writer.writerow([hit.rank, f"{hit.score:.6f}", shown, hit.id, hit.n_duplicates])
     return text.getvalue()
 
 
@@ -238,45 +239,33 @@ class _UnixLines:
         return self._text.write(row.removesuffix("\r\n") + "\n")
 
 
-def copies_named(hit: HitLike) -> list[str]:
-    """Name the first few copies that are folded into a hit, escaped; the last line counts the others."""
-    names = [escape(path) for path in getattr(hit, "duplicates", ())[:NAMED_COPIES]]
-    more = hit.copies - len(names)
+def duplicates_named(hit: HitLike) -> list[str]:
+    """Name the first few files that are folded into a hit, escaped; the last line counts the others."""
+    names = [escape(path) for path in hit.duplicates[:NAMED_DUPLICATES]]
+    more = hit.n_duplicates - len(names)
     return [*names, f"{more:,} more"] if names and more else names
+
+
+def duplicates_counted(hit: HitLike) -> str:
+    """Say how many files are folded into a hit: ``+1 duplicate``, ``+1,200 duplicates``, or nothing."""
+    number = hit.n_duplicates
+    return f"+{number:,} duplicate{'' if number == 1 else 's'}" if number else ""
 
 
 def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     if not found:
         return ""
     rank = max(2, len(str(max(hit.rank for hit in found))))
-    copies = [
-        f"+{hit.copies} {'copy' if hit.copies == 1 else 'copies'}" if hit.copies else "" for hit in found
-    ]
-    tail = max(map(len, copies))
+    counted = [duplicates_counted(hit) for hit in found]
+    tail = max(map(len, counted))
     room = max(columns - (rank + 2 + 7 + 2) - (tail + 2 if tail else 0), 8)
     paths = [shorten(escape(hit.path), room) for hit in found]
     wide = max(cells("path"), *map(cells, paths))
     lines = [f"{'#':>{rank}}  {'score':>7}  path"]
-    for hit, path, copy in zip(found, paths, copies, strict=True):
-        lines.append(f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{copy}".rstrip())
-        lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in copies_named(hit)]
+    for hit, path, count in zip(found, paths, counted, strict=True):
+        lines.append(f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{count}".rstrip())
+        lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in duplicates_named(hit)]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(found: re.Match[str]) -> str:
-    character = found[0]
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: the byte is code - 0xDC00
-        return f"\\x{code - 0xDC00:02x}"
-    return NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _cell(character: str) -> int:

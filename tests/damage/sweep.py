@@ -75,7 +75,7 @@ def answers(home: Path) -> Any:
                 if options and collection.manifest.migrating:
                     continue
                 hits = collection.search(query, k=5, **options)
-                found.append([(hit.path, hit.id, hit.copies, round(hit.score, 4)) for hit in hits])
+                found.append([(hit.path, hit.id, hit.n_duplicates, round(hit.score, 4)) for hit in hits])
         if not collection.manifest.migrating:
             many = collection.search_vectors(draws, k=5)
             found.append([many.ids.tolist(), np.round(many.scores.astype(float), 4).tolist()])

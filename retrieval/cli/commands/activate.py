@@ -20,7 +20,8 @@ from retrieval.cli.frame import (
     session,
     shared_by,
 )
-from retrieval.render import fields, json_text, path_json
+from retrieval.display import path_json
+from retrieval.render import fields, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,8 @@ from retrieval.cli.frame import (
     shared_by,
 )
 from retrieval.cli.reports import build_summary, next_step, shown
-from retrieval.render import json_text, path_json
+from retrieval.display import path_json
+from retrieval.render import json_text
 
 __all__ = ["build_index"]
 

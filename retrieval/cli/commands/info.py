@@ -8,7 +8,8 @@ import click
 
 from retrieval.cli.frame import Command, emit, shared
 from retrieval.cli.reports import index_words, recall_words, shown
-from retrieval.render import fields, json_text, path_json
+from retrieval.display import path_json
+from retrieval.render import fields, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -140,7 +140,7 @@ def query(
 
             interrupts.raise_from_now_on()
             shown = html_page.parts(terms, minus=away, name_of=collection.path, root=collection.root)
-            answer = html_page.Answer(query=shown, hits=found, total=len(collection))
+            answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
         _note_narrowing(session, collection, options["dim"])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.cli.frame import Command, emit, in_options, shared
-from retrieval.render import fields, json_text, path_json
+from retrieval.display import path_json
+from retrieval.render import fields, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrieval.render import escape
+from retrieval.display import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from retrieval.cli.frame import interrupts
 from retrieval.cli.frame.advice import in_options
-from retrieval.render import escape
+from retrieval.display import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection.answers.hits import Hit, Hits, find_hits
+    from retrieval.collection.answers.folding import count_searched, find_hits
+    from retrieval.collection.answers.hit import Hit
+    from retrieval.collection.answers.hits import Hits
+    from retrieval.collection.answers.titles import label, sign, title
 
-__all__ = ["Hit", "Hits", "find_hits"]
+__all__ = ["Hit", "Hits", "count_searched", "find_hits", "label", "sign", "title"]
 
-__getattr__ = lazy(__name__, {"hits": ("Hit", "Hits", "find_hits")})
+__getattr__ = lazy(
+    __name__,
+    {
+        "folding": ("count_searched", "find_hits"),
+        "hit": ("Hit",),
+        "hits": ("Hits",),
+        "titles": ("label", "sign", "title"),
+    },
+)

@@ -1,147 +1,137 @@
-"""Turn found rows into hits: hide the query itself, fold exact copies, read paths."""
+"""Define `Hits`: the answer to a query, a list of `Hit` with what there is to say about all of them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never, Self, overload
 
-import numpy as np
-
-from retrieval.errors import StoreCorrupt
+from retrieval.collection.answers.hit import Hit
+from retrieval.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from indexes.migration import Blend
-    from indexes.vectors import Bitmap, Vectors
-    from retrieval.collection import Opened
+    from typing import SupportsIndex
 
+    import pandas as pd
 
-MOST_NAMED = 100
+__all__ = ["COLUMNS", "Hits"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """One answer.
-
-    Attributes:
-        rank: 1 for the best.
-        score: cosine at full stored width, higher is better.
-        path: relative to the collection's root, ``/`` between parts; bytes that are not UTF-8 are surrogate-escaped.
-        id: the row.
-        copies: how many further files with exactly the same bytes are folded into this hit.
-        duplicates: paths of those files by id, the first hundred of them.
-        cosine: while the encoder changes: the cosine within the row's own space, `score` being on the new space's scale.
-        space: while the encoder changes: the name of that space.
-    """
-
-    rank: int
-    score: float
-    path: str
-    id: int
-    copies: int
-    duplicates: tuple[str, ...] = ()
-    cosine: float | None = None
-    space: str | None = None
+COLUMNS = ("rank", "score", "path", "id", "n_duplicates", "duplicates")
+"""What a table of hits always has."""
 
 
 class Hits(list[Hit]):
-    """The answer to a query: a list of `Hit`, best first, and what there is to say about all of them.
+    """The answer to a query: a list of `Hit`, best first.
+
+    A slice is `Hits` again and tells the same of the query; ``hits + others`` is a plain list, since there is no one query.
 
     Attributes:
+        query: what was asked, in one line.
+        searched: how many rows could have been found: those of the collection, or those that the filters allow.
         unknown_words: words of the query that the encoder has never learned; they were hardly taken into account.
+        error: why there is no answer, in a batch of which other queries were answered; whatever uses such an answer raises
+            it. None otherwise.
     """
 
-    def __init__(self, hits: Iterable[Hit] = (), *, unknown_words: tuple[str, ...] = ()) -> None:
+    error: Exception | None = None
+
+    def __init__(
+        self,
+        hits: Iterable[Hit] = (),
+        *,
+        query: str = "",
+        searched: int = 0,
+        unknown_words: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(hits)
-        self.unknown_words = unknown_words
+        self.query, self.searched, self.unknown_words = query, searched, unknown_words
+
+    @staticmethod
+    def failed(error: Exception, *, query: str = "") -> Hits:
+        """Return what stands for the answer to a query that has none: using it raises `error`."""
+        return _Failed(error, query=query)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return each hit as a dictionary of its own."""
+        return [dict(hit) for hit in self]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table with a row a hit.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame(self.to_dicts(), COLUMNS, what="Hits.to_pandas()")
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Hit: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Hit | Self:
+        found = super().__getitem__(place)
+        return found if isinstance(found, Hit) else self._like(found)
+
+    def copy(self) -> Self:
+        """Return the same answer as a list of its own."""
+        return self._like(self)
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def _like(self, hits: Iterable[Hit]) -> Self:
+        return type(self)(hits, query=self.query, searched=self.searched, unknown_words=self.unknown_words)
 
 
-def find_hits(
-    opened: Opened,
-    query: Vectors,
-    *,
-    k: int,
-    words: bool,
-    hidden: frozenset[int],
-    keep: Bitmap | None,
-    fold: bool,
-    **options: Any,
-) -> list[Hit]:
-    """Search until there are ``k`` hits, or as many as there can be.
+class _Failed(Hits):
+    """The place of an answer that there is none of: its facts can be read, whatever else is asked raises the error."""
 
-    Args:
-        opened: what is searched.
-        query: ``(1, d)``, as `Opened.search` takes it.
-        k: how many hits at most.
-        words: the query is words only.
-        hidden: rows that are no hits.
-        keep: ``(count,)`` flags; only these rows can be hits.
-        fold: fold files with the same bytes into one hit.
-        options: ``dim``, ``nprobe`` and ``exact`` of `indexes.search.generation.Generation.search`.
+    error: Exception
+
+    def __init__(self, error: Exception, *, query: str = "") -> None:
+        super().__init__(query=query)
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<Hits: {type(self.error).__name__}: {self.error}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return _failed, (self.error, self.query)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def _raise(self, *_arguments: Any, **_options: Any) -> Never:
+        raise self.error
+
+    __iter__ = __len__ = __getitem__ = __contains__ = __reversed__ = _raise
+    __setitem__ = __delitem__ = __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = _raise
+    __lt__ = __le__ = __gt__ = __ge__ = _raise
+    append = extend = insert = remove = pop = clear = index = count = sort = reverse = copy = _raise
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # and no list, not even an empty one
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+def _failed(error: Exception, query: str) -> Hits:
+    return Hits.failed(error, query=query)
+
+
+def frame(rows: list[dict[str, Any]], columns: Iterable[str], *, what: str) -> pd.DataFrame:
+    """Make a table of rows; `columns` are there even if no row is.
+
+    Raises:
+        MissingExtra: pandas is not installed; the message begins with `what`.
     """
-    # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
-    rows = max(opened.manifest.count, 1)
-    wanted = min(k + len(hidden), rows)
-    while True:
-        found = opened.search(query, k=wanted, keep=keep, words=words, **options)
-        count = int(np.count_nonzero(found.ids[0] >= 0))
-        if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
-            raise StoreCorrupt(
-                f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `verify`"
-            )
-        hits = _folded(opened, found, count, k=k, hidden=hidden, keep=keep, fold=fold)
-        if len(hits) >= k or count < wanted or wanted == rows:
-            return hits
-        wanted = min(2 * wanted, rows)
-
-
-def _folded(
-    opened: Opened,
-    found: Blend,
-    count: int,
-    *,
-    k: int,
-    hidden: frozenset[int],
-    keep: Bitmap | None,
-    fold: bool,
-) -> list[Hit]:
-    hits: list[Hit] = []
-    seen: set[bytes] = set()
-    ids, scores = found.ids[0, :count], found.scores[0, :count]
-    for place, (record, score) in enumerate(zip(opened.store.records(ids), scores.tolist(), strict=True)):
-        if record.id in hidden or record.content in seen:
-            continue
-        others: list[int] = []
-        if fold and record.content:
-            seen.add(record.content)
-            same = opened.store.find_content(record.content)
-            same = same[opened.is_live(same) if keep is None else opened.is_live(same) & keep[same]]
-            others = [other for other in same.tolist() if other not in hidden and other != record.id]
-        hits.append(
-            Hit(
-                rank=len(hits) + 1,
-                score=float(score),
-                path=os.fsdecode(record.key),
-                id=record.id,
-                copies=len(others),
-                duplicates=tuple(
-                    os.fsdecode(other.key) for other in opened.store.records(np.array(others[:MOST_NAMED]))
-                )
-                if others
-                else (),
-                **_side(opened, found, place),
-            )
-        )
-        if len(hits) == k:
-            break
-    return hits
-
-
-def _side(opened: Opened, found: Blend, place: int) -> dict[str, Any]:
-    """Return what a hit says besides its score while rows of two spaces answer."""
-    if opened.pair is None:
-        return {}
-    migration = opened.pair.migration
-    space = migration.new_space if found.renewed[0, place] else migration.old_space
-    return {"cosine": float(found.cosines[0, place]), "space": space.name}
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtra(f"{what} needs pandas, which is not installed: pip install pandas") from error
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))

@@ -30,7 +30,9 @@ class TestQuery:
         found = json.loads(out)
 
         assert (status, err) == (0, "")
-        assert [list(hit) for hit in found] == [["rank", "score", "path", "id", "copies"]] * 3
+        assert [list(hit) for hit in found] == [
+            ["rank", "score", "path", "id", "copies", "n_duplicates", "duplicates"]
+        ] * 3
         assert [hit["rank"] for hit in found] == [1, 2, 3]
         assert PLAIN[1] not in [hit["path"] for hit in found]
         assert found[0]["score"] >= found[1]["score"] >= found[2]["score"]
@@ -39,7 +41,9 @@ class TestQuery:
         arguments = ["query", photos / PLAIN[0], "--index", photos, "-k", "3", "--json", "--self"]
         (folded, *_), unfolded = (json.loads(run(*arguments, *more)[1]) for more in ([], ["--all"]))
 
-        assert (folded["copies"], folded["score"]) == (2, pytest.approx(1, abs=1e-3))
+        assert (folded["n_duplicates"], folded["score"]) == (2, pytest.approx(1, abs=1e-3))
+        assert folded["copies"] == 2  # the old name, for one release
+        assert {folded["path"], *folded["duplicates"]} == {PLAIN[0], "copy one.png", "plain/copy two.png"}
         assert {hit["path"] for hit in unfolded} == {PLAIN[0], "copy one.png", "plain/copy two.png"}
 
     def test_words_images_ids_and_minus_come_together(self, run, photos: Path) -> None:
@@ -172,7 +176,7 @@ def test_copies_that_are_folded_are_named(tmp_path, capsys):
         table = hits([hit], Form.TABLE, columns=80).decode()
 
     assert {hit.path, *hit.duplicates} == {"a.png", "b.png", "deep/c.png"}
-    assert hit.copies == len(hit.duplicates) == 2
+    assert hit.n_duplicates == len(hit.duplicates) == 2
     assert [line.split() for line in table.splitlines()[2:]] == [["=", name] for name in hit.duplicates]
 
 

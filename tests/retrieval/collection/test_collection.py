@@ -108,16 +108,16 @@ def test_copies_fold_into_one_hit(collection: retrieval.Collection) -> None:
     unfolded = collection.search(picture(0), k=31, fold_copies=False)
 
     assert len(folded) == 30
-    assert (folded[0].path, folded[0].copies) == ("a/0.png", 1)
+    assert (folded[0].path, folded[0].n_duplicates) == ("a/0.png", 1)
     assert {hit.path for hit in unfolded[:2]} == {"a/0.png", "b/copy.png"}
     assert len(unfolded) == 31
-    assert {hit.copies for hit in unfolded} == {0}
+    assert {hit.n_duplicates for hit in unfolded} == {0}
 
 
 def test_a_copy_of_the_query_itself_is_found(collection: retrieval.Collection, photos: Path) -> None:
     hit = collection.search(photos / "a/0.png", k=1)[0]
 
-    assert (hit.path, hit.copies) == ("b/copy.png", 0)
+    assert (hit.path, hit.n_duplicates) == ("b/copy.png", 0)
 
 
 def test_folding_still_fills_k(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_new_changed_touched_moved_copied_and_deleted_files(photos: Path, encode
             }
             assert name in found
         (hit,) = collection.search(photos / "copy.png", k=1, include_self=True)
-        assert hit.copies == 1
+        assert hit.n_duplicates == 1
 
 
 def test_a_swap_of_two_files_is_seen(photos: Path, encoder: CountingEncoder) -> None:

@@ -42,8 +42,10 @@ class FakeHit:
     score: float
     path: str
     id: int = 0
-    copies: int = 0
+    n_duplicates: int = 0
     duplicates: tuple[str, ...] = ()
+    ranked_by: float | None = None
+    space: str | None = None
 
 
 class Reader(HTMLParser):
@@ -93,12 +95,24 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_each_hit_is_a_thumbnail_with_score_and_path(root: Path) -> None:
-    found = [FakeHit(1, 0.8312, "cat.png", copies=2), FakeHit(2, 0.5, "deep/er/dog.png", copies=1)]
+    found = [
+        FakeHit(1, 0.8312, "cat.png", n_duplicates=2),
+        FakeHit(2, 0.5, "deep/er/dog.png", n_duplicates=1),
+    ]
     reader = read(page([Answer(query=[Part(label="a cat")], hits=found)], root=root))
     words = "".join(reader.words)
 
     assert reader.attributes("img", "alt") == ["cat.png", "deep/er/dog.png"]
-    for expected in ("a cat", "2 hits", "0.831", "0.500", "+2 copies", "+1 copy", "dog.png", "deep/er/"):
+    for expected in (
+        "a cat",
+        "2 hits",
+        "0.831",
+        "0.500",
+        "+2 duplicates",
+        "+1 duplicate",
+        "dog.png",
+        "deep/er/",
+    ):
         assert expected in words
 
 
@@ -309,7 +323,9 @@ def luminance(colour: str) -> float:
 
 def test_the_page_says_best_of_how_many_where_its_links_work_and_what_copies_are_called(tmp_path):
     fill(tmp_path, ["a.png"])
-    hits = [FakeHit(1, 0.5, "a.png", copies=5, duplicates=("b/<i>.png", "c.png", "d.png", "e.png", "f.png"))]
+    hits = [
+        FakeHit(1, 0.5, "a.png", n_duplicates=5, duplicates=("b/<i>.png", "c.png", "d.png", "e.png", "f.png"))
+    ]
     write(tmp_path / "p.html", [Answer(query=[Part(label="cat")], hits=hits, total=3000)], root=tmp_path)
     html = (tmp_path / "p.html").read_text()
 

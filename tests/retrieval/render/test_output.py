@@ -13,15 +13,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from retrieval.display.escaping import escape, path_json
 from retrieval.render.output import (
     Form,
     cells,
-    escape,
     fields,
     hit_json,
     hits,
     json_text,
-    path_json,
     replacing,
     shorten,
     table,
@@ -48,7 +47,10 @@ class FakeHit:
     score: float
     path: str
     id: int = 7
-    copies: int = 0
+    n_duplicates: int = 0
+    duplicates: tuple[str, ...] = ()
+    ranked_by: float | None = None
+    space: str | None = None
 
 
 def one(path: str, form: Form, *, columns: int = 80, terminal: bool = False) -> str:
@@ -76,8 +78,24 @@ class TestForms:
 
     def test_json_is_the_contracts_array(self) -> None:
         assert json.loads(hits(self.FOUND, Form.JSON)) == [
-            {"rank": 1, "score": 0.83125, "path": "a/b.jpg", "id": 17, "copies": 2},
-            {"rank": 2, "score": 0.5, "path": "c d.jpg", "id": 3, "copies": 0},
+            {
+                "rank": 1,
+                "score": 0.83125,
+                "path": "a/b.jpg",
+                "id": 17,
+                "copies": 2,
+                "n_duplicates": 2,
+                "duplicates": [],
+            },
+            {
+                "rank": 2,
+                "score": 0.5,
+                "path": "c d.jpg",
+                "id": 3,
+                "copies": 0,
+                "n_duplicates": 0,
+                "duplicates": [],
+            },
         ]
 
     def test_jsonl_is_the_same_objects_one_a_line(self) -> None:
@@ -96,7 +114,7 @@ class TestForms:
     def test_table_aligns_and_shows_copies(self) -> None:
         assert hits(self.FOUND, Form.TABLE).decode().splitlines() == [
             " #    score  path",
-            " 1   0.8313  a/b.jpg  +2 copies",
+            " 1   0.8313  a/b.jpg  +2 duplicates",
             " 2   0.5000  c d.jpg",
         ]
 
@@ -187,12 +205,12 @@ class TestWidth:
 
     @pytest.mark.parametrize("columns", [40, 80, 120])
     def test_a_table_fits_the_terminal(self, columns: int) -> None:
-        found = [FakeHit(1, 0.9, "東京/" * 40 + "x.jpg", copies=12), FakeHit(2, 0.8, "y.jpg")]
+        found = [FakeHit(1, 0.9, "東京/" * 40 + "x.jpg", n_duplicates=12), FakeHit(2, 0.8, "y.jpg")]
 
         lines = hits(found, Form.TABLE, columns=columns).decode().splitlines()
 
         assert max(map(cells, lines)) <= columns
-        assert lines[1].endswith("+12 copies")
+        assert lines[1].endswith("+12 duplicates")
 
     def test_any_table_fits_and_aligns(self) -> None:
         text = table(["name", "what"], [["a", "x" * 200], ["longer", "y\x1b"]], columns=60)

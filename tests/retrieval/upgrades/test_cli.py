@@ -42,6 +42,9 @@ def run(capsysbinary):
     return run
 
 
+HIT_KEYS = {"rank", "score", "path", "id", "copies", "n_duplicates", "duplicates"}
+
+
 def test_the_whole_way_there_and_back(photos, run, tmp_path):
     status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:wider", "--json")
     facts = json.loads(out)
@@ -53,9 +56,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert "queries use drift:wider from now on (prefix)" in err
 
     status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "3", "--json")
-    assert [set(hit) for hit in json.loads(out)] == [
-        {"rank", "score", "path", "id", "copies", "cosine", "space"}
-    ] * 3
+    assert [set(hit) for hit in json.loads(out)] == [{*HIT_KEYS, "ranked_by", "cosine", "space"}] * 3
 
     status, out, _ = run("upgrade", "--index", photos, "--backfill", "20", "--json")
     assert (status, json.loads(out)["backfilled"], json.loads(out)["remaining"]) == (0, 20, 70)
@@ -83,7 +84,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert "wholly in the space of drift:wider" in err
 
     status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "1", "--json")
-    assert [set(hit) for hit in json.loads(out)] == [{"rank", "score", "path", "id", "copies"}]
+    assert [set(hit) for hit in json.loads(out)] == [HIT_KEYS]
 
     status, out, _ = run("rollback", "--index", photos, "--json")
     assert (status, json.loads(out)["encoder"], json.loads(out)["pending"]) == (0, "drift:old", 0)

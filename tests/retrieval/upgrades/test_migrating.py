@@ -29,21 +29,47 @@ class TestMigrating:
             hits = collection.search(picture(3), k=4)
             assert new.encoded == 1
             assert all(hit.space == "drift:old" for hit in hits)
-            assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+            assert [hit.ranked_by for hit in hits] == sorted((hit.ranked_by for hit in hits), reverse=True)
             with pytest.raises(SpaceMismatch):
                 retrieval.open(migrating, encoder=drift("old"))
 
-    def test_a_mixed_gallery_says_cosine_and_space(self, migrating):
+    def test_a_mixed_gallery_is_ordered_by_a_common_scale_and_scores_are_cosines(self, migrating):
         retrieval.backfill(migrating, count=60)
         with retrieval.open(migrating) as collection:
             hits = collection.search(picture(3), k=40)
-            table = collection._opened.pair.mixture.rows_of
-        spaces = {hit.space for hit in hits}
-        assert spaces == {"drift:old", "drift:new"}
-        for hit in hits:
-            assert hit.space == ("drift:new" if table[hit.id] >= 0 else "drift:old")
-            if hit.space == "drift:new":
-                assert hit.cosine == pytest.approx(hit.score, abs=1e-5)
+            opened = collection._opened
+            rows_of, pair = opened.pair.mixture.rows_of, opened.pair
+            new, old = (pair.of(collection.encode(picture(3)), None)[0, part] for part in pair.parts)
+            rows = {
+                "drift:new": lambda number: pair.mixture.rows[rows_of[number]] @ new,
+                "drift:old": lambda number: opened.generation.vectors([number])[0] @ old,
+            }
+            cosines = [float(rows[hit.space](hit.id)) for hit in hits]
+
+        assert {hit.space for hit in hits} == {"drift:old", "drift:new"}
+        assert [hit.space for hit in hits] == [
+            "drift:new" if rows_of[hit.id] >= 0 else "drift:old" for hit in hits
+        ]
+        assert [hit.score for hit in hits] == pytest.approx(cosines, abs=1e-3)
+        assert [hit.ranked_by for hit in hits] == sorted((hit.ranked_by for hit in hits), reverse=True)
+        assert [hit.score for hit in hits if hit.space == "drift:new"] == pytest.approx(
+            [hit.ranked_by for hit in hits if hit.space == "drift:new"], abs=1e-5
+        )
+
+    @pytest.mark.parametrize("count", [0, 60])
+    def test_a_least_score_is_one_of_cosines_and_ranks_have_no_gaps(self, migrating, count):
+        if count:
+            retrieval.backfill(migrating, count=count)
+        with retrieval.open(migrating) as collection:
+            everything = collection.search(picture(3), k=COUNT)
+            least = sorted(hit.score for hit in everything)[COUNT // 2]
+            wanted = [hit.path for hit in everything if hit.score >= least]
+            some = collection.search(picture(3), k=5, min_score=least)
+            all_of_them = collection.search(picture(3), k=COUNT, min_score=least)
+
+        assert [hit.path for hit in all_of_them] == wanted
+        assert [hit.path for hit in some] == wanted[:5]
+        assert [hit.rank for hit in all_of_them] == list(range(1, len(wanted) + 1))
 
     def test_new_rows_are_what_the_new_encoder_says(self, migrating):
         retrieval.backfill(migrating, count=60)

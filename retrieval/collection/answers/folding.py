@@ -1,0 +1,159 @@
+"""Turn found rows into hits: hide the query itself, fold exact copies, read paths."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrieval.collection.answers.hit import MOST_NAMED, Hit
+from retrieval.errors import StoreCorrupt
+
+if TYPE_CHECKING:
+    from indexes.migration import Blend
+    from indexes.store import Record
+    from indexes.vectors import Bitmap, Vectors
+    from retrieval.collection import Opened
+
+__all__ = ["count_searched", "find_hits"]
+
+
+def find_hits(
+    opened: Opened,
+    query: Vectors,
+    *,
+    k: int,
+    words: bool,
+    hidden: frozenset[int],
+    keep: Bitmap | None,
+    fold: bool,
+    root: str,
+    min_score: float | None = None,
+    **options: Any,
+) -> list[Hit]:
+    """Search until there are ``k`` hits, or as many as there can be.
+
+    Args:
+        opened: what is searched.
+        query: ``(1, d)``, as `Opened.search` takes it.
+        k: how many hits at most.
+        words: the query is words only.
+        hidden: rows that are no hits.
+        keep: ``(count,)`` flags; only these rows can be hits.
+        fold: fold files with the same bytes into one hit.
+        root: the folder that paths are relative to.
+        min_score: leave out rows whose cosine is below.
+        options: ``dim``, ``nprobe`` and ``exact`` of `indexes.search.generation.Generation.search`.
+    """
+    # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
+    rows = max(opened.manifest.count, 1)
+    wanted = min(k + len(hidden), rows)
+    while True:
+        found = opened.search(query, k=wanted, keep=keep, words=words, **options)
+        count = int(np.count_nonzero(found.ids[0] >= 0))
+        if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
+            raise StoreCorrupt(
+                f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `verify`"
+            )
+        chosen = _chosen(opened, found, count, k=k, hidden=hidden, fold=fold, min_score=min_score)
+        if len(chosen) >= k or count < wanted or wanted == rows:
+            break
+        if min_score is not None and count and _all_below(opened, found, count, min_score):
+            break
+        wanted = min(2 * wanted, rows)
+    same = _duplicates(opened, chosen, hidden=hidden, keep=keep) if fold else {}
+    return _hits(opened, found, chosen, same, root=root)
+
+
+def count_searched(opened: Opened, keep: Bitmap | None) -> int:
+    """Return how many rows can be found: those without a tombstone, of `keep` if it is given."""
+    return opened.manifest.live if keep is None else int(np.count_nonzero(keep & opened.live))
+
+
+def _chosen(
+    opened: Opened,
+    found: Blend,
+    count: int,
+    *,
+    k: int,
+    hidden: frozenset[int],
+    fold: bool,
+    min_score: float | None,
+) -> list[tuple[int, Record]]:
+    """Return the places and records of found rows that are hits."""
+    chosen: list[tuple[int, Record]] = []
+    seen: set[bytes] = set()
+    cosines = found.cosines[0, :count].tolist()
+    for place, record in enumerate(opened.store.records(found.ids[0, :count].tolist())):
+        if record.id in hidden or record.content in seen:
+            continue
+        if min_score is not None and cosines[place] < min_score:
+            continue
+        chosen.append((place, record))
+        if fold and record.content:
+            seen.add(record.content)
+        if len(chosen) == k:
+            break
+    return chosen
+
+
+def _all_below(opened: Opened, found: Blend, count: int, min_score: float) -> bool:
+    """Say whether every row that was not found lies below the least score."""
+    cosines = found.cosines[0, :count]
+    if opened.pair is None:
+        return bool(cosines[-1] < min_score)
+    # Cosines fall down the list within each space. Scores are on the new one's scale, so they bound its rows in any case.
+    renewed = found.renewed[0, :count]
+    new = cosines[renewed] if renewed.any() else found.scores[0, :count]
+    old = cosines[~renewed]
+    return bool(len(old) and old[-1] < min_score and new[-1] < min_score)
+
+
+def _duplicates(
+    opened: Opened, chosen: list[tuple[int, Record]], *, hidden: frozenset[int], keep: Bitmap | None
+) -> dict[bytes, list[int]]:
+    """Return the rows with the same content as a hit, by content; contents that one row has are left out."""
+    found = opened.store.find_contents(record.content for _, record in chosen if record.content)
+    return {
+        content: [other for other in ids if other not in hidden and (keep is None or keep[other])]
+        for content, ids in found.items()
+        if len(ids) > 1
+    }
+
+
+def _hits(
+    opened: Opened,
+    found: Blend,
+    chosen: list[tuple[int, Record]],
+    same: dict[bytes, list[int]],
+    *,
+    root: str,
+) -> list[Hit]:
+    hits = []
+    cosines = found.cosines[0].tolist()
+    for rank, (place, record) in enumerate(chosen, start=1):
+        others = [other for other in same.get(record.content, ()) if other != record.id]
+        named = opened.store.records(others[:MOST_NAMED]) if others else []
+        hits.append(
+            Hit(
+                rank=rank,
+                score=cosines[place],
+                path=os.fsdecode(record.key),
+                id=record.id,
+                n_duplicates=len(others),
+                duplicates=[os.fsdecode(other.key) for other in named],
+                root=root,
+                **_side(opened, found, place),
+            )
+        )
+    return hits
+
+
+def _side(opened: Opened, found: Blend, place: int) -> dict[str, Any]:
+    """Return what a hit says besides its score while rows of two spaces answer."""
+    if opened.pair is None:
+        return {}
+    migration = opened.pair.migration
+    space = migration.new_space if found.renewed[0, place] else migration.old_space
+    return {"ranked_by": float(found.scores[0, place]), "space": space.name}

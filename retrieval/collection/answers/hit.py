@@ -1,0 +1,179 @@
+"""Define `Hit`: one answer, with its facts as attributes and as the items of a dictionary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Never
+
+from retrieval.deprecation import renamed_attribute, warn_renamed
+from retrieval.display import path_json, paths_json
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from PIL import Image
+
+__all__ = ["MOST_NAMED", "Hit"]
+
+MOST_NAMED = 100
+
+
+class Hit(dict[str, Any]):
+    """One answer.
+
+    It is a dictionary of its facts, so ``json.dumps(hit)``, ``dict(hit)`` and ``pandas.DataFrame(hits)`` work; nothing can
+    change it. In the dictionary a path that is not UTF-8 is percent-encoded, with its bytes in base64 beside it as
+    ``path_bytes``; the attribute `path` has it as Python's own functions take it.
+
+    Attributes:
+        rank: 1 for the best.
+        score: cosine at full stored width, at most 1, higher is better; while the encoder changes, within the row's own space.
+        path: relative to the collection's root, ``/`` between parts; bytes that are not UTF-8 are surrogate-escaped.
+        id: the row.
+        n_duplicates: how many further files with exactly the same bytes are folded into this hit.
+        duplicates: paths of those files by id, the first hundred of them.
+        columns: what else is known of the image; empty, since collections hold nothing else yet.
+        ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
+        space: while the encoder changes: the name of the row's own space.
+        file: the absolute path.
+        link: what a person can open: a path or an address.
+    """
+
+    __slots__ = ("_names", "_root")
+
+    def __init__(
+        self,
+        *,
+        rank: int,
+        score: float,
+        path: str,
+        id: int,  # noqa: A002 - the field's name
+        n_duplicates: int = 0,
+        duplicates: Iterable[str] = (),
+        ranked_by: float | None = None,
+        space: str | None = None,
+        root: str = "",
+    ) -> None:
+        named = list(duplicates)
+        if path.isascii() and not named:
+            super().__init__(
+                rank=rank, score=score, path=path, id=id, n_duplicates=n_duplicates, duplicates=named
+            )
+        else:
+            super().__init__(
+                rank=rank,
+                score=score,
+                **path_json(path),
+                id=id,
+                n_duplicates=n_duplicates,
+                **paths_json(named, "duplicates"),
+            )
+        if ranked_by is not None:
+            dict.update(self, ranked_by=ranked_by, space=space)
+        self._names = path, named
+        self._root = root
+
+    @property
+    def rank(self) -> int:
+        """1 for the best."""
+        return int(self["rank"])
+
+    @property
+    def score(self) -> float:
+        """Cosine at full stored width, at most 1; higher is better."""
+        return float(self["score"])
+
+    @property
+    def path(self) -> str:
+        """Path relative to the collection's root; bytes that are not UTF-8 are surrogate-escaped."""
+        return self._names[0]
+
+    @property
+    def id(self) -> int:
+        """The row."""
+        return int(self["id"])
+
+    @property
+    def n_duplicates(self) -> int:
+        """How many further files with exactly the same bytes are folded into this hit."""
+        return int(self["n_duplicates"])
+
+    @property
+    def duplicates(self) -> tuple[str, ...]:
+        """Paths of the first hundred of those files, by id."""
+        return tuple(self._names[1])
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What else is known of the image; empty, since collections hold nothing else yet."""
+        return {}
+
+    @property
+    def ranked_by(self) -> float | None:
+        """The value that orders hits while the encoder changes, on a scale common to both spaces; None otherwise."""
+        return self.get("ranked_by")
+
+    @property
+    def space(self) -> str | None:
+        """The name of the row's own space while the encoder changes; None otherwise."""
+        return self.get("space")
+
+    @property
+    def file(self) -> Path:
+        """The absolute path; a row that was made from a vector may have no file there."""
+        return Path(self.link)
+
+    @property
+    def link(self) -> str:
+        """What a person can open: the file's absolute path."""
+        return os.path.join(self._root, self.path)
+
+    def open(self) -> Image.Image:
+        """Read the image: upright, RGB.
+
+        Raises:
+            ImageError: there is no file, or it cannot be read; `reason` says which in a word.
+        """
+        from retrieval.sources.decoding import decode
+
+        return decode(self.link)
+
+    copies = renamed_attribute("Hit.copies", "n_duplicates")
+
+    @property
+    def cosine(self) -> float | None:
+        """Old name of `score` while the encoder changes; None otherwise."""
+        warn_renamed("Hit.cosine", "Hit.score")
+        return None if self.ranked_by is None else self.score
+
+    def __repr__(self) -> str:
+        more = f", n_duplicates={self.n_duplicates}" if self.n_duplicates else ""
+        return f"Hit(rank={self.rank}, score={self.score:.4f}, path={self.path!r}, id={self.id}{more})"
+
+    def __hash__(self) -> int:  # type: ignore[override]  # nothing changes it
+        return hash((self["rank"], self["score"], self.path, self["id"]))
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        path, duplicates = self._names
+        facts = {
+            name: self.get(name) for name in ("rank", "score", "id", "n_duplicates", "ranked_by", "space")
+        }
+        return _made, (facts | {"path": path, "duplicates": duplicates, "root": self._root},)
+
+    def __copy__(self) -> Hit:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Hit:
+        return self
+
+    def _refuse(self, *_arguments: Any, **_options: Any) -> Never:
+        raise TypeError("a hit cannot be changed; dict(hit) gives a dictionary of your own")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
+
+def _made(facts: dict[str, Any]) -> Hit:
+    return Hit(**facts)
