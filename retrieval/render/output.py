@@ -117,7 +117,7 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
     score = round(float(hit.score), SCORE_DECIMALS)
-    facts = {
+    facts: dict[str, Any] = {
         "rank": hit.rank,
         "score": score,
         **path_json(hit.path),
