@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.display import path_json, paths_json
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -147,6 +148,9 @@ class Hit(dict[str, Any]):
         """Old name of `score` while the encoder changes; None otherwise."""
         warn_renamed("Hit.cosine", "Hit.score")
         return None if self.ranked_by is None else self.score
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+        __getattr__ = attribute_of
 
     def __repr__(self) -> str:
         more = f", n_duplicates={self.n_duplicates}" if self.n_duplicates else ""

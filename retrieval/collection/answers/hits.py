@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, overload
 
 from retrieval.collection.answers.hit import Hit
 from retrieval.errors import MissingExtra
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -61,6 +62,9 @@ class Hits(list[Hit]):
             MissingExtra: pandas is not installed.
         """
         return frame(self.to_dicts(), COLUMNS, what="Hits.to_pandas()")
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+        __getattr__ = attribute_of
 
     @overload
     def __getitem__(self, place: SupportsIndex) -> Hit: ...

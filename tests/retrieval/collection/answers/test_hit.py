@@ -125,3 +125,8 @@ def test_its_file_opens_upright_and_in_colour(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=str(tmp_path / "a/b.jpg")):
         hit(root=str(tmp_path)).open()
+
+
+def test_a_name_guessed_wrong_is_answered_with_the_right_one() -> None:
+    with pytest.raises(AttributeError, match="'Hit' object has no attribute 'distance'; use score"):
+        hit().distance  # noqa: B018

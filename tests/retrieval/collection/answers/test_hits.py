@@ -143,3 +143,8 @@ def test_an_answer_that_failed_is_copied_and_pickled() -> None:
     assert (str(other.error), other.error.reason, other.query) == ("a.jpg is empty", "empty", "a.jpg")
     with pytest.raises(ImageError):
         len(other)
+
+
+def test_a_name_guessed_wrong_is_answered_with_the_right_one() -> None:
+    with pytest.raises(AttributeError, match=r"'Hits' object has no attribute 'to_json'; use json\.dumps"):
+        answer().to_json()
