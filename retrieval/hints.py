@@ -58,6 +58,11 @@ _NAMES: dict[str, dict[str, str]] = {
         "[hit.score for hit in hits]": "scores score distances",
         "[hit.id for hit in hits]": "ids id indices",
     },
+    "encoder": {
+        "encode(images)": "encode_image encode_images embed embed_image embed_images get_image_features predict forward",
+        "encode(words)": "encode_texts embed_text embed_texts embed_query get_text_features",
+        "space.dim": "dim get_sentence_embedding_dimension",
+    },
     "Hit": {
         "path": "filename name key file_name filepath uri",
         "score, which is the cosine: higher is better": "distance similarity cosine_similarity dist",
@@ -96,11 +101,11 @@ def missing_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeE
     """Return the error for a name that something does not have, with the name that is meant.
 
     Args:
-        owner: ``retrieval`` or a class's name.
+        owner: ``retrieval``, ``encoder`` or a class's name.
         name: what was asked for.
         known: the public names that there are.
     """
-    what = f"module {owner!r}" if owner == "retrieval" else f"{owner!r} object"
+    what = {"retrieval": "module 'retrieval'", "encoder": "the encoder"}.get(owner, f"{owner!r} object")
     message = f"{what} has no attribute {name!r}"
     if not name.startswith("_"):
         message += _advice(owner, name, known)
@@ -108,11 +113,13 @@ def missing_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeE
 
 
 def _advice(owner: str, name: str, known: Iterable[str]) -> str:
-    import difflib
-
     for meant, guesses in _NAMES.get(owner, {}).items():
         if name in guesses.split():
             return f"; use {meant}"
+    if owner == "encoder":  # asked often for what it may or may not have
+        return ""
+    import difflib
+
     public = [other for other in known if not other.startswith("_")]
     close = difflib.get_close_matches(name, public, n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -126,7 +133,8 @@ def attribute_of(this: object, name: str) -> Any:
     """
     if hasattr(type(this), name):
         return object.__getattribute__(this, name)  # a property failed: its own error says why
-    raise missing_attribute(type(this).__name__, name, dir(type(this)))
+    owner = "encoder" if hasattr(type(this), "encode_pixels") else type(this).__name__
+    raise missing_attribute(owner, name, dir(type(this)))
 
 
 def named_arguments(function: Callable[P, R]) -> Callable[P, R]:

@@ -172,8 +172,12 @@ def require_folder(folder: str | os.PathLike[str]) -> Path:
     """Return ``folder`` as an absolute path.
 
     Raises:
-        OptionError: it is missing (an unmounted drive?) or not a folder.
+        OptionError: it is missing (an unmounted drive?), not a folder, or no path at all.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise OptionError(
+            f"{type(folder).__name__} is no folder; give the path of one folder that holds the images"
+        )
     absolute = absolute_path(folder)
     if absolute.is_dir():
         return absolute

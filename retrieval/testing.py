@@ -26,6 +26,7 @@ from retrieval.encoders import (
     encode as encode_anything,
 )
 from retrieval.errors import EncoderError
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,8 @@ class FakeEncoder:
         return unit_rows(features @ self._projection)  # (b, d)
 
     encode = __call__ = encode_anything
+    if not TYPE_CHECKING:
+        __getattr__ = attribute_of
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, d)`` float32 unit rows of texts; a `str` is one."""

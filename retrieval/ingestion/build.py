@@ -26,6 +26,7 @@ from retrieval.collection.rows import (
 )
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped, OptionError
+from retrieval.hints import named_arguments
 from retrieval.ingestion.changes import Before, Changes, compare
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 _AGAIN = "again"  # the reason of a skipped file that does not last
 
 
+@named_arguments
 def build_index(
     folder: str | os.PathLike[str],
     *,

@@ -7,6 +7,7 @@ import pytest
 import retrieval
 from retrieval import hints
 from retrieval.hints import attribute_of, missing_attribute, named_arguments
+from retrieval.testing import FakeEncoder
 
 
 class Collection:
@@ -50,6 +51,14 @@ def test_a_name_that_a_class_does_not_have_is_told_with_the_one_that_is_meant(na
 def test_a_property_that_fails_tells_its_own_reason():
     with pytest.raises(AttributeError, match=r"^the inner reason$"):
         _ = Collection().broken
+
+
+def test_an_encoder_says_how_to_encode():
+    with pytest.raises(AttributeError) as caught:
+        FakeEncoder().encode_images([])
+
+    assert str(caught.value) == "the encoder has no attribute 'encode_images'; use encode(images)"
+    assert not hasattr(FakeEncoder(), "torch_module")
 
 
 def test_a_module_is_told_as_a_module():

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.location import DELETED, inside
+from retrieval.errors import OptionError
+from retrieval.location import DELETED, inside, require_folder
 from retrieval.testing import FakeEncoder
 
 RUN = """
@@ -96,3 +97,8 @@ def test_a_path_lies_inside_a_folder_by_its_name_or_by_where_it_leads(tmp_path, 
     expected = found and found.replace("ROOT", str(tmp_path)[1:])
 
     assert inside(tmp_path / path, tmp_path / folder) == expected
+
+
+def test_a_list_of_files_is_no_folder():
+    with pytest.raises(OptionError, match="list is no folder; give the path of one folder"):
+        require_folder(["a.jpg"])

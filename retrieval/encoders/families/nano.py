@@ -30,6 +30,7 @@ from retrieval.encoders import (
     encode as encode_anything,
 )
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,8 @@ class NanoEncoder:
         return f"{name}:{index or 0}"
 
     encode = __call__ = encode_anything
+    if not TYPE_CHECKING:
+        __getattr__ = attribute_of
 
     @property
     def decode_size(self) -> int:

@@ -34,6 +34,7 @@ from retrieval.encoders import (
 )
 from retrieval.encoders.families.onnx_graphs import Graph, open_image_graph, open_text_graph
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,8 @@ class OnnxEncoder:
         self._space = space
 
     encode = __call__ = encode_anything
+    if not TYPE_CHECKING:
+        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:

@@ -42,6 +42,7 @@ from retrieval.encoders.families.torch_models import (
     weight_bytes,
 )
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,8 @@ class OpenClipEncoder:
         self._lock = forks.Lock()
 
     encode = __call__ = encode_anything
+    if not TYPE_CHECKING:
+        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:

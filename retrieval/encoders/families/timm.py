@@ -40,6 +40,7 @@ from retrieval.encoders.families.torch_models import (
     weight_bytes,
 )
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +74,8 @@ class TimmEncoder:
         self._device = device
 
     encode = __call__ = encode_anything
+    if not TYPE_CHECKING:
+        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:
