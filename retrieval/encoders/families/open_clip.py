@@ -28,9 +28,7 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
-from retrieval.encoders import (
-    encode as encode_anything,
-)
+from retrieval.encoders import encode as encode_anything
 from retrieval.encoders.families.torch_models import (
     absolute_model,
     encode_images,
