@@ -90,13 +90,8 @@ def manifests(draw: Any) -> Manifest:
         )
     )
     options = st.dictionaries(names, st.booleans() | st.lists(names, max_size=2), max_size=2)
-    source = st.builds(
-        Source,
-        type=st.just("folder") | names,
-        path=st.none() | names,
-        options=options,
-        number=sources,
-    )
+    source = st.builds(Source, type=st.just("folder") | names, path=st.none() | names, options=options)
+    numbers = draw(st.sampled_from([(0,), (1,), (0, 1), (255, 0)]))
     request = st.builds(
         Request,
         kind=names,
@@ -113,7 +108,7 @@ def manifests(draw: Any) -> Manifest:
         live=draw(st.integers(0, count)),
         generation=draw(st.integers(1, 9999)),
         index=index,
-        sources=tuple(draw(st.lists(source, min_size=1, max_size=2, unique_by=lambda source: source.number))),
+        sources=tuple(replace(draw(source), number=number) for number in numbers),
         request=draw(st.none() | request),
         upgrades=tuple(draw(notes)),
         activations=tuple(draw(notes)),
