@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 import retrieval
-from indexes.derivation import derive
+from indexes.derivation import derive, publish_rows
 from indexes.generation import HAND, read_manifest, source_of_type
 from indexes.generation.manifest import FORMAT
 from indexes.store import NewRow, VectorStore, WriterLock
@@ -31,7 +31,7 @@ PICTURES = 20
 
 
 def make(home: Path) -> None:
-    """Build a collection of two sources: a folder, and rows added by hand; an index, rows behind it, tombstones of both."""
+    """Build a collection of two sources: a folder, and rows added by hand; an index, recent rows beside it, tombstones."""
     encoder = FakeEncoder(name="golden", dim=DIM)
     home.mkdir()
     for number in range(PICTURES):
@@ -66,7 +66,8 @@ def add_by_hand(
         store.remove([number for key in gone if (number := store.find(key.encode())) is not None])
         store.commit()
         space, encoder = manifest.space, manifest.encoder
-        derive(directory, store, space=space, encoder=encoder, sources=sources, **options)
+        if options or publish_rows(directory, store, sources=sources) is None:
+            derive(directory, store, space=space, encoder=encoder, sources=sources, **options)
 
 
 def make_format_3(home: Path) -> None:

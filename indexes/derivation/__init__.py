@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexes.derivation.build_plan import FLAT_ROWS, Event, plan
     from indexes.derivation.derivation import check_dim, derive, publish_tail
     from indexes.derivation.publish import Carried
+    from indexes.derivation.recent_publish import publish_rows
     from indexes.derivation.rotations import fit
 else:
     __getattr__ = lazy(
@@ -18,8 +19,19 @@ else:
             "build_plan": ("FLAT_ROWS", "Event", "plan"),
             "derivation": ("check_dim", "derive", "publish_tail"),
             "publish": ("Carried",),
+            "recent_publish": ("publish_rows",),
             "rotations": ("fit",),
         },
     )
 
-__all__ = ["FLAT_ROWS", "Carried", "Event", "check_dim", "derive", "fit", "plan", "publish_tail"]
+__all__ = [
+    "FLAT_ROWS",
+    "Carried",
+    "Event",
+    "check_dim",
+    "derive",
+    "fit",
+    "plan",
+    "publish_rows",
+    "publish_tail",
+]

@@ -18,7 +18,6 @@ from indexes.files import link_or_copy
 from indexes.generation import (
     INDEX,
     KEYS,
-    TOMBSTONES,
     Exact,
     Funnel,
     IndexInfo,
@@ -29,7 +28,7 @@ from indexes.generation import (
     check_file,
     check_sizes,
     generation_path,
-    read_live,
+    published_live,
 )
 from indexes.layout import TRANSFORMS
 from indexes.search import prefixes_of
@@ -44,6 +43,11 @@ _MORE_BITS = (
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
 _CHOSEN_FOR = 4  # times the rows that ``auto`` chose a width for: choose again
 _CHOICES = 3  # designs built in full until one reaches the target there too
+
+
+def tail_rows(base: int) -> int:
+    """Return how many rows may wait outside a base of so many."""
+    return min(base // 10, TAIL_ROWS)
 
 
 def _nothing(path: Path) -> None:
@@ -111,7 +115,7 @@ class Revision:
             check_sizes(self._home, before)
             if KEYS in before.files and KeyTable.open(path / KEYS).renames != self._renames:
                 return False
-            live = read_live(path / TOMBSTONES, before.count)
+            live = published_live(self._home, before)
         except OSError:
             return False
         return not self._now.dead.any() if live is None else bool(np.array_equal(live, ~self._now.dead))
@@ -286,9 +290,7 @@ class Revision:
         path = generation_path(self._home, before.generation) / INDEX
         try:
             check_file(self._home, before, INDEX)
-            merge = now.count - info.base_rows > min(info.base_rows // 10, TAIL_ROWS) or self._dilapidated(
-                path, info
-            )
+            merge = now.count - info.base_rows > tail_rows(info.base_rows) or self._dilapidated(path, info)
             if not merge and not retarget:
                 return (None if self.unchanged() else info), self._carry
             index = ivf.load(path) if merge else ivf.open_mapped(path)

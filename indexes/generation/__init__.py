@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         GENERATIONS,
         MANIFEST,
         MIGRATING,
+        PLAIN,
         Manifest,
         Request,
         generation_path,
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
         check_sizes,
         new_generation_dir,
         publish,
+        publish_beside,
         sweep_generations,
         write_manifest,
     )
     from indexes.generation.pins import Pin, pin_generation, read_pinned
+    from indexes.generation.recent import Recent
     from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
-    from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
+    from indexes.generation.tombstones import TOMBSTONES, published_live, write_live
     from indexes.generation.verification import FileCheck, verify
 else:
     __getattr__ = lazy(
@@ -44,6 +47,7 @@ else:
                 "GENERATIONS",
                 "MANIFEST",
                 "MIGRATING",
+                "PLAIN",
                 "Manifest",
                 "Request",
                 "generation_path",
@@ -60,12 +64,14 @@ else:
                 "check_sizes",
                 "new_generation_dir",
                 "publish",
+                "publish_beside",
                 "sweep_generations",
                 "write_manifest",
             ),
             "pins": ("Pin", "pin_generation", "read_pinned"),
+            "recent": ("Recent",),
             "sources": ("FOLDER", "HAND", "Source", "free_number", "source_of_type"),
-            "tombstones": ("TOMBSTONES", "read_live", "write_live"),
+            "tombstones": ("TOMBSTONES", "published_live", "write_live"),
             "verification": ("FileCheck", "verify"),
         },
     )
@@ -78,6 +84,7 @@ __all__ = [
     "KEYS",
     "MANIFEST",
     "MIGRATING",
+    "PLAIN",
     "TOMBSTONES",
     "Exact",
     "FileCheck",
@@ -88,6 +95,7 @@ __all__ = [
     "KeyTable",
     "Manifest",
     "Pin",
+    "Recent",
     "Request",
     "Source",
     "check_file",
@@ -100,7 +108,8 @@ __all__ = [
     "new_generation_dir",
     "pin_generation",
     "publish",
-    "read_live",
+    "publish_beside",
+    "published_live",
     "read_manifest",
     "read_pinned",
     "request",

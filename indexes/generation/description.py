@@ -35,6 +35,7 @@ from indexes.generation.index_kinds import (
     index_from_old_json,
     index_to_json,
 )
+from indexes.generation.recent import Recent
 from indexes.generation.sources import FOLDER, Source, parse_sources
 from indexes.vectors import Space
 
@@ -62,7 +63,8 @@ FORMAT = 4
 
 1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
 way. 3: the manifest has a checksum, says what the build was asked for and how each source is opened, and tags its index
-with a type. 4: sources have numbers, which records name. Written is `PLAIN` where one folder is the only source, else this.
+with a type. 4: sources have numbers, which records name, and rows may be published beside a generation (`recent`). Written
+is `PLAIN` where one folder is the only source and nothing is recent, else this.
 Later versions add optional fields; what an older reader must not pass over raises the number.
 """
 
@@ -138,6 +140,7 @@ class Manifest:
         files: the generation's files by name.
         created: when the collection was first published, UTC, ISO 8601.
         updated: when this generation was published, UTC, ISO 8601.
+        recent: what was published beside the generation after it; None for nothing.
         store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
         format: version of the layout on disk, as it was read.
     """
@@ -155,6 +158,7 @@ class Manifest:
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     created: str = field(default_factory=_now)
     updated: str = field(default_factory=_now)
+    recent: Recent | None = None
     store: str = ""
     format: int = PLAIN
 
@@ -172,7 +176,13 @@ class Manifest:
     def layout(self) -> int:
         """The format that it is written in."""
         (first, *others) = self.sources
-        return PLAIN if not others and (first.type, first.number) == (FOLDER, 0) else FORMAT
+        plain = not others and (first.type, first.number) == (FOLDER, 0) and self.recent is None
+        return PLAIN if plain else FORMAT
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What differs between any two publishes: the generation, and how many came beside it since."""
+        return self.generation, 0 if self.recent is None else self.recent.publishes
 
     @property
     def migrating(self) -> bool:
@@ -196,6 +206,7 @@ class Manifest:
             "files": {name: info.to_json() for name, info in sorted(self.files.items())},
             "created": self.created,
             "updated": self.updated,
+            **({} if self.recent is None else {"recent": self.recent.to_json()}),
             "store": self.store,
         }
 
@@ -236,6 +247,7 @@ class Manifest:
             files=fields.get("files", _files),
             created=fields.get("created", text),
             updated=fields.get("updated", text),
+            recent=fields.later("recent", lambda value: _recent(value, fields, path), missing=None),
             store=fields.later("store", inside, missing=""),
             **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
         )
@@ -262,6 +274,10 @@ def _untagged(fields: Fields, path: Path) -> dict[str, Any]:
         "sources": (Source(path=fields.get("root", optional(text))),),
         "index": fields.get("index", lambda value: index_from_old_json(value, path=path)),
     }
+
+
+def _recent(value: Any, fields: Fields, path: Path) -> Recent | None:
+    return Recent.from_json(value, path=path, rows=fields.get("count", count))
 
 
 def _width(value: Any) -> int | str | None:

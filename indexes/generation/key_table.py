@@ -55,6 +55,17 @@ class KeyTable:
         ends, text = _laid_out(keys)
         return cls(ends, text, renames=renames)
 
+    @staticmethod
+    def renames_of(path: Path) -> int:
+        """Return how often keys had been changed in the store when the table at ``path`` was made; its header alone is read.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StoreCorrupt: it is not whole.
+        """
+        with path.open("rb") as file:
+            return _header(path, file.read(_HEADER.size))[1]
+
     @classmethod
     def open(cls, path: Path) -> KeyTable:
         """Map the table at ``path``.
@@ -65,10 +76,7 @@ class KeyTable:
         """
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            head = file.read(_HEADER.size)
-            if len(head) < _HEADER.size or not head.startswith(_MAGIC):
-                raise _damaged(path)
-            _, count, renames = _HEADER.unpack(head)
+            count, renames = _header(path, file.read(_HEADER.size))
             if size < _HEADER.size + 8 * count:
                 raise _damaged(path)
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -133,6 +141,14 @@ class KeyTable:
         for start in range(whole, len(word)):
             ids = ids[self._text[places[ids] + start] == word[start]]
         return ids
+
+
+def _header(path: Path, head: bytes) -> tuple[int, int]:
+    """Return the number of keys and the store's count of renames."""
+    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+        raise _damaged(path)
+    _, count, renames = _HEADER.unpack(head)
+    return count, renames
 
 
 def _laid_out(keys: Iterable[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

@@ -67,6 +67,7 @@ __all__ = [
     "new_generation_dir",
     "pin_generation",
     "publish",
+    "publish_beside",
     "read_manifest",
     "read_pinned",
     "remove_generations",
@@ -129,13 +130,12 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
         for name in files:
             sync_file(prepared / name)
         sync_directory(prepared)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     index = (
         manifest.index
         if isinstance(manifest.index, Exact)
         else replace(manifest.index, file=files.get(INDEX))
     )
-    manifest = replace(manifest, files=files, index=index, updated=now, format=manifest.layout)
+    manifest = replace(manifest, files=files, index=index, updated=_now(), format=manifest.layout)
     with writing(final):
         if final.exists():  # published by a writer that was killed before the manifest: nobody reads it
             _remove(final)
@@ -143,6 +143,29 @@ def publish(directory: str | os.PathLike[str], manifest: Manifest, prepared: Pat
     write_manifest(home, manifest)
     sweep_generations(home, manifest)
     return manifest
+
+
+def publish_beside(directory: str | os.PathLike[str], manifest: Manifest) -> Manifest:
+    """Publish recent rows beside the generation that is there, in one step; the manifest alone is written.
+
+    The caller holds the writer's lock, and the store has committed every row that the manifest counts.
+
+    Args:
+        directory: the collection's directory.
+        manifest: the published one with other `recent` rows and counts; ``updated`` is filled in here.
+    Returns:
+        the manifest as published.
+    Raises:
+        StoreFull: no space left; the manifest before stays.
+        StoreReadOnly: the directory cannot be written.
+    """
+    manifest = replace(manifest, updated=_now(), format=manifest.layout)
+    write_manifest(directory, manifest)
+    return manifest
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def sweep_generations(directory: str | os.PathLike[str], manifest: Manifest) -> None:

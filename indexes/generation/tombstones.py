@@ -8,6 +8,8 @@ import numpy as np
 
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, write_array
+from indexes.generation.description import Manifest, generation_path
+from indexes.generation.manifest import check_file
 from indexes.vectors import Bitmap
 
 TOMBSTONES = "tombstones.npy"
@@ -17,6 +19,28 @@ def write_live(path: Path, dead: Bitmap) -> None:
     """Write which rows have a tombstone, eight to a byte."""
     with path.open("wb") as file:
         write_array(file, np.packbits(dead, bitorder="little"))
+
+
+def published_live(directory: Path, manifest: Manifest) -> Bitmap | None:
+    """Return which rows of a published manifest have no tombstone ``(count,)``, None if that is all of them.
+
+    Raises:
+        StoreCorrupt: the generation's file is missing or is not what was published.
+        SystemLimit: no more open files or memory.
+    """
+    check_file(directory, manifest, TOMBSTONES)
+    path = generation_path(directory, manifest.generation) / TOMBSTONES
+    recent = manifest.recent
+    if recent is None:
+        return read_live(path, manifest.count)
+    live = read_live(path, recent.count)
+    if live is None and not recent.deleted:
+        return None
+    whole = np.ones(manifest.count, np.bool_)  # (count,)
+    if live is not None:
+        whole[: recent.count] = live
+    whole[list(recent.deleted)] = False
+    return whole
 
 
 def read_live(path: Path, count: int) -> Bitmap | None:

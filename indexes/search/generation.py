@@ -19,7 +19,6 @@ from indexes.errors import OptionError, ShapeError, StoreClosed
 from indexes.generation import (
     INDEX,
     KEYS,
-    TOMBSTONES,
     Funnel,
     KeyTable,
     Manifest,
@@ -28,7 +27,7 @@ from indexes.generation import (
     check_sizes,
     generation_path,
     pin_generation,
-    read_live,
+    published_live,
     store_path,
 )
 from indexes.layout import TRANSFORMS
@@ -128,9 +127,8 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             rows = RerankRows.open(
                 store_path(home, manifest) / RERANK, dim=manifest.space.dim, count=manifest.count
             )
-            path = generation_path(home, manifest.generation) / TOMBSTONES
-            check_file(home, manifest, TOMBSTONES)
-            return cls(home, manifest, rows, read_live(path, manifest.count), pin, device=device, exact=exact)
+            live = published_live(home, manifest)
+            return cls(home, manifest, rows, live, pin, device=device, exact=exact)
         except BaseException:
             pin.close()
             raise
@@ -325,6 +323,8 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
 
     def keys(self) -> KeyTable | None:
         """Return the mapped table of its rows' keys; None for a generation of a version that wrote none.
+
+        The keys of recent rows (`Manifest.recent`) are not in it: the store has them.
 
         Raises:
             StoreCorrupt: it is not whole.

@@ -116,8 +116,11 @@ def cut_rows(path: Path, *, count: int, dim: int) -> int:
         StoreReadOnly: the file cannot be written.
     """
     with writing(path):
+        made = not path.exists()
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            if made:
+                sync_directory(path.parent)
             size = os.fstat(file).st_size
             kept = min(count, size // (2 * dim))
             if size != kept * 2 * dim:

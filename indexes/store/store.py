@@ -33,7 +33,7 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
-from indexes.store.lmdb import DATA, Environment, acquire, pages, release
+from indexes.store.lmdb import DATA, Environment, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
 from indexes.store.records import (
@@ -177,7 +177,8 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         home = Path(directory)
         if not cls.exists(home):
             raise FileNotFoundError(f"{home / VECTORS}: missing; run `build_index` on the folder")
-        pages.check(home / VECTORS / DATA, flags=FLAGS)
+        if not is_open(home / VECTORS):  # else LMDB reads these pages already
+            pages.check(home / VECTORS / DATA, flags=FLAGS)
         environment = acquire(home / VECTORS, names=NAMES, writable=writable)
         try:
             store = cls(home, environment, lock=lock, writable=writable)

@@ -92,7 +92,7 @@ class Collection(AbstractContextManager["Collection"]):
     def refresh(self) -> bool:
         """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one."""
         with self._refreshing:
-            if read_manifest(self.directory).generation == self.manifest.generation:
+            if read_manifest(self.directory).version == self.manifest.version:
                 return False
             before = self._opened
             # Opened first: should it fail, the one before still answers.

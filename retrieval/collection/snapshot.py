@@ -155,6 +155,8 @@ class Opened:
                 table = self.generation.keys()
                 if table is None or table.renames != renames:
                     table = KeyTable.of(self.store.keys(), renames=renames)
+                elif len(table) < self.manifest.count:  # recent rows
+                    table = table.extended(self.store.keys(len(table)))
                 self._paths = keys.PathFilter(table, live=self.generation.live)
             paths = self._paths
         return paths.keep(under=keys.relative(under, root), glob=glob)

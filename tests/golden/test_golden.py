@@ -54,14 +54,17 @@ def test_every_list_probed_and_every_row_reranked_equals_exact_search(
     assert (tuned.ids[:, :, np.newaxis] == exact.ids[:, np.newaxis]).any(2).mean() > 0.85  # usually 0.95
 
 
-def test_rows_know_their_sources() -> None:
-    home = Path(__file__).parent / "format-4" / "collection"
+def test_rows_know_their_sources(tmp_path: Path) -> None:
+    home = tmp_path / "collection"
+    shutil.copytree(Path(__file__).parent / "format-4" / "collection", home)
     manifest = read_manifest(home)
     with VectorStore.open(home, dim=None) as store:
         by_hand = [record.key.startswith(b"by hand/") for record in store.scan()]
         numbers = [record.source for record in store.scan()]
         own = np.concatenate([ids for ids, _ in store.packed(source=1)])
 
+        assert manifest.recent is not None
+        assert (manifest.recent.count, len(manifest.recent.deleted)) == (manifest.count - 50, 30)
         assert [(source.type, source.number) for source in manifest.sources] == [("folder", 0), ("hand", 1)]
         assert numbers == [int(flag) for flag in by_hand]
         assert own.tolist() == [record.id for record in store.scan() if record.source == 1]

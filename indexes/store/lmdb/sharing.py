@@ -40,6 +40,13 @@ def _in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
+def is_open(path: Path) -> bool:
+    """Say whether this process has the directory ``path`` open."""
+    with _guard, contextlib.suppress(OSError):
+        return _identity(path) in _open
+    return False
+
+
 def acquire(
     path: Path, *, names: dict[bytes, dict[str, bool]], create: bool = False, writable: bool = False
 ) -> Environment:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import MissingRow, StoreClosed, StoreCorrupt, StoreLocked
-from indexes.store.lmdb import environment, sharing
+from indexes.store.lmdb import environment, pages, sharing
 from indexes.store.lock import WriterLock
 from indexes.store.store import NewRow, VectorStore
 from tests.indexes.store.rows import DIM, new_rows
@@ -80,6 +80,18 @@ def test_a_full_map_grows_and_the_transaction_is_run_again(home, monkeypatch):
         assert store._environment._lmdb.info()["map_size"] > before
         np.testing.assert_array_equal(store.rows(10, 30_010), rows.astype(np.float16))
         assert store.find(b"29999") == 29_999
+
+
+def test_pages_are_checked_by_the_first_who_opens_them(home, monkeypatch):
+    checked = []
+    monkeypatch.setattr(pages, "check", lambda path, flags: checked.append(path))
+    with VectorStore.open(home, dim=DIM, writable=True) as writer:
+        writer.append(unit(1, DIM, seed=2), new_rows(10, 11))
+        writer.commit()
+        VectorStore.open(home, dim=DIM).close()
+    VectorStore.open(home, dim=DIM).close()
+
+    assert len(checked) == 2
 
 
 def test_many_threads_read_while_one_writes(home, monkeypatch):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import retrieval
+from indexes.derivation import publish_rows
 from indexes.engine import flat
+from indexes.generation import HAND, Source
+from indexes.store import NewRow, VectorStore
 from retrieval.errors import StoreClosed
 
 ROWS, DIM = 400, 16
@@ -97,6 +100,29 @@ def test_closing_waits_for_the_very_search(home, monkeypatch):
     closer.join()
 
     assert min(found[0]) >= 0
+
+
+def test_recent_rows_are_seen_after_a_refresh_and_found_by_their_keys(home):
+    directory = home / ".retrieve"
+    new = np.eye(DIM, dtype=np.float32)[:2]
+    with retrieval.open(home) as collection:
+        with VectorStore.open(directory, dim=DIM, writable=True) as store:
+            store.append(new, [NewRow(key=key, source=1) for key in (b"new/a.jpg", b"new/b.jpg")])
+            store.remove([7])
+            store.commit()
+            sources = (*collection.manifest.sources, Source(type=HAND, number=1))
+            assert publish_rows(directory, store, sources=sources) is not None
+        assert collection.search_vectors(new, k=1).ids.max() < ROWS
+
+        assert collection.refresh()
+        assert not collection.refresh()
+        assert collection.search_vectors(new, k=1).ids[:, 0].tolist() == [ROWS, ROWS + 1]
+        assert [hit.path for hit in collection.search(ROWS, under="new", include_self=True)] == [
+            "new/a.jpg",
+            "new/b.jpg",
+        ]
+        assert collection.search(ROWS, glob="7") == []
+        assert len(collection) == ROWS + 1
 
 
 def test_refreshing_while_other_threads_search(home):
