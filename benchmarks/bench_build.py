@@ -166,7 +166,7 @@ def million(folder: Path) -> dict[str, Any]:
     keys.write_text("".join(f"{number}.jpg\n" for number in range(MILLION)))
     began, worked = time.perf_counter(), time.process_time()
     with anonymous_memory() as seen:
-        report = retrieval.build_index_from_vectors(folder, file, keys, space="synthetic")
+        report = retrieval.sync_vectors(folder, file, keys, space="synthetic")
     return {
         "rows": MILLION,
         "dim": recipe.dim,

@@ -9,7 +9,7 @@ accuracy  1-NN accuracy (leave one out, among held-out photographs) at 16 to 256
 heads     the same contenders as heads on frozen features, trained for up to 24 epochs (`benchmarks.matryoshka.heads`), at 8 to 256
           dimensions and on fewer classes: held-out photographs of the trained classes, as in the paper, and other classes.
 funnel    a collection of 500,000 or more vectors of nano: top-1 agreement with exact search, and the time of one query (one
-          thread) and of a batch, of funnels and of indexes on prefixes, planned by the public `build_index_from_vectors`.
+          thread) and of a batch, of funnels and of indexes on prefixes, planned by the public `sync_vectors`.
           Real photographs come first, then embedded views of them (crops, turned, mirrored); the rest are made of both:
           a photograph's vector moved part of the way to one of its ten nearest and by the difference that a view made to
           another photograph's vector. Queries are views of photographs that are among the rows, made apart.

@@ -3,7 +3,7 @@
     python benchmarks/bench_scale.py --rows 1000000,3000000,10000000 [--dim 128] [--kind auto] [--work DIR]
 
 Unit rows around 20,000 centres, with noise of 0.7 of the centres' own spread, seeded, drawn block by block into a ``.npy`` file
-of float16 with a file of keys beside it. `retrieval.build_index_from_vectors` reads both, in a process of its own whose
+of float16 with a file of keys beside it. `retrieval.sync_vectors` reads both, in a process of its own whose
 anonymous memory (``RssAnon``) is sampled every 50 ms. A second process opens the collection and asks 500 queries of
 the same distribution that are not stored: recall@10 against exact search, time of single queries, memory.
 Results are written after each size.
@@ -44,7 +44,7 @@ began = time.monotonic()
 def progress(event):
     if event.message:
         print(f"{time.monotonic() - began:8.1f} s  {event.phase}: {event.message}", flush=True)
-report = retrieval.build_index_from_vectors(
+report = retrieval.sync_vectors(
     sys.argv[1], sys.argv[2], sys.argv[3], space="scale", kind=sys.argv[4], progress=progress
 )
 """

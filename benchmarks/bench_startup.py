@@ -66,7 +66,7 @@ def words_collection(folder: Path) -> Path:
     """Make a collection of random rows that takes its queries through nano."""
     space = retrieval.load_encoder("nano").space
     rows = np.random.default_rng(0).standard_normal((ROWS, space.dim)).astype(np.float32)
-    retrieval.build_index_from_vectors(folder, rows, [f"{number}.jpg" for number in range(ROWS)], space=space)
+    retrieval.sync_vectors(folder, rows, [f"{number}.jpg" for number in range(ROWS)], space=space)
     manifest = read_manifest(folder / ".retrieve")
     write_manifest(folder / ".retrieve", replace(manifest, encoder="nano@1"))
     return folder
@@ -82,9 +82,7 @@ def million_collection(folder: Path) -> tuple[Path, Path]:
     for block in synthetic.blocks(recipe):
         rows[start : start + len(block)] = block
         start += len(block)
-    retrieval.build_index_from_vectors(
-        folder, rows, [str(number) for number in range(MILLION)], space="synthetic"
-    )
+    retrieval.sync_vectors(folder, rows, [str(number) for number in range(MILLION)], space="synthetic")
     query = folder / "query.npy"
     np.save(query, synthetic.queries(recipe, 1))
     return folder, query

@@ -54,7 +54,15 @@ class DistributionConflict(RetrievalError, ImportError):
 
 
 class StoreLocked(RetrievalError, BlockingIOError):
-    """Another process is writing to this collection; the message holds its pid."""
+    """Another process is writing to this collection; the message holds its pid.
+
+    Attributes:
+        pid: that process; None where nobody knows.
+    """
+
+    def __init__(self, message: str, *, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class StoreReadOnly(RetrievalError, PermissionError):

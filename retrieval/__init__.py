@@ -47,7 +47,13 @@ if TYPE_CHECKING:
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
     from retrieval.collection.answers import Hit, Hits
     from retrieval.collection.queries import Term, image, text
-    from retrieval.collection.rows import BuildReport, build_index_from_vectors
+    from retrieval.collection.rows import (
+        BuildReport,
+        RowsReport,
+        RowWriter,
+        create,
+        sync_vectors,
+    )
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -86,6 +92,8 @@ __all__ = [
     "Progress",
     "RetrievalError",
     "RollbackReport",
+    "RowWriter",
+    "RowsReport",
     "Space",
     "Term",
     "TextEncoder",
@@ -93,7 +101,7 @@ __all__ = [
     "activate",
     "backfill",
     "build_index",
-    "build_index_from_vectors",
+    "create",
     "drop_old",
     "evaluate",
     "fingerprint",
@@ -101,6 +109,7 @@ __all__ = [
     "load_encoder",
     "open",
     "rollback",
+    "sync_vectors",
     "text",
     "upgrade",
     "upgrade_report",
@@ -132,7 +141,11 @@ _HOMES = {
     "TextEncoder": "retrieval.encoders:TextEncoder",
     "activate": "retrieval.activation.activation:activate",
     "build_index": "retrieval.ingestion.build:build_index",
-    "build_index_from_vectors": "retrieval.collection.rows.from_vectors:build_index_from_vectors",
+    "RowWriter": "retrieval.collection.rows.row_writer:RowWriter",
+    "RowsReport": "retrieval.collection.rows.rows_report:RowsReport",
+    "build_index_from_vectors": "retrieval.collection.rows.vector_sync:build_index_from_vectors",
+    "create": "retrieval.collection.rows.creation:create",
+    "sync_vectors": "retrieval.collection.rows.vector_sync:sync_vectors",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
     "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",

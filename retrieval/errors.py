@@ -10,6 +10,7 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 │   ├── EncoderConflict                      two distributions claim one scheme
 │   ├── WeightsNotFound (FileNotFoundError)  the weights are neither cached nor reachable
 │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
+├── CollectionLocked (StoreLocked)           somebody else still writes after the time to wait
 ├── PruneRefused (RuntimeError)              a build would remove more rows than it may unasked
 └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
 """
@@ -38,6 +39,7 @@ from indexes.errors import (
 
 __all__ = [
     "CapabilityMissing",
+    "CollectionLocked",
     "CollectionNotFound",
     "DistributionConflict",
     "EncoderConflict",
@@ -68,6 +70,10 @@ __all__ = [
 
 class CollectionNotFound(RetrievalError, FileNotFoundError):
     """No collection lies where one was looked for."""
+
+
+class CollectionLocked(StoreLocked):
+    """Somebody else writes to the collection, and still did when the time to wait was over; `pid` names the process."""
 
 
 class ImageError(RetrievalError, ValueError):

@@ -96,9 +96,9 @@ def make_format_1(home: Path) -> None:
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((ROWS, DIM)).astype(np.float32)
     keys = [f"folder {number % 7}/{number}.jpg" for number in range(ROWS)]
-    retrieval.build_index_from_vectors(home, vectors[:1150], keys[:1150], space="golden", kind="IVF16,SQ8")
+    retrieval.sync_vectors(home, vectors[:1150], keys[:1150], space="golden", kind="IVF16,SQ8")
     # 30 rows go, 50 come: a tail and tombstones, but too few for a merge.
-    retrieval.build_index_from_vectors(home, vectors[30:], keys[30:], prune=True)
+    retrieval.sync_vectors(home, vectors[30:], keys[30:], prune=True)
 
 
 def describe(home: Path) -> dict[str, object]:

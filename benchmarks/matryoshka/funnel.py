@@ -57,12 +57,12 @@ def funnel(data: Data, *, count: int, views: int, queries: int, repeats: int) ->
     space = data.encoder.space
     truth = exact(rows, asked, k=10)
     plans = {
-        "funnel 16": {"kind": "flat", "dim": 16},
-        "funnel 32": {"kind": "flat", "dim": 32},
-        "funnel 64": {"kind": "flat", "dim": 64},
-        "ivfrabitq 64": {"kind": "ivfrabitq", "dim": 64},
+        "funnel 16": {"kind": "flat", "truncate_dim": 16},
+        "funnel 32": {"kind": "flat", "truncate_dim": 32},
+        "funnel 64": {"kind": "flat", "truncate_dim": 64},
+        "ivfrabitq 64": {"kind": "ivfrabitq", "truncate_dim": 64},
         "ivfrabitq 256": {"kind": "ivfrabitq"},
-        "auto": {"kind": "auto", "dim": "auto"},
+        "auto": {"kind": "auto", "truncate_dim": "auto"},
     }
     names = [str(number) for number in range(len(rows))]
     plain = faiss().IndexFlatIP(space.dim)
@@ -74,8 +74,8 @@ def funnel(data: Data, *, count: int, views: int, queries: int, repeats: int) ->
         for name, plan in plans.items():
             lines: list[str] = []
             began = time.perf_counter()
-            report = retrieval.build_index_from_vectors(
-                folder, rows, names, space=space, recall=0.97, **plan,
+            report = retrieval.sync_vectors(
+                folder, rows, names, space=space, target_recall=0.97, **plan,
                 progress=lambda event, lines=lines: lines.append(event.message) if event.message else None,
             )  # fmt: skip
             seconds = time.perf_counter() - began

@@ -87,7 +87,7 @@ def build_here(bench: Bench, name: str) -> dict[str, Any]:
             else:
                 now = "store" if event.phase == "store" else "index"
 
-        report = retrieval.build_index_from_vectors(
+        report = retrieval.sync_vectors(
             bench.collection,
             bench.work / "base.npy",
             keys,

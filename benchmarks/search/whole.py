@@ -149,7 +149,7 @@ def add(bench: Bench) -> dict[str, Any]:
             stored[:] = [cpu_seconds(), time.perf_counter()]
 
     worked, began = cpu_seconds(), time.perf_counter()
-    retrieval.build_index_from_vectors(copy, rows, names, progress=progress)
+    retrieval.sync_vectors(copy, rows, names, progress=progress)
     ended, done = cpu_seconds(), time.perf_counter()
     with retrieval.open(copy) as grown:
         own = grown.search_vectors(extra[:200], k=1).ids[:, 0]

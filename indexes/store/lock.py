@@ -84,7 +84,8 @@ class WriterLock:
             pid = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "unknown"
             holder = "this process" if pid == str(os.getpid()) else f"process {pid}"
             raise StoreLocked(
-                f"{self.path}: {holder} is writing to this collection; wait until it is done, or stop it"
+                f"{self.path}: {holder} is writing to this collection; wait until it is done, or stop it",
+                pid=int(pid) if pid.isdigit() else None,
             ) from error
         if not _same_file(file, self.path):  # removed between open and flock: lock the file that is there now
             os.close(file)

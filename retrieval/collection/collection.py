@@ -18,6 +18,7 @@ from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_i
 from retrieval.collection.activations import activations
 from retrieval.collection.answers import Hits, count_searched, find_hits, title
 from retrieval.collection.queries import QueryEncoders, Term, as_terms, combine, subtract, understood
+from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.snapshot import open_newest
 from retrieval.encoders import require_device
 from retrieval.errors import StoreClosed
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from indexes.engine import Aim
     from indexes.generation import FileCheck
     from indexes.vectors import Space, Transform
+    from retrieval.collection.rows import RowsReport, RowWriter
     from retrieval.collection.snapshot import Opened
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
@@ -403,6 +405,107 @@ class Collection(AbstractContextManager["Collection"]):
             if len(live) != opened.manifest.count:
                 rows = rows[live]
             return rows, [record.key for record in opened.store.records(live)]
+
+    def add(self, vectors: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
+        """Add rows by hand. When this returns they are durable, and this collection finds them.
+
+        Args:
+            vectors: ``(n, d)`` or ``(d,)`` real numbers of the stored space, an array, a tensor or lists; or the path of a
+                ``.npy`` file. They are normalised here.
+            keys: one for each vector: texts, bytes or integers, which become decimal texts; or the `Path` of a file with one a
+                line. ``None`` is each row's id as decimal text.
+            timeout: seconds to wait for another writer.
+        Returns:
+            the new ids ``(n,)`` int64, consecutive.
+        Raises:
+            OptionError: a key is taken, stands twice, or is none; or an upgrade is under way. Nothing was added.
+            ShapeError, VectorError: vectors of another width, zero, or not finite. Nothing was added.
+            CollectionLocked: somebody else still writes after `timeout`.
+            CollectionNotFound: the collection was moved or deleted.
+            StoreReadOnly, StoreFull, StoreClosed: it cannot be written; no space is left; it is closed.
+        """
+        with self.writer(timeout=timeout) as rows:
+            return rows.add(vectors, keys)
+
+    def upsert(self, vectors: Any, keys: Any, *, timeout: float = TIMEOUT) -> Ids:
+        """Add rows by hand, or replace those that have these keys already; takes and raises what `add` does.
+
+        A row that gets another vector gets another id. One that has this very vector stays as it is.
+
+        Returns:
+            the rows' ids ``(n,)`` int64, in the order of the keys.
+        """
+        with self.writer(timeout=timeout) as rows:
+            return rows.upsert(vectors, keys)
+
+    def add_images(self, images: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
+        """Encode images with the collection's encoder and add them; raises what `add` and `encoder` do.
+
+        Args:
+            images: paths, bytes of files, open binary files, Pillow images or uint8 arrays; one, a list, or a stream.
+            keys: as in `add`. ``None`` is a path as it was given, and the row's id for any other image.
+            timeout: seconds to wait for another writer.
+        Returns:
+            the new ids ``(n,)`` int64.
+        Raises:
+            ImageError: an image cannot be read; the message names it. Nothing was added.
+        """
+        with self.writer(timeout=timeout) as rows:
+            return rows.add_images(images, keys)
+
+    def delete(self, keys: Any = None, ids: Any = None, *, timeout: float = TIMEOUT) -> int:
+        """Delete rows that were added by hand.
+
+        Args:
+            keys: a key or several, as in `add`.
+            ids: an id or several, or ``(count,)`` flags, in place of keys.
+            timeout: seconds to wait for another writer.
+        Returns:
+            how many rows were deleted.
+        Raises:
+            MissingRow: there is no such row. Nothing was deleted.
+            OptionError: a row belongs to a file of the folder; delete that file, and build. Nothing was deleted.
+            CollectionLocked, CollectionNotFound, StoreReadOnly, StoreFull, StoreClosed: as in `add`.
+        """
+        with self.writer(timeout=timeout) as rows:
+            return rows.delete(keys, ids)
+
+    def __delitem__(self, row: str | bytes | SupportsIndex) -> None:
+        """Delete a row that was added by hand, by its key (text or bytes) or its id (an integer)."""
+        if isinstance(row, str | bytes):
+            self.delete(keys=row)
+        else:
+            self.delete(ids=row)
+
+    def writer(self, *, timeout: float = TIMEOUT) -> AbstractContextManager[RowWriter]:
+        """Give a block in which many rows are added, replaced and deleted, more than fit in memory.
+
+        The block's `RowWriter` has the methods `add`, `upsert`, `delete` and `add_images`. What they do is committed every few
+        seconds and published when the block ends. Until then searches see what was there before. If the block raises, what
+        was done so far is published all the same. A killed process loses the last seconds. Nobody else writes meanwhile.
+
+        Args:
+            timeout: seconds to wait for another writer.
+        Raises:
+            CollectionLocked, CollectionNotFound, StoreReadOnly, StoreFull, StoreClosed, OptionError: as in `add`.
+        """
+        from retrieval.collection.rows import writing_rows
+
+        return writing_rows(self, timeout=timeout)
+
+    def sync_vectors(
+        self, vectors: Any, keys: Any, *, prune: bool = False, timeout: float = TIMEOUT
+    ) -> RowsReport:
+        """Make the rows by hand equal to vectors that you have; `retrieval.sync_vectors` says more.
+
+        Args:
+            vectors, keys: as there.
+            prune: delete the rows by hand whose keys are not among these; otherwise nothing is changed if there are some.
+            timeout: seconds to wait for another writer.
+        """
+        from retrieval.collection.rows import synchronized
+
+        return synchronized(self, vectors, keys, prune=prune, timeout=timeout)
 
     def verify(self) -> list[FileCheck]:
         """Check every file's hash; says which to rebuild."""

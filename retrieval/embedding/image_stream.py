@@ -17,7 +17,7 @@ from retrieval.errors import EncoderError, ImageError
 from retrieval.sources.decoding import DECODED_BYTES, FILE_BYTES, MAX_PIXELS, content_hash, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     from numpy.typing import NDArray
 
@@ -70,7 +70,7 @@ def embed(
     max_pixels: int = MAX_PIXELS,
     size_of: Callable[[T], int] | None = None,
     name_of: Callable[[T], str] | None = None,
-) -> Iterator[Embedded[T]]:
+) -> Generator[Embedded[T], None, None]:
     """Yield the vectors of ``items``, a batch at a time, in their order.
 
     Threads read, hash, decode and preprocess the items that come next while the model encodes; at most two batches are

@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,9 @@ from retrieval.collection.rows import (
     BuildReport,
     carried,
     check_request,
+    folder_number,
+    hand_number,
+    holder_by_hand,
     learn_rotation,
     locked,
     opened,
@@ -30,7 +34,12 @@ from retrieval.hints import named_arguments
 from retrieval.ingestion.changes import Before, Changes, compare
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
-from retrieval.ingestion.pruning import refuse_emptying, refuse_unlinking, refuse_unmounting
+from retrieval.ingestion.pruning import (
+    refuse_emptying,
+    refuse_foreign_keys,
+    refuse_unlinking,
+    refuse_unmounting,
+)
 from retrieval.ingestion.stored_files import StoredFiles
 from retrieval.location import (
     DIRECTORY,
@@ -142,6 +151,7 @@ def build_index(
         below = _below(images, home)
         options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)
         source = FolderSource(home, options, below=below)
+        number = folder_number(before)
         seen = Seen()
         remembered = Before(
             skipped=_remembered(directory, max_pixels),
@@ -149,9 +159,10 @@ def build_index(
             folders=folder_memory.read_folders(directory),
         )
         with _rows(directory, before) as store:
+            stored = StoredFiles.of(() if store is None else store.packed(source=number))
             changes = compare(
                 _watched(source.entries(seen), progress),
-                StoredFiles.of(() if store is None else store.packed()),
+                stored,
                 source=source,
                 records=lambda ids: [] if store is None else store.records(ids),
                 before=remembered,
@@ -159,6 +170,9 @@ def build_index(
                 below=below,
                 rehash=rehash,
             )
+            if store is not None and store.live > len(stored):
+                held_by = partial(holder_by_hand, store, hand=hand_number(before))
+                refuse_foreign_keys((file.key for file in changes.fresh), held_by, folder=home)
         if not prune:
             refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
             refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=images)
@@ -176,7 +190,8 @@ def build_index(
             elsewhere = 0 if before is None else before.live - changes.rows
             check_dim(models.stored_space, dim, rows=elsewhere + changes.found + len(changes.fresh))
         recorded = record_root(directory, home)
-        asked = None if below else source.options  # of a part, they are not those of the whole
+        new = before is not None and before.folder is None
+        asked = None if below and not new else source.options  # of a part, they are not those of the whole
         with opened(
             directory,
             lock,
@@ -187,7 +202,13 @@ def build_index(
             source_options=asked,
         ) as store:
             intake = Intake(
-                changes, store, source, lambda: models.checked(store, source), progress, max_pixels=max_pixels
+                changes,
+                store,
+                source,
+                lambda: models.checked(store, source),
+                progress,
+                max_pixels=max_pixels,
+                number=number,
             )
             intake.run()
             gone = [*changes.missing.values(), *intake.broken]

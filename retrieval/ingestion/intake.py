@@ -50,6 +50,7 @@ class Intake:
         encoder: called once, and only if a file must be encoded.
         progress: called now and then.
         max_pixels: as `retrieval.sources.decoding.decoder.decode` has it; None for its default.
+        number: of the source, in the records of its rows.
     Attributes:
         skipped: files that will not become vectors.
         without: how many the encoder gives no vector for.
@@ -68,7 +69,9 @@ class Intake:
         progress: OnProgress | None,
         *,
         max_pixels: int | None = None,
+        number: int = 0,
     ) -> None:
+        self._number = number
         self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
         self._changes, self._store, self._source = changes, store, source
         self._encoder, self._progress = encoder, progress
@@ -230,7 +233,7 @@ class Intake:
         return None
 
     def _append(self, file: Entry, content: bytes, vector: Vectors) -> None:
-        record = NewRow(key=file.key, content=content, stamp=file.stamp)
+        record = NewRow(key=file.key, content=content, stamp=file.stamp, source=self._number)
         self._store.append(vector, [record])
         self._added.add(content)
 

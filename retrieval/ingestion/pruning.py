@@ -6,15 +6,21 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from retrieval.errors import PruneRefused
+from retrieval.errors import OptionError, PruneRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from retrieval.sources import Selection
 
-__all__ = ["PROTECTED_ROWS", "refuse_emptying", "refuse_unlinking", "refuse_unmounting"]
+__all__ = [
+    "PROTECTED_ROWS",
+    "refuse_emptying",
+    "refuse_foreign_keys",
+    "refuse_unlinking",
+    "refuse_unmounting",
+]
 
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
@@ -85,6 +91,28 @@ def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -
             f"{sum(unmounted.values())} of {rows} images of {folder} lay on another file system, in {names}, "
             f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with `prune=True`"
         )
+
+
+def refuse_foreign_keys(
+    keys: Iterable[bytes], held_by: Callable[[bytes], int | None], *, folder: Path
+) -> None:
+    """Stop a build that would take a key from a row that was added by hand.
+
+    Args:
+        keys: of the files that are about to get rows.
+        held_by: returns the row by hand that has a key; None where there is none.
+        folder: what was walked.
+    Raises:
+        OptionError: there is such a file; nothing was changed.
+    """
+    for key in keys:
+        number = held_by(key)
+        if number is not None:
+            name = os.fsdecode(key)
+            raise OptionError(
+                f"the file {name!r} of {folder} and row {number}, which was added by hand, have the same key; nothing was "
+                f"changed. Rename the file, leave it out with `exclude`, or `delete` that row"
+            )
 
 
 def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:

@@ -22,7 +22,7 @@ _SHORT = 16  # bytes of a stamp that holds a size and a time
 
 
 class StoredFiles:
-    """The live rows of a collection, sorted by a hash of their keys.
+    """The live rows of a collection's files, sorted by a hash of their keys; rows that were added by hand are left out.
 
     Python's own hash of bytes has 64 bits and a secret of the process: among ten million rows two have the same one once in
     about 400,000 builds, and then one of the two would be taken for the other by that build.
@@ -40,13 +40,16 @@ class StoredFiles:
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]]) -> Self:
-        """Read blocks of packed records, as `VectorStore.packed` yields them."""
+        """Read blocks of packed records, as `VectorStore.packed` yields them; rows without a stamp are no files'."""
         hashes, ids, stamps = [], [], []
         for numbers, records in blocks:
             pairs = [key_and_stamp(data) for data in records]
+            own = [place for place, (_, stamp) in enumerate(pairs) if stamp]
+            if len(own) < len(pairs):
+                pairs = [pairs[place] for place in own]
             hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
             stamps.append(_numbers([stamp for _, stamp in pairs]))
-            ids.append(numbers)
+            ids.append(numbers if len(own) == len(numbers) else numbers[own])
         if not ids:
             return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
         return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps))

@@ -32,10 +32,10 @@ MEMORY = 1 << 30  # bytes of address space that a search may ask for beyond what
 
 KINDS: dict[str, dict[str, Any]] = {
     "flat": {"kind": "flat"},
-    "funnel": {"kind": "flat", "dim": 8},
+    "funnel": {"kind": "flat", "truncate_dim": 8},
     "ivfpq": {"kind": "ivfpq"},
     "ivfrabitq": {"kind": "ivfrabitq"},
-    "prefix": {"kind": "ivfrabitq", "dim": 16},
+    "prefix": {"kind": "ivfrabitq", "truncate_dim": 16},
     "sq": {"kind": "IVF8_HNSW4,SQ8"},
     "fastscan": {"kind": "OPQ8,IVF8,PQ8x4fs"},
     "graph": {"kind": "HNSW8,Flat"},
@@ -61,8 +61,8 @@ def build(home: Path, kind: str) -> None:
     rows = np.random.default_rng(5).standard_normal((ROWS, DIM)).astype(np.float32)
     keys = [f"folder {number % 7}/{number}.jpg" for number in range(ROWS)]
     options: dict[str, Any] = {"device": "cpu", "space": "damaged"}
-    retrieval.build_index_from_vectors(home, rows[:-20], keys[:-20], **options, **KINDS[kind])
-    retrieval.build_index_from_vectors(home, rows[15:], keys[15:], prune=True, **options)
+    retrieval.sync_vectors(home, rows[:-20], keys[:-20], **options, **KINDS[kind])
+    retrieval.sync_vectors(home, rows[15:], keys[15:], prune=True, **options)
 
 
 def answers(home: Path) -> Any:

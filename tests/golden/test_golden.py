@@ -95,14 +95,14 @@ def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
         vectors, keys = collection.export()
     fresh = np.random.default_rng(SEED + 2).standard_normal((5, DIM)).astype(np.float32)
 
-    report = retrieval.build_index_from_vectors(
+    report = retrieval.sync_vectors(
         home,
         np.concatenate([vectors, unit_rows(fresh).astype(np.float16)]),
         [*keys, *(f"new {n}".encode() for n in range(5))],
     )
 
-    assert report.encoded == 5
-    assert report.images == answers["images"] + 5
+    assert report.added == 5
+    assert report.rows == answers["images"] + 5
 
 
 RETIRED = {"format-1-coarse": "inverted", "format-1-funnel": "funnel", "format-1-rotated": "funnel"}
@@ -125,9 +125,9 @@ def test_an_index_of_a_kind_that_is_no_longer_made_is_replaced_without_encoding(
     assert main(["query", "--id", "20", "--index", str(home)]) == 0
     assert capfd.readouterr().err.count("no longer made") == 1
 
-    report = retrieval.build_index_from_vectors(home, vectors, keys)
+    report = retrieval.sync_vectors(home, vectors, keys)
 
-    assert (report.encoded, report.images) == (0, len(keys))
+    assert (report.added, report.updated, report.rows) == (0, 0, len(keys))
     manifest = read_manifest(home / ".retrieve")
     assert (manifest.index.type, manifest.index.retired) == (again, False)
     assert "prefixes.f16" not in manifest.files
@@ -137,5 +137,5 @@ def test_an_index_of_a_kind_that_is_no_longer_made_is_replaced_without_encoding(
         assert (after.ids[:, :, np.newaxis] == exact.ids[:, np.newaxis]).any(2).mean() > 0.85
     assert main(["query", "--id", "20", "--index", str(home)]) == 0
     assert "no longer made" not in capfd.readouterr().err
-    assert retrieval.build_index_from_vectors(home, vectors, keys).kind == report.kind
+    assert retrieval.sync_vectors(home, vectors, keys).kind == report.kind
     assert read_manifest(home / ".retrieve") == manifest

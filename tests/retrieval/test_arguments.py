@@ -44,7 +44,7 @@ def vectors(tmp_path_factory):
 
     def build(kind: str) -> Path:
         folder = tmp_path_factory.mktemp(kind.replace(",", "-"))
-        retrieval.build_index_from_vectors(folder, rows, [f"{n}.jpg" for n in range(2000)], kind=kind)
+        retrieval.sync_vectors(folder, rows, [f"{n}.jpg" for n in range(2000)], kind=kind)
         return folder
 
     return build

@@ -47,7 +47,7 @@ def _several_threads(monkeypatch) -> None:
 def home(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("forks") / "home"
     names = [str(number) for number in range(ROWS)]
-    retrieval.build_index_from_vectors(home, vectors(), names, kind="ivfrabitq", space="made")
+    retrieval.sync_vectors(home, vectors(), names, kind="ivfrabitq", space="made")
     return home
 
 
@@ -62,8 +62,8 @@ def work(answer, task: str, home: Path, collection, elsewhere: Path) -> None:
                 answer.send(opened.path(7))
         else:
             names = [str(number) for number in range(ROWS)]
-            report = retrieval.build_index_from_vectors(elsewhere, vectors(), names, kind="ivfrabitq")
-            answer.send(report.images)
+            report = retrieval.sync_vectors(elsewhere, vectors(), names, kind="ivfrabitq")
+            answer.send(report.rows)
     except BaseException as error:
         answer.send(repr(error))
         raise

@@ -33,7 +33,7 @@ def disk(tmp_path):
 def home(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("built") / "home"
     rows = np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)
-    retrieval.build_index_from_vectors(home, rows, [f"{number:06}" for number in range(ROWS)], space="made")
+    retrieval.sync_vectors(home, rows, [f"{number:06}" for number in range(ROWS)], space="made")
     return home
 
 
@@ -153,7 +153,7 @@ def test_builds_go_on_when_there_is_room(tmp_path, monkeypatch, call):
     draw = np.random.default_rng(1)
     home = tmp_path / "home"
     rows = draw.standard_normal((300, 16)).astype(np.float32)
-    retrieval.build_index_from_vectors(home, rows, [str(n) for n in range(300)], space="made")
+    retrieval.sync_vectors(home, rows, [str(n) for n in range(300)], space="made")
     turns, faults = 0, []
     for number in range(1, 60):
         more = np.concatenate([rows, draw.standard_normal((5, 16)).astype(np.float32)])
@@ -161,7 +161,7 @@ def test_builds_go_on_when_there_is_room(tmp_path, monkeypatch, call):
         with monkeypatch.context() as patch:
             seen = fail_at(patch, call, number)
             try:
-                retrieval.build_index_from_vectors(home, more, names)
+                retrieval.sync_vectors(home, more, names)
             except StoreFull as error:
                 faults.append(str(error))
                 turns += 1
@@ -170,7 +170,7 @@ def test_builds_go_on_when_there_is_room(tmp_path, monkeypatch, call):
                     break  # all were tried; what failed without a word was the removal of what nobody reads
         with retrieval.open(home) as collection:
             assert len(collection) in (len(rows), len(more))
-        retrieval.build_index_from_vectors(home, more, names)
+        retrieval.sync_vectors(home, more, names)
         rows = more
         with retrieval.open(home) as collection:
             assert len(collection) == len(rows)

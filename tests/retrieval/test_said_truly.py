@@ -27,7 +27,7 @@ def test_a_collection_of_images_by_an_encoder_object_was_not_built_from_vectors(
 
 
 def test_a_collection_of_vectors_was(tmp_path):
-    retrieval.build_index_from_vectors(tmp_path, np.eye(4), list("abcd"), space="mine")
+    retrieval.sync_vectors(tmp_path, np.eye(4), list("abcd"), space="mine")
     with (
         retrieval.open(tmp_path) as collection,
         pytest.raises(CapabilityMissing, match="was built from vectors of the space mine"),
@@ -134,7 +134,7 @@ def test_python_does_not_leave_a_cards_work_to_the_cpu_silently(tmp_path, monkey
             folder, encoder=FakeEncoder(), device=device
         )  # even where nothing is to be done
     with pytest.raises(OptionError, match=f"device {device}: "):
-        retrieval.build_index_from_vectors(tmp_path, np.eye(4), list("abcd"), space="mine", device=device)
+        retrieval.sync_vectors(tmp_path, np.eye(4), list("abcd"), space="mine", device=device)
 
 
 class Impostor(FakeEncoder):
@@ -191,6 +191,6 @@ def test_an_encoder_is_not_judged_by_files_that_changed_or_by_imported_vectors(t
     with retrieval.open(folder, encoder=Impostor()) as collection:
         assert collection.search("red")
     space = FakeEncoder().space
-    retrieval.build_index_from_vectors(tmp_path / "v", np.eye(4, 64), list("abcd"), space=space)
+    retrieval.sync_vectors(tmp_path / "v", np.eye(4, 64), list("abcd"), space=space)
     with retrieval.open(tmp_path / "v", encoder=Impostor()) as collection:
         assert collection.search("red")

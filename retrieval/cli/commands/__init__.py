@@ -14,6 +14,8 @@ __all__ = ["SUMMARIES", "Commands"]
 SUMMARIES = {
     "demo": "Index sample photographs, answer queries, write a page.",
     "build-index": "Index the images in FOLDER; again: only what changed.",
+    "add": "Add vectors to a collection, row by row.",
+    "delete": "Delete rows that were added by hand.",
     "export": "Write a collection's vectors and keys to files.",
     "query": "Search by words, by image, or by several at once.",
     "info": "Say what a collection holds and how well it searches.",

@@ -28,6 +28,9 @@ __all__ = ["build_index"]
 
 BUILD = "retrieval.ingestion.build:build_index"
 
+_NAMES_OF_ROWS = {"dim": "truncate_dim", "recall": "target_recall"}
+"""Arguments of `sync_vectors`, by those of a build."""
+
 
 @click.command(
     "build-index",
@@ -141,23 +144,23 @@ def build_index(
     session.kept = "what was committed is kept; the same command continues"
     if options["index"] is None:
         _note_hidden(session, folder)
+    others: dict[str, Any] = {}
     with watching(session) as progress:
         if vectors is None or keys is None:
             from retrieval.ingestion import build_index as build
 
-            report = build(folder, **_given(options), progress=progress)
+            built = build(folder, **_given(options), progress=progress)
+            facts, others = built.to_json(), {"other_files": built.other_files, "left_out": built.left_out}
         else:
-            from retrieval.collection.rows import build_index_from_vectors
+            from retrieval.collection.rows import sync_vectors
 
-            report = build_index_from_vectors(
-                folder, vectors, keys, **given(space=space, **_without_images(options)), progress=progress
-            )
+            asked = given(space=space, **_without_images(options))
+            facts = sync_vectors(folder, vectors, keys, **asked, progress=progress).to_json()
     if as_json:
-        facts = report.to_json()
         emit(json_text(facts | path_json(facts["root"], "root")))
     elif not session.quiet:
-        emit(build_summary(report.to_json(), other_files=report.other_files, left_out=report.left_out))
-        session.note(next_step(report.to_json(), words=vectors is None))
+        emit(build_summary(facts, **others))
+        session.note(next_step(facts, words=vectors is None))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -190,4 +193,4 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"
             )
-    return options
+    return {_NAMES_OF_ROWS.get(name, name): value for name, value in options.items()}

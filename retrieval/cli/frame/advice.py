@@ -19,19 +19,22 @@ MULTILINGUAL = "open_clip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k"
 
 COMMANDS = {
     "activate": "retrieve activate",
+    "add": "retrieve add",
     "backfill": "retrieve upgrade backfill",
     "build_index": "retrieve build-index",
+    "delete": "retrieve delete",
     "drop_old": "retrieve upgrade finish",
     "evaluate": "retrieve evaluate",
     "installed_families": "retrieve encoders",
     "rollback": "retrieve rollback",
     "upgrade": "retrieve upgrade",
+    "upsert": "retrieve add --upsert",
     "verify": "retrieve verify",
 }
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "device", "dim", "dims", "encoder", "exclude", "follow_links", "force", "format", "include", "index", "kind", "labels",
+    "device", "dim", "dims", "encoder", "exclude", "follow_links", "force", "format", "ids", "include", "index", "keys", "kind", "labels",
     "max_pixels", "min_psnr", "out", "prune", "quality", "root", "sample", "strength", "text", "under", "vectors", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""

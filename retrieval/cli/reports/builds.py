@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build_summary", "next_step"]
 
+_OF_IMAGES = ("encoded", "reused", "moved", "removed")
+_OF_ROWS = ("added", "updated", "unchanged", "deleted")
+
 
 def build_summary(
     report: Mapping[str, Any],
@@ -29,18 +32,11 @@ def build_summary(
         other_files: how many files were no images, by suffix.
         left_out: how many system folders were left out, by name.
     """
-    changes = [
-        f"{report[key]:,} {word}"
-        for key, word in (
-            ("encoded", "encoded"),
-            ("reused", "reused"),
-            ("moved", "moved"),
-            ("removed", "removed"),
-        )
-        if report[key]
-    ]
+    by_hand = "added" in report
+    counted = _OF_ROWS if by_hand else _OF_IMAGES
+    changes = [f"{report[key]:,} {key}" for key in counted if report[key]]
     pairs = [
-        ("images", f"{report['images']:,} in {shown(report['root'])}"),
+        ("rows" if by_hand else "images", f"{report['images']:,} in {shown(report['root'])}"),
         ("changes", ", ".join(changes) or "none"),
     ]
     if report["skipped"]:
@@ -59,7 +55,8 @@ def build_summary(
     if left_out:
         pairs.append(("left out", f"{_counted(left_out)}; --include takes them in"))
     seconds = report["seconds"]
-    rate = f", {report['images_per_second']:,.0f} images/s" if report["encoded"] else ""
+    unit = "rows" if by_hand else "images"
+    rate = f", {report['images_per_second']:,.0f} {unit}/s" if report["encoded"] else ""
     pairs += [
         ("time", f"{f'{seconds:.1f} s' if seconds < 60 else duration(seconds)}{rate}"),
         ("index", index_words(report)),

@@ -257,11 +257,23 @@ def _vector(
 
 def _indexed(image: Any, opened: Opened, source: Source) -> int | None:
     """Return the row of a file that is indexed and unchanged since."""
-    entry = source.find(image) if isinstance(image, str | os.PathLike) else None
-    number = None if entry is None else opened.store.find(entry.key)
-    if entry is None or number is None or not opened.is_live(number):
+    if not isinstance(image, str | os.PathLike):
         return None
-    return number if opened.store.record(number).stamp == entry.stamp else None
+    entry = source.find(image)
+    number = None if entry is None else opened.store.find(entry.key)
+    if entry is not None and number is not None and opened.is_live(number):
+        return number if opened.store.record(number).stamp == entry.stamp else None
+    return _added(image, opened)
+
+
+def _added(image: str | os.PathLike[str], opened: Opened) -> int | None:
+    """Return the row of a file that was added by hand under this very path, and is unchanged since."""
+    record = opened.store.find_record(os.fsencode(image))
+    if record is None or record.stamp or not opened.is_live(record.id):
+        return None
+    from retrieval.sources.decoding import content_hash, read_file
+
+    return record.id if content_hash(read_file(image)) == record.content else None
 
 
 def _encoded(term: Term, encoder: Encoder) -> Vectors:

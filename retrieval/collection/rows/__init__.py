@@ -1,4 +1,4 @@
-"""Write the rows of a collection: open it for writing, store vectors, report."""
+"""Write the rows of a collection: create it, open it for writing, add and delete rows, report."""
 
 from __future__ import annotations
 
@@ -8,30 +8,51 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.rows.build_report import BuildReport
-    from retrieval.collection.rows.from_vectors import build_index_from_vectors
+    from retrieval.collection.rows.creation import create
     from retrieval.collection.rows.growth import BothSpaces, Growing, carried, plain
+    from retrieval.collection.rows.lock_wait import TIMEOUT
+    from retrieval.collection.rows.row_sources import folder_number, hand_number, holder_by_hand, is_by_hand
+    from retrieval.collection.rows.row_writer import RowWriter, synchronized, writing_rows
+    from retrieval.collection.rows.rows_report import RowsReport
+    from retrieval.collection.rows.vector_sync import build_index_from_vectors, sync_vectors
     from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, published
 
 __all__ = [
+    "TIMEOUT",
     "BothSpaces",
     "BuildReport",
     "Growing",
+    "RowWriter",
+    "RowsReport",
     "build_index_from_vectors",
     "carried",
     "check_request",
+    "create",
+    "folder_number",
+    "hand_number",
+    "holder_by_hand",
+    "is_by_hand",
     "learn_rotation",
     "locked",
     "opened",
     "plain",
     "published",
+    "sync_vectors",
+    "synchronized",
+    "writing_rows",
 ]
 
 __getattr__ = lazy(
     __name__,
     {
         "build_report": ("BuildReport",),
-        "from_vectors": ("build_index_from_vectors",),
+        "creation": ("create",),
         "growth": ("BothSpaces", "Growing", "carried", "plain"),
+        "lock_wait": ("TIMEOUT",),
+        "row_sources": ("folder_number", "hand_number", "holder_by_hand", "is_by_hand"),
+        "row_writer": ("RowWriter", "synchronized", "writing_rows"),
+        "rows_report": ("RowsReport",),
+        "vector_sync": ("build_index_from_vectors", "sync_vectors"),
         "writable": ("check_request", "learn_rotation", "locked", "opened", "published"),
     },
 )

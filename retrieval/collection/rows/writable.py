@@ -12,29 +12,32 @@ from indexes.files import make_directories, sync_directory, writing
 from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
-from retrieval.collection import writer
 from retrieval.collection.rows.growth import BothSpaces, Growing, carried
+from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from indexes.generation import Manifest
+    from indexes.generation import Manifest, Source
     from indexes.vectors import Matrix, Space, Vectors
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[WriterLock]:
+def locked(directory: Path, *, timeout: float = 0) -> Iterator[WriterLock]:
     """Make the collection's directory and lock it; where that fails with nothing stored, take it away again.
 
+    Args:
+        directory: the collection's.
+        timeout: seconds to wait for another writer.
     Raises:
         OptionError: a file is in the way.
         StoreReadOnly, StoreFull: the directory cannot be made.
-        StoreLocked: somebody else writes to it.
+        CollectionLocked: somebody else writes to it.
     """
     made = _make(directory)
-    with writer(directory) as lock:
+    with waiting_writer(directory, timeout=timeout) as lock:
         try:
             yield lock
         except BaseException:
@@ -119,8 +122,9 @@ def opened(
     *,
     space: Space,
     encoder: str | None,
-    root: str | None,
+    root: str | None = None,
     source_options: Mapping[str, Any] | None = None,
+    sources: tuple[Source, ...] | None = None,
 ) -> Iterator[Growing]:
     """Open the store for writing; make one, and publish it empty, where there is none yet.
 
@@ -133,6 +137,7 @@ def opened(
         lock: held.
         before: its manifest.
         space, encoder, root, source_options: recorded in the manifest, as `indexes.derivation.derivation.derive` has them.
+        sources: recorded with rows that were added, where the work inside fails.
     Raises:
         StoreCorrupt: the store or the manifest is missing beside the other.
     """
@@ -152,8 +157,14 @@ def opened(
     ):
         if before is None:
             publish_tail(
-                directory, store, space=space, encoder=encoder, root=root, source_options=source_options
+                directory,
+                store,
+                space=space,
+                encoder=encoder,
+                root=root,
+                source_options=source_options,
             )
+        first = store.count
         try:
             yield growing
         except BaseException:
@@ -169,6 +180,7 @@ def opened(
                     root=root,
                     carried=carried(growing),
                     source_options=source_options,
+                    sources=sources if store.count > first else None,
                 )
             raise
 

@@ -35,6 +35,8 @@ CONTRACT = {
         "--space",
         "--device",
     },
+    "add": {"--vectors", "--keys", "--upsert", "--timeout"},
+    "delete": {"--keys", "--ids", "--timeout"},
     "export": {"--vectors", "--keys"},
     "query": {
         "--text",

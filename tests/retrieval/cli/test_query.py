@@ -185,7 +185,7 @@ def test_a_prefix_of_too_many_images_is_not_ranked_by_and_it_is_said(tmp_path, r
 
     rows = np.random.default_rng(0).normal(size=(300, 32)).astype(np.float32)
     space = Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
-    retrieval.build_index_from_vectors(tmp_path / "home", rows, [str(n) for n in range(300)], space=space)
+    retrieval.sync_vectors(tmp_path / "home", rows, [str(n) for n in range(300)], space=space)
     asked = ("query", "--id", "5", "--index", tmp_path / "home", "--dim", "8")
     assert "components rank every row" in run(*asked)[2]
     monkeypatch.setattr(prefix_scan, "HEADS_BYTES", 2 * 8 * 300 - 1)

@@ -48,7 +48,7 @@ def test_without_a_card_nothing_is_put_anywhere() -> None:
 def test_a_collection_compares_on_the_card_that_torch_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retrieval.build_index_from_vectors(tmp_path, ROWS, [str(n) for n in range(len(ROWS))], space="mine")
+    retrieval.sync_vectors(tmp_path, ROWS, [str(n) for n in range(len(ROWS))], space="mine")
     made = []
 
     def put(rows: np.ndarray) -> TorchRows:

@@ -27,7 +27,7 @@ def rows() -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    retrieval.build_index_from_vectors(tmp_path, rows(), KEYS, space=SPACE)
+    retrieval.sync_vectors(tmp_path, rows(), KEYS, space=SPACE)
     return tmp_path
 
 
@@ -89,7 +89,7 @@ def test_evaluate_measures_it_for_large_collections(folder: Path, never, monkeyp
 
 def test_a_funnel_that_was_built_quotes_its_build(folder: Path, never) -> None:
     never()
-    retrieval.build_index_from_vectors(folder, rows(), KEYS, kind="flat", dim=16, recall=0.9)
+    retrieval.sync_vectors(folder, rows(), KEYS, kind="flat", truncate_dim=16, target_recall=0.9)
     with retrieval.open(folder) as collection:
         loss, info = loss_of(collection, 16), collection.info()
 
@@ -101,7 +101,7 @@ def test_what_was_measured_goes_with_the_rows_it_was_measured_on(folder: Path, n
     with retrieval.open(folder) as collection:
         loss_of(collection, 8)
     assert file_of(folder).exists()
-    retrieval.build_index_from_vectors(folder, rows()[:1500], KEYS[:1500], prune=True)
+    retrieval.sync_vectors(folder, rows()[:1500], KEYS[:1500], prune=True)
 
     assert not file_of(folder).exists()
 
@@ -127,7 +127,7 @@ def test_where_nobody_may_write_it_is_measured_all_the_same(folder: Path, monkey
 
 
 def test_too_few_rows_to_measure(tmp_path: Path) -> None:
-    retrieval.build_index_from_vectors(tmp_path, rows()[:10], KEYS[:10], space=SPACE)
+    retrieval.sync_vectors(tmp_path, rows()[:10], KEYS[:10], space=SPACE)
     with retrieval.open(tmp_path) as collection:
         assert loss_of(collection, 8) is None
 

@@ -20,7 +20,7 @@ ROWS, DIM = 400, 16
 @pytest.fixture
 def home(tmp_path):
     rows = np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)
-    retrieval.build_index_from_vectors(tmp_path, rows, [str(n) for n in range(ROWS)], space="made")
+    retrieval.sync_vectors(tmp_path, rows, [str(n) for n in range(ROWS)], space="made")
     return tmp_path
 
 
@@ -131,9 +131,7 @@ def test_refreshing_while_other_threads_search(home):
         threads = searching(collection, by_vectors, faults, ends=ends)
         for number in range(5):
             rows = np.random.default_rng(number).standard_normal((ROWS, DIM)).astype(np.float32)
-            retrieval.build_index_from_vectors(
-                home, rows, [str(n) for n in range(ROWS)], space="made", prune=True
-            )
+            retrieval.sync_vectors(home, rows, [str(n) for n in range(ROWS)], space="made", prune=True)
             collection.refresh()
         ends.set()
         for thread in threads:

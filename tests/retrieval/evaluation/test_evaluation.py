@@ -23,7 +23,7 @@ def pairs(tmp_path: Path) -> retrieval.Collection:
     vectors = np.repeat(centres, 5, axis=0) + 0.01 * rng.standard_normal((100, 32))
     vectors[0] = centres[1]
     keys = [f"{number // 5}/{number % 5}.jpg" for number in range(100)]
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
     with retrieval.open(tmp_path) as collection:
         yield collection
 
@@ -136,8 +136,8 @@ def nested(tmp_path: Path) -> retrieval.Collection:
     vectors = np.repeat(centres, 4, axis=0) + 0.05 * rng.standard_normal((400, 32))
     space = retrieval.Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
     keys = [f"{number // 4}/{number % 4}.jpg" for number in range(400)]
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space=space)
-    retrieval.build_index_from_vectors(tmp_path, vectors[40:], keys[40:], prune=True)  # with tombstones
+    retrieval.sync_vectors(tmp_path, vectors, keys, space=space)
+    retrieval.sync_vectors(tmp_path, vectors[40:], keys[40:], prune=True)  # with tombstones
     with retrieval.open(tmp_path) as collection:
         yield collection
 

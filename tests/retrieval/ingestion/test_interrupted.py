@@ -153,7 +153,7 @@ def test_a_build_that_changes_nothing_removes_generations_that_a_killed_writer_l
         if images:
             build(photos, FakeEncoder())
         else:
-            retrieval.build_index_from_vectors(photos, rows, [*"abcde"], space="made")
+            retrieval.sync_vectors(photos, rows, [*"abcde"], space="made")
 
     again()
     generations = photos / ".retrieve" / "generations"

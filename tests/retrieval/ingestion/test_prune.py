@@ -127,7 +127,7 @@ class TestPrune:
 
 def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
     keys = [b"closed/x.png", b"closed/deep/y.png", b"closed.png", b"denied.png", b"gone.png", b"sick.png"]
-    records = [Record(id=number, key=key, content=b"", stamp=b"") for number, key in enumerate(keys)]
+    records = [Record(id=number, key=key, content=b"", stamp=bytes(16)) for number, key in enumerate(keys)]
     entries = [
         Skipped(key=b"closed", reason="permission", detail="", folder=True),
         Skipped(key=b"denied.png", reason="permission", detail=""),

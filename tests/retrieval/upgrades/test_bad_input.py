@@ -122,7 +122,7 @@ class TestBadInput:
 
     def test_vectors_cannot_be_imported_or_exported_meanwhile(self, migrating):
         with pytest.raises(OptionError, match="under way"):
-            retrieval.build_index_from_vectors(migrating, np.eye(OLD), [f"k{n}" for n in range(OLD)])
+            retrieval.sync_vectors(migrating, np.eye(OLD), [f"k{n}" for n in range(OLD)])
         with (
             retrieval.open(migrating, encoder=drift("new")) as collection,
             pytest.raises(OptionError, match="two spaces"),

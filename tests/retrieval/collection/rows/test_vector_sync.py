@@ -10,7 +10,7 @@ from indexes.derivation import build_plan
 from indexes.engine import backend, gpu_index
 from indexes.store.store import VectorStore
 from indexes.vectors.arrays import unit_rows
-from retrieval.collection.rows import from_vectors
+from retrieval.collection.rows import hand_rows, vector_blocks
 from retrieval.errors import (
     CapabilityMissing,
     OptionError,
@@ -36,9 +36,9 @@ def keys() -> list[str]:
 def test_rows_keep_their_numbers_and_find_themselves(
     tmp_path: Path, vectors: np.ndarray, keys: list[str]
 ) -> None:
-    report = retrieval.build_index_from_vectors(tmp_path / "new", vectors, keys, space="mine")
+    report = retrieval.sync_vectors(tmp_path / "new", vectors, keys, space="mine")
 
-    assert (report.images, report.encoded, report.width) == (200, 200, 16)
+    assert (report.rows, report.added, report.stored_dim) == (200, 200, 16)
     with retrieval.open(tmp_path / "new") as collection:
         assert collection.ids_by_path() == {key: number for number, key in enumerate(keys)}
         found = collection.search_vectors(vectors, k=1)
@@ -52,7 +52,7 @@ def test_files_are_read_as_the_arrays_are(tmp_path: Path, vectors: np.ndarray, k
     np.save(tmp_path / "clip.npy", vectors.astype(np.float16))
     (tmp_path / "keys.txt").write_text("\r\n".join(keys) + "\n", newline="")
 
-    retrieval.build_index_from_vectors(tmp_path, tmp_path / "clip.npy", tmp_path / "keys.txt")
+    retrieval.sync_vectors(tmp_path, tmp_path / "clip.npy", tmp_path / "keys.txt")
 
     with retrieval.open(tmp_path) as collection:
         assert collection.space.name == "clip"
@@ -60,30 +60,36 @@ def test_files_are_read_as_the_arrays_are(tmp_path: Path, vectors: np.ndarray, k
 
 
 def test_again_takes_only_what_changed(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
     vectors[3] = -vectors[3]
 
-    report = retrieval.build_index_from_vectors(
+    report = retrieval.sync_vectors(
         tmp_path, np.concatenate([vectors[:150], vectors[:1]]), [*keys[:150], "another"], prune=True
     )
 
-    assert (report.images, report.encoded, report.reused, report.removed) == (151, 2, 149, 50)
+    assert (report.rows, report.added, report.updated, report.unchanged, report.deleted) == (
+        151,
+        1,
+        1,
+        149,
+        50,
+    )
 
 
 @pytest.mark.parametrize("kept", [50, 199])
 def test_losing_any_key_stops_in_words_about_vectors(
     tmp_path: Path, vectors: np.ndarray, keys: list[str], kept: int
 ) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
 
     with pytest.raises(PruneRefused, match=f"{200 - kept} of 200 rows.*keys.*`prune=True`") as refused:
-        retrieval.build_index_from_vectors(tmp_path, vectors[:kept], keys[:kept])
+        retrieval.sync_vectors(tmp_path, vectors[:kept], keys[:kept])
 
     assert "drive" not in str(refused.value)
     with retrieval.open(tmp_path) as collection:
         assert list(collection.ids_by_path()) == keys
-    pruned = retrieval.build_index_from_vectors(tmp_path, vectors[:kept], keys[:kept], prune=True)
-    assert (pruned.images, pruned.removed) == (kept, 200 - kept)
+    pruned = retrieval.sync_vectors(tmp_path, vectors[:kept], keys[:kept], prune=True)
+    assert (pruned.rows, pruned.deleted) == (kept, 200 - kept)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,7 @@ def test_losing_any_key_stops_in_words_about_vectors(
 def test_keys_of_any_line_ends_are_the_same_names(tmp_path: Path, vectors: np.ndarray, data: str) -> None:
     (tmp_path / "keys.txt").write_bytes(data.encode())
 
-    retrieval.build_index_from_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
+    retrieval.sync_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
 
     with retrieval.open(tmp_path) as collection:
         assert list(collection.ids_by_path()) == ["a.jpg", "b \u00e9.jpg", "c.jpg"]
@@ -120,7 +126,7 @@ def test_keys_that_cannot_be_told_are_refused(
     (tmp_path / "keys.txt").write_bytes(data)
 
     with pytest.raises(OptionError, match=words):
-        retrieval.build_index_from_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
+        retrieval.sync_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
 
 
 @pytest.mark.parametrize(
@@ -141,36 +147,36 @@ def test_bad_input_is_refused_by_name(
     broken, names = change(vectors, keys)
 
     with pytest.raises(error, match=words):
-        retrieval.build_index_from_vectors(tmp_path, broken, names, space="mine")
+        retrieval.sync_vectors(tmp_path, broken, names, space="mine")
 
 
 def test_a_pickled_array_is_refused(tmp_path: Path, keys: list[str]) -> None:
     np.save(tmp_path / "x.npy", np.array([object()] * 200), allow_pickle=True)
 
     with pytest.raises(OptionError, match="npy"):
-        retrieval.build_index_from_vectors(tmp_path, tmp_path / "x.npy", keys)
+        retrieval.sync_vectors(tmp_path, tmp_path / "x.npy", keys)
 
 
 def test_another_space_is_refused(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
 
     with pytest.raises(SpaceMismatch, match="yours"):
-        retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="yours")
+        retrieval.sync_vectors(tmp_path, vectors, keys, space="yours")
 
 
 def test_words_cannot_be_asked(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
 
     with retrieval.open(tmp_path) as collection, pytest.raises(CapabilityMissing, match="mine"):
         collection.search("a cat")
 
 
 def test_a_refused_import_changes_nothing(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
     names = [*keys[:50], *(f"new {number}" for number in range(150))]
 
     with pytest.raises(PruneRefused):
-        retrieval.build_index_from_vectors(tmp_path, vectors, names)
+        retrieval.sync_vectors(tmp_path, vectors, names)
 
     with retrieval.open(tmp_path) as collection:
         assert list(collection.ids_by_path()) == keys
@@ -180,7 +186,7 @@ def test_a_first_import_that_fails_leaves_nothing(
     tmp_path: Path, vectors: np.ndarray, keys: list[str]
 ) -> None:
     with pytest.raises(VectorError):
-        retrieval.build_index_from_vectors(tmp_path / "new", np.zeros_like(vectors), keys, space="mine")
+        retrieval.sync_vectors(tmp_path / "new", np.zeros_like(vectors), keys, space="mine")
 
     assert not (tmp_path / "new" / ".retrieve").exists()
 
@@ -188,19 +194,19 @@ def test_a_first_import_that_fails_leaves_nothing(
 def test_an_interrupted_import_answers_with_what_it_has_and_continues(
     tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.collection.rows.from_vectors.BLOCK_ROWS", 50)
+    monkeypatch.setattr("retrieval.collection.rows.vector_blocks.BLOCK_ROWS", 50)
 
     def stop(progress: retrieval.Progress) -> None:
         if progress.done >= 100:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine", progress=stop)
+        retrieval.sync_vectors(tmp_path, vectors, keys, space="mine", progress=stop)
 
     with retrieval.open(tmp_path) as collection:
         assert list(collection.ids_by_path()) == keys[:100]
-    report = retrieval.build_index_from_vectors(tmp_path, vectors, keys)
-    assert (report.images, report.encoded, report.reused) == (200, 100, 100)
+    report = retrieval.sync_vectors(tmp_path, vectors, keys)
+    assert (report.rows, report.added, report.unchanged) == (200, 100, 100)
 
 
 def test_a_store_left_empty_by_a_kill_is_taken_up(
@@ -210,11 +216,11 @@ def test_a_store_left_empty_by_a_kill_is_taken_up(
 
     VectorStore.create(tmp_path / ".retrieve", dim=8).close()
 
-    assert retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine").images == 200
+    assert retrieval.sync_vectors(tmp_path, vectors, keys, space="mine").rows == 200
 
 
 def test_keys_may_come_from_a_stream(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
-    assert retrieval.build_index_from_vectors(tmp_path, vectors, iter(keys), space="mine").images == 200
+    assert retrieval.sync_vectors(tmp_path, vectors, iter(keys), space="mine").rows == 200
 
 
 @pytest.mark.parametrize("data", [b"", b"words"])
@@ -222,23 +228,23 @@ def test_a_file_that_holds_no_array_is_refused(tmp_path: Path, keys: list[str], 
     (tmp_path / "x.npy").write_bytes(data)
 
     with pytest.raises(OptionError, match="npy"):
-        retrieval.build_index_from_vectors(tmp_path, tmp_path / "x.npy", keys)
+        retrieval.sync_vectors(tmp_path, tmp_path / "x.npy", keys)
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
     (tmp_path / "file").write_text("x")
 
     with pytest.raises(OptionError, match="in the way"):
-        retrieval.build_index_from_vectors(tmp_path / "file", vectors, keys, space="mine")
+        retrieval.sync_vectors(tmp_path / "file", vectors, keys, space="mine")
 
 
 def test_another_width_is_refused_by_both_widths(
     tmp_path: Path, vectors: np.ndarray, keys: list[str]
 ) -> None:
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
 
     with pytest.raises(ShapeError, match=r"expected 16 columns .* got 8"):
-        retrieval.build_index_from_vectors(tmp_path, vectors[:, :8], keys)
+        retrieval.sync_vectors(tmp_path, vectors[:, :8], keys)
 
 
 @pytest.mark.parametrize(("device", "kind"), [("cuda", "ivfpq"), ("auto", "ivfpq"), ("cpu", "ivfrabitq")])
@@ -251,7 +257,7 @@ def test_the_device_decides_what_auto_builds(
     monkeypatch.setattr(gpu_index, "holds", lambda index: False)  # there is no card to move it to
     rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
 
-    report = retrieval.build_index_from_vectors(
+    report = retrieval.sync_vectors(
         tmp_path, rows, [str(number) for number in range(600)], space="mine", device=device
     )
 
@@ -261,13 +267,13 @@ def test_the_device_decides_what_auto_builds(
 def test_a_long_import_commits_now_and_then(
     tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(from_vectors, "BLOCK_ROWS", 30)
-    monkeypatch.setattr(from_vectors, "COMMIT_BYTES", 60 * 2 * vectors.shape[1])
+    monkeypatch.setattr(vector_blocks, "BLOCK_ROWS", 30)
+    monkeypatch.setattr(hand_rows, "COMMIT_BYTES", 60 * 2 * vectors.shape[1])
     commits = []
     commit = VectorStore.commit
     monkeypatch.setattr(VectorStore, "commit", lambda store: commits.append(store.pending) or commit(store))
 
-    retrieval.build_index_from_vectors(tmp_path, vectors, keys, space="mine")
+    retrieval.sync_vectors(tmp_path, vectors, keys, space="mine")
 
     assert [rows for rows in commits if rows] == [60, 60, 60, 20]
 

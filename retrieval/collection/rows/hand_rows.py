@@ -1,0 +1,215 @@
+"""Add, replace and delete single rows by hand in a store that is open for writing."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from indexes.store import CommitPace, NewRow
+from retrieval.collection.rows.key_lists import shown_key
+from retrieval.collection.rows.row_sources import is_by_hand
+from retrieval.errors import MissingRow, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from indexes.store import VectorStore
+    from indexes.vectors import Halves, Ids
+
+__all__ = ["HandRows", "content_of_vector"]
+
+COMMIT_BYTES = 256 << 20
+"""Of vectors that may wait. A commit touches most pages of the tables that are ordered by hashes, so few large ones write less."""
+
+
+class _Held(NamedTuple):
+    """Who holds a key."""
+
+    id: int
+    content: bytes
+    by_hand: bool
+
+
+class HandRows:
+    """The rows that were made by hand, as they will be once all that waits is committed.
+
+    A store's own reads show what is committed; this remembers what waits besides, so that a key that was added a moment
+    ago is taken.
+
+    Args:
+        store: open for writing.
+        source: number of their source.
+        folder: where the other rows come from, for messages.
+    Attributes:
+        added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
+    """
+
+    def __init__(self, store: VectorStore, *, source: int, folder: Path) -> None:
+        self._store, self._source, self._folder = store, source, folder
+        self._pace = CommitPace(store, rows=max(1, COMMIT_BYTES // (2 * store.dim)))
+        self._next = store.count
+        self._waiting: dict[bytes, _Held | None] = {}  # None: deleted
+        self._waiting_keys: dict[int, bytes] = {}
+        self.added = self.updated = self.unchanged = self.deleted = 0
+
+    @property
+    def written(self) -> int:
+        """How many rows were added or updated."""
+        return self.added + self.updated
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next new row gets."""
+        return self._next
+
+    def require_new(self, keys: Iterable[bytes]) -> None:
+        """Refuse keys that rows have already.
+
+        Raises:
+            OptionError: one is taken; the message names it.
+        """
+        for number, key in enumerate(keys, start=1):
+            held = self._holder(key)
+            if held is None:
+                continue
+            if not held.by_hand:
+                raise OptionError(self._foreign(number, key, held.id))
+            raise OptionError(
+                f"key {number} ({shown_key(key)}) is taken by row {held.id}; nothing was added. "
+                "Choose another key, or replace that row with `upsert`"
+            )
+
+    def require_own(self, keys: Iterable[bytes]) -> None:
+        """Refuse keys that rows of another source have.
+
+        Raises:
+            OptionError: one belongs to a file of the folder; the message names both.
+        """
+        for number, key in enumerate(keys, start=1):
+            held = self._holder(key)
+            if held is not None and not held.by_hand:
+                raise OptionError(self._foreign(number, key, held.id))
+
+    def put(self, rows: Halves, keys: Sequence[bytes], contents: Sequence[bytes] | None = None) -> list[int]:
+        """Add rows, or replace those of the same keys; a row that is there already stays.
+
+        Args:
+            rows: ``(n, d)`` unit rows, which stay as they are until the next commit.
+            keys: distinct ones, none of another source.
+            contents: hashes of what the vectors were made of; None for those of the vectors themselves.
+        Returns:
+            the rows' ids, in order.
+        """
+        contents = [content_of_vector(row) for row in rows] if contents is None else contents
+        again = self._store.count > 0 or bool(self._waiting)  # in an empty store every key is new
+        ids: list[int] = []
+        new: list[int] = []
+        for place, (key, content) in enumerate(zip(keys, contents, strict=True)):
+            held = self._holder(key) if again else None
+            if held is not None and held.content == content:
+                ids.append(held.id)
+                self.unchanged += 1
+                continue
+            self.updated += held is not None
+            self.added += held is None
+            ids.append(self._next + len(new))
+            new.append(place)
+        if new:
+            chosen = rows if len(new) == len(rows) else rows[new]
+            self._store.append(
+                chosen,
+                [NewRow(key=keys[place], content=contents[place], source=self._source) for place in new],
+            )
+            for place in new:
+                self._wait(keys[place], _Held(self._next, contents[place], by_hand=True))
+                self._waiting_keys[self._next] = keys[place]
+                self._next += 1
+        return ids
+
+    def delete(self, ids: Iterable[int]) -> None:
+        """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
+        for number in ids:
+            self._wait(self._key(number), None)
+            self._store.remove([number])
+            self.deleted += 1
+
+    def ids_of(self, keys: Iterable[bytes]) -> list[int]:
+        """Return the rows that have these keys.
+
+        Raises:
+            MissingRow: no row has one of them.
+            OptionError: one belongs to a file of the folder.
+        """
+        found = []
+        for number, key in enumerate(keys, start=1):
+            held = self._holder(key)
+            if held is None:
+                raise MissingRow(
+                    f"key {number} ({shown_key(key)}): the collection has no such row; nothing was deleted"
+                )
+            if not held.by_hand:
+                raise OptionError(self._foreign(number, key, held.id))
+            found.append(held.id)
+        return found
+
+    def require_ids(self, ids: Ids) -> list[int]:
+        """Return some ids, each once, if they are live rows that were made by hand.
+
+        Raises:
+            MissingRow: a row was deleted or replaced.
+            OptionError: one belongs to a file of the folder.
+        """
+        numbers = list(dict.fromkeys(ids.tolist()))
+        for number in numbers:
+            key = self._key(number)
+            held = self._holder(key)
+            if held is None or held.id != number:
+                raise MissingRow(
+                    f"row {number} ({shown_key(key)}) was deleted or replaced; nothing was deleted"
+                )
+            if not held.by_hand:
+                raise OptionError(self._foreign(0, key, number))
+        return numbers
+
+    def rows_by_hand(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the ids and keys of the committed rows that were made by hand."""
+        return ((record.id, record.key) for record in self._store.scan() if is_by_hand(record, self._source))
+
+    def commit(self) -> None:
+        """Make all that waits durable."""
+        self._pace.commit()
+        self._forget()
+
+    def commit_if_due(self) -> None:
+        """Commit if some seconds have passed since the last time, or much waits."""
+        if self._pace.commit_if_due():
+            self._forget()
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._waiting_keys.clear()
+
+    def _wait(self, key: bytes, held: _Held | None) -> None:
+        self._waiting[key] = held
+
+    def _holder(self, key: bytes) -> _Held | None:
+        if key in self._waiting:
+            return self._waiting[key]
+        record = self._store.find_record(key)
+        return None if record is None else _Held(record.id, record.content, is_by_hand(record, self._source))
+
+    def _key(self, number: int) -> bytes:
+        return self._waiting_keys.get(number) or self._store.record(number).key
+
+    def _foreign(self, number: int, key: bytes, row: int) -> str:
+        what = f"key {number} ({shown_key(key)})" if number else f"row {row} ({shown_key(key)})"
+        return (
+            f"{what} belongs to a file of the folder {self._folder} (row {row}), which only `build_index` changes; "
+            "nothing was written. Choose another key, or change the file and build"
+        )
+
+
+def content_of_vector(row: Halves) -> bytes:
+    """Return the hash by which a stored vector ``(d,)`` is known again."""
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()

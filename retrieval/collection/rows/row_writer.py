@@ -1,0 +1,267 @@
+"""Write single rows to a collection: lock it, add, replace and delete, publish."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes import forks
+from indexes.derivation import derive
+from indexes.vectors import row_ids
+from retrieval.collection import require_settled, sweep
+from retrieval.collection.rows.growth import plain
+from retrieval.collection.rows.hand_rows import HandRows
+from retrieval.collection.rows.image_vectors import ImageList, encode_images
+from retrieval.collection.rows.key_lists import KeyList
+from retrieval.collection.rows.lock_wait import TIMEOUT, waiting_writer
+from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
+from retrieval.collection.rows.vector_blocks import VectorBlocks
+from retrieval.collection.rows.vector_sync import sync_vectors
+from retrieval.collection.rows.writable import learn_rotation, opened, published
+from retrieval.encoders import encode_phrases
+from retrieval.errors import (
+    CollectionNotFound,
+    EncoderError,
+    OptionError,
+    ShapeError,
+    SpaceMismatch,
+    StoreClosed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from indexes.store import VectorStore
+    from indexes.vectors import Ids, Vectors
+    from retrieval.collection import Collection
+    from retrieval.collection.rows.rows_report import RowsReport
+
+__all__ = ["RowWriter", "synchronized", "writing_rows"]
+
+_REFUSED = "rows cannot be added or deleted now"
+
+
+class RowWriter:
+    """What `Collection.writer` gives: adds, replaces and deletes rows until its block ends.
+
+    Each call is done whole or not at all. What it did is committed every few seconds, and published when the block ends.
+
+    Attributes:
+        added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
+    """
+
+    def __init__(self, store: VectorStore, collection: Collection, *, source: int) -> None:
+        """Write rows of a source to a store that is open for it; `Collection.writer` calls this."""
+        self._store, self._collection = store, collection
+        self._rows = HandRows(store, source=source, folder=collection.root)
+        self._busy = forks.Lock()
+        self._over = False
+
+    @property
+    def added(self) -> int:
+        """Rows that were new."""
+        return self._rows.added
+
+    @property
+    def updated(self) -> int:
+        """Rows that got another vector, and with it another id."""
+        return self._rows.updated
+
+    @property
+    def unchanged(self) -> int:
+        """Rows that had this very vector already."""
+        return self._rows.unchanged
+
+    @property
+    def deleted(self) -> int:
+        """Rows that were deleted."""
+        return self._rows.deleted
+
+    def add(self, vectors: Any, keys: Any = None) -> Ids:
+        """Add rows; takes, returns and raises what `Collection.add` does."""
+        with self._writing() as rows:
+            blocks, names = self._checked(vectors, keys)
+            wanted = self._ids_as_keys(len(blocks)) if names is None else names
+            rows.require_new(wanted)
+            return self._put(rows, blocks, wanted)
+
+    def upsert(self, vectors: Any, keys: Any) -> Ids:
+        """Add or replace rows; takes, returns and raises what `Collection.upsert` does."""
+        with self._writing() as rows:
+            blocks, names = self._checked(vectors, keys)
+            if names is None:
+                raise OptionError("upsert needs `keys`: they say which rows are replaced")
+            rows.require_own(names)
+            return self._put(rows, blocks, names)
+
+    def add_images(self, images: Any, keys: Any = None) -> Ids:
+        """Encode images and add them; takes, returns and raises what `Collection.add_images` does."""
+        with self._writing() as rows:
+            given = ImageList(images, keys, ids=self._ids_as_keys)
+            known = given.keys()
+            if known is not None:
+                rows.require_new(known)
+            vectors, contents = encode_images(given, self._collection.encoder, self._store)
+            names = given.require_keys(len(vectors))
+            if known is None:
+                rows.require_new(names)
+            ids = rows.put(vectors, list(names), contents)
+            rows.commit_if_due()
+            return np.array(ids, dtype=np.int64)
+
+    def delete(self, keys: Any = None, ids: Any = None) -> int:
+        """Delete rows; takes, returns and raises what `Collection.delete` does."""
+        with self._writing() as rows:
+            if (keys is None) == (ids is None):
+                raise OptionError("delete takes either `keys` or `ids`")
+            if keys is not None:
+                chosen = rows.ids_of(KeyList(keys, one=True))
+            else:
+                directory = self._collection.directory
+                chosen = rows.require_ids(row_ids(ids, count=rows.next_id, where=directory))
+            rows.delete(chosen)
+            rows.commit_if_due()
+            return len(chosen)
+
+    def end(self) -> None:
+        """Commit all that waits, and take no further calls."""
+        with self._busy:
+            self._over = True
+            self._rows.commit()
+
+    @contextmanager
+    def _writing(self) -> Iterator[HandRows]:
+        """Give the rows to one thread at a time.
+
+        Raises:
+            StoreClosed: the block is over.
+        """
+        with self._busy:
+            if self._over:
+                raise StoreClosed(
+                    f"{self._collection.directory}: the block of this writer is over; open another `writer`"
+                )
+            yield self._rows
+
+    def _checked(self, vectors: Any, keys: Any) -> tuple[VectorBlocks, KeyList | None]:
+        """Look at all vectors and keys before anything is written."""
+        blocks = VectorBlocks(vectors, one=True)
+        names = None if keys is None else KeyList(keys, one=True)
+        if names is not None and len(names) != len(blocks):
+            raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")
+        space = self._collection.manifest.space
+        blocks.check(dim=space.dim, space=space.name)
+        return blocks, names
+
+    def _ids_as_keys(self, count: int) -> list[bytes]:
+        first = self._rows.next_id
+        return [str(number).encode() for number in range(first, first + count)]
+
+    @staticmethod
+    def _put(rows: HandRows, blocks: VectorBlocks, names: Iterable[bytes]) -> Ids:
+        ids = np.empty(len(blocks), dtype=np.int64)  # (n,)
+        keys = iter(names)
+        for start, block in blocks.blocks():
+            ids[start : start + len(block)] = rows.put(block, list(islice(keys, len(block))))
+            rows.commit_if_due()
+        return ids
+
+
+def synchronized(
+    collection: Collection, vectors: Any, keys: Any, *, prune: bool, timeout: float
+) -> RowsReport:
+    """Make an open collection's rows by hand equal to some vectors; `Collection.sync_vectors` says more."""
+    _require_there(collection)
+    try:
+        return sync_vectors(
+            collection.root,
+            vectors,
+            keys,
+            index=collection.directory,
+            prune=prune,
+            timeout=timeout,
+            device=_device(collection.manifest),
+        )
+    finally:
+        _show(collection)
+
+
+@contextmanager
+def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterator[RowWriter]:
+    """Lock a collection, give its writer, and publish what that did when the block ends; `Collection.writer` says more."""
+    directory = _require_there(collection)
+    try:
+        with waiting_writer(directory, timeout=timeout) as lock:
+            before = _current(directory)
+            require_settled(before, what=_REFUSED)
+            sweep(directory, before)
+            facts: dict[str, Any] = {"space": before.space, "encoder": before.encoder, "root": before.root}
+            sources = sources_with_hand(before, root=before.root)
+            with opened(directory, lock, before, **facts, sources=sources) as growing:
+                store = plain(growing)
+                rows = RowWriter(store, collection, source=hand_number(before))
+                try:
+                    yield rows
+                finally:
+                    rows.end()
+                lock.check()
+                derive(
+                    directory,
+                    store,
+                    **facts,
+                    sources=sources if rows.added or rows.updated else None,
+                    device=_device(before),
+                    extra_queries=lambda: _phrases(collection),
+                    learn=learn_rotation,
+                )
+    finally:
+        _show(collection)
+
+
+def _require_there(collection: Collection) -> Path:
+    """Return the directory of a collection that can be written.
+
+    Raises:
+        StoreClosed: it is closed.
+        CollectionNotFound: it was moved or deleted.
+        OptionError: an upgrade is under way.
+    """
+    with collection._using():  # noqa: SLF001 - a part of it; whoever closed it may not write
+        directory = collection.directory
+    require_settled(_current(directory), what=_REFUSED)
+    return directory
+
+
+def _current(directory: Path) -> Manifest:
+    manifest = published(directory)
+    if manifest is None:
+        raise CollectionNotFound(
+            f"no collection in {directory} any more: it was moved or deleted since it was opened; open it where it is now"
+        )
+    return manifest
+
+
+def _show(collection: Collection) -> None:
+    """Let a collection show what was published; one that another thread has closed meanwhile stays closed."""
+    with suppress(StoreClosed, FileNotFoundError):
+        with collection._using():  # noqa: SLF001 - a part of it
+            pass
+        collection.refresh()
+
+
+def _device(manifest: Manifest) -> str:
+    return "cpu" if manifest.request is None else manifest.request.device
+
+
+def _phrases(collection: Collection) -> Mapping[str, Vectors]:
+    """Encode the built-in phrases that an index is tuned for too, where the encoder can be had."""
+    try:
+        words = encode_phrases(collection.encoder)
+    except (EncoderError, SpaceMismatch):
+        return {}
+    return {} if words is None else {"text": words}

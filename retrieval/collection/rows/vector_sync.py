@@ -1,0 +1,183 @@
+"""Make the rows by hand of a collection equal to an array: add, update, and delete on request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexes.derivation import check_dim, derive
+from indexes.vectors import Space
+from retrieval.collection import require_settled, sweep
+from retrieval.collection.rows.growth import plain
+from retrieval.collection.rows.hand_rows import HandRows
+from retrieval.collection.rows.key_lists import KeyList
+from retrieval.collection.rows.lock_wait import TIMEOUT
+from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
+from retrieval.collection.rows.rows_report import RowsReport
+from retrieval.collection.rows.vector_blocks import VectorBlocks
+from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, published
+from retrieval.deprecation import warn_renamed
+from retrieval.encoders import require_device
+from retrieval.errors import PruneRefused, ShapeError
+from retrieval.location import place_collection, record_root, resolve_root
+from retrieval.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.generation import Manifest
+    from retrieval.progress import OnProgress
+
+__all__ = ["build_index_from_vectors", "named_space", "sync_vectors"]
+
+
+def sync_vectors(
+    folder: str | os.PathLike[str],
+    vectors: Any,
+    keys: str | os.PathLike[str] | Sequence[str | bytes | int],
+    *,
+    space: str | Space | None = None,
+    index: str | os.PathLike[str] | None = None,
+    kind: str | None = None,
+    truncate_dim: int | str | None = None,
+    target_recall: float | None = None,
+    prune: bool = False,
+    timeout: float = TIMEOUT,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> RowsReport:
+    """Make a collection's rows by hand equal to vectors that you have; make the collection where there is none.
+
+    Rows of other keys are deleted with `prune` only. Rows of images that a build made are not touched.
+
+    Args:
+        folder: where the collection lies (in its ``.retrieve``); made if need be.
+        vectors: ``(n, d)`` real numbers, or the path of a ``.npy`` file of them (mapped, not read); normalised here.
+        keys: n distinct texts, bytes or integers, or the path of a UTF-8 file with one a line. On a first call id = row number.
+        space: the space the vectors live in, or a name for it; ``None`` is the collection's own, or the file's stem.
+        index, kind, truncate_dim, target_recall, device, progress: as in `build_index`.
+        prune: delete the rows by hand whose keys are not among these.
+        timeout: seconds to wait for another writer.
+    Raises:
+        ShapeError: `vectors` is not ``(n, d)``, or there are not n keys.
+        VectorError: a row is zero or not finite.
+        OptionError: a key is empty, stands twice or belongs to a file; a file cannot be read; or an upgrade is under way.
+        PruneRefused: the collection has rows whose keys are not among these, and `prune` does not allow to delete them.
+        SpaceMismatch: the collection holds another space.
+        CollectionLocked: somebody else still writes after `timeout`.
+    """
+    started = time.monotonic()
+    device = require_device(device)
+    home = Path(os.path.abspath(folder))
+    blocks, names = VectorBlocks(vectors), KeyList(keys)
+    if len(names) != len(blocks):
+        raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")
+    directory = place_collection(home, index)
+    with locked(directory, timeout=timeout) as lock:
+        before = published(directory)
+        if before is not None:
+            sweep(directory, before)
+        require_settled(before, what="vectors cannot be imported now")
+        target = _space(space, vectors, dim=blocks.dim, before=before)
+        check_request(lambda: target, kind=kind, dim=truncate_dim, recall=target_recall)
+        check_dim(target, truncate_dim, rows=len(blocks))
+        blocks.check(dim=target.dim, space=target.name)
+        encoder = None if before is None else before.encoder
+        recorded = record_root(directory, home) if before is None else before.root
+        facts: dict[str, Any] = {"space": target, "encoder": encoder, "root": recorded}
+        sources = sources_with_hand(before, root=recorded)
+        with opened(directory, lock, before, **facts, sources=sources) as growing:
+            store = plain(growing)
+            rows = HandRows(store, source=hand_number(before), folder=resolve_root(directory, recorded))
+            rows.require_own(names)
+            gone = [number for number, key in rows.rows_by_hand() if key not in names]
+            if not prune:
+                refuse_dropping(rows=store.live, removed=len(gone), keys=len(names), folder=home)
+            _write(rows, blocks, names, progress=progress)
+            rows.delete(gone)
+            rows.commit()
+            lock.check()
+            manifest = derive(
+                directory,
+                store,
+                **facts,
+                sources=sources if rows.written else None,
+                kind=kind,
+                dim=truncate_dim,
+                recall=target_recall,
+                device=device,
+                learn=learn_rotation,
+                progress=None if progress is None else lambda event: progress(Progress.of(event)),
+            )
+    return RowsReport.of(
+        manifest,
+        root=home,
+        directory=directory,
+        seconds=time.monotonic() - started,
+        added=rows.added,
+        updated=rows.updated,
+        unchanged=rows.unchanged,
+        deleted=rows.deleted,
+    )
+
+
+def build_index_from_vectors(
+    folder: str | os.PathLike[str],
+    vectors: Any,
+    keys: str | os.PathLike[str] | Sequence[str | bytes],
+    *,
+    dim: int | str | None = None,
+    recall: float | None = None,
+    **options: Any,
+) -> RowsReport:
+    """Call `sync_vectors` by its old name."""
+    warn_renamed("build_index_from_vectors()", "sync_vectors()")
+    return sync_vectors(folder, vectors, keys, truncate_dim=dim, target_recall=recall, **options)
+
+
+def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None:
+    """Stop a call that would delete rows, because their keys are not among the new ones.
+
+    Raises:
+        PruneRefused: it would; nothing was changed.
+    """
+    if removed:
+        raise PruneRefused(
+            f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
+            f"be deleted; nothing was changed. Give vectors and keys of all rows that are to stay, delete the others "
+            "with `prune=True`, or keep them and `add` or `upsert` these"
+        )
+
+
+def named_space(name: str, dim: int) -> Space:
+    """Return the space of a name: the caller vouches that equal names are equal spaces."""
+    return Space(name=name, dim=dim, fingerprint=hashlib.sha256(f"named:{name}".encode()).hexdigest())
+
+
+def _space(space: str | Space | None, vectors: Any, *, dim: int, before: Manifest | None) -> Space:
+    if space is None and before is not None:
+        target = before.space
+    elif isinstance(space, Space):
+        target = space
+    else:
+        name = space or (Path(vectors).stem if isinstance(vectors, str | os.PathLike) else "vectors")
+        target = named_space(name, dim)
+    if target.dim != dim:
+        raise ShapeError(f"vectors: expected {target.dim} columns for the space {target.name}, got {dim}")
+    if before is not None:
+        before.space.require(target, what="the imported array")
+    return target
+
+
+def _write(rows: HandRows, blocks: VectorBlocks, names: KeyList, *, progress: OnProgress | None) -> None:
+    """Bring new and changed rows into the store, block by block."""
+    keys = iter(names)
+    for start, block in blocks.blocks():
+        rows.put(block, list(islice(keys, len(block))))
+        rows.commit_if_due()
+        if progress is not None:
+            progress(Progress(phase="store", done=start + len(block), total=len(blocks)))

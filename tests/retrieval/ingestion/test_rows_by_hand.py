@@ -1,0 +1,159 @@
+"""A build adds, changes and removes rows of its own folder only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval
+from indexes.generation import read_manifest
+from retrieval.errors import OptionError, PruneRefused
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import CountingEncoder, picture
+from tests.retrieval.ingestion.galleries import NAMES, build, paths
+
+
+@pytest.fixture
+def by_hand(photos: Path, encoder: CountingEncoder) -> Iterator[retrieval.Collection]:
+    """Give the built folder, with two rows that were added by hand."""
+    build(photos, encoder)
+    with retrieval.open(photos, encoder=encoder) as collection:
+        collection.add(np.eye(encoder.space.dim)[:2], keys=["one", "two"])
+        yield collection
+
+
+def test_a_folders_own_collection_stays_as_older_versions_read_it(
+    photos: Path, encoder: CountingEncoder
+) -> None:
+    build(photos, encoder)
+    before = read_manifest(photos / ".retrieve")
+
+    with retrieval.open(photos, encoder=encoder) as collection, pytest.raises(OptionError):
+        collection.add(np.ones(encoder.space.dim), keys=1.5)
+
+    after = read_manifest(photos / ".retrieve")
+    assert (after, after.format, len(after.sources)) == (before, 3, 1)
+
+
+def test_rows_by_hand_survive_every_build(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder
+) -> None:
+    (photos / NAMES[0]).unlink()
+    picture(77).save(photos / "new.png")
+
+    report = build(photos, encoder)
+
+    assert (report.encoded, report.removed, report.images) == (1, 1, 14)
+    assert sorted(paths(photos, encoder)) == sorted([*NAMES[1:], "new.png", "one", "two"])
+    for name in (*NAMES[1:], "new.png"):
+        (photos / name).unlink()
+    picture(78).save(photos / "last.png")
+    report = build(photos, encoder, prune=True)
+    assert (report.encoded, report.removed, report.images) == (1, 12, 3)
+    assert sorted(paths(photos, encoder)) == ["last.png", "one", "two"]
+    assert by_hand.refresh()
+    assert by_hand.search(np.eye(encoder.space.dim)[1], k=1)[0].path == "two"
+
+
+def test_rows_by_hand_do_not_count_as_images_that_have_gone(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder
+) -> None:
+    by_hand.add(np.random.default_rng(0).standard_normal((50, encoder.space.dim)))
+    for name in NAMES:
+        (photos / name).unlink()
+
+    with pytest.raises(PruneRefused, match="its collection has 12 rows"):
+        build(photos, encoder)
+
+    by_hand.delete([*(str(number) for number in range(14, 64)), "one", "two"])
+    assert len(by_hand) == 12
+
+
+def test_the_same_build_again_changes_nothing(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder
+) -> None:
+    manifest = read_manifest(photos / ".retrieve")
+
+    assert build(photos, encoder).encoded == 0
+    assert read_manifest(photos / ".retrieve") == manifest
+
+
+def test_a_file_with_the_key_of_a_row_by_hand_stops_the_build(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder
+) -> None:
+    picture(77).save(photos / "aaa.png")
+    by_hand.add(np.ones(encoder.space.dim), keys="new.png")
+    picture(78).save(photos / "new.png")
+    manifest = read_manifest(photos / ".retrieve")
+
+    with pytest.raises(OptionError, match=r"file 'new.png' of .*photos and row 14, which was added by hand"):
+        build(photos, encoder)
+
+    assert read_manifest(photos / ".retrieve") == manifest
+    by_hand.delete("new.png")
+    assert build(photos, encoder).encoded == 2
+
+
+@pytest.mark.parametrize("method", ["add", "upsert", "sync_vectors"])
+def test_a_key_of_a_file_is_refused_by_hand(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder, method: str
+) -> None:
+    with pytest.raises(
+        OptionError, match=rf"key 2 \('{NAMES[3]}'\) belongs to a file of the folder .*photos"
+    ):
+        getattr(by_hand, method)(np.eye(encoder.space.dim)[:2], ["x", NAMES[3]])
+
+    assert len(by_hand) == 14
+
+
+@pytest.mark.parametrize("arguments", [{"keys": [NAMES[0]]}, {"ids": [0]}])
+def test_a_row_of_a_file_is_not_deleted_by_hand(
+    by_hand: retrieval.Collection, arguments: dict[str, list[object]]
+) -> None:
+    with pytest.raises(OptionError, match=r"belongs to a file of the folder .* `build_index`"):
+        by_hand.delete(**arguments)
+
+    assert len(by_hand) == 14
+
+
+def test_making_the_rows_equal_to_vectors_leaves_the_images(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder
+) -> None:
+    vectors = np.eye(encoder.space.dim)[:3]
+
+    with pytest.raises(PruneRefused, match="1 of 14 rows"):
+        by_hand.sync_vectors(vectors, ["one", "three", "four"])
+    report = by_hand.sync_vectors(vectors, ["one", "three", "four"], prune=True)
+
+    assert (report.added, report.unchanged, report.deleted, report.rows) == (2, 1, 1, 15)
+    assert sorted(paths(photos, encoder)) == sorted([*NAMES, "one", "three", "four"])
+
+
+def test_a_copy_of_an_image_by_hand_is_not_encoded_again(
+    by_hand: retrieval.Collection, photos: Path, encoder: CountingEncoder, tmp_path: Path
+) -> None:
+    picture(77).save(tmp_path / "outside.png")
+    by_hand.add_images(tmp_path / "outside.png")
+    encoder.encoded = 0
+    (photos / "inside.png").write_bytes((tmp_path / "outside.png").read_bytes())
+
+    report = build(photos, encoder)
+
+    assert (report.encoded, report.reused, encoder.encoded) == (0, 1, 0)
+    (hit, *_) = by_hand.search(tmp_path / "outside.png", k=1, include_self=True)
+    assert hit.path == str(tmp_path / "outside.png")
+
+
+def test_a_created_collection_takes_a_folder_later(photos: Path, encoder: FakeEncoder) -> None:
+    with retrieval.create(photos, encoder=encoder) as collection:
+        collection.add(np.eye(encoder.space.dim)[:2])
+
+    report = build(photos, encoder)
+
+    assert (report.encoded, report.images) == (12, 14)
+    assert sorted(paths(photos, encoder)) == sorted([*NAMES, "0", "1"])
+    (photos / NAMES[0]).unlink()
+    assert build(photos, encoder).removed == 1
