@@ -133,7 +133,7 @@ _HOMES = {
     "Evaluation": "retrieval.evaluation.evaluation:Evaluation",
     "Hit": "retrieval.collection.answers.hit:Hit",
     "Hits": "retrieval.collection.answers.hits:Hits",
-    "Neighbors": "indexes.vectors.arrays:Neighbors",
+    "Neighbors": "indexes.vectors.neighbors:Neighbors",
     "Progress": "retrieval.progress:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",
     "Space": "indexes.vectors.space:Space",

@@ -12,13 +12,8 @@ if TYPE_CHECKING:
         Bitmap,
         Halves,
         Ids,
-        Neighbors,
         Vectors,
-        best,
         floats,
-        merged,
-        padding,
-        ranking,
         stored_rows,
         unit_rows,
     )
@@ -34,6 +29,7 @@ if TYPE_CHECKING:
         regression_rate,
         update_gain,
     )
+    from indexes.vectors.neighbors import Neighbors, best, merged, padding, ranking
     from indexes.vectors.space import Space
     from indexes.vectors.transforms import Matrix, Transform, procrustes
 else:
@@ -44,13 +40,8 @@ else:
                 "Bitmap",
                 "Halves",
                 "Ids",
-                "Neighbors",
                 "Vectors",
-                "best",
                 "floats",
-                "merged",
-                "padding",
-                "ranking",
                 "stored_rows",
                 "unit_rows",
             ),
@@ -67,6 +58,7 @@ else:
                 "regression_rate",
                 "update_gain",
             ),
+            "neighbors": ("Neighbors", "best", "merged", "padding", "ranking"),
             "space": ("Space",),
             "transforms": ("Matrix", "Transform", "procrustes"),
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,19 +24,6 @@ Bitmap: TypeAlias = NDArray[np.bool_]
 
 _UNIT = 1e-6  # of a squared norm: half of what is left as it is below
 _FLOATS_AT_ONCE = 256  # rows that are turned into floats together: they stay in the cache from pass to pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbors:
-    """The neighbours of some queries, best first.
-
-    Attributes:
-        ids: ``(q, k)`` int64, padded with -1.
-        scores: ``(q, k)`` float32 cosines, higher is better; padded with -inf.
-    """
-
-    ids: Ids
-    scores: NDArray[np.float32]
 
 
 def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> Vectors:
@@ -120,42 +106,3 @@ def floats(halves: Halves, out: Vectors) -> None:
     np.left_shift(bits, 13, out=bits)
     np.bitwise_and(bits, np.int32(-0x70002000), out=bits)  # the sign was extended: keep one bit of it
     np.multiply(out, np.float32(2.0**112), out=out)
-
-
-def ranking(ids: Ids, scores: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
-    """Return where in its row each of the best ``k`` stands, as `best` orders them: ``(q, min(s, k))``."""
-    scores = np.where(ids < 0, -np.inf, scores)  # (q, s)
-    order: NDArray[np.int64] = np.lexsort((ids, -scores), axis=-1)[:, :k]
-    return order
-
-
-def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:
-    """Keep each row's best ``k``, ties by smaller id, padding (-1) last.
-
-    Args:
-        ids: ``(q, s)`` int64, padded with -1.
-        scores: ``(q, s)`` float32.
-    Returns:
-        ids and scores, ``(q, k)``, padded with -1 and -inf where ``s < k``.
-    """
-    scores = np.where(ids < 0, -np.inf, scores).astype(np.float32)  # (q, s)
-    order = ranking(ids, scores, k=k)  # (q, min(s, k))
-    ids = np.take_along_axis(ids, order, axis=1)
-    scores = np.take_along_axis(scores, order, axis=1)
-    short = k - ids.shape[1]
-    if short > 0:
-        ids = np.pad(ids, ((0, 0), (0, short)), constant_values=-1)
-        scores = np.pad(scores, ((0, 0), (0, short)), constant_values=-np.inf)
-    return Neighbors(ids=np.where(np.isneginf(scores), -1, ids), scores=scores)
-
-
-def padding(queries: int, k: int) -> Neighbors:
-    """Return ``(queries, k)`` places that nobody has taken yet: ids -1 and scores -inf, to be written to."""
-    return Neighbors(
-        ids=np.full((queries, k), -1, dtype=np.int64), scores=np.full((queries, k), -np.inf, dtype=np.float32)
-    )
-
-
-def merged(one: Neighbors, other: Neighbors, *, k: int) -> Neighbors:
-    """Keep the best ``k`` of two lists a query, of rows that differ; ties by smaller id."""
-    return best(np.hstack((one.ids, other.ids)), np.hstack((one.scores, other.scores)), k=k)

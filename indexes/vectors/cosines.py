@@ -11,7 +11,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.vectors.arrays import Halves, Ids, Neighbors, Vectors
+from indexes.vectors.arrays import Halves, Ids, Vectors
+from indexes.vectors.neighbors import Neighbors
 
 __all__ = ["clipped", "rescored"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from indexes.errors import ShapeError, VectorError
-from indexes.vectors.arrays import best, ranking, stored_rows, unit_rows
+from indexes.vectors.arrays import stored_rows, unit_rows
 
 FINITE = hnp.arrays(
     np.float32,
@@ -64,25 +64,6 @@ def test_what_is_no_vector_is_refused(array: np.ndarray, error: type[Exception],
         unit_rows(array, dim=4)
 
 
-@given(
-    hnp.arrays(np.float32, (3, 12), elements=st.sampled_from([-0.5, 0.0, 0.25, 0.5])),
-    st.integers(1, 20),
-)
-def test_best_is_a_full_sort_with_ties_by_smaller_id(scores: np.ndarray, k: int) -> None:
-    ids = np.tile(np.arange(12), (3, 1))
-    ids[1, ::3] = -1
-
-    found = best(ids, scores, k=k)
-
-    for row in range(3):
-        pairs = sorted(
-            (-score, number) for number, score in zip(ids[row], scores[row], strict=True) if number >= 0
-        )[:k]
-        expected = [number for _, number in pairs] + [-1] * (k - len(pairs))
-        assert found.ids[row].tolist() == expected
-        assert found.scores[row].tolist() == [-score for score, _ in pairs] + [-np.inf] * (k - len(pairs))
-
-
 def test_half_precision_rows_are_kept_bit_for_bit_unless_one_must_be_scaled():
     rows = np.eye(4, 8, dtype=np.float16)
 
@@ -103,12 +84,3 @@ def test_half_precision_rows_that_are_not_finite_are_refused(value):
 
     with pytest.raises(VectorError, match="row 1 is not finite"):
         stored_rows(rows)
-
-
-def test_a_ranking_says_where_the_best_stand() -> None:
-    ids = np.array([[7, -1, 3, 9, 4], [2, 8, -1, -1, 0]])
-    scores = np.array([[0.5, 2, 0.75, 1, 0.25], [0.5, 0.25, 2, 2, 0.75]], np.float32)
-    places = ranking(ids, scores, k=3)
-
-    assert places.tolist() == [[3, 2, 0], [4, 0, 1]]
-    np.testing.assert_array_equal(np.take_along_axis(ids, places, axis=1), best(ids, scores, k=3).ids)
