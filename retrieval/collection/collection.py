@@ -142,6 +142,12 @@ class Collection(AbstractContextManager["Collection"]):
     def __repr__(self) -> str:
         return f"<Collection {str(self.directory)!r}: {len(self)} rows, {self.space}>"
 
+    def _repr_html_(self) -> str | None:
+        """Show what the collection is, and some of its images, in a notebook."""
+        from retrieval.collection.answers import collection_html
+
+        return collection_html(self)
+
     @cached_property
     def root(self) -> Path:
         """The folder that hit paths are relative to."""

@@ -7,8 +7,30 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
+    from retrieval.display import notebook
     from retrieval.display.escaping import UNSAFE, escape, path_json, paths_json
+    from retrieval.display.previews import Thumbnail, thumbnail, thumbnails
+    from retrieval.display.widths import cells, shorten
 
-__all__ = ["UNSAFE", "escape", "path_json", "paths_json"]
+__all__ = [
+    "UNSAFE",
+    "Thumbnail",
+    "cells",
+    "escape",
+    "notebook",
+    "path_json",
+    "paths_json",
+    "shorten",
+    "thumbnail",
+    "thumbnails",
+]
 
-__getattr__ = lazy(__name__, {"escaping": ("UNSAFE", "escape", "path_json", "paths_json")})
+__getattr__ = lazy(
+    __name__,
+    {
+        "escaping": ("UNSAFE", "escape", "path_json", "paths_json"),
+        "notebook": (),
+        "previews": ("Thumbnail", "thumbnail", "thumbnails"),
+        "widths": ("cells", "shorten"),
+    },
+)

@@ -60,6 +60,12 @@ class Evaluation:
     dims: list[dict[str, Any]] = field(default_factory=list)
     attacks: list[dict[str, Any]] = field(default_factory=list)
 
+    def _repr_html_(self) -> str | None:
+        """Show what was measured in a notebook."""
+        from retrieval.display import notebook
+
+        return notebook.shown(lambda: notebook.report("evaluation", self.to_json()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract."""
         return asdict(self)

@@ -6,10 +6,7 @@ scripts and everything that is not in it by its own content security policy.
 
 from __future__ import annotations
 
-import base64
-import io
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from html import escape as markup
@@ -18,15 +15,10 @@ from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from PIL import Image
-
-from indexes.engine import allowed_cores
 from retrieval.collection.answers import label, sign
-from retrieval.display import escape
-from retrieval.errors import ImageError
+from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.render.html_style import PAGE, STYLE
 from retrieval.render.output import duplicates_counted, duplicates_named, replacing
-from retrieval.sources.decoding import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Part", "page", "parts", "write"]
 
-THUMBNAIL = (680, 400)  # pixels; shown about half as large, so that they are sharp on dense displays
-QUALITY = 82
 LINKS = "Each picture links to its photograph. Links work as long as this page and the photographs stay where they are."
 # A row shares its height, so extreme shapes are framed: an image is never cropped, nor a caption squeezed.
 NARROWEST, WIDEST = 0.72, 2.4
@@ -76,16 +66,6 @@ class Answer:
         return " ".join(pieces)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thumbnail:
-    """A small JPEG as a data URI with its shape, or the word for why there is none."""
-
-    uri: str = ""
-    width: int = 4
-    height: int = 3
-    fault: str = ""
-
-
 def write(path: Path, answers: Sequence[Answer], *, root: Path, note: str = "") -> None:
     """Write the page to a file; its thumbnails link to the images, relative to where it lies."""
     text = page(answers, root=root, note=note, beside=path.absolute().parent)
@@ -103,10 +83,9 @@ def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path 
         beside: the folder where the page will lie; thumbnails then link to the images.
     """
     wanted = {os.path.join(root, hit.path): None for answer in answers for hit in answer.hits}
-    with ThreadPoolExecutor(max_workers=min(8, allowed_cores())) as pool:
-        made = dict(zip(wanted, pool.map(thumbnail, wanted), strict=True))
+    made = thumbnails(wanted)
     several = len(answers) > 1
-    heading = f"{len(answers)} queries" if several else (answers[0].title if answers else "No query")
+    heading = f"{len(answers):,} queries" if several else (answers[0].title if answers else "No query")
     sections = [
         _section(answer, number, made=made, root=root, beside=beside, tag="h2" if several else "h1")
         for number, answer in enumerate(answers, start=1)
@@ -135,19 +114,6 @@ def parts(
     """
     show = partial(_part, name_of=name_of, root=root)
     return [*(show(term) for term in terms), *(show(term, turned=True) for term in minus)]
-
-
-def thumbnail(source: ImageSource) -> Thumbnail:
-    """Make a thumbnail of whatever `retrieval.sources.decoding.decoder.decode` reads; never larger than the image."""
-    try:
-        image = decode(source, decode_size=min(THUMBNAIL))
-    except ImageError as error:
-        return Thumbnail(fault=error.reason)
-    image.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=QUALITY, optimize=True, progressive=True)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
-    return Thumbnail(uri=uri, width=image.width, height=image.height)
 
 
 def _part(term: Term, *, name_of: Callable[[int], str], root: Path, turned: bool = False) -> Part:

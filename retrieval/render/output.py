@@ -7,25 +7,22 @@ byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so t
 import contextlib
 import io
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from indexes.errors import RetrievalError, StoreFull
-from retrieval.display import UNSAFE, escape, path_json, paths_json
+from retrieval.display import UNSAFE, cells, escape, path_json, paths_json, shorten
 
 __all__ = [
     "Form",
     "HitLike",
-    "cells",
     "fields",
     "hit_json",
     "hits",
     "json_text",
     "replacing",
-    "shorten",
     "table",
 ]
 
@@ -163,30 +160,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, columns: int 
     return text.getvalue()
 
 
-def cells(text: str) -> int:
-    """Count the terminal columns that escaped text takes: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(_cell(character) for character in text)
-
-
-def shorten(path: str, room: int) -> str:
-    """Cut the middle out of a path wider than ``room`` columns; the file name is kept longest, then the folder that it lies in."""
-    if cells(path) <= room:
-        return path
-    folder, slash, name = path.rpartition("/")
-    tail = f"{slash}{name}"
-    above, between, album = folder.rpartition("/")
-    inside = f"{between}{album}{tail}"
-    if above and room - cells(inside) - 1 >= room // 3:
-        return _front(above, room - cells(inside) - 1) + "…" + inside
-    if folder and cells(tail) + 2 <= room:
-        return _front(folder, room - cells(tail) - 1) + "…" + tail
-    back = (room - 1) * 2 // 3
-    front = room - 1 - back
-    return _front(path, front) + "…" + _back(path, back)
-
-
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes its name only when it is complete; a device or a pipe is written straight away.
@@ -268,29 +241,5 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
 def _padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
-
-
-def _front(text: str, room: int) -> str:
-    used = 0
-    for at, character in enumerate(text):
-        used += _cell(character)
-        if used > room:
-            return text[:at]
-    return text
-
-
-def _back(text: str, room: int) -> str:
-    used = 0
-    for at in range(len(text) - 1, -1, -1):
-        used += _cell(text[at])
-        if used > room:
-            return text[at + 1 :].lstrip("\u200d\ufe0f")
-    return text

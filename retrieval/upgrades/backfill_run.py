@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,13 @@ class BackfillReport:
     remaining: int
     complete: bool
     entry: dict[str, Any] = field(repr=False)
+
+    def _repr_html_(self) -> str | None:
+        """Show the report in a notebook."""
+        from retrieval.display import notebook
+
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
+        return notebook.shown(lambda: notebook.facts("backfill", facts))
 
 
 def backfill(

@@ -57,6 +57,12 @@ class UpgradeReport:
     left_out: dict[str, str] = field(default_factory=dict)
     state: str | None = None
 
+    def _repr_html_(self) -> str | None:
+        """Show the report in a notebook."""
+        from retrieval.display import notebook
+
+        return notebook.shown(lambda: notebook.report(f"upgrade: {self.old} → {self.new}", self.to_json()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract."""
         return asdict(self)

@@ -44,6 +44,12 @@ class RollbackReport:
     encoded: int
     pending: int
 
+    def _repr_html_(self) -> str | None:
+        """Show the report in a notebook."""
+        from retrieval.display import notebook
+
+        return notebook.shown(lambda: notebook.facts("rollback", self.to_json()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object."""
         return asdict(self)

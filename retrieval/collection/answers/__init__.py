@@ -8,16 +8,18 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.answers.folding import count_searched, find_hits
+    from retrieval.collection.answers.galleries import collection_html
     from retrieval.collection.answers.hit import Hit
     from retrieval.collection.answers.hits import Hits
     from retrieval.collection.answers.titles import label, sign, title
 
-__all__ = ["Hit", "Hits", "count_searched", "find_hits", "label", "sign", "title"]
+__all__ = ["Hit", "Hits", "collection_html", "count_searched", "find_hits", "label", "sign", "title"]
 
 __getattr__ = lazy(
     __name__,
     {
         "folding": ("count_searched", "find_hits"),
+        "galleries": ("collection_html",),
         "hit": ("Hit",),
         "hits": ("Hits",),
         "titles": ("label", "sign", "title"),

@@ -156,6 +156,12 @@ class Hit(dict[str, Any]):
         more = f", n_duplicates={self.n_duplicates}" if self.n_duplicates else ""
         return f"Hit(rank={self.rank}, score={self.score:.4f}, path={self.path!r}, id={self.id}{more})"
 
+    def _repr_html_(self) -> str | None:
+        """Show the image and its facts in a notebook."""
+        from retrieval.collection.answers.galleries import hit_html
+
+        return hit_html(self)
+
     def __hash__(self) -> int:  # type: ignore[override]  # nothing changes it
         return hash((self["rank"], self["score"], self.path, self["id"]))
 

@@ -63,6 +63,12 @@ class Hits(list[Hit]):
         """
         return frame(self.to_dicts(), COLUMNS, what="Hits.to_pandas()")
 
+    def _repr_html_(self) -> str | None:
+        """Show the images in a notebook."""
+        from retrieval.collection.answers.galleries import hits_html
+
+        return hits_html(self)
+
     if not TYPE_CHECKING:  # a type checker would take every name for one that exists
         __getattr__ = attribute_of
 
@@ -96,6 +102,11 @@ class _Failed(Hits):
 
     def __repr__(self) -> str:
         return f"<Hits: {type(self.error).__name__}: {self.error}>"
+
+    def _repr_html_(self) -> str | None:
+        from retrieval.display import notebook
+
+        return notebook.shown(lambda: notebook.sentence(f"{type(self.error).__name__}: {self.error}"))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return _failed, (self.error, self.query)

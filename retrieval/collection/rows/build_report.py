@@ -96,6 +96,12 @@ class BuildReport:
             left_out=left_out or {},
         )
 
+    def _repr_html_(self) -> str | None:
+        """Show the report in a notebook."""
+        from retrieval.display import notebook
+
+        return notebook.shown(lambda: notebook.facts(f"{self.images:,} images", self.to_json()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract; what was no image is not part of it."""
         facts = asdict(self)

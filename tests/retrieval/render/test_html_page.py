@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from retrieval.collection.queries.terms import image, row, text
-from retrieval.render import html_page
+from retrieval.display.previews import SIZE, thumbnail
 from retrieval.render.html_page import Answer, Part, page, parts, write
 from tests.retrieval.folders import fill, picture
 
@@ -131,10 +131,10 @@ def test_a_thumbnail_looks_like_its_image(root: Path) -> None:
 def test_a_large_image_is_shrunk_and_a_tall_one_kept_whole(tmp_path: Path) -> None:
     picture(1).resize((3000, 2000)).save(tmp_path / "large.jpg")
     picture(2).resize((100, 1000)).save(tmp_path / "tall.png")
-    large, tall = (html_page.thumbnail(tmp_path / name) for name in ("large.jpg", "tall.png"))
+    large, tall = (thumbnail(tmp_path / name) for name in ("large.jpg", "tall.png"))
 
-    assert large.width <= html_page.THUMBNAIL[0]
-    assert large.height <= html_page.THUMBNAIL[1]
+    assert large.width <= SIZE[0]
+    assert large.height <= SIZE[1]
     assert large.width / large.height == pytest.approx(1.5, abs=0.01)
     assert tall.width / tall.height == pytest.approx(0.1, abs=0.01)
 

@@ -14,15 +14,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retrieval.display.escaping import escape, path_json
+from retrieval.display.widths import cells, shorten
 from retrieval.render.output import (
     Form,
-    cells,
     fields,
     hit_json,
     hits,
     json_text,
     replacing,
-    shorten,
     table,
 )
 

@@ -1,0 +1,81 @@
+"""Make thumbnails that stand inside a page: small JPEG images as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from PIL import Image
+
+from indexes.engine import allowed_cores
+from retrieval.errors import ImageError
+from retrieval.sources.decoding import decode
+
+if TYPE_CHECKING:
+    from retrieval.sources.decoding import ImageSource
+
+__all__ = ["SIZE", "Thumbnail", "thumbnail", "thumbnails"]
+
+SIZE: Final = (680, 400)
+"""Pixels; shown about half as large, so that they are sharp on dense displays."""
+
+_QUALITY = 82
+_SMALLER = (
+    (1.0, _QUALITY),
+    (0.7, 75),
+    (0.45, 70),
+    (0.3, 60),
+    (0.15, 50),
+)  # shares of the size, and qualities
+_THREADS = 8
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small JPEG as a data URI with its shape, or the word for why there is none."""
+
+    uri: str = ""
+    width: int = 4
+    height: int = 3
+    fault: str = ""
+
+
+def thumbnail(source: ImageSource, *, size: tuple[int, int] = SIZE, most: int | None = None) -> Thumbnail:
+    """Make a thumbnail of whatever `retrieval.sources.decoding.decoder.decode` reads; never larger than the image.
+
+    Args:
+        source: the image.
+        size: pixels that it fits in.
+        most: characters that the data URI may take; a smaller and coarser one is made to fit.
+    """
+    try:
+        image = decode(source, decode_size=min(size))
+    except ImageError as error:
+        return Thumbnail(fault=error.reason)
+    for share, quality in _SMALLER:
+        image.thumbnail(
+            (max(1, int(size[0] * share)), max(1, int(size[1] * share))), Image.Resampling.LANCZOS
+        )
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=quality, optimize=True, progressive=True)
+        uri = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+        if most is None or len(uri) <= most:
+            return Thumbnail(uri=uri, width=image.width, height=image.height)
+    return Thumbnail(fault="too-large")
+
+
+def thumbnails(
+    sources: Iterable[K], *, size: tuple[int, int] = SIZE, most: int | None = None
+) -> dict[K, Thumbnail]:
+    """Make the thumbnails of several images by threads; takes what `thumbnail` takes."""
+    wanted = list(dict.fromkeys(sources))
+    with ThreadPoolExecutor(max_workers=min(_THREADS, allowed_cores())) as pool:
+        made = pool.map(partial(thumbnail, size=size, most=most), wanted)
+        return dict(zip(wanted, made, strict=True))
