@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import MissingExtra
 from indexes.vectors.arrays import Ids
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SHOWN = 10  # queries, and neighbours of each, in a notebook
 
@@ -79,35 +75,12 @@ class Neighbors:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a dictionary a neighbour: ``query`` from 0, ``rank`` from 1, ``id`` and ``score``; no padding."""
-        columns = self._columns()
+        columns = self.columns()
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a table with a row a neighbour and the columns of `to_dicts`.
-
-        Raises:
-            MissingExtra: pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtra(
-                "Neighbors.to_pandas() needs pandas, which is not installed: pip install pandas"
-            ) from error
-        return pd.DataFrame(self._columns())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return a `Neighbor` an object ``(m,)``, without padding: so ``pandas.DataFrame(neighbors)`` is the table of `to_pandas`.
-
-        `to_pandas` makes it faster; for arrays of numbers take ids and scores apart.
-        """
-        rows = [Neighbor(**row) for row in self.to_dicts()]
-        result = np.empty(len(rows), dtype=object)
-        result[:] = rows
-        return result
-
-    def _columns(self) -> dict[str, NDArray[Any]]:
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of that table, ``(m,)`` each: ``pandas.DataFrame(neighbors.columns())`` is fast."""
         query, place = np.nonzero(self.ids >= 0)  # (m,), (m,)
         return {
             "query": query,
@@ -115,6 +88,16 @@ class Neighbors:
             "id": self.ids[query, place],
             "score": self.scores[query, place],
         }
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return a `Neighbor` an object ``(m,)``, without padding: so ``pandas.DataFrame(neighbors)`` is that table, too.
+
+        For arrays of numbers take ids and scores apart.
+        """
+        rows = [Neighbor(**row) for row in self.to_dicts()]
+        result = np.empty(len(rows), dtype=object)
+        result[:] = rows
+        return result
 
     def _repr_html_(self) -> str:
         """Show the first of them in a notebook, a line a query."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from indexes.errors import MissingExtra
 from indexes.vectors.neighbors import Neighbors, best, ranking
 
 IDS = np.array([[4, 2, 9], [7, -1, -1]])
@@ -57,12 +55,12 @@ def test_some_queries_are_neighbours_again(neighbors: Neighbors) -> None:
 
 
 def test_they_become_dictionaries_and_a_table(neighbors: Neighbors) -> None:
-    table = neighbors.to_pandas()
+    table = pd.DataFrame(neighbors.columns())
 
     assert json.loads(json.dumps(neighbors.to_dicts())) == neighbors.to_dicts() == ROWS
     assert list(table.columns) == ["query", "rank", "id", "score"]
     assert table.to_dict("records") == ROWS
-    assert list(neighbors[2:].to_pandas().columns) == list(table.columns)
+    assert list(neighbors[2:].columns()) == list(table.columns)
 
 
 def test_pandas_makes_the_same_table_of_the_object_itself(neighbors: Neighbors) -> None:
@@ -75,13 +73,6 @@ def test_pandas_makes_the_same_table_of_the_object_itself(neighbors: Neighbors) 
 
 def test_as_an_array_they_are_their_lines(neighbors: Neighbors) -> None:
     assert [line.id for line in np.asarray(neighbors)] == [4, 2, 9, 7]
-
-
-def test_without_pandas_the_message_says_what_to_install(neighbors: Neighbors, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-
-    with pytest.raises(MissingExtra, match=r"Neighbors\.to_pandas\(\) needs pandas.*: pip install pandas"):
-        neighbors.to_pandas()
 
 
 def test_they_pickle(neighbors: Neighbors) -> None:
