@@ -84,7 +84,11 @@ class Exact:
     recall_at_10_text: ClassVar[None] = None
     recall_sample: ClassVar[int] = 0
     trained_rows: ClassVar[int] = 0
-    bytes_per_vector: ClassVar[float] = 0.0
+
+    @property
+    def bytes_per_vector(self) -> float:
+        """Bytes that a search reads of each row: two for each number."""
+        return 2.0 * self.dim
 
     @property
     def retired(self) -> bool:

@@ -64,8 +64,8 @@ class Outcome:
         attack: one of `retrieval.evaluation.attacks.ATTACKS`.
         stage: ``codes`` (the first stage alone, one list probed) or ``served``.
         measure: ``recall_at_1`` or ``micro_ap``.
-        passive: of the originals' altered copies.
-        active: of the activated copies'; None where there are none.
+        original: of the originals' altered copies.
+        activated: of the activated copies'; None where there are none.
         exact: of the originals' by exact search: what no index can pass by much.
         images: how many.
     """
@@ -73,10 +73,14 @@ class Outcome:
     attack: str
     stage: str
     measure: str
-    passive: float
-    active: float | None
+    original: float
+    activated: float | None
     exact: float
     images: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, and ``passive`` and ``active``, which `original` and `activated` were called before."""
+        return asdict(self) | {"passive": self.original, "active": self.activated}
 
 
 def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
@@ -128,14 +132,14 @@ def measure(
     chosen = pairs(collection)
     outcomes: list[Outcome] = []
     for number, name in enumerate(ATTACKS):
-        passive = attacked(encoder, [pair.original for pair in chosen], name)
-        activated = all(pair.copy is not None for pair in chosen)
+        original = attacked(encoder, [pair.original for pair in chosen], name)
+        complete = all(pair.copy is not None for pair in chosen)
         copies = [pair.copy for pair in chosen if pair.copy is not None]
-        active = attacked(encoder, copies, name) if activated else None
-        outcomes += _compare(collection, name, [pair.ids for pair in chosen], passive, active)
+        activated = attacked(encoder, copies, name) if complete else None
+        outcomes += _compare(collection, name, [pair.ids for pair in chosen], original, activated)
         if progress is not None:
             progress(Progress(phase="attacks", done=number + 1, total=len(ATTACKS)))
-    return [asdict(outcome) for outcome in outcomes]
+    return [outcome.to_json() for outcome in outcomes]
 
 
 def attacked(
@@ -168,10 +172,10 @@ def _compare(
     collection: Collection,
     name: str,
     right: Sequence[frozenset[int]],
-    passive: Vectors,
-    active: Vectors | None,
+    original: Vectors,
+    activated: Vectors | None,
 ) -> list[Outcome]:
-    exact = scores(collection.search_vectors(passive, k=1, exact=True), right)
+    exact = scores(collection.search_vectors(original, k=1, exact=True), right)
     stages: dict[str, Callable[[Vectors], Neighbors]] = {
         "served": lambda vectors: collection.search_vectors(vectors, k=1)
     }
@@ -179,15 +183,15 @@ def _compare(
         stages = {"codes": lambda vectors: collection.search_codes(vectors, k=1, nprobe=NPROBE), **stages}
     outcomes = []
     for stage, search in stages.items():
-        before = scores(search(passive), right)
-        after = None if active is None else scores(search(active), right)
+        before = scores(search(original), right)
+        after = None if activated is None else scores(search(activated), right)
         outcomes += [
             Outcome(
                 attack=name,
                 stage=stage,
                 measure=measure,
-                passive=before[measure],
-                active=None if after is None else after[measure],
+                original=before[measure],
+                activated=None if after is None else after[measure],
                 exact=exact[measure],
                 images=len(right),
             )
@@ -210,6 +214,6 @@ def scores(found: Neighbors, right: Sequence[frozenset[int]]) -> dict[str, float
 
 
 def little_to_gain(outcomes: Sequence[dict[str, Any]], stage: str) -> bool:
-    """Say whether the passive recall@1, averaged over attacks, is within a point of exact search."""
+    """Say whether the originals' recall@1, averaged over attacks, is within a point of exact search."""
     rows = [row for row in outcomes if row["stage"] == stage and row["measure"] == "recall_at_1"]
-    return bool(rows) and sum(row["exact"] - row["passive"] for row in rows) <= POINT * len(rows)
+    return bool(rows) and sum(row["exact"] - row["original"] for row in rows) <= POINT * len(rows)

@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.upgrades.backfill_run import BackfillReport, backfill
-    from retrieval.upgrades.finish import drop_old
+    from retrieval.upgrades.finish import drop_old, finish_upgrade
     from retrieval.upgrades.history import plot_curve, upgrade_report
     from retrieval.upgrades.record import UpgradeReport
     from retrieval.upgrades.rollback_run import RollbackReport, rollback
@@ -20,6 +20,7 @@ __all__ = [
     "UpgradeReport",
     "backfill",
     "drop_old",
+    "finish_upgrade",
     "plot_curve",
     "rollback",
     "upgrade",
@@ -30,7 +31,7 @@ __getattr__ = lazy(
     __name__,
     {
         "backfill_run": ("BackfillReport", "backfill"),
-        "finish": ("drop_old",),
+        "finish": ("drop_old", "finish_upgrade"),
         "history": ("plot_curve", "upgrade_report"),
         "record": ("UpgradeReport",),
         "rollback_run": ("RollbackReport", "rollback"),

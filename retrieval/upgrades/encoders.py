@@ -25,7 +25,7 @@ def new_encoder(encoder: EncoderLike, manifest: Manifest, *, device: str) -> tup
     if kept.get("previous"):
         raise OptionError(
             f"the vectors of {kept['old'] or kept['old_space']['name']} are still kept for a rollback; give them up first "
-            "with `drop_old`"
+            "with `finish_upgrade`"
         )
     spec = canonical_spec(encoder) if isinstance(encoder, str) else getattr(encoder, "spec", None)
     if isinstance(encoder, str) and spec == manifest.encoder:

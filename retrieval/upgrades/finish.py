@@ -8,6 +8,7 @@ from indexes.derivation import Carried, publish_tail
 from indexes.generation import read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import require_settled, sweep, writer
+from retrieval.deprecation import renamed_function
 from retrieval.errors import OptionError
 from retrieval.location import find_collection
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-__all__ = ["drop_old"]
+__all__ = ["drop_old", "finish_upgrade"]
 
 
-def drop_old(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
+def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
     """Give up the vectors that a finished upgrade keeps for a rollback; return what the manifest records of it.
 
     Raises:
@@ -47,3 +48,6 @@ def drop_old(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
             )
         sweep(directory, published)
     return entry
+
+
+drop_old = renamed_function("drop_old", finish_upgrade)

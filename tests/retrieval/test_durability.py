@@ -81,7 +81,7 @@ def drop(home: Path) -> None:
     with retrieval.open(home) as collection:
         kept = collection.manifest.upgrades[-1].get("previous")
     if kept:
-        retrieval.drop_old(home)
+        retrieval.finish_upgrade(home)
 
 
 def change(home: Path) -> None:

@@ -263,9 +263,9 @@ def _report(session: Session, index: Path | None, plot: Path | None, *, as_json:
 
 
 def _drop(session: Session, index: Path | None, *, as_json: bool) -> int:
-    from retrieval.upgrades import UpgradeReport, drop_old
+    from retrieval.upgrades import UpgradeReport, finish_upgrade
 
-    report = UpgradeReport.of(drop_old(index))
+    report = UpgradeReport.of(finish_upgrade(index))
     if as_json:
         emit(json_text(report.to_json()))
     session.note(f"the vectors of {report.old} are given up; the collection stays with {report.new}")

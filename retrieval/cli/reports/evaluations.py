@@ -56,21 +56,21 @@ def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
         cells = [
             [
                 attack,
-                *(_passive_active([chosen[attack, stage]]) for stage in stages),
+                *(_before_after([chosen[attack, stage]]) for stage in stages),
                 f"{chosen[attack, stages[0]]['exact']:.2f}",
             ]
             for attack in names
         ]
         means = [[chosen[attack, stage] for attack in names] for stage in stages]
         exact = sum(row["exact"] for row in means[0]) / len(names)
-        cells.append(["mean", *map(_passive_active, means), f"{exact:.2f}"])
+        cells.append(["mean", *map(_before_after, means), f"{exact:.2f}"])
         heads = {"codes": "codes only", "served": "as served"}
         text.append(table([name, *(heads[stage] for stage in stages), "exact"], cells, columns=80))
         text.append("\n")
-    active = outcomes[0]["active"] is not None
+    active = outcomes[0]["activated"] is not None
     text.append(
-        f"{outcomes[0]['images']:,} images{', passive -> active' if active else ''}; codes only: one list probed, nothing reranked; "
-        "as served: reranked; exact: of passive copies\n"
+        f"{outcomes[0]['images']:,} images{', original -> activated' if active else ''}; codes only: one list probed, nothing reranked; "
+        "as served: reranked; exact: of copies of the originals\n"
     )
     if not active:
         text.append(
@@ -84,11 +84,11 @@ def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
     return "".join(text)
 
 
-def _passive_active(rows: Sequence[Mapping[str, Any]]) -> str:
-    passive = sum(row["passive"] for row in rows) / len(rows)
-    if any(row["active"] is None for row in rows):
-        return f"{passive:.2f}"
-    return f"{passive:.2f} -> {sum(row['active'] for row in rows) / len(rows):.2f}"
+def _before_after(rows: Sequence[Mapping[str, Any]]) -> str:
+    original = sum(row["original"] for row in rows) / len(rows)
+    if any(row["activated"] is None for row in rows):
+        return f"{original:.2f}"
+    return f"{original:.2f} -> {sum(row['activated'] for row in rows) / len(rows):.2f}"
 
 
 def _dims(rows: Sequence[Mapping[str, Any]]) -> str:

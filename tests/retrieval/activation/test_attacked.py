@@ -25,13 +25,13 @@ class TestAttacked:
             (stage, measure) for stage in ("codes", "served") for measure in ("recall_at_1", "micro_ap")
         }
         assert all(
-            row["images"] == 5 and 0 <= row["passive"] <= 1 and 0 <= row["active"] <= 1 for row in rows
+            row["images"] == 5 and 0 <= row["original"] <= 1 and 0 <= row["activated"] <= 1 for row in rows
         )
         found = {(row["attack"], row["stage"], row["measure"]): row for row in rows}
-        assert found["none", "served", "recall_at_1"]["passive"] == 1
+        assert found["none", "served", "recall_at_1"]["original"] == 1
         assert (
-            found["none", "codes", "recall_at_1"]["active"]
-            >= found["none", "codes", "recall_at_1"]["passive"]
+            found["none", "codes", "recall_at_1"]["activated"]
+            >= found["none", "codes", "recall_at_1"]["original"]
         )
 
     def test_without_activated_copies_a_sample_is_measured(self, photos):
@@ -40,7 +40,7 @@ class TestAttacked:
             rows = survival.measure(collection)
 
         assert len(chosen) == 7
-        assert all(row["active"] is None for row in rows)
+        assert all(row["activated"] is None for row in rows)
 
     def test_copies_that_are_void_or_changed_do_not_count(self, photos, tmp_path):
         retrieval.activate([photos / name for name in NAMES[:3]], out=tmp_path / "out", device="cpu")
@@ -69,10 +69,10 @@ class TestAttacked:
 
     def test_where_codes_lose_next_to_nothing_it_is_said(self):
         rows = [
-            {"attack": name, "stage": "served", "measure": "recall_at_1", "passive": passive, "exact": 0.9}
-            for name, passive in (("none", 0.9), ("blur", 0.885))
+            {"attack": name, "stage": "served", "measure": "recall_at_1", "original": original, "exact": 0.9}
+            for name, original in (("none", 0.9), ("blur", 0.885))
         ]
 
         assert survival.little_to_gain(rows, "served")
-        assert not survival.little_to_gain([row | {"passive": 0.8} for row in rows], "served")
+        assert not survival.little_to_gain([row | {"original": 0.8} for row in rows], "served")
         assert not survival.little_to_gain(rows, "codes")

@@ -46,7 +46,7 @@ def step(folder: str, name: str) -> None:
     elif name == "back" and manifest.upgrades[-1]["state"] != "rolled back":
         retrieval.rollback(home)
     elif name == "drop" and manifest.upgrades[-1].get("previous"):
-        retrieval.drop_old(home)
+        retrieval.finish_upgrade(home)
 
 
 if __name__ == "__main__":

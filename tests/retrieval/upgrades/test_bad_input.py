@@ -106,7 +106,7 @@ class TestBadInput:
         with pytest.raises(OptionError, match="no upgrade to undo"):
             retrieval.rollback(photos)
         with pytest.raises(OptionError, match="no old vectors are kept"):
-            retrieval.drop_old(photos)
+            retrieval.finish_upgrade(photos)
         with pytest.raises(OptionError, match="never been upgraded"):
             retrieval.upgrade_report(photos)
 

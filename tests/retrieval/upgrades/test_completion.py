@@ -50,7 +50,7 @@ class TestCompletion:
     def test_dropping_the_old_vectors_frees_them_and_ends_the_way_back(self, migrating):
         retrieval.backfill(migrating)
         assert (migrating / ".retrieve/vectors.lmdb").exists()
-        entry = retrieval.drop_old(migrating)
+        entry = retrieval.finish_upgrade(migrating)
 
         assert entry["state"] == "complete"
         assert not (migrating / ".retrieve/vectors.lmdb").exists()
@@ -63,11 +63,11 @@ class TestCompletion:
 
     def test_old_vectors_cannot_be_dropped_while_they_answer(self, migrating):
         with pytest.raises(OptionError, match="the old vectors are in use"):
-            retrieval.drop_old(migrating)
+            retrieval.finish_upgrade(migrating)
 
     def test_a_third_encoder_may_follow(self, migrating):
         retrieval.backfill(migrating)
-        retrieval.drop_old(migrating)
+        retrieval.finish_upgrade(migrating)
         report = retrieval.upgrade(migrating, encoder="drift:narrow", force=True)
         assert report.old == "drift:new"
         assert retrieval.backfill(migrating).complete
@@ -88,7 +88,7 @@ class TestCompletion:
         with retrieval.open(migrating) as server:
             server.search(picture(3), k=5)
             retrieval.backfill(migrating)
-            retrieval.drop_old(migrating)
+            retrieval.finish_upgrade(migrating)
             retrieval.upgrade(migrating, encoder="drift:narrow", method="slerp", force=True)
             assert server.refresh()
             with retrieval.open(migrating) as fresh:
@@ -96,7 +96,7 @@ class TestCompletion:
 
     def test_a_gallery_of_which_nothing_was_kept_is_named_in_the_report(self, migrating):
         retrieval.backfill(migrating)
-        retrieval.drop_old(migrating)
+        retrieval.finish_upgrade(migrating)
         shutil.rmtree(migrating / ".retrieve/past")
         retrieval.upgrade(migrating, encoder="drift:narrow", force=True)
 
@@ -110,7 +110,7 @@ class TestCompletion:
         """A second encoder that says what the first new one says finds in the old gallery what that one found."""
         first = retrieval.upgrade(photos, encoder="drift:new")
         retrieval.backfill(photos)
-        retrieval.drop_old(photos)
+        retrieval.finish_upgrade(photos)
         report = retrieval.upgrade(photos, encoder="drift:twin", force=True)
 
         (known,) = read_manifest(photos / ".retrieve").upgrades[-1]["earlier"]
