@@ -107,6 +107,13 @@ def objects(value: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(value)
 
 
+def objects_by_name(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Parse an object of objects."""
+    if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
+        raise TypeError("an object of objects")
+    return value
+
+
 def plain_names(value: Any) -> Mapping[str, Any]:
     """Parse an object whose keys are names of files in one directory."""
     if not isinstance(value, dict) or any(os.path.basename(name) != name or not name for name in value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ class Carried:
         upgrades: the manifest's new ones; None keeps those that are there.
         write: writes further files into the prepared generation.
         basis: the manifest whose index already answers for rows of these ids, where that is not the published one.
+        probes: what the manifest records of encoders besides what is there, see `indexes.generation.Manifest`.
     """
 
     upgrades: tuple[Mapping[str, Any], ...] | None = None
     write: Writer | None = None
     basis: Manifest | None = None
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +129,20 @@ def publish(
         )
     if facts.carried.upgrades is not None:
         manifest = replace(manifest, upgrades=facts.carried.upgrades)
+    manifest = replace(manifest, probes=_probes(before, manifest, facts.carried))
     with writing(home):
         _sync_stores(home, store, manifest)
     return publish_whole(home, manifest, prepared)
+
+
+def _probes(before: Manifest | None, manifest: Manifest, carried: Carried) -> Mapping[str, Mapping[str, Any]]:
+    """Return what is recorded of the encoders of the space, and of the last upgrade's, which a rollback may need."""
+    known = {**({} if before is None else before.probes), **carried.probes}
+    spaces = [
+        upgrade.get(name, {}) for upgrade in manifest.upgrades[-1:] for name in ("old_space", "new_space")
+    ]
+    needed = {manifest.space.fingerprint, *(space.get("fingerprint") for space in spaces)}
+    return {fingerprint: probes for fingerprint, probes in known.items() if fingerprint in needed}
 
 
 def with_folder(

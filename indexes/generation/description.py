@@ -1,4 +1,7 @@
-"""Define what manifest.json says; parse and write it field by field."""
+"""Define what manifest.json says; parse and write it field by field.
+
+Long because every fact of a collection stands here once: its meaning, how it is written and how it is read.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from indexes.fields import (
     inside,
     number,
     objects,
+    objects_by_name,
     optional,
     plain_names,
     text,
@@ -142,6 +146,8 @@ class Manifest:
         updated: when this generation was published, UTC, ISO 8601.
         recent: what was published beside the generation after it; None for nothing.
         store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
+        probes: JSON objects by a space's fingerprint: what its encoder gave for known inputs, so that another one that has the
+            fingerprint is found out.
         format: version of the layout on disk, as it was read.
     """
 
@@ -160,6 +166,7 @@ class Manifest:
     updated: str = field(default_factory=_now)
     recent: Recent | None = None
     store: str = ""
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     format: int = PLAIN
 
     @property
@@ -208,7 +215,7 @@ class Manifest:
             "updated": self.updated,
             **({} if self.recent is None else {"recent": self.recent.to_json()}),
             "store": self.store,
-        }
+        } | ({"probes": dict(self.probes)} if self.probes else {})
 
     def to_bytes(self) -> bytes:
         """Return what lies in `manifest.json`: the object, ending in a checksum of all that comes before it."""
@@ -249,6 +256,7 @@ class Manifest:
             updated=fields.get("updated", text),
             recent=fields.later("recent", lambda value: _recent(value, fields, path), missing=None),
             store=fields.later("store", inside, missing=""),
+            probes=fields.later("probes", objects_by_name, missing={}),
             **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
         )
         if not manifest.live <= manifest.count or not manifest.index.base_rows <= manifest.count:

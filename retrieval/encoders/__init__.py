@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.fingerprints import fingerprint, hash_file, hash_weights, space_fingerprint
     from retrieval.encoders.phrases import encode_phrases
     from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess
+    from retrieval.encoders.probes import LEAST_COSINE, expect, note_when_encoding, vectors_of_probes
     from retrieval.encoders.protocols import (
         DifferentiableEncoder,
         Encoder,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.vocabulary import Vocabulary
 
 __all__ = [
+    "LEAST_COSINE",
     "BatchSize",
     "DifferentiableEncoder",
     "Encoder",
@@ -54,6 +56,7 @@ __all__ = [
     "differentiable",
     "encode",
     "encode_phrases",
+    "expect",
     "fingerprint",
     "hash_file",
     "hash_weights",
@@ -61,6 +64,7 @@ __all__ = [
     "installed_families",
     "is_out_of_memory",
     "load_encoder",
+    "note_when_encoding",
     "onnx_providers",
     "onnx_runtime",
     "preprocess",
@@ -69,6 +73,7 @@ __all__ = [
     "space_fingerprint",
     "torch_device",
     "url_file",
+    "vectors_of_probes",
 ]
 
 __getattr__ = lazy(
@@ -89,6 +94,7 @@ __getattr__ = lazy(
         "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
         "phrases": ("encode_phrases",),
         "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
+        "probes": ("LEAST_COSINE", "expect", "note_when_encoding", "vectors_of_probes"),
         "protocols": (
             "DifferentiableEncoder",
             "Encoder",

@@ -1,4 +1,4 @@
-"""Check vectors where they leave an encoder: number, width, finiteness, length."""
+"""Check vectors where they leave an encoder: number, width, finiteness, length; of the first ones, what the probes get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.vectors import unit_rows
+from retrieval.encoders.probes import note_vectors, riders_of_images, riders_of_words
 from retrieval.encoders.protocols import TextEncoder
 from retrieval.errors import CapabilityMissing, EncoderError, ShapeError, VectorError
 
@@ -30,8 +31,9 @@ def checked_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> Vectors:
         ``(b, d)`` float32 unit rows.
     Raises:
         EncoderError: not ``b`` rows of the encoder's own width, not real numbers, not finite, or a zero row.
+        SpaceMismatch: the probes that ride along get other vectors than were recorded (see `retrieval.encoders.expect`).
     """
-    return _checked(encoder, encoder.encode_pixels(batch), count=len(batch), what="encode_pixels")
+    return _unit(encoder, _encoded_pixels(encoder, batch), "encode_pixels")
 
 
 def sound_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> tuple[Vectors, list[int]]:
@@ -45,9 +47,9 @@ def sound_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> tuple[Vectors,
         ``(s, d)`` float32 unit rows in order, and b - s places in ``batch``.
     Raises:
         EncoderError: not ``b`` rows of the encoder's own width, or not real numbers.
+        SpaceMismatch: as `checked_pixels`.
     """
-    rows = np.asarray(encoder.encode_pixels(batch))
-    _require_shape(encoder, rows, count=len(batch), what="encode_pixels")
+    rows = _encoded_pixels(encoder, batch)
     try:
         return _unit(encoder, rows, "encode_pixels"), []
     except EncoderError as error:
@@ -65,20 +67,31 @@ def checked_text(encoder: Encoder, texts: Sequence[str]) -> Vectors:
 
     Raises:
         CapabilityMissing: the encoder has no text tower.
-        EncoderError: as `checked_pixels`.
+        EncoderError, SpaceMismatch: as `checked_pixels`.
     """
     if not isinstance(encoder, TextEncoder):
         raise CapabilityMissing(
             f"the encoder {encoder.space.name} understands no words; "
             f"query by image, or build another collection with an encoder that has a text tower"
         )
-    return _checked(encoder, encoder.encode_text(texts), count=len(texts), what="encode_text")
+    riders = riders_of_words(encoder)
+    asked = [*texts, *riders] if riders else texts
+    rows = np.asarray(encoder.encode_text(asked))
+    _require_shape(encoder, rows, count=len(asked), what="encode_text")
+    if riders:
+        note_vectors(encoder, "text", rows[len(texts) :])
+    return _unit(encoder, rows[: len(texts)], "encode_text")
 
 
-def _checked(encoder: Encoder, vectors: object, *, count: int, what: str) -> Vectors:
-    rows = np.asarray(vectors)
-    _require_shape(encoder, rows, count=count, what=what)
-    return _unit(encoder, rows, what)
+def _encoded_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> NDArray[Any]:
+    """Encode a batch, and with it the probes that somebody waits for."""
+    riders = riders_of_images(encoder)
+    asked = batch if riders is None else np.concatenate((batch, riders))  # (b, ...) or (b + p, ...)
+    rows = np.asarray(encoder.encode_pixels(asked))
+    _require_shape(encoder, rows, count=len(asked), what="encode_pixels")
+    if riders is not None:
+        note_vectors(encoder, "image", rows[len(batch) :])
+    return rows[: len(batch)]
 
 
 def _require_shape(encoder: Encoder, rows: NDArray[Any], *, count: int, what: str) -> None:

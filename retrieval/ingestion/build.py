@@ -236,7 +236,7 @@ def build_index(
                 learn=learn_rotation,
                 extra_queries=models.phrases,
                 device=device,
-                carried=carried(store),
+                carried=replace(carried(store), probes=models.probes()),
                 source_options=asked,
                 progress=None
                 if progress is None

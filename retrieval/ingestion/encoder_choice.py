@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from retrieval.collection.queries import require_same_vectors, trust
+from retrieval.collection.queries import require_same_encoder, require_same_vectors
 from retrieval.collection.rows import plain
-from retrieval.encoders import canonical_spec, encode_phrases, load_encoder
+from retrieval.encoders import (
+    canonical_spec,
+    encode_phrases,
+    load_encoder,
+    note_when_encoding,
+    vectors_of_probes,
+)
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,7 +55,7 @@ class BuildEncoder:
         self._before = before
         self._migration = migration
         self._encoder: Encoder | None = None
-        self._unchecked = False
+        self._vouched = before is None  # whatever it gives is what the collection will hold
         recorded = None if before is None else before.encoder
         if migration is not None:  # new images are encoded by the new encoder only
             recorded = migration.new
@@ -67,7 +73,6 @@ class BuildEncoder:
                 )
         else:
             self._encoder = load_encoder(encoder)
-            self._unchecked = before is not None and migration is None
             self.spec = getattr(encoder, "spec", None) or recorded  # of one space: who built it still answers
             self._check()
 
@@ -87,26 +92,38 @@ class BuildEncoder:
         return self._encoder
 
     def checked(self, store: Growing, source: Source) -> Encoder:
-        """Return the encoder, after an object that was given was compared with what the collection holds.
+        """Return the encoder, after it was compared with the one that made what the collection holds.
 
         Raises:
-            SpaceMismatch: it has the collection's fingerprint and gives other vectors.
+            SpaceMismatch: it has the collection's fingerprint and gives other vectors; by its first batch, where the
+                manifest has its vectors of probes.
         """
-        if self._unchecked:
-            rows = plain(store)
-            gone = rows.tombstones()
-            require_same_vectors(
-                self.encoder,
-                source,
-                count=len(gone),
-                live=lambda number: not gone[number],
-                record=rows.record,
-                row=lambda number: rows.rows(number, number + 1)[0],
-            )
-            self._unchecked = False
-        elif self._before is None:
-            trust(self.encoder, source)  # whatever it gives is what the collection will hold
+        if self._before is None or not require_same_encoder(
+            self.encoder, self._before, lambda: self._compare_rows(store, source)
+        ):
+            note_when_encoding(self.encoder)
+            self._vouched = self._migration is None  # of the new encoder the upgrade has recorded the probes
         return self.encoder
+
+    def _compare_rows(self, store: Growing, source: Source) -> None:
+        if self._migration is not None:  # it is of the new space, of which few rows may be
+            return
+        rows = plain(store)
+        gone = rows.tombstones()
+        require_same_vectors(
+            self.encoder,
+            source,
+            count=len(gone),
+            live=lambda number: not gone[number],
+            record=rows.record,
+            row=lambda number: rows.rows(number, number + 1)[0],
+        )
+
+    def probes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the manifest is to record of the encoder, so that later ones are compared with it."""
+        if self._encoder is None or not self._vouched:
+            return {}
+        return {self.encoder.space.fingerprint: vectors_of_probes(self.encoder)}
 
     @property
     def space(self) -> Space:

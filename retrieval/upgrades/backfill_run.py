@@ -16,7 +16,7 @@ from indexes.generation import read_manifest, store_path
 from indexes.migration import SERVED, Staging
 from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
-from retrieval.encoders import load_encoder
+from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.progress import Progress
@@ -173,6 +173,7 @@ class _Run:
                 )
             self._encoder = load_encoder(self._migration.new, device=self._device)
             self._migration.new_space.require(self._encoder.space, what=f"the encoder {self._migration.new}")
+        expect(self._encoder, self.manifest.probes.get(self._encoder.space.fingerprint))
         return self._encoder
 
     def go(self, count: int | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from indexes.vectors import linear_maps
 from retrieval.collection import require_settled
-from retrieval.encoders import canonical_spec, load_encoder
+from retrieval.encoders import canonical_spec, expect, load_encoder
 from retrieval.errors import EncoderError, OptionError, RetrievalError
 from retrieval.upgrades.trial import Extension
 
@@ -56,6 +56,7 @@ def old_encoder_of(encoder: EncoderLike | None, manifest: Manifest, *, device: s
     else:
         loaded = load_encoder(encoder, device=device)
     manifest.space.require(loaded.space, what=f"the encoder {loaded.space.name}")
+    expect(loaded, manifest.probes.get(loaded.space.fingerprint))
     return loaded
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
-from retrieval.encoders import load_encoder
+from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
@@ -96,7 +96,9 @@ def rollback(
             back = Restored(directory, lock, manifest, before, entry, present, old, progress)
             missing = back.missing()
             if len(missing) and not without_new:
-                back.encode(missing, _old_encoder(given, before, len(missing), device=device), source)
+                old_encoder = _old_encoder(given, before, len(missing), device=device)
+                expect(old_encoder, manifest.probes.get(old_encoder.space.fingerprint))
+                back.encode(missing, old_encoder, source)
             published = back.publish(missing)
         remove_staging(directory)
         shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)

@@ -76,7 +76,8 @@ def switch_over(
     ) as renewed:
         entry = dict(manifest.upgrades[-1]) | {
             "state": "complete",
-            "previous": manifest.to_json() | {"upgrades": []},  # they stand in the manifest already
+            "previous": manifest.to_json()
+            | {"upgrades": [], "probes": {}},  # they stand in the manifest already
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         del entry["staging"]

@@ -15,6 +15,7 @@ from indexes.generation import MIGRATING, read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
+from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
@@ -95,6 +96,7 @@ def upgrade(
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         new, spec = new_encoder(encoder, manifest, device=device)
+        note_when_encoding(new)
         source = open_source(directory, manifest, root=root)
         staging = f"{STAGING}/{new.space.fingerprint[:16]}"
         remove_staging(directory, but=staging)
@@ -271,11 +273,14 @@ def _decide(
         space=work.manifest.space,
         encoder=work.manifest.encoder,
         root=work.manifest.root,
-        carried=carried_by(
-            way,
-            (*work.manifest.upgrades, entry),
-            np.full(work.manifest.count, -1, dtype=np.int64),
-            np.empty(0, dtype=np.int64),
+        carried=replace(
+            carried_by(
+                way,
+                (*work.manifest.upgrades, entry),
+                np.full(work.manifest.count, -1, dtype=np.int64),
+                np.empty(0, dtype=np.int64),
+            ),
+            probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
         ),
     )
     return replace(report, recorded=True, state=MIGRATING)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from indexes.generation import read_manifest, write_manifest
 from retrieval.testing import FakeEncoder
 
 
@@ -31,6 +33,16 @@ def touch_later(path: Path, *, seconds: float = 5.0) -> None:
     """Set a file's time forward, as if it had been written again."""
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + int(seconds * 1e9)))
+
+
+PROBES = 2
+"""Made images that an encoder object is asked for once in a process, besides those of the folder."""
+
+
+def without_probes(folder: Path) -> None:
+    """Make a folder's collection one that an earlier version wrote: it has no vectors of probes."""
+    directory = folder / ".retrieve"
+    write_manifest(directory, replace(read_manifest(directory), probes={}))
 
 
 class CountingEncoder(FakeEncoder):

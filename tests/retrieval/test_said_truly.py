@@ -12,7 +12,7 @@ from retrieval.cli.reports import history
 from retrieval.encoders import devices
 from retrieval.errors import CapabilityMissing, OptionError, SpaceMismatch, UnknownEncoder
 from retrieval.testing import FakeEncoder
-from tests.retrieval.folders import fill
+from tests.retrieval.folders import fill, without_probes
 
 
 def test_a_collection_of_images_by_an_encoder_object_was_not_built_from_vectors(tmp_path):
@@ -160,12 +160,24 @@ def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_search(tmp_path
         retrieval.open(folder, encoder=Impostor()) as collection,
         pytest.raises(
             SpaceMismatch,
-            match=r"another vector than the collection holds \(cosine -?0\.\d\d, at least 0\.98",
+            match=r"another vector than when this collection was built \(cosine -?0\.\d\d, at least 0\.98",
         ),
     ):
         collection.search(asked)
     with retrieval.open(folder, encoder=FakeEncoder()) as collection:
         assert collection.search(asked)
+
+
+def test_another_encoder_is_refused_in_collections_of_earlier_versions_too(tmp_path):
+    folder = fill(tmp_path / "p", [f"{n}.png" for n in range(5)])
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    without_probes(folder)
+
+    with (
+        retrieval.open(folder, encoder=Impostor()) as collection,
+        pytest.raises(SpaceMismatch, match=r"gives .*png another vector than the collection holds \(cosine"),
+    ):
+        collection.search("red")
 
 
 def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_build_before_it_stores_anything(tmp_path):
@@ -179,7 +191,9 @@ def test_another_encoder_of_the_same_fingerprint_is_refused_by_a_build_before_it
         assert len(collection) == 5
 
 
-def test_an_encoder_is_not_judged_by_files_that_changed_or_by_imported_vectors(tmp_path):
+def test_an_encoder_of_an_earlier_versions_collection_is_not_judged_by_files_that_changed_or_by_imported_vectors(
+    tmp_path,
+):
     folder = fill(tmp_path / "p", ["a.png", "b.png"])
     retrieval.build_index(folder, encoder=FakeEncoder())
     for path in folder.glob("*.png"):
@@ -188,6 +202,7 @@ def test_an_encoder_is_not_judged_by_files_that_changed_or_by_imported_vectors(t
         data[-1] ^= 1  # of the same size and time, which alone would pass for unchanged
         path.write_bytes(data)
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    without_probes(folder)
     with retrieval.open(folder, encoder=Impostor()) as collection:
         assert collection.search("red")
     space = FakeEncoder().space

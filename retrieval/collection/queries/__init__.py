@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection.queries.encoder_check import require_same_vectors, trust
+    from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
     from retrieval.collection.queries.query_vectors import QueryEncoders, combine, understood
     from retrieval.collection.queries.terms import Term, as_terms, image, parse_term, row, subtract, text
 
@@ -18,18 +18,18 @@ __all__ = [
     "combine",
     "image",
     "parse_term",
+    "require_same_encoder",
     "require_same_vectors",
     "row",
     "subtract",
     "text",
-    "trust",
     "understood",
 ]
 
 __getattr__ = lazy(
     __name__,
     {
-        "encoder_check": ("require_same_vectors", "trust"),
+        "encoder_check": ("require_same_encoder", "require_same_vectors"),
         "query_vectors": ("QueryEncoders", "combine", "understood"),
         "terms": ("Term", "as_terms", "image", "parse_term", "row", "subtract", "text"),
     },

@@ -1,4 +1,4 @@
-"""Check that an encoder object gives the vectors that a collection holds, by encoding a few stored images again."""
+"""Check that an encoder gives the vectors that a collection holds: by its probes, or by a few stored images."""
 
 from __future__ import annotations
 
@@ -8,41 +8,49 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from retrieval.encoders import checked_pixels
+from retrieval.encoders import LEAST_COSINE, checked_pixels, expect
 from retrieval.errors import ImageError, SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from indexes.generation import Manifest
     from indexes.store import Record
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
 
-__all__ = ["LEAST_COSINE", "require_same_vectors", "trust"]
-
-LEAST_COSINE = 0.98
-"""Between an image's stored vector and the one that the encoder gives it now; other devices and precisions stay above."""
+__all__ = ["require_same_encoder", "require_same_vectors"]
 
 _IMAGES = 3
 _LOOKED_AT = 24
 """Rows whose files are looked at, spread over the collection, until `_IMAGES` unchanged ones are found."""
 
 
-_TRUSTED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-"""Encoder objects that made or matched the vectors of some sources in this process: each is compared once."""
+_SAME: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""Encoder objects that gave the stored vectors of some sources in this process: each is compared once."""
 
 
-def trust(encoder: Encoder, source: Source) -> None:
-    """Remember that an encoder makes the vectors of a source's images, so that it need not be compared."""
-    with suppress(TypeError):  # an object that cannot be referred to weakly is compared again
-        _TRUSTED.setdefault(encoder, set()).add(source.name)
+def require_same_encoder(encoder: Encoder, manifest: Manifest, compare_rows: Callable[[], None]) -> bool:
+    """Refuse an encoder of the collection's fingerprint that is another one all the same.
 
+    A fingerprint of an encoder object is whatever its author wrote, and a runtime may change unseen. Where the manifest has the
+    encoder's vectors of probes, these ride in the first batch that it encodes: one comparison for every encoder, which reads
+    no image. Collections that have none yet were made by earlier versions: there a few stored images are encoded again.
 
-def _is_trusted(encoder: Encoder, source: Source) -> bool:
-    with suppress(TypeError):
-        return source.name in _TRUSTED.get(encoder, ())
-    return False
+    Args:
+        encoder: of the space of the rows, or of that which they are being moved to.
+        manifest: the collection's.
+        compare_rows: called where nothing is recorded of it; `require_same_vectors` or nothing.
+    Returns:
+        Whether something is recorded of it.
+    Raises:
+        SpaceMismatch: it is; or it will be, by the first batch (see `retrieval.encoders.expect`).
+    """
+    recorded = expect(encoder, manifest.probes.get(encoder.space.fingerprint))
+    if not recorded:
+        compare_rows()
+    return recorded
 
 
 def require_same_vectors(
@@ -56,8 +64,7 @@ def require_same_vectors(
 ) -> None:
     """Refuse an encoder of the collection's fingerprint that gives other vectors for the same images.
 
-    A fingerprint of an encoder object is whatever its author wrote. Nothing is checked where no image is there unchanged,
-    as with imported vectors.
+    Nothing is checked where no image is there unchanged, as with imported vectors.
 
     Args:
         encoder: of the space of the rows.
@@ -70,8 +77,9 @@ def require_same_vectors(
     """
     from retrieval.sources.decoding import decode
 
-    if _is_trusted(encoder, source):
-        return
+    with suppress(TypeError):  # an object that cannot be referred to weakly is compared again
+        if source.name in _SAME.get(encoder, ()):
+            return
     cosines, names = [], []
     for number, key, data in _unchanged(source, count, live, record):
         try:
@@ -93,7 +101,8 @@ def require_same_vectors(
             "its own and build another collection"
         )
     if cosines:
-        trust(encoder, source)
+        with suppress(TypeError):
+            _SAME.setdefault(encoder, set()).add(source.name)
 
 
 def _unchanged(

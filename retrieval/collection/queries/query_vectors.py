@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.vectors import integer, unit_rows
-from retrieval.collection.queries.encoder_check import require_same_vectors
+from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
 from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text, load_encoder
 from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
 from retrieval.sources import open_source
@@ -29,7 +29,7 @@ class QueryEncoders:
     Args:
         opened: the collection.
         device: where they run.
-        given: used instead of the recorded encoder; compared with a few stored images when it is first used.
+        given: used instead of the recorded encoder; compared with it when it is first used.
         root: where the images lie, if not where the collection recorded them.
     Raises:
         SpaceMismatch: `given` is of another space.
@@ -90,7 +90,11 @@ class QueryEncoders:
             return self._encoder
 
     def _check(self, encoder: Encoder) -> None:
-        """Compare an encoder that was handed in with what the collection holds, once."""
+        """Compare an encoder that was handed in with the one that the collection was built with, once."""
+        require_same_encoder(encoder, self._opened.manifest, lambda: self._compare_rows(encoder))
+        self._unchecked = False
+
+    def _compare_rows(self, encoder: Encoder) -> None:
         opened = self._opened
         if opened.pair is None:  # else it is of the new space, of which few rows may be
             opened.enter()
@@ -105,7 +109,6 @@ class QueryEncoders:
                 )
             finally:
                 opened.leave()
-        self._unchecked = False
 
     def on(self, device: str) -> Encoder:
         """Return the encoder of queries on a device; ``auto`` is the one that they were made for.
@@ -135,13 +138,19 @@ class QueryEncoders:
                     )
                 encoder = load_encoder(migration.old, device=self._device)
                 migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
+                require_same_encoder(encoder, self._opened.manifest, _nothing)
                 self._before = encoder
             return self._before
 
     def _load(self, spec: str, device: str) -> Encoder:
         encoder = load_encoder(spec, device=device)
         self._opened.space.require(encoder.space, what=f"the encoder {spec}")
+        require_same_encoder(encoder, self._opened.manifest, _nothing)
         return encoder
+
+
+def _nothing() -> None:
+    """Compare an encoder that is loaded by its recorded name with no rows: that would slow the first query."""
 
 
 def _origin(opened: Opened) -> str:
