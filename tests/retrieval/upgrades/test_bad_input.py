@@ -11,7 +11,7 @@ import retrieval
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLocked
 from retrieval.testing import FakeEncoder
 from tests.retrieval.drift import OLD, drift, interrupted
-from tests.retrieval.folders import picture
+from tests.retrieval.folders import PROBES, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, state
 
 
@@ -88,7 +88,7 @@ class TestBadInput:
         assert report.sample == COUNT
         # Half the collection had been encoded; of the views each once: three to ask with, one to fit on.
         views = 3 * 2 * report.held_out + COUNT - 2 * report.held_out
-        assert new.encoded < COUNT - 60 + views + 1
+        assert new.encoded < COUNT - 60 + views + PROBES + 1
 
     def test_a_second_upgrade_on_top_of_an_unfinished_one(self, migrating):
         for encoder in ("drift:new", "drift:narrow"):
