@@ -126,7 +126,7 @@ def test_a_later_build_keeps_what_was_recorded(photos):
 
 
 def test_vectors_from_elsewhere_record_nothing(tmp_path):
-    retrieval.build_index_from_vectors(tmp_path, np.eye(4, 64), list("abcd"), space=FakeEncoder().space)
+    retrieval.sync_vectors(tmp_path, np.eye(4, 64), list("abcd"), space=FakeEncoder().space)
 
     assert "probes" not in json.loads((tmp_path / ".retrieve" / MANIFEST).read_text())
 
