@@ -11,8 +11,8 @@ import numpy as np
 
 from indexes import forks
 from indexes.engine import Card, Refined, flat, ivf
+from indexes.generation import FileInfo, IndexInfo, file_checks
 from indexes.generation import Funnel as FunnelInfo
-from indexes.generation import IndexInfo, file_checks
 from indexes.search.funnel import Funnel
 from indexes.search.widths import TUNED_K, lengthened
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors
@@ -27,13 +27,21 @@ class FirstStage:
         path: of the index; opened with the first search.
         info: how it was built and what was measured.
         rows: ``(n, d)`` float16, those behind the base included.
+        index: that file's, if somebody has it open; None to open it.
     """
 
-    def __init__(self, path: Path, info: IndexInfo, rows: Halves) -> None:
-        self._path, self._info, self._rows = path, info, rows
+    def __init__(self, path: Path, info: IndexInfo, rows: Halves, *, index: Any = None) -> None:
+        self._path, self._info, self._rows, self._index = path, info, rows, index
         self._opening = forks.Lock()
         self._opened: Refined | Funnel | None = None
         self._live_selector: Any = None
+
+    def index_of(self, file: FileInfo | None) -> Any:
+        """Return the FAISS index of a file, if it is this one and is open; else None."""
+        same = file is not None and file == self._info.file
+        if not same or self._opened is None:
+            return self._index if same else None
+        return self._opened.index
 
     @property
     def opened(self) -> Refined | Funnel:
@@ -41,9 +49,11 @@ class FirstStage:
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
-                    if self._info.file is not None:
-                        file_checks.check(self._path, self._info.file)
-                    index = ivf.open_mapped(self._path)
+                    index = self._index
+                    if index is None:
+                        if self._info.file is not None:
+                            file_checks.check(self._path, self._info.file)
+                        index = ivf.open_mapped(self._path)
                     self._opened = (
                         Funnel(index, self._rows)
                         if isinstance(self._info, FunnelInfo)

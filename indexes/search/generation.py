@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from indexes.errors import OptionError, ShapeError, StoreClosed
 from indexes.generation import (
     INDEX,
     KEYS,
+    FileInfo,
     Funnel,
     KeyTable,
     Manifest,
@@ -76,6 +78,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         *,
         device: str = "cpu",
         exact: Callable[[Halves], Candidates | None] | None = None,
+        index: Any = None,
     ) -> None:
         """Take over what `open` opened; call that."""
         self.manifest = manifest
@@ -90,7 +93,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._matrix = _matrix_of(directory, manifest)
         if self._base:
             path = generation_path(directory, manifest.generation) / INDEX
-            self._first = FirstStage(path, manifest.index, self._rows)
+            self._first = FirstStage(path, manifest.index, self._rows, index=index)
         self._prefixes = Narrow(self._rows, manifest.space, rotation=self._matrix)
         self._opening = forks.Lock()
         self._device, self._exact = device, exact
@@ -106,6 +109,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         *,
         device: str = "cpu",
         exact: Callable[[Halves], Candidates | None] | None = None,
+        before: Generation | None = None,
     ) -> Generation:
         """Open the generation of ``manifest`` by mapping; FAISS itself is loaded with the first search.
 
@@ -115,6 +119,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             device: ``cuda`` or ``cuda:N`` searches on that GPU what it can hold, where faiss can use it; everything
                 else, and every filtered search, stays on the CPU.
             exact: puts the rows on that device for exact search where faiss cannot use it.
+            before: one that is open; an index file that both have is not opened again.
 
         Raises:
             FileNotFoundError: a newer generation has replaced it; read the manifest again.
@@ -128,7 +133,8 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 store_path(home, manifest) / RERANK, dim=manifest.space.dim, count=manifest.count
             )
             live = published_live(home, manifest)
-            return cls(home, manifest, rows, live, pin, device=device, exact=exact)
+            index = None if before is None else before.opened_index(manifest.index.file)
+            return cls(home, manifest, rows, live, pin, device=device, exact=exact, index=index)
         except BaseException:
             pin.close()
             raise
@@ -267,6 +273,11 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 elif self._card is None:
                     self._card = Card(number, self._rows, exact=self._exact)
         return self._card
+
+    def opened_index(self, file: FileInfo | None) -> Any:
+        """Return the FAISS index of a file, if this generation has opened it; else None. Do not change it."""
+        first = self._first
+        return None if first is None else first.index_of(file)
 
     def first_stage(self) -> Refined:
         """Return the base index, opened by mapping; do not change it.

@@ -98,7 +98,7 @@ class Collection(AbstractContextManager["Collection"]):
                 return False
             before = self._opened
             # Opened first: should it fail, the one before still answers.
-            self._opened = open_newest(self.directory, device=self._device)
+            self._opened = open_newest(self.directory, device=self._device, before=before)
             self._encoders.follow(self._opened)
             before.close()
             return True

@@ -162,9 +162,13 @@ class Opened:
         return paths.keep(under=keys.relative(under, root), glob=glob)
 
 
-def open_newest(directory: Path, *, device: str) -> Opened:
+def open_newest(directory: Path, *, device: str, before: Opened | None = None) -> Opened:
     """Open the newest generation of the collection in ``directory``, whatever is published meanwhile.
 
+    Args:
+        directory: the collection's.
+        device: as `indexes.search.generation.Generation.open` has it.
+        before: what is open of it so far; what has not changed is not opened again.
     Raises:
         CollectionNotFound: there is none.
         ManifestTooNew: it was written by a later version.
@@ -177,15 +181,21 @@ def open_newest(directory: Path, *, device: str) -> Opened:
             raise CollectionNotFound(f"no collection in {directory}") from error
         with pin:
             try:
-                return _open(directory, manifest, device=device)
+                return _open(directory, manifest, device=device, before=before)
             except (StoreCorrupt, FileNotFoundError):
                 # A change of the encoder may have ended meanwhile, and taken its rows away.
                 if read_manifest(directory).generation == manifest.generation:
                     raise
 
 
-def _open(directory: Path, manifest: Manifest, *, device: str) -> Opened:
-    generation = Generation.open(directory, manifest, device=device, exact=exact_on(device))
+def _open(directory: Path, manifest: Manifest, *, device: str, before: Opened | None) -> Opened:
+    generation = Generation.open(
+        directory,
+        manifest,
+        device=device,
+        exact=exact_on(device),
+        before=None if before is None else before.generation,
+    )
     try:
         pair = _both_sides(directory, manifest, generation) if manifest.migrating else None
         # The rows of the manifest alone: a build that is running may have stored more, and deleted some.

@@ -50,7 +50,7 @@ def test_rows_that_are_no_numbers_are_an_error(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [*KINDS, "format-1-rotated", "format-1-ivfpq", "format-1-funnel", "format-2"]
+    "kind", [*KINDS, "format-1-rotated", "format-1-ivfpq", "format-1-funnel", "format-2", "format-4"]
 )
 def test_many_damages(kind):
     check(swept(kind, 400, 12), 400)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.derivation.derivation import derive
-from indexes.engine import flat
+from indexes.engine import flat, ivf
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation.manifest import INDEX, generation_path
 from indexes.generation.tombstones import TOMBSTONES
@@ -342,3 +342,30 @@ def test_one_query_finds_the_tail_as_many_do_ties_across_the_end_included(tmp_pa
                 same(one, opened.search(query, k=k, exact=True))
                 assert one.ids.dtype == np.int64
                 assert one.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["ivfrabitq", "HNSW16,Flat", "flat"])
+def test_an_index_that_is_open_is_not_opened_again(tmp_path, monkeypatch, kind):
+    fill(tmp_path, 0, 2000)
+    first = Generation.open(tmp_path, build(tmp_path, kind=kind))
+    first.search(QUERIES, k=10)
+    grow(tmp_path, 2000, 2100, dead=[3, 2050])
+    second = build(tmp_path)
+    monkeypatch.setattr(ivf, "open_mapped", lambda path: pytest.fail(f"{path} was opened"))
+    with Generation.open(tmp_path, second, before=first) as opened:
+        first.close()
+        live = np.ones(2100, dtype=np.bool_)
+        live[[3, 2050]] = False
+        found = opened.search(QUERIES, k=10, nprobe=10**6, shortlist=2100)
+        same(found, flat.exact(opened.rows, QUERIES, k=10, keep=live))
+
+
+def test_another_index_is_opened_though_one_is_open(tmp_path):
+    fill(tmp_path, 0, 2000)
+    with Generation.open(tmp_path, build(tmp_path, kind="ivfrabitq")) as first:
+        first.search(QUERIES, k=10)
+        grow(tmp_path, 2000, 2300)
+        with Generation.open(tmp_path, build(tmp_path), before=first) as second:
+            found = second.search(QUERIES, k=10, nprobe=10**6, shortlist=2300)
+            same(found, flat.exact(second.rows, QUERIES, k=10))
+            assert second.first_stage().index.ntotal == 2300
