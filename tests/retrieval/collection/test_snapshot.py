@@ -10,7 +10,7 @@ import pytest
 import retrieval
 from indexes.derivation import publish_rows
 from indexes.engine import flat
-from indexes.generation import HAND, Source
+from indexes.generation import HAND, source_of_type
 from indexes.store import NewRow, VectorStore
 from retrieval.errors import StoreClosed
 
@@ -107,11 +107,11 @@ def test_recent_rows_are_seen_after_a_refresh_and_found_by_their_keys(home):
     new = np.eye(DIM, dtype=np.float32)[:2]
     with retrieval.open(home) as collection:
         with VectorStore.open(directory, dim=DIM, writable=True) as store:
-            store.append(new, [NewRow(key=key, source=1) for key in (b"new/a.jpg", b"new/b.jpg")])
+            own = source_of_type(collection.manifest.sources, HAND)
+            store.append(new, [NewRow(key=key, source=own.number) for key in (b"new/a.jpg", b"new/b.jpg")])
             store.remove([7])
             store.commit()
-            sources = (*collection.manifest.sources, Source(type=HAND, number=1))
-            assert publish_rows(directory, store, sources=sources) is not None
+            assert publish_rows(directory, store) is not None
         assert collection.search_vectors(new, k=1).ids.max() < ROWS
 
         assert collection.refresh()
