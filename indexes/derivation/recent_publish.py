@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes.derivation import build_plan
 from indexes.derivation.publish import published
 from indexes.derivation.revision import TAIL_ROWS, tail_rows
 from indexes.generation import (
@@ -100,9 +101,11 @@ def _deleted(
 
 def _is_small(before: Manifest, store: VectorStore, deleted: tuple[int, ...]) -> bool:
     """Say whether so few rows are recent that they may stay beside the base."""
-    index, recent = before.index, before.recent
-    most = TAIL_ROWS if isinstance(index, Exact) else tail_rows(index.base_rows)
-    first = (
-        (before.count if recent is None else recent.count) if isinstance(index, Exact) else index.base_rows
-    )
+    index, first = before.index, before.index.base_rows
+    most = tail_rows(first)
+    if isinstance(index, Exact):  # all rows are its base; only their keys wait
+        if before.live <= build_plan.FLAT_ROWS < store.live:  # enough for an index
+            return False
+        first = before.count if before.recent is None else before.recent.count
+        most = TAIL_ROWS
     return store.count - first <= most and len(deleted) <= MOST_DELETED

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
-from indexes.derivation import derive
+from indexes.derivation import derive, publish_rows
 from indexes.vectors import row_ids
 from retrieval.collection import require_settled, sweep
 from retrieval.collection.rows.growth import plain
@@ -210,15 +210,17 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
                 finally:
                     rows.end()
                 lock.check()
-                derive(
-                    directory,
-                    store,
-                    **facts,
-                    sources=sources if rows.added or rows.updated else None,
-                    device=_device(before),
-                    extra_queries=lambda: _phrases(collection),
-                    learn=learn_rotation,
-                )
+                recorded = sources if rows.added or rows.updated else None
+                if publish_rows(directory, store, sources=recorded) is None:
+                    derive(
+                        directory,
+                        store,
+                        **facts,
+                        sources=recorded,
+                        device=_device(before),
+                        extra_queries=lambda: _phrases(collection),
+                        learn=learn_rotation,
+                    )
     finally:
         _show(collection)
 

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from indexes.derivation import recent_publish, revision
+from indexes.derivation import build_plan, recent_publish, revision
 from indexes.derivation.derivation import derive
 from indexes.derivation.recent_publish import publish_rows
 from indexes.errors import StoreCorrupt
@@ -143,6 +143,17 @@ def test_rows_of_a_flat_collection_call_for_a_generation_in_the_end(tmp_path, mo
     assert beside(tmp_path).index.base_rows == 60
     grow(tmp_path, 60, 61)
     assert beside(tmp_path) is None
+
+
+def test_rows_that_make_a_flat_collection_large_call_for_an_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_plan, "FLAT_ROWS", 500)
+    fill(tmp_path, 0, 400)
+    whole(tmp_path)
+    grow(tmp_path, 400, 500)
+    assert beside(tmp_path).index.kind == "flat"
+    grow(tmp_path, 500, 501)
+    assert beside(tmp_path) is None
+    assert whole(tmp_path).index.kind == "ivfrabitq"
 
 
 @pytest.mark.parametrize("harm", ["no manifest", "a key changed", "the index is gone", "no tombstones"])
