@@ -63,7 +63,7 @@ def main() -> None:
     with watch() as load, retrieval.open(options.index) as photos:
         count = len(photos)
         words = [[hit.score for hit in photos.search(query, k=count)] for query in QUERIES]
-        ids = {path: number for path, number in photos.ids_by_path().items() if path in labels}
+        ids = {path: photos.id_of(path) for path in photos if path in labels}
         rows = photos.vectors(list(ids.values())).astype(np.float32)
         scores = rows @ rows.T
         np.fill_diagonal(scores, -np.inf)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
     from retrieval.collection.answers import Hit, Hits
-    from retrieval.collection.queries import Term, image, text
+    from retrieval.collection.queries import Query, QueryLike, image, row, text, vector
     from retrieval.collection.rows import (
         BuildReport,
         RowsReport,
@@ -90,12 +90,13 @@ __all__ = [
     "Hits",
     "Neighbors",
     "Progress",
+    "Query",
+    "QueryLike",
     "RetrievalError",
     "RollbackReport",
     "RowWriter",
     "RowsReport",
     "Space",
-    "Term",
     "TextEncoder",
     "UpgradeReport",
     "activate",
@@ -109,10 +110,12 @@ __all__ = [
     "load_encoder",
     "open",
     "rollback",
+    "row",
     "sync_vectors",
     "text",
     "upgrade",
     "upgrade_report",
+    "vector",
 ]
 
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
@@ -138,7 +141,8 @@ _HOMES = {
     "Progress": "retrieval.progress:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",
     "Space": "indexes.vectors.space:Space",
-    "Term": "retrieval.collection.queries.terms:Term",
+    "Query": "retrieval.collection.queries.terms:Query",
+    "QueryLike": "retrieval.collection.queries.inputs:QueryLike",
     "TextEncoder": "retrieval.encoders:TextEncoder",
     "activate": "retrieval.activation.activation:activate",
     "build_index": "retrieval.ingestion.build:build_index",
@@ -151,7 +155,9 @@ _HOMES = {
     "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",
     "load_encoder": "retrieval.encoders:load_encoder",
+    "row": "retrieval.collection.queries.terms:row",
     "text": "retrieval.collection.queries.terms:text",
+    "vector": "retrieval.collection.queries.terms:vector",
     "open": "retrieval.collection.collection:open_collection",
 }
 
@@ -180,6 +186,12 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     def __getattr__(name: str) -> Any:
         if name == "__version__":
             return _version()
+        if name == "Term":
+            from retrieval.collection.queries import Term
+            from retrieval.deprecation import warn_renamed
+
+            warn_renamed("retrieval.Term", "retrieval.Query")
+            return Term
         if name not in _HOMES:
             from retrieval.hints import missing_attribute
 

@@ -116,15 +116,15 @@ def demo(
     photos = folder / "photos"
     copied = _copy(sources, photos)
     report = build_index(photos, index=index, encoder=encoder, device=device, progress=progress)
-    terms = [
+    queries = [
         *(text(words) for words in WORDS if isinstance(model, TextEncoder)),
         *(image(photos / name) for name in IMAGES if (photos / name).exists()),
     ]
     answers = []
     with open_collection(report.index, encoder=model) as collection:
-        for term in terms:
-            found = collection.search(term, k=HITS)
-            shown = gallery.parts([term], name_of=collection.path, root=collection.root)
+        for query in queries:
+            found = collection.search(query, k=HITS)
+            shown = gallery.parts(query.terms, name_of=collection.key_of, root=collection.root)
             answers.append(gallery.Answer(query=shown, hits=found, total=found.searched))
         page = folder / "gallery.html"
         note = f"{copied} photographs from scikit-image, encoded by {report.encoder}"

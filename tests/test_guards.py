@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Union, get_origin
 
 import pytest
 
@@ -63,7 +64,9 @@ def test_public_functions_are_not_hidden_by_modules_of_their_name() -> None:
 
 def test_public_callables_have_docstrings() -> None:
     for name in retrieval.__all__:
-        assert (getattr(retrieval, name).__doc__ or "").strip(), name
+        value = getattr(retrieval, name)
+        if get_origin(value) is not Union:  # an alias of types has none at run time
+            assert (value.__doc__ or "").strip(), name
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def describe(home: Path) -> dict[str, object]:
             "images": len(collection),
             "count": collection.manifest.count,
             "base_rows": collection.manifest.index.base_rows,
-            "first_key": collection.path(int(exact.ids[0, 0])),
+            "first_key": collection.key_of(int(exact.ids[0, 0])),
             "ids": exact.ids.tolist(),
             "scores": np.round(exact.scores.astype(float), 5).tolist(),
         }

@@ -96,9 +96,9 @@ class Bench:
 
     def draw(self, collection: retrieval.Collection) -> Drawn:
         """Draw images by the seed, under names of their own, since copies of one run lie in one folder."""
-        by_path = sorted(collection.ids_by_path().items())
-        order = np.random.default_rng(SEED).permutation(len(by_path))[: self.images]
-        files = [collection.root / by_path[int(number)][0] for number in order]
+        paths = sorted(collection.keys())
+        order = np.random.default_rng(SEED).permutation(len(paths))[: self.images]
+        files = [collection.root / paths[int(number)] for number in order]
         folder = self.work / "originals"
         folder.mkdir(exist_ok=True)
         links = [folder / f"{number:05d}{file.suffix}" for number, file in enumerate(files)]

@@ -91,20 +91,20 @@ def filters(bench: Bench) -> dict[str, Any]:
     with retrieval.open(bench.collection) as ours, one_thread():
         keep = {
             "at random": np.random.default_rng(1).random(bench.rows) < 0.01,
-            "by folder": ours.filter(under="42"),
+            "by folder": ours.mask(under="42"),
         }
         began = time.perf_counter()
-        ours.filter(glob="1?/*7.jpg")
+        ours.mask(glob="1?/*7.jpg")
         facts["seconds of a glob over all keys"] = time.perf_counter() - began
         rows = np.array(bench.base)
         for name, kept in keep.items():
             true = flat.exact(rows, queries, k=K, keep=kept).ids
-            found = ours.search_vectors(queries, k=K, keep=kept).ids
-            one = [ours.search_vectors(query, k=K, keep=kept).ids[0] for query in queries]
+            found = ours.search_vectors(queries, k=K, mask=kept).ids
+            one = [ours.search_vectors(query, k=K, mask=kept).ids[0] for query in queries]
             times = rounds(
                 {
                     "filtered": lambda kept=kept: [
-                        ours.search_vectors(query, k=K, keep=kept) for query in queries
+                        ours.search_vectors(query, k=K, mask=kept) for query in queries
                     ],
                     "unfiltered": lambda: [ours.search_vectors(query, k=K) for query in queries],
                 },

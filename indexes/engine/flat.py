@@ -17,7 +17,7 @@ from indexes.engine.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, floats
 
-__all__ = ["Halves", "exact", "floats", "scored"]
+__all__ = ["Halves", "exact", "exact_among", "floats", "scored"]
 
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
@@ -90,6 +90,25 @@ def exact(
     if ids is not None and len(ids):
         found = np.where(found < 0, -1, ids[found])
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
+
+
+def exact_among(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbors:
+    """Find each query's ``k`` best rows among some, in time and memory for these alone.
+
+    Args:
+        rows: ``(n, d)`` float16.
+        queries: ``(q, d)`` float32 unit rows.
+        ids: ``(m,)`` the rows, ascending, none twice.
+        k: neighbours wanted, at least 1.
+    Returns:
+        what `exact` finds with flags for these rows.
+    """
+    found = exact(rows[ids], queries, k=k)
+    missing = found.ids < 0  # (q, k)
+    return Neighbors(
+        ids=np.where(missing, -1, ids[np.where(missing, 0, found.ids)]) if len(ids) else found.ids,
+        scores=found.scores,
+    )
 
 
 def scored(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbors:

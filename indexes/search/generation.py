@@ -160,6 +160,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         *,
         k: int,
         keep: Bitmap | None = None,
+        among: Ids | None = None,
         nprobe: int | None = None,
         shortlist: int | None = None,
         exact: bool = False,
@@ -172,6 +173,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             k: neighbours wanted, at least 1.
             keep: ``(count,)`` flags; only live rows whose flag is set are found, and never fewer than ``k`` of them
                 while there are as many.
+            among: ``(m,)`` ascending ids of live rows, instead of ``keep``; a few are compared directly, whatever else there is.
             nprobe: lists to probe, where an index with lists is searched; None for what was tuned, more for a larger ``k`` or
                 a narrow filter.
             shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
@@ -190,6 +192,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 queries,
                 k=k,
                 keep=keep,
+                among=among,
                 nprobe=nprobe,
                 shortlist=shortlist,
                 exact=exact,
@@ -202,6 +205,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         *,
         k: int,
         keep: Bitmap | None,
+        among: Ids | None,
         nprobe: int | None,
         shortlist: int | None,
         exact: bool,
@@ -218,6 +222,12 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         if exact:
             require_whole(dim, width=self.manifest.space.dim)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
+        few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
+        if among is not None:
+            if len(among) <= few and dim is None:
+                return flat.exact_among(self._rows, queries, among, k=k)
+            keep = np.zeros(self.count, dtype=np.bool_)
+            keep[among] = True
         allowed = self.live
         if keep is not None:
             allowed = keep if allowed is None else keep & allowed
@@ -233,7 +243,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             found = None if card is None else card.exact(queries, k=k)
             return found or flat.exact(self._rows, queries, k=k, keep=allowed)
         kept = self._kept(keep, allowed)
-        few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
         if (keep is not None and kept <= few) or (allowed is not None and not self._first.opened.filters):
             return flat.exact(self._rows, queries, k=k, keep=allowed)
         found = self._first.search(

@@ -93,6 +93,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self._shared = environment
         self._closing = forks.Lock()
         self._closed = False
+        self._commits, self._behind = environment.commits, False
         self.dim, self._dead = describe(environment)
         self._count = len(self._dead)
         self._checked: dict[int, bytes] = {}  # of blocks that this store has read and found right
@@ -202,8 +203,13 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
                 f"{self._environment.path}: holds {self._count:,} rows, expected at least {count:,}; "
                 "restore it from a backup, or move the collection's directory away and build it again"
             )
+        self._behind = count < self._count
         self._count = count
-        self._dead = self._dead[:count] if live is None else ~live
+        if live is not None:
+            self._behind = self._behind or bool((self._dead[:count] == live).any())
+            self._dead = ~live
+        else:
+            self._dead = self._dead[:count]
 
     @property
     def count(self) -> int:
@@ -384,6 +390,11 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
     def block_sum(self, number: int) -> bytes | None:
         """Return the checksum that was kept of a block of rows; None for one of an older version."""
         return block_sum(self._environment, number)
+
+    @property
+    def behind(self) -> bool:
+        """Whether changes were committed that this store, opened for reading, does not show."""
+        return self._behind or self._environment.commits != self._commits
 
     @property
     def renames(self) -> int:

@@ -107,7 +107,7 @@ def row_flags(keep: Any, *, count: int, name: str = "keep") -> np.ndarray[Any, n
     if flags.dtype != np.bool_ or flags.shape != (count,):
         raise ShapeError(
             f"{name}: expected ({count},) truth values, one a row, got shape {flags.shape} of {flags.dtype}; "
-            "`Collection.filter` makes them"
+            "`Collection.mask` makes them"
         )
     return flags
 

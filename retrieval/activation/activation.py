@@ -122,6 +122,6 @@ def _opened(
 
 
 def _sample(collection: Collection) -> Ids:
-    live = np.flatnonzero(collection.filter())  # (n,)
+    live = np.flatnonzero(collection.mask())  # (n,)
     chosen: Ids = np.sort(np.random.default_rng(0).permutation(live)[:SAMPLE])
     return chosen

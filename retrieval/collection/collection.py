@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -16,24 +16,43 @@ from indexes import forks
 from indexes.generation import Manifest, read_manifest, verify
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.activations import activations
-from retrieval.collection.answers import Hits, count_searched, find_hits, title
-from retrieval.collection.queries import QueryEncoders, Term, as_terms, combine, subtract, understood
+from retrieval.collection.answers import Hits, count_searched
+from retrieval.collection.queries import (
+    Query,
+    QueryEncoders,
+    as_batch,
+    as_minus,
+    as_query,
+    encode_query,
+    is_key,
+    is_number,
+    live_id,
+    row,
+    row_filter,
+    row_numbers,
+)
+from retrieval.collection.row_view import Keys, Row
 from retrieval.collection.rows import TIMEOUT
+from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshot import open_newest
+from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
-from retrieval.errors import StoreClosed
+from retrieval.errors import MissingRow, OptionError, StoreClosed
+from retrieval.hints import attribute_of
 from retrieval.location import find_collection, resolve_root
 from retrieval.sources import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import SupportsIndex
+    from typing import SupportsIndex, Unpack
 
     from indexes.engine import Aim
     from indexes.generation import FileCheck
     from indexes.vectors import Space, Transform
+    from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
     from retrieval.collection.rows import RowsReport, RowWriter
+    from retrieval.collection.search_run import SearchOptions
     from retrieval.collection.snapshot import Opened
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
@@ -188,28 +207,39 @@ class Collection(AbstractContextManager["Collection"]):
         """
         return self._encoders.on(device)
 
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a str is also a sequence of texts, and one query all the same
+        self, query: Single, **options: Unpack[SearchOptions]
+    ) -> Hits: ...
+    @overload
+    def search(self, query: Sequence[QueryLike], **options: Unpack[SearchOptions]) -> list[Hits]: ...
+    @overload
+    def search(self, query: ArrayLike, **options: Unpack[SearchOptions]) -> Any: ...
     def search(
         self,
         query: Any,
         *,
         k: int = 10,
-        minus: Any = (),
+        minus: QueryLike | Sequence[QueryLike] = (),
         min_score: float | None = None,
         dim: int | None = None,
         nprobe: int | None = None,
         exact: bool = False,
         under: str | os.PathLike[str] | None = None,
         glob: str | None = None,
+        ids: RowNames | None = None,
+        mask: Any = None,
         include_self: bool = False,
         fold_copies: bool = True,
-    ) -> Hits:
-        """Find what is most like the query.
+    ) -> Any:
+        """Find what is most like a query, or like each query of a batch.
 
         Args:
-            query: words (a `str`, never a file), a `Path`, a PIL image, encoded bytes, an RGB uint8 array ``(h, w, 3)``, a row id, a ``(d,)`` vector, a
-                `Term`, or a list of these: each is normalised, weighed and summed.
+            query: words (a `str`, never a file), a `Path`, a PIL image, encoded bytes, an open binary file, a uint8 array
+                ``(h, w)``, ``(h, w, 3)`` or ``(h, w, 4)``, a row id, a list of numbers or an array or tensor ``(d,)`` or
+                ``(1, d)``, or a `Query`, which combines these. Any other list, and an array ``(n, d)``, is a batch.
             k: how many hits at most.
-            minus: the same as `query`, to steer away from.
+            minus: a query, or several in a list, to steer away from.
             min_score: leave out hits below this cosine.
             dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width, or all
                 rows at full width where their prefixes take more than 256 MB; a prefix of
@@ -217,56 +247,63 @@ class Collection(AbstractContextManager["Collection"]):
             nprobe: lists to probe; ``None`` is what the build measured. It changes nothing where no lists are searched: in a
                 flat collection, with `exact` or `dim`.
             exact: compare with every row at full width, not through the index; not together with a narrower `dim`.
-            under: only files below this folder (relative to the root).
-            glob: only files whose relative path matches (``*`` crosses no ``/``, ``**`` does).
+            under: only rows below this folder (relative to the root).
+            glob: only rows whose key matches (``*`` crosses no ``/``, ``**`` does).
+            ids: only these rows: ids (integers) and keys (text or bytes).
+            mask: only rows whose flag is set: ``(count,)`` bool by row id, such as `mask` returns. All filters must hold.
             include_self: let a query that is an indexed file, or an id, find itself.
             fold_copies: fold files with the same bytes into one hit.
         Returns:
             Best first, ties by smaller id; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
-            words that the encoder has never learned, as far as it can tell.
+            words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;
+            one that could not be had has its ``error``, which using that answer raises.
         Raises:
             QueryError: the query names nothing.
             UnknownWords: the encoder has learned none of its words, and it has no other part.
             OptionError: a value that this collection cannot take.
+            MissingRow: an id or key of `ids` that there is no row of.
+            ShapeError: `mask` is not one truth value a row.
             CapabilityMissing: words, for an encoder without a text tower.
             StoreClosed: the collection is closed.
         """
-        terms = self._terms(query, minus)
+        asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
         with self._using() as opened:
-            known, strange = understood(terms, self._encoders)
-            vector, own = combine(known, opened, self._encoders, source=self.source)
-            kept = opened.keep(root=self.root, under=under, glob=glob)
-            hits = find_hits(
-                opened,
-                vector,
+            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask)
+            run = SearchRun(
+                opened=opened,
+                encoders=self._encoders,
+                root=self.root,
+                minus=away,
+                keep=keep,
+                searched=count_searched(opened, keep),
                 k=integer(k, "k"),
-                words=all(term.kind == "text" for term in known),
-                hidden=frozenset() if include_self else own,
-                keep=kept,
-                fold=fold_copies,
-                root=os.fspath(self.root),
                 min_score=min_score,
-                dim=dim,
-                nprobe=nprobe,
-                exact=exact,
+                include_self=include_self,
+                fold=fold_copies,
+                options={"dim": dim, "nprobe": nprobe, "exact": exact},
             )
-            searched = count_searched(opened, kept)
-        return Hits(hits, query=title(terms), searched=searched, unknown_words=strange)
+            return run.one(asked) if isinstance(asked, Query) else run.many(asked)
 
-    def search_many(self, queries: Sequence[Any], **options: Any) -> list[Hits]:
-        """Search for each query; takes the options of `search`."""
-        return [self.search(query, **options) for query in queries]
+    def search_many(self, queries: Sequence[QueryLike], **options: Unpack[SearchOptions]) -> list[Hits]:
+        """Search for each query: the old name of ``search([…])``."""
+        warn_renamed("search_many(queries)", "search(list(queries))")
+        batch: list[QueryLike] = [row(one) if is_number(one) else one for one in queries]
+        return self.search(batch, **options)
 
+    @renamed_keywords(keep="mask")
     def search_vectors(
         self,
         vectors: Any,
         *,
         k: int = 10,
-        keep: Bitmap | None = None,
         dim: int | None = None,
         nprobe: int | None = None,
         exact: bool = False,
         shortlist: int | None = None,
+        under: str | os.PathLike[str] | None = None,
+        glob: str | None = None,
+        ids: RowNames | None = None,
+        mask: Any = None,
         words: bool = False,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
@@ -274,16 +311,17 @@ class Collection(AbstractContextManager["Collection"]):
         Args:
             vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
             k: neighbours a query.
-            keep: ``(count,)`` bool by row id; only these rows may be found.
             dim, nprobe, exact: as in `search`.
             shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
+            under, glob, ids, mask: which rows may be found, as in `search`.
             words: they are vectors of texts; it matters only while the encoder changes.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
         Raises:
-            ShapeError: another width, or `keep` of another length.
+            ShapeError: another width, or `mask` is not one truth value a row.
             VectorError: a row is zero or not finite.
             OptionError: `dim` is no prefix, or comes with `exact`.
+            MissingRow: an id or key of `ids` that there is no row of.
             StoreClosed: the collection is closed.
         """
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
@@ -291,7 +329,7 @@ class Collection(AbstractContextManager["Collection"]):
             return opened.neighbors(
                 queries,
                 k=k,
-                keep=keep,
+                keep=row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask),
                 dim=dim,
                 nprobe=nprobe,
                 shortlist=shortlist,
@@ -357,49 +395,123 @@ class Collection(AbstractContextManager["Collection"]):
         """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
         return self._opened.generation.rotation
 
-    def filter(self, *, under: str | os.PathLike[str] | None = None, glob: str | None = None) -> Bitmap:
-        """Return which rows lie below a folder and match a pattern, for `search_vectors`: ``(count,)`` bool, the caller's own."""
-        with self._using() as opened:
-            keep = opened.keep(root=self.root, under=under, glob=glob)
-        return np.ones(self.manifest.count, dtype=np.bool_) if keep is None else keep.copy()
+    def mask(
+        self,
+        *,
+        under: str | os.PathLike[str] | None = None,
+        glob: str | None = None,
+        ids: RowNames | None = None,
+        mask: Any = None,
+    ) -> Bitmap:
+        """Return which rows pass filters, those of `search`: ``(count,)`` bool by row id, the caller's own.
 
-    def encode(self, query: Any, *, minus: Any = ()) -> Vectors:
+        Rows with a tombstone never do; without a filter all others do. Raises what these filters raise in `search`.
+        """
+        with self._using() as opened:
+            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask)
+            live = opened.live
+            return live.copy() if keep is None else keep.flags & live
+
+    filter = renamed_attribute("Collection.filter", "mask")
+
+    def encode(self, query: QueryLike, *, minus: QueryLike | Sequence[QueryLike] = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
+        asked = as_query(query, beside=self.root)
+        for away in as_minus(minus, beside=self.root):
+            asked -= away
         with self._using() as opened:
-            terms, _ = understood(self._terms(query, minus), self._encoders)
-            vector, _ = combine(terms, opened, self._encoders, source=self.source)
-        return vector[:, : self.space.dim]
+            return encode_query(asked, opened, self._encoders, root=self.root).vector[:, : opened.space.dim]
 
-    def vectors(self, ids: Any) -> Vectors:
+    def vectors(self, ids: RowNames | None = None) -> Vectors:
         """Return the stored vectors of some rows: ``(m, d)`` float32.
 
         Args:
-            ids: one id or several, any integer-like values, in any order; or ``(count,)`` flags such as `filter` returns,
-                which give the rows where they are true.
+            ids: one id or key, or several in any order; or ``(count,)`` flags such as `mask` returns, which give the rows
+                where they are true. None for all rows without a tombstone, in the order of their ids.
 
         While the encoder changes, a row that is not encoded again yet is given as where the new encoder is expected to
         put it.
 
         Raises:
-            MissingRow: an id that the collection does not hold.
-            OptionError: floats, or whatever else is no id.
+            MissingRow: an id or key that there is no row of.
+            OptionError: floats, or whatever else is neither an id nor a key.
             ShapeError: flags of another length, or more than one axis.
         """
         with self._using() as opened:
-            return opened.vectors(ids)[:, : opened.space.dim]
+            rows = opened.live if ids is None else row_numbers(opened, ids, root=self.root)
+            return opened.vectors(rows)[:, : opened.space.dim]
 
-    def path(self, number: int) -> str:
-        """Return the relative path of a row."""
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """Return what `export` gives as vectors, so that ``numpy.asarray(photos)`` has a row for each of `keys`."""
+        rows = self.export()[0]
+        return np.array(rows, dtype=dtype) if copy else np.asarray(rows, dtype=dtype)
+
+    def __getitem__(self, row: RowName) -> Row:
+        """Look at one row: an `int` is an id, text and bytes are a key.
+
+        Raises:
+            MissingRow: there is no such row, or it was deleted.
+            OptionError: it is neither; `vectors` takes several.
+        """
+        if isinstance(row, slice | list | tuple) or (isinstance(row, np.ndarray) and row.ndim):
+            raise OptionError("photos[…] is one row, by id or key; `vectors([…])` gives those of several")
+        with self._using() as opened:
+            number = live_id(opened, row, root=self.root)
+            return Row(self, number, os.fsdecode(opened.store.record(number).key))
+
+    def __contains__(self, row: object) -> bool:
+        """Say whether there is a row of this id or key."""
+        try:
+            with self._using() as opened:
+                live_id(opened, row, root=self.root)
+        except (MissingRow, OptionError):
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys of all rows, in the order of their ids."""
+        return iter(self.keys())
+
+    __reversed__ = None
+
+    def keys(self) -> Keys:
+        """Return the keys of all rows in the order of their ids; they are read while you go through them."""
+        return Keys(self)
+
+    def id_of(self, key: str | bytes | os.PathLike[str]) -> int:
+        """Return the id of the row that has a key.
+
+        Raises:
+            MissingRow: there is none.
+            OptionError: it is no key.
+        """
+        if not is_key(key):
+            raise OptionError(f"{key!r:.40} ({type(key).__name__}) is no key; keys are text or bytes")
+        with self._using() as opened:
+            return live_id(opened, key, root=self.root)
+
+    def key_of(self, number: int) -> str:
+        """Return the key of a row, for an image its path relative to the root; of a deleted row the key that it had.
+
+        Raises:
+            MissingRow: no row ever had this id.
+            OptionError: it is no integer.
+        """
         with self._using() as opened:
             return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
 
+    path = renamed_attribute("Collection.path", "key_of")
+
     def ids_by_path(self) -> dict[str, int]:
-        """Return every live row's id by its relative path."""
+        """Return every row's id by its key: the old way to `id_of`."""
+        warn_renamed("ids_by_path()[key]", "id_of(key)")
         with self._using() as opened:
             return {os.fsdecode(record.key): record.id for record in opened.store.scan()}
 
-    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[bytes]]:
-        """Return all live vectors ``(n, d)`` float16 and their keys (relative paths as bytes), in the order of ids.
+    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[str]]:
+        """Return all live vectors ``(n, d)`` float16 and their keys, in the order of ids.
+
+        Bytes of a key that are not UTF-8 are surrogate-escaped; `os.fsencode` gives them back.
 
         Raises:
             OptionError: the encoder is being changed: the vectors are of two spaces.
@@ -410,7 +522,7 @@ class Collection(AbstractContextManager["Collection"]):
             rows = opened.generation.rows[: opened.manifest.count]
             if len(live) != opened.manifest.count:
                 rows = rows[live]
-            return rows, [record.key for record in opened.store.records(live)]
+            return rows, [os.fsdecode(record.key) for record in opened.store.records(live)]
 
     def add(self, vectors: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand. When this returns they are durable, and this collection finds them.
@@ -551,11 +663,8 @@ class Collection(AbstractContextManager["Collection"]):
         """Say, from the folder's own modification times and without reading images, whether images came or went since the build."""
         return self.source.changed(self.directory)
 
-    def _terms(self, query: Any, minus: Any) -> tuple[Term, ...]:
-        return (
-            *as_terms(query, beside=self.root),
-            *subtract(as_terms(minus, beside=self.root) if _given(minus) else ()),
-        )
+    if not TYPE_CHECKING:  # a type checker shall find what is misspelt
+        __getattr__ = attribute_of
 
 
 class _Using:
@@ -583,7 +692,3 @@ class _Using:
 
 def _opened_again(directory: str, device: str, root: str | None, encoder: Encoder | None) -> Collection:
     return open_collection(directory, encoder=encoder, device=device, root=root)
-
-
-def _given(minus: Any) -> bool:
-    return not (isinstance(minus, list | tuple) and len(minus) == 0)

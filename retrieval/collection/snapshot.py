@@ -18,11 +18,11 @@ from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
     from indexes.vectors import Bitmap, Space, Vectors
     from retrieval.collection.migration import Pair
+    from retrieval.collection.queries import RowFilter
 
 
 class Opened:
@@ -106,27 +106,33 @@ class Opened:
 
             require_settled(self.manifest, what=what)
 
-    def neighbors(self, queries: Vectors, *, words: bool, **options: Any) -> Neighbors:
+    def neighbors(
+        self, queries: Vectors, *, words: bool, keep: RowFilter | None = None, **options: Any
+    ) -> Neighbors:
         """Search the gallery as `search` does, for ids and scores alone."""
         if self.pair is None:
             rows = self.generation.rows
-            return rescored(self.generation.search(queries, **options), queries, rows)
-        found = self.search(self.pair.of(queries, None, words=words), words=words, **options)
+            return rescored(self.generation.search(queries, **_kept(keep), **options), queries, rows)
+        found = self.search(self.pair.of(queries, None, words=words), words=words, keep=keep, **options)
         return Neighbors(ids=found.ids, scores=found.scores)
 
-    def search(self, queries: Vectors, *, words: bool, **options: Any) -> Blend:
+    def search(
+        self, queries: Vectors, *, words: bool, keep: RowFilter | None = None, **options: Any
+    ) -> Blend:
         """Search the gallery; while the encoder changes, both sides of it.
 
         Args:
             queries: ``(q, d)`` unit rows; while the encoder changes in both spaces, side by side.
             words: they are words.
-            options: those of `Generation.search`.
+            keep: which rows may be found; None for all.
+            options: the other ones of `Generation.search`.
         """
         if self.pair is not None:
             new, old = (np.ascontiguousarray(queries[:, part]) for part in self.pair.parts)
-            return self.pair.mixture.search(new, old, words=words, **options)
+            flags = None if keep is None else keep.flags
+            return self.pair.mixture.search(new, old, words=words, keep=flags, **options)
         rows = self.generation.rows
-        found = rescored(self.generation.search(queries, **options), queries, rows)
+        found = rescored(self.generation.search(queries, **_kept(keep), **options), queries, rows)
         return Blend(
             ids=found.ids,
             scores=found.scores,
@@ -144,12 +150,16 @@ class Opened:
         numbers = row_ids(ids, count=self.manifest.count, where=self.directory)
         return self.generation.vectors(numbers) if self.pair is None else self.pair.of_rows(numbers)
 
-    def keep(self, *, root: Path, under: str | os.PathLike[str] | None, glob: str | None) -> Bitmap | None:
-        """Return which rows lie below a folder and match a pattern, ``(count,)``; None where neither is asked for."""
-        if under is None and glob is None:
-            return None
+    def find(self, key: bytes) -> int | None:
+        """Return the row with this key, None if there is none; rows that a writer deletes meanwhile are there until `close`."""
+        number = self.store.find(key)
+        if number is None and self.store.behind:
+            number = self.paths().find(key)
+        return number
+
+    def paths(self) -> keys.PathFilter:
+        """Return the filters over the keys of the rows, as they are now: files that were moved since have their new keys."""
         with self._lock:
-            # Records have their newest keys: files that were moved since are filtered by where they are now.
             renames = self.store.renames
             if self._paths is None or self._paths.renames != renames:
                 table = self.generation.keys()
@@ -158,8 +168,14 @@ class Opened:
                 elif len(table) < self.manifest.count:  # recent rows
                     table = table.extended(self.store.keys(len(table)))
                 self._paths = keys.PathFilter(table, live=self.generation.live)
-            paths = self._paths
-        return paths.keep(under=keys.relative(under, root), glob=glob)
+            return self._paths
+
+
+def _kept(keep: RowFilter | None) -> dict[str, Any]:
+    """Return a filter as `Generation.search` takes it."""
+    if keep is None:
+        return {}
+    return {"keep": keep.flags} if keep.ids is None else {"among": keep.ids}
 
 
 def open_newest(directory: Path, *, device: str, before: Opened | None = None) -> Opened:

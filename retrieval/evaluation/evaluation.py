@@ -153,7 +153,7 @@ def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, 
     for number, word in zip(ids.tolist(), words, strict=True):
         if label_of[number] != word:
             raise OptionError(
-                f"{os.fspath(path)}: {collection.path(number)} has two labels, {word} and {label_of[number]}; give it one"
+                f"{os.fspath(path)}: {collection.key_of(number)} has two labels, {word} and {label_of[number]}; give it one"
             )
     ids = np.array(
         list(label_of), dtype=np.int64
@@ -202,13 +202,12 @@ def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> 
     Raises:
         OptionError: see `evaluate`.
     """
-    by_path = collection.ids_by_path()
     ids: list[int] = []
     words: list[str] = []
     for file, word in csv_lines(path, column):
-        number = by_path.get(os.path.normpath(file).replace(os.sep, "/"))
-        if number is not None:
-            ids.append(number)
+        key = os.path.normpath(file).replace(os.sep, "/")
+        if key in collection:
+            ids.append(collection.id_of(key))
             words.append(word)
     if not ids:
         raise OptionError(

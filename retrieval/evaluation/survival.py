@@ -103,16 +103,16 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
     chosen = list(found.values())[:most]
     if chosen:
         return chosen
-    by_path = sorted(collection.ids_by_path().items())
+    paths = sorted(collection.keys())
     source = collection.source
-    for number in np.random.default_rng(_SEED).permutation(len(by_path)):
-        path, row = by_path[int(number)]
+    for number in np.random.default_rng(_SEED).permutation(len(paths)):
+        path = paths[int(number)]
         file = Path(source.link(os.fsencode(path)))
         try:
             content = content_hash(read_file(file))
         except ImageError:
             continue
-        same = frozenset({row, *collection.ids_of_content(content).tolist()})
+        same = frozenset({collection.id_of(path), *collection.ids_of_content(content).tolist()})
         chosen.append(Pair(ids=same, original=file, copy=None))
         if len(chosen) == most:
             break

@@ -147,6 +147,15 @@ class PathFilter:
         self._recent = ((under, glob), keep)
         return keep
 
+    def find(self, key: bytes) -> int | None:
+        """Return the live row that has a key, by looking at all keys; None if none has it."""
+        for start in range(0, len(self._table), BLOCK):
+            ids = self._table.between(prefix=key, start=start, stop=start + BLOCK)
+            for number, found in zip(ids.tolist(), self._table.keys(ids), strict=True):
+                if found == key and (self._live is None or self._live[number]):
+                    return int(number)
+        return None
+
     def _found(self, start: int, stop: int, *, under: str | None, glob: str | None) -> Ids:
         """Return the ids from `start` to before `stop` that lie below `under` and match `glob`."""
         below = os.fsencode(f"{under}/") if under else b""

@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.campaign import events, world
 from tests.campaign.frame import Fault, Tally, clean
+from tests.retrieval.folders import ids_by_key
 
 SECONDS = 10.0
 ROOM = 3 << 30
@@ -52,7 +53,7 @@ def answers(home: Path) -> dict[str, Any]:
 
     told: dict[str, Any] = {}
     with retrieval.open(home) as collection:
-        ids = collection.ids_by_path()
+        ids = ids_by_key(collection)
         told["keys"] = sorted(ids.items())
         numbers = np.array(sorted(ids.values()))
         rows = collection.vectors(numbers)
@@ -65,7 +66,7 @@ def answers(home: Path) -> dict[str, Any]:
                 found.ids,
                 np.round(found.scores.astype(np.float64), 3),
             )
-        told["filter"] = int(collection.filter(glob="*1*").sum())
+        told["filter"] = int(collection.mask(glob="*1*").sum())
         told["hits"] = [[(hit.path, hit.id) for hit in collection.search(int(n), k=3)] for n in numbers[:2]]
         told["by path"] = [(hit.path, hit.id) for hit in collection.search(drawn[0], k=3, glob="*.png")]
         told["info"] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.campaign import events, world
 from tests.campaign.frame import Fault, Tally, clean
+from tests.retrieval.folders import ids_by_key
 
 FRESH_EVERY = 25
 LEAST = 42  # an upgrade is measured on 40 images at least
@@ -137,7 +138,7 @@ class Part:
         import retrieval
 
         with retrieval.open(home) as collection:
-            ids = sorted(collection.ids_by_path().values())
+            ids = sorted(ids_by_key(collection).values())
             for number in ids[:3]:
                 if not collection.search(number, k=3):
                     raise Fault("a search finds nothing")

@@ -15,6 +15,7 @@ import numpy as np
 
 from tests.campaign import events, world
 from tests.campaign.frame import Fault, Tally, clean
+from tests.retrieval.folders import ids_by_key
 
 BATCH = 100
 PEAK = 400 << 20
@@ -246,7 +247,7 @@ def indexed(home: Path, good: str | None, *, again: bool) -> None:
 
     report = retrieval.build_index(home, encoder=world.OLD)
     with retrieval.open(home) as collection:
-        keys = dict(collection.ids_by_path().items())
+        keys = dict(ids_by_key(collection).items())
         listed = {key.decode() for key in read_skipped(home / ".retrieve")}
         names = {path.name for path in home.iterdir() if path.is_file()}
         if lost := names - set(keys) - listed:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tests.campaign import events, world
 from tests.campaign.frame import Fault, Tally, clean
+from tests.retrieval.folders import ids_by_key
 
 SECONDS = 60.0
 _OVERRIDES = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
@@ -347,7 +348,7 @@ def _compare(home: Path, tree: Tree, report: dict[str, object], *, changing: boo
     from retrieval.sources.skipped_list import read_skipped
 
     with retrieval.open(home) as collection:
-        ids = {os.fsencode(path): number for path, number in collection.ids_by_path().items()}
+        ids = {os.fsencode(path): number for path, number in ids_by_key(collection).items()}
         listed = read_skipped(home / ".retrieve")
         if b"plain.png" not in ids:
             raise Fault("a plain image among odd files is not indexed")

@@ -14,6 +14,7 @@ import numpy as np
 
 from tests.campaign import events, world
 from tests.campaign.frame import Fault, Tally, clean
+from tests.retrieval.folders import ids_by_key
 
 READERS, THREADS = 2, 2
 PER_OPENING = 400
@@ -177,7 +178,7 @@ def read(home: Path, stop: Path, contents: list[world.Images], rng: random.Rando
 def _searches(
     collection: Any, states: dict[Any, world.Images], rng: random.Random, found: Found, lock: Any
 ) -> None:
-    ids = collection.ids_by_path()
+    ids = ids_by_key(collection)
     images = states.get(frozenset(ids))
     if images is None:
         raise Fault(f"a reader sees keys that no published state had\n{len(ids)} keys")

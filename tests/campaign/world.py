@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tests.campaign.frame import Fault
+from tests.retrieval.folders import ids_by_key
 
 PLUGIN = Path(__file__).parent / "plugin"
 OLD, NEW = "campaign:old", "campaign:new"
@@ -206,7 +207,7 @@ def differs(collection: Any, state: State) -> str:
     if spec not in state.rows:
         return f"encoder is {spec}, expected {list(state.rows)}"
     rows = state.rows[spec]
-    ids = collection.ids_by_path()
+    ids = ids_by_key(collection)
     if set(ids) != set(rows):
         lost, more = sorted(set(rows) - set(ids)), sorted(set(ids) - set(rows))
         return f"{len(lost)} keys lost {lost[:3]}, {len(more)} too many {more[:3]}"

@@ -98,7 +98,7 @@ def test_it_grows(released: tuple[Path, dict[str, object]]) -> None:
     report = retrieval.sync_vectors(
         home,
         np.concatenate([vectors, unit_rows(fresh).astype(np.float16)]),
-        [*keys, *(f"new {n}".encode() for n in range(5))],
+        [*keys, *(f"new {n}" for n in range(5))],
     )
 
     assert report.added == 5

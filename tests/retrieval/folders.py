@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from indexes.generation import read_manifest, write_manifest
+from retrieval.collection.collection import Collection
 from retrieval.testing import FakeEncoder
 
 
@@ -27,6 +28,11 @@ def fill(folder: Path, names: list[str], *, first: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture(seed).save(path, format="PNG")
     return folder
+
+
+def ids_by_key(collection: Collection) -> dict[str, int]:
+    """Return every row's id by its key."""
+    return {key: collection.id_of(key) for key in collection}
 
 
 def touch_later(path: Path, *, seconds: float = 5.0) -> None:

@@ -14,7 +14,7 @@ from retrieval.collection.queries.terms import row
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.sources import keys
 from retrieval.testing import FakeEncoder
-from tests.retrieval.folders import fill
+from tests.retrieval.folders import fill, ids_by_key
 from tests.strategies import unit
 
 ENCODER = FakeEncoder(nesting=(5,))
@@ -51,8 +51,8 @@ def vectors(tmp_path_factory):
 
 
 def test_flags_give_the_rows_where_they_are_true(collection):
-    keep = collection.filter(glob="b/*")
-    inside = [number for path, number in collection.ids_by_path().items() if path.startswith("b/")]
+    keep = collection.mask(glob="b/*")
+    inside = [number for path, number in ids_by_key(collection).items() if path.startswith("b/")]
 
     assert (collection.vectors(keep) == collection.vectors(sorted(inside))).all()
     assert len(collection.vectors(keep)) == 12
@@ -65,7 +65,7 @@ def test_flags_of_another_length_are_refused(collection, ids):
         collection.vectors(ids)
 
 
-@pytest.mark.parametrize("ids", [[1.0], np.array([1.5]), ["1"], [True, 3]], ids=repr)
+@pytest.mark.parametrize("ids", [[1.0], np.array([1.5]), [None], [True, 3], 1.0, None.__class__], ids=repr)
 def test_what_is_no_id_is_refused(collection, ids):
     with pytest.raises(OptionError):
         collection.vectors(ids)
@@ -81,7 +81,7 @@ def test_every_method_takes_any_integer(collection, number):
         == collection.search(row(number), k=3)
         == collection.search(row(5), k=3)
     )
-    assert collection.path(number) == collection.path(5)
+    assert collection.key_of(number) == collection.key_of(5)
     found = collection.search_vectors(collection.vectors(number), k=number, shortlist=number, nprobe=number)
     assert found.ids.shape == (1, 5)
 
@@ -111,12 +111,12 @@ def test_huge_numbers(collection):
         collection.search_vectors(collection.vectors(0), k=10**12)
     for missing in (10**30, -1, COUNT):
         with pytest.raises(MissingRow):
-            collection.path(missing)
+            collection.key_of(missing)
 
 
 @pytest.mark.parametrize("number", [1.0, "1", True], ids=repr)
 def test_an_id_is_an_integer(collection, number):
-    for ask in (row, collection.path):
+    for ask in (row, collection.key_of):
         with pytest.raises(OptionError, match="the id"):
             ask(number)
 
@@ -124,7 +124,7 @@ def test_an_id_is_an_integer(collection, number):
 @pytest.mark.parametrize("keep", [[0, 1], np.arange(COUNT), np.ones(COUNT), [True] * 3], ids=repr)
 def test_keep_is_flags(collection, keep):
     with pytest.raises(ShapeError, match="truth values"):
-        collection.search_vectors(collection.vectors(0), keep=keep)
+        collection.search_vectors(collection.vectors(0), mask=keep)
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivfrabitq", "ivfpq"])

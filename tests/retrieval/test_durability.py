@@ -18,7 +18,7 @@ from indexes.store import commit_pace
 from retrieval.errors import CollectionNotFound
 from tests.crashes import recorded
 from tests.retrieval.drift import drift, mild_view, scheme
-from tests.retrieval.folders import fill
+from tests.retrieval.folders import fill, ids_by_key
 
 __all__ = ["scheme"]
 
@@ -113,7 +113,7 @@ COMMANDS: dict[str, tuple[list[Step], Step, Step]] = {
 
 
 def rows_of(collection: retrieval.Collection) -> tuple[dict[str, int], np.ndarray]:
-    by_path = collection.ids_by_path()
+    by_path = ids_by_key(collection)
     return by_path, collection.vectors(list(by_path.values()))
 
 
@@ -159,7 +159,7 @@ def test_a_crash_after_any_operation(tmp_path, command):
     with recorded(home) as disk:
         step(home)
     with retrieval.open(home) as collection:
-        expected = set(collection.ids_by_path())
+        expected = set(ids_by_key(collection))
         ended = collection.manifest.upgrades[-1]["state"] if collection.manifest.upgrades else "none"
     assert len(disk.cuts) >= 15  # usual: 30 to 250
 
@@ -174,7 +174,7 @@ def test_a_crash_after_any_operation(tmp_path, command):
                 raise AssertionError(f"{names} names, cut {number} after {cut.after}: {error}") from error
             if number == len(disk.cuts) - 1:  # the command has ended: all that it did is there
                 with retrieval.open(left) as collection:
-                    assert set(collection.ids_by_path()) == expected
+                    assert set(ids_by_key(collection)) == expected
             if (number + 4 * variant) % 12 == 0 or number >= len(disk.cuts) - 2:
                 try:
                     step(left)
@@ -184,7 +184,7 @@ def test_a_crash_after_any_operation(tmp_path, command):
                         f"going on, {names} names, cut {number} after {cut.after}: {error}"
                     ) from error
                 with retrieval.open(left) as collection:
-                    assert set(collection.ids_by_path()) == expected
+                    assert set(ids_by_key(collection)) == expected
                     now = (
                         collection.manifest.upgrades[-1]["state"] if collection.manifest.upgrades else "none"
                     )

@@ -59,7 +59,7 @@ def work(answer, task: str, home: Path, collection, elsewhere: Path) -> None:
             answer.send(opened.search_vectors(queries(), k=5).ids.tolist())
         elif task == "open":
             with retrieval.open(home) as opened:
-                answer.send(opened.path(7))
+                answer.send(opened.key_of(7))
         else:
             names = [str(number) for number in range(ROWS)]
             report = retrieval.sync_vectors(elsewhere, vectors(), names, kind="ivfrabitq")

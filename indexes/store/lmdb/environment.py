@@ -294,6 +294,12 @@ class Environment:
         """Return LMDB's statistics of one database: psize, depth, branch, leaf and overflow pages, entries."""
         return self.read(lambda txn: dict(txn.stat(self.databases[name])))
 
+    @property
+    def commits(self) -> int:
+        """The number of the last transaction that was committed, by any process."""
+        self._reopen_in_child()
+        return int(self._lmdb.info()["last_txnid"])
+
     def forget_dead_readers(self) -> None:
         """Free the slots of readers that were killed, so that the pages they saw can be used again."""
         self._reopen_in_child()

@@ -41,7 +41,7 @@ def export(session: Session, /, *, vectors: Path, keys: Path, index: Path | None
     interrupts.raise_from_now_on()
     with open_collection(index) as collection:
         rows, names = collection.export()
-        write_export(vectors, rows, keys, names)
+        write_export(vectors, rows, keys, map(os.fsencode, names))
     count, width = rows.shape
     if as_json:
         emit(json_text({"vectors": str(vectors), "keys": str(keys), "rows": count, "width": width}))

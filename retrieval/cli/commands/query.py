@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +30,25 @@ from retrieval.render import Form, hits
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
-    from retrieval.collection.queries import Term
+    from retrieval.collection.queries import Query
 
 __all__ = ["query"]
 
+
+class _Rows(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Ids with commas between them, or one key."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Return the ids, or the key alone."""
+        if isinstance(value, tuple):
+            return value
+        words = value.split(",")
+        return tuple(map(int, words)) if all(re.fullmatch("[0-9]+", word) for word in words) else (value,)
+
+
+ROWS = _Rows()
 SEARCH = "retrieval.collection.collection:Collection.search"
 OPEN = "retrieval.collection.collection:open_collection"
 
@@ -45,6 +61,7 @@ OPEN = "retrieval.collection.collection:open_collection"
         "What to search for": ("--text", "--image", "--id"),
         "Which hits, and how to search": (
             "--glob",
+            "--ids",
             "--min-score",
             "--self",
             "--all",
@@ -60,7 +77,7 @@ OPEN = "retrieval.collection.collection:open_collection"
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
 @click.option("--text", "texts", multiple=True, metavar="T", help="Words, even if a file has that name.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image; - reads it from stdin.")
-@click.option("--id", "ids", multiple=True, type=int, metavar="N", help="The stored vector of this row.")
+@click.option("--id", "rows", multiple=True, type=int, metavar="N", help="The stored vector of this row.")
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
@@ -77,6 +94,14 @@ OPEN = "retrieval.collection.collection:open_collection"
 @option("--exact", of=SEARCH, is_flag=True, help="Compare with every image.")
 @option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option(
+    "--ids",
+    of=SEARCH,
+    type=ROWS,
+    multiple=True,
+    metavar="ID,…|KEY",
+    help="Only these rows: ids with commas, or a key.",
+)
 @click.option("--self", "include_self", is_flag=True, help="Let an indexed query image find itself.")
 @click.option("--all", "unfold", is_flag=True, help="Show exact copies as hits of their own.")
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
@@ -94,7 +119,8 @@ def query(
     queries: tuple[str, ...],
     texts: tuple[str, ...],
     images: tuple[str, ...],
-    ids: tuple[int, ...],
+    rows: tuple[int, ...],
+    ids: tuple[tuple[int | str, ...], ...],
     minus: tuple[str, ...],
     include_self: bool,
     unfold: bool,
@@ -115,14 +141,17 @@ def query(
     """
     chosen = {"--json": as_json, "--jsonl": jsonl, "--csv": csv, "-f": files, "-0": null}
     form = _form([name for name, wanted in chosen.items() if wanted])
-    if not (queries or texts or images or ids):
+    if not (queries or texts or images or rows):
         raise click.UsageError("nothing to search for; give words, an image, --text, --image or --id")
     from retrieval.collection import open_collection
 
     with open_collection(index, **given(device=device)) as collection:
-        terms, away = _terms(collection, queries=queries, texts=texts, images=images, ids=ids, minus=minus)
-        settings = given(include_self=include_self, **options) | ({"fold_copies": False} if unfold else {})
-        found = collection.search(terms, minus=away, **settings)
+        asked = _asked(collection, queries=queries, texts=texts, images=images, rows=rows, minus=minus)
+        among = tuple(name for names in ids for name in names)
+        settings = given(include_self=include_self, ids=among, **options) | (
+            {"fold_copies": False} if unfold else {}
+        )
+        found = collection.search(asked, **settings)
         width = {"columns": columns()} if form is Form.TABLE else {}
         emit(hits(found, form, **width, terminal=on_terminal()))
         if not found:
@@ -139,7 +168,7 @@ def query(
             from retrieval.render import html_page
 
             interrupts.raise_from_now_on()
-            shown = html_page.parts(terms, minus=away, name_of=collection.path, root=collection.root)
+            shown = html_page.parts(asked.terms, name_of=collection.key_of, root=collection.root)
             answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
@@ -184,19 +213,17 @@ def _is_pipe(name: str) -> bool:
         return False
 
 
-def _terms(
+def _asked(
     collection: Collection,
     *,
     queries: tuple[str, ...],
     texts: tuple[str, ...],
     images: tuple[str, ...],
-    ids: tuple[int, ...],
+    rows: tuple[int, ...],
     minus: tuple[str, ...],
-) -> tuple[list[Term], list[Term]]:
-    """Turn the command line's words into terms; what stdin holds is read once."""
-    from dataclasses import replace
-
-    from retrieval.collection.queries import image, parse_term, row, text
+) -> Query:
+    """Add the command line's queries up; what stdin holds is read once."""
+    from retrieval.collection.queries import image, parse_query, row, text, total
 
     stdin: list[bytes] = []
 
@@ -207,18 +234,19 @@ def _terms(
             stdin.append(sys.stdin.buffer.read())
         return stdin[0]
 
-    def parsed(word: str) -> Term:
+    def parsed(word: str) -> Query:
         if word == "-":
             return image(from_stdin())
         if _is_pipe(word):  # as `<(command)` gives one
             return image(Path(word).read_bytes())
-        term = parse_term(word, beside=collection.root)
-        return replace(term, kind="image", value=from_stdin()) if term.value == "-" else term
+        found = parse_query(word, beside=collection.root)
+        (term,) = found.terms
+        return image(from_stdin(), weight=term.weight) if term.value == "-" else found
 
-    wanted = [
+    wanted = (
         *(parsed(word) for word in queries),
         *(text(words) for words in texts),
         *(image(from_stdin() if name == "-" else Path(name)) for name in images),
-        *(row(number) for number in ids),
-    ]
-    return wanted, [parsed(word) for word in minus]
+        *(row(number) for number in rows),
+    )
+    return total((*wanted, *(-parsed(word) for word in minus)))

@@ -13,8 +13,9 @@ from retrieval.errors import StoreCorrupt
 if TYPE_CHECKING:
     from indexes.migration import Blend
     from indexes.store import Record
-    from indexes.vectors import Bitmap, Vectors
+    from indexes.vectors import Vectors
     from retrieval.collection import Opened
+    from retrieval.collection.queries import RowFilter
 
 __all__ = ["count_searched", "find_hits"]
 
@@ -26,10 +27,11 @@ def find_hits(
     k: int,
     words: bool,
     hidden: frozenset[int],
-    keep: Bitmap | None,
+    keep: RowFilter | None,
     fold: bool,
     root: str,
     min_score: float | None = None,
+    first: Blend | None = None,
     **options: Any,
 ) -> list[Hit]:
     """Search until there are ``k`` hits, or as many as there can be.
@@ -40,17 +42,19 @@ def find_hits(
         k: how many hits at most.
         words: the query is words only.
         hidden: rows that are no hits.
-        keep: ``(count,)`` flags; only these rows can be hits.
+        keep: only these rows can be hits; None for all.
         fold: fold files with the same bytes into one hit.
         root: the folder that paths are relative to.
         min_score: leave out rows whose cosine is below.
+        first: what was found of this query already, with `k` and as many more as it hides.
         options: ``dim``, ``nprobe`` and ``exact`` of `indexes.search.generation.Generation.search`.
     """
     # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
     rows = max(opened.manifest.count, 1)
-    wanted = min(k + len(hidden), rows)
+    wanted = min(k + len(hidden), rows) if first is None else first.ids.shape[1]
     while True:
-        found = opened.search(query, k=wanted, keep=keep, words=words, **options)
+        found = first or opened.search(query, k=wanted, keep=keep, words=words, **options)
+        first = None
         count = int(np.count_nonzero(found.ids[0] >= 0))
         if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
             raise StoreCorrupt(
@@ -66,9 +70,9 @@ def find_hits(
     return _hits(opened, found, chosen, same, root=root)
 
 
-def count_searched(opened: Opened, keep: Bitmap | None) -> int:
+def count_searched(opened: Opened, keep: RowFilter | None) -> int:
     """Return how many rows can be found: those without a tombstone, of `keep` if it is given."""
-    return opened.manifest.live if keep is None else int(np.count_nonzero(keep & opened.live))
+    return opened.manifest.live if keep is None else keep.searched(opened.live)
 
 
 def _chosen(
@@ -111,12 +115,12 @@ def _all_below(opened: Opened, found: Blend, count: int, min_score: float) -> bo
 
 
 def _duplicates(
-    opened: Opened, chosen: list[tuple[int, Record]], *, hidden: frozenset[int], keep: Bitmap | None
+    opened: Opened, chosen: list[tuple[int, Record]], *, hidden: frozenset[int], keep: RowFilter | None
 ) -> dict[bytes, list[int]]:
     """Return the rows with the same content as a hit, by content; contents that one row has are left out."""
     found = opened.store.find_contents(record.content for _, record in chosen if record.content)
     return {
-        content: [other for other in ids if other not in hidden and (keep is None or keep[other])]
+        content: [other for other in ids if other not in hidden and (keep is None or keep.holds(other))]
         for content, ids in found.items()
         if len(ids) > 1
     }

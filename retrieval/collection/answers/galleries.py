@@ -51,7 +51,7 @@ def _collection_html(collection: Collection) -> str:
 
 
 def _row_picture(collection: Collection, number: int) -> notebook.Picture:
-    path = collection.path(number)
+    path = collection.key_of(number)
     return notebook.Picture(file=str(collection.root / path), name=path)
 
 

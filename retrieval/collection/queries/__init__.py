@@ -1,4 +1,4 @@
-"""A query becomes one unit vector."""
+"""A query becomes one unit vector, and filters become rows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,63 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
-    from retrieval.collection.queries.query_vectors import QueryEncoders, combine, understood
-    from retrieval.collection.queries.terms import Term, as_terms, image, parse_term, row, subtract, text
+    from retrieval.collection.queries.filters import RowFilter, row_filter
+    from retrieval.collection.queries.inputs import QueryLike, Single, as_batch, as_minus, as_query
+    from retrieval.collection.queries.query_encoders import QueryEncoders
+    from retrieval.collection.queries.query_vectors import (
+        ONE_QUERYS,
+        QueryVector,
+        encode_queries,
+        encode_query,
+    )
+    from retrieval.collection.queries.row_lookup import RowName, RowNames, is_key, live_id, row_numbers
+    from retrieval.collection.queries.terms import Query, Term, image, row, text, total, vector
+    from retrieval.collection.queries.typed_words import parse_query
+    from retrieval.collection.queries.values import ArrayLike, is_number
 
 __all__ = [
+    "ONE_QUERYS",
+    "ArrayLike",
+    "Query",
     "QueryEncoders",
+    "QueryLike",
+    "QueryVector",
+    "RowFilter",
+    "RowName",
+    "RowNames",
+    "Single",
     "Term",
-    "as_terms",
-    "combine",
+    "as_batch",
+    "as_minus",
+    "as_query",
+    "encode_queries",
+    "encode_query",
     "image",
-    "parse_term",
+    "is_key",
+    "is_number",
+    "live_id",
+    "parse_query",
     "require_same_encoder",
     "require_same_vectors",
     "row",
-    "subtract",
+    "row_filter",
+    "row_numbers",
     "text",
-    "understood",
+    "total",
+    "vector",
 ]
 
 __getattr__ = lazy(
     __name__,
     {
         "encoder_check": ("require_same_encoder", "require_same_vectors"),
-        "query_vectors": ("QueryEncoders", "combine", "understood"),
-        "terms": ("Term", "as_terms", "image", "parse_term", "row", "subtract", "text"),
+        "filters": ("RowFilter", "row_filter"),
+        "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
+        "query_encoders": ("QueryEncoders",),
+        "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
+        "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
+        "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
+        "typed_words": ("parse_query",),
+        "values": ("ArrayLike", "is_number"),
     },
 )

@@ -1,225 +1,135 @@
-"""Turn query terms into one unit vector; load encoders only when a term needs one."""
+"""Turn queries into unit vectors: encode all their parts together, then weigh and sum them."""
 
 from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from indexes import forks
 from indexes.vectors import integer, unit_rows
-from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
-from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_pixels, checked_text, load_encoder
-from retrieval.errors import CapabilityMissing, MissingRow, QueryError, UnknownWords
+from retrieval.collection.queries.inputs import existing
+from retrieval.collection.queries.query_encoders import understood
+from retrieval.encoders import TextEncoder, checked_pixels, checked_text
+from retrieval.errors import (
+    CapabilityMissing,
+    EncoderError,
+    ImageError,
+    MissingRow,
+    OptionError,
+    QueryError,
+    RetrievalError,
+    ShapeError,
+    VectorError,
+)
 from retrieval.sources import open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from indexes.vectors import Vectors
     from retrieval.collection import Opened
-    from retrieval.collection.queries.terms import Term
-    from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.collection.queries.query_encoders import QueryEncoders
+    from retrieval.collection.queries.terms import Query, Term
+    from retrieval.encoders import Encoder
     from retrieval.sources import Source
 
+__all__ = ["ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"]
 
-class QueryEncoders:
-    """The encoder of a collection's queries, and the one before it where queries need both; each loaded on first use.
+ONE_QUERYS = (QueryError, ImageError, MissingRow, OptionError, ShapeError, VectorError, CapabilityMissing)
+"""Errors of one query, which others of its batch do not share."""
 
-    Args:
-        opened: the collection.
-        device: where they run.
-        given: used instead of the recorded encoder; compared with it when it is first used.
-        root: where the images lie, if not where the collection recorded them.
-    Raises:
-        SpaceMismatch: `given` is of another space.
+_TEXTS = 256
+"""Texts that are encoded together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryVector:
+    """A query as it is searched.
+
+    Attributes:
+        vector: ``(1, d)`` unit row, in both spaces while the encoder changes.
+        rows: the stored rows that it is made of.
+        words: it is made of words only.
+        unknown_words: words that the encoder has not learned.
     """
 
-    def __init__(
-        self,
-        opened: Opened,
-        *,
-        device: str,
-        given: EncoderLike | None = None,
-        root: str | os.PathLike[str] | None = None,
-    ) -> None:
-        if given is not None:
-            given = load_encoder(given, device=device)
-            opened.space.require(given.space, what=f"the encoder {given.space.name}")
-        self._opened = opened
-        self._device = device
-        self._given = given is not None
-        self._unchecked, self._root = self._given, root
-        self._encoder = given
-        self._before: Encoder | None = None
-        self._lock = forks.Lock()
-
-    def follow(self, opened: Opened) -> None:
-        """Go on with a newer generation of the collection."""
-        self._opened = opened
-        if self._encoder is not None and not opened.space.same_as(self._encoder.space):
-            self._given = False
-            self._encoder = None  # it was right before a change of the encoder began, or ended
-        old = None if opened.pair is None else opened.pair.migration.old_space
-        if self._before is not None and (old is None or not old.same_as(self._before.space)):
-            self._before = None  # of a change that is over: the next one starts from another space
-
-    @property
-    def given(self) -> Encoder | None:
-        """The encoder that was handed in and is still in use, if one was."""
-        return self._encoder if self._given else None
-
-    def current(self) -> Encoder:
-        """Return the encoder of queries.
-
-        Raises:
-            CapabilityMissing: the collection was built from vectors and no encoder was given.
-            SpaceMismatch: the recorded encoder no longer gives vectors of this space, or the given one gives others.
-        """
-        with self._lock:
-            if self._encoder is None:
-                spec, space = self._opened.encoder, self._opened.space
-                if spec is None:
-                    raise CapabilityMissing(
-                        f"{self._opened.directory} {_origin(self._opened)} and records no encoder that could be loaded; "
-                        f"open it with an encoder of the space {space.name}, or ask by ids or with vectors"
-                    )
-                self._encoder = self._load(spec, self._device)
-            elif self._given and self._unchecked:
-                self._check(self._encoder)
-            return self._encoder
-
-    def _check(self, encoder: Encoder) -> None:
-        """Compare an encoder that was handed in with the one that the collection was built with, once."""
-        require_same_encoder(encoder, self._opened.manifest, lambda: self._compare_rows(encoder))
-        self._unchecked = False
-
-    def _compare_rows(self, encoder: Encoder) -> None:
-        opened = self._opened
-        if opened.pair is None:  # else it is of the new space, of which few rows may be
-            opened.enter()
-            try:
-                require_same_vectors(
-                    encoder,
-                    open_source(opened.directory, opened.manifest, root=self._root),
-                    count=opened.manifest.count,
-                    live=opened.is_live,
-                    record=opened.store.record,
-                    row=lambda number: opened.vectors([number])[0],
-                )
-            finally:
-                opened.leave()
-
-    def on(self, device: str) -> Encoder:
-        """Return the encoder of queries on a device; ``auto`` is the one that they were made for.
-
-        One that was given stays where it is. Raises as `current` does, and:
-
-        Raises:
-            OptionError: the device is not there.
-        """
-        spec = self._opened.encoder
-        if device in {"auto", self._device} or self._given or spec is None:
-            return self.current()
-        return self._load(spec, device)
-
-    def before(self) -> Encoder | None:
-        """Return the old encoder where queries need both (the method ``slerp`` while the encoder changes)."""
-        pair = self._opened.pair
-        if pair is None or pair.migration.way.alpha is None:
-            return None
-        with self._lock:
-            if self._before is None:
-                migration = pair.migration
-                if migration.old is None:
-                    raise CapabilityMissing(
-                        f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
-                        "finish the upgrade with `backfill`"
-                    )
-                encoder = load_encoder(migration.old, device=self._device)
-                migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
-                require_same_encoder(encoder, self._opened.manifest, _nothing)
-                self._before = encoder
-            return self._before
-
-    def _load(self, spec: str, device: str) -> Encoder:
-        encoder = load_encoder(spec, device=device)
-        self._opened.space.require(encoder.space, what=f"the encoder {spec}")
-        require_same_encoder(encoder, self._opened.manifest, _nothing)
-        return encoder
+    vector: Vectors
+    rows: frozenset[int]
+    words: bool
+    unknown_words: tuple[str, ...] = ()
 
 
-def _nothing() -> None:
-    """Compare an encoder that is loaded by its recorded name with no rows: that would slow the first query."""
+Part: TypeAlias = tuple["Vectors", int | None]
+"""One term's ``(1, d)`` unit row, and its id where it is a stored one."""
 
 
-def _origin(opened: Opened) -> str:
-    """Say how a collection without a recorded encoder was built; only rows of images have the stamp of a file."""
-    space = opened.space.name
-    if opened.manifest.count and opened.store.record(opened.manifest.count - 1).stamp:
-        return f"was built from images by the encoder object {space}"
-    return f"was built from vectors of the space {space}"
-
-
-def understood(terms: tuple[Term, ...], encoders: QueryEncoders) -> tuple[tuple[Term, ...], tuple[str, ...]]:
-    """Leave out terms that mean nothing to the encoder, and say which words it has not learned.
-
-    Encoders that cannot tell (see `retrieval.encoders.VocabularyEncoder`) understand everything.
-
-    Raises:
-        UnknownWords: nothing is left.
-        CapabilityMissing: there are words, and the encoder cannot be had.
-    """
-    if not any(term.kind == "text" for term in terms):
-        return terms, ()
-    encoder = encoders.current()
-    if not isinstance(encoder, VocabularyEncoder):
-        return terms, ()
-    kept, strange = [], dict[str, None]()
-    for term in terms:
-        if term.kind == "text":
-            strange.update(dict.fromkeys(encoder.unknown_words(term.value)))
-        if term.kind != "text" or encoder.known_words(term.value):
-            kept.append(term)
-    words = tuple(strange)
-    if not kept:
-        name = encoder.space.name
-        raise UnknownWords(
-            f"the encoder {name} has learned none of the words {', '.join(map(repr, words))}, so whatever came "
-            "first would be chance; ask with common English words or with an image, or use a larger encoder",
-            words=words,
-            encoder=name,
-        )
-    return tuple(kept), words
-
-
-def combine(
-    terms: tuple[Term, ...], opened: Opened, encoders: QueryEncoders, *, source: Source
-) -> tuple[Vectors, frozenset[int]]:
-    """Sum the terms' unit vectors.
+def encode_queries(
+    queries: Sequence[Query], opened: Opened, encoders: QueryEncoders, *, root: Path
+) -> list[QueryVector | RetrievalError]:
+    """Encode queries together; each has its own error.
 
     Args:
-        terms: weighed parts.
+        queries: weighed parts each.
         opened: whose stored vectors answer for its rows and their unchanged files.
         encoders: for all other parts.
-        source: where the images lie.
+        root: where the images lie; relative paths may be relative to it, too.
     Returns:
-        The normalised sum ``(1, d)``, in both spaces while the encoder changes, and the rows that the query itself is.
+        for each query its vector or its error: `QueryError` if its parts cancel each other out, a weight is too large or no
+        word is known; `MissingRow`, `CapabilityMissing`, `ImageError`, `ShapeError` … of a part that cannot be had.
     Raises:
-        QueryError: the parts cancel each other out, or a weight is too large.
-        MissingRow, CapabilityMissing, ImageError: a part that cannot be had.
+        EncoderError: the encoder does not keep its contract.
     """
+    answers: list[QueryVector | RetrievalError | None] = [None] * len(queries)
+    known: list[tuple[int, Query, tuple[str, ...]]] = []
+    for place, query in enumerate(queries):
+        try:
+            known.append((place, *understood(query, encoders)))
+        except ONE_QUERYS as error:
+            answers[place] = error
+    terms = [term for _, query, _ in known for term in query.terms]
+    parts = iter(_parts(terms, opened, encoders, root))
+    for place, query, strange in known:
+        found = [next(parts) for _ in query.terms]
+        try:
+            answers[place] = _sum(query, found, opened, strange)
+        except (*ONE_QUERYS, EncoderError) as error:
+            answers[place] = error
+    return [answer for answer in answers if answer is not None]
+
+
+def encode_query(query: Query, opened: Opened, encoders: QueryEncoders, *, root: Path) -> QueryVector:
+    """Encode one query.
+
+    Raises:
+        RetrievalError: what `encode_queries` would have in its place.
+    """
+    (found,) = encode_queries([query], opened, encoders, root=root)
+    if isinstance(found, RetrievalError):
+        raise found
+    return found
+
+
+def _sum(
+    query: Query, found: list[Part | RetrievalError], opened: Opened, strange: tuple[str, ...]
+) -> QueryVector:
     pair = opened.pair
-    parts = (slice(None),) if pair is None else pair.parts
+    sides = (slice(None),) if pair is None else pair.parts
     total = np.zeros((1, opened.space.dim if pair is None else pair.width), dtype=np.float64)
-    own: set[int] = set()
-    for term in terms:
-        vector, number = _vector(term, opened, encoders, source)
+    rows: list[int] = []
+    for term, part in zip(query.terms, found, strict=True):
+        if isinstance(part, RetrievalError):
+            raise part
+        vector, number = part
         total += term.weight * vector
         if number is not None:
-            own.add(number)
-    for part in parts:  # one, or one in each of two spaces
-        norm = float(np.linalg.norm(total[:, part]))
+            rows.append(number)
+    for side in sides:  # one, or one in each of two spaces
+        norm = float(np.linalg.norm(total[:, side]))
         if not math.isfinite(norm):
             raise QueryError(
                 "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"
@@ -228,51 +138,53 @@ def combine(
             raise QueryError(
                 "the parts of the query cancel each other out; change a weight or leave one away"
             )
-        total[:, part] /= norm
-    return total.astype(np.float32), frozenset(own)
+        total[:, side] /= norm
+    return QueryVector(
+        vector=total.astype(np.float32),
+        rows=frozenset(rows),
+        words=all(term.kind == "text" for term in query.terms),
+        unknown_words=strange,
+    )
 
 
-def _vector(
-    term: Term, opened: Opened, encoders: QueryEncoders, source: Source
-) -> tuple[Vectors, int | None]:
-    """Return one part's vector, and its row where it is a stored one."""
-    number = integer(term.value, "the id", least=None, most=None) if term.kind == "id" else None
-    if term.kind == "image":
-        number = _indexed(term.value, opened, source)
-    if number is not None:
-        vector = opened.vectors([number])
-        if not opened.is_live(number):
-            raise MissingRow(
-                f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
-            )
-        return vector, number
-    pair = opened.pair
-    if term.kind == "vector":
-        given = unit_rows(term.value, dim=opened.space.dim, what="the query vector")
-        return (given if pair is None else pair.of(given, None)), None
-    if pair is not None and term.kind == "text" and not isinstance(encoders.current(), TextEncoder):
-        former = pair.migration.old or pair.migration.old_space.name
-        raise CapabilityMissing(
-            f"the encoder {encoders.current().space.name} understands no words, and queries use it while the upgrade from "
-            f"{former} is under way; ask with images, or give the upgrade up (rollback) to ask {former} again"
-        )
-    new = _encoded(term, encoders.current())
-    if pair is None:
-        return new, None
-    before = encoders.before()
-    old = None if before is None else _encoded(term, before)
-    return pair.of(new, old, words=term.kind == "text"), None
+def _parts(
+    terms: Sequence[Term], opened: Opened, encoders: QueryEncoders, root: Path
+) -> list[Part | RetrievalError]:
+    """Return each term's part or error; those that need an encoder go through it together."""
+    parts: list[Part | RetrievalError | None] = [None] * len(terms)
+    waiting: dict[str, list[tuple[int, Any]]] = {}
+    source = cache(partial(open_source, opened.directory, opened.manifest, root=root))
+    for place, term in enumerate(terms):
+        try:
+            value, number = _stored(term, opened, source, root)
+            if number is not None:
+                parts[place] = _row(number, opened)
+            elif term.kind == "vector":
+                parts[place] = _given(value, opened)
+            else:
+                waiting.setdefault(term.kind, []).append((place, value))
+        except ONE_QUERYS as error:
+            parts[place] = error
+    for kind, asked in waiting.items():
+        encoded = _encoded(kind, [value for _, value in asked], opened, encoders)
+        for (place, _), one in zip(asked, encoded, strict=True):
+            parts[place] = one if isinstance(one, RetrievalError) else (one, None)
+    return [part for part in parts if part is not None]
 
 
-def _indexed(image: Any, opened: Opened, source: Source) -> int | None:
-    """Return the row of a file that is indexed and unchanged since."""
-    if not isinstance(image, str | os.PathLike):
-        return None
-    entry = source.find(image)
+def _stored(term: Term, opened: Opened, source: Callable[[], Source], root: Path) -> tuple[Any, int | None]:
+    """Return a term's value, and the row that holds its vector already: by id, or as an indexed file that is unchanged."""
+    value = term.value
+    if term.kind == "id":
+        return value, integer(value, "the id", least=None, most=None)
+    if term.kind != "image" or not isinstance(value, str | os.PathLike):
+        return value, None
+    path = existing(os.fspath(value), root) or value
+    entry = source().find(path)
     number = None if entry is None else opened.store.find(entry.key)
     if entry is not None and number is not None and opened.is_live(number):
-        return number if opened.store.record(number).stamp == entry.stamp else None
-    return _added(image, opened)
+        return path, number if opened.store.record(number).stamp == entry.stamp else None
+    return path, _added(value, opened)
 
 
 def _added(image: str | os.PathLike[str], opened: Opened) -> int | None:
@@ -285,14 +197,156 @@ def _added(image: str | os.PathLike[str], opened: Opened) -> int | None:
     return record.id if content_hash(read_file(image)) == record.content else None
 
 
-def _encoded(term: Term, encoder: Encoder) -> Vectors:
-    """Return the ``(1, d)`` unit vector that an encoder gives words or an image."""
-    if term.kind == "text":
-        return checked_text(encoder, [term.value])
+def _row(number: int, opened: Opened) -> Part:
+    vector = opened.vectors([number])
+    if not opened.is_live(number):
+        raise MissingRow(
+            f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
+        )
+    return vector, number
+
+
+def _given(value: Any, opened: Opened) -> Part:
+    try:
+        given = unit_rows(value, dim=opened.space.dim, what="the query vector")
+    except ShapeError as error:
+        if value.dtype.kind not in "iu":
+            raise
+        raise ShapeError(
+            f"{error}; to ask with rows by their ids give a list of retrieval.row(id)"
+        ) from error
+    return (given if opened.pair is None else opened.pair.of(given, None)), None
+
+
+def _encoded(
+    kind: str, values: Sequence[Any], opened: Opened, encoders: QueryEncoders
+) -> Sequence[Vectors | RetrievalError]:
+    """Encode words or images with the encoder of the collection, and with the one before it where queries need both."""
+    encode: Callable[[Sequence[Any], Encoder], Sequence[Vectors | RetrievalError]]
+    encode = _texts if kind == "text" else _images
+    pair = opened.pair
+    try:
+        encoder = encoders.current()
+        if pair is None:
+            return encode(values, encoder)
+        if kind == "text" and not isinstance(encoder, TextEncoder):
+            former = pair.migration.old or pair.migration.old_space.name
+            raise CapabilityMissing(
+                f"the encoder {encoder.space.name} understands no words, and queries use it while the upgrade from "
+                f"{former} is under way; ask with images, or give the upgrade up (rollback) to ask {former} again"
+            )
+        before = encoders.before()
+        new = encode(values, encoder)
+        old: Sequence[Vectors | RetrievalError | None]
+        old = [None] * len(new) if before is None else encode(values, before)
+    except CapabilityMissing as error:
+        return [error] * len(values)
+    return [
+        one
+        if isinstance(one, RetrievalError)
+        else other
+        if isinstance(other, RetrievalError)
+        else pair.of(one, other, words=kind == "text")
+        for one, other in zip(new, old, strict=True)
+    ]
+
+
+def _texts(texts: Sequence[str], encoder: Encoder) -> list[Vectors | RetrievalError]:
+    """Encode texts, each different one once."""
+    found: dict[str, Vectors | RetrievalError] = {}
+    different = list(dict.fromkeys(texts))
+    for start in range(0, len(different), _TEXTS):
+        some = different[start : start + _TEXTS]
+        found.update(zip(some, _text_batch(some, encoder), strict=True))
+    return [found[one] for one in texts]
+
+
+def _text_batch(texts: Sequence[str], encoder: Encoder) -> Sequence[Vectors | RetrievalError]:
+    try:
+        return np.split(checked_text(encoder, texts), len(texts))
+    except EncoderError:
+        if len(texts) == 1:
+            raise
+    one_by_one: list[Vectors | RetrievalError] = []
+    for text in texts:  # one of them has no vector
+        try:
+            one_by_one.append(checked_text(encoder, [text]))
+        except EncoderError as error:
+            one_by_one.append(error)
+    return one_by_one
+
+
+def _images(images: Sequence[Any], encoder: Encoder) -> list[Vectors | RetrievalError]:
+    """Encode images; several are decoded in threads ahead of the encoder, and each file or object is read once."""
+    if len(images) == 1:
+        return [_image(images[0], encoder)]
+    from retrieval.embedding import embed
+
+    names = [os.fspath(one) if isinstance(one, str | os.PathLike) else id(one) for one in images]
+    different = dict(zip(names, images, strict=True))
+    found: dict[Any, Vectors | RetrievalError] = {}
+    by_content: dict[bytes, Vectors] = {}
+    batches = embed(
+        different,
+        encoder,
+        open_image=lambda one: _content(different[one]),
+        known=by_content.__contains__,
+        size_of=lambda one: _size(different[one]),
+        name_of=lambda one: _name(different[one]),
+    )
+    for batch in batches:
+        vectors = np.split(batch.vectors, len(batch.items)) if batch.items else []
+        by_content.update(zip(batch.contents, vectors, strict=True))
+        found.update(zip(batch.items, vectors, strict=True))
+        found.update((one, by_content[content]) for one, content in batch.reused)
+        found.update(batch.failed)
+    return [found[one] for one in names]
+
+
+def _image(image: Any, encoder: Encoder) -> Vectors | RetrievalError:
     from retrieval.sources.decoding import decode
 
-    source = term.value
-    if hasattr(source, "seek") and hasattr(source, "read"):  # two encoders may read it
-        source.seek(0)
-    image = decode(source, decode_size=getattr(encoder, "decode_size", None))
-    return checked_pixels(encoder, encoder.preprocess(image)[np.newaxis])
+    try:
+        pixels = encoder.preprocess(
+            decode(_content(image), decode_size=getattr(encoder, "decode_size", None), name=_name(image))
+        )
+    except ImageError as error:
+        return error
+    return checked_pixels(encoder, pixels[np.newaxis])
+
+
+def _content(image: Any) -> Any:
+    """Return the bytes of a file, or the picture or array as it is.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    from retrieval.sources.decoding import read_file
+
+    if isinstance(image, str | os.PathLike):
+        return read_file(image)
+    if not hasattr(image, "read"):
+        return image
+    try:
+        image.seek(0)  # two encoders may read it
+        data = image.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"an open file cannot be read ({error}); open it again", reason="read-error"
+        ) from error
+    if not isinstance(data, bytes):
+        raise ImageError("an open file gives text; open it with the mode 'rb'", reason="read-error")
+    return data
+
+
+def _size(image: Any) -> int:
+    if isinstance(image, str | os.PathLike):
+        try:
+            return os.stat(image).st_size
+        except OSError:  # told when it is read
+            return 1
+    return 1
+
+
+def _name(image: Any) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"

@@ -1,25 +1,27 @@
-"""Define query terms: words, images and stored rows, with weights."""
+"""Define `Query`: a weighted sum of words, images, rows and vectors, with ``+ - * /``."""
 
 from __future__ import annotations
 
+import math
 import os
-import re
-import sys
-import warnings
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from indexes.vectors import integer
+from retrieval.collection.queries.values import image_source, is_number, vector_source
 from retrieval.errors import QueryError
-from retrieval.sources import has_image_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Kind: TypeAlias = Literal["text", "image", "id", "vector"]
+    from PIL.Image import Image
 
-# A number with a point or a sign, or one digit; then a colon and no blank: `16:9 photo` and `2: cat` are words.
-_WEIGHT = re.compile(r"([+-]?(?:\d+\.\d*|\.\d+)|[+-]\d+|\d):(?=\S)(.+)", re.DOTALL)
+Operand: TypeAlias = "Query | str | os.PathLike[str] | bytes | Image"
+"""What may stand beside a query in a sum."""
+
+__all__ = ["Query", "Term", "image", "row", "text", "vector"]
+
+Kind: TypeAlias = Literal["text", "image", "id", "vector"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,138 +39,160 @@ class Term:
     weight: float = 1.0
 
 
-def text(words: str, *, weight: float = 1.0) -> Term:
-    """Ask with words, even if a file has that name."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Query:
+    """What to search for: a weighted sum of words, images, rows and vectors, each normalised first.
+
+    Make one with `retrieval.text`, `retrieval.image`, `retrieval.row` or `retrieval.vector`, and combine them::
+
+        retrieval.image(path) + 0.5 * retrieval.text("at night") - retrieval.text("people")
+
+    Attributes:
+        terms: the parts.
+    """
+
+    terms: tuple[Term, ...]
+
+    __array_ufunc__: ClassVar[None] = None  # numpy leaves `0.5 * query` and `array + query` to this class
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise QueryError("the query is empty; give words, an image or an id")
+
+    def __add__(self, other: Operand) -> Query:
+        return Query((*self.terms, *_operand(other, "+").terms))
+
+    def __radd__(self, other: Operand) -> Query:
+        if isinstance(other, int) and other == 0 and not isinstance(other, bool):  # where `sum` begins
+            return self
+        return _operand(other, "+") + self
+
+    def __sub__(self, other: Operand) -> Query:
+        return self + -_operand(other, "-")
+
+    def __rsub__(self, other: Operand) -> Query:
+        return _operand(other, "-") + -self
+
+    def __neg__(self) -> Query:
+        return self * -1.0
+
+    def __pos__(self) -> Query:
+        return self
+
+    def __mul__(self, weight: float) -> Query:
+        number = _weight(weight)
+        return Query(tuple(replace(term, weight=number * term.weight) for term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, weight: float) -> Query:
+        number = _weight(weight)
+        if number == 0:
+            raise QueryError("a query cannot be divided by 0; multiply it by the weight that it should have")
+        return self * (1 / number)
+
+    def __repr__(self) -> str:
+        first, *rest = ((_shown(term), term.weight) for term in self.terms)
+        begins = {1.0: "", -1.0: "-"}.get(first[1], f"{first[1]:g} * ")
+        return f"{begins}{first[0]}" + "".join(
+            f" {'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} * '}{part}"
+            for part, weight in rest
+        )
+
+
+def text(words: str, *, weight: float = 1.0) -> Query:
+    """Ask with words, even if a file has that name.
+
+    Raises:
+        QueryError: they are empty, or no text.
+    """
+    if not isinstance(words, str):
+        raise QueryError(f"{_what(words)} is no text; give words, such as retrieval.text('a red bus')")
     if not words.strip():
         raise QueryError("the query is empty; give words, an image or an id")
-    return Term(kind="text", value=words, weight=weight)
+    return _single("text", words, weight)
 
 
-def image(source: Any, *, weight: float = 1.0) -> Term:
-    """Ask with an image: a path, encoded bytes, a PIL image, a binary file object or an RGB array."""
-    if hasattr(source, "read") and not _can_seek(source):  # a pipe: two encoders may read it
-        source = source.read()
-    return Term(kind="image", value=source, weight=weight)
+def image(source: Any, *, weight: float = 1.0) -> Query:
+    """Ask with an image: a path, encoded bytes, a PIL image, a binary file object or a uint8 array of pixels.
 
-
-def _can_seek(stream: Any) -> bool:
-    seekable = getattr(stream, "seekable", None)
-    return bool(seekable()) if callable(seekable) else hasattr(stream, "seek")
-
-
-def row(number: int, *, weight: float = 1.0) -> Term:
-    """Ask with the stored vector of the row that has this id."""
-    from indexes.vectors import integer
-
-    return Term(kind="id", value=integer(number, "the id", least=None, most=None), weight=weight)
-
-
-def parse_term(query: str, *, beside: Path | None = None) -> Term:
-    """Read one query as the command line takes it.
-
-    An existing file is an image; ``2:``, ``-1:`` or ``0.5:`` in front weighs, unless a file has that whole name; everything else
-    is words.
-
-    Args:
-        query: the string.
-        beside: a second folder in which a relative path may lie (the collection's root: hits are printed relative to it).
     Raises:
-        QueryError: it is empty, or looks like a file (an image suffix or a slash) that does not exist.
+        QueryError: it is none of these.
     """
-    found = _existing(query, beside)
-    if found is not None:
-        return image(found)
-    weighed = _WEIGHT.fullmatch(query)
-    if weighed:
-        return replace(_parse_unweighed(weighed[2], beside), weight=float(weighed[1]))
-    return _parse_unweighed(query, beside)
+    return _single("image", image_source(source), weight)
 
 
-def _parse_unweighed(query: str, beside: Path | None) -> Term:
-    found = _existing(query, beside)
-    if found is not None:
-        return image(found)
-    if "/" in query and os.path.isdir(query):
+def row(number: int, *, weight: float = 1.0) -> Query:
+    """Ask with the stored vector of the row that has this id.
+
+    Raises:
+        OptionError: it is no integer.
+    """
+    return _single("id", integer(number, "the id", least=None, most=None), weight)
+
+
+def vector(numbers: Any, *, weight: float = 1.0) -> Query:
+    """Ask with a vector of the collection's space: ``(d,)`` or ``(1, d)`` real numbers, normalised by the search.
+
+    Raises:
+        QueryError: it is no such array.
+    """
+    return _single("vector", vector_source(numbers), weight)
+
+
+def total(queries: Iterable[Query]) -> Query:
+    """Add queries up.
+
+    Raises:
+        QueryError: there are none.
+    """
+    return Query(tuple(term for query in queries for term in query.terms))
+
+
+def _single(kind: Kind, value: Any, weight: Any) -> Query:
+    return Query((Term(kind=kind, value=value, weight=_weight(weight)),))
+
+
+def _operand(other: Any, sign: str) -> Query:
+    """Read what stands beside a query in a sum: another one, words, or an image that cannot be anything else."""
+    if isinstance(other, Query):
+        return other
+    if isinstance(other, str):
+        return text(other)
+    if isinstance(other, os.PathLike | bytes) or hasattr(other, "convert"):
+        return image(other)
+    if is_number(other):
         raise QueryError(
-            f"{query}: a folder, not an image; name a file in it, or search below it with `under=…`"
+            f"query {sign} {other}: numbers only multiply a query; write retrieval.row({other}) for the row of that id"
         )
-    if "/" in query or has_image_suffix(query):
-        raise QueryError(f"{query}: no such file; to ask for these words use `text={query!r}`")
-    return text(query)
+    raise QueryError(
+        f"query {sign} {type(other).__name__}: write retrieval.image(…) or retrieval.vector(…) for what is added"
+    )
 
 
-def as_terms(query: Any, *, beside: Path | None = None) -> tuple[Term, ...]:
-    """Read whatever `Collection.search` takes as its query: one term, or a list of terms, words, paths, images, arrays.
-
-    A `str` is words, never a file that happens to exist: services pass strangers' strings.
-
-    Raises:
-        QueryError: there is nothing in it, or something that is no query.
-    """
-    if isinstance(query, list | tuple):
-        terms = tuple(term for part in query for term in as_terms(part, beside=beside))
-        if not terms:
-            raise QueryError("the query is empty; give words, an image or an id")
-        return terms
-    return (_as_term(query, beside),)
+def _weight(value: Any) -> float:
+    """Return a weight as a float; whether the sum can be normalised is seen when it is made."""
+    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
+        raise QueryError(f"{_what(value)} is no weight; multiply a query by a number, such as 0.5")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:  # an array of several numbers
+        raise QueryError(
+            f"{_what(value)} is no weight; multiply a query by one number, such as 0.5"
+        ) from error
 
 
-def subtract(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """Turn terms around: search away from them."""
-    return tuple(replace(term, weight=-term.weight) for term in terms)
+def _what(value: Any) -> str:
+    return f"{type(value).__name__} {value!r:.40}"
 
 
-def _as_term(query: Any, beside: Path | None) -> Term:
-    import numpy as np
-
-    if isinstance(query, Term):
-        return query
-    if isinstance(query, str):
-        if has_image_suffix(query):
-            warnings.warn(
-                f"{query!r} is taken as words; to ask with an image file give Path({query!r}) or "
-                f"retrieval.image({query!r})",
-                stacklevel=_outside(),
-            )
-        return text(query)
-    if isinstance(query, os.PathLike):
-        found = _existing(os.fspath(query), beside)
-        if found is None:
-            raise QueryError(f"{os.fspath(query)!r}: no such file")
-        return image(found)
-    if isinstance(query, bool):
-        raise QueryError("a query is words, an image, an id or a vector, not a truth value")
-    if isinstance(query, int | np.integer) or (
-        isinstance(query, np.ndarray) and query.ndim == 0 and query.dtype.kind in "iu"
-    ):
-        return row(int(query))
-    if isinstance(query, np.ndarray) and query.ndim == 1:
-        return Term(kind="vector", value=query)
-    if (
-        isinstance(query, bytes | bytearray | np.ndarray)
-        or hasattr(query, "convert")
-        or hasattr(query, "read")
-    ):
-        return image(query)
-    raise QueryError(f"{type(query).__name__} is no query; give words, a path, an image, an id or a vector")
-
-
-def _outside() -> int:
-    """Return how many frames up, for whoever calls this, the first one outside this package is."""
-    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("retrieval."):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def _existing(name: str, beside: Path | None) -> Path | None:
-    for folder in (Path(), beside):
-        if folder is None or "\0" in name or not name:
-            continue
-        candidate = folder / name
-        try:
-            if candidate.is_file():
-                return candidate
-        except OSError:  # a name too long for the file system is words
-            continue
-    return None
+def _shown(term: Term) -> str:
+    if term.kind == "text":
+        return f"text({term.value!r})"
+    if term.kind == "id":
+        return f"row({term.value})"
+    if term.kind == "vector":
+        return f"vector(<{math.prod(getattr(term.value, 'shape', ()))} numbers>)"
+    if isinstance(term.value, str | os.PathLike):
+        return f"image({os.fspath(term.value)!r})"
+    return f"image(<{type(term.value).__name__}>)"

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]"
-"""A path, the bytes of an image file, an open binary file, a Pillow image, or ``(h, w, 3)`` uint8 RGB."""
+"""A path, the bytes of an image file, an open binary file, a Pillow image, or an array of uint8 pixels: grey, RGB or RGBA."""
 
 MAX_PIXELS = DECODED_BYTES.capacity // 4
 """Pixels of four bytes that a decoded image may have: 8,192 squared, 256 MiB."""
@@ -104,7 +104,7 @@ def decode(
 
     Args:
         source: a path, the bytes of a file, an open binary file, a Pillow image (left unchanged), or an array, uint8,
-            ``(h, w, 3)`` RGB or ``(h, w)`` grey.
+            ``(h, w, 3)`` RGB, ``(h, w, 4)`` RGBA or ``(h, w)`` grey.
         decode_size: the short side that a scaled decode keeps at least; an encoder asks for twice the size that it
             reads, which is then indistinguishable from a full decode. `None`: decode in full.
         max_pixels: how many pixels of four bytes the decoded image may have; grey and palette images have one byte.
@@ -131,14 +131,16 @@ def decode(
 def _from_array(array: NDArray[Any], name: str | os.PathLike[str]) -> Image.Image:
     if (
         array.dtype != np.uint8
-        or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3))
+        or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in {3, 4}))
         or 0 in array.shape
     ):
         found = f"{array.dtype} {array.shape}"
         raise image_error(
-            "unsupported", name, f"is {found}; an image array is uint8, (h, w, 3) RGB or (h, w) grey"
+            "unsupported",
+            name,
+            f"is {found}; an image array is uint8, (h, w, 3) RGB, (h, w, 4) RGBA or (h, w) grey",
         )
-    return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
+    return rgb(Image.fromarray(np.ascontiguousarray(array)))
 
 
 def _from_pillow(image: Image.Image, *, max_pixels: int, name: str | os.PathLike[str]) -> Image.Image:

@@ -53,8 +53,9 @@ class TestQuery:
         arguments = ["2:red", "--text", "blue", "--image", photos / PLAIN[2], "--id", "5", "--minus", "green"]
         status, out, _ = run("query", *arguments, "--index", photos, "--json")
         with open_collection(photos) as collection:
-            terms = [text("red", weight=2.0), text("blue"), image(photos / PLAIN[2]), row(5)]
-            expected = collection.search(terms, minus=[text("green")])
+            expected = collection.search(
+                2 * text("red") + "blue" + image(photos / PLAIN[2]) + row(5) - text("green")
+            )
 
         assert status == 0
         assert [hit["id"] for hit in json.loads(out)] == [hit.id for hit in expected]

@@ -63,7 +63,7 @@ def test_a_collection_compares_on_the_card_that_torch_sees(
     )
     with retrieval.open(tmp_path) as plain, retrieval.open(tmp_path, device="cuda") as fast:
         expected, found = plain.search_vectors(QUERIES, k=5), fast.search_vectors(QUERIES, k=5)
-        some = fast.search_vectors(QUERIES, k=5, keep=np.arange(3000) < 100)
+        some = fast.search_vectors(QUERIES, k=5, mask=np.arange(3000) < 100)
 
     assert made == [3000]
     assert some.ids.max() < 100

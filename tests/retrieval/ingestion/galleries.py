@@ -6,7 +6,7 @@ from pathlib import Path
 
 import retrieval
 from retrieval.testing import FakeEncoder
-from tests.retrieval.folders import picture
+from tests.retrieval.folders import ids_by_key, picture
 
 NAMES = [f"{folder}/{number}.png" for folder in ("a", "b") for number in range(6)]
 
@@ -25,4 +25,4 @@ def build(folder: Path, encoder: FakeEncoder, **options: object) -> retrieval.Bu
 
 def paths(folder: Path, encoder: FakeEncoder) -> dict[str, int]:
     with retrieval.open(folder, encoder=encoder) as collection:
-        return collection.ids_by_path()
+        return ids_by_key(collection)

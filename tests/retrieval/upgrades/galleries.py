@@ -7,6 +7,7 @@ import numpy as np
 import retrieval
 from indexes.generation.manifest import generation_path, read_manifest
 from tests.retrieval.drift import drift
+from tests.retrieval.folders import ids_by_key
 
 COUNT = 150
 NAMES = [f"{number // 50}/{number:03}.png" for number in range(COUNT)]
@@ -41,13 +42,13 @@ def truth(home, names, encoder):
 
 def collection_path(home, number):
     with retrieval.open(home) as collection:
-        return collection.path(number)
+        return collection.key_of(number)
 
 
 def check_all_new(home, encoder="new"):
     """Make sure that every live row is what an encoder says of its file, and that nothing else lies about."""
     with retrieval.open(home) as collection:
-        by_path = collection.ids_by_path()
+        by_path = ids_by_key(collection)
         vectors = collection.vectors(list(by_path.values()))
         checks = collection.verify()
     np.testing.assert_allclose(vectors, truth(home, list(by_path), drift(encoder)), atol=2e-3)

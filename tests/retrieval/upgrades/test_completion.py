@@ -10,14 +10,14 @@ import retrieval
 from indexes.generation.manifest import read_manifest
 from retrieval.errors import OptionError
 from tests.retrieval.drift import NEW, OLD, drift
-from tests.retrieval.folders import fill, picture
+from tests.retrieval.folders import fill, ids_by_key, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new
 
 
 class TestCompletion:
     def test_ids_paths_and_copies_stay(self, migrating):
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         assert retrieval.backfill(migrating).complete
 
         assert check_all_new(migrating) == before
@@ -42,7 +42,7 @@ class TestCompletion:
             (migrating / name).unlink()
         retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         retrieval.backfill(migrating)
 
         assert check_all_new(migrating) == before

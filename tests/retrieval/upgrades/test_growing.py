@@ -11,7 +11,7 @@ import pytest
 import retrieval
 from retrieval.errors import OptionError
 from tests.retrieval.drift import drift
-from tests.retrieval.folders import fill, picture
+from tests.retrieval.folders import fill, ids_by_key, picture
 from tests.retrieval.upgrades.galleries import COUNT, check_all_new, collection_path, truth
 
 
@@ -59,7 +59,7 @@ class TestGrowing:
 
         assert (report.encoded, report.reused, report.moved, report.removed) == (1, 2, 1, 1)
         with retrieval.open(migrating) as collection:
-            by_path = collection.ids_by_path()
+            by_path = ids_by_key(collection)
             table = collection._opened.pair.mixture.rows_of
             assert by_path["moved.png"] == rest[2]
             assert gone not in by_path

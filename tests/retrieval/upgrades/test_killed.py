@@ -13,7 +13,7 @@ from PIL import Image
 import retrieval
 from tests.killing import Server
 from tests.retrieval.drift import drift, scheme
-from tests.retrieval.folders import fill
+from tests.retrieval.folders import fill, ids_by_key
 from tests.retrieval.upgrades.killed_steps import FIRST, LATER
 
 __all__ = ["scheme"]
@@ -38,7 +38,7 @@ def built(tmp_path_factory):
 def check(home: Path) -> str:
     """Make sure that the collection answers, truly and with every image that was there at first; return its state."""
     with retrieval.open(home) as collection:
-        by_path = collection.ids_by_path()
+        by_path = ids_by_key(collection)
         assert set(FIRST) <= set(by_path) <= {*FIRST, *LATER}
         for name in (FIRST[0], FIRST[31], FIRST[59]):
             (hit,) = collection.search(home / name, k=1, include_self=True)
@@ -116,7 +116,7 @@ def test_killed_at_random_moments(built, tmp_path, steps, name):
     assert leftovers(home) == USUAL | stores
     if name != "undo without new":
         with retrieval.open(home) as collection:
-            assert set(collection.ids_by_path()) == {*FIRST, *LATER}
+            assert set(ids_by_key(collection)) == {*FIRST, *LATER}
 
 
 def test_an_undisturbed_run_ends_the_same(built, tmp_path, steps):

@@ -75,7 +75,7 @@ class TestMigrating:
         retrieval.backfill(migrating, count=60)
         with retrieval.open(migrating) as collection:
             done = np.flatnonzero(collection._opened.pair.mixture.rows_of >= 0)
-            names = [collection.path(int(number)) for number in done]
+            names = [collection.key_of(int(number)) for number in done]
             vectors = collection.vectors(done)
         assert len(done) == 60
         np.testing.assert_allclose(vectors, truth(migrating, names, drift("new")), atol=2e-3)

@@ -10,7 +10,7 @@ import retrieval
 from indexes.generation.manifest import read_manifest
 from retrieval.errors import EncoderError, OptionError
 from tests.retrieval.drift import drift, interrupted
-from tests.retrieval.folders import PROBES, fill, picture
+from tests.retrieval.folders import PROBES, fill, ids_by_key, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new, generation, interrupt, state
 
 
@@ -31,7 +31,7 @@ class TestRollback:
 
     def test_out_of_a_finished_one(self, migrating):
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         retrieval.backfill(migrating)
         retrieval.rollback(migrating)
 
@@ -66,7 +66,7 @@ class TestRollback:
         os.rename(migrating / NAMES[5], migrating / "moved.png")
         retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         report = retrieval.rollback(migrating)
 
         assert report.encoded == (3 if finished else 2)
@@ -84,7 +84,7 @@ class TestRollback:
         os.rename(migrating / NAMES[5], migrating / "moved.png")
         retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         assert retrieval.rollback(migrating).encoded == 2
 
         assert check_all_new(migrating, "old") == before
@@ -99,7 +99,7 @@ class TestRollback:
             os.rename(migrating / old, migrating / new)
         retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         retrieval.rollback(migrating)
 
         assert check_all_new(migrating, "old") == before
@@ -117,7 +117,7 @@ class TestRollback:
         fill(migrating, ["new/c.png"], first=1002)
         retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
-            before = collection.ids_by_path()
+            before = ids_by_key(collection)
         report = retrieval.rollback(migrating)
 
         assert report.encoded == 1  # the others are kept

@@ -1,163 +1,150 @@
+"""Queries are added, subtracted and weighed; what cannot be is refused in a sentence."""
+
 from __future__ import annotations
 
-from io import BytesIO
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.collection.queries.terms import Term, as_terms, image, parse_term, row, subtract, text
+import retrieval
+from retrieval.collection.queries.terms import Query, Term, image, row, text, total, vector
 from retrieval.errors import QueryError
 
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+A, B, C = text("a"), text("b"), text("c")
 
 
-def make(name: str) -> Path:
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
-    return path
+def weights(query: Query) -> dict[str, float]:
+    return {term.value: term.weight for term in query.terms}
 
 
-def test_an_existing_file_is_an_image_and_anything_else_is_words() -> None:
-    make("cat")
-
-    assert parse_term("cat") == image(Path("cat"))
-    assert parse_term("a red bus") == text("a red bus")
-    assert parse_term("a nice png") == text("a nice png")
-
-
-@pytest.mark.parametrize("name", ["missing.jpg", "missing.HEIC", "a/b", "./cat"])
-def test_what_looks_like_a_file_and_is_none_is_refused(name: str) -> None:
-    with pytest.raises(QueryError, match="no such file"):
-        parse_term(name)
+def test_a_sum_keeps_its_parts_and_their_weights() -> None:
+    assert weights(A + 0.5 * B - C) == {"a": 1, "b": 0.5, "c": -1}
+    assert weights(-(A + B * 2) / 4) == {"a": -0.25, "b": -0.5}
+    assert weights(A - (B - C)) == {"a": 1, "b": -1, "c": 1}
+    assert weights(+A) == {"a": 1}
+    assert text("a", weight=2.0) == 2 * A
 
 
-def test_a_folder_is_no_query() -> None:
-    make("photos/cat.png")
-
-    with pytest.raises(QueryError, match="`under=…`"):
-        parse_term("photos/")
+@given(st.floats(-100, 100), st.floats(-100, 100))
+def test_weights_multiply_as_numbers_do(one: float, other: float) -> None:
+    assert weights(one * (other * A + B)) == {"a": one * other, "b": one}
 
 
-def test_a_number_in_front_weighs() -> None:
-    assert parse_term("2:cat") == text("cat", weight=2.0)
-    assert parse_term("0.5:a dog") == text("a dog", weight=0.5)
-    assert parse_term(".5:a dog") == text("a dog", weight=0.5)
+@pytest.mark.parametrize("weight", [np.float32(0.5), np.float64(0.5), np.array(0.5), 0.5], ids=repr)
+def test_any_number_weighs_from_either_side(weight: object) -> None:
+    assert weight * (A + B) == (A + B) * weight == A / 2 + B / 2
 
 
-def test_a_file_of_that_whole_name_wins_over_a_weight() -> None:
-    make("2:cat")
-
-    assert parse_term("2:cat") == image(Path("2:cat"))
+def test_sum_adds_a_list_of_queries() -> None:
+    assert sum([A, B, C]) == A + B + C == total([A, B, C])
 
 
-def test_a_weighed_file_is_an_image() -> None:
-    make("photos/cat.png")
+def test_words_and_pictures_may_stand_in_a_sum() -> None:
+    picture = Image.new("RGB", (2, 2))
 
-    assert parse_term("3:photos/cat.png") == image(Path("photos/cat.png"), weight=3.0)
-
-
-def test_only_one_weight_is_read() -> None:
-    assert parse_term("2:3:cat") == text("3:cat", weight=2.0)
-
-
-def test_a_path_may_be_relative_to_the_collection(tmp_path: Path) -> None:
-    make("root/a/cat.png")
-
-    assert parse_term("a/cat.png", beside=Path("root")) == image(Path("root/a/cat.png"))
+    assert A + "b" == A + B
+    assert "b" - A == B - A
+    assert [term.kind for term in (picture - A + Path("x")).terms] == ["image", "text", "image"]
+    assert (A + b"x").terms[1] == Term(kind="image", value=b"x")
 
 
-@pytest.mark.parametrize("nothing", ["", "   ", [], [[]]])
-def test_an_empty_query_is_refused(nothing: object) -> None:
+@pytest.mark.parametrize("number", [7, 1, np.int64(3)], ids=repr)
+def test_a_number_in_a_sum_may_be_a_row_or_a_slip(number: int) -> None:
+    for wrong in (lambda: A + number, lambda: number + A, lambda: A - number):
+        with pytest.raises(QueryError, match=rf"retrieval\.row\({number}\)"):
+            wrong()
+
+
+@pytest.mark.parametrize("weight", ["2", None, True, [1, 2], np.ones(2), 1j, B], ids=repr)
+def test_what_is_no_weight_is_refused(weight: object) -> None:
+    for wrong in (
+        lambda: A * weight,
+        lambda: weight * A,
+        lambda: A / weight,
+        lambda: text("a", weight=weight),
+    ):
+        with pytest.raises(QueryError, match="is no weight; multiply"):
+            wrong()
+
+
+def test_a_query_is_not_divided_by_zero() -> None:
+    with pytest.raises(QueryError, match="by 0"):
+        A / 0
+
+
+@pytest.mark.parametrize("other", [None, {"a": 1}, ["a", "b"], {"a"}, 1.5, np.ones(3), True], ids=repr)
+def test_what_is_no_query_is_no_part_of_a_sum(other: object) -> None:
+    with pytest.raises(QueryError, match=r"write retrieval\.image\(…\) or retrieval\.vector"):
+        A + other
+    with pytest.raises(QueryError, match=r"write retrieval\.image\(…\) or retrieval\.vector"):
+        other - A
+
+
+@pytest.mark.parametrize("words", ["", "  ", 5, None, b"cat"], ids=repr)
+def test_words_are_text_that_is_not_empty(words: object) -> None:
+    with pytest.raises(QueryError, match=r"empty|is no text; give words"):
+        text(words)
+
+
+@pytest.mark.parametrize("source", [None, 5, {"a": 1}, [1, 2]], ids=repr)
+def test_what_is_no_image_is_refused_by_its_type(source: object) -> None:
+    with pytest.raises(QueryError, match=f"{type(source).__name__} is no image; give a path"):
+        image(source)
+
+
+@pytest.mark.parametrize("numbers", ["x", None, [[1, 2], [3]], np.ones((2, 3)), ["a"], [True]], ids=repr)
+def test_what_is_no_vector_is_refused(numbers: object) -> None:
+    with pytest.raises(QueryError, match=r"is no vector; give \(d,\) real numbers"):
+        vector(numbers)
+
+
+def test_a_query_shows_how_it_can_be_typed() -> None:
+    query = -2 * image("a.jpg") + 0.5 * text("at night") - row(7) + vector(np.ones(3)) - image(b"x")
+
+    assert (
+        repr(query)
+        == "-2 * image('a.jpg') + 0.5 * text('at night') - row(7) + vector(<3 numbers>) - image(<bytes>)"
+    )
+    assert repr(A) == "text('a')"
+
+
+def test_a_query_is_not_changed_by_a_sum_and_travels_in_a_pickle() -> None:
+    before = A + B
+    _ = 2 * before - C
+
+    assert before == A + B
+    assert pickle.loads(pickle.dumps(before)) == before  # noqa: S301 - our own
+
+
+def test_an_empty_sum_is_no_query() -> None:
     with pytest.raises(QueryError, match="empty"):
-        as_terms(nothing)
+        total([])
 
 
-def test_words_too_long_for_a_file_name_are_words() -> None:
-    words = "cat " * 2000
+def test_the_public_names_make_queries() -> None:
+    query = (
+        retrieval.image("cat.jpg", weight=2.0)
+        + retrieval.text("x")
+        + retrieval.row(3)
+        + retrieval.vector([1.0])
+    )
 
-    assert parse_term(words) == text(words)
-
-
-def test_everything_that_is_a_query_becomes_its_term() -> None:
-    picture = Image.new("RGB", (4, 4))
-    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
-    vector = np.ones(8, dtype=np.float32)
-    stream = BytesIO(b"x")
-    path = make("cat.png")
-
-    kinds = [
-        term.kind
-        for term in as_terms([picture, pixels, vector, stream, path, b"x", "words", 7, np.int64(8), row(9)])
-    ]
-
-    assert kinds == ["image", "image", "vector", "image", "image", "image", "text", "id", "id", "id"]
+    assert [term.kind for term in query.terms] == ["image", "text", "id", "vector"]
+    assert query.terms[0] == Term(kind="image", value="cat.jpg", weight=2.0)
+    assert isinstance(query, retrieval.Query)
 
 
-@pytest.mark.parametrize("odd", [None, True, 1.5, {"a": 1}])
-def test_what_is_no_query_is_refused_by_its_type(odd: object) -> None:
-    with pytest.raises(QueryError, match=r"query"):
-        as_terms(odd)
+def test_the_old_name_of_a_query_is_its_part() -> None:
+    with pytest.warns(DeprecationWarning, match=r"retrieval\.Query"):
+        old = retrieval.Term
+
+    assert old is Term
 
 
-def test_subtracting_turns_weights_around() -> None:
-    assert subtract([text("cat", weight=2.0)]) == (Term(kind="text", value="cat", weight=-2.0),)
-
-
-@pytest.mark.parametrize(
-    ("query", "term"),
-    [
-        ("16:9 photo", text("16:9 photo")),
-        ("12:cat", text("12:cat")),
-        ("2: cat", text("2: cat")),
-        ("10:30", text("10:30")),
-        ("ratio 2:1", text("ratio 2:1")),
-        (":cat", text(":cat")),
-        ("1e3:cat", text("1e3:cat")),
-        ("-1:cat", text("cat", weight=-1.0)),
-        ("+12:cat", text("cat", weight=12.0)),
-        ("12.0:cat", text("cat", weight=12.0)),
-        ("-.5:a dog", text("a dog", weight=-0.5)),
-        ("2:line\nbreak", text("line\nbreak", weight=2.0)),
-    ],
-)
-def test_a_weight_has_a_point_a_sign_or_one_digit_and_no_blank_behind_it(query: str, term: Term) -> None:
-    assert parse_term(query) == term
-
-
-def test_in_python_a_string_is_words_even_if_a_file_has_that_name() -> None:
-    make("cat")
-    make("2:dog")
-    words = ["cat", "2:dog", "2:cat", "a/b", "/etc/passwd", "-", str(Path("cat").absolute())]
-
-    assert as_terms(words) == tuple(text(one) for one in words)
-    assert as_terms(Path("cat")) == (image(Path("cat")),)
-
-
-@pytest.mark.parametrize("name", ["cat.jpg", "photos/cat.PNG", "missing.heic"])
-def test_a_string_that_is_named_like_an_image_warns_how_to_ask_with_the_file(name: str) -> None:
-    make("cat.jpg")
-    with pytest.warns(UserWarning, match=r"Path\('.*'\) or retrieval\.image") as caught:
-        terms = as_terms([name])
-
-    assert terms == (text(name),)
-    assert caught[0].filename == __file__
-
-
-def test_the_command_line_does_not_warn() -> None:
-    make("cat.jpg")
-
-    assert parse_term("cat.jpg") == image(Path("cat.jpg"))
-    assert parse_term("2:cat.jpg") == image(Path("cat.jpg"), weight=2.0)
-
-
-def test_an_image_is_asked_with_by_its_path_in_one_word(tmp_path: Path) -> None:
-    import retrieval
-
-    assert retrieval.image("cat.jpg") == Term(kind="image", value="cat.jpg")
-    assert as_terms(retrieval.image("cat.jpg", weight=2.0))[0].weight == 2.0
+def test_a_path_is_an_image_whatever_its_name(tmp_path: Path) -> None:
+    assert image(tmp_path / "x").terms == (Term(kind="image", value=tmp_path / "x"),)

@@ -76,17 +76,24 @@ def test_what_is_unknown_among_known_words_is_named_once(collection, words, stra
 def test_a_part_that_means_nothing_is_left_out_beside_others(collection):
     by_image = collection.search(picture(3), k=4)
 
-    mixed = collection.search([picture(3), "кот"], k=4)
+    mixed = collection.search(retrieval.image(picture(3)) + "кот", k=4)
     assert mixed == by_image
     assert mixed.unknown_words == ("кот",)
     assert collection.search(picture(3), minus="🐱", k=4) == by_image
     assert by_image.unknown_words == ()
     with pytest.raises(UnknownWords):
-        collection.search(["кот", "🐱"])
+        collection.search(retrieval.text("кот") + "🐱")
 
 
-def test_search_many_says_it_of_each(collection):
-    assert [hits.unknown_words for hits in collection.search_many(["a cat", "a кот"])] == [(), ("кот",)]
+def test_a_batch_says_it_of_each(collection):
+    found = collection.search(["a cat", "a кот", "кот"], k=3)
+
+    assert [hits.unknown_words for hits in found[:2]] == [(), ("кот",)]
+    for hits, words in zip(found[:2], ("a cat", "a кот"), strict=True):
+        alone = collection.search(words, k=3)
+        assert [hit.id for hit in hits] == [hit.id for hit in alone]
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-6)
+    assert isinstance(found[2].error, UnknownWords)
 
 
 def test_an_encoder_that_cannot_tell_answers_everything(tmp_path):

@@ -29,7 +29,7 @@ def images(tmp_path: Path, encoder: CountingEncoder) -> Iterator[retrieval.Colle
 
 
 def keys(collection: retrieval.Collection) -> list[str]:
-    return [key.decode() for key in collection.export()[1]]
+    return collection.export()[1]
 
 
 def as_file(tmp_path: Path, image: Image.Image) -> Path:

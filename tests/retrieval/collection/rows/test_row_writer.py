@@ -32,7 +32,7 @@ def contents(collection: retrieval.Collection) -> dict[str, list[float]]:
     """Return what a collection holds: the vector of each key, roughly."""
     with retrieval.open(collection.directory) as fresh:
         vectors, keys = fresh.export()
-    return {key.decode(): np.round(row, 2).tolist() for key, row in zip(keys, vectors, strict=True)}
+    return {key: np.round(row, 2).tolist() for key, row in zip(keys, vectors, strict=True)}
 
 
 def expected(vectors: np.ndarray, keys: list[str]) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 
 import retrieval
 from retrieval.errors import MissingRow, OptionError
+from tests.retrieval.folders import ids_by_key
 
 DIM = 8
 
@@ -121,7 +122,7 @@ class Rows(RuleBasedStateMachine):
         assert report.deleted == len(before.keys() - many.keys())
         assert report.added == len(many.keys() - before.keys())
         self.model = dict(many)
-        self.ids = self.rows.ids_by_path()
+        self.ids = ids_by_key(self.rows)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), k=st.integers(1, 8))
@@ -150,11 +151,11 @@ class Rows(RuleBasedStateMachine):
         if not hasattr(self, "rows"):
             return
         vectors, keys = self.rows.export()
-        assert {key.decode(): row.tolist() for key, row in zip(keys, vectors, strict=True)} == {
+        assert {key: row.tolist() for key, row in zip(keys, vectors, strict=True)} == {
             key: unit(seed) for key, seed in self.model.items()
         }
-        assert self.rows.ids_by_path() == self.ids
-        assert sorted(key.decode() for key in self.other.export()[1]) == sorted(self.shown)
+        assert ids_by_key(self.rows) == self.ids
+        assert sorted(self.other.export()[1]) == sorted(self.shown)
 
 
 def unit(seed: int) -> list[float]:

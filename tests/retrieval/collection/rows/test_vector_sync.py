@@ -21,6 +21,7 @@ from retrieval.errors import (
 )
 from retrieval.render.export import write_export
 from retrieval.sources.csv_files import csv_lines
+from tests.retrieval.folders import ids_by_key
 
 
 @pytest.fixture
@@ -40,11 +41,11 @@ def test_rows_keep_their_numbers_and_find_themselves(
 
     assert (report.rows, report.added, report.stored_dim) == (200, 200, 16)
     with retrieval.open(tmp_path / "new") as collection:
-        assert collection.ids_by_path() == {key: number for number, key in enumerate(keys)}
+        assert ids_by_key(collection) == {key: number for number, key in enumerate(keys)}
         found = collection.search_vectors(vectors, k=1)
         np.testing.assert_array_equal(found.ids[:, 0], np.arange(200))
         stored, names = collection.export()
-        assert [name.decode() for name in names] == keys
+        assert names == keys
         np.testing.assert_allclose(stored, unit_rows(vectors), atol=1e-3)
 
 
@@ -56,7 +57,7 @@ def test_files_are_read_as_the_arrays_are(tmp_path: Path, vectors: np.ndarray, k
 
     with retrieval.open(tmp_path) as collection:
         assert collection.space.name == "clip"
-        assert list(collection.ids_by_path()) == keys
+        assert list(ids_by_key(collection)) == keys
 
 
 def test_again_takes_only_what_changed(tmp_path: Path, vectors: np.ndarray, keys: list[str]) -> None:
@@ -87,7 +88,7 @@ def test_losing_any_key_stops_in_words_about_vectors(
 
     assert "drive" not in str(refused.value)
     with retrieval.open(tmp_path) as collection:
-        assert list(collection.ids_by_path()) == keys
+        assert list(ids_by_key(collection)) == keys
     pruned = retrieval.sync_vectors(tmp_path, vectors[:kept], keys[:kept], prune=True)
     assert (pruned.rows, pruned.deleted) == (kept, 200 - kept)
 
@@ -109,7 +110,7 @@ def test_keys_of_any_line_ends_are_the_same_names(tmp_path: Path, vectors: np.nd
     retrieval.sync_vectors(tmp_path, vectors[:3], tmp_path / "keys.txt", space="mine")
 
     with retrieval.open(tmp_path) as collection:
-        assert list(collection.ids_by_path()) == ["a.jpg", "b \u00e9.jpg", "c.jpg"]
+        assert list(ids_by_key(collection)) == ["a.jpg", "b \u00e9.jpg", "c.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_a_refused_import_changes_nothing(tmp_path: Path, vectors: np.ndarray, k
         retrieval.sync_vectors(tmp_path, vectors, names)
 
     with retrieval.open(tmp_path) as collection:
-        assert list(collection.ids_by_path()) == keys
+        assert list(ids_by_key(collection)) == keys
 
 
 def test_a_first_import_that_fails_leaves_nothing(
@@ -204,7 +205,7 @@ def test_an_interrupted_import_answers_with_what_it_has_and_continues(
         retrieval.sync_vectors(tmp_path, vectors, keys, space="mine", progress=stop)
 
     with retrieval.open(tmp_path) as collection:
-        assert list(collection.ids_by_path()) == keys[:100]
+        assert list(ids_by_key(collection)) == keys[:100]
     report = retrieval.sync_vectors(tmp_path, vectors, keys)
     assert (report.rows, report.added, report.unchanged) == (200, 100, 100)
 

@@ -1,0 +1,107 @@
+"""Choose which rows a search may find: below a folder, by a pattern, by ids or keys, by flags."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.vectors import row_flags
+from retrieval.collection.queries.row_lookup import live_ids
+from retrieval.errors import ShapeError
+from retrieval.sources import keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexes.vectors import Bitmap, Ids
+    from retrieval.collection import Opened
+
+__all__ = ["RowFilter", "row_filter"]
+
+
+class RowFilter:
+    """Which rows may be found: ascending ids where they were named, flags otherwise.
+
+    Args:
+        count: rows that there are.
+        ids: ``(m,)`` ascending ids of live rows.
+        flags: ``(count,)`` flags, of deleted rows too; without `ids`.
+    """
+
+    def __init__(self, count: int, *, ids: Ids | None = None, flags: Bitmap | None = None) -> None:
+        self._count = count
+        self.ids = ids
+        self._flags = flags
+
+    @property
+    def flags(self) -> Bitmap:
+        """The same as ``(count,)`` flags; do not change them."""
+        if self._flags is None:
+            self._flags = np.zeros(self._count, dtype=np.bool_)
+            self._flags[self.ids] = True
+        return self._flags
+
+    def holds(self, rows: Any) -> Any:
+        """Say of each of some live rows whether it may be found, in their shape."""
+        return self.flags[rows] if self.ids is None else np.isin(rows, self.ids)
+
+    def searched(self, live: Bitmap) -> int:
+        """Return how many rows may be found.
+
+        Args:
+            live: ``(count,)`` which rows have no tombstone.
+        """
+        return int(np.count_nonzero(self.flags & live)) if self.ids is None else len(self.ids)
+
+
+def row_filter(
+    opened: Opened,
+    *,
+    root: Path,
+    under: str | os.PathLike[str] | None,
+    glob: str | None,
+    ids: Any,
+    mask: Any,
+) -> RowFilter | None:
+    """Return which rows pass all filters that are given; None where there are none.
+
+    Args:
+        opened: what is searched.
+        root: the folder that keys are relative to.
+        under: a folder; only rows below it.
+        glob: a pattern that keys match.
+        ids: row ids and keys.
+        mask: ``(count,)`` flags.
+    Raises:
+        MissingRow: an id or key that there is no row of.
+        OptionError: `under` lies outside, or something that is neither an id nor a key.
+        ShapeError: `mask` is not ``(count,)`` flags.
+    """
+    if under is None and glob is None and ids is None and mask is None:
+        return None
+    count = opened.manifest.count
+    flags = None if mask is None else _flags(mask, count)
+    if under is not None or glob is not None:
+        below = opened.paths().keep(under=keys.relative(under, root), glob=glob)
+        flags = below if flags is None else flags & below
+    if ids is None:
+        return RowFilter(count, flags=flags)
+    named = live_ids(opened, ids, root=root)
+    return RowFilter(count, ids=named if flags is None else named[flags[named]])
+
+
+def _flags(mask: Any, count: int) -> Bitmap:
+    """Return flags of rows, checked.
+
+    Raises:
+        ShapeError: they are none, or of another length.
+    """
+    try:
+        flags = np.asarray(mask)
+    except ValueError:  # lists of several lengths
+        flags = np.empty(0, dtype=object)
+    if flags.dtype.kind in "iu" and flags.ndim == 1:
+        raise ShapeError(f"mask: expected ({count},) truth values, got numbers; row ids go to `ids=`")
+    return row_flags(flags, count=count, name="mask")

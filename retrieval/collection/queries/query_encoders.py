@@ -1,0 +1,187 @@
+"""Load the encoders of a collection's queries on first use, and leave out words that they have not learned."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from indexes import forks
+from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
+from retrieval.collection.queries.terms import Query
+from retrieval.encoders import VocabularyEncoder, load_encoder
+from retrieval.errors import CapabilityMissing, UnknownWords
+from retrieval.sources import open_source
+
+if TYPE_CHECKING:
+    from retrieval.collection import Opened
+    from retrieval.encoders import Encoder, EncoderLike
+
+
+class QueryEncoders:
+    """The encoder of a collection's queries, and the one before it where queries need both; each loaded on first use.
+
+    Args:
+        opened: the collection.
+        device: where they run.
+        given: used instead of the recorded encoder; compared with it when it is first used.
+        root: where the images lie, if not where the collection recorded them.
+    Raises:
+        SpaceMismatch: `given` is of another space.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        device: str,
+        given: EncoderLike | None = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if given is not None:
+            given = load_encoder(given, device=device)
+            opened.space.require(given.space, what=f"the encoder {given.space.name}")
+        self._opened = opened
+        self._device = device
+        self._given = given is not None
+        self._unchecked, self._root = self._given, root
+        self._encoder = given
+        self._before: Encoder | None = None
+        self._lock = forks.Lock()
+
+    def follow(self, opened: Opened) -> None:
+        """Go on with a newer generation of the collection."""
+        self._opened = opened
+        if self._encoder is not None and not opened.space.same_as(self._encoder.space):
+            self._given = False
+            self._encoder = None  # it was right before a change of the encoder began, or ended
+        old = None if opened.pair is None else opened.pair.migration.old_space
+        if self._before is not None and (old is None or not old.same_as(self._before.space)):
+            self._before = None  # of a change that is over: the next one starts from another space
+
+    @property
+    def given(self) -> Encoder | None:
+        """The encoder that was handed in and is still in use, if one was."""
+        return self._encoder if self._given else None
+
+    def current(self) -> Encoder:
+        """Return the encoder of queries.
+
+        Raises:
+            CapabilityMissing: the collection was built from vectors and no encoder was given.
+            SpaceMismatch: the recorded encoder no longer gives vectors of this space, or the given one gives others.
+        """
+        with self._lock:
+            if self._encoder is None:
+                spec, space = self._opened.encoder, self._opened.space
+                if spec is None:
+                    raise CapabilityMissing(
+                        f"{self._opened.directory} {_origin(self._opened)} and records no encoder that could be loaded; "
+                        f"open it with an encoder of the space {space.name}, or ask by ids or with vectors"
+                    )
+                self._encoder = self._load(spec, self._device)
+            elif self._given and self._unchecked:
+                self._check(self._encoder)
+            return self._encoder
+
+    def _check(self, encoder: Encoder) -> None:
+        """Compare an encoder that was handed in with the one that the collection was built with, once."""
+        require_same_encoder(encoder, self._opened.manifest, lambda: self._compare_rows(encoder))
+        self._unchecked = False
+
+    def _compare_rows(self, encoder: Encoder) -> None:
+        opened = self._opened
+        if opened.pair is None:  # else it is of the new space, of which few rows may be
+            opened.enter()
+            try:
+                require_same_vectors(
+                    encoder,
+                    open_source(opened.directory, opened.manifest, root=self._root),
+                    count=opened.manifest.count,
+                    live=opened.is_live,
+                    record=opened.store.record,
+                    row=lambda number: opened.vectors([number])[0],
+                )
+            finally:
+                opened.leave()
+
+    def on(self, device: str) -> Encoder:
+        """Return the encoder of queries on a device; ``auto`` is the one that they were made for.
+
+        One that was given stays where it is. Raises as `current` does, and:
+
+        Raises:
+            OptionError: the device is not there.
+        """
+        spec = self._opened.encoder
+        if device in {"auto", self._device} or self._given or spec is None:
+            return self.current()
+        return self._load(spec, device)
+
+    def before(self) -> Encoder | None:
+        """Return the old encoder where queries need both (the method ``slerp`` while the encoder changes)."""
+        pair = self._opened.pair
+        if pair is None or pair.migration.way.alpha is None:
+            return None
+        with self._lock:
+            if self._before is None:
+                migration = pair.migration
+                if migration.old is None:
+                    raise CapabilityMissing(
+                        f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
+                        "finish the upgrade with `backfill`"
+                    )
+                encoder = load_encoder(migration.old, device=self._device)
+                migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
+                require_same_encoder(encoder, self._opened.manifest, _nothing)
+                self._before = encoder
+            return self._before
+
+    def _load(self, spec: str, device: str) -> Encoder:
+        encoder = load_encoder(spec, device=device)
+        self._opened.space.require(encoder.space, what=f"the encoder {spec}")
+        require_same_encoder(encoder, self._opened.manifest, _nothing)
+        return encoder
+
+
+def _nothing() -> None:
+    """Compare an encoder that is loaded by its recorded name with no rows: that would slow the first query."""
+
+
+def _origin(opened: Opened) -> str:
+    """Say how a collection without a recorded encoder was built; only rows of images have the stamp of a file."""
+    space = opened.space.name
+    if opened.manifest.count and opened.store.record(opened.manifest.count - 1).stamp:
+        return f"was built from images by the encoder object {space}"
+    return f"was built from vectors of the space {space}"
+
+
+def understood(query: Query, encoders: QueryEncoders) -> tuple[Query, tuple[str, ...]]:
+    """Leave out terms that mean nothing to the encoder, and say which words it has not learned.
+
+    Encoders that cannot tell (see `retrieval.encoders.VocabularyEncoder`) understand everything.
+
+    Raises:
+        UnknownWords: nothing is left.
+        CapabilityMissing: there are words, and the encoder cannot be had.
+    """
+    if not any(term.kind == "text" for term in query.terms):
+        return query, ()
+    encoder = encoders.current()
+    if not isinstance(encoder, VocabularyEncoder):
+        return query, ()
+    kept, strange = [], dict[str, None]()
+    for term in query.terms:
+        if term.kind == "text":
+            strange.update(dict.fromkeys(encoder.unknown_words(term.value)))
+        if term.kind != "text" or encoder.known_words(term.value):
+            kept.append(term)
+    words = tuple(strange)
+    if not kept:
+        name = encoder.space.name
+        raise UnknownWords(
+            f"the encoder {name} has learned none of the words {', '.join(map(repr, words))}, so whatever came "
+            "first would be chance; ask with common English words or with an image, or use a larger encoder",
+            words=words,
+            encoder=name,
+        )
+    return Query(tuple(kept)), words

@@ -1,0 +1,102 @@
+"""Look at the rows of a collection one by one: their keys, and a row's vector and file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection as AbstractCollection
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from retrieval.collection.collection import Collection
+
+__all__ = ["Keys", "Row"]
+
+_AT_ONCE = 4096
+"""Keys that are read together."""
+
+
+class Row:
+    """One row of a collection: ``photos["a.jpg"]`` or ``photos[7]``.
+
+    Attributes:
+        id: the row's id.
+        key: its key, for an image its path relative to the root; bytes that are not UTF-8 are surrogate-escaped.
+    """
+
+    __slots__ = ("_collection", "id", "key")
+
+    def __init__(self, collection: Collection, number: int, key: str) -> None:
+        self._collection = collection
+        self.id, self.key = number, key
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The stored vector, ``(d,)`` float32."""
+        vector: NDArray[np.float32] = self._collection.vectors(self.id)[0]
+        return vector
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """What else is known of the image; empty, since collections hold nothing else yet."""
+        return {}
+
+    @property
+    def link(self) -> str:
+        """What a person can open: the file's absolute path."""
+        return os.path.join(os.path.abspath(self._collection.root), self.key)
+
+    @property
+    def file(self) -> Path:
+        """The absolute path; a row that was made from a vector may have no file there."""
+        return Path(self.link)
+
+    def open(self) -> Image.Image:
+        """Read the image: upright, RGB.
+
+        Raises:
+            ImageError: there is no file, or it cannot be read; `reason` says which in a word.
+        """
+        from retrieval.sources.decoding import decode
+
+        return decode(self.link)
+
+    def __repr__(self) -> str:
+        return f"<Row {self.id}: {self.key!r}>"
+
+
+class Keys(AbstractCollection[str]):
+    """The keys of all rows in the order of their ids, read while you go through them."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def __len__(self) -> int:
+        return len(self._collection)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str | bytes | os.PathLike) and key in self._collection
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        while keys := self._read(start):
+            start += len(keys)
+            yield from (os.fsdecode(key) for key in keys if key is not None)
+
+    def _read(self, start: int) -> list[bytes | None]:
+        """Return the keys of some rows, None for those that were deleted; no row ever gets another id."""
+        with self._collection._using() as opened:  # noqa: SLF001 - a part of it
+            stop = min(start + _AT_ONCE, opened.manifest.count)
+            live = opened.live[start:stop].tolist()
+            keys = islice(opened.store.keys(start), max(stop - start, 0))
+            return [key if lives else None for key, lives in zip(keys, live, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} keys of {str(self._collection.directory)!r}>"
