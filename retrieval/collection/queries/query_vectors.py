@@ -12,8 +12,9 @@ import numpy as np
 
 from indexes.vectors import integer, unit_rows
 from retrieval.collection.queries.inputs import existing
+from retrieval.collection.queries.part_vectors import encode_images, encode_texts
 from retrieval.collection.queries.query_encoders import understood
-from retrieval.encoders import TextEncoder, checked_pixels, checked_text
+from retrieval.encoders import TextEncoder
 from retrieval.errors import (
     CapabilityMissing,
     EncoderError,
@@ -42,9 +43,6 @@ __all__ = ["ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"]
 
 ONE_QUERYS = (QueryError, ImageError, MissingRow, OptionError, ShapeError, VectorError, CapabilityMissing)
 """Errors of one query, which others of its batch do not share."""
-
-_TEXTS = 256
-"""Texts that are encoded together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +221,7 @@ def _encoded(
 ) -> Sequence[Vectors | RetrievalError]:
     """Encode words or images with the encoder of the collection, and with the one before it where queries need both."""
     encode: Callable[[Sequence[Any], Encoder], Sequence[Vectors | RetrievalError]]
-    encode = _texts if kind == "text" else _images
+    encode = encode_texts if kind == "text" else encode_images
     pair = opened.pair
     try:
         encoder = encoders.current()
@@ -249,104 +247,3 @@ def _encoded(
         else pair.of(one, other, words=kind == "text")
         for one, other in zip(new, old, strict=True)
     ]
-
-
-def _texts(texts: Sequence[str], encoder: Encoder) -> list[Vectors | RetrievalError]:
-    """Encode texts, each different one once."""
-    found: dict[str, Vectors | RetrievalError] = {}
-    different = list(dict.fromkeys(texts))
-    for start in range(0, len(different), _TEXTS):
-        some = different[start : start + _TEXTS]
-        found.update(zip(some, _text_batch(some, encoder), strict=True))
-    return [found[one] for one in texts]
-
-
-def _text_batch(texts: Sequence[str], encoder: Encoder) -> Sequence[Vectors | RetrievalError]:
-    try:
-        return np.split(checked_text(encoder, texts), len(texts))
-    except EncoderError:
-        if len(texts) == 1:
-            raise
-    one_by_one: list[Vectors | RetrievalError] = []
-    for text in texts:  # one of them has no vector
-        try:
-            one_by_one.append(checked_text(encoder, [text]))
-        except EncoderError as error:
-            one_by_one.append(error)
-    return one_by_one
-
-
-def _images(images: Sequence[Any], encoder: Encoder) -> list[Vectors | RetrievalError]:
-    """Encode images; several are decoded in threads ahead of the encoder, and each file or object is read once."""
-    if len(images) == 1:
-        return [_image(images[0], encoder)]
-    from retrieval.embedding import embed
-
-    names = [os.fspath(one) if isinstance(one, str | os.PathLike) else id(one) for one in images]
-    different = dict(zip(names, images, strict=True))
-    found: dict[Any, Vectors | RetrievalError] = {}
-    by_content: dict[bytes, Vectors] = {}
-    batches = embed(
-        different,
-        encoder,
-        open_image=lambda one: _content(different[one]),
-        known=by_content.__contains__,
-        size_of=lambda one: _size(different[one]),
-        name_of=lambda one: _name(different[one]),
-    )
-    for batch in batches:
-        vectors = np.split(batch.vectors, len(batch.items)) if batch.items else []
-        by_content.update(zip(batch.contents, vectors, strict=True))
-        found.update(zip(batch.items, vectors, strict=True))
-        found.update((one, by_content[content]) for one, content in batch.reused)
-        found.update(batch.failed)
-    return [found[one] for one in names]
-
-
-def _image(image: Any, encoder: Encoder) -> Vectors | RetrievalError:
-    from retrieval.sources.decoding import decode
-
-    try:
-        pixels = encoder.preprocess(
-            decode(_content(image), decode_size=getattr(encoder, "decode_size", None), name=_name(image))
-        )
-    except ImageError as error:
-        return error
-    return checked_pixels(encoder, pixels[np.newaxis])
-
-
-def _content(image: Any) -> Any:
-    """Return the bytes of a file, or the picture or array as it is.
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    from retrieval.sources.decoding import read_file
-
-    if isinstance(image, str | os.PathLike):
-        return read_file(image)
-    if not hasattr(image, "read"):
-        return image
-    try:
-        image.seek(0)  # two encoders may read it
-        data = image.read()
-    except (OSError, ValueError) as error:
-        raise ImageError(
-            f"an open file cannot be read ({error}); open it again", reason="read-error"
-        ) from error
-    if not isinstance(data, bytes):
-        raise ImageError("an open file gives text; open it with the mode 'rb'", reason="read-error")
-    return data
-
-
-def _size(image: Any) -> int:
-    if isinstance(image, str | os.PathLike):
-        try:
-            return os.stat(image).st_size
-        except OSError:  # told when it is read
-            return 1
-    return 1
-
-
-def _name(image: Any) -> str:
-    return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
