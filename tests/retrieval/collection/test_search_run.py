@@ -184,7 +184,7 @@ def test_a_text_without_a_vector_is_one_error(photos, monkeypatch):
 def test_each_image_is_encoded_once_in_batches(photos, strangers):
     encoder = CountingEncoder()
     with retrieval.open(photos, encoder=encoder) as opened:
-        opened.search("words")  # compares the encoder with a few stored images
+        opened.search(picture(98))  # asks the encoder for its probes, too
         encoder.encoded = 0
         one = picture(99)
         found = opened.search([*strangers, *strangers, one, one, photos / "a/3.png"], k=1)
