@@ -14,6 +14,7 @@ from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
 from retrieval.collection import ROLLBACK_ROWS, next_store
 from retrieval.errors import OptionError
 from retrieval.progress import Progress
+from retrieval.upgrades.rows_without_images import count_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,11 +106,17 @@ class Restored:
                     pace.commit_if_due()
             finally:
                 staging.commit()  # an interrupt keeps what it had
+        by_hand = count_by_hand(rest, self._manifest)
         if left := len(rest) - self.encoded:  # their new rows are about to go: not without being told
+            added = (
+                f"; {by_hand:,} of them were added by hand, and leaving these out deletes them"
+                if by_hand
+                else ""
+            )
             raise OptionError(
                 f"{left:,} of the {len(missing):,} images added since the upgrade began cannot be read below {source.name}, or have "
                 "changed; mount its drive, update the index with `build_index`, or leave them out "
-                "for now with `without_new=True`"
+                f"for now with `without_new=True`{added}"
             )
 
     def _staging(self) -> Staging:

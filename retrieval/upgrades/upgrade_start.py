@@ -21,6 +21,7 @@ from retrieval.location import find_collection
 from retrieval.sources import open_source
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrades.record import UpgradeReport, entry_of, rounded
+from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.trial import (
     EXTENDING,
     METHODS,
@@ -83,7 +84,8 @@ def upgrade(
     Returns:
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
-        OptionError: the same encoder again, an upgrade that is under way, no image left, or a sample too small.
+        OptionError: the same encoder again, an upgrade that is under way, no image left, a sample too small, or rows by
+            hand without an image.
         EncoderError: the new encoder cannot be had, or reads no images.
         StoreLocked: somebody else writes to the collection.
     """
@@ -172,6 +174,8 @@ def _run(
         VectorStore.open(place, dim=manifest.space.dim, count=manifest.count) as store,
         Staging.open(work.directory / work.staging, dim=work.new.space.dim, lock=work.lock) as staging,
     ):
+        if record:
+            refuse_rows_without_images(store, manifest, work.source)
         label_of = {} if labels is None else labels_of(labels, store, work.source.name)
         drawn, gone = draw(store, work.source, size=size, first=label_of)
         if not drawn:
