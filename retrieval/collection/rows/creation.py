@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexes.generation import read_manifest, write_manifest
 from indexes.vectors import Space, integer
 from retrieval.collection import Collection, open_collection
 from retrieval.collection.rows.lock_wait import TIMEOUT
 from retrieval.collection.rows.vector_sync import named_space
 from retrieval.collection.rows.writable import locked, opened, published
-from retrieval.encoders import canonical_spec, load_encoder
+from retrieval.encoders import canonical_spec, load_encoder, vectors_of_probes
 from retrieval.errors import OptionError, ShapeError
 from retrieval.location import place_collection, record_root
 
 if TYPE_CHECKING:
-    from retrieval.encoders import Encoder
+    from retrieval.encoders import EncoderLike
 
 __all__ = ["create"]
 
@@ -26,7 +28,7 @@ def create(
     *,
     dim: int | None = None,
     space: str | Space | None = None,
-    encoder: str | Encoder | None = None,
+    encoder: EncoderLike | None = None,
     device: str = "auto",
     timeout: float = TIMEOUT,
 ) -> Collection:
@@ -54,6 +56,9 @@ def create(
             raise OptionError(f"{place} holds a collection already; open it, or name another folder")
         with opened(place, lock, None, space=target, encoder=spec, root=record_root(place, home)):
             pass
+        if given is not None:  # so that later encoders of its fingerprint are compared with this one
+            probes = {given.space.fingerprint: vectors_of_probes(given)}
+            write_manifest(place, replace(read_manifest(place), probes=probes))
     return open_collection(place, encoder=given, device=device)
 
 

@@ -125,6 +125,16 @@ def test_a_later_build_keeps_what_was_recorded(photos):
     assert probes_of(photos) == before
 
 
+def test_an_empty_collection_made_for_an_encoder_records_it(tmp_path):
+    with retrieval.create(tmp_path, encoder=FakeEncoder()) as collection:
+        collection.add_images([picture(1), picture(2)])
+
+    with retrieval.open(tmp_path, encoder=FakeEncoder()) as collection:
+        assert len(collection.search(picture(1), k=1)) == 1
+    with retrieval.open(tmp_path, encoder=Shifted()) as collection, pytest.raises(SpaceMismatch):
+        collection.add_images([picture(3)])
+
+
 def test_vectors_from_elsewhere_record_nothing(tmp_path):
     retrieval.sync_vectors(tmp_path, np.eye(4, 64), list("abcd"), space=FakeEncoder().space)
 
