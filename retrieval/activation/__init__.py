@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Activated", "activate"]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "activation": ("activate",),
-        "results": ("Activated",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "activation": ("activate",),
+            "results": ("Activated",),
+        },
+    )

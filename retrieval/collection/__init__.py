@@ -46,24 +46,25 @@ __all__ = [
     "writer",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "activations": (),
-        "collection": ("Collection", "open_collection"),
-        "migration": ("Migration", "carried_by", "require_settled"),
-        "prefix_loss": ("Loss", "loss_of"),
-        "query_map": ("Fitted",),
-        "snapshot": ("Opened",),
-        "row_stores": (
-            "PAST",
-            "ROLLBACK_ROWS",
-            "STAGING",
-            "next_store",
-            "remove_staging",
-            "sweep",
-            "sweep_changes",
-            "writer",
-        ),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "activations": (),
+            "collection": ("Collection", "open_collection"),
+            "migration": ("Migration", "carried_by", "require_settled"),
+            "prefix_loss": ("Loss", "loss_of"),
+            "query_map": ("Fitted",),
+            "snapshot": ("Opened",),
+            "row_stores": (
+                "PAST",
+                "ROLLBACK_ROWS",
+                "STAGING",
+                "next_store",
+                "remove_staging",
+                "sweep",
+                "sweep_changes",
+                "writer",
+            ),
+        },
+    )

@@ -25,12 +25,13 @@ __all__ = [
     "thumbnails",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "escaping": ("UNSAFE", "escape", "path_json", "paths_json"),
-        "notebook": (),
-        "previews": ("Thumbnail", "thumbnail", "thumbnails"),
-        "widths": ("cells", "shorten"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "escaping": ("UNSAFE", "escape", "path_json", "paths_json"),
+            "notebook": (),
+            "previews": ("Thumbnail", "thumbnail", "thumbnails"),
+            "widths": ("cells", "shorten"),
+        },
+    )

@@ -11,4 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "cores", "embed"]
 
-__getattr__ = lazy(__name__, {"image_stream": ("Embedded", "cores", "embed")})
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(__name__, {"image_stream": ("Embedded", "cores", "embed")})

@@ -76,35 +76,36 @@ __all__ = [
     "vectors_of_probes",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "batch_size": ("BatchSize",),
-        "checked": ("checked_pixels", "checked_text", "sound_pixels"),
-        "checkpoints": ("hub_file", "url_file"),
-        "devices": (
-            "check_device_name",
-            "allowed_threads",
-            "is_out_of_memory",
-            "onnx_providers",
-            "require_device",
-            "torch_device",
-        ),
-        "encoding": ("encode",),
-        "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
-        "phrases": ("encode_phrases",),
-        "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
-        "probes": ("LEAST_COSINE", "expect", "note_when_encoding", "vectors_of_probes"),
-        "protocols": (
-            "DifferentiableEncoder",
-            "Encoder",
-            "EncoderFamily",
-            "EncoderLike",
-            "TextEncoder",
-            "VocabularyEncoder",
-        ),
-        "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
-        "runtime": ("Session", "onnx_runtime"),
-        "vocabulary": ("Vocabulary",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "batch_size": ("BatchSize",),
+            "checked": ("checked_pixels", "checked_text", "sound_pixels"),
+            "checkpoints": ("hub_file", "url_file"),
+            "devices": (
+                "check_device_name",
+                "allowed_threads",
+                "is_out_of_memory",
+                "onnx_providers",
+                "require_device",
+                "torch_device",
+            ),
+            "encoding": ("encode",),
+            "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
+            "phrases": ("encode_phrases",),
+            "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
+            "probes": ("LEAST_COSINE", "expect", "note_when_encoding", "vectors_of_probes"),
+            "protocols": (
+                "DifferentiableEncoder",
+                "Encoder",
+                "EncoderFamily",
+                "EncoderLike",
+                "TextEncoder",
+                "VocabularyEncoder",
+            ),
+            "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
+            "runtime": ("Session", "onnx_runtime"),
+            "vocabulary": ("Vocabulary",),
+        },
+    )

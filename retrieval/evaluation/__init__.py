@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "evaluate", "figure", "little_to_gain"]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "evaluation": ("Evaluation", "evaluate"),
-        "plots": ("figure",),
-        "survival": ("little_to_gain",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "evaluation": ("Evaluation", "evaluate"),
+            "plots": ("figure",),
+            "survival": ("little_to_gain",),
+        },
+    )

@@ -11,4 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["build_index"]
 
-__getattr__ = lazy(__name__, {"build": ("build_index",)})
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(__name__, {"build": ("build_index",)})

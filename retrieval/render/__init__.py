@@ -33,19 +33,20 @@ __all__ = [
     "write_export",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "export": ("write_export",),
-        "html_page": ("Answer",),
-        "output": (
-            "Form",
-            "fields",
-            "hit_json",
-            "hits",
-            "json_text",
-            "replacing",
-            "table",
-        ),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "export": ("write_export",),
+            "html_page": ("Answer",),
+            "output": (
+                "Form",
+                "fields",
+                "hit_json",
+                "hits",
+                "json_text",
+                "replacing",
+                "table",
+            ),
+        },
+    )

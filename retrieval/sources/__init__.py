@@ -66,35 +66,36 @@ __all__ = [
     "write_skipped",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "csv_files": ("csv_lines",),
-        "folder": ("FolderSource",),
-        "folder_memory": ("digest", "holding"),
-        "folder_options": ("FolderOptions",),
-        "folder_walk": (
-            "FORMATS",
-            "Folder",
-            "Found",
-            "NOT_FOLLOWED",
-            "Seen",
-            "Skipped",
-            "UNSUPPORTED_FORMAT",
-            "has_image_suffix",
-            "suffix_of",
-            "walk",
-        ),
-        "keys": (),
-        "protocol": ("Entry", "Listed", "Source", "open_source"),
-        "selection": ("Selection",),
-        "skipped_list": (
-            "LASTING",
-            "SkippedFile",
-            "UNKNOWN",
-            "count_reasons",
-            "read_skipped",
-            "write_skipped",
-        ),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "csv_files": ("csv_lines",),
+            "folder": ("FolderSource",),
+            "folder_memory": ("digest", "holding"),
+            "folder_options": ("FolderOptions",),
+            "folder_walk": (
+                "FORMATS",
+                "Folder",
+                "Found",
+                "NOT_FOLLOWED",
+                "Seen",
+                "Skipped",
+                "UNSUPPORTED_FORMAT",
+                "has_image_suffix",
+                "suffix_of",
+                "walk",
+            ),
+            "keys": (),
+            "protocol": ("Entry", "Listed", "Source", "open_source"),
+            "selection": ("Selection",),
+            "skipped_list": (
+                "LASTING",
+                "SkippedFile",
+                "UNKNOWN",
+                "count_reasons",
+                "read_skipped",
+                "write_skipped",
+            ),
+        },
+    )

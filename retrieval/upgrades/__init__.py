@@ -27,14 +27,15 @@ __all__ = [
     "upgrade_report",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "backfill_run": ("BackfillReport", "backfill"),
-        "finish": ("drop_old", "finish_upgrade"),
-        "history": ("plot_curve", "upgrade_report"),
-        "record": ("UpgradeReport",),
-        "rollback_run": ("RollbackReport", "rollback"),
-        "upgrade_start": ("upgrade",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "backfill_run": ("BackfillReport", "backfill"),
+            "finish": ("drop_old", "finish_upgrade"),
+            "history": ("plot_curve", "upgrade_report"),
+            "record": ("UpgradeReport",),
+            "rollback_run": ("RollbackReport", "rollback"),
+            "upgrade_start": ("upgrade",),
+        },
+    )

@@ -54,17 +54,18 @@ __all__ = [
     "vector",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "encoder_check": ("require_same_encoder", "require_same_vectors"),
-        "filters": ("RowFilter", "row_filter"),
-        "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
-        "query_encoders": ("QueryEncoders",),
-        "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
-        "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
-        "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
-        "typed_words": ("parse_query",),
-        "values": ("ArrayLike", "is_number"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "encoder_check": ("require_same_encoder", "require_same_vectors"),
+            "filters": ("RowFilter", "row_filter"),
+            "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
+            "query_encoders": ("QueryEncoders",),
+            "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
+            "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
+            "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
+            "typed_words": ("parse_query",),
+            "values": ("ArrayLike", "is_number"),
+        },
+    )

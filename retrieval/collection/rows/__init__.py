@@ -42,17 +42,18 @@ __all__ = [
     "writing_rows",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "build_report": ("BuildReport",),
-        "creation": ("create",),
-        "growth": ("BothSpaces", "Growing", "carried", "plain"),
-        "lock_wait": ("TIMEOUT",),
-        "row_sources": ("folder_number", "hand_number", "holder_by_hand", "is_by_hand"),
-        "row_writer": ("RowWriter", "synchronized", "writing_rows"),
-        "rows_report": ("RowsReport",),
-        "vector_sync": ("build_index_from_vectors", "sync_vectors"),
-        "writable": ("check_request", "learn_rotation", "locked", "opened", "published"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "build_report": ("BuildReport",),
+            "creation": ("create",),
+            "growth": ("BothSpaces", "Growing", "carried", "plain"),
+            "lock_wait": ("TIMEOUT",),
+            "row_sources": ("folder_number", "hand_number", "holder_by_hand", "is_by_hand"),
+            "row_writer": ("RowWriter", "synchronized", "writing_rows"),
+            "rows_report": ("RowsReport",),
+            "vector_sync": ("build_index_from_vectors", "sync_vectors"),
+            "writable": ("check_request", "learn_rotation", "locked", "opened", "published"),
+        },
+    )

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_prefix_rotation"]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "learned_rotation": ("fit_prefix_rotation",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "learned_rotation": ("fit_prefix_rotation",),
+        },
+    )

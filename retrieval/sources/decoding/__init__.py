@@ -41,16 +41,17 @@ __all__ = [
     "read_file",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "budget": ("DECODED_BYTES", "FILE_BYTES"),
-        "colours": ("UPRIGHT",),
-        "decoder": ("ImageSource", "MAX_PIXELS", "content_hash", "decode", "loaded", "read_file"),
-        "formats": ("plugin_for", "quiet"),
-        "image_files": ("OpenedFile",),
-        "os_reasons": ("os_reason",),
-        "reasons": ("BROKEN",),
-        "tiff_samples": ("describe",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "budget": ("DECODED_BYTES", "FILE_BYTES"),
+            "colours": ("UPRIGHT",),
+            "decoder": ("ImageSource", "MAX_PIXELS", "content_hash", "decode", "loaded", "read_file"),
+            "formats": ("plugin_for", "quiet"),
+            "image_files": ("OpenedFile",),
+            "os_reasons": ("os_reason",),
+            "reasons": ("BROKEN",),
+            "tiff_samples": ("describe",),
+        },
+    )

@@ -34,14 +34,15 @@ __all__ = [
     "try_methods",
 ]
 
-__getattr__ = lazy(
-    __name__,
-    {
-        "maps": ("EXTENDING", "Extension", "METHODS"),
-        "measurement": ("Measured", "backfill_curve", "calibrate"),
-        "past_samples": ("against_earlier", "keep_sample"),
-        "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
-        "sample": ("Sample", "draw", "encode_sample"),
-        "trial": ("Trial", "try_methods"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "maps": ("EXTENDING", "Extension", "METHODS"),
+            "measurement": ("Measured", "backfill_curve", "calibrate"),
+            "past_samples": ("against_earlier", "keep_sample"),
+            "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
+            "sample": ("Sample", "draw", "encode_sample"),
+            "trial": ("Trial", "try_methods"),
+        },
+    )
