@@ -84,6 +84,9 @@ class ImageError(RetrievalError, ValueError):
         what: the message without the image's name, for lists that have a column for it; empty if it is not told.
     """
 
+    reason: str
+    what: str
+
     def __init__(self, message: str, *, reason: str, what: str = "") -> None:
         super().__init__(message)
         self.reason, self.what = reason, what

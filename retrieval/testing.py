@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.vectors import Space, unit_rows
 from retrieval.encoders import (
+    CallableEncoder,
     DifferentiableEncoder,
     Encoder,
     TextEncoder,
@@ -22,11 +23,7 @@ from retrieval.encoders import (
     installed_families,
     load_encoder,
 )
-from retrieval.encoders import (
-    encode as encode_anything,
-)
 from retrieval.errors import EncoderError
-from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +50,7 @@ COLOURS = {
 LONG_TEXT = "a red bus in the snow " * 2000
 
 
-class FakeEncoder:
+class FakeEncoder(CallableEncoder):
     """A deterministic encoder without weights, for tests: like images and like texts get like vectors.
 
     An image is a fixed random projection of its 8 x 8 thumbnail. A text is the sum of its words' vectors: the
@@ -91,10 +88,6 @@ class FakeEncoder:
         ones = np.full((len(flat), 1), 0.1)  # so that an even grey image has a direction too
         features = np.hstack([flat, ones])  # (b, f)
         return unit_rows(features @ self._projection)  # (b, d)
-
-    encode = __call__ = encode_anything
-    if not TYPE_CHECKING:
-        __getattr__ = attribute_of
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, d)`` float32 unit rows of texts; a `str` is one."""

@@ -54,6 +54,8 @@ class BatchReader:
         on_gpu: the encoder runs on a GPU.
     """
 
+    results: dict[Path, Activated]
+
     def __init__(self, collection: Collection, results: dict[Path, Activated], *, on_gpu: bool) -> None:
         self._made, self._copies = _known(collection)
         self.results, self._on_gpu = results, on_gpu

@@ -123,6 +123,11 @@ def carried_by(way: Fitted, upgrades: tuple[Mapping[str, Any], ...], table: Ids,
 class Pair:
     """A query in both spaces, side by side: ``(1, d_new + d_old)``, so that parts are weighed and summed in each."""
 
+    migration: Migration
+    mixture: Mixture
+    width: int
+    parts: tuple[slice, slice]
+
     def __init__(self, migration: Migration, mixture: Mixture, generation: Generation) -> None:
         self.migration, self.mixture, self._generation = migration, mixture, generation
         self.width = migration.new_space.dim + migration.old_space.dim

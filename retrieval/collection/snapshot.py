@@ -36,6 +36,12 @@ class Opened:
         pair: queries in both spaces, while the encoder changes.
     """
 
+    directory: Path
+    manifest: Manifest
+    generation: Generation
+    store: VectorStore
+    pair: Pair | None
+
     def __init__(
         self,
         directory: Path,

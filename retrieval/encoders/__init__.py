@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         require_device,
         torch_device,
     )
-    from retrieval.encoders.encoding import encode
+    from retrieval.encoders.encoding import CallableEncoder, encode
     from retrieval.encoders.fingerprints import fingerprint, hash_file, hash_weights, space_fingerprint
     from retrieval.encoders.phrases import encode_phrases
     from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAST_COSINE",
     "BatchSize",
+    "CallableEncoder",
     "DifferentiableEncoder",
     "Encoder",
     "EncoderFamily",
@@ -91,7 +92,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "require_device",
                 "torch_device",
             ),
-            "encoding": ("encode",),
+            "encoding": ("CallableEncoder", "encode"),
             "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
             "phrases": ("encode_phrases",),
             "preprocessing": ("Preprocessing", "differentiable", "preprocess"),

@@ -17,6 +17,8 @@ class BatchSize:
         images: the present size.
     """
 
+    images: int
+
     def __init__(self, images: int | None = None, *, largest: int | None = None) -> None:
         """Start at ``images``; grow up to ``largest``, or not at all without it."""
         self.images = _CPU_BATCH if images is None else max(1, images)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from retrieval.encoders.checked import checked_pixels, checked_text
 from retrieval.errors import EncoderError
+from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders.protocols import Encoder
 
-__all__ = ["encode"]
+__all__ = ["CallableEncoder", "encode"]
 
 _IMAGES_AT_ONCE = 32
 _TEXTS_AT_ONCE = 256
@@ -23,7 +24,7 @@ _TEXTS_AT_ONCE = 256
 def encode(encoder: Encoder, items: Any) -> Vectors:
     """Return the vector of an image or of words, or those of a list of images and words.
 
-    An encoder class may take it as its method: ``encode = __call__ = retrieval.encoders.encode``.
+    Encoder classes have it as their methods by `CallableEncoder`.
 
     Args:
         encoder: any encoder; one with a text tower where there are words.
@@ -48,6 +49,24 @@ def encode(encoder: Encoder, items: Any) -> Vectors:
         places = images[start : start + _IMAGES_AT_ONCE]
         vectors[places] = checked_pixels(encoder, np.stack([_pixels(encoder, parts[at]) for at in places]))
     return vectors if many else np.asarray(vectors[0])
+
+
+class CallableEncoder:
+    """Gives an encoder class the methods ``encoder(image)`` and ``encoder.encode([…])``.
+
+    A base class, where the house has protocols, because each encoder class would have to write both methods again.
+    """
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+        __getattr__ = attribute_of
+
+    def __call__(self, items: Any) -> Vectors:
+        """Return the vector of an image or of words, or those of a list, as `encode` does."""
+        return encode(cast("Encoder", self), items)
+
+    def encode(self, items: Any) -> Vectors:
+        """Return the vector of an image or of words, or those of a list, as `retrieval.encoders.encode` does."""
+        return encode(cast("Encoder", self), items)
 
 
 def _pixels(encoder: Encoder, image: Any) -> Any:

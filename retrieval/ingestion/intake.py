@@ -60,6 +60,15 @@ class Intake:
         incomplete: how many were encoded though a part of the picture is missing.
     """
 
+    skipped: list[SkippedFile]
+    encoded: int
+    reused: int
+    moved: int
+    same: int
+    failed: int
+    incomplete: int
+    without: int
+
     def __init__(
         self,
         changes: Changes,

@@ -33,6 +33,10 @@ class StoredFiles:
         found: ``(n,)`` flags, set by `find`.
     """
 
+    ids: Ids
+    stamps: NDArray[np.uint64]
+    found: NDArray[np.bool_]
+
     def __init__(self, hashes: NDArray[np.int64], ids: Ids, stamps: NDArray[np.uint64]) -> None:
         order = np.argsort(hashes, kind="stable")
         self._hashes, self.ids, self.stamps = hashes[order], ids[order], stamps[order]

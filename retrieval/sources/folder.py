@@ -35,6 +35,11 @@ class FolderSource:
         below: key of the part that is walked, with a slash at its end; all of it by default.
     """
 
+    root: Path
+    taken: FolderOptions
+    below: bytes
+    name: str
+
     type: Final = "folder"
 
     def __init__(self, root: Path, taken: FolderOptions, *, below: bytes = b"") -> None:

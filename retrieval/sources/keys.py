@@ -127,6 +127,8 @@ class PathFilter:
         renames: those of the table.
     """
 
+    renames: int
+
     def __init__(self, table: KeyTable, *, live: Bitmap | None = None) -> None:
         self.renames = table.renames
         self._table = table

@@ -48,6 +48,9 @@ class Selection:
             no whitelist: nothing else is left out for it.
     """
 
+    exclude: tuple[str, ...]
+    include: tuple[str, ...]
+
     def __init__(self, *, exclude: Iterable[str] = (), include: Iterable[str] = ()) -> None:
         self.exclude, self.include = _globs(exclude), _globs(include)
         self._excluded = [("/" * glob.startswith("/"), glob_pattern(glob)) for glob in self.exclude]

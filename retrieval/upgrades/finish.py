@@ -14,7 +14,7 @@ from retrieval.location import find_collection
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["drop_old", "finish_upgrade"]
 
@@ -50,4 +50,4 @@ def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, A
     return entry
 
 
-drop_old = renamed_function("drop_old", finish_upgrade)
+drop_old: Callable[..., Mapping[str, Any]] = renamed_function("drop_old", finish_upgrade)

@@ -40,6 +40,9 @@ class Restored:
         pending: images added since that have no row: they are left out.
     """
 
+    encoded: int
+    pending: int
+
     def __init__(
         self,
         directory: Path,

@@ -61,6 +61,10 @@ class _Page:
         example: a command line.
     """
 
+    common: Sequence[str]
+    sections: Mapping[str, Sequence[str]]
+    example: str
+
     params: list[click.Parameter]
 
     def __init__(

@@ -141,15 +141,14 @@ class Hit(dict[str, Any]):
 
         return decode(self.link)
 
-    copies = renamed_attribute("Hit.copies", "n_duplicates")
-
     @property
     def cosine(self) -> float | None:
         """Old name of `score` while the encoder changes; None otherwise."""
         warn_renamed("Hit.cosine", "Hit.score")
         return None if self.ranked_by is None else self.score
 
-    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists, old ones too
+        copies = renamed_attribute("Hit.copies", "n_duplicates")
         __getattr__ = attribute_of
 
     def __repr__(self) -> str:
@@ -181,8 +180,9 @@ class Hit(dict[str, Any]):
     def _refuse(self, *_arguments: Any, **_options: Any) -> Never:
         raise TypeError("a hit cannot be changed; dict(hit) gives a dictionary of your own")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    update = setdefault = pop = popitem = clear = _refuse
+    if not TYPE_CHECKING:  # to a type checker these are a dictionary's
+        __setitem__ = __delitem__ = __ior__ = _refuse
+        update = setdefault = pop = popitem = clear = _refuse
 
 
 def _made(facts: dict[str, Any]) -> Hit:

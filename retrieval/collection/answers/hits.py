@@ -33,6 +33,10 @@ class Hits(list[Hit]):
             it. None otherwise.
     """
 
+    query: str
+    searched: int
+    unknown_words: tuple[str, ...]
+
     error: Exception | None = None
 
     def __init__(

@@ -27,6 +27,8 @@ class BothSpaces:
     staging store, which is what answers. A copy of an image takes over what that one has.
     """
 
+    store: VectorStore
+
     def __init__(self, store: VectorStore, staging: Staging, migration: Migration) -> None:
         self.store, self._staging, self._migration = store, staging, migration
         staging.drop_from(store.count)  # a killed build had got no further

@@ -45,6 +45,11 @@ class HandRows:
         added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
     """
 
+    added: int
+    updated: int
+    unchanged: int
+    deleted: int
+
     def __init__(self, store: VectorStore, *, source: int, folder: Path) -> None:
         self._store, self._source, self._folder = store, source, folder
         self._pace = CommitPace(store, rows=max(1, COMMIT_BYTES // (2 * store.dim)))

@@ -50,11 +50,12 @@ class RowsReport:
     recall_sample: int
     recall_reason: str | None
 
-    images = renamed_attribute("RowsReport.images", "rows")
-    encoded = renamed_attribute("RowsReport.encoded", "written")
-    reused = renamed_attribute("RowsReport.reused", "unchanged")
-    removed = renamed_attribute("RowsReport.removed", "deleted")
-    width = renamed_attribute("RowsReport.width", "stored_dim")
+    if not TYPE_CHECKING:  # old names
+        images = renamed_attribute("RowsReport.images", "rows")
+        encoded = renamed_attribute("RowsReport.encoded", "written")
+        reused = renamed_attribute("RowsReport.reused", "unchanged")
+        removed = renamed_attribute("RowsReport.removed", "deleted")
+        width = renamed_attribute("RowsReport.width", "stored_dim")
 
     @property
     def written(self) -> int:

@@ -18,6 +18,7 @@ from indexes import forks
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
+    CallableEncoder,
     Preprocessing,
     Session,
     check_device_name,
@@ -26,11 +27,7 @@ from retrieval.encoders import (
     preprocess,
     space_fingerprint,
 )
-from retrieval.encoders import (
-    encode as encode_anything,
-)
 from retrieval.errors import MissingExtra, UnknownEncoder, WeightsNotFound
-from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +44,7 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 VOCABULARIES = Path(__file__).parent.parent / "vocabularies"
 
 
-class NanoEncoder:
+class NanoEncoder(CallableEncoder):
     """One shipped version of `nano`.
 
     Args:
@@ -60,6 +57,9 @@ class NanoEncoder:
         space: the version's space.
         extends: the spaces of earlier versions that its first components live in (see `retrieval.encoders.Encoder`).
     """
+
+    space: Space
+    extends: tuple[Space, ...]
 
     def __init__(self, folder: Path, *, device: str = "auto", threads: int | None = None) -> None:
         facts = _read_facts(folder)
@@ -95,10 +95,6 @@ class NanoEncoder:
             has_it = "CUDAExecutionProvider" in onnx_runtime().get_available_providers()
             return "cuda:0" if has_it else "cpu"
         return f"{name}:{index or 0}"
-
-    encode = __call__ = encode_anything
-    if not TYPE_CHECKING:
-        __getattr__ = attribute_of
 
     @property
     def decode_size(self) -> int:

@@ -45,6 +45,9 @@ CROPS = (Crop(size=SIZE, side=112, weight=1.0), Crop(size=80, side=80, weight=0.
 class ConvNorm(nn.Module):
     """A convolution with bias, followed by batch norm while training; export folds the norm into the convolution."""
 
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d | nn.Identity
+
     def __init__(
         self, width_in: int, width_out: int, size: int, stride: int, padding: int, *, norm: bool
     ) -> None:
@@ -60,6 +63,11 @@ class ConvNorm(nn.Module):
 
 class Block(nn.Module):
     """The basic residual block (He et al., 2015) with a pooled shortcut (He et al., 2018, variant D)."""
+
+    first: ConvNorm
+    second: ConvNorm
+    pool: nn.AvgPool2d | nn.Identity
+    shortcut: nn.Identity | ConvNorm
 
     def __init__(self, width_in: int, width_out: int, stride: int, *, norm: bool) -> None:
         super().__init__()
@@ -86,6 +94,10 @@ class ImageTower(nn.Module):
     Input: preprocessed RGB, ``(b, 3, s, s)`` float32. ``forward`` gives unit rows ``(b, dim)``; ``raw`` gives them
     before normalisation, for losses that normalise each prefix on its own.
     """
+
+    stem: ConvNorm
+    stages: nn.ModuleList
+    head: nn.Linear
 
     def __init__(self, widths: Sequence[int] = WIDTHS, *, dim: int = DIM, norm: bool = False) -> None:
         super().__init__()
@@ -212,6 +224,10 @@ class MultiCrop(nn.Module):
     Several crops of a test image were averaged by Krizhevsky et al. (2012, "ImageNet classification with deep convolutional
     neural networks") and since.
     """
+
+    tower: ImageTower
+    crops: tuple[Crop, ...]
+    querybank: Querybank | None
 
     def __init__(
         self, tower: ImageTower, crops: Sequence[Crop] = CROPS, *, querybank: Querybank | None = None

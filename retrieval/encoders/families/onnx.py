@@ -23,18 +23,15 @@ import numpy as np
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
+    CallableEncoder,
     Preprocessing,
     check_device_name,
     hash_file,
     preprocess,
     space_fingerprint,
 )
-from retrieval.encoders import (
-    encode as encode_anything,
-)
 from retrieval.encoders.families.onnx_graphs import Graph, open_image_graph, open_text_graph
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder
-from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,17 +60,13 @@ class _Contract:
     extends: tuple[Space, ...] = ()
 
 
-class OnnxEncoder:
+class OnnxEncoder(CallableEncoder):
     """An image encoder from ``image.onnx``."""
 
     def __init__(self, contract: _Contract, image: Graph, space: Space) -> None:
         self._contract = contract
         self._image = image
         self._space = space
-
-    encode = __call__ = encode_anything
-    if not TYPE_CHECKING:
-        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:

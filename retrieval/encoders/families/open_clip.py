@@ -19,6 +19,7 @@ from indexes import forks
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
+    CallableEncoder,
     Preprocessing,
     differentiable,
     hash_weights,
@@ -28,7 +29,6 @@ from retrieval.encoders import (
     torch_device,
     url_file,
 )
-from retrieval.encoders import encode as encode_anything
 from retrieval.encoders.families.torch_models import (
     absolute_model,
     encode_images,
@@ -40,7 +40,6 @@ from retrieval.encoders.families.torch_models import (
     weight_bytes,
 )
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
-from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +73,7 @@ class _Source:
     arguments: dict[str, Any]
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(CallableEncoder):
     """A CLIP model of open_clip in half precision on a GPU, in float32 on a CPU."""
 
     def __init__(
@@ -87,10 +86,6 @@ class OpenClipEncoder:
         self._device = device
         self._tokenizer: Any = None
         self._lock = forks.Lock()
-
-    encode = __call__ = encode_anything
-    if not TYPE_CHECKING:
-        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:

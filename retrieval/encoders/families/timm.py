@@ -18,6 +18,7 @@ import numpy as np
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
+    CallableEncoder,
     Preprocessing,
     differentiable,
     hash_weights,
@@ -26,9 +27,6 @@ from retrieval.encoders import (
     space_fingerprint,
     torch_device,
     url_file,
-)
-from retrieval.encoders import (
-    encode as encode_anything,
 )
 from retrieval.encoders.families.torch_models import (
     absolute_model,
@@ -40,7 +38,6 @@ from retrieval.encoders.families.torch_models import (
     weight_bytes,
 )
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
-from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +61,7 @@ class _Source:
     overlay: dict[str, Any] | None = None
 
 
-class TimmEncoder:
+class TimmEncoder(CallableEncoder):
     """A timm model's pooled features, without its classifier."""
 
     def __init__(self, model: torch.nn.Module, *, space: Space, how: Preprocessing, device: str) -> None:
@@ -72,10 +69,6 @@ class TimmEncoder:
         self._space = space
         self._how = how
         self._device = device
-
-    encode = __call__ = encode_anything
-    if not TYPE_CHECKING:
-        __getattr__ = attribute_of
 
     @property
     def space(self) -> Space:

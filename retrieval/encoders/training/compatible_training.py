@@ -64,6 +64,14 @@ class OrthogonalCompatible(nn.Module):
         ShapeError: the new vectors are narrower than the old ones.
     """
 
+    dim: int
+    old: int
+    weights: tuple[float, float, float]
+    margin: float
+    turn: nn.Module
+    classifier: nn.Linear
+    log_scales: nn.Parameter
+
     prototypes: torch.Tensor
 
     def __init__(

@@ -23,6 +23,9 @@ class MatryoshkaLoss(nn.Module):
         weights: one factor per prefix; all 1 when left out, as in the paper (a plain sum, not a mean).
     """
 
+    nesting: tuple[int, ...]
+    weights: tuple[float, ...]
+
     def __init__(
         self, loss: PairLoss, nesting: Sequence[int], weights: Sequence[float] | None = None
     ) -> None:
@@ -63,6 +66,9 @@ class MatryoshkaHead(nn.Module):
         weights: one factor per prefix; all 1 when left out, as in the paper.
         smoothing: of the labels.
     """
+
+    nesting: tuple[int, ...]
+    weights: tuple[float, ...]
 
     def __init__(
         self,
