@@ -412,8 +412,6 @@ class Collection(AbstractContextManager["Collection"]):
             live = opened.live
             return live.copy() if keep is None else keep.flags & live
 
-    filter = renamed_attribute("Collection.filter", "mask")
-
     def encode(self, query: QueryLike, *, minus: QueryLike | Sequence[QueryLike] = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
         asked = as_query(query, beside=self.root)
@@ -499,8 +497,6 @@ class Collection(AbstractContextManager["Collection"]):
         """
         with self._using() as opened:
             return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
-
-    path = renamed_attribute("Collection.path", "key_of")
 
     def ids_by_path(self) -> dict[str, int]:
         """Return every row's id by its key: the old way to `id_of`."""
@@ -664,6 +660,8 @@ class Collection(AbstractContextManager["Collection"]):
         return self.source.changed(self.directory)
 
     if not TYPE_CHECKING:  # a type checker shall find what is misspelt
+        filter = renamed_attribute("Collection.filter", "mask")
+        path = renamed_attribute("Collection.path", "key_of")
         __getattr__ = attribute_of
 
 

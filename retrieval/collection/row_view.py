@@ -33,6 +33,9 @@ class Row:
 
     __slots__ = ("_collection", "id", "key")
 
+    id: int
+    key: str
+
     def __init__(self, collection: Collection, number: int, key: str) -> None:
         self._collection = collection
         self.id, self.key = number, key
