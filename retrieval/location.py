@@ -147,6 +147,12 @@ def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path
     return named
 
 
+def home_of(folder: str | os.PathLike[str]) -> Path:
+    """Return a folder of which a collection lies in its ``.retrieve``, whether that or the folder itself is named."""
+    home = absolute_path(folder)
+    return home.parent if home.name == DIRECTORY else home
+
+
 def record_root(directory: Path, root: Path) -> str | None:
     """Return what the manifest keeps of the image folder: nothing inside it, else a path, relative where it can be."""
     if directory.parent == root and directory.name == DIRECTORY:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import retrieval
 from retrieval.errors import OptionError
-from retrieval.location import DELETED, inside, require_folder
+from retrieval.location import DELETED, home_of, inside, require_folder
 from retrieval.testing import FakeEncoder
 
 RUN = """
@@ -102,3 +102,9 @@ def test_a_path_lies_inside_a_folder_by_its_name_or_by_where_it_leads(tmp_path, 
 def test_a_list_of_files_is_no_folder():
     with pytest.raises(OptionError, match="list is no folder; give the path of one folder"):
         require_folder(["a.jpg"])
+
+
+def test_the_directory_of_a_collection_names_the_folder_around_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert home_of("photos/.retrieve") == home_of("photos") == home_of(tmp_path / "photos")

@@ -15,7 +15,7 @@ from retrieval.collection.rows.vector_sync import named_space
 from retrieval.collection.rows.writable import locked, opened, published
 from retrieval.encoders import canonical_spec, load_encoder, vectors_of_probes
 from retrieval.errors import OptionError, ShapeError
-from retrieval.location import place_collection, record_root
+from retrieval.location import home_of, place_collection, record_root
 
 if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
@@ -46,7 +46,7 @@ def create(
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
         StoreReadOnly, StoreFull: the folder cannot be written.
     """
-    home = Path(os.path.abspath(directory))
+    home = home_of(directory)
     given = None if encoder is None else load_encoder(encoder, device=device)
     target = _space(home, dim, space, None if given is None else given.space)
     spec = canonical_spec(encoder) if isinstance(encoder, str) else getattr(encoder, "spec", None)

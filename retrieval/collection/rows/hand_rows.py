@@ -150,8 +150,9 @@ class HandRows:
         for number, key in enumerate(keys, start=1):
             held = self._holder(key)
             if held is None:
+                ids = "; ids of rows are given as `ids`" if key.isdigit() else ""
                 raise MissingRow(
-                    f"key {number} ({shown_key(key)}): the collection has no such row; nothing was deleted"
+                    f"key {number} ({shown_key(key)}): the collection has no such row; nothing was deleted{ids}"
                 )
             if not held.by_hand:
                 raise OptionError(self._foreign(number, key, held.id))

@@ -38,7 +38,7 @@ class KeyList:
         listed = isinstance(keys, str | os.PathLike) or hasattr(keys, "__iter__")
         if not listed or isinstance(keys, bytes | bytearray | set | frozenset):
             raise OptionError(
-                f"keys: {type(keys).__name__} is no ordered list of keys; give a list, one key a row"
+                f"keys: {keys!r:.80} ({type(keys).__name__}) is no ordered list of keys; give a list, one key a row"
             )
         self._source = list(keys) if isinstance(keys, Iterator) else keys  # read several times
         hashes = np.fromiter((_hash(key) for key in self), dtype=np.uint64)

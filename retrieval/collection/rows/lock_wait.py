@@ -64,7 +64,7 @@ def _acquired(stack: ExitStack, directory: Path, wait: float) -> WriterLock:
                     pid=os.getpid(),
                 ) from error
             if left <= 0:
-                waited = f" after {wait:g} s" if wait else ""
+                waited = f" (waited {wait:g} s)" if wait else ""
                 raise CollectionLocked(f"{error}{waited}", pid=error.pid) from error
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST)

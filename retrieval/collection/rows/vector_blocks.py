@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -39,7 +40,8 @@ class VectorBlocks:
         if one and rows.ndim == 1:
             rows = rows[np.newaxis] if len(rows) else rows.reshape(0, 1)
         if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "fiu":
-            raise ShapeError(f"vectors: expected (n, d) real numbers, got shape {rows.shape} of {rows.dtype}")
+            found = f"vectors: expected (n, d) real numbers, got shape {rows.shape} of {rows.dtype}"
+            raise ShapeError(found + _cure(vectors, rows))
         self._rows = rows
         self._kept: Halves | None = None
 
@@ -80,12 +82,26 @@ class VectorBlocks:
             yield start, block.copy() if np.may_share_memory(block, part) else block
 
 
+def _cure(vectors: Any, rows: NDArray[Any]) -> str:
+    """Say what to give instead of what is no array of vectors."""
+    if isinstance(vectors, Mapping):
+        return "; give the vectors as one array, and their names as `keys`"
+    if rows.dtype == np.uint8 and rows.ndim > 1:
+        return "; images are added by `add_images`"
+    if hasattr(vectors, "to_numpy"):
+        return "; give its columns of numbers, as `frame[columns].to_numpy()`"
+    return ""
+
+
 def _as_array(vectors: Any) -> NDArray[Any]:
     if isinstance(vectors, str | os.PathLike):
         try:
             vectors = np.load(vectors, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise OptionError(f"{os.fspath(vectors)}: no .npy file of numbers ({error})") from error
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            raise OptionError(
+                f"{os.fspath(vectors)!s}: no .npy file of vectors ({reason}); images are added by `add_images`"
+            ) from error
     try:
         return np.asanyarray(vectors)
     except (TypeError, ValueError, RuntimeError) as error:

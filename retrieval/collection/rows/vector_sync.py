@@ -23,7 +23,7 @@ from retrieval.collection.rows.writable import check_request, learn_rotation, lo
 from retrieval.deprecation import warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import PruneRefused, ShapeError
-from retrieval.location import place_collection, record_root, resolve_root
+from retrieval.location import home_of, place_collection, record_root, resolve_root
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def sync_vectors(
     """
     started = time.monotonic()
     device = require_device(device)
-    home = Path(os.path.abspath(folder))
+    home = home_of(folder)
     blocks, names = VectorBlocks(vectors), KeyList(keys)
     if len(names) != len(blocks):
         raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")

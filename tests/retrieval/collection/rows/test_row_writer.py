@@ -127,13 +127,13 @@ def test_a_file_of_vectors_and_one_of_keys(
     [
         (lambda v, k: (v, [*k[:3], k[1]]), OptionError, r"keys 2 and 4 are the same \('b'\)"),
         (lambda v, k: (v, k[:3]), ShapeError, "4 vectors but 3 keys"),
-        (lambda v, k: (v, "all"), ShapeError, "4 vectors but 1 keys"),
+        (lambda v, k: (v, "all"), ShapeError, "4 vectors but one key"),
         (lambda v, k: (v, [*k[:3], ""]), OptionError, "key 4 is empty"),
         (lambda v, k: (v, [*k[:3], 1.5]), OptionError, "key 4 is 1.5 .float."),
         (lambda v, k: (v, [*k[:3], True]), OptionError, "key 4 is True .bool."),
         (lambda v, k: (v, [*k[:3], None]), OptionError, "key 4 is None"),
-        (lambda v, k: (v, set(k)), OptionError, "set is no ordered list"),
-        (lambda v, k: (v, 7.5), OptionError, "float is no ordered list"),
+        (lambda v, k: (v, set(k)), OptionError, "is no ordered list"),
+        (lambda v, k: (v, 7.5), OptionError, "is no ordered list"),
         (lambda v, k: (v[:, :8], k), ShapeError, "expected 16 columns for the space rows, got 8"),
         (lambda v, k: (v[np.newaxis], k), ShapeError, "expected"),
         (lambda v, k: (v.astype(complex), k), ShapeError, "complex"),
@@ -348,7 +348,7 @@ class TestLock:
         with WriterLock(rows.directory):
             (rows.directory / "lock").write_text("4711\n")
 
-            with pytest.raises(CollectionLocked, match=r"process 4711 is writing.* after 0.05 s") as caught:
+            with pytest.raises(CollectionLocked, match=r"process 4711 is writing.*waited 0.05 s") as caught:
                 rows.add(vectors[0], timeout=0.05)
 
         assert isinstance(caught.value, StoreLocked)
