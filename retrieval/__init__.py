@@ -6,6 +6,20 @@ retrieval.build_index("photos/")
 with retrieval.open("photos/") as photos:
     for hit in photos.search("a red bus in snow", k=5):
         print(f"{hit.score:.3f}", hit.path)
+
+The public names, by what you want to do:
+
+make a collection       build_index, create, sync_vectors; BuildReport, RowsReport
+search it               open, Collection, Hits, Hit, Neighbors
+write queries           image, text, row, vector, Query, QueryLike
+write single rows       Collection.add, upsert, delete, add_images; RowWriter
+use encoders            load_encoder, fingerprint, Encoder, TextEncoder, DifferentiableEncoder, Space
+change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_report; UpgradeReport, BackfillReport, RollbackReport
+measure                 evaluate, Evaluation
+publish images          activate, Activated
+follow long calls       Progress
+handle errors           RetrievalError; its kinds are in retrieval.errors
+test plug-ins           retrieval.testing
 """
 
 from __future__ import annotations
@@ -42,6 +56,8 @@ import indexes
 
 if TYPE_CHECKING:
     from indexes.vectors import Neighbors, Space
+    from retrieval import errors as errors
+    from retrieval import testing as testing
     from retrieval.activation import Activated, activate
     from retrieval.collection import Collection
     from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
@@ -118,6 +134,8 @@ __all__ = [
     "vector",
 ]
 
+_MODULES = ("errors", "testing")  # modules that users need whole
+
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
 _HOMES = {
     "Activated": "retrieval.activation.activation:Activated",
@@ -192,6 +210,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
 
             warn_renamed("retrieval.Term", "retrieval.Query")
             return Term
+        if name in _MODULES:
+            return importlib.import_module(f"retrieval.{name}")
         if name not in _HOMES:
             from retrieval.hints import missing_attribute
 
@@ -213,4 +233,6 @@ def _version() -> str:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return the public names: what is imported here for the package's own use is none."""
+    own = {name for name in globals() if name.startswith("__")} - {"__dir__", "__getattr__"}
+    return sorted({*own, *_MODULES, *__all__})
