@@ -124,9 +124,7 @@ def main() -> None:
         parser.error("name a folder of photographs with --data, or RETRIEVAL_DATA")
     with watch() as load:
         parts = {
-            "batch": batch(
-                options.data, built=options.built, asked=options.asked, repeats=options.repeats
-            ),
+            "batch": batch(options.data, built=options.built, asked=options.asked, repeats=options.repeats),
             "filters": filters(repeats=options.repeats),
         }
     for name, part in parts.items():
@@ -135,7 +133,14 @@ def main() -> None:
     save(
         "queries",
         load=load,
-        parameters={"built": options.built, "asked": options.asked, "rows": ROWS, "dim": DIM, "few": FEW, "calls": CALLS},
+        parameters={
+            "built": options.built,
+            "asked": options.asked,
+            "rows": ROWS,
+            "dim": DIM,
+            "few": FEW,
+            "calls": CALLS,
+        },
         parts=parts,
     )
 

@@ -124,7 +124,7 @@ def demo(
     with open_collection(report.index, encoder=model) as collection:
         for query in queries:
             found = collection.search(query, k=HITS)
-            shown = gallery.parts(query.terms, name_of=collection.key_of, root=collection.root)
+            shown = gallery.parts(query, name_of=collection.key_of, root=collection.root)
             answers.append(gallery.Answer(query=shown, hits=found, total=found.searched))
         page = folder / "gallery.html"
         note = f"{copied} photographs from scikit-image, encoded by {report.encoder}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from html import escape as markup
 from pathlib import Path
 from string import Template
@@ -21,9 +20,9 @@ from retrieval.render.html_style import PAGE, STYLE
 from retrieval.render.output import duplicates_counted, duplicates_named, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from retrieval.collection.queries import Term
+    from retrieval.collection.queries import Query, Term
     from retrieval.render.output import HitLike
     from retrieval.sources.decoding import ImageSource
 
@@ -101,27 +100,22 @@ def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path 
     )
 
 
-def parts(
-    terms: Iterable[Term], *, minus: Iterable[Term] = (), name_of: Callable[[int], str], root: Path
-) -> list[Part]:
+def parts(query: Query, *, name_of: Callable[[int], str], root: Path) -> list[Part]:
     """Show the terms of a query as the parts of an answer.
 
     Args:
-        terms: what was searched for.
-        minus: what was subtracted, weights not yet turned around.
+        query: what was searched for.
         name_of: gives the relative path of a row.
         root: the folder that those paths are relative to.
     """
-    show = partial(_part, name_of=name_of, root=root)
-    return [*(show(term) for term in terms), *(show(term, turned=True) for term in minus)]
+    return [_part(term, name_of=name_of, root=root) for term in query.terms]
 
 
-def _part(term: Term, *, name_of: Callable[[int], str], root: Path, turned: bool = False) -> Part:
-    weight = -term.weight if turned else term.weight
+def _part(term: Term, *, name_of: Callable[[int], str], root: Path) -> Part:
     if term.kind == "id":
         name = name_of(int(term.value))
-        return Part(label=name, image=os.path.join(root, name), weight=weight)
-    return Part(label=label(term), image=term.value if term.kind == "image" else None, weight=weight)
+        return Part(label=name, image=os.path.join(root, name), weight=term.weight)
+    return Part(label=label(term), image=term.value if term.kind == "image" else None, weight=term.weight)
 
 
 def _contents(answers: Sequence[Answer]) -> str:

@@ -168,7 +168,7 @@ def query(
             from retrieval.render import html_page
 
             interrupts.raise_from_now_on()
-            shown = html_page.parts(asked.terms, name_of=collection.key_of, root=collection.root)
+            shown = html_page.parts(asked, name_of=collection.key_of, root=collection.root)
             answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")

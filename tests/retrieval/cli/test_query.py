@@ -115,10 +115,19 @@ class TestQuery:
         base = ["query", "red", "--index", photos, "-k", "99", "--json"]
         under = json.loads(run(*base, "--under", "plain")[1])
         glob = json.loads(run(*base, "--glob", "plain/0*.png", "--exact")[1])
+        ids = json.loads(run(*base, "--ids", "5,7", "--ids", PLAIN[0], "--all")[1])
 
         assert {hit["path"].partition("/")[0] for hit in under} == {"plain"}
         assert {hit["path"] for hit in glob} <= set(PLAIN[:10])
         assert glob
+        assert {5, 7} < {hit["id"] for hit in ids}
+        assert {hit["path"] for hit in ids if hit["id"] not in {5, 7}} == {PLAIN[0]}
+
+    def test_an_id_or_key_without_a_row_is_one_line(self, run, photos: Path) -> None:
+        for wrong in ("9999", "gone.png", "5,x", ""):
+            status, out, err = run("query", "red", "--index", photos, "--ids", wrong)
+
+            assert (status, out, len(err.splitlines())) == (1, b"", 1)
 
     @pytest.mark.parametrize(
         "arguments",

@@ -214,8 +214,7 @@ def test_scores_below_zero_draw_an_empty_bar(root: Path) -> None:
 
 def test_terms_become_parts(root: Path) -> None:
     shown = parts(
-        [image(root / "cat.png"), text("red", weight=2.0), row(7), image(b"bytes")],
-        minus=[text("snow")],
+        image(root / "cat.png") + 2 * text("red") + row(7) + b"bytes" - text("snow"),
         name_of=lambda number: f"row{number}.png",
         root=root,
     )
