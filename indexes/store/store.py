@@ -51,12 +51,12 @@ from indexes.store.tables import (
     PLAIN,
     block_sum,
     describe,
-    holder_of,
     ids_of_contents,
     missing,
     not_found_by_content,
     not_found_by_key,
     packed_records,
+    records_by_key,
     records_of,
     renames_of,
     rows_of,
@@ -291,10 +291,17 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def find_record(self, key: bytes) -> Record | None:
         """Return the record of the live row with this key, or None."""
-        found = holder_of(self._environment, key)
-        if found is None:
-            return None
-        number, packed = found
+        return self.find_records([key])[0]
+
+    def find_records(self, keys: Sequence[bytes]) -> list[Record | None]:
+        """Return the records of the live rows with these keys, in their order, None for those without; as of one moment."""
+        return [
+            None if found is None else self._checked_record(key, *found)
+            for key, found in zip(keys, records_by_key(self._environment, keys), strict=True)
+        ]
+
+    def _checked_record(self, key: bytes, number: int, packed: bytes | None) -> Record | None:
+        """Return the record that a key leads to, if this store shows it."""
         if number >= self._count or self._dead[number]:
             return None
         if packed is None:

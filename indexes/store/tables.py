@@ -124,17 +124,24 @@ def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, i
     return {digest: unpack_id(data) for digest, data in found}
 
 
-def holder_of(environment: Environment, key: bytes) -> tuple[int, bytes | None] | None:
-    """Return the id that a key's digest leads to, and the packed record there, in one snapshot; None where it leads nowhere."""
-    digest = key_digest(key)
+def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tuple[int, bytes | None] | None]:
+    """Return the ids that the digests of keys lead to, and the packed records there, in one snapshot; None for those that lead nowhere."""
+    digests = [key_digest(key) for key in keys]
 
-    def read(txn: lmdb.Transaction[bytes]) -> tuple[bytes, bytes | None] | None:
+    def read(txn: lmdb.Transaction[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
         databases = environment.databases  # within the snapshot: a writer may have opened it anew before
-        packed = txn.get(digest, db=databases[b"keys"])
-        return None if packed is None else (packed, txn.get(packed, db=databases[b"records"]))
+        if len(digests) == 1:
+            packed = txn.get(digests[0], db=databases[b"keys"])
+            if packed is None:
+                return {}, {}
+            record = txn.get(packed, db=databases[b"records"])
+            return {digests[0]: packed}, {} if record is None else {packed: record}
+        ids = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
+        return ids, dict(txn.cursor(databases[b"records"]).getmulti(list(ids.values())))
 
-    found = environment.read(read)
-    return None if found is None else (unpack_id(found[0]), found[1])
+    ids, records = environment.read(read)
+    found = [ids.get(digest) for digest in digests]
+    return [None if packed is None else (unpack_id(packed), records.get(packed)) for packed in found]
 
 
 def missing(environment: Environment, number: int) -> StoreCorrupt:

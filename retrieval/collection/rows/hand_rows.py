@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexes.store import CommitPace, NewRow
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from indexes.store import VectorStore
+    from indexes.store import Record, VectorStore
     from indexes.vectors import Halves, Ids
 
 __all__ = ["HandRows", "content_of_vector"]
 
 COMMIT_BYTES = 256 << 20
 """Of vectors that may wait. A commit touches most pages of the tables that are ordered by hashes, so few large ones write less."""
+
+
+_AT_ONCE = 4096  # keys looked up in one snapshot
 
 
 class _Held(NamedTuple):
@@ -74,8 +78,7 @@ class HandRows:
         Raises:
             OptionError: one is taken; the message names it.
         """
-        for number, key in enumerate(keys, start=1):
-            held = self._holder(key)
+        for number, (key, held) in enumerate(self._holders(keys), start=1):
             if held is None:
                 continue
             if not held.by_hand:
@@ -91,8 +94,7 @@ class HandRows:
         Raises:
             OptionError: one belongs to a file of the folder; the message names both.
         """
-        for number, key in enumerate(keys, start=1):
-            held = self._holder(key)
+        for number, (key, held) in enumerate(self._holders(keys), start=1):
             if held is not None and not held.by_hand:
                 raise OptionError(self._foreign(number, key, held.id))
 
@@ -110,8 +112,8 @@ class HandRows:
         again = self._store.count > 0 or bool(self._waiting)  # in an empty store every key is new
         ids: list[int] = []
         new: list[int] = []
-        for place, (key, content) in enumerate(zip(keys, contents, strict=True)):
-            held = self._holder(key) if again else None
+        holders = self._holders(keys) if again else ((key, None) for key in keys)
+        for place, ((_, held), content) in enumerate(zip(holders, contents, strict=True)):
             if held is not None and held.content == content:
                 ids.append(held.id)
                 self.unchanged += 1
@@ -147,8 +149,7 @@ class HandRows:
             OptionError: one belongs to a file of the folder.
         """
         found = []
-        for number, key in enumerate(keys, start=1):
-            held = self._holder(key)
+        for number, (key, held) in enumerate(self._holders(keys), start=1):
             if held is None:
                 ids = "; ids of rows are given as `ids`" if key.isdigit() else ""
                 raise MissingRow(
@@ -169,7 +170,7 @@ class HandRows:
         numbers = list(dict.fromkeys(ids.tolist()))
         for number in numbers:
             key = self._key(number)
-            held = self._holder(key)
+            ((_, held),) = self._holders([key])
             if held is None or held.id != number:
                 raise MissingRow(
                     f"row {number} ({shown_key(key)}) was deleted or replaced; nothing was deleted"
@@ -199,11 +200,18 @@ class HandRows:
     def _wait(self, key: bytes, held: _Held | None) -> None:
         self._waiting[key] = held
 
-    def _holder(self, key: bytes) -> _Held | None:
-        if key in self._waiting:
-            return self._waiting[key]
-        record = self._store.find_record(key)
-        return None if record is None else _Held(record.id, record.content, is_by_hand(record, self._source))
+    def _holders(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, _Held | None]]:
+        """Yield keys with who holds each; many are looked up at once."""
+        stream = iter(keys)
+        while block := list(islice(stream, _AT_ONCE)):
+            for key, record in zip(block, self._store.find_records(block), strict=True):
+                if key in self._waiting:
+                    yield key, self._waiting[key]
+                else:
+                    yield key, None if record is None else self._held(record)
+
+    def _held(self, record: Record) -> _Held:
+        return _Held(record.id, record.content, is_by_hand(record, self._source))
 
     def _key(self, number: int) -> bytes:
         return self._waiting_keys.get(number) or self._store.record(number).key

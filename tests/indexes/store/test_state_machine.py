@@ -129,8 +129,12 @@ class StoreIsADict(RuleBasedStateMachine):
         for source in {record.source for record in records} | {7}:
             own = [number for number in sorted(live.values()) if records[number].source == source]
             assert [number for ids, _ in store.packed(source=source) for number in ids.tolist()] == own
-        for key in {record.key for record in records} | {b"never"}:
+        names = [*{record.key for record in records}, b"never"]
+        for key in names:
             assert store.find(key) == live.get(key)
+        held = [records[live[key]] if key in live else None for key in names]
+        assert store.find_records(names) == held
+        assert store.find_records([]) == []
         for content in {record.content for record in records}:
             same = [
                 number for number in sorted(live.values()) if content and records[number].content == content
