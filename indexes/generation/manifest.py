@@ -63,6 +63,7 @@ __all__ = [
     "check_file",
     "check_sizes",
     "generation_path",
+    "has_stale_generations",
     "link_or_copy",
     "new_generation_dir",
     "pin_generation",
@@ -176,6 +177,11 @@ def sweep_generations(directory: str | os.PathLike[str], manifest: Manifest) -> 
     remove_generations(directory, keep=manifest.generation, also=_kept(manifest))
 
 
+def has_stale_generations(directory: str | os.PathLike[str], manifest: Manifest) -> bool:
+    """Say whether there are generations that `sweep_generations` would remove, if nobody reads them."""
+    return bool(_others(directory, {manifest.generation, *_kept(manifest)}))
+
+
 def _kept(manifest: Manifest) -> set[int]:
     """Return the generations that a return to an earlier encoder would need: its index took long to train."""
     return {earlier.generation for earlier in returnable(manifest)}
@@ -240,12 +246,19 @@ def remove_generations(
     publish: an old generation costs space, never an answer.
     """
     removed = []
-    for path in sorted((Path(directory) / GENERATIONS).iterdir()):
-        if path.name.isascii() and path.name.isdigit() and int(path.name) not in {keep, *also}:
-            with contextlib.suppress(OSError):
-                if _remove_unread(path):
-                    removed.append(int(path.name))
+    for path in _others(directory, {keep, *also}):
+        with contextlib.suppress(OSError):
+            if _remove_unread(path):
+                removed.append(int(path.name))
     return removed
+
+
+def _others(directory: str | os.PathLike[str], kept: Collection[int]) -> list[Path]:
+    """Return where generations besides those of some numbers lie."""
+    found = sorted((Path(directory) / GENERATIONS).iterdir())
+    return [
+        path for path in found if path.name.isascii() and path.name.isdigit() and int(path.name) not in kept
+    ]
 
 
 def _remove_unread(path: Path) -> bool:

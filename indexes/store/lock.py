@@ -90,8 +90,12 @@ class WriterLock:
         if not _same_file(file, self.path):  # removed between open and flock: lock the file that is there now
             os.close(file)
             return
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        pid = f"{os.getpid()}\n".encode()
+        if (
+            os.pread(file, len(pid) + 1, 0) != pid
+        ):  # else it says so already, and a write may wait for the disk
+            os.ftruncate(file, 0)
+            os.pwrite(file, pid, 0)
         self._file = file
 
     def check(self) -> None:

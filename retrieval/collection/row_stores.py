@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from indexes.files import remove_partials, sync_directory
-from indexes.generation import GENERATIONS, sweep_generations
+from indexes.generation import GENERATIONS, has_stale_generations, sweep_generations
 from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
 
@@ -75,17 +75,18 @@ def sweep(directory: Path, manifest: Manifest) -> None:
     A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
     The manifest is made durable first: it may be a killed process's, and after a crash the one before may name them.
     """
-    with suppress(OSError):
-        sync_directory(directory)
-        sweep_generations(directory, manifest)
     named = {manifest.store}
     for upgrade in manifest.upgrades:
         previous = upgrade.get("previous")
         if previous:
             named.add(previous.get("store", ""))
-    for path in (directory / SPACES).glob("*"):
-        if f"{SPACES}/{path.name}" not in named:
-            shutil.rmtree(path, ignore_errors=True)
+    stores = [path for path in (directory / SPACES).glob("*") if f"{SPACES}/{path.name}" not in named]
+    with suppress(OSError):
+        if stores or "" not in named or has_stale_generations(directory, manifest):
+            sync_directory(directory)
+            sweep_generations(directory, manifest)
+    for path in stores:
+        shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         (directory / SPACES).rmdir()  # if it is empty
     if "" not in named:
