@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import retrieval.upgrades.backfill_run
 import retrieval.upgrades.restore
 import retrieval.upgrades.trial.sample
 from indexes.store import commit_pace
-from retrieval.errors import CollectionNotFound
+from retrieval.errors import CollectionNotFound, MissingRow
 from tests.crashes import recorded
 from tests.retrieval.drift import drift, mild_view, scheme
 from tests.retrieval.folders import fill, ids_by_key
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("scheme")
 
 FIRST = [f"{number:03}.png" for number in range(60)]
 LATER = [f"later/{number:02}.png" for number in range(12)]
+HAND = [f"hand/{number}" for number in range(4)]
 SOME = 15
 
 
@@ -92,6 +94,21 @@ def change(home: Path) -> None:
     fill(home, [FIRST[7]], first=2000)
 
 
+def by_hand(home: Path) -> None:
+    """Add, replace and delete rows by hand; a second time nothing is left to do."""
+    dim = drift("old").space.dim
+    rows = np.eye(dim, dtype=np.float32)
+    with retrieval.open(home) as collection, collection.writer() as writer:
+        writer.upsert(rows[: len(HAND)], HAND)
+        with suppress(MissingRow):  # deleted before the crash, and not published yet
+            writer.delete(keys=["hand/gone"])
+
+
+def some_by_hand(home: Path) -> None:
+    with retrieval.open(home) as collection:
+        collection.add(-np.eye(drift("old").space.dim, dtype=np.float32)[:2], ["hand/0", "hand/gone"])
+
+
 def nothing(_home: Path) -> None:
     """Change nothing."""
 
@@ -101,6 +118,7 @@ Step = Callable[[Path], None]
 COMMANDS: dict[str, tuple[list[Step], Step, Step]] = {
     "first build": ([], nothing, build),
     "incremental build": ([build], change, grow),
+    "rows by hand": ([build, some_by_hand], nothing, by_hand),
     "kind change": ([build], nothing, kind),
     "upgrade start": ([build], nothing, start),
     "backfill": ([build, start], nothing, some),
@@ -141,7 +159,7 @@ def check(home: Path, allowed: set[str]) -> None:
             np.testing.assert_allclose(collection.vectors(kept), encoder.encode_pixels(batch), atol=2e-3)
 
 
-QUICK = ("first build", "incremental build", "rollback of an unfinished one")
+QUICK = ("first build", "rows by hand", "incremental build", "rollback of an unfinished one")
 
 
 @pytest.mark.parametrize(
@@ -154,14 +172,14 @@ def test_a_crash_after_any_operation(tmp_path, command):
     for earlier in before:
         earlier(home)
     edit(home)
-    known = set(FIRST) | set(LATER) | {"moved.png"}
+    known = {*FIRST, *LATER, "moved.png", *HAND, "hand/gone"}
 
     with recorded(home) as disk:
         step(home)
     with retrieval.open(home) as collection:
         expected = set(ids_by_key(collection))
         ended = collection.manifest.upgrades[-1]["state"] if collection.manifest.upgrades else "none"
-    assert len(disk.cuts) >= 15  # usual: 30 to 250
+    assert len(disk.cuts) >= (8 if step is by_hand else 15)  # usual: 30 to 250, and 12 of rows by hand
 
     for number, cut in enumerate(disk.cuts):
         for variant, names in enumerate(("durable", "present", "fewest")):
