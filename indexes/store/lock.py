@@ -90,12 +90,11 @@ class WriterLock:
         if not _same_file(file, self.path):  # removed between open and flock: lock the file that is there now
             os.close(file)
             return
-        pid = f"{os.getpid()}\n".encode()
-        if (
-            os.pread(file, len(pid) + 1, 0) != pid
-        ):  # else it says so already, and a write may wait for the disk
+        line = f"{os.getpid()}\n".encode()
+        # Where it stands there already nothing is written: that may wait for the disk.
+        if os.pread(file, len(line) + 1, 0) != line:
             os.ftruncate(file, 0)
-            os.pwrite(file, pid, 0)
+            os.pwrite(file, line, 0)
         self._file = file
 
     def check(self) -> None:
