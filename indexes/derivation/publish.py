@@ -136,12 +136,12 @@ def publish(
 
 
 def _probes(before: Manifest | None, manifest: Manifest, carried: Carried) -> Mapping[str, Mapping[str, Any]]:
-    """Return what is recorded of the encoders of the space, and of the last upgrade's, which a rollback may need."""
+    """Return what is recorded of the space's encoder, and of the other one of an upgrade that can still be taken back."""
     known = {**({} if before is None else before.probes), **carried.probes}
-    spaces = [
-        upgrade.get(name, {}) for upgrade in manifest.upgrades[-1:] for name in ("old_space", "new_space")
-    ]
-    needed = {manifest.space.fingerprint, *(space.get("fingerprint") for space in spaces)}
+    needed = {manifest.space.fingerprint}
+    last = manifest.upgrades[-1] if manifest.upgrades else {}
+    if manifest.migrating or last.get("previous"):
+        needed |= {last.get(name, {}).get("fingerprint") for name in ("old_space", "new_space")}
     return {fingerprint: probes for fingerprint, probes in known.items() if fingerprint in needed}
 
 

@@ -1,11 +1,15 @@
 """A plug-in needs its loader only, against a committed fake distribution (`tests/fixtures/loaders`)."""
 
+import inspect
 import re
 import sys
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import retrieval
 from retrieval.encoders import canonical_spec, installed_families, load_encoder
 from retrieval.errors import EncoderError, MissingExtra, OptionError, UnknownEncoder
 from retrieval.testing import FakeEncoder, check_encoder, check_family
@@ -124,6 +128,25 @@ def test_the_plugin_of_the_guide_works_as_it_stands_there(tmp_path, monkeypatch)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(p for p in sys.path if "fixtures" not in p)])
 
     check_family("colours")
+
+
+def test_the_template_that_help_shows_is_an_encoder():
+    """All but the network, which is what its reader brings, and the words that a reader may leave out."""
+    doc = inspect.cleandoc(retrieval.Encoder.__doc__)
+    code = textwrap.dedent(doc.partition("::\n\n")[2].partition("def encode_text")[0].rstrip())
+    names = {
+        "np": np,
+        "retrieval": retrieval,
+        "WEIGHTS": "weights of 2026",
+        "load_my_network": lambda weights: (
+            lambda batch: batch[:, ::16, ::16].reshape(len(batch), -1)[:, :512] + 0.1
+        ),
+    }
+    exec(code, names)  # noqa: S102 - of our own docstring
+
+    encoder = load_encoder(names["Mine"])
+    assert encoder.space.dim == 512
+    check_encoder(encoder)
 
 
 class TestObjects:

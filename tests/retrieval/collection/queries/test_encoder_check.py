@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.retrieval.family import Family
 from tests.retrieval.folders import PROBES, CountingEncoder, fill, picture, without_probes
 
 NAMES = [f"{number}.png" for number in range(6)]
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 
 
 class Shifted(FakeEncoder):
@@ -125,6 +127,21 @@ def test_a_later_build_keeps_what_was_recorded(photos):
     assert probes_of(photos) == before
 
 
+def test_a_class_and_a_name_are_taken_wherever_an_encoder_is(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(FIXTURES / "loaders")
+    folder = fill(tmp_path / "photos", NAMES)
+    retrieval.build_index(folder, encoder=FakeEncoder)
+    with retrieval.open(folder, encoder=FakeEncoder) as collection:
+        assert collection.search("lake")
+    named = fill(tmp_path / "named", NAMES)
+    retrieval.build_index(named, encoder="colours")
+
+    with retrieval.open(named) as collection:
+        assert collection.search(0)[0].path
+    with retrieval.open(named, encoder="colours", device="cpu") as collection:
+        assert collection.search(picture(70))
+
+
 def test_an_empty_collection_made_for_an_encoder_records_it(tmp_path):
     with retrieval.create(tmp_path, encoder=FakeEncoder()) as collection:
         collection.add_images([picture(1), picture(2)])
@@ -152,7 +169,7 @@ def test_they_keep_the_manifest_small(tmp_path, dim, most):
     assert whole < 8_000
 
 
-def test_an_upgrade_and_the_way_back_carry_those_of_both_encoders(tmp_path, monkeypatch):
+def test_an_upgrade_carries_those_of_both_encoders_until_it_cannot_be_taken_back(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.BUILT_IN, "drift", "tests.retrieval.drift")
     monkeypatch.setattr("retrieval.upgrades.trial.sample.view_of", mild_view)
     folder = fill(tmp_path / "photos", [f"{number}.png" for number in range(60)])
@@ -165,9 +182,13 @@ def test_an_upgrade_and_the_way_back_carry_those_of_both_encoders(tmp_path, monk
     retrieval.backfill(folder)
     assert set(probes_of(folder)) == {old, new}
     retrieval.rollback(folder)
-
-    assert probes_of(folder)[old] == first
+    assert probes_of(folder) == {old: first}
     assert manifest_of(folder).space.fingerprint == old
+
+    retrieval.upgrade(folder, encoder=drift("new"), old_encoder=drift("old"), force=True)
+    retrieval.backfill(folder)
+    retrieval.finish_upgrade(folder)
+    assert set(probes_of(folder)) == {new}
 
 
 def test_the_new_encoder_of_an_upgrade_is_compared_while_it_is_under_way(tmp_path, monkeypatch):
