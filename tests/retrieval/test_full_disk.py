@@ -190,3 +190,32 @@ def test_an_activated_copy_on_a_full_disk(disk):
     (disk / "filling").unlink()
     copy.write(disk / "a.png")
     assert everything(disk) == {"a.png"}
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "replace", "mkdir", "pwrite"])
+def test_a_row_by_hand_is_there_whole_or_not_at_all(tmp_path, monkeypatch, call):
+    """Fail at every call of a kind in turn: one line, what was there answers, and the same call gets through."""
+    draw = np.random.default_rng(1)
+    kept = {}
+    faults = []
+    with retrieval.create(tmp_path / "home", dim=16) as collection:
+        for number in range(1, 40):
+            vector = draw.standard_normal(16).astype(np.float32)
+            with monkeypatch.context() as patch:
+                seen = fail_at(patch, call, number)
+                try:
+                    collection.upsert(vector, f"row {number}")
+                except StoreFull as error:
+                    faults.append(str(error))
+                else:
+                    if seen[0] < number:
+                        break  # all were tried
+            assert set(collection) in (set(kept), {*kept, f"row {number}"})
+            collection.upsert(vector, f"row {number}")
+            kept[f"row {number}"] = vector
+            assert set(collection) == set(kept)
+            assert collection.search(vector, k=1)[0].path == f"row {number}"
+        assert [check for check in collection.verify() if not check.ok] == []
+    assert not [fault for fault in faults if "\n" in fault]
+    with retrieval.open(tmp_path / "home") as collection:
+        assert set(collection) >= set(kept)

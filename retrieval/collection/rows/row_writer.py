@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from retrieval.errors import (
     ShapeError,
     SpaceMismatch,
     StoreClosed,
+    StoreLocked,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class RowWriter:
         """Write rows of a source to a store that is open for it; `Collection.writer` calls this."""
         self._store, self._collection = store, collection
         self._rows = HandRows(store, source=source, folder=collection.root)
-        self._busy = forks.Lock()
+        self._busy, self._process = forks.Lock(), os.getpid()
         self._over = False
 
     @property
@@ -140,8 +142,15 @@ class RowWriter:
 
         Raises:
             StoreClosed: the block is over.
+            StoreLocked: this is a forked child: what it adds would go with it.
         """
         with self._busy:
+            if os.getpid() != self._process:
+                raise StoreLocked(
+                    f"{self._collection.directory}: this writer belongs to process {self._process}, from which this one was "
+                    "forked; open another `writer` when that one is done",
+                    pid=self._process,
+                )
             if self._over:
                 raise StoreClosed(
                     f"{self._collection.directory}: the block of this writer is over; open another `writer`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -311,6 +312,22 @@ class TestWriter:
 
         with pytest.raises(StoreClosed, match="over"):
             writer.add(vectors[0])
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+    def test_a_forked_child_is_refused(self, rows: retrieval.Collection, vectors: np.ndarray) -> None:
+        with rows.writer() as writer:
+            writer.add(vectors[0])
+            child = os.fork()
+            if child == 0:
+                try:
+                    writer.add(vectors[1])
+                except StoreLocked as error:
+                    os._exit(7 if error.pid == os.getppid() else 1)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            writer.add(vectors[2])
+
+        assert contents(rows) == expected(vectors[[0, 2]], ["0", "1"])
 
     def test_many_rows_are_written_in_blocks(
         self, rows: retrieval.Collection, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
