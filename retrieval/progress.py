@@ -36,4 +36,16 @@ class Progress:
         )
 
 
+def telling(
+    progress: OnProgress | None, *, skipped: Callable[[], int] = int
+) -> Callable[[Event], None] | None:
+    """Return what passes on to a callback how far an index has come; None where there is no callback.
+
+    Args:
+        progress: the callback.
+        skipped: returns how many files were skipped so far.
+    """
+    return None if progress is None else lambda event: progress(Progress.of(event, skipped=skipped()))
+
+
 OnProgress: TypeAlias = Callable[[Progress], None]

@@ -1,80 +1,33 @@
-"""Build a collection from a folder: incremental, resumable, published whole."""
+"""Build a collection from a folder: incremental, resumable, published whole.
+
+The way of a build, each step in a room of its own: the place (`retrieval.location`), the encoder (`encoder_choice`), what changed
+(`changes`), whether that may be (`pruning`), the new images (`intake`), and the end (`publication`).
+"""
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from indexes.derivation import check_dim, derive
-from indexes.generation import store_path
-from indexes.store import VectorStore
-from retrieval.collection import Migration, sweep, sweep_changes
-from retrieval.collection.rows import (
-    BuildReport,
-    carried,
-    check_request,
-    folder_number,
-    hand_number,
-    holder_by_hand,
-    learn_rotation,
-    locked,
-    opened,
-    plain,
-    published,
-)
+from indexes.derivation import check_dim
+from retrieval.collection.rows import BuildReport, check_request, folder_number, locked, opened, swept
 from retrieval.encoders import require_device
-from retrieval.errors import ImagesSkipped, OptionError
+from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
-from retrieval.ingestion.changes import Before, Changes, compare
+from retrieval.ingestion.changes import find_changes
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
-from retrieval.ingestion.pruning import (
-    refuse_emptying,
-    refuse_foreign_keys,
-    refuse_unlinking,
-    refuse_unmounting,
-)
-from retrieval.ingestion.stored_files import StoredFiles
-from retrieval.location import (
-    DIRECTORY,
-    ENVIRONMENT,
-    chosen_by_environment,
-    inside,
-    place_collection,
-    record_root,
-    require_folder,
-    resolve_root,
-)
-from retrieval.progress import OnProgress, Progress
-from retrieval.sources import (
-    FORMATS,
-    NOT_FOLLOWED,
-    FolderOptions,
-    FolderSource,
-    Found,
-    Seen,
-    Skipped,
-    SkippedFile,
-    count_reasons,
-    folder_memory,
-    read_skipped,
-    write_skipped,
-)
+from retrieval.ingestion.pruning import refuse_losing, refuse_unasked
+from retrieval.ingestion.publication import finish_build
+from retrieval.location import find_build_place, place_collection, require_folder
+from retrieval.sources import FolderMemory, FolderOptions, FolderSource, count_reasons, reason_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    import os
+    from collections.abc import Sequence
 
-    from indexes.generation import Manifest
     from retrieval.encoders import EncoderLike
-
-_AGAIN = "again"  # the reason of a skipped file that does not last
+    from retrieval.progress import OnProgress
 
 
 @named_arguments
@@ -137,70 +90,28 @@ def build_index(
     device = require_device(device)
     images = require_folder(folder)
     directory = place_collection(images, index)
+    wanted: dict[str, Any] = {"kind": kind, "dim": dim, "recall": recall}
     with locked(directory) as lock:
-        before = published(directory)
-        if before is not None:
-            sweep(directory, before)
-            sweep_changes(directory, before)
-        home = _root(directory, images, root, before)
-        models = BuildEncoder(
-            encoder, before, device, None if before is None else Migration.read(directory, before)
-        )
+        before = swept(directory)
+        place = find_build_place(images, directory, root=root, before=before)
+        models = BuildEncoder(encoder, place, device)
         models.require()
-        check_request(lambda: models.space, kind=kind, dim=dim, recall=recall)
-        below = _below(images, home)
+        check_request(lambda: models.space, **wanted)
         options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)
-        source = FolderSource(home, options, below=below)
-        number = folder_number(before)
-        seen = Seen()
-        remembered = Before(
-            skipped=_remembered(directory, max_pixels),
-            rejected=folder_memory.read_rejected(directory),
-            folders=folder_memory.read_folders(directory),
-        )
-        with _rows(directory, before) as store:
-            stored = StoredFiles.of(() if store is None else store.packed(source=number))
-            changes = compare(
-                _watched(source.entries(seen), progress),
-                stored,
-                source=source,
-                records=lambda ids: [] if store is None else store.records(ids),
-                before=remembered,
-                seen=seen,
-                below=below,
-                rehash=rehash,
-            )
-            if store is not None and store.live > len(stored):
-                held_by = partial(holder_by_hand, store, hand=hand_number(before))
-                refuse_foreign_keys((file.key for file in changes.fresh), held_by, folder=home)
-        if not prune:
-            refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=images)
-            refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=images)
-            refuse_emptying(
-                rows=changes.rows,
-                removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
-                found=changes.found + len(changes.fresh),
-                folder=images,
-                missing=changes.missing,
-                selection=options.selection,
-            )
-        if not (changes.rows or changes.fresh or (before is not None and changes.skipped)):
-            raise OptionError(_nothing(images, changes))
-        if dim is not None:  # before anything is stored
-            elsewhere = 0 if before is None else before.live - changes.rows
-            check_dim(models.stored_space, dim, rows=elsewhere + changes.found + len(changes.fresh))
-        recorded = record_root(directory, home)
-        new = before is not None and before.folder is None
-        asked = None if below and not new else source.options  # of a part, they are not those of the whole
-        with opened(
-            directory,
-            lock,
-            before,
-            space=models.stored_space,
-            encoder=models.stored,
-            root=recorded,
-            source_options=asked,
-        ) as store:
+        source = FolderSource(place.root, options, below=place.below)
+        memory = FolderMemory.read(directory, retry_large=max_pixels is not None)
+
+        changes = find_changes(place, source, memory, rehash=rehash, progress=progress)
+        refuse_unasked(changes, place, selection=options.selection, prune=prune)
+        check_dim(models.stored_space, dim, rows=changes.rows_after(before))  # before anything is stored
+
+        facts: dict[str, Any] = {
+            "space": models.stored_space,
+            "encoder": models.stored,
+            "root": place.recorded,
+            "source_options": source.options if place.is_whole else None,
+        }
+        with opened(directory, lock, before, **facts) as store:
             intake = Intake(
                 changes,
                 store,
@@ -208,143 +119,30 @@ def build_index(
                 lambda: models.checked(store, source),
                 progress,
                 max_pixels=max_pixels,
-                number=number,
+                number=folder_number(before),
             )
             intake.run()
-            gone = [*changes.missing.values(), *intake.broken]
             if not prune:
-                refuse_emptying(
-                    rows=changes.rows,
-                    removed=len(gone),
-                    found=1,
-                    folder=images,
-                    missing=changes.missing,
-                    selection=options.selection,
-                )
-            store.remove(gone)
-            store.commit()
-            lock.check()
-            manifest = derive(
-                directory,
-                plain(store),
-                space=models.stored_space,
-                encoder=models.stored,
-                root=recorded,
-                kind=kind,
-                dim=dim,
-                recall=recall,
-                learn=learn_rotation,
-                extra_queries=models.phrases,
-                device=device,
-                carried=replace(carried(store), probes=models.probes()),
-                source_options=asked,
-                progress=None
-                if progress is None
-                else lambda event: progress(Progress.of(event, skipped=len(intake.skipped))),
+                refuse_losing(changes, place, selection=options.selection, broken=len(intake.broken))
+            manifest = finish_build(
+                place, lock, store, intake, models, facts | wanted, device=device, progress=progress
             )
-            write_skipped(directory, [*intake.skipped, *changes.skipped_elsewhere])
-            # As they were when they were listed: what changes during the build is news to the next one.
-            folder_memory.write_folders(directory, changes.folders)
-            rejected = folder_memory.digests(changes.rejected)
-            if below:  # those of other folders are not told apart
-                rejected = np.union1d(rejected, remembered.rejected)
-            folder_memory.write_rejected(directory, rejected)
     report = BuildReport.of(
         manifest,
-        root=home,
+        root=place.root,
         directory=directory,
         seconds=time.monotonic() - started,
         encoded=intake.encoded,
         reused=intake.reused,
         moved=intake.moved,
-        removed=len(gone),
+        removed=len(intake.gone()),
         skipped_by_reason=count_reasons(intake.skipped),
         other_files=dict(changes.others.most_common()),
-        left_out=dict(seen.left_out.most_common()),
+        left_out=dict(changes.left_out.most_common()),
     )
     if strict and report.skipped:
         raise ImagesSkipped(
-            f"{report.skipped} files were skipped ({_reasons(report.skipped_by_reason)}); "
+            f"{report.skipped} files were skipped ({reason_words(report.skipped_by_reason)}); "
             f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
         )
     return report
-
-
-def _remembered(directory: Path, max_pixels: int | None) -> dict[bytes, SkippedFile]:
-    """Return the skipped files of the last build; those that were too large are to be tried again with a limit of its own."""
-    files = read_skipped(directory)
-    if max_pixels is None:
-        return files
-    return {
-        key: replace(file, reason=_AGAIN) if file.reason == "too-large" else file
-        for key, file in files.items()
-    }
-
-
-def _root(
-    directory: Path, images: Path, root: str | os.PathLike[str] | None, before: Manifest | None
-) -> Path:
-    """Return the folder that keys are relative to."""
-    if root is not None:
-        home = require_folder(root)
-        if inside(images, home) is None:
-            raise OptionError(f"{images} does not lie in the root {home}")
-        return home
-    if before is None:
-        return images
-    recorded = resolve_root(directory, before.root)
-    part = inside(images, recorded)
-    if part is None:
-        raise OptionError(_foreign(directory, images, recorded))
-    return images if part == os.curdir else recorded
-
-
-def _foreign(directory: Path, images: Path, recorded: Path) -> str:
-    moved = f'if that folder moved, say so with `root="{images}"`'
-    named = ""
-    if chosen_by_environment(directory):  # --root would make another folder's collection one of this
-        named = f", which {ENVIRONMENT} names,"
-        own = f'unset {ENVIRONMENT}, or name the folder\'s own with `index="{images / DIRECTORY}"`'
-        moved = own if recorded.exists() else f"{own}; {moved}"
-    return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
-
-
-def _below(images: Path, home: Path) -> bytes:
-    part = os.fsencode(inside(images, home) or os.curdir)
-    return b"" if part == os.fsencode(os.curdir) else part.replace(os.fsencode(os.sep), b"/") + b"/"
-
-
-@contextmanager
-def _rows(directory: Path, before: Manifest | None) -> Iterator[VectorStore | None]:
-    """Open the rows that there are; None where there are none yet."""
-    place = store_path(directory, before)
-    if before is None or not VectorStore.exists(place):
-        yield None
-        return
-    with VectorStore.open(place, dim=before.space.dim) as store:
-        yield store
-
-
-def _watched(entries: Iterator[Found | Skipped], progress: OnProgress | None) -> Iterator[Found | Skipped]:
-    for number, entry in enumerate(entries, start=1):
-        if progress is not None and number % 1000 == 0:
-            progress(Progress(phase="scan", done=number))
-        yield entry
-
-
-def _nothing(images: Path, changes: Changes) -> str:
-    files = [file for file in changes.skipped if file.reason != NOT_FOLLOWED]
-    links = len(changes.skipped) - len(files)
-    cure = (
-        f"`follow_links=True` enters its linked folders ({links})"
-        if links
-        else "check the path, or `exclude`"
-    )
-    if files:
-        reasons = _reasons(count_reasons(files))
-        return f"{images}: none of its {len(files)} image files can be read ({reasons}; read are {FORMATS}); {cure}"
-    return f"{images} holds no images ({FORMATS}); {cure}"
-
-
-def _reasons(by_reason: dict[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.ingestion.pruning import PROTECTED_ROWS, refuse_emptying, refuse_unlinking
+from indexes.generation import store_path
+from indexes.store import VectorStore
+from retrieval.collection.rows import folder_number, hand_number, holder_by_hand
+from retrieval.ingestion.pruning import refuse_foreign_keys
+from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.progress import Progress
 from retrieval.sources import (
     LASTING,
     NOT_FOLLOWED,
     UNKNOWN,
     UNSUPPORTED_FORMAT,
     Folder,
+    FolderMemory,
     Seen,
     Skipped,
     SkippedFile,
@@ -26,36 +34,23 @@ from retrieval.sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from indexes.generation import Manifest
     from indexes.store import Record
     from indexes.vectors import Ids
-    from retrieval.ingestion.stored_files import StoredFiles
+    from retrieval.location import BuildPlace
+    from retrieval.progress import OnProgress
     from retrieval.sources import Listed, Source
 
-__all__ = ["PROTECTED_ROWS", "Before", "Changes", "compare", "refuse_emptying", "refuse_unlinking"]
+__all__ = ["Changes", "compare", "find_changes"]
 
 _BATCH = 4096
 """Files compared with the rows at once."""
 
 _NONE = np.empty(0, dtype=np.uint64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What is known of a folder from its last build.
-
-    Attributes:
-        skipped: files that did not become vectors, by key.
-        rejected: digests of the files that gave none, ascending; see `retrieval.sources.folder_memory`.
-        folders: the folders as they were, by key.
-    """
-
-    skipped: Mapping[bytes, SkippedFile] = field(default_factory=dict)
-    rejected: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
-    folders: Mapping[bytes, Folder] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +70,8 @@ class Changes:
         found: how many image files were found, the skipped and the fresh ones left out.
         rows: live rows below the folder.
         folders: what is to be remembered of the folders that hold images, and of mount points.
+        remembered: digests of files that gave no vector, as the last build kept them.
+        left_out: how many system folders were left out, by name.
     """
 
     fresh: list[Listed] = field(default_factory=list)
@@ -89,6 +86,73 @@ class Changes:
     found: int = 0
     rows: int = 0
     folders: dict[bytes, Folder] = field(default_factory=dict)
+    remembered: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def images(self) -> int:
+        """Image files that were found."""
+        return self.found + len(self.fresh)
+
+    def rows_after(self, before: Manifest | None) -> int:
+        """Return how many rows the collection will have at most."""
+        return self.images + (0 if before is None else before.live - self.rows)
+
+
+def find_changes(
+    place: BuildPlace,
+    source: Source,
+    memory: FolderMemory,
+    *,
+    rehash: bool = False,
+    progress: OnProgress | None = None,
+) -> Changes:
+    """Walk a source, and find what changed since the collection was built.
+
+    Args:
+        place: where the collection lies.
+        source: what is walked.
+        memory: what the last build remembered.
+        rehash: take every file for fresh: its content decides.
+        progress: called now and then.
+    Raises:
+        OptionError: the source cannot be listed, or a file has the key of a row that was added by hand.
+    """
+    seen, before = Seen(), place.before
+    with _rows(place) as store:
+        stored = StoredFiles.of(() if store is None else store.packed(source=folder_number(before)))
+        changes = compare(
+            _watched(source.entries(seen), progress),
+            stored,
+            source=source,
+            records=lambda ids: [] if store is None else store.records(ids),
+            before=memory,
+            seen=seen,
+            below=place.below,
+            rehash=rehash,
+        )
+        if store is not None and store.live > len(stored):
+            held_by = partial(holder_by_hand, store, hand=hand_number(before))
+            refuse_foreign_keys((file.key for file in changes.fresh), held_by, folder=place.root)
+    return changes
+
+
+@contextmanager
+def _rows(place: BuildPlace) -> Iterator[VectorStore | None]:
+    """Open the rows that there are; None where there are none yet."""
+    home, before = store_path(place.directory, place.before), place.before
+    if before is None or not VectorStore.exists(home):
+        yield None
+        return
+    with VectorStore.open(home, dim=before.space.dim) as store:
+        yield store
+
+
+def _watched(entries: Iterator[Listed | Skipped], progress: OnProgress | None) -> Iterator[Listed | Skipped]:
+    for number, entry in enumerate(entries, start=1):
+        if progress is not None and number % 1000 == 0:
+            progress(Progress(phase="scan", done=number))
+        yield entry
 
 
 def compare(
@@ -97,7 +161,7 @@ def compare(
     *,
     source: Source,
     records: Callable[[Ids], Iterable[Record]],
-    before: Before,
+    before: FolderMemory,
     seen: Seen,
     below: bytes = b"",
     rehash: bool = False,
@@ -122,6 +186,7 @@ def compare(
     comparison.finish(records, below)
     changes.sizes = stored.sizes()
     changes.skipped_elsewhere = [file for key, file in before.skipped.items() if not key.startswith(below)]
+    changes.remembered, changes.left_out = before.rejected, seen.left_out
     _remember(changes, comparison, before, below=below)
     return changes
 
@@ -130,7 +195,7 @@ class _Comparison:
     """A comparison under way."""
 
     def __init__(
-        self, stored: StoredFiles, source: Source, before: Before, seen: Seen, *, rehash: bool
+        self, stored: StoredFiles, source: Source, before: FolderMemory, seen: Seen, *, rehash: bool
     ) -> None:
         self.changes = Changes()
         self.closed: list[bytes] = []  # below these nobody knows what lies there now
@@ -240,7 +305,7 @@ class _Comparison:
                     changes.unfollowed.append(key)
 
 
-def _remember(changes: Changes, comparison: _Comparison, before: Before, *, below: bytes) -> None:
+def _remember(changes: Changes, comparison: _Comparison, before: FolderMemory, *, below: bytes) -> None:
     """Put together what the next build is to know of the folders, and tell which of the last build's mounts are away."""
     seen = comparison.seen.folders
     folders = holding(seen, comparison.holding)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from retrieval.collection import Migration
 from retrieval.collection.queries import require_same_encoder, require_same_vectors
 from retrieval.collection.rows import plain
 from retrieval.encoders import (
@@ -18,11 +19,10 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexes.generation import Manifest
     from indexes.vectors import Space, Vectors
-    from retrieval.collection import Migration
     from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.location import BuildPlace
     from retrieval.sources import Source
 
 DEFAULT_ENCODER = "nano"
@@ -33,9 +33,9 @@ class BuildEncoder:
 
     Args:
         encoder: what the caller asked for: a spec, an encoder, or None for the collection's own.
-        before: the collection's manifest; None for a new one.
+        place: where the collection lies, with its manifest. While its encoder changes, new images are encoded by the new
+            encoder only.
         device: where it runs.
-        migration: the change of the encoder that is under way; new images are encoded by the new encoder only.
     Attributes:
         spec: how it is named; None for one without a name.
     Raises:
@@ -44,13 +44,9 @@ class BuildEncoder:
         SpaceMismatch: an encoder that was given is of another space.
     """
 
-    def __init__(
-        self,
-        encoder: EncoderLike | None,
-        before: Manifest | None,
-        device: str,
-        migration: Migration | None = None,
-    ) -> None:
+    def __init__(self, encoder: EncoderLike | None, place: BuildPlace, device: str) -> None:
+        before = place.before
+        migration = None if before is None else Migration.read(place.directory, before)
         self._device = device
         self._before = before
         self._migration = migration

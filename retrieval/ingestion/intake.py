@@ -52,6 +52,7 @@ class Intake:
         max_pixels: as `retrieval.sources.decoding.decoder.decode` has it; None for its default.
         number: of the source, in the records of its rows.
     Attributes:
+        changes: those.
         skipped: files that will not become vectors.
         without: how many the encoder gives no vector for.
         encoded, reused, moved: how many were encoded; recognised by content; renamed.
@@ -82,7 +83,7 @@ class Intake:
     ) -> None:
         self._number = number
         self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
-        self._changes, self._store, self._source = changes, store, source
+        self.changes, self._store, self._source = changes, store, source
         self._encoder, self._progress = encoder, progress
         self.skipped = list(changes.skipped)
         self.encoded = self.reused = self.moved = self.same = self.failed = 0
@@ -101,19 +102,27 @@ class Intake:
                 self._embed(chain([first], rest))
         self._commit()
 
+    def gone(self) -> list[int]:
+        """Return the rows whose files are missing, or can no longer be read."""
+        return [*self.changes.missing.values(), *self.broken]
+
+    def skipped_everywhere(self) -> list[SkippedFile]:
+        """Return the files without a vector, those outside the folder that was walked too."""
+        return [*self.skipped, *self.changes.skipped_elsewhere]
+
     def _unrecognised(self) -> Generator[_Fresh, None, None]:
         """Take in touched, moved and copied files by their content; yield the others, in order.
 
         Only a file whose size some row has can be one, so other new files are read by the decoding threads alone, and a
         build that only finds such files loads no model. Threads read and hash ahead of the caller.
         """
-        fresh = self._changes.fresh
+        fresh = self.changes.fresh
         if not fresh:
             return
         from retrieval.embedding import cores
 
         sizes = np.array([keys.size_of(file.stamp) for file in fresh], dtype=np.uint64)
-        candidates = np.isin(sizes, self._changes.sizes).tolist()
+        candidates = np.isin(sizes, self.changes.sizes).tolist()
         budget = _Budget(HELD_BYTES)
         ahead: deque[tuple[_Fresh, Future[bytes | None] | None]] = deque()
         waiting = zip(fresh, candidates, strict=True)
@@ -150,7 +159,7 @@ class Intake:
         from retrieval.embedding import embed
         from retrieval.sources.decoding import MAX_PIXELS
 
-        total = len(self._changes.fresh)
+        total = len(self.changes.fresh)
         encoder = self._encoder()
         batches = embed(
             rest,
@@ -231,7 +240,7 @@ class Intake:
 
     def _missing_with(self, content: bytes) -> int | None:
         """Return a row with this content whose file was not found, and take it off the list of those."""
-        missing, store = self._changes.missing, plain(self._store)
+        missing, store = self.changes.missing, plain(self._store)
         if not missing:
             return None
         for number in store.find_content(content)[::-1].tolist():
@@ -253,7 +262,7 @@ class Intake:
         self.skipped.append(SkippedFile(key=file.key, reason=error.reason, stamp=stamp, detail=detail))
         self.failed += 1
         if error.reason in LASTING:
-            self._changes.rejected.add(digest(file.key, stamp))
+            self.changes.rejected.add(digest(file.key, stamp))
         if error.reason in UNKNOWN:
             return
         old = self._store.find(file.key)

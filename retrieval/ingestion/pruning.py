@@ -1,4 +1,4 @@
-"""Stop a build that would remove more rows than it may unasked, and say what would explain it."""
+"""Stop a build that would remove more rows than it may unasked, or finds nothing, and say what would explain it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from retrieval.errors import OptionError, PruneRefused
+from retrieval.sources import FORMATS, NOT_FOLLOWED, count_reasons, reason_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from retrieval.ingestion.changes import Changes
+    from retrieval.location import BuildPlace
     from retrieval.sources import Selection
 
 __all__ = [
     "PROTECTED_ROWS",
     "refuse_emptying",
     "refuse_foreign_keys",
+    "refuse_losing",
+    "refuse_unasked",
     "refuse_unlinking",
     "refuse_unmounting",
 ]
@@ -26,6 +31,55 @@ __all__ = [
 PROTECTED_ROWS = 20
 
 _MOUNT = "Mount its drive, or remove their rows with `prune=True`"
+
+
+def refuse_unasked(changes: Changes, place: BuildPlace, *, selection: Selection, prune: bool) -> None:
+    """Stop a build, before it writes anything, that nobody can have meant.
+
+    Args:
+        changes: what it would do.
+        place: where its collection lies.
+        selection: what the walk was asked to leave out.
+        prune: it may remove rows; only a folder without anything is refused then.
+    Raises:
+        PruneRefused: it would remove more rows than it may unasked.
+        OptionError: the folder holds no images, and its collection neither.
+    """
+    folder = place.images
+    if not prune:
+        refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=folder)
+        refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
+        refuse_emptying(
+            rows=changes.rows,
+            removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
+            found=changes.images,
+            folder=folder,
+            missing=changes.missing,
+            selection=selection,
+        )
+    if not (changes.rows or changes.fresh or (changes.skipped and place.before is not None)):
+        raise OptionError(_nothing(folder, changes))
+
+
+def refuse_losing(changes: Changes, place: BuildPlace, *, selection: Selection, broken: int) -> None:
+    """Stop a build, before it removes anything, whose files turned out to be unreadable.
+
+    Args:
+        changes: what it does, as it is known now.
+        place: where its collection lies.
+        selection: what the walk was asked to leave out.
+        broken: rows of files that can no longer be read.
+    Raises:
+        PruneRefused: it would remove more rows than it may unasked.
+    """
+    refuse_emptying(
+        rows=changes.rows,
+        removed=len(changes.missing) + broken,
+        found=1,
+        folder=place.images,
+        missing=changes.missing,
+        selection=selection,
+    )
 
 
 def refuse_emptying(
@@ -130,3 +184,17 @@ def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
             glob = f"**/{reason}" if "/" in reason else reason
             reasons.append(f'{count} lie in {reason}, left out by default: `include="{glob}"` keeps them')
     return f"{'; '.join(reasons)}. Change these options, or remove the rows with `prune=True`"
+
+
+def _nothing(folder: Path, changes: Changes) -> str:
+    files = [file for file in changes.skipped if file.reason != NOT_FOLLOWED]
+    links = len(changes.skipped) - len(files)
+    cure = (
+        f"`follow_links=True` enters its linked folders ({links})"
+        if links
+        else "check the path, or `exclude`"
+    )
+    if files:
+        reasons = reason_words(count_reasons(files))
+        return f"{folder}: none of its {len(files)} image files can be read ({reasons}; read are {FORMATS}); {cure}"
+    return f"{folder} holds no images ({FORMATS}); {cure}"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from retrieval.sources import folder_memory, keys
     from retrieval.sources.csv_files import csv_lines
     from retrieval.sources.folder import FolderSource
-    from retrieval.sources.folder_memory import digest, holding
+    from retrieval.sources.folder_memory import FolderMemory, digest, holding, remember
     from retrieval.sources.folder_options import FolderOptions
     from retrieval.sources.folder_walk import (
         FORMATS,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         SkippedFile,
         count_reasons,
         read_skipped,
+        reason_words,
         write_skipped,
     )
 
@@ -43,6 +44,7 @@ __all__ = [
     "UNSUPPORTED_FORMAT",
     "Entry",
     "Folder",
+    "FolderMemory",
     "FolderOptions",
     "FolderSource",
     "Found",
@@ -61,6 +63,8 @@ __all__ = [
     "keys",
     "open_source",
     "read_skipped",
+    "reason_words",
+    "remember",
     "suffix_of",
     "walk",
     "write_skipped",
@@ -72,7 +76,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "csv_files": ("csv_lines",),
             "folder": ("FolderSource",),
-            "folder_memory": ("digest", "holding"),
+            "folder_memory": ("FolderMemory", "digest", "holding", "remember"),
             "folder_options": ("FolderOptions",),
             "folder_walk": (
                 "FORMATS",
@@ -95,6 +99,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "UNKNOWN",
                 "count_reasons",
                 "read_skipped",
+                "reason_words",
                 "write_skipped",
             ),
         },

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from indexes.files import replace_file, writing
 from retrieval.sources.folder_walk import Folder, names_in
+from retrieval.sources.skipped_list import SkippedFile, read_skipped, write_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 __all__ = [
     "FOLDERS",
     "REJECTED",
+    "FolderMemory",
     "changed_since",
     "digest",
     "digests",
     "holding",
     "read_folders",
     "read_rejected",
+    "remember",
     "write_folders",
     "write_rejected",
 ]
@@ -44,6 +48,65 @@ _MOST_REJECTED = 4_000_000
 
 _MOST_OPENED = 256
 """Files without an image's suffix that a query may open to tell whether its collection is stale."""
+
+
+_NONE = np.empty(0, dtype=np.uint64)
+
+_AGAIN = "again"  # the reason of a skipped file that does not last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderMemory:
+    """What is known of a folder from its last build.
+
+    Attributes:
+        skipped: files that did not become vectors, by key.
+        rejected: digests of the files that gave none, ascending.
+        folders: the folders as they were, by key.
+    """
+
+    skipped: Mapping[bytes, SkippedFile] = field(default_factory=dict)
+    rejected: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
+    folders: Mapping[bytes, Folder] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, directory: Path, *, retry_large: bool = False) -> Self:
+        """Read what the last build of a collection kept.
+
+        Args:
+            directory: the collection's.
+            retry_large: files that were skipped as too large are to be tried again.
+        """
+        skipped = read_skipped(directory)
+        if retry_large:
+            skipped = {
+                key: replace(file, reason=_AGAIN) if file.reason == "too-large" else file
+                for key, file in skipped.items()
+            }
+        return cls(skipped=skipped, rejected=read_rejected(directory), folders=read_folders(directory))
+
+
+def remember(
+    directory: Path,
+    *,
+    skipped: Iterable[SkippedFile],
+    folders: Mapping[bytes, Folder],
+    rejected: Iterable[int],
+    kept: NDArray[np.uint64] | None = None,
+) -> None:
+    """Keep for the next build what this one saw, and list what was skipped.
+
+    Args:
+        directory: the collection's.
+        skipped: files that did not become vectors.
+        folders: those that hold images, and mount points, by key.
+        rejected: digests of files that gave no vector.
+        kept: such digests of the last build that stay, where only a part was walked: those of other folders are not told apart.
+    """
+    write_skipped(directory, skipped)
+    write_folders(directory, folders)
+    now = digests(rejected)
+    write_rejected(directory, now if kept is None else np.union1d(now, kept))
 
 
 def holding(folders: Mapping[bytes, Folder], images: Iterable[bytes]) -> dict[bytes, Folder]:

@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from indexes.files import replace_file, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FILE = "skipped.tsv"
@@ -83,6 +83,11 @@ def read_skipped(directory: Path) -> dict[bytes, SkippedFile]:
 def count_reasons(skipped: Iterable[SkippedFile]) -> dict[str, int]:
     """Count skipped files by reason, most frequent first."""
     return dict(Counter(file.reason for file in skipped).most_common())
+
+
+def reason_words(by_reason: Mapping[str, int]) -> str:
+    """Say in words how many files were skipped for each reason."""
+    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
 
 
 def quote_path(key: bytes) -> str:

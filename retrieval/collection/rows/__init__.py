@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.row_writer import RowWriter, synchronized, writing_rows
     from retrieval.collection.rows.rows_report import RowsReport
     from retrieval.collection.rows.vector_sync import build_index_from_vectors, sync_vectors
-    from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, published
+    from retrieval.collection.rows.writable import (
+        check_request,
+        learn_rotation,
+        locked,
+        opened,
+        published,
+        swept,
+    )
 
 __all__ = [
     "TIMEOUT",
@@ -37,6 +44,7 @@ __all__ = [
     "opened",
     "plain",
     "published",
+    "swept",
     "sync_vectors",
     "synchronized",
     "writing_rows",
@@ -54,6 +62,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "row_writer": ("RowWriter", "synchronized", "writing_rows"),
             "rows_report": ("RowsReport",),
             "vector_sync": ("build_index_from_vectors", "sync_vectors"),
-            "writable": ("check_request", "learn_rotation", "locked", "opened", "published"),
+            "writable": ("check_request", "learn_rotation", "locked", "opened", "published", "swept"),
         },
     )

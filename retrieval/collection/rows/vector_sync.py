@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import check_dim, derive
 from indexes.vectors import Space
-from retrieval.collection import require_settled, sweep
+from retrieval.collection import require_settled
 from retrieval.collection.rows.growth import plain
 from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.key_lists import KeyList
@@ -19,12 +19,12 @@ from retrieval.collection.rows.lock_wait import TIMEOUT
 from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
 from retrieval.collection.rows.rows_report import RowsReport
 from retrieval.collection.rows.vector_blocks import VectorBlocks
-from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, published
+from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, swept
 from retrieval.deprecation import warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import PruneRefused, ShapeError
 from retrieval.location import home_of, place_collection, record_root, resolve_root
-from retrieval.progress import Progress
+from retrieval.progress import Progress, telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +78,7 @@ def sync_vectors(
         raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")
     directory = place_collection(home, index)
     with locked(directory, timeout=timeout) as lock:
-        before = published(directory)
-        if before is not None:
-            sweep(directory, before)
+        before = swept(directory)
         require_settled(before, what="vectors cannot be imported now")
         target = _space(space, vectors, dim=blocks.dim, before=before)
         check_request(lambda: target, kind=kind, dim=truncate_dim, recall=target_recall)
@@ -111,7 +109,7 @@ def sync_vectors(
                 recall=target_recall,
                 device=device,
                 learn=learn_rotation,
-                progress=None if progress is None else lambda event: progress(Progress.of(event)),
+                progress=telling(progress),
             )
     return RowsReport.of(
         manifest,

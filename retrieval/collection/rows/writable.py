@@ -12,6 +12,7 @@ from indexes.files import make_directories, sync_directory, writing
 from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
+from retrieval.collection import sweep, sweep_changes
 from retrieval.collection.rows.growth import BothSpaces, Growing, carried
 from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
@@ -112,6 +113,15 @@ def published(directory: Path) -> Manifest | None:
         return read_manifest(directory)
     except FileNotFoundError:
         return None
+
+
+def swept(directory: Path) -> Manifest | None:
+    """Return the collection's manifest, after the removal of what killed processes left; the caller holds the lock."""
+    manifest = published(directory)
+    if manifest is not None:
+        sweep(directory, manifest)
+        sweep_changes(directory, manifest)
+    return manifest
 
 
 @contextmanager

@@ -304,8 +304,8 @@ def test_what_comes_while_a_folder_is_listed_shows(tmp_path: Path, monkeypatch: 
         fill(folder, ["a/late.png"], first=1)
         return changes
 
-    compare = build.compare
-    monkeypatch.setattr(build, "compare", compared)
+    compare = build.find_changes
+    monkeypatch.setattr(build, "find_changes", compared)
     retrieval.build_index(folder, encoder=ENCODER)
     with retrieval.open(folder, encoder=ENCODER) as collection:
         assert collection.changed()

@@ -50,7 +50,7 @@ def interrupt_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retrieval.ingestion.build.derive", interrupt)
+    monkeypatch.setattr("retrieval.ingestion.publication.derive", interrupt)
 
 
 def test_a_build_interrupted_while_it_trains_answers_with_every_row(

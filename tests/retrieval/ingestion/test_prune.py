@@ -11,8 +11,10 @@ import pytest
 from indexes.store.records import pack_record
 from indexes.store.store import Record
 from retrieval.errors import OptionError, PruneRefused
-from retrieval.ingestion.changes import Before, compare, refuse_emptying
+from retrieval.ingestion.changes import compare
+from retrieval.ingestion.pruning import refuse_emptying
 from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.sources import FolderMemory
 from retrieval.sources.folder import FolderSource
 from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Seen, Skipped
@@ -142,7 +144,7 @@ def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
         StoredFiles.of(packed),
         source=FolderSource(Path("photos"), FolderOptions()),
         records=lambda ids: [records[number] for number in ids],
-        before=Before(),
+        before=FolderMemory(),
         seen=Seen(),
     )
 

@@ -15,10 +15,10 @@ import retrieval
 from indexes.generation.manifest import read_manifest
 from indexes.store.store import VectorStore
 from retrieval.errors import ImageError, OptionError
-from retrieval.ingestion.changes import Before, compare
+from retrieval.ingestion.changes import compare
 from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.stored_files import StoredFiles
-from retrieval.sources import keys
+from retrieval.sources import FolderMemory, keys
 from retrieval.sources.folder import FolderSource
 from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Seen, Skipped
@@ -132,7 +132,7 @@ def test_what_is_no_folder_is_compared_and_taken_in_all_the_same(tmp_path: Path,
             StoredFiles.of(store.packed()),
             source=source,
             records=store.records,
-            before=Before(),
+            before=FolderMemory(),
             seen=Seen(),
         )
         intake = Intake(changes, store, source, lambda: encoder, None)

@@ -77,7 +77,7 @@ class TestGrowing:
         def interrupt(*_args, **_options):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("retrieval.ingestion.build.derive", interrupt)
+        monkeypatch.setattr("retrieval.ingestion.publication.derive", interrupt)
         with pytest.raises(KeyboardInterrupt):
             retrieval.build_index(migrating)
         with retrieval.open(migrating) as collection:
