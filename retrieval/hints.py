@@ -36,7 +36,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "keys(), or iterate over the collection": "paths files filenames names items list all",
         "id_of(key), key_of(id) or mask()": "ids row_ids",
         "vectors()": "values embeddings reconstruct reconstruct_n to_numpy get_vectors array",
-        "vectors([key]) or id_of(key)": "get get_vector fetch retrieve lookup",
+        "vectors([key]) or id_of(key)": "get get_vector fetch lookup retrieve",
         "len(collection)": "count count_rows ntotal size n num_rows",
         "len(collection) and collection.space.dim": "shape",
         "collection.space.dim": "dim d dimension width ndim",

@@ -184,7 +184,7 @@ def require_memory(planned: Plan) -> None:
     if free is not None and planned.memory > free:
         raise OptionError(
             f"{planned}; only {free / 2**30:.1f} GiB are free: close other programs, "
-            'or choose a smaller index (`kind="ivfrabitq"`, a shorter `dim`, or flat, which needs none)'
+            'or choose a smaller index (`kind="ivfrabitq"`, a shorter `truncate_dim`, or flat, which needs none)'
         )
 
 
@@ -198,7 +198,7 @@ def require_disk(planned: Plan, directory: Path) -> None:
     if 2 * planned.disk > free:
         raise OptionError(
             f"{planned}, and as much again until it is published; only {free / 2**20:,.0f} MiB are free in {directory}: "
-            'free some, or choose a smaller index (`kind="ivfrabitq"`, a shorter `dim`, or flat, which needs none)'
+            'free some, or choose a smaller index (`kind="ivfrabitq"`, a shorter `truncate_dim`, or flat, which needs none)'
         )
 
 

@@ -142,13 +142,13 @@ def check_dim(space: Space, dim: int | str | None, *, rows: int | None = None) -
     if dim is None or dim == "auto":
         return
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= space.dim:
-        raise OptionError(f"`dim={dim}`: no width of {space.name}; use 1 to {space.dim}, or auto")
+        raise OptionError(f"`truncate_dim={dim}`: no width of {space.name}; use 1 to {space.dim}, or auto")
     if space.nesting:
         space.prefix(dim)
     elif dim < space.dim and rows is not None and rows < space.dim:
         raise OptionError(
-            f"`dim={dim}`: {space.name} was not trained to be cut, and the rotation that makes up for it needs at least "
-            f"{space.dim} vectors, not {rows}; leave `dim` out"
+            f"`truncate_dim={dim}`: {space.name} was not trained to be cut, and the rotation that makes up for it needs at least "
+            f"{space.dim} vectors, not {rows}; leave `truncate_dim` out"
         )
 
 

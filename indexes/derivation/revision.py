@@ -194,7 +194,9 @@ class Revision:
         turn = None
         if not self._space.nesting and len(live) >= self._space.dim and widths:
             turn = self._construction.turn(widths)
-        self._progress(Event(phase="plan", message=f'`dim="auto"`: measuring on {len(picked):,} rows'))
+        self._progress(
+            Event(phase="plan", message=f'`truncate_dim="auto"`: measuring on {len(picked):,} rows')
+        )
         designs = width_choice.choose(
             now.rows[picked],
             space=self._space,

@@ -139,7 +139,7 @@ class Mixture:
         """
         if len(new) != len(old) or new.ndim != 2 or new.shape[1] != self.space.dim:
             raise ShapeError(f"queries: expected (q, {self.space.dim}) beside {old.shape}, got {new.shape}")
-        dim = optional_integer(dim, "dim", least=None)
+        dim = optional_integer(dim, "truncate_dim", least=None)
         if dim is not None and dim not in self.prefixes:
             known = ", ".join(map(str, self.prefixes)) or "none"
             raise OptionError(

@@ -215,7 +215,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
         keep = None if keep is None else row_flags(keep, count=self.count)
         k = places(k, queries=len(queries), rows=self.count)
-        nprobe, dim = optional_integer(nprobe, "nprobe"), optional_integer(dim, "dim", least=None)
+        nprobe, dim = optional_integer(nprobe, "nprobe"), optional_integer(dim, "truncate_dim", least=None)
         shortlist = optional_integer(shortlist, "shortlist")
         if shortlist is not None:
             shortlist = min(shortlist, max(self.count, 1))

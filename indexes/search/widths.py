@@ -40,7 +40,7 @@ def require_prefix(dim: int, space: Space, *, turned: bool) -> None:
         OptionError: it is no width below the full one, or no prefix.
     """
     if not 1 <= dim <= space.dim:
-        raise OptionError(f"`dim={dim}`: no width of {space.name}; use 1 to {space.dim}")
+        raise OptionError(f"`truncate_dim={dim}`: no width of {space.name}; use 1 to {space.dim}")
     if not turned:
         space.prefix(dim)
 
@@ -52,9 +52,9 @@ def require_whole(dim: int | None, *, width: int) -> None:
         dim: the prefix asked for; None for none.
         width: the full one.
     Raises:
-        OptionError: there is a ``dim`` other than the full width.
+        OptionError: there is a ``truncate_dim`` other than the full width.
     """
     if dim not in (None, width):
         raise OptionError(
-            f"exact search compares every row by all {width} dimensions, `dim={dim}` ranks them by fewer; leave one of them out"
+            f"exact search compares every row by all {width} dimensions, `truncate_dim={dim}` ranks them by fewer; leave one of them out"
         )

@@ -62,7 +62,7 @@ class Space:
         if dim not in self.nesting:
             known = ", ".join(map(str, self.nesting)) or (
                 "none: its encoder was not trained for truncation, so its first components alone rank badly; "
-                "`build_index(dim=…)` fits a rotation that makes them rank well"
+                "`build_index(truncate_dim=…)` fits a rotation that makes them rank well"
             )
             raise OptionError(f"{dim} is no prefix width of {self.name} (valid prefixes: {known})")
         return replace(

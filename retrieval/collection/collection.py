@@ -215,6 +215,7 @@ class Collection(AbstractContextManager["Collection"]):
     def search(self, query: Sequence[QueryLike], **options: Unpack[SearchOptions]) -> list[Hits]: ...
     @overload
     def search(self, query: ArrayLike, **options: Unpack[SearchOptions]) -> Any: ...
+    @renamed_keywords(dim="truncate_dim", fold_copies="fold_duplicates")
     def search(
         self,
         query: Any,
@@ -222,7 +223,7 @@ class Collection(AbstractContextManager["Collection"]):
         k: int = 10,
         minus: QueryLike | Sequence[QueryLike] = (),
         min_score: float | None = None,
-        dim: int | None = None,
+        truncate_dim: int | None = None,
         nprobe: int | None = None,
         exact: bool = False,
         under: str | os.PathLike[str] | None = None,
@@ -230,7 +231,7 @@ class Collection(AbstractContextManager["Collection"]):
         ids: RowNames | None = None,
         mask: Any = None,
         include_self: bool = False,
-        fold_copies: bool = True,
+        fold_duplicates: bool = True,
     ) -> Any:
         """Find what is most like a query, or like each query of a batch.
 
@@ -241,18 +242,18 @@ class Collection(AbstractContextManager["Collection"]):
             k: how many hits at most.
             minus: a query, or several in a list, to steer away from.
             min_score: leave out hits below this cosine.
-            dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width, or all
+            truncate_dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width, or all
                 rows at full width where their prefixes take more than 256 MB; a prefix of
                 the space, or any width where a build has fitted a rotation. `retrieval.collection.prefix_loss` tells what that loses.
             nprobe: lists to probe; ``None`` is what the build measured. It changes nothing where no lists are searched: in a
-                flat collection, with `exact` or `dim`.
-            exact: compare with every row at full width, not through the index; not together with a narrower `dim`.
+                flat collection, with `exact` or `truncate_dim`.
+            exact: compare with every row at full width, not through the index; not together with a narrower `truncate_dim`.
             under: only rows below this folder (relative to the root).
             glob: only rows whose key matches (``*`` crosses no ``/``, ``**`` does).
             ids: only these rows: ids (integers) and keys (text or bytes).
             mask: only rows whose flag is set: ``(count,)`` bool by row id, such as `mask` returns. All filters must hold.
             include_self: let a query that is an indexed file, or an id, find itself.
-            fold_copies: fold files with the same bytes into one hit.
+            fold_duplicates: fold files with the same bytes into one hit.
         Returns:
             Best first, ties by smaller id; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
             words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;
@@ -279,8 +280,8 @@ class Collection(AbstractContextManager["Collection"]):
                 k=integer(k, "k"),
                 min_score=min_score,
                 include_self=include_self,
-                fold=fold_copies,
-                options={"dim": dim, "nprobe": nprobe, "exact": exact},
+                fold=fold_duplicates,
+                options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
             return run.one(asked) if isinstance(asked, Query) else run.many(asked)
 
@@ -290,13 +291,13 @@ class Collection(AbstractContextManager["Collection"]):
         batch: list[QueryLike] = [row(one) if is_number(one) else one for one in queries]
         return self.search(batch, **options)
 
-    @renamed_keywords(keep="mask")
+    @renamed_keywords(keep="mask", dim="truncate_dim")
     def search_vectors(
         self,
         vectors: Any,
         *,
         k: int = 10,
-        dim: int | None = None,
+        truncate_dim: int | None = None,
         nprobe: int | None = None,
         exact: bool = False,
         shortlist: int | None = None,
@@ -311,7 +312,7 @@ class Collection(AbstractContextManager["Collection"]):
         Args:
             vectors: ``(q, d)`` or ``(d,)`` real numbers of the collection's space; normalised here.
             k: neighbours a query.
-            dim, nprobe, exact: as in `search`.
+            truncate_dim, nprobe, exact: as in `search`.
             shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
             under, glob, ids, mask: which rows may be found, as in `search`.
             words: they are vectors of texts; it matters only while the encoder changes.
@@ -320,7 +321,7 @@ class Collection(AbstractContextManager["Collection"]):
         Raises:
             ShapeError: another width, or `mask` is not one truth value a row.
             VectorError: a row is zero or not finite.
-            OptionError: `dim` is no prefix, or comes with `exact`.
+            OptionError: `truncate_dim` is no prefix, or comes with `exact`.
             MissingRow: an id or key of `ids` that there is no row of.
             StoreClosed: the collection is closed.
         """
@@ -330,7 +331,7 @@ class Collection(AbstractContextManager["Collection"]):
                 queries,
                 k=k,
                 keep=row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask),
-                dim=dim,
+                dim=truncate_dim,
                 nprobe=nprobe,
                 shortlist=shortlist,
                 exact=exact,
@@ -635,6 +636,8 @@ class Collection(AbstractContextManager["Collection"]):
             "images": self.manifest.live,
             "kind": index.kind,
             "factory": index.factory,
+            "stored_dim": self.manifest.space.dim,
+            "truncate_dim": index.dim,
             "width": self.manifest.space.dim,
             "dim": index.dim,
             "bytes_per_vector": index.bytes_per_vector,

@@ -112,6 +112,6 @@ def _measured(collection: Collection, dim: int) -> Loss:
     ids = np.sort(np.random.default_rng(0).permutation(live)[:_SAMPLE])
     queries = collection.vectors(ids)
     true = collection.search_vectors(queries, k=TUNED_K + 1, exact=True).ids
-    found = collection.search_vectors(queries, k=TUNED_K + 1, dim=dim, shortlist=SHORTLIST).ids
+    found = collection.search_vectors(queries, k=TUNED_K + 1, truncate_dim=dim, shortlist=SHORTLIST).ids
     recall = recall_at_k(without(found, ids), without(true, ids))
     return Loss(dim=dim, shortlist=SHORTLIST, recall_at_10=round(recall, 4), sample=len(ids))

@@ -42,7 +42,7 @@ class SearchOptions(TypedDict, total=False):
     k: int
     minus: QueryLike | Sequence[QueryLike]
     min_score: float | None
-    dim: int | None
+    truncate_dim: int | None
     nprobe: int | None
     exact: bool
     under: str | os.PathLike[str] | None
@@ -50,7 +50,7 @@ class SearchOptions(TypedDict, total=False):
     ids: RowNames | None
     mask: Any
     include_self: bool
-    fold_copies: bool
+    fold_duplicates: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class Evaluation:
         recall_at_10: share of the exact ten nearest that a search finds, mean over `recall_sample` stored rows (each without
             itself); ``None`` for an empty collection.
         latency_ms: ``p50`` and ``p95`` of one query, search alone, one thread, milliseconds.
-        bytes_per_vector: ``index.faiss`` over rows.
+        bytes_per_vector: what a search reads of each row first: ``index.faiss`` over rows, or two bytes a number.
         knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
         attacks: one object for each attack, stage and measure (`retrieval.evaluation.survival.Outcome`); empty where not asked for.

@@ -1,7 +1,11 @@
 """Build a collection from a folder: incremental, resumable, published whole.
 
+<<<<<<< HEAD
 The way of a build, each step in a room of its own: the place (`retrieval.location`), the encoder (`encoder_choice`), what changed
 (`changes`), whether that may be (`pruning`), the new images (`intake`), and the end (`publication`).
+=======
+Long because the order of a build stands in one function.
+>>>>>>> 35b70f2 (Say why the module of builds is long)
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import check_dim
 from retrieval.collection.rows import BuildReport, check_request, folder_number, locked, opened, swept
+from retrieval.deprecation import renamed_keywords
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
 
 
+@renamed_keywords(dim="truncate_dim", recall="target_recall")
 @named_arguments
 def build_index(
     folder: str | os.PathLike[str],
@@ -38,8 +44,8 @@ def build_index(
     root: str | os.PathLike[str] | None = None,
     encoder: EncoderLike | None = None,
     kind: str | None = None,
-    dim: int | str | None = None,
-    recall: float | None = None,
+    truncate_dim: int | str | None = None,
+    target_recall: float | None = None,
     exclude: Sequence[str] | None = None,
     include: Sequence[str] | None = None,
     follow_links: bool | None = None,
@@ -60,9 +66,9 @@ def build_index(
             ``None`` keeps the collection's own, and is ``nano`` for a new one.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; ``None`` keeps the collection's own choice,
             and is ``auto`` for a new one.
-        dim: width of the first stage: one of the space's prefix widths, or any width where the encoder was not trained to be
+        truncate_dim: width of the first stage: one of the space's prefix widths, or any width where the encoder was not trained to be
             cut and a rotation is fitted; ``auto`` measures and chooses; ``None`` is the full width.
-        recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
+        target_recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
         exclude: globs over paths relative to the root to leave out; ``None`` keeps the collection's own, none leave nothing out.
         include: globs of system folders that are walked all the same (`retrieval.sources.selection.SKIPPED_FOLDERS` lists them), and of
             what to take in them; ``None`` keeps the collection's own.
@@ -90,7 +96,7 @@ def build_index(
     device = require_device(device)
     images = require_folder(folder)
     directory = place_collection(images, index)
-    wanted: dict[str, Any] = {"kind": kind, "dim": dim, "recall": recall}
+    wanted: dict[str, Any] = {"kind": kind, "dim": truncate_dim, "recall": target_recall}
     with locked(directory) as lock:
         before = swept(directory)
         place = find_build_place(images, directory, root=root, before=before)
@@ -103,7 +109,9 @@ def build_index(
 
         changes = find_changes(place, source, memory, rehash=rehash, progress=progress)
         refuse_unasked(changes, place, selection=options.selection, prune=prune)
-        check_dim(models.stored_space, dim, rows=changes.rows_after(before))  # before anything is stored
+        check_dim(
+            models.stored_space, truncate_dim, rows=changes.rows_after(before)
+        )  # before anything is stored
 
         facts: dict[str, Any] = {
             "space": models.stored_space,

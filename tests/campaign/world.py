@@ -230,7 +230,7 @@ def _asked(collection: Any, keys: list[str], numbers: np.ndarray, wanted: np.nda
     some = np.linspace(0, len(keys) - 1, min(4, len(keys))).astype(int)
     k = min(5, len(keys))
     for place in some:
-        hits = collection.search(wanted[place], k=k, fold_copies=False)
+        hits = collection.search(wanted[place], k=k, fold_duplicates=False)
         if not mixed and (not hits or hits[0].path != keys[place] or abs(hits[0].score - 1) > CLOSE):
             return f"{keys[place]} does not find itself: {[(h.path, round(h.score, 3)) for h in hits[:2]]}"
         if mixed:
@@ -238,7 +238,7 @@ def _asked(collection: Any, keys: list[str], numbers: np.ndarray, wanted: np.nda
             if not own or own[0].path != keys[place]:
                 return f"{keys[place]} does not find itself while the encoder changes"
             continue
-        exact = collection.search(wanted[place], k=k, exact=True, fold_copies=False)
+        exact = collection.search(wanted[place], k=k, exact=True, fold_duplicates=False)
         truth = np.sort(wanted @ wanted[place])[::-1][:k]
         found = np.array([hit.score for hit in exact])
         if len(found) != k or np.abs(found - truth).max() > CLOSE:

@@ -73,7 +73,7 @@ def test_what_is_no_id_is_refused(collection, ids):
 
 @pytest.mark.parametrize("number", [5, np.int64(5), np.uint8(5), np.array(5)], ids=repr)
 def test_every_method_takes_any_integer(collection, number):
-    first = collection.search(5, k=number, nprobe=number, dim=np.int64(ENCODER.space.dim))
+    first = collection.search(5, k=number, nprobe=number, truncate_dim=np.int64(ENCODER.space.dim))
 
     assert first == collection.search(5, k=5)
     assert (
@@ -94,7 +94,7 @@ def test_what_is_no_number_of_hits_is_refused(collection, k, method):
         getattr(collection, method)(query, k=k)
 
 
-@pytest.mark.parametrize("name", ["nprobe", "dim", "shortlist"])
+@pytest.mark.parametrize("name", ["nprobe", "truncate_dim", "shortlist"])
 @pytest.mark.parametrize("value", [0, -1, 5.0, True, "5"], ids=repr)
 def test_other_numbers_are_refused_by_name(collection, name, value):
     with pytest.raises(OptionError, match=name):

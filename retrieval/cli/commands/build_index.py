@@ -28,9 +28,6 @@ __all__ = ["build_index"]
 
 BUILD = "retrieval.ingestion.build:build_index"
 
-_NAMES_OF_ROWS = {"dim": "truncate_dim", "recall": "target_recall"}
-"""Arguments of `sync_vectors`, by those of a build."""
-
 
 @click.command(
     "build-index",
@@ -38,7 +35,7 @@ _NAMES_OF_ROWS = {"dim": "truncate_dim", "recall": "target_recall"}
     common=("--encoder", "--exclude", "--include", "--prune", "--device"),
     sections={
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--strict"),
-        "Index": ("--kind", "--dim", "--recall"),
+        "Index": ("--kind", "--truncate-dim", "--target-recall"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
     example="retrieve build-index photos/ --exclude 'drafts/**'",
@@ -64,13 +61,21 @@ _NAMES_OF_ROWS = {"dim": "truncate_dim", "recall": "target_recall"}
     help="auto, flat, ivfpq, ivfrabitq or a FAISS FACTORY.",
 )
 @option(
-    "--dim",
+    "--truncate-dim",
+    old="--dim",
     of=BUILD,
     type=WIDTH,
     metavar="N|auto",
     help="Search the first N numbers of a vector first.",
 )
-@option("--recall", of=BUILD, type=float, metavar="R", help="Stop tuning at this share of the ten nearest.")
+@option(
+    "--target-recall",
+    old="--recall",
+    of=BUILD,
+    type=float,
+    metavar="R",
+    help="Stop tuning at this share of the ten nearest.",
+)
 @option(
     "--exclude",
     of=BUILD,
@@ -193,4 +198,4 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"
             )
-    return {_NAMES_OF_ROWS.get(name, name): value for name, value in options.items()}
+    return options

@@ -13,6 +13,7 @@ import click
 from retrieval.cli.frame import (
     FILE,
     Command,
+    RenamedOption,
     Session,
     columns,
     device_option,
@@ -63,10 +64,10 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--glob",
             "--ids",
             "--min-score",
-            "--self",
-            "--all",
+            "--include-self",
+            "--no-fold",
             "--exact",
-            "--dim",
+            "--truncate-dim",
             "--nprobe",
             "--device",
         ),
@@ -82,7 +83,12 @@ OPEN = "retrieval.collection.collection:open_collection"
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
 @option(
-    "--dim", of=SEARCH, type=int, metavar="N", help="Rank by the first N numbers of a vector, then by all."
+    "--truncate-dim",
+    old="--dim",
+    of=SEARCH,
+    type=int,
+    metavar="N",
+    help="Rank by the first N numbers of a vector, then by all.",
 )
 @option(
     "--nprobe",
@@ -102,8 +108,17 @@ OPEN = "retrieval.collection.collection:open_collection"
     metavar="ID,…|KEY",
     help="Only these rows: ids with commas, or a key.",
 )
-@click.option("--self", "include_self", is_flag=True, help="Let an indexed query image find itself.")
-@click.option("--all", "unfold", is_flag=True, help="Show exact copies as hits of their own.")
+@option(
+    "--include-self", old="--self", of=SEARCH, is_flag=True, help="Let an indexed query image find itself."
+)
+@click.option(
+    "--no-fold",
+    "unfold",
+    cls=RenamedOption,
+    old="--all",
+    is_flag=True,
+    help="Show exact copies as hits of their own.",
+)
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", is_flag=True, help="Print CSV.")
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")
@@ -122,7 +137,6 @@ def query(
     rows: tuple[int, ...],
     ids: tuple[tuple[int | str, ...], ...],
     minus: tuple[str, ...],
-    include_self: bool,
     unfold: bool,
     as_json: bool,
     jsonl: bool,
@@ -148,9 +162,7 @@ def query(
     with open_collection(index, **given(device=device)) as collection:
         asked = _asked(collection, queries=queries, texts=texts, images=images, rows=rows, minus=minus)
         among = tuple(name for names in ids for name in names)
-        settings = given(include_self=include_self, ids=among, **options) | (
-            {"fold_copies": False} if unfold else {}
-        )
+        settings = given(ids=among, **options) | ({"fold_duplicates": False} if unfold else {})
         found = collection.search(asked, **settings)
         width = {"columns": columns()} if form is Form.TABLE else {}
         emit(hits(found, form, **width, terminal=on_terminal()))
@@ -172,7 +184,7 @@ def query(
             answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
-        _note_narrowing(session, collection, options["dim"])
+        _note_narrowing(session, collection, options["truncate_dim"])
         if collection.manifest.index.retired:
             session.note(retired())
         if collection.changed():

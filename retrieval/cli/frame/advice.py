@@ -34,8 +34,8 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "device", "dim", "dims", "encoder", "exclude", "follow_links", "force", "format", "ids", "include", "index", "keys", "kind", "labels",
-    "max_pixels", "min_psnr", "out", "prune", "quality", "root", "sample", "strength", "text", "under", "vectors", "without_new",
+    "device", "dims", "encoder", "exclude", "follow_links", "force", "format", "ids", "include", "index", "keys", "kind", "labels",
+    "max_pixels", "min_psnr", "out", "prune", "quality", "root", "sample", "strength", "text", "truncate_dim", "under", "vectors", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

@@ -23,6 +23,7 @@ __all__ = [
     "FOLDER",
     "WIDTH",
     "WIDTHS",
+    "RenamedOption",
     "Session",
     "SignatureOption",
     "columns",
@@ -94,7 +95,25 @@ session = click.pass_obj
 """Hands a command its `Session`."""
 
 
-class SignatureOption(click.Option):
+class RenamedOption(click.Option):
+    """An option that its old name still gives, which help does not show."""
+
+    def __init__(self, *args: Any, old: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.shown = list(self.opts)
+        if old is not None:
+            self.opts.append(old)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Name it as it is called now."""
+        every, self.opts = self.opts, self.shown
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = every
+
+
+class SignatureOption(RenamedOption):
     """An option whose default is written in a Python signature; help reads it there, and only when help is asked for.
 
     The value is `None` if the option is not given (`given` then leaves the argument to the function's own default).

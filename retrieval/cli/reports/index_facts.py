@@ -15,9 +15,13 @@ KIB, MIB = 1 << 10, 1 << 20
 def index_words(facts: Mapping[str, Any]) -> str:
     """Name the kind of index and its size."""
     if facts["factory"] is None:
-        size = 2 * facts["width"] * facts["images"]
+        size = 2 * facts["stored_dim"] * facts["images"]
         return f"exact search, {size / 1e6:,.1f} MB" if size >= 1e5 else f"exact search, {size / 1e3:,.1f} kB"
-    first = "" if facts["dim"] == facts["width"] else f", first {facts['dim']} of {facts['width']} wide"
+    first = (
+        ""
+        if facts["truncate_dim"] == facts["stored_dim"]
+        else f", first {facts['truncate_dim']} of {facts['stored_dim']} wide"
+    )
     if facts["kind"] == "flat":
         return f"funnel, {bytes_words(facts['bytes_per_vector'])} a vector{first}"
     name = f" {facts['factory']}" if facts["factory"] and facts["factory"] != facts["kind"] else ""

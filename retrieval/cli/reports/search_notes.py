@@ -33,7 +33,7 @@ def unnarrowed(*, dim: int, width: int) -> str:
     """Say that every image was compared by all components, because prefixes of so many cost more."""
     return (
         f"note: every image was compared by all {width} components: the first {dim} of so many cost more than that; "
-        f"to search them faster, build an index of that width: retrieve build-index --dim {dim}"
+        f"to search them faster, build an index of that width: retrieve build-index --truncate-dim {dim}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from retrieval.deprecation import renamed_attribute
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,9 +23,9 @@ class BuildReport:
         skipped: files that did not become a vector; `skipped_by_reason` counts them by reason.
         other_files: files that are no images, counted by suffix, most frequent first; empty for those without one.
         left_out: system folders that were left out, counted by name.
-        width: stored width.
-        dim: width of the first stage.
-        bytes_per_vector: size of ``index.faiss`` over rows.
+        stored_dim: width of the stored vectors.
+        truncate_dim: width of the first stage.
+        bytes_per_vector: what a search reads of each row first: ``index.faiss`` over rows, or two bytes a number.
         recall_at_10: measured against exact search on `recall_sample` stored rows; ``None`` with the reason in `recall_reason`.
         recall_at_10_text: the same for built-in phrases, where the encoder reads words.
     """
@@ -42,8 +44,8 @@ class BuildReport:
     images_per_second: float
     kind: str
     factory: str | None
-    width: int
-    dim: int
+    stored_dim: int
+    truncate_dim: int
     bytes_per_vector: float
     recall_at_10: float | None
     recall_sample: int
@@ -51,6 +53,10 @@ class BuildReport:
     recall_at_10_text: float | None
     other_files: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+
+    if not TYPE_CHECKING:  # old names
+        width = renamed_attribute("BuildReport.width", "stored_dim")
+        dim = renamed_attribute("BuildReport.dim", "truncate_dim")
 
     @classmethod
     def of(
@@ -85,8 +91,8 @@ class BuildReport:
             images_per_second=round(encoded / max(seconds, 1e-9), 1),
             kind=index.kind,
             factory=index.factory,
-            width=manifest.space.dim,
-            dim=index.dim,
+            stored_dim=manifest.space.dim,
+            truncate_dim=index.dim,
             bytes_per_vector=index.bytes_per_vector,
             recall_at_10=index.recall_at_10,
             recall_sample=index.recall_sample,
@@ -103,7 +109,7 @@ class BuildReport:
         return notebook.shown(lambda: notebook.facts(f"{self.images:,} images", self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object of the contract; what was no image is not part of it."""
-        facts = asdict(self)
+        """Return the JSON object of the contract, old keys too; what was no image is not part of it."""
+        facts = asdict(self) | {"width": self.stored_dim, "dim": self.truncate_dim}
         del facts["other_files"], facts["left_out"]
         return facts

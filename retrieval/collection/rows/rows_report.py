@@ -27,8 +27,8 @@ class RowsReport:
         seconds: how long it took.
         kind, factory: of the index.
         stored_dim: width of the stored vectors.
-        dim: width of the first stage.
-        bytes_per_vector: size of ``index.faiss`` over rows.
+        truncate_dim: width of the first stage.
+        bytes_per_vector: what a search reads of each row first: ``index.faiss`` over rows, or two bytes a number.
         recall_at_10: measured against exact search on `recall_sample` stored rows; ``None`` with the reason in `recall_reason`.
     """
 
@@ -44,7 +44,7 @@ class RowsReport:
     kind: str
     factory: str | None
     stored_dim: int
-    dim: int
+    truncate_dim: int
     bytes_per_vector: float
     recall_at_10: float | None
     recall_sample: int
@@ -56,6 +56,7 @@ class RowsReport:
         reused = renamed_attribute("RowsReport.reused", "unchanged")
         removed = renamed_attribute("RowsReport.removed", "deleted")
         width = renamed_attribute("RowsReport.width", "stored_dim")
+        dim = renamed_attribute("RowsReport.dim", "truncate_dim")
 
     @property
     def written(self) -> int:
@@ -90,7 +91,7 @@ class RowsReport:
             kind=index.kind,
             factory=index.factory,
             stored_dim=manifest.space.dim,
-            dim=index.dim,
+            truncate_dim=index.dim,
             bytes_per_vector=index.bytes_per_vector,
             recall_at_10=index.recall_at_10,
             recall_sample=index.recall_sample,
@@ -120,7 +121,8 @@ class RowsReport:
             "factory": self.factory,
             "width": self.stored_dim,
             "stored_dim": self.stored_dim,
-            "dim": self.dim,
+            "truncate_dim": self.truncate_dim,
+            "dim": self.truncate_dim,
             "bytes_per_vector": self.bytes_per_vector,
             "recall_at_10": self.recall_at_10,
             "recall_sample": self.recall_sample,

@@ -91,7 +91,7 @@ def check_request(
         OptionError: a value that cannot be.
     """
     if recall is not None and not 0 < recall <= 1:
-        raise OptionError(f"recall is {recall}; it must be above 0 and at most 1")
+        raise OptionError(f"target_recall is {recall}; it must be above 0 and at most 1")
     if dim is not None:
         check_dim(space(), dim)
     if kind not in (None, "auto", "ivfpq", "ivfrabitq"):

@@ -108,7 +108,7 @@ class TestBuild:
         )
         assert (tmp_path / "o.txt").read_bytes() == (tmp_path / "keys.txt").read_bytes()
         np.testing.assert_allclose(np.load(tmp_path / "o.npy").astype(np.float32), rows, atol=1e-3)
-        found = json.loads(run("query", "--id", "3", "--self", "--index", folder, "--json")[1])
+        found = json.loads(run("query", "--id", "3", "--include-self", "--index", folder, "--json")[1])
         assert (found[0]["path"], found[0]["id"]) == ("ключ 3", 3)
         assert found[0]["score"] == pytest.approx(1, abs=1e-3)
         assert json.loads(run("info", "--index", folder, "--json")[1])["encoder"] == "clip"

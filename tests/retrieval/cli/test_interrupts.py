@@ -199,5 +199,5 @@ def test_a_stream_that_cannot_seek_is_read_once():
     with os.fdopen(read, "rb") as pipe:
         term = retrieval.image(pipe)
 
-    assert term.value == data.getvalue()
+    assert term.terms[0].value == data.getvalue()
     assert FakeEncoder().preprocess(Image.open(io.BytesIO(term.value))).shape == (8, 8, 3)

@@ -24,8 +24,8 @@ CONTRACT = {
         "--root",
         "--encoder",
         "--kind",
-        "--dim",
-        "--recall",
+        "--truncate-dim",
+        "--target-recall",
         "--exclude",
         "--follow-links",
         "--prune",
@@ -45,13 +45,13 @@ CONTRACT = {
         "--minus",
         "-k",
         "--min-score",
-        "--dim",
+        "--truncate-dim",
         "--nprobe",
         "--exact",
         "--under",
         "--glob",
-        "--self",
-        "--all",
+        "--include-self",
+        "--no-fold",
         "--jsonl",
         "--csv",
         "-f",
@@ -133,7 +133,12 @@ class TestOptions:
         assert [option.name for option in options if not option.help] == []
         assert [
             spelling
-            for spelling in {spelling for option in options if not option.hidden for spelling in option.opts}
+            for spelling in {
+                spelling
+                for option in options
+                if not option.hidden
+                for spelling in getattr(option, "shown", option.opts)
+            }
             if not re.search(rf"(^| ){spelling}\b", out.decode(), re.MULTILINE)
         ] == []
 
@@ -165,7 +170,7 @@ class TestUsage:
             (["build-index", "x", "--keys", "k"], "--vectors is missing"),
             (["build-index", "x", "--space", "s"], "--vectors"),
             (["build-index", "x", "--vectors", "v", "--keys", "k", "--exclude", "*"], "--exclude"),
-            (["build-index", "x", "--dim", "wide"], "'wide' is not a valid integer"),
+            (["build-index", "x", "--truncate-dim", "wide"], "'wide' is not a valid integer"),
             (["evaluate", "--dims", "16,wide"], "'wide' is not a valid integer"),
             (["export"], "--vectors"),
             (["nonsense"], "nonsense"),
@@ -201,3 +206,15 @@ def test_every_command_has_a_module_of_its_name() -> None:
     modules = {path.stem for path in (ROOT / "retrieval/cli/commands").glob("*.py")} - {"__init__"}
 
     assert {name.replace("-", "_") for name in retrieve.commands} == modules
+
+
+def test_old_names_of_options_still_work_and_are_not_shown(photos, run) -> None:
+    asked = ("query", "--id", "0", "--index", photos, "--json")
+
+    for new, old in (
+        (["--include-self"], ["--self"]),
+        (["--no-fold"], ["--all"]),
+        (["--truncate-dim", "64"], ["--dim", "64"]),
+    ):
+        assert run(*asked, *old) == run(*asked, *new)
+        assert f" {old[0]}" not in run("query", "--help")[1].decode()

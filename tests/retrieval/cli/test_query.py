@@ -38,8 +38,8 @@ class TestQuery:
         assert found[0]["score"] >= found[1]["score"] >= found[2]["score"]
 
     def test_self_and_all(self, run, photos: Path) -> None:
-        arguments = ["query", photos / PLAIN[0], "--index", photos, "-k", "3", "--json", "--self"]
-        (folded, *_), unfolded = (json.loads(run(*arguments, *more)[1]) for more in ([], ["--all"]))
+        arguments = ["query", photos / PLAIN[0], "--index", photos, "-k", "3", "--json", "--include-self"]
+        (folded, *_), unfolded = (json.loads(run(*arguments, *more)[1]) for more in ([], ["--no-fold"]))
 
         assert (folded["n_duplicates"], folded["score"]) == (2, pytest.approx(1, abs=1e-3))
         assert folded["copies"] == 2  # the old name, for one release
@@ -137,8 +137,8 @@ class TestQuery:
             ["--text", ""],
             ["--id", "9999"],
             ["cat", "-k", "0"],
-            ["cat", "--dim", "7"],
-            ["cat", "--dim", "32", "--exact"],
+            ["cat", "--truncate-dim", "7"],
+            ["cat", "--truncate-dim", "32", "--exact"],
         ],
     )
     def test_what_a_collection_cannot_take_is_1(self, arguments: list[str], run, photos: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_prefix_of_too_many_images_is_not_ranked_by_and_it_is_said(tmp_path, r
     rows = np.random.default_rng(0).normal(size=(300, 32)).astype(np.float32)
     space = Space(name="nested", dim=32, fingerprint="n", nesting=(8, 16))
     retrieval.sync_vectors(tmp_path / "home", rows, [str(n) for n in range(300)], space=space)
-    asked = ("query", "--id", "5", "--index", tmp_path / "home", "--dim", "8")
+    asked = ("query", "--id", "5", "--index", tmp_path / "home", "--truncate-dim", "8")
     assert "components rank every row" in run(*asked)[2]
     monkeypatch.setattr(prefix_scan, "HEADS_BYTES", 2 * 8 * 300 - 1)
     status, out, err = run(*asked)

@@ -90,11 +90,11 @@ class TestReports:
         assert run(*build, "--quiet")[0] == 0
         before = (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes()
         refused = [
-            run("query", "--id", "3", "--dim", "8", *index),
+            run("query", "--id", "3", "--truncate-dim", "8", *index),
             run("evaluate", "--dims", "8,33", *index),
             run("evaluate", "--plot", tmp_path / "x.txt", *index),
-            run(*build, "--dim", "0"),
-            run(*build, "--dim", "33"),
+            run(*build, "--truncate-dim", "0"),
+            run(*build, "--truncate-dim", "33"),
         ]
 
         assert all((status, out) == (1, b"") for status, out, _ in refused)
@@ -102,15 +102,15 @@ class TestReports:
         assert "not trained for truncation" in refused[0][2]
         assert (tmp_path / "c" / ".retrieve" / "manifest.json").read_bytes() == before
 
-        status, out, err = run(*build, "--dim", "8", "--json")
+        status, out, err = run(*build, "--truncate-dim", "8", "--json")
         facts = json.loads(out)
         assert (status, facts["kind"], facts["dim"], facts["width"]) == (0, "flat", 8, 32)
         assert facts["recall_at_10"] > 0.9
         assert "rotation by" in err
         assert "recall@10" in err
         assert "funnel" in run("info", *index)[1].decode()
-        assert run("query", "--id", "3", "--dim", "5", "--json", *index)[0] == 0
-        assert "chosen: " in run(*build, "--dim", "auto", "--kind", "flat")[2]
+        assert run("query", "--id", "3", "--truncate-dim", "5", "--json", *index)[0] == 0
+        assert "chosen: " in run(*build, "--truncate-dim", "auto", "--kind", "flat")[2]
 
         figure = tmp_path / "widths.svg"
         status, out, _ = run("evaluate", "--dims", "32,8", "--plot", figure, "--json", *index)
@@ -135,7 +135,7 @@ class TestReports:
 
     def test_a_kind_that_few_rows_cannot_have_is_said(self, run, tmp_path: Path) -> None:
         folder = fill(tmp_path / "few", PLAIN[:10])
-        for arguments in (["--kind", "ivfrabitq"], ["--kind", "flat", "--dim", "auto"]):
+        for arguments in (["--kind", "ivfrabitq"], ["--kind", "flat", "--truncate-dim", "auto"]):
             _, out, _ = run("build-index", folder, "--encoder", "fake", *arguments)
             _, info, _ = run("info", "--index", folder)
 

@@ -105,7 +105,7 @@ def test_a_changed_file_is_encoded_anew(tmp_path: Path) -> None:
 
 def test_copies_fold_into_one_hit(collection: retrieval.Collection) -> None:
     folded = collection.search(picture(0), k=31)
-    unfolded = collection.search(picture(0), k=31, fold_copies=False)
+    unfolded = collection.search(picture(0), k=31, fold_duplicates=False)
 
     assert len(folded) == 30
     assert (folded[0].path, folded[0].n_duplicates) == ("a/0.png", 1)
@@ -142,10 +142,10 @@ def test_filters_hold_inside_the_search(collection: retrieval.Collection) -> Non
 
 
 def test_a_filtered_search_equals_the_filtered_full_list(collection: retrieval.Collection) -> None:
-    everything = collection.search(picture(7), k=40, fold_copies=False)
+    everything = collection.search(picture(7), k=40, fold_duplicates=False)
     kept = [hit.path for hit in everything if hit.path.startswith("b/")][:6]
 
-    assert [hit.path for hit in collection.search(picture(7), k=6, under="b", fold_copies=False)] == kept
+    assert [hit.path for hit in collection.search(picture(7), k=6, under="b", fold_duplicates=False)] == kept
 
 
 def test_terms_combine_and_subtract(collection: retrieval.Collection) -> None:
@@ -185,7 +185,7 @@ def test_k_must_be_positive(collection: retrieval.Collection, k: int) -> None:
 
 
 def test_more_than_there_is_gives_all(collection: retrieval.Collection) -> None:
-    assert len(collection.search("words", k=1000, fold_copies=False)) == 31
+    assert len(collection.search("words", k=1000, fold_duplicates=False)) == 31
 
 
 def test_words_need_a_text_tower(photos: Path) -> None:
@@ -257,11 +257,11 @@ def test_info_has_the_contracts_keys(collection: retrieval.Collection) -> None:
     info = collection.info()
 
     assert set(info) == {
-        "root", "index", "encoder", "images", "kind", "factory", "width", "dim", "bytes_per_vector", "recall_at_10",
+        "root", "index", "encoder", "images", "kind", "factory", "stored_dim", "truncate_dim", "width", "dim", "bytes_per_vector", "recall_at_10",
         "recall_sample", "recall_reason", "recall_at_10_text", "generation", "format", "upgrade", "activations",
     }  # fmt: skip
     assert json.loads(json.dumps(info)) == info
-    assert (info["images"], info["kind"], info["width"]) == (31, "flat", 64)
+    assert (info["images"], info["kind"], info["stored_dim"]) == (31, "flat", 64)
 
 
 def test_a_collection_is_found_from_below_and_by_the_environment(
@@ -442,8 +442,8 @@ def test_exact_search_cannot_be_narrowed(tmp_path: Path) -> None:
         query = collection.vectors([0])
 
         with pytest.raises(OptionError, match=r"exact.*leave one of them out"):
-            collection.search_vectors(query, k=1, exact=True, dim=16)
-        assert collection.search_vectors(query, k=1, exact=True, dim=64).ids.tolist() == [[0]]
+            collection.search_vectors(query, k=1, exact=True, truncate_dim=16)
+        assert collection.search_vectors(query, k=1, exact=True, truncate_dim=64).ids.tolist() == [[0]]
 
 
 def test_a_filter_is_the_callers_to_change(collection: retrieval.Collection) -> None:

@@ -140,16 +140,16 @@ def test_a_query_says_what_its_width_loses(folder: Path, capsys, monkeypatch) ->
         return capsys.readouterr().err
 
     assert "recall" not in err()
-    assert "recall" not in err("--dim", "32")  # the whole width loses nothing
-    said = err("--dim", "8")
+    assert "recall" not in err("--truncate-dim", "32")  # the whole width loses nothing
+    said = err("--truncate-dim", "8")
     with retrieval.open(folder) as collection:
         loss = loss_of(collection, 8)
     assert loss is not None
     assert f"recall@10 {loss.recall_at_10:.3f} against exact search, measured on 200 stored rows" in said
     assert len(said.splitlines()) == 1
-    assert err("--dim", "8", "--quiet") == ""
+    assert err("--truncate-dim", "8", "--quiet") == ""
     monkeypatch.setattr(prefix_loss, "MEASURED_ROWS", 0)
-    assert "not measured yet; to measure it: retrieve evaluate --dims 16" in err("--dim", "16")
+    assert "not measured yet; to measure it: retrieve evaluate --dims 16" in err("--truncate-dim", "16")
     assert main(["evaluate", "--dims", "16", "--index", str(folder)]) == 0
     capsys.readouterr()
-    assert "recall@10" in err("--dim", "16")
+    assert "recall@10" in err("--truncate-dim", "16")

@@ -146,7 +146,7 @@ def test_what_is_wrong_with_all_is_raised(collection):
         {"ids": ["nope"]},
         {"mask": [True]},
         {"minus": None},
-        {"exact": True, "dim": 5},
+        {"exact": True, "truncate_dim": 5},
     ):
         with pytest.raises((OptionError, MissingRow, ShapeError, QueryError)):
             collection.search(["a", "b"], **options)

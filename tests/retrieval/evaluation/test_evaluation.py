@@ -185,4 +185,6 @@ def test_a_funnel_may_be_asked_for_by_hand(nested: retrieval.Collection) -> None
     queries = nested.vectors([50, 60])
     whole = nested.search_vectors(queries, k=5, exact=True)
 
-    np.testing.assert_array_equal(nested.search_vectors(queries, k=5, dim=8, shortlist=360).ids, whole.ids)
+    np.testing.assert_array_equal(
+        nested.search_vectors(queries, k=5, truncate_dim=8, shortlist=360).ids, whole.ids
+    )

@@ -76,7 +76,7 @@ def test_new_changed_touched_moved_copied_and_deleted_files(photos: Path, encode
         for name in after:
             found = {
                 hit.path
-                for hit in collection.search(photos / name, k=2, include_self=True, fold_copies=False)
+                for hit in collection.search(photos / name, k=2, include_self=True, fold_duplicates=False)
             }
             assert name in found
         (hit,) = collection.search(photos / "copy.png", k=1, include_self=True)

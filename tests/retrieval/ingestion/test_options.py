@@ -25,13 +25,13 @@ def test_another_encoder_is_refused_by_name(photos: Path, encoder: CountingEncod
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recall": 2.0}, "recall"),
-        ({"dim": 7}, "7"),
+        ({"target_recall": 2.0}, "target_recall"),
+        ({"truncate_dim": 7}, "7"),
         ({"kind": "nonsense"}, "nonsense"),
         ({"kind": "IDMap,Flat"}, "leave IDMap out"),
-        ({"dim": 0}, "use 1 to 64"),
-        ({"dim": "wide"}, "wide"),
-        ({"kind": "flat", "dim": 65}, "use 1 to 64"),
+        ({"truncate_dim": 0}, "use 1 to 64"),
+        ({"truncate_dim": "wide"}, "wide"),
+        ({"kind": "flat", "truncate_dim": 65}, "use 1 to 64"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_encoded(
@@ -52,7 +52,7 @@ def test_bad_options_are_refused_before_anything_is_encoded(
 def test_a_rotation_of_too_few_images_is_refused_before_anything_is_encoded(photos: Path) -> None:
     encoder = CountingEncoder()
     with pytest.raises(OptionError, match="at least 64 vectors, not 12"):
-        build(photos, encoder, dim=16)
+        build(photos, encoder, truncate_dim=16)
 
     assert encoder.encoded == 0
     assert not (photos / ".retrieve").exists()

@@ -55,7 +55,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert (facts["backfilled"], facts["remaining"]) == (0, 90)
     assert "queries use drift:wider from now on (prefix)" in err
 
-    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "3", "--json")
+    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--include-self", "-k", "3", "--json")
     assert [set(hit) for hit in json.loads(out)] == [{*HIT_KEYS, "ranked_by", "cosine", "space"}] * 3
 
     status, out, _ = run("upgrade", "--index", photos, "--backfill", "20", "--json")
@@ -83,7 +83,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert status == 0
     assert "wholly in the space of drift:wider" in err
 
-    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--self", "-k", "1", "--json")
+    status, out, _ = run("query", photos / NAMES[3], "--index", photos, "--include-self", "-k", "1", "--json")
     assert [set(hit) for hit in json.loads(out)] == [HIT_KEYS]
 
     status, out, _ = run("rollback", "--index", photos, "--json")

@@ -43,7 +43,7 @@ class TestRollback:
         assert report.recorded
 
     def test_the_index_before_comes_back_as_it_was_asked_for(self, photos):
-        before = retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8", dim=8)
+        before = retrieval.build_index(photos, encoder=drift("old"), kind="IVF4,SQ8", truncate_dim=8)
         index = (generation(photos) / "index.faiss").read_bytes()
         retrieval.upgrade(photos, encoder="drift:new", method="ridge", force=True)
         retrieval.backfill(photos)

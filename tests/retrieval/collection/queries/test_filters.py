@@ -63,7 +63,7 @@ def test_every_search_finds_exactly_what_passes_all_filters(
     assert (collection.mask(**filters) == keep).all()
     neighbors = collection.search_vectors(query, k=40, **filters)
     assert sorted(neighbors.ids[neighbors.ids >= 0].tolist()) == np.flatnonzero(keep).tolist()
-    hits = collection.search(picture(3), k=40, fold_copies=False, **filters)
+    hits = collection.search(picture(3), k=40, fold_duplicates=False, **filters)
     assert sorted(hit.id for hit in hits) == np.flatnonzero(keep).tolist()
     assert hits.searched == keep.sum()
     expected = collection.search_vectors(query, k=40, mask=keep)
@@ -160,10 +160,10 @@ def test_a_mask_is_the_callers_to_change(collection: retrieval.Collection) -> No
 
 def test_a_prefix_search_and_an_exact_one_take_ids_too(collection: retrieval.Collection) -> None:
     query = collection.vectors(3)
-    for options in ({"exact": True}, {"dim": 16}, {"nprobe": 2}, {"shortlist": 5}):
+    for options in ({"exact": True}, {"truncate_dim": 16}, {"nprobe": 2}, {"shortlist": 5}):
         found = collection.search_vectors(query, k=3, ids=[3, 5, 7], **options)
         assert sorted(found.ids[0]) == [3, 5, 7]
-    for wrong in ({"exact": True, "dim": 16}, {"nprobe": 0}, {"dim": 15}, {"k": 0}):
+    for wrong in ({"exact": True, "truncate_dim": 16}, {"nprobe": 0}, {"truncate_dim": 15}, {"k": 0}):
         with pytest.raises(OptionError):
             collection.search_vectors(query, ids=[3], **wrong)
 

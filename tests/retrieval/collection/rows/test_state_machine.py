@@ -129,7 +129,7 @@ class Rows(RuleBasedStateMachine):
     def search(self, data: st.DataObject, k: int) -> None:
         key = data.draw(st.sampled_from(sorted(self.model)))
 
-        hits = self.rows.search(vector(self.model[key]), k=k, fold_copies=False)
+        hits = self.rows.search(vector(self.model[key]), k=k, fold_duplicates=False)
 
         assert len(hits) == min(k, len(self.model))
         assert hits[0].score > 0.999
