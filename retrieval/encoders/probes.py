@@ -8,7 +8,7 @@ leaves the encoder by `retrieval.encoders.checked`. An encoder object is asked o
 
 from __future__ import annotations
 
-import base64
+import binascii
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -149,7 +149,7 @@ def vectors_of_probes(encoder: Encoder) -> Recorded:
                     raise
                 continue  # a text tower that cannot be had here: of images there is something to record
             note_vectors(encoder, kind, rows)
-        recorded[kind] = [base64.b64encode(_packed(row).tobytes()).decode() for row in rows]
+        recorded[kind] = [binascii.b2a_base64(_packed(row).tobytes(), newline=False).decode() for row in rows]
     return recorded
 
 
@@ -242,7 +242,7 @@ def _compare(encoder: Encoder, kind: Kind, rows: Vectors, recorded: Recorded) ->
 
 def _unpacked(text: Any, *, dim: int) -> NDArray[np.float32]:
     try:
-        row = np.frombuffer(base64.b64decode(text, validate=True), dtype=np.int8)
+        row = np.frombuffer(binascii.a2b_base64(text, strict_mode=True), dtype=np.int8)
     except (TypeError, ValueError) as error:
         raise StoreCorrupt(
             f"the manifest's vectors of probes cannot be read ({error}); restore it from a backup"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, TypedDict, cast, overload
 from indexes import DISTRIBUTION
 from indexes.distribution import OLD, belongs, metadata_folders
 from retrieval.encoders.encoder_objects import encoder_object
-from retrieval.encoders.plugin_family import whole_family
 from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
 if TYPE_CHECKING:
@@ -200,6 +199,8 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
         ) from error
     if scheme in BUILT_IN:
         return cast("EncoderFamily", family), owners[0]
+    from retrieval.encoders.plugin_family import whole_family
+
     whole = whole_family(family, scheme=scheme, where=f"{value} of {owners[0]!r}")
     return cast("EncoderFamily", whole), owners[0]
 
