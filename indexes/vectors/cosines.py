@@ -57,11 +57,10 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
     """
     if min(ids.tolist()) < 0:
         return None
-    near = rows[ids].astype(np.float64)  # (k, d)
+    near = rows.take(ids, axis=0).astype(np.float64)  # (k, d)
     asked = query.astype(np.float64)  # (d,)
-    products = np.einsum("kd,d->k", near, asked).tolist()
-    squares = np.einsum("kd,kd->k", near, near).tolist()
-    square = float(np.einsum("d,d->", asked, asked))
+    products, squares = _dots(near, asked).tolist(), _dots(near, near).tolist()
+    square = float(asked @ asked)
     try:
         cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=True)]
     except ZeroDivisionError:
@@ -83,9 +82,18 @@ def clipped(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def _cosines(queries: Vectors, rows: Halves, ids: Ids) -> NDArray[np.float32]:
     near = rows[ids].astype(np.float64)  # (q, k, d); the last row in the place of padding
     asked = queries.astype(np.float64)  # (q, d)
-    products = np.einsum("qkd,qd->qk", near, asked)
-    squares = np.einsum("qkd,qkd->qk", near, near) * np.einsum("qd,qd->q", asked, asked)[:, np.newaxis]
+    products = _dots(near, asked[:, np.newaxis])
+    squares = _dots(near, near) * _dots(asked, asked)[:, np.newaxis]
     return _divided(products, squares, ids)
+
+
+def _dots(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the dot products ``(…)`` of rows ``(…, d)``.
+
+    Each is one of BLAS, and so the same whatever stands beside it; `einsum` takes five times as long.
+    """
+    products: NDArray[np.float64] = (one[..., np.newaxis, :] @ other[..., np.newaxis])[..., 0, 0]
+    return products
 
 
 def _divided(products: NDArray[np.float64], squares: NDArray[np.float64], ids: Ids) -> NDArray[np.float32]:
