@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from indexes.errors import OptionError, StoreCorrupt
@@ -52,9 +52,8 @@ class NewRow:
     source: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What the store remembers of row ``id``; the fields of `NewRow`."""
+class Record(NamedTuple):
+    """What the store remembers of row ``id``; the fields of `NewRow`. A tuple: it is made for every hit and every row scanned."""
 
     id: int
     key: bytes
@@ -135,13 +134,8 @@ def unpack_record(number: int, data: bytes) -> Record:
         StoreCorrupt: it is not what was written.
     """
     start, stamp, key = _places(number, data)
-    return Record(
-        id=number,
-        content=data[start:stamp],
-        stamp=data[stamp:key],
-        key=data[key:],
-        source=source_of(data),
-    )
+    source = data[_BODY] if start > _BODY else 0
+    return Record(number, data[key:], data[start:stamp], data[stamp:key], source)
 
 
 def key_and_stamp(data: bytes) -> tuple[bytes, bytes]:

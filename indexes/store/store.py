@@ -340,9 +340,11 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             MissingRow: the store does not hold one of the ids.
             StoreCorrupt: a record is missing.
         """
-        return records_of(
-            self._environment, [require(self.directory, int(number), self._count) for number in ids]
-        )
+        numbers: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else [int(number) for number in ids]
+        if numbers and not (0 <= min(numbers) and max(numbers) < self._count):
+            for number in numbers:
+                require(self.directory, number, self._count)
+        return records_of(self._environment, numbers)
 
     def scan(self) -> Iterator[Record]:
         """Yield the live records, ascending by id: the rows of this moment, whatever is committed meanwhile."""

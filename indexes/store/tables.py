@@ -164,16 +164,18 @@ def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict
     return environment.read(read)
 
 
-def records_of(environment: Environment, numbers: Iterable[int]) -> list[Record]:
+def records_of(environment: Environment, numbers: Sequence[int]) -> list[Record]:
     """Return the records of rows, in their order.
 
     Raises:
         StoreCorrupt: a record is missing.
     """
-    numbers = list(numbers)
-    found = environment.read(
-        lambda txn: [txn.get(pack_id(number), db=environment.databases[b"records"]) for number in numbers]
-    )
+
+    def read(txn: lmdb.Transaction[bytes]) -> list[bytes | None]:
+        records, get = environment.databases[b"records"], txn.get
+        return [get(pack_id(number), db=records) for number in numbers]
+
+    found = environment.read(read)
     if None in found:
         raise missing(environment, numbers[found.index(None)])
     return [
