@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from indexes.engine.backend import faiss, faiss_threads, fp16_view, threads
 from indexes.engine.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, floats
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, dots, floats, padding
 
 __all__ = ["Halves", "exact", "exact_among", "floats", "scored"]
 
@@ -39,7 +39,13 @@ _PARALLEL_BYTES = 1 << 23  # rows from which one query is worth two threads
 
 
 def exact(
-    rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None = None, first_id: int = 0
+    rows: Halves,
+    queries: Vectors,
+    *,
+    k: int,
+    keep: Bitmap | None = None,
+    first_id: int = 0,
+    view: Any = None,
 ) -> Neighbors:
     """Find each query's ``k`` best rows among all of them.
 
@@ -52,6 +58,7 @@ def exact(
         k: neighbours wanted, at least 1.
         keep: ``(n,)`` flags; only rows whose flag is set are considered.
         first_id: the id of row 0; the others follow.
+        view: what `fp16_view` made of the rows; a query alone is spared making another.
     Returns:
         ids and cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
     Raises:
@@ -65,6 +72,10 @@ def exact(
         raise ShapeError(f"keep: expected ({n},) flags, got {keep.shape}")
     if k < 1:
         raise OptionError(f"k is {k}; ask for at least 1 neighbour")
+    if view is not None and len(queries) == 1 and keep is None and n and _workers(rows) == 1:
+        seen = _of_one(rows, queries, k=k, view=view, first_id=first_id)
+        if seen is not None:
+            return seen
     kept = n if keep is None else int(np.count_nonzero(keep))
     ids: Ids | None = None
     if keep is not None and (kept <= min(_GATHERED, n // 4) or kept == n):
@@ -111,6 +122,22 @@ def exact_among(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbor
     )
 
 
+def _of_one(rows: Halves, query: Vectors, *, k: int, view: Any, first_id: int) -> Neighbors | None:
+    """Find one query's best among so few rows that a call of numpy's is felt; None where rows are no numbers."""
+    n = len(rows)
+    places = min(k, n)
+    with faiss_threads(1):
+        found = _near(view, query, k=places, most=n, params=None)  # (m,)
+    if len(found) < places or found.min() < 0:
+        return None
+    scores = _cosines(rows, query, (np.zeros(len(found), dtype=np.int64), found))
+    best = sorted(zip((-scores).tolist(), found.tolist(), strict=True))[:k]
+    answer = padding(1, k)
+    answer.ids[0, :places] = [number + first_id for _, number in best]
+    answer.scores[0, :places] = [-score for score, _ in best]
+    return answer
+
+
 def scored(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbors:
     """Order candidates by exact cosine and keep the best ``k``, as `exact` would have among them.
 
@@ -139,7 +166,7 @@ def _cosines(rows: Halves, queries: Vectors, pairs: Pairs) -> NDArray[np.float32
         halves = rows[pairs[1][part]]
         wide = np.empty(halves.shape, dtype=np.float32)  # (m, d)
         floats(halves, wide)
-        np.einsum("md,md->m", wide, queries[pairs[0][part]], out=scores[part])
+        scores[part] = dots(wide, queries[pairs[0][part]])
     return scores
 
 
@@ -181,7 +208,7 @@ def _in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
 
 def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> Pairs:
     """Find candidates by streaming the halves past each query."""
-    workers = threads() if rows.nbytes >= _PARALLEL_BYTES else 1
+    workers = _workers(rows)
     step = -(-len(rows) // workers)
     pieces = count()
 
@@ -195,6 +222,11 @@ def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> 
         return _from(_scan(part, queries, k=min(k, most), most=most, keep=flags), start)
 
     return _joined(_in_threads(work, workers=workers))
+
+
+def _workers(rows: Halves) -> int:
+    """Return how many threads are worth their start for one query."""
+    return threads() if rows.nbytes >= _PARALLEL_BYTES else 1
 
 
 def _from(pairs: Pairs, start: int) -> Pairs:
@@ -215,16 +247,21 @@ def _scan(rows: Halves, queries: Vectors, *, k: int, most: int, keep: Bitmap | N
         params = module.SearchParameters(sel=module.IDSelectorBitmap(bits))
     whose, found = [], []
     for number in range(len(queries)):
-        wanted = min(k + 8, most)
-        while True:
-            scores, ids = view.search(queries[number : number + 1], wanted, params=params)
-            near = scores[0] >= scores[0, k - 1] - ROUNDING
-            if wanted == most or not near[-1]:
-                break
-            wanted = min(wanted * 4, most)  # more ties than there were places for
-        found.append(ids[0, near])
+        found.append(_near(view, queries[number : number + 1], k=k, most=most, params=params))
         whose.append(np.full(len(found[-1]), number, dtype=np.int64))
     return np.concatenate(whose), np.concatenate(found)
+
+
+def _near(view: Any, query: Vectors, *, k: int, most: int, params: Any) -> Ids:
+    """Return the rows, of ``most``, that may be among a query's best ``k``."""
+    wanted = min(k + 8, most)
+    while True:
+        scores, ids = view.search(query, wanted, params=params)
+        near = scores[0] >= scores[0, k - 1] - ROUNDING
+        if wanted == most or not near[-1]:
+            found: Ids = ids[0, near]
+            return found
+        wanted = min(wanted * 4, most)  # more ties than there were places for
 
 
 class _Shortlist:

@@ -117,7 +117,7 @@ class Refined:
             params = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
             if selector is None:
                 self._params[key] = params
-        step = self._at_once(nprobe, shortlist)
+        step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, shortlist)
         if len(queries) <= step:
             scores, ids = self._refined.search(queries, wanted, params=params)
             return scores, ids

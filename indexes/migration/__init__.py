@@ -9,8 +9,9 @@ from indexes.exports import lazy
 if TYPE_CHECKING:
     from indexes.migration import alignment, calibration
     from indexes.migration.alignment import Probe, nearest, overlap, slerp
+    from indexes.migration.blend import Blend
     from indexes.migration.calibration import Calibration
-    from indexes.migration.mixed_search import Blend, Mixture
+    from indexes.migration.mixed_search import Mixture
     from indexes.migration.staging import (
         ADDED,
         ADDED_IDS,
@@ -28,7 +29,8 @@ else:
         {
             "alignment": ("Probe", "nearest", "overlap", "slerp"),
             "calibration": ("Calibration",),
-            "mixed_search": ("Blend", "Mixture"),
+            "mixed_search": ("Mixture",),
+            "blend": ("Blend",),
             "staging": (
                 "ADDED",
                 "ADDED_IDS",

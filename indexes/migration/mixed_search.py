@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from indexes.engine import flat
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
+from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
 from indexes.migration.staging import ROWS_OF, read_rows_of
 from indexes.search import Generation, Narrow, require_whole, unmeasured
@@ -30,23 +30,6 @@ from indexes.vectors import (
     ranking,
     rescored,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blend:
-    """The neighbours of some queries in a mixed gallery, best first.
-
-    Attributes:
-        ids: ``(q, k)`` int64, padded with -1.
-        scores: ``(q, k)`` float32 on the new space's cosine scale; padded with -inf.
-        cosines: ``(q, k)`` float32, each within the space of its row; padded with -inf.
-        renewed: ``(q, k)`` flags: the row is one of the new space.
-    """
-
-    ids: Ids
-    scores: NDArray[np.float32]
-    cosines: NDArray[np.float32]
-    renewed: Bitmap
 
 
 class Mixture:

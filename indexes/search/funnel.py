@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from indexes.engine import Refined, faiss_threads, flat, prefixes, threads
+from indexes.generation import Funnel as FunnelInfo
+from indexes.search import exact
+from indexes.search.searcher import IndexFile, Parameters, Wanted
+from indexes.search.widths import TUNED_K, lengthened
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, padding
 
 _BLOCK = 65_536
@@ -123,6 +128,44 @@ class Funnel:
             open_ = open_[good.sum(axis=1) < wanted] if asked < rows else open_[:0]
             asked = min(rows, 4 * asked)
         return answers
+
+
+class FunnelSearcher:
+    """A funnel in its file, and the shortlist that it was measured with.
+
+    Args:
+        path: of the index.
+        info: how it was built and what was measured.
+        rows: ``(base_rows, d)`` float16.
+        opened: the file's FAISS index, if somebody has it open.
+    Attributes:
+        file: the index file.
+    """
+
+    def __init__(self, path: Path, info: FunnelInfo, rows: Halves, *, opened: Any = None) -> None:
+        self.file = IndexFile(path, info.file, lambda index: Funnel(index, rows), index=opened)
+        self._info, self._rows = info, rows
+        self._exact = exact.ExactSearcher(rows)
+
+    def search(self, queries: Vectors, wanted: Wanted) -> Neighbors:
+        """Find each query's best rows; see `Searcher.search`."""
+        allowed = None if wanted.allowed is None else wanted.allowed[: len(self._rows)]
+        kept = len(self._rows) if allowed is None else int(np.count_nonzero(allowed))
+        if wanted.filtered and exact.is_sooner(kept, queries=len(queries)):
+            return self._exact.search(queries, wanted)
+        shortlist = self.parameters(wanted).shortlist
+        found = self.file.opened.search(queries, k=wanted.k, shortlist=shortlist, selector=allowed)
+        return self._exact.filled(found, queries, wanted, kept=kept)
+
+    def parameters(self, wanted: Wanted) -> Parameters:
+        """Return the shortlist that was measured for ten neighbours, and a longer one for more."""
+        measured = lengthened(self._info.shortlist or 4 * TUNED_K, wanted.k)
+        return Parameters(None, measured if wanted.shortlist is None else wanted.shortlist)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the index file."""
+        return self.file.bytes
 
 
 def _reranked(rows: Halves, queries: Vectors, found: Neighbors, *, k: int) -> Neighbors:

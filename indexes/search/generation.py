@@ -1,30 +1,24 @@
-"""Open one published generation and search its base index, recent rows and filters together.
-
-Long because every way of searching a generation (index, exact, prefix, codes, GPU) begins in `Generation`.
-"""
+"""Open one published generation and search its base index, recent rows and filters together."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes import forks
-from indexes.engine import SMALLEST, Candidates, Card, Refined, flat, gpu
+from indexes.engine import flat
 from indexes.errors import OptionError, ShapeError, StoreClosed
 from indexes.generation import (
     INDEX,
     KEYS,
-    FileInfo,
     Funnel,
     KeyTable,
     Manifest,
-    Pin,
     check_file,
     check_sizes,
     generation_path,
@@ -32,10 +26,9 @@ from indexes.generation import (
     published_live,
     store_path,
 )
-from indexes.layout import TRANSFORMS
-from indexes.search.first_stage import FirstStage
-from indexes.search.prefix_scan import Narrow
-from indexes.search.recent_rows import Tail
+from indexes.search.exact import ExactSearcher, is_sooner
+from indexes.search.open_searcher import open_searcher
+from indexes.search.searcher import Searcher, Wanted
 from indexes.search.widths import require_whole, unmeasured
 from indexes.store import RERANK, RerankRows
 from indexes.store.lmdb import Lease
@@ -48,16 +41,16 @@ from indexes.vectors import (
     optional_integer,
     places,
     row_flags,
-    transforms,
 )
 
-EXACT_ROWS = 5_000
-"""Rows kept by a filter up to which one query searches them exactly sooner than it finds them in many lists."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-EXACT_ROWS_BATCH = 20_000
-"""The same for several queries, which fetch those rows once for all."""
-
-_SEVERAL = 8
+    from indexes.engine import Candidates, Refined
+    from indexes.generation import FileInfo, Pin
+    from indexes.search.inverted import InvertedSearcher
+    from indexes.search.prefix_scan import Narrow
+    from indexes.vectors import Transform
 
 
 class Generation(forks.Unshared, AbstractContextManager["Generation"]):
@@ -85,20 +78,23 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self.live = live
         self._rows: Halves = np.asarray(rows.rows)  # without the memmap's costly slicing
         self._rerank = rows
-        self._live_count = manifest.count if live is None else int(np.count_nonzero(live))
         self._directory = directory
         self._pin = pin
-        self._base = 0 if manifest.index.exact else manifest.index.base_rows
-        self._first: FirstStage | None = None
-        self._matrix = _matrix_of(directory, manifest)
-        if self._base:
-            path = generation_path(directory, manifest.generation) / INDEX
-            self._first = FirstStage(path, manifest.index, self._rows, index=index)
-        self._prefixes = Narrow(self._rows, manifest.space, rotation=self._matrix)
-        self._opening = forks.Lock()
-        self._device, self._exact = device, exact
-        self._card: Card | None = None
-        self._tail = Tail(self._rows, self._base)
+        card = None
+        if device.startswith("cuda"):
+            from indexes.search.device import ServingCard
+
+            card = ServingCard(device, self._rows, exact=exact)
+        self._every = ExactSearcher(self._rows, card)
+        path = generation_path(directory, manifest.generation) / INDEX
+        self._base = open_searcher(
+            path, manifest.index, self._rows, every=self._every, card=card, opened=index
+        )
+        self._searcher: Searcher = self._base
+        if self._base is not self._every and manifest.index.base_rows < manifest.count:
+            from indexes.search.recent_rows import WithRecent
+
+            self._searcher = WithRecent(self._base, self._rows, manifest.index.base_rows)
         self._lease = Lease(self._is_closed)
 
     @classmethod
@@ -188,105 +184,64 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreClosed: the generation is closed.
         """
         with self._lease:
-            return self._search(
-                queries,
-                k=k,
-                keep=keep,
-                among=among,
-                nprobe=nprobe,
-                shortlist=shortlist,
-                exact=exact,
-                dim=dim,
-            )
+            width = self.manifest.space.dim
+            if queries.ndim != 2 or queries.shape[1] != width:
+                raise ShapeError(f"queries: expected (q, {width}), got {queries.shape}")
+            k = places(k, queries=len(queries), rows=self.count)
+            nprobe, shortlist = optional_integer(nprobe, "nprobe"), optional_integer(shortlist, "shortlist")
+            if shortlist is not None:
+                shortlist = min(shortlist, max(self.count, 1))
+            if among is not None:
+                if dim is None and is_sooner(len(among), queries=len(queries)):
+                    return flat.exact_among(self._rows, queries, among, k=k)
+                keep = np.zeros(self.count, dtype=np.bool_)
+                keep[among] = True
+            allowed = self.live
+            if keep is not None:
+                keep = row_flags(keep, count=self.count)
+                allowed = keep if allowed is None else keep & allowed
+            queries = np.ascontiguousarray(queries, dtype=np.float32)
+            if dim is not None:
+                dim = self._narrower(optional_integer(dim, "truncate_dim", least=None), shortlist, exact=exact)
+            if dim is not None:
+                candidates = unmeasured(k, shortlist)
+                return self._prefixes.search(queries, dim=dim, shortlist=candidates, k=k, keep=allowed)
+            searcher = self._every if exact or not len(queries) else self._searcher
+            return searcher.search(queries, Wanted(k, allowed, keep is not None, nprobe, shortlist))
 
-    def _search(
-        self,
-        queries: Vectors,
-        *,
-        k: int,
-        keep: Bitmap | None,
-        among: Ids | None,
-        nprobe: int | None,
-        shortlist: int | None,
-        exact: bool,
-        dim: int | None,
-    ) -> Neighbors:
-        if queries.ndim != 2 or queries.shape[1] != self.manifest.space.dim:
-            raise ShapeError(f"queries: expected (q, {self.manifest.space.dim}), got {queries.shape}")
-        keep = None if keep is None else row_flags(keep, count=self.count)
-        k = places(k, queries=len(queries), rows=self.count)
-        nprobe, dim = optional_integer(nprobe, "nprobe"), optional_integer(dim, "truncate_dim", least=None)
-        shortlist = optional_integer(shortlist, "shortlist")
-        if shortlist is not None:
-            shortlist = min(shortlist, max(self.count, 1))
+    @cached_property
+    def _prefixes(self) -> Narrow:
+        """The rows behind prefixes of a width that the caller gives."""
+        from indexes.search.prefix_scan import Narrow, matrix_of
+
+        matrix = matrix_of(self._directory, self.manifest)
+        return Narrow(self._rows, self.manifest.space, rotation=matrix)
+
+    def _narrower(self, dim: int | None, shortlist: int | None, *, exact: bool) -> int | None:
+        """Return the prefix width that rows are to be ranked by, None where the whole width or the index answers.
+
+        Raises:
+            OptionError: ``exact``, and the width is another than the full one.
+        """
+        width = self.manifest.space.dim
         if exact:
-            require_whole(dim, width=self.manifest.space.dim)
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
-        few = EXACT_ROWS if len(queries) < _SEVERAL else EXACT_ROWS_BATCH
-        if among is not None:
-            if len(among) <= few and dim is None:
-                return flat.exact_among(self._rows, queries, among, k=k)
-            keep = np.zeros(self.count, dtype=np.bool_)
-            keep[among] = True
-        allowed = self.live
-        if keep is not None:
-            allowed = keep if allowed is None else keep & allowed
-        index = self.manifest.index
-        if isinstance(index, Funnel) and dim == index.dim and shortlist is None and not exact:
-            dim = None  # the funnel that was built is this one, tuned by measuring
-        if dim is not None and dim != self.manifest.space.dim:
-            return self._prefixes.search(
-                queries, dim=dim, shortlist=unmeasured(k, shortlist), k=k, keep=allowed
-            )
-        if exact or self._first is None or len(queries) == 0:
-            card = self._on_card() if allowed is None and len(queries) else None
-            found = None if card is None else card.exact(queries, k=k)
-            return found or flat.exact(self._rows, queries, k=k, keep=allowed)
-        kept = self._kept(keep, allowed)
-        if (keep is not None and kept <= few) or (allowed is not None and not self._first.opened.filters):
-            return flat.exact(self._rows, queries, k=k, keep=allowed)
-        found = self._first.search(
-            queries,
-            k=k,
-            allowed=allowed,
-            kept=kept,
-            nprobe=nprobe,
-            shortlist=shortlist,
-            filtered=keep is not None,
-            card=self._on_card,
-        )
-        if self._base == self.count:
-            return found
-        return self._tail.with_base(found, queries, k=k, allowed=allowed)
+            require_whole(dim, width=width)
+        match self.manifest.index:
+            case Funnel(dim=built) if built == dim and shortlist is None:
+                return None  # the funnel that was built is this one, tuned by measuring
+        return None if dim == width else dim
 
     @property
-    def rotation(self) -> transforms.Transform | None:
+    def rotation(self) -> Transform | None:
         """The rotation that makes prefixes of these rows rank well, None where they need none or none was fitted."""
-        return _rotation_of(self._directory, self.manifest)
+        from indexes.search.prefix_scan import rotation_of
 
-    def _kept(self, keep: Bitmap | None, allowed: Bitmap | None) -> int:
-        """Return how many rows of the base may be found."""
-        if allowed is None:
-            return self._base
-        if keep is None and self._base == self.count:
-            return self._live_count
-        return int(np.count_nonzero(allowed[: self._base]))
-
-    def _on_card(self) -> Card | None:
-        """Return the GPU that serves this generation, if one was asked for and faiss can use it."""
-        if self._card is None and self._device.startswith("cuda"):
-            number = gpu(self._device)
-            with self._opening:
-                if number is None and self._exact is None:
-                    self._device = "cpu"
-                elif self._card is None:
-                    self._card = Card(number, self._rows, exact=self._exact)
-        return self._card
+        return rotation_of(self._directory, self.manifest)
 
     def opened_index(self, file: FileInfo | None) -> Any:
         """Return the FAISS index of a file, if this generation has opened it; else None. Do not change it."""
-        first = self._first
-        return None if first is None else first.index_of(file)
+        base = self._base
+        return None if isinstance(base, ExactSearcher) else base.file.index_of(file)
 
     def first_stage(self) -> Refined:
         """Return the base index, opened by mapping; do not change it.
@@ -295,22 +250,25 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             OptionError: the collection is flat: it has none.
             StoreClosed: the generation is closed.
         """
-        return self._compressed()[1]
+        return self._inverted().stage
 
-    def _compressed(self) -> tuple[FirstStage, Refined]:
+    def _inverted(self) -> InvertedSearcher:
         self._require_open()
-        opened = None if self._first is None else self._first.opened
-        if self._first is None or not isinstance(opened, Refined):
-            cure = 'a compressed index has a first stage: build it with `kind="ivfrabitq"`, ivfpq or a FAISS factory string'
-            if self._live_count < SMALLEST:  # naming a kind would lead back here
-                cure = (
-                    f"{self._live_count:,} rows are too few for ivfrabitq or ivfpq, which need {SMALLEST:,}: "
-                    "index more images, or name a FACTORY that so few can train"
-                )
-            raise OptionError(
-                f"{self._directory} is searched exactly (flat), so nothing is lost in codes; {cure}"
+        from indexes.engine import SMALLEST
+        from indexes.search.inverted import InvertedSearcher
+
+        if isinstance(self._base, InvertedSearcher):
+            return self._base
+        cure = 'a compressed index has a first stage: build it with `kind="ivfrabitq"`, ivfpq or a FAISS factory string'
+        live = self.count if self.live is None else int(np.count_nonzero(self.live))
+        if live < SMALLEST:  # naming a kind would lead back here
+            cure = (
+                f"{live:,} rows are too few for ivfrabitq or ivfpq, which need {SMALLEST:,}: "
+                "index more images, or name a FACTORY that so few can train"
             )
-        return self._first, opened
+        raise OptionError(
+            f"{self._directory} is searched exactly (flat), so nothing is lost in codes; {cure}"
+        )
 
     def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
         """Find each query's best ``k`` live rows of the base by their codes alone, nothing reranked.
@@ -326,10 +284,8 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreClosed: the generation is closed.
         """
         with self._lease:
-            first, stage = self._compressed()
-            live = None if self.live is None else self.live[: self._base]
             queries = np.ascontiguousarray(queries, dtype=np.float32)
-            return first.codes(stage, queries, k=k, nprobe=nprobe, live=live)
+            return self._inverted().codes(queries, k=k, nprobe=nprobe, live=self.live)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.
@@ -366,32 +322,11 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
     def close(self) -> None:
         """Release the maps and let the generation go, once searches that are under way have ended; later ones are errors."""
         self._lease.close()
-        self._first = self._card = None
         self._rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self._rows)
-        self._prefixes = Narrow(self._rows, self.manifest.space, rotation=self._matrix)
-        self._tail = Tail(self._rows, 0)
-        self._base = 0
+        self.__dict__.pop("_prefixes", None)
+        self._every = self._base = self._searcher = ExactSearcher(self._rows)
         self._pin.close()
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _rotation_of(directory: Path, manifest: Manifest) -> transforms.Transform | None:
-    if manifest.space.nesting or TRANSFORMS not in manifest.files:
-        return None
-    path = generation_path(directory, manifest.generation) / TRANSFORMS
-    check_file(directory, manifest, TRANSFORMS)
-    return transforms.recorded(transforms.load(path), manifest.space)
-
-
-def _matrix_of(directory: Path, manifest: Manifest) -> Callable[[], Vectors | None]:
-    """Return what reads the rotation's ``(d, d)`` matrix with its first call; it holds no reference to the generation."""
-
-    @cache
-    def matrix() -> Vectors | None:
-        turn = _rotation_of(directory, manifest)
-        return None if turn is None else turn.matrix
-
-    return matrix

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from indexes import forks
 from indexes.engine import flat
+from indexes.generation import Manifest, check_file, generation_path
+from indexes.layout import TRANSFORMS
 from indexes.search import funnel
 from indexes.search.widths import require_prefix
-from indexes.vectors import Bitmap, Halves, Neighbors, Space, Vectors
+from indexes.vectors import Bitmap, Halves, Neighbors, Space, Transform, Vectors, transforms
 
 HEADS_BYTES = 1 << 28
 """Of prefixes laid next to each other and kept, at most.
@@ -52,3 +56,23 @@ class Narrow:
                     self._heads[dim] = funnel.compact(self._rows, dim, rotation=matrix)
         heads = self._heads[dim]
         return funnel.search(self._rows, heads, queries, shortlist=shortlist, k=k, keep=keep, rotation=matrix)
+
+
+def rotation_of(directory: Path, manifest: Manifest) -> Transform | None:
+    """Return the rotation that a generation's rows are turned by before they are cut; None where there is none."""
+    if manifest.space.nesting or TRANSFORMS not in manifest.files:
+        return None
+    path = generation_path(directory, manifest.generation) / TRANSFORMS
+    check_file(directory, manifest, TRANSFORMS)
+    return transforms.recorded(transforms.load(path), manifest.space)
+
+
+def matrix_of(directory: Path, manifest: Manifest) -> Callable[[], Vectors | None]:
+    """Return what reads the rotation's ``(d, d)`` matrix with its first call; it holds no reference to the generation."""
+
+    @cache
+    def matrix() -> Vectors | None:
+        turn = rotation_of(directory, manifest)
+        return None if turn is None else turn.matrix
+
+    return matrix

@@ -7,34 +7,39 @@ from typing import Any
 import numpy as np
 
 from indexes.engine import flat, fp16_view
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, merged
+from indexes.search.searcher import Parameters, Searcher, Wanted
+from indexes.vectors import Halves, Neighbors, Vectors, merged
 
 
-class Tail:
-    """Rows behind a base; safe to share by threads.
+class WithRecent:
+    """A searcher, and the rows behind those that it searches.
 
     Args:
+        base: searches the first rows.
         rows: ``(n, d)`` float16, those of the base included.
-        base: how many those are, less than ``n``.
+        first: how many those are, less than ``n``.
     """
 
-    def __init__(self, rows: Halves, base: int) -> None:
-        self._rows, self._base = rows[base:], base
+    def __init__(self, base: Searcher, rows: Halves, first: int) -> None:
+        self._searcher, self._rows, self._base = base, rows[first:], first
         self._view: Any = None  # the rows as faiss sees them
 
-    def with_base(self, found: Neighbors, queries: Vectors, *, k: int, allowed: Bitmap | None) -> Neighbors:
-        """Merge the base's answers with the best of the tail.
-
-        Args:
-            found: ``(q, k)`` what the base gave.
-            queries: ``(q, d)`` float32 C-contiguous unit rows.
-            k: neighbours wanted.
-            allowed: ``(n,)`` flags of the rows that may be found; None for all.
-        """
+    def search(self, queries: Vectors, wanted: Wanted) -> Neighbors:
+        """Find each query's best rows; see `Searcher.search`."""
+        found, k, allowed = self._searcher.search(queries, wanted), wanted.k, wanted.allowed
         if len(queries) == 1 and allowed is None and len(self._rows) > k:
             return self._of_one(found, queries, k=k)
         flags = None if allowed is None else allowed[self._base :]
         return merged(found, flat.exact(self._rows, queries, k=k, keep=flags, first_id=self._base), k=k)
+
+    def parameters(self, wanted: Wanted) -> Parameters:
+        """Return how the base is searched; recent rows are all compared."""
+        return self._searcher.parameters(wanted)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the base's first stage and of the recent rows."""
+        return self._searcher.memory + self._rows.nbytes
 
     def _of_one(self, found: Neighbors, query: Vectors, *, k: int) -> Neighbors:
         """Merge one query's answers; for so few rows preparing costs more than comparing."""

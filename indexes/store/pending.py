@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,7 +94,7 @@ class Changes:
                 self._kill(held)
             self._keys[key_digest(old.key)] = None
             self._keys[digest] = number
-        self._records[number] = replace(old, key=key, stamp=stamp)
+        self._records[number] = old._replace(key=key, stamp=stamp)
         self._renamed |= number < self.first and key != old.key
         self._changed += 1
 

@@ -341,7 +341,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             StoreCorrupt: a record is missing.
         """
         numbers: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else [int(number) for number in ids]
-        if numbers and not (0 <= min(numbers) and max(numbers) < self._count):
+        if numbers and not (min(numbers) >= 0 and max(numbers) < self._count):
             for number in numbers:
                 require(self.directory, number, self._count)
         return records_of(self._environment, numbers)

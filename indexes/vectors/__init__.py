@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         stored_rows,
         unit_rows,
     )
-    from indexes.vectors.cosines import clipped, rescored
+    from indexes.vectors.cosines import clipped, dots, rescored
     from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids
     from indexes.vectors.metrics import (
         compatibility,
@@ -45,7 +45,7 @@ else:
                 "stored_rows",
                 "unit_rows",
             ),
-            "cosines": ("clipped", "rescored"),
+            "cosines": ("clipped", "dots", "rescored"),
             "integers": ("integer", "optional_integer", "places", "row_flags", "row_ids"),
             "linear_maps": (),
             "metrics": (
@@ -77,6 +77,7 @@ __all__ = [
     "clipped",
     "compatibility",
     "curve_area",
+    "dots",
     "floats",
     "integer",
     "linear_maps",

@@ -7,6 +7,7 @@ exceed the row's own. Here each is divided by the row's length. It is the same w
 from __future__ import annotations
 
 from math import inf, sqrt
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from indexes.vectors.arrays import Halves, Ids, Vectors
 from indexes.vectors.neighbors import Neighbors
 
-__all__ = ["clipped", "rescored"]
+__all__ = ["clipped", "dots", "rescored"]
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 _FEW = 32  # places of one query up to which Python is faster than numpy
-_FLOATS = 1 << 21  # computed at once: 16 MB
+_FLOATS = 1 << 16  # computed at once: they stay in the cache, and need no fresh pages
 
 
 def rescored(found: Neighbors, queries: Vectors, rows: Halves) -> Neighbors:
@@ -59,7 +62,7 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
         return None
     near = rows.take(ids, axis=0).astype(np.float64)  # (k, d)
     asked = query.astype(np.float64)  # (d,)
-    products, squares = _dots(near, asked).tolist(), _dots(near, near).tolist()
+    products, squares = dots(near, asked).tolist(), dots(near, near).tolist()
     square = float(asked @ asked)
     try:
         cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=True)]
@@ -74,6 +77,15 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
     return scores
 
 
+def dots(one: NDArray[Real], other: NDArray[Real]) -> NDArray[Real]:
+    """Return the dot products ``(…)`` of rows ``(…, d)``.
+
+    Each is one of BLAS, and so the same whatever stands beside it; `einsum` takes five times as long.
+    """
+    products: NDArray[Real] = (one[..., np.newaxis, :] @ other[..., np.newaxis])[..., 0, 0]
+    return products
+
+
 def clipped(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return scores within [-1, 1]; the -inf of padding stays."""
     return np.where(np.isneginf(scores), scores, np.clip(scores, -1, 1)).astype(np.float32)
@@ -82,18 +94,9 @@ def clipped(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def _cosines(queries: Vectors, rows: Halves, ids: Ids) -> NDArray[np.float32]:
     near = rows[ids].astype(np.float64)  # (q, k, d); the last row in the place of padding
     asked = queries.astype(np.float64)  # (q, d)
-    products = _dots(near, asked[:, np.newaxis])
-    squares = _dots(near, near) * _dots(asked, asked)[:, np.newaxis]
+    products = dots(near, asked[:, np.newaxis])
+    squares = dots(near, near) * dots(asked, asked)[:, np.newaxis]
     return _divided(products, squares, ids)
-
-
-def _dots(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the dot products ``(…)`` of rows ``(…, d)``.
-
-    Each is one of BLAS, and so the same whatever stands beside it; `einsum` takes five times as long.
-    """
-    products: NDArray[np.float64] = (one[..., np.newaxis, :] @ other[..., np.newaxis])[..., 0, 0]
-    return products
 
 
 def _divided(products: NDArray[np.float64], squares: NDArray[np.float64], ids: Ids) -> NDArray[np.float32]:

@@ -26,15 +26,18 @@ def integer(value: Any, name: str, *, least: int | None = 1, most: int | None = 
     Raises:
         OptionError: it is none, or lies outside the bounds.
     """
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError as error:
-        raise OptionError(
-            f"{name} is {value!r:.80} ({type(value).__name__}); it must be an integer"
-            + ("" if least is None else f", at least {least}")
-        ) from error
+    if type(value) is int:  # as it mostly is, and every search asks
+        number = value
+    else:
+        try:
+            if isinstance(value, bool | np.bool_):
+                raise TypeError
+            number = operator.index(value)
+        except TypeError as error:
+            raise OptionError(
+                f"{name} is {value!r:.80} ({type(value).__name__}); it must be an integer"
+                + ("" if least is None else f", at least {least}")
+            ) from error
     if least is not None and number < least:
         raise OptionError(f"{name} is {number}; it must be at least {least}")
     if most is not None and number > most:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from indexes import forks
-from indexes.generation import Manifest, read_manifest, verify
+from indexes.generation import Manifest, read_manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
-from retrieval.collection.activations import activations
 from retrieval.collection.answers import Hits, count_searched
 from retrieval.collection.queries import (
     Query,
@@ -624,10 +623,14 @@ class Collection(AbstractContextManager["Collection"]):
 
     def verify(self) -> list[FileCheck]:
         """Check every file's hash; says which to rebuild."""
+        from indexes.generation import verify
+
         return verify(self.directory)
 
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints."""
+        from retrieval.collection.activations import activations
+
         index = self.manifest.index
         return {
             "root": str(self.root),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +95,8 @@ def _remembered(path: Path, hash_of: Any) -> str:
     result = str(hash_of(real))
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile  # its own imports take two milliseconds, which a query would feel
+
         with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False, encoding="ascii") as file:
             file.write(result)
         Path(file.name).replace(memory)

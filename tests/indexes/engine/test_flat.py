@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexes.engine import flat
+from indexes.engine.backend import fp16_view
 from indexes.engine.products import Brief, Floats
 from indexes.errors import OptionError, ShapeError
 from tests.strategies import unit
@@ -56,6 +57,36 @@ def take(path):
     for name, value in PATHS[path].items():
         stack.enter_context(patch.object(flat, name, value))
     return stack
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 150),
+    dim=st.integers(1, 24),
+    k=st.integers(1, 40),
+    distinct=st.integers(1, 150),
+    first=st.integers(0, 10),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(n=150, dim=8, k=3, distinct=1, first=2, seed=0)  # all rows equal
+def test_one_query_with_a_view_equals_the_plain_way(n, dim, k, distinct, first, seed):
+    rng = np.random.default_rng(seed)
+    rows = unit(distinct, dim, seed=seed)[rng.integers(distinct, size=n)].astype(np.float16)
+    query = unit(1, dim, seed=seed + 1)
+    found = flat.exact(rows, query, k=k, view=fp16_view(rows), first_id=first)
+    ids, scores = plain(rows, query, k=k)
+
+    np.testing.assert_array_equal(found.ids, np.where(ids < 0, -1, ids + first))
+    np.testing.assert_array_equal(found.scores, scores)
+
+
+def test_rows_that_are_no_numbers_are_told_apart_with_a_view_as_without():
+    rows = unit(30, 8, seed=0).astype(np.float16)
+    rows[3:28] = np.nan
+    query = unit(1, 8, seed=1)
+    found, plainly = (flat.exact(rows, query, k=10, view=view) for view in (fp16_view(rows), None))
+
+    np.testing.assert_array_equal(found.ids, plainly.ids)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -154,7 +154,7 @@ def test_exact_search_on_a_card_is_exact(tmp_path, card, k):
     manifest = build(tmp_path, kind="flat")
     with Generation.open(tmp_path, manifest, device="cuda") as opened:
         same(opened.search(QUERIES, k=k), flat.exact(opened.rows, QUERIES, k=k))
-        assert opened._card._exact._index.ntotal == 2000
+        assert opened._every._card.get()._exact._index.ntotal == 2000
 
 
 def test_rows_that_tie_by_the_thousand_go_to_the_cpu(card):

@@ -16,7 +16,7 @@ from indexes.engine import flat, ivf
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation.manifest import INDEX, generation_path
 from indexes.generation.tombstones import TOMBSTONES
-from indexes.search import generation
+from indexes.search import exact
 from indexes.search.generation import Generation
 from indexes.store.mirror import RERANK
 from indexes.store.store import NewRow, VectorStore
@@ -129,7 +129,7 @@ def test_scores_fall_and_are_cosines_of_the_stored_rows(collection):
 @pytest.mark.parametrize("share", [0.0, 0.0005, 0.01, 0.3, 0.95])
 @pytest.mark.parametrize("limit", [0, 20_000])
 def test_a_filter_is_kept_and_never_empties_the_list(collection, monkeypatch, share, limit):
-    monkeypatch.setattr(generation, "EXACT_ROWS_BATCH", limit)  # 0: even few rows go through the index
+    monkeypatch.setattr(exact, "ROWS_OF_SEVERAL", limit)  # 0: even few rows go through the index
     keep = np.random.default_rng(7).random(4000) < share
     found = collection.search(QUERIES, k=10, keep=keep)
     expected = truth(collection, QUERIES, k=10, keep=keep)
@@ -144,7 +144,7 @@ def test_a_filter_is_kept_and_never_empties_the_list(collection, monkeypatch, sh
 
 
 def test_a_filter_of_one_cluster_finds_far_queries_too(lists, monkeypatch):
-    monkeypatch.setattr(generation, "EXACT_ROWS_BATCH", 0)
+    monkeypatch.setattr(exact, "ROWS_OF_SEVERAL", 0)
     centre = truth(lists, VECTORS[:1], k=150).ids[0]
     keep = np.zeros(4000, dtype=np.bool_)
     keep[centre] = True
@@ -158,7 +158,7 @@ def test_a_filter_of_one_cluster_finds_far_queries_too(lists, monkeypatch):
 def test_any_filter_through_the_index_with_every_list_equals_brute_force(lists, seed, share, k, q):
     keep = np.random.default_rng(seed).random(4000) < share
 
-    with patch.object(generation, "EXACT_ROWS", 0):
+    with patch.object(exact, "ROWS", 0):
         found = lists.search(QUERIES[:q], k=k, keep=keep, nprobe=10**6, shortlist=4000)
 
     same(found, truth(lists, QUERIES[:q], k=k, keep=keep))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class StoreIsADict(RuleBasedStateMachine):
         old = self.records[number]
         del self.live[old.key]
         self.live[key] = number
-        self.records[number] = replace(old, key=key, stamp=stamp)
+        self.records[number] = old._replace(key=key, stamp=stamp)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data(), stamp=stamps)
@@ -79,7 +79,7 @@ class StoreIsADict(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.live.values())))
         self.store.restamp(number, stamp)
         old = self.records[number]
-        self.records[number] = replace(old, stamp=stamp)
+        self.records[number] = old._replace(stamp=stamp)
 
     @precondition(lambda self: len(self.live) < len(self.rows))
     @rule(data=st.data())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import retrieval
 from indexes.engine import flat
-from indexes.search import generation
+from indexes.search import exact as exact_search
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, ids_by_key, picture
@@ -182,7 +182,7 @@ def test_a_few_ids_cost_nothing_for_the_other_rows(tmp_path, monkeypatch, kind):
         one = opened.search_vectors(rows[5], k=6, ids=ids)
         many = opened.search_vectors(rows[:20], k=2, ids=ids)
         assert seen == [4, 4]
-        monkeypatch.setattr(generation, "EXACT_ROWS", 1)
+        monkeypatch.setattr(exact_search, "ROWS", 1)
         through = opened.search_vectors(rows[5], k=6, ids=ids)
         exact = opened.search_vectors(rows[:20], k=2, mask=opened.mask(ids=ids), exact=True)
 

@@ -1,0 +1,137 @@
+"""Search inverted lists, or whatever a factory string makes, and rerank the shortlist."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexes.engine import Refined, ivf
+from indexes.generation import Inverted
+from indexes.search import exact
+from indexes.search.device import ServingCard
+from indexes.search.searcher import IndexFile, Parameters, Wanted
+from indexes.search.widths import TUNED_K, lengthened
+from indexes.vectors import Bitmap, Halves, Neighbors, Vectors
+
+_REACH = 0.6
+
+
+class InvertedSearcher:
+    """A FAISS index and the settings that it was measured with.
+
+    Args:
+        path: of the index.
+        info: how it was built and what was measured.
+        rows: ``(base_rows, d)`` float16.
+        card: a GPU that may search in the index's place; None for none.
+        opened: the file's FAISS index, if somebody has it open.
+    Attributes:
+        file: the index file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: Inverted,
+        rows: Halves,
+        *,
+        card: ServingCard | None = None,
+        opened: Any = None,
+    ) -> None:
+        self.file = IndexFile(path, info.file, lambda index: Refined(index, rows), index=opened)
+        self._info, self._rows, self._card = info, rows, card
+        self._exact = exact.ExactSearcher(rows)
+        self._live: tuple[int, Any] | None = None  # how many rows have no tombstone, and a selector of them
+
+    @property
+    def stage(self) -> Refined:
+        """The index over its rows, mapped; do not change it."""
+        return self.file.opened
+
+    def search(self, queries: Vectors, wanted: Wanted) -> Neighbors:
+        """Find each query's best rows; see `Searcher.search`."""
+        stage, k = self.file.opened, wanted.k
+        if wanted.allowed is None:
+            nprobe, shortlist = self.parameters(wanted)
+            card = None if self._card is None else self._card.get()
+            there = None
+            if card is not None:
+                there = card.search(stage.index, queries, k=k, nprobe=nprobe, shortlist=shortlist)
+            found = there or stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+            return self._exact.filled(found, queries, wanted, kept=len(self._rows))
+        kept = self._kept(wanted)
+        if not stage.filters or (wanted.filtered and exact.is_sooner(kept, queries=len(queries))):
+            return self._exact.search(queries, wanted)
+        nprobe, shortlist = self.parameters(wanted)
+        selector = (
+            ivf.selector(wanted.allowed[: len(self._rows)])
+            if wanted.filtered
+            else self._without_dead(wanted.allowed)[1]
+        )
+        found = stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist, selector=selector)
+        return self._exact.filled(found, queries, wanted, kept=kept)
+
+    def parameters(self, wanted: Wanted) -> Parameters:
+        """Return what was measured for ten neighbours among all rows, and more for more or fewer."""
+        k, info = wanted.k, self._info
+        shortlist = wanted.shortlist
+        if shortlist is None:
+            shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
+        nprobe = wanted.nprobe
+        if nprobe is None and info.nprobe is not None:
+            nprobe = info.nprobe
+            if wanted.filtered or k > TUNED_K:
+                # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
+                # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.
+                share = max(self._kept(wanted), 1) / info.base_rows if wanted.filtered else 1.0
+                reach = max(1.0, k / TUNED_K) / share
+                nprobe = min(math.ceil(nprobe * reach**_REACH), self.stage.nlist)
+        return Parameters(nprobe, max(shortlist, k))
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the index file."""
+        return self.file.bytes
+
+    def codes(self, queries: Vectors, *, k: int, nprobe: int | None, live: Bitmap | None) -> Neighbors:
+        """Find each query's best ``k`` live rows by their codes alone, nothing reranked.
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k: neighbours wanted.
+            nprobe: lists to probe; None for what was measured.
+            live: flags of the rows without a tombstone; None for all.
+        Returns:
+            ids and scores as `Refined.codes` gives them.
+        """
+        stage = self.stage
+        nprobe = nprobe or self._info.nprobe
+        live = None if live is None else live[: len(self._rows)]
+        if live is None or live.all():
+            return stage.codes(queries, k=k, nprobe=nprobe)
+        if stage.filters:
+            return stage.codes(queries, k=k, nprobe=nprobe, selector=self._without_dead(live)[1])
+        wanted = min(k + len(live) - int(np.count_nonzero(live)), len(live))
+        found = stage.codes(queries, k=wanted, nprobe=nprobe)
+        ids = np.where((found.ids >= 0) & live[np.maximum(found.ids, 0)], found.ids, -1)
+        order = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]  # the live ones first, in their order
+        ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(found.scores, order, axis=1)
+        return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
+
+    def _kept(self, wanted: Wanted) -> int:
+        """Return how many rows may be found."""
+        if wanted.allowed is None:
+            return len(self._rows)
+        if wanted.filtered:
+            return int(np.count_nonzero(wanted.allowed[: len(self._rows)]))
+        return self._without_dead(wanted.allowed)[0]
+
+    def _without_dead(self, live: Bitmap) -> tuple[int, Any]:
+        """Return how many rows have no tombstone and FAISS's selector of them, counted and made once."""
+        if self._live is None:
+            own = live[: len(self._rows)]
+            self._live = int(np.count_nonzero(own)), ivf.selector(own)
+        return self._live
