@@ -24,8 +24,8 @@ from benchmarks.matryoshka.towers import (
     teacher_targets,
 )
 from indexes.derivation import rotations
-from indexes.engine.knn import knn_accuracy
-from indexes.engine.prefixes import head
+from indexes.engine.lists.prefixes import head
+from indexes.engine.scan.knn import knn_accuracy
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix
 from retrieval.collection.rows import learn_rotation

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from benchmarks.frame import spread
 from benchmarks.matryoshka.data import SETS, WIDTHS, Data, note
 from indexes.engine import ivf
-from indexes.engine.flat import exact
-from indexes.engine.prefixes import head
+from indexes.engine.lists.prefixes import head
+from indexes.engine.scan.flat import exact
 
 
 def codes(data: Data, *, seeds: int, bytes_: tuple[int, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import retrieval
 from benchmarks.frame import alternate, ratio, spread
 from benchmarks.matryoshka.data import Data, Floats, note
 from indexes.engine.backend import faiss, one_thread
-from indexes.engine.flat import exact
+from indexes.engine.scan.flat import exact
 from indexes.vectors.arrays import unit_rows
 
 

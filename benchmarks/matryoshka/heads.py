@@ -33,7 +33,7 @@ from benchmarks.matryoshka.tables import (
 )
 from benchmarks.matryoshka.trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
 from indexes.derivation import rotations
-from indexes.engine.prefixes import head
+from indexes.engine.lists.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix
 from retrieval.collection.rows import learn_rotation

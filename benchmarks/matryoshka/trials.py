@@ -28,7 +28,7 @@ from benchmarks.matryoshka.frozen import (
     validation_places,
 )
 from benchmarks.matryoshka.tables import pca
-from indexes.engine.prefixes import head
+from indexes.engine.lists.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.engine import block_lists, chain, costs, flat, gpu_index, ivf, prefixes, tune
+    from indexes.engine import costs, gpu_index, tune
     from indexes.engine.backend import (
         allowed_cores,
         faiss,
         faiss_threads,
         fp16_view,
         gpu,
+        linear,
         one_thread,
         threads,
     )
-    from indexes.engine.flat import exact
     from indexes.engine.gpu_index import Candidates, Card
-    from indexes.engine.ivf import SMALLEST
-    from indexes.engine.knn import knn_accuracy
+    from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, prefixes
     from indexes.engine.refined import Refined
+    from indexes.engine.scan import exact, flat, knn_accuracy
     from indexes.engine.targets import Aim, same_codes
     from indexes.engine.tune import K, Questions, Trial, Tuned, passes, without
 else:
@@ -34,18 +34,15 @@ else:
                 "faiss_threads",
                 "fp16_view",
                 "gpu",
+                "linear",
                 "one_thread",
                 "threads",
             ),
-            "block_lists": (),
-            "chain": (),
             "costs": (),
-            "flat": ("exact",),
             "gpu_index": ("Candidates", "Card"),
-            "ivf": ("SMALLEST",),
-            "knn": ("knn_accuracy",),
-            "prefixes": (),
+            "lists": ("SMALLEST", "block_lists", "chain", "ivf", "prefixes"),
             "refined": ("Refined",),
+            "scan": ("exact", "flat", "knn_accuracy"),
             "targets": ("Aim", "same_codes"),
             "tune": ("K", "Questions", "Trial", "Tuned", "passes", "without"),
         },
@@ -74,6 +71,7 @@ __all__ = [
     "gpu_index",
     "ivf",
     "knn_accuracy",
+    "linear",
     "one_thread",
     "passes",
     "prefixes",

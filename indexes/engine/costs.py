@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.engine import block_lists, ivf
 from indexes.engine.backend import faiss
+from indexes.engine.lists import block_lists, ivf
 
 _FIXED = 12_000.0  # a search's own calls
 _CENTROID = 0.03  # a dimension of a centroid that is compared with

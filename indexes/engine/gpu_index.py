@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from indexes import forks
-from indexes.engine import chain, flat, ivf
 from indexes.engine.backend import faiss
+from indexes.engine.lists import chain, ivf
 from indexes.engine.refined import Refined
+from indexes.engine.scan import flat
 from indexes.errors import OptionError, RetrievalError
 from indexes.vectors import Halves, Ids, Neighbors, Vectors
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.engine.backend import faiss, faiss_threads, fp16_view, threads
-from indexes.engine.flat import Halves
-from indexes.engine.ivf import filters, lists_of, parameters
-from indexes.vectors import Ids, Neighbors, Vectors, best
+from indexes.engine.lists import ivf
+from indexes.vectors import Halves, Ids, Neighbors, Vectors, best
 
 __all__ = ["Refined"]
 
@@ -33,8 +32,8 @@ class Refined:
     def __init__(self, index: Any, rows: Halves) -> None:
         module = faiss()
         self.index = index
-        self.nlist = lists_of(index)
-        self.filters = filters(index)
+        self.nlist = ivf.lists_of(index)
+        self.filters = ivf.filters(index)
         view = fp16_view(rows)
         view.ntotal = index.ntotal  # FAISS wants as many here
         view.metric_type = (
@@ -90,7 +89,7 @@ class Refined:
             ids and scores, ``(q, k)``, best first; padded with -1 and -inf. The scores are the index's own estimates, higher
             is better, and compare only within one index: no cosines, and of LSH negated Hamming distances.
         """
-        params = parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
+        params = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
         step = self._at_once(nprobe, k)
         with faiss_threads(1 if len(queries) == 1 else threads()):
             parts = [
@@ -112,7 +111,7 @@ class Refined:
         key = (nprobe, wanted, shortlist)
         params = self._params.get(key) if selector is None else None
         if params is None:
-            inner = parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
+            inner = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
             factor = (max(shortlist, wanted) + 0.5) / wanted
             params = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
             if selector is None:

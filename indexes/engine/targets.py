@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import chain, ivf
 from indexes.engine.backend import faiss
+from indexes.engine.lists import chain, ivf
 from indexes.errors import OptionError
 from indexes.vectors import Ids, Vectors
 

@@ -8,10 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from indexes.engine import flat
 from indexes.engine.costs import Costs
-from indexes.engine.flat import Halves
-from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, recall_of_each
+from indexes.engine.scan import flat
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, recall_of_each
 
 K = 10
 SAMPLE = 1000

@@ -5,7 +5,7 @@ beyond the end. A file is checked whole where that takes little time. Of a large
 only what FAISS reads when it opens the file is checked: all that comes before the lists, and their sizes.
 
 Two layouts of lists are known. ``ilar``: number of lists, bytes of a code, ``full`` or ``sprs``, a vector of sizes, then
-codes and ids of each list. ``ilbl``: see `indexes.engine.mapped_lists`; each list has its size before it.
+codes and ids of each list. ``ilbl``: see `indexes.engine.lists.mapped_lists`; each list has its size before it.
 """
 
 from __future__ import annotations

@@ -202,7 +202,9 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 allowed = keep if allowed is None else keep & allowed
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             if dim is not None:
-                dim = self._narrower(optional_integer(dim, "truncate_dim", least=None), shortlist, exact=exact)
+                dim = self._narrower(
+                    optional_integer(dim, "truncate_dim", least=None), shortlist, exact=exact
+                )
             if dim is not None:
                 candidates = unmeasured(k, shortlist)
                 return self._prefixes.search(queries, dim=dim, shortlist=candidates, k=k, keep=allowed)

@@ -24,8 +24,8 @@ from benchmarks.matryoshka.frozen import (
 )
 from benchmarks.matryoshka.heads import _by_class, _random
 from benchmarks.matryoshka.trials import hits
-from indexes.engine.knn import knn_accuracy
-from indexes.engine.prefixes import head
+from indexes.engine.lists.prefixes import head
+from indexes.engine.scan.knn import knn_accuracy
 from indexes.vectors.arrays import unit_rows
 
 

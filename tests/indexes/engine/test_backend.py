@@ -46,7 +46,7 @@ def test_kernels_that_the_user_named_stay():
 
 
 def test_importing_the_package_does_not_import_faiss():
-    code = "import sys, indexes.engine.backend, indexes.engine.flat, indexes.search.generation, indexes.derivation.derivation; print('faiss' in sys.modules)"
+    code = "import sys, indexes.engine.backend, indexes.engine.scan.flat, indexes.search.generation, indexes.derivation.derivation; print('faiss' in sys.modules)"
 
     assert run(code) == "False"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.engine.flat import exact
+from indexes.engine.scan.flat import exact
 from indexes.vectors.cosines import clipped, rescored
 from indexes.vectors.neighbors import Neighbors
 from tests.strategies import unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from indexes.engine.backend import faiss
+from indexes.engine import faiss
 from indexes.vectors import Vectors
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine.backend import faiss
+from indexes.engine import faiss
 
 _INDEXES: Final = (b"IwPf", b"Iwrn")  # how the file of an index with such lists begins: product codes, RaBitQ
 _CHAIN: Final = b"IxPT"  # transforms, then the index that they come before

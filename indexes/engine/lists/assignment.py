@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.engine.backend import faiss, linear
+from indexes.engine import faiss, linear
 from indexes.vectors import Vectors
 
 LISTS, DIM, ADDED = 1024, 256, 4096

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.engine.backend import faiss
+from indexes.engine import faiss
 from indexes.errors import OptionError
 
 ROWS_PER_BLOCK = 32

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.engine import assignment, block_lists, chain, mapped_lists, prefixes
-from indexes.engine.backend import faiss, faiss_threads, threads
+from indexes.engine import faiss, faiss_threads, threads
+from indexes.engine.lists import assignment, block_lists, chain, mapped_lists, prefixes
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import limit_reached
 from indexes.repair_hints import cure_of_file

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine.backend import faiss, linear
+from indexes.engine import faiss, linear
 from indexes.vectors import Halves, Vectors, floats
 
 # Rows as floats at a time: fewer, and packing the queries for BLAS is felt; more leave the cache.

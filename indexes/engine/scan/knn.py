@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import flat
+from indexes.engine.scan import flat
 from indexes.errors import OptionError, ShapeError
 
 _BLOCK = 1024

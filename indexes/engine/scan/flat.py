@@ -12,8 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine.backend import faiss, faiss_threads, fp16_view, threads
-from indexes.engine.products import ROUNDING, Brief, Floats, Product
+from indexes.engine import faiss, faiss_threads, fp16_view, threads
+from indexes.engine.scan.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, dots, floats, padding
 

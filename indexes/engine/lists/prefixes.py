@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine.backend import faiss, linear
-from indexes.engine.flat import Halves, floats
-from indexes.vectors import Vectors
+from indexes.engine import faiss, linear
+from indexes.vectors import Halves, Vectors, floats
 
 TINY = np.float32(1e-12)
 

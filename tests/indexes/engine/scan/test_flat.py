@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from indexes.engine import flat
 from indexes.engine.backend import fp16_view
-from indexes.engine.products import Brief, Floats
+from indexes.engine.scan.products import Brief, Floats
 from indexes.errors import OptionError, ShapeError
 from tests.strategies import unit
 

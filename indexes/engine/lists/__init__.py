@@ -1,0 +1,25 @@
+"""FAISS indexes: made, trained, filled, saved, opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.engine.lists import assignment, block_lists, chain, ivf, mapped_lists, prefixes
+    from indexes.engine.lists.ivf import SMALLEST
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "assignment": (),
+            "block_lists": (),
+            "chain": (),
+            "ivf": ("SMALLEST",),
+            "mapped_lists": (),
+            "prefixes": (),
+        },
+    )
+
+__all__ = ["SMALLEST", "assignment", "block_lists", "chain", "ivf", "mapped_lists", "prefixes"]

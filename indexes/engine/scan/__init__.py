@@ -1,0 +1,16 @@
+"""Exact search of float16 rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.engine.scan import flat
+    from indexes.engine.scan.flat import exact
+    from indexes.engine.scan.knn import knn_accuracy
+else:
+    __getattr__ = lazy(__name__, {"flat": ("exact",), "knn": ("knn_accuracy",)})
+
+__all__ = ["exact", "flat", "knn_accuracy"]
