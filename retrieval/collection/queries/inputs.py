@@ -114,7 +114,7 @@ def _read(value: Any, beside: Path | None) -> Query | Sequence[Any]:
         or hasattr(value, "read")
     ):
         return image(value)
-    if isinstance(value, ArrayLike) and not isinstance(value, np.generic):
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
         return _from_array(as_array(value))
     raise QueryError(_refusal(value))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from indexes.vectors import integer, row_ids
-from retrieval.collection.queries.values import ArrayLike, as_array, is_number
+from retrieval.collection.queries.values import as_array, is_number
 from retrieval.errors import MissingRow, OptionError
 from retrieval.sources import keys
 
@@ -26,6 +26,10 @@ RowName: TypeAlias = Union[int, "np.integer[Any]", str, bytes, "os.PathLike[str]
 
 RowNames: TypeAlias = "RowName | Iterable[RowName] | np.ndarray[Any, Any]"
 """One name of a row, or several."""
+
+
+_NUMBERS = {int, np.int64}
+_FLAGS = {bool, np.bool_}
 
 
 def is_key(value: Any) -> bool:
@@ -82,7 +86,7 @@ def row_numbers(opened: Opened, names: Any, *, root: Path) -> Ids:
         ShapeError: flags of another length, or more than one axis.
     """
     names = _listed(names)
-    if isinstance(names, list):
+    if isinstance(names, list) and not _NUMBERS.issuperset(map(type, names)):
         names = [_of_key(opened, name, root) if is_key(name) else name for name in names]
     return row_ids(names, count=opened.manifest.count, where=opened.directory)
 
@@ -91,7 +95,7 @@ def _listed(names: Any) -> list[Any] | np.ndarray[Any, Any]:
     """Return names as a list, or as an array of numbers or flags."""
     if is_key(names) or is_number(names):
         return [names]
-    if isinstance(names, ArrayLike):
+    if hasattr(names, "__array__"):
         array = as_array(names)
         return array if array.dtype.kind in "biu" else np.atleast_1d(array).tolist()
     try:
@@ -100,7 +104,7 @@ def _listed(names: Any) -> list[Any] | np.ndarray[Any, Any]:
         raise OptionError(
             f"{type(names).__name__} {names!r:.40} names no row; give a row id, a key, or several in a list"
         ) from error
-    if listed and all(isinstance(one, bool | np.bool_) for one in listed):
+    if listed and _FLAGS.issuperset(map(type, listed)):
         return np.array(listed, dtype=np.bool_)
     return listed
 

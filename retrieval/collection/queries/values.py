@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["ArrayLike", "as_array", "image_source", "is_number", "vector_source"]
 
 
-@runtime_checkable
 class ArrayLike(Protocol):
     """What numpy makes an array of: its own, a torch tensor, a pandas column."""
 
@@ -49,7 +48,7 @@ def image_source(source: Any) -> Any:
         return source if _can_seek(source) else source.read()  # a pipe: two encoders may read it
     if isinstance(source, bytearray | memoryview):
         return bytes(source)
-    if isinstance(source, ArrayLike):
+    if hasattr(source, "__array__"):
         return as_array(source)
     raise QueryError(
         f"{type(source).__name__} is no image; give a path, bytes, a PIL image, an open binary file or a uint8 array"
