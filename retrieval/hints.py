@@ -49,6 +49,13 @@ _NAMES: dict[str, dict[str, str]] = {
         "mask(under=…, glob=…, ids=…)": "where select",
         "refresh()": "reload sync checkout_latest",
     },
+    "Row": {
+        "key": "path filename name",
+        "vector": "embedding values array",
+        "open()": "image img picture pil load",
+        "columns": "metadata meta payload attributes",
+        "link or file": "url href",
+    },
     "Hits": {
         "search(…, k=…)": "limit top head topk",
         "to_dicts()": "to_list to_json_list tolist asdict to_dict",

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrieval.hints import attribute_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -70,6 +72,9 @@ class Row:
         from retrieval.sources.decoding import decode
 
         return decode(self.link)
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+        __getattr__ = attribute_of
 
     def __repr__(self) -> str:
         return f"<Row {self.id}: {self.key!r}>"

@@ -171,10 +171,12 @@ def _refusal(value: Any) -> str:
         return f"a {name} has no order; give the queries in a list"
     if isinstance(value, Iterator):
         return f"a {name} can be read only once; give the queries in a list"
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not hasattr(value, "id"):
         return f"a {name} is no query; {_WHAT}, or a list of these"
     if isinstance(value, float | np.floating):
         return f"the number {value} is no query; a row's id is an integer, and a vector an array"
+    if is_number(getattr(value, "id", None)):
+        return f"a {name} is no query; give its `id`, or its file to ask with the image as it is now"
     return f"{name} is no query; {_WHAT}"
 
 

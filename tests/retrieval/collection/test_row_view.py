@@ -11,7 +11,7 @@ import pytest
 
 import retrieval
 from retrieval.collection import row_view
-from retrieval.errors import ImageError, MissingRow, OptionError, ShapeError, StoreClosed
+from retrieval.errors import ImageError, MissingRow, OptionError, QueryError, ShapeError, StoreClosed
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, picture
 
@@ -189,6 +189,13 @@ def test_a_copy_looks_around_too(collection: retrieval.Collection) -> None:
         assert list(other) == KEYS
 
 
+def test_a_row_or_a_hit_is_no_query_but_has_an_id(collection: retrieval.Collection) -> None:
+    for found in (collection[2], collection.search(2)[0]):
+        with pytest.raises(QueryError, match=r"give its `id`"):
+            collection.search(found)
+        assert collection.search(found.id, k=1)
+
+
 def test_a_closed_collection_says_so(photos: Path) -> None:
     opened = retrieval.open(photos, encoder=ENCODER)
     row = opened[2]
@@ -210,6 +217,10 @@ def test_wrong_guesses_name_the_right_attribute(collection: retrieval.Collection
         with pytest.raises(AttributeError, match=meant):
             getattr(collection, guess)
     assert not hasattr(collection, "_private")
+    with pytest.raises(AttributeError, match="use key"):
+        _ = collection[2].path
+    with pytest.raises(AttributeError, match="'vector'"):
+        _ = collection[2].vectr
 
 
 def test_the_old_names_answer(collection: retrieval.Collection) -> None:

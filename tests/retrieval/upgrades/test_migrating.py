@@ -140,11 +140,32 @@ class TestMigrating:
                 assert hit.path == name
                 assert hit.score == pytest.approx(1, abs=2e-3)
 
+    def test_a_batch_of_words_and_images_answers_as_each_alone(self, migrating):
+        retrieval.backfill(migrating, count=60)
+        with retrieval.open(migrating, encoder=drift("new")) as collection:
+            queries = [
+                "red",
+                picture(3),
+                migrating / NAMES[5],
+                "blue",
+                7,
+                collection.vectors(9)[0],
+                picture(4),
+            ]
+            for options in ({}, {"ids": [*range(40), NAMES[99]]}, {"under": "1", "mask": collection.live}):
+                found = collection.search(queries, k=6, **options)
+
+                for hits, query in zip(found, queries, strict=True):
+                    alone = collection.search(query, k=6, **options)
+                    assert [hit.id for hit in hits] == [hit.id for hit in alone]
+                    assert [hit.space for hit in hits] == [hit.space for hit in alone]
+                    assert [hit.ranked_by for hit in hits] == pytest.approx([hit.ranked_by for hit in alone])
+
     def test_parts_are_weighed_in_both_spaces(self, migrating):
         from retrieval.collection.queries.terms import image, text
 
         with retrieval.open(migrating, encoder=drift("new")) as collection:
-            query = [image(migrating / NAMES[3]), text("red", weight=0.5)]
+            query = image(migrating / NAMES[3]) + 0.5 * text("red")
             vector = collection.encode(query)
             assert vector.shape == (1, NEW)
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
