@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.vectors.arrays import Ids
 
+# What other libraries call the parts, and this table.
+_MEANT = {
+    "to_pandas": "pandas.DataFrame(neighbors)",
+    "to_df": "pandas.DataFrame(neighbors)",
+    "to_list": "to_dicts()",
+    "indices": "ids",
+    "labels": "ids",
+    "distances": "scores: cosines, higher is better",
+    "shape": "ids.shape",
+}
 _SHOWN = 10  # queries, and neighbours of each, in a notebook
 
 
@@ -72,6 +82,13 @@ class Neighbors:
             return Neighbors(ids=self.ids[query], scores=self.scores[query])
         found = self.ids[query] >= 0  # (k,)
         return QueryNeighbors(ids=self.ids[query][found], scores=self.scores[query][found])
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            meant = _MEANT.get(name)
+            said = f"; use {meant}" if meant else ""
+            raise AttributeError(f"'Neighbors' object has no attribute {name!r}{said}")
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a dictionary a neighbour: ``query`` from 0, ``rank`` from 1, ``id`` and ``score``; no padding."""

@@ -36,8 +36,8 @@ from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshot import open_newest
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
-from retrieval.errors import MissingRow, OptionError, StoreClosed
-from retrieval.hints import attribute_of
+from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
+from retrieval.hints import attribute_of, named_arguments
 from retrieval.location import find_collection, resolve_root
 from retrieval.sources import open_source
 
@@ -110,8 +110,15 @@ class Collection(AbstractContextManager["Collection"]):
             raise
 
     def refresh(self) -> bool:
-        """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one."""
+        """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one.
+
+        Raises:
+            StoreClosed: the collection is closed.
+            CollectionNotFound: it was moved or deleted.
+        """
         with self._refreshing:
+            with self._using():
+                pass
             if read_manifest(self.directory).version == self.manifest.version:
                 return False
             before = self._opened
@@ -215,6 +222,7 @@ class Collection(AbstractContextManager["Collection"]):
     @overload
     def search(self, query: ArrayLike, **options: Unpack[SearchOptions]) -> Any: ...
     @renamed_keywords(dim="truncate_dim", fold_copies="fold_duplicates")
+    @named_arguments
     def search(
         self,
         query: Any,
@@ -291,6 +299,7 @@ class Collection(AbstractContextManager["Collection"]):
         return self.search(batch, **options)
 
     @renamed_keywords(keep="mask", dim="truncate_dim")
+    @named_arguments
     def search_vectors(
         self,
         vectors: Any,
@@ -324,6 +333,10 @@ class Collection(AbstractContextManager["Collection"]):
             MissingRow: an id or key of `ids` that there is no row of.
             StoreClosed: the collection is closed.
         """
+        if is_key(vectors) or hasattr(vectors, "convert"):
+            raise ShapeError(
+                f"query vectors: {type(vectors).__name__} is none; `search(…)` takes words and images"
+            )
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         with self._using() as opened:
             return opened.neighbors(
@@ -337,6 +350,7 @@ class Collection(AbstractContextManager["Collection"]):
                 words=words,
             )
 
+    @named_arguments
     def search_codes(self, vectors: Any, *, k: int = 1, nprobe: int | None = None) -> Neighbors:
         """Find the nearest rows by the first stage's codes alone, nothing reranked: for measuring what codes lose.
 
@@ -395,6 +409,7 @@ class Collection(AbstractContextManager["Collection"]):
         """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
         return self._opened.generation.rotation
 
+    @named_arguments
     def mask(
         self,
         *,
@@ -420,6 +435,7 @@ class Collection(AbstractContextManager["Collection"]):
         with self._using() as opened:
             return encode_query(asked, opened, self._encoders, root=self.root).vector[:, : opened.space.dim]
 
+    @named_arguments
     def vectors(self, ids: RowNames | None = None) -> Vectors:
         """Return the stored vectors of some rows: ``(m, d)`` float32.
 
@@ -484,7 +500,9 @@ class Collection(AbstractContextManager["Collection"]):
             OptionError: it is no key.
         """
         if not is_key(key):
-            raise OptionError(f"{key!r:.40} ({type(key).__name__}) is no key; keys are text or bytes")
+            raise OptionError(
+                f"{key!r:.40} ({type(key).__name__}) is no key; keys are text or bytes, and `key_of` gives that of an id"
+            )
         with self._using() as opened:
             return live_id(opened, key, root=self.root)
 
@@ -495,6 +513,8 @@ class Collection(AbstractContextManager["Collection"]):
             MissingRow: no row ever had this id.
             OptionError: it is no integer.
         """
+        if is_key(number):
+            raise OptionError(f"{number!r:.80} is a key; `id_of` gives its id")
         with self._using() as opened:
             return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
 
@@ -520,6 +540,7 @@ class Collection(AbstractContextManager["Collection"]):
                 rows = rows[live]
             return rows, [os.fsdecode(record.key) for record in opened.store.records(live)]
 
+    @named_arguments
     def add(self, vectors: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand. When this returns they are durable, and this collection finds them.
 
@@ -541,6 +562,7 @@ class Collection(AbstractContextManager["Collection"]):
         with self.writer(timeout=timeout) as rows:
             return rows.add(vectors, keys)
 
+    @named_arguments
     def upsert(self, vectors: Any, keys: Any, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand, or replace those that have these keys already; takes and raises what `add` does.
 
@@ -552,6 +574,7 @@ class Collection(AbstractContextManager["Collection"]):
         with self.writer(timeout=timeout) as rows:
             return rows.upsert(vectors, keys)
 
+    @named_arguments
     def add_images(self, images: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
         """Encode images with the collection's encoder and add them; raises what `add` and `encoder` do.
 
@@ -567,6 +590,7 @@ class Collection(AbstractContextManager["Collection"]):
         with self.writer(timeout=timeout) as rows:
             return rows.add_images(images, keys)
 
+    @named_arguments
     def delete(self, keys: Any = None, ids: Any = None, *, timeout: float = TIMEOUT) -> int:
         """Delete rows that were added by hand.
 
@@ -607,6 +631,7 @@ class Collection(AbstractContextManager["Collection"]):
 
         return writing_rows(self, timeout=timeout)
 
+    @named_arguments
     def sync_vectors(
         self, vectors: Any, keys: Any, *, prune: bool = False, timeout: float = TIMEOUT
     ) -> RowsReport:
@@ -669,6 +694,9 @@ class Collection(AbstractContextManager["Collection"]):
         filter = renamed_attribute("Collection.filter", "mask")
         path = renamed_attribute("Collection.path", "key_of")
         __getattr__ = attribute_of
+
+        def __setitem__(self, row: object, vector: object) -> None:
+            raise TypeError("rows of a collection are set by `upsert(vectors, keys)`")
 
 
 class _Using:

@@ -200,7 +200,9 @@ def open_newest(directory: Path, *, device: str, before: Opened | None = None) -
         try:
             manifest, pin = read_pinned(directory)
         except FileNotFoundError as error:
-            raise CollectionNotFound(f"no collection in {directory}") from error
+            raise CollectionNotFound(
+                f"no collection in {directory}; `retrieval.open` finds the one of an image folder"
+            ) from error
         with pin:
             try:
                 return _open(directory, manifest, device=device, before=before)

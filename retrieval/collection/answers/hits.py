@@ -81,6 +81,10 @@ class Hits(list[Hit]):
     @overload
     def __getitem__(self, place: slice) -> Self: ...
     def __getitem__(self, place: SupportsIndex | slice) -> Hit | Self:
+        if isinstance(place, str):
+            raise TypeError(
+                f"hits are a list; `[hit[{place!r}] for hit in hits]` or `hits.to_pandas()[{place!r}]` is one fact of all"
+            )
         found = super().__getitem__(place)
         return found if isinstance(found, Hit) else self._like(found)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from indexes.vectors import row_flags
 from retrieval.collection.queries.row_lookup import live_ids
-from retrieval.errors import ShapeError
+from retrieval.errors import OptionError, ShapeError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ def row_filter(
     """
     if under is None and glob is None and ids is None and mask is None:
         return None
+    for name, value in (("under", under), ("glob", glob)):
+        if value is not None and not isinstance(value, str | os.PathLike):
+            raise OptionError(f"{name} is {value!r:.80} ({type(value).__name__}); it must be one text")
     count = opened.manifest.count
     flags = None if mask is None else _flags(mask, count)
     if under is not None or glob is not None:

@@ -15,6 +15,7 @@ from retrieval.collection.rows.vector_sync import named_space
 from retrieval.collection.rows.writable import locked, opened, published
 from retrieval.encoders import canonical_spec, load_encoder, vectors_of_probes
 from retrieval.errors import OptionError, ShapeError
+from retrieval.hints import named_arguments
 from retrieval.location import home_of, place_collection, record_root
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["create"]
 
 
+@named_arguments
 def create(
     directory: str | os.PathLike[str],
     *,

@@ -123,3 +123,11 @@ def test_a_ranking_says_where_the_best_stand() -> None:
 
     assert places.tolist() == [[3, 2, 0], [4, 0, 1]]
     np.testing.assert_array_equal(np.take_along_axis(ids, places, axis=1), best(ids, scores, k=3).ids)
+
+
+def test_a_name_of_another_library_is_answered_with_ours():
+    neighbors = Neighbors(ids=np.zeros((1, 1), np.int64), scores=np.ones((1, 1), np.float32))
+
+    with pytest.raises(AttributeError, match="use scores: cosines"):
+        _ = neighbors.distances
+    assert pickle.loads(pickle.dumps(neighbors)).ids.tolist() == [[0]]  # noqa: S301

@@ -453,3 +453,22 @@ def test_a_filter_is_the_callers_to_change(collection: retrieval.Collection) -> 
 
     assert collection.search(picture(3), k=40, under="b") == before
     assert np.count_nonzero(collection.mask(under="b")) == 21
+
+
+def test_a_closed_collection_does_not_refresh(photos: Path) -> None:
+    opened = retrieval.open(photos, encoder=ENCODER)
+    opened.close()
+
+    with pytest.raises(StoreClosed, match="open it again"):
+        opened.refresh()
+
+
+def test_misnamed_arguments_and_items_are_answered_with_the_right_ones(
+    collection: retrieval.Collection,
+) -> None:
+    with pytest.raises(TypeError, match="no argument 'top_k'; use k="):
+        collection.search("words", top_k=5)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="`upsert"):
+        collection["a"] = np.ones(64)  # type: ignore[index]
+    with pytest.raises(OptionError, match=r"glob is \['a', 'b'\] \(list\)"):
+        collection.search("words", glob=["a", "b"])  # type: ignore[call-overload]
