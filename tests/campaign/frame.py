@@ -29,6 +29,7 @@ PARTS = {
     "writers": "writers at once, and forks",
     "names": "odd names, files, links and permissions",
     "growth": "rounds of change, search and kill",
+    "rows": "calls on rows by hand, from threads and processes",
 }
 """What each part counts."""
 

@@ -24,6 +24,7 @@ ROUNDS = {
     "writers": 2,
     "names": 4,
     "growth": 3,
+    "rows": 3,
 }
 
 watched = pytest.mark.skipif(
