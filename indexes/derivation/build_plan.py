@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from indexes.engine import SMALLEST, gpu, ivf, threads
 from indexes.errors import OptionError
+from indexes.generation import NAMED, Exact, Funnel, IndexInfo, Inverted
 from indexes.search import funnel
 
 FLAT_ROWS = 50_000
@@ -22,7 +23,7 @@ _SAMPLE_BYTES = 1 << 30  # of float32 training rows, at most
 _COPIES = 3  # of the training sample: ours, the rotated one, and what clustering needs
 _RATE = 4e10  # multiply-adds times two, a second and a core; half of what AVX2 kernels reach
 CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container's own, where there is one
-_KINDS = ("auto", "flat", "ivfpq", "ivfrabitq")
+_KINDS = ("auto", "flat", *NAMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +51,18 @@ class Plan:
     """What to build and what it is estimated to take.
 
     Attributes:
-        kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``.
-        factory: FAISS factory string, None for exact search; ``flat`` with one is a funnel.
+        type: of the index that is built.
+        kind: ``flat``, ``ivfpq``, ``ivfrabitq`` or ``factory``, as people are told.
+        factory: FAISS factory string, None for exact search.
         dim: width of the first stage.
         sample: rows to train on.
         memory: bytes of anonymous memory, estimated.
         disk: bytes of index.faiss, estimated.
         seconds: estimated.
-        reason: why it is ``flat`` although something else was asked for.
+        reason: why it is exact search although something else was asked for.
     """
 
+    type: type[Exact | Funnel | Inverted]
     kind: str
     factory: str | None
     dim: int
@@ -69,10 +72,21 @@ class Plan:
     seconds: float = 0.0
     reason: str | None = None
 
+    @classmethod
+    def exact(cls, dim: int, reason: str | None = None) -> Plan:
+        """Return the plan of comparing every row, and why it is none other."""
+        return cls(type=Exact, kind=Exact.kind, factory=None, dim=dim, reason=reason)
+
+    def suits(self, index: IndexInfo) -> bool:
+        """Say whether an index that is there is what this plan would build, but for its number of lists."""
+        if (type(index), index.kind, index.dim) != (self.type, self.kind, self.dim):
+            return False
+        return not isinstance(index, Inverted) or index.kind in NAMED or index.factory == self.factory
+
     def __str__(self) -> str:
         if self.factory is None:
             return "flat: exact search, nothing to train" + (f" ({self.reason})" if self.reason else "")
-        kind = f"funnel from {self.factory}" if self.kind == "flat" else self.factory
+        kind = f"funnel from {self.factory}" if self.type is Funnel else self.factory
         return (
             f"{kind} at width {self.dim}: about {_duration(self.seconds)}, "
             f"{self.memory / 2**30:.1f} GiB of memory and {self.disk / 2**20:,.0f} MiB of disk (estimated)"
@@ -112,11 +126,7 @@ def plan(
     if kind == "auto":
         kind = _automatic(count, device=device, previous=previous)
     if kind == "flat":
-        return (
-            _funnel(count, width, dim)
-            if dim not in (None, width)
-            else Plan(kind="flat", factory=None, dim=width)
-        )
+        return Plan.exact(width) if dim in (None, width) else _funnel(count, width, dim)
     narrow = dim or width
     named = kind in _KINDS
     factory = ivf.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
@@ -128,12 +138,7 @@ def plan(
     lists = ivf.lists_of(index)
     least = SMALLEST if named else max(lists, 1)
     if count < least:
-        return Plan(
-            kind="flat",
-            factory=None,
-            dim=width,
-            reason=f"{count:,} rows are too few for {factory}, which needs {least:,}",
-        )
+        return Plan.exact(width, f"{count:,} rows are too few for {factory}, which needs {least:,}")
     wished = max(
         ivf.TRAINED_PER_LIST * lists, 0 if kind == "ivfrabitq" else 65_536
     )  # RaBitQ learns no codebook
@@ -144,6 +149,7 @@ def plan(
     if kind == "ivfpq":
         work += 25 * 512.0 * narrow * min(sample, 65_536)
     result = Plan(
+        type=Inverted,
         kind=kind if named else "factory",
         factory=factory,
         dim=narrow,
@@ -160,11 +166,11 @@ def plan(
 def _funnel(count: int, width: int, dim: int) -> Plan:
     """Plan a scan of a short prefix before the full width."""
     if count < SMALLEST:
-        reason = f"{count:,} rows are too few for a funnel, which needs {SMALLEST:,}"
-        return Plan(kind="flat", factory=None, dim=width, reason=reason)
+        return Plan.exact(width, f"{count:,} rows are too few for a funnel, which needs {SMALLEST:,}")
     sample = min(count, BLOCK)
     return Plan(
-        kind="flat",
+        type=Funnel,
+        kind=Funnel.kind,
         factory=funnel.factory_for(dim),
         dim=dim,
         sample=sample,
@@ -203,7 +209,7 @@ def require_disk(planned: Plan, directory: Path) -> None:
 
 
 def _automatic(count: int, *, device: str, previous: str | None) -> str:
-    if previous in ("ivfpq", "ivfrabitq") and count > FLAT_ROWS // 2:
+    if previous in NAMED and count > FLAT_ROWS // 2:
         return previous
     if count <= FLAT_ROWS:
         return "flat"

@@ -131,7 +131,7 @@ class Construction:
             "transform": None if turn is None else turn.method,
         }
         info: Funnel | Inverted = (
-            Funnel(**facts) if planned.kind == "flat" else Inverted(kind=planned.kind, **facts)
+            Funnel(**facts) if planned.type is Funnel else Inverted(kind=planned.kind, **facts)
         )
         return self._measured.of(index, info) or info, index, turn
 

@@ -18,6 +18,7 @@ from indexes.files import link_or_copy
 from indexes.generation import (
     INDEX,
     KEYS,
+    NAMED,
     Exact,
     Funnel,
     IndexInfo,
@@ -136,7 +137,7 @@ class Revision:
         planned = self._planned(before if usable else None)
         if planned is None:
             return self._chosen()
-        if before is not None and usable and self._matches(before.index, planned):
+        if before is not None and usable and planned.suits(before.index):
             if isinstance(before.index, Exact):
                 same = self.unchanged() and before.index.recall_reason == planned.reason
                 return (None if same else self._flat(planned.reason)), _nothing
@@ -162,14 +163,13 @@ class Revision:
             recent = asked.chosen_for is not None and count <= _CHOSEN_FOR * max(asked.chosen_for, 64)
             if info is None or info.retired or not recent or info.recall_target != asked.recall:
                 return None
-            kind = info.factory if info.kind == "factory" and info.factory else info.kind
-            dim = info.dim
-            if info.exact:
-                return Plan(kind="flat", factory=None, dim=dim, reason=info.recall_reason)
+            kind, dim = info.wish, info.dim
+            if isinstance(info, Exact):
+                return Plan.exact(dim, info.recall_reason)
         width = self._space.dim
         if needs_turn(self._space, dim) and count < width:
             reason = f"{count:,} rows are too few for a rotation of {width} dimensions"
-            return Plan(kind="flat", factory=None, dim=width, reason=reason)
+            return Plan.exact(width, reason)
         return plan(
             count,
             width,
@@ -232,7 +232,7 @@ class Revision:
         planned = plan(
             self._now.live,
             width,
-            kind=design.factory if design.kind == "factory" else design.kind,
+            kind=design.wish,
             dim=None if design.dim == width else design.dim,
             device=self._asked.device,
             bits=2 if self._asked.recall >= _MORE_BITS else 1,
@@ -252,15 +252,9 @@ class Revision:
         return before.space.dim == self._now.rows.shape[1] and before.count <= self._now.count
 
     @staticmethod
-    def _matches(info: IndexInfo, planned: Plan) -> bool:
-        if (info.kind, info.dim, info.exact) != (planned.kind, planned.dim, planned.factory is None):
-            return False
-        return planned.kind != "factory" or info.factory == planned.factory
-
-    @staticmethod
     def _outgrown(info: IndexInfo, planned: Plan) -> bool:
         """Say whether the rows would be given so many more lists today that the base is worth training again."""
-        if planned.kind == "factory" or info.factory is None or planned.factory is None:
+        if planned.kind not in NAMED or info.factory is None or planned.factory is None:
             return False
         lists = [
             ivf.lists_of(ivf.make(factory, dim=planned.dim)) for factory in (info.factory, planned.factory)

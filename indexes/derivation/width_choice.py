@@ -13,6 +13,7 @@ from indexes.derivation import funnel_plan
 from indexes.derivation.build_plan import FLAT_ROWS, Plan, plan
 from indexes.engine import Questions, Refined, costs, gpu, ivf, tune
 from indexes.errors import OptionError
+from indexes.generation import NAMED, Exact
 from indexes.search import Funnel, prefixes_of
 from indexes.vectors import Halves, Space, Transform, Vectors
 
@@ -45,12 +46,17 @@ class Design:
     microseconds: float
     bytes_per_vector: float
 
+    @property
+    def wish(self) -> str:
+        """What a build is asked for to make it: a kind that has a name, or a factory string."""
+        return self.kind if self.kind in (Exact.kind, *NAMED) else str(self.factory)
+
     def to_json(self) -> dict[str, Any]:
         """Return what report.json keeps."""
         return asdict(self)
 
     def __str__(self) -> str:
-        name = "flat" if self.kind == "flat" else str(self.factory)
+        name = self.kind if self.kind == Exact.kind else str(self.factory)
         seen = {"exact": "exact search", "full": f"all {self.dim}"}.get(
             self.method, f"first {self.dim} ({self.method})"
         )
@@ -153,7 +159,7 @@ class _Bench:
     def scans(self, widths: Iterable[int]) -> Iterator[Design]:
         """Measure exact search, and a funnel from each width."""
         yield Design(
-            kind="flat",
+            kind=Exact.kind,
             factory=None,
             dim=self._space.dim,
             method="exact",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         read_manifest,
         store_path,
     )
-    from indexes.generation.index_kinds import Exact, FileInfo, Funnel, IndexInfo, Inverted
+    from indexes.generation.index_kinds import NAMED, Exact, FileInfo, Funnel, IndexInfo, Inverted
     from indexes.generation.key_table import KEYS, KeyTable
     from indexes.generation.manifest import (
         INDEX,
@@ -57,7 +57,7 @@ else:
                 "store_path",
             ),
             "file_checks": (),
-            "index_kinds": ("Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted"),
+            "index_kinds": ("NAMED", "Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted"),
             "key_table": ("KEYS", "KeyTable"),
             "manifest": (
                 "INDEX",
@@ -86,6 +86,7 @@ __all__ = [
     "KEYS",
     "MANIFEST",
     "MIGRATING",
+    "NAMED",
     "PLAIN",
     "TOMBSTONES",
     "Exact",

@@ -74,6 +74,7 @@ class Exact:
 
     type: ClassVar[str] = "exact"
     kind: ClassVar[str] = "flat"
+    wish: ClassVar[str] = "flat"
     exact: ClassVar[bool] = True
     factory: ClassVar[None] = None
     transform: ClassVar[None] = None
@@ -132,6 +133,7 @@ class Funnel:
 
     type: ClassVar[str] = "funnel"
     kind: ClassVar[str] = "flat"
+    wish: ClassVar[str] = "flat"
     exact: ClassVar[bool] = False
     retired: ClassVar[bool] = False
     nprobe: ClassVar[None] = None
@@ -179,6 +181,14 @@ class Inverted:
     exact: ClassVar[bool] = False
     retired: ClassVar[bool] = False
 
+    @property
+    def wish(self) -> str:
+        """What a build is asked for to make another of this kind; for the other two it is ``flat``, with or without a width."""
+        return self.kind if self.kind in NAMED else self.factory
+
+
+NAMED = ("ivfpq", "ivfrabitq")
+"""Kinds of inverted lists that have a name; others have the kind ``factory`` and a factory string."""
 
 IndexInfo: TypeAlias = Exact | Funnel | Inverted
 """How a generation is searched, and what that was measured to do."""
