@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from indexes.generation import FileCheck
     from indexes.vectors import Space, Transform
     from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
-    from retrieval.collection.rows import RowsReport, RowWriter
+    from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.collection.search_run import SearchOptions
     from retrieval.collection.snapshot import Opened
     from retrieval.encoders import Encoder, EncoderLike
@@ -541,7 +541,7 @@ class Collection(AbstractContextManager["Collection"]):
             return rows, [os.fsdecode(record.key) for record in opened.store.records(live)]
 
     @named_arguments
-    def add(self, vectors: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
+    def add(self, vectors: VectorsLike, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand. When this returns they are durable, and this collection finds them.
 
         Args:
@@ -563,7 +563,7 @@ class Collection(AbstractContextManager["Collection"]):
             return rows.add(vectors, keys)
 
     @named_arguments
-    def upsert(self, vectors: Any, keys: Any, *, timeout: float = TIMEOUT) -> Ids:
+    def upsert(self, vectors: VectorsLike, keys: KeysLike, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand, or replace those that have these keys already; takes and raises what `add` does.
 
         A row that gets another vector gets another id. One that has this very vector stays as it is.
@@ -575,7 +575,7 @@ class Collection(AbstractContextManager["Collection"]):
             return rows.upsert(vectors, keys)
 
     @named_arguments
-    def add_images(self, images: Any, keys: Any = None, *, timeout: float = TIMEOUT) -> Ids:
+    def add_images(self, images: Images, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
         """Encode images with the collection's encoder and add them; raises what `add` and `encoder` do.
 
         Args:
@@ -591,7 +591,7 @@ class Collection(AbstractContextManager["Collection"]):
             return rows.add_images(images, keys)
 
     @named_arguments
-    def delete(self, keys: Any = None, ids: Any = None, *, timeout: float = TIMEOUT) -> int:
+    def delete(self, keys: KeysLike | None = None, ids: Any = None, *, timeout: float = TIMEOUT) -> int:
         """Delete rows that were added by hand.
 
         Args:
@@ -633,7 +633,7 @@ class Collection(AbstractContextManager["Collection"]):
 
     @named_arguments
     def sync_vectors(
-        self, vectors: Any, keys: Any, *, prune: bool = False, timeout: float = TIMEOUT
+        self, vectors: VectorsLike, keys: KeysLike, *, prune: bool = False, timeout: float = TIMEOUT
     ) -> RowsReport:
         """Make the rows by hand equal to vectors that you have; `retrieval.sync_vectors` says more.
 

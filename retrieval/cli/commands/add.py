@@ -53,7 +53,7 @@ def add(
     interrupts.raise_from_now_on()
     with open_collection(index) as collection:
         with collection.writer(**given(timeout=timeout)) as rows:
-            if upsert:
+            if upsert and keys is not None:
                 rows.upsert(vectors, keys)
             else:
                 rows.add(vectors, keys)

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.build_report import BuildReport
     from retrieval.collection.rows.creation import create
     from retrieval.collection.rows.growth import BothSpaces, Growing, carried, plain
+    from retrieval.collection.rows.image_vectors import Images
+    from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.collection.rows.lock_wait import TIMEOUT
     from retrieval.collection.rows.row_sources import folder_number, hand_number, holder_by_hand, is_by_hand
     from retrieval.collection.rows.row_writer import RowWriter, synchronized, writing_rows
     from retrieval.collection.rows.rows_report import RowsReport
+    from retrieval.collection.rows.vector_blocks import VectorsLike
     from retrieval.collection.rows.vector_sync import build_index_from_vectors, sync_vectors
     from retrieval.collection.rows.writable import (
         check_request,
@@ -29,8 +32,11 @@ __all__ = [
     "BothSpaces",
     "BuildReport",
     "Growing",
+    "Images",
+    "KeysLike",
     "RowWriter",
     "RowsReport",
+    "VectorsLike",
     "build_index_from_vectors",
     "carried",
     "check_request",
@@ -57,10 +63,13 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "build_report": ("BuildReport",),
             "creation": ("create",),
             "growth": ("BothSpaces", "Growing", "carried", "plain"),
+            "image_vectors": ("Images",),
+            "key_lists": ("KeysLike",),
             "lock_wait": ("TIMEOUT",),
             "row_sources": ("folder_number", "hand_number", "holder_by_hand", "is_by_hand"),
             "row_writer": ("RowWriter", "synchronized", "writing_rows"),
             "rows_report": ("RowsReport",),
+            "vector_blocks": ("VectorsLike",),
             "vector_sync": ("build_index_from_vectors", "sync_vectors"),
             "writable": ("check_request", "learn_rotation", "locked", "opened", "published", "swept"),
         },

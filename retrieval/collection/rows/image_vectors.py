@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["ImageList", "encode_images"]
+__all__ = ["ImageList", "Images", "encode_images"]
+
+
+Images: TypeAlias = "ImageSource | Iterable[ImageSource]"
+"""Images as callers give them: one, a list or a stream."""
 
 
 class _Item(NamedTuple):

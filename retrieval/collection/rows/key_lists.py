@@ -7,7 +7,7 @@ import hashlib
 import operator
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,13 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KeyList", "as_key", "shown_key"]
+Key: TypeAlias = "str | bytes | SupportsIndex"
+"""A key as callers give it: text, bytes, or an integer, which becomes its decimal text."""
+
+KeysLike: TypeAlias = "Key | os.PathLike[str] | Iterable[Key]"
+"""Keys as callers give them: one, a list of them, or the path of a file with one a line."""
+
+__all__ = ["Key", "KeyList", "KeysLike", "as_key", "shown_key"]
 
 _HEAD_BYTES = 1 << 20  # of a file of keys, that show how its lines end
 

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from indexes.store import VectorStore
     from indexes.vectors import Ids, Vectors
     from retrieval.collection import Collection
+    from retrieval.collection.rows.image_vectors import Images
+    from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.collection.rows.rows_report import RowsReport
+    from retrieval.collection.rows.vector_blocks import VectorsLike
 
 __all__ = ["RowWriter", "synchronized", "writing_rows"]
 
@@ -84,7 +87,7 @@ class RowWriter:
         """Rows that were deleted."""
         return self._rows.deleted
 
-    def add(self, vectors: Any, keys: Any = None) -> Ids:
+    def add(self, vectors: VectorsLike, keys: KeysLike | None = None) -> Ids:
         """Add rows; takes, returns and raises what `Collection.add` does."""
         with self._writing() as rows:
             blocks, names = self._checked(vectors, keys)
@@ -92,7 +95,7 @@ class RowWriter:
             rows.require_new(wanted)
             return self._put(rows, blocks, wanted)
 
-    def upsert(self, vectors: Any, keys: Any) -> Ids:
+    def upsert(self, vectors: VectorsLike, keys: KeysLike) -> Ids:
         """Add or replace rows; takes, returns and raises what `Collection.upsert` does."""
         with self._writing() as rows:
             blocks, names = self._checked(vectors, keys)
@@ -101,7 +104,7 @@ class RowWriter:
             rows.require_own(names)
             return self._put(rows, blocks, names)
 
-    def add_images(self, images: Any, keys: Any = None) -> Ids:
+    def add_images(self, images: Images, keys: KeysLike | None = None) -> Ids:
         """Encode images and add them; takes, returns and raises what `Collection.add_images` does."""
         with self._writing() as rows:
             given = ImageList(images, keys, ids=self._ids_as_keys)
@@ -116,7 +119,7 @@ class RowWriter:
             rows.commit_if_due()
             return np.array(ids, dtype=np.int64)
 
-    def delete(self, keys: Any = None, ids: Any = None) -> int:
+    def delete(self, keys: KeysLike | None = None, ids: Any = None) -> int:
         """Delete rows; takes, returns and raises what `Collection.delete` does."""
         with self._writing() as rows:
             if (keys is None) == (ids is None):
@@ -157,7 +160,7 @@ class RowWriter:
                 )
             yield self._rows
 
-    def _checked(self, vectors: Any, keys: Any) -> tuple[VectorBlocks, KeyList | None]:
+    def _checked(self, vectors: VectorsLike, keys: KeysLike | None) -> tuple[VectorBlocks, KeyList | None]:
         """Look at all vectors and keys before anything is written."""
         blocks = VectorBlocks(vectors, one=True)
         names = None if keys is None else KeyList(keys, one=True)
@@ -185,7 +188,7 @@ class RowWriter:
 
 
 def synchronized(
-    collection: Collection, vectors: Any, keys: Any, *, prune: bool, timeout: float
+    collection: Collection, vectors: VectorsLike, keys: KeysLike, *, prune: bool, timeout: float
 ) -> RowsReport:
     """Make an open collection's rows by hand equal to some vectors; `Collection.sync_vectors` says more."""
     _require_there(collection)

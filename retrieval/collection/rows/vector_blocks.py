@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,11 +15,14 @@ from retrieval.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from indexes.vectors import Halves
 
-__all__ = ["BLOCK_ROWS", "VectorBlocks"]
+__all__ = ["BLOCK_ROWS", "VectorBlocks", "VectorsLike"]
+
+VectorsLike: TypeAlias = "ArrayLike | os.PathLike[str]"
+"""Vectors as callers give them: whatever numpy makes an array of, or the path of a ``.npy`` file."""
 
 BLOCK_ROWS = 16_384
 

@@ -18,7 +18,7 @@ from retrieval.collection.rows.key_lists import KeyList
 from retrieval.collection.rows.lock_wait import TIMEOUT
 from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
 from retrieval.collection.rows.rows_report import RowsReport
-from retrieval.collection.rows.vector_blocks import VectorBlocks
+from retrieval.collection.rows.vector_blocks import VectorBlocks, VectorsLike
 from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, swept
 from retrieval.deprecation import warn_renamed
 from retrieval.encoders import require_device
@@ -27,9 +27,8 @@ from retrieval.location import home_of, place_collection, record_root, resolve_r
 from retrieval.progress import Progress, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from indexes.generation import Manifest
+    from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.progress import OnProgress
 
 __all__ = ["build_index_from_vectors", "named_space", "sync_vectors"]
@@ -37,8 +36,8 @@ __all__ = ["build_index_from_vectors", "named_space", "sync_vectors"]
 
 def sync_vectors(
     folder: str | os.PathLike[str],
-    vectors: Any,
-    keys: str | os.PathLike[str] | Sequence[str | bytes | int],
+    vectors: VectorsLike,
+    keys: KeysLike,
     *,
     space: str | Space | None = None,
     index: str | os.PathLike[str] | None = None,
@@ -125,8 +124,8 @@ def sync_vectors(
 
 def build_index_from_vectors(
     folder: str | os.PathLike[str],
-    vectors: Any,
-    keys: str | os.PathLike[str] | Sequence[str | bytes],
+    vectors: VectorsLike,
+    keys: KeysLike,
     *,
     dim: int | str | None = None,
     recall: float | None = None,

@@ -53,6 +53,8 @@ def write(folder: Path, vectors: NDArray[np.float16]) -> None:
         photos.delete(keys=["a"])
         with photos.writer() as rows:
             rows.add(vectors)
+            rows.upsert(vectors.tolist(), range(2))
+            rows.upsert(vectors, np.arange(2))
     for key in photos:
         assert_type(key, str)
     assert_type("a.jpg" in photos, bool)

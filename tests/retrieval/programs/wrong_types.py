@@ -31,6 +31,11 @@ def write(photos: retrieval.Collection) -> None:
     retrieval.load_encoder(7)  # wrong
     photos.insert([[0.0]])  # wrong
     photos.delete(key="a")  # wrong
+    photos.add({"a": 1})  # wrong
+    photos.add([[0.0]], keys=2.5)  # wrong
+    photos.upsert([[0.0]])  # wrong
+    photos.add_images(7)  # wrong
+    photos.sync_vectors([[0.0]], keys=None)  # wrong
     for key in photos:
         print(key.path)  # wrong
 
