@@ -29,9 +29,6 @@ With 40 rows, about the least that FAISS asks for, and its own 10 rounds trainin
 
 _ROWS_PER_LIST = 40  # at least, on average
 
-SHORT_CODE, SHORT_DIMS = 16, 8
-"""A product code is short up to so many bytes, if each stands for at least so many dimensions."""
-
 _PQ_CODES = (64, 56, 48, 40, 32, 28, 24, 20, 16, 12, 8, 4, 3, 2, 1)  # that a GPU can hold too
 
 _BUFFER = 1 << 20  # bytes of an index written together
@@ -92,8 +89,6 @@ def make(
             index = module.index_factory(
                 width, factory, module.METRIC_L2
             )  # LSH; for unit rows the order is the same
-        if _short_product_codes(index):
-            index = module.index_factory(width, factory, module.METRIC_L2)
     except RuntimeError as error:
         raise OptionError(f"index kind {factory!r} at width {width}: {_reason(error)}") from error
     if isinstance(innermost(index), module.IndexIDMap):
@@ -107,8 +102,9 @@ def make(
 def metric_note(index: Any, factory: str) -> str | None:
     """Return a sentence where an index compares codes by another metric than the inner product, else None.
 
-    FAISS makes some kinds for L2 only, whatever is asked for (``HNSW32_PQ8``, ``LSH``); `make` makes short product codes so. For
-    unit rows L2 ranks as the cosine does, and the shortlist is reranked by cosine.
+    FAISS makes some kinds for L2 only, whatever is asked for (``HNSW32_PQ8``, ``LSH``), and earlier versions made short product
+    codes so. For unit rows L2 ranks as the cosine does, and the shortlist is reranked by cosine. Product codes are compared by
+    inner product: L2 finds as much in a shorter shortlist, but takes more than twice the time for it (``short_codes.json``).
     """
     if faiss().downcast_index(index).metric_type == faiss().METRIC_INNER_PRODUCT:
         return None
@@ -116,20 +112,6 @@ def metric_note(index: Any, factory: str) -> str | None:
         f"{factory}: codes are compared by L2 distance instead of the inner product, which ranks unit vectors alike; "
         "scores stay cosines"
     )
-
-
-def _short_product_codes(index: Any) -> bool:
-    """Say whether codes lose so much of a vector that L2 orders unit rows better by them than the inner product does.
-
-    Of two codes in one direction the longer has the greater inner product, and short codes differ much in length: of 31,936
-    photographs under IVF512,PQ8 (256-d) a shortlist of 40 held 0.74 of the ten nearest by L2 and 0.57 by inner product. At
-    four dimensions a byte both are equal, and L2 needs tables that take memory, and time to open.
-    """
-    inner, module = innermost(index), faiss()
-    if not isinstance(inner, module.IndexIVFPQ | module.IndexPQ):
-        return False
-    size = int(inner.pq.code_size)
-    return size <= SHORT_CODE and inner.d >= SHORT_DIMS * size
 
 
 def _reason(error: RuntimeError) -> str:
