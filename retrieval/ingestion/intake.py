@@ -61,6 +61,7 @@ class Intake:
         incomplete: how many were encoded though a part of the picture is missing.
     """
 
+    changes: Changes
     skipped: list[SkippedFile]
     encoded: int
     reused: int

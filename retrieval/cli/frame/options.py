@@ -98,6 +98,9 @@ session = click.pass_obj
 class RenamedOption(click.Option):
     """An option that its old name still gives, which help does not show."""
 
+    shown: list[str]
+    opts: list[str]
+
     def __init__(self, *args: Any, old: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.shown = list(self.opts)
