@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retrieval.collection.rows import BuildReport
     from retrieval.encoders import EncoderLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import ShowProgress
     from retrieval.render import Answer
 
 __all__ = ["PHOTOGRAPHS", "DemoReport", "demo"]
@@ -90,7 +90,7 @@ def demo(
     encoder: EncoderLike = "nano",
     device: str = "auto",
     index: str | os.PathLike[str] | None = None,
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> DemoReport:
     """Index scikit-image's photographs, search them by words and by image, and write a page with the answers.
 
@@ -99,7 +99,7 @@ def demo(
         encoder: a spec or an encoder; one without a text tower is asked by image only.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         index: where the collection lies; ``None`` is inside ``photos/``.
-        progress: called with a `Progress` now and then.
+        progress: as in `build_index`.
 
     Raises:
         MissingExtra: scikit-image is not installed, or came without its photographs.

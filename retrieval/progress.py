@@ -49,3 +49,6 @@ def telling(
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
+
+ShowProgress: TypeAlias = bool | OnProgress | None
+"""What long calls take: True for a bar where somebody can see one, False or None for nothing, or a function."""

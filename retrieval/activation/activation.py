@@ -21,9 +21,10 @@ from retrieval.activation.originals import FORMATS
 from retrieval.activation.results import Activated
 from retrieval.activation.settings import Settings
 from retrieval.collection import Collection, open_collection, writer
+from retrieval.display import progress_shown
 from retrieval.encoders import DifferentiableEncoder
 from retrieval.errors import CapabilityMissing, CollectionNotFound, MissingExtra
-from retrieval.progress import OnProgress
+from retrieval.progress import ShowProgress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def activate(
     format: str = "png",  # noqa: A002 - the option's name
     quality: int | None = None,
     device: str = "auto",
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> list[Activated]:
     """Write copies of images whose vectors lie where the index keeps the originals'.
 
@@ -71,7 +72,8 @@ def activate(
         format: ``png``, ``jpeg`` or ``webp``.
         quality: 1 to 100, of JPEG (95 by default) or WebP (lossless by default).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
-        progress: called with a `Progress` now and then, from this thread.
+        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
+            called with a `Progress` now and then, from this thread.
     Returns:
         One `Activated` for each image, in order.
     Raises:
@@ -92,7 +94,7 @@ def activate(
             "activating images needs torch, to follow gradients to the pixels: "
             f"{pip_install('open-clip')} (or torch alone)"
         )
-    with _opened(index, jobs, encoder, device) as collection:
+    with progress_shown(progress) as watch, _opened(index, jobs, encoder, device) as collection:
         model = collection.encoder
         if not isinstance(model, DifferentiableEncoder):
             raise CapabilityMissing(
@@ -104,7 +106,7 @@ def activate(
             sweep_unfinished({job.output.parent for job in jobs})
             aim = collection.aim()
             aim.require_useful(collection.vectors(_sample(collection)))
-            run = Run(collection, aim, model, settings, progress, lock)
+            run = Run(collection, aim, model, settings, watch, lock)
             for batch in run.batches(jobs):
                 run.activate(batch)
     return [run.results[job.path] for job in jobs]

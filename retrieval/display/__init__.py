@@ -10,16 +10,22 @@ if TYPE_CHECKING:
     from retrieval.display import notebook
     from retrieval.display.escaping import UNSAFE, escape, path_json, paths_json
     from retrieval.display.previews import Thumbnail, thumbnail, thumbnails
+    from retrieval.display.progress_bar import UNITS, WORDS, Bar, duration, progress_shown
     from retrieval.display.widths import cells, shorten
 
 __all__ = [
+    "UNITS",
     "UNSAFE",
+    "WORDS",
+    "Bar",
     "Thumbnail",
     "cells",
+    "duration",
     "escape",
     "notebook",
     "path_json",
     "paths_json",
+    "progress_shown",
     "shorten",
     "thumbnail",
     "thumbnails",
@@ -32,6 +38,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "escaping": ("UNSAFE", "escape", "path_json", "paths_json"),
             "notebook": (),
             "previews": ("Thumbnail", "thumbnail", "thumbnails"),
+            "progress_bar": ("UNITS", "WORDS", "Bar", "duration", "progress_shown"),
             "widths": ("cells", "shorten"),
         },
     )

@@ -11,11 +11,12 @@ import numpy as np
 from indexes.derivation import check_dim
 from indexes.engine import exact, knn_accuracy, without
 from indexes.vectors import map_at_k, recall_at_k
+from retrieval.display import progress_shown
 from retrieval.encoders import checked_text
 from retrieval.errors import OptionError
 from retrieval.evaluation import plots, widths
 from retrieval.evaluation.latency import latency
-from retrieval.progress import OnProgress, Progress
+from retrieval.progress import OnProgress, Progress, ShowProgress
 from retrieval.sources import csv_lines
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def evaluate(
     plot: str | os.PathLike[str] | None = None,
     sample: int = 1000,
     device: str = "auto",
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> Evaluation:
     """Measure a collection as it is served.
 
@@ -94,7 +95,8 @@ def evaluate(
         plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
         sample: stored rows used as queries for recall and latency.
         device: where captions are encoded; ``auto`` is where the collection was opened for.
-        progress: called with a `Progress` now and then.
+        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
+            called with a `Progress` now and then, from this thread.
     Raises:
         OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
             prefix; a figure that cannot be written.
@@ -119,11 +121,13 @@ def evaluate(
         if plot is not None:
             plots.widths(plot, facts["dims"])
     if captions is not None:
-        facts |= _captioned(collection, captions, device, progress)
+        with progress_shown(progress) as watch:
+            facts |= _captioned(collection, captions, device, watch)
     if attacks:
         from retrieval.evaluation.survival import measure
 
-        facts["attacks"] = measure(collection, device=device, progress=progress)
+        with progress_shown(progress) as watch:
+            facts["attacks"] = measure(collection, device=device, progress=watch)
     return Evaluation(
         recall_at_10=recall,
         recall_sample=len(ids),

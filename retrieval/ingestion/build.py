@@ -1,11 +1,8 @@
 """Build a collection from a folder: incremental, resumable, published whole.
 
-<<<<<<< HEAD
 The way of a build, each step in a room of its own: the place (`retrieval.location`), the encoder (`encoder_choice`), what changed
 (`changes`), whether that may be (`pruning`), the new images (`intake`), and the end (`publication`).
-=======
 Long because the order of a build stands in one function.
->>>>>>> 35b70f2 (Say why the module of builds is long)
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retrieval.encoders import EncoderLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import ShowProgress
 
 
 @renamed_keywords(dim="truncate_dim", recall="target_recall")
@@ -54,7 +51,7 @@ def build_index(
     strict: bool = False,
     max_pixels: int | None = None,
     device: str = "auto",
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> BuildReport:
     """Embed the images of a folder, store their vectors and index them; again, only what changed.
 
@@ -81,7 +78,7 @@ def build_index(
         max_pixels: how many pixels of four bytes a decoded image may have; a larger one is skipped. ``None`` is 67,108,864,
             8,192 squared. Images that were skipped as too large are tried again if it is given.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
-        progress: called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
         What was done. An interrupted build keeps what it had; the next one continues.
     Raises:
@@ -97,7 +94,7 @@ def build_index(
     images = require_folder(folder)
     directory = place_collection(images, index)
     wanted: dict[str, Any] = {"kind": kind, "dim": truncate_dim, "recall": target_recall}
-    with locked(directory) as lock:
+    with progress_shown(progress) as watch, locked(directory) as lock:
         before = swept(directory)
         place = find_build_place(images, directory, root=root, before=before)
         models = BuildEncoder(encoder, place, device)
@@ -107,7 +104,7 @@ def build_index(
         source = FolderSource(place.root, options, below=place.below)
         memory = FolderMemory.read(directory, retry_large=max_pixels is not None)
 
-        changes = find_changes(place, source, memory, rehash=rehash, progress=progress)
+        changes = find_changes(place, source, memory, rehash=rehash, progress=watch)
         refuse_unasked(changes, place, selection=options.selection, prune=prune)
         check_dim(
             models.stored_space, truncate_dim, rows=changes.rows_after(before)
@@ -125,7 +122,7 @@ def build_index(
                 store,
                 source,
                 lambda: models.checked(store, source),
-                progress,
+                watch,
                 max_pixels=max_pixels,
                 number=folder_number(before),
             )
@@ -133,7 +130,7 @@ def build_index(
             if not prune:
                 refuse_losing(changes, place, selection=options.selection, broken=len(intake.broken))
             manifest = finish_build(
-                place, lock, store, intake, models, facts | wanted, device=device, progress=progress
+                place, lock, store, intake, models, facts | wanted, device=device, progress=watch
             )
     report = BuildReport.of(
         manifest,
@@ -150,7 +147,7 @@ def build_index(
     )
     if strict and report.skipped:
         raise ImagesSkipped(
-            f"{report.skipped} files were skipped ({reason_words(report.skipped_by_reason)}); "
+            f"{report.skipped:,} files were skipped ({reason_words(report.skipped_by_reason)}); "
             f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
         )
     return report

@@ -16,6 +16,7 @@ from indexes.generation import read_manifest, store_path
 from indexes.migration import SERVED, Staging
 from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
+from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from indexes.vectors import Ids, Vectors
     from retrieval.encoders import Encoder, EncoderLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
 __all__ = ["BackfillReport", "backfill"]
@@ -75,7 +76,7 @@ def backfill(
     encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> BackfillReport:
     """Encode images of the gallery again, in the order that helps most; searches go on meanwhile.
 
@@ -88,7 +89,8 @@ def backfill(
         encoder: stands in for the recorded new one; of its space.
         device: where it runs.
         root: where the images lie, if not where the collection recorded them.
-        progress: called with a `Progress` now and then.
+        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
+            called with a `Progress` now and then, from this thread.
     Raises:
         OptionError: no upgrade is under way.
         SpaceMismatch: `encoder`, or the recorded one by now, is of another space.
@@ -97,7 +99,7 @@ def backfill(
     if count is not None and count < 0:
         raise OptionError(f"a backfill of {count} images cannot be; give a number from 0 up, or all")
     directory = find_collection(path)
-    with writer(directory) as lock:
+    with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest)
         if migration is None:
@@ -109,7 +111,7 @@ def backfill(
             Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging,
         ):
             given = None if encoder is None else load_encoder(encoder, device=device)
-            run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, progress)
+            run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, watch)
             run.go(count)
             complete = run.remaining == 0
             if complete:

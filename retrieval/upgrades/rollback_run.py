@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
+from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from retrieval.encoders import Encoder, EncoderLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import ShowProgress
 
 __all__ = ["RollbackReport", "rollback"]
 
@@ -62,7 +63,7 @@ def rollback(
     encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> RollbackReport:
     """Return to the encoder before the upgrade, finished or not, with the same ids.
 
@@ -74,14 +75,15 @@ def rollback(
         encoder: stands in for the recorded old one; of its space.
         device: where it runs.
         root: where the images lie, if not where the collection recorded them.
-        progress: called with a `Progress` now and then.
+        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
+            called with a `Progress` now and then, from this thread.
     Raises:
         OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded, or not read
             them all; the collection is as it was.
         StoreLocked: somebody else writes to the collection.
     """
     directory = find_collection(path)
-    with writer(directory) as lock:
+    with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         before, entry = _before(directory, manifest)
@@ -93,7 +95,7 @@ def rollback(
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as present,
             VectorStore.open(store_path(directory, before), dim=before.space.dim) as old,
         ):
-            back = Restored(directory, lock, manifest, before, entry, present, old, progress)
+            back = Restored(directory, lock, manifest, before, entry, present, old, watch)
             missing = back.missing()
             if len(missing) and not without_new:
                 old_encoder = _old_encoder(given, before, len(missing), device=device)

@@ -15,6 +15,7 @@ from indexes.generation import MIGRATING, read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
+from retrieval.display import progress_shown
 from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from retrieval.encoders import Encoder, EncoderLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
 __all__ = ["upgrade"]
@@ -61,7 +62,7 @@ def upgrade(
     device: str = "auto",
     old_encoder: EncoderLike | None = None,
     root: str | os.PathLike[str] | None = None,
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> UpgradeReport:
     """Let queries use another encoder, against the gallery as it is.
 
@@ -80,7 +81,8 @@ def upgrade(
         device: where both encoders run.
         old_encoder: stands in for the recorded one; of the collection's space.
         root: where the images lie, if not where the collection recorded them.
-        progress: called with a `Progress` now and then.
+        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
+            called with a `Progress` now and then, from this thread.
     Returns:
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
@@ -94,7 +96,7 @@ def upgrade(
     if sample < 1:
         raise OptionError(f"sample is {sample}; it must be at least 1")
     directory = find_collection(path)
-    with writer(directory) as lock:
+    with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         new, spec = new_encoder(encoder, manifest, device=device)
@@ -120,7 +122,7 @@ def upgrade(
                 record=not dry_run,
                 force=force,
                 old=old_encoder_of(old_encoder, manifest, device=device),
-                progress=progress,
+                progress=watch,
             )
         except (RetrievalError, OSError):
             remove_staging(directory)

@@ -26,14 +26,13 @@ if TYPE_CHECKING:
         shared_by,
     )
     from retrieval.cli.frame.pages import Command, Group, option_hint
-    from retrieval.cli.frame.progress import Bar, Lines, duration, watching
+    from retrieval.cli.frame.progress import Lines, watching
 
 __all__ = [
     "FILE",
     "FOLDER",
     "WIDTH",
     "WIDTHS",
-    "Bar",
     "Command",
     "Group",
     "Lines",
@@ -43,7 +42,6 @@ __all__ = [
     "advise",
     "columns",
     "device_option",
-    "duration",
     "emit",
     "given",
     "in_options",
@@ -88,6 +86,6 @@ def __getattr__(name: str) -> object:
                 "shared_by",
             ),
             "pages": ("Command", "Group", "option_hint"),
-            "progress": ("Bar", "Lines", "duration", "watching"),
+            "progress": ("Lines", "watching"),
         },
     )(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from retrieval.cli.frame import duration
 from retrieval.cli.reports.index_facts import index_words, recall_words
 from retrieval.cli.reports.paths import found_from_here, shown
+from retrieval.display import duration
 from retrieval.render import fields
 
 if TYPE_CHECKING:

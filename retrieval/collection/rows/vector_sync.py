@@ -21,6 +21,7 @@ from retrieval.collection.rows.rows_report import RowsReport
 from retrieval.collection.rows.vector_blocks import VectorBlocks, VectorsLike
 from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, swept
 from retrieval.deprecation import warn_renamed
+from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import PruneRefused, ShapeError
 from retrieval.location import home_of, place_collection, record_root, resolve_root
@@ -29,7 +30,7 @@ from retrieval.progress import Progress, telling
 if TYPE_CHECKING:
     from indexes.generation import Manifest
     from retrieval.collection.rows.key_lists import KeysLike
-    from retrieval.progress import OnProgress
+    from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["build_index_from_vectors", "named_space", "sync_vectors"]
 
@@ -47,7 +48,7 @@ def sync_vectors(
     prune: bool = False,
     timeout: float = TIMEOUT,
     device: str = "auto",
-    progress: OnProgress | None = None,
+    progress: ShowProgress = True,
 ) -> RowsReport:
     """Make a collection's rows by hand equal to vectors that you have; make the collection where there is none.
 
@@ -76,7 +77,7 @@ def sync_vectors(
     if len(names) != len(blocks):
         raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")
     directory = place_collection(home, index)
-    with locked(directory, timeout=timeout) as lock:
+    with progress_shown(progress) as watch, locked(directory, timeout=timeout) as lock:
         before = swept(directory)
         require_settled(before, what="vectors cannot be imported now")
         target = _space(space, vectors, dim=blocks.dim, before=before)
@@ -94,7 +95,7 @@ def sync_vectors(
             gone = [number for number, key in rows.rows_by_hand() if key not in names]
             if not prune:
                 refuse_dropping(rows=store.live, removed=len(gone), keys=len(names), folder=home)
-            _write(rows, blocks, names, progress=progress)
+            _write(rows, blocks, names, progress=watch)
             rows.delete(gone)
             rows.commit()
             lock.check()
@@ -108,7 +109,7 @@ def sync_vectors(
                 recall=target_recall,
                 device=device,
                 learn=learn_rotation,
-                progress=telling(progress),
+                progress=telling(watch),
             )
     return RowsReport.of(
         manifest,

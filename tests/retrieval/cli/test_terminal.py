@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.cli.frame.progress import Lines, duration
+from retrieval.cli.frame.progress import Lines
+from retrieval.display.progress_bar import Bar, duration
 from retrieval.progress import Progress
 from retrieval.render.output import cells
 from tests.retrieval.cli.shell import ROOT, RUN
@@ -89,8 +90,6 @@ class TestProgress:
         assert stream.getvalue() == "about 3 min\\x1b\n"
 
     def test_a_bar_on_a_terminal(self) -> None:
-        from retrieval.cli.frame.progress import Bar
-
         stream = io.StringIO()
         view = Bar(stream, every=0)
         for done in range(0, 101, 50):
