@@ -72,8 +72,7 @@ def activate(
         format: ``png``, ``jpeg`` or ``webp``.
         quality: 1 to 100, of JPEG (95 by default) or WebP (lossless by default).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
-        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
-            called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
         One `Activated` for each image, in order.
     Raises:

@@ -95,8 +95,7 @@ def evaluate(
         plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
         sample: stored rows used as queries for recall and latency.
         device: where captions are encoded; ``auto`` is where the collection was opened for.
-        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
-            called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
         OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
             prefix; a figure that cannot be written.

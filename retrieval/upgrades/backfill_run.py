@@ -89,8 +89,7 @@ def backfill(
         encoder: stands in for the recorded new one; of its space.
         device: where it runs.
         root: where the images lie, if not where the collection recorded them.
-        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
-            called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
         OptionError: no upgrade is under way.
         SpaceMismatch: `encoder`, or the recorded one by now, is of another space.

@@ -75,8 +75,7 @@ def rollback(
         encoder: stands in for the recorded old one; of its space.
         device: where it runs.
         root: where the images lie, if not where the collection recorded them.
-        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
-            called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
         OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded, or not read
             them all; the collection is as it was.

@@ -81,8 +81,7 @@ def upgrade(
         device: where both encoders run.
         old_encoder: stands in for the recorded one; of the collection's space.
         root: where the images lie, if not where the collection recorded them.
-        progress: True shows a bar where somebody can see one: on a terminal, in a notebook. False shows nothing. A function is
-            called with a `Progress` now and then, from this thread.
+        progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
