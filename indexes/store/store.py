@@ -12,6 +12,7 @@ Long because `VectorStore` is the store's whole interface, and each method's con
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -33,7 +34,7 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
-from indexes.store.lmdb import DATA, Environment, acquire, is_open, pages, release
+from indexes.store.lmdb import DATA, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
 from indexes.store.records import (
@@ -93,6 +94,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self._shared = environment
         self._closing = forks.Lock()
         self._closed = False
+        self._collected: weakref.finalize[..., VectorStore]
         self._commits, self._behind = environment.commits, False
         self.dim, self._dead = describe(environment)
         self._count = len(self._dead)
@@ -195,6 +197,9 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         except BaseException:
             release(environment)
             raise
+        # One that nobody closes gives up its use when it is collected; at exit threads may still be reading.
+        store._collected = weakref.finalize(store, abandon, environment)
+        store._collected.atexit = False
         return store
 
     def _show(self, count: int, live: Bitmap | None) -> None:
@@ -463,6 +468,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         with self._closing:
             if not self._closed:
                 self._closed = True
+                self._collected.detach()
                 release(self._shared)
 
     def __exit__(self, *_error: object) -> None:

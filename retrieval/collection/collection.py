@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from indexes import forks
-from indexes.generation import Manifest, read_manifest
+from indexes.generation import Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.answers import Hits, count_searched
 from retrieval.collection.queries import (
@@ -33,7 +33,7 @@ from retrieval.collection.queries import (
 from retrieval.collection.row_view import Keys, Row
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.search_run import SearchRun
-from retrieval.collection.snapshot import open_newest
+from retrieval.collection.snapshot import newest_version, open_newest
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
@@ -102,6 +102,7 @@ class Collection(AbstractContextManager["Collection"]):
         self._device = require_device(device)
         self._root = root
         self._refreshing = forks.Lock()
+        self._closed = False
         self._opened = open_newest(directory, device=self._device)
         try:
             self._encoders = QueryEncoders(self._opened, device=self._device, given=encoder, root=root)
@@ -114,23 +115,30 @@ class Collection(AbstractContextManager["Collection"]):
 
         Raises:
             StoreClosed: the collection is closed.
-            CollectionNotFound: it was moved or deleted.
+            CollectionNotFound: it was deleted or moved; this one goes on answering.
         """
         with self._refreshing:
-            with self._using():
-                pass
-            if read_manifest(self.directory).version == self.manifest.version:
+            self._require_open()
+            if newest_version(self.directory) == self.manifest.version:
                 return False
             before = self._opened
             # Opened first: should it fail, the one before still answers.
             self._opened = open_newest(self.directory, device=self._device, before=before)
             self._encoders.follow(self._opened)
             before.close()
+            if self._closed:  # meanwhile, by another thread, which may have seen the one before only
+                self._opened.close()
+            self._require_open()
             return True
 
     def close(self) -> None:
         """Release every file once searches in other threads have ended; searching afterwards is an error."""
+        self._closed = True  # before it is closed: a refresh that is under way looks afterwards
         self._opened.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            self._opened.enter()  # raises
 
     def __exit__(self, *_error: object) -> None:
         self.close()

@@ -74,6 +74,7 @@ class Opened:
         if self._lease.close():
             self.generation.close()
             self.store.close()
+            self._paths = None  # which keeps the keys mapped
 
     def _is_closed(self) -> StoreClosed:
         return StoreClosed(f"{self.directory}: the collection is closed; open it again")
@@ -182,6 +183,18 @@ def _kept(keep: RowFilter | None) -> dict[str, Any]:
     if keep is None:
         return {}
     return {"keep": keep.flags} if keep.ids is None else {"among": keep.ids}
+
+
+def newest_version(directory: Path) -> tuple[int, int]:
+    """Return which state of the collection in ``directory`` is the newest.
+
+    Raises:
+        CollectionNotFound: there is none any more.
+    """
+    try:
+        return read_manifest(directory).version
+    except FileNotFoundError as error:
+        raise CollectionNotFound(f"no collection in {directory}; it was deleted or moved") from error
 
 
 def open_newest(directory: Path, *, device: str, before: Opened | None = None) -> Opened:

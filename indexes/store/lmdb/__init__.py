@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from indexes.store.lmdb import pages
     from indexes.store.lmdb.environment import DATA, Environment
     from indexes.store.lmdb.gate import Lease
-    from indexes.store.lmdb.sharing import acquire, is_open, release
+    from indexes.store.lmdb.sharing import abandon, acquire, is_open, release
 else:
     __getattr__ = lazy(
         __name__,
@@ -18,8 +18,8 @@ else:
             "environment": ("DATA", "Environment"),
             "gate": ("Lease",),
             "pages": (),
-            "sharing": ("acquire", "is_open", "release"),
+            "sharing": ("abandon", "acquire", "is_open", "release"),
         },
     )
 
-__all__ = ["DATA", "Environment", "Lease", "acquire", "is_open", "pages", "release"]
+__all__ = ["DATA", "Environment", "Lease", "abandon", "acquire", "is_open", "pages", "release"]

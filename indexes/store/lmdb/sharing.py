@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from pathlib import Path
 
 from indexes.files import writing
@@ -12,6 +13,7 @@ from indexes.store.lmdb.environment import DATA, FORK_SECONDS, Environment
 
 _open: dict[tuple[int, int], Environment] = {}
 _guard = threading.Lock()
+_abandoned: deque[Environment] = deque()
 
 
 _held: list[Environment] = []  # by the fork that is under way
@@ -65,6 +67,7 @@ def acquire(
         SystemLimit: no more open files or memory.
     """
     with _guard:
+        _sweep()
         if create:
             with writing(path):
                 path.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,22 @@ def release(environment: Environment) -> None:
     """Give up one use of ``environment``; the last one closes it."""
     with _guard:
         _drop(environment)
+        _sweep()
+
+
+def abandon(environment: Environment) -> None:
+    """Give up the use of a store that is collected as garbage: at any moment, in the middle of `acquire`, too."""
+    _abandoned.append(environment)
+    if _guard.acquire(blocking=False):  # else whoever holds it, or comes next, sees to it
+        try:
+            _sweep()
+        finally:
+            _guard.release()
+
+
+def _sweep() -> None:
+    while _abandoned:
+        _drop(_abandoned.popleft())
 
 
 def _drop(environment: Environment) -> None:
