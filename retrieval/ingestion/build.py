@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.derivation import check_dim
 from retrieval.collection.rows import BuildReport, check_request, folder_number, locked, opened, swept
 from retrieval.deprecation import renamed_keywords
+from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
