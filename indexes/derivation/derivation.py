@@ -148,7 +148,7 @@ def check_dim(space: Space, dim: int | str | None, *, rows: int | None = None) -
     elif dim < space.dim and rows is not None and rows < space.dim:
         raise OptionError(
             f"`truncate_dim={dim}`: {space.name} was not trained to be cut, and the rotation that makes up for it needs at least "
-            f"{space.dim} vectors, not {rows}; leave `truncate_dim` out"
+            f"{space.dim} vectors, not {rows:,}; leave `truncate_dim` out"
         )
 
 

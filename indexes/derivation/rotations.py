@@ -51,7 +51,7 @@ def fit(
     if len(live) < space.dim:
         raise OptionError(
             f"{space.name} has no prefixes, and a rotation of its {space.dim} dimensions needs at least {space.dim} "
-            f"vectors, not {len(live)}; leave `truncate_dim` out, or add images first"
+            f"vectors, not {len(live):,}; leave `truncate_dim` out, or add images first"
         )
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(live)[:ROWS])

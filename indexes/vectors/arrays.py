@@ -58,7 +58,7 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:
         reason = "zero" if norms[bad[0]] == 0 else "not finite"
-        raise VectorError(f"{what}: row {bad[0]} is {reason} ({bad.size} such rows of {len(rows)})")
+        raise VectorError(f"{what}: row {bad[0]} is {reason} ({bad.size:,} such rows of {len(rows):,})")
     # Half-precision unit rows are left as they are, so that what was exported is the same when it comes back.
     tolerance = 5e-4 if rows.dtype == np.float16 else 1e-6
     if np.all(np.abs(norms - 1) < tolerance):

@@ -173,7 +173,7 @@ class Collection(AbstractContextManager["Collection"]):
         return self.manifest.live
 
     def __repr__(self) -> str:
-        return f"<Collection {str(self.directory)!r}: {len(self)} rows, {self.space}>"
+        return f"<Collection {str(self.directory)!r}: {len(self):,} rows, {self.space}>"
 
     def _repr_html_(self) -> str | None:
         """Show what the collection is, and some of its images, in a notebook."""

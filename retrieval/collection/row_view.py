@@ -107,4 +107,4 @@ class Keys(AbstractCollection[str]):
             return [key if lives else None for key, lives in zip(keys, live, strict=True)]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} keys of {str(self._collection.directory)!r}>"
+        return f"<{len(self):,} keys of {str(self._collection.directory)!r}>"

@@ -105,10 +105,10 @@ def refuse_emptying(
     """
     if removed > 0 and not found:
         cure = _cure(missing, selection) or "mount its drive, or remove the rows with `prune=True`"
-        raise PruneRefused(f"{folder} holds no images any more, but its collection has {rows} rows; {cure}")
+        raise PruneRefused(f"{folder} holds no images any more, but its collection has {rows:,} rows; {cure}")
     if rows >= PROTECTED_ROWS and 2 * removed > rows:
         raise PruneRefused(
-            f"{removed} of {rows} images are gone from {folder} or can no longer be read; none was removed. "
+            f"{removed:,} of {rows:,} images are gone from {folder} or can no longer be read; none was removed. "
             f"{_cure(missing, selection) or _MOUNT}"
         )
 
@@ -123,7 +123,7 @@ def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> Non
     """
     if unfollowed:
         raise PruneRefused(
-            f"{len(unfollowed)} of {rows} images of {folder} lie behind linked folders "
+            f"{len(unfollowed):,} of {rows:,} images of {folder} lie behind linked folders "
             f"({os.fsdecode(unfollowed[0])} is one), which are not followed now; none was removed. "
             f"Follow them with `follow_links=True`, or remove their rows with `prune=True`"
         )
@@ -142,7 +142,7 @@ def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -
     if unmounted:
         names = ", ".join(os.fsdecode(key) for key in sorted(unmounted))
         raise PruneRefused(
-            f"{sum(unmounted.values())} of {rows} images of {folder} lay on another file system, in {names}, "
+            f"{sum(unmounted.values()):,} of {rows:,} images of {folder} lay on another file system, in {names}, "
             f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with `prune=True`"
         )
 
@@ -179,10 +179,10 @@ def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
     reasons = []
     for reason, count in hidden.most_common(3):
         if reason.startswith("`exclude="):
-            reasons.append(f"{count} are left out by {reason}")
+            reasons.append(f"{count:,} are left out by {reason}")
         else:
             glob = f"**/{reason}" if "/" in reason else reason
-            reasons.append(f'{count} lie in {reason}, left out by default: `include="{glob}"` keeps them')
+            reasons.append(f'{count:,} lie in {reason}, left out by default: `include="{glob}"` keeps them')
     return f"{'; '.join(reasons)}. Change these options, or remove the rows with `prune=True`"
 
 
@@ -196,5 +196,5 @@ def _nothing(folder: Path, changes: Changes) -> str:
     )
     if files:
         reasons = reason_words(count_reasons(files))
-        return f"{folder}: none of its {len(files)} image files can be read ({reasons}; read are {FORMATS}); {cure}"
+        return f"{folder}: none of its {len(files):,} image files can be read ({reasons}; read are {FORMATS}); {cure}"
     return f"{folder} holds no images ({FORMATS}); {cure}"

@@ -134,7 +134,7 @@ def _section(
         _figure(hit, made[os.path.join(root, hit.path)], top=top, href=_href(root, hit.path, beside))
         for hit in answer.hits
     )
-    shown_hits = f"{len(answer.hits)} {'hit' if len(answer.hits) == 1 else 'hits'}"
+    shown_hits = f"{len(answer.hits):,} {'hit' if len(answer.hits) == 1 else 'hits'}"
     if answer.total is not None:
         shown_hits = f"best {len(answer.hits):,} of {answer.total:,}"
     count = shown_hits if answer.hits else "Nothing qualifies"

@@ -87,7 +87,7 @@ def count_reasons(skipped: Iterable[SkippedFile]) -> dict[str, int]:
 
 def reason_words(by_reason: Mapping[str, int]) -> str:
     """Say in words how many files were skipped for each reason."""
-    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
+    return ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
 
 
 def quote_path(key: bytes) -> str:

@@ -83,7 +83,7 @@ class ImageList:
         """
         names = self._named() if self._given is None else self._given
         if len(names) != count:
-            raise ShapeError(f"{count} images but {len(names)} keys; give one key an image")
+            raise ShapeError(f"{count:,} images but {len(names):,} keys; give one key an image")
         return names
 
     def _named(self) -> KeyList:

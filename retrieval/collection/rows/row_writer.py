@@ -165,9 +165,9 @@ class RowWriter:
         blocks = VectorBlocks(vectors, one=True)
         names = None if keys is None else KeyList(keys, one=True)
         if names is not None and len(names) != len(blocks):
-            said = f"one key, {keys!r:.80}" if isinstance(keys, str | bytes) else f"{len(names)} keys"
+            said = f"one key, {keys!r:.80}" if isinstance(keys, str | bytes) else f"{len(names):,} keys"
             raise ShapeError(
-                f"{len(blocks)} vectors but {said}; give one key a vector, as a list: `keys=[…]`"
+                f"{len(blocks):,} vectors but {said}; give one key a vector, as a list: `keys=[…]`"
             )
         space = self._collection.manifest.space
         blocks.check(dim=space.dim, space=space.name)

@@ -75,7 +75,7 @@ def sync_vectors(
     home = home_of(folder)
     blocks, names = VectorBlocks(vectors), KeyList(keys)
     if len(names) != len(blocks):
-        raise ShapeError(f"{len(blocks)} vectors but {len(names)} keys; give one key a vector")
+        raise ShapeError(f"{len(blocks):,} vectors but {len(names):,} keys; give one key a vector")
     directory = place_collection(home, index)
     with progress_shown(progress) as watch, locked(directory, timeout=timeout) as lock:
         before = swept(directory)
@@ -145,7 +145,7 @@ def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None
     """
     if removed:
         raise PruneRefused(
-            f"{removed} of {rows} rows of the collection of {folder} have keys that are not among the {keys} given, and would "
+            f"{removed:,} of {rows:,} rows of the collection of {folder} have keys that are not among the {keys:,} given, and would "
             f"be deleted; nothing was changed. Give vectors and keys of all rows that are to stay, delete the others "
             "with `prune=True`, or keep them and `add` or `upsert` these"
         )

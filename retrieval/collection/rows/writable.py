@@ -219,7 +219,7 @@ def _remove_empty(directory: Path) -> None:
         count = store.count
     if count:
         raise StoreCorrupt(
-            f"{directory} holds {count} vectors but no manifest.json; copy it whole again, or move the "
+            f"{directory} holds {count:,} vectors but no manifest.json; copy it whole again, or move the "
             "directory away and build anew"
         )
     with writing(directory):

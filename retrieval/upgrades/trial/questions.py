@@ -97,7 +97,7 @@ def _more(taken: Sample) -> str:
     if not taken.gone and not taken.unreadable:
         return "raise `sample`"
     return (
-        f"{taken.gone} files are missing or have changed, {taken.unreadable} cannot be read; run `build_index` on the "
+        f"{taken.gone:,} files are missing or have changed, {taken.unreadable:,} cannot be read; run `build_index` on the "
         "folder (a collection of imported vectors has no images to encode again)"
     )
 
@@ -134,7 +134,7 @@ def questions_of(
     count = held_of(len(asked))
     if len(asked) < 2 * count:
         raise OptionError(
-            f"only {len(asked)} of the sampled images can be measured on; {2 * count} are needed: {_more(taken)}"
+            f"only {len(asked):,} of the sampled images can be measured on; {2 * count:,} are needed: {_more(taken)}"
         )
     chosen, held = asked[:count], asked[count : 2 * count]
     rest = np.setdiff1d(np.arange(len(taken.ids)), np.concatenate([chosen, held]))
