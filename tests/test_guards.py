@@ -29,6 +29,23 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
+def test_no_file_holds_marks_of_a_merge() -> None:
+    files = [
+        path
+        for folder in ("indexes", "retrieval", "tests", "tools", "benchmarks")
+        for suffix in ("py", "md")
+        for path in (ROOT / folder).glob(f"**/*.{suffix}")
+    ]
+    marked = [
+        str(path.relative_to(ROOT))
+        for path in [*files, *ROOT.glob("*.md")]
+        if re.search(r"^(<{7}|>{7}) ", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+    assert files
+    assert marked == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "indexes").glob("**/*.py")), ids=lambda path: path.name)
 def test_indexes_knows_only_vectors_and_bytes(path: Path) -> None:
     foreign = imports_of(path) - sys.stdlib_module_names - THIRD_PARTY_OF_INDEXES
