@@ -22,12 +22,15 @@ from tests.retrieval.folders import fill  # noqa: E402
 from tools.train_nano.export import FACTS, export_image  # noqa: E402
 from tools.train_nano.inputs.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
+from tools.train_nano.targets.align import Alignment  # noqa: E402
+from tools.train_nano.targets.joint import PhotoWords, WordSpace  # noqa: E402
 from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
+from tools.train_nano.targets.targets import TargetMap  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
 from tools.train_nano.words.text import TextStudent, quantised  # noqa: E402
 from tools.train_oca import finish as finish_module  # noqa: E402
 from tools.train_oca import measure  # noqa: E402
-from tools.train_oca.data import fit_extension, old_vectors  # noqa: E402
+from tools.train_oca.data import Extension, fit_extension, old_vectors, with_classifiers  # noqa: E402
 from tools.train_oca.finish import Back, write  # noqa: E402
 from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, tune  # noqa: E402
 from tools.train_oca.ship import CLEARLY, LOSS, card, objections, table  # noqa: E402
@@ -124,12 +127,20 @@ def test_a_state_is_gone_on_from_and_the_rate_falls_at_the_end_only(data, tmp_pa
     assert samples == 8
     (tmp_path / "second" / "nano-2").mkdir(parents=True)
     export_image(
-        tower, tmp_path / "second" / "nano-2", note={}, facts=FACTS | {"width": WIDTH}, querybank=None
+        tower,
+        tmp_path / "second" / "nano-2",
+        note={"samples": "8"},
+        facts=FACTS | {"width": WIDTH},
+        querybank=None,
     )
     again = start_run(tmp_path / "second", data, RECIPE)
     x = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again.average.eval()(x), run.average.eval()(x), atol=0.02, rtol=0.02)
     assert last_tower(tmp_path / "nowhere")[1] == 0
+    assert again.samples == last_tower(tmp_path / "second")[1] == 8
+    torch.testing.assert_close(
+        last_tower(tmp_path / "second")[0](x), run.average.eval()(x), atol=0.02, rtol=0.02
+    )
     late = Run(tmp_path / "late", data, Recipe(minutes=1, falls=0.5, batch=8, part=4), init=None)
     rates = []
     for seconds in (0, 29, 45, 60):
@@ -230,17 +241,28 @@ def test_a_state_is_one_small_file_and_laid_out_as_it_was(shipped, tmp_path):
     work, again = tmp_path / "run", tmp_path / "again"
     work.mkdir()
     (work / "nano-2").symlink_to(shipped.home / "nano-2")
-    known = HeadRecipe(), {"a": [np.ones(3, np.float32) / 3, 7]}
-    (work / "extension.pkl").write_bytes(pickle.dumps(known))
+    third = np.ones(3, np.float32) / 3
+    words = PhotoWords(mean=third, image_map=third, classifiers=[(third, third)], classes=third)
+    known = {"a": third}
+    alignment = Alignment(
+        words=WordSpace(known=known, sentence_mean=third, sentence_map=third), photo_words=words, turn=third,
+        photo_mean=third, photo_map=third, sentence_mean=third, sentence_map=third,
+    )  # fmt: skip
+    taught = TargetMap(alignment=alignment, mean=third, axes=third, joint_mean=third, joint_axes=third)
+    (work / "extension.pkl").write_bytes(pickle.dumps(Extension(taught=taught, mean=third, axes=third)))
     size = keep(work, tmp_path / "state.zip")
     again.mkdir()
     restore(tmp_path / "state.zip", again, old=shipped.first.space)
 
     assert size == (tmp_path / "state.zip").stat().st_size < 25e6
-    recipe, rest = pickle.loads((again / "extension.pkl").read_bytes())  # noqa: S301 - this test's own
-    assert recipe == known[0]
-    assert (rest["a"][0].dtype, rest["a"][1]) == (np.float32, 7)
-    np.testing.assert_allclose(rest["a"][0], 1 / 3, atol=1e-3)
+    kept = pickle.loads((again / "extension.pkl").read_bytes())  # noqa: S301 - this test's own
+    told = kept.taught.alignment
+    for rows in (kept.axes, told.photo_words.classes, told.words.known["a"]):
+        assert rows.dtype == np.float32
+        np.testing.assert_allclose(rows, 1 / 3, atol=1e-3)
+    assert told.photo_words.classifiers == []  # the data folder has them
+    whole = with_classifiers(kept, [(third, third)]).taught.alignment.photo_words
+    np.testing.assert_array_equal(whole.classifiers[0][0], third)
     first, second = (NanoEncoder(folder / "nano-2", threads=1) for folder in (work, again))
     assert first.space == second.space
     x = 2 * np.random.default_rng(0).random((2, 3, SIZE, SIZE), np.float32) - 1

@@ -7,9 +7,9 @@
     python -m tools.train_oca keep    --work RUN --state tools/train_oca/nano-2.zip
 
 ``RUN`` holds arrays, log and checkpoint. ``train`` goes on from its last checkpoint (one every five minutes), and a stopped process
-(SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of nano@1's tower, where nothing was
-trained), the words, the bank of texts and the
-maps back to nano@1's space, and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
+(SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of the tower of ``RUN/nano-2``
+where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2``, the bank of texts and the maps back to nano@1's space,
+and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
 and ships it if that is allowed. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
 State: ``nano-2.zip`` beside this file, where there is one, holds a finished nano@2 that is not shipped. ``restore`` and ``measure --ship``

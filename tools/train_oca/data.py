@@ -21,7 +21,7 @@ from tools.train_nano.targets.align import AlignRecipe, fit_alignment
 from tools.train_nano.targets.asked import asked_axes
 from tools.train_nano.targets.places import AXES, GRID
 from tools.train_nano.targets.targets import TargetMap, fit_target_map
-from tools.train_nano.targets.teachers import mobilenet_features
+from tools.train_nano.targets.teachers import FEATURES, classifiers, mobilenet_features
 from tools.train_nano.tower.train import TrainingSet
 from tools.train_nano.words.text import TextSet
 from tools.train_nano.words.text_run import text_set
@@ -119,7 +119,8 @@ def prepare(
     weights = drawn_weights([photos[i] for i in train])
     kept = folder / "extension.pkl"
     if kept.exists():
-        extension: Extension = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
+        found: Extension = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
+        extension = with_classifiers(found, classifiers(data, teachers=features.shape[1] // FEATURES))
     else:
         alignment = fit_alignment(data, photos, features, texts, sentences, ALIGN)
         taught = fit_target_map(alignment, photos, features)
@@ -164,6 +165,13 @@ def told(
         texts, sentences, alignment.place_texts([text.text for text in texts], sentences),
         photos, alignment.place_photos(features[train]), unit(rows[train]), train, bfloat16=True,
     )  # fmt: skip
+
+
+def with_classifiers(extension: Extension, found: list[tuple[Rows, Rows]]) -> Extension:
+    """Return the map with other classifiers of the teachers: none where it is kept, since the data folder has them."""
+    taught = extension.taught
+    words = replace(taught.alignment.photo_words, classifiers=found)
+    return replace(extension, taught=replace(taught, alignment=replace(taught.alignment, photo_words=words)))
 
 
 def old_vectors(

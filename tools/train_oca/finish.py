@@ -199,9 +199,9 @@ def fit_new_head(
 
 def finish(
     lesson: Lesson, tower: ImageTower, folder: Path, *, old: Space, samples: int, recipe: TextRecipe = TEXT_RECIPE,
-    init: TextStudent | None = None, note: Callable[[str], None] = print,
+    note: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
-    """Fit head, words, bank and maps, and write every file of nano@2 into ``folder``."""
+    """Fit head, words, bank and maps, and write every file of nano@2 into ``folder``; words go on from those that lie there."""
     data = lesson.data
     tower = fit_new_head(lesson, folded_tower(fold_state(tower), dim=tower.head.out_features), note=note)
     note("fitted the head")
@@ -210,9 +210,10 @@ def finish(
     rows = np.zeros((len(data.pixels), seen.shape[1]), np.float32)
     # The tower knows these photographs better than others: where its rows differ from the targets they say how these in particular are taken.
     rows[train, :-1] = unit(unit(seen[:, :-1]) + unit(data.targets[train][:, :-1]))
+    words = folder / "text.safetensors"
+    init = unquantised(map_tensors(words)) if words.exists() else None
     student, meant = fit_text(lesson, rows, recipe, init=init, note=note)
     folder.mkdir(parents=True, exist_ok=True)
-    words = folder / "text.safetensors"
     save_tensors(quantised(student), words)
     bank = fit_querybank(TextTower(words), lesson.texts, unit(seen[:, :-1]))
     bank.weight = POPULARITY

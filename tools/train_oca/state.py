@@ -20,6 +20,7 @@ from retrieval.encoders.families.nano import WEIGHTS
 from retrieval.encoders.families.nano_text import map_tensors
 from retrieval.encoders.families.nano_torch import QUERYBANK, Querybank, folded_tower, read_state
 from tools.train_nano.export import read_note
+from tools.train_oca.data import with_classifiers
 from tools.train_oca.finish import POPULARITY, read_back, write
 
 MOST = 25e6  # bytes
@@ -44,16 +45,15 @@ def keep(work: Path, out: Path) -> int:
     bank = {name: np.array(tensors[f"{QUERYBANK}{name}"]) for name in ("texts", "offsets")}
     parts = {"tower": changed, "bank": bank}
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as packed:
         for name in ("text.safetensors", "back.safetensors"):
             packed.write(folder / name, name)
         for name, arrays in parts.items():
             with packed.open(f"{name}.npz", "w") as file:
                 np.savez(file, allow_pickle=False, **arrays)
         packed.writestr("samples", read_note(image).get("samples", "0"))
-        packed.writestr(
-            EXTENSION, pickle.dumps(cast(_unpickled((work / EXTENSION).read_bytes()), np.float16))
-        )
+        extension = with_classifiers(_unpickled((work / EXTENSION).read_bytes()), [])
+        packed.writestr(EXTENSION, pickle.dumps(cast(extension, np.float16)))
     data = stream.getvalue()
     if len(data) > MOST:
         raise ValueError(f"{out} would have {len(data) / 1e6:.1f} MB; it may have {MOST / 1e6:.0f}")

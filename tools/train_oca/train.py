@@ -8,6 +8,7 @@ import torch
 
 from retrieval.encoders.families.nano import WEIGHTS
 from retrieval.encoders.families.nano_torch import CROPS, ImageTower, folded_tower, read_state
+from tools.train_nano.export import read_note
 from tools.train_nano.tower.head import fit_head
 from tools.train_nano.tower.train import Recipe, Run, TrainingSet
 
@@ -33,7 +34,9 @@ def start_run(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
     if (folder / "checkpoint.pt").exists():
         return Run(folder, data, recipe, init=None)
     if (found := folder / "nano-2" / "image.safetensors").exists():
-        return Run(folder, data, recipe, init=read_state(found))
+        run = Run(folder, data, recipe, init=read_state(found))
+        run.samples = int(read_note(found).get("samples", "0"))
+        return run
     return Run(folder, data, recipe, init=first_weights(data, bfloat16=recipe.bfloat16))
 
 
@@ -46,7 +49,10 @@ def averaged(folder: Path) -> tuple[ImageTower, int]:
 
 
 def last_tower(folder: Path) -> tuple[ImageTower, int]:
-    """Return what `averaged` gives, or nano@1's tower and no samples where nothing was trained in ``folder``."""
+    """Return what `averaged` gives, else the tower of ``folder``'s ``nano-2``, else nano@1's, with the samples each saw since nano@1."""
     if (folder / "checkpoint.pt").exists():
         return averaged(folder)
+    if (found := folder / "nano-2" / "image.safetensors").exists():
+        state = read_state(found)
+        return folded_tower(state, dim=len(state["head.bias"])), int(read_note(found).get("samples", "0"))
     return folded_tower(read_state(WEIGHTS / "nano-1" / "image.safetensors")), 0
