@@ -16,6 +16,7 @@ from retrieval.encoders.families.nano_torch import MEANING  # noqa: E402
 from tools.train_nano.export import save_tensors  # noqa: E402
 from tools.train_nano.inputs import corpus  # noqa: E402
 from tools.train_nano.inputs.corpus import Text  # noqa: E402
+from tools.train_nano.inputs.data import DRAWN, Photo  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.targets.asked import asked_axes, middle, scores_off  # noqa: E402
 from tools.train_nano.targets.joint import text_targets  # noqa: E402
@@ -26,7 +27,7 @@ from tools.train_nano.words.text import (  # noqa: E402
     unquantised,
     with_article,
 )
-from tools.train_nano.words.text_run import fit_querybank  # noqa: E402
+from tools.train_nano.words.text_run import caption_shares, fit_querybank  # noqa: E402
 
 
 def test_a_bank_of_texts_finds_popular_what_lies_near_many(tmp_path):
@@ -45,6 +46,15 @@ def test_a_bank_of_texts_finds_popular_what_lies_near_many(tmp_path):
     assert float(popularity.mean()) == pytest.approx(0, abs=1e-5)
     assert popularity.argmax() == 0
     assert popularity.argmin() == 1
+
+
+def test_all_sentences_of_a_photograph_are_drawn_as_often_as_it():
+    photos = [
+        Photo(file="", group=group, label="", caption="a dog", split="train", more=more)
+        for group, more in (("captions", ()), ("flickr", ("dogs", "two dogs", "a cat")), ("food", ("cake",)))
+    ]
+
+    assert caption_shares(photos).tolist() == [4.0, DRAWN["flickr"] / 4, 1.0 / 2]
 
 
 def test_what_texts_ask_is_how_far_their_scores_are_off():

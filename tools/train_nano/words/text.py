@@ -49,7 +49,8 @@ class TextSet:
 
     ``targets`` ``(t, d)``: where each text should lie; ``sentences`` ``(t, 384)``: the sentence encoder's rows;
     ``images`` ``(n, d)``: the training photographs in nano's space, without the last component (d is one less than nano's width); ``caption_text`` and ``caption_image``: row
-    numbers of captions and of their photographs; ``weights`` ``(t,)`` how often a text is drawn.
+    numbers of captions and of their photographs; ``caption_weights`` ``(c,)`` how often a caption is drawn beside its photograph;
+    ``weights`` ``(t,)`` how often a text is drawn.
     """
 
     texts: Sequence[Text]
@@ -58,6 +59,7 @@ class TextSet:
     images: NDArray[np.float32]
     caption_text: NDArray[np.int64]
     caption_image: NDArray[np.int64]
+    caption_weights: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
@@ -160,7 +162,9 @@ def train_text(
     contrast = MatryoshkaLoss(own_first, prefixes)
     for step in range(recipe.steps):
         rows = numbers.choice(len(data.texts), recipe.batch, p=data.weights)
-        captions = numbers.choice(len(data.caption_text), recipe.caption_rows, replace=False)
+        captions = numbers.choice(
+            len(data.caption_text), recipe.caption_rows, replace=False, p=data.caption_weights
+        )
         said = [tokens_of(vary(data.texts[i], recipe, draw)) for i in [*rows, *data.caption_text[captions]]]
         out = student(said)
         free, tied = out[: recipe.batch], out[recipe.batch :]

@@ -30,7 +30,7 @@ DRAWN = {
     "word": 1.0,
     "gloss": 0.6,
     "sentence": 1.0,
-    "caption": 4.0,
+    "caption": 1.0,
     "spliced": 1.0,
     "example": 0.5,
     "rare": 0.4,
@@ -115,6 +115,7 @@ def text_set(
     position = {int(row): i for i, row in enumerate(train)}
     captions = [i for i, text in enumerate(texts) if text.kind == "caption" and int(text.about) in position]
     weights = np.array([DRAWN[text.kind] for text in texts])
+    weights[captions] *= caption_shares([photos[int(texts[i].about)] for i in captions])
     own = np.array([position[int(texts[i].about)] for i in captions])
     scenes = rows[everyday(trained)]
     discriminant = fit_discriminant(scenes, [texts[i].text for i in captions], rows[own])
@@ -127,5 +128,14 @@ def text_set(
         images=rows,
         caption_text=np.array(captions),
         caption_image=own,
+        caption_weights=weights[captions] / weights[captions].sum(),
         weights=weights / weights.sum(),
     )
+
+
+def caption_shares(photos: list[Photo]) -> NDArray[np.float64]:
+    """Say how often one sentence of each photograph is drawn: all its sentences together as often as the photograph.
+
+    One collection has thirty sentences to one of another's, and words learn what is drawn.
+    """
+    return drawn_weights(photos) / [len(photo.sentences) for photo in photos]
