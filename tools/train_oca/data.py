@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from tools.train_nano.inputs.corpus import Text, embedded_texts
 from tools.train_nano.inputs.data import Photo, decode_all, drawn_weights, list_photos
 from tools.train_nano.measure import unit
 from tools.train_nano.prepare import assemble
-from tools.train_nano.targets.align import AlignRecipe, fit_alignment
+from tools.train_nano.targets.align import Alignment, AlignRecipe, fit_alignment
 from tools.train_nano.targets.asked import asked_axes
+from tools.train_nano.targets.joint import PhotoWords, WordSpace
 from tools.train_nano.targets.places import AXES, GRID
 from tools.train_nano.targets.targets import TargetMap, fit_target_map
 from tools.train_nano.targets.teachers import FEATURES, classifiers, mobilenet_features
@@ -29,6 +29,7 @@ from tools.train_nano.words.text_run import text_set
 Rows = NDArray[np.float32]
 WIDTH = 384
 OLD_WEIGHT = 1.0
+EXTENSION = "extension.npz"
 # Of 800 training photographs of everyday scenes, left out of the fit: chosen where most sentences find theirs.
 ALIGN = AlignRecipe(steps=600, temperature=0.06, captions=512)
 ASKED = 16_000  # texts that say what is asked: a sample
@@ -109,7 +110,7 @@ class Lesson:
 def prepare(
     data: Path, wordnet: Path, folder: Path, old: NanoEncoder, *, note: Callable[[str], None] = print
 ) -> Lesson:
-    """Decode, embed with the teacher and with nano@1, and fit the targets once; ``folder`` is reused, and its ``extension.pkl`` kept."""
+    """Decode, embed with the teacher and with nano@1, and fit the targets once; ``folder`` is reused, and its `EXTENSION` kept."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     features = mobilenet_features(data, photos, folder / "mobilenet.npy", note=note)
@@ -117,15 +118,14 @@ def prepare(
     texts, sentences = embedded_texts(data, wordnet, photos, folder, note=note)
     train = np.flatnonzero([photo.split == "train" for photo in photos])
     weights = drawn_weights([photos[i] for i in train])
-    kept = folder / "extension.pkl"
+    kept = folder / EXTENSION
     if kept.exists():
-        found: Extension = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
-        extension = with_classifiers(found, classifiers(data, teachers=features.shape[1] // FEATURES))
+        extension = unpacked(np.load(kept), classifiers(data, teachers=features.shape[1] // FEATURES))
     else:
         alignment = fit_alignment(data, photos, features, texts, sentences, ALIGN)
         taught = fit_target_map(alignment, photos, features)
         extension = fit_extension(taught, vectors[train], features[train], weights)
-        kept.write_bytes(pickle.dumps(extension))
+        np.savez(kept, allow_pickle=False, **packed(extension))
         note(f"{kept}: targets fitted on {len(train)} photographs")
     targets = extension.place(vectors, features)
     few = np.sort(np.random.default_rng(0).permutation(len(texts))[:ASKED])
@@ -167,11 +167,40 @@ def told(
     )  # fmt: skip
 
 
-def with_classifiers(extension: Extension, found: list[tuple[Rows, Rows]]) -> Extension:
-    """Return the map with other classifiers of the teachers: none where it is kept, since the data folder has them."""
-    taught = extension.taught
-    words = replace(taught.alignment.photo_words, classifiers=found)
-    return replace(extension, taught=replace(taught, alignment=replace(taught.alignment, photo_words=words)))
+def packed(extension: Extension) -> dict[str, NDArray[Any]]:
+    """Name every array of a map; without the teachers' classifiers, which the data folder has, and the cut that `Extension` makes anew."""
+    taught, alignment = extension.taught, extension.taught.alignment
+    parts: dict[str, Any] = {
+        "": extension, "taught.": taught, "alignment.": alignment, "words.": alignment.words,
+        "photo_words.": alignment.photo_words,
+    }  # fmt: skip
+    arrays = {
+        f"{at}{field.name}": getattr(part, field.name)
+        for at, part in parts.items()
+        for field in fields(part)
+        if isinstance(getattr(part, field.name), np.ndarray) and not field.name.startswith("joint_")
+    }
+    known = alignment.words.known
+    return arrays | {"known.names": np.array(list(known)), "known.rows": np.stack(list(known.values()))}
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]], found: list[tuple[Rows, Rows]]) -> Extension:
+    """Return the map that `packed` took apart; ``found`` are the teachers' classifiers."""
+
+    def own(kind: Any, at: str, **others: Any) -> Any:
+        names = [field.name for field in fields(kind) if field.name not in others]
+        return kind(**{name: arrays[f"{at}{name}"].astype(np.float32) for name in names}, **others)
+
+    rows, none = arrays["known.rows"].astype(np.float32), np.zeros(0, np.float32)
+    alignment = own(
+        Alignment,
+        "alignment.",
+        words=own(WordSpace, "words.", known=dict(zip(arrays["known.names"].tolist(), rows, strict=True))),
+        photo_words=own(PhotoWords, "photo_words.", classifiers=found),
+    )
+    taught = own(TargetMap, "taught.", alignment=alignment, joint_mean=none, joint_axes=none)
+    extension: Extension = own(Extension, "", taught=taught)
+    return extension
 
 
 def old_vectors(

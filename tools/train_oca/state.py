@@ -6,11 +6,8 @@ The file holds the targets' map, the words, the bank of texts, the maps back and
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +17,10 @@ from retrieval.encoders.families.nano import WEIGHTS
 from retrieval.encoders.families.nano_text import map_tensors
 from retrieval.encoders.families.nano_torch import QUERYBANK, Querybank, folded_tower, read_state
 from tools.train_nano.export import read_note
-from tools.train_oca.data import with_classifiers
+from tools.train_oca.data import EXTENSION
 from tools.train_oca.finish import POPULARITY, read_back, write
 
 MOST = 25e6  # bytes
-EXTENSION = "extension.pkl"
 
 
 def keep(work: Path, out: Path) -> int:
@@ -43,7 +39,12 @@ def keep(work: Path, out: Path) -> int:
     }
     tensors = map_tensors(image)
     bank = {name: np.array(tensors[f"{QUERYBANK}{name}"]) for name in ("texts", "offsets")}
-    parts = {"tower": changed, "bank": bank}
+    with np.load(work / EXTENSION) as kept:
+        extension = {
+            name: array.astype(np.float16) if array.dtype.kind == "f" else array
+            for name, array in kept.items()
+        }
+    parts = {"tower": changed, "bank": bank, "extension": extension}
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as packed:
         for name in ("text.safetensors", "back.safetensors"):
@@ -52,8 +53,6 @@ def keep(work: Path, out: Path) -> int:
             with packed.open(f"{name}.npz", "w") as file:
                 np.savez(file, allow_pickle=False, **arrays)
         packed.writestr("samples", read_note(image).get("samples", "0"))
-        extension = with_classifiers(_unpickled((work / EXTENSION).read_bytes()), [])
-        packed.writestr(EXTENSION, pickle.dumps(cast(extension, np.float16)))
     data = stream.getvalue()
     if len(data) > MOST:
         raise ValueError(f"{out} would have {len(data) / 1e6:.1f} MB; it may have {MOST / 1e6:.0f}")
@@ -70,8 +69,7 @@ def restore(state: Path, work: Path, *, old: Space) -> None:
             (folder / name).write_bytes(packed.read(name))
         tower, bank = (dict(np.load(io.BytesIO(packed.read(f"{name}.npz")))) for name in ("tower", "bank"))
         samples = int(packed.read("samples"))
-        extension = cast(_unpickled(packed.read(EXTENSION)), np.float32)
-        (work / EXTENSION).write_bytes(pickle.dumps(extension))
+        (work / EXTENSION).write_bytes(packed.read(EXTENSION))
     weights = read_state(WEIGHTS / "nano-1" / "image.safetensors")
     weights |= {name: torch.from_numpy(value.astype(np.float32)) for name, value in tower.items()}
     texts, offsets = (torch.from_numpy(bank[name].astype(np.float32)) for name in ("texts", "offsets"))
@@ -83,22 +81,3 @@ def restore(state: Path, work: Path, *, old: Space) -> None:
         old=old,
         samples=samples,
     )
-
-
-def cast(value: Any, dtype: Any) -> Any:
-    """Return a value with all its arrays of floats in ``dtype``: in data classes, dictionaries, lists and tuples."""
-    if isinstance(value, np.ndarray):
-        return value.astype(dtype) if value.dtype.kind == "f" else value
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{field.name: cast(getattr(value, field.name), dtype) for field in fields(value)}
-        )
-    if isinstance(value, dict):
-        return {key: cast(part, dtype) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(cast(part, dtype) for part in value)
-    return value
-
-
-def _unpickled(data: bytes) -> Any:
-    return pickle.loads(data)  # noqa: S301 - this tool's own
