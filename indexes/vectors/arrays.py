@@ -42,16 +42,22 @@ def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> V
 
 def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     """Return the unit rows, and whether rows had to be scaled for it."""
-    rows = np.asarray(array)
+    try:
+        rows = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # a ragged list, a tensor on a GPU …
+        raise ShapeError(
+            f"{what}: {type(array).__name__} cannot be read as an array of real numbers ({error})"
+        ) from error
     if rows.ndim == 1:
         rows = rows[np.newaxis]
     if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "fiu":
         raise ShapeError(f"{what}: expected (n, d) real numbers, got shape {rows.shape} of {rows.dtype}")
     if dim is not None and rows.shape[1] != dim:
         raise ShapeError(f"{what}: expected {dim} columns, got {rows.shape[1]}")
-    result = (
-        _wide(rows) if rows.dtype == np.float16 else np.ascontiguousarray(rows, dtype=np.float32)
-    )  # (n, d)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is refused below
+        result = (
+            _wide(rows) if rows.dtype == np.float16 else np.ascontiguousarray(rows, dtype=np.float32)
+        )  # (n, d)
     if _plainly_unit(result):
         return result, False
     norms = np.sqrt(np.einsum("nd,nd->n", result, result, dtype=np.float64))  # (n,)

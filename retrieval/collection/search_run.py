@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -11,7 +12,7 @@ import numpy as np
 from indexes.migration import Blend
 from retrieval.collection.answers import Hits, find_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
-from retrieval.errors import RetrievalError
+from retrieval.errors import OptionError, RetrievalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,6 +83,13 @@ class SearchRun:
     include_self: bool
     fold: bool
     options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        least = self.min_score
+        if least is not None and (isinstance(least, bool) or not _is_cosine(least)):
+            raise OptionError(
+                f"min_score is {least!r:.80} ({type(least).__name__}); it must be a number, such as 0.3"
+            )
 
     def one(self, query: Query) -> Hits:
         """Answer one query.
@@ -179,3 +187,11 @@ def _each(found: Blend) -> Iterator[Blend]:
             cosines=found.cosines[part],
             renewed=found.renewed[part],
         )
+
+
+def _is_cosine(value: Any) -> bool:
+    """Say whether a value can be compared with cosines: a number, and not NaN."""
+    try:
+        return hasattr(value, "__float__") and not math.isnan(value)
+    except TypeError:  # an array of several
+        return False

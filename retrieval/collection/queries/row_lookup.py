@@ -110,7 +110,10 @@ def _listed(names: Any) -> list[Any] | np.ndarray[Any, Any]:
 
 
 def _of_key(opened: Opened, key: Any, root: Path) -> int:
-    number = opened.find(_bytes(key, root))
+    try:
+        number = opened.find(_bytes(key, root))
+    except UnicodeEncodeError:  # half a character: no file and no row is named so
+        number = None
     if number is None:
         raise MissingRow(
             f"{opened.directory}: no row has the key {os.fspath(key)!r}; keys are written as hits show them"

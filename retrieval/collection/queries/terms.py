@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+import numpy as np
+
 from indexes.vectors import integer
 from retrieval.collection.queries.values import image_source, is_number, vector_source
 from retrieval.errors import QueryError
@@ -37,6 +39,19 @@ class Term:
     kind: Kind
     value: Any
     weight: float = 1.0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Term):
+            return NotImplemented
+        if (self.kind, self.weight) != (other.kind, other.weight):
+            return False
+        mine, its = self.value, other.value
+        if hasattr(mine, "__array__") or hasattr(its, "__array__"):  # arrays compare number by number
+            return type(mine) is type(its) and np.array_equal(mine, its)
+        return bool(mine == its)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.weight))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -28,12 +28,20 @@ def is_number(value: Any) -> TypeGuard[int]:
 
 
 def as_array(value: Any) -> NDArray[Any]:
-    """Return an array-like value as a numpy array; a tensor may need gradients, or lie on another device."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if "bfloat16" in str(value.dtype):  # which numpy has not
-            value = value.float()
-    return np.asarray(value)
+    """Return an array-like value as a numpy array; a tensor may need gradients, or lie on another device.
+
+    Raises:
+        QueryError: numpy can make no array of it.
+        ValueError: lists of several lengths.
+    """
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            if "bfloat16" in str(value.dtype):  # which numpy has not
+                value = value.float()
+        return np.asarray(value)
+    except (TypeError, RuntimeError) as error:  # a sparse tensor, one without numbers …
+        raise QueryError(f"{type(value).__name__} cannot be read as an array ({error!s:.200})") from error
 
 
 def image_source(source: Any) -> Any:

@@ -60,7 +60,12 @@ def read_file(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
             bytes than ``max_pixels`` pixels have), ``out-of-memory``, or ``read-error`` (another error of the system).
     """
     try:
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except ValueError as error:  # a NUL, or half a character
+            raise image_error(
+                "vanished", ascii(os.fspath(path)), "cannot be read (no file can have this name)"
+            ) from error
         if not stat.S_ISREG(status.st_mode):
             raise image_error("not-a-file", path, "is not a regular file; name an image file")
         if status.st_size > 4 * max_pixels:

@@ -84,3 +84,13 @@ def test_half_precision_rows_that_are_not_finite_are_refused(value):
 
     with pytest.raises(VectorError, match="row 1 is not finite"):
         stored_rows(rows)
+
+
+def test_what_is_no_array_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ShapeError, match="query vectors: list cannot be read as an array of real numbers"):
+        unit_rows([[1.0, 2.0], [3.0]], what="query vectors")
+
+
+def test_numbers_beyond_float32_are_refused_without_a_warning() -> None:
+    with pytest.raises(VectorError, match="row 0 is not finite"):
+        unit_rows(np.full((1, 4), 1e300))

@@ -230,3 +230,9 @@ def test_no_thread_is_left(collection, strangers):
 def test_the_old_name_of_a_batch_answers(collection):
     with pytest.warns(DeprecationWarning, match=r"search\(list"):
         assert collection.search_many([3, 4], k=2) == [collection.search(number, k=2) for number in (3, 4)]
+
+
+@pytest.mark.parametrize("least", ["0.3", float("nan"), True, np.ones(2)])
+def test_a_least_score_that_is_no_number_is_refused(collection: retrieval.Collection, least: object) -> None:
+    with pytest.raises(OptionError, match=r"min_score is .*; it must be a number"):
+        collection.search(0, min_score=least)

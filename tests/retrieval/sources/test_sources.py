@@ -42,7 +42,7 @@ def test_every_kind_of_source_gives_the_same(tmp_path: object) -> None:
     "array",
     [
         np.zeros((2, 2), float),
-        np.zeros((2, 2, 4), np.uint8),
+        np.zeros((2, 2, 5), np.uint8),
         np.zeros((0, 2, 3), np.uint8),
         np.zeros(5, np.uint8),
     ],
@@ -152,3 +152,11 @@ def test_a_file_that_would_have_to_be_waited_for_is_named(
 
     assert raised.value.reason == "read-error"
     assert pipe in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"])
+def test_a_name_that_no_file_can_have_is_an_error_about_the_image(name: str) -> None:
+    with pytest.raises(ImageError, match="no file can have this name") as error:
+        decode(name)
+    assert error.value.reason == "vanished"
+    assert str(error.value).isprintable()

@@ -200,3 +200,11 @@ def test_the_old_names_answer(collection: retrieval.Collection) -> None:
     with pytest.warns(DeprecationWarning, match="mask="):
         found = collection.search_vectors(collection.vectors(3), k=2, keep=mask)
     assert (found.ids == collection.search_vectors(collection.vectors(3), k=2, mask=mask).ids).all()
+
+
+def test_a_key_that_cannot_be_written_names_no_row(collection: retrieval.Collection) -> None:
+    with pytest.raises(MissingRow, match="no row has the key"):
+        collection.mask(ids=["\ud800"])
+    with pytest.raises(MissingRow, match="no row has the key"):
+        collection.id_of("\ud800")
+    assert "\ud800" not in collection

@@ -153,3 +153,9 @@ def test_a_pipe_is_read_once() -> None:
             return next(self.chunks)
 
     assert image(Pipe()).terms[0].value == b"all"
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(4)[:1].to_sparse(), torch.ones(4, device="meta")])
+def test_a_tensor_that_numpy_cannot_read_is_refused(tensor: torch.Tensor) -> None:
+    with pytest.raises(QueryError, match="Tensor cannot be read as an array"):
+        as_query(tensor)

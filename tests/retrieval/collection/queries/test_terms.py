@@ -148,3 +148,13 @@ def test_the_old_name_of_a_query_is_its_part() -> None:
 
 def test_a_path_is_an_image_whatever_its_name(tmp_path: Path) -> None:
     assert image(tmp_path / "x").terms == (Term(kind="image", value=tmp_path / "x"),)
+
+
+def test_queries_by_vectors_and_pixels_compare() -> None:
+    ones, pixels = np.ones(4), np.zeros((2, 2), np.uint8)
+
+    assert vector(ones) + A == vector(np.ones(4)) + A
+    assert vector(ones) != vector(np.zeros(4))
+    assert vector(ones) != 2 * vector(ones)
+    assert image(pixels) == image(pixels.copy())
+    assert len({vector(ones), vector(np.ones(4)), A, text("a")}) == 2
