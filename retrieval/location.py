@@ -35,8 +35,10 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
     """Return ``path`` below the working directory, which only a relative one needs.
 
     Raises:
-        OptionError: it is relative, and the working directory was deleted.
+        OptionError: it is relative, and the working directory was deleted; or no file can have this name.
     """
+    if "\0" in (os.fspath(path) if isinstance(path, str | os.PathLike) else ""):
+        raise OptionError(f"{os.fspath(path)!r:.80}: no file can have this name; leave the NUL out")
     try:
         return Path(os.path.abspath(path))
     except FileNotFoundError as error:
@@ -141,10 +143,12 @@ def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path
         OptionError: its path is not UTF-8; LMDB and FAISS open no other.
     """
     named = folder / DIRECTORY if index is None else absolute_path(index)
-    if not (named / MANIFEST).is_file() and (named / DIRECTORY / MANIFEST).is_file():
-        named /= DIRECTORY
     try:
+        if not (named / MANIFEST).is_file() and (named / DIRECTORY / MANIFEST).is_file():
+            named /= DIRECTORY
         str(named).encode()
+    except OSError as error:  # a name that is too long, a circle of links …
+        raise OptionError(f"{named!s:.200}: no collection can lie here ({error.strerror})") from error
     except UnicodeEncodeError as error:
         raise OptionError(
             f"{named}: a path that is not UTF-8 can hold images, but no collection; put that elsewhere with `index=…`, or rename it"

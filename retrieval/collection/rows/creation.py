@@ -67,6 +67,8 @@ def create(
 def _space(home: Path, dim: int | None, space: str | Space | None, encoded: Space | None) -> Space:
     """Return the one space that all that was said agrees on."""
     width = None if dim is None else integer(dim, "dim")
+    if not isinstance(space, str | Space | None):
+        raise OptionError(f"space is {space!r:.80} ({type(space).__name__}); give a name or a `Space`")
     own = space if isinstance(space, Space) else encoded
     if own is None:
         if width is None:

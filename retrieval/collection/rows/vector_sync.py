@@ -23,7 +23,7 @@ from retrieval.collection.rows.writable import check_request, learn_rotation, lo
 from retrieval.deprecation import warn_renamed
 from retrieval.display import progress_shown
 from retrieval.encoders import require_device
-from retrieval.errors import PruneRefused, ShapeError
+from retrieval.errors import OptionError, PruneRefused, ShapeError
 from retrieval.location import home_of, place_collection, record_root, resolve_root
 from retrieval.progress import Progress, telling
 
@@ -152,7 +152,13 @@ def refuse_dropping(*, rows: int, removed: int, keys: int, folder: Path) -> None
 
 
 def named_space(name: str, dim: int) -> Space:
-    """Return the space of a name: the caller vouches that equal names are equal spaces."""
+    """Return the space of a name: the caller vouches that equal names are equal spaces.
+
+    Raises:
+        OptionError: it is empty, or has characters that cannot be printed.
+    """
+    if not name.strip() or not name.isprintable():
+        raise OptionError(f"the space is named {name!r:.80}; give `space` a name of printable characters")
     return Space(name=name, dim=dim, fingerprint=hashlib.sha256(f"named:{name}".encode()).hexdigest())
 
 

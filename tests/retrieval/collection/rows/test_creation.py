@@ -59,6 +59,10 @@ def test_words_need_an_encoder(tmp_path: Path) -> None:
         ({"dim": 0}, OptionError, "dim is 0"),
         ({"dim": 2.5}, OptionError, "dim is 2.5"),
         ({"space": "mine"}, OptionError, "needs `dim`"),
+        ({"space": 3, "dim": 8}, OptionError, r"space is 3 \(int\)"),
+        ({"space": "", "dim": 8}, OptionError, "printable"),
+        ({"space": "a\nb", "dim": 8}, OptionError, "printable"),
+        ({"space": "\ud800", "dim": 8}, OptionError, "printable"),
         ({"dim": 8, "encoder": FakeEncoder()}, ShapeError, "dim is 8, but the space fake has vectors of 64"),
         ({"dim": 8, "space": Space(name="a", dim=9, fingerprint="a")}, ShapeError, "vectors of 9"),
         ({"space": "mine", "encoder": FakeEncoder()}, OptionError, "space is fake, not mine"),
@@ -94,3 +98,11 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(OptionError, match="in the way"):
         retrieval.create(tmp_path / "file", dim=8)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError):
+        retrieval.create(tmp_path / name, dim=8)
+
+    assert list(tmp_path.iterdir()) == []
