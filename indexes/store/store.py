@@ -57,6 +57,7 @@ from indexes.store.tables import (
     not_found_by_content,
     not_found_by_key,
     packed_records,
+    record_by_key,
     records_by_key,
     records_of,
     renames_of,
@@ -296,7 +297,8 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def find_record(self, key: bytes) -> Record | None:
         """Return the record of the live row with this key, or None."""
-        return self.find_records([key])[0]
+        found = record_by_key(self._environment, key)
+        return None if found is None else self._checked_record(key, *found)
 
     def find_records(self, keys: Sequence[bytes]) -> list[Record | None]:
         """Return the records of the live rows with these keys, in their order, None for those without; as of one moment."""

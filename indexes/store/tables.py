@@ -130,18 +130,25 @@ def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tupl
 
     def read(txn: lmdb.Transaction[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
         databases = environment.databases  # within the snapshot: a writer may have opened it anew before
-        if len(digests) == 1:
-            packed = txn.get(digests[0], db=databases[b"keys"])
-            if packed is None:
-                return {}, {}
-            record = txn.get(packed, db=databases[b"records"])
-            return {digests[0]: packed}, {} if record is None else {packed: record}
         ids = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
         return ids, dict(txn.cursor(databases[b"records"]).getmulti(list(ids.values())))
 
     ids, records = environment.read(read)
     found = [ids.get(digest) for digest in digests]
     return [None if packed is None else (unpack_id(packed), records.get(packed)) for packed in found]
+
+
+def record_by_key(environment: Environment, key: bytes) -> tuple[int, bytes | None] | None:
+    """Return what `records_by_key` does for one key, in less time."""
+    digest = key_digest(key)
+
+    def read(txn: lmdb.Transaction[bytes]) -> tuple[bytes, bytes | None] | None:
+        databases = environment.databases  # within the snapshot: a writer may have opened it anew before
+        packed = txn.get(digest, db=databases[b"keys"])
+        return None if packed is None else (packed, txn.get(packed, db=databases[b"records"]))
+
+    found = environment.read(read)
+    return None if found is None else (unpack_id(found[0]), found[1])
 
 
 def missing(environment: Environment, number: int) -> StoreCorrupt:
