@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from indexes.engine import knn
+from indexes.engine.scan import knn
 from indexes.errors import OptionError, ShapeError
 from indexes.vectors import metrics
 from tests.strategies import unit

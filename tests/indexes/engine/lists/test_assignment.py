@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Recipe, vectors
-from indexes.engine import assignment, chain, ivf
+from indexes.engine.lists import assignment, chain, ivf
 
 ROWS, DIM = 12_000, 256
 

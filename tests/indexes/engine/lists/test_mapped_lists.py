@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.engine import ivf, mapped_lists
 from indexes.engine.backend import faiss
+from indexes.engine.lists import ivf, mapped_lists
 from tests.strategies import unit
 
 DIM = 64
