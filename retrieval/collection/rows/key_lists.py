@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import operator
 import os
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
@@ -89,7 +90,10 @@ def as_key(key: Any, what: str = "the key") -> bytes:
         except UnicodeEncodeError as error:
             raise OptionError(f"{what} is {key!r:.80}, which cannot be written as UTF-8") from error
     elif _is_integer(key):
-        data = str(operator.index(key)).encode()
+        try:
+            data = str(operator.index(key)).encode()
+        except ValueError as error:  # Python writes no integer of over 4,300 digits
+            raise OptionError(f"{what} is an integer of too many digits; give a text instead") from error
     else:
         raise OptionError(f"{what} is {key!r:.80} ({type(key).__name__}); a key is text, bytes or an integer")
     if not data.strip():
@@ -131,6 +135,7 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
         OptionError: it cannot be read, or is not UTF-8.
     """
     try:
+        _require_readable(path)
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
             if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -148,6 +153,16 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
                 yield key
     except OSError as error:
         raise OptionError(f"{os.fspath(path)}: the keys cannot be read ({error.strerror})") from error
+
+
+def _require_readable(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe or device, which may have no end and can be read only once, and what no file can be named."""
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError as error:  # a NUL, or half a character
+        raise OptionError(f"{os.fspath(path)!a:.80}: no file can have this name") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OptionError(f"{os.fspath(path)}: is no regular file; save the keys in one, one key a line")
 
 
 def _hash(key: bytes) -> int:

@@ -479,3 +479,20 @@ class TestSync:
             )
         with pytest.warns(DeprecationWarning, match=r"RowsReport.images is called RowsReport.rows"):
             assert report.images == 200
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ([10**5000], "key 1 is an integer of too many digits"),
+        (Path("a\0b"), "no file can have this name"),
+        (Path("\ud800"), "no file can have this name"),
+        (Path("/dev/zero"), "is no regular file"),
+    ],
+)
+def test_keys_that_cannot_be_read_are_refused(tmp_path: Path, keys: object, words: str) -> None:
+    with retrieval.create(tmp_path, dim=8) as collection:
+        with pytest.raises(OptionError, match=words):
+            collection.add(np.ones(8), keys)
+
+        assert len(collection) == 0
