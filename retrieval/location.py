@@ -177,7 +177,7 @@ def resolve_root(
 ) -> Path:
     """Return the image folder as an absolute path: the one given, or the one that `record_root` recorded."""
     if given is not None:
-        return Path(os.path.abspath(given))
+        return absolute_path(given)
     if recorded is None:
         return directory.parent
     return Path(os.path.normpath(directory / recorded))

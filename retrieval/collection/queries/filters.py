@@ -84,6 +84,10 @@ def row_filter(
     for name, value in (("under", under), ("glob", glob)):
         if value is not None and not isinstance(value, str | os.PathLike):
             raise OptionError(f"{name} is {value!r:.80} ({type(value).__name__}); it must be one text")
+        try:
+            os.fsencode(value or "")
+        except UnicodeEncodeError as error:
+            raise OptionError(f"{name} is {value!r:.80}, which cannot be written as UTF-8") from error
     count = opened.manifest.count
     flags = None if mask is None else _flags(mask, count)
     if under is not None or glob is not None:

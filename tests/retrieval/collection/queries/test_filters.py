@@ -208,3 +208,9 @@ def test_a_key_that_cannot_be_written_names_no_row(collection: retrieval.Collect
     with pytest.raises(MissingRow, match="no row has the key"):
         collection.id_of("\ud800")
     assert "\ud800" not in collection
+
+
+def test_a_filter_with_half_a_character_is_refused(collection: retrieval.Collection) -> None:
+    for options in ({"under": "\ud800"}, {"glob": "\ud800*"}, {"under": Path("\ud800")}):
+        with pytest.raises(OptionError, match="cannot be written as UTF-8"):
+            collection.search(0, **options)
