@@ -194,9 +194,9 @@ def require_folder(folder: str | os.PathLike[str]) -> Path:
             f"{type(folder).__name__} is no folder; give the path of one folder that holds the images"
         )
     absolute = absolute_path(folder)
-    if absolute.is_dir():
+    if os.path.isdir(absolute):  # false too for a name that no file can have
         return absolute
-    if absolute.exists():
+    if os.path.exists(absolute):
         raise OptionError(f"{absolute} is a file; name the folder that holds the images")
     raise OptionError(f"{absolute} does not exist; check the path, or mount its drive")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def row_ids(ids: Any, *, count: int, where: object) -> Ids:
     try:
         found = np.asarray(ids)
     except ValueError as error:  # rows of several lengths
-        raise ShapeError(f"row ids: expected one axis, got {ids!r:.80}") from error
+        raise ShapeError(f"row ids: expected one axis, got {reprlib.repr(ids):.80}") from error
     if found.ndim == 0:
         found = found[np.newaxis]
     if found.ndim != 1:

@@ -108,3 +108,8 @@ def test_the_directory_of_a_collection_names_the_folder_around_it(tmp_path, monk
     monkeypatch.chdir(tmp_path)
 
     assert home_of("photos/.retrieve") == home_of("photos") == home_of(tmp_path / "photos")
+
+
+def test_a_folder_of_too_long_a_name_does_not_exist(tmp_path):
+    with pytest.raises(OptionError, match="does not exist"):
+        require_folder(tmp_path / ("x" * 300))

@@ -95,3 +95,12 @@ def test_flags_are_truth_values_one_a_row(keep):
     with pytest.raises(ShapeError, match="truth values"):
         row_flags(keep, count=3)
     assert row_flags([True, False, True], count=3).tolist() == [True, False, True]
+
+
+def test_ids_in_lists_without_end_are_refused() -> None:
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+
+    with pytest.raises(ShapeError, match="row ids: expected one axis"):
+        row_ids(nested, count=3, where="here")
