@@ -117,7 +117,7 @@ def test_a_fitted_rotation_lets_queries_be_narrowed_to_any_width(tmp_path):
     fill(tmp_path, 0, 1000)
     with (
         Generation.open(tmp_path, build(tmp_path, PLAIN)) as opened,
-        pytest.raises(OptionError, match=r"not trained for truncation.*`build_index\(dim=…\)`"),
+        pytest.raises(OptionError, match=r"not trained for truncation.*`build_index\(truncate_dim=…\)`"),
     ):
         opened.search(QUERIES, k=10, dim=8)
     with Generation.open(tmp_path, build(tmp_path, PLAIN, kind="flat", dim=8)) as opened:

@@ -117,7 +117,8 @@ def test_rows_that_are_filtered_out_take_no_place_in_the_shortlist():
 
 
 @pytest.mark.parametrize(
-    ("dim", "words"), [(0, "`dim=0`: no width of s"), (65, "use 1 to 64"), (9, "9 is no prefix width")]
+    ("dim", "words"),
+    [(0, "`truncate_dim=0`: no width of s"), (65, "use 1 to 64"), (9, "9 is no prefix width")],
 )
 def test_widths_that_cannot_be_are_refused(dim, words):
     with pytest.raises(OptionError, match=words):

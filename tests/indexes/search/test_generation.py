@@ -256,7 +256,7 @@ def test_what_does_not_fit_is_refused(collection, options, error):
 
 @pytest.mark.parametrize("dim", [0, -1, 33])
 def test_a_width_beyond_the_space_is_refused_as_it_was_given(collection, dim):
-    with pytest.raises(OptionError, match=f"^`dim={dim}`: no width of test; use 1 to 32$"):
+    with pytest.raises(OptionError, match=f"^`truncate_dim={dim}`: no width of test; use 1 to 32$"):
         collection.search(QUERIES, k=1, dim=dim)
 
 

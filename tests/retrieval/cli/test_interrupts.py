@@ -200,4 +200,4 @@ def test_a_stream_that_cannot_seek_is_read_once():
         term = retrieval.image(pipe)
 
     assert term.terms[0].value == data.getvalue()
-    assert FakeEncoder().preprocess(Image.open(io.BytesIO(term.value))).shape == (8, 8, 3)
+    assert FakeEncoder().preprocess(Image.open(io.BytesIO(term.terms[0].value))).shape == (8, 8, 3)
