@@ -122,7 +122,7 @@ def test_id_of_takes_keys_and_key_of_takes_ids(collection: retrieval.Collection)
     for wrong in (2, None, ["b/2.png"]):
         with pytest.raises(OptionError, match="is no key"):
             collection.id_of(wrong)
-    with pytest.raises(OptionError, match="the id"):
+    with pytest.raises(OptionError, match="is a key"):
         collection.key_of("b/2.png")
 
 
