@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from retrieval.display.escaping import escape
+from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,10 +58,14 @@ def progress_shown(progress: ShowProgress) -> Iterator[OnProgress | None]:
     Args:
         progress: True draws a bar on stderr, if that is a terminal or a notebook's; False, or None, shows nothing; a function is
             called with each `Progress`.
+    Raises:
+        OptionError: it is none of these.
     """
     if callable(progress):
         yield progress
         return
+    if not isinstance(progress, bool | None):
+        raise OptionError(f"progress is {progress!r:.80}; give True, False or a function")
     if not progress or not _is_watched(sys.stderr):
         yield None
         return

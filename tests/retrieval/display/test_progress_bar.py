@@ -18,6 +18,7 @@ import pytest
 
 import retrieval
 from retrieval.display.progress_bar import progress_shown
+from retrieval.errors import OptionError
 from retrieval.progress import Progress
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill
@@ -103,6 +104,12 @@ def test_a_function_is_called_instead(monkeypatch) -> None:
     drawn(stream, seen.append, monkeypatch)
 
     assert (seen, stream.getvalue()) == (EVENTS, "")
+
+
+@pytest.mark.parametrize("wrong", ["yes", 1, 0.5])
+def test_what_is_no_progress_is_refused(wrong: object, monkeypatch) -> None:
+    with pytest.raises(OptionError, match="give True, False or a function"):
+        drawn(Terminal(), wrong, monkeypatch)
 
 
 def test_without_a_stderr_nothing_is_drawn(monkeypatch) -> None:
