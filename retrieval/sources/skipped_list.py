@@ -23,7 +23,9 @@ _HEADER_WITH_STAMP = "path\treason\tstamp\tdetail"  # as the first versions wrot
 LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported", "no-vector"})
 
 # Reasons that lie in the system, at that moment: nobody knows what the file holds now, so a row of it stays.
-UNKNOWN = frozenset({"permission", "read-error", "out-of-memory"})
+UNKNOWN = frozenset({
+    "permission", "read-error", "out-of-memory", "timeout", "unreachable", "private-address", "redirect-loop",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
