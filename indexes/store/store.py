@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lmdb
 import numpy as np
@@ -34,7 +33,7 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
-from indexes.store.lmdb import DATA, Environment, abandon, acquire, is_open, pages, release
+from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
 from indexes.store.records import (
@@ -136,7 +135,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             environment = acquire(building, names=NAMES, create=True)
             meta = {b"format": pack_id(PLAIN), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
-                environment.write(partial(_begin, environment.databases, meta), room=1 << 20)
+                environment.write(partial(_begin, meta), room=1 << 20)
             finally:
                 release(environment)
             (home / RERANK).unlink(
@@ -477,7 +476,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self.close()
 
 
-def _begin(databases: Mapping[bytes, Any], meta: Mapping[bytes, bytes], txn: lmdb.Transaction[bytes]) -> None:
+def _begin(meta: Mapping[bytes, bytes], txn: lmdb.Transaction[bytes], databases: Databases) -> None:
     for name, value in meta.items():
         txn.put(name, value, db=databases[b"meta"])
     put_facts(txn, databases)

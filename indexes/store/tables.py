@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.store import seals
-from indexes.store.lmdb import Environment
+from indexes.store.lmdb import Databases, Environment
 from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
 from indexes.store.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
 from indexes.vectors import Bitmap
@@ -57,9 +57,11 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
         ManifestTooNew: a later version wrote the store.
         StoreCorrupt: width or count are not there.
     """
-    databases = environment.databases
     meta, chunks = environment.read(
-        lambda txn: (_facts(txn, databases[b"meta"]), _chunks(txn, databases, environment.path))
+        lambda txn, databases: (
+            _facts(txn, databases[b"meta"]),
+            _chunks(txn, databases, environment.path),
+        )
     )
     try:
         found, dim, count = (unpack_id(meta[name]) for name in (b"format", b"dim", b"count"))
@@ -114,13 +116,13 @@ def _flags(chunks: Iterable[tuple[int, bytes]], start: int, stop: int) -> Bitmap
 
 def renames_of(environment: Environment) -> int:
     """Return how many commits have changed the key of a stored row."""
-    data = environment.read(lambda txn: txn.get(b"renames", db=environment.databases[b"meta"]))
+    data = environment.read(lambda txn, databases: txn.get(b"renames", db=databases[b"meta"]))
     return 0 if data is None else unpack_id(data)
 
 
 def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
     """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
-    found = environment.read(lambda txn: txn.cursor(environment.databases[b"keys"]).getmulti(digests))
+    found = environment.read(lambda txn, databases: txn.cursor(databases[b"keys"]).getmulti(digests))
     return {digest: unpack_id(data) for digest, data in found}
 
 
@@ -128,8 +130,9 @@ def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tupl
     """Return the ids that the digests of keys lead to, and the packed records there, in one snapshot; None for those that lead nowhere."""
     digests = [key_digest(key) for key in keys]
 
-    def read(txn: lmdb.Transaction[bytes]) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-        databases = environment.databases  # within the snapshot: a writer may have opened it anew before
+    def read(
+        txn: lmdb.Transaction[bytes], databases: Databases
+    ) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
         ids = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
         return ids, dict(txn.cursor(databases[b"records"]).getmulti(list(ids.values())))
 
@@ -142,8 +145,7 @@ def record_by_key(environment: Environment, key: bytes) -> tuple[int, bytes | No
     """Return what `records_by_key` does for one key, in less time."""
     digest = key_digest(key)
 
-    def read(txn: lmdb.Transaction[bytes]) -> tuple[bytes, bytes | None] | None:
-        databases = environment.databases  # within the snapshot: a writer may have opened it anew before
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> tuple[bytes, bytes | None] | None:
         packed = txn.get(digest, db=databases[b"keys"])
         return None if packed is None else (packed, txn.get(packed, db=databases[b"records"]))
 
@@ -160,8 +162,8 @@ def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict
     """Return the ids that each of a few content hashes leads to, ascending, in one snapshot."""
     wanted = list(contents)  # a read may be tried again
 
-    def read(txn: lmdb.Transaction[bytes]) -> dict[bytes, list[int]]:
-        cursor = txn.cursor(environment.databases[b"contents"])
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> dict[bytes, list[int]]:
+        cursor = txn.cursor(databases[b"contents"])
         return {
             content: [unpack_id(value) for value in cursor.iternext_dup()]
             for content in wanted
@@ -178,8 +180,8 @@ def records_of(environment: Environment, numbers: Sequence[int]) -> list[Record]
         StoreCorrupt: a record is missing.
     """
 
-    def read(txn: lmdb.Transaction[bytes]) -> list[bytes | None]:
-        records, get = environment.databases[b"records"], txn.get
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> list[bytes | None]:
+        records, get = databases[b"records"], txn.get
         return [get(pack_id(number), db=records) for number in numbers]
 
     found = environment.read(read)
@@ -196,26 +198,24 @@ def packed_records(environment: Environment, start: int, number: int) -> list[by
     Raises:
         StoreCorrupt: records are missing.
     """
-    return environment.read(partial(_packed_records, environment, start, number))
+    return environment.read(partial(_packed_records, environment.path, start, number))
 
 
 def _packed_records(
-    environment: Environment, start: int, number: int, txn: lmdb.Transaction[bytes]
+    path: Path, start: int, number: int, txn: lmdb.Transaction[bytes], databases: Databases
 ) -> list[bytes]:
-    cursor = txn.cursor(environment.databases[b"records"])
+    cursor = txn.cursor(databases[b"records"])
     cursor.set_range(pack_id(start))
     found = list(islice(cursor.iternext(keys=False), number))
     if len(found) < number:
-        raise StoreCorrupt(f"{environment.path}: records are missing; run `verify`")
+        raise StoreCorrupt(f"{path}: records are missing; run `verify`")
     return found
 
 
-def _dead_of(environment: Environment, start: int, stop: int, txn: lmdb.Transaction[bytes]) -> list[bool]:
+def _dead_of(start: int, stop: int, txn: lmdb.Transaction[bytes], databases: Databases) -> list[bool]:
     """Return which rows from ``start`` to ``stop`` have a tombstone in one snapshot."""
     chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
-    packed = [
-        (chunk, txn.get(pack_id(chunk), b"", db=environment.databases[b"tombstones"])) for chunk in chunks
-    ]
+    packed = [(chunk, txn.get(pack_id(chunk), b"", db=databases[b"tombstones"])) for chunk in chunks]
     flags: list[bool] = _flags(packed, start, stop).tolist()
     return flags
 
@@ -230,13 +230,11 @@ def not_found_by_key(environment: Environment, start: int, number: int) -> list[
     """
     stop = start + number
 
-    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
-        digests = [
-            key_digest(key_of(row, data))
-            for row, data in enumerate(_packed_records(environment, start, number, txn), start)
-        ]
-        found = dict(txn.cursor(environment.databases[b"keys"]).getmulti(digests))
-        dead = _dead_of(environment, start, stop, txn)
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> list[int]:
+        packed = _packed_records(environment.path, start, number, txn, databases)
+        digests = [key_digest(key_of(row, data)) for row, data in enumerate(packed, start)]
+        found = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
+        dead = _dead_of(start, stop, txn, databases)
         rows = zip(range(start, stop), digests, dead, strict=True)
         return [row for row, digest, deleted in rows if not deleted and found.get(digest) != pack_id(row)]
 
@@ -246,10 +244,10 @@ def not_found_by_key(environment: Environment, start: int, number: int) -> list[
 def not_found_by_content(environment: Environment, start: int, number: int) -> list[int]:
     """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `not_found_by_key`."""
 
-    def read(txn: lmdb.Transaction[bytes]) -> list[int]:
-        dead = _dead_of(environment, start, start + number, txn)
-        cursor = txn.cursor(environment.databases[b"contents"])
-        records = enumerate(_packed_records(environment, start, number, txn), start)
+    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> list[int]:
+        dead = _dead_of(start, start + number, txn, databases)
+        cursor = txn.cursor(databases[b"contents"])
+        records = enumerate(_packed_records(environment.path, start, number, txn, databases), start)
         contents = [(row, unpack_record(row, data).content) for row, data in records]
         return [
             row
@@ -262,7 +260,7 @@ def not_found_by_content(environment: Environment, start: int, number: int) -> l
 
 def block_sum(environment: Environment, number: int) -> bytes | None:
     """Return the checksum that was kept of a block of rows."""
-    return environment.read(lambda txn: seals.sum_of_block(txn, environment.databases, number))
+    return environment.read(lambda txn, databases: seals.sum_of_block(txn, databases, number))
 
 
 def rows_of(
@@ -284,30 +282,31 @@ def rows_of(
     while done < stop:
         number, skip = divmod(done, block)
         part = result[done - start : min((number + 1) * block, stop) - start]
-        environment.read(partial(_copy_block, environment, number, skip, part, checked), buffers=True)
+        environment.read(partial(_copy_block, environment.path, number, skip, part, checked), buffers=True)
         done += len(part)
     return result
 
 
 def _copy_block(
-    environment: Environment,
+    path: Path,
     number: int,
     skip: int,
     out: NDArray[np.float16],
     checked: dict[int, bytes] | None,
     txn: lmdb.Transaction[Any],
+    databases: Databases,
 ) -> None:
     """Copy rows of block ``number`` from its row ``skip`` on into ``out``, while the map cannot move."""
-    data = txn.get(pack_id(number), db=environment.databases[b"blocks"])
+    data = txn.get(pack_id(number), db=databases[b"blocks"])
     if data is None or len(data) < skip * 2 * out.shape[1] + out.nbytes:
         raise StoreCorrupt(
-            f"{environment.path}: block {number} is {'missing' if data is None else 'short'}; run `verify`"
+            f"{path}: block {number} is {'missing' if data is None else 'short'}; run `verify`"
         )
-    kept = seals.sum_of_block(txn, environment.databases, number)
+    kept = seals.sum_of_block(txn, databases, number)
     if kept is not None and (checked is None or checked.get(number) != kept):
         kept = bytes(kept)
         if not seals.rows_fit(kept, data):
-            raise StoreCorrupt(f"{environment.path}: block {number} is not what was written; run `verify`")
+            raise StoreCorrupt(f"{path}: block {number} is not what was written; run `verify`")
         if checked is not None:
             checked[number] = kept
     out[:] = np.frombuffer(data, np.float16, out.size, skip * 2 * out.shape[1]).reshape(out.shape)

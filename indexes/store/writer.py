@@ -11,7 +11,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.errors import MissingRow, ShapeError, StoreLocked
-from indexes.store.lmdb import Environment
+from indexes.store.lmdb import Databases, Environment
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, cut_rows, write_rows
 from indexes.store.pending import Changes
@@ -116,8 +116,7 @@ class Writer:
         dead[list(changes.dead)] = True
         self._write_rerank(changes)
 
-        def apply(txn: lmdb.Transaction[bytes]) -> None:
-            databases = self._environment.databases
+        def apply(txn: lmdb.Transaction[bytes], databases: Databases) -> None:
             if unpack_id(txn.get(b"count", b"", db=databases[b"meta"])) != changes.first:
                 raise StoreLocked(
                     f"{self._environment.path}: another process has written meanwhile; run the command again"

@@ -34,6 +34,9 @@ FORK_SECONDS: Final = 10.0
 
 T = TypeVar("T")
 
+Databases = dict[bytes, Any]
+"""LMDB's handles by name."""
+
 
 class Environment:
     """An LMDB environment that `sharing.acquire` shares among all stores of this process that lie on the same file.
@@ -79,7 +82,7 @@ class Environment:
                         f"{data}: {file_size(data):,} bytes, expected at least {needed:,} (half copied?); {HINT}"
                     )
                 open_database: Any = self._lmdb.open_db
-                self._databases = {
+                self._databases: Databases = {
                     name: open_database(name, create=create, **flags) for name, flags in self._names.items()
                 }
             except BaseException:
@@ -127,11 +130,14 @@ class Environment:
                     f"{path}: cannot be written; make it writable, or keep the index elsewhere with `index=DIR`"
                 )
 
-    def read(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool = False) -> T:
+    def read(
+        self, function: Callable[[lmdb.Transaction[bytes], Databases], T], *, buffers: bool = False
+    ) -> T:
         """Return what ``function`` makes of a snapshot.
 
         Args:
-            function: reads, and soon returns: a long snapshot keeps the writer from reusing pages.
+            function: reads, and soon returns: a long snapshot keeps the writer from reusing pages. It is handed the
+                databases of this moment, since whoever comes to write opens the environment anew.
             buffers: values are memoryviews, which end with the transaction, instead of bytes.
         """
         self._reopen_in_child()
@@ -144,7 +150,7 @@ class Environment:
                 txn = self._begin(buffers=buffers)
                 if txn is not None:
                     with txn:
-                        return function(txn)
+                        return function(txn, self._databases)
             except lmdb.MapResizedError:
                 pass  # of `_read_unseen`; adopted below
             except lmdb.Error as error:
@@ -153,7 +159,9 @@ class Environment:
                 self._gate.leave()
             self._adopt_size()
 
-    def _read_unseen(self, function: Callable[[lmdb.Transaction[bytes]], T], *, buffers: bool) -> T:
+    def _read_unseen(
+        self, function: Callable[[lmdb.Transaction[bytes], Databases], T], *, buffers: bool
+    ) -> T:
         """Read without a place in the table of readers: a writer does not know, and may use these pages again.
 
         Writers wait while the file is held (`commits_held_off`). Where the file system keeps no locks, what was read counts
@@ -164,7 +172,7 @@ class Environment:
             with begin(buffers=buffers) as txn:
                 number, error = txn.id(), None
                 try:
-                    result = function(txn)
+                    result = function(txn, self._databases)
                 except Exception as raised:  # noqa: BLE001 - of pages that were used again, perhaps
                     error = raised
                 if self._lmdb.info()["last_txnid"] == number:
@@ -191,11 +199,11 @@ class Environment:
                     f"{self.path}: {READERS} readers are inside already; try again when some are done"
                 ) from error
 
-    def write(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, room: int) -> T:
+    def write(self, apply: Callable[[lmdb.Transaction[bytes], Databases], T], *, room: int) -> T:
         """Run ``apply`` in one write transaction and commit it; all of it is seen afterwards, or nothing.
 
         Args:
-            apply: may be run again, with the map grown, after it failed for want of room.
+            apply: may be run again, with the map grown, after it failed for want of room; as `read` calls it.
             room: bytes that it will add, about.
         Raises:
             StoreFull: no space left; the last commit stays.
@@ -203,7 +211,8 @@ class Environment:
         """
         if self._inherited:
             raise StoreLocked(f"{self.path}: opened for writing before a fork; only the parent may write")
-        info = self._lmdb.info()
+        with self._gate.passed():
+            info = self._lmdb.info()
         used = (info["last_pgno"] + 1) * self.page
         if used + room > info["map_size"]:
             self._grow(used + room)
@@ -218,18 +227,15 @@ class Environment:
         finally:
             self._shorten()
 
-    def _write_once(self, apply: Callable[[lmdb.Transaction[bytes]], T], *, length: int) -> T:
-        self._gate.enter()
-        try:
-            with (
-                explained(self.path),
-                unseen_readers_held_off(self.path / DATA),
-                self._lmdb.begin(write=True) as txn,
-            ):
-                self._lengthen(length)
-                return apply(txn)
-        finally:
-            self._gate.leave()
+    def _write_once(self, apply: Callable[[lmdb.Transaction[bytes], Databases], T], *, length: int) -> T:
+        with (
+            self._gate.passed(),
+            explained(self.path),
+            unseen_readers_held_off(self.path / DATA),
+            self._lmdb.begin(write=True) as txn,
+        ):
+            self._lengthen(length)
+            return apply(txn, self._databases)
 
     def _lengthen(self, size: int) -> None:
         """Make the file ``size`` bytes long before pages are added.
@@ -244,7 +250,7 @@ class Environment:
 
     def _shorten(self) -> None:
         """Cut off what `_lengthen` added and nothing used."""
-        with contextlib.suppress(OSError, lmdb.Error):
+        with contextlib.suppress(OSError, lmdb.Error), self._gate.passed():
             txn = self._lmdb.begin(write=True)  # keeps every other writer out meanwhile
             try:
                 os.truncate(self.path / DATA, (self._lmdb.info()["last_pgno"] + 1) * self.page)
@@ -258,12 +264,6 @@ class Environment:
     def _adopt_size(self) -> None:
         with self._gate.alone(), explained(self.path):
             self._lmdb.set_mapsize(0)
-
-    @property
-    def databases(self) -> dict[bytes, Any]:
-        """LMDB's handles by name: of this process, since those of the parent lead nowhere in a child."""
-        self._reopen_in_child()
-        return self._databases
 
     def hold(self) -> bool:
         """Wait until nobody in this process is inside a transaction, before a fork; say whether it was in time.
@@ -292,18 +292,20 @@ class Environment:
 
     def stat(self, name: bytes) -> dict[str, Any]:
         """Return LMDB's statistics of one database: psize, depth, branch, leaf and overflow pages, entries."""
-        return self.read(lambda txn: dict(txn.stat(self.databases[name])))
+        return self.read(lambda txn, databases: dict(txn.stat(databases[name])))
 
     @property
     def commits(self) -> int:
         """The number of the last transaction that was committed, by any process."""
         self._reopen_in_child()
-        return int(self._lmdb.info()["last_txnid"])
+        with self._gate.passed():
+            return int(self._lmdb.info()["last_txnid"])
 
     def forget_dead_readers(self) -> None:
         """Free the slots of readers that were killed, so that the pages they saw can be used again."""
         self._reopen_in_child()
-        self._lmdb.reader_check()
+        with self._gate.passed():
+            self._lmdb.reader_check()
 
     def close(self) -> None:
         """Close it for every user in this process; `release` does so after the last."""

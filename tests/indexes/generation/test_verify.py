@@ -95,8 +95,7 @@ def test_a_damaged_page_does_not_end_the_process_that_verifies(collection):
 def unlink_key(home: Path, key: bytes) -> None:
     """Take a key out of the store behind its back."""
     with VectorStore.open(home, dim=DIM, writable=True) as store:
-        keys = store._environment.databases[b"keys"]
-        store._environment.write(lambda txn: txn.delete(key_digest(key), db=keys), room=1 << 20)
+        store._environment.write(lambda txn, db: txn.delete(key_digest(key), db=db[b"keys"]), room=1 << 20)
 
 
 def test_a_key_that_does_not_lead_to_its_row_is_found(collection):

@@ -32,8 +32,8 @@ def test_a_file_of_something_else_is_refused(home):
 
 def test_a_newer_format_is_refused(home):
     with VectorStore.open(home, dim=DIM, writable=True) as store:
-        meta = store._environment.databases[b"meta"]
-        store._environment.write(lambda txn: txn.put(b"format", (3).to_bytes(8, "big"), db=meta), room=0)
+        newer = (3).to_bytes(8, "big")
+        store._environment.write(lambda txn, db: txn.put(b"format", newer, db=db[b"meta"]), room=0)
     with pytest.raises(ManifestTooNew, match="format 3, this version reads up to format 2"):
         VectorStore.open(home, dim=DIM)
 
@@ -50,8 +50,7 @@ def test_the_format_is_raised_by_the_first_row_with_a_source(home):
 
 
 def format_of(store):
-    meta = store._environment.databases[b"meta"]
-    return store._environment.read(lambda txn: unpack_id(txn.get(b"format", db=meta)))
+    return store._environment.read(lambda txn, db: unpack_id(txn.get(b"format", db=db[b"meta"])))
 
 
 def test_a_longer_rerank_file_is_cut_and_a_shorter_one_refilled(home):

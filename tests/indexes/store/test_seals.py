@@ -84,8 +84,7 @@ def test_a_changed_fact_is_found_when_the_store_is_opened(tmp_path, name):
         store.commit()
         store.rename(0, b"x", b"")
         store.commit()
-        meta = store._environment.databases[b"meta"]
-        store._environment.write(lambda txn: txn.put(name, pack_id(2), db=meta), room=4096)
+        store._environment.write(lambda txn, db: txn.put(name, pack_id(2), db=db[b"meta"]), room=4096)
     with pytest.raises(StoreCorrupt, match="its format, width and count are not what was written"):
         VectorStore.open(tmp_path, dim=None)
 
@@ -95,8 +94,9 @@ def test_changed_tombstones_are_found_when_the_store_is_opened(tmp_path):
         store.append(unit(3, 16, seed=0), [NewRow(key=b"%d" % number) for number in range(3)])
         store.remove([1])
         store.commit()
-        tombstones = store._environment.databases[b"tombstones"]
-        store._environment.write(lambda txn: txn.put(pack_id(0), b"\x20", db=tombstones), room=4096)
+        store._environment.write(
+            lambda txn, db: txn.put(pack_id(0), b"\x20", db=db[b"tombstones"]), room=4096
+        )
     with pytest.raises(StoreCorrupt, match="tombstones are not what was written"):
         VectorStore.open(tmp_path, dim=None)
 
@@ -105,7 +105,7 @@ def test_a_key_that_leads_to_another_row_is_found(tmp_path):
     with VectorStore.create(tmp_path, dim=16) as store:
         store.append(unit(3, 16, seed=0), [NewRow(key=b"%d" % number) for number in range(3)])
         store.commit()
-        store._environment.write(lambda txn: _swap(txn, store._environment.databases[b"keys"]), room=4096)
+        store._environment.write(lambda txn, db: _swap(txn, db[b"keys"]), room=4096)
         with pytest.raises(StoreCorrupt, match="a key leads to row"):
             store.find(b"0")
 
@@ -134,8 +134,7 @@ def test_the_next_commit_seals_a_store_of_an_older_version(tmp_path):
 
 
 def _records(store):
-    db = store._environment.databases[b"records"]
-    return store._environment.read(lambda txn: [data for _, data in txn.cursor(db)])
+    return store._environment.read(lambda txn, db: [data for _, data in txn.cursor(db[b"records"])])
 
 
 def test_the_checksum_is_a_crc_32_seeded_with_the_row_and_the_length_of_the_stamp():

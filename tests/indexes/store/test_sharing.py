@@ -47,6 +47,38 @@ def test_a_reader_may_be_held_to_the_rows_of_a_manifest(home):
         VectorStore.open(home, dim=DIM, count=11)
 
 
+READS = {
+    "opening": lambda store: VectorStore.open(store.directory, dim=DIM).close(),
+    "commits": lambda store: store.behind,
+    "find": lambda store: store.find(b"3"),
+    "find records": lambda store: store.find_records([b"3", b"4"]),
+    "contents": lambda store: store.find_contents([b"%016d" % 3]),
+    "records": lambda store: store.records([3]),
+    "scan": lambda store: list(store.scan()),
+    "rows": lambda store: store.rows(0, 10),
+    "renames": lambda store: store.renames,
+    "block sum": lambda store: store.block_sum(0),
+    "by key": lambda store: list(store.not_found_by_key()),
+    "by content": lambda store: list(store.not_found_by_content()),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_read_that_a_first_writer_comes_before_uses_the_handles_of_then(home, monkeypatch, read):
+    """The environment is opened anew for the first writer of a process: older handles lead nowhere."""
+    with VectorStore.open(home, dim=DIM) as store:
+        shared, enter = store._environment, store._environment._gate.enter
+
+        def enter_late():
+            monkeypatch.setattr(shared._gate, "enter", enter)
+            shared.make_writable()
+            enter()
+
+        monkeypatch.setattr(shared._gate, "enter", enter_late)
+        read(store)
+        assert shared.writable
+
+
 WRITE = """
 import sys
 from indexes.store.store import NewRow, VectorStore

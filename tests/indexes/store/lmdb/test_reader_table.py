@@ -203,7 +203,7 @@ with VectorStore.open(sys.argv[1], dim=8, writable=True) as store:
 def test_a_look_counts_only_if_nothing_was_committed_meanwhile(unseen):
     looks = []
 
-    def look(txn):
+    def look(txn, _databases):
         if not looks:
             commit(unseen.directory, "new")
         looks.append(txn.id())
@@ -216,7 +216,7 @@ def test_a_look_counts_only_if_nothing_was_committed_meanwhile(unseen):
 def test_an_error_counts_only_if_nothing_was_committed_meanwhile(unseen):
     looks = []
 
-    def look(txn):
+    def look(txn, _databases):
         looks.append(txn.id())
         if len(looks) == 1:
             commit(unseen.directory, "new")
@@ -232,7 +232,7 @@ def test_a_look_that_never_gets_through_is_an_error(unseen, monkeypatch):
     stamps = iter("abc")
 
     with pytest.raises(StoreLocked, match="commits faster than can be read"):
-        unseen._environment.read(lambda _: commit(unseen.directory, next(stamps)))
+        unseen._environment.read(lambda *_: commit(unseen.directory, next(stamps)))
 
 
 def test_a_commit_waits_for_looks_and_a_look_for_commits(tmp_path):
