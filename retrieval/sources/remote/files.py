@@ -6,6 +6,7 @@ import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from retrieval.errors import MissingExtra, OptionError
 from retrieval.sources.remote.attempts import Attempts
 from retrieval.sources.remote.failures import remote_error
 from retrieval.sources.remote.limits import Limits
+from retrieval.sources.remote.range_file import open_ranges
 from retrieval.sources.remote.urls import protocol_of, public_url
 
 if TYPE_CHECKING:
@@ -150,14 +152,17 @@ class RemoteFiles:
         return bool(facts["type"] == "directory")
 
     def open(self, url: str) -> IO[bytes]:
-        """Open a file for reading at any place; each of its requests has the limits, but a failed one is not tried again.
+        """Open a file for reading at any place; each piece that is read is a request with the limits and retries.
 
         Raises:
-            RemoteError: it cannot be opened.
+            RemoteError: it is not there, or the store does not tell its size.
         """
-        files, path = self._files(url)
-        opened: IO[bytes] = self._attempts.run(url, lambda: files.open(path, "rb"))
-        return opened
+        size = self.status(url).size
+        if size < 0:
+            raise remote_error(
+                url, "read-error", "its store does not tell its size, so that no part of it can be read"
+            )
+        return open_ranges(partial(self.read_range, url), size=size)
 
     def walk(self, url: str) -> Iterator[RemoteFile]:
         """Yield the files below a folder, folder by folder, sorted by name; what is not listed is not held.

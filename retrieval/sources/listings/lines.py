@@ -1,0 +1,208 @@
+"""Read listings: text, CSV or JSON lines that name images by path or URL."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+from retrieval.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PLACES", "Line", "is_listing_name", "read_lines"]
+
+JSON_LINES: Final = (".jsonl", ".ndjson", ".jsonlines")
+TABLES: Final = {".csv": ",", ".tsv": "\t"}
+TEXTS: Final = (".txt", ".lst", ".list")
+
+PLACES: Final = (
+    "file", "file_name", "filename", "path", "file_path", "filepath", "image_path", "image", "img", "url", "image_url", "img_url",
+    "uri", "src",
+)  # fmt: skip
+"""What the column of paths or URLs is often called, in this order."""
+
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
+_POINT = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}")
+_MOST_LINE = 1 << 20
+"""Bytes of a line; a longer one means that the file is no listing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a listing.
+
+    Attributes:
+        number: of the line, from 1.
+        place: path or URL as it is written, raw bytes; empty if the line names nothing.
+        columns: what else it says.
+        fault: what is wrong with the line; empty if nothing is.
+    """
+
+    number: int
+    place: bytes
+    columns: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    fault: str = ""
+
+
+def is_listing_name(name: str) -> bool:
+    """Say whether a path or URL is named like a listing."""
+    return name.partition("?")[0].lower().endswith((*JSON_LINES, *TABLES, *TEXTS))
+
+
+def read_lines(
+    file: IO[bytes], name: str, *, column: str | None = None, wanted: Sequence[str] = (), from0: bool = False
+) -> Iterator[Line]:
+    """Yield the lines of a listing.
+
+    The kind is told by the name: ``.csv``, ``.tsv`` and ``.jsonl`` have columns, any other is a text with a path or URL a
+    line. Byte-order marks, ends of lines of any system and empty lines are taken; nothing begins a comment, since a file may
+    be called ``#1.jpg``.
+
+    Args:
+        file: open for reading bytes; it need not seek.
+        name: its path, or what messages call it.
+        column: with the paths or URLs; None takes the first one that is called as in `PLACES`.
+        wanted: columns that are handed on.
+        from0: a NUL ends each line, as ``find -print0`` writes it.
+    Raises:
+        OptionError: it is no listing, or lacks a column.
+    """
+    lower = name.partition("?")[0].lower()
+    suffix = next((end for end in TABLES if lower.endswith(end)), None)
+    if from0 or (suffix is None and not lower.endswith(JSON_LINES)):
+        if column is not None or wanted:
+            raise OptionError(
+                f"{name} has no columns; `image_column` and `column` are for CSV and JSON lines"
+            )
+        return _text(file, name, end=b"\0" if from0 else b"\n")
+    if suffix is not None:
+        return _table(file, name, TABLES[suffix], column=column, wanted=wanted)
+    return _json(file, name, column=column, wanted=wanted)
+
+
+def _pieces(file: IO[bytes], name: str, end: bytes) -> Iterator[bytes]:
+    """Yield what stands between the ends of lines, without a byte-order mark."""
+    rest, first = b"", True
+    while data := file.read(1 << 16):
+        if first:
+            if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise OptionError(f"{name}: is UTF-16; save it as UTF-8")
+            data, first = data.removeprefix(b"\xef\xbb\xbf"), False
+        *whole, rest = (rest + data).split(end)
+        yield from whole
+        if len(rest) > _MOST_LINE:
+            raise OptionError(f"{name}: a line has more than {_MOST_LINE:,} bytes; this is no listing")
+    if rest:
+        yield rest
+
+
+def _text(file: IO[bytes], name: str, *, end: bytes) -> Iterator[Line]:
+    for number, piece in enumerate(_pieces(file, name, end), start=1):
+        place = piece.removesuffix(b"\r") if end == b"\n" else piece
+        if b"\0" in place:
+            raise OptionError(
+                f"{name}: holds a NUL byte in line {number:,}; if NULs end its lines, say `from0`"
+            )
+        if place:
+            yield Line(number=number, place=place)
+
+
+def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[str]) -> Iterator[Line]:
+    for number, piece in enumerate(_pieces(file, name, b"\n"), start=1):
+        if not piece.strip():
+            continue
+        try:
+            facts = json.loads(piece)
+        except ValueError as error:
+            yield Line(number=number, place=b"", fault=f"line {number:,} is no JSON ({error})")
+            continue
+        if isinstance(facts, str):
+            facts = {PLACES[0]: facts}
+        if not isinstance(facts, dict):
+            yield Line(number=number, place=b"", fault=f"line {number:,} is neither an object nor a text")
+            continue
+        key = column or next((known for known in PLACES if isinstance(facts.get(known), str)), None)
+        place = facts.get(key) if key is not None else None
+        if not isinstance(place, str) or not place:
+            what = (
+                f"has no {column!r}" if column else "names no file: it has none of " + ", ".join(PLACES[:6])
+            )
+            yield Line(number=number, place=b"", fault=f"line {number:,} {what} …")
+            continue
+        columns = {name: _plain(facts.get(name)) for name in wanted}
+        yield Line(number=number, place=_raw(place), columns=columns)
+
+
+def _table(
+    file: IO[bytes], name: str, separator: str, *, column: str | None, wanted: Sequence[str]
+) -> Iterator[Line]:
+    pieces = (piece.decode("utf-8", "surrogateescape") + "\n" for piece in _pieces(file, name, b"\n"))
+    reader = csv.reader(pieces, delimiter=separator)
+    try:
+        header = next(reader, None)
+        if header is None:
+            return
+        names = [title.strip() for title in header]
+        at = _column_of(names, name, column)
+        for title in wanted:
+            if title not in names:
+                raise OptionError(f"{name} has no column {title!r}; it has {', '.join(names[:20])}")
+        if at is None:  # a single column without a header
+            yield Line(number=1, place=_raw(header[0]))
+            at = 0
+        places = [(title, names.index(title)) for title in wanted]
+        for row in reader:
+            number = reader.line_num
+            if not any(row):
+                continue
+            if len(row) <= at or not row[at]:
+                yield Line(number=number, place=b"", fault=f"line {number:,} names no file")
+                continue
+            columns = {title: _typed(row[place]) if place < len(row) else None for title, place in places}
+            yield Line(number=number, place=_raw(row[at]), columns=columns)
+    except csv.Error as error:
+        raise OptionError(f"{name}: line {reader.line_num:,} cannot be read ({error})") from error
+
+
+def _column_of(names: list[str], name: str, column: str | None) -> int | None:
+    """Return the place of the column of paths; None for a file of one column that has no header."""
+    if column is not None:
+        if column not in names:
+            raise OptionError(
+                f"{name} has no column {column!r} for `image_column`; it has {', '.join(names[:20])}"
+            )
+        return names.index(column)
+    lower = [title.lower() for title in names]
+    known = next((title for title in PLACES if title in lower), None)
+    if known is not None:
+        return lower.index(known)
+    if len(names) == 1:
+        return None
+    raise OptionError(
+        f"{name}: no column is called as paths or URLs are ({', '.join(PLACES[:4])} …); name one of {', '.join(names[:20])} as "
+        f"`image_column`"
+    )
+
+
+def _raw(place: str) -> bytes:
+    return place.encode("utf-8", "surrogateescape")
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _typed(text: str) -> str | int | float | None:
+    """Return a cell as a number if it is written as one, None if it is empty."""
+    if not text:
+        return None
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _POINT.fullmatch(text) else text
