@@ -1,4 +1,4 @@
-"""Tell which keys of a long listing have been met before: eight bytes a key, no Python object each."""
+"""Keep the keys of a long listing as hashes: eight bytes a key, no Python object each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from indexes.vectors import Bitmap
 
-__all__ = ["DistinctKeys"]
+__all__ = ["DistinctKeys", "KeyPlaces"]
 
 
 class DistinctKeys:
@@ -47,3 +47,27 @@ class DistinctKeys:
         while self._runs and len(self._runs[-1]) < 2 * len(run):
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         self._runs.append(run)
+
+
+class KeyPlaces:
+    """Where each key of a listing stands: its number from 0, found by the hash of the key.
+
+    Args:
+        keys: blocks of keys, in order; an empty one has a number and is never found.
+    """
+
+    def __init__(self, keys: Iterable[Sequence[bytes]]) -> None:
+        blocks = [np.fromiter(map(hash, block), np.int64, count=len(block)) for block in keys]
+        hashes = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def find(self, key: bytes) -> int | None:
+        """Return the number of the first key with this hash; None if there is none. Whoever must be sure compares the key."""
+        place = int(np.searchsorted(self._hashes, hash(key)))
+        if not key or place == len(self) or self._hashes[place] != hash(key):
+            return None
+        return int(self._order[place])
