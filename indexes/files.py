@@ -13,15 +13,19 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from indexes.errors import RetrievalError, StoreCorrupt, StoreFull, StoreReadOnly, SystemLimit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+_PARSES = 100  # of one file, before Python's parser is believed
 
 PARTIAL = ".partial-"
 """Begins the name of everything that is not finished; the next writer removes what a killed one left."""
@@ -171,6 +175,18 @@ def write_array(file: BinaryIO | IO[bytes], array: NDArray[Any]) -> None:
         write=file.write
     )  # no file that numpy knows: it writes piece by piece, and sees errors
     np.lib.format.write_array(plain, array, allow_pickle=False)
+
+
+def parsed(read: Callable[[], T]) -> T:
+    """Return what reads arrays by numpy, and read again where Python's parser was disturbed by another thread.
+
+    numpy parses the header of an array by `ast.literal_eval`, and Python 3.11 counts how deep its parser is for all threads
+    together: where two parse at a time either may get a SystemError (CPython issue 106905). It says nothing about the file.
+    """
+    for _ in range(_PARSES):
+        with contextlib.suppress(SystemError):
+            return read()
+    return read()
 
 
 def move(source: Path, target: Path) -> None:

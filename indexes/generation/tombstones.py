@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.errors import StoreCorrupt
-from indexes.files import limit_reached, write_array
+from indexes.files import limit_reached, parsed, write_array
 from indexes.generation.description import Manifest, generation_path
 from indexes.generation.manifest import check_file
 from indexes.vectors import Bitmap
@@ -51,7 +51,7 @@ def read_live(path: Path, count: int) -> Bitmap | None:
         SystemLimit: no more open files or memory.
     """
     try:
-        packed = np.load(path, allow_pickle=False)
+        packed = parsed(lambda: np.load(path, allow_pickle=False))
         dead = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
     except (
         Exception

@@ -23,6 +23,7 @@ from indexes.files import (
     limit_reached,
     make_directories,
     move,
+    parsed,
     partial_of,
     remove_tree,
     sync_directory,
@@ -169,7 +170,7 @@ def read_added(generation: Path) -> Ids:
     """
     path = generation / ADDED_IDS
     try:
-        return np.asarray(np.load(path, allow_pickle=False), dtype=np.int64)
+        return np.asarray(parsed(lambda: np.load(path, allow_pickle=False)), dtype=np.int64)
     except Exception as error:  # numpy's parser raises what it likes
         raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); restore it from a backup"
@@ -184,7 +185,7 @@ def read_rows_of(generation: Path, *, count: int) -> Ids:
     """
     path = generation / ROWS_OF
     try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        table = parsed(lambda: np.load(path, mmap_mode="r", allow_pickle=False))
     except Exception as error:  # numpy's parser raises what it likes
         raise limit_reached(error, path) or StoreCorrupt(
             f"{path}: not readable ({error}); run `backfill(count=0)`"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
-from indexes.files import limit_reached
+from indexes.files import limit_reached, parsed
 from indexes.repair_hints import cure_of_file
 from indexes.vectors.arrays import Vectors, unit_rows
 from indexes.vectors.space import Space
@@ -177,23 +177,27 @@ def load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
         StoreCorrupt: missing or not readable.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            heads = json.loads(data["heads"].tobytes())
-            return tuple(
-                Transform(
-                    source=Space.from_json(head["source"]),
-                    target=Space.from_json(head["target"]),
-                    method=str(head["method"]),
-                    matrix=data[f"matrix_{i}"],
-                    offset=data.get(f"offset_{i}"),
-                    facts=head["facts"],
-                )
-                for i, head in enumerate(heads)
-            )
+        return parsed(lambda: _load(path))
     except Exception as error:  # zipfile, zlib, numpy and its parser each raise their own
         raise limit_reached(error, path) or StoreCorrupt(
             f"{os.fspath(path)}: not readable transforms ({error}); {cure_of_file(Path(path))}"
         ) from error
+
+
+def _load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
+    with np.load(path, allow_pickle=False) as data:
+        heads = json.loads(data["heads"].tobytes())
+        return tuple(
+            Transform(
+                source=Space.from_json(head["source"]),
+                target=Space.from_json(head["target"]),
+                method=str(head["method"]),
+                matrix=data[f"matrix_{i}"],
+                offset=data.get(f"offset_{i}"),
+                facts=head["facts"],
+            )
+            for i, head in enumerate(heads)
+        )
 
 
 METHODS = ("pca", "learned")

@@ -16,6 +16,7 @@ from indexes.files import (
     make_directories,
     move,
     open_alone,
+    parsed,
     partial_of,
     replacing,
     sweep_unlocked,
@@ -200,3 +201,24 @@ def test_an_array_is_written_as_numpy_does(tmp_path, array):
     np.save(tmp_path / "b.npy", array)
 
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_what_another_threads_parsing_disturbed_is_read_again():
+    tries = []
+
+    def read():
+        tries.append(1)
+        if len(tries) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=51, after=48)")
+        return "an array"
+
+    assert parsed(read) == "an array"
+    assert len(tries) == 3
+
+
+def test_a_parser_that_never_succeeds_says_so():
+    def read():
+        raise SystemError("AST constructor recursion depth mismatch (before=51, after=48)")
+
+    with pytest.raises(SystemError, match="recursion depth"):
+        parsed(read)

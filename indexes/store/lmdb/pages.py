@@ -40,7 +40,7 @@ _NONE: Final = (1 << 64) - 1
 _HEADER: Final = 16
 _LONGEST_KEY: Final = 511
 
-_TRIES: Final = 5
+_TRIES: Final = 50  # of a file that another process commits to
 
 _sound = Sound()
 
@@ -99,7 +99,8 @@ def _check(path: Path, file: int, flags: Mapping[bytes, int]) -> None:
         try:
             before = _newest(file)
             _walk(file, before, flags)
-        except _Damage as damage:
+        except (_Damage, struct.error, IndexError, ValueError) as damage:
+            # A page that is read twice may be another by then: whatever stumbles over it looks at no whole snapshot.
             # Pages of this commit are not used again before the next but one: unless there was another, it is damage.
             with suppress(_Damage):
                 if attempt + 1 < _TRIES and _newest(file) != before:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
 
+from indexes.files import parsed
 from indexes.vectors import stored_rows
 from retrieval.errors import OptionError, ShapeError
 
@@ -99,7 +101,7 @@ def _cure(vectors: Any, rows: NDArray[Any]) -> str:
 def _as_array(vectors: Any) -> NDArray[Any]:
     if isinstance(vectors, str | os.PathLike):
         try:
-            vectors = np.load(vectors, mmap_mode="r", allow_pickle=False)
+            vectors = parsed(partial(np.load, vectors, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
             raise OptionError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.files import make_directories, replace_file, writing
+from indexes.files import make_directories, parsed, replace_file, writing
 from indexes.generation import FileInfo, kept_files
 from indexes.migration import Probe
 from indexes.vectors import Space
@@ -61,11 +61,15 @@ def _kept(directory: Path, space: Space, known: FileInfo | None) -> tuple[Ids, V
         data = _place(directory, space).read_bytes()
         if known is not None and hashlib.sha256(data).hexdigest() != known.sha256:
             return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            ids, rows = arrays["ids"], arrays["rows"].astype(np.float32)
+        ids, rows = parsed(lambda: _arrays(data))
     except Exception:  # noqa: BLE001 - numpy's and zipfile's parsers raise what they like
         return None
     return (ids, rows) if rows.shape == (len(ids), space.dim) else None
+
+
+def _arrays(data: bytes) -> tuple[Ids, Vectors]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return arrays["ids"], arrays["rows"].astype(np.float32)
 
 
 def against_earlier(
