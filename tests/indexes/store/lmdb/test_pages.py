@@ -42,6 +42,26 @@ def fill(store, draws, steps):
         store.commit()
 
 
+@pytest.mark.parametrize("late", range(4, 12))  # the first three are of the headers
+def test_pages_that_are_written_again_between_two_reads_are_no_damage(tmp_path, monkeypatch, late):
+    """Two commits later the pages of a snapshot are another's: the check reads some of them twice."""
+    data, reads, pread = tmp_path / VECTORS / "data.mdb", [], os.pread
+    with VectorStore.create(tmp_path, dim=DIM) as store:
+        draws = np.random.default_rng(late)
+        fill(store, draws, 3)
+
+        def read_late(*place):
+            reads.append(place)
+            if len(reads) != late:
+                return pread(*place)
+            fill(store, draws, 3)
+            return draws.bytes(len(pread(*place)))
+
+        monkeypatch.setattr(lmdb_pages.os, "pread", read_late)
+        lmdb_pages.check(data, flags=FLAGS)
+    assert len(reads) > late
+
+
 def test_a_whole_file_is_whole_after_every_commit_and_during_them(tmp_path):
     data, done, wrong = tmp_path / VECTORS / "data.mdb", threading.Event(), []
 
