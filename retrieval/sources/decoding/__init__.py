@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.sources.decoding.formats import plugin_for, quiet
     from retrieval.sources.decoding.image_files import OpenedFile
     from retrieval.sources.decoding.os_reasons import os_reason
-    from retrieval.sources.decoding.reasons import BROKEN
+    from retrieval.sources.decoding.reasons import BROKEN, image_error
     from retrieval.sources.decoding.tiff_samples import describe
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "content_hash",
     "decode",
     "describe",
+    "image_error",
     "loaded",
     "os_reason",
     "plugin_for",
@@ -51,7 +52,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "formats": ("plugin_for", "quiet"),
             "image_files": ("OpenedFile",),
             "os_reasons": ("os_reason",),
-            "reasons": ("BROKEN",),
+            "reasons": ("BROKEN", "image_error"),
             "tiff_samples": ("describe",),
         },
     )
