@@ -151,14 +151,13 @@ def dng(picture, *, orientation=1):
     samples = put(np.full((height, width), 512, "<u2").tobytes())
     sensor = directory(
         [
-            [
-                (254, 4, [0]),
-                (256, 4, [width]),
-                (257, 4, [height]),
-                (258, 3, [16]),
-                (259, 3, [1]),
-                (262, 3, [32803]),
-            ](273, 4, [samples]),
+            (254, 4, [0]),
+            (256, 4, [width]),
+            (257, 4, [height]),
+            (258, 3, [16]),
+            (259, 3, [1]),
+            (262, 3, [32803]),
+            (273, 4, [samples]),
             (277, 3, [1]),
             (278, 4, [height]),
             (279, 4, [2 * width * height]),
