@@ -94,7 +94,7 @@ def test_a_frame_serves_all_times_that_it_is_first_after():
 
 
 def test_every_frame_is_decoded_only_where_one_is_wanted(films, monkeypatch):
-    from retrieval.sources.media import films as module
+    from retrieval.sources.media import film_reading as module
 
     steps = []
     decoded = module._decoded
