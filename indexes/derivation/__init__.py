@@ -9,6 +9,7 @@ from indexes.exports import lazy
 if TYPE_CHECKING:
     from indexes.derivation.build_plan import FLAT_ROWS, Event, plan
     from indexes.derivation.derivation import check_dim, derive, publish_tail
+    from indexes.derivation.derived_files import DerivedFile
     from indexes.derivation.publish import Carried
     from indexes.derivation.recent_publish import publish_rows
     from indexes.derivation.rotations import fit
@@ -18,6 +19,7 @@ else:
         {
             "build_plan": ("FLAT_ROWS", "Event", "plan"),
             "derivation": ("check_dim", "derive", "publish_tail"),
+            "derived_files": ("DerivedFile",),
             "publish": ("Carried",),
             "recent_publish": ("publish_rows",),
             "rotations": ("fit",),
@@ -27,6 +29,7 @@ else:
 __all__ = [
     "FLAT_ROWS",
     "Carried",
+    "DerivedFile",
     "Event",
     "check_dim",
     "derive",

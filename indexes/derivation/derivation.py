@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from indexes.derivation import parts
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
+from indexes.derivation.derived_files import DerivedFile
 from indexes.derivation.measurement import ExtraQueries, Rows
 from indexes.derivation.publish import Carried, Facts, publish, published, with_folder
 from indexes.derivation.revision import Revision
@@ -44,6 +45,7 @@ def derive(
     carried: Carried = _NOTHING,
     source_options: Mapping[str, Any] | None = None,
     sources: tuple[Source, ...] | None = None,
+    derived: Sequence[DerivedFile] = (),
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -72,6 +74,7 @@ def derive(
         carried: what goes with the index.
         source_options: of that folder, see `indexes.generation.description.Source`; None keeps those that are there.
         sources: recorded instead of all these; for collections with others than a folder.
+        derived: files that the generation gets besides.
     Returns:
         the manifest that is current now.
     Raises:
@@ -111,6 +114,7 @@ def derive(
         and (before.encoder, before.space) == (encoder, space)
         and before.sources == sources
         and not is_new(asked, home, before)
+        and all(file.is_current(home, store=store, before=before) for file in derived)
     ):
         return before
     if info is None:  # the index stays, what the manifest says of it changes
@@ -122,6 +126,7 @@ def derive(
         store=_name(home, store),
         carried=carried,
         request=build.request,
+        derived=derived,
     )
     manifest = publish(home, store, now, build.report(info), info, files, before, facts)
     parts.remove(home / parts.BUILDING)
@@ -162,6 +167,7 @@ def publish_tail(
     carried: Carried = _NOTHING,
     source_options: Mapping[str, Any] | None = None,
     sources: tuple[Source, ...] | None = None,
+    derived: Sequence[DerivedFile] = (),
 ) -> Manifest:
     """Publish the committed rows beside the index that is there, training and measuring nothing.
 
@@ -176,7 +182,13 @@ def publish_tail(
     asked = request(home, before, kind=None, dim=None, recall=None, device="cpu")
     basis = carried.basis or _of_these_rows(before, home, store, space)
     build = Revision(home, now, asked, basis, None, _quiet, space=space, renames=store.renames)
-    if basis is not None and carried == _NOTHING and same and build.unchanged():
+    if (
+        basis is not None
+        and carried == _NOTHING
+        and same
+        and build.unchanged()
+        and all(file.is_current(home, store=store, before=basis) for file in derived)
+    ):
         return basis
     info, files = build.as_it_is()
     facts = Facts(
@@ -186,6 +198,7 @@ def publish_tail(
         store=_name(home, store),
         carried=carried,
         request=build.request,
+        derived=derived,
     )
     return publish(home, store, now, build.report(info), info, files, before, facts)
 

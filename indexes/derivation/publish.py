@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from indexes.derivation.construction import Writer
+from indexes.derivation.derived_files import DerivedFile
 from indexes.derivation.measurement import Rows
 from indexes.errors import StoreCorrupt
 from indexes.files import sync_directory, sync_names, writing
@@ -64,6 +65,7 @@ class Facts:
     store: str
     carried: Carried
     request: Request
+    derived: Sequence[DerivedFile] = ()
 
 
 def published(home: Path) -> Manifest | None:
@@ -108,6 +110,8 @@ def publish(
         same = before if before is not None and before.store == facts.store else None
         _keys(home, store, same).write(prepared / KEYS)
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        for file in facts.derived:
+            file.write(prepared, home=home, store=store, before=same)
         if facts.carried.write is not None:
             facts.carried.write(prepared)
     if (path := prepared / INDEX).exists() and not isinstance(info, Exact):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import derive
-from retrieval.collection.rows import carried, learn_rotation, plain
+from retrieval.collection.rows import carried, derived_files, learn_rotation, plain
 from retrieval.progress import telling
 from retrieval.sources import remember
 
@@ -55,6 +55,7 @@ def finish_build(
         plain(store),
         **facts,
         learn=learn_rotation,
+        derived=derived_files(),
         extra_queries=models.phrases,
         device=device,
         carried=replace(carried(store), probes=models.probes()),

@@ -16,6 +16,7 @@ from indexes.generation import read_manifest, store_path
 from indexes.migration import SERVED, Staging
 from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
+from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
@@ -264,6 +265,7 @@ class _Run:
                 live=self.live,
                 served=self.live - self.remaining,
             ),
+            derived=derived_files(),
         )
 
     def complete(self) -> None:

@@ -8,6 +8,7 @@ from indexes.derivation import Carried, publish_tail
 from indexes.generation import read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import require_settled, sweep, writer
+from retrieval.collection.rows import derived_files
 from retrieval.deprecation import renamed_function
 from retrieval.errors import OptionError
 from retrieval.location import find_collection
@@ -45,6 +46,7 @@ def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, A
                 encoder=manifest.encoder,
                 root=manifest.root,
                 carried=Carried(upgrades=(*manifest.upgrades[:-1], entry)),
+                derived=derived_files(),
             )
         sweep(directory, published)
     return entry

@@ -12,6 +12,7 @@ from indexes.generation import check_file, generation_path
 from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
 from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
 from retrieval.collection import ROLLBACK_ROWS, next_store
+from retrieval.collection.rows import derived_files
 from retrieval.errors import OptionError
 from retrieval.progress import Progress
 from retrieval.upgrades.rows_without_images import count_by_hand
@@ -231,4 +232,5 @@ class Restored:
             root=self._manifest.root,
             previous=self._manifest,
             carried=carried,
+            derived=derived_files(),
         )

@@ -9,6 +9,7 @@ from indexes.derivation import Carried, derive
 from indexes.migration import Staging, assemble
 from indexes.store import RERANK, RerankRows
 from retrieval.collection import next_store
+from retrieval.collection.rows import derived_files
 from retrieval.encoders import encode_phrases
 from retrieval.progress import Progress
 
@@ -92,4 +93,5 @@ def switch_over(
             progress=watched,
             previous=manifest,
             carried=Carried(upgrades=(*migration.earlier, entry)),
+            derived=derived_files(),
         )

@@ -15,6 +15,7 @@ from indexes.generation import MIGRATING, read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
+from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
@@ -287,6 +288,7 @@ def _decide(
             ),
             probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
         ),
+        derived=derived_files(),
     )
     return replace(report, recorded=True, state=MIGRATING)
 

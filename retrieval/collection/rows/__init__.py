@@ -9,6 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection.rows.build_report import BuildReport
     from retrieval.collection.rows.creation import create
+    from retrieval.collection.rows.generation_files import derived_files
     from retrieval.collection.rows.growth import BothSpaces, Growing, carried, plain
     from retrieval.collection.rows.image_vectors import Images
     from retrieval.collection.rows.key_lists import KeysLike
@@ -41,6 +42,7 @@ __all__ = [
     "carried",
     "check_request",
     "create",
+    "derived_files",
     "folder_number",
     "hand_number",
     "holder_by_hand",
@@ -62,6 +64,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "build_report": ("BuildReport",),
             "creation": ("create",),
+            "generation_files": ("derived_files",),
             "growth": ("BothSpaces", "Growing", "carried", "plain"),
             "image_vectors": ("Images",),
             "key_lists": ("KeysLike",),

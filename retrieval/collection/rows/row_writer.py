@@ -13,6 +13,7 @@ from indexes import forks
 from indexes.derivation import derive, publish_rows
 from indexes.vectors import row_ids
 from retrieval.collection import require_settled, sweep
+from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import plain
 from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.image_vectors import ImageList, encode_images
@@ -235,6 +236,7 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
                         device=_device(before),
                         extra_queries=lambda: _phrases(collection),
                         learn=learn_rotation,
+                        derived=derived_files(),
                     )
     finally:
         _show(collection)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.derivation import check_dim, derive
 from indexes.vectors import Space
 from retrieval.collection import require_settled
+from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import plain
 from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.key_lists import KeyList
@@ -109,6 +110,7 @@ def sync_vectors(
                 recall=target_recall,
                 device=device,
                 learn=learn_rotation,
+                derived=derived_files(),
                 progress=telling(watch),
             )
     return RowsReport.of(

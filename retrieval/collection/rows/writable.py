@@ -13,6 +13,7 @@ from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import sweep, sweep_changes
+from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import BothSpaces, Growing, carried
 from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
@@ -173,6 +174,7 @@ def opened(
                 encoder=encoder,
                 root=root,
                 source_options=source_options,
+                derived=derived_files(),
             )
         first = store.count
         try:
@@ -191,6 +193,7 @@ def opened(
                     carried=carried(growing),
                     source_options=source_options,
                     sources=sources if store.count > first else None,
+                    derived=derived_files(),
                 )
             raise
 

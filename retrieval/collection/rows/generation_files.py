@@ -1,0 +1,19 @@
+"""List the files that each generation of a collection gets besides its index: every call of `derive` and `publish_tail` gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.names import NamesFile, has_fts5
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexes.derivation import DerivedFile
+
+__all__ = ["derived_files"]
+
+
+def derived_files() -> Sequence[DerivedFile]:
+    """Return what writes them; no index of names where this Python's SQLite lacks FTS5."""
+    return (NamesFile(),) if has_fts5() else ()
