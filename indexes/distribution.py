@@ -1,4 +1,4 @@
-"""Make the install commands that messages name, and detect foreign packages that shadow ours.
+"""Make the install commands that messages name, find plugins, and detect foreign packages that shadow ours.
 
 The names `retrieval` and `indexes` belong to other people on PyPI, and ours is not published there yet. So a command
 names where this installation came from: a checkout, a wheel file, a repository. pip keeps that in ``direct_url.json``
@@ -18,9 +18,20 @@ from indexes import DISTRIBUTION
 from indexes.errors import DistributionConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from importlib.metadata import EntryPoint
 
-__all__ = ["OLD", "belongs", "metadata_folders", "metadata_of", "pip_install", "refuse_old_distribution"]
+__all__ = [
+    "OLD",
+    "belongs",
+    "entry_points_of",
+    "metadata_folders",
+    "metadata_of",
+    "others_mention",
+    "owner_of",
+    "pip_install",
+    "refuse_old_distribution",
+]
 
 OLD = "retrieval"  # our own name before, and today a stranger's
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # what holds the two packages
@@ -78,6 +89,41 @@ def metadata_folders() -> Iterator[os.DirEntry[str]]:
         except OSError:
             continue
         yield from found
+
+
+def others_mention(group: str) -> bool:
+    """Say whether any installed distribution but ours mentions an entry-point group.
+
+    It only looks into the files: importing importlib.metadata and parsing every distribution takes tens of
+    milliseconds of a query that seldom has any plugin.
+    """
+    for entry in metadata_folders():
+        if belongs(entry.name, DISTRIBUTION) or belongs(entry.name, OLD):
+            continue
+        try:
+            with open(os.path.join(entry.path, "entry_points.txt"), "rb") as file:
+                if group.encode() in file.read():
+                    return True
+        except OSError:  # most have none
+            continue
+    return False
+
+
+def entry_points_of(group: str, ours: Mapping[str, str]) -> list[EntryPoint]:
+    """Return the plugins' entry points of a group; our own are left out.
+
+    Args:
+        group: such as ``retrieval.encoders``.
+        ours: the value of each of our own, by name.
+    """
+    from importlib.metadata import entry_points
+
+    return [point for point in entry_points(group=group) if ours.get(point.name) != point.value]
+
+
+def owner_of(point: EntryPoint) -> str:
+    """Return the name of the distribution that an entry point belongs to."""
+    return "an unnamed distribution" if point.dist is None else point.dist.name
 
 
 def metadata_of(name: str) -> list[str]:

@@ -12,6 +12,9 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
 ├── CollectionLocked (StoreLocked)           somebody else still writes after the time to wait
 ├── PruneRefused (RuntimeError)              a build would remove more rows than it may unasked
+├── SourceError (RuntimeError)               a source that does not keep its contract
+│   ├── SourceIncomplete                     it was not listed to its end: none of its rows is removed
+│   └── SourceConflict                       two distributions claim one type of source
 └── ImagesSkipped (RuntimeError)             `strict` was asked for and some images were skipped
 """
 
@@ -54,6 +57,9 @@ __all__ = [
     "QueryError",
     "RetrievalError",
     "ShapeError",
+    "SourceConflict",
+    "SourceError",
+    "SourceIncomplete",
     "SpaceMismatch",
     "StoreClosed",
     "StoreCorrupt",
@@ -140,6 +146,22 @@ class CapabilityMissing(EncoderError, TypeError):
 
 class PruneRefused(RetrievalError, RuntimeError):
     """A build would remove most of the collection, or rows behind links not followed any more; `prune` allows it."""
+
+
+class SourceError(RetrievalError, RuntimeError):
+    """A source of images that does not keep its contract."""
+
+
+class SourceIncomplete(SourceError):
+    """A source that was not listed to its end; the message says what is missing and why.
+
+    A source raises it from `entries` after all that could be listed. The build takes in what it saw, and removes no row of
+    that source.
+    """
+
+
+class SourceConflict(SourceError):
+    """Two installed distributions claim one type of source, or one text; the message names both."""
 
 
 class ImagesSkipped(RetrievalError, RuntimeError):

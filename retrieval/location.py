@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from retrieval.errors import CollectionNotFound, OptionError
-
-if TYPE_CHECKING:
-    from indexes.generation import Manifest
 
 DIRECTORY = ".retrieve"
 ENVIRONMENT = "RETRIEVE_INDEX"
@@ -201,69 +196,22 @@ def require_folder(folder: str | os.PathLike[str]) -> Path:
     raise OptionError(f"{absolute} does not exist; check the path, or mount its drive")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildPlace:
-    """Where a build reads and writes.
+def record_path(directory: Path, spec: str) -> str:
+    """Return what the manifest keeps of a source's text: a path relative to the collection's directory where it can be.
 
-    Attributes:
-        images: the folder that is walked.
-        directory: the collection's.
-        root: the folder that keys are relative to; `images`, or one above it.
-        below: the key of `images`, with a slash at its end; empty for the root itself.
-        recorded: what the manifest keeps of the root.
-        before: the published manifest; None for a new collection.
+    Such a path begins with ``./`` or ``../``; everything else is kept as it is.
     """
-
-    images: Path
-    directory: Path
-    root: Path
-    below: bytes
-    recorded: str | None
-    before: Manifest | None
-
-    @property
-    def is_whole(self) -> bool:
-        """Say whether the options of this walk are those of the whole folder: a part of it may have others."""
-        return not self.below or (self.before is not None and self.before.folder is None)
+    if not os.path.isabs(spec):
+        return spec
+    try:
+        relative = os.path.relpath(spec, directory)
+    except ValueError:  # another drive
+        return spec
+    return relative if relative.startswith(os.pardir + os.sep) else os.path.join(os.curdir, relative)
 
 
-def find_build_place(
-    images: Path, directory: Path, *, root: str | os.PathLike[str] | None, before: Manifest | None
-) -> BuildPlace:
-    """Find the folder that a build's keys are relative to: the one given, or the one that the collection recorded.
-
-    Raises:
-        OptionError: the folder does not lie in it; the message says how to tell that it moved.
-    """
-    if root is not None:
-        home = require_folder(root)
-        part = inside(images, home)
-        if part is None:
-            raise OptionError(f"{images} does not lie in the root {home}")
-    elif before is None:
-        home, part = images, os.curdir
-    else:
-        recorded = resolve_root(directory, before.root)
-        part = inside(images, recorded)
-        if part is None:
-            raise OptionError(_foreign(directory, images, recorded))
-        home = images if part == os.curdir else recorded
-    key = os.fsencode(part).replace(os.fsencode(os.sep), b"/")
-    return BuildPlace(
-        images=images,
-        directory=directory,
-        root=home,
-        below=b"" if part == os.curdir else key + b"/",
-        recorded=record_root(directory, home),
-        before=before,
-    )
-
-
-def _foreign(directory: Path, images: Path, recorded: Path) -> str:
-    moved = f'if that folder moved, say so with `root="{images}"`'
-    named = ""
-    if chosen_by_environment(directory):  # --root would make another folder's collection one of this
-        named = f", which {ENVIRONMENT} names,"
-        own = f'unset {ENVIRONMENT}, or name the folder\'s own with `index="{images / DIRECTORY}"`'
-        moved = own if recorded.exists() else f"{own}; {moved}"
-    return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
+def resolve_path(directory: Path, recorded: str) -> str:
+    """Return the text of a source that `record_path` recorded."""
+    if recorded.startswith((os.curdir + os.sep, os.pardir + os.sep)):
+        return os.path.normpath(directory / recorded)
+    return recorded

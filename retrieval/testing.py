@@ -1,13 +1,17 @@
-"""Test your own encoder: `FakeEncoder`, and the contract tests `check_encoder` and `check_family`."""
+"""Test your own encoder or source: `FakeEncoder`, and the contract tests `check_encoder`, `check_family` and `check_source`.
+
+Long because a contract is said and checked in one place.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,17 +27,30 @@ from retrieval.encoders import (
     installed_families,
     load_encoder,
 )
-from retrieval.errors import EncoderError
+from retrieval.errors import EncoderError, ImageError, SourceError
+from retrieval.sources import (
+    ColumnSource,
+    CountedSource,
+    Listed,
+    RememberingSource,
+    Seen,
+    Skipped,
+    Source,
+    SourceType,
+    keys,
+    source_type,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
 
     from indexes.vectors import Vectors
 
-__all__ = ["FakeEncoder", "check_encoder", "check_family"]
+__all__ = ["FakeEncoder", "check_encoder", "check_family", "check_source"]
 
 GRID = 8  # pixels a side that FakeEncoder looks at
 COLOURS = {
@@ -216,6 +233,128 @@ def _check_elsewhere(spec: str, space: Space) -> None:
         f"{spec}: its fingerprint is {space.fingerprint[:12]}… here and {found[:12]}… in a new process; "
         "make it with retrieval.fingerprint(…)",
     )
+
+
+def check_source(
+    kind: str | SourceType,
+    text: str | os.PathLike[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    memory: Path | None = None,
+) -> None:
+    """Check that a type of sources keeps the contract of `retrieval.sources.Source`; call it from your plugin's tests.
+
+    Checked are: the text is recognised, and what is opened has a spec, JSON options and the type's own word; opened again from
+    these it lists the same entries, twice in one order, each key once, with stamps of 16 bytes that hold the size; every image is
+    read, in several threads too, with as many bytes as its stamp says; it is held, linked and found by its link; a key of nothing is
+    neither held nor read; columns are plain values; and a second listing with a memory is that without one.
+
+        def test_my_source(tmp_path):
+            check_source("mine", "mine:holidays", memory=tmp_path)
+
+    Args:
+        kind: the type, or its word once it is installed.
+        text: a source of it that holds at least two images.
+        options: of `retrieval.build_index`, by name.
+        memory: an empty folder, for a source that remembers.
+    Raises:
+        SourceError: a demand is not kept; the message says which, what was expected and what was found.
+    """
+    whole = kind if not isinstance(kind, str) else source_type(kind)
+    source = whole.from_spec(os.fspath(text), options or {})
+    name = source.name
+    _require(whole.recognises(os.fspath(text)), f"{name}: recognises() is False for {os.fspath(text)!r}")
+    _require(source.type == whole.type, f"{name}: its type is {source.type!r}, the class has {whole.type!r}")
+    _require(source.type.isidentifier(), f"{name}: the type {source.type!r} is no plain word")
+    kept = _json(source.options, name=name)
+    strange = sorted(set(kept) - whole.takes)
+    _require(not strange, f"{name}: options has {strange}, which `takes` does not name")
+    if isinstance(source, RememberingSource):
+        source.memory = memory
+    listed = _listed(source)
+    again = whole.from_spec(source.spec, kept)
+    if isinstance(again, RememberingSource):
+        again.memory = memory
+    _require(again.spec == source.spec, f"{name}: opened from its spec, it has another one: {again.spec}")
+    _require(_json(again.options, name=name) == kept, f"{name}: opened from its options, it has others")
+    for other in (source, again):
+        _require(
+            [(entry.key, entry.stamp) for entry in _listed(other)]
+            == [(entry.key, entry.stamp) for entry in listed],
+            f"{name}: listed again, it gives other entries, or another order",
+        )
+    _check_reading(again, listed)
+    if isinstance(source, CountedSource):
+        total = source.total()
+        _require(total is None or total >= 0, f"{name}: total() is {total}")
+
+
+def _listed(source: Source) -> list[Listed]:
+    """List a source, and check what it yields."""
+    listed = [entry for entry in source.entries(Seen()) if not isinstance(entry, Skipped)]
+    name = source.name
+    _require(len(listed) > 1, f"{name}: it lists {len(listed)} images; give one that holds at least two")
+    names = [entry.key for entry in listed]
+    _require(all(isinstance(key, bytes) and key for key in names), f"{name}: a key is empty, or no bytes")
+    _require(len(set(names)) == len(names), f"{name}: a key is listed twice")
+    for entry in listed:
+        stamp = entry.stamp
+        fits = isinstance(stamp, bytes) and len(stamp) >= 16 and len(stamp) <= 64
+        _require(fits, f"{name}: the stamp of {entry.key!r} is {stamp!r}, expected 16 bytes")
+        _require(isinstance(entry.claimed, bool), f"{name}: `claimed` of {entry.key!r} is no bool")
+    return listed
+
+
+def _check_reading(source: Source, listed: Sequence[Listed]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    name = source.name
+    images = [entry for entry in listed if entry.claimed or source.look(entry) is entry]
+    with ThreadPoolExecutor(4) as pool:
+        data = list(pool.map(source.read, images))
+    for entry, found in zip(images, data, strict=True):
+        key, size = entry.key, keys.size_of(entry.stamp)
+        _require(
+            isinstance(found, bytes), f"{name}: read({key!r}) returns {type(found).__name__}, expected bytes"
+        )
+        _require(len(found) == size, f"{name}: {key!r} has {len(found)} bytes, its stamp says {size}")
+        _require(source.holds(key), f"{name}: holds({key!r}) is False")
+        link = source.link(key)
+        _require(isinstance(link, str) and bool(link), f"{name}: link({key!r}) is {link!r}")
+        same = source.find(link)
+        _require(same is None or same.key == key, f"{name}: find({link!r}) gives another key")
+        _require(same is None or same.stamp == entry.stamp, f"{name}: find({link!r}) gives another stamp")
+        if isinstance(source, ColumnSource):
+            _json(source.columns(entry), name=f"{name}: columns of {key!r}")
+    nothing = _Nothing(b"no such image/\xff", listed[0].stamp)
+    _require(not source.holds(nothing.key), f"{name}: holds() is True for a key of nothing")
+    try:
+        source.read(nothing)
+    except ImageError as error:
+        _require(bool(error.reason), f"{name}: the error for a key of nothing has no reason")
+    else:
+        _require(kept=False, message=f"{name}: read() of a key of nothing raises no ImageError")
+
+
+class _Nothing(NamedTuple):
+    """An entry that no source holds."""
+
+    key: bytes
+    stamp: bytes
+
+
+def _json(values: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """Return values as they come back from JSON."""
+    try:
+        back: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{name}: {dict(values)!r} cannot be kept as JSON ({error})") from error
+    return back
+
+
+def _require(kept: bool, message: str) -> None:
+    if not kept:
+        raise SourceError(message)
 
 
 def _check_pixels(encoder: Encoder, images: Sequence[Image.Image], *, name: str) -> None:

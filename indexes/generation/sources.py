@@ -14,7 +14,10 @@ __all__ = ["FOLDER", "HAND", "Source", "free_number", "parse_sources", "source_o
 
 FOLDER = "folder"
 HAND = "hand"
-"""Types of sources: a folder of images; rows that were added by calls, which belong to no build."""
+"""Types of sources: a folder of images; rows that were added by calls, which belong to no build.
+
+Every other type is a word that the builder of the collection knows.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +25,10 @@ class Source:
     """Where rows of a collection come from, so that the next build can ask the same question.
 
     Attributes:
-        type: `FOLDER` or `HAND`.
-        path: the folder: None for the parent of the collection's directory, else a path, relative to the collection's
-            directory where possible.
+        type: `FOLDER`, `HAND`, or the type of another source, such as ``tar``.
+        path: of a folder, None for the parent of the collection's directory, else a path, relative to the collection's
+            directory where possible. Of another source, the text that opens it; a path relative to the collection's
+            directory begins with ``./`` or ``../``.
         options: JSON values that say what is taken of it, such as ``exclude``, ``include`` and ``follow_links``; a
             missing one has its default.
         number: what records of its rows name; each source of a collection has another one, for ever.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, cast, overload
 
 from indexes import DISTRIBUTION
-from indexes.distribution import OLD, belongs, metadata_folders
+from indexes.distribution import entry_points_of, others_mention, owner_of
 from retrieval.encoders.encoder_objects import encoder_object
 from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
@@ -175,9 +174,9 @@ def parse_spec(spec: str) -> Spec:
 
 def _find(scheme: str) -> tuple[EncoderFamily, str]:
     """Return the family of a scheme and the distribution that provides it."""
-    search = scheme not in BUILT_IN or _others_installed()
+    search = scheme not in BUILT_IN or others_mention(GROUP)
     plugins = [point for point in _entry_points() if point.name == scheme] if search else []
-    owners = sorted({_owner(point) for point in plugins})
+    owners = sorted({owner_of(point) for point in plugins})
     if scheme in BUILT_IN:
         owners.insert(0, DISTRIBUTION)
     if len(owners) > 1:
@@ -205,34 +204,9 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
     return cast("EncoderFamily", whole), owners[0]
 
 
-def _others_installed() -> bool:
-    """Say whether any installed distribution but ours mentions the entry-point group.
-
-    It only looks into the files: importing importlib.metadata and parsing every distribution takes tens of
-    milliseconds of a query that seldom has any plugin.
-    """
-    for entry in metadata_folders():
-        if belongs(entry.name, DISTRIBUTION) or belongs(entry.name, OLD):
-            continue
-        try:
-            with open(os.path.join(entry.path, "entry_points.txt"), "rb") as file:
-                if GROUP.encode() in file.read():
-                    return True
-        except OSError:  # most have none
-            continue
-    return False
-
-
 def _entry_points() -> list[EntryPoint]:
     """Return the plugins' entry points; our own, which `BUILT_IN` already has, are left out."""
-    from importlib.metadata import entry_points
-
-    ours = {scheme: f"{module}:FAMILY" for scheme, module in BUILT_IN.items()}
-    return [point for point in entry_points(group=GROUP) if ours.get(point.name) != point.value]
-
-
-def _owner(point: EntryPoint) -> str:
-    return "an unnamed distribution" if point.dist is None else point.dist.name
+    return entry_points_of(GROUP, {scheme: f"{module}:FAMILY" for scheme, module in BUILT_IN.items()})
 
 
 def _schemes() -> list[str]:

@@ -1,4 +1,4 @@
-"""A folder becomes a collection."""
+"""Folders and other sources become a collection."""
 
 from __future__ import annotations
 

@@ -1,42 +1,56 @@
-"""Build a collection from a folder: incremental, resumable, published whole.
+"""Build a collection from its sources: incremental, resumable, published whole.
 
-The way of a build, each step in a room of its own: the place (`retrieval.location`), the encoder (`encoder_choice`), what changed
-(`changes`), whether that may be (`pruning`), the new images (`intake`), and the end (`publication`).
+The way of a build, each step in a module of its own: the place and the sources (`source_choice`), the encoder (`encoder_choice`),
+what changed (`changes`), whether that may be (`source_keys`, `pruning`), the new images (`intake`), and the end (`publication`).
 Long because the order of a build stands in one function.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from indexes.derivation import check_dim
-from retrieval.collection.rows import BuildReport, check_request, folder_number, locked, opened, swept
+from indexes.derivation import check_dim, publish_tail
+from retrieval.collection.rows import (
+    BuildReport,
+    carried,
+    check_request,
+    derived_files,
+    locked,
+    opened,
+    plain,
+    swept,
+)
 from retrieval.deprecation import renamed_keywords
 from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
-from retrieval.ingestion.changes import find_changes
+from retrieval.ingestion.changes import find_changes, rows_after
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.pruning import refuse_losing, refuse_unasked
 from retrieval.ingestion.publication import finish_build
-from retrieval.location import find_build_place, place_collection, require_folder
-from retrieval.sources import FolderMemory, FolderOptions, FolderSource, count_reasons, reason_words
+from retrieval.ingestion.report import report_of
+from retrieval.ingestion.source_choice import choose_sources, find_directory
+from retrieval.sources import reason_words
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
-    from retrieval.encoders import EncoderLike
-    from retrieval.progress import ShowProgress
+    from retrieval.collection.rows import Growing
+    from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.ingestion.build_sources import BuildSource
+    from retrieval.ingestion.changes import Changes
+    from retrieval.ingestion.source_choice import SourceLike
+    from retrieval.progress import OnProgress, ShowProgress
 
 
-@renamed_keywords(dim="truncate_dim", recall="target_recall")
+@renamed_keywords(dim="truncate_dim", recall="target_recall", folder="sources")
 @named_arguments
 def build_index(
-    folder: str | os.PathLike[str],
+    sources: SourceLike | Sequence[SourceLike] | None = None,
     *,
     index: str | os.PathLike[str] | None = None,
     root: str | os.PathLike[str] | None = None,
@@ -49,17 +63,23 @@ def build_index(
     follow_links: bool | None = None,
     rehash: bool = False,
     prune: bool = False,
+    drop_source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     strict: bool = False,
     max_pixels: int | None = None,
     device: str = "auto",
     progress: ShowProgress = True,
 ) -> BuildReport:
-    """Embed the images of a folder, store their vectors and index them; again, only what changed.
+    """Embed the images of folders and other sources, store their vectors and index them; again, only what changed.
+
+    A source that the collection does not have is added; those that are not named stay as they are. Rows of a source are removed
+    only if it was listed to its end.
 
     Args:
-        folder: the images.
-        index: where the collection lies; ``None`` is ``.retrieve`` inside the folder.
-        root: the folder that paths are recorded relative to, when not `folder` itself; `folder` lies in it.
+        sources: a folder, another source (see `retrieval.sources`), or a list of these; ``None`` repeats all that the collection
+            has.
+        index: where the collection lies; ``None`` is ``.retrieve`` inside the folder. Needed where the first source is no folder.
+        root: the folder that paths are recorded relative to, when not the folder itself, which lies in it; or where the
+            collection's folder lies now.
         encoder: a spec such as ``nano`` or ``open_clip:ViT-B-32/laion2b_s34b_b79k``, an encoder, or a class of encoders;
             ``None`` keeps the collection's own, and is ``nano`` for a new one.
         kind: ``auto``, ``flat``, ``ivfpq``, ``ivfrabitq`` or a FAISS factory string; ``None`` keeps the collection's own choice,
@@ -75,6 +95,7 @@ def build_index(
             modification time is unchanged.
         prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
             followed any more, or those below a folder whose file system is not mounted.
+        drop_source: sources of the collection that are removed with their rows.
         strict: raise when files were skipped, after the build is complete.
         max_pixels: how many pixels of four bytes a decoded image may have; a larger one is skipped. ``None`` is 67,108,864,
             8,192 squared. Images that were skipped as too large are tried again if it is given.
@@ -83,7 +104,8 @@ def build_index(
     Returns:
         What was done. An interrupted build keeps what it had; the next one continues.
     Raises:
-        OptionError: the folder is missing, or a value that this collection cannot take.
+        OptionError: a source is missing or cannot be opened, two of them give one key, or a value that this collection cannot
+            take. Nothing was changed.
         PruneRefused: it would remove what `prune` allows.
         StoreLocked: another build is running.
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
@@ -92,63 +114,122 @@ def build_index(
     """
     started = time.monotonic()
     device = require_device(device)
-    images = require_folder(folder)
-    directory = place_collection(images, index)
+    given = _several(sources)
+    directory = find_directory(given, index)
     wanted: dict[str, Any] = {"kind": kind, "dim": truncate_dim, "recall": target_recall}
+    asked = {"exclude": exclude, "include": include, "follow_links": follow_links}
     with progress_shown(progress) as watch, locked(directory) as lock:
         before = swept(directory)
-        place = find_build_place(images, directory, root=root, before=before)
-        models = BuildEncoder(encoder, place, device)
+        chosen = choose_sources(
+            given,
+            directory,
+            before,
+            options={name: _plain(value) for name, value in asked.items() if value is not None},
+            root=root,
+            drop=_several(drop_source),
+        )
+        models = BuildEncoder(encoder, directory, before, device)
         models.require()
         check_request(lambda: models.space, **wanted)
-        options = FolderOptions.of(before, exclude=exclude, include=include, follow_links=follow_links)
-        source = FolderSource(place.root, options, below=place.below)
-        memory = FolderMemory.read(directory, retry_large=max_pixels is not None)
-
-        changes = find_changes(place, source, memory, rehash=rehash, progress=watch)
-        refuse_unasked(changes, place, selection=options.selection, prune=prune)
-        check_dim(
-            models.stored_space, truncate_dim, rows=changes.rows_after(before)
-        )  # before anything is stored
-
-        facts: dict[str, Any] = {
-            "space": models.stored_space,
-            "encoder": models.stored,
-            "root": place.recorded,
-            "source_options": source.options if place.is_whole else None,
-        }
-        with opened(directory, lock, before, **facts) as store:
-            intake = Intake(
+        found = find_changes(
+            chosen.chosen,
+            directory,
+            before,
+            retry_large=max_pixels is not None,
+            rehash=rehash,
+            prune=prune,
+            progress=watch,
+        )
+        for source, changes in zip(chosen.chosen, found, strict=True):
+            refuse_unasked(
                 changes,
-                store,
                 source,
-                lambda: models.checked(store, source),
-                watch,
-                max_pixels=max_pixels,
-                number=folder_number(before),
+                prune=prune,
+                is_first=before is None,
+                may_be_empty=chosen.may_be_empty(source),
             )
-            intake.run()
+        # Before anything is stored:
+        check_dim(models.stored_space, truncate_dim, rows=rows_after(found, before))
+
+        facts: dict[str, Any] = {"space": models.stored_space, "encoder": models.stored}
+        recorded = (*chosen.recorded, *chosen.dropped)
+        with opened(directory, lock, before, **facts, sources=recorded) as store:
+            if (
+                before is not None and chosen.adds
+            ):  # so that no row has a number that the manifest does not know
+                publish_tail(
+                    directory,
+                    plain(store),
+                    **facts,
+                    carried=carried(store),
+                    sources=recorded,
+                    derived=derived_files(),
+                )
+            intakes = _take_in(chosen.chosen, found, store, models, watch, max_pixels=max_pixels)
             if not prune:
-                refuse_losing(changes, place, selection=options.selection, broken=len(intake.broken))
-            manifest = finish_build(
-                place, lock, store, intake, models, facts | wanted, device=device, progress=watch
+                for source, intake in zip(chosen.chosen, intakes, strict=True):
+                    refuse_losing(intake.changes, source, broken=len(intake.broken))
+            facts |= {"sources": chosen.recorded}
+            manifest, dropped = finish_build(
+                directory, chosen, lock, store, intakes, models, facts | wanted, device=device, progress=watch
             )
-    report = BuildReport.of(
-        manifest,
-        root=place.root,
-        directory=directory,
-        seconds=time.monotonic() - started,
-        encoded=intake.encoded,
-        reused=intake.reused,
-        moved=intake.moved,
-        removed=len(intake.gone()),
-        skipped_by_reason=count_reasons(intake.skipped),
-        other_files=dict(changes.others.most_common()),
-        left_out=dict(changes.left_out.most_common()),
-    )
+    report = report_of(manifest, directory, chosen, intakes, dropped, seconds=time.monotonic() - started)
     if strict and report.skipped:
         raise ImagesSkipped(
             f"{report.skipped:,} files were skipped ({reason_words(report.skipped_by_reason)}); "
             f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
         )
     return report
+
+
+def _take_in(
+    sources: Sequence[BuildSource],
+    found: Sequence[Changes],
+    store: Growing,
+    models: BuildEncoder,
+    progress: OnProgress | None,
+    *,
+    max_pixels: int | None,
+) -> list[Intake]:
+    """Bring the fresh images of all sources into the store, one source after the other."""
+    total = sum(len(changes.fresh) for changes in found)
+    done = 0
+    checked: list[Encoder] = []  # once it was compared with what the collection holds
+    intakes: list[Intake] = []
+    for source, changes in zip(sources, found, strict=True):
+
+        def encoder(source: BuildSource = source) -> Encoder:
+            if not checked:
+                checked.append(models.checked(store, source.source))
+            return checked[0]
+
+        fresh = len(changes.fresh)
+        intake = Intake(
+            changes,
+            store,
+            source.source,
+            encoder,
+            progress,
+            max_pixels=max_pixels,
+            number=source.number,
+            before=done,
+            total=total,
+        )
+        intake.run()
+        done += fresh
+        intakes.append(intake)
+    return intakes
+
+
+def _several(given: Any) -> list[Any]:
+    """Return what was given as a list: one source, several, or none."""
+    if given is None:
+        return []
+    if isinstance(given, str | os.PathLike) or hasattr(given, "entries"):
+        return [given]
+    return list(given)
+
+
+def _plain(value: Any) -> Any:
+    """Return an option's value as JSON has it."""
+    return value if isinstance(value, str | int | float | bool) else list(value)

@@ -1,4 +1,7 @@
-"""Compare a source with its collection: new, changed, moved and deleted images."""
+"""Compare the sources of a build with the collection: new, changed, moved and deleted images.
+
+Long because what is known of an entry is decided in one place.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import os
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,9 @@ import numpy as np
 
 from indexes.generation import store_path
 from indexes.store import VectorStore
-from retrieval.collection.rows import folder_number, hand_number, holder_by_hand
-from retrieval.ingestion.pruning import refuse_foreign_keys
+from retrieval.errors import SourceIncomplete
+from retrieval.ingestion.source_keys import refuse_taken_keys
+from retrieval.ingestion.source_memories import read_memory
 from retrieval.ingestion.stored_files import StoredFiles
 from retrieval.progress import Progress
 from retrieval.sources import (
@@ -23,8 +26,8 @@ from retrieval.sources import (
     NOT_FOLLOWED,
     UNKNOWN,
     UNSUPPORTED_FORMAT,
+    CountedSource,
     Folder,
-    FolderMemory,
     Seen,
     Skipped,
     SkippedFile,
@@ -34,18 +37,19 @@ from retrieval.sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from indexes.generation import Manifest
     from indexes.store import Record
     from indexes.vectors import Ids
-    from retrieval.location import BuildPlace
+    from retrieval.ingestion.build_sources import BuildSource
     from retrieval.progress import OnProgress
-    from retrieval.sources import Listed, Source
+    from retrieval.sources import FolderMemory, Listed, Source
 
-__all__ = ["Changes", "compare", "find_changes"]
+__all__ = ["Changes", "compare", "find_changes", "rows_after"]
 
 _BATCH = 4096
 """Files compared with the rows at once."""
@@ -68,10 +72,14 @@ class Changes:
         rejected: digests of files that give no vector, those of `skipped` too.
         others: how many files were no images, by suffix.
         found: how many image files were found, the skipped and the fresh ones left out.
-        rows: live rows below the folder.
+        rows: live rows of the source, below the folder that was walked.
+        stored: all live rows of the source.
         folders: what is to be remembered of the folders that hold images, and of mount points.
         remembered: digests of files that gave no vector, as the last build kept them.
         left_out: how many system folders were left out, by name.
+        notes: lines of the source for people.
+        incomplete: why the source was not listed to its end; empty where it was. Then no row is missing.
+        not_seen: live rows of which nobody knows whether they are still there.
     """
 
     fresh: list[Listed] = field(default_factory=list)
@@ -85,62 +93,74 @@ class Changes:
     others: Counter[str] = field(default_factory=Counter)
     found: int = 0
     rows: int = 0
+    stored: int = 0
     folders: dict[bytes, Folder] = field(default_factory=dict)
     remembered: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    incomplete: str = ""
+    not_seen: int = 0
 
     @property
     def images(self) -> int:
         """Image files that were found."""
         return self.found + len(self.fresh)
 
-    def rows_after(self, before: Manifest | None) -> int:
-        """Return how many rows the collection will have at most."""
-        return self.images + (0 if before is None else before.live - self.rows)
+
+def rows_after(changes: Sequence[Changes], before: Manifest | None) -> int:
+    """Return how many rows a collection will have at most."""
+    live = 0 if before is None else before.live
+    return live + sum(one.images - one.rows for one in changes)
 
 
 def find_changes(
-    place: BuildPlace,
-    source: Source,
-    memory: FolderMemory,
+    sources: Sequence[BuildSource],
+    directory: Path,
+    before: Manifest | None,
     *,
+    retry_large: bool = False,
     rehash: bool = False,
+    prune: bool = False,
     progress: OnProgress | None = None,
-) -> Changes:
-    """Walk a source, and find what changed since the collection was built.
+) -> list[Changes]:
+    """List sources, and find what changed in each since the collection was built.
 
     Args:
-        place: where the collection lies.
-        source: what is walked.
-        memory: what the last build remembered.
+        sources: those of the build.
+        directory: the collection's.
+        before: its published manifest.
+        retry_large: files that were skipped as too large are to be tried again.
         rehash: take every file for fresh: its content decides.
+        prune: rows may be missing in a source that cannot be asked again, too.
         progress: called now and then.
     Raises:
-        OptionError: the source cannot be listed, or a file has the key of a row that was added by hand.
+        OptionError: a source cannot be listed, or an entry has a key that another source or a row by hand has.
     """
-    seen, before = Seen(), place.before
-    with _rows(place) as store:
-        stored = StoredFiles.of(() if store is None else store.packed(source=folder_number(before)))
-        changes = compare(
-            _watched(source.entries(seen), progress),
-            stored,
-            source=source,
-            records=lambda ids: [] if store is None else store.records(ids),
-            before=memory,
-            seen=seen,
-            below=place.below,
-            rehash=rehash,
-        )
-        if store is not None and store.live > len(stored):
-            held_by = partial(holder_by_hand, store, hand=hand_number(before))
-            refuse_foreign_keys((file.key for file in changes.fresh), held_by, folder=place.root)
-    return changes
+    found: list[Changes] = []
+    with _rows(directory, before) as store:
+        for one in sources:
+            seen = Seen()
+            stored = StoredFiles.of(() if store is None else store.packed(source=one.number))
+            changes = compare(
+                _watched(one.source, seen, progress),
+                stored,
+                source=one.source,
+                records=lambda ids: [] if store is None else store.records(ids),
+                before=read_memory(one, directory, retry_large=retry_large),
+                seen=seen,
+                below=one.below,
+                rehash=rehash,
+                keep=one.is_once and not prune,
+            )
+            found.append(changes)
+        refuse_taken_keys(sources, found, store, before, directory)
+    return found
 
 
 @contextmanager
-def _rows(place: BuildPlace) -> Iterator[VectorStore | None]:
+def _rows(directory: Path, before: Manifest | None) -> Iterator[VectorStore | None]:
     """Open the rows that there are; None where there are none yet."""
-    home, before = store_path(place.directory, place.before), place.before
+    home = store_path(directory, before)
     if before is None or not VectorStore.exists(home):
         yield None
         return
@@ -148,10 +168,12 @@ def _rows(place: BuildPlace) -> Iterator[VectorStore | None]:
         yield store
 
 
-def _watched(entries: Iterator[Listed | Skipped], progress: OnProgress | None) -> Iterator[Listed | Skipped]:
-    for number, entry in enumerate(entries, start=1):
+def _watched(source: Source, seen: Seen, progress: OnProgress | None) -> Iterator[Listed | Skipped]:
+    total = source.total() if isinstance(source, CountedSource) else None
+    for number, entry in enumerate(source.entries(seen), start=1):
         if progress is not None and number % 1000 == 0:
-            progress(Progress(phase="scan", done=number))
+            known = None if total is None else max(total, number)
+            progress(Progress(phase="scan", done=number, total=known))
         yield entry
 
 
@@ -165,6 +187,7 @@ def compare(
     seen: Seen,
     below: bytes = b"",
     rehash: bool = False,
+    keep: bool = False,
 ) -> Changes:
     """Compare the files found with the rows stored.
 
@@ -177,18 +200,28 @@ def compare(
         seen: what the walk sees besides.
         below: only rows whose key starts with this can be missing (a part of the root was walked).
         rehash: take every file for fresh: its content decides.
+        keep: what is not listed is not gone.
     """
     comparison = _Comparison(stored, source, before, seen, rehash=rehash)
-    iterator = iter(entries)
+    changes = comparison.changes
+    iterator = _to_the_end(entries, changes)
     while batch := list(islice(iterator, _BATCH)):
         comparison.take(batch)
-    changes = comparison.changes
-    comparison.finish(records, below)
-    changes.sizes = stored.sizes()
+    comparison.finish(records, below, keep=keep)
+    changes.notes = seen.notes
+    changes.sizes, changes.stored = stored.sizes(), len(stored)
     changes.skipped_elsewhere = [file for key, file in before.skipped.items() if not key.startswith(below)]
     changes.remembered, changes.left_out = before.rejected, seen.left_out
     _remember(changes, comparison, before, below=below)
     return changes
+
+
+def _to_the_end(entries: Iterable[Listed | Skipped], changes: Changes) -> Iterator[Listed | Skipped]:
+    """Yield what is listed; where there is more that could not be, note why."""
+    try:
+        yield from entries
+    except SourceIncomplete as error:
+        changes.incomplete = str(error)
 
 
 class _Comparison:
@@ -286,19 +319,24 @@ class _Comparison:
         if folder is not None:
             folder.add(key)
 
-    def finish(self, records: Callable[[Ids], Iterable[Record]], below: bytes) -> None:
+    def finish(self, records: Callable[[Ids], Iterable[Record]], below: bytes, *, keep: bool = False) -> None:
         """Tell which rows are missing, and which of them are not to be removed without a question."""
         changes, stored = self.changes, self._stored
         gone = np.sort(stored.ids[~stored.found])
         closed, links = tuple(self.closed), tuple(self.links)
         changes.rows = int(np.count_nonzero(stored.found))
+        if keep or (changes.incomplete and not below):
+            changes.rows += len(gone)
+            changes.not_seen = 0 if keep else len(gone)
+            return
         for start in range(0, len(gone), _BATCH):
             for record in records(gone[start : start + _BATCH]):
                 key = record.key
                 if not key.startswith(below):
                     continue
                 changes.rows += 1
-                if closed and key.startswith(closed):
+                if changes.incomplete or (closed and key.startswith(closed)):
+                    changes.not_seen += 1
                     continue
                 changes.missing[key] = record.id
                 if links and key.startswith(links):

@@ -18,11 +18,12 @@ from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from indexes.generation import Manifest
     from indexes.vectors import Space, Vectors
     from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder, EncoderLike
-    from retrieval.location import BuildPlace
     from retrieval.sources import Source
 
 DEFAULT_ENCODER = "nano"
@@ -33,8 +34,8 @@ class BuildEncoder:
 
     Args:
         encoder: what the caller asked for: a spec, an encoder, or None for the collection's own.
-        place: where the collection lies, with its manifest. While its encoder changes, new images are encoded by the new
-            encoder only.
+        directory: the collection's.
+        before: its manifest. While its encoder changes, new images are encoded by the new encoder only.
         device: where it runs.
     Attributes:
         spec: how it is named; None for one without a name.
@@ -44,9 +45,10 @@ class BuildEncoder:
         SpaceMismatch: an encoder that was given is of another space.
     """
 
-    def __init__(self, encoder: EncoderLike | None, place: BuildPlace, device: str) -> None:
-        before = place.before
-        migration = None if before is None else Migration.read(place.directory, before)
+    def __init__(
+        self, encoder: EncoderLike | None, directory: Path, before: Manifest | None, device: str
+    ) -> None:
+        migration = None if before is None else Migration.read(directory, before)
         self._device = device
         self._before = before
         self._migration = migration

@@ -51,6 +51,8 @@ class Intake:
         progress: called now and then.
         max_pixels: as `retrieval.sources.decoding.decoder.decode` has it; None for its default.
         number: of the source, in the records of its rows.
+        before: how many images of other sources were handled already, of ``total``, for progress.
+        total: images of all sources; None for those of this one.
     Attributes:
         changes: those.
         skipped: files that will not become vectors.
@@ -81,8 +83,11 @@ class Intake:
         *,
         max_pixels: int | None = None,
         number: int = 0,
+        before: int = 0,
+        total: int | None = None,
     ) -> None:
         self._number = number
+        self._before, self._total = before, len(changes.fresh) if total is None else total
         self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
         self.changes, self._store, self._source = changes, store, source
         self._encoder, self._progress = encoder, progress
@@ -104,7 +109,7 @@ class Intake:
         self._commit()
 
     def gone(self) -> list[int]:
-        """Return the rows whose files are missing, or can no longer be read."""
+        """Return the rows whose entries are missing, or can no longer be read."""
         return [*self.changes.missing.values(), *self.broken]
 
     def skipped_everywhere(self) -> list[SkippedFile]:
@@ -143,7 +148,7 @@ class Intake:
                     yield item
                 self._commit_sometimes()
                 if self._progress is not None and number % 1000 == 0:
-                    self._progress(Progress(phase="compare", done=number, total=len(fresh)))
+                    self._progress(Progress(phase="compare", done=self._before + number, total=self._total))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -160,7 +165,7 @@ class Intake:
         from retrieval.embedding import embed
         from retrieval.sources.decoding import MAX_PIXELS
 
-        total = len(self.changes.fresh)
+        total = self._total
         encoder = self._encoder()
         batches = embed(
             rest,
@@ -185,7 +190,7 @@ class Intake:
                 self._note(item.file, note, total=total)
             self._commit_sometimes()
             if self._progress is not None:
-                handled = self.encoded + self.reused + self.moved + self.same + self.failed
+                handled = self._before + self.encoded + self.reused + self.moved + self.same + self.failed
                 self._progress(Progress(phase="embed", done=handled, total=total, skipped=len(self.skipped)))
 
         if self.without and not self.encoded and not self._had_rows:
@@ -216,7 +221,7 @@ class Intake:
         old = store.find(file.key)
         if old is not None:
             record = store.record(old)
-            if record.content == content:
+            if record.content == content and record.source == self._number:
                 if record.stamp != stamp:
                     store.restamp(old, stamp)
                     self.reused += 1

@@ -10,17 +10,15 @@ from retrieval.errors import OptionError, PruneRefused
 from retrieval.sources import FORMATS, NOT_FOLLOWED, count_reasons, reason_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
+    from retrieval.ingestion.build_sources import BuildSource
     from retrieval.ingestion.changes import Changes
-    from retrieval.location import BuildPlace
     from retrieval.sources import Selection
 
 __all__ = [
     "PROTECTED_ROWS",
     "refuse_emptying",
-    "refuse_foreign_keys",
     "refuse_losing",
     "refuse_unasked",
     "refuse_unlinking",
@@ -33,19 +31,22 @@ PROTECTED_ROWS = 20
 _MOUNT = "Mount its drive, or remove their rows with `prune=True`"
 
 
-def refuse_unasked(changes: Changes, place: BuildPlace, *, selection: Selection, prune: bool) -> None:
+def refuse_unasked(
+    changes: Changes, source: BuildSource, *, prune: bool, is_first: bool, may_be_empty: bool = False
+) -> None:
     """Stop a build, before it writes anything, that nobody can have meant.
 
     Args:
-        changes: what it would do.
-        place: where its collection lies.
-        selection: what the walk was asked to leave out.
-        prune: it may remove rows; only a folder without anything is refused then.
+        changes: what it would do to one source.
+        source: that source.
+        prune: it may remove rows; only a source without anything is refused then.
+        is_first: there is no collection yet.
+        may_be_empty: it need not hold any images.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
-        OptionError: the folder holds no images, and its collection neither.
+        OptionError: the source holds no images, and the collection has none of it.
     """
-    folder = place.images
+    folder, selection = source.name, source.selection
     if not prune:
         refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=folder)
         refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
@@ -57,17 +58,16 @@ def refuse_unasked(changes: Changes, place: BuildPlace, *, selection: Selection,
             missing=changes.missing,
             selection=selection,
         )
-    if not (changes.rows or changes.fresh or (changes.skipped and place.before is not None)):
+    if not (may_be_empty or changes.rows or changes.fresh or (changes.skipped and not is_first)):
         raise OptionError(_nothing(folder, changes))
 
 
-def refuse_losing(changes: Changes, place: BuildPlace, *, selection: Selection, broken: int) -> None:
+def refuse_losing(changes: Changes, source: BuildSource, *, broken: int) -> None:
     """Stop a build, before it removes anything, whose files turned out to be unreadable.
 
     Args:
-        changes: what it does, as it is known now.
-        place: where its collection lies.
-        selection: what the walk was asked to leave out.
+        changes: what it does to one source, as it is known now.
+        source: that source.
         broken: rows of files that can no longer be read.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
@@ -76,9 +76,9 @@ def refuse_losing(changes: Changes, place: BuildPlace, *, selection: Selection, 
         rows=changes.rows,
         removed=len(changes.missing) + broken,
         found=1,
-        folder=place.images,
+        folder=source.name,
         missing=changes.missing,
-        selection=selection,
+        selection=source.selection,
     )
 
 
@@ -87,7 +87,7 @@ def refuse_emptying(
     rows: int,
     removed: int,
     found: int,
-    folder: Path,
+    folder: str,
     missing: Iterable[bytes] = (),
     selection: Selection | None = None,
 ) -> None:
@@ -113,7 +113,7 @@ def refuse_emptying(
         )
 
 
-def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> None:
+def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: str) -> None:
     """Stop a build that would remove rows because the links that lead to their files are not followed any more.
 
     Neither may they stay unasked: nobody would notice when their files change or go.
@@ -129,7 +129,7 @@ def refuse_unlinking(*, rows: int, unfollowed: list[bytes], folder: Path) -> Non
         )
 
 
-def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -> None:
+def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: str) -> None:
     """Stop a build that would remove rows below folders which were file systems of their own and are empty or unmounted now.
 
     Args:
@@ -145,28 +145,6 @@ def refuse_unmounting(*, rows: int, unmounted: dict[bytes, int], folder: Path) -
             f"{sum(unmounted.values()):,} of {rows:,} images of {folder} lay on another file system, in {names}, "
             f"which is not mounted there now or empty; none was removed. Mount it, or remove their rows with `prune=True`"
         )
-
-
-def refuse_foreign_keys(
-    keys: Iterable[bytes], held_by: Callable[[bytes], int | None], *, folder: Path
-) -> None:
-    """Stop a build that would take a key from a row that was added by hand.
-
-    Args:
-        keys: of the files that are about to get rows.
-        held_by: returns the row by hand that has a key; None where there is none.
-        folder: what was walked.
-    Raises:
-        OptionError: there is such a file; nothing was changed.
-    """
-    for key in keys:
-        number = held_by(key)
-        if number is not None:
-            name = os.fsdecode(key)
-            raise OptionError(
-                f"the file {name!r} of {folder} and row {number}, which was added by hand, have the same key; nothing was "
-                f"changed. Rename the file, leave it out with `exclude`, or `delete` that row"
-            )
 
 
 def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
@@ -186,7 +164,7 @@ def _cure(missing: Iterable[bytes], selection: Selection | None) -> str:
     return f"{'; '.join(reasons)}. Change these options, or remove the rows with `prune=True`"
 
 
-def _nothing(folder: Path, changes: Changes) -> str:
+def _nothing(folder: str, changes: Changes) -> str:
     files = [file for file in changes.skipped if file.reason != NOT_FOLLOWED]
     links = len(changes.skipped) - len(files)
     cure = (

@@ -1,4 +1,4 @@
-"""End a build: delete the rows of files that have gone, derive the index, publish, and remember the folder."""
+"""End a build: delete the rows of files that have gone, derive the index, publish, and remember the sources."""
 
 from __future__ import annotations
 
@@ -7,51 +7,60 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import derive
 from retrieval.collection.rows import carried, derived_files, learn_rotation, plain
+from retrieval.ingestion.source_memories import write_memories
 from retrieval.progress import telling
-from retrieval.sources import remember
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from indexes.generation import Manifest
     from indexes.store import WriterLock
     from retrieval.collection.rows import Growing
+    from retrieval.ingestion.build_sources import BuildSources
     from retrieval.ingestion.encoder_choice import BuildEncoder
     from retrieval.ingestion.intake import Intake
-    from retrieval.location import BuildPlace
     from retrieval.progress import OnProgress
 
 __all__ = ["finish_build"]
 
 
 def finish_build(
-    place: BuildPlace,
+    directory: Path,
+    sources: BuildSources,
     lock: WriterLock,
     store: Growing,
-    intake: Intake,
+    intakes: Sequence[Intake],
     models: BuildEncoder,
     facts: Mapping[str, Any],
     *,
     device: str,
     progress: OnProgress | None,
-) -> Manifest:
+) -> tuple[Manifest, int]:
     """Publish what a build has stored, and keep for the next one what this one saw.
 
     Args:
-        place: where the collection lies.
+        directory: the collection's.
+        sources: of the build.
         lock: held.
         store: open for writing.
-        intake: through which all fresh images have gone.
+        intakes: through which all fresh images have gone, one for each chosen source.
         models: the encoder, for the phrases that the index is tuned for.
         facts: what `indexes.derivation.derivation.derive` records and is asked for.
         device: where faiss may use a GPU.
         progress: called now and then.
+    Returns:
+        the manifest, and how many rows of dropped sources were removed.
     """
-    store.remove(intake.gone())
+    dropped = [rows_of(store, source.number) for source in sources.dropped]
+    for intake in intakes:
+        store.remove(intake.gone())
+    for rows in dropped:
+        store.remove(rows)
     store.commit()
     lock.check()
     manifest = derive(
-        place.directory,
+        directory,
         plain(store),
         **facts,
         learn=learn_rotation,
@@ -59,13 +68,12 @@ def finish_build(
         extra_queries=models.phrases,
         device=device,
         carried=replace(carried(store), probes=models.probes()),
-        progress=telling(progress, skipped=lambda: len(intake.skipped)),
+        progress=telling(progress, skipped=lambda: sum(len(intake.skipped) for intake in intakes)),
     )
-    remember(
-        place.directory,
-        skipped=intake.skipped_everywhere(),
-        folders=intake.changes.folders,  # as they were when they were listed: later changes are news to the next build
-        rejected=intake.changes.rejected,
-        kept=intake.changes.remembered if place.below else None,
-    )
-    return manifest
+    write_memories(directory, sources, intakes)
+    return manifest, sum(map(len, dropped))
+
+
+def rows_of(store: Growing, number: int) -> list[int]:
+    """Return the live rows of a source."""
+    return [row for ids, _ in plain(store).packed(source=number) for row in ids.tolist()]

@@ -8,6 +8,14 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.sources import folder_memory, keys
+    from retrieval.sources.collection_source import (
+        MEMORIES,
+        CollectionSource,
+        memory_of,
+        open_recorded,
+        open_source,
+        spec_of,
+    )
     from retrieval.sources.csv_files import csv_lines
     from retrieval.sources.folder import FolderSource
     from retrieval.sources.folder_memory import FolderMemory, digest, holding, remember
@@ -24,7 +32,18 @@ if TYPE_CHECKING:
         suffix_of,
         walk,
     )
-    from retrieval.sources.protocol import Entry, Listed, Source, open_source
+    from retrieval.sources.listing import SourceEntry
+    from retrieval.sources.protocol import (
+        ColumnSource,
+        ColumnValue,
+        CountedSource,
+        Entry,
+        Listed,
+        RememberingSource,
+        Source,
+        SourceType,
+    )
+    from retrieval.sources.registry import STANDARD_INPUT, named_type, open_spec, source_type, whole_text
     from retrieval.sources.selection import Selection
     from retrieval.sources.skipped_list import (
         LASTING,
@@ -39,9 +58,15 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "LASTING",
+    "MEMORIES",
     "NOT_FOLLOWED",
+    "STANDARD_INPUT",
     "UNKNOWN",
     "UNSUPPORTED_FORMAT",
+    "CollectionSource",
+    "ColumnSource",
+    "ColumnValue",
+    "CountedSource",
     "Entry",
     "Folder",
     "FolderMemory",
@@ -49,11 +74,14 @@ __all__ = [
     "FolderSource",
     "Found",
     "Listed",
+    "RememberingSource",
     "Seen",
     "Selection",
     "Skipped",
     "SkippedFile",
     "Source",
+    "SourceEntry",
+    "SourceType",
     "count_reasons",
     "csv_lines",
     "digest",
@@ -61,12 +89,19 @@ __all__ = [
     "has_image_suffix",
     "holding",
     "keys",
+    "memory_of",
+    "named_type",
+    "open_recorded",
     "open_source",
+    "open_spec",
     "read_skipped",
     "reason_words",
     "remember",
+    "source_type",
+    "spec_of",
     "suffix_of",
     "walk",
+    "whole_text",
     "write_skipped",
 ]
 
@@ -74,6 +109,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
+            "collection_source": (
+                "CollectionSource",
+                "MEMORIES",
+                "memory_of",
+                "open_recorded",
+                "open_source",
+                "spec_of",
+            ),
             "csv_files": ("csv_lines",),
             "folder": ("FolderSource",),
             "folder_memory": ("FolderMemory", "digest", "holding", "remember"),
@@ -91,7 +134,18 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "walk",
             ),
             "keys": (),
-            "protocol": ("Entry", "Listed", "Source", "open_source"),
+            "listing": ("SourceEntry",),
+            "protocol": (
+                "ColumnSource",
+                "ColumnValue",
+                "CountedSource",
+                "Entry",
+                "Listed",
+                "RememberingSource",
+                "Source",
+                "SourceType",
+            ),
+            "registry": ("STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"),
             "selection": ("Selection",),
             "skipped_list": (
                 "LASTING",

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrieval.errors import OptionError
+from retrieval.location import require_folder
 from retrieval.sources import keys
+from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Found, Seen, Skipped, look, walk_files
+from retrieval.sources.listing import SourceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from typing import Self
 
-    from retrieval.sources.folder_options import FolderOptions
     from retrieval.sources.protocol import Entry
 
 __all__ = ["FolderSource"]
-
-
-class _Named(NamedTuple):
-    """A file by its key, as it is now."""
-
-    key: bytes
-    stamp: bytes
 
 
 class FolderSource:
@@ -40,11 +36,27 @@ class FolderSource:
     below: bytes
     name: str
 
-    type: Final = "folder"
+    type: ClassVar[str] = "folder"
+    takes: ClassVar[frozenset[str]] = frozenset({"exclude", "include", "follow_links"})
 
     def __init__(self, root: Path, taken: FolderOptions, *, below: bytes = b"") -> None:
         self.root, self.taken, self.below = root, taken, below
         self.name = os.fspath(root)
+
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        """Say whether it is the path of a folder."""
+        return os.path.isdir(text)
+
+    @classmethod
+    def from_spec(cls, text: str, options: Mapping[str, Any]) -> Self:
+        """Open a folder."""
+        return cls(require_folder(text), FolderOptions.from_json(options))
+
+    @property
+    def spec(self) -> str:
+        """The absolute path."""
+        return self.name
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -89,10 +101,10 @@ class FolderSource:
     def find(self, path: str | os.PathLike[str]) -> Entry | None:
         """Return the file below the folder that a path names."""
         key = keys.key_of(path, self.root)
-        return None if key is None else _Named(key, keys.stamp_of(path))
+        return None if key is None else SourceEntry(key, keys.stamp_of(path))
 
-    def changed(self, directory: Path) -> bool:
+    def changed(self, memory: Path) -> bool:
         """Ask the folders' own modification times, and list those that have changed."""
         from retrieval.sources.folder_memory import changed_since
 
-        return changed_since(directory, self.root, self.taken.selection)
+        return changed_since(memory, self.root, self.taken.selection)

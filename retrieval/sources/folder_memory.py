@@ -70,20 +70,21 @@ class FolderMemory:
     folders: Mapping[bytes, Folder] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, directory: Path, *, retry_large: bool = False) -> Self:
+    def read(cls, directory: Path, *, skipped: Path | None = None, retry_large: bool = False) -> Self:
         """Read what the last build of a collection kept.
 
         Args:
-            directory: the collection's.
+            directory: the collection's, or that of another source's memory in it.
+            skipped: where the list of skipped files lies, if not there.
             retry_large: files that were skipped as too large are to be tried again.
         """
-        skipped = read_skipped(directory)
+        files = read_skipped(directory if skipped is None else skipped)
         if retry_large:
-            skipped = {
+            files = {
                 key: replace(file, reason=_AGAIN) if file.reason == "too-large" else file
-                for key, file in skipped.items()
+                for key, file in files.items()
             }
-        return cls(skipped=skipped, rejected=read_rejected(directory), folders=read_folders(directory))
+        return cls(skipped=files, rejected=read_rejected(directory), folders=read_folders(directory))
 
 
 def remember(
@@ -93,17 +94,19 @@ def remember(
     folders: Mapping[bytes, Folder],
     rejected: Iterable[int],
     kept: NDArray[np.uint64] | None = None,
+    listed: Path | None = None,
 ) -> None:
     """Keep for the next build what this one saw, and list what was skipped.
 
     Args:
-        directory: the collection's.
+        directory: the collection's, or that of another source's memory in it.
         skipped: files that did not become vectors.
         folders: those that hold images, and mount points, by key.
         rejected: digests of files that gave no vector.
         kept: such digests of the last build that stay, where only a part was walked: those of other folders are not told apart.
+        listed: where the list of skipped files goes, if not there.
     """
-    write_skipped(directory, skipped)
+    write_skipped(directory if listed is None else listed, skipped)
     write_folders(directory, folders)
     now = digests(rejected)
     write_rejected(directory, now if kept is None else np.union1d(now, kept))

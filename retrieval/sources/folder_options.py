@@ -10,10 +10,8 @@ from retrieval.errors import OptionError
 from retrieval.sources.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Self
-
-    from indexes.generation import Manifest
 
 __all__ = ["FolderOptions"]
 
@@ -32,24 +30,16 @@ class FolderOptions:
     follow_links: bool = False
 
     @classmethod
-    def of(
-        cls,
-        manifest: Manifest | None,
-        *,
-        exclude: Iterable[str] | None = None,
-        include: Iterable[str] | None = None,
-        follow_links: bool | None = None,
-    ) -> Self:
-        """Return the options given, and for those that are None what the collection was built with.
+    def from_json(cls, options: Mapping[str, Any]) -> Self:
+        """Parse what `to_json` made, or what a caller gave.
 
         Raises:
-            OptionError: the manifest holds options that this version does not know how to read.
+            OptionError: a value that is no glob.
         """
-        own = _recorded(manifest)
         return cls(
-            exclude=_globs(own.get("exclude", ()) if exclude is None else exclude),
-            include=_globs(own.get("include", ()) if include is None else include),
-            follow_links=bool(own.get("follow_links", False)) if follow_links is None else follow_links,
+            exclude=_globs(options.get("exclude", ())),
+            include=_globs(options.get("include", ())),
+            follow_links=bool(options.get("follow_links", False)),
         )
 
     @cached_property
@@ -65,11 +55,6 @@ class FolderOptions:
             "follow_links": self.follow_links,
         }
         return {name: value for name, value in facts.items() if value}
-
-
-def _recorded(manifest: Manifest | None) -> Mapping[str, Any]:
-    folder = None if manifest is None else manifest.folder
-    return {} if folder is None else folder.options
 
 
 def _globs(globs: Any) -> tuple[str, ...]:

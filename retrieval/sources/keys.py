@@ -6,6 +6,7 @@ import fnmatch
 import os
 import re
 import struct
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -39,6 +40,11 @@ def stamp(*, size: int, mtime_ns: int) -> bytes:
     if _LEAST_TIME <= mtime_ns <= _GREATEST_TIME:
         return _STAMP.pack(size, mtime_ns)
     return _WIDE_STAMP.pack(size, mtime_ns & 0xFFFFFFFFFFFFFFFF, mtime_ns >> 64)
+
+
+def stamp_of_tag(*, size: int, tag: bytes) -> bytes:
+    """Pack a size in bytes and whatever else differs once an image has changed, such as a store's etag."""
+    return size.to_bytes(8, "little") + blake2b(tag, digest_size=8).digest()
 
 
 def size_of(stamp: bytes) -> int:

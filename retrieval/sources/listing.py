@@ -19,6 +19,7 @@ __all__ = [
     "Found",
     "Seen",
     "Skipped",
+    "SourceEntry",
     "has_image_suffix",
     "suffix_of",
 ]
@@ -73,6 +74,18 @@ class Found(NamedTuple):
         return stamp(size=self.size, mtime_ns=self.mtime_ns)
 
 
+class SourceEntry(NamedTuple):
+    """An entry of any source, for those that need no more than the protocol asks for.
+
+    Attributes:
+        key, stamp, claimed: as `retrieval.sources.protocol.Listed` has them.
+    """
+
+    key: bytes
+    stamp: bytes
+    claimed: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
     """A file or folder that the walk could not look at.
@@ -118,10 +131,17 @@ class Seen:
     Attributes:
         folders: every folder that was listed, by its key.
         left_out: folders left out because of their names, by these, with how often each was met.
+        notes: lines that people should read, such as that an archive is not sorted; the report has them.
     """
 
     folders: dict[bytes, Folder] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, line: str) -> None:
+        """Keep a line for people, once."""
+        if line not in self.notes:
+            self.notes.append(line)
 
 
 def has_image_suffix(name: str) -> bool:

@@ -1,29 +1,41 @@
-"""Define the `Source` protocol, and open the source that a manifest names."""
+"""Define the `Source` protocol: what a kind of place that images come from must offer, and what it may offer besides.
+
+A kind is a class; `retrieval.testing.check_source` tells whether it keeps the contract. README.md has one in full.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from retrieval.errors import OptionError
-from retrieval.location import resolve_root
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from indexes.generation import Manifest
-    from retrieval.sources.folder_walk import Seen, Skipped
+    from retrieval.sources.listing import Seen, Skipped
 
-__all__ = ["Entry", "Listed", "Source", "open_source"]
+__all__ = [
+    "ColumnSource",
+    "ColumnValue",
+    "CountedSource",
+    "Entry",
+    "Listed",
+    "RememberingSource",
+    "Source",
+    "SourceType",
+]
+
+ColumnValue: TypeAlias = str | int | float | bool | None
+"""What a column may hold of one image."""
 
 
 class Entry(Protocol):
     """One image of a source, not read yet. A stored record is one, too.
 
     Attributes:
-        key: names the image in the source, the same in every build.
-        stamp: at most 64 bytes that differ once the image has changed; the first eight are its size in bytes, little-endian.
+        key: names the image in the source, the same in every build; not empty.
+        stamp: 16 bytes: its size in bytes, then a number that differs once the image has changed, both little-endian.
+            `retrieval.sources.keys.stamp` makes one of a size and a time, `stamp_of_tag` of a size and any bytes. Never empty.
     """
 
     @property
@@ -53,7 +65,8 @@ class Source(Protocol):
     Attributes:
         name: what messages call it, such as a folder's path.
         type: the word that the manifest has for its kind.
-        options: JSON values that the manifest keeps, so that the next build asks the same question.
+        spec: the text that opens it again from any working directory: an absolute path, or an address without credentials.
+        options: JSON values that the manifest keeps, so that the next build asks the same question; no credentials.
     """
 
     name: str
@@ -63,16 +76,23 @@ class Source(Protocol):
         """The word."""
 
     @property
+    def spec(self) -> str:
+        """The text."""
+
+    @property
     def options(self) -> Mapping[str, Any]:
         """The options."""
 
     def entries(self, seen: Seen) -> Iterator[Listed | Skipped]:
-        """Yield all that is or may be an image, in a fixed order, reading none.
+        """Yield all that is or may be an image, in a fixed order, each key once, reading none.
+
+        It ends normally only if everything was listed.
 
         Args:
-            seen: gets what is met besides.
+            seen: gets what is met besides; `seen.note` takes a line that people should read.
         Raises:
-            OptionError: the source cannot be listed.
+            OptionError: the source cannot be opened at all; the build stops.
+            SourceIncomplete: after all that could be listed: there is more, which could not; no row is removed.
         """
 
     def look(self, entry: Any) -> Listed | Skipped | None:
@@ -82,7 +102,7 @@ class Source(Protocol):
         """Return an image's bytes; safe to call from several threads.
 
         Args:
-            entry: the image.
+            entry: one of `entries`, or any other object with its key and stamp.
             max_pixels: as `retrieval.sources.decoding.decoder.read_file` has it; None for its default.
         Raises:
             ImageError: it is not there, or cannot be read.
@@ -95,30 +115,71 @@ class Source(Protocol):
         """Return what a person can open: a path or an address."""
 
     def find(self, path: str | os.PathLike[str]) -> Entry | None:
-        """Return the entry that a path of the user's file system names, as it is now; None if the source does not hold it."""
+        """Return the entry that a path (or what `link` returned) names, as it is now; None if the source does not hold it."""
 
-    def changed(self, directory: Path) -> bool:
-        """Say cheaply whether images came or went since the build of the collection in ``directory``."""
+    def changed(self, memory: Path) -> bool:
+        """Say cheaply whether images came or went since the last build; True where the source cannot tell.
+
+        Args:
+            memory: the folder in which the build keeps what it remembers of this source.
+        """
 
 
-def open_source(directory: Path, manifest: Manifest, *, root: str | os.PathLike[str] | None = None) -> Source:
-    """Open the source that a manifest names.
+class SourceType(Protocol):
+    """A class of sources, as the registry knows it: a plugin's entry point in the group ``retrieval.sources`` leads to one.
 
-    Args:
-        directory: the collection's.
-        manifest: its manifest.
-        root: the images' folder, if it is not where the manifest says.
-    Raises:
-        OptionError: a kind of source that this version does not know.
+    Attributes:
+        type: the word for the kind; the entry point's name.
+        takes: names of the options of `retrieval.build_index` that it understands.
     """
-    from retrieval.sources.folder import FolderSource
-    from retrieval.sources.folder_options import FolderOptions
 
-    source = manifest.folder or manifest.sources[0]
-    if source.type != FolderSource.type:
-        raise OptionError(
-            f"{directory}: its images come from a source of the kind {source.type}, which this version cannot read; "
-            f"install a newer one"
-        )
-    home = resolve_root(directory, manifest.root, given=root)
-    return FolderSource(home, FolderOptions.of(manifest))
+    type: ClassVar[str]
+    takes: ClassVar[frozenset[str]]
+
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        """Say from its form whether a SOURCE is of this kind; it must not depend on which packages are installed.
+
+        Args:
+            text: as it was typed, a path made absolute.
+        """
+
+    @classmethod
+    def from_spec(cls, text: str, options: Mapping[str, Any]) -> Source:
+        """Open a source; cheap, since a query does so too.
+
+        Args:
+            text: an absolute path, an address, or whatever `recognises` accepted or the manifest kept as `Source.spec`.
+            options: JSON values by name, those of `takes` only; what is missing has its default.
+        Raises:
+            OptionError: it cannot be opened, or an option has a value that cannot be.
+            MissingExtra: a package is missing; the message has the command that installs it.
+        """
+
+
+@runtime_checkable
+class ColumnSource(Protocol):
+    """A source that knows more of an image than its picture: captions, labels, columns of a table."""
+
+    def columns(self, entry: Any) -> Mapping[str, ColumnValue]:
+        """Return what is known of one of `Source.entries`; safe to call from several threads."""
+
+
+@runtime_checkable
+class CountedSource(Protocol):
+    """A source that may know before it is listed how many entries there are."""
+
+    def total(self) -> int | None:
+        """Return how many, about; None where nobody knows. For a progress bar only."""
+
+
+@runtime_checkable
+class RememberingSource(Protocol):
+    """A source that keeps files of its own from build to build, such as the listing of an archive.
+
+    Attributes:
+        memory: a folder in the collection for it, set before anything is asked; made if need be. What lies there may be lost
+            at any time. None where the source is used without a collection. Only `Source.entries` writes to it.
+    """
+
+    memory: Path | None

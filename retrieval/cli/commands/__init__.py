@@ -13,7 +13,7 @@ __all__ = ["SUMMARIES", "Commands"]
 
 SUMMARIES = {
     "demo": "Index sample photographs, answer queries, write a page.",
-    "build-index": "Index the images in FOLDER; again: only what changed.",
+    "build-index": "Index the images of each SOURCE; again: only what changed.",
     "add": "Add vectors to a collection, row by row.",
     "delete": "Delete rows that were added by hand.",
     "export": "Write a collection's vectors and keys to files.",

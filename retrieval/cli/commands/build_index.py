@@ -21,7 +21,7 @@ from retrieval.cli.frame import (
     shared_by,
 )
 from retrieval.cli.reports import build_summary, next_step, shown
-from retrieval.display import path_json
+from retrieval.display import path_json, paths_json
 from retrieval.render import json_text
 
 __all__ = ["build_index"]
@@ -34,13 +34,14 @@ BUILD = "retrieval.ingestion.build:build_index"
     cls=Command,
     common=("--encoder", "--exclude", "--include", "--prune", "--device"),
     sections={
+        "Sources": ("--drop-source",),
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--strict"),
         "Index": ("--kind", "--truncate-dim", "--target-recall"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
     example="retrieve build-index photos/ --exclude 'drafts/**'",
 )
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @option(
     "--root",
     of=BUILD,
@@ -109,6 +110,13 @@ BUILD = "retrieval.ingestion.build:build_index"
     help="Remove images even if most of at least 20 are gone.",
 )
 @option(
+    "--drop-source",
+    of=BUILD,
+    multiple=True,
+    metavar="SOURCE",
+    help="Remove this source of the collection and its images.",
+)
+@option(
     "--max-pixels",
     of=BUILD,
     type=click.IntRange(min=1),
@@ -120,21 +128,22 @@ BUILD = "retrieval.ingestion.build:build_index"
 @click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
 @click.option("--space", metavar="NAME", help="Name of their space.  [default: FILE's name]")
 @device_option(BUILD, "where images are encoded.")
-@shared_by("The collection's directory or its image folder; otherwise FOLDER/.retrieve.")
+@shared_by("The collection's directory or its image folder; otherwise .retrieve in the first SOURCE.")
 @session
 def build_index(
     session: Session,
     /,
     *,
-    folder: Path,
+    sources: tuple[str, ...],
     vectors: Path | None,
     keys: Path | None,
     space: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Index the images in FOLDER; again: only what changed.
+    """Index the images of each SOURCE; again: only what changed.
 
+    A SOURCE is a folder. One that the collection does not have is added; with --index and no SOURCE, all are built again.
     Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
     avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. What is skipped is listed in
     skipped.tsv beside the index. Interrupted, the same command continues.
@@ -146,26 +155,39 @@ def build_index(
         raise click.UsageError(f"--vectors and --keys go together; {missing} is missing")
     if space is not None and vectors is None:
         raise click.UsageError("--space names the space of --vectors; give --vectors and --keys too")
+    if not sources and (options["index"] is None or vectors is not None):
+        raise click.UsageError(
+            "name a SOURCE, such as a folder; --index alone builds again all that a collection has"
+        )
     session.kept = "what was committed is kept; the same command continues"
-    if options["index"] is None:
-        _note_hidden(session, folder)
+    if options["index"] is None and sources:
+        _note_hidden(session, Path(sources[0]))
     others: dict[str, Any] = {}
     with watching(session) as progress:
         if vectors is None or keys is None:
             from retrieval.ingestion import build_index as build
 
-            built = build(folder, **_given(options), progress=progress)
-            facts, others = built.to_json(), {"other_files": built.other_files, "left_out": built.left_out}
+            built = build(sources, **_given(options), progress=progress)
+            facts = built.to_json()
+            others = {"other_files": built.other_files, "left_out": built.left_out}
         else:
             from retrieval.collection.rows import sync_vectors
 
             asked = given(space=space, **_without_images(options))
-            facts = sync_vectors(folder, vectors, keys, **asked, progress=progress).to_json()
+            facts = sync_vectors(_only(sources), vectors, keys, **asked, progress=progress).to_json()
     if as_json:
-        emit(json_text(facts | path_json(facts["root"], "root")))
+        named = paths_json(facts["sources"], "sources") if "sources" in facts else {}
+        emit(json_text(facts | path_json(facts["root"], "root") | named))
     elif not session.quiet:
         emit(build_summary(facts, **others))
         session.note(next_step(facts, words=vectors is None))
+
+
+def _only(sources: tuple[str, ...]) -> str:
+    """Return the folder in which a collection of vectors lies."""
+    if len(sources) != 1:
+        raise click.UsageError("--vectors takes one folder, in which the collection lies; name it")
+    return sources[0]
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +215,17 @@ def _note_hidden(session: Session, folder: Path) -> None:
 
 def _without_images(options: dict[str, Any]) -> dict[str, Any]:
     """Refuse what has no meaning where no image is read."""
-    for name in ("root", "encoder", "exclude", "include", "follow_links", "rehash", "strict", "max_pixels"):
+    for name in (
+        "root",
+        "drop_source",
+        "encoder",
+        "exclude",
+        "include",
+        "follow_links",
+        "rehash",
+        "strict",
+        "max_pixels",
+    ):
         if options.pop(name) not in (None, ()):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} has no meaning with --vectors: no image is read"

@@ -36,7 +36,7 @@ def build_summary(
     counted = _OF_ROWS if by_hand else _OF_IMAGES
     changes = [f"{report[key]:,} {key}" for key in counted if report[key]]
     pairs = [
-        ("rows" if by_hand else "images", f"{report['images']:,} in {shown(report['root'])}"),
+        ("rows" if by_hand else "images", f"{report['images']:,} in {_places(report)}"),
         ("changes", ", ".join(changes) or "none"),
     ]
     if report["skipped"]:
@@ -54,6 +54,16 @@ def build_summary(
         pairs.append(("no images", _counted(named)))
     if left_out:
         pairs.append(("left out", f"{_counted(left_out)}; --include takes them in"))
+    if report.get("incomplete"):
+        pairs.append(
+            ("not seen", f"{report['not_seen']:,}: their source was not listed to its end; they stay")
+        )
+        pairs += [("", reason) for reason in report["incomplete"]]
+    elif report.get("not_seen"):
+        pairs.append(
+            ("not seen", f"{report['not_seen']:,}: they lie where nothing could be listed; they stay")
+        )
+    pairs += [("note", note) for note in report.get("notes", ())]
     seconds = report["seconds"]
     unit = "rows" if by_hand else "images"
     rate = f", {report['images_per_second']:,.0f} {unit}/s" if report["encoded"] else ""
@@ -63,6 +73,16 @@ def build_summary(
         ("recall@10", recall_words(report)),
     ]
     return fields(pairs)
+
+
+def _places(report: Mapping[str, Any]) -> str:
+    """Name the folder, or each source if there are others."""
+    sources = report.get("sources") or [report["root"]]
+    return (
+        shown(report["root"])
+        if len(sources) == 1 and os.path.isdir(sources[0])
+        else ", ".join(map(shown, sources))
+    )
 
 
 def _counted(counts: Mapping[str, int], *, most: int = 5) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.image_vectors import Images
     from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.collection.rows.lock_wait import TIMEOUT
-    from retrieval.collection.rows.row_sources import folder_number, hand_number, holder_by_hand, is_by_hand
+    from retrieval.collection.rows.row_sources import hand_number, is_by_hand
     from retrieval.collection.rows.row_writer import RowWriter, synchronized, writing_rows
     from retrieval.collection.rows.rows_report import RowsReport
     from retrieval.collection.rows.vector_blocks import VectorsLike
@@ -43,9 +43,7 @@ __all__ = [
     "check_request",
     "create",
     "derived_files",
-    "folder_number",
     "hand_number",
-    "holder_by_hand",
     "is_by_hand",
     "learn_rotation",
     "locked",
@@ -69,7 +67,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "image_vectors": ("Images",),
             "key_lists": ("KeysLike",),
             "lock_wait": ("TIMEOUT",),
-            "row_sources": ("folder_number", "hand_number", "holder_by_hand", "is_by_hand"),
+            "row_sources": ("hand_number", "is_by_hand"),
             "row_writer": ("RowWriter", "synchronized", "writing_rows"),
             "rows_report": ("RowsReport",),
             "vector_blocks": ("VectorsLike",),

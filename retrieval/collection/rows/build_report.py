@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from retrieval.deprecation import renamed_attribute
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
@@ -28,6 +29,10 @@ class BuildReport:
         bytes_per_vector: what a search reads of each row first: ``index.faiss`` over rows, or two bytes a number.
         recall_at_10: measured against exact search on `recall_sample` stored rows; ``None`` with the reason in `recall_reason`.
         recall_at_10_text: the same for built-in phrases, where the encoder reads words.
+        sources: what was built, as messages call it.
+        not_seen: rows that stay although they were not found, because their source could not be listed to its end.
+        incomplete: why, a line for each such source.
+        notes: what else people should know of the sources.
     """
 
     root: str
@@ -53,6 +58,10 @@ class BuildReport:
     recall_at_10_text: float | None
     other_files: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+    not_seen: int = 0
+    incomplete: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     if not TYPE_CHECKING:  # old names
         width = renamed_attribute("BuildReport.width", "stored_dim")
@@ -73,6 +82,10 @@ class BuildReport:
         skipped_by_reason: dict[str, int],
         other_files: dict[str, int] | None = None,
         left_out: dict[str, int] | None = None,
+        sources: Sequence[str] = (),
+        not_seen: int = 0,
+        incomplete: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> Self:
         """Put together what was counted and what the published manifest says."""
         index = manifest.index
@@ -100,6 +113,10 @@ class BuildReport:
             recall_at_10_text=index.recall_at_10_text,
             other_files=other_files or {},
             left_out=left_out or {},
+            sources=list(sources),
+            not_seen=not_seen,
+            incomplete=list(incomplete),
+            notes=list(notes),
         )
 
     def _repr_html_(self) -> str | None:
@@ -110,6 +127,7 @@ class BuildReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract, old keys too; what was no image is not part of it."""
-        facts = asdict(self) | {"width": self.stored_dim, "dim": self.truncate_dim}
+        facts = asdict(self)
+        new = {name: facts.pop(name) for name in ("sources", "not_seen", "incomplete", "notes")}
         del facts["other_files"], facts["left_out"]
-        return facts
+        return facts | {"width": self.stored_dim, "dim": self.truncate_dim} | new

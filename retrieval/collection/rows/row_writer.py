@@ -218,7 +218,7 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
             sweep(directory, before)
             facts: dict[str, Any] = {"space": before.space, "encoder": before.encoder, "root": before.root}
             sources = sources_with_hand(before, root=before.root)
-            with opened(directory, lock, before, **facts, sources=sources) as growing:
+            with opened(directory, lock, before, **facts, with_rows=sources) as growing:
                 store = plain(growing)
                 rows = RowWriter(store, collection, source=hand_number(before))
                 try:

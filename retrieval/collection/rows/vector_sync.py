@@ -89,7 +89,7 @@ def sync_vectors(
         recorded = record_root(directory, home) if before is None else before.root
         facts: dict[str, Any] = {"space": target, "encoder": encoder, "root": recorded}
         sources = sources_with_hand(before, root=recorded)
-        with opened(directory, lock, before, **facts, sources=sources) as growing:
+        with opened(directory, lock, before, **facts, with_rows=sources) as growing:
             store = plain(growing)
             rows = HandRows(store, source=hand_number(before), folder=resolve_root(directory, recorded))
             rows.require_own(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from indexes.derivation import check_dim, plan, publish_tail
 from indexes.files import make_directories, sync_directory, writing
@@ -19,7 +19,7 @@ from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest, Source
@@ -134,8 +134,8 @@ def opened(
     space: Space,
     encoder: str | None,
     root: str | None = None,
-    source_options: Mapping[str, Any] | None = None,
     sources: tuple[Source, ...] | None = None,
+    with_rows: tuple[Source, ...] | None = None,
 ) -> Iterator[Growing]:
     """Open the store for writing; make one, and publish it empty, where there is none yet.
 
@@ -147,8 +147,8 @@ def opened(
         directory: the collection's directory.
         lock: held.
         before: its manifest.
-        space, encoder, root, source_options: recorded in the manifest, as `indexes.derivation.derivation.derive` has them.
-        sources: recorded with rows that were added, where the work inside fails.
+        space, encoder, root, sources: recorded in the manifest, as `indexes.derivation.derivation.derive` has them.
+        with_rows: sources that are recorded with rows that were added, where the work inside fails.
     Raises:
         StoreCorrupt: the store or the manifest is missing beside the other.
     """
@@ -173,7 +173,7 @@ def opened(
                 space=space,
                 encoder=encoder,
                 root=root,
-                source_options=source_options,
+                sources=sources,
                 derived=derived_files(),
             )
         first = store.count
@@ -191,8 +191,7 @@ def opened(
                     encoder=encoder,
                     root=root,
                     carried=carried(growing),
-                    source_options=source_options,
-                    sources=sources if store.count > first else None,
+                    sources=with_rows if with_rows is not None and store.count > first else sources,
                     derived=derived_files(),
                 )
             raise

@@ -37,6 +37,7 @@ COUNTERS = [
 ]
 
 
+OF_SOURCES = ["sources", "not_seen", "incomplete", "notes"]
 BUILD_KEYS = [
     "root",
     "index",
@@ -54,4 +55,5 @@ BUILD_KEYS = [
     "recall_at_10_text",
     "width",
     "dim",
+    *OF_SOURCES,
 ]

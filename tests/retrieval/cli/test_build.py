@@ -118,3 +118,26 @@ class TestBuild:
         monkeypatch.setenv("RETRIEVE_INDEX", str(photos / ".retrieve"))
 
         assert run("info")[0] == 0
+
+
+class TestSources:
+    def test_sources_are_added_repeated_and_dropped(self, run, tmp_path: Path) -> None:
+        photos, other = fill(tmp_path / "photos", PLAIN[:3]), fill(tmp_path / "other", ["x.png"], first=50)
+        index = tmp_path / "index"
+
+        status, out, _ = run("build-index", photos, other, "--index", index, "--encoder", "fake")
+        assert (status, out.decode().splitlines()[0]) == (0, f"images     4 in {photos}, {other}")
+        status, out, _ = run("build-index", "--index", index, "--json")
+        assert (status, json.loads(out)["sources"]) == (0, [str(photos), str(other)])
+        status, out, _ = run("build-index", "--index", index, "--drop-source", other)
+        assert (status, out.decode().splitlines()[1]) == (0, "changes    1 removed")
+
+    def test_a_clash_of_keys_is_one_line(self, run, tmp_path: Path) -> None:
+        photos, other = fill(tmp_path / "photos", ["x.png"]), fill(tmp_path / "other", ["x.png"], first=50)
+        run("build-index", photos, "--index", tmp_path / "index", "--encoder", "fake")
+
+        status, out, err = run("build-index", other, "--index", tmp_path / "index")
+
+        assert (status, out) == (1, b"")
+        assert err.startswith(f"error: {photos} and {other} both give the key 'x.png'; nothing was changed.")
+        assert err.endswith(f"if that folder moved, say so with --root {other}\n")

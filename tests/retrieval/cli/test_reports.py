@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retrieval.cli.reports import recall_words
-from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, PLAIN
+from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, OF_SOURCES, PLAIN
 from tests.retrieval.folders import fill
 
 
@@ -20,7 +20,7 @@ class TestReports:
         text = run("info", "--index", photos)[1].decode()
 
         assert status == 0
-        assert set(facts) == set(BUILD_KEYS) - set(COUNTERS) | {
+        assert set(facts) == set(BUILD_KEYS) - {*COUNTERS, *OF_SOURCES} | {
             "generation",
             "format",
             "upgrade",

@@ -1,0 +1,346 @@
+"""Choose the sources of a build: those that were named, those that the manifest names, those that are to be dropped."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexes.generation import FOLDER, HAND, free_number
+from indexes.generation import Source as Recorded
+from retrieval.errors import OptionError
+from retrieval.ingestion.build_sources import BuildSource, BuildSources
+from retrieval.location import (
+    DIRECTORY,
+    ENVIRONMENT,
+    chosen_by_environment,
+    find_collection,
+    inside,
+    place_collection,
+    record_path,
+    record_root,
+    require_folder,
+    resolve_root,
+)
+from retrieval.sources import (
+    STANDARD_INPUT,
+    FolderOptions,
+    FolderSource,
+    RememberingSource,
+    folder_memory,
+    memory_of,
+    named_type,
+    open_recorded,
+    open_spec,
+    source_type,
+    spec_of,
+    whole_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from indexes.generation import Manifest
+    from retrieval.sources import Source
+
+    SourceLike: TypeAlias = str | os.PathLike[str] | Source
+
+__all__ = ["SourceLike", "choose_sources", "find_directory"]
+
+
+def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | None) -> Path:
+    """Return where the collection of a build lies or will lie.
+
+    Args:
+        given: the sources that were named; none for those that the collection has.
+        index: where it lies; None is ``.retrieve`` in the first source, if that is a folder.
+    Raises:
+        OptionError: the first source is no folder, and nothing else says where.
+        CollectionNotFound: no source was named, and there is no collection.
+    """
+    if not given:
+        if index is None:
+            raise OptionError(
+                "nothing says what to build; name a source, or a collection with `index=…` to build it again"
+            )
+        return find_collection(index)
+    folders = [_folder(source) for source in given]  # each is looked at before a directory is made
+    if index is not None:
+        return place_collection(folders[0] or Path(os.sep), index)
+    if folders[0] is not None:
+        return place_collection(folders[0], None)
+    first = given[0]
+    raise OptionError(
+        f"{_shown(first)} is no folder that a collection could lie in; say where with `index=…`, a directory"
+    )
+
+
+def _folder(source: SourceLike) -> Path | None:
+    """Return the folder that a source is; None for another one."""
+    if isinstance(source, FolderSource):
+        return source.root
+    if isinstance(source, str | os.PathLike):
+        kind, text = named_type(os.fspath(source))
+        if kind in {None, FOLDER} and not _is_text_of_another(text):
+            return require_folder(text)
+    elif not hasattr(source, "entries"):
+        raise OptionError(
+            f"{type(source).__name__} is no source; give the path of a folder, a text that names a source, or both"
+        )
+    return None
+
+
+def _is_text_of_another(text: str) -> bool:
+    """Say whether a text is recognised by a type besides the folder."""
+    whole = whole_text(text)
+    if os.path.isdir(whole):
+        return False
+    try:
+        return open_spec(whole).type != FOLDER
+    except OptionError:
+        # A path of nothing, or a file of another kind, is told in the words of a folder.
+        return "://" in whole or whole == STANDARD_INPUT
+
+
+def choose_sources(
+    given: Sequence[SourceLike],
+    directory: Path,
+    before: Manifest | None,
+    *,
+    options: Mapping[str, Any],
+    root: str | os.PathLike[str] | None = None,
+    drop: Sequence[str | os.PathLike[str]] = (),
+) -> BuildSources:
+    """Match the sources that were named with those that the manifest names, and open them.
+
+    Args:
+        given: texts, paths or opened sources; none repeats all that the collection has.
+        directory: the collection's.
+        before: its published manifest; None for a new collection.
+        options: what was asked for, by name; each source takes what it understands.
+        root: the folder that paths are recorded relative to.
+        drop: texts of recorded sources that are to be removed with their rows.
+    Raises:
+        OptionError: a source cannot be opened, stands twice, or is none of the collection's that is to be dropped; or an option
+            means nothing to any of them.
+        MissingExtra: a package is missing.
+    """
+    recorded = () if before is None else before.sources
+    built = tuple(source for source in recorded if source.type != HAND)
+    dropped = tuple(_named(text, directory, built) for text in drop)
+    kept = tuple(source for source in recorded if source not in dropped)
+    choice = _Choice(directory, before, kept, options, root)
+    passed_over: list[str] = []
+    if given:
+        for one in given:
+            choice.add(one)
+    else:
+        for source in built:
+            text = spec_of(directory, source)
+            if source in dropped or _is_home_of_rows(directory, source, recorded):
+                continue
+            if text == STANDARD_INPUT:
+                passed_over.append(text)
+            else:
+                choice.repeat(source)
+    if not choice.recorded or (not choice.chosen and not dropped):
+        raise OptionError(
+            f"{directory} would have no source left; name another one beside those that are dropped"
+            if dropped
+            else f"{directory} was built from no source that can be asked again; name one"
+        )
+    choice.refuse_unused()
+    return BuildSources(
+        chosen=tuple(choice.chosen),
+        recorded=tuple(choice.recorded),
+        dropped=dropped,
+        passed_over=tuple(passed_over),
+    )
+
+
+def _named(text: str | os.PathLike[str], directory: Path, built: tuple[Recorded, ...]) -> Recorded:
+    """Return the recorded source that a text names, by what it says or by where it leads."""
+    _, plain = named_type(os.fspath(text))
+    whole = whole_text(plain)
+    for source in built:
+        if plain in {source.path, spec_of(directory, source)} or whole == spec_of(directory, source):
+            return source
+    known = ", ".join(spec_of(directory, source) for source in built) or "none"
+    raise OptionError(f"{plain} is no source of {directory}; nothing was removed. It has {known}")
+
+
+def _is_home_of_rows(directory: Path, source: Recorded, recorded: tuple[Recorded, ...]) -> bool:
+    """Say whether a folder is only where a collection of rows by hand lies: no build has ever walked it."""
+    by_hand = any(other.type == HAND for other in recorded)
+    return source.type == FOLDER and by_hand and not (directory / folder_memory.FOLDERS).exists()
+
+
+class _Choice:
+    """The sources of a build, one after the other."""
+
+    def __init__(
+        self,
+        directory: Path,
+        before: Manifest | None,
+        recorded: tuple[Recorded, ...],
+        options: Mapping[str, Any],
+        root: str | os.PathLike[str] | None,
+    ) -> None:
+        self.chosen: list[BuildSource] = []
+        self.recorded = list(recorded)
+        self._directory, self._before, self._options = directory, before, options
+        self._root = None if root is None else require_folder(root)
+        self._next = free_number(() if before is None else before.sources)
+        self._used: set[str] = set()
+
+    def add(self, given: SourceLike) -> None:
+        """Take a source that was named."""
+        if not isinstance(given, str | os.PathLike):
+            self._take_opened(given)
+            return
+        kind, text = named_type(os.fspath(given))
+        whole = whole_text(text)
+        for source in self.recorded:  # what the collection was built from means what it did
+            fits = source.type not in {HAND, FOLDER} and kind in {None, source.type}
+            if fits and whole == spec_of(self._directory, source):
+                self.repeat(source)
+                return
+        if kind in {None, FOLDER} and (os.path.isdir(whole) or not _is_text_of_another(whole)):
+            if kind is None and os.path.isdir(whole) and not self._is_folder(whole):
+                self._take_opened(open_spec(whole, self._options))
+            else:
+                self._take_folder(require_folder(whole))
+            return
+        self._take_opened(open_spec(given, self._options))
+
+    def _is_folder(self, whole: str) -> bool:
+        """Say whether a folder is a folder of images: it is one of the collection's, or no other type recognises it."""
+        folders = [source for source in self.recorded if source.type == FOLDER]
+        if any(inside(whole, spec_of(self._directory, source)) is not None for source in folders):
+            return True
+        return open_spec(whole, self._options).type == FOLDER
+
+    def repeat(self, source: Recorded) -> None:
+        """Take a source of the collection as it was recorded, with the options of this build."""
+        if source.type == FOLDER:
+            moved = self._root if source.number == self._main() else None
+            self._take_folder(moved or require_folder(spec_of(self._directory, source)))
+            return
+        opened = open_recorded(self._directory, source, self._options)
+        self._note_options(source_type(source.type).takes)
+        self._take(opened, replace(source, options=dict(opened.options)), is_new=False)
+
+    def _take_opened(self, source: Source) -> None:
+        if isinstance(source, FolderSource):
+            self._take_folder(source.root, source.taken)
+            return
+        kind = source_type(source.type)
+        for known in self.recorded:
+            if known.type == source.type and spec_of(self._directory, known) == source.spec:
+                self.repeat(known)
+                return
+        self._note_options(kind.takes)
+        recorded = Recorded(
+            type=source.type,
+            path=record_path(self._directory, source.spec),
+            options=dict(source.options),
+            number=self._next,
+        )
+        if isinstance(source, RememberingSource):
+            source.memory = memory_of(self._directory, recorded.number)
+        self._take(source, recorded, is_new=True)
+
+    def _take_folder(self, images: Path, taken: FolderOptions | None = None) -> None:
+        """Take a folder of images: one of the collection's, a part of one, or a new one."""
+        own, home, part = self._find_folder(images)
+        self._note_options(FolderSource.takes)
+        below = b"" if part == os.curdir else os.fsencode(part).replace(os.fsencode(os.sep), b"/") + b"/"
+        asked = {} if own is None else dict(own.options)
+        asked |= {name: value for name, value in self._options.items() if name in FolderSource.takes}
+        source = FolderSource(home, taken or FolderOptions.from_json(asked), below=below)
+        path = record_root(self._directory, home)
+        if own is None:
+            recorded = Recorded(path=path, options=dict(source.options), number=self._next)
+        elif below:  # the options of a part hold for this build only
+            recorded = replace(own, path=path)
+        else:
+            recorded = replace(own, path=path, options=dict(source.options))
+        self._take(source, recorded, below=below, is_new=own is None)
+
+    def _find_folder(self, images: Path) -> tuple[Recorded | None, Path, str]:
+        """Return the collection's folder that a folder lies in, with its root and the part of it that is meant."""
+        folders = [source for source in self.recorded if source.type == FOLDER]
+        roots = {source.number: resolve_root(self._directory, source.path) for source in folders}
+        if self._root is not None:
+            part = inside(images, self._root)
+            if part is None:
+                raise OptionError(f"{images} does not lie in the root {self._root}")
+            own = next((source for source in folders if roots[source.number] == self._root), None)
+            return own or next(iter(folders), None), self._root, part
+        for source in folders:
+            part = inside(images, roots[source.number])
+            if part is not None:
+                return source, images if part == os.curdir else roots[source.number], part
+        for source in folders:
+            home = roots[source.number]
+            away = not home.exists() or inside(home, images) is not None
+            if away or chosen_by_environment(self._directory):
+                raise OptionError(_foreign(self._directory, images, home))
+        return None, images, os.curdir
+
+    def _take(self, source: Source, recorded: Recorded, *, below: bytes = b"", is_new: bool) -> None:
+        numbers = [known.number for known in self.recorded]
+        if any(one.number == recorded.number and one.below == below for one in self.chosen):
+            raise OptionError(f"{source.name} stands twice among the sources; name it once")
+        if any(one.number == recorded.number for one in self.chosen):
+            raise OptionError(
+                f"two parts of {source.name} cannot be built at once; build one after the other"
+            )
+        if recorded.number in numbers:
+            self.recorded[numbers.index(recorded.number)] = recorded
+        else:
+            self.recorded.append(recorded)
+            self._next += 1
+        is_main = recorded.type == FOLDER and recorded.number == self._main()
+        self.chosen.append(
+            BuildSource(
+                source=source,
+                recorded=recorded,
+                memory=self._directory if is_main else memory_of(self._directory, recorded.number),
+                below=below,
+                is_new=is_new,
+                is_main=is_main,
+            )
+        )
+
+    def _main(self) -> int:
+        """Return the number of the first folder."""
+        return next(source.number for source in self.recorded if source.type == FOLDER)
+
+    def _note_options(self, takes: frozenset[str]) -> None:
+        self._used |= takes
+
+    def refuse_unused(self) -> None:
+        """Refuse an option that means nothing to any of the sources."""
+        for name in self._options:
+            if name not in self._used:
+                names = ", ".join(one.source.name for one in self.chosen)
+                raise OptionError(f"`{name}` has no meaning for {names}; leave it out")
+
+
+def _shown(source: Any) -> str:
+    return (
+        os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", source))
+    )
+
+
+def _foreign(directory: Path, images: Path, recorded: Path) -> str:
+    moved = f'if that folder moved, say so with `root="{images}"`'
+    named = ""
+    if chosen_by_environment(directory):  # --root would make another folder's collection one of this
+        named = f", which {ENVIRONMENT} names,"
+        own = f'unset {ENVIRONMENT}, or name the folder\'s own with `index="{images / DIRECTORY}"`'
+        moved = own if recorded.exists() else f"{own}; {moved}"
+    return f"the collection {directory}{named} belongs to the folder {recorded}, not to {images}; {moved}"
