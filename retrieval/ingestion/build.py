@@ -61,6 +61,11 @@ def build_index(
     exclude: Sequence[str] | None = None,
     include: Sequence[str] | None = None,
     follow_links: bool | None = None,
+    image_column: str | None = None,
+    key_column: str | None = None,
+    column: Sequence[str] | None = None,
+    from0: bool | None = None,
+    allow_private: bool | None = None,
     rehash: bool = False,
     prune: bool = False,
     drop_source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
@@ -91,6 +96,14 @@ def build_index(
         include: globs of system folders that are walked all the same (`retrieval.sources.selection.SKIPPED_FOLDERS` lists them), and of
             what to take in them; ``None`` keeps the collection's own.
         follow_links: walk into linked folders, which are listed as skipped otherwise; ``None`` keeps the collection's own choice.
+        image_column: the column of a table or a listing with the images, or with their paths or URLs; ``None`` keeps the
+            collection's own, and is the one that looks like it for a new source.
+        key_column: the column of a table with the keys of its rows; ``None`` keeps the collection's own, and is
+            ``name.parquet#row`` for a new source.
+        column: columns of a table or a listing that are kept beside the images; ``None`` keeps the collection's own, and is
+            captions and labels for a new source.
+        from0: a NUL ends each line of a listing; ``None`` keeps the collection's own choice.
+        allow_private: URLs may lead into private networks; ``None`` keeps the collection's own choice.
         rehash: read every file, and let its content alone decide whether it has changed; otherwise a file of the same size and
             modification time is unchanged.
         prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
@@ -117,7 +130,16 @@ def build_index(
     given = _several(sources)
     directory = find_directory(given, index)
     wanted: dict[str, Any] = {"kind": kind, "dim": truncate_dim, "recall": target_recall}
-    asked = {"exclude": exclude, "include": include, "follow_links": follow_links}
+    asked = {
+        "exclude": exclude,
+        "include": include,
+        "follow_links": follow_links,
+        "image_column": image_column,
+        "key_column": key_column,
+        "column": column,
+        "from0": from0,
+        "allow_private": allow_private,
+    }
     with progress_shown(progress) as watch, locked(directory) as lock:
         before = swept(directory)
         chosen = choose_sources(

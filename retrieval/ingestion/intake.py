@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -15,8 +14,9 @@ import numpy as np
 from indexes.store import CommitPace, NewRow
 from retrieval.collection.rows import plain
 from retrieval.errors import EncoderError, ImageError
+from retrieval.ingestion.fresh_files import ByteBudget, FreshFile
 from retrieval.progress import OnProgress, Progress
-from retrieval.sources import LASTING, UNKNOWN, SkippedFile, digest, keys
+from retrieval.sources import LASTING, UNKNOWN, ReadAheadSource, SkippedFile, digest, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -116,11 +116,12 @@ class Intake:
         """Return the files without a vector, those outside the folder that was walked too."""
         return [*self.skipped, *self.changes.skipped_elsewhere]
 
-    def _unrecognised(self) -> Generator[_Fresh, None, None]:
+    def _unrecognised(self) -> Generator[FreshFile, None, None]:
         """Take in touched, moved and copied files by their content; yield the others, in order.
 
         Only a file whose size some row has can be one, so other new files are read by the decoding threads alone, and a
-        build that only finds such files loads no model. Threads read and hash ahead of the caller.
+        build that only finds such files loads no model. Threads read and hash ahead of the caller. Of a source whose reads
+        wait for a network all files are read so, each once.
         """
         fresh = self.changes.fresh
         if not fresh:
@@ -129,16 +130,21 @@ class Intake:
 
         sizes = np.array([keys.size_of(file.stamp) for file in fresh], dtype=np.uint64)
         candidates = np.isin(sizes, self.changes.sizes).tolist()
-        budget = _Budget(HELD_BYTES)
-        ahead: deque[tuple[_Fresh, Future[bytes | None] | None]] = deque()
+        budget = ByteBudget(HELD_BYTES)
+        ahead: deque[tuple[FreshFile, Future[bytes | None] | None]] = deque()
         waiting = zip(fresh, candidates, strict=True)
-        threads = cores()
+        source = self._source
+        readers = source.readers if isinstance(source, ReadAheadSource) else 0
+        threads = readers or cores()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval-hash")
         try:
             for number in range(1, len(fresh) + 1):
-                for file, candidate in islice(waiting, _AHEAD * threads - len(ahead)):
-                    item = _Fresh(file, self._source, budget, self._max_pixels)
-                    ahead.append((item, pool.submit(item.content) if candidate else None))
+                room = _AHEAD * threads - len(ahead)
+                if readers and budget.is_spent:
+                    room = 0 if ahead else 1
+                for file, candidate in islice(waiting, room):
+                    item = FreshFile(file, source, budget, self._max_pixels, once=readers > 0)
+                    ahead.append((item, pool.submit(item.content) if candidate or readers else None))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
                 if content is not None and self._is_known(content):
@@ -161,7 +167,7 @@ class Intake:
             self._rows[content] = int(found[0])
         return len(found) > 0
 
-    def _embed(self, rest: Iterator[_Fresh]) -> None:
+    def _embed(self, rest: Iterator[FreshFile]) -> None:
         from retrieval.embedding import embed
         from retrieval.sources.decoding import MAX_PIXELS
 
@@ -170,11 +176,11 @@ class Intake:
         batches = embed(
             rest,
             encoder,
-            open_image=_Fresh.read,
+            open_image=FreshFile.read,
             known=self._is_known,
             max_pixels=self._max_pixels or MAX_PIXELS,
-            size_of=_Fresh.size,
-            name_of=_Fresh.name,
+            size_of=FreshFile.size,
+            name_of=FreshFile.name,
         )
         for batch in batches:
             for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
@@ -274,70 +280,3 @@ class Intake:
         old = self._store.find(file.key)
         if old is not None:
             self.broken.append(old)
-
-
-class _Budget:
-    """How many bytes of files may be held from their hashing to their decoding; others are read again."""
-
-    def __init__(self, most: int) -> None:
-        self._left, self._lock = most, threading.Lock()
-
-    def take(self, size: int) -> bool:
-        """Take some bytes of what is left; say whether there was enough."""
-        with self._lock:
-            enough = size <= self._left
-            self._left -= size if enough else 0
-            return enough
-
-    def give_back(self, size: int) -> None:
-        """Give back what was taken."""
-        with self._lock:
-            self._left += size
-
-
-class _Fresh:
-    """A fresh file on its way through the threads, with its bytes once it has been hashed."""
-
-    __slots__ = ("_budget", "_data", "_max_pixels", "_source", "file")
-
-    def __init__(self, file: Entry, source: Source, budget: _Budget, max_pixels: int | None) -> None:
-        self._source = source
-        self.file, self._budget, self._data = file, budget, b""
-        self._max_pixels = max_pixels
-
-    def size(self) -> int:
-        """Return how many bytes have to be read."""
-        return 0 if self._data else keys.size_of(self.file.stamp)
-
-    def name(self) -> str:
-        """Return what messages call the file."""
-        return self._source.link(self.file.key)
-
-    def content(self) -> bytes | None:
-        """Read and hash the file; None if it cannot be read, which is told when it is decoded."""
-        from retrieval.sources.decoding import FILE_BYTES, content_hash
-
-        with FILE_BYTES.hold(keys.size_of(self.file.stamp)):
-            try:
-                data = self._bytes()
-            except ImageError:
-                return None
-            if self._budget.take(len(data)):
-                self._data = data
-            return content_hash(data)
-
-    def read(self) -> bytes:
-        """Return the file's bytes, and hold them no longer."""
-        data = self._data
-        if not data:
-            return self._bytes()
-        self.release()
-        return data
-
-    def _bytes(self) -> bytes:
-        return self._source.read(self.file, max_pixels=self._max_pixels)
-
-    def release(self) -> None:
-        """Let go of the bytes."""
-        size, self._data = len(self._data), b""
-        self._budget.give_back(size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.sources import folder_memory, keys
+    from retrieval.sources import file_marks, folder_memory, keys
     from retrieval.sources.collection_source import (
         MEMORIES,
         CollectionSource,
@@ -32,19 +32,22 @@ if TYPE_CHECKING:
         suffix_of,
         walk,
     )
-    from retrieval.sources.listing import SourceEntry
+    from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
+    from retrieval.sources.listing import UNSUPPORTED, SourceEntry
     from retrieval.sources.protocol import (
         ColumnSource,
         ColumnValue,
         CountedSource,
         Entry,
         Listed,
+        ReadAheadSource,
         RememberingSource,
         Source,
         SourceType,
     )
     from retrieval.sources.registry import STANDARD_INPUT, named_type, open_spec, source_type, whole_text
     from retrieval.sources.selection import Selection
+    from retrieval.sources.signatures import recognise
     from retrieval.sources.skipped_list import (
         LASTING,
         UNKNOWN,
@@ -62,18 +65,22 @@ __all__ = [
     "NOT_FOLLOWED",
     "STANDARD_INPUT",
     "UNKNOWN",
+    "UNSUPPORTED",
     "UNSUPPORTED_FORMAT",
     "CollectionSource",
     "ColumnSource",
     "ColumnValue",
     "CountedSource",
+    "DistinctKeys",
     "Entry",
     "Folder",
     "FolderMemory",
     "FolderOptions",
     "FolderSource",
     "Found",
+    "KeyPlaces",
     "Listed",
+    "ReadAheadSource",
     "RememberingSource",
     "Seen",
     "Selection",
@@ -85,6 +92,7 @@ __all__ = [
     "count_reasons",
     "csv_lines",
     "digest",
+    "file_marks",
     "folder_memory",
     "has_image_suffix",
     "holding",
@@ -96,6 +104,7 @@ __all__ = [
     "open_spec",
     "read_skipped",
     "reason_words",
+    "recognise",
     "remember",
     "source_type",
     "spec_of",
@@ -109,6 +118,9 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
+            "signatures": ("recognise",),
+            "hashed_keys": ("DistinctKeys", "KeyPlaces"),
+            "file_marks": (),
             "collection_source": (
                 "CollectionSource",
                 "MEMORIES",
@@ -134,7 +146,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "walk",
             ),
             "keys": (),
-            "listing": ("SourceEntry",),
+            "listing": ("SourceEntry", "UNSUPPORTED"),
             "protocol": (
                 "ColumnSource",
                 "ColumnValue",
@@ -144,6 +156,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "RememberingSource",
                 "Source",
                 "SourceType",
+                "ReadAheadSource",
             ),
             "registry": ("STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"),
             "selection": ("Selection",),

@@ -20,6 +20,7 @@ __all__ = [
     "CountedSource",
     "Entry",
     "Listed",
+    "ReadAheadSource",
     "RememberingSource",
     "Source",
     "SourceType",
@@ -34,7 +35,7 @@ class Entry(Protocol):
 
     Attributes:
         key: names the image in the source, the same in every build; not empty.
-        stamp: 16 bytes: its size in bytes, then a number that differs once the image has changed, both little-endian.
+        stamp: 16 bytes: its size in bytes, 0 if only reading it tells, then a number that differs once the image has changed, both little-endian.
             `retrieval.sources.keys.stamp` makes one of a size and a time, `stamp_of_tag` of a size and any bytes. Never empty.
     """
 
@@ -183,3 +184,16 @@ class RememberingSource(Protocol):
     """
 
     memory: Path | None
+
+
+@runtime_checkable
+class ReadAheadSource(Protocol):
+    """A source whose reads wait for something besides this machine, so that many should be under way at a time, each only once.
+
+    Attributes:
+        readers: how many images are read at a time; 0 where they come from this machine. Asked for after `Source.entries`.
+    """
+
+    @property
+    def readers(self) -> int:
+        """How many."""

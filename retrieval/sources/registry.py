@@ -23,6 +23,9 @@ __all__ = ["STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_te
 GROUP = "retrieval.sources"
 
 BUILT_IN = {
+    "table": "retrieval.sources.tables:TableSource",
+    "listing": "retrieval.sources.listings:ListingSource",
+    "remote": "retrieval.sources.remote:RemoteSource",
     "folder": "retrieval.sources.folder:FolderSource",
 }
 """Our own types, in the order in which they are asked whether they recognise a text; a folder is what is left."""

@@ -34,7 +34,14 @@ BUILD = "retrieval.ingestion.build:build_index"
     cls=Command,
     common=("--encoder", "--exclude", "--include", "--prune", "--device"),
     sections={
-        "Sources": ("--drop-source",),
+        "Sources": (
+            "--image-column",
+            "--key-column",
+            "--column",
+            "--from0",
+            "--allow-private",
+            "--drop-source",
+        ),
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--strict"),
         "Index": ("--kind", "--truncate-dim", "--target-recall"),
         "From vectors": ("--vectors", "--keys", "--space"),
@@ -108,6 +115,32 @@ BUILD = "retrieval.ingestion.build:build_index"
     of=BUILD,
     is_flag=True,
     help="Remove images even if most of at least 20 are gone.",
+)
+@option(
+    "--image-column",
+    of=BUILD,
+    metavar="NAME",
+    help="Read images, paths or URLs from this column.",
+)
+@option(
+    "--key-column",
+    of=BUILD,
+    metavar="NAME",
+    help="Call a table's rows as this column does.",
+)
+@option(
+    "--column",
+    of=BUILD,
+    multiple=True,
+    metavar="NAME",
+    help="Keep this column of a table or listing.",
+)
+@option("--from0", of=BUILD, is_flag=True, help="A NUL ends each line of a listing.")
+@option(
+    "--allow-private",
+    of=BUILD,
+    is_flag=True,
+    help="Let URLs lead into private networks.",
 )
 @option(
     "--drop-source",
@@ -222,6 +255,11 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
         "exclude",
         "include",
         "follow_links",
+        "image_column",
+        "key_column",
+        "column",
+        "from0",
+        "allow_private",
         "rehash",
         "strict",
         "max_pixels",

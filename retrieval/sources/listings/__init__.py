@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from retrieval.sources.listings.lines import Line, is_listing_name, read_lines
+from retrieval.sources.listings.lines import CAPTIONS, Line, is_listing_name, read_lines
+from retrieval.sources.listings.places import Places
+from retrieval.sources.listings.source import ListingSource
 
-__all__ = ["Line", "is_listing_name", "read_lines"]
+__all__ = ["CAPTIONS", "Line", "ListingSource", "Places", "is_listing_name", "read_lines"]

@@ -14,7 +14,7 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PLACES", "Line", "is_listing_name", "read_lines"]
+__all__ = ["CAPTIONS", "PLACES", "Line", "is_listing_name", "read_lines"]
 
 JSON_LINES: Final = (".jsonl", ".ndjson", ".jsonlines")
 TABLES: Final = {".csv": ",", ".tsv": "\t"}
@@ -25,6 +25,11 @@ PLACES: Final = (
     "uri", "src",
 )  # fmt: skip
 """What the column of paths or URLs is often called, in this order."""
+
+CAPTIONS: Final = (
+    "caption", "captions", "text", "title", "alt", "alt_text", "description", "prompt", "label", "labels", "class", "tags",
+)  # fmt: skip
+"""Columns that are handed on unless others are asked for."""
 
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 _POINT = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}")
@@ -55,7 +60,12 @@ def is_listing_name(name: str) -> bool:
 
 
 def read_lines(
-    file: IO[bytes], name: str, *, column: str | None = None, wanted: Sequence[str] = (), from0: bool = False
+    file: IO[bytes],
+    name: str,
+    *,
+    column: str | None = None,
+    wanted: Sequence[str] | None = None,
+    from0: bool = False,
 ) -> Iterator[Line]:
     """Yield the lines of a listing.
 
@@ -67,7 +77,7 @@ def read_lines(
         file: open for reading bytes; it need not seek.
         name: its path, or what messages call it.
         column: with the paths or URLs; None takes the first one that is called as in `PLACES`.
-        wanted: columns that are handed on.
+        wanted: columns that are handed on; None for those of `CAPTIONS` that there are.
         from0: a NUL ends each line, as ``find -print0`` writes it.
     Raises:
         OptionError: it is no listing, or lacks a column.
@@ -112,7 +122,7 @@ def _text(file: IO[bytes], name: str, *, end: bytes) -> Iterator[Line]:
             yield Line(number=number, place=place)
 
 
-def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[str]) -> Iterator[Line]:
+def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[str] | None) -> Iterator[Line]:
     for number, piece in enumerate(_pieces(file, name, b"\n"), start=1):
         if not piece.strip():
             continue
@@ -134,12 +144,13 @@ def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[st
             )
             yield Line(number=number, place=b"", fault=f"line {number:,} {what} …")
             continue
-        columns = {name: _plain(facts.get(name)) for name in wanted}
+        titles = [title for title in CAPTIONS if title in facts] if wanted is None else wanted
+        columns = {title: _plain(facts.get(title)) for title in titles if title != key}
         yield Line(number=number, place=_raw(place), columns=columns)
 
 
 def _table(
-    file: IO[bytes], name: str, separator: str, *, column: str | None, wanted: Sequence[str]
+    file: IO[bytes], name: str, separator: str, *, column: str | None, wanted: Sequence[str] | None
 ) -> Iterator[Line]:
     pieces = (piece.decode("utf-8", "surrogateescape") + "\n" for piece in _pieces(file, name, b"\n"))
     reader = csv.reader(pieces, delimiter=separator)
@@ -149,13 +160,14 @@ def _table(
             return
         names = [title.strip() for title in header]
         at = _column_of(names, name, column)
-        for title in wanted:
+        titles = [title for title in CAPTIONS if title in names] if wanted is None else list(wanted)
+        for title in titles:
             if title not in names:
                 raise OptionError(f"{name} has no column {title!r}; it has {', '.join(names[:20])}")
         if at is None:  # a single column without a header
             yield Line(number=1, place=_raw(header[0]))
             at = 0
-        places = [(title, names.index(title)) for title in wanted]
+        places = [(title, names.index(title)) for title in titles]
         for row in reader:
             number = reader.line_num
             if not any(row):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from retrieval.sources.remote.files import RemoteFile, RemoteFiles
     from retrieval.sources.remote.limits import READERS, Limits
     from retrieval.sources.remote.readers import read_ahead
+    from retrieval.sources.remote.source import RemoteSource
     from retrieval.sources.remote.urls import is_url, joined, protocol_of, public_url
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RemoteError",
     "RemoteFile",
     "RemoteFiles",
+    "RemoteSource",
     "is_url",
     "joined",
     "protocol_of",
@@ -37,6 +39,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "files": ("RemoteFile", "RemoteFiles"),
             "limits": ("READERS", "Limits"),
             "readers": ("read_ahead",),
+            "source": ("RemoteSource",),
             "urls": ("is_url", "joined", "protocol_of", "public_url"),
         },
     )

@@ -266,5 +266,5 @@ def _call(files: Any, method: str, *args: Any, seconds: float, **kwargs: Any) ->
 def _file(facts: dict[str, Any], url: str, path: str) -> RemoteFile:
     size = facts.get("size")
     mark = next((facts[name] for name in _MARKS if facts.get(name)), "")
-    text = mark.isoformat() if isinstance(mark, datetime) else str(mark)
+    text = str(mark.timestamp() if isinstance(mark, datetime) else mark).removeprefix("W/").strip('"')
     return RemoteFile(url=url, path=path, size=-1 if size is None else int(size), mark=text)

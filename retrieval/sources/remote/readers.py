@@ -37,6 +37,8 @@ def read_ahead(
         size_of: bytes that an item will hold, as far as they are known.
         readers: threads, and at most twice as many items are held.
         most_bytes: that are held, unless one item alone has more.
+    Raises:
+        Exception: what ``items`` raises, after the results of the items before it.
     """
     waiting = iter(items)
     ahead: deque[tuple[T, int, Future[R | Exception]]] = deque()
@@ -48,17 +50,24 @@ def read_ahead(
         except Exception as error:  # noqa: BLE001 -- whoever takes the item judges
             return error
 
+    broken: Exception | None = None
     pool = ThreadPoolExecutor(readers, thread_name_prefix="retrieval-read")
     try:
         while True:
-            while len(ahead) < 2 * readers and (held < most_bytes or not ahead):
-                taken = list(islice(waiting, 1))
+            while broken is None and len(ahead) < 2 * readers and (held < most_bytes or not ahead):
+                try:
+                    taken = list(islice(waiting, 1))
+                except Exception as error:  # noqa: BLE001 -- raised behind what came before it
+                    broken = error
+                    break
                 if not taken:
                     break
                 size = size_of(taken[0])
                 held += size
                 ahead.append((taken[0], size, pool.submit(attempt, taken[0])))
             if not ahead:
+                if broken is not None:
+                    raise broken
                 return
             item, size, result = ahead.popleft()
             held -= size
