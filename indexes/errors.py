@@ -87,3 +87,14 @@ class SystemLimit(RetrievalError, OSError):
 
 class ManifestTooNew(RetrievalError, ValueError):
     """The collection was written by a later version of this software."""
+
+
+def value_text(value: object, most: int = 80) -> str:
+    """Return a value as Python writes it, cut to some characters.
+
+    A list that is nested thousands deep, or an object whose own description fails, must not hide the error that is told.
+    """
+    try:
+        return repr(value)[:most]
+    except Exception:  # noqa: BLE001 - the value's own code
+        return f"<{type(value).__name__}>"

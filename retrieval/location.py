@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from indexes.errors import value_text
 from retrieval.errors import CollectionNotFound, OptionError
 
 DIRECTORY = ".retrieve"
@@ -33,7 +34,7 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
         OptionError: it is relative, and the working directory was deleted; or no file can have this name.
     """
     if "\0" in (os.fspath(path) if isinstance(path, str | os.PathLike) else ""):
-        raise OptionError(f"{os.fspath(path)!r:.80}: no file can have this name; leave the NUL out")
+        raise OptionError(f"{value_text(os.fspath(path))}: no file can have this name; leave the NUL out")
     try:
         return Path(os.path.abspath(path))
     except FileNotFoundError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import MissingRow, OptionError, ShapeError
+from indexes.errors import MissingRow, OptionError, ShapeError, value_text
 from indexes.vectors.arrays import Ids
 
 __all__ = ["integer", "optional_integer", "places", "row_flags", "row_ids"]
@@ -36,7 +36,7 @@ def integer(value: Any, name: str, *, least: int | None = 1, most: int | None = 
             number = operator.index(value)
         except TypeError as error:
             raise OptionError(
-                f"{name} is {value!r:.80} ({type(value).__name__}); it must be an integer"
+                f"{name} is {value_text(value)} ({type(value).__name__}); it must be an integer"
                 + ("" if least is None else f", at least {least}")
             ) from error
     if least is not None and number < least:

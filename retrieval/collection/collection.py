@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from indexes import forks
+from indexes.errors import value_text
 from indexes.generation import Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.answers import Hits, count_searched
@@ -509,7 +510,7 @@ class Collection(AbstractContextManager["Collection"]):
         """
         if not is_key(key):
             raise OptionError(
-                f"{key!r:.40} ({type(key).__name__}) is no key; keys are text or bytes, and `key_of` gives that of an id"
+                f"{value_text(key, 40)} ({type(key).__name__}) is no key; keys are text or bytes, and `key_of` gives that of an id"
             )
         with self._using() as opened:
             return live_id(opened, key, root=self.root)
@@ -522,7 +523,7 @@ class Collection(AbstractContextManager["Collection"]):
             OptionError: it is no integer.
         """
         if is_key(number):
-            raise OptionError(f"{number!r:.80} is a key; `id_of` gives its id")
+            raise OptionError(f"{value_text(number)} is a key; `id_of` gives its id")
         with self._using() as opened:
             return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
 

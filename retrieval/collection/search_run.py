@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import Hits, find_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
@@ -88,7 +89,7 @@ class SearchRun:
         least = self.min_score
         if least is not None and (isinstance(least, bool) or not _is_cosine(least)):
             raise OptionError(
-                f"min_score is {least!r:.80} ({type(least).__name__}); it must be a number, such as 0.3"
+                f"min_score is {value_text(least)} ({type(least).__name__}); it must be a number, such as 0.3"
             )
 
     def one(self, query: Query) -> Hits:

@@ -9,6 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from indexes.errors import value_text
 from retrieval.display.escaping import escape
 from retrieval.errors import OptionError
 
@@ -65,7 +66,7 @@ def progress_shown(progress: ShowProgress) -> Iterator[OnProgress | None]:
         yield progress
         return
     if not isinstance(progress, bool | None):
-        raise OptionError(f"progress is {progress!r:.80}; give True, False or a function")
+        raise OptionError(f"progress is {value_text(progress)}; give True, False or a function")
     if not progress or not _is_watched(sys.stderr):
         yield None
         return

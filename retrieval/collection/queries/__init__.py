@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.collection.queries.row_lookup import RowName, RowNames, is_key, live_id, row_numbers
     from retrieval.collection.queries.terms import Query, Term, image, row, text, total, vector
     from retrieval.collection.queries.typed_words import parse_query
-    from retrieval.collection.queries.values import ArrayLike, is_number
+    from retrieval.collection.queries.values import ArrayLike, as_array, is_number
 
 __all__ = [
     "ONE_QUERYS",
@@ -34,6 +34,7 @@ __all__ = [
     "RowNames",
     "Single",
     "Term",
+    "as_array",
     "as_batch",
     "as_minus",
     "as_query",
@@ -66,6 +67,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
             "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
             "typed_words": ("parse_query",),
-            "values": ("ArrayLike", "is_number"),
+            "values": ("ArrayLike", "as_array", "is_number"),
         },
     )

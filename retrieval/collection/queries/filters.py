@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.errors import value_text
 from indexes.vectors import row_flags
 from retrieval.collection.queries.row_lookup import live_ids
 from retrieval.errors import OptionError, ShapeError
@@ -83,11 +84,11 @@ def row_filter(
         return None
     for name, value in (("under", under), ("glob", glob)):
         if value is not None and not isinstance(value, str | os.PathLike):
-            raise OptionError(f"{name} is {value!r:.80} ({type(value).__name__}); it must be one text")
+            raise OptionError(f"{name} is {value_text(value)} ({type(value).__name__}); it must be one text")
         try:
             os.fsencode(value or "")
         except UnicodeEncodeError as error:
-            raise OptionError(f"{name} is {value!r:.80}, which cannot be written as UTF-8") from error
+            raise OptionError(f"{name} is {value_text(value)}, which cannot be written as UTF-8") from error
     count = opened.manifest.count
     flags = None if mask is None else _flags(mask, count)
     if under is not None or glob is not None:

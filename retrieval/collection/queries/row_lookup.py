@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
+from indexes.errors import value_text
 from indexes.vectors import integer, row_ids
 from retrieval.collection.queries.values import as_array, is_number
 from retrieval.errors import MissingRow, OptionError
@@ -102,7 +103,7 @@ def _listed(names: Any) -> list[Any] | np.ndarray[Any, Any]:
         listed = list(names)
     except TypeError as error:
         raise OptionError(
-            f"{type(names).__name__} {names!r:.40} names no row; give a row id, a key, or several in a list"
+            f"{type(names).__name__} {value_text(names, 40)} names no row; give a row id, a key, or several in a list"
         ) from error
     if listed and _FLAGS.issuperset(map(type, listed)):
         return np.array(listed, dtype=np.bool_)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from indexes.errors import value_text
 from indexes.vectors import integer
 from retrieval.collection.queries.values import image_source, is_number, vector_source
 from retrieval.errors import QueryError
@@ -198,7 +199,7 @@ def _weight(value: Any) -> float:
 
 
 def _what(value: Any) -> str:
-    return f"{type(value).__name__} {value!r:.40}"
+    return f"{type(value).__name__} {value_text(value, 40)}"
 
 
 def _shown(term: Term) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexes.errors import value_text
 from indexes.generation import read_manifest, write_manifest
 from indexes.vectors import Space, integer
 from retrieval.collection import Collection, open_collection
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
 
 __all__ = ["create"]
+
+WIDEST = 65_536
+"""The widest vectors that a collection is made for; no encoder is known with a fourth of it."""
 
 
 @named_arguments
@@ -66,9 +70,9 @@ def create(
 
 def _space(home: Path, dim: int | None, space: str | Space | None, encoded: Space | None) -> Space:
     """Return the one space that all that was said agrees on."""
-    width = None if dim is None else integer(dim, "dim")
+    width = None if dim is None else integer(dim, "dim", most=WIDEST)
     if not isinstance(space, str | Space | None):
-        raise OptionError(f"space is {space!r:.80} ({type(space).__name__}); give a name or a `Space`")
+        raise OptionError(f"space is {value_text(space)} ({type(space).__name__}); give a name or a `Space`")
     own = space if isinstance(space, Space) else encoded
     if own is None:
         if width is None:

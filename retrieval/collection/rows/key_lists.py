@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from indexes.errors import value_text
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class KeyList:
         listed = isinstance(keys, str | os.PathLike) or hasattr(keys, "__iter__")
         if not listed or isinstance(keys, bytes | bytearray | set | frozenset):
             raise OptionError(
-                f"keys: {keys!r:.80} ({type(keys).__name__}) is no ordered list of keys; give a list, one key a row"
+                f"keys: {value_text(keys)} ({type(keys).__name__}) is no ordered list of keys; give a list, one key a row"
             )
         self._source = list(keys) if isinstance(keys, Iterator) else keys  # read several times
         hashes = np.fromiter((_hash(key) for key in self), dtype=np.uint64)
@@ -88,14 +89,16 @@ def as_key(key: Any, what: str = "the key") -> bytes:
         try:
             data = os.fsencode(key)
         except UnicodeEncodeError as error:
-            raise OptionError(f"{what} is {key!r:.80}, which cannot be written as UTF-8") from error
+            raise OptionError(f"{what} is {value_text(key)}, which cannot be written as UTF-8") from error
     elif _is_integer(key):
         try:
             data = str(operator.index(key)).encode()
         except ValueError as error:  # Python writes no integer of over 4,300 digits
             raise OptionError(f"{what} is an integer of too many digits; give a text instead") from error
     else:
-        raise OptionError(f"{what} is {key!r:.80} ({type(key).__name__}); a key is text, bytes or an integer")
+        raise OptionError(
+            f"{what} is {value_text(key)} ({type(key).__name__}); a key is text, bytes or an integer"
+        )
     if not data.strip():
         raise OptionError(f"{what} is empty; every row needs a name")
     return data

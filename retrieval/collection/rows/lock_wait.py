@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from indexes.errors import value_text
 from retrieval.collection import writer
 from retrieval.errors import CollectionLocked, OptionError, StoreLocked
 
@@ -75,7 +76,7 @@ def _seconds(timeout: float) -> float:
         wait = float(timeout)
     except (TypeError, ValueError) as error:
         raise OptionError(
-            f"timeout is {timeout!r:.80}; it must be a number of seconds, at least 0"
+            f"timeout is {value_text(timeout)}; it must be a number of seconds, at least 0"
         ) from error
     if math.isnan(wait) or wait < 0:
         raise OptionError(f"timeout is {timeout}; it must be a number of seconds, at least 0")

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.derivation import derive, publish_rows
+from indexes.errors import value_text
 from indexes.vectors import row_ids
 from retrieval.collection import require_settled, sweep
 from retrieval.collection.rows.generation_files import derived_files
@@ -166,7 +167,7 @@ class RowWriter:
         blocks = VectorBlocks(vectors, one=True)
         names = None if keys is None else KeyList(keys, one=True)
         if names is not None and len(names) != len(blocks):
-            said = f"one key, {keys!r:.80}" if isinstance(keys, str | bytes) else f"{len(names):,} keys"
+            said = f"one key, {value_text(keys)}" if isinstance(keys, str | bytes) else f"{len(names):,} keys"
             raise ShapeError(
                 f"{len(blocks):,} vectors but {said}; give one key a vector, as a list: `keys=[…]`"
             )

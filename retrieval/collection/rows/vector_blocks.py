@@ -12,7 +12,8 @@ import numpy as np
 
 from indexes.files import parsed
 from indexes.vectors import stored_rows
-from retrieval.errors import OptionError, ShapeError
+from retrieval.collection.queries import as_array
+from retrieval.errors import OptionError, QueryError, ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ class VectorBlocks:
     """Vectors as they will be stored, a block at a time: memory is bounded however many there are.
 
     Args:
-        vectors: ``(n, d)`` real numbers: an array, a list of lists, a tensor; or the path of a ``.npy`` file, which is mapped.
+        vectors: ``(n, d)`` real numbers: an array, a list of lists, a tensor of any device or precision; or the path of a ``.npy`` file, which is mapped.
         one: ``(d,)`` is one vector, and an empty list is none.
     Raises:
         ShapeError: of another shape, or no real numbers.
@@ -108,9 +109,15 @@ def _as_array(vectors: Any) -> NDArray[Any]:
                 f"{os.fspath(vectors)!s}: no .npy file of vectors ({reason}); images are added by `add_images`"
             ) from error
     try:
-        return np.asanyarray(vectors)
-    except (TypeError, ValueError, RuntimeError) as error:
-        # A ragged list, a tensor on a GPU, one that needs gradients, bfloat16 …
+        rows = np.asanyarray(vectors) if isinstance(vectors, np.ndarray) else as_array(vectors)
+    except (TypeError, ValueError, RuntimeError, QueryError) as error:  # a ragged list, a sparse tensor …
         raise ShapeError(
             f"vectors: {type(vectors).__name__} cannot be read as an array of real numbers ({error})"
         ) from error
+    if isinstance(rows, np.ma.MaskedArray):
+        if np.ma.is_masked(rows):
+            raise ShapeError(
+                "vectors: some numbers are masked; leave those rows out, as `vectors[~vectors.mask.any(axis=1)]`"
+            )
+        rows = rows.data
+    return rows

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import check_dim, derive
+from indexes.errors import value_text
 from indexes.vectors import Space
 from retrieval.collection import require_settled
 from retrieval.collection.rows.generation_files import derived_files
@@ -160,7 +161,9 @@ def named_space(name: str, dim: int) -> Space:
         OptionError: it is empty, or has characters that cannot be printed.
     """
     if not name.strip() or not name.isprintable():
-        raise OptionError(f"the space is named {name!r:.80}; give `space` a name of printable characters")
+        raise OptionError(
+            f"the space is named {value_text(name)}; give `space` a name of printable characters"
+        )
     return Space(name=name, dim=dim, fingerprint=hashlib.sha256(f"named:{name}".encode()).hexdigest())
 
 
