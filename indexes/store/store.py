@@ -95,8 +95,8 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self._closing = forks.Lock()
         self._closed = False
         self._collected: weakref.finalize[..., VectorStore]
-        self._commits, self._behind = environment.commits, False
-        self.dim, self._dead = describe(environment)
+        self._behind = False
+        self._commit, self.dim, self._dead = describe(environment)
         self._count = len(self._dead)
         self._checked: dict[int, bytes] = {}  # of blocks that this store has read and found right
         self._writer = (
@@ -184,6 +184,8 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             pages.check(home / VECTORS / DATA, flags=FLAGS)
         environment = acquire(home / VECTORS, names=NAMES, writable=writable)
         try:
+            if writable:
+                environment.end_killed_commit()
             store = cls(home, environment, lock=lock, writable=writable)
             if dim is not None and store.dim != dim:
                 raise ShapeError(
@@ -409,7 +411,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
     @property
     def behind(self) -> bool:
         """Whether changes were committed that this store, opened for reading, does not show."""
-        return self._behind or self._environment.commits != self._commits
+        return self._behind or self._environment.commits != self._commit
 
     @property
     def renames(self) -> int:

@@ -50,15 +50,16 @@ def rows_per_block(dim: int) -> int:
     return max(1, (pages * 4096 - 16) // (2 * dim))
 
 
-def describe(environment: Environment) -> tuple[int, Bitmap]:
-    """Return the width of the rows, and which of them have a tombstone, ``(count,)``, in one snapshot.
+def describe(environment: Environment) -> tuple[int, int, Bitmap]:
+    """Return the number of the newest commit, the width of the rows, and which have a tombstone, ``(count,)``; in one snapshot.
 
     Raises:
         ManifestTooNew: a later version wrote the store.
         StoreCorrupt: width or count are not there.
     """
-    meta, chunks = environment.read(
+    commit, meta, chunks = environment.read(
         lambda txn, databases: (
+            txn.id(),
             _facts(txn, databases[b"meta"]),
             _chunks(txn, databases, environment.path),
         )
@@ -74,7 +75,7 @@ def describe(environment: Environment) -> tuple[int, Bitmap]:
         )
     if not seals.facts_fit(meta):
         raise _unreadable(environment.path, "not what was written")
-    return dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
+    return commit, dim, _flags(((unpack_id(chunk), packed) for chunk, packed in chunks), 0, count)
 
 
 def _unreadable(path: Path, what: str) -> StoreCorrupt:

@@ -199,6 +199,15 @@ class Environment:
                     f"{self.path}: {READERS} readers are inside already; try again when some are done"
                 ) from error
 
+    def end_killed_commit(self) -> None:
+        """Let readers see the commit of a writer that was killed right after it; the caller holds the collection's lock.
+
+        LMDB writes the header of a commit, then tells readers its number. Whoever is killed in between leaves a commit that
+        only the next write transaction sees; LMDB puts the number right when that begins.
+        """
+        with self._gate.passed(), explained(self.path):
+            self._lmdb.begin(write=True).abort()
+
     def write(self, apply: Callable[[lmdb.Transaction[bytes], Databases], T], *, room: int) -> T:
         """Run ``apply`` in one write transaction and commit it; all of it is seen afterwards, or nothing.
 

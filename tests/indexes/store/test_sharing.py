@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -226,3 +227,38 @@ def test_closing_twice_is_harmless_and_a_closed_store_refuses(home):
     assert other.find(b"1") == 1  # the environment lives while one user is left
     other.close()
     assert sharing._open == before
+
+
+KILLED = """
+import os, signal, sys
+from indexes.store.store import VectorStore
+with VectorStore.open(sys.argv[1], dim=8, writable=True) as store:
+    store.remove([3])
+    store.commit()
+    store._environment._lmdb.begin(write=True)  # a killed writer leaves LMDB's mutex locked
+    with open(sys.argv[1] + "/vectors.lmdb/lock.mdb", "r+b", buffering=0) as table:
+        number = int.from_bytes(os.pread(table.fileno(), 8, 48), "little")
+        assert number == store._environment.commits
+        os.pwrite(table.fileno(), (number - 1).to_bytes(8, "little"), 48)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_committed_without_telling_readers_is_there_for_the_next_writer(home):
+    """LMDB writes the header of a commit first and tells readers its number then; a writer may be killed in between."""
+    with VectorStore.open(home, dim=DIM) as reader:  # keeps LMDB's table of readers as it is
+        killed = subprocess.run([sys.executable, "-c", KILLED, home], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        with VectorStore.open(home, dim=DIM) as blind:
+            assert blind.find(b"3") == 3
+            assert blind.behind
+            with VectorStore.open(home, dim=DIM, writable=True) as writer:
+                writer.remove([5])
+                writer.commit()
+            assert blind.find(b"3") is None
+            assert blind.behind
+        assert reader.behind
+    with VectorStore.open(home, dim=DIM) as store:
+        assert np.flatnonzero(store.tombstones()).tolist() == [3, 5]
+        assert list(store.not_found_by_key()) == []
+        assert (store.find(b"3"), store.find(b"5"), store.find(b"4")) == (None, None, 4)
