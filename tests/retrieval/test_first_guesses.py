@@ -45,6 +45,7 @@ PLAIN = {
 PICTURES = [f"more/{number}.png" for number in range(12)]
 COPY = "2020/red again.png"  # the bytes of 2019/red.png
 NUMBER = len(PLAIN) + len(PICTURES) + 1
+WIDTH = retrieval.load_encoder("nano", device="cpu").space.dim
 RGB = {
     "red": (255, 0, 0),
     "green": (0, 160, 0),
@@ -628,7 +629,7 @@ WORKS = [
     ("photos.refresh()", False),
     ("asyncio.run(asyncio.to_thread(photos.search, 'red'))", finds("2019/red.png")),
     # encoders
-    ("nano.encode_text(['a dog']).shape", (1, 256)),
+    ("nano.encode_text(['a dog']).shape", (1, WIDTH)),
     ("retrieval.load_encoder(ENCODER) is ENCODER", True),
     ("retrieval.build_index(folder, index=new, encoder=ENCODER).images", NUMBER),
 ]
@@ -902,12 +903,12 @@ EITHER = [
     ("album.add_images(['a dog'])", lambda found: False, "a dog", "file"),
     ("album.add_images([b'no image'])", lambda found: False, "image"),
     ("album.add_images([Path('missing.jpg')])", lambda found: False, "missing.jpg"),
-    ("nano(img)", lambda found: np.shape(found) in {(256,), (1, 256)}, "encode("),
-    ("nano.encode(img)", lambda found: np.shape(found) in {(256,), (1, 256)}, "encode("),
-    ("nano.encode([img])", lambda found: np.shape(found) == (1, 256), "encode("),
-    ("nano.encode_image(img)", lambda found: np.shape(found) in {(256,), (1, 256)}, "encode("),
-    ("nano.encode_images([img])", lambda found: np.shape(found) == (1, 256), "encode("),
-    ("nano.encode_text('dog')", lambda found: np.shape(found) in {(256,), (1, 256)}, "list|["),
+    ("nano(img)", lambda found: np.shape(found) in {(WIDTH,), (1, WIDTH)}, "encode("),
+    ("nano.encode(img)", lambda found: np.shape(found) in {(WIDTH,), (1, WIDTH)}, "encode("),
+    ("nano.encode([img])", lambda found: np.shape(found) == (1, WIDTH), "encode("),
+    ("nano.encode_image(img)", lambda found: np.shape(found) in {(WIDTH,), (1, WIDTH)}, "encode("),
+    ("nano.encode_images([img])", lambda found: np.shape(found) == (1, WIDTH), "encode("),
+    ("nano.encode_text('dog')", lambda found: np.shape(found) in {(WIDTH,), (1, WIDTH)}, "list|["),
     ("ENCODER.encode_text('dog')", lambda found: np.shape(found) in {(64,), (1, 64)}, "list|["),
     ("retrieval.sync_vectors(new, pd.DataFrame(vectors), list('abcde')).added", 5, "numpy"),
     ("import shutil; c = retrieval.open(own.directory); shutil.rmtree(own.directory); c.refresh()", lambda found: False, "own"),

@@ -33,8 +33,8 @@ from tools.train_nano.words.text import TextStudent, quantised  # noqa: E402
 from tools.train_oca import finish as finish_module  # noqa: E402
 from tools.train_oca import measure  # noqa: E402
 from tools.train_oca.data import EXTENSION, Extension, fit_extension, old_vectors, packed, unpacked  # noqa: E402
-from tools.train_oca.finish import Back, write  # noqa: E402
-from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, tune  # noqa: E402
+from tools.train_oca.finish import Back, label_groups, write  # noqa: E402
+from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, placed, same_label_first, tune  # noqa: E402
 from tools.train_oca.ship import CLEARLY, LOSS, card, objections, table  # noqa: E402
 from tools.train_oca.state import keep, restore  # noqa: E402
 from tools.train_oca.train import LOOKS, last_tower, start_run  # noqa: E402
@@ -297,6 +297,10 @@ def alone(nearest=0.68, copies=0.88, captions=0.39):
     return {
         "nearest_mean": nearest, "nearest": {"a": nearest}, "copies": {"flip": copies, "mean": copies}, "names": 0.6, "scene_names": 0.5, "phrases": {"count": {"precision_5": 0.25, "queries": 9, "chance": 0.1}},
         "captions": {"recall_1": 0.1, "recall_10": captions}, "flickr": {"recall_1": 0.03, "recall_10": 0.2},
+        "attacks": {"meme": 0.7, "mean": 0.7}, "retyped": {"right": 0.3, "image_alone": 0.2}, "shared_things": {"shared": 0.5, "chance": 0.2},
+        "denied": {"plain": 0.4, "without": 0.5},
+        "with_thing": {"precision_5": 0.4, "image_alone": 0.3, "words_alone": 0.2},
+        "hubs": {name: {"skew": 2.0, "never": 0.1} for name in ("images", "sentences")},
     }  # fmt: skip
 
 
@@ -325,10 +329,16 @@ def test_only_what_is_better_compatible_and_small_is_shipped(tmp_path):
 
 
 def test_the_card_tells_what_was_measured():
-    found = table({"nano@1 256": alone(), "nano@2 384": alone(captions=0.5), "nano@2 64": alone()}, across())
+    kept = {"nano@1": {"products": 0.92}, "nano@2": {"products": 0.97}}
+    found = table(
+        {"nano@1 256": alone(), "nano@2 384": alone(captions=0.5), "nano@2 64": alone()}, across(), kept
+    )
 
     assert "| nano@2 384 | 0.680 | 0.880 | 0.100, 0.500 | 0.030, 0.200 | 0.600 | 0.500 |" in found
     assert "| count (9) | 0.250 | 0.250 | 0.100 |" in found
+    assert "| products | 0.920 | 0.970 |" in found
+    assert "| meme | 0.700 | 0.700 |" in found
+    assert "| photograph and words for a type, first is right | 0.300 | 0.300 |" in found
     assert "| crops | 0.700 | 0.720 | 0.800 | +0.010 to +0.030 |" in found
     assert found in card(found, samples=1000, photographs=5)
 
@@ -369,7 +379,8 @@ def test_a_composed_head_says_what_the_old_one_says_and_tuning_finds_copies():
     axes = np.linalg.qr(numbers.standard_normal((36, 36)))[0].astype(np.float32)
     mean = np.concatenate([np.zeros(16), rest.mean(0)]).astype(np.float32)
     known = Known(
-        seen=seen, copies=copies, own=np.arange(120), targets=(both - mean) @ axes, old=vectors, weights=np.full(120, 1 / 120)
+        seen=seen, copies=copies, own=np.arange(120), targets=(both - mean) @ axes, old=vectors, weights=np.full(120, 1 / 120),
+        labels=np.full(120, -1), groups=[],
     )  # fmt: skip
     looks = LOOKS
     head = compose(old, known, fit_rest(known, rest, looks, 1.0), axes, mean, share=1.0, weight=1.0)
@@ -380,17 +391,55 @@ def test_a_composed_head_says_what_the_old_one_says_and_tuning_finds_copies():
     np.testing.assert_allclose(turned, vectors, atol=1e-4)
 
     def found():
-        with torch.no_grad():
-            rows, asked = (
-                sum(
-                    crop.weight * torch.nn.functional.normalize(head(torch.from_numpy(part[:, i])), dim=1)
-                    for i, crop in enumerate(looks)
-                ).numpy()
-                for part in (seen, copies)
-            )
-        return float(((unit(asked) @ unit(rows).T).argmax(1) == np.arange(120)).mean())
+        rows, asked = (placed(head, part, looks) for part in (seen, copies))
+        return float(((asked @ rows.T).argmax(1) == np.arange(120)).mean())
 
     before = found()
     recipe = HeadRecipe(steps=60, rate=1e-2, contrast=1.0, photographs=32, others=64)
     tune(head, known, back, looks, recipe, note=lambda _: None)
     assert found() > before + 0.02
+
+
+def test_photographs_of_one_label_find_each_other_once_the_head_is_tuned_on_labels():
+    numbers = np.random.default_rng(1)
+    labels = np.repeat(np.arange(12), 12)
+    middle = numbers.standard_normal((12, 24))
+    seen = (
+        np.concatenate([middle[labels], 8 * numbers.standard_normal((144, 16))], 1)[:, None]
+        .repeat(2, 1)
+        .astype(np.float32)
+    )
+    old = unit(numbers.standard_normal((144, 16)))
+    known = Known(
+        seen=seen, copies=seen, own=np.arange(144), targets=old, old=old, weights=np.full(144, 1 / 144), labels=labels,
+        groups=[np.arange(72), np.arange(72, 144)],
+    )  # fmt: skip
+
+    def alike(weight):
+        torch.manual_seed(0)
+        head = torch.nn.Linear(40, 16)
+        recipe = HeadRecipe(steps=80, rate=1e-2, contrast=0, old=0, alike=weight, photographs=32, others=32)
+        tune(head, known, np.eye(16, dtype=np.float32), LOOKS, recipe, note=lambda _: None)
+        rows = placed(head, seen, LOOKS)
+        scores = rows @ rows.T
+        np.fill_diagonal(scores, -2)
+        return (labels[scores.argmax(1)] == labels).mean()
+
+    assert alike(1.0) > alike(0.0) + 0.2
+
+
+def test_the_loss_of_labels_counts_rows_that_have_another_of_their_label():
+    x = torch.eye(4)[[0, 0, 1, 2]]
+    near = same_label_first(x, x, torch.tensor([0, 0, 1, 2]), temperature=0.1)
+    far = same_label_first(x, x, torch.tensor([0, 1, 2, 0]), temperature=0.1)
+
+    assert float(near) < 0.01
+    assert float(far) > 5
+    assert float(same_label_first(x, x, torch.arange(4), temperature=0.1)) == 0
+
+
+def test_only_collections_with_several_labels_teach_labels():
+    photos = [SimpleNamespace(group=group) for group in "aabbc"]
+
+    (found,) = label_groups(photos, np.array([0, 1, 2, 2, -1]))
+    assert found.tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""``python -m tools.train_nano train|export|head|text|pack|report``: every step from the data folder to shipped weights."""
+"""``python -m tools.train_nano train|export|head|text|pack|report|own``: every step from the data folder to shipped weights; ``own`` is for your images."""
 
 from __future__ import annotations
 
@@ -68,7 +68,23 @@ def main() -> None:
     report.add_argument("--out", type=Path, required=True, help="the folder that train and text wrote")
     report.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     report.add_argument("--version", default="1", help="of nano")
-    for command in (train, head, text, pack, report):
+    own = commands.add_parser(
+        "own", help="train an encoder on your own images, with any encoder as the teacher"
+    )
+    own.add_argument("--images", type=Path, required=True, help="a folder of images")
+    own.add_argument(
+        "--teacher", default="open_clip:ViT-B-32/laion2b_s34b_b79k", help="its spec; open_clip:local-dir:PATH for weights on disk"
+    )  # fmt: skip
+    own.add_argument("--out", type=Path, required=True, help="folder for arrays, checkpoint, and the encoder")
+    own.add_argument("--minutes", type=float, help="length of the whole schedule", **recipe)
+    own.add_argument("--batch", type=int, help="photographs and copies a step", **recipe)
+    own.add_argument("--threads", type=int, dest="workers", help="cores to use", **recipe)
+    own.add_argument("--bfloat16", action="store_true", help="as for train", **recipe)
+    own.add_argument(
+        "--texts", type=Path, help="texts that words are learnt from, one a line; else WordNet's nouns"
+    )
+    own.add_argument("--text-steps", type=int, help="of the words' training", **recipe)
+    for command in (train, head, text, pack, report, own):
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
         )
@@ -80,6 +96,7 @@ def main() -> None:
         "text": run_text,
         "report": run_report,
         "pack": run_pack,
+        "own": run_own,
     }
     steps[given.command](given)
 
@@ -191,6 +208,23 @@ def run_pack(given: argparse.Namespace) -> None:
     _, data = prepare(given.data, given.wordnet, given.out)
     size = pack(data, given.file, side=given.side, quality=given.quality)
     print(f"{given.file}: {size / 2**20:.1f} MiB")
+
+
+def run_own(given: argparse.Namespace) -> None:
+    """Train on a folder of images and say what was reached."""
+    import torch
+
+    from retrieval.encoders import load_encoder
+    from tools.train_nano.own import RECIPE, train_own
+    from tools.train_nano.tower.train import Recipe
+    from tools.train_nano.words.text import TextRecipe
+
+    recipe = replace(RECIPE, **chosen(Recipe, given))
+    torch.set_num_threads(recipe.workers if torch.cuda.is_available() else 1)
+    words = TextRecipe(**({"steps": given.text_steps} if "text_steps" in given else {}))
+    train_own(
+        given.images, load_encoder(given.teacher), given.out, recipe, wordnet=given.wordnet, texts=given.texts, words=words
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

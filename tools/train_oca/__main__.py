@@ -33,7 +33,8 @@ import torch
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
 from tools.train_nano.inputs.data import list_photos
-from tools.train_oca import measure
+from tools.train_nano.words.vocabulary import write_vocabulary
+from tools.train_oca import harder, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish
 from tools.train_oca.ship import card, objections, table
@@ -119,23 +120,29 @@ def run_measure(given: argparse.Namespace) -> int:
         for name, encoder in encoders.items()
         for dim in measure.widths(encoder)
     }
+    kept = {
+        name: harder.kept_at(
+            {dim: widths[f"{name} {dim}"] for dim in measure.widths(encoder)}, 64, encoder.space.dim
+        )
+        for name, encoder in encoders.items()
+    }
     image, text = encoders["nano@2"].maps_back(encoders["nano@1"].space)
     between = measure.across(exam, answers["nano@1"], answers["nano@2"], image.apply, (text or image).apply)
     against = objections(
         widths["nano@1 256"], next(v for k, v in widths.items() if "@2" in k), between, folder
     )
-    found = table(widths, between)
+    found = table(widths, between, kept)
     samples, trained = last_tower(given.work)[1], sum(photo.split == "train" for photo in photos)
     (folder / "card.md").write_text(card(found, samples=samples, photographs=trained), encoding="utf-8")
     print(found, *against, sep="\n")
     save(
         "nano-2_compatible", load=load, samples=samples, shipped=bool(given.ship and not against),
-        objections=against, bytes=sum(path.stat().st_size for path in folder.iterdir()), by_width=widths, across=between,
+        objections=against, bytes=sum(path.stat().st_size for path in folder.iterdir()), by_width=widths, kept_at_64=kept, across=between,
     )  # fmt: skip
     if given.ship and not against:
         shutil.rmtree(WEIGHTS / "nano-2", ignore_errors=True)
         shutil.copytree(folder, WEIGHTS / "nano-2")
-        print(f"shipped: {WEIGHTS / 'nano-2'}")
+        print(f"shipped: {WEIGHTS / 'nano-2'}", write_vocabulary(given.data, given.wordnet, "2"), sep="\n")
     return int(bool(against))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from indexes.vectors.space import Space
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder
 from retrieval.encoders.families.nano_text import TextTower, map_tensors
-from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank, folded_tower
+from retrieval.encoders.families.nano_torch import SIZE, ImageTower, Querybank, folded_tower
 from tools.train_nano.export import FACTS, export_image, save_tensors
-from tools.train_nano.inputs.augment import augment, normalised, plain
 from tools.train_nano.inputs.corpus import plain_name
-from tools.train_nano.inputs.data import CLUTTER
+from tools.train_nano.inputs.data import CLUTTER, Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.targets.joint import ridge
 from tools.train_nano.tower.train import nesting_of
@@ -27,7 +26,7 @@ from tools.train_nano.words.hypernyms import kind_targets, members, read_nouns
 from tools.train_nano.words.text import TextRecipe, TextSet, TextStudent, quantised, train_text, unquantised
 from tools.train_nano.words.text_run import fit_querybank
 from tools.train_oca.data import OLD_WEIGHT, Lesson, told
-from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, look, tune
+from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, look, placed, tune
 from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
@@ -42,21 +41,6 @@ KIND_SHARE, KIND_DRAWN = (
     4.0,
 )  # of a word for a kind: its members' place beside its own, and how much oftener it is drawn
 TEXT_RECIPE = TextRecipe(steps=2000, rate=2e-3, caption_rows=128, bank=2048)
-
-
-@torch.inference_mode()
-def embed(
-    tower: ImageTower, pixels: NDArray[np.uint8], rows: NDArray[np.int64], *, altered: bool = False, bank: Querybank | None = None
-) -> Rows:  # fmt: skip
-    """Embed stored photographs as nano@2 looks at them, or altered copies of them, in bfloat16: ``(n, d)`` unit rows."""
-    network = MultiCrop(tower.eval(), LOOKS, querybank=bank).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-    found, cpu = [], torch.device("cpu")
-    for at in range(0, len(rows), 128):
-        part = pixels[rows[at : at + 128]]
-        x = augment(part, SIZE, seed=at, device=cpu) if altered else plain(part, SIZE, device=cpu)
-        with torch.autocast("cpu", torch.bfloat16):
-            found.append(network(normalised(x).contiguous(memory_format=torch.channels_last)).float().numpy())
-    return np.concatenate(found)
 
 
 def first_text(data: TextSet) -> TextStudent:
@@ -171,14 +155,14 @@ def fit_new_head(
     *,
     recipe: HeadRecipe | None = None,
     note: Callable[[str], None] = print,
-) -> ImageTower:
-    """Tune the tower's head on what it sees of photographs and copies; a tower of nano@1 first gets one that is wide enough."""
+) -> Known:
+    """Tune the tower's head on what it sees of photographs and copies; a tower of nano@1 first gets one that is wide enough.
+
+    Returns what the tower sees of all training photographs, and of copies of some.
+    """
     recipe, data, extension = recipe or HeadRecipe(), lesson.data, lesson.extension
     assert data.old is not None  # noqa: S101 - nano@2's lesson has it
-    spoken = np.array([bool(lesson.photos[i].caption) for i in data.train])
-    others = np.random.default_rng(0).permutation(np.flatnonzero(~spoken))[: max(1, spoken.sum())]
-    places = np.sort(np.concatenate([np.flatnonzero(spoken), others]))
-    rows = data.train[places]
+    rows = data.train
     own = np.sort(np.random.default_rng(1).permutation(len(rows))[:COPIES])
     known = Known(
         seen=look(tower, data.pixels, rows, LOOKS),
@@ -186,7 +170,9 @@ def fit_new_head(
         own=own,
         targets=data.targets[rows],
         old=unit(data.old[rows]),
-        weights=data.weights[places],
+        weights=data.weights,
+        labels=data.label_codes[rows],
+        groups=label_groups([lesson.photos[i] for i in rows], data.label_codes[rows]),
     )
     if tower.head.out_features != data.targets.shape[1]:
         rest = fit_rest(known, extension.taught.joined(lesson.features[rows]), LOOKS, recipe.strength)
@@ -194,7 +180,14 @@ def fit_new_head(
             tower.head, known, rest, extension.axes, extension.mean, share=recipe.rest, weight=OLD_WEIGHT
         )
     tune(tower.head, known, extension.back, LOOKS, recipe, note=note)
-    return tower
+    return known
+
+
+def label_groups(photos: Sequence[Photo], labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Give the rows of each collection that has several labels; of these only the labelled ones."""
+    names = np.array([photo.group for photo in photos])
+    found = [np.flatnonzero((names == name) & (labels >= 0)) for name in np.unique(names)]
+    return [rows for rows in found if len(np.unique(labels[rows])) > 1]
 
 
 def finish(
@@ -202,11 +195,11 @@ def finish(
     note: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Fit head, words, bank and maps, and write every file of nano@2 into ``folder``; words go on from those that lie there."""
-    data = lesson.data
-    tower = fit_new_head(lesson, folded_tower(fold_state(tower), dim=tower.head.out_features), note=note)
+    data, train = lesson.data, lesson.data.train
+    tower = folded_tower(fold_state(tower), dim=tower.head.out_features)
+    known = fit_new_head(lesson, tower, note=note)
     note("fitted the head")
-    train = data.train
-    seen = embed(tower, data.pixels, train)
+    seen = placed(tower.head, known.seen, LOOKS)
     rows = np.zeros((len(data.pixels), seen.shape[1]), np.float32)
     # The tower knows these photographs better than others: where its rows differ from the targets they say how these in particular are taken.
     rows[train, :-1] = unit(unit(seen[:, :-1]) + unit(data.targets[train][:, :-1]))
@@ -217,14 +210,9 @@ def finish(
     save_tensors(quantised(student), words)
     bank = fit_querybank(TextTower(words), lesson.texts, unit(seen[:, :-1]))
     bank.weight = POPULARITY
-    own = np.sort(np.random.default_rng(2).permutation(train)[:6000])
-    back = fit_back(
-        lesson,
-        embed(tower, data.pixels, own, bank=bank),
-        embed(tower, data.pixels, own, altered=True, bank=bank),
-        own,
-        meant=meant,
-    )
+    copies = placed(tower.head, known.copies, LOOKS)
+    plain_rows, altered_rows = (bank(torch.from_numpy(part)).numpy() for part in (seen[known.own], copies))
+    back = fit_back(lesson, plain_rows, altered_rows, train[known.own], meant=meant)
     write(tower, folder, bank=bank, back=back, old=old, samples=samples)
 
 

@@ -30,7 +30,8 @@ class HeadRecipe:
     """Everything that decides the head but the data.
 
     ``rest`` is how much the map to what nano@1 does not hold counts beside its own head; ``contrast`` and ``old`` weigh that copies find
-    their photographs among new and among old vectors.
+    their photographs among new and among old vectors, ``alike`` that photographs of one label find each other in ``labelled`` ones of
+    their collection.
     """
 
     rest: float = 1.3
@@ -39,6 +40,9 @@ class HeadRecipe:
     rate: float = 1.5e-3
     contrast: float = 0.1
     old: float = 0.3
+    alike: float = 0.3
+    temperature: float = 0.1  # of ``alike``
+    labelled: int = 256
     photographs: int = 192
     others: int = 768
 
@@ -48,7 +52,8 @@ class Known:
     """What the head is made from.
 
     ``seen`` ``(n, looks, c)`` is what the tower sees of photographs, ``copies`` ``(m, looks, c)`` of altered copies of those at ``own``
-    ``(m,)``; ``targets`` ``(n, d)``; ``old`` ``(n, e)`` unit rows; ``weights`` ``(n,)`` how often each is drawn.
+    ``(m,)``; ``targets`` ``(n, d)``; ``old`` ``(n, e)`` unit rows; ``weights`` ``(n,)`` how often each is drawn; ``labels`` ``(n,)`` int64,
+    -1 for none, and ``groups``, the rows of each collection that has several labels.
     """
 
     seen: Rows
@@ -57,6 +62,8 @@ class Known:
     targets: Rows
     old: Rows
     weights: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    groups: list[NDArray[np.int64]]
 
 
 @torch.inference_mode()
@@ -71,6 +78,16 @@ def look(
         with torch.autocast("cpu", torch.bfloat16):
             seen = [tower.means(cut(x, crop).contiguous(memory_format=torch.channels_last)) for crop in looks]
         found.append(torch.stack(seen, 1).float().numpy())
+    return np.concatenate(found)
+
+
+@torch.inference_mode()
+def placed(head: nn.Linear, seen: Rows, looks: Sequence[Crop]) -> Rows:
+    """Embed what the tower saw, ``(n, looks, c)``: ``(n, d)`` unit rows, without a bank."""
+    shares, found = torch.tensor([look.weight for look in looks])[:, None], []
+    for at in range(0, len(seen), 4096):
+        rows = F.normalize(head(torch.from_numpy(seen[at : at + 4096])), dim=2)  # (b, looks, d)
+        found.append(F.normalize((shares * rows).sum(1), dim=1).numpy())
     return np.concatenate(found)
 
 
@@ -114,7 +131,7 @@ def compose(
 def tune(
     head: nn.Linear, known: Known, back: Rows, looks: Sequence[Crop], recipe: HeadRecipe, *, note: Callable[[str], None] = print
 ) -> None:  # fmt: skip
-    """Tune the head on whole vectors, all looks together: targets, copies among new vectors, copies among old ones, at every prefix."""
+    """Tune the head on whole vectors, all looks together: targets, copies among new vectors and old ones, labels, at every prefix."""
     seen, copies, own = (
         torch.from_numpy(known.seen),
         torch.from_numpy(known.copies),
@@ -131,6 +148,8 @@ def tune(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     nesting = nesting_of(head.out_features)
     match, contrast = MatryoshkaLoss(mean_cosine_gap, nesting), MatryoshkaLoss(own_first, nesting)
+    alike = MatryoshkaLoss(same_label_first, nesting)
+    labels, groups = torch.from_numpy(known.labels), [torch.from_numpy(rows) for rows in known.groups]
     draws, weights = torch.Generator().manual_seed(0), torch.from_numpy(known.weights).float()
 
     def place(x: torch.Tensor) -> torch.Tensor:
@@ -151,6 +170,11 @@ def tune(
         names = torch.cat([asked, others])
         query = F.normalize(torch.cat([z, copied]) @ turn, dim=1)
         loss = loss + recipe.old * own_first(query, old[names], temperature=0.05, skip=same(asked, names))
+        if groups:
+            group = groups[step % len(groups)]
+            few = group[torch.randperm(len(group), generator=draws)[: recipe.labelled]]
+            z = place(seen[few])
+            loss = loss + recipe.alike * alike(z, z, labels[few], temperature=recipe.temperature)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -160,6 +184,24 @@ def tune(
     with torch.no_grad():
         head.weight.copy_(inner.weight / spread)
         head.bias.copy_(inner.bias - head.weight @ middle)
+
+
+def same_label_first(
+    x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor, *, temperature: float
+) -> torch.Tensor:
+    """Tell photographs of each row's label from all others (neighbourhood components: Goldberger et al., 2004).
+
+    Args:
+        x, y: ``(n, d)`` unit rows of the same photographs; no row finds itself.
+        labels: ``(n,)``; a row whose label no other has does not count.
+    """
+    logits = x @ y.T / temperature
+    logits.fill_diagonal_(-torch.inf)
+    marked = labels[:, None] == labels
+    marked.fill_diagonal_(fill_value=False)
+    counted = marked.any(1)
+    own = logits.masked_fill(~marked, -torch.inf)[counted].logsumexp(1)
+    return (logits[counted].logsumexp(1) - own).sum() / max(1, int(counted.sum()))
 
 
 def same(own: torch.Tensor, names: torch.Tensor) -> torch.Tensor:

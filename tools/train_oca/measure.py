@@ -24,6 +24,7 @@ from tools.train_nano.prepare import label_name
 from tools.train_nano.report import ATTACKS
 from tools.train_nano.targets.views import crop
 from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
+from tools.train_oca import harder
 
 Rows = NDArray[np.float32]
 CROPPED, COPIED, TYPED, DRAWS = 1500, 200, 20, 2000
@@ -53,6 +54,7 @@ class Asked:
     kinds: Rows
     typed: Rows
     types: Rows
+    harder: harder.Harder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,12 @@ def answer(
         kinds=encoder.encode_text([phrase.words for phrase in kinds]),
         typed=embed_images(encoder, altered),
         types=encoder.encode_text([words for _, asked in TYPES.values() for words in asked]),
+        harder=harder.answer(
+            originals,
+            [load_rgb(data / exam.photos[i].file) for i in retyped(exam)],
+            [exam.photos[i] for i in queries(exam)[0]],
+            encoder,
+        ),
     )
 
 
@@ -130,6 +138,12 @@ def typed(exam: Exam) -> list[tuple[int, Callable[[Any], Any], str]]:
         for (name, (alter, _)), part in zip(TYPES.items(), np.array_split(drawn, len(TYPES)), strict=True)
         for row in part
     ]
+
+
+def retyped(exam: Exam) -> NDArray[np.int64]:
+    """Give the gallery rows of the photographs of which every type is made."""
+    rows = np.flatnonzero([photo.group == "captions" for photo in exam.photos])
+    return np.sort(np.random.default_rng(7).permutation(rows)[: harder.CHANGED])
 
 
 def phrased(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, dict[str, float]]:
@@ -161,7 +175,7 @@ def phrased(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, di
 
 
 def alone(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, Any]:
-    """Measure one encoder at one width: 1-NN by collection, copies, sentences to photographs, names."""
+    """Measure one encoder at one width: 1-NN by collection, copies, sentences to photographs, names, and what is harder."""
     groups = np.array([photo.group for photo in exam.photos])
     labels = np.array([label_name(photo) for photo in exam.photos])
     nearest = {}
@@ -192,6 +206,17 @@ def alone(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, Any]
             precision_at_10(words, found.gallery[places], list(masks.values()), dim=dim).mean()
         )
     result["phrases"] = phrased(exam, found, dim=dim)
+    told = queries(exam)[0]
+    scenes, seen = [exam.photos[i] for i in told], found.gallery[told]
+    result["attacks"] = harder.attacked_first(found.harder, found.gallery, exam.copied, dim=dim)
+    result["retyped"] = harder.retyped(found.harder, found.gallery[retyped(exam)], dim=dim)
+    result["with_thing"] = harder.with_thing(found.harder, scenes, seen, dim=dim)
+    result["denied"] = harder.denied(found.harder, scenes, seen, dim=dim)
+    result["shared_things"] = harder.shared_things(scenes, seen, dim=dim)
+    result["hubs"] = {
+        "images": harder.hubness(found.gallery, found.gallery, same=True, dim=dim),
+        "sentences": harder.hubness(found.sentences, seen, same=False, dim=dim),
+    }
     return result
 
 

@@ -139,10 +139,12 @@ class TestPerturb:
         )
 
     @pytest.mark.parametrize("robust", [False, True])
-    def test_vectors_move_and_pixels_stay_within_their_bounds(self, module, robust):
+    def test_vectors_move_and_pixels_stay_within_their_bounds(self, nano, module, robust):
         pictures = [read_original(encoded(scene(size, 80, seed=size), "PNG"), name="x") for size in (96, 150)]
         with torch.no_grad():
-            target = torch.nn.functional.normalize(torch.randn(2, 256, generator=torch.manual_seed(0)))
+            target = torch.nn.functional.normalize(
+                torch.randn(2, nano.space.dim, generator=torch.manual_seed(0))
+            )
             start = [torch.from_numpy(p.seen / np.float32(255)).permute(2, 0, 1)[None] for p in pictures]
             before = torch.cat([module(x) for x in start])
         loss = self.toward(target)
@@ -161,14 +163,14 @@ class TestPerturb:
             assert (np.abs(change).max(axis=2) <= 3.0 * 0.21 * picture.noticeable).all()  # blue, the most
 
     @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-    def test_large_pictures_gain_as_much_by_what_is_found_for_smaller_ones(self, module, mode):
+    def test_large_pictures_gain_as_much_by_what_is_found_for_smaller_ones(self, nano, module, mode):
         picture = scene(500, 340, seed=3).convert(mode)
         if mode == "RGBA":
             picture.putalpha(
                 Image.fromarray(np.repeat(np.uint8([[255, 128]]), [300, 200], axis=1).repeat(340, 0))
             )
         original = read_original(encoded(picture, "PNG"), name="x")
-        target = torch.nn.functional.normalize(torch.randn(1, 256, generator=torch.manual_seed(1)))
+        target = torch.nn.functional.normalize(torch.randn(1, nano.space.dim, generator=torch.manual_seed(1)))
         gains = []
         for side in (None, 224):
             (change,) = perturb(
@@ -188,23 +190,23 @@ class TestPerturb:
 
         assert gains[1] > 0.8 * gains[0] > 0.01  # 0.95 to 1.05 is usual
 
-    def test_the_same_seed_moves_alike(self, module):
+    def test_the_same_seed_moves_alike(self, nano, module):
         pictures = [read_original(encoded(scene(), "PNG"), name="x")]
-        loss = self.toward(torch.nn.functional.normalize(torch.ones(1, 256)))
+        loss = self.toward(torch.nn.functional.normalize(torch.ones(1, nano.space.dim)))
         one, other = (
             perturb(module, loss, pictures, steps=2, strength=3.0, robust=True, seed=5)[0] for _ in range(2)
         )
 
         np.testing.assert_array_equal(one, other)
 
-    def test_grey_stays_grey_and_what_is_transparent_stays(self, module):
+    def test_grey_stays_grey_and_what_is_transparent_stays(self, nano, module):
         image_ = scene().convert("RGBA")
         alpha = np.full((64, 96), 255, np.uint8)
         alpha[:, :48] = 0
         image_.putalpha(Image.fromarray(alpha))
         grey = read_original(encoded(scene().convert("L"), "PNG"), name="x")
         clear = read_original(encoded(image_, "PNG"), name="x")
-        loss = self.toward(torch.nn.functional.normalize(torch.ones(2, 256)))
+        loss = self.toward(torch.nn.functional.normalize(torch.ones(2, nano.space.dim)))
         first, second = perturb(module, loss, [grey, clear], steps=3, strength=3.0, robust=False)
 
         assert (first[..., 0] == first[..., 2]).all()

@@ -162,7 +162,7 @@ def test_what_is_written_with_closed_streams_is_whole(tmp_path, photos):
     )  # fmt: skip
 
     assert done.returncode == 0
-    assert np.load(tmp_path / "v.npy").shape == (12, 256)
+    assert np.load(tmp_path / "v.npy").shape == (12, retrieval.load_encoder("nano").space.dim)
     assert len((tmp_path / "k.txt").read_text().splitlines()) == 12
 
 

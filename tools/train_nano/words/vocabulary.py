@@ -26,13 +26,18 @@ def main() -> None:
     )
     parser.add_argument("--version", default="1", help="of nano")
     given = parser.parse_args()
-    texts = list_texts(given.data, given.wordnet, list_photos(given.data))
+    print(write_vocabulary(given.data, given.wordnet, given.version))
+
+
+def write_vocabulary(data: Path, wordnet: Path, version: str) -> str:
+    """Write the words of a version's training texts into the package, and say how many there are."""
+    texts = list_texts(data, wordnet, list_photos(data))
     counts = Counter(word for text in texts for word in words_of(text.text))
-    data = pack(counts)
-    path = VOCABULARIES / f"nano-{given.version}.u32"
+    hashes = pack(counts)
+    path = VOCABULARIES / f"nano-{version}.u32"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    print(f"{path}: {len(counts):,} words of {len(texts):,} texts, {len(data):,} bytes")
+    path.write_bytes(hashes)
+    return f"{path}: {len(counts):,} words of {len(texts):,} texts, {len(hashes):,} bytes"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def collection(photos):
     ],
 )  # fmt: skip
 def test_nothing_known_is_an_error_that_names_the_words(collection, words):
-    with pytest.raises(UnknownWords, match="nano@1 has learned none of the words") as caught:
+    with pytest.raises(UnknownWords, match=f"{NANO.space.name} has learned none of the words") as caught:
         collection.search(words)
 
     assert caught.value.words == tuple(words.split())
@@ -136,7 +136,7 @@ def test_the_command_line_names_the_words_and_a_larger_encoder(photos, capsys):
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 6
     assert err == (
-        "note: nano@1 has never learned: zxqv; --encoder open_clip:ViT-B-32/laion2b_s34b_b79k knows more words\n"
+        f"note: {NANO.space.name} has never learned: zxqv; --encoder open_clip:ViT-B-32/laion2b_s34b_b79k knows more words\n"
     )
     assert main(["query", "кот", "--id", "1", "--index", str(photos)]) == 0
     assert "кот" in capsys.readouterr().err

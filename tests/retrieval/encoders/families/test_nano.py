@@ -16,11 +16,10 @@ import skimage.data
 from PIL import Image
 
 from indexes.engine import backend
-from retrieval.encoders.families.nano import FAMILY, WEIGHTS, open_nano
+from retrieval.encoders.families.nano import FAMILY, VOCABULARIES, WEIGHTS, open_nano
 from retrieval.encoders.families.nano_text import tokens_of, words_of
 from retrieval.errors import UnknownEncoder, WeightsNotFound
 
-FOLDER = WEIGHTS / "nano-1"
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "coins", "camera")
 
 
@@ -29,9 +28,14 @@ def photographs():
     return [Image.fromarray(getattr(skimage.data, name)()).convert("RGB") for name in NAMES]
 
 
-@pytest.fixture(scope="module")
-def encoder():
-    return open_nano(threads=1)
+@pytest.fixture(scope="module", params=FAMILY.models())
+def encoder(request):
+    """Every shipped version."""
+    return open_nano(request.param.removeprefix("nano@"), threads=1)
+
+
+def facts_of(encoder):
+    return json.loads((encoder._folder / "encoder.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -70,35 +74,37 @@ def test_the_differentiable_form_sees_whole_images_as_preprocess_does(encoder, p
 
 def test_an_image_is_the_weighted_sum_of_its_crops(encoder, photographs):
     torch = pytest.importorskip("torch", reason="the crops are cut in torch here")
-    from retrieval.encoders.families.nano_torch import CROPS, MEANING, SIZE, cut
+    from retrieval.encoders.families.nano_torch import SIZE, cut
 
-    both = encoder._tower()
+    both, meaning = encoder._tower(), encoder.space.dim - 1
     x = torch.from_numpy(np.stack([encoder.preprocess(image) for image in photographs[:2]]))
     with torch.inference_mode():
-        rows = sum(crop.weight * both.tower(cut(x, crop)) for crop in CROPS)
+        rows = sum(crop.weight * both.tower(cut(x, crop)) for crop in both.crops)
         found = both(x)
 
-    assert CROPS[0].size == SIZE == x.shape[-1]
-    kept, seen = rows[:, :MEANING], found[:, :MEANING]
+    assert both.crops[0].size == SIZE == x.shape[-1]
+    kept, seen = rows[:, :meaning], found[:, :meaning]
     torch.testing.assert_close(seen / seen.norm(dim=1, keepdim=True), kept / kept.norm(dim=1, keepdim=True))
 
 
 def test_the_last_component_takes_from_photographs_what_lies_near_all_texts(encoder):
     torch = pytest.importorskip("torch", reason="the bank is asked in torch here")
-    from retrieval.encoders.families.nano_torch import MEANING, POPULARITY_WEIGHT, TEMPERATURE
+    from retrieval.encoders.families.nano_torch import POPULARITY_WEIGHT, TEMPERATURE
 
-    bank = encoder._tower().querybank
+    bank, facts = encoder._tower().querybank, facts_of(encoder)
+    width, last = encoder.space.dim, facts.get("text_last", 1.0)
+    weight, kept = facts.get("popularity", POPULARITY_WEIGHT), width - 1
     favourite = bank.texts.mean(0)
-    plain, popular = torch.randn(2, 256, generator=torch.Generator().manual_seed(0))
-    popular[:MEANING] = favourite / favourite.norm() + 0.01 * popular[:MEANING]
+    plain, popular = torch.randn(2, width, generator=torch.Generator().manual_seed(0))
+    popular[:kept] = favourite / favourite.norm() + 0.01 * popular[:kept]
     rows = bank(torch.stack([plain, popular]))
-    meaning = torch.nn.functional.normalize(torch.stack([plain, popular])[:, :MEANING], dim=1)
+    meaning = torch.nn.functional.normalize(torch.stack([plain, popular])[:, :kept], dim=1)
     near = TEMPERATURE * torch.log(torch.exp(meaning @ bank.texts.T / TEMPERATURE + bank.offsets).sum(1))
     words = torch.from_numpy(encoder.encode_text(["a dog", "a red bus in the street"]))
 
-    torch.testing.assert_close(rows[:, MEANING] / rows[:, :MEANING].norm(dim=1), -POPULARITY_WEIGHT * near)
-    assert rows[1, MEANING] < rows[0, MEANING]
-    torch.testing.assert_close(words[:, MEANING], torch.full((2,), 0.5**0.5))
+    torch.testing.assert_close(rows[:, kept] / rows[:, :kept].norm(dim=1), -weight * near)
+    assert rows[1, kept] < rows[0, kept]
+    torch.testing.assert_close(words[:, kept], torch.full((2,), last / (1 + last**2) ** 0.5))
 
 
 def test_a_crop_is_the_middle():
@@ -150,15 +156,36 @@ def test_words_lose_case_and_accents():
     assert tokens_of("DOG") == tokens_of("dog")
 
 
-def test_weights_are_small_and_the_record_names_their_hash():
-    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
-    facts = json.loads((FOLDER / "encoder.json").read_text())
-    found = hashlib.sha256((FOLDER / "image.safetensors").read_bytes()).hexdigest()
+def test_weights_are_small_and_the_record_names_their_hash(encoder):
+    folder = encoder._folder
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    found = hashlib.sha256((folder / "image.safetensors").read_bytes()).hexdigest()
 
     assert sizes["image.safetensors"] <= 12e6
     assert sizes["text.safetensors"] <= 8e6
-    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) <= 26e6
-    assert facts["image_sha256"] == found
+    assert sum(sizes.values()) <= 21e6
+    assert facts_of(encoder)["image_sha256"] == found
+
+
+def test_all_versions_fit_into_a_wheel_of_40_megabytes():
+    weights = [path for folder in (WEIGHTS, VOCABULARIES) for path in folder.rglob("*") if path.is_file()]
+
+    assert {path.parent.name for path in weights if path.name == "encoder.json"} == {
+        model.replace("@", "-") for model in FAMILY.models()
+    }
+    assert max(path.stat().st_size for path in weights) <= 16e6
+    assert sum(path.stat().st_size for path in weights) <= 38.5e6  # code and guides take 1 MB of the wheel
+
+
+def test_the_newest_version_is_nano_and_every_version_goes_on_working():
+    numbers = [int(model.removeprefix("nano@")) for model in FAMILY.models()]
+
+    assert numbers == sorted(numbers)
+    assert numbers[0] == 1
+    assert open_nano().space.name == FAMILY.models()[-1]
+    assert open_nano("1").space.dim == 256
+    for model in FAMILY.models():
+        assert open_nano(model.removeprefix("nano@")).unknown_words("a zzyzx dog") == ["zzyzx"]
 
 
 def test_a_query_by_words_loads_neither_torch_nor_onnxruntime():
