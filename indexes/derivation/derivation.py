@@ -18,7 +18,7 @@ from indexes.derivation.publish import Carried, Facts, publish, published, with_
 from indexes.derivation.revision import Revision
 from indexes.derivation.rotations import Learn
 from indexes.errors import OptionError
-from indexes.generation import Manifest, Source, is_new, request
+from indexes.generation import Columns, Manifest, Source, is_new, request
 from indexes.store import RERANK, RerankRows, VectorStore
 from indexes.vectors import Space
 
@@ -46,6 +46,7 @@ def derive(
     source_options: Mapping[str, Any] | None = None,
     sources: tuple[Source, ...] | None = None,
     derived: Sequence[DerivedFile] = (),
+    columns: Columns | None = None,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -75,6 +76,7 @@ def derive(
         source_options: of that folder, see `indexes.generation.description.Source`; None keeps those that are there.
         sources: recorded instead of all these; for collections with others than a folder.
         derived: files that the generation gets besides.
+        columns: of the rows, as the manifest is to say it; None keeps what it says.
     Returns:
         the manifest that is current now.
     Raises:
@@ -113,6 +115,7 @@ def derive(
         and carried == _NOTHING
         and (before.encoder, before.space) == (encoder, space)
         and before.sources == sources
+        and columns in (None, before.columns)
         and not is_new(asked, home, before)
         and all(file.is_current(home, store=store, before=before) for file in derived)
     ):
@@ -127,6 +130,7 @@ def derive(
         carried=carried,
         request=build.request,
         derived=derived,
+        columns=columns,
     )
     manifest = publish(home, store, now, build.report(info), info, files, before, facts)
     parts.remove(home / parts.BUILDING)
@@ -168,6 +172,7 @@ def publish_tail(
     source_options: Mapping[str, Any] | None = None,
     sources: tuple[Source, ...] | None = None,
     derived: Sequence[DerivedFile] = (),
+    columns: Columns | None = None,
 ) -> Manifest:
     """Publish the committed rows beside the index that is there, training and measuring nothing.
 
@@ -199,6 +204,7 @@ def publish_tail(
         carried=carried,
         request=build.request,
         derived=derived,
+        columns=columns,
     )
     return publish(home, store, now, build.report(info), info, files, before, facts)
 

@@ -19,6 +19,7 @@ from indexes.generation import (
     INDEX,
     KEYS,
     TOMBSTONES,
+    Columns,
     Exact,
     IndexInfo,
     KeyTable,
@@ -57,7 +58,7 @@ class Carried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the manifest says besides the index."""
+    """What the manifest says besides the index; of the rows' columns None for what is published."""
 
     space: Space
     encoder: str | None
@@ -66,6 +67,7 @@ class Facts:
     carried: Carried
     request: Request
     derived: Sequence[DerivedFile] = ()
+    columns: Columns | None = None
 
 
 def published(home: Path) -> Manifest | None:
@@ -126,6 +128,7 @@ def publish(
         generation=number,
         index=info,
         store=facts.store,
+        columns=facts.columns or _columns(before, store, facts),
     )
     if before is not None:
         manifest = replace(
@@ -196,6 +199,13 @@ def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
             if table.renames == renames and len(table) <= store.count:
                 return table.extended(store.keys(len(table)))
     return KeyTable.of(store.keys(), renames=renames)
+
+
+def _columns(before: Manifest | None, store: VectorStore, facts: Facts) -> Columns | None:
+    """Return what is published of the columns; a copy of the store holds the same, and counts its changes anew."""
+    if before is None or before.columns is None or before.store == facts.store:
+        return None if before is None else before.columns
+    return replace(before.columns, changes=store.column_changes)
 
 
 def _next_number(home: Path) -> int:

@@ -54,6 +54,8 @@ def publish_rows(
     before = published(home)
     if before is None or store.directory != store_path(home, before):
         return None
+    if before.columns is not None and before.columns.changes != store.column_changes:
+        return None
     sources = before.sources if sources is None else sources
     deleted = _deleted(home, before, store, sources)
     if deleted is None or not _is_small(before, store, deleted):

@@ -9,6 +9,7 @@ from indexes.exports import lazy
 if TYPE_CHECKING:
     from indexes.generation import file_checks
     from indexes.generation.build_request import is_new, request
+    from indexes.generation.columns import TABLE, Columns
     from indexes.generation.description import (
         GENERATIONS,
         MANIFEST,
@@ -44,6 +45,7 @@ else:
         __name__,
         {
             "build_request": ("is_new", "request"),
+            "columns": ("TABLE", "Columns"),
             "description": (
                 "GENERATIONS",
                 "MANIFEST",
@@ -88,7 +90,9 @@ __all__ = [
     "MIGRATING",
     "NAMED",
     "PLAIN",
+    "TABLE",
     "TOMBSTONES",
+    "Columns",
     "Exact",
     "FileCheck",
     "FileInfo",

@@ -29,6 +29,7 @@ from indexes.fields import (
     plain_names,
     text,
 )
+from indexes.generation.columns import Columns
 from indexes.generation.index_kinds import (
     Exact,
     FileInfo,
@@ -48,6 +49,7 @@ __all__ = [
     "GENERATIONS",
     "MANIFEST",
     "MIGRATING",
+    "Columns",
     "Exact",
     "FileInfo",
     "Funnel",
@@ -62,18 +64,22 @@ __all__ = [
     "store_path",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """The newest layout that this version reads.
 
 1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
 way. 3: the manifest has a checksum, says what the build was asked for and how each source is opened, and tags its index
-with a type. 4: sources have numbers, which records name, and rows may be published beside a generation (`recent`). Written
-is `PLAIN` where one folder is the only source and nothing is recent, else this.
+with a type. 4: sources have numbers, which records name, and rows may be published beside a generation (`recent`). 5: rows
+have columns. Written is `PLAIN` where one folder is the only source, nothing is recent and no row has columns, `NUMBERED`
+where only columns are missing, else this.
 Later versions add optional fields; what an older reader must not pass over raises the number.
 """
 
 PLAIN = 3
 """The layout of a collection whose only source is a folder; earlier versions read it, too."""
+
+NUMBERED = 4
+"""The layout of a collection without columns that has other sources than a folder."""
 
 MANIFEST = "manifest.json"
 GENERATIONS = "generations"
@@ -146,6 +152,7 @@ class Manifest:
         updated: when this generation was published, UTC, ISO 8601.
         recent: what was published beside the generation after it; None for nothing.
         store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
+        columns: what rows have besides their records; None where no row has anything.
         probes: JSON objects by a space's fingerprint: what its encoder gave for known inputs, so that another one that has the
             fingerprint is found out.
         format: version of the layout on disk, as it was read.
@@ -166,6 +173,7 @@ class Manifest:
     updated: str = field(default_factory=_now)
     recent: Recent | None = None
     store: str = ""
+    columns: Columns | None = None
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     format: int = PLAIN
 
@@ -182,9 +190,11 @@ class Manifest:
     @property
     def layout(self) -> int:
         """The format that it is written in."""
+        if self.columns is not None:
+            return FORMAT
         (first, *others) = self.sources
         plain = not others and (first.type, first.number) == (FOLDER, 0) and self.recent is None
-        return PLAIN if plain else FORMAT
+        return PLAIN if plain else NUMBERED
 
     @property
     def version(self) -> tuple[int, int]:
@@ -215,6 +225,7 @@ class Manifest:
             "updated": self.updated,
             **({} if self.recent is None else {"recent": self.recent.to_json()}),
             "store": self.store,
+            **({} if self.columns is None else {"columns": self.columns.to_json()}),
         } | ({"probes": dict(self.probes)} if self.probes else {})
 
     def to_bytes(self) -> bytes:
@@ -256,6 +267,7 @@ class Manifest:
             updated=fields.get("updated", text),
             recent=fields.later("recent", lambda value: _recent(value, fields, path), missing=None),
             store=fields.later("store", inside, missing=""),
+            columns=fields.later("columns", lambda value: Columns.from_json(value, path=path), missing=None),
             probes=fields.later("probes", objects_by_name, missing={}),
             **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
         )
@@ -313,6 +325,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     if isinstance(data, dict) and data.get("format") in (
         *_UNSEALED,
         PLAIN,
+        NUMBERED,
         FORMAT,
     ):  # of others the format is said first
         _check_seal(whole, data, path)

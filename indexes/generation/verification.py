@@ -247,13 +247,16 @@ def _walk(
 
 
 def _unled(store: VectorStore) -> str:
-    """Return what is wrong with the ways from keys and contents to records."""
+    """Return what is wrong with the ways from keys and contents to records, and with the columns beside these."""
     try:
         lost = next(store.not_found_by_key(), None)
         if lost is not None:
             return f"the key of record {lost} does not lead to it"
         lost = next(store.not_found_by_content(), None)
-        return "" if lost is None else f"the content hash of record {lost} does not lead to it"
+        if lost is not None:
+            return f"the content hash of record {lost} does not lead to it"
+        wrong = next(store.wrong_columns(), None)
+        return "" if wrong is None else f"the columns of row {wrong} are not what was written"
     except RetrievalError as error:
         return str(error).removeprefix(f"{store.directory / VECTORS}: ").partition(";")[0]
 

@@ -204,7 +204,7 @@ def assemble(
     dim: int,
     lock: WriterLock | None = None,
 ) -> VectorStore:
-    """Make a store with the same ids and records as another, but other rows; whole or not at all.
+    """Make a store with the same ids, records and columns as another, but other rows; whole or not at all.
 
     Args:
         place: its directory; what lies there is removed first.
@@ -230,7 +230,7 @@ def assemble(
 
 
 def extend(store: VectorStore, *, source: VectorStore, rows: Any, dead: Bitmap) -> None:
-    """Append to a store what another holds beyond it: the same ids and records, other rows; committed in blocks.
+    """Append to a store what another holds beyond it: the same ids, records and columns, other rows; committed in blocks.
 
     Args:
         store: opened for writing; its ids are the first of ``source``.
@@ -247,8 +247,14 @@ def extend(store: VectorStore, *, source: VectorStore, rows: Any, dead: Bitmap) 
         records = [
             NewRow(key=b"\0" + pack_id(record.id))
             if flag
-            else NewRow(key=record.key, content=record.content, stamp=record.stamp, source=record.source)
-            for record, flag in zip(source.records(ids), deleted, strict=True)
+            else NewRow(
+                key=record.key,
+                content=record.content,
+                stamp=record.stamp,
+                source=record.source,
+                columns=columns,
+            )
+            for record, columns, flag in zip(source.records(ids), source.columns(ids), deleted, strict=True)
         ]
         store.append(block, records)
         store.remove(ids[deleted])

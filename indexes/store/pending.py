@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
-from indexes.store import seals
+from indexes.store import columns, seals
 from indexes.store.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 from indexes.vectors import Bitmap
 
-FORMAT: Final = 2
-"""The layout of a store whose records have sources, and the newest that this version reads; 1 while none has."""
+NUMBERED: Final = 2
+"""The layout of a store whose records have sources; 1 while none has."""
+
+FORMAT: Final = 3
+"""The layout of a store with columns, and the newest that this version reads."""
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""
@@ -49,6 +52,8 @@ class Changes:
         self._records: dict[int, Record] = {}
         self._keys: dict[bytes, int | None] = {}
         self._contents: dict[tuple[bytes, int], bool] = {}
+        self._columns: dict[int, bytes] = {}
+        self._recolumned = False  # columns of a row that is stored already have changed
         self._changed = 0
         self._renamed = False  # a row that is stored already has got another key
         self._numbered = False  # a row has a source of another number than 0
@@ -75,6 +80,8 @@ class Changes:
             self._keys[digest] = self.count
             if new.content:
                 self._contents[new.content, self.count] = True
+            if new.columns:
+                self._columns[self.count] = new.columns
             self.count += 1
         self.rows.append(rows)
 
@@ -98,6 +105,17 @@ class Changes:
         self._renamed |= number < self.first and key != old.key
         self._changed += 1
 
+    def set_columns(self, number: int, data: bytes) -> None:
+        """Give the live row ``number`` other columns; none if they are empty."""
+        self._columns[number] = data
+        self._recolumned |= number < self.first
+        self._changed += 1
+
+    @property
+    def with_columns(self) -> bool:
+        """Whether `apply` writes columns."""
+        return bool(self._columns)
+
     def record(self, number: int) -> Record:
         """Return the record that ``number`` will have."""
         return self._records[number] if number in self._records else self._record(number)
@@ -115,6 +133,7 @@ class Changes:
             (self.count - self.first) * (2 * dim + ROW_OVERHEAD)
             + records
             + ROW_OVERHEAD * len(self._keys)
+            + sum(len(data) + ROW_OVERHEAD for data in self._columns.values())
             + (4 << 20)
         )
 
@@ -169,8 +188,12 @@ class Changes:
         meta = databases[b"meta"]
         if self._renamed:
             txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
-        if self._numbered:
-            txn.put(b"format", pack_id(FORMAT), db=meta)
+        if self._columns:
+            columns.put(txn, databases, self._columns, first=self.first)
+        if self._recolumned:
+            txn.put(b"columns", pack_id(unpack_id(txn.get(b"columns", pack_id(0), db=meta)) + 1), db=meta)
+        layout = FORMAT if self._columns else NUMBERED if self._numbered else 1
+        txn.put(b"format", max(pack_id(layout), txn.get(b"format", b"", db=meta)), db=meta)
         txn.put(b"count", pack_id(self.count), db=meta)
         seals.put_facts(txn, databases)
 

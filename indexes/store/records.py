@@ -14,6 +14,9 @@ from indexes.errors import OptionError, StoreCorrupt
 
 CONTENT_BYTES: Final = 16
 STAMP_BYTES: Final = 64
+COLUMNS_BYTES: Final = 1 << 20
+"""Bytes that the columns of one row may have."""
+
 SOURCES: Final = 256
 """Sources that rows of one store may have: their numbers fit in a byte."""
 
@@ -44,16 +47,18 @@ class NewRow:
         content: hash of what was embedded, 16 bytes; or empty.
         stamp: at most 64 bytes that mean something to the caller, e.g. size and mtime.
         source: number of the source that made the row, below `SOURCES`; 0 for the first one.
+        columns: what else the caller knows of the row, kept beside its record; at most `COLUMNS_BYTES`.
     """
 
     key: bytes
     content: bytes = b""
     stamp: bytes = b""
     source: int = 0
+    columns: bytes = b""
 
 
 class Record(NamedTuple):
-    """What the store remembers of row ``id``; the fields of `NewRow`. A tuple: it is made for every hit and every row scanned."""
+    """What the store remembers of row ``id``; the fields of `NewRow`, its columns excepted. A tuple: it is made for every hit and every row scanned."""
 
     id: int
     key: bytes
@@ -62,11 +67,14 @@ class Record(NamedTuple):
     source: int = 0
 
 
-def check_fields(*, key: bytes = b"-", content: bytes = b"", stamp: bytes = b"", source: int = 0) -> None:
+def check_fields(
+    *, key: bytes = b"-", content: bytes = b"", stamp: bytes = b"", source: int = 0, columns: bytes = b""
+) -> None:
     """Refuse what a record cannot hold.
 
     Raises:
-        OptionError: an empty key, a content hash that is not 16 bytes, a stamp over 64, or a source over 255.
+        OptionError: an empty key, a content hash that is not 16 bytes, a stamp over 64, a source over 255, or columns over
+            `COLUMNS_BYTES`.
     """
     if not key:
         raise OptionError("an empty key cannot name a row")
@@ -78,6 +86,10 @@ def check_fields(*, key: bytes = b"-", content: bytes = b"", stamp: bytes = b"",
         raise OptionError(f"{key!r}: a stamp of {len(stamp)} bytes, expected at most {STAMP_BYTES}")
     if not 0 <= source < SOURCES:
         raise OptionError(f"{key!r}: a source of number {source}, expected 0 to {SOURCES - 1}")
+    if len(columns) > COLUMNS_BYTES:
+        raise OptionError(
+            f"{key!r:.200}: columns of {len(columns):,} bytes, expected at most {COLUMNS_BYTES:,}; leave the longest out"
+        )
 
 
 def key_digest(key: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Keep checksums of what lies in `vectors.lmdb`: blocks of rows, records, tombstones.
+"""Keep checksums of what lies in `vectors.lmdb`: blocks of rows, records, columns, tombstones.
 
 They lie among the store's facts (*meta*), and are checked whenever a block, a bitmap or the facts are read. Records have
-theirs in themselves, see `indexes.store.records`. A store of a version that wrote none is sealed by its next commit.
+theirs in themselves, see `indexes.store.records`; so have columns, see `indexes.store.columns`. A store of a version that wrote none is sealed by its next commit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ BLOCK: Final = b"block:"
 CHUNK: Final = b"tombstones:"
 
 _FACTS: Final = (b"format", b"dim", b"count", b"renames")
+_LATER: Final = (
+    b"columns",
+)  # facts that stores of older versions do not have, and whose checksums do not know
 
 
 def put_block(txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], number: int, data: Any) -> None:
@@ -38,7 +41,7 @@ def put_chunk(txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], numb
 
 def put_facts(txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any]) -> None:
     """Keep the checksum of the store's facts, at the end of the transaction that changes them."""
-    facts = {name: txn.get(name, db=databases[b"meta"]) for name in _FACTS}
+    facts = {name: txn.get(name, db=databases[b"meta"]) for name in (*_FACTS, *_LATER)}
     txn.put(SEALED, _of_facts(facts), db=databases[b"meta"])
 
 
@@ -100,4 +103,6 @@ def _fits(found: Any, data: Any) -> bool:
 
 
 def _of_facts(facts: Mapping[bytes, bytes | None]) -> bytes:
-    return zlib.crc32(b"".join(facts.get(name) or b"-" for name in _FACTS)).to_bytes(4, "little")
+    known = [facts.get(name) or b"-" for name in _FACTS]
+    later = [facts.get(name) or b"" for name in _LATER]
+    return zlib.crc32(b"".join(known + later)).to_bytes(4, "little")

@@ -2,8 +2,8 @@
 
 Ids are positions: rows are only ever added, and a removed or superseded row gets a tombstone. Databases of
 ``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → source, content, stamp, key), *keys*
-(BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps) and
-*meta*. Beside it lies `rerank.f16`, the same rows to be mapped.
+(BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps),
+*meta* and, once a row has some, *columns* (id → what the caller knows of the row). Beside it lies `rerank.f16`, the same rows to be mapped.
 
 Long because `VectorStore` is the store's whole interface, and each method's contract stands at its definition; `writer`,
 `tables` and `mirror` do the work.
@@ -33,6 +33,7 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
+from indexes.store.columns import changes_of, columns_of, scan_columns, wrong_columns
 from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
@@ -48,6 +49,7 @@ from indexes.store.seals import put_facts
 from indexes.store.tables import (
     FLAGS,
     NAMES,
+    OPTIONAL,
     PLAIN,
     block_sum,
     describe,
@@ -132,7 +134,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         with writing(home):
             remove_tree(building)
             make_directories(home)
-            environment = acquire(building, names=NAMES, create=True)
+            environment = acquire(building, names=NAMES, optional=OPTIONAL, create=True)
             meta = {b"format": pack_id(PLAIN), b"dim": pack_id(dim), b"count": pack_id(0)}
             try:
                 environment.write(partial(_begin, meta), room=1 << 20)
@@ -182,7 +184,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             raise FileNotFoundError(f"{home / VECTORS}: missing; run `build_index` on the folder")
         if not is_open(home / VECTORS):  # else LMDB reads these pages already
             pages.check(home / VECTORS / DATA, flags=FLAGS)
-        environment = acquire(home / VECTORS, names=NAMES, writable=writable)
+        environment = acquire(home / VECTORS, names=NAMES, optional=OPTIONAL, writable=writable)
         try:
             if writable:
                 environment.end_killed_commit()
@@ -274,6 +276,10 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         """Give a live row another stamp; raises as `rename` does."""
         self._require_writable().restamp(id, stamp)
 
+    def set_columns(self, id: int, data: bytes) -> None:  # noqa: A002 - the field's name
+        """Give a live row other columns, or none; raises as `rename` does."""
+        self._require_writable().set_columns(id, data)
+
     def commit(self) -> None:
         """Make all that waits durable and visible, in one step.
 
@@ -353,6 +359,35 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
             for number in numbers:
                 require(self.directory, number, self._count)
         return records_of(self._environment, numbers)
+
+    def columns(self, ids: Iterable[int] | Ids) -> list[bytes]:
+        """Return the columns of rows, in their order, as they are now; empty for rows without.
+
+        Raises:
+            MissingRow: the store does not hold one of the ids.
+            StoreCorrupt: they are not what was written.
+        """
+        numbers: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else [int(number) for number in ids]
+        for number in numbers:
+            require(self.directory, number, self._count)
+        return columns_of(self._environment, numbers)
+
+    def scan_columns(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield ids and columns of the rows from ``start`` on that have some, tombstoned ones too, ascending by id.
+
+        Raises:
+            StoreCorrupt: they are not what was written.
+        """
+        return scan_columns(self._environment, start, self._count)
+
+    def wrong_columns(self) -> Iterator[int]:
+        """Yield the ids under which there are columns that nobody wrote so; a whole store has none."""
+        return wrong_columns(self._environment, self._count)
+
+    @property
+    def column_changes(self) -> int:
+        """How many commits have changed the columns of a stored row: a table of columns made before is then out of date."""
+        return changes_of(self._environment)
 
     def scan(self) -> Iterator[Record]:
         """Yield the live records, ascending by id: the rows of this moment, whatever is committed meanwhile."""

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.store import seals
+from indexes.store.columns import COLUMNS
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
 from indexes.store.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
 from indexes.vectors import Bitmap
 
 PLAIN: Final = 1
-"""The format of a new store, whose records have no sources; see `indexes.store.pending.FORMAT`."""
+"""The format of a new store, whose records have no sources and no columns; see `indexes.store.pending.FORMAT`."""
 
 NAMES: Final[dict[bytes, dict[str, bool]]] = {
     b"blocks": {},
@@ -34,8 +35,12 @@ NAMES: Final[dict[bytes, dict[str, bool]]] = {
     b"contents": {"dupsort": True, "dupfixed": True},
     b"tombstones": {},
     b"meta": {},
+    COLUMNS: {},
 }
 """The databases, with LMDB's flags."""
+
+OPTIONAL: Final = frozenset({COLUMNS})
+"""Those that a store has only once something was written to them."""
 
 FLAGS: Final = {
     name: (4 if flags.get("dupsort") else 0) | (16 if flags.get("dupfixed") else 0)
@@ -86,7 +91,8 @@ def _unreadable(path: Path, what: str) -> StoreCorrupt:
 
 
 def _facts(txn: lmdb.Transaction[bytes], meta: Any) -> dict[bytes, bytes]:
-    found = {name: txn.get(name, db=meta) for name in (b"format", b"dim", b"count", b"renames", seals.SEALED)}
+    names = (b"format", b"dim", b"count", b"renames", b"columns", seals.SEALED)
+    found = {name: txn.get(name, db=meta) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.errors import MissingRow, ShapeError, StoreLocked
+from indexes.store.columns import COLUMNS
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, cut_rows, write_rows
@@ -68,7 +69,13 @@ class Writer:
         if len(rows) != len(records):
             raise ShapeError(f"{self._directory}: {len(rows)} rows but {len(records)} records")
         for record in records:
-            check_fields(key=record.key, content=record.content, stamp=record.stamp, source=record.source)
+            check_fields(
+                key=record.key,
+                content=record.content,
+                stamp=record.stamp,
+                source=record.source,
+                columns=record.columns,
+            )
         first = self._changes.count
         if len(rows):
             half = stored_rows(rows, dim=self._dim, what="rows to store")  # (n, d)
@@ -100,6 +107,11 @@ class Writer:
         self._require_live(number)
         self._changes.rename(number, self._changes.record(number).key, stamp)
 
+    def set_columns(self, number: int, data: bytes) -> None:
+        """Give a live row other columns."""
+        check_fields(columns=data)
+        self._changes.set_columns(self._require_live(number), data)
+
     def commit(self) -> None:
         """Make all that waits durable: the rows in `rerank.f16`, then everything in one transaction."""
         if not self.pending:
@@ -114,6 +126,8 @@ class Writer:
         dead = np.zeros(changes.count, np.bool_)  # (count,)
         dead[: len(self.dead)] = self.dead
         dead[list(changes.dead)] = True
+        if changes.with_columns:
+            self._environment.make_database(COLUMNS)
         self._write_rerank(changes)
 
         def apply(txn: lmdb.Transaction[bytes], databases: Databases) -> None:

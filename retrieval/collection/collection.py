@@ -35,6 +35,7 @@ from retrieval.collection.row_view import Keys, Row
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshot import newest_version, open_newest
+from retrieval.columns import unpack
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.collection.search_run import SearchOptions
     from retrieval.collection.snapshot import Opened
+    from retrieval.columns import Value
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
@@ -463,6 +465,21 @@ class Collection(AbstractContextManager["Collection"]):
         with self._using() as opened:
             rows = opened.live if ids is None else row_numbers(opened, ids, root=self.root)
             return opened.vectors(rows)[:, : opened.space.dim]
+
+    @named_arguments
+    def columns(self, ids: RowNames | None = None) -> list[dict[str, Value]]:
+        """Return the columns of some rows: what is known of each image besides its picture, by name.
+
+        Args:
+            ids: as in `vectors`. None for all rows without a tombstone, in the order of their ids.
+        Returns:
+            a dictionary for each row, empty for one without columns.
+        Raises:
+            MissingRow, OptionError, ShapeError: as in `vectors`.
+        """
+        with self._using() as opened:
+            rows = np.flatnonzero(opened.live) if ids is None else row_numbers(opened, ids, root=self.root)
+            return [unpack(data) for data in opened.store.columns(np.atleast_1d(rows))]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """Return what `export` gives as vectors, so that ``numpy.asarray(photos)`` has a row for each of `keys`."""

@@ -50,8 +50,9 @@ class Row:
 
     @property
     def columns(self) -> Mapping[str, Any]:
-        """What else is known of the image; empty, since collections hold nothing else yet."""
-        return {}
+        """What else is known of the image, by name: its size, when and with what it was taken, captions, labels."""
+        columns: Mapping[str, Any] = self._collection.columns(self.id)[0]
+        return columns
 
     @property
     def link(self) -> str:

@@ -27,6 +27,7 @@ from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
+from retrieval.ingestion.build_columns import BuildColumns
 from retrieval.ingestion.changes import find_changes, rows_after
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
@@ -71,6 +72,7 @@ def build_index(
     drop_source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     strict: bool = False,
     max_pixels: int | None = None,
+    headers: bool | None = None,
     device: str = "auto",
     progress: ShowProgress = True,
 ) -> BuildReport:
@@ -112,6 +114,9 @@ def build_index(
         strict: raise when files were skipped, after the build is complete.
         max_pixels: how many pixels of four bytes a decoded image may have; a larger one is skipped. ``None`` is 67,108,864,
             8,192 squared. Images that were skipped as too large are tried again if it is given.
+        headers: keep what each image's file says of it as columns: width, height, bytes, time taken, camera, place. ``None``
+            keeps the collection's own choice, and is True for a new one. Given for a collection without them, the files' heads
+            are read once; nothing is encoded again.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
@@ -175,7 +180,8 @@ def build_index(
 
         facts: dict[str, Any] = {"space": models.stored_space, "encoder": models.stored}
         recorded = (*chosen.recorded, *chosen.dropped)
-        with opened(directory, lock, before, **facts, sources=recorded) as store:
+        columns = BuildColumns(before, headers=headers)
+        with opened(directory, lock, before, **facts, sources=recorded, columns=columns.begun) as store:
             if (
                 before is not None and chosen.adds
             ):  # so that no row has a number that the manifest does not know
@@ -187,13 +193,26 @@ def build_index(
                     sources=recorded,
                     derived=derived_files(),
                 )
-            intakes = _take_in(chosen.chosen, found, store, models, watch, max_pixels=max_pixels)
+            intakes = _take_in(
+                chosen.chosen, found, store, models, watch, max_pixels=max_pixels, headers=columns.headers
+            )
+            for source in chosen.chosen:
+                columns.fill(store, source.source, number=source.number, progress=watch)
             if not prune:
                 for source, intake in zip(chosen.chosen, intakes, strict=True):
                     refuse_losing(intake.changes, source, broken=len(intake.broken))
             facts |= {"sources": chosen.recorded}
             manifest, dropped = finish_build(
-                directory, chosen, lock, store, intakes, models, facts | wanted, device=device, progress=watch
+                directory,
+                chosen,
+                lock,
+                store,
+                intakes,
+                models,
+                columns,
+                facts | wanted,
+                device=device,
+                progress=watch,
             )
     report = report_of(manifest, directory, chosen, intakes, dropped, seconds=time.monotonic() - started)
     if strict and report.skipped:
@@ -212,6 +231,7 @@ def _take_in(
     progress: OnProgress | None,
     *,
     max_pixels: int | None,
+    headers: bool,
 ) -> list[Intake]:
     """Bring the fresh images of all sources into the store, one source after the other."""
     total = sum(len(changes.fresh) for changes in found)
@@ -236,6 +256,7 @@ def _take_in(
             number=source.number,
             before=done,
             total=total,
+            headers=headers,
         )
         intake.run()
         done += fresh

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from retrieval.columns import header_columns
 from retrieval.errors import ImageError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
+    from retrieval.columns import Value
     from retrieval.sources import Entry, Source
 
 __all__ = ["ByteBudget", "FreshFile"]
@@ -44,14 +46,42 @@ class ByteBudget:
 
 
 class FreshFile:
-    """A fresh file on its way through the threads, with its bytes once it has been hashed; ``once``: it is not read again."""
+    """A fresh file on its way through the threads, with its bytes once it has been hashed.
 
-    __slots__ = ("_budget", "_data", "_error", "_max_pixels", "_once", "_source", "file")
+    Args:
+        file, source: the file, and where it is read.
+        budget, max_pixels: of the build.
+        once: it is not read again.
+        headers: note what its header says, too.
+    Attributes:
+        header: that, once it was read.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_data",
+        "_error",
+        "_headers",
+        "_max_pixels",
+        "_once",
+        "_source",
+        "file",
+        "header",
+    )
+
+    header: dict[str, Value]
 
     def __init__(
-        self, file: Entry, source: Source, budget: ByteBudget, max_pixels: int | None, *, once: bool = False
+        self,
+        file: Entry,
+        source: Source,
+        budget: ByteBudget,
+        max_pixels: int | None,
+        *,
+        once: bool = False,
+        headers: bool = False,
     ) -> None:
-        self._source = source
+        self._source, self._headers, self.header = source, headers, {}
         self.file, self._budget, self._data = file, budget, b""
         self._max_pixels, self._once = max_pixels, once
         self._error: ImageError | None = None
@@ -92,7 +122,10 @@ class FreshFile:
         return data
 
     def _bytes(self) -> bytes:
-        return self._source.read(self.file, max_pixels=self._max_pixels)
+        data = self._source.read(self.file, max_pixels=self._max_pixels)
+        if self._headers and not self.header:
+            self.header = header_columns(data)
+        return data
 
     def release(self) -> None:
         """Let go of the bytes."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.store import CommitPace, NewRow
 from retrieval.collection.rows import plain
+from retrieval.columns import own_columns, pack, parts
 from retrieval.errors import EncoderError, ImageError
 from retrieval.ingestion.fresh_files import ByteBudget, FreshFile
 from retrieval.progress import OnProgress, Progress
@@ -53,6 +54,7 @@ class Intake:
         number: of the source, in the records of its rows.
         before: how many images of other sources were handled already, of ``total``, for progress.
         total: images of all sources; None for those of this one.
+        headers: store what each image's file says of it (size, time, camera, place) as columns.
     Attributes:
         changes: those.
         skipped: files that will not become vectors.
@@ -85,8 +87,9 @@ class Intake:
         number: int = 0,
         before: int = 0,
         total: int | None = None,
+        headers: bool = False,
     ) -> None:
-        self._number = number
+        self._number, self._headers = number, headers
         self._before, self._total = before, len(changes.fresh) if total is None else total
         self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
         self.changes, self._store, self._source = changes, store, source
@@ -143,13 +146,15 @@ class Intake:
                 if readers and budget.is_spent:
                     room = 0 if ahead else 1
                 for file, candidate in islice(waiting, room):
-                    item = FreshFile(file, source, budget, self._max_pixels, once=readers > 0)
+                    item = FreshFile(
+                        file, source, budget, self._max_pixels, once=readers > 0, headers=self._headers
+                    )
                     ahead.append((item, pool.submit(item.content) if candidate or readers else None))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
                 if content is not None and self._is_known(content):
                     item.release()
-                    self._reuse(item.file, content)
+                    self._reuse(item, content)
                 else:
                     yield item
                 self._commit_sometimes()
@@ -185,10 +190,10 @@ class Intake:
         for batch in batches:
             for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
                 self._pending[content] = vector[np.newaxis]
-                self._append(item.file, content, vector[np.newaxis])
+                self._append(item, content, vector[np.newaxis])
                 self.encoded += 1
             for item, content in batch.reused:
-                self._reuse(item.file, content)
+                self._reuse(item, content)
             for item, error in batch.failed:
                 self._skip(item.file, error)
                 self.without += error.reason == NO_VECTOR
@@ -220,14 +225,15 @@ class Intake:
         self._pace.commit()
         self._pending.clear()
 
-    def _reuse(self, file: Entry, content: bytes) -> None:
+    def _reuse(self, item: FreshFile, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""
-        store = self._store
+        store, file = self._store, item.file
         stamp = file.stamp
         old = store.find(file.key)
         if old is not None:
             record = store.record(old)
             if record.content == content and record.source == self._number:
+                self._recolumn(old, item)
                 if record.stamp != stamp:
                     store.restamp(old, stamp)
                     self.reused += 1
@@ -239,6 +245,7 @@ class Intake:
             if old is not None:
                 store.remove([old])
             store.rename(number, file.key, stamp)
+            self._recolumn(number, item)
             self.moved += 1
             return
         vector = self._pending.get(content)
@@ -247,7 +254,7 @@ class Intake:
             if number is None:  # encoded by this build, and committed since
                 number = int(plain(store).find_content(content)[0])
             vector = store.rows(number, number + 1).astype(np.float32)
-        self._append(file, content, vector)
+        self._append(item, content, vector)
         self.reused += 1
 
     def _missing_with(self, content: bytes) -> int | None:
@@ -262,10 +269,19 @@ class Intake:
                 return int(number)
         return None
 
-    def _append(self, file: Entry, content: bytes, vector: Vectors) -> None:
-        record = NewRow(key=file.key, content=content, stamp=file.stamp, source=self._number)
+    def _append(self, item: FreshFile, content: bytes, vector: Vectors) -> None:
+        file = item.file
+        columns = pack(item.header, own_columns(self._source, file))
+        record = NewRow(key=file.key, content=content, stamp=file.stamp, source=self._number, columns=columns)
         self._store.append(vector, [record])
         self._added.add(content)
+
+    def _recolumn(self, number: int, item: FreshFile) -> None:
+        """Give a committed row the columns that its file has by now."""
+        before = self._store.columns([number])[0]
+        columns = pack(item.header or parts(before)[0], own_columns(self._source, item.file))
+        if columns != before:
+            self._store.set_columns(number, columns)
 
     def _skip(self, file: Entry, error: ImageError) -> None:
         """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""

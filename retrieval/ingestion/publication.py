@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.store import WriterLock
     from retrieval.collection.rows import Growing
+    from retrieval.ingestion.build_columns import BuildColumns
     from retrieval.ingestion.build_sources import BuildSources
     from retrieval.ingestion.encoder_choice import BuildEncoder
     from retrieval.ingestion.intake import Intake
@@ -32,6 +33,7 @@ def finish_build(
     store: Growing,
     intakes: Sequence[Intake],
     models: BuildEncoder,
+    columns: BuildColumns,
     facts: Mapping[str, Any],
     *,
     device: str,
@@ -46,6 +48,7 @@ def finish_build(
         store: open for writing.
         intakes: through which all fresh images have gone, one for each chosen source.
         models: the encoder, for the phrases that the index is tuned for.
+        columns: what becomes of the rows' columns.
         facts: what `indexes.derivation.derivation.derive` records and is asked for.
         device: where faiss may use a GPU.
         progress: called now and then.
@@ -63,6 +66,7 @@ def finish_build(
         directory,
         plain(store),
         **facts,
+        columns=columns.finished(plain(store)),
         learn=learn_rotation,
         derived=derived_files(),
         extra_queries=models.phrases,

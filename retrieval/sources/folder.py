@@ -90,6 +90,16 @@ class FolderSource:
 
         return read_file(self.link(entry.key), max_pixels=max_pixels or MAX_PIXELS)
 
+    def read_head(self, entry: Entry, size: int) -> bytes:
+        """Read the first bytes of a file, as many as there are.
+
+        Raises:
+            ImageError: as `read` does.
+        """
+        from retrieval.sources.decoding import read_file_head
+
+        return read_file_head(self.link(entry.key), size)
+
     def holds(self, key: bytes) -> bool:
         """Say whether there is a regular file."""
         return os.path.isfile(self.link(key))

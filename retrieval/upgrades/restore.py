@@ -205,11 +205,24 @@ class Restored:
             for record in moved:
                 store.rename(record.id, record.key, record.stamp)
             store.commit()
+            self._recolumn(store)
             extend(store, source=self._present, rows=self._gather(fresh), dead=dead)
         except BaseException:
             store.close()
             raise
         return store
+
+    def _recolumn(self, store: VectorStore) -> None:
+        """Give the live rows of the old store the columns that they have by now."""
+        live = np.flatnonzero(~store.tombstones())
+        for start in range(0, len(live), _BLOCK):
+            ids = live[start : start + _BLOCK]
+            for number, was, now in zip(
+                ids.tolist(), store.columns(ids), self._present.columns(ids), strict=True
+            ):
+                if was != now:
+                    store.set_columns(number, now)
+            store.commit()
 
     def _gather(self, fresh: Any) -> Callable[[Ids], Any]:
         kept = RerankRows.open(self._old.directory / RERANK, dim=self._old.dim, count=self._old.count).rows

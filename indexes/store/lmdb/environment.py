@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import lmdb
 
+from indexes import forks
 from indexes.errors import StoreCorrupt, StoreLocked, StoreReadOnly
 from indexes.files import writing
 from indexes.store.lmdb.error_texts import HINT, cannot_reserve, explained, file_size, translate
@@ -48,10 +50,18 @@ class Environment:
     """
 
     def __init__(
-        self, path: Path, *, names: dict[bytes, dict[str, bool]], create: bool, writable: bool
+        self,
+        path: Path,
+        *,
+        names: dict[bytes, dict[str, bool]],
+        optional: frozenset[bytes] = frozenset(),
+        create: bool,
+        writable: bool,
     ) -> None:
         self.path = path
-        self._names = names
+        self._names, self._optional = names, optional
+        self._looking = forks.Lock()
+        self._looked = -1  # the last commit in which an optional database was missing
         self._gate = Gate()
         self.users = 0
         self.writable = create or writable
@@ -81,13 +91,60 @@ class Environment:
                     raise StoreCorrupt(
                         f"{data}: {file_size(data):,} bytes, expected at least {needed:,} (half copied?); {HINT}"
                     )
-                open_database: Any = self._lmdb.open_db
-                self._databases: Databases = {
-                    name: open_database(name, create=create, **flags) for name, flags in self._names.items()
-                }
+                self._databases: Databases = {}
+                for name in self._names:
+                    self._open_database(name, create=create and name not in self._optional)
             except BaseException:
                 self._lmdb.close()
                 raise
+
+    def _open_database(self, name: bytes, *, create: bool) -> None:
+        """Open one database, for which no transaction may be under way; an optional one that is missing is passed over."""
+        open_database: Any = self._lmdb.open_db
+        try:
+            self._databases[name] = open_database(name, create=create, **self._names[name])
+        except lmdb.NotFoundError:
+            if name not in self._optional:
+                raise
+
+    def has_database(self, name: bytes) -> bool:
+        """Say whether an optional database is there by now; others may have made it since this was opened."""
+        self._reopen_in_child()
+        if name in self._databases:
+            return True
+        with self._looking:  # LMDB looks for one database at a time
+            commits = self.commits
+            if commits != self._looked:
+                self._keep_database(name, *self.read(partial(self._look_for, name)))
+                self._looked = commits
+        return name in self._databases
+
+    def make_database(self, name: bytes) -> None:
+        """Make an optional database, if it is not there yet, in a transaction of its own, before it is written to.
+
+        Raises:
+            StoreFull: no space left.
+        """
+        if not self.has_database(name):
+            with self._looking:
+                found = self.write(partial(self._look_for, name, create=True), room=1 << 20)
+                self._keep_database(name, *found)
+
+    def _look_for(
+        self, name: bytes, txn: lmdb.Transaction[bytes], databases: Databases, *, create: bool = False
+    ) -> tuple[Databases, Any]:
+        """Return the handles that are open now, and that of a database, which is valid once the transaction has ended."""
+        open_database: Any = self._lmdb.open_db
+        try:
+            return databases, open_database(name, txn=txn, create=create, **self._names[name])
+        except lmdb.NotFoundError:
+            return databases, None
+
+    @staticmethod
+    def _keep_database(name: bytes, databases: Databases, handle: Any) -> None:
+        """Add a handle to those of the environment that was asked: it may have been opened anew since."""
+        if handle is not None:
+            databases[name] = handle
 
     def _lock_or_not(self, **options: Any) -> lmdb.Environment:
         """Open it with a place in the table of readers; without one only for reading, and where there can be none."""

@@ -50,13 +50,19 @@ def is_open(path: Path) -> bool:
 
 
 def acquire(
-    path: Path, *, names: dict[bytes, dict[str, bool]], create: bool = False, writable: bool = False
+    path: Path,
+    *,
+    names: dict[bytes, dict[str, bool]],
+    optional: frozenset[bytes] = frozenset(),
+    create: bool = False,
+    writable: bool = False,
 ) -> Environment:
     """Return this process's environment on the directory ``path``, opening it for the first user.
 
     Args:
         path: the directory that LMDB's files lie in; made with ``create``.
         names: the databases, each with LMDB's flags.
+        optional: those that may be missing.
         create: make a new one.
         writable: it will be written to.
 
@@ -73,7 +79,7 @@ def acquire(
                 path.mkdir(parents=True, exist_ok=True)
         environment = None if create else _open.get(_identity(path))
         if environment is None:
-            environment = Environment(path, names=names, create=create, writable=False)
+            environment = Environment(path, names=names, optional=optional, create=create, writable=False)
             _open[_identity(path)] = environment
         environment.users += 1
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrieval.collection.answers.hit import MOST_NAMED, Hit
+from retrieval.columns import unpack
 from retrieval.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def _hits(
 ) -> list[Hit]:
     hits = []
     cosines = found.cosines[0].tolist()
+    columns = _columns(opened, chosen)
     for rank, (place, record) in enumerate(chosen, start=1):
         others = [other for other in same.get(record.content, ()) if other != record.id]
         named = opened.store.records(others[:MOST_NAMED]) if others else []
@@ -147,11 +149,19 @@ def _hits(
                 id=record.id,
                 n_duplicates=len(others),
                 duplicates=[os.fsdecode(other.key) for other in named],
+                columns=columns[rank - 1],
                 root=root,
                 **_side(opened, found, place),
             )
         )
     return hits
+
+
+def _columns(opened: Opened, chosen: list[tuple[int, Record]]) -> list[dict[str, Any] | None]:
+    """Return the columns of hits; None of all where the collection keeps none."""
+    if opened.manifest.columns is None:
+        return [None] * len(chosen)
+    return [unpack(data) for data in opened.store.columns([record.id for _, record in chosen])]
 
 
 def _side(opened: Opened, found: Blend, place: int) -> dict[str, Any]:

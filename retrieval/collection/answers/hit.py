@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
@@ -35,7 +35,7 @@ class Hit(dict[str, Any]):
         id: the row.
         n_duplicates: how many further files with exactly the same bytes are folded into this hit.
         duplicates: paths of those files by id, the first hundred of them.
-        columns: what else is known of the image; empty, since collections hold nothing else yet.
+        columns: what else is known of the image, by name: its size, when and with what it was taken, captions, labels.
         ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
         space: while the encoder changes: the name of the row's own space.
         file: the absolute path.
@@ -55,6 +55,7 @@ class Hit(dict[str, Any]):
         duplicates: Iterable[str] = (),
         ranked_by: float | None = None,
         space: str | None = None,
+        columns: Mapping[str, Any] | None = None,
         root: str = "",
     ) -> None:
         named = list(duplicates)
@@ -71,6 +72,8 @@ class Hit(dict[str, Any]):
                 n_duplicates=n_duplicates,
                 **paths_json(named, "duplicates"),
             )
+        if columns is not None:
+            dict.update(self, columns=dict(columns))
         if ranked_by is not None:
             dict.update(self, ranked_by=ranked_by, space=space)
         self._names = path, named
@@ -108,8 +111,8 @@ class Hit(dict[str, Any]):
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What else is known of the image; empty, since collections hold nothing else yet."""
-        return {}
+        """What else is known of the image, by name; empty for a row without columns."""
+        return dict(self.get("columns", {}))
 
     @property
     def ranked_by(self) -> float | None:
@@ -167,7 +170,8 @@ class Hit(dict[str, Any]):
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         path, duplicates = self._names
         facts = {
-            name: self.get(name) for name in ("rank", "score", "id", "n_duplicates", "ranked_by", "space")
+            name: self.get(name)
+            for name in ("rank", "score", "id", "n_duplicates", "ranked_by", "space", "columns")
         }
         return _made, (facts | {"path": path, "duplicates": duplicates, "root": self._root},)
 

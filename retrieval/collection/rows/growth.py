@@ -112,6 +112,14 @@ class BothSpaces:
         """Give a live row another stamp."""
         self.store.restamp(number, stamp)
 
+    def columns(self, ids: Iterable[int]) -> list[bytes]:
+        """Return the columns of rows."""
+        return self.store.columns(ids)
+
+    def set_columns(self, number: int, data: bytes) -> None:
+        """Give a live row other columns."""
+        self.store.set_columns(number, data)
+
     def tombstones(self) -> Bitmap:
         """Return ``(count,)`` flags of rows that are gone."""
         return self.store.tombstones()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from indexes.generation import Manifest, Source
+    from indexes.generation import Columns, Manifest, Source
     from indexes.vectors import Matrix, Space, Vectors
 
 
@@ -136,6 +136,7 @@ def opened(
     root: str | None = None,
     sources: tuple[Source, ...] | None = None,
     with_rows: tuple[Source, ...] | None = None,
+    columns: Columns | None = None,
 ) -> Iterator[Growing]:
     """Open the store for writing; make one, and publish it empty, where there is none yet.
 
@@ -149,6 +150,7 @@ def opened(
         before: its manifest.
         space, encoder, root, sources: recorded in the manifest, as `indexes.derivation.derivation.derive` has them.
         with_rows: sources that are recorded with rows that were added, where the work inside fails.
+        columns: recorded of a new collection.
     Raises:
         StoreCorrupt: the store or the manifest is missing beside the other.
     """
@@ -175,6 +177,7 @@ def opened(
                 root=root,
                 sources=sources,
                 derived=derived_files(),
+                columns=columns,
             )
         first = store.count
         try:

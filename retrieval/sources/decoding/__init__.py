@@ -16,9 +16,10 @@ if TYPE_CHECKING:
         decode,
         loaded,
         read_file,
+        read_file_head,
     )
     from retrieval.sources.decoding.formats import plugin_for, quiet
-    from retrieval.sources.decoding.image_files import OpenedFile
+    from retrieval.sources.decoding.image_files import OpenedFile, open_file
     from retrieval.sources.decoding.os_reasons import os_reason
     from retrieval.sources.decoding.reasons import BROKEN, image_error
     from retrieval.sources.decoding.tiff_samples import describe
@@ -36,10 +37,12 @@ __all__ = [
     "describe",
     "image_error",
     "loaded",
+    "open_file",
     "os_reason",
     "plugin_for",
     "quiet",
     "read_file",
+    "read_file_head",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -48,9 +51,17 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "budget": ("DECODED_BYTES", "FILE_BYTES"),
             "colours": ("UPRIGHT",),
-            "decoder": ("ImageSource", "MAX_PIXELS", "content_hash", "decode", "loaded", "read_file"),
+            "decoder": (
+                "ImageSource",
+                "MAX_PIXELS",
+                "content_hash",
+                "decode",
+                "loaded",
+                "read_file",
+                "read_file_head",
+            ),
             "formats": ("plugin_for", "quiet"),
-            "image_files": ("OpenedFile",),
+            "image_files": ("OpenedFile", "open_file"),
             "os_reasons": ("os_reason",),
             "reasons": ("BROKEN", "image_error"),
             "tiff_samples": ("describe",),

@@ -36,6 +36,7 @@ __all__ = [
     "decode",
     "loaded",
     "read_file",
+    "read_file_head",
 ]
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]"
@@ -59,29 +60,45 @@ def read_file(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
         ImageError: ``vanished``, ``permission``, ``not-a-file`` (a pipe or device is not opened), ``too-large`` (of more
             bytes than ``max_pixels`` pixels have), ``out-of-memory``, or ``read-error`` (another error of the system).
     """
-    try:
-        try:
-            status = os.stat(path)
-        except ValueError as error:  # a NUL, or half a character
-            raise image_error(
-                "vanished", ascii(os.fspath(path)), "cannot be read (no file can have this name)"
-            ) from error
-        if not stat.S_ISREG(status.st_mode):
-            raise image_error("not-a-file", path, "is not a regular file; name an image file")
-        if status.st_size > 4 * max_pixels:
+    with _told(path):
+        status = os.stat(path)
+        if status.st_size > 4 * max_pixels and stat.S_ISREG(status.st_mode):
             raise image_error(
                 "too-large",
                 path,
                 f"has {status.st_size:,} bytes, the limit is {4 * max_pixels:,}; "
                 f"--max-pixels {-(-status.st_size // 4)} reads it",
             )
-        # Should a pipe take the file's place at this moment, opening it must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb", buffering=0) as file:
-            data: bytes | None = file.read()
-        if data is None:  # a file of the kernel's, such as /proc/kmsg: a regular one, and yet it would wait
-            raise image_error("read-error", path, "has nothing to read now")
-        return data
+        return _bytes_of(path, status, -1)
+
+
+def read_file_head(path: str | os.PathLike[str], size: int) -> bytes:
+    """Read the first ``size`` bytes of an image file, or all where there are fewer; raises as `read_file`."""
+    with _told(path):
+        return _bytes_of(path, os.stat(path), size)
+
+
+def _bytes_of(path: str | os.PathLike[str], status: os.stat_result, size: int) -> bytes:
+    if not stat.S_ISREG(status.st_mode):
+        raise image_error("not-a-file", path, "is not a regular file; name an image file")
+    # Should a pipe take the file's place at this moment, opening it must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        data: bytes | None = file.read(size)
+    if data is None:  # a file of the kernel's, such as /proc/kmsg: a regular one, and yet it would wait
+        raise image_error("read-error", path, "has nothing to read now")
+    return data
+
+
+@contextmanager
+def _told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the system's errors into ours."""
+    try:
+        yield
+    except ValueError as error:  # a NUL, or half a character
+        raise image_error(
+            "vanished", ascii(os.fspath(path)), "cannot be read (no file can have this name)"
+        ) from error
     except OSError as error:
         raise image_error(
             os_reason(error), path, f"cannot be read ({error.strerror or type(error).__name__})"

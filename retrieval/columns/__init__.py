@@ -1,0 +1,34 @@
+"""What is known of an image besides its vector: columns, stored beside the records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.columns.column_summary import summary
+    from retrieval.columns.headers import HEADERS, header_columns, read_header
+    from retrieval.columns.packing import Value, own_columns, pack, parts, text_of, unpack
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "headers": ("HEADERS", "header_columns", "read_header"),
+            "packing": ("Value", "own_columns", "pack", "parts", "text_of", "unpack"),
+            "column_summary": ("summary",),
+        },
+    )
+
+__all__ = [
+    "HEADERS",
+    "Value",
+    "header_columns",
+    "own_columns",
+    "pack",
+    "parts",
+    "read_header",
+    "summary",
+    "text_of",
+    "unpack",
+]

@@ -1,0 +1,105 @@
+"""Keep the columns of a build's rows: decide which are read, fill those that older rows lack, and sum them up."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from indexes.generation import Columns
+from indexes.store import CommitPace
+from retrieval.collection.rows import plain
+from retrieval.columns import HEADERS, pack, parts, read_header, summary
+from retrieval.errors import ImageError
+from retrieval.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from indexes.generation import Manifest
+    from indexes.store import Record, VectorStore
+    from indexes.vectors import Ids
+    from retrieval.collection.rows import Growing
+    from retrieval.columns import Value
+    from retrieval.progress import OnProgress
+    from retrieval.sources import Source
+
+__all__ = ["BuildColumns"]
+
+_BLOCK = 1024
+_THREADS = 8  # they wait for the disk, mostly
+
+
+class BuildColumns:
+    """What one build does about columns.
+
+    Args:
+        before: the published manifest; None for a new collection.
+        headers: read what each image's file says of it; None keeps what was chosen, and is True for a new collection.
+    Attributes:
+        headers: whether the files that this build reads are asked.
+        begun: what the manifest of a new collection says from the start; None for one that exists.
+    """
+
+    headers: bool
+    begun: Columns | None
+
+    def __init__(self, before: Manifest | None, *, headers: bool | None) -> None:
+        self._before = None if before is None else before.columns
+        known = 0 if self._before is None else self._before.headers
+        if before is None or before.count == 0:
+            known = HEADERS if headers is not False else 0
+        self.headers = known > 0 if headers is None else headers
+        self.begun = Columns(headers=HEADERS) if before is None and self.headers else None
+        # A later version's columns are filled only where somebody asks: all files are read for them.
+        self._fills = headers is True and known < HEADERS
+        self._known = HEADERS if self._fills else known if self.headers else 0
+
+    def fill(self, store: Growing, source: Source, *, number: int, progress: OnProgress | None) -> None:
+        """Read the heads of all files whose rows lack columns that were asked for; nothing is encoded.
+
+        A file that cannot be read keeps its row without them. Interrupted, the next build continues.
+
+        Args:
+            store: open for writing.
+            source: of the rows.
+            number: the source's, in the records of its rows.
+            progress: called now and then.
+        """
+        if not self._fills:
+            return
+        store.commit()
+        held = plain(store)
+        pace, done = CommitPace(held), 0
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="retrieval-headers") as pool:
+            for ids in _blocks(held, number):
+                columns = held.columns(ids)
+                lacking = [place for place, data in enumerate(columns) if not parts(data)[0]]
+                headers = pool.map(partial(_header, source), held.records(ids[lacking]))
+                for place, header in zip(lacking, headers, strict=True):
+                    if header:
+                        held.set_columns(int(ids[place]), pack(header, parts(columns[place])[1]))
+                pace.commit_if_due()
+                done += len(ids)
+                if progress is not None:
+                    progress(Progress(phase="headers", done=done, total=held.live))
+        store.commit()
+
+    def finished(self, store: VectorStore) -> Columns | None:
+        """Return what the manifest is to say once every change is committed."""
+        return summary(store, self._before, headers=self._known)
+
+
+def _blocks(store: VectorStore, number: int) -> Iterator[Ids]:
+    """Yield the ids of a source's live rows, some at a time."""
+    for ids, _ in store.packed(source=number):
+        for start in range(0, len(ids), _BLOCK):
+            yield ids[start : start + _BLOCK]
+
+
+def _header(source: Source, record: Record) -> dict[str, Value]:
+    """Return what the file of a row says; nothing for one that cannot be read, which the next build that meets it tells."""
+    try:
+        return read_header(source, record)
+    except ImageError:
+        return {}
