@@ -26,6 +26,9 @@ stamps = st.binary(max_size=64)
 sources = st.sampled_from([0, 0, 1, 255])
 """Numbers of sources, often that of the first one."""
 
+columns = st.one_of(st.just(b""), st.binary(max_size=40), st.binary(min_size=3000, max_size=5000))
+"""Columns of rows: none, short ones, and some that fill pages of their own."""
+
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 """Any text that JSON in UTF-8 can hold."""
 

@@ -31,7 +31,7 @@ PICTURES = 20
 
 
 def make(home: Path) -> None:
-    """Build a collection of two sources: a folder, and rows added by hand; an index, recent rows beside it, tombstones."""
+    """Build a collection of two sources: a folder, whose rows have columns, and rows added by hand; an index, recent rows, tombstones."""
     encoder = FakeEncoder(name="golden", dim=DIM)
     home.mkdir()
     for number in range(PICTURES):
@@ -114,7 +114,7 @@ def describe(home: Path) -> dict[str, object]:
             "first_key": collection.key_of(int(exact.ids[0, 0])),
             "ids": exact.ids.tolist(),
             "scores": np.round(exact.scores.astype(float), 5).tolist(),
-        }
+        } | ({} if collection.manifest.columns is None else {"columns": collection.columns([0, 1, 19, 20])})
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -99,13 +98,23 @@ class Environment:
                 raise
 
     def _open_database(self, name: bytes, *, create: bool) -> None:
-        """Open one database, for which no transaction may be under way; an optional one that is missing is passed over."""
+        """Open one database; an optional one that is missing is passed over.
+
+        LMDB's binding would wait for another writer without letting Python's other threads run, this one too, so the
+        transaction is begun here. Only one that writes, or that the binding ends itself, leaves a handle that stays valid.
+        """
         open_database: Any = self._lmdb.open_db
         try:
-            self._databases[name] = open_database(name, create=create, **self._names[name])
+            if self.writable:
+                with self._lmdb.begin(write=True) as txn:
+                    handle = open_database(name, txn=txn, create=create, **self._names[name])
+            else:
+                handle = open_database(name, create=create, **self._names[name])
         except lmdb.NotFoundError:
             if name not in self._optional:
                 raise
+        else:
+            self._databases[name] = handle
 
     def has_database(self, name: bytes) -> bool:
         """Say whether an optional database is there by now; others may have made it since this was opened."""
@@ -114,9 +123,14 @@ class Environment:
             return True
         with self._looking:  # LMDB looks for one database at a time
             commits = self.commits
-            if commits != self._looked:
-                self._keep_database(name, *self.read(partial(self._look_for, name)))
-                self._looked = commits
+            while name not in self._databases and commits != self._looked:
+                try:
+                    with self._gate.passed(), explained(self.path), self._held_off():
+                        self._open_database(name, create=False)
+                except lmdb.MapResizedError:
+                    self._adopt_size()
+                else:
+                    self._looked = commits
         return name in self._databases
 
     def make_database(self, name: bytes) -> None:
@@ -125,26 +139,28 @@ class Environment:
         Raises:
             StoreFull: no space left.
         """
-        if not self.has_database(name):
-            with self._looking:
-                found = self.write(partial(self._look_for, name, create=True), room=1 << 20)
-                self._keep_database(name, *found)
-
-    def _look_for(
-        self, name: bytes, txn: lmdb.Transaction[bytes], databases: Databases, *, create: bool = False
-    ) -> tuple[Databases, Any]:
-        """Return the handles that are open now, and that of a database, which is valid once the transaction has ended."""
-        open_database: Any = self._lmdb.open_db
+        if self.has_database(name):
+            return
+        with self._gate.passed():
+            info = self._lmdb.info()
+        length = (info["last_pgno"] + 1) * self.page + (1 << 20)
+        if length > info["map_size"]:
+            self._grow(length)
         try:
-            return databases, open_database(name, txn=txn, create=create, **self._names[name])
-        except lmdb.NotFoundError:
-            return databases, None
+            with (
+                self._looking,
+                self._gate.passed(),
+                explained(self.path),
+                unseen_readers_held_off(self.path / DATA),
+            ):
+                self._lengthen(length)
+                self._open_database(name, create=True)
+        finally:
+            self._shorten()
 
-    @staticmethod
-    def _keep_database(name: bytes, databases: Databases, handle: Any) -> None:
-        """Add a handle to those of the environment that was asked: it may have been opened anew since."""
-        if handle is not None:
-            databases[name] = handle
+    def _held_off(self) -> contextlib.AbstractContextManager[None]:
+        """Hold commits off within the block, if this has no place in the table of readers."""
+        return commits_held_off(self.path / DATA) if self._without_place else contextlib.nullcontext()
 
     def _lock_or_not(self, **options: Any) -> lmdb.Environment:
         """Open it with a place in the table of readers; without one only for reading, and where there can be none."""

@@ -175,8 +175,8 @@ def test_unknown_fields_do_no_harm(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"format": 5, "checksum": "of another kind"}')
-    with pytest.raises(ManifestTooNew, match="format 5, this version reads up to format 4"):
+    (tmp_path / "manifest.json").write_text('{"format": 6, "checksum": "of another kind"}')
+    with pytest.raises(ManifestTooNew, match="format 6, this version reads up to format 5"):
         read_manifest(tmp_path)
 
 

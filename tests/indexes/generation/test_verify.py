@@ -11,7 +11,7 @@ import pytest
 
 from indexes.generation.manifest import generation_path, read_manifest, verify, write_manifest
 from indexes.generation.verification import walk_rows
-from indexes.store.records import key_digest
+from indexes.store.records import key_digest, pack_id
 from indexes.store.store import NewRow, VectorStore
 from tests.indexes.generation.generations import DIM, published
 from tests.strategies import unit
@@ -253,3 +253,15 @@ def test_damage_is_told_whatever_the_path_holds(tmp_path, name, damage):
         data.write_bytes(b"x" * 40_000)
 
     assert "vectors.lmdb" in bad(home)
+
+
+def test_changed_columns_are_found(collection):
+    with VectorStore.open(collection, dim=DIM, writable=True) as store:
+        store.set_columns(1, b"a caption")
+        store.commit()
+        assert bad(collection) == {}
+        store._environment.write(
+            lambda txn, db: txn.put(pack_id(1), b"another caption", db=db[b"columns"]), room=0
+        )
+
+    assert "the columns of row 1 are not what was written" in bad(collection)["vectors.lmdb"]

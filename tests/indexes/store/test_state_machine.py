@@ -18,7 +18,7 @@ from indexes.errors import MissingRow
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, Record, VectorStore
 from tests.indexes.store.rows import DIM
-from tests.strategies import contents, keys, sources, stamps, unit_vectors
+from tests.strategies import columns, contents, keys, sources, stamps, unit_vectors
 
 
 class StoreIsADict(RuleBasedStateMachine):
@@ -31,10 +31,11 @@ class StoreIsADict(RuleBasedStateMachine):
         self.rows: list[np.ndarray] = []  # everything ever appended, by id
         self.records: list[Record] = []
         self.live: dict[bytes, int] = {}
+        self.columns: list[bytes] = []
         self.remember()
 
     def remember(self):
-        self.committed = (list(self.rows), list(self.records), dict(self.live))
+        self.committed = (list(self.rows), list(self.records), dict(self.live), list(self.columns))
 
     def kill(self, key):
         self.live.pop(key, None)
@@ -42,18 +43,24 @@ class StoreIsADict(RuleBasedStateMachine):
     @rule(data=st.data(), rows=unit_vectors(DIM))
     def append(self, data, rows):
         drawn = data.draw(
-            st.lists(st.tuples(keys, contents, stamps, sources), min_size=len(rows), max_size=len(rows))
+            st.lists(
+                st.tuples(keys, contents, stamps, sources, columns),
+                min_size=len(rows),
+                max_size=len(rows),
+            )
         )
         new = [
-            NewRow(key=key, content=content, stamp=stamp, source=source)
-            for key, content, stamp, source in drawn
+            NewRow(key=key, content=content, stamp=stamp, source=source, columns=known)
+            for key, content, stamp, source, known in drawn
         ]
         ids = self.store.append(rows, new)
 
         assert ids.tolist() == list(range(len(self.rows), len(self.rows) + len(rows)))
         for number, row, record in zip(ids.tolist(), rows, new, strict=True):
             self.rows.append(row)
-            self.records.append(Record(id=number, **asdict(record)))
+            facts = asdict(record)
+            self.columns.append(facts.pop("columns"))
+            self.records.append(Record(id=number, **facts))
             self.live[record.key] = number
 
     @precondition(lambda self: self.rows)
@@ -81,12 +88,21 @@ class StoreIsADict(RuleBasedStateMachine):
         old = self.records[number]
         self.records[number] = old._replace(stamp=stamp)
 
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), known=columns)
+    def set_columns(self, data, known):
+        number = data.draw(st.sampled_from(sorted(self.live.values())))
+        self.store.set_columns(number, known)
+        self.columns[number] = known
+
     @precondition(lambda self: len(self.live) < len(self.rows))
     @rule(data=st.data())
     def a_dead_row_is_not_renamed(self, data):
         dead = sorted(set(range(len(self.rows))) - set(self.live.values()))
         with pytest.raises(MissingRow):
             self.store.rename(data.draw(st.sampled_from(dead)), b"new", b"")
+        with pytest.raises(MissingRow):
+            self.store.set_columns(data.draw(st.sampled_from(dead)), b"new")
 
     @rule()
     def commit(self):
@@ -115,13 +131,17 @@ class StoreIsADict(RuleBasedStateMachine):
         if how == "no rerank":
             rerank.unlink()
         self.store = VectorStore.open(self.home, dim=DIM, writable=True)
-        rows, records, live = self.committed
+        rows, records, live, known = self.committed
         self.rows, self.records, self.live = list(rows), list(records), dict(live)
+        self.columns = list(known)
 
     @invariant()
     def shows_what_was_committed(self):
-        rows, records, live = self.committed
+        rows, records, live, known = self.committed
         store = self.store
+        assert store.columns(range(len(rows))) == known
+        assert list(store.scan_columns()) == [(number, data) for number, data in enumerate(known) if data]
+        assert list(store.wrong_columns()) == []
         assert (store.count, store.live) == (len(rows), len(live))
         assert list(store.scan()) == [records[number] for number in sorted(live.values())]
         assert store.records(range(len(rows))) == records
