@@ -100,8 +100,9 @@ def _opened(data: bytes) -> tuple[tuple[int, int], Image.Exif, Any]:
         return image.size, exif, exif.get(_ORIENTATION)
     opened = open_file(data, name="image")
     exif = _exif(opened.tags)
-    turned = exif.get(_ORIENTATION) if opened.page is None else opened.page.orientation
-    return opened.size, exif, turned
+    if opened.page is not None:  # of a TIFF file; Pillow turns its size already
+        return (opened.page.width, opened.page.height), exif, opened.page.orientation
+    return opened.size, exif, exif.get(_ORIENTATION)
 
 
 def _exif(image: Image.Image | None) -> Image.Exif:

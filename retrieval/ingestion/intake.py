@@ -1,4 +1,7 @@
-"""Take new images into the store: recognised by content hash, or encoded."""
+"""Take new images into the store: recognised by content hash, or encoded.
+
+Long because a file passes from thread to thread, and what it holds meanwhile stands beside them.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so t
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -65,6 +65,10 @@ class HitLike(Protocol):
     def space(self) -> str | None:
         """The row's own space while the encoder changes; None otherwise."""
 
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """What else is known of the image, by name."""
+
 
 class Form(StrEnum):
     """How a list of hits is written."""
@@ -109,7 +113,7 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 
 
 def hit_json(hit: HitLike) -> dict[str, Any]:
-    """Give a hit the contract's keys; while the encoder changes, what orders the hits and the row's space, too.
+    """Give a hit the contract's keys; the row's columns if it has some; while the encoder changes, the order's value and the space.
 
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
@@ -123,6 +127,8 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
         "n_duplicates": hit.n_duplicates,
         **paths_json(list(hit.duplicates), "duplicates"),
     }
+    if hit.columns:
+        facts["columns"] = dict(hit.columns)
     if hit.ranked_by is not None:
         facts |= {
             "ranked_by": round(float(hit.ranked_by), SCORE_DECIMALS),

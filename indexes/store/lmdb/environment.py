@@ -1,4 +1,7 @@
-"""Read and write one LMDB environment, whose map grows as needed and which survives a fork."""
+"""Read and write one LMDB environment, whose map grows as needed and which survives a fork.
+
+Long because whoever opens, reads, writes or resizes it passes the same gate.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ BUILD = "retrieval.ingestion.build:build_index"
             "--allow-private",
             "--drop-source",
         ),
-        "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--strict"),
+        "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--headers", "--strict"),
         "Index": ("--kind", "--truncate-dim", "--target-recall"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
@@ -156,6 +156,12 @@ BUILD = "retrieval.ingestion.build:build_index"
     metavar="N",
     help="Skip larger images.  [default: 67108864]",
 )
+@option(
+    "--headers/--no-headers",
+    of=BUILD,
+    is_flag=True,
+    help="Keep size, time, camera and place as columns.",
+)
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
 @click.option("--vectors", type=FILE, metavar="FILE.npy", help="Index these vectors (n, d), not images.")
 @click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
@@ -226,8 +232,9 @@ def _only(sources: tuple[str, ...]) -> str:
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """Keep what was given; that links are not to be followed is said, too."""
     kept = given(**options)
-    if options["follow_links"] is False:
-        kept["follow_links"] = False
+    for name in ("follow_links", "headers"):
+        if options[name] is False:
+            kept[name] = False
     return kept
 
 
@@ -263,6 +270,7 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
         "rehash",
         "strict",
         "max_pixels",
+        "headers",
     ):
         if options.pop(name) not in (None, ()):
             raise click.UsageError(

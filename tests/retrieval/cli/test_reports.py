@@ -27,7 +27,7 @@ class TestReports:
             "activations",
         }
         assert facts["images"] == 28
-        for expected in ("28 in ", "fake@1", "exact search, ", "format 3"):
+        for expected in ("28 in ", "fake@1", "exact search, ", "format 5"):
             assert expected in text
         assert max(map(len, text.splitlines())) <= 80 + len(str(photos))
 

@@ -42,7 +42,7 @@ def run(capsysbinary):
     return run
 
 
-HIT_KEYS = {"rank", "score", "path", "id", "copies", "n_duplicates", "duplicates"}
+HIT_KEYS = {"rank", "score", "path", "id", "copies", "n_duplicates", "duplicates", "columns"}
 
 
 def test_the_whole_way_there_and_back(photos, run, tmp_path):
@@ -63,7 +63,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
 
     status, out, _ = run("info", "--index", photos, "--json")
     assert json.loads(out)["upgrade"]["remaining"] == 70
-    assert json.loads(out)["format"] == 3
+    assert json.loads(out)["format"] == 5
 
     status, out, err = run(
         "upgrade", "--index", photos, "--report", "--plot", tmp_path / "curve.svg", "--json"

@@ -19,7 +19,7 @@ from tests.retrieval.upgrades.galleries import COUNT, NAMES, truth
 class TestMigrating:
     def test_an_older_version_refuses_it(self, migrating, monkeypatch):
         monkeypatch.setattr("indexes.generation.description.FORMAT", 2)
-        with pytest.raises(ManifestTooNew, match="has format 3, this version reads up to format 2"):
+        with pytest.raises(ManifestTooNew, match="has format 5, this version reads up to format 2"):
             retrieval.open(migrating)
 
     def test_queries_use_the_new_encoder_against_the_old_rows(self, migrating):

@@ -1,0 +1,183 @@
+"""A build keeps what files and sources say of images as columns, and encodes nothing for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import ClassVar
+
+import pytest
+
+import retrieval
+from indexes.generation import read_manifest
+from retrieval.ingestion import build as build_module
+from retrieval.sources import FolderSource
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill, picture, touch_later
+
+ENCODER = FakeEncoder(name="columns", dim=16)
+
+
+def build(folder, **options):
+    return retrieval.build_index(folder, encoder=ENCODER, progress=False, **options)
+
+
+def columns_of(folder):
+    with retrieval.open(folder, encoder=ENCODER) as collection:
+        return {key: collection[key].columns for key in collection}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return a folder of three pictures."""
+    return fill(tmp_path / "photos", ["a.png", "b/c.png", "d.png"])
+
+
+def expected(path, *, side=48):
+    return {"bytes": path.stat().st_size, "width": side, "height": side}
+
+
+def test_a_new_collection_keeps_what_its_files_say(photos):
+    build(photos)
+
+    assert columns_of(photos) == {key: expected(photos / key) for key in ("a.png", "b/c.png", "d.png")}
+    manifest = read_manifest(photos / ".retrieve")
+    assert manifest.format == 5
+    assert manifest.columns.types == {"bytes": "integer", "width": "integer", "height": "integer"}
+    assert manifest.columns.rows == 3
+
+
+def test_hits_have_columns_in_python_and_in_json(photos):
+    build(photos)
+    with retrieval.open(photos, encoder=ENCODER) as collection:
+        hit = collection.search(photos / "a.png", include_self=True)[0]
+        again = json.loads(json.dumps(hit))
+
+        assert hit.columns == expected(photos / "a.png") == again["columns"] == dict(hit)["columns"]
+        assert collection.columns([2, 0]) == [collection["d.png"].columns, hit.columns]
+        assert len(collection.columns()) == 3
+
+
+def test_a_build_of_the_same_files_publishes_nothing(photos):
+    build(photos)
+    before = read_manifest(photos / ".retrieve").version
+    build(photos)
+
+    assert read_manifest(photos / ".retrieve").version == before
+
+
+def test_new_changed_moved_and_copied_files_have_their_own(photos):
+    build(photos)
+    fill(photos, ["new.png"], first=9)
+    picture(11, size=64).save(photos / "a.png")
+    os.rename(photos / "b" / "c.png", photos / "moved.png")
+    shutil.copy(photos / "d.png", photos / "copy.png")
+    touch_later(photos / "d.png")
+    report = build(photos)
+
+    assert (report.encoded, report.moved) == (2, 1)
+    assert columns_of(photos) == {
+        key: expected(photos / key, side=64 if key == "a.png" else 48)
+        for key in ("a.png", "moved.png", "d.png", "new.png", "copy.png")
+    }
+
+
+def test_a_collection_without_stays_as_it_is_until_it_is_asked(photos):
+    build(photos, headers=False)
+    assert read_manifest(photos / ".retrieve").format == 3
+    fill(photos, ["new.png"], first=9)
+    build(photos)
+    assert (read_manifest(photos / ".retrieve").format, read_manifest(photos / ".retrieve").columns) == (
+        3,
+        None,
+    )
+    assert columns_of(photos)["new.png"] == {}
+    with retrieval.open(photos, encoder=ENCODER) as collection:
+        assert "columns" not in collection.search("red")[0]
+
+
+def test_asked_it_reads_the_headers_once_and_encodes_nothing(photos, monkeypatch):
+    build(photos, headers=False)
+    heads = []
+    read_head = FolderSource.read_head
+    monkeypatch.setattr(
+        FolderSource,
+        "read_head",
+        lambda self, entry, size: heads.append(entry.key) or read_head(self, entry, size),
+    )
+    report = build(photos, headers=True)
+
+    assert report.encoded == 0
+    assert sorted(heads) == [b"a.png", b"b/c.png", b"d.png"]
+    assert columns_of(photos) == {key: expected(photos / key) for key in ("a.png", "b/c.png", "d.png")}
+    before = read_manifest(photos / ".retrieve").version
+    build(photos)
+    build(photos, headers=True)
+    assert len(heads) == 3
+    assert read_manifest(photos / ".retrieve").version == before
+    with retrieval.open(photos) as collection:
+        assert all(check.ok for check in collection.verify())
+
+
+def test_a_file_that_went_meanwhile_keeps_its_row_without_columns(photos, monkeypatch):
+    build(photos, headers=False)
+    read_head = FolderSource.read_head
+
+    def gone(self, entry, size):
+        if entry.key == b"d.png":
+            (photos / "d.png").unlink(missing_ok=True)
+        return read_head(self, entry, size)
+
+    monkeypatch.setattr(FolderSource, "read_head", gone)
+    build(photos, headers=True)
+
+    found = columns_of(photos)
+    assert found.pop("d.png") == {}
+    assert found == {key: expected(photos / key) for key in ("a.png", "b/c.png")}
+
+
+def test_an_interrupted_first_build_keeps_its_choice(photos, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "finish_build", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(photos)
+    assert columns_of(photos)["a.png"] == expected(photos / "a.png")
+    fill(photos, ["new.png"], first=9)
+    build(photos)
+
+    assert columns_of(photos)["new.png"] == expected(photos / "new.png")
+    assert read_manifest(photos / ".retrieve").columns.rows == 4
+
+
+class Captioned(FolderSource):
+    """A folder whose images have captions."""
+
+    captions: ClassVar[dict[bytes, str]] = {}
+
+    def columns(self, entry):
+        return {"caption": self.captions[entry.key]} if entry.key in self.captions else {}
+
+
+def test_a_source_gives_columns_of_its_own(photos, monkeypatch):
+    monkeypatch.setattr(build_module, "FolderSource", Captioned)
+    monkeypatch.setattr(Captioned, "captions", {b"a.png": "a red bus", b"d.png": "snow"})
+    build(photos)
+
+    found = columns_of(photos)
+    assert found["a.png"] == expected(photos / "a.png") | {"caption": "a red bus"}
+    assert found["b/c.png"] == expected(photos / "b" / "c.png")
+    assert read_manifest(photos / ".retrieve").columns.types["caption"] == "text"
+
+
+def test_columns_stay_when_rows_are_added_by_hand(photos):
+    build(photos)
+    with retrieval.open(photos, encoder=ENCODER) as collection:
+        number = collection.add([[1.0, *[0.0] * 15]], ["mine"])[0]
+
+        assert collection.columns([number, 0]) == [{}, expected(photos / "a.png")]
+        assert collection.manifest.columns.rows == 3
+    assert columns_of(photos)["mine"] == {}
