@@ -7,9 +7,11 @@ import io
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -46,6 +48,7 @@ class FakeHit:
     duplicates: tuple[str, ...] = ()
     ranked_by: float | None = None
     space: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Reader(HTMLParser):

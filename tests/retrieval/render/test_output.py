@@ -6,8 +6,10 @@ import io
 import json
 import os
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -50,6 +52,7 @@ class FakeHit:
     duplicates: tuple[str, ...] = ()
     ranked_by: float | None = None
     space: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 def one(path: str, form: Form, *, columns: int = 80, terminal: bool = False) -> str:
