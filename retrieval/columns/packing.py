@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from retrieval.errors import OptionError, StoreCorrupt
+from retrieval.sources import ColumnSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +87,7 @@ def text_of(columns: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def own_columns(source: Any, entry: Any) -> dict[str, Any]:
     """Return what a source knows of an entry besides its picture; nothing for a source that knows nothing."""
-    columns = getattr(source, "columns", None)
-    return {} if columns is None else dict(columns(entry))
+    return dict(source.columns(entry)) if isinstance(source, ColumnSource) else {}
 
 
 def _clean(columns: Mapping[str, Any]) -> dict[str, Value]:
