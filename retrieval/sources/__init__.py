@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         walk,
     )
     from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
-    from retrieval.sources.listing import UNSUPPORTED, SourceEntry
+    from retrieval.sources.listing import SUFFIXES, UNSUPPORTED, SourceEntry
     from retrieval.sources.protocol import (
         ColumnSource,
         ColumnValue,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
         SourceType,
     )
     from retrieval.sources.registry import STANDARD_INPUT, named_type, open_spec, source_type, whole_text
-    from retrieval.sources.selection import Selection
-    from retrieval.sources.signatures import recognise
+    from retrieval.sources.selection import RESOURCE_FORK, Selection
+    from retrieval.sources.signatures import FIRST_BYTES, recognise
     from retrieval.sources.skipped_list import (
         LASTING,
         UNKNOWN,
@@ -59,11 +59,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "FIRST_BYTES",
     "FORMATS",
     "LASTING",
     "MEMORIES",
     "NOT_FOLLOWED",
+    "RESOURCE_FORK",
     "STANDARD_INPUT",
+    "SUFFIXES",
     "UNKNOWN",
     "UNSUPPORTED",
     "UNSUPPORTED_FORMAT",
@@ -118,7 +121,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "signatures": ("recognise",),
+            "signatures": ("FIRST_BYTES", "recognise"),
             "hashed_keys": ("DistinctKeys", "KeyPlaces"),
             "file_marks": (),
             "collection_source": (
@@ -146,7 +149,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "walk",
             ),
             "keys": (),
-            "listing": ("SourceEntry", "UNSUPPORTED"),
+            "listing": ("SUFFIXES", "SourceEntry", "UNSUPPORTED"),
             "protocol": (
                 "ColumnSource",
                 "ColumnValue",
@@ -159,7 +162,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "ReadAheadSource",
             ),
             "registry": ("STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"),
-            "selection": ("Selection",),
+            "selection": ("RESOURCE_FORK", "Selection"),
             "skipped_list": (
                 "LASTING",
                 "SkippedFile",

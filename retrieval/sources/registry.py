@@ -23,6 +23,7 @@ __all__ = ["STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_te
 GROUP = "retrieval.sources"
 
 BUILT_IN = {
+    "tar": "retrieval.sources.tar:TarSource",
     "table": "retrieval.sources.tables:TableSource",
     "listing": "retrieval.sources.listings:ListingSource",
     "remote": "retrieval.sources.remote:RemoteSource",

@@ -1,0 +1,274 @@
+"""Tar files as a source: keys are ``name.tar/path``, and each image is read by its place in the archive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+
+from retrieval.errors import ImageError, OptionError, SourceIncomplete
+from retrieval.sources import (
+    FIRST_BYTES,
+    FORMATS,
+    UNSUPPORTED_FORMAT,
+    Skipped,
+    SourceEntry,
+    keys,
+    recognise,
+    suffix_of,
+)
+from retrieval.sources.tar.archive_files import archives_of
+from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public, words
+from retrieval.sources.tar.listing_memory import ListingMemory
+from retrieval.sources.tar.samples import read_columns
+from retrieval.sources.tar.shard_listing import CLAIMED, NOT_READ, UNCLAIMED, ShardListing
+from retrieval.sources.tar.shard_names import fixed_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Self
+
+    from retrieval.sources import ColumnValue, Entry, Seen
+
+__all__ = ["TarEntry", "TarSource"]
+
+_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+_NAMED: Final = 3
+"""Archives that a message names."""
+
+
+class TarEntry(NamedTuple):
+    """An image in a tar file.
+
+    Attributes:
+        key, stamp, claimed: as in `retrieval.sources.protocol.Listed`.
+        shard: path of the file.
+        number: of the member in its listing.
+        start: where its bytes begin.
+        size: how many there are.
+    """
+
+    key: bytes
+    stamp: bytes
+    claimed: bool
+    shard: str
+    number: int
+    start: int
+    size: int
+
+
+class TarSource:
+    """Tar files.
+
+    Args:
+        text: a path or URL, in which braces and stars stand for several files.
+        options: ``allow_private`` for URLs.
+    """
+
+    type: ClassVar[str] = "tar"
+    takes: ClassVar[frozenset[str]] = frozenset({"allow_private"})
+
+    name: str
+    readers: int
+
+    def __init__(self, text: str, options: Mapping[str, Any]) -> None:
+        self._text = text
+        self.options = {name: value for name, value in options.items() if value}
+        self.spec = self.name = public(text)
+        self._start = len(fixed_part(text)) + 1
+        self._reader = ArchiveReader(archives_of(text, options), start=self._start)
+        self.readers = _readers(text)
+        self._shards: dict[bytes, str] | None = None  # name -> path
+
+    @property
+    def memory(self) -> Path | None:
+        """The folder in which listings are kept."""
+        return self._reader.memory
+
+    @memory.setter
+    def memory(self, folder: Path | None) -> None:
+        self._reader.memory = folder
+
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        """Say whether a text ends as the names of tar files do."""
+        return text.partition("?")[0].lower().endswith(_SUFFIXES) and not os.path.isdir(text)
+
+    @classmethod
+    def from_spec(cls, text: str, options: Mapping[str, Any]) -> Self:
+        """Open tar files; none is looked at yet."""
+        return cls(text, options)
+
+    def entries(self, seen: Seen) -> Iterator[TarEntry | Skipped]:
+        """List the archives, each from its memory where it is unchanged."""
+        failures: list[str] = []
+        whole = 0
+        memory = ListingMemory(self.memory)
+        for name, path in self._find().items():
+            try:
+                listing = self._reader.listing(path, keep=memory)
+            except FileNotFoundError:
+                failures.append(f"{public(path)} does not exist")
+                continue
+            except FAILS as error:
+                failures.append(f"{public(path)} cannot be listed ({words(error)})")
+                continue
+            whole += 1
+            for note in listing.notes:
+                seen.note(note)
+            if listing.failure:
+                failures.append(f"{public(path)} {listing.failure}")
+            yield from _entries(name, path, listing)
+        if not whole:
+            raise OptionError(f"{'; '.join(failures[:_NAMED])}; check the path, or mount its drive")
+        memory.finish()
+        if failures:
+            more = f"; and {len(failures) - _NAMED:,} more" if len(failures) > _NAMED else ""
+            raise SourceIncomplete("; ".join(failures[:_NAMED]) + more)
+
+    def total(self) -> int | None:
+        """Return how many entries the archives had at the last build."""
+        return ListingMemory(self.memory).entries()
+
+    def look(self, entry: TarEntry) -> TarEntry | Skipped | None:
+        """Read the first bytes of a member."""
+        try:
+            head = self._reader.read(
+                entry.shard, entry.start, min(entry.size, FIRST_BYTES), link=self.link(entry.key)
+            )
+        except ImageError as error:
+            return Skipped(key=entry.key, reason=error.reason, detail=error.what)
+        kind = recognise(head, size=entry.size)
+        if kind == "image":
+            return entry
+        if kind == "no image":
+            return None
+        return _not_read(entry.key, kind)
+
+    def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
+        """Read a member at its place."""
+        from retrieval.sources.decoding import MAX_PIXELS
+
+        place = entry if isinstance(entry, TarEntry) else self._place(entry.key)
+        if place is None:
+            raise member_error(self.link(entry.key), "vanished", "is not in its archive any more")
+        most = 4 * (max_pixels or MAX_PIXELS)
+        if place.size > most:
+            raise member_error(
+                self.link(entry.key),
+                "too-large",
+                f"has {place.size:,} bytes, the limit is {most:,}; --max-pixels {-(-place.size // 4)} reads it",
+            )
+        return self._reader.read(place.shard, place.start, place.size, link=self.link(entry.key))
+
+    def columns(self, entry: Entry) -> Mapping[str, ColumnValue]:
+        """Read the texts of an image's sample: ``.txt``, ``.cls`` and ``.json`` beside it."""
+        place = entry if isinstance(entry, TarEntry) else self._place(entry.key)
+        if place is None:
+            return {}
+        try:
+            texts = self._reader.listing(place.shard).texts_beside(place.number)
+            return read_columns(
+                (suffix, self._reader.read(place.shard, start, size, link=self.link(entry.key)))
+                for suffix, start, size in texts
+            )
+        except FAILS:
+            return {}
+
+    def holds(self, key: bytes) -> bool:
+        """Say whether an archive has such a member."""
+        return self._place(key) is not None
+
+    def link(self, key: bytes) -> str:
+        """Return the archive's path with the member's behind it."""
+        return self.spec[: self._start] + os.fsdecode(key)
+
+    def find(self, path: str | os.PathLike[str]) -> Entry | None:
+        """Return the member that a path into an archive names."""
+        text, folder = os.fspath(path), self.spec[: self._start]
+        if not os.path.isabs(text) and "://" not in text:
+            text = os.path.abspath(text)
+        place = self._place(os.fsencode(text[len(folder) :])) if text.startswith(folder) else None
+        return None if place is None else SourceEntry(place.key, place.stamp)
+
+    def changed(self, memory: Path) -> bool:
+        """Compare sizes and times of local archives with those of the last build; a store is not asked."""
+        if "://" in self._text:
+            return False
+        try:
+            shards = {
+                os.fsdecode(name): self._reader.files.state(path).stamp for name, path in self._find().items()
+            }
+        except (OSError, OptionError):
+            return True
+        return shards != ListingMemory(memory).stamps()
+
+    def _find(self) -> dict[bytes, str]:
+        """Find the archives: name → path."""
+        paths = self._reader.files.find(self._text)
+        if not paths:
+            raise OptionError(f"{self.spec}: no file has such a name; check the path, or mount its drive")
+        self._shards = {os.fsencode(self._reader.name_of(path)): path for path in paths}
+        return self._shards
+
+    def _place(self, key: bytes) -> TarEntry | None:
+        """Find a member by its key."""
+        shards = self._shards if self._shards is not None else self._find()
+        end = key.find(b"/")
+        while end >= 0:
+            path = shards.get(key[:end])
+            if path is not None:
+                break
+            end = key.find(b"/", end + 1)
+        else:
+            return None
+        try:
+            listing = self._reader.listing(path)
+        except FAILS:
+            return None
+        number = listing.find(key[end + 1 :])
+        if number is None or listing.kinds[number] not in {CLAIMED, UNCLAIMED}:
+            return None
+        start, size = listing.places[number].tolist()
+        stamp = keys.stamp_of_tag(size=size, tag=listing.state.stamp)
+        return TarEntry(key, stamp, bool(listing.kinds[number] == CLAIMED), path, number, start, size)
+
+
+def _entries(name: bytes, path: str, listing: ShardListing) -> Iterator[TarEntry | Skipped]:
+    """Yield the members of one archive; a million of them take about two seconds."""
+    prefix = name + b"/"
+    tag = keys.stamp_of_tag(size=0, tag=listing.state.stamp)[8:]
+    stamps = np.empty((len(listing), 2), np.uint64)
+    stamps[:, 0] = listing.places[:, 1]
+    stamps[:, 1] = int.from_bytes(tag, "little")
+    packed = stamps.astype("<u8").tobytes()
+    places = listing.places.tolist()
+    for number, (member, kind) in enumerate(zip(listing.all_paths(), listing.kinds.tolist(), strict=True)):
+        key = prefix + member
+        if kind > UNCLAIMED:
+            yield (
+                _not_read(key, suffix_of(os.fsdecode(member)))
+                if kind == NOT_READ
+                else Skipped(key=key, reason="vanished", detail="a link to a file that is not in the archive")
+            )
+            continue
+        start, size = places[number]
+        yield TarEntry(
+            key, packed[16 * number : 16 * number + 16], kind == CLAIMED, path, number, start, size
+        )
+
+
+def _not_read(key: bytes, suffix: str) -> Skipped:
+    return Skipped(key=key, reason=UNSUPPORTED_FORMAT, detail=f"{suffix} is not read; convert it ({FORMATS})")
+
+
+def _readers(text: str) -> int:
+    """Return how many threads read ahead: none where nothing is waited for."""
+    if "://" not in text:
+        return 0
+    from retrieval.sources.remote import READERS
+
+    return READERS
