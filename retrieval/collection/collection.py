@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Transform
     from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
-    from retrieval.collection.search_run import SearchOptions
+    from retrieval.collection.search_run import NamesMode, SearchOptions
     from retrieval.collection.snapshot import Opened
     from retrieval.columns import Value
     from retrieval.encoders import Encoder, EncoderLike
@@ -241,6 +241,7 @@ class Collection(AbstractContextManager["Collection"]):
         k: int = 10,
         minus: QueryLike | Sequence[QueryLike] = (),
         min_score: float | None = None,
+        names: NamesMode = "auto",
         truncate_dim: int | None = None,
         nprobe: int | None = None,
         exact: bool = False,
@@ -259,7 +260,10 @@ class Collection(AbstractContextManager["Collection"]):
                 ``(1, d)``, or a `Query`, which combines these. Any other list, and an array ``(n, d)``, is a batch.
             k: how many hits at most.
             minus: a query, or several in a list, to steer away from.
-            min_score: leave out hits below this cosine.
+            min_score: leave out hits below this cosine; one that only names have found has no such limit.
+            names: ``auto`` also looks words up in the paths of the images, and fuses both rankings: a hit's `matched` says what
+                had the words. ``only`` gives hits whose names have them; ``off`` compares vectors alone. Queries with an
+                image are compared by vectors alone, unless it is ``only``.
             truncate_dim: rank every row by this prefix width, then ten candidates a hit (a hundred at least) at full width, or all
                 rows at full width where their prefixes take more than 256 MB; a prefix of
                 the space, or any width where a build has fitted a rotation. `retrieval.collection.prefix_loss` tells what that loses.
@@ -273,16 +277,16 @@ class Collection(AbstractContextManager["Collection"]):
             include_self: let a query that is an indexed file, or an id, find itself.
             fold_duplicates: fold files with the same bytes into one hit.
         Returns:
-            Best first, ties by smaller id; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
+            Best first, ties by smaller id, by cosines and names together where names take part; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
             words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;
             one that could not be had has its ``error``, which using that answer raises.
         Raises:
             QueryError: the query names nothing.
-            UnknownWords: the encoder has learned none of its words, and it has no other part.
+            UnknownWords: the encoder has learned none of its words, no name has one, and it has no other part.
             OptionError: a value that this collection cannot take.
             MissingRow: an id or key of `ids` that there is no row of.
             ShapeError: `mask` is not one truth value a row.
-            CapabilityMissing: words, for an encoder without a text tower.
+            CapabilityMissing: words, for an encoder without a text tower, that no name has.
             StoreClosed: the collection is closed.
         """
         asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
@@ -297,6 +301,7 @@ class Collection(AbstractContextManager["Collection"]):
                 searched=count_searched(opened, keep),
                 k=integer(k, "k"),
                 min_score=min_score,
+                names=names,
                 include_self=include_self,
                 fold=fold_duplicates,
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},

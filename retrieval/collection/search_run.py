@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 
 from indexes.errors import value_text
 from indexes.migration import Blend
-from retrieval.collection.answers import Hits, find_hits, title
+from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
-from retrieval.errors import OptionError, RetrievalError
+from retrieval.errors import CapabilityMissing, OptionError, RetrievalError, UnknownWords
+from retrieval.names import asked_words, has_fts5
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from indexes.vectors import Ids
     from retrieval.collection.queries import (
         Query,
         QueryEncoders,
@@ -28,8 +30,17 @@ if TYPE_CHECKING:
         RowNames,
     )
     from retrieval.collection.snapshot import Opened
+    from retrieval.names import LookedUp
 
-__all__ = ["SearchOptions", "SearchRun"]
+__all__ = ["NamesMode", "SearchOptions", "SearchRun"]
+
+NamesMode: TypeAlias = Literal["auto", "only", "off"]
+"""Whether words are looked up in names, too; names alone answer; or vectors alone."""
+
+MODES: Final = get_args(NamesMode)
+
+WORDLESS: Final = (UnknownWords, CapabilityMissing)
+"""Errors of words that the encoder cannot turn into a vector."""
 
 _TOGETHER = 1024
 """Queries that are encoded and searched together; what is held besides the answers is theirs alone."""
@@ -44,6 +55,7 @@ class SearchOptions(TypedDict, total=False):
     k: int
     minus: QueryLike | Sequence[QueryLike]
     min_score: float | None
+    names: NamesMode
     truncate_dim: int | None
     nprobe: int | None
     exact: bool
@@ -68,6 +80,7 @@ class SearchRun:
         searched: how many rows these are.
         k: how many hits at most.
         min_score: leave out hits below this cosine.
+        names: whether words are looked up in names, too.
         include_self: let stored rows find themselves.
         fold: fold files with the same bytes into one hit.
         options: ``dim``, ``nprobe`` and ``exact`` of `Opened.search`.
@@ -81,6 +94,7 @@ class SearchRun:
     searched: int
     k: int
     min_score: float | None
+    names: NamesMode
     include_self: bool
     fold: bool
     options: dict[str, Any]
@@ -91,6 +105,8 @@ class SearchRun:
             raise OptionError(
                 f"min_score is {value_text(least)} ({type(least).__name__}); it must be a number, such as 0.3"
             )
+        if self.names not in MODES:
+            raise OptionError(f"names is {self.names!r:.80}; it must be one of {', '.join(map(repr, MODES))}")
 
     def one(self, query: Query) -> Hits:
         """Answer one query.
@@ -99,7 +115,12 @@ class SearchRun:
             RetrievalError: it has no answer.
         """
         whole = self._whole(query)
-        return self._answer(whole, encode_query(whole, self.opened, self.encoders, root=self.root))
+        looked = self._looked_up(whole)
+        try:
+            asked = encode_query(whole, self.opened, self.encoders, root=self.root)
+        except WORDLESS as error:
+            return self._answer_without_vector(whole, error)
+        return self._answer(whole, asked, looked)
 
     def many(self, items: Sequence[Any]) -> list[Hits]:
         """Answer each of many queries; one that has no answer has its error instead.
@@ -121,19 +142,35 @@ class SearchRun:
                 read.append(error)
         queries = [one for one in read if not isinstance(one, RetrievalError)]
         vectors = self._vectors(queries)
-        found = self._first([one for one in vectors if not isinstance(one, RetrievalError)])
-        asked = iter(zip(queries, vectors, strict=True))
+        looked = [self._looked_up(query) for query in queries]
+        found = self._first(
+            [
+                (one, up)
+                for one, up in zip(vectors, looked, strict=True)
+                if not isinstance(one, RetrievalError)
+            ]
+        )
+        asked = iter(zip(queries, vectors, looked, strict=True))
         answers = []
         for one in read:
             if isinstance(one, RetrievalError):
                 answers.append(Hits.failed(one))
                 continue
-            query, vector = next(asked)
+            query, vector, up = next(asked)
             if isinstance(vector, RetrievalError):
-                answers.append(Hits.failed(vector, query=title(query.terms)))
+                answers.append(self._failed(query, vector))
             else:
-                answers.append(self._answer(query, vector, first=next(found)))
+                answers.append(self._answer(query, vector, up, first=next(found)))
         return answers
+
+    def _failed(self, query: Query, error: RetrievalError) -> Hits:
+        """Return the answer to a query that has no vector: by its names, where these have its words."""
+        if isinstance(error, WORDLESS):
+            try:
+                return self._answer_without_vector(query, error)
+            except ONE_QUERYS as failed:
+                error = failed
+        return Hits.failed(error, query=title(query.terms))
 
     def _whole(self, query: Query) -> Query:
         return total([query, *(-away for away in self.minus)]) if self.minus else query
@@ -141,11 +178,13 @@ class SearchRun:
     def _vectors(self, queries: Sequence[Query]) -> list[QueryVector | RetrievalError]:
         return encode_queries(queries, self.opened, self.encoders, root=self.root)
 
-    def _first(self, asked: Sequence[QueryVector]) -> Iterator[Blend]:
+    def _first(self, pairs: Sequence[tuple[QueryVector, LookedUp | None]]) -> Iterator[Blend]:
         """Search for all queries together; yield for each what `find_hits` begins with."""
+        asked = [one for one, _ in pairs]
         rows = max(self.opened.manifest.count, 1)
+        deeper = any(up is not None and up.has_common for _, up in pairs)
         hidden = 0 if self.include_self else max((len(one.rows) for one in asked), default=0)
-        wanted = min(self.k + hidden, rows)
+        wanted = min((max(self.k, DEEPER) if deeper else self.k) + hidden, rows)
         step = max(1, _PLACES // wanted)
         for start in range(0, len(asked), step):
             some = asked[start : start + step]
@@ -161,21 +200,84 @@ class SearchRun:
             for one in some:
                 yield next(found[one.words])
 
-    def _answer(self, query: Query, asked: QueryVector, *, first: Blend | None = None) -> Hits:
-        hits = find_hits(
+    def _answer(
+        self, query: Query, asked: QueryVector, looked: LookedUp | None, *, first: Blend | None = None
+    ) -> Hits:
+        settings: dict[str, Any] = {
+            "k": self.k,
+            "words": asked.words,
+            "hidden": frozenset() if self.include_self else asked.rows,
+            "keep": self.keep,
+            "fold": self.fold,
+            "root": os.fspath(self.root),
+            "min_score": self.min_score,
+            "first": first,
+            **self.options,
+        }
+        unknown = asked.unknown_words
+        if looked is None:
+            hits = find_hits(self.opened, asked.vector, **settings)
+        else:
+            unknown = _nowhere(unknown, looked)
+            hits = find_named_hits(self.opened, asked.vector, looked, only=self.names == "only", **settings)
+        return Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
+
+    def _answer_without_vector(self, query: Query, error: RetrievalError) -> Hits:
+        """Answer words that the encoder does not read by names alone.
+
+        Raises:
+            RetrievalError: `error`, if no name has any of the words.
+        """
+        looked = self._looked_up(query, all_rows=True)
+        if looked is None or not len(looked.ids):
+            raise error
+        hits = find_named_hits(
             self.opened,
-            asked.vector,
+            None,
+            looked,
             k=self.k,
-            words=asked.words,
-            hidden=frozenset() if self.include_self else asked.rows,
+            words=True,
+            only=True,
+            hidden=frozenset(),
             keep=self.keep,
             fold=self.fold,
             root=os.fspath(self.root),
-            min_score=self.min_score,
-            first=first,
-            **self.options,
         )
-        return Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=asked.unknown_words)
+        unknown = _nowhere(error.words if isinstance(error, UnknownWords) else (), looked)
+        return Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
+
+    def _looked_up(self, query: Query, *, all_rows: bool = False) -> LookedUp | None:
+        """Look the words of a query up in the names; None where names do not take part.
+
+        Raises:
+            OptionError: only names shall answer, and there are none, or no words.
+        """
+        added = [term for term in query.terms if not term.weight < 0]
+        only = self.names == "only"
+        words = [term.value for term in added if term.kind == "text"]
+        if self.names == "off" or (not only and len(words) < len(added)) or not (words or only):
+            return None
+        if not words:
+            raise OptionError('`names="only"` looks words up, and the query has none; give words')
+        asked = asked_words(" ".join(words))
+        allowed = self.opened.is_live if self.keep is None else self._is_kept
+        looked = self.opened.names.look_up(asked, allowed=allowed, all_rows=all_rows or only)
+        if looked is None and only and asked:
+            raise OptionError(
+                f"{self.opened.directory}: has no index of names, which earlier versions did not write; run `build_index`"
+                if has_fts5()
+                else "names cannot be looked up: this Python's SQLite was built without FTS5; use another Python"
+            )
+        return looked
+
+    def _is_kept(self, ids: Ids) -> Any:
+        return self.opened.is_live(ids) & self.keep.holds(ids)  # type: ignore[union-attr]  # there is one
+
+
+def _nowhere(unknown: Sequence[str], looked: LookedUp) -> tuple[str, ...]:
+    """Return those of some words that no name has either."""
+    held = {word.ways for word, there in zip(looked.words, looked.held, strict=True) if there}
+    return tuple(one for one in unknown if not {word.ways for word in asked_words(one)} & held)
 
 
 def _each(found: Blend) -> Iterator[Blend]:

@@ -15,6 +15,7 @@ from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids
 from retrieval.collection.gpu_search import exact_on
 from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
+from retrieval.names import Names
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Opened:
         generation: its index and rows.
         store: its records.
         pair: queries in both spaces, while the encoder changes.
+        names: what its rows are called, for words.
     """
 
     directory: Path
@@ -41,6 +43,7 @@ class Opened:
     generation: Generation
     store: VectorStore
     pair: Pair | None
+    names: Names
 
     def __init__(
         self,
@@ -49,8 +52,12 @@ class Opened:
         generation: Generation,
         store: VectorStore,
         pair: Pair | None,
+        before: Opened | None = None,
     ) -> None:
         """Take over what `open_newest` opened; call that."""
+        self.names = (
+            Names(directory, manifest, store) if before is None else before.names.followed_by(manifest, store)
+        )
         self.directory, self.manifest = directory, manifest
         self.generation, self.store, self.pair = generation, store, pair
         self._lock = forks.Lock()
@@ -74,6 +81,7 @@ class Opened:
         if self._lease.close():
             self.generation.close()
             self.store.close()
+            self.names.close()
             self._paths = None  # which keeps the keys mapped
 
     def _is_closed(self) -> StoreClosed:
@@ -246,7 +254,7 @@ def _open(directory: Path, manifest: Manifest, *, device: str, before: Opened | 
                 f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
             ) from error
         raise
-    return Opened(directory, manifest, generation, store, pair)
+    return Opened(directory, manifest, generation, store, pair, before)
 
 
 def _both_sides(directory: Path, manifest: Manifest, generation: Generation) -> Pair | None:

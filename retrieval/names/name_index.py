@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON", "NameIndex", "has_fts5"]
 
-COMMON: Final = 2_048
+COMMON: Final = 1_024
 """Rows from which on a word is common: not all of its rows are looked at."""
 
 FORMAT: Final = 1
@@ -64,6 +64,7 @@ class NameIndex(forks.Unshared):
 
     Attributes:
         facts: what was written with it: ``count``, how many rows it tells of, and what else `add` was given.
+        moved: ``(m,)`` rows whose names have changed, one a document.
     """
 
     def __init__(self, path: Path | None = None, *, writable: bool = False) -> None:
@@ -84,7 +85,7 @@ class NameIndex(forks.Unshared):
                 self._database.executescript(_TABLES)
                 self._set({"format": FORMAT, "count": 0})
             self.facts: dict[str, int] = dict(self._database.execute("SELECT name, value FROM facts"))
-            self._has_moved = bool(self._database.execute("SELECT 1 FROM moved LIMIT 1").fetchall())
+            self._read_moved()
         if self.facts.get("format") != FORMAT:
             raise StoreCorrupt(
                 f"{path}: not an index of names of this version; run `build_index` on the folder"
@@ -94,11 +95,9 @@ class NameIndex(forks.Unshared):
         """Return how many rows it tells of."""
         return self.facts["count"]
 
-    @property
-    def moved(self) -> int:
-        """How many documents there are of rows whose names have changed."""
-        with self._lock, self._errors():
-            return int(self._database.execute("SELECT count(*) FROM moved").fetchone()[0])
+    def _read_moved(self) -> None:
+        found = self._database.execute("SELECT row FROM moved ORDER BY document").fetchall()
+        self.moved: Ids = np.array(found, dtype=np.int64).reshape(-1)
 
     # Writing
 
@@ -123,17 +122,16 @@ class NameIndex(forks.Unshared):
             database.execute("BEGIN")
             documents = ((row, " ".join(words)) for row, words in enumerate(texts, first))
             added = database.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", documents).rowcount
-            further = _FURTHER + int(database.execute("SELECT count(*) FROM moved").fetchone()[0])
-            for document, (row, words) in enumerate(changed, further):
+            for document, (row, words) in enumerate(changed, _FURTHER + len(self.moved)):
                 database.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (document, " ".join(words)))
                 database.execute("INSERT INTO moved VALUES (?, ?)", (document, row))
-                self._has_moved = True
             self._set({**(facts or {}), "count": first + max(added, 0)})
             if first == 0 and self._path is not None:
                 database.execute("INSERT INTO words(words) VALUES ('optimize')")
             self._count_common()
             database.execute("COMMIT")
             self.facts = dict(database.execute("SELECT name, value FROM facts"))
+            self._read_moved()
 
     def _set(self, facts: dict[str, int]) -> None:
         self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", sorted(facts.items()))
@@ -182,17 +180,9 @@ class NameIndex(forks.Unshared):
                 "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", (asked, -1 if limit is None else limit)
             ).fetchall()
             ids: Ids = np.array(found, dtype=np.int64).reshape(-1)  # (n,)
-            if self._has_moved and len(ids) and ids[-1] >= _FURTHER:
-                ids = self._of_rows(ids)
-        return ids
-
-    def _of_rows(self, documents: Ids) -> Ids:
-        """Return the rows of documents; the caller holds the lock."""
-        further = documents[documents >= _FURTHER].tolist()
-        marks = ",".join("?" * len(further))
-        query = f"SELECT row FROM moved WHERE document IN ({marks})"  # noqa: S608 - marks alone
-        rows = [row for (row,) in self._database.execute(query, further)]
-        ids: Ids = np.union1d(documents[documents < _FURTHER], np.array(rows, dtype=np.int64))
+        if len(ids) and ids[-1] >= _FURTHER:
+            first = int(np.searchsorted(ids, _FURTHER))
+            ids = np.union1d(ids[:first], self.moved[ids[first:] - _FURTHER])
         return ids
 
     # Inside

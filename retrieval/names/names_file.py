@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.store import VectorStore
+    from indexes.vectors import Ids
 
-__all__ = ["NAMES", "NamesFile", "row_words"]
+__all__ = ["NAMES", "NamesFile", "named_by", "row_words"]
 
 NAMES: Final = "names.sqlite"
 
@@ -40,7 +41,7 @@ class NamesFile:
             with suppress(StoreCorrupt):
                 index = NameIndex(published)
                 count, same = len(index), index.facts.get("renames") == renames
-                moved = index.moved
+                moved = len(index.moved)
                 index.close()
                 if same and count == store.count:
                     link_or_copy(published, path)
@@ -61,6 +62,11 @@ class NamesFile:
 def row_words(store: VectorStore, start: int) -> Iterator[list[str]]:
     """Yield the words of all rows from ``start`` on, tombstoned ones too."""
     return map(words_in_path, store.keys(start))
+
+
+def named_by(store: VectorStore, ids: Ids) -> list[dict[str, set[str]]]:
+    """Return the words of some rows as they are now, by what has them: ``path``."""
+    return [{"path": set(words_in_path(record.key))} for record in store.records(ids)]
 
 
 def _published(home: Path, before: Manifest) -> Path | None:

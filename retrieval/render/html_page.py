@@ -6,6 +6,7 @@ scripts and everything that is not in it by its own content security policy.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from html import escape as markup
@@ -17,7 +18,7 @@ from urllib.parse import quote
 from retrieval.collection.answers import label, sign
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.render.html_style import PAGE, STYLE
-from retrieval.render.output import duplicates_counted, duplicates_named, replacing
+from retrieval.render.output import duplicates_counted, duplicates_named, replacing, score_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +130,7 @@ def _section(
     answer: Answer, number: int, *, made: dict[str, Thumbnail], root: Path, beside: Path | None, tag: str
 ) -> str:
     shown = "".join(_query_part(part, first=not at) for at, part in enumerate(answer.query))
-    top = max((hit.score for hit in answer.hits), default=0.0)
+    top = max((hit.score for hit in answer.hits if not math.isnan(hit.score)), default=0.0)
     figures = "\n".join(
         _figure(hit, made[os.path.join(root, hit.path)], top=top, href=_href(root, hit.path, beside))
         for hit in answer.hits
@@ -172,7 +173,7 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
     framed = (
         f'<a class="frame" href="{href}">{picture}</a>' if href else f'<span class="frame">{picture}</span>'
     )
-    share = max(0.0, min(1.0, hit.score / top)) if top > 0 else 0.0
+    share = max(0.0, min(1.0, hit.score / top)) if top > 0 and not math.isnan(hit.score) else 0.0
     counted = duplicates_counted(hit)
     duplicates = f'<span class="duplicates">{counted}</span>' if counted else ""
     place = (
@@ -187,9 +188,16 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
     return (
         f'<li style="--shape:{shape:.3f}">{framed}'
         f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
-        f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{hit.score:.3f}</span>'
+        f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{score_text(hit, decimals=3)}</span>{_by_name(hit)}'
         f'{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
     )
+
+
+def _by_name(hit: HitLike) -> str:
+    """Say what had the words, of a hit that is there because of its name."""
+    if not hit.matched or "image" in hit.matched:
+        return ""
+    return f'<span class="matched">by {markup(escape(", ".join(hit.matched)))}</span>'
 
 
 def _href(root: Path, path: str, beside: Path | None) -> str:

@@ -6,6 +6,7 @@ byte that is not UTF-8 are written as escapes (``\n``, ``\x1b``, ``\xff``), so t
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -23,6 +24,7 @@ __all__ = [
     "hits",
     "json_text",
     "replacing",
+    "score_text",
     "table",
 ]
 
@@ -39,7 +41,7 @@ class HitLike(Protocol):
 
     @property
     def score(self) -> float:
-        """Cosine, higher is better."""
+        """Cosine, higher is better; not a number where there is none."""
 
     @property
     def path(self) -> str:
@@ -56,6 +58,10 @@ class HitLike(Protocol):
     @property
     def duplicates(self) -> Sequence[str]:
         """Paths of the first of them."""
+
+    @property
+    def matched(self) -> Sequence[str]:
+        """What matched the words of the query; empty where names were not looked up."""
 
     @property
     def ranked_by(self) -> float | None:
@@ -100,7 +106,7 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
         case Form.PATHS:
             text = "".join(f"{escape(hit.path)}\n" for hit in found)
         case Form.TSV:
-            text = "".join(f"{hit.score:.4f}\t{escape(hit.path)}\n" for hit in found)
+            text = "".join(f"{score_text(hit)}\t{escape(hit.path)}\n" for hit in found)
         case Form.CSV:
             text = _csv(found, terminal=terminal)
         case Form.JSON:
@@ -117,7 +123,7 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
 
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
-    score = round(float(hit.score), SCORE_DECIMALS)
+    score = None if math.isnan(hit.score) else round(float(hit.score), SCORE_DECIMALS)
     facts: dict[str, Any] = {
         "rank": hit.rank,
         "score": score,
@@ -129,6 +135,8 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
     }
     if hit.columns:
         facts["columns"] = dict(hit.columns)
+    if hit.matched:
+        facts["matched"] = list(hit.matched)
     if hit.ranked_by is not None:
         facts |= {
             "ranked_by": round(float(hit.ranked_by), SCORE_DECIMALS),
@@ -136,6 +144,11 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
             "space": hit.space,
         }
     return facts
+
+
+def score_text(hit: HitLike, *, decimals: int = 4) -> str:
+    """Write a hit's score; ``-`` for one that only names have found, where the encoder reads no such words."""
+    return "-" if math.isnan(hit.score) else f"{hit.score:.{decimals}f}"
 
 
 def json_text(value: object) -> str:
@@ -204,7 +217,7 @@ def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
     for hit in found:
         path = path_json(hit.path)["path"]
         shown = escape(path) if terminal else path
-        writer.writerow([hit.rank, f"{hit.score:.6f}", shown, hit.id, hit.n_duplicates])
+        writer.writerow([hit.rank, score_text(hit, decimals=6), shown, hit.id, hit.n_duplicates])
     return text.getvalue()
 
 
@@ -242,7 +255,7 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     wide = max(cells("path"), *map(cells, paths))
     lines = [f"{'#':>{rank}}  {'score':>7}  path"]
     for hit, path, count in zip(found, paths, counted, strict=True):
-        lines.append(f"{hit.rank:>{rank}}  {hit.score:>7.4f}  {_padded(path, wide + 2)}{count}".rstrip())
+        lines.append(f"{hit.rank:>{rank}}  {score_text(hit):>7}  {_padded(path, wide + 2)}{count}".rstrip())
         lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in duplicates_named(hit)]
     return "\n".join(lines) + "\n"
 

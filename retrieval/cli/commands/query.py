@@ -64,6 +64,7 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--glob",
             "--ids",
             "--min-score",
+            "--names",
             "--include-self",
             "--no-fold",
             "--exact",
@@ -82,6 +83,12 @@ OPEN = "retrieval.collection.collection:open_collection"
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
+@option(
+    "--names",
+    of=SEARCH,
+    type=click.Choice(["auto", "only", "off"]),
+    help="Look words up in paths too, there only, or not.",
+)
 @option(
     "--truncate-dim",
     old="--dim",

@@ -11,9 +11,21 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.galleries import collection_html
     from retrieval.collection.answers.hit import Hit
     from retrieval.collection.answers.hits import Hits
+    from retrieval.collection.answers.named_hits import DEEPER, find_named_hits
     from retrieval.collection.answers.titles import label, sign, title
 
-__all__ = ["Hit", "Hits", "collection_html", "count_searched", "find_hits", "label", "sign", "title"]
+__all__ = [
+    "DEEPER",
+    "Hit",
+    "Hits",
+    "collection_html",
+    "count_searched",
+    "find_hits",
+    "find_named_hits",
+    "label",
+    "sign",
+    "title",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
@@ -23,6 +35,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "galleries": ("collection_html",),
             "hit": ("Hit",),
             "hits": ("Hits",),
+            "named_hits": ("DEEPER", "find_named_hits"),
             "titles": ("label", "sign", "title"),
         },
     )

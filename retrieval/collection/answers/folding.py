@@ -12,13 +12,23 @@ from retrieval.columns import unpack
 from retrieval.errors import StoreCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from indexes.migration import Blend
     from indexes.store import Record
     from indexes.vectors import Vectors
     from retrieval.collection import Opened
     from retrieval.collection.queries import RowFilter
 
-__all__ = ["count_searched", "find_hits"]
+__all__ = [
+    "columns_of",
+    "count_searched",
+    "duplicates_of",
+    "find_hits",
+    "find_rows",
+    "hit_facts",
+    "two_sided",
+]
 
 
 def find_hits(
@@ -50,6 +60,40 @@ def find_hits(
         first: what was found of this query already, with `k` and as many more as it hides.
         options: ``dim``, ``nprobe`` and ``exact`` of `indexes.search.generation.Generation.search`.
     """
+    found, chosen = find_rows(
+        opened,
+        query,
+        k=k,
+        words=words,
+        hidden=hidden,
+        keep=keep,
+        fold=fold,
+        min_score=min_score,
+        first=first,
+        **options,
+    )
+    same = duplicates_of(opened, (record for _, record in chosen), hidden=hidden, keep=keep) if fold else {}
+    return _hits(opened, found, chosen, same, root=root)
+
+
+def find_rows(
+    opened: Opened,
+    query: Vectors,
+    *,
+    k: int,
+    words: bool,
+    hidden: frozenset[int],
+    keep: RowFilter | None,
+    fold: bool,
+    min_score: float | None = None,
+    first: Blend | None = None,
+    **options: Any,
+) -> tuple[Blend, list[tuple[int, Record]]]:
+    """Search until there are ``k`` rows that are hits; takes what `find_hits` does.
+
+    Returns:
+        what was found, and of each hit its place there and its record, best first.
+    """
     # Hidden rows and copies take places in the list, so ask for more until k distinct ones are there.
     rows = max(opened.manifest.count, 1)
     wanted = min(k + len(hidden), rows) if first is None else first.ids.shape[1]
@@ -67,8 +111,7 @@ def find_hits(
         if min_score is not None and count and _all_below(opened, found, count, min_score):
             break
         wanted = min(2 * wanted, rows)
-    same = _duplicates(opened, chosen, hidden=hidden, keep=keep) if fold else {}
-    return _hits(opened, found, chosen, same, root=root)
+    return found, chosen
 
 
 def count_searched(opened: Opened, keep: RowFilter | None) -> int:
@@ -115,11 +158,11 @@ def _all_below(opened: Opened, found: Blend, count: int, min_score: float) -> bo
     return bool(len(old) and old[-1] < min_score and new[-1] < min_score)
 
 
-def _duplicates(
-    opened: Opened, chosen: list[tuple[int, Record]], *, hidden: frozenset[int], keep: RowFilter | None
+def duplicates_of(
+    opened: Opened, chosen: Iterable[Record], *, hidden: frozenset[int], keep: RowFilter | None
 ) -> dict[bytes, list[int]]:
     """Return the rows with the same content as a hit, by content; contents that one row has are left out."""
-    found = opened.store.find_contents(record.content for _, record in chosen if record.content)
+    found = opened.store.find_contents(record.content for record in chosen if record.content)
     return {
         content: [other for other in ids if other not in hidden and (keep is None or keep.holds(other))]
         for content, ids in found.items()
@@ -137,37 +180,48 @@ def _hits(
 ) -> list[Hit]:
     hits = []
     cosines = found.cosines[0].tolist()
-    columns = _columns(opened, chosen)
+    columns = columns_of(opened, [record.id for _, record in chosen])
     for rank, (place, record) in enumerate(chosen, start=1):
-        others = [other for other in same.get(record.content, ()) if other != record.id]
-        named = opened.store.records(others[:MOST_NAMED]) if others else []
-        hits.append(
-            Hit(
-                rank=rank,
-                score=cosines[place],
-                path=os.fsdecode(record.key),
-                id=record.id,
-                n_duplicates=len(others),
-                duplicates=[os.fsdecode(other.key) for other in named],
-                columns=columns[rank - 1],
-                root=root,
-                **_side(opened, found, place),
-            )
-        )
+        facts = hit_facts(opened, record, same) | _side(opened, found, place)
+        hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], root=root, **facts))
     return hits
 
 
-def _columns(opened: Opened, chosen: list[tuple[int, Record]]) -> list[dict[str, Any] | None]:
-    """Return the columns of hits; None of all where the collection keeps none."""
+def columns_of(opened: Opened, ids: Iterable[int]) -> list[dict[str, Any] | None]:
+    """Return the columns of some rows; None of all where the collection keeps none."""
+    numbers = list(ids)
     if opened.manifest.columns is None:
-        return [None] * len(chosen)
-    return [unpack(data) for data in opened.store.columns([record.id for _, record in chosen])]
+        return [None] * len(numbers)
+    return [unpack(data) for data in opened.store.columns(numbers)]
+
+
+def hit_facts(opened: Opened, record: Record, same: Mapping[bytes, list[int]]) -> dict[str, Any]:
+    """Return what a hit says of its row: path, id and duplicates.
+
+    Args:
+        opened: what is searched.
+        record: the row's.
+        same: what `duplicates_of` returned.
+    """
+    others = [other for other in same.get(record.content, ()) if other != record.id]
+    named = opened.store.records(others[:MOST_NAMED]) if others else []
+    return {
+        "path": os.fsdecode(record.key),
+        "id": record.id,
+        "n_duplicates": len(others),
+        "duplicates": [os.fsdecode(other.key) for other in named],
+    }
 
 
 def _side(opened: Opened, found: Blend, place: int) -> dict[str, Any]:
     """Return what a hit says besides its score while rows of two spaces answer."""
+    return two_sided(opened, float(found.scores[0, place]), renewed=bool(found.renewed[0, place]))
+
+
+def two_sided(opened: Opened, ranked_by: float, *, renewed: bool) -> dict[str, Any]:
+    """Return what a hit says of its place and its row's space while rows of two spaces answer; else nothing."""
     if opened.pair is None:
         return {}
     migration = opened.pair.migration
-    space = migration.new_space if found.renewed[0, place] else migration.old_space
-    return {"ranked_by": float(found.scores[0, place]), "space": space.name}
+    space = migration.new_space if renewed else migration.old_space
+    return {"ranked_by": ranked_by, "space": space.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,6 @@ def _picture(hit: Hit) -> notebook.Picture:
     return notebook.Picture(
         file=hit.link,
         name=hit.path,
-        facts=f"{hit.rank:,} · {hit.score:.3f}",
+        facts=f"{hit.rank:,} · {hit.score:.3f}" if not math.isnan(hit.score) else f"{hit.rank:,}",
         more=f"+{number:,} duplicate{'' if number == 1 else 's'}" if number else "",
     )

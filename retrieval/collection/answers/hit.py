@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ class Hit(dict[str, Any]):
         id: the row.
         n_duplicates: how many further files with exactly the same bytes are folded into this hit.
         duplicates: paths of those files by id, the first hundred of them.
+        matched: what of the image words were found in; see there.
         columns: what else is known of the image, by name: its size, when and with what it was taken, captions, labels.
         ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
         space: while the encoder changes: the name of the row's own space.
@@ -55,23 +57,27 @@ class Hit(dict[str, Any]):
         duplicates: Iterable[str] = (),
         ranked_by: float | None = None,
         space: str | None = None,
+        matched: Iterable[str] | None = None,
         columns: Mapping[str, Any] | None = None,
         root: str = "",
     ) -> None:
         named = list(duplicates)
+        known = None if math.isnan(score) else score  # JSON has no such number
         if path.isascii() and not named:
             super().__init__(
-                rank=rank, score=score, path=path, id=id, n_duplicates=n_duplicates, duplicates=named
+                rank=rank, score=known, path=path, id=id, n_duplicates=n_duplicates, duplicates=named
             )
         else:
             super().__init__(
                 rank=rank,
-                score=score,
+                score=known,
                 **path_json(path),
                 id=id,
                 n_duplicates=n_duplicates,
                 **paths_json(named, "duplicates"),
             )
+        if matched is not None:
+            dict.update(self, matched=list(matched))
         if columns is not None:
             dict.update(self, columns=dict(columns))
         if ranked_by is not None:
@@ -86,8 +92,8 @@ class Hit(dict[str, Any]):
 
     @property
     def score(self) -> float:
-        """Cosine at full stored width, at most 1; higher is better."""
-        return float(self["score"])
+        """Cosine at full stored width, at most 1; higher is better. Not a number where the encoder reads no such words."""
+        return math.nan if self["score"] is None else float(self["score"])
 
     @property
     def path(self) -> str:
@@ -108,6 +114,14 @@ class Hit(dict[str, Any]):
     def duplicates(self) -> tuple[str, ...]:
         """Paths of the first hundred of those files, by id."""
         return tuple(self._names[1])
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """What matched the words: ``image``, ``path``, or the name of a column; empty where names were not looked up.
+
+        With ``image`` the hit is also in the answer without names. Without it only names have found it.
+        """
+        return tuple(self.get("matched", ()))
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -171,9 +185,10 @@ class Hit(dict[str, Any]):
         path, duplicates = self._names
         facts = {
             name: self.get(name)
-            for name in ("rank", "score", "id", "n_duplicates", "ranked_by", "space", "columns")
+            for name in ("rank", "id", "n_duplicates", "ranked_by", "space", "matched", "columns")
         }
-        return _made, (facts | {"path": path, "duplicates": duplicates, "root": self._root},)
+        facts |= {"score": self.score, "path": path, "duplicates": duplicates, "root": self._root}
+        return _made, (facts,)
 
     def __copy__(self) -> Hit:
         return self

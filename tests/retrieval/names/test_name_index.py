@@ -59,7 +59,7 @@ def test_a_changed_row_is_found_by_its_new_words() -> None:
     assert index.rows(["new"]).tolist() == [0, 1]
     assert index.rows(["two"]).tolist() == [1]
     assert index.rows(["four"]).tolist() == [3]
-    assert index.moved == 2
+    assert index.moved.tolist() == [1, 0]
 
 
 def test_words_of_very_many_rows_are_common() -> None:

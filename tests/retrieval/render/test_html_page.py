@@ -46,6 +46,7 @@ class FakeHit:
     id: int = 0
     n_duplicates: int = 0
     duplicates: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)

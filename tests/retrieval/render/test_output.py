@@ -50,6 +50,7 @@ class FakeHit:
     id: int = 7
     n_duplicates: int = 0
     duplicates: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
