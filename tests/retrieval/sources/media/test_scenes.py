@@ -48,4 +48,4 @@ def test_noise_is_nearly_equal_and_a_thing_that_moved_is_not():
 
     assert nearly_equal(ONE, noisy)
     assert not nearly_equal(ONE, moved)
-    assert not nearly_equal(ONE, ONE + 4)
+    assert not nearly_equal(ONE, ONE + 5)
