@@ -67,6 +67,8 @@ def build_index(
     column: Sequence[str] | None = None,
     from0: bool | None = None,
     allow_private: bool | None = None,
+    every: float | str | None = None,
+    pages: bool | None = None,
     rehash: bool = False,
     prune: bool = False,
     drop_source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
@@ -106,6 +108,9 @@ def build_index(
             captions and labels for a new source.
         from0: a NUL ends each line of a listing; ``None`` keeps the collection's own choice.
         allow_private: URLs may lead into private networks; ``None`` keeps the collection's own choice.
+        every: takes in films: a picture each so many seconds, or one a scene (``"scenes"``); ``""`` takes none. ``None`` keeps
+            the collection's own choice.
+        pages: takes in PDF documents, a picture a page; ``None`` keeps the collection's own choice.
         rehash: read every file, and let its content alone decide whether it has changed; otherwise a file of the same size and
             modification time is unchanged.
         prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
@@ -144,6 +149,8 @@ def build_index(
         "column": column,
         "from0": from0,
         "allow_private": allow_private,
+        "every": every,
+        "pages": pages,
     }
     with progress_shown(progress) as watch, locked(directory) as lock:
         before = swept(directory)
@@ -234,7 +241,7 @@ def _take_in(
     headers: bool,
 ) -> list[Intake]:
     """Bring the fresh images of all sources into the store, one source after the other."""
-    total = sum(len(changes.fresh) for changes in found)
+    total = sum(len(changes.fresh) + len(changes.media) for changes in found)
     done = 0
     checked: list[Encoder] = []  # once it was compared with what the collection holds
     intakes: list[Intake] = []
@@ -245,7 +252,7 @@ def _take_in(
                 checked.append(models.checked(store, source.source))
             return checked[0]
 
-        fresh = len(changes.fresh)
+        fresh = len(changes.fresh) + len(changes.media)
         intake = Intake(
             changes,
             store,

@@ -35,6 +35,7 @@ from retrieval.sources import (
     holding,
     suffix_of,
 )
+from retrieval.sources.media import MediaOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,6 +64,9 @@ class Changes:
 
     Attributes:
         fresh: files that are new, or whose size or modification time changed.
+        media: films and documents that are new, or changed, or whose pictures are not all stored.
+        options: which pictures of these are taken.
+        parts: key of a film or document → ids and stamps of the rows of its pictures.
         missing: key → id of live rows whose file was not found.
         sizes: the sizes in bytes of the files behind the live rows, ascending.
         unfollowed: keys of those missing rows that lie behind links which were not followed.
@@ -83,6 +87,9 @@ class Changes:
     """
 
     fresh: list[Listed] = field(default_factory=list)
+    media: list[Listed] = field(default_factory=list)
+    options: MediaOptions = field(default_factory=MediaOptions)
+    parts: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=dict)
     missing: dict[bytes, int] = field(default_factory=dict)
     sizes: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
     unfollowed: list[bytes] = field(default_factory=list)
@@ -104,7 +111,18 @@ class Changes:
     @property
     def images(self) -> int:
         """Image files that were found."""
-        return self.found + len(self.fresh)
+        return self.found + len(self.fresh) + len(self.media)
+
+    @property
+    def may_have_moved(self) -> int:
+        """How many of the missing rows may be those of a fresh file under another name; a film has many."""
+        sizes = {file.stamp[:8] for file in self.media}
+        films = sum(
+            len(rows)
+            for key, rows in self.parts.items()
+            if rows[0][1][:8] in sizes and key not in {file.key for file in self.media}
+        )
+        return len(self.fresh) + films
 
 
 def rows_after(changes: Sequence[Changes], before: Manifest | None) -> int:
@@ -209,7 +227,7 @@ def compare(
         comparison.take(batch)
     comparison.finish(records, below, keep=keep)
     changes.notes = seen.notes
-    changes.sizes, changes.stored = stored.sizes(), len(stored)
+    changes.sizes, changes.stored, changes.parts = stored.sizes(), len(stored), stored.parts
     changes.skipped_elsewhere = [file for key, file in before.skipped.items() if not key.startswith(below)]
     changes.remembered, changes.left_out = before.rejected, seen.left_out
     _remember(changes, comparison, before, below=below)
@@ -236,6 +254,7 @@ class _Comparison:
         self.holding: set[bytes] = set()  # folders with an image directly in them
         self.seen = seen
         self._stored, self._source, self._before, self._rehash = stored, source, before, rehash
+        self._media = self.changes.options = MediaOptions.from_json(source.options)
 
     def take(self, batch: list[Listed | Skipped]) -> None:
         """Take the next entries of the walk."""
@@ -244,6 +263,11 @@ class _Comparison:
             for entry in batch:
                 if isinstance(entry, Skipped):
                     self._skip(entry)
+        if self._media:
+            several = [entry for entry in files if self._media.takes(entry.key)]
+            for entry in several:
+                self._judge_media(entry)
+            files = [entry for entry in files if not self._media.takes(entry.key)] if several else files
         if not files:
             return
         names = [entry.key for entry in files]
@@ -298,6 +322,27 @@ class _Comparison:
                 return
         self.holding.add(file.key.rpartition(b"/")[0])
         changes.fresh.append(file)
+
+    def _judge_media(self, file: Listed) -> None:
+        """Decide about a film or document, whose pictures have a row each."""
+        changes, before = self.changes, self._before.skipped.get(file.key)
+        rows, unchanged = self._stored.find_parts(file.key, self._media.stamp(file.stamp))
+        self._count(file.key)
+        self.holding.add(file.key.rpartition(b"/")[0])
+        if rows and unchanged and not self._rehash:
+            changes.found += rows
+            return
+        mark = digest(file.key, file.stamp)
+        lasting = before is not None and before.reason in LASTING and not rows and not self._rehash
+        if (
+            before is not None
+            and lasting
+            and (before.stamp == file.stamp or np.isin(np.uint64(mark), self._before.rejected))
+        ):
+            changes.skipped.append(replace(before, stamp=file.stamp))
+            changes.rejected.add(mark)
+            return
+        changes.media.append(file)
 
     def _skip(self, entry: Skipped) -> None:
         """Note what could not be looked at."""

@@ -19,6 +19,7 @@ from retrieval.collection.rows import plain
 from retrieval.columns import own_columns, pack, parts
 from retrieval.errors import EncoderError, ImageError
 from retrieval.ingestion.fresh_files import ByteBudget, FreshFile
+from retrieval.ingestion.media_intake import Part, media_parts
 from retrieval.progress import OnProgress, Progress
 from retrieval.sources import LASTING, UNKNOWN, ReadAheadSource, SkippedFile, digest, keys
 
@@ -65,6 +66,7 @@ class Intake:
         encoded, reused, moved: how many were encoded; recognised by content; renamed.
         same, failed: how many were found unchanged by their content; are no readable images.
         broken: rows of files that can no longer be read.
+        replaced: rows of pictures that a film or document no longer gives.
         incomplete: how many were encoded though a part of the picture is missing.
     """
 
@@ -94,13 +96,16 @@ class Intake:
     ) -> None:
         self._number, self._headers = number, headers
         self._before, self._total = before, len(changes.fresh) if total is None else total
-        self._max_pixels, self._had_rows = max_pixels, changes.rows > 0
-        self.changes, self._store, self._source = changes, store, source
+        from retrieval.sources.decoding import MAX_PIXELS
+
+        self.max_pixels, self._had_rows = max_pixels or MAX_PIXELS, changes.rows > 0
+        self.changes, self.store, self.source = changes, store, source
         self._encoder, self._progress = encoder, progress
         self.skipped = list(changes.skipped)
         self.encoded = self.reused = self.moved = self.same = self.failed = 0
         self.incomplete = self.without = 0
         self.broken: list[int] = []
+        self.replaced: list[int] = []
         self._added: set[bytes] = set()  # contents of rows appended by this build
         self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
         self._pending: dict[bytes, Vectors] = {}  # content → vector of rows appended but not committed
@@ -108,7 +113,8 @@ class Intake:
 
     def run(self) -> None:
         """Bring every fresh file into the store and commit."""
-        with closing(self._unrecognised()) as rest:
+        with closing(self._unrecognised()) as files, closing(media_parts(self)) as pictures:
+            rest = chain[FreshFile | Part](files, pictures)
             first = next(rest, None)
             if first is not None:
                 self._embed(chain([first], rest))
@@ -116,7 +122,7 @@ class Intake:
 
     def gone(self) -> list[int]:
         """Return the rows whose entries are missing, or can no longer be read."""
-        return [*self.changes.missing.values(), *self.broken]
+        return [*self.changes.missing.values(), *self.broken, *self.replaced]
 
     def skipped_everywhere(self) -> list[SkippedFile]:
         """Return the files without a vector, those outside the folder that was walked too."""
@@ -139,7 +145,7 @@ class Intake:
         budget = ByteBudget(HELD_BYTES)
         ahead: deque[tuple[FreshFile, Future[bytes | None] | None]] = deque()
         waiting = zip(fresh, candidates, strict=True)
-        source = self._source
+        source = self.source
         readers = source.readers if isinstance(source, ReadAheadSource) else 0
         threads = readers or cores()
         pool = ThreadPoolExecutor(threads, thread_name_prefix="retrieval-hash")
@@ -150,12 +156,12 @@ class Intake:
                     room = 0 if ahead else 1
                 for file, candidate in islice(waiting, room):
                     item = FreshFile(
-                        file, source, budget, self._max_pixels, once=readers > 0, headers=self._headers
+                        file, source, budget, self.max_pixels, once=readers > 0, headers=self._headers
                     )
                     ahead.append((item, pool.submit(item.content) if candidate or readers else None))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
-                if content is not None and self._is_known(content):
+                if content is not None and self.is_known(content):
                     item.release()
                     self._reuse(item, content)
                 else:
@@ -166,42 +172,47 @@ class Intake:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _is_known(self, content: bytes) -> bool:
+    def is_known(self, content: bytes) -> bool:
         """Say whether a row has this content; called from several threads."""
         if content in self._added or content in self._rows:
             return True
-        found = plain(self._store).find_content(content)
+        found = plain(self.store).find_content(content)
         if len(found):
             self._rows[content] = int(found[0])
         return len(found) > 0
 
-    def _embed(self, rest: Iterator[FreshFile]) -> None:
+    def _embed(self, rest: Iterator[FreshFile | Part]) -> None:
         from retrieval.embedding import embed
-        from retrieval.sources.decoding import MAX_PIXELS
 
         total = self._total
         encoder = self._encoder()
         batches = embed(
             rest,
             encoder,
-            open_image=FreshFile.read,
-            known=self._is_known,
-            max_pixels=self._max_pixels or MAX_PIXELS,
-            size_of=FreshFile.size,
-            name_of=FreshFile.name,
+            open_image=lambda item: item.read(),
+            known=self.is_known,
+            max_pixels=self.max_pixels,
+            size_of=lambda item: item.size(),
+            name_of=lambda item: item.name(),
         )
         for batch in batches:
             for item, content, vector in zip(batch.items, batch.contents, batch.vectors, strict=True):
-                self._pending[content] = vector[np.newaxis]
-                self._append(item, content, vector[np.newaxis])
+                own = item.content if isinstance(item, Part) else content
+                self._pending[own] = vector[np.newaxis]
+                row = self._append(item, own, vector[np.newaxis])
                 self.encoded += 1
+                if isinstance(item, Part):
+                    item.stored(row)
             for item, content in batch.reused:
-                self._reuse(item, content)
+                if isinstance(item, FreshFile):  # a picture of a film is no file's bytes
+                    self._reuse(item, content)
             for item, error in batch.failed:
-                self._skip(item.file, error)
+                self.skip(item.file, error)
+                if isinstance(item, Part):
+                    item.stored(None)
                 self.without += error.reason == NO_VECTOR
             for item, note in batch.noted:
-                self._note(item.file, note, total=total)
+                self.note(item.file, note)
             self._commit_sometimes()
             if self._progress is not None:
                 handled = self._before + self.encoded + self.reused + self.moved + self.same + self.failed
@@ -213,12 +224,12 @@ class Intake:
                 f"check its weights, or choose another `encoder` or `device`"
             )
 
-    def _note(self, file: Entry, note: str, *, total: int) -> None:
+    def note(self, file: Entry, note: str) -> None:
         """Tell of a file that was taken in though a part of it is missing; of the first few each by name."""
         self.incomplete += 1
         if self._progress is not None and self.incomplete <= NOTES:
             message = f"note: {os.fsdecode(file.key)} {note}; it is indexed by the rest"
-            self._progress(Progress(phase="embed", done=self.encoded, total=total, message=message))
+            self._progress(Progress(phase="embed", done=self.encoded, total=self._total, message=message))
 
     def _commit_sometimes(self) -> None:
         if self._pace.is_due():
@@ -230,7 +241,7 @@ class Intake:
 
     def _reuse(self, item: FreshFile, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""
-        store, file = self._store, item.file
+        store, file = self.store, item.file
         stamp = file.stamp
         old = store.find(file.key)
         if old is not None:
@@ -251,18 +262,22 @@ class Intake:
             self._recolumn(number, item)
             self.moved += 1
             return
+        self._append(item, content, self.vector_of(content))
+        self.reused += 1
+
+    def vector_of(self, content: bytes) -> Vectors:
+        """Return the vector ``(1, d)`` of a row that has a known content."""
         vector = self._pending.get(content)
         if vector is None:
             number = self._rows.get(content)
             if number is None:  # encoded by this build, and committed since
-                number = int(plain(store).find_content(content)[0])
-            vector = store.rows(number, number + 1).astype(np.float32)
-        self._append(item, content, vector)
-        self.reused += 1
+                number = int(plain(self.store).find_content(content)[0])
+            vector = self.store.rows(number, number + 1).astype(np.float32)
+        return vector
 
     def _missing_with(self, content: bytes) -> int | None:
         """Return a row with this content whose file was not found, and take it off the list of those."""
-        missing, store = self.changes.missing, plain(self._store)
+        missing, store = self.changes.missing, plain(self.store)
         if not missing:
             return None
         for number in store.find_content(content)[::-1].tolist():
@@ -272,21 +287,27 @@ class Intake:
                 return int(number)
         return None
 
-    def _append(self, item: FreshFile, content: bytes, vector: Vectors) -> None:
-        file = item.file
-        columns = pack(item.header, own_columns(self._source, file))
+    def _append(self, item: FreshFile | Part, content: bytes, vector: Vectors) -> int:
+        if isinstance(item, Part):
+            return self.append(item.file, content, vector, pack(item.header if self._headers else {}, {}))
+        columns = pack(item.header, own_columns(self.source, item.file))
+        return self.append(item.file, content, vector, columns)
+
+    def append(self, file: Entry, content: bytes, vector: Vectors, columns: bytes) -> int:
+        """Add a row with a vector ``(1, d)``; return its id."""
         record = NewRow(key=file.key, content=content, stamp=file.stamp, source=self._number, columns=columns)
-        self._store.append(vector, [record])
+        ids = self.store.append(vector, [record])
         self._added.add(content)
+        return int(ids[0])
 
     def _recolumn(self, number: int, item: FreshFile) -> None:
         """Give a committed row the columns that its file has by now."""
-        before = self._store.columns([number])[0]
-        columns = pack(item.header or parts(before)[0], own_columns(self._source, item.file))
+        before = self.store.columns([number])[0]
+        columns = pack(item.header or parts(before)[0], own_columns(self.source, item.file))
         if columns != before:
-            self._store.set_columns(number, columns)
+            self.store.set_columns(number, columns)
 
-    def _skip(self, file: Entry, error: ImageError) -> None:
+    def skip(self, file: Entry, error: ImageError) -> None:
         """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""
         stamp = file.stamp
         detail = error.what or str(error).removeprefix("image: ")
@@ -296,6 +317,6 @@ class Intake:
             self.changes.rejected.add(digest(file.key, stamp))
         if error.reason in UNKNOWN:
             return
-        old = self._store.find(file.key)
+        old = self.store.find(file.key)
         if old is not None:
             self.broken.append(old)

@@ -52,13 +52,15 @@ def refuse_unasked(
         refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
         refuse_emptying(
             rows=changes.rows,
-            removed=len(changes.missing) - len(changes.fresh),  # each fresh file may be a moved one
+            removed=len(changes.missing) - changes.may_have_moved,
             found=changes.images,
             folder=folder,
             missing=changes.missing,
             selection=selection,
         )
-    if not (may_be_empty or changes.rows or changes.fresh or (changes.skipped and not is_first)):
+    if not (
+        may_be_empty or changes.rows or changes.fresh or changes.media or (changes.skipped and not is_first)
+    ):
         raise OptionError(_nothing(folder, changes))
 
 

@@ -78,7 +78,11 @@ def refuse_taken_keys(
 
 def _refuse_fresh_twice(sources: Sequence[BuildSource], found: Sequence[Changes]) -> None:
     """Compare the new entries of the sources of one build with each other."""
-    fresh = [(source, changes.fresh) for source, changes in zip(sources, found, strict=True) if changes.fresh]
+    fresh = [
+        (source, [*changes.fresh, *changes.media])
+        for source, changes in zip(sources, found, strict=True)
+        if changes.fresh or changes.media
+    ]
     if len(fresh) < 2:
         return
     first_of: dict[bytes, BuildSource] = {}

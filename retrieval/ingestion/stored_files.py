@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.store import key_and_stamp
+from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,33 +31,48 @@ class StoredFiles:
     Attributes:
         ids: ``(n,)`` ids of the rows.
         stamps: ``(n, 2)`` uint64: size in bytes, and the time of modification modulo 2^64 ns.
-        found: ``(n,)`` flags, set by `find`.
+        found: ``(n,)`` flags, set by `find` and `find_parts`.
+        parts: key of a film or document → ids and stamps of the rows of its pictures.
     """
 
     ids: Ids
     stamps: NDArray[np.uint64]
     found: NDArray[np.bool_]
+    parts: dict[bytes, list[tuple[int, bytes]]]
 
-    def __init__(self, hashes: NDArray[np.int64], ids: Ids, stamps: NDArray[np.uint64]) -> None:
+    def __init__(
+        self,
+        hashes: NDArray[np.int64],
+        ids: Ids,
+        stamps: NDArray[np.uint64],
+        parts: dict[bytes, list[tuple[int, bytes]]] | None = None,
+    ) -> None:
         order = np.argsort(hashes, kind="stable")
         self._hashes, self.ids, self.stamps = hashes[order], ids[order], stamps[order]
         self.found = np.zeros(len(ids), dtype=np.bool_)
+        self.parts = parts or {}
+        self._by_id: NDArray[np.intp] | None = None
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]]) -> Self:
         """Read blocks of packed records, as `VectorStore.packed` yields them; rows without a stamp are no files'."""
         hashes, ids, stamps = [], [], []
+        parts: dict[bytes, list[tuple[int, bytes]]] = {}
         for numbers, records in blocks:
             pairs = [key_and_stamp(data) for data in records]
             own = [place for place, (_, stamp) in enumerate(pairs) if stamp]
             if len(own) < len(pairs):
                 pairs = [pairs[place] for place in own]
+            for place, (key, stamp) in enumerate(pairs):
+                if b"#" in key and stamp and (split := split_key(key)) is not None:
+                    number = int(numbers[own[place] if len(own) < len(numbers) else place])
+                    parts.setdefault(split[0], []).append((number, stamp))
             hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
             stamps.append(_numbers([stamp for _, stamp in pairs]))
             ids.append(numbers if len(own) == len(numbers) else numbers[own])
         if not ids:
             return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
-        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps))
+        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps), parts)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,6 +93,24 @@ class StoredFiles:
         self.found[places[known]] = True
         unchanged: Bitmap = known & (self.stamps[places] == _numbers(stamps)).all(axis=1)
         return known, unchanged
+
+    def find_parts(self, key: bytes, stamp: bytes) -> tuple[int, bool]:
+        """Mark the rows of a film's or document's pictures as found.
+
+        Args:
+            key: the file's.
+            stamp: that its pictures have once all are stored.
+        Returns:
+            how many there are, and whether all have that stamp.
+        """
+        rows = self.parts.get(key, ())
+        if not rows:
+            return 0, False
+        if self._by_id is None:
+            self._by_id = np.argsort(self.ids)
+        numbers = np.array([number for number, _ in rows])
+        self.found[self._by_id[np.searchsorted(self.ids, numbers, sorter=self._by_id)]] = True
+        return len(rows), all(found == stamp for _, found in rows)
 
     def forget(self, key: bytes) -> None:
         """Take a file for missing after all."""

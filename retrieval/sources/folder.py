@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from retrieval.errors import OptionError
 from retrieval.location import require_folder
@@ -12,6 +12,7 @@ from retrieval.sources import keys
 from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Found, Seen, Skipped, look, walk_files
 from retrieval.sources.listing import SourceEntry
+from retrieval.sources.media import open_regular, part_bytes, split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ class FolderSource:
     name: str
 
     type: ClassVar[str] = "folder"
-    takes: ClassVar[frozenset[str]] = frozenset({"exclude", "include", "follow_links"})
+    takes: ClassVar[frozenset[str]] = frozenset({"exclude", "include", "follow_links", "every", "pages"})
 
     def __init__(self, root: Path, taken: FolderOptions, *, below: bytes = b"") -> None:
         self.root, self.taken, self.below = root, taken, below
@@ -85,10 +86,18 @@ class FolderSource:
         return look(entry)
 
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
-        """Read a file, once."""
+        """Read a file, once; or one picture of a film or document."""
         from retrieval.sources.decoding import MAX_PIXELS, read_file
 
-        return read_file(self.link(entry.key), max_pixels=max_pixels or MAX_PIXELS)
+        path, most = self.link(entry.key), max_pixels or MAX_PIXELS
+        part = self._part(entry.key)
+        if part is None:
+            return read_file(path, max_pixels=most)
+        return part_bytes(self.link(part[0]), part[1], max_pixels=most, name=path)
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a file."""
+        return open_regular(self.link(entry.key))
 
     def read_head(self, entry: Entry, size: int) -> bytes:
         """Read the first bytes of a file, as many as there are.
@@ -101,8 +110,14 @@ class FolderSource:
         return read_file_head(self.link(entry.key), size)
 
     def holds(self, key: bytes) -> bool:
-        """Say whether there is a regular file."""
-        return os.path.isfile(self.link(key))
+        """Say whether there is a regular file, or one that a picture is a part of."""
+        part = self._part(key)
+        return os.path.isfile(self.link(key if part is None else part[0]))
+
+    def _part(self, key: bytes) -> tuple[bytes, str] | None:
+        """Return the film or document of a picture, and the part; None for a file of its own, even one of such a name."""
+        part = split_key(key)
+        return None if part is None or os.path.isfile(self.link(key)) else part
 
     def link(self, key: bytes) -> str:
         """Return the path of a file; bytes that are not UTF-8 are surrogate-escaped."""
@@ -111,10 +126,16 @@ class FolderSource:
     def find(self, path: str | os.PathLike[str]) -> Entry | None:
         """Return the file below the folder that a path names."""
         key = keys.key_of(path, self.root)
-        return None if key is None else SourceEntry(key, keys.stamp_of(path))
+        if key is None:
+            return None
+        part = self._part(key)
+        if part is None:
+            return SourceEntry(key, keys.stamp_of(path))
+        stamp = keys.stamp_of(self.link(part[0]))
+        return SourceEntry(key, self.taken.media.stamp(stamp))
 
     def changed(self, memory: Path) -> bool:
         """Ask the folders' own modification times, and list those that have changed."""
         from retrieval.sources.folder_memory import changed_since
 
-        return changed_since(memory, self.root, self.taken.selection)
+        return changed_since(memory, self.root, self.taken)

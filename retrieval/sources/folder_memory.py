@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.sources.selection import Selection
+    from retrieval.sources.folder_options import FolderOptions
 
 __all__ = [
     "FOLDERS",
@@ -154,7 +154,7 @@ def read_folders(directory: Path) -> dict[bytes, Folder]:
         return {}
 
 
-def changed_since(directory: Path, root: Path, selection: Selection) -> bool:
+def changed_since(directory: Path, root: Path, taken: FolderOptions) -> bool:
     """Say whether images came or went in a folder of the collection since the build; changes within a file do not show.
 
     A folder whose time has changed is listed: what is no image, such as a page of results, is no change.
@@ -165,7 +165,7 @@ def changed_since(directory: Path, root: Path, selection: Selection) -> bool:
         try:
             if os.stat(path).st_mtime_ns == folder.time:
                 continue
-            if folder.names < 0 or names_in(path, key, selection=selection, limit=left) != folder.names:
+            if folder.names < 0 or names_in(path, key, taken=taken, limit=left) != folder.names:
                 return True
         except OSError:
             return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import OptionError
+from retrieval.sources.media import MediaOptions
 from retrieval.sources.selection import Selection
 
 if TYPE_CHECKING:
@@ -23,23 +24,26 @@ class FolderOptions:
     Attributes:
         exclude, include: globs, see `retrieval.sources.selection.Selection`.
         follow_links: linked folders are walked.
+        media: which pictures of films and documents are taken.
     """
 
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     follow_links: bool = False
+    media: MediaOptions = field(default_factory=MediaOptions)
 
     @classmethod
     def from_json(cls, options: Mapping[str, Any]) -> Self:
         """Parse what `to_json` made, or what a caller gave.
 
         Raises:
-            OptionError: a value that is no glob.
+            OptionError: a value that is no glob, or no number of seconds.
         """
         return cls(
             exclude=_globs(options.get("exclude", ())),
             include=_globs(options.get("include", ())),
             follow_links=bool(options.get("follow_links", False)),
+            media=MediaOptions.from_json(options),
         )
 
     @cached_property
@@ -54,7 +58,7 @@ class FolderOptions:
             "include": list(self.include),
             "follow_links": self.follow_links,
         }
-        return {name: value for name, value in facts.items() if value}
+        return {name: value for name, value in facts.items() if value} | self.media.to_json()
 
 
 def _globs(globs: Any) -> tuple[str, ...]:

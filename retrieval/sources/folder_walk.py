@@ -30,6 +30,8 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")  # how the system writes blanks in the pat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from retrieval.sources.folder_options import FolderOptions
+
 __all__ = [
     "FORMATS",
     "NOT_FOLLOWED",
@@ -185,20 +187,20 @@ def look(file: Found) -> Found | Skipped | None:
     )
 
 
-def names_in(path: str, key: bytes, *, selection: Selection, limit: int) -> int | None:
+def names_in(path: str, key: bytes, *, taken: FolderOptions, limit: int) -> int | None:
     """Return the checksum of the names in one folder that matter, as `Folder.names` has it.
 
     Args:
         path: the folder.
         key: its key.
-        selection: what the walk was asked to leave out.
+        taken: what the walk was asked to take.
         limit: how many files without an image's suffix may be opened for their first bytes.
     Returns:
         None if there are more of these.
     Raises:
         OSError: it cannot be listed.
     """
-    folder = Folder(time=0)
+    folder, selection = Folder(time=0), taken.selection
     above = os.fsdecode(key + b"/" if key else b"")
     for entry in _listed(path):
         name = entry.name
@@ -213,7 +215,9 @@ def names_in(path: str, key: bytes, *, selection: Selection, limit: int) -> int 
         if is_folder:
             if selection.left_out(relative, name) is None or selection.leads_to_included(relative):
                 folder.add(os.fsencode(relative))
-        elif (suffix in SUFFIXES or suffix in UNSUPPORTED) and not name.startswith(RESOURCE_FORK):
+        elif ((suffix in SUFFIXES or suffix in UNSUPPORTED) and not name.startswith(RESOURCE_FORK)) or (
+            taken.media and taken.media.takes(os.fsencode(relative))
+        ):
             folder.add(os.fsencode(relative))
         elif isinstance(found := _look(entry, b"", claimed=False), Found) and found.size:
             limit -= 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ __all__ = [
     "ColumnValue",
     "CountedSource",
     "Entry",
+    "FileSource",
     "Listed",
     "ReadAheadSource",
     "RememberingSource",
@@ -172,6 +173,18 @@ class CountedSource(Protocol):
 
     def total(self) -> int | None:
         """Return how many, about; None where nobody knows. For a progress bar only."""
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source whose entries can be opened as files: films are read piece by piece, not as a whole."""
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open an entry for reading; the file can be sought, and the caller closes it.
+
+        Raises:
+            ImageError: it is not there, or cannot be opened.
+        """
 
 
 @runtime_checkable

@@ -20,11 +20,15 @@ _HEADER = "path\treason\tdetail\n"
 _HEADER_WITH_STAMP = "path\treason\tstamp\tdetail"  # as the first versions wrote it
 
 # Reasons that lie in the file's bytes: such a file is not opened again until it changes.
-LASTING = frozenset({"empty", "truncated", "unreadable", "too-large", "unsupported", "no-vector"})
+LASTING = frozenset({
+    "empty", "truncated", "unreadable", "too-large", "unsupported", "no-vector", "no-video", "password",
+})  # fmt: skip
 
-# Reasons that lie in the system, at that moment: nobody knows what the file holds now, so a row of it stays.
+# Reasons that lie in the system, at that moment: nobody knows what the file holds now, so a row of it stays. So it is where
+# an extra is missing.
 UNKNOWN = frozenset({
     "permission", "read-error", "out-of-memory", "timeout", "unreachable", "private-address", "redirect-loop",
+    "needs-video", "needs-pdf", "needs-raw",
 })  # fmt: skip
 
 

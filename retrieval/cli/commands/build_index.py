@@ -42,6 +42,7 @@ BUILD = "retrieval.ingestion.build:build_index"
             "--allow-private",
             "--drop-source",
         ),
+        "Films and documents": ("--every", "--pages"),
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--headers", "--strict"),
         "Index": ("--kind", "--truncate-dim", "--target-recall"),
         "From vectors": ("--vectors", "--keys", "--space"),
@@ -103,6 +104,18 @@ BUILD = "retrieval.ingestion.build:build_index"
     of=BUILD,
     is_flag=True,
     help="Go into linked folders.",
+)
+@option(
+    "--every",
+    of=BUILD,
+    metavar="SECONDS|scenes",
+    help="Take in films: a picture every so often; '' ends that.",
+)
+@option(
+    "--pages/--no-pages",
+    of=BUILD,
+    is_flag=True,
+    help="Take in PDF documents, a picture a page.",
 )
 @option(
     "--rehash",
@@ -230,9 +243,9 @@ def _only(sources: tuple[str, ...]) -> str:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep what was given; that links are not to be followed is said, too."""
+    """Keep what was given; that links are not to be followed, or pages not to be taken, is said, too."""
     kept = given(**options)
-    for name in ("follow_links", "headers"):
+    for name in ("follow_links", "headers", "pages"):
         if options[name] is False:
             kept[name] = False
     return kept
@@ -267,6 +280,8 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
         "column",
         "from0",
         "allow_private",
+        "every",
+        "pages",
         "rehash",
         "strict",
         "max_pixels",

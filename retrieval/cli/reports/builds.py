@@ -52,6 +52,7 @@ def build_summary(
     if other_files:
         named = {f".{suffix}" if suffix else "without suffix": count for suffix, count in other_files.items()}
         pairs.append(("no images", _counted(named)))
+        pairs += [("", line) for line in _may_be_taken(other_files)]
     if left_out:
         pairs.append(("left out", f"{_counted(left_out)}; --include takes them in"))
     if report.get("incomplete"):
@@ -83,6 +84,20 @@ def _places(report: Mapping[str, Any]) -> str:
         if len(sources) == 1 and os.path.isdir(sources[0])
         else ", ".join(map(shown, sources))
     )
+
+
+def _may_be_taken(other_files: Mapping[str, int]) -> list[str]:
+    """Name the options that take in films and documents, if there are any."""
+    from retrieval.sources.media import DOCUMENT_SUFFIXES, FILM_SUFFIXES
+
+    films = sum(other_files.get(suffix, 0) for suffix in FILM_SUFFIXES)
+    documents = sum(other_files.get(suffix, 0) for suffix in DOCUMENT_SUFFIXES)
+    lines = []
+    if films:
+        lines.append(f"--every SECONDS takes in films ({films:,}), --every scenes one picture a scene")
+    if documents:
+        lines.append(f"--pages takes in PDF documents ({documents:,})")
+    return lines
 
 
 def _counted(counts: Mapping[str, int], *, most: int = 5) -> str:

@@ -8,15 +8,57 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.sources.media.films import EVERY, Every, Moment, moments, picture_at
+    from retrieval.sources.media.inputs import open_regular
+    from retrieval.sources.media.parts import (
+        DOCUMENT_SUFFIXES,
+        FILM_SUFFIXES,
+        MediaOptions,
+        page_of,
+        part_content,
+        seconds_of,
+        split_key,
+    )
     from retrieval.sources.media.pdf_pages import Page, page_at, pages
+    from retrieval.sources.media.pictures import all_parts, part_bytes, require_reader
 
-__all__ = ["EVERY", "Every", "Moment", "Page", "moments", "page_at", "pages", "picture_at"]
+__all__ = [
+    "DOCUMENT_SUFFIXES",
+    "EVERY",
+    "FILM_SUFFIXES",
+    "Every",
+    "MediaOptions",
+    "Moment",
+    "Page",
+    "all_parts",
+    "moments",
+    "open_regular",
+    "page_at",
+    "page_of",
+    "pages",
+    "part_bytes",
+    "part_content",
+    "picture_at",
+    "require_reader",
+    "seconds_of",
+    "split_key",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "films": ("EVERY", "Every", "Moment", "moments", "picture_at"),
+            "inputs": ("open_regular",),
+            "parts": (
+                "DOCUMENT_SUFFIXES",
+                "FILM_SUFFIXES",
+                "MediaOptions",
+                "page_of",
+                "part_content",
+                "seconds_of",
+                "split_key",
+            ),
             "pdf_pages": ("Page", "page_at", "pages"),
+            "pictures": ("all_parts", "part_bytes", "require_reader"),
         },
     )

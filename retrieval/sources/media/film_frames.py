@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["orientation_of", "picture", "small"]
+__all__ = ["LARGEST", "orientation_of", "picture", "small"]
 
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5  # ISO/IEC 23091-2, matrix coefficients
 _HD_LINES, _HD_COLUMNS = 577, 1280
 _ODDEST = 4  # shape of a pixel that is believed
+
+LARGEST: Final = 1920 * 1088
+"""Pixels of a picture; a larger frame is made smaller by a whole number, so that many pictures fit into memory."""
 
 SIDE: Final = 32
 """Width and height of the small pictures that are compared."""
@@ -38,15 +42,19 @@ _TURNS = {
 
 
 def picture(frame: Any, aspect: Fraction | None = None) -> Image.Image:
-    """Return a frame as upright RGB with square pixels.
+    """Return a frame as upright RGB with square pixels, of at most `LARGEST` of them.
 
     Args:
         frame: decoded.
         aspect: width of a pixel through its height, as the film states it.
     """
     width, height = _shown_size(frame.width, frame.height, aspect)
+    factor = math.ceil(math.sqrt(width * height / LARGEST))
+    width, height = max(1, width // factor), max(1, height // factor)
     _state_matrix(frame)
-    converted = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")
+    converted = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation="BICUBIC" if factor == 1 else "AREA"
+    )
     image = Image.fromarray(converted.to_ndarray())
     turn = UPRIGHT.get(orientation_of(frame))
     return image if turn is None else image.transpose(turn)

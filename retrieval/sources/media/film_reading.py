@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["Film", "all_frames", "nothing_decoded", "open_film", "planned_frames", "seek"]
+__all__ = ["Film", "all_frames", "nothing_decoded", "open_film", "planned_frames", "require_av", "seek"]
 
 # Containers that hold a film in one file. Playlists are not among them: they would open other files.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,gxf,rm,ivf,nut,dv,h264,hevc,m4v,obu"
@@ -58,6 +58,18 @@ class Film:
         return None
 
 
+def require_av(name: str | os.PathLike[str]) -> None:
+    """Raise the error for a film that cannot be read because the extra is missing.
+
+    Raises:
+        ImageError: ``needs-video``.
+    """
+    try:
+        import av  # noqa: F401
+    except ImportError as error:
+        raise image_error("needs-video", name, f"is a film; {pip_install('video')} reads it") from error
+
+
 @contextmanager
 def open_film(
     source: MediaSource, name: str | os.PathLike[str], *, threads: int, max_pixels: int
@@ -67,10 +79,9 @@ def open_film(
     Raises:
         ImageError: as `moments` does.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise image_error("needs-video", name, f"is a film; {pip_install('video')} reads it") from error
+    require_av(name)
+    import av
+
     with opened(source, name) as file:
         try:
             # Opened here, not by its name: a name may be an address, or a list of other files.

@@ -20,6 +20,7 @@ from retrieval.sources.media.film_reading import (
     seek,
 )
 from retrieval.sources.media.inputs import MediaSource, name_of
+from retrieval.sources.media.parts import LEAST_SECONDS, SCENES
 from retrieval.sources.media.scenes import Scenes, nearly_equal
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ Every: TypeAlias = 'float | Literal["scenes"]'
 EVERY: Final = 1.0
 """Seconds between two pictures."""
 
-_LEAST_SECONDS = 0.01
 _MISSING = Fraction(1, 16)  # of a film's length, that may be missing at its end before that is said
 _MISSING_SECONDS = 2  # and at least so many
 _SEEK_BACK = (0, 10)  # seconds: where a container's index is coarse, a seek may land too late
@@ -115,10 +115,12 @@ def picture_at(
 
 def _spacing(every: Every) -> Fraction | None:
     """Return the seconds between two pictures as they are written; None for scenes."""
-    if every == "scenes":
+    if every == SCENES:
         return None
-    if isinstance(every, str) or not _LEAST_SECONDS <= every < math.inf:
-        raise OptionError(f'every is {every!r}; it is a number of seconds from {_LEAST_SECONDS}, or "scenes"')
+    if isinstance(every, str) or not LEAST_SECONDS <= every < math.inf:
+        raise OptionError(
+            f'every is {every!r}; it is a number of seconds from {LEAST_SECONDS}, or "{SCENES}"'
+        )
     return Fraction(str(float(every)))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["MediaSource", "name_of", "not_read", "opened"]
+__all__ = ["MediaSource", "name_of", "not_read", "open_regular", "opened"]
 
 MediaSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
 """A path, the bytes of a file, or an open binary file that can be sought."""
@@ -31,7 +31,7 @@ def opened(source: MediaSource, name: str | os.PathLike[str]) -> Iterator[Binary
     with ExitStack() as stack:
         try:
             if isinstance(source, str | os.PathLike):
-                file: BinaryIO = stack.enter_context(open(_descriptor(source, name), "rb"))
+                file: BinaryIO = stack.enter_context(open_regular(source, name))
             else:
                 file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
             if file.seek(0, os.SEEK_END) == 0:
@@ -54,13 +54,20 @@ def name_of(source: MediaSource, name: str | os.PathLike[str] | None, kind: str)
     return source if isinstance(source, str | os.PathLike) else kind
 
 
-def _descriptor(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> int:
-    """Open a regular file; a pipe that may have taken its place is never waited for."""
+def open_regular(path: str | os.PathLike[str], name: str | os.PathLike[str] | None = None) -> BinaryIO:
+    """Open a regular file for reading; a pipe that may have taken its place is never waited for.
+
+    Raises:
+        ImageError: ``vanished``, ``permission``, ``not-a-file`` or ``read-error``.
+    """
+    name = path if name is None else name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except ValueError as error:  # a NUL, or half a character
         raise image_error("vanished", ascii(name), "cannot be read (no file can have this name)") from error
+    except OSError as error:
+        raise not_read(error, name) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise image_error("not-a-file", name, "is not a regular file")
-    return descriptor
+    return open(descriptor, "rb")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["LONG_SIDE", "Page", "page_at", "pages"]
+__all__ = ["LONG_SIDE", "Page", "page_at", "pages", "require_pdfium"]
 
 LONG_SIDE: Final = 1600
 """Pixels of the long side of a rendered page."""
@@ -125,6 +125,18 @@ class _Document:
         return picture
 
 
+def require_pdfium(name: str | os.PathLike[str]) -> None:
+    """Raise the error for a document that cannot be read because the extra is missing.
+
+    Raises:
+        ImageError: ``needs-pdf``.
+    """
+    try:
+        import pypdfium2  # noqa: F401
+    except ImportError as error:
+        raise image_error("needs-pdf", name, f"is a PDF; {pip_install('pdf')} reads it") from error
+
+
 @contextmanager
 def _opened(source: MediaSource, name: str | os.PathLike[str]) -> Iterator[_Document]:
     """Open a document.
@@ -132,10 +144,9 @@ def _opened(source: MediaSource, name: str | os.PathLike[str]) -> Iterator[_Docu
     Raises:
         ImageError: as `pages` does.
     """
-    try:
-        import pypdfium2
-    except ImportError as error:
-        raise image_error("needs-pdf", name, f"is a PDF; {pip_install('pdf')} reads it") from error
+    require_pdfium(name)
+    import pypdfium2
+
     with opened(source, name) as file:
         with _one_at_a_time:
             try:

@@ -16,8 +16,8 @@ from retrieval.sources.folder_memory import (
     write_folders,
     write_rejected,
 )
+from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Folder, Seen, walk
-from retrieval.sources.selection import Selection
 from tests.retrieval.folders import fill
 
 
@@ -37,7 +37,7 @@ def remember(directory: Path, root: Path, **options: object) -> None:
 
 
 def stale(directory: Path, root: Path, **options: object) -> bool:
-    return changed_since(directory, root, Selection(**options))
+    return changed_since(directory, root, FolderOptions(**options))
 
 
 def test_nothing_changed_is_not_stale(tmp_path: Path, root: Path) -> None:
