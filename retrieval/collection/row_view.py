@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.hints import attribute_of
+from retrieval.sources.media import split_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,8 +62,9 @@ class Row:
 
     @property
     def file(self) -> Path:
-        """The absolute path; a row that was made from a vector may have no file there."""
-        return Path(self.link)
+        """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
+        part = split_path(self.link)
+        return Path(self.link if part is None else part[0])
 
     def open(self) -> Image.Image:
         """Read the image: upright, RGB.
@@ -70,9 +72,9 @@ class Row:
         Raises:
             ImageError: there is no file, or it cannot be read; `reason` says which in a word.
         """
-        from retrieval.sources.decoding import decode
+        from retrieval.sources.media import decode_path
 
-        return decode(self.link)
+        return decode_path(self.link)
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that exists
         __getattr__ = attribute_of

@@ -15,6 +15,7 @@ from PIL import Image
 from indexes.engine import allowed_cores
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import decode
+from retrieval.sources.media import decode_path
 
 if TYPE_CHECKING:
     from retrieval.sources.decoding import ImageSource
@@ -50,13 +51,18 @@ class Thumbnail:
 def thumbnail(source: ImageSource, *, size: tuple[int, int] = SIZE, most: int | None = None) -> Thumbnail:
     """Make a thumbnail of whatever `retrieval.sources.decoding.decoder.decode` reads; never larger than the image.
 
+    A path may name a picture of a film or document, such as ``clip.mp4#t=12.4``.
+
     Args:
         source: the image.
         size: pixels that it fits in.
         most: characters that the data URI may take; a smaller and coarser one is made to fit.
     """
     try:
-        image = decode(source, decode_size=min(size))
+        if isinstance(source, str):
+            image = decode_path(source, decode_size=min(size))
+        else:
+            image = decode(source, decode_size=min(size))
     except ImageError as error:
         return Thumbnail(fault=error.reason)
     for share, quality in _SMALLER:

@@ -18,7 +18,8 @@ from urllib.parse import quote
 from retrieval.collection.answers import label, sign
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.render.html_style import PAGE, STYLE
-from retrieval.render.output import duplicates_counted, duplicates_named, replacing, score_text
+from retrieval.render.output import duplicates_counted, duplicates_named, moment_text, replacing, score_text
+from retrieval.sources.media import split_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,6 +177,8 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
     share = max(0.0, min(1.0, hit.score / top)) if top > 0 and not math.isnan(hit.score) else 0.0
     counted = duplicates_counted(hit)
     duplicates = f'<span class="duplicates">{counted}</span>' if counted else ""
+    time = moment_text(hit)
+    moment = f'<span class="moment">{time}</span>' if time else ""
     place = (
         f'<p class="folder" title="{whole}"><bdi>{markup(folder + slash)}</bdi></p>'
         if folder or slash
@@ -189,7 +192,7 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
         f'<li style="--shape:{shape:.3f}">{framed}'
         f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
         f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{score_text(hit, decimals=3)}</span>{_by_name(hit)}'
-        f'{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
+        f'{moment}{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
     )
 
 
@@ -205,4 +208,7 @@ def _href(root: Path, path: str, beside: Path | None) -> str:
         return ""
     whole = os.path.join(os.path.abspath(root), path)
     # quote() leaves neither a colon nor a quotation mark, so the result is a relative path whatever the name is.
-    return quote(os.fsencode(os.path.relpath(whole, beside)))
+    part = split_path(whole)
+    if part is None:
+        return quote(os.fsencode(os.path.relpath(whole, beside)))
+    return f"{quote(os.fsencode(os.path.relpath(part[0], beside)))}#{part[1]}"  # browsers go to the moment or page

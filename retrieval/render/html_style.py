@@ -98,7 +98,7 @@ a.frame:hover img { transform: scale(1.025); }
 }
 .rank { color: var(--soft); font-size: 13px; min-width: 1.1em; }
 .score { font-weight: 650; }
-.duplicates, .matched {
+.duplicates, .matched, .moment {
   margin-left: auto; padding: 0 8px; border-radius: 99px; background: var(--raised); color: var(--soft);
   font-size: 12px;
 }

@@ -23,6 +23,7 @@ __all__ = [
     "hit_json",
     "hits",
     "json_text",
+    "moment_text",
     "replacing",
     "score_text",
     "table",
@@ -133,6 +134,8 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
         "n_duplicates": hit.n_duplicates,
         **paths_json(list(hit.duplicates), "duplicates"),
     }
+    if (moment := moment_of(hit)) is not None:
+        facts["moment"] = moment
     if hit.columns:
         facts["columns"] = dict(hit.columns)
     if hit.matched:
@@ -244,11 +247,27 @@ def duplicates_counted(hit: HitLike) -> str:
     return f"+{number:,} duplicate{'' if number == 1 else 's'}" if number else ""
 
 
+def moment_of(hit: HitLike) -> float | None:
+    """Return the seconds since the beginning of its film of a picture; None for anything else."""
+    from retrieval.sources.media import seconds_of, split_key
+
+    part = split_key(os.fsencode(hit.path)) if "#" in hit.path else None
+    return None if part is None else seconds_of(part[1])
+
+
+def moment_text(hit: HitLike) -> str:
+    """Say when in its film a picture is: ``at 3:12.4``; nothing for anything else."""
+    from retrieval.sources.media import clock
+
+    moment = moment_of(hit)
+    return "" if moment is None else f"at {clock(moment)}"
+
+
 def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     if not found:
         return ""
     rank = max(2, len(str(max(hit.rank for hit in found))))
-    counted = [duplicates_counted(hit) for hit in found]
+    counted = ["  ".join(filter(None, (moment_text(hit), duplicates_counted(hit)))) for hit in found]
     tail = max(map(len, counted))
     room = max(columns - (rank + 2 + 7 + 2) - (tail + 2 if tail else 0), 8)
     paths = [shorten(escape(hit.path), room) for hit in found]

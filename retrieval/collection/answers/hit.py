@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Never
 from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.display import path_json, paths_json
 from retrieval.hints import attribute_of
+from retrieval.sources.media import seconds_of, split_key, split_path
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -37,6 +38,7 @@ class Hit(dict[str, Any]):
         n_duplicates: how many further files with exactly the same bytes are folded into this hit.
         duplicates: paths of those files by id, the first hundred of them.
         matched: what of the image words were found in; see there.
+        moment: seconds since the beginning of the film that the picture is of; None for anything else.
         columns: what else is known of the image, by name: its size, when and with what it was taken, captions, labels.
         ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
         space: while the encoder changes: the name of the row's own space.
@@ -76,6 +78,10 @@ class Hit(dict[str, Any]):
                 n_duplicates=n_duplicates,
                 **paths_json(named, "duplicates"),
             )
+        part = split_key(os.fsencode(path)) if "#" in path else None
+        moment = None if part is None else seconds_of(part[1])
+        if moment is not None:
+            dict.update(self, moment=moment)
         if matched is not None:
             dict.update(self, matched=list(matched))
         if columns is not None:
@@ -124,6 +130,11 @@ class Hit(dict[str, Any]):
         return tuple(self.get("matched", ()))
 
     @property
+    def moment(self) -> float | None:
+        """Seconds since the beginning of the film that the picture is of; None for anything else."""
+        return self.get("moment")
+
+    @property
     def columns(self) -> dict[str, Any]:
         """What else is known of the image, by name; empty for a row without columns."""
         return dict(self.get("columns", {}))
@@ -140,12 +151,13 @@ class Hit(dict[str, Any]):
 
     @property
     def file(self) -> Path:
-        """The absolute path; a row that was made from a vector may have no file there."""
-        return Path(self.link)
+        """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
+        part = split_path(self.link)
+        return Path(self.link if part is None else part[0])
 
     @property
     def link(self) -> str:
-        """What a person can open: the file's absolute path."""
+        """What a person can open: the file's absolute path, with the moment or the page behind it."""
         return os.path.join(self._root, self.path)
 
     def open(self) -> Image.Image:
@@ -154,9 +166,9 @@ class Hit(dict[str, Any]):
         Raises:
             ImageError: there is no file, or it cannot be read; `reason` says which in a word.
         """
-        from retrieval.sources.decoding import decode
+        from retrieval.sources.media import decode_path
 
-        return decode(self.link)
+        return decode_path(self.link)
 
     @property
     def cosine(self) -> float | None:

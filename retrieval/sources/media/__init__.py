@@ -13,13 +13,15 @@ if TYPE_CHECKING:
         DOCUMENT_SUFFIXES,
         FILM_SUFFIXES,
         MediaOptions,
+        clock,
         page_of,
         part_content,
         seconds_of,
         split_key,
+        split_path,
     )
     from retrieval.sources.media.pdf_pages import Page, page_at, pages
-    from retrieval.sources.media.pictures import all_parts, part_bytes, require_reader
+    from retrieval.sources.media.pictures import all_parts, decode_path, part_bytes, require_reader
 
 __all__ = [
     "DOCUMENT_SUFFIXES",
@@ -30,6 +32,8 @@ __all__ = [
     "Moment",
     "Page",
     "all_parts",
+    "clock",
+    "decode_path",
     "moments",
     "open_regular",
     "page_at",
@@ -41,6 +45,7 @@ __all__ = [
     "require_reader",
     "seconds_of",
     "split_key",
+    "split_path",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -53,12 +58,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "DOCUMENT_SUFFIXES",
                 "FILM_SUFFIXES",
                 "MediaOptions",
+                "clock",
                 "page_of",
                 "part_content",
                 "seconds_of",
                 "split_key",
+                "split_path",
             ),
             "pdf_pages": ("Page", "page_at", "pages"),
-            "pictures": ("all_parts", "part_bytes", "require_reader"),
+            "pictures": ("all_parts", "decode_path", "part_bytes", "require_reader"),
         },
     )

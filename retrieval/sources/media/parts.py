@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,12 +24,14 @@ __all__ = [
     "LEAST_SECONDS",
     "SCENES",
     "MediaOptions",
+    "clock",
     "page_of",
     "part_content",
     "part_of_page",
     "part_of_time",
     "seconds_of",
     "split_key",
+    "split_path",
 ]
 
 FILM_SUFFIXES: Final = (
@@ -134,6 +137,24 @@ def split_key(key: bytes) -> tuple[bytes, str] | None:
     if found is None:
         return None
     return (found[1], found[2].decode()) if found[1] is not None else (found[3], found[4].decode())
+
+
+def split_path(path: str) -> tuple[str, str] | None:
+    """Split the path of a picture of a film or document into the file's path and the part; None for any other path.
+
+    A file that has the whole name is a file of its own.
+    """
+    found = split_key(os.fsencode(path)) if "#" in path else None
+    return None if found is None or os.path.lexists(path) else (os.fsdecode(found[0]), found[1])
+
+
+def clock(seconds: float) -> str:
+    """Write a time of a film as players show it: ``0:12.4``, ``1:02:03``."""
+    whole, tenths = divmod(round(seconds * 10), 10)
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+    return f"{shown}.{tenths}" if tenths else shown
 
 
 def part_of_time(seconds: float) -> str:

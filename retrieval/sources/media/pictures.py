@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from retrieval.sources.decoding import MAX_PIXELS
+from retrieval.sources.decoding import MAX_PIXELS, decode
 from retrieval.sources.media.film_reading import require_av
 from retrieval.sources.media.films import moments, picture_at
-from retrieval.sources.media.parts import page_of, part_of_page, part_of_time, seconds_of
+from retrieval.sources.media.parts import page_of, part_of_page, part_of_time, seconds_of, split_path
 from retrieval.sources.media.pdf_pages import page_at, pages, require_pdfium
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.sources.media.inputs import MediaSource
     from retrieval.sources.media.parts import MediaOptions
 
-__all__ = ["all_parts", "part_bytes", "require_reader"]
+__all__ = ["all_parts", "decode_path", "part_bytes", "part_picture", "require_reader"]
 
 
 def all_parts(
@@ -45,22 +45,42 @@ def all_parts(
             yield part_of_page(page.number), page.picture
 
 
-def part_bytes(
+def part_picture(
     file: MediaSource, part: str, *, max_pixels: int = MAX_PIXELS, name: str | os.PathLike[str]
-) -> bytes:
-    """Return one picture of a film or document as the bytes of an image file without loss.
+) -> Image.Image:
+    """Return one picture of a film or document, upright RGB.
 
     Raises:
         ImageError: as `picture_at` and `page_at` do.
     """
     seconds, number = seconds_of(part), page_of(part)
     if seconds is not None:
-        picture = picture_at(file, seconds, max_pixels=max_pixels, name=name)
-    else:
-        picture = page_at(file, number or 0, name=name)
+        return picture_at(file, seconds, max_pixels=max_pixels, name=name)
+    return page_at(file, number or 0, name=name)
+
+
+def part_bytes(
+    file: MediaSource, part: str, *, max_pixels: int = MAX_PIXELS, name: str | os.PathLike[str]
+) -> bytes:
+    """Return one picture of a film or document as the bytes of an image file without loss; raises as `part_picture`."""
     out = io.BytesIO()
-    picture.save(out, "BMP")
+    part_picture(file, part, max_pixels=max_pixels, name=name).save(out, "BMP")
     return out.getvalue()
+
+
+def decode_path(path: str, *, decode_size: int | None = None) -> Image.Image:
+    """Return the picture that a path names, upright RGB: an image file, or one picture of a film or document.
+
+    Args:
+        path: such as ``photo.jpg``, ``clip.mp4#t=12.4`` or ``paper.pdf#page=3``.
+        decode_size: as `retrieval.sources.decoding.decoder.decode` has it.
+    Raises:
+        ImageError: it is not there, or cannot be read.
+    """
+    found = split_path(path)
+    if found is None:
+        return decode(path, decode_size=decode_size)
+    return part_picture(found[0], found[1], name=path)
 
 
 def require_reader(key: bytes, options: MediaOptions, *, name: str | os.PathLike[str]) -> None:

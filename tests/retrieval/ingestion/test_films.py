@@ -233,3 +233,56 @@ def test_rows_of_a_film_below_a_closed_folder_stay(photos, encoder):
         (photos / "trip").chmod(0o755)
 
     assert report.images == 5
+
+
+def test_a_hit_says_when_in_its_film_it_is_and_opens_the_picture(photos, encoder):
+    from retrieval.sources.media import picture_at
+
+    build(photos, encoder, every=1.0, pages=True)
+    clip = photos / "trip" / "clip.mp4"
+    with retrieval.open(photos, encoder=encoder) as collection:
+        hit = collection.search(picture_at(clip, 2.0), k=1)[0]
+        row = collection[hit.path]
+        page = collection["paper.pdf#page=2"]
+        photograph = collection.search(photos / "a.png", k=1, include_self=True)[0]
+
+    assert (hit.path, hit.moment, hit["moment"]) == ("trip/clip.mp4#t=2", 2.0, 2.0)
+    assert hit.file == clip
+    assert hit.link == f"{clip}#t=2"
+    assert np.array_equal(np.asarray(hit.open()), np.asarray(picture_at(clip, 2.0)))
+    assert np.array_equal(np.asarray(row.open()), np.asarray(hit.open()))
+    assert page.open().size == (400, 800)
+    assert page.file == photos / "paper.pdf"
+    assert photograph.moment is None
+    assert "moment" not in photograph
+
+
+def test_the_table_and_the_page_show_the_moment_and_lead_to_it(photos, encoder, tmp_path):
+    from retrieval.render.html_page import Answer, page
+    from retrieval.render.output import Form, hits
+
+    build(photos, encoder, every=1.0)
+    with retrieval.open(photos, encoder=encoder) as collection:
+        found = collection.search(picture_of(photos), k=5)
+        text = hits(found, Form.TABLE).decode()
+        shown = page([Answer(query=[], hits=found)], root=photos, beside=tmp_path)
+
+    assert "trip/clip.mp4#t=3  at 0:03" in text
+    assert 'href="photos/trip/clip.mp4#t=3"' in shown
+    assert ">at 0:03<" in shown
+    assert "not shown" not in shown
+
+
+def picture_of(photos):
+    from retrieval.sources.media import picture_at
+
+    return picture_at(photos / "trip" / "clip.mp4", 3.0)
+
+
+def test_a_file_named_like_a_moment_is_a_file(photos, encoder):
+    fill(photos, ["b.mp4#t=1"])
+
+    build(photos, encoder, every=1.0)
+
+    with retrieval.open(photos, encoder=encoder) as collection:
+        assert collection["b.mp4#t=1"].open().size == (48, 48)
