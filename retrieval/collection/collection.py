@@ -249,6 +249,7 @@ class Collection(AbstractContextManager["Collection"]):
         glob: str | None = None,
         ids: RowNames | None = None,
         mask: Any = None,
+        where: Any = None,
         include_self: bool = False,
         fold_duplicates: bool = True,
     ) -> Any:
@@ -274,6 +275,8 @@ class Collection(AbstractContextManager["Collection"]):
             glob: only rows whose key matches (``*`` crosses no ``/``, ``**`` does).
             ids: only these rows: ids (integers) and keys (text or bytes).
             mask: only rows whose flag is set: ``(count,)`` bool by row id, such as `mask` returns. All filters must hold.
+            where: only rows for which a condition over their columns holds, such as ``"taken >= '2019-06-01' AND width > 2000"``:
+                one boolean expression in SQL. `retrieval.columns` says what it may contain. Flags as for `mask` also do.
             include_self: let a query that is an indexed file, or an id, find itself.
             fold_duplicates: fold files with the same bytes into one hit.
         Returns:
@@ -285,13 +288,14 @@ class Collection(AbstractContextManager["Collection"]):
             UnknownWords: the encoder has learned none of its words, no name has one, and it has no other part.
             OptionError: a value that this collection cannot take.
             MissingRow: an id or key of `ids` that there is no row of.
+            MissingExtra: a package that `where` needs is not installed.
             ShapeError: `mask` is not one truth value a row.
             CapabilityMissing: words, for an encoder without a text tower, that no name has.
             StoreClosed: the collection is closed.
         """
         asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
         with self._using() as opened:
-            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask)
+            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
             run = SearchRun(
                 opened=opened,
                 encoders=self._encoders,
@@ -329,6 +333,7 @@ class Collection(AbstractContextManager["Collection"]):
         glob: str | None = None,
         ids: RowNames | None = None,
         mask: Any = None,
+        where: Any = None,
         words: bool = False,
     ) -> Neighbors:
         """Find the nearest rows of some vectors.
@@ -338,7 +343,7 @@ class Collection(AbstractContextManager["Collection"]):
             k: neighbours a query.
             truncate_dim, nprobe, exact: as in `search`.
             shortlist: candidates that are ordered at full width; ``None`` is what the build measured.
-            under, glob, ids, mask: which rows may be found, as in `search`.
+            under, glob, ids, mask, where: which rows may be found, as in `search`.
             words: they are vectors of texts; it matters only while the encoder changes.
         Returns:
             ids ``(q, k)`` int64 and cosines ``(q, k)`` float32, best first, padded with -1 and -inf.
@@ -358,7 +363,9 @@ class Collection(AbstractContextManager["Collection"]):
             return opened.neighbors(
                 queries,
                 k=k,
-                keep=row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask),
+                keep=row_filter(
+                    opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where
+                ),
                 dim=truncate_dim,
                 nprobe=nprobe,
                 shortlist=shortlist,
@@ -433,13 +440,14 @@ class Collection(AbstractContextManager["Collection"]):
         glob: str | None = None,
         ids: RowNames | None = None,
         mask: Any = None,
+        where: Any = None,
     ) -> Bitmap:
         """Return which rows pass filters, those of `search`: ``(count,)`` bool by row id, the caller's own.
 
         Rows with a tombstone never do; without a filter all others do. Raises what these filters raise in `search`.
         """
         with self._using() as opened:
-            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask)
+            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
             live = opened.live
             return live.copy() if keep is None else keep.flags & live
 

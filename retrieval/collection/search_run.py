@@ -63,6 +63,7 @@ class SearchOptions(TypedDict, total=False):
     glob: str | None
     ids: RowNames | None
     mask: Any
+    where: Any
     include_self: bool
     fold_duplicates: bool
 

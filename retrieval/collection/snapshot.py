@@ -14,6 +14,7 @@ from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids
 from retrieval.collection.gpu_search import exact_on
+from retrieval.columns import ColumnFilter
 from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
 from retrieval.names import Names
 from retrieval.sources import keys
@@ -36,8 +37,10 @@ class Opened:
         store: its records.
         pair: queries in both spaces, while the encoder changes.
         names: what its rows are called, for words.
+        columns: finds rows by their columns.
     """
 
+    columns: ColumnFilter
     directory: Path
     manifest: Manifest
     generation: Generation
@@ -63,6 +66,7 @@ class Opened:
         self._lock = forks.Lock()
         self._lease = Lease(self._is_closed)
         self._paths: keys.PathFilter | None = None
+        self.columns = ColumnFilter(directory, manifest, store)
 
     def enter(self) -> None:
         """Begin to use it: `close` waits for `leave`.
@@ -79,6 +83,7 @@ class Opened:
     def close(self) -> None:
         """Release every file, once nobody uses it any more."""
         if self._lease.close():
+            self.columns.close()
             self.generation.close()
             self.store.close()
             self.names.close()

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
+    from retrieval.columns.column_filter import ColumnFilter
     from retrieval.columns.column_summary import summary
+    from retrieval.columns.columns_file import ColumnsFile
     from retrieval.columns.headers import HEADERS, header_columns, read_header
     from retrieval.columns.packing import Value, own_columns, pack, parts, text_of, unpack
 else:
     __getattr__ = lazy(
         __name__,
         {
+            "column_filter": ("ColumnFilter",),
+            "columns_file": ("ColumnsFile",),
             "headers": ("HEADERS", "header_columns", "read_header"),
             "packing": ("Value", "own_columns", "pack", "parts", "text_of", "unpack"),
             "column_summary": ("summary",),
@@ -22,6 +26,8 @@ else:
 
 __all__ = [
     "HEADERS",
+    "ColumnFilter",
+    "ColumnsFile",
     "Value",
     "header_columns",
     "own_columns",

@@ -62,6 +62,7 @@ OPEN = "retrieval.collection.collection:open_collection"
         "What to search for": ("--text", "--image", "--id"),
         "Which hits, and how to search": (
             "--glob",
+            "--where",
             "--ids",
             "--min-score",
             "--names",
@@ -107,6 +108,7 @@ OPEN = "retrieval.collection.collection:open_collection"
 @option("--exact", of=SEARCH, is_flag=True, help="Compare with every image.")
 @option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option("--where", of=SEARCH, metavar="SQL", help="Only rows whose columns fulfil this condition.")
 @option(
     "--ids",
     of=SEARCH,

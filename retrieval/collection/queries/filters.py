@@ -65,6 +65,7 @@ def row_filter(
     glob: str | None,
     ids: Any,
     mask: Any,
+    where: Any = None,
 ) -> RowFilter | None:
     """Return which rows pass all filters that are given; None where there are none.
 
@@ -75,12 +76,13 @@ def row_filter(
         glob: a pattern that keys match.
         ids: row ids and keys.
         mask: ``(count,)`` flags.
+        where: a condition over columns, or ``(count,)`` flags.
     Raises:
         MissingRow: an id or key that there is no row of.
         OptionError: `under` lies outside, or something that is neither an id nor a key.
         ShapeError: `mask` is not ``(count,)`` flags.
     """
-    if under is None and glob is None and ids is None and mask is None:
+    if all(given is None for given in (under, glob, ids, mask, where)):
         return None
     for name, value in (("under", under), ("glob", glob)):
         if value is not None and not isinstance(value, str | os.PathLike):
@@ -90,18 +92,27 @@ def row_filter(
         except UnicodeEncodeError as error:
             raise OptionError(f"{name} is {value_text(value)}, which cannot be written as UTF-8") from error
     count = opened.manifest.count
-    flags = None if mask is None else _flags(mask, count)
+    flags = None if mask is None else _flags(mask, count, name="mask")
+    kept = None
+    if isinstance(where, str):
+        kept = opened.columns.rows(where)
+        kept = kept[opened.is_live(kept)]
+    elif where is not None:
+        given = _flags(where, count, name="where")
+        flags = given if flags is None else flags & given
     if under is not None or glob is not None:
         below = opened.paths().keep(under=keys.relative(under, root), glob=glob)
         flags = below if flags is None else flags & below
-    if ids is None:
+    named = None if ids is None else live_ids(opened, ids, root=root)
+    if kept is not None:
+        named = kept if named is None else np.intersect1d(named, kept, assume_unique=True)
+    if named is None:
         return RowFilter(count, flags=flags)
-    named = live_ids(opened, ids, root=root)
     return RowFilter(count, ids=named if flags is None else named[flags[named]])
 
 
-def _flags(mask: Any, count: int) -> Bitmap:
-    """Return flags of rows, checked.
+def _flags(mask: Any, count: int, *, name: str) -> Bitmap:
+    """Return flags of rows, checked; ``name`` is what messages call them.
 
     Raises:
         ShapeError: they are none, or of another length.
@@ -111,5 +122,5 @@ def _flags(mask: Any, count: int) -> Bitmap:
     except ValueError:  # lists of several lengths
         flags = np.empty(0, dtype=object)
     if flags.dtype.kind in "iu" and flags.ndim == 1:
-        raise ShapeError(f"mask: expected ({count},) truth values, got numbers; row ids go to `ids=`")
-    return row_flags(flags, count=count, name="mask")
+        raise ShapeError(f"{name}: expected ({count},) truth values, got numbers; row ids go to `ids=`")
+    return row_flags(flags, count=count, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrieval.columns import ColumnsFile
 from retrieval.names import NamesFile, has_fts5
 
 if TYPE_CHECKING:
@@ -16,4 +17,4 @@ __all__ = ["derived_files"]
 
 def derived_files() -> Sequence[DerivedFile]:
     """Return what writes them; no index of names where this Python's SQLite lacks FTS5."""
-    return (NamesFile(),) if has_fts5() else ()
+    return (ColumnsFile(), NamesFile()) if has_fts5() else (ColumnsFile(),)

@@ -1,0 +1,213 @@
+"""Find the rows for which a condition over their columns holds, with DuckDB over the mapped table of a generation.
+
+The condition is checked before it runs (`conditions`). The engine besides has no way to files, the network or its settings,
+and a bound on its memory and time.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from indexes import forks
+from indexes.distribution import pip_install
+from retrieval.columns.column_table import batches, column_types, require_pyarrow, schema_of, types_in
+from retrieval.columns.columns_file import published_table
+from retrieval.columns.conditions import ROW_ID, ROWS, query_of
+from retrieval.errors import MissingExtra, OptionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from indexes.store import VectorStore
+    from indexes.vectors import Ids
+
+__all__ = ["ColumnFilter"]
+
+MEMORY: Final = "512MB"
+"""Memory of the engine, besides the mapped table."""
+
+SECONDS: Final = 10.0
+"""Time that a condition may take."""
+
+_THREADS: Final = 4
+_DEPTH: Final = 100  # of nested expressions
+_FEW_WORDS: Final = 2  # texts of which each comes so often, on average, are kept as a dictionary
+_SAMPLE: Final = 10_000
+
+
+_PARENTS: Final[list[Any]] = []
+
+
+class ColumnFilter:
+    """The columns of the rows of one manifest, opened when they are first asked; safe to share among threads.
+
+    Args:
+        directory: the collection's.
+        manifest: what is shown.
+        store: its rows, open.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, store: VectorStore) -> None:
+        self._directory, self._manifest, self._store = directory, manifest, store
+        self._lock = forks.Lock()
+        self._table: Any = None
+        self._types: dict[str, str] = {}
+        self._engine: Any = None
+        forks.after_fork(self, ColumnFilter._forget_engine)
+
+    def types(self) -> dict[str, str]:
+        """Return the types of the columns by their names, without any package."""
+        columns = self._manifest.columns
+        if columns is None:
+            return {}
+        return dict(sorted(column_types(self._store.scan_columns(columns.rows), columns.types).items()))
+
+    def table(self) -> Any:
+        """Return the columns of all rows as an Arrow table of `schema_of`, and their types.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            StoreCorrupt: the table or the store is damaged.
+        """
+        with self._lock:
+            self._open()
+            return self._table, self._types
+
+    def rows(self, condition: str) -> Ids:
+        """Return the ids ``(m,)`` of the rows for which a condition holds, ascending, tombstoned ones too.
+
+        Args:
+            condition: a boolean expression over the columns, in SQL.
+        Raises:
+            OptionError: it is no such expression, cannot be computed, or takes too long.
+            MissingExtra: DuckDB or pyarrow is not installed.
+            StoreCorrupt: the table or the store is damaged.
+        """
+        if not isinstance(condition, str):
+            raise OptionError(
+                f"where is {type(condition).__name__}; it must be a text, or one truth value a row"
+            )
+        duckdb = _require_duckdb()
+        with self._lock:
+            self._open()
+            engine = self._connect(duckdb)
+        cursor = engine.cursor()
+        timer = threading.Timer(SECONDS, _interrupt, [cursor])
+        timer.daemon = True
+        timer.start()
+        try:
+            names = {name: f"c{place}" for place, name in enumerate(sorted(self._types))}
+            query = query_of(condition, names, lambda call, text: _value(cursor, call, text))
+            cursor.register(ROWS, self._table)
+            found = cursor.execute(query).fetchnumpy()[ROW_ID]
+        except duckdb.InterruptException as error:
+            raise OptionError(f"where took over {SECONDS:.0f} seconds; ask for less") from error
+        except duckdb.OutOfMemoryException as error:
+            raise OptionError(f"where needs more than {MEMORY} of memory; ask for less") from error
+        except duckdb.Error as error:
+            raise OptionError(f"where cannot be computed: {_said(error, names)}") from error
+        finally:
+            timer.cancel()
+            cursor.close()
+        return np.sort(np.asarray(found, dtype=np.int64))
+
+    def close(self) -> None:
+        """Let go of the table and the engine."""
+        with self._lock:
+            self._table = None
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _forget_engine(self) -> None:
+        """Leave the engine to the parent; a child makes its own."""
+        if self._engine is not None:
+            _PARENTS.append(
+                self._engine
+            )  # never ended here: it would wait for threads that the child does not have
+            self._engine = None
+
+    def _open(self) -> None:
+        """Map the generation's table, and add the rows behind it from the store."""
+        if self._table is not None:
+            return
+        pa = require_pyarrow("a condition over columns")
+        published = published_table(self._directory, self._manifest)
+        count = self._manifest.count
+        first, known = (0, {}) if published is None else (published.num_rows, types_in(published.schema))
+        types = column_types(self._store.scan_columns(first), known)
+        if published is not None and types != known:  # recent rows have other types of values
+            first, published = 0, None
+        parts = [] if published is None else [published]
+        if first < count:
+            parts.append(pa.Table.from_batches(batches(self._store, types, first, count), schema_of(types)))
+        table = pa.concat_tables(parts).slice(0, count) if parts and types else None
+        named = pa.table({ROW_ID: np.arange(count, dtype=np.int64)})
+        for place in range(len(types)):
+            named = named.append_column(f"c{place}", _compact(pa, table.column(place)))
+        self._types, self._table = types, named
+
+    def _connect(self, duckdb: Any) -> Any:
+        if self._engine is None:
+            from indexes.engine import allowed_cores
+
+            self._engine = duckdb.connect(
+                ":memory:",
+                config={
+                    "threads": str(min(_THREADS, allowed_cores())),
+                    "memory_limit": MEMORY,
+                    "max_expression_depth": str(_DEPTH),
+                    "enable_external_access": "false",
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "allow_community_extensions": "false",
+                    "python_enable_replacements": "false",
+                    "preserve_insertion_order": "false",
+                    "temp_directory": "",
+                    "lock_configuration": "true",
+                },
+            )
+        return self._engine
+
+
+def _interrupt(cursor: Any) -> None:
+    with suppress(Exception):  # it was closed at this very moment
+        cursor.interrupt()
+
+
+def _require_duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtra(
+            f"a condition over columns needs duckdb, which is not installed: {pip_install('tables')}"
+        ) from error
+    return duckdb
+
+
+def _compact(pa: Any, column: Any) -> Any:
+    """Return texts that come again and again as a dictionary, which is compared once for all rows."""
+    if not pa.types.is_string(column.type) or not len(column):
+        return column
+    sample = column.slice(0, _SAMPLE)
+    if len(sample.unique()) * _FEW_WORDS > len(sample) - sample.null_count:
+        return column
+    return column.dictionary_encode()
+
+
+def _value(cursor: Any, call: str, text: str) -> Any:
+    """Evaluate a function of one text."""
+    return cursor.execute(f"SELECT {call}", [text]).fetchall()[0][0]
+
+
+def _said(error: Exception, names: dict[str, str]) -> str:
+    """Return the engine's first line, with people's names of the columns."""
+    line = str(error).strip().partition("\n")[0].removesuffix("!")
+    for name, own in names.items():
+        line = line.replace(f'"{own}"', name)
+    return line

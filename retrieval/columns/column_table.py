@@ -1,0 +1,123 @@
+"""Make a table of columns, as Arrow has it, from what the store keeps of each row."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from indexes.distribution import pip_install
+from retrieval.columns.packing import unpack
+from retrieval.columns.types import BOOLEAN, INTEGER, NUMBER, TEXT, TIME, widen
+from retrieval.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import ModuleType
+
+    from indexes.store import VectorStore
+
+__all__ = ["batches", "column_types", "named_schema", "require_pyarrow", "schema_of", "types_in"]
+
+_BATCH: Final = 65_536
+"""Rows of a batch: what is held as Python's objects at once."""
+
+_KEY: Final = b"columns"
+
+
+def require_pyarrow(what: str) -> ModuleType:
+    """Import pyarrow.
+
+    Args:
+        what: needs it, for the message.
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtra(
+            f"{what} needs pyarrow, which is not installed: {pip_install('tables')}"
+        ) from error
+    return pa
+
+
+def column_types(rows: Iterable[tuple[int, bytes]], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the types of all columns, those of some more rows among them."""
+    types = dict(known)
+    for _, data in rows:
+        widen(types, unpack(data))
+    return types
+
+
+def schema_of(types: Mapping[str, str]) -> Any:
+    """Return the schema of a table of columns, sorted by name; their names and types stand in its metadata.
+
+    Its own names of the columns are ``c0``, ``c1`` …: people's names may differ in nothing that an engine tells apart.
+    """
+    pa = require_pyarrow("a table of columns")
+    kinds = {
+        TEXT: pa.string(),
+        INTEGER: pa.int64(),
+        NUMBER: pa.float64(),
+        BOOLEAN: pa.bool_(),
+        TIME: pa.timestamp("us"),
+    }
+    listed = sorted(types.items())
+    fields = [pa.field(f"c{place}", kinds[kind]) for place, (_, kind) in enumerate(listed)]
+    return pa.schema(fields, metadata={_KEY: json.dumps(listed)})
+
+
+def types_in(schema: Any) -> dict[str, str]:
+    """Return the types of the columns of a table that has a schema as `schema_of` makes it.
+
+    Raises:
+        ValueError: it has none.
+    """
+    listed = json.loads((schema.metadata or {}).get(_KEY, b"null"))
+    if not isinstance(listed, list) or len(listed) != len(schema.names):
+        raise ValueError("its columns have no names")
+    return dict(listed)
+
+
+def named_schema(types: Mapping[str, str]) -> Any:
+    """Return the schema of the same table with people's names of the columns, for other programs."""
+    pa = require_pyarrow("a table of columns")
+    schema = schema_of(types)
+    return pa.schema([pa.field(name, field.type) for name, field in zip(sorted(types), schema, strict=True)])
+
+
+def batches(store: VectorStore, types: Mapping[str, str], start: int, stop: int) -> Iterator[Any]:
+    """Yield the columns of rows from ``start`` to ``stop`` as record batches of `schema_of`, one row each, in order."""
+    pa = require_pyarrow("a table of columns")
+    schema = schema_of(types)
+    names = sorted(types)
+    rows = store.scan_columns(start)
+    number, data = next(rows, (stop, b""))
+    for first in range(start, stop, _BATCH):
+        count = min(_BATCH, stop - first)
+        values: list[list[Any]] = [[None] * count for _ in names]
+        lists = dict(zip(names, values, strict=True))
+        while number < first + count:
+            for name, value in unpack(data).items():
+                lists[name][number - first] = _converted(value, types[name])
+            number, data = next(rows, (stop, b""))
+        arrays = [pa.array(part, field.type) for part, field in zip(values, schema, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema) if names else _empty(pa, schema, count)
+
+
+def _empty(pa: ModuleType, schema: Any, count: int) -> Any:
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([]))).replace_schema_metadata(
+        schema.metadata
+    )
+
+
+def _converted(value: Any, kind: str) -> Any:
+    """Return a value as the column's type has it."""
+    if kind == TIME:
+        return datetime.fromisoformat(value)
+    if kind == NUMBER:
+        return float(value)
+    if kind == TEXT and not isinstance(value, str):
+        return json.dumps(value)
+    return value
