@@ -46,7 +46,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "upsert(vectors, keys)": "update put replace set merge_insert",
         "delete(keys=…) or delete(ids=…)": "remove remove_ids drop pop discard delete_where delete_rows clear",
         "nothing: a call that changes rows has saved them when it returns": "save commit flush persist write",
-        "mask(under=…, glob=…, ids=…)": "where select",
+        "mask(where=…, under=…, glob=…, ids=…)": "where select",
         "refresh()": "reload sync checkout_latest",
     },
     "Row": {
@@ -83,7 +83,7 @@ _ARGUMENTS: dict[str, str] = {
     "k": "top_k topk limit n n_results num_results num_images n_neighbors size count top",
     "min_score": "threshold score_threshold minimum_score cutoff similarity_threshold",
     "mask": "filter filters where_mask keep_mask selector sel params",
-    "under, glob, ids or mask": "where prefilter",
+    "where, under, glob, ids or mask": "prefilter",
     "under": "folder path directory prefix subfolder",
     "glob": "pattern regex",
     "query": "text image q query_text query_texts words img queries query_vector",
