@@ -146,10 +146,11 @@ class ColumnFilter:
         parts = [] if published is None else [published]
         if first < count:
             parts.append(pa.Table.from_batches(batches(self._store, types, first, count), schema_of(types)))
-        table = pa.concat_tables(parts).slice(0, count) if parts and types else None
         named = pa.table({ROW_ID: np.arange(count, dtype=np.int64)})
-        for place in range(len(types)):
-            named = named.append_column(f"c{place}", _compact(pa, table.column(place)))
+        if types and parts:
+            table = pa.concat_tables(parts).slice(0, count)
+            for place in range(len(types)):
+                named = named.append_column(f"c{place}", _compact(pa, table.column(place)))
         self._types, self._table = types, named
 
     def _connect(self, duckdb: Any) -> Any:

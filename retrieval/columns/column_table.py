@@ -25,7 +25,7 @@ _BATCH: Final = 65_536
 _KEY: Final = b"columns"
 
 
-def require_pyarrow(what: str) -> ModuleType:
+def require_pyarrow(what: str) -> Any:
     """Import pyarrow.
 
     Args:

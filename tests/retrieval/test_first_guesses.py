@@ -692,7 +692,7 @@ FAILS = [
     ("photos.search('red', threshold=0.5)", "min_score="),
     ("photos.search('red', score_threshold=0.5)", "min_score="),
     ("photos.search('red', filter=[1, 2])", "mask="),
-    ("photos.search('red', where='year = 2019')", "under="),
+    ("photos.search('red', where='year = 2019')", "no column year"),
     ("photos.search('red', folder='2019')", "under="),
     ("photos.search('red', path='2019')", "under="),
     ("photos.search(text='red')", "query"),
