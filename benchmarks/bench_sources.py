@@ -122,9 +122,7 @@ def table(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, 
     paths = make_photos(home / "photos", data, count)
     images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
     pq.write_table(pa.table({"image": images}), home / "photos.parquet", row_group_size=100)
-    return against_folder(
-        home / "photos", {"parquet": lambda: (home / "photos.parquet", {})}, count, repeats
-    )
+    return against_folder(home / "photos", {"parquet": lambda: (home / "photos.parquet", {})}, count, repeats)
 
 
 def remote(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, Any]:
@@ -168,7 +166,8 @@ def noop(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, A
         if any(run["images"] != MILLION or run["encoded"] for run in runs):
             raise SystemExit(f"not an unchanged build: {runs}")
         facts[name] = {
-            measure: spread([run[measure] for run in runs]) for measure in ("seconds", "cpu_seconds", "peak_mb")
+            measure: spread([run[measure] for run in runs])
+            for measure in ("seconds", "cpu_seconds", "peak_mb")
         }
         shutil.rmtree(place)
     return facts

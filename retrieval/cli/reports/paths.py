@@ -10,7 +10,9 @@ __all__ = ["found_from_here", "shown"]
 
 
 def shown(path: str) -> str:
-    """Give a path as one would type it: relative to the working directory where it lies inside."""
+    """Give a path as one would type it: relative to the working directory where it lies inside; a URL as it is."""
+    if "://" in path:
+        return path
     try:
         here = os.getcwd()
     except FileNotFoundError:  # it was deleted

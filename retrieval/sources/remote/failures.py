@@ -86,9 +86,7 @@ def _known(url: str, error: BaseException) -> RemoteError | None:
     """Return the error for a kind of failure that has a word of its own."""
     name = type(error).__name__
     if name == "PrivateAddress":
-        return remote_error(
-            url, "private-address", f"{error}; private addresses are read only if that is allowed"
-        )
+        return remote_error(url, "private-address", f"{error}; `allow_private` lets it be read")
     if name == "TooManyRedirects":
         return remote_error(url, "redirect-loop", "is redirected without end")
     if name in ("NonHttpUrlRedirectClientError", "InvalidUrlRedirectClientError"):

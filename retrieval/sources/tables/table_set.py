@@ -18,6 +18,7 @@ from retrieval.sources.tables.image_column import ImageColumn, find_image_column
 from retrieval.sources.tables.layouts import is_table_name, tables_in
 from retrieval.sources.tables.row_window import RowWindow
 from retrieval.sources.tables.table_files import TableFile, open_table
+from retrieval.sources.tar import expand_braces
 
 __all__ = ["OpenedTable", "TableName", "TableSet", "has_glob"]
 
@@ -25,8 +26,6 @@ _OPEN = 8
 """Tables that are open at a time."""
 
 _SPECIAL = re.compile(r"[*?\[{]")
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ class TableSet:
         elif os.path.exists(self.text) or not has_glob(self.text):
             names = [os.path.basename(self.text)]
         else:
-            patterns = [keys.glob_pattern(glob) for glob in expanded(self.text[len(self.base) + 1 :])]
+            patterns = [keys.glob_pattern(glob) for glob in expand_braces(self.text[len(self.base) + 1 :])]
             names = [name for name in tables_in(self.base) if any(one.match(name) for one in patterns)]
         for name in names:
             path = os.path.join(self.base, name)
@@ -139,7 +138,7 @@ class TableSet:
                 return
             start = len(self.base.partition("?")[0]) + 1
             patterns = (
-                [keys.glob_pattern(glob) for glob in expanded(path[start:])] if has_glob(path) else None
+                [keys.glob_pattern(glob) for glob in expand_braces(path[start:])] if has_glob(path) else None
             )
             for listed in self._remote.walk(self.base):
                 if is_table_name(listed.path) and (
@@ -179,17 +178,3 @@ def has_glob(text: str) -> bool:
         re.search(r"[*\[{]" if is_url(text) else _SPECIAL, text.partition("?")[0] if is_url(text) else text)
         is not None
     )
-
-
-def expanded(glob: str) -> list[str]:
-    """Return a glob once for each way to fill its braces: ``{a,b}``, ``{0000..0099}``."""
-    found = _BRACES.search(glob)
-    if found is None:
-        return [glob]
-    numbers = _RANGE.fullmatch(found[1])
-    if numbers is not None:
-        first, last = int(numbers[1]), int(numbers[2])
-        parts = [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
-    else:
-        parts = found[1].split(",")
-    return [one for part in parts for one in expanded(glob[: found.start()] + part + glob[found.end() :])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -329,3 +330,15 @@ class TestReading:
             for entry in source.entries(Seen()):
                 listed.append(entry)  # noqa: PERF402
         assert len(listed) == 11
+
+
+def test_nothing_is_imported_until_it_is_used(photos: Path) -> None:
+    code = (
+        "import sys, retrieval; from retrieval.testing import FakeEncoder\n"
+        f"retrieval.build_index({str(photos)!r}, encoder=FakeEncoder(), progress=False)\n"
+        "print([name for name in ('pyarrow', 'fsspec', 'aiohttp', 'duckdb') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
