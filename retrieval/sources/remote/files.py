@@ -100,7 +100,9 @@ class RemoteFiles:
         if protocol_of(url) in _HTTP:
             from retrieval.sources.remote.http_client import fetch
 
-            data: bytes = self._attempts.run(url, lambda: _wait(files, fetch, files, url, most=most))
+            data: bytes = self._attempts.run(
+                url, lambda: _wait(files, fetch, files, url, most=most, limits=self.limits)
+            )
             return data
 
         def read() -> bytes:
@@ -172,7 +174,8 @@ class RemoteFiles:
         """
         files, path = self._files(url)
         start = path if path.endswith("/") else path + "/"
-        query = url.partition("?")[2]
+        is_page = protocol_of(url) in _HTTP
+        query = url.partition("?")[2] if is_page else ""
         ahead = [start]
         while ahead:
             folder = ahead.pop()
@@ -181,13 +184,13 @@ class RemoteFiles:
             for facts in listed:
                 name: str = facts["name"]
                 relative = name[len(start) :] if name.startswith(start) else ""
-                if not relative.strip("/") or "?" in relative or "#" in relative:
+                if not relative.strip("/") or (is_page and ("?" in relative or "#" in relative)):
                     continue  # the folder itself, or links that sort its page
                 if facts["type"] == "directory":
                     if name.rstrip("/") + "/" != folder and relative.count("/") < _DEEPEST:
                         below.append(name.rstrip("/") + "/")
                 elif not relative.endswith("/"):
-                    location = name if files.protocol[0] in _HTTP else files.unstrip_protocol(name)
+                    location = name if is_page else files.unstrip_protocol(name)
                     yield _file(facts, f"{location}?{query}" if query else location, relative)
             ahead.extend(reversed(below))
 
@@ -222,7 +225,7 @@ class RemoteFiles:
         except ImportError as error:
             raise _missing(url) from error
         try:
-            files, path = url_to_fs(url.partition("?")[0], use_listings_cache=False)
+            files, path = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
             raise MissingExtra(f"{public_url(url)}: {error}; install that package, too") from error
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import netrc
 import os
 from base64 import b64encode
@@ -54,21 +55,29 @@ async def _client(limits: Limits, *, allow_private: bool, **options: Any) -> aio
     )
 
 
-async def fetch(files: HTTPFileSystem, url: str, *, most: int) -> bytes:
+async def fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -> bytes:
     """Return what a URL gives.
 
     Args:
         files: of `http_files`.
         url: may hold user and password; without them those of ``.netrc`` are used.
         most: bytes that it may have.
+        limits: of time.
     Raises:
-        RemoteError: it has more, or the server answers with an error.
+        RemoteError: it has more bytes, or the server answers with an error.
         Exception: whatever the client raises.
     """
     session = await files.set_session()
     address = URL(url, encoded=_is_encoded(url))
     headers = {} if session.trust_env else _authorization(address)  # else the client looks itself
-    async with session.get(address, max_redirects=_REDIRECTS, headers=headers) as answer:
+    end = asyncio.get_running_loop().time() + limits.seconds
+    silence = aiohttp.ClientTimeout(
+        total=None, sock_connect=limits.connect_seconds, sock_read=limits.silent_seconds
+    )
+    async with (
+        asyncio.timeout_at(end) as clock,
+        session.get(address, max_redirects=_REDIRECTS, headers=headers, timeout=silence) as answer,
+    ):
         if answer.status != 200:
             raise status_failure(
                 url, answer.status, answer.reason or "", after=_seconds(answer.headers.get("Retry-After"))
@@ -81,6 +90,7 @@ async def fetch(files: HTTPFileSystem, url: str, *, most: int) -> bytes:
             size += len(part)
             if size > most:
                 raise _too_large(url, most)
+            clock.reschedule(end + size / _CHUNK)
     return b"".join(parts)
 
 

@@ -15,7 +15,7 @@ class Limits:
     """What one request may take.
 
     Attributes:
-        seconds: in all; a large file gets a second for each 256 kB besides.
+        seconds: in all; a file that is fetched over HTTP gets a second more for each 256 kB.
         connect_seconds: until the host answers.
         silent_seconds: without a byte.
         most_bytes: of an image.

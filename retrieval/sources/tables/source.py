@@ -153,6 +153,7 @@ class TableSource:
             for row in range(opened.rows):
                 yield _Row(b"%b#%d" % (name, row), stamp, text, row)
             return
+        beside = self._places(table)
         for first, names, places in self._cells(table, opened):
             is_new = distinct.add(names).tolist()
             for offset, (key, place, new) in enumerate(zip(names, places, is_new, strict=True)):
@@ -171,14 +172,13 @@ class TableSource:
                 elif place is None:
                     yield _Row(key, stamp, table.name, row)
                 else:
-                    yield self._placed(key, place, table, row)
+                    yield self._placed(key, place, table, row, beside)
 
-    def _placed(self, key: bytes, place: bytes, table: TableName, row: int) -> _Row | Skipped:
+    def _placed(self, key: bytes, place: bytes, table: TableName, row: int, places: Places) -> _Row | Skipped:
         """Return a row whose image is a file or a URL."""
         try:
             if not place:
                 raise _empty(table, row)
-            places = self._places(table)
             location = places.locate(place)
             self._names_urls = self._names_urls or is_url(location)
             mark = places.stamp(location)
@@ -325,7 +325,9 @@ class TableSource:
             )
         batch, place = opened.window.find(row)
         found = cell_of(batch.column(opened.images.name), place)
-        entry = self._placed(key, os.fsencode(found) if isinstance(found, str) else b"", table, row)
+        entry = self._placed(
+            key, os.fsencode(found) if isinstance(found, str) else b"", table, row, self._places(table)
+        )
         return entry if isinstance(entry, _Row) else None
 
     def changed(self, memory: Path) -> bool:

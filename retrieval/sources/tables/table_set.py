@@ -22,8 +22,8 @@ from retrieval.sources.tar import expand_braces
 
 __all__ = ["OpenedTable", "TableName", "TableSet", "has_glob"]
 
-_OPEN = 8
-"""Tables that are open at a time."""
+_OPEN = 3
+"""Tables that are open at a time; each may hold some blocks of rows."""
 
 _SPECIAL = re.compile(r"[*?\[{]")
 

@@ -21,6 +21,7 @@ class Site:
         answers: path → statuses that are answered first, one a request.
         redirects: path → where it leads.
         delay: seconds before each answer.
+        pause: seconds in the middle of a file.
         asked: path → how often it was asked for, over GET.
         peak: how many requests were under way at once, at most.
     """
@@ -30,7 +31,7 @@ class Site:
         self.answers: dict[str, list[int]] = {}
         self.redirects: dict[str, str] = {}
         self.broken: set[str] = set()
-        self.delay = 0.0
+        self.delay = self.pause = 0.0
         self.asked: Counter[str] = Counter()
         self.authorizations: list[str | None] = []
         self.headers: dict[str, str] = {}
@@ -117,7 +118,9 @@ def serving() -> Iterator[Site]:
                 self.send_header(name, value)
             self.end_headers()
             if body:
-                self.wfile.write(data)
+                self.wfile.write(data[: len(data) // 2])
+                time.sleep(site.pause)
+                self.wfile.write(data[len(data) // 2 :])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -96,6 +96,16 @@ class TestReading:
         assert reason(files, f"{site.url}/a") == "timeout"
         assert time.monotonic() - started < 0.9
 
+    def test_a_large_file_has_more_time_than_a_small_one(self, site: Site) -> None:
+        site.files["/a"], site.pause = bytes(2 << 20), 0.4
+        files = RemoteFiles(
+            allow_private=True, limits=Limits(seconds=0.3), attempts=Attempts(tries=1, sleep=lambda _: None)
+        )
+
+        assert len(files.read(f"{site.url}/a")) == 2 << 20
+        site.files["/a"] = bytes(2000)
+        assert reason(files, f"{site.url}/a") == "timeout"
+
     def test_a_host_that_is_not_there(self, files: RemoteFiles) -> None:
         assert reason(files, "http://no-such-host.invalid/a.png") == "unreachable"
         assert reason(files, "http://127.0.0.1:9/a.png") == "unreachable"
@@ -198,6 +208,14 @@ class TestMemory:
         assert len(before) == 16
         assert before[:8] == (5).to_bytes(8, "little") == files.status(url).stamp[:8]
         assert files.status(url).stamp != before
+
+    def test_names_with_question_marks_are_files_too(self, bucket: str, files: RemoteFiles) -> None:
+        fsspec.filesystem("memory").pipe("/bucket/d/what?.png#1", b"x")
+
+        found = list(files.walk(f"{bucket}/d"))
+
+        assert [file.path for file in found] == ["what?.png#1"]
+        assert files.read(found[0].url) == b"x"
 
     def test_limits_hold(self, bucket: str, files: RemoteFiles) -> None:
         assert reason(files, f"{bucket}/c.png", most=4) == "too-large"
