@@ -14,7 +14,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.errors import value_text
-from indexes.generation import Manifest
+from indexes.generation import HAND, Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.answers import Hits, count_searched
 from retrieval.collection.queries import (
@@ -41,7 +41,7 @@ from retrieval.encoders import require_device
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
 from retrieval.hints import attribute_of, named_arguments
 from retrieval.location import find_collection, resolve_root
-from retrieval.sources import open_source
+from retrieval.sources import open_source, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -716,6 +716,15 @@ class Collection(AbstractContextManager["Collection"]):
             "format": self.manifest.format,
             "upgrade": self._upgrade(),
             "activations": activations(self),
+            "sources": [
+                {
+                    "type": source.type,
+                    "source": spec_of(self.directory, source),
+                    "options": dict(source.options),
+                }
+                for source in self.manifest.sources
+                if source.type != HAND
+            ],
         }
 
     def _upgrade(self) -> dict[str, Any] | None:

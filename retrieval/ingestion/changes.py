@@ -160,7 +160,7 @@ def find_changes(
             seen = Seen()
             stored = StoredFiles.of(() if store is None else store.packed(source=one.number))
             changes = compare(
-                _watched(one.source, seen, progress),
+                _watched(one.source, seen, progress, rows=len(stored)),
                 stored,
                 source=one.source,
                 records=lambda ids: [] if store is None else store.records(ids),
@@ -186,12 +186,15 @@ def _rows(directory: Path, before: Manifest | None) -> Iterator[VectorStore | No
         yield store
 
 
-def _watched(source: Source, seen: Seen, progress: OnProgress | None) -> Iterator[Listed | Skipped]:
-    total = source.total() if isinstance(source, CountedSource) else None
+def _watched(
+    source: Source, seen: Seen, progress: OnProgress | None, *, rows: int
+) -> Iterator[Listed | Skipped]:
+    """Tell how far a listing has come: of what the source counts itself, else of the rows that it has so far."""
+    counted = source.total() if isinstance(source, CountedSource) else None
+    total = counted or rows
     for number, entry in enumerate(source.entries(seen), start=1):
         if progress is not None and number % 1000 == 0:
-            known = None if total is None else max(total, number)
-            progress(Progress(phase="scan", done=number, total=known))
+            progress(Progress(phase="scan", done=number, total=max(total, number) if total else None))
         yield entry
 
 

@@ -38,6 +38,7 @@ def _text(facts: Mapping[str, Any]) -> str:
             "collection",
             f"{shown(facts['index'])}, generation {facts['generation']}, format {facts['format']}",
         ),
+        *_sources(facts["sources"]),
         ("encoder", f"{facts['encoder']}, {facts['width']} wide"),
         ("index", index_words(facts)),
         ("recall@10", recall_words(facts)),
@@ -51,6 +52,16 @@ def _text(facts: Mapping[str, Any]) -> str:
         for number, run in enumerate(facts["activations"])
     ]
     return fields(pairs)
+
+
+def _sources(sources: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Name the sources, where there are others than a folder."""
+    if [source["type"] for source in sources] in (["folder"], []):
+        return []
+    return [
+        ("sources" if number == 0 else "", f"{shown(source['source'])} ({source['type']})")
+        for number, source in enumerate(sources)
+    ]
 
 
 def _activation(run: Mapping[str, Any]) -> str:

@@ -12,8 +12,7 @@ from retrieval.collection.rows.row_sources import is_by_hand
 from retrieval.errors import MissingRow, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from indexes.store import Record, VectorStore
     from indexes.vectors import Halves, Ids
@@ -44,7 +43,7 @@ class HandRows:
     Args:
         store: open for writing.
         source: number of their source.
-        folder: where the other rows come from, for messages.
+        origin: says where rows of another source come from, by its number, for messages.
     Attributes:
         added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
     """
@@ -54,8 +53,8 @@ class HandRows:
     unchanged: int
     deleted: int
 
-    def __init__(self, store: VectorStore, *, source: int, folder: Path) -> None:
-        self._store, self._source, self._folder = store, source, folder
+    def __init__(self, store: VectorStore, *, source: int, origin: Callable[[int], str]) -> None:
+        self._store, self._source, self._origin = store, source, origin
         self._pace = CommitPace(store, rows=max(1, COMMIT_BYTES // (2 * store.dim)))
         self._next = store.count
         self._waiting: dict[bytes, _Held | None] = {}  # None: deleted
@@ -92,7 +91,7 @@ class HandRows:
         """Refuse keys that rows of another source have.
 
         Raises:
-            OptionError: one belongs to a file of the folder; the message names both.
+            OptionError: one belongs to a row of a source; the message names both.
         """
         for number, (key, held) in enumerate(self._holders(keys), start=1):
             if held is not None and not held.by_hand:
@@ -146,7 +145,7 @@ class HandRows:
 
         Raises:
             MissingRow: no row has one of them.
-            OptionError: one belongs to a file of the folder.
+            OptionError: one belongs to a row of a source.
         """
         found = []
         for number, (key, held) in enumerate(self._holders(keys), start=1):
@@ -165,7 +164,7 @@ class HandRows:
 
         Raises:
             MissingRow: a row was deleted or replaced.
-            OptionError: one belongs to a file of the folder.
+            OptionError: one belongs to a row of a source.
         """
         numbers = list(dict.fromkeys(ids.tolist()))
         for number in numbers:
@@ -219,7 +218,7 @@ class HandRows:
     def _foreign(self, number: int, key: bytes, row: int) -> str:
         what = f"key {number} ({shown_key(key)})" if number else f"row {row} ({shown_key(key)})"
         return (
-            f"{what} belongs to a file of the folder {self._folder} (row {row}), which only `build_index` changes; "
+            f"{what} belongs to {self._origin(self._store.record(row).source)} (row {row}), which only `build_index` changes; "
             "nothing was written. Choose another key, or change the file and build"
         )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexes.generation import HAND, Source, source_of_type
+from indexes.generation import FOLDER, HAND, Source, source_of_type
+from retrieval.sources import spec_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from indexes.generation import Manifest
     from indexes.store import Record
 
-__all__ = ["hand_number", "is_by_hand", "sources_with_hand"]
+__all__ = ["hand_number", "is_by_hand", "origin_of", "sources_with_hand"]
 
 
 def sources_with_hand(manifest: Manifest | None, *, root: str | None) -> tuple[Source, ...]:
@@ -38,3 +41,16 @@ def is_by_hand(record: Record, hand: int) -> bool:
         hand: what `hand_number` returned. Before format 4 there were no numbers; only rows of files had a stamp.
     """
     return record.source == hand or (record.source == 0 and not record.stamp)
+
+
+def origin_of(number: int, sources: tuple[Source, ...], directory: Path) -> str:
+    """Say where the rows of a source come from: a file of a folder, or an image of another source.
+
+    Args:
+        number: of the source.
+        sources: of the collection.
+        directory: the collection's.
+    """
+    found = next((source for source in sources if source.number == number), Source())
+    kind = "a file of the folder" if found.type == FOLDER else "an image of"
+    return f"{kind} {spec_of(directory, found)}"

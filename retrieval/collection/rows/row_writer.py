@@ -20,7 +20,7 @@ from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.image_vectors import ImageList, encode_images
 from retrieval.collection.rows.key_lists import KeyList
 from retrieval.collection.rows.lock_wait import TIMEOUT, waiting_writer
-from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
+from retrieval.collection.rows.row_sources import hand_number, origin_of, sources_with_hand
 from retrieval.collection.rows.vector_blocks import VectorBlocks
 from retrieval.collection.rows.vector_sync import sync_vectors
 from retrieval.collection.rows.writable import learn_rotation, opened, published
@@ -65,7 +65,11 @@ class RowWriter:
     def __init__(self, store: VectorStore, collection: Collection, *, source: int) -> None:
         """Write rows of a source to a store that is open for it; `Collection.writer` calls this."""
         self._store, self._collection = store, collection
-        self._rows = HandRows(store, source=source, folder=collection.root)
+        self._rows = HandRows(
+            store,
+            source=source,
+            origin=lambda number: origin_of(number, collection.manifest.sources, collection.directory),
+        )
         self._busy, self._process = forks.Lock(), os.getpid()
         self._over = False
 

@@ -18,7 +18,7 @@ from retrieval.collection.rows.growth import plain
 from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.key_lists import KeyList
 from retrieval.collection.rows.lock_wait import TIMEOUT
-from retrieval.collection.rows.row_sources import hand_number, sources_with_hand
+from retrieval.collection.rows.row_sources import hand_number, origin_of, sources_with_hand
 from retrieval.collection.rows.rows_report import RowsReport
 from retrieval.collection.rows.vector_blocks import VectorBlocks, VectorsLike
 from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, swept
@@ -26,7 +26,7 @@ from retrieval.deprecation import warn_renamed
 from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import OptionError, PruneRefused, ShapeError
-from retrieval.location import home_of, place_collection, record_root, resolve_root
+from retrieval.location import home_of, place_collection, record_root
 from retrieval.progress import Progress, telling
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def sync_vectors(
         sources = sources_with_hand(before, root=recorded)
         with opened(directory, lock, before, **facts, with_rows=sources) as growing:
             store = plain(growing)
-            rows = HandRows(store, source=hand_number(before), folder=resolve_root(directory, recorded))
+            rows = HandRows(
+                store,
+                source=hand_number(before),
+                origin=lambda number: origin_of(number, sources, directory),
+            )
             rows.require_own(names)
             gone = [number for number, key in rows.rows_by_hand() if key not in names]
             if not prune:

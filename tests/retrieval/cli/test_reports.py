@@ -25,6 +25,7 @@ class TestReports:
             "format",
             "upgrade",
             "activations",
+            "sources",
         }
         assert facts["images"] == 28
         for expected in ("28 in ", "fake@1", "exact search, ", "format 5"):

@@ -11,8 +11,9 @@ import pytest
 
 import retrieval
 from indexes.generation import read_manifest
-from retrieval.errors import CollectionNotFound, OptionError, PruneRefused, SourceIncomplete
-from retrieval.sources import read_skipped
+from retrieval.errors import CollectionNotFound, MissingExtra, OptionError, PruneRefused, SourceIncomplete
+from retrieval.progress import Progress
+from retrieval.sources import read_skipped, source_type
 from tests.retrieval.folders import CountingEncoder, fill, picture, touch_later
 from tests.retrieval.ingestion.galleries import NAMES, build, paths
 
@@ -44,7 +45,7 @@ class TestAdded:
         self, photos: Path, other: Path, index: Path, encoder: CountingEncoder
     ) -> None:
         build(photos, encoder, index=index)
-        assert read_manifest(index).format == 3
+        assert sources_of(index) == [(0, "folder", "../photos")]
 
         report = build(other, encoder, index=index)
 
@@ -52,7 +53,7 @@ class TestAdded:
         assert report.sources == [str(other)]
         assert sorted(paths(index, encoder)) == sorted([*NAMES, *MORE])
         assert sources_of(index) == [(0, "folder", "../photos"), (1, "folder", "../other")]
-        assert read_manifest(index).format == 4
+        assert read_manifest(index).layout >= 4
 
     def test_two_at_once_are_what_one_after_the_other_is(
         self, photos: Path, other: Path, index: Path, encoder: CountingEncoder
@@ -89,7 +90,7 @@ class TestAdded:
         with pytest.raises(OptionError, match="empty holds no images"):
             build(tmp_path / "empty", encoder, index=photos / ".retrieve")
 
-        assert read_manifest(photos / ".retrieve").format == 3
+        assert len(read_manifest(photos / ".retrieve").sources) == 1
 
     def test_a_source_named_twice_is_refused(self, photos: Path, encoder: CountingEncoder) -> None:
         with pytest.raises(OptionError, match="stands twice"):
@@ -137,7 +138,7 @@ class TestRepeated:
 
         report = retrieval.build_index(index=photos, encoder=encoder)
 
-        assert (report.encoded, read_manifest(photos / ".retrieve").format) == (1, 3)
+        assert (report.encoded, len(read_manifest(photos / ".retrieve").sources)) == (1, 1)
 
     def test_there_must_be_a_collection(self, tmp_path: Path) -> None:
         with pytest.raises(CollectionNotFound):
@@ -252,7 +253,6 @@ class TestDropped:
 
         assert (report.removed, report.images) == (4, 12)
         assert sources_of(index) == [(0, "folder", "../photos")]
-        assert read_manifest(index).format == 3
         assert not (index / "sources").exists()
         assert sorted(paths(index, encoder)) == sorted(NAMES)
 
@@ -392,8 +392,6 @@ class TestPlugin:
     def test_one_cut_in_the_middle_adds_what_was_seen(
         self, tmp_path: Path, index: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from retrieval.sources import source_type
-
         archive, kind = zipped(tmp_path / "x.zip", 6), source_type("zip")
         build(archive, encoder, index=index)
         zipped(archive, 6, first=5)
@@ -453,3 +451,105 @@ def test_relative_sources_are_found_from_anywhere(
     monkeypatch.chdir(os.sep)
 
     assert retrieval.build_index(index=tmp_path / "index", encoder=encoder).encoded == 0
+
+
+class Interrupted(CountingEncoder):
+    """Stops as Ctrl-C does after some images."""
+
+    after = 4
+
+    def encode_pixels(self, batch: np.ndarray) -> np.ndarray:
+        if self.encoded >= self.after:
+            raise KeyboardInterrupt
+        return super().encode_pixels(batch)
+
+
+def test_an_interrupted_build_of_a_new_source_is_continued_by_one_that_names_none(
+    photos: Path, tmp_path: Path, index: Path, encoder: CountingEncoder
+) -> None:
+    build(photos, encoder, index=index)
+    more = fill(tmp_path / "many", [f"m/{number:03}.png" for number in range(80)], first=300)
+    stopping = Interrupted()
+    stopping.after = 40
+
+    with pytest.raises(KeyboardInterrupt):
+        build(more, stopping, index=index)
+
+    assert sources_of(index) == [(0, "folder", "../photos"), (1, "folder", "../many")]
+    kept = len(paths(index, encoder))
+    assert 12 < kept < 92
+    before = encoder.encoded
+    report = retrieval.build_index(index=index, encoder=encoder)
+    assert (report.images, report.encoded, report.removed) == (92, 92 - kept, 0)
+    assert encoder.encoded > before
+
+
+def test_a_source_that_lacks_a_package_stops_the_build_and_removes_nothing(
+    photos: Path, tmp_path: Path, index: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(FIXTURES / "archives")
+    build([zipped(tmp_path / "x.zip", 3), photos], encoder, index=index)
+    (photos / "a/0.png").unlink()
+
+    def missing(*_: object) -> None:
+        raise MissingExtra("x.zip: needs unzip, which is not installed: pip install unzip")
+
+    monkeypatch.setattr(source_type("zip"), "from_spec", missing)
+
+    with pytest.raises(MissingExtra, match="pip install unzip"):
+        retrieval.build_index(index=index, encoder=encoder, prune=True)
+
+    assert len(paths(index, encoder)) == 15
+    assert build(photos, encoder, index=index).removed == 1
+
+
+def test_a_row_by_hand_may_not_take_the_key_of_any_source(
+    photos: Path,
+    other: Path,
+    index: Path,
+    encoder: CountingEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.syspath_prepend(FIXTURES / "archives")
+    build([zipped(tmp_path / "x.zip", 3), other], encoder, index=index)
+
+    with retrieval.open(index, encoder=encoder) as collection:
+        with pytest.raises(OptionError, match=rf"belongs to a file of the folder {other} \(row 3\)"):
+            collection.add(np.ones(encoder.space.dim), keys=MORE[0])
+        with pytest.raises(OptionError, match=r"belongs to an image of .*x\.zip \(row 1\)"):
+            collection.add(np.ones(encoder.space.dim), keys="1.png")
+        collection.add(np.ones(encoder.space.dim), keys="mine")
+    report = retrieval.build_index(index=index, encoder=encoder, drop_source=other)
+    assert (report.removed, report.images) == (4, 4)
+
+
+def test_info_names_the_sources(photos: Path, other: Path, index: Path, encoder: CountingEncoder) -> None:
+    build([photos, other], encoder, index=index, exclude=["b/5.png"])
+
+    with retrieval.open(index, encoder=encoder) as collection:
+        assert collection.info()["sources"] == [
+            {"type": "folder", "source": str(photos), "options": {"exclude": ["b/5.png"]}},
+            {"type": "folder", "source": str(other), "options": {"exclude": ["b/5.png"]}},
+        ]
+
+
+def test_a_walk_is_told_of_the_rows_that_a_source_had(
+    tmp_path: Path, index: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[Progress] = []
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(2100):
+        (folder / f"{number}.jpg").write_bytes(b"x" * (number + 1))
+    picture(0).save(folder / "a.png")
+    build(folder, encoder, index=index)
+    with retrieval.open(index, encoder=encoder) as collection:
+        assert len(collection) == 1
+
+    build(folder, encoder, index=index, progress=events.append)
+
+    assert [(event.done, event.total) for event in events if event.phase == "scan"] == [
+        (1000, 1000),
+        (2000, 2000),
+    ]

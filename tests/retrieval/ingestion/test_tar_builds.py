@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -190,3 +191,20 @@ def test_tar_files_at_urls(shards: str, index: Path, tmp_path: Path, encoder: Co
         assert (report.removed, report.not_seen) == (0, 10)
     finally:
         files.rm("/bucket", recursive=True)
+
+
+def test_content_that_changed_under_the_same_size_and_time_is_seen_with_rehash(
+    index: Path, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    archive = write_tar(tmp_path / "x.tar", pictures(3))
+    build(archive, encoder, index=index)
+    data, times = bytearray(archive.read_bytes()), archive.stat()
+    one, other = png(0), png(0)[:-20] + bytes(20)
+    start = data.index(one)
+    data[start : start + len(other)] = other
+    archive.write_bytes(data)
+    os.utime(archive, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    assert retrieval.build_index(index=index, encoder=encoder).skipped == 0
+    report = retrieval.build_index(index=index, encoder=encoder, rehash=True)
+    assert (report.skipped, report.encoded) in {(1, 0), (0, 1)}
