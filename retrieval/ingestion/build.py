@@ -165,6 +165,7 @@ def build_index(
         models = BuildEncoder(encoder, directory, before, device)
         models.require()
         check_request(lambda: models.space, **wanted)
+        columns = BuildColumns(before, headers=headers, sources=chosen.chosen)
         found = find_changes(
             chosen.chosen,
             directory,
@@ -187,7 +188,6 @@ def build_index(
 
         facts: dict[str, Any] = {"space": models.stored_space, "encoder": models.stored}
         recorded = (*chosen.recorded, *chosen.dropped)
-        columns = BuildColumns(before, headers=headers)
         with opened(directory, lock, before, **facts, sources=recorded, columns=columns.begun) as store:
             if (
                 before is not None and chosen.adds
@@ -205,6 +205,7 @@ def build_index(
             )
             for source in chosen.chosen:
                 columns.fill(store, source.source, number=source.number, progress=watch)
+                columns.update(store, source)
             if not prune:
                 for source, intake in zip(chosen.chosen, intakes, strict=True):
                     refuse_losing(intake.changes, source, broken=len(intake.broken))

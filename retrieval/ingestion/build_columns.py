@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from indexes.generation import Columns
 from indexes.store import CommitPace
 from retrieval.collection.rows import plain
-from retrieval.columns import HEADERS, pack, parts, read_header, summary
-from retrieval.errors import ImageError
+from retrieval.columns import HEADERS, own_columns, pack, parts, read_header, summary
+from retrieval.errors import ImageError, SourceIncomplete
 from retrieval.progress import Progress
+from retrieval.sources import ColumnSource, Seen, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from indexes.generation import Manifest
     from indexes.store import Record, VectorStore
     from indexes.vectors import Ids
     from retrieval.collection.rows import Growing
     from retrieval.columns import Value
+    from retrieval.ingestion.build_sources import BuildSource
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
@@ -36,6 +40,7 @@ class BuildColumns:
     Args:
         before: the published manifest; None for a new collection.
         headers: read what each image's file says of it; None keeps what was chosen, and is True for a new collection.
+        sources: of the build, before they are listed: that they have changed is seen only until then.
     Attributes:
         headers: whether the files that this build reads are asked.
         begun: what the manifest of a new collection says from the start; None for one that exists.
@@ -44,8 +49,11 @@ class BuildColumns:
     headers: bool
     begun: Columns | None
 
-    def __init__(self, before: Manifest | None, *, headers: bool | None) -> None:
+    def __init__(
+        self, before: Manifest | None, *, headers: bool | None, sources: Sequence[BuildSource] = ()
+    ) -> None:
         self._before = None if before is None else before.columns
+        self._changed = {source.number for source in sources if _may_differ(source, before)}
         known = 0 if self._before is None else self._before.headers
         if before is None or before.count == 0:
             known = HEADERS if headers is not False else 0
@@ -85,9 +93,48 @@ class BuildColumns:
                     progress(Progress(phase="headers", done=done, total=held.live))
         store.commit()
 
+    def update(self, store: Growing, source: BuildSource) -> None:
+        """Give stored rows what their source says of them by now: a changed caption encodes nothing.
+
+        Entries whose stamps changed have theirs already. The source is listed again only if its own files changed, or what
+        is asked of it did; one that cannot be listed twice is passed over.
+
+        Args:
+            store: open for writing; every new row is in it.
+            source: a source of the build.
+        """
+        if source.number not in self._changed:
+            return
+        store.commit()
+        held = plain(store)
+        pace = CommitPace(held)
+        listed = (entry for entry in source.source.entries(Seen()) if not isinstance(entry, Skipped))
+        with suppress(SourceIncomplete):  # the comparison told of it
+            while entries := list(islice(listed, _BLOCK)):
+                found = zip(held.find_records([entry.key for entry in entries]), entries, strict=True)
+                own = {
+                    record.id: own_columns(source.source, entry)
+                    for record, entry in found
+                    if record is not None and record.source == source.number
+                }
+                for number, before in zip(own, held.columns(own), strict=True):
+                    now = pack(parts(before)[0], own[number])
+                    if now != before:
+                        held.set_columns(number, now)
+                pace.commit_if_due()
+        store.commit()
+
     def finished(self, store: VectorStore) -> Columns | None:
         """Return what the manifest is to say once every change is committed."""
         return summary(store, self._before, headers=self._known)
+
+
+def _may_differ(source: BuildSource, before: Manifest | None) -> bool:
+    """Say whether what a source says of entries that have not changed may have changed since the last build."""
+    known = next((one for one in before.sources if one.number == source.number), None) if before else None
+    if known is None or source.is_new or source.is_once or not isinstance(source.source, ColumnSource):
+        return False
+    return dict(known.options) != dict(source.recorded.options) or source.source.changed(source.memory)
 
 
 def _blocks(store: VectorStore, number: int) -> Iterator[Ids]:

@@ -177,3 +177,47 @@ def test_columns_stay_when_rows_are_added_by_hand(photos):
         assert collection.columns([number, 0]) == [{}, expected(photos / "a.png")]
         assert collection.manifest.columns.rows == 3
     assert columns_of(photos)["mine"] == {}
+
+
+def listing(photos, captions):
+    """Write a list of pictures with captions."""
+    path = photos.parent / "list.csv"
+    lines = ["path,caption", *(f"photos/{key},{text}" for key, text in captions.items())]
+    path.write_text("\n".join(lines) + "\n")
+    touch_later(path, seconds=len("".join(lines)))
+    return path
+
+
+def test_a_changed_caption_encodes_nothing_and_reads_no_image(photos, tmp_path):
+    index = tmp_path / "index"
+    path = listing(photos, {"a.png": "a red bus", "d.png": "snow"})
+    build(path, index=index, column=["caption"])
+    captions = {key: columns["caption"] for key, columns in columns_of(index).items()}
+    assert captions == {"photos/a.png": "a red bus", "photos/d.png": "snow"}
+
+    listing(photos, {"a.png": "a green bus at night", "d.png": "snow"})
+    report = build(path, index=index)
+    assert (report.encoded, report.reused, report.moved, report.removed) == (0, 0, 0, 0)
+    found = columns_of(index)
+    assert found["photos/a.png"] == expected(photos / "a.png") | {"caption": "a green bus at night"}
+    assert found["photos/d.png"]["caption"] == "snow"
+    with retrieval.open(index, encoder=ENCODER) as collection:
+        assert collection.mask(where="caption LIKE '%green%'").tolist() == [True, False]
+
+    before = read_manifest(index).version
+    build(path, index=index)
+    assert read_manifest(index).version == before
+
+
+def test_a_column_that_is_asked_for_later_is_filled_without_reading_images(photos, tmp_path):
+    index = tmp_path / "index"
+    path = tmp_path / "list.csv"
+    path.write_text("path,caption,label\nphotos/a.png,a bus,vehicle\nphotos/d.png,snow,weather\n")
+    build(path, index=index, column=["caption"])
+    assert "label" not in columns_of(index)["photos/a.png"]
+
+    report = build(path, index=index, column=["caption", "label"])
+    assert report.encoded == 0
+    assert {columns["label"] for columns in columns_of(index).values()} == {"vehicle", "weather"}
+    build(path, index=index, column=["label"])
+    assert "caption" not in columns_of(index)["photos/a.png"]
