@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import SupportsIndex, Unpack
 
+    import pyarrow as pa
+
     from indexes.engine import Aim
     from indexes.generation import FileCheck
     from indexes.vectors import Space, Transform
@@ -579,6 +581,20 @@ class Collection(AbstractContextManager["Collection"]):
                 rows = rows[live]
             return rows, [os.fsdecode(record.key) for record in opened.store.records(live)]
 
+    def to_arrow(self) -> pa.Table:
+        """Return ``id``, ``key`` and the columns of all live rows as an Arrow table, in the order of ids.
+
+        A row without a value has null there. Texts that come again and again are a dictionary. Bytes of a key that are not UTF-8
+        are percent-encoded.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
+        from retrieval.collection.arrow_table import arrow_table
+
+        with self._using() as opened:
+            return arrow_table(opened)
+
     @named_arguments
     def add(self, vectors: VectorsLike, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
         """Add rows by hand. When this returns they are durable, and this collection finds them.
@@ -712,6 +728,7 @@ class Collection(AbstractContextManager["Collection"]):
             "recall_sample": index.recall_sample,
             "recall_reason": index.recall_reason,
             "recall_at_10_text": index.recall_at_10_text,
+            "columns": self._column_types(),
             "generation": self.manifest.generation,
             "format": self.manifest.format,
             "upgrade": self._upgrade(),
@@ -726,6 +743,10 @@ class Collection(AbstractContextManager["Collection"]):
                 if source.type != HAND
             ],
         }
+
+    def _column_types(self) -> dict[str, str]:
+        with self._using() as opened:
+            return opened.columns.types()
 
     def _upgrade(self) -> dict[str, Any] | None:
         if not self.manifest.upgrades:

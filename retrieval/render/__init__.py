@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         replacing,
         table,
     )
+    from retrieval.render.table_export import is_table, write_table
 
 __all__ = [
     "Answer",
@@ -27,10 +28,12 @@ __all__ = [
     "hit_json",
     "hits",
     "html_page",
+    "is_table",
     "json_text",
     "replacing",
     "table",
     "write_export",
+    "write_table",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -48,5 +51,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "replacing",
                 "table",
             ),
+            "table_export": ("is_table", "write_table"),
         },
     )

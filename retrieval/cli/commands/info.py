@@ -43,6 +43,8 @@ def _text(facts: Mapping[str, Any]) -> str:
         ("index", index_words(facts)),
         ("recall@10", recall_words(facts)),
     ]
+    if facts["columns"]:
+        pairs.append(("columns", ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items())))
     if upgrade:
         pairs.append(
             ("upgrade", ", ".join(f"{key} {value}" for key, value in upgrade.items() if _plain(value)))

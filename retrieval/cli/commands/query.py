@@ -96,7 +96,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     of=SEARCH,
     type=int,
     metavar="N",
-    help="Rank by the first N numbers of a vector, then by all.",
+    help="Rank by the first N numbers, then by all.",
 )
 @option(
     "--nprobe",

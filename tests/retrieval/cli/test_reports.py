@@ -26,9 +26,11 @@ class TestReports:
             "upgrade",
             "activations",
             "sources",
+            "columns",
         }
+        assert facts["columns"] == {"bytes": "integer", "height": "integer", "width": "integer"}
         assert facts["images"] == 28
-        for expected in ("28 in ", "fake@1", "exact search, ", "format 5"):
+        for expected in ("28 in ", "fake@1", "exact search, ", "format 5", "width (integer)"):
             assert expected in text
         assert max(map(len, text.splitlines())) <= 80 + len(str(photos))
 
