@@ -3,7 +3,8 @@
 The table holds a document a row and nothing but postings: no texts, no positions. A document is only ever added. A row whose
 name changed gets another document, with a number from `_FURTHER` on, and *moved* says which row it is of; what it was called
 before still finds it, so whoever looks up compares the hits with the records. Words that very many rows have stand in *common*
-with their number of rows, since counting them takes long.
+with their number of rows, since counting them takes long. *digests* has a number a row of what was indexed besides its key,
+so that a later build sees which rows have changed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from retrieval.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from indexes.vectors import Ids
 
 __all__ = ["COMMON", "NameIndex", "has_fts5"]
@@ -41,6 +44,7 @@ _TABLES = """
 CREATE VIRTUAL TABLE words USING fts5(text, content='', detail=none, columnsize=0, tokenize='ascii');
 CREATE TABLE moved(document INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 CREATE TABLE common(word TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE digests(data BLOB NOT NULL);
 CREATE TABLE facts(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -107,6 +111,7 @@ class NameIndex(forks.Unshared):
         *,
         changed: Iterable[tuple[int, Sequence[str]]] = (),
         facts: dict[str, int] | None = None,
+        digests: NDArray[np.uint32] | None = None,
     ) -> None:
         """Add the words of the rows that follow, and new words of rows that are there.
 
@@ -114,6 +119,7 @@ class NameIndex(forks.Unshared):
             texts: for each row its words.
             changed: ids of rows that it tells of already, with their words now.
             facts: kept beside ``count``.
+            digests: ``(n,)`` of all rows there will be, kept in place of those before; None keeps none.
         Raises:
             OSError: the file cannot be written.
         """
@@ -126,6 +132,9 @@ class NameIndex(forks.Unshared):
                 database.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (document, " ".join(words)))
                 database.execute("INSERT INTO moved VALUES (?, ?)", (document, row))
             self._set({**(facts or {}), "count": first + max(added, 0)})
+            database.execute("DELETE FROM digests")
+            if digests is not None:
+                database.execute("INSERT INTO digests VALUES (?)", (digests.astype("<u4").tobytes(),))
             if first == 0 and self._path is not None:
                 database.execute("INSERT INTO words(words) VALUES ('optimize')")
             self._count_common()
@@ -162,6 +171,12 @@ class NameIndex(forks.Unshared):
         """Return the ids of rows that have all words of one group at least, and all words of ``and_all``."""
         any_of = " OR ".join("(" + " AND ".join(map(_quoted, words)) + ")" for words in groups)
         return self._matches(f"({any_of}) AND {' AND '.join(map(_quoted, and_all))}", None)
+
+    def digests(self) -> NDArray[np.uint32]:
+        """Return a number for each row that `add` was given, ``(n,)``; zeros where it was given none."""
+        with self._lock, self._errors():
+            found = self._database.execute("SELECT data FROM digests").fetchone()
+        return np.zeros(len(self), np.uint32) if found is None else np.frombuffer(found[0], "<u4")
 
     def common(self, words: Sequence[str]) -> int | None:
         """Return of how many rows at most all of some words are; None if one of these is not common."""

@@ -112,7 +112,10 @@ class Names:
             return None
         file, count = self._file, self._manifest.count
         moved = np.empty(0, dtype=np.int64) if file is None else file.moved
-        renamed = file is not None and file.facts.get("renames") != self._store.renames
+        renamed = file is not None and (
+            (file.facts["renames"], file.facts["columns"])
+            != (self._store.renames, self._store.column_changes)
+        )
 
         def shown(ids: Ids) -> Any:
             flags = ids < count

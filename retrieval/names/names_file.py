@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import numpy as np
 
 from indexes.files import link_or_copy
 from indexes.generation import KEYS, KeyTable, check_file, generation_path
+from retrieval.columns import text_of, unpack
 from retrieval.errors import StoreCorrupt
-from retrieval.names.name_index import NameIndex
-from retrieval.names.words import words_in_path
+from retrieval.names.name_index import FORMAT, NameIndex
+from retrieval.names.words import words_in, words_in_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from indexes.generation import Manifest
     from indexes.store import VectorStore
@@ -35,38 +39,58 @@ class NamesFile:
 
     def write(self, prepared: Path, *, home: Path, store: VectorStore, before: Manifest | None) -> None:
         """Write `NAMES` for all rows of the store."""
-        path, renames = prepared / NAMES, store.renames
+        path = prepared / NAMES
         published = None if before is None else _published(home, before)
         if published is not None and before is not None:
             with suppress(StoreCorrupt):
                 index = NameIndex(published)
-                count, same = len(index), index.facts.get("renames") == renames
-                moved = len(index.moved)
-                index.close()
-                if same and count == store.count:
+                try:
+                    changed = _changed(home, before, store, index)
+                finally:
+                    index.close()
+                count, moved = len(index), len(index.moved)
+                if changed is not None and not len(changed) and index.facts == _facts(store):
                     link_or_copy(published, path)
                     return
-                changed = [] if same else _changed(home, before, store, count)
-                if count <= store.count and changed is not None and (moved + len(changed)) * _MOVED <= count:
+                if changed is not None and (moved + len(changed)) * _MOVED <= count:
                     shutil.copyfile(published, path)
                     _add(path, store, changed)
                     return
         path.unlink(missing_ok=True)
-        _add(path, store, [])
+        _add(path, store, np.empty(0, dtype=np.int64))
 
-    def is_current(self, home: Path, *, store: VectorStore, before: Manifest) -> bool:  # noqa: ARG002 - a protocol's
-        """Say whether the generation has one: an earlier version wrote none."""
-        return NAMES in before.files
+    def is_current(self, home: Path, *, store: VectorStore, before: Manifest) -> bool:
+        """Say whether the generation has one, which an earlier version did not write, and no column has changed since."""
+        if NAMES not in before.files:
+            return False
+        try:
+            index = NameIndex(generation_path(home, before.generation) / NAMES)
+        except StoreCorrupt:
+            return False
+        index.close()
+        return index.facts["columns"] == store.column_changes
 
 
 def row_words(store: VectorStore, start: int) -> Iterator[list[str]]:
-    """Yield the words of all rows from ``start`` on, tombstoned ones too."""
-    return map(words_in_path, store.keys(start))
+    """Yield the words of all rows from ``start`` on, tombstoned ones too: of their keys and of the columns that are text."""
+    columns = store.scan_columns(start)
+    number, data = next(columns, _NONE)
+    for row, key in enumerate(store.keys(start), start):
+        words = words_in_path(key)
+        if row == number:
+            for _, text in text_of(unpack(data)):
+                words += words_in(text)
+            number, data = next(columns, _NONE)
+        yield words
 
 
 def named_by(store: VectorStore, ids: Ids) -> list[dict[str, set[str]]]:
-    """Return the words of some rows as they are now, by what has them: ``path``."""
-    return [{"path": set(words_in_path(record.key))} for record in store.records(ids)]
+    """Return the words of some rows as they are now, by what has them: ``path``, or the name of a column."""
+    named = [{"path": set(words_in_path(record.key))} for record in store.records(ids)]
+    for words, data in zip(named, store.columns(ids), strict=True):
+        if data:
+            words.update((name, set(words_in(text))) for name, text in text_of(unpack(data)))
+    return named
 
 
 def _published(home: Path, before: Manifest) -> Path | None:
@@ -80,7 +104,35 @@ def _published(home: Path, before: Manifest) -> Path | None:
     return generation_path(home, before.generation) / NAMES
 
 
-def _changed(home: Path, before: Manifest, store: VectorStore, count: int) -> list[int] | None:
+def _facts(store: VectorStore) -> dict[str, int]:
+    """Return what an index is held to that was made of the store as it is now."""
+    return {
+        "format": FORMAT,
+        "count": store.count,
+        "renames": store.renames,
+        "columns": store.column_changes,
+    }
+
+
+def _changed(home: Path, before: Manifest, store: VectorStore, index: NameIndex) -> Ids | None:
+    """Return the rows of an index that have another key or other columns by now; None if nobody knows."""
+    count, parts = len(index), []
+    if count > store.count:
+        return None
+    if index.facts["renames"] != store.renames:
+        renamed = _renamed(home, before, store, count)
+        if renamed is None:
+            return None
+        parts.append(renamed)
+    if index.facts["columns"] != store.column_changes:
+        known = index.digests()
+        if len(known) != count:
+            return None
+        parts.append(np.flatnonzero(known != _digests(store)[:count]))
+    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+
+
+def _renamed(home: Path, before: Manifest, store: VectorStore, count: int) -> Ids | None:
     """Return the rows, of the first ``count``, that have another key by now; None if nobody knows."""
     try:
         check_file(home, before, KEYS)
@@ -89,18 +141,31 @@ def _changed(home: Path, before: Manifest, store: VectorStore, count: int) -> li
         return None
     if len(table) != count:
         return None
-    known = table.keys(np.arange(count))
-    return [row for row, (was, now) in enumerate(zip(known, store.keys(), strict=False)) if was != now]
+    pairs = zip(table.keys(np.arange(count)), store.keys(), strict=False)
+    return np.flatnonzero(np.fromiter((was != now for was, now in pairs), dtype=np.bool_, count=count))
 
 
-def _add(path: Path, store: VectorStore, changed: list[int]) -> None:
+def _digests(store: VectorStore) -> NDArray[np.uint32]:
+    """Return a checksum of each row's columns, ``(count,)``; 0 for rows without."""
+    digests = np.zeros(store.count, dtype=np.uint32)
+    for number, data in store.scan_columns():
+        digests[number] = crc32(data)
+    return digests
+
+
+def _add(path: Path, store: VectorStore, changed: Ids) -> None:
     index = NameIndex(path, writable=True)
     try:
-        records = store.records(changed)
+        words = [[*set().union(*named.values())] for named in named_by(store, changed)]
+        digests = _digests(store)
         index.add(
             row_words(store, len(index)),
-            changed=[(record.id, words_in_path(record.key)) for record in records],
-            facts={"renames": store.renames},
+            changed=zip(changed.tolist(), map(sorted, words), strict=True),
+            facts={"renames": store.renames, "columns": store.column_changes},
+            digests=digests if digests.any() else None,
         )
     finally:
         index.close()
+
+
+_NONE: Final = (-1, b"")

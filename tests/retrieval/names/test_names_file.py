@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 import retrieval
+from indexes.derivation import derive
 from indexes.generation import generation_path, read_manifest, write_manifest
+from indexes.store import VectorStore, WriterLock
+from retrieval.collection.rows import derived_files
+from retrieval.columns import pack
 from retrieval.names import NAMES, has_fts5
 from retrieval.names.name_index import NameIndex
 from retrieval.testing import FakeEncoder
@@ -149,3 +153,70 @@ def test_every_publish_gives_the_derived_files() -> None:
                 forgotten.append(f"{path.name}:{node.lineno}")
 
     assert forgotten == []
+
+
+def listing(folder: Path, captions: list[str]) -> Path:
+    """Return a list of pictures with captions; the same place always has the same picture."""
+    fill(folder, [f"{number}.png" for number in range(len(captions))])
+    lines = [f"{number}.png,{caption}\n" for number, caption in enumerate(captions)]
+    (folder / "list.csv").write_text("".join(["path,caption\n", *lines]))
+    return folder / "list.csv"
+
+
+def test_captions_find_their_images_and_a_hit_names_the_column(tmp_path: Path) -> None:
+    source = listing(tmp_path, ["a red bus", "a dog", "two dogs in snow", "a tree"])
+    retrieval.build_index(source, index=tmp_path / "index", encoder=ENCODER, progress=False)
+
+    with retrieval.open(tmp_path / "index", encoder=ENCODER) as collection:
+        hits = collection.search("dogs", names="only")
+
+        assert sorted(hit.path for hit in hits) == ["1.png", "2.png"]
+        assert all("caption" in hit.matched for hit in hits)
+        assert all(not set(hit.matched) & {"width", "path"} for hit in hits)
+
+
+def changed_caption(directory: Path, row: int, caption: str) -> None:
+    """Give a row another caption in the store, as a build does."""
+    with (
+        WriterLock(directory) as lock,
+        VectorStore.open(directory, dim=16, writable=True, lock=lock) as store,
+    ):
+        store.set_columns(row, pack({}, {"caption": caption}))
+        store.commit()
+
+
+@pytest.mark.parametrize("rows", [4, 12])
+def test_a_changed_caption_answers_after_the_next_publish_and_the_old_one_does_not(
+    tmp_path: Path, rows: int
+) -> None:
+    """Of a few rows the index is made anew; of more the changed one is added."""
+    source = listing(tmp_path, ["a dog"] * rows)
+    directory = tmp_path / "index"
+    retrieval.build_index(source, index=directory, encoder=ENCODER, progress=False)
+    with retrieval.open(directory, encoder=ENCODER) as before:
+        row = before.id_of("1.png")
+        changed_caption(directory, row, "a zebra")
+
+        assert "1.png" not in [hit.path for hit in before.search("dog", k=rows, names="only")]
+        derive(
+            directory,
+            VectorStore.open(directory, dim=16),
+            space=before.space,
+            encoder=None,
+            sources=before.manifest.sources,
+            derived=derived_files(),
+        )
+        before.refresh()
+
+        assert [hit.path for hit in before.search("zebra", names="only")] == ["1.png"]
+        assert len(before.search("dog", k=rows, names="only")) == rows - 1
+
+
+def test_nothing_is_published_where_no_column_changed(tmp_path: Path) -> None:
+    source = listing(tmp_path, ["a dog", "a cat"])
+    directory = tmp_path / "index"
+    retrieval.build_index(source, index=directory, encoder=ENCODER, progress=False)
+    generation = read_manifest(directory).generation
+    retrieval.build_index(index=directory, encoder=ENCODER, progress=False)
+
+    assert read_manifest(directory).generation == generation
