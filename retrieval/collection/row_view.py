@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from retrieval.collection.answers import Origin
     from retrieval.collection.collection import Collection
 
 __all__ = ["Keys", "Row"]
@@ -57,8 +58,20 @@ class Row:
 
     @property
     def link(self) -> str:
-        """What a person can open: the file's absolute path."""
+        """What a person can open: the file's absolute path, or the address of an image that is no file."""
+        origin = self.origin
+        if origin is not None:
+            return origin.link()
         return os.path.join(os.path.abspath(self._collection.root), self.key)
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
+        from retrieval.collection.answers import origin_of
+
+        root = os.path.abspath(self._collection.root)
+        with self._collection._using() as opened:  # noqa: SLF001 - a part of it
+            return origin_of(opened, opened.store.record(self.id), root=root)
 
     @property
     def file(self) -> Path:
@@ -74,7 +87,8 @@ class Row:
         """
         from retrieval.sources.media import decode_path
 
-        return decode_path(self.link)
+        origin = self.origin
+        return decode_path(self.link) if origin is None else origin.open()
 
     if not TYPE_CHECKING:  # a type checker would take every name for one that exists
         __getattr__ = attribute_of

@@ -33,13 +33,13 @@ class Picture:
     """One image of a gallery.
 
     Attributes:
-        file: where it lies.
+        file: where it lies, or what reads it: an object with a method `read`.
         name: its path, as it is shown.
         facts: what is said above the name, such as its score.
         more: what is said below it.
     """
 
-    file: str
+    file: Any
     name: str
     facts: str = ""
     more: str = ""

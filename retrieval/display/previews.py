@@ -54,11 +54,13 @@ def thumbnail(source: ImageSource, *, size: tuple[int, int] = SIZE, most: int | 
     A path may name a picture of a film or document, such as ``clip.mp4#t=12.4``.
 
     Args:
-        source: the image.
+        source: the image; or what reads its bytes, with a method `read` and none called `seek`.
         size: pixels that it fits in.
         most: characters that the data URI may take; a smaller and coarser one is made to fit.
     """
     try:
+        if hasattr(source, "read") and not hasattr(source, "seek"):
+            source = source.read()
         if isinstance(source, str):
             image = decode_path(source, decode_size=min(size))
         else:

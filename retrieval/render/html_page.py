@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape as markup
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from retrieval.collection.answers import label, sign
@@ -83,7 +83,7 @@ def page(answers: Sequence[Answer], *, root: Path, note: str = "", beside: Path 
         note: a line under the heading, such as which collection answered.
         beside: the folder where the page will lie; thumbnails then link to the images.
     """
-    wanted = {os.path.join(root, hit.path): None for answer in answers for hit in answer.hits}
+    wanted = {_picture(hit, root): None for answer in answers for hit in answer.hits}
     made = thumbnails(wanted)
     several = len(answers) > 1
     heading = f"{len(answers):,} queries" if several else (answers[0].title if answers else "No query")
@@ -128,13 +128,12 @@ def _contents(answers: Sequence[Answer]) -> str:
 
 
 def _section(
-    answer: Answer, number: int, *, made: dict[str, Thumbnail], root: Path, beside: Path | None, tag: str
+    answer: Answer, number: int, *, made: dict[Any, Thumbnail], root: Path, beside: Path | None, tag: str
 ) -> str:
     shown = "".join(_query_part(part, first=not at) for at, part in enumerate(answer.query))
     top = max((hit.score for hit in answer.hits if not math.isnan(hit.score)), default=0.0)
     figures = "\n".join(
-        _figure(hit, made[os.path.join(root, hit.path)], top=top, href=_href(root, hit.path, beside))
-        for hit in answer.hits
+        _figure(hit, made[_picture(hit, root)], top=top, href=_href(hit, root, beside)) for hit in answer.hits
     )
     shown_hits = f"{len(answer.hits):,} {'hit' if len(answer.hits) == 1 else 'hits'}"
     if answer.total is not None:
@@ -203,10 +202,22 @@ def _by_name(hit: HitLike) -> str:
     return f'<span class="matched">by {markup(escape(", ".join(hit.matched)))}</span>'
 
 
-def _href(root: Path, path: str, beside: Path | None) -> str:
+def _picture(hit: HitLike, root: Path) -> Any:
+    """Return what the image of a hit is read from."""
+    return hit.origin or os.path.join(root, hit.path)
+
+
+def _href(hit: HitLike, root: Path, beside: Path | None) -> str:
+    """Return a link to a hit: a relative path, or the address of an image on the web; nothing for one in an archive."""
     if beside is None:
         return ""
-    whole = os.path.join(os.path.abspath(root), path)
+    whole = os.path.join(os.path.abspath(root), hit.path)
+    if hit.origin is not None:
+        whole = hit.origin.link()
+        if whole.startswith(("https://", "http://")):
+            return markup(whole)
+        if not os.path.isfile(whole):
+            return ""
     # quote() leaves neither a colon nor a quotation mark, so the result is a relative path whatever the name is.
     part = split_path(whole)
     if part is None:

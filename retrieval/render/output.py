@@ -61,6 +61,10 @@ class HitLike(Protocol):
         """Paths of the first of them."""
 
     @property
+    def origin(self) -> Any:
+        """What reads and links the image, if it is not a file below the collection's root; None otherwise."""
+
+    @property
     def matched(self) -> Sequence[str]:
         """What matched the words of the query; empty where names were not looked up."""
 

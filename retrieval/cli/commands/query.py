@@ -12,6 +12,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    FOLDER,
     Command,
     RenamedOption,
     Session,
@@ -73,7 +74,7 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--nprobe",
             "--device",
         ),
-        "Output": ("--jsonl", "--csv", "-f", "-0"),
+        "Output": ("--copy-to", "--link-to", "--jsonl", "--csv", "-f", "-0"),
     },
     example='retrieve query holiday.jpg "0.5:at night" --minus people',
 )
@@ -132,6 +133,8 @@ OPEN = "retrieval.collection.collection:open_collection"
 @click.option("--csv", is_flag=True, help="Print CSV.")
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")
 @click.option("-0", "--null", is_flag=True, help="Print paths only, as raw bytes, each ended by NUL.")
+@click.option("--copy-to", type=FOLDER, metavar="DIR", help="Copy the images of the hits into a folder.")
+@click.option("--link-to", type=FOLDER, metavar="DIR", help="Put links to them into a folder.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with thumbnails, too.")
 @device_option(OPEN, "where to encode and search.")
 @shared
@@ -153,6 +156,8 @@ def query(
     files: bool,
     null: bool,
     html: Path | None,
+    copy_to: Path | None,
+    link_to: Path | None,
     index: Path | None,
     device: str | None,
     **options: Any,
@@ -166,6 +171,8 @@ def query(
     form = _form([name for name, wanted in chosen.items() if wanted])
     if not (queries or texts or images or rows):
         raise click.UsageError("nothing to search for; give words, an image, --text, --image or --id")
+    if copy_to is not None and link_to is not None:
+        raise click.UsageError("--copy-to and --link-to exclude each other; choose one")
     from retrieval.collection import open_collection
 
     with open_collection(index, **given(device=device)) as collection:
@@ -193,6 +200,12 @@ def query(
             answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
+        if copy_to is not None or link_to is not None:
+            interrupts.raise_from_now_on()
+            made = found.copy_to(copy_to) if copy_to is not None else found.link_to(str(link_to))
+            session.note(
+                f"{len(made):,} {'copied' if copy_to is not None else 'linked'} to {copy_to or link_to}"
+            )
         _note_narrowing(session, collection, options["truncate_dim"])
         if collection.manifest.index.retired:
             session.note(retired())

@@ -12,17 +12,20 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.hit import Hit
     from retrieval.collection.answers.hits import Hits
     from retrieval.collection.answers.named_hits import DEEPER, find_named_hits
+    from retrieval.collection.answers.origin import Origin, origin_of
     from retrieval.collection.answers.titles import label, sign, title
 
 __all__ = [
     "DEEPER",
     "Hit",
     "Hits",
+    "Origin",
     "collection_html",
     "count_searched",
     "find_hits",
     "find_named_hits",
     "label",
+    "origin_of",
     "sign",
     "title",
 ]
@@ -36,6 +39,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "hit": ("Hit",),
             "hits": ("Hits",),
             "named_hits": ("DEEPER", "find_named_hits"),
+            "origin": ("Origin", "origin_of"),
             "titles": ("label", "sign", "title"),
         },
     )

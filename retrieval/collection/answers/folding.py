@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrieval.collection.answers.hit import MOST_NAMED, Hit
+from retrieval.collection.answers.origin import origin_of
 from retrieval.columns import unpack
 from retrieval.errors import StoreCorrupt
 
@@ -182,8 +183,8 @@ def _hits(
     cosines = found.cosines[0].tolist()
     columns = columns_of(opened, [record.id for _, record in chosen])
     for rank, (place, record) in enumerate(chosen, start=1):
-        facts = hit_facts(opened, record, same) | _side(opened, found, place)
-        hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], root=root, **facts))
+        facts = hit_facts(opened, record, same, root=root) | _side(opened, found, place)
+        hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], **facts))
     return hits
 
 
@@ -195,19 +196,24 @@ def columns_of(opened: Opened, ids: Iterable[int]) -> list[dict[str, Any] | None
     return [unpack(data) for data in opened.store.columns(numbers)]
 
 
-def hit_facts(opened: Opened, record: Record, same: Mapping[bytes, list[int]]) -> dict[str, Any]:
-    """Return what a hit says of its row: path, id and duplicates.
+def hit_facts(
+    opened: Opened, record: Record, same: Mapping[bytes, list[int]], *, root: str
+) -> dict[str, Any]:
+    """Return what a hit says of its row: path, id, duplicates, and where its image lies.
 
     Args:
         opened: what is searched.
         record: the row's.
         same: what `duplicates_of` returned.
+        root: the folder that paths are relative to.
     """
     others = [other for other in same.get(record.content, ()) if other != record.id]
     named = opened.store.records(others[:MOST_NAMED]) if others else []
     return {
         "path": os.fsdecode(record.key),
         "id": record.id,
+        "origin": origin_of(opened, record, root=root),
+        "root": root,
         "n_duplicates": len(others),
         "duplicates": [os.fsdecode(other.key) for other in named],
     }

@@ -53,13 +53,14 @@ def _collection_html(collection: Collection) -> str:
 
 def _row_picture(collection: Collection, number: int) -> notebook.Picture:
     path = collection.key_of(number)
-    return notebook.Picture(file=str(collection.root / path), name=path)
+    row = collection[number]
+    return notebook.Picture(file=row.origin or row.link, name=path)
 
 
 def _picture(hit: Hit) -> notebook.Picture:
     number = hit.n_duplicates
     return notebook.Picture(
-        file=hit.link,
+        file=hit.origin or hit.link,
         name=hit.path,
         facts=f"{hit.rank:,} · {hit.score:.3f}" if not math.isnan(hit.score) else f"{hit.rank:,}",
         more=f"+{number:,} duplicate{'' if number == 1 else 's'}" if number else "",

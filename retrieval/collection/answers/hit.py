@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from retrieval.collection.answers.origin import Origin
+
 __all__ = ["MOST_NAMED", "Hit"]
 
 MOST_NAMED = 100
@@ -44,9 +46,10 @@ class Hit(dict[str, Any]):
         space: while the encoder changes: the name of the row's own space.
         file: the absolute path.
         link: what a person can open: a path or an address.
+        origin: where the image is read from, if not from a file of the collection's first folder.
     """
 
-    __slots__ = ("_names", "_root")
+    __slots__ = ("_names", "_origin", "_root")
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Hit(dict[str, Any]):
         matched: Iterable[str] | None = None,
         columns: Mapping[str, Any] | None = None,
         root: str = "",
+        origin: Origin | None = None,
     ) -> None:
         named = list(duplicates)
         known = None if math.isnan(score) else score  # JSON has no such number
@@ -90,6 +94,7 @@ class Hit(dict[str, Any]):
             dict.update(self, ranked_by=ranked_by, space=space)
         self._names = path, named
         self._root = root
+        self._origin = origin
 
     @property
     def rank(self) -> int:
@@ -157,8 +162,23 @@ class Hit(dict[str, Any]):
 
     @property
     def link(self) -> str:
-        """What a person can open: the file's absolute path, with the moment or the page behind it."""
-        return os.path.join(self._root, self.path)
+        """What a person can open: the file's absolute path, with the moment or page behind it, or an address."""
+        return os.path.join(self._root, self.path) if self._origin is None else self._origin.link()
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
+        return self._origin
+
+    def read(self) -> bytes:
+        """Return the image's bytes, from whatever source it comes; raises as `open` does."""
+        from retrieval.sources.decoding import read_file
+        from retrieval.sources.media import part_bytes
+
+        if self._origin is not None:
+            return self._origin.read()
+        part = split_path(self.link)
+        return read_file(self.link) if part is None else part_bytes(part[0], part[1], name=self.link)
 
     def open(self) -> Image.Image:
         """Read the image: upright, RGB.
@@ -168,7 +188,7 @@ class Hit(dict[str, Any]):
         """
         from retrieval.sources.media import decode_path
 
-        return decode_path(self.link)
+        return decode_path(self.link) if self._origin is None else self._origin.open()
 
     @property
     def cosine(self) -> float | None:
@@ -200,6 +220,7 @@ class Hit(dict[str, Any]):
             for name in ("rank", "id", "n_duplicates", "ranked_by", "space", "matched", "columns")
         }
         facts |= {"score": self.score, "path": path, "duplicates": duplicates, "root": self._root}
+        facts["origin"] = self._origin
         return _made, (facts,)
 
     def __copy__(self) -> Hit:

@@ -10,6 +10,8 @@ from retrieval.errors import MissingExtra
 from retrieval.hints import attribute_of
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
     from typing import SupportsIndex
 
     import pandas as pd
@@ -66,6 +68,33 @@ class Hits(list[Hit]):
             MissingExtra: pandas is not installed.
         """
         return frame(self.to_dicts(), COLUMNS, what="Hits.to_pandas()")
+
+    def copy_to(self, directory: str | os.PathLike[str]) -> list[Path]:
+        """Copy the image of each hit into a folder, from whatever source it comes; no file is ever written over.
+
+        Args:
+            directory: made if it is missing. Images of equal names get the names of their folders, too.
+        Returns:
+            the paths of the copies, in the order of the hits. One that lay there with the same bytes is left as it is.
+        Raises:
+            ImagesSkipped: images could not be read; the message names them. The others were copied.
+            OptionError: `directory` is no folder.
+            StoreFull, StoreReadOnly: the folder cannot be written.
+        """
+        from retrieval.collection.answers.hit_files import copy_hits
+
+        return copy_hits(self, directory)
+
+    def link_to(self, directory: str | os.PathLike[str]) -> list[Path]:
+        """Make a symbolic link to the image of each hit in a folder; takes and returns what `copy_to` does.
+
+        Raises:
+            OptionError: an image is no file of its own, such as one in an archive. Nothing was written.
+            StoreFull, StoreReadOnly: the folder cannot be written.
+        """
+        from retrieval.collection.answers.hit_files import link_hits
+
+        return link_hits(self, directory)
 
     def _repr_html_(self) -> str | None:
         """Show the images in a notebook."""
@@ -131,6 +160,7 @@ class _Failed(Hits):
     __iter__ = __len__ = __getitem__ = __contains__ = __reversed__ = _raise
     __setitem__ = __delitem__ = __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = _raise
     __lt__ = __le__ = __gt__ = __ge__ = _raise
+    copy_to = link_to = _raise
     append = extend = insert = remove = pop = clear = index = count = sort = reverse = copy = _raise
 
     def __eq__(self, other: object) -> bool:

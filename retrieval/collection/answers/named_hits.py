@@ -226,7 +226,7 @@ def _hits(
         copies = {record.id, *same.get(record.content, ())}
         matched = ["image"] if not by_image.isdisjoint(copies) else []
         matched += [name for name, text in named.items() if looked.words_of([text]).any()]
-        facts = hit_facts(opened, record, same)
+        facts = hit_facts(opened, record, same, root=root)
         facts |= two_sided(opened, float(pool.scores[place]), renewed=bool(pool.renewed[place]))
         hits.append(
             Hit(
@@ -234,7 +234,6 @@ def _hits(
                 score=exact[record.id],
                 matched=matched,
                 columns=columns[rank - 1],
-                root=root,
                 **facts,
             )
         )

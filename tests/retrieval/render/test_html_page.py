@@ -47,6 +47,7 @@ class FakeHit:
     n_duplicates: int = 0
     duplicates: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
+    origin: None = None
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)

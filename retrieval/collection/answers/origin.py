@@ -1,0 +1,76 @@
+"""Say where the image of a row comes from: enough to link to it and to read it again, without its collection."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from indexes.generation import FOLDER, HAND
+from indexes.store import Record
+from retrieval.sources import open_source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from retrieval.collection import Opened
+    from retrieval.sources import Source
+
+__all__ = ["Origin", "origin_of"]
+
+
+class Origin(NamedTuple):
+    """Where a row comes from that lies in another source than the collection's first folder; it pickles.
+
+    Attributes:
+        directory: the collection's.
+        root: the images' folder, if it is not where the collection recorded it.
+        record: the row's.
+        version: of the manifest.
+    """
+
+    directory: str
+    root: str
+    record: Record
+    version: tuple[int, int]
+
+    @property
+    def source(self) -> Source:
+        """What reads it."""
+        return _opened(self.directory, self.root, self.version)
+
+    def link(self) -> str:
+        """Return what a person can open: a path or an address."""
+        source: Any = self.source
+        one = source.of(self.record.source) if hasattr(source, "of") else source
+        return str(one.link(self.record.key))
+
+    def read(self) -> bytes:
+        """Return the image's bytes; raises as `retrieval.sources.Source.read` does."""
+        return self.source.read(self.record)
+
+    def open(self) -> Image.Image:
+        """Read the image: upright, RGB; raises as `read` does."""
+        from retrieval.sources.decoding import decode
+
+        return decode(self.read(), name=self.link())
+
+
+def origin_of(opened: Opened, record: Record, *, root: str) -> Origin | None:
+    """Return where a row comes from; None for a file of the collection's first folder, and for a row by hand."""
+    manifest = opened.manifest
+    if len(manifest.sources) == 1 and manifest.sources[0].type == FOLDER:  # nearly always
+        return None
+    own = next((source for source in manifest.sources if source.number == record.source), None)
+    if own is None or own.type == HAND or own is manifest.folder:
+        return None
+    return Origin(os.path.abspath(opened.directory), root, record, manifest.version)
+
+
+@lru_cache(maxsize=8)
+def _opened(directory: str, root: str, version: tuple[int, int]) -> Source:  # noqa: ARG001 - another one after a build
+    """Open the sources of a collection once for many hits."""
+    from indexes.generation import read_manifest
+
+    return open_source(Path(directory), read_manifest(directory), root=root)
