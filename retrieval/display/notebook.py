@@ -103,7 +103,7 @@ def gallery(title: str, pictures: Sequence[Picture], *, note: str = "") -> str:
     first = pictures[:MOST_PICTURES]
     head = f"<b>{_cell(title)}</b>" + (f' <span style="{_SOFT}">{_cell(note)}</span>' if note else "")
     more = _more(len(pictures) - len(first))
-    if not any(os.path.lexists(picture.file) for picture in first):
+    if not any(hasattr(picture.file, "read") or os.path.lexists(picture.file) for picture in first):
         lines = "".join(
             f'<tr><td style="text-align:left">{_cell(picture.facts)}</td><td style="text-align:left">{_cell(picture.name)}</td>'
             f'<td style="text-align:left">{_cell(picture.more)}</td></tr>'

@@ -1201,7 +1201,7 @@ def test_an_encoder_of_ten_lines_works(built, tmp_path):
     with retrieval.open(tmp_path / "index", encoder=Ten()) as photos:
         assert photos.search(plain("red"))[0].path == "2019/red.png"
         with pytest.raises(RetrievalError) as caught:
-            photos.search("red")
+            photos.search("zebra")
     says(caught.value, "words|text")
 
 
