@@ -34,9 +34,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "allow_private", "column", "device", "dims", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "allow_private", "column", "copy_to", "device", "dims", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
     "from0", "ids", "image_column", "include", "index", "key_column", "keys", "kind", "labels", "max_pixels", "min_psnr",
-    "out", "prune", "quality", "root", "sample", "strength", "text", "truncate_dim", "under", "vectors", "without_new",
+    "names", "out", "prune", "quality", "root", "sample", "strength", "text", "truncate_dim", "under", "vectors", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

@@ -136,7 +136,7 @@ def _named(looked: LookedUp, hidden: frozenset[int], nearest: _Nearest | None) -
     if hidden:
         shown = ~np.isin(ids, list(hidden))
         ids, gains = ids[shown], gains[shown]
-    if nearest is None:
+    if nearest is None or not len(ids):
         nothing = np.full(len(ids), math.nan, dtype=np.float32)
         new = np.zeros(len(ids), dtype=np.bool_)
         return _Pool(ids=ids, scores=nothing, renewed=new, gains=gains)
