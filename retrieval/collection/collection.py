@@ -16,7 +16,7 @@ from indexes import forks
 from indexes.errors import value_text
 from indexes.generation import HAND, Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
-from retrieval.collection.answers import Hits, count_searched
+from retrieval.collection.answers import Hits, count_searched, origin_of
 from retrieval.collection.queries import (
     Query,
     QueryEncoders,
@@ -512,7 +512,9 @@ class Collection(AbstractContextManager["Collection"]):
             raise OptionError("photos[…] is one row, by id or key; `vectors([…])` gives those of several")
         with self._using() as opened:
             number = live_id(opened, row, root=self.root)
-            return Row(self, number, os.fsdecode(opened.store.record(number).key))
+            record = opened.store.record(number)
+            origin = origin_of(opened, record, root=os.path.abspath(self.root))
+            return Row(self, number, os.fsdecode(record.key), origin=origin)
 
     def __contains__(self, row: object) -> bool:
         """Say whether there is a row of this id or key."""

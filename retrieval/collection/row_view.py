@@ -35,13 +35,15 @@ class Row:
         key: its key, for an image its path relative to the root; bytes that are not UTF-8 are surrogate-escaped.
     """
 
-    __slots__ = ("_collection", "id", "key")
+    __slots__ = ("_collection", "_origin", "id", "key")
 
     id: int
     key: str
 
-    def __init__(self, collection: Collection, number: int, key: str) -> None:
-        self._collection = collection
+    def __init__(
+        self, collection: Collection, number: int, key: str, *, origin: Origin | None = None
+    ) -> None:
+        self._collection, self._origin = collection, origin
         self.id, self.key = number, key
 
     @property
@@ -67,11 +69,7 @@ class Row:
     @property
     def origin(self) -> Origin | None:
         """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
-        from retrieval.collection.answers import origin_of
-
-        root = os.path.abspath(self._collection.root)
-        with self._collection._using() as opened:  # noqa: SLF001 - a part of it
-            return origin_of(opened, opened.store.record(self.id), root=root)
+        return self._origin
 
     @property
     def file(self) -> Path:

@@ -216,10 +216,7 @@ def _href(hit: HitLike, root: Path, beside: Path | None) -> str:
         whole = hit.origin.link()
         if whole.startswith(("https://", "http://")):
             return markup(whole)
-        file, mark, part = whole.rpartition("#")
-        if not os.path.isfile(whole) and os.path.isfile(file):  # a moment of a film, a page of a document
-            return f"{quote(os.fsencode(os.path.relpath(file, beside)))}{mark}{quote(part, safe='=.')}"
-        if not os.path.isfile(whole):
+        if not os.path.isfile(whole) and split_path(whole) is None:
             return ""
     # quote() leaves neither a colon nor a quotation mark, so the result is a relative path whatever the name is.
     part = split_path(whole)

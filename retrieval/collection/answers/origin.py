@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from indexes.generation import FOLDER, HAND
 from indexes.store import Record
 from retrieval.sources import open_source
-from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,12 +60,11 @@ class Origin(NamedTuple):
 def origin_of(opened: Opened, record: Record, *, root: str) -> Origin | None:
     """Return where a row comes from; None for a file of the collection's first folder, and for a row by hand."""
     manifest = opened.manifest
-    if not (b"#" in record.key and split_key(record.key)):  # no picture of a film or document
-        if len(manifest.sources) == 1 and manifest.sources[0].type == FOLDER:  # nearly always
-            return None
-        own = next((source for source in manifest.sources if source.number == record.source), None)
-        if own is None or own.type == HAND or own is manifest.folder:
-            return None
+    if len(manifest.sources) == 1 and manifest.sources[0].type == FOLDER:  # nearly always
+        return None
+    own = next((source for source in manifest.sources if source.number == record.source), None)
+    if own is None or own.type == HAND or own is manifest.folder:
+        return None
     return Origin(os.path.abspath(opened.directory), root, record, manifest.version)
 
 
