@@ -170,7 +170,7 @@ class Hit(dict[str, Any]):
         """Where the image is read from, if not from a file of the collection's first folder; None otherwise."""
         return self._origin
 
-    def read(self) -> bytes:
+    def read_bytes(self) -> bytes:
         """Return the image's bytes, from whatever source it comes; raises as `open` does."""
         from retrieval.sources.decoding import read_file
         from retrieval.sources.media import part_bytes

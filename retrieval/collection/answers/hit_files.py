@@ -40,7 +40,7 @@ def copy_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Pa
     paths, failed = [], []
     for hit, name in zip(hits, _names(hits), strict=True):
         try:
-            data = hit.read()
+            data = hit.read_bytes()
         except ImageError as error:
             failed.append(str(error))
             continue

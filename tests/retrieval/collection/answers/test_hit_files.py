@@ -144,7 +144,7 @@ def test_images_in_an_archive_are_opened_linked_and_copied(archive: Path, tmp_pa
         assert np.array_equal(np.asarray(best.open()), np.asarray(picture(0)))
         assert best.link == row.link == f"{tmp_path}/{best.path}"
         assert np.array_equal(np.asarray(row.open()), np.asarray(picture(0)))
-        assert best.read() == (tmp_path / "sources/x/one.png").read_bytes()
+        assert best.read_bytes() == (tmp_path / "sources/x/one.png").read_bytes()
     again = pickle.loads(pickle.dumps(hits))  # noqa: S301 - our own
     assert again == hits
     assert np.array_equal(np.asarray(again[0].open()), np.asarray(picture(0)))
