@@ -1,16 +1,18 @@
-"""How fast are images read from tables and from a distant store, and what does a build cost that finds nothing new?
+"""How fast are images read from tar files, tables and a distant store, and what does a build cost that finds nothing new?
 
-    python benchmarks/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts table,remote,noop]
+    python benchmarks/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts tar,table,remote,noop]
 
+tar      `build_index` with nano over photographs in tar files of 100, plain and gzipped, against the same photographs in a folder.
 table    `build_index` with nano over photographs in a parquet file, against the same photographs in a folder.
 remote   the same over HTTP, 32 readers, from a server on this machine that waits 20 ms before each answer. The server is a
          process of its own and shares the cores, so the ratio of CPU seconds of the build alone is given, too.
-noop     a build over 1,000,000 rows of a table with nothing changed, a process of its own: time, and the most memory (VmHWM).
+noop     a build over 1,000,000 rows of a table, and over as many images in 100 tar files, with nothing changed, a process of its
+         own: time, and the most memory (VmHWM).
 
 The photographs are real ones (``--data`` or RETRIEVAL_DATA, else scikit-image's), enlarged to 500 x 375 JPEGs, quality 90.
 Ratios are taken within rounds: images a second over those of the folder.
 
-Expected: 1.0 for tables, 0.9 for the store, at most 10 s and 300 MB.
+Expected: 1.0 for tar files and tables, 0.9 for the store, at most 10 s and 300 MB.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,6 +49,7 @@ from retrieval.testing import FakeEncoder
 
 MILLION = 1_000_000
 BLOCK = 10_000
+SHARD = 100
 DELAY = 0.02
 SERVER = """
 import asyncio, os, sys
@@ -125,6 +130,26 @@ def table(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, 
     return against_folder(home / "photos", {"parquet": lambda: (home / "photos.parquet", {})}, count, repeats)
 
 
+def tar(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, Any]:
+    """Measure photographs in tar files."""
+    paths = make_photos(home / "photos", data, count)
+    shards = range(0, count, SHARD)
+    for number, start in enumerate(shards):
+        for suffix, mode in (("tar", "w"), ("tar.gz", "w:gz")):
+            with tarfile.open(home / f"{number:04}.{suffix}", mode) as file:
+                for path in paths[start : start + SHARD]:
+                    file.add(path, path.relative_to(home).as_posix())
+    names = f"{{0000..{len(shards) - 1:04}}}"
+    contenders = {"tar": f"{home}/{names}.tar", "gzipped": f"{home}/{names}.tar.gz"}
+    return against_folder(
+        home / "photos", {name: partial(_as_is, text) for name, text in contenders.items()}, count, repeats
+    )
+
+
+def _as_is(source: str) -> tuple[str, dict[str, Any]]:
+    return source, {}
+
+
 def remote(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, Any]:
     """Measure photographs at URLs, each 20 ms away."""
     paths = make_photos(home / "photos", data, count)
@@ -157,10 +182,15 @@ def serving(folder: Path) -> Iterator[str]:
 def noop(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, Any]:  # noqa: ARG001 -- as the others
     """Measure a build over a million rows that finds nothing new; with and without a column of keys."""
     facts: dict[str, Any] = {"rows": MILLION}
-    for name, options in {"numbers": {}, "key_column": {"key_column": "id"}}.items():
+    makers: dict[str, Callable[[Path], Path]] = {
+        "tar": million_members,
+        "numbers": partial(million_rows, options={}),
+        "key_column": partial(million_rows, options={"key_column": "id"}),
+    }
+    for name, make in makers.items():
         place = home / name
         place.mkdir()
-        index = million_rows(place, options)
+        index = make(place)
         command = [sys.executable, "-c", NOOP, str(index)]
         runs = [json.loads(subprocess.check_output(command)) for _ in range(repeats)]
         if any(run["images"] != MILLION or run["encoded"] for run in runs):
@@ -178,11 +208,6 @@ def million_rows(home: Path, options: dict[str, Any]) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def png(grey: int) -> bytes:
-        data = io.BytesIO()
-        Image.new("L", (8, 8), grey).save(data, "PNG")
-        return data.getvalue()
-
     file, index = home / "rows.parquet", home / "index"
     pq.write_table(pa.table({"image": [png(0), png(255)], "id": ["a", "b"]}), file)
     retrieval.build_index(file, index=index, encoder=FakeEncoder(), kind="flat", progress=False, **options)
@@ -195,10 +220,44 @@ def million_rows(home: Path, options: dict[str, Any]) -> Path:
                 "id": [f"photo/{number:08}" for number in numbers],
             }
             writer.write_table(pa.table(columns, schema))
+    return filled(index, file, options)
+
+
+def million_members(home: Path) -> Path:
+    """Make a collection of 100 tar files, as a build would leave it; no image of them is encoded."""
+    index, name = home / "index", f"{home}/{{00..99}}.tar"
+
+    def write(number: int, members: Iterable[tuple[str, bytes]]) -> None:
+        with open(home / f"{number:02}.tar", "wb") as file:  # tarfile itself takes minutes
+            for path, data in members:
+                header = tarfile.TarInfo(path)
+                header.size = len(data)
+                file.write(header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512))
+            file.write(bytes(1024))
+
+    for number in range(100):
+        write(number, [(f"{shade}.png", png(shade)) for shade in (0, 255)] if number == 0 else [])
+    retrieval.build_index(name, index=index, encoder=FakeEncoder(), kind="flat", progress=False)
+    each = MILLION // 100
+    for number in range(100):
+        rows = range(number * each, (number + 1) * each)
+        write(number, ((f"photo/{row:08}.jpg", b"image %d" % row) for row in rows))
+    return filled(index, name, {})
+
+
+def png(grey: int) -> bytes:
+    """Return the file of a small picture."""
+    data = io.BytesIO()
+    Image.new("L", (8, 8), grey).save(data, "PNG")
+    return data.getvalue()
+
+
+def filled(index: Path, source: str | Path, options: dict[str, Any]) -> Path:
+    """Give a collection a row for each entry of its source, with a made vector, and build it once."""
     manifest = read_manifest(index)
     with VectorStore.open(store_path(index, manifest), dim=manifest.space.dim, writable=True) as store:
         store.remove(range(2))
-        entries, done = open_spec(file, options).entries(Seen()), 0
+        entries, done = open_spec(source, options).entries(Seen()), 0
         rng = np.random.default_rng(0)
         while block := list(islice(entries, BLOCK)):
             vectors = rng.standard_normal((len(block), manifest.space.dim)).astype(np.float32)
@@ -223,10 +282,10 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, default=os.environ.get("RETRIEVAL_DATA"))
     arguments.add_argument("--images", type=int, default=1200)
     arguments.add_argument("--repeats", type=int, default=5)
-    arguments.add_argument("--parts", default="table,remote,noop")
+    arguments.add_argument("--parts", default="tar,table,remote,noop")
     options = arguments.parse_args()
     data = None if options.data is None else Path(options.data)
-    measures = {"table": table, "remote": remote, "noop": noop}
+    measures = {"tar": tar, "table": table, "remote": remote, "noop": noop}
     for part in options.parts.split(","):
         with watch() as load, tempfile.TemporaryDirectory() as temporary:
             facts = measures[part](Path(temporary), data, options.images, options.repeats)
