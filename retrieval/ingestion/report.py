@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from indexes.generation import HAND
 from retrieval.collection.rows import BuildReport
 from retrieval.sources import STANDARD_INPUT, count_reasons
 
@@ -63,6 +64,7 @@ def report_of(
         other_files=dict(others.most_common()),
         left_out=dict(left_out.most_common()),
         sources=[source.name for source in sources.chosen],
+        left_alone=sum(source.type != HAND for source in sources.recorded) - len(sources.chosen),
         not_seen=sum(one.not_seen for one in changes),
         incomplete=[_text(one.incomplete) for one in changes if one.incomplete],
         notes=[_text(note) for note in notes],

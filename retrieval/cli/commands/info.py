@@ -31,14 +31,14 @@ def info(*, index: Path | None, as_json: bool) -> None:
 
 def _text(facts: Mapping[str, Any]) -> str:
     """Describe a collection."""
-    upgrade = facts["upgrade"]
+    upgrade, sources = facts["upgrade"], _sources(facts["sources"])
     pairs = [
-        ("images", f"{facts['images']:,} in {shown(facts['root'])}"),
+        ("images", f"{facts['images']:,}{'' if sources else ' in ' + shown(facts['root'])}"),
         (
             "collection",
             f"{shown(facts['index'])}, generation {facts['generation']}, format {facts['format']}",
         ),
-        *_sources(facts["sources"]),
+        *sources,
         ("encoder", f"{facts['encoder']}, {facts['width']} wide"),
         ("index", index_words(facts)),
         ("recall@10", recall_words(facts)),

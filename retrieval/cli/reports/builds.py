@@ -37,6 +37,7 @@ def build_summary(
     changes = [f"{report[key]:,} {key}" for key in counted if report[key]]
     pairs = [
         ("rows" if by_hand else "images", f"{report['images']:,} in {_places(report)}"),
+        *([("built", ", ".join(map(shown, report["sources"])))] if report.get("left_alone") else []),
         ("changes", ", ".join(changes) or "none"),
     ]
     if report["skipped"]:
@@ -77,8 +78,10 @@ def build_summary(
 
 
 def _places(report: Mapping[str, Any]) -> str:
-    """Name the folder, or each source if there are others."""
+    """Name the folder, or each source if there are others; the collection where it has more than were built."""
     sources = report.get("sources") or [report["root"]]
+    if report.get("left_alone"):
+        return shown(report["index"])
     return (
         shown(report["root"])
         if len(sources) == 1 and os.path.isdir(sources[0])

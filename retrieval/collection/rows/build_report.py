@@ -30,6 +30,7 @@ class BuildReport:
         recall_at_10: measured against exact search on `recall_sample` stored rows; ``None`` with the reason in `recall_reason`.
         recall_at_10_text: the same for built-in phrases, where the encoder reads words.
         sources: what was built, as messages call it.
+        left_alone: how many other sources the collection has, which were not asked.
         not_seen: rows that stay although they were not found, because their source could not be listed to its end.
         incomplete: why, a line for each such source.
         notes: what else people should know of the sources.
@@ -59,6 +60,7 @@ class BuildReport:
     other_files: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    left_alone: int = 0
     not_seen: int = 0
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -83,6 +85,7 @@ class BuildReport:
         other_files: dict[str, int] | None = None,
         left_out: dict[str, int] | None = None,
         sources: Sequence[str] = (),
+        left_alone: int = 0,
         not_seen: int = 0,
         incomplete: Sequence[str] = (),
         notes: Sequence[str] = (),
@@ -114,6 +117,7 @@ class BuildReport:
             other_files=other_files or {},
             left_out=left_out or {},
             sources=list(sources),
+            left_alone=left_alone,
             not_seen=not_seen,
             incomplete=list(incomplete),
             notes=list(notes),
@@ -128,6 +132,6 @@ class BuildReport:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract, old keys too; what was no image is not part of it."""
         facts = asdict(self)
-        new = {name: facts.pop(name) for name in ("sources", "not_seen", "incomplete", "notes")}
+        new = {name: facts.pop(name) for name in ("sources", "left_alone", "not_seen", "incomplete", "notes")}
         del facts["other_files"], facts["left_out"]
         return facts | {"width": self.stored_dim, "dim": self.truncate_dim} | new

@@ -37,7 +37,7 @@ COUNTERS = [
 ]
 
 
-OF_SOURCES = ["sources", "not_seen", "incomplete", "notes"]
+OF_SOURCES = ["sources", "left_alone", "not_seen", "incomplete", "notes"]
 BUILD_KEYS = [
     "root",
     "index",

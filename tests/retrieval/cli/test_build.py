@@ -129,6 +129,10 @@ class TestSources:
         assert (status, out.decode().splitlines()[0]) == (0, f"images     4 in {photos}, {other}")
         status, out, _ = run("build-index", "--index", index, "--json")
         assert (status, json.loads(out)["sources"]) == (0, [str(photos), str(other)])
+        status, out, _ = run("build-index", photos, "--index", index)
+        assert out.decode().splitlines()[:2] == [f"images     4 in {index}", f"built      {photos}"]
+        status, out, _ = run("info", "--index", index)
+        assert f"{photos} (folder)\n            {other} (folder)" in out.decode()
         status, out, _ = run("build-index", "--index", index, "--drop-source", other)
         assert (status, out.decode().splitlines()[1]) == (0, "changes    1 removed")
 

@@ -208,3 +208,29 @@ def test_content_that_changed_under_the_same_size_and_time_is_seen_with_rehash(
     assert retrieval.build_index(index=index, encoder=encoder).skipped == 0
     report = retrieval.build_index(index=index, encoder=encoder, rehash=True)
     assert (report.skipped, report.encoded) in {(1, 0), (0, 1)}
+
+
+def test_captions_come_back_in_hits_and_a_changed_one_encodes_nothing(
+    index: Path, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    members = [("1.png", png(1)), ("1.txt", b"a red bus"), ("1.cls", b"3"), ("2.png", png(2))]
+    archive = write_tar(tmp_path / "x.tar", members)
+    build(archive, encoder, index=index)
+    with retrieval.open(index, encoder=encoder) as collection:
+        columns = {
+            hit.path: hit.columns for hit in collection.search(retrieval.row(0), k=2, include_self=True)
+        }
+    assert {name: columns["x.tar/1.png"].get(name) for name in ("caption", "label")} == {
+        "caption": "a red bus",
+        "label": 3,
+    }
+    assert "caption" not in columns["x.tar/2.png"]
+    write_tar(archive, [*members[:1], ("1.txt", b"a blue bus"), *members[2:]])
+    touch_later(archive)
+
+    report = retrieval.build_index(index=index, encoder=encoder)
+
+    assert (report.encoded, report.removed) == (0, 0)
+    with retrieval.open(index, encoder=encoder) as collection:
+        hit = collection.search(retrieval.row(0), k=1, include_self=True)[0]
+        assert (hit.path, hit.columns["caption"]) == ("x.tar/1.png", "a blue bus")
