@@ -28,6 +28,7 @@ LASTING = frozenset({
 # an extra is missing.
 UNKNOWN = frozenset({
     "permission", "read-error", "out-of-memory", "timeout", "unreachable", "private-address", "redirect-loop",
+    "needs-remote",
     "needs-video", "needs-pdf", "needs-raw",
 })  # fmt: skip
 

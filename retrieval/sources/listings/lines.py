@@ -128,7 +128,7 @@ def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[st
             continue
         try:
             facts = json.loads(piece)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield Line(number=number, place=b"", fault=f"line {number:,} is no JSON ({error})")
             continue
         if isinstance(facts, str):
@@ -138,7 +138,7 @@ def _json(file: IO[bytes], name: str, *, column: str | None, wanted: Sequence[st
             continue
         key = column or next((known for known in PLACES if isinstance(facts.get(known), str)), None)
         place = facts.get(key) if key is not None else None
-        if not isinstance(place, str) or not place:
+        if not isinstance(place, str) or not place or _is_broken(place):
             what = (
                 f"has no {column!r}" if column else "names no file: it has none of " + ", ".join(PLACES[:6])
             )
@@ -206,9 +206,16 @@ def _raw(place: str) -> bytes:
 
 
 def _plain(value: object) -> str | int | float | bool | None:
-    if value is None or isinstance(value, str | int | float | bool):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, int | float | bool):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
+
+
+def _is_broken(text: str) -> bool:
+    """Say whether a text from JSON has half a character, or a NUL: no path or URL has."""
+    return "\0" in text or any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _typed(text: str) -> str | int | float | None:

@@ -6,7 +6,7 @@ import os
 import stat
 from urllib.parse import quote, unquote_to_bytes
 
-from retrieval.errors import ImageError
+from retrieval.errors import ImageError, MissingExtra, OptionError
 from retrieval.sources import keys
 from retrieval.sources.decoding import MAX_PIXELS, os_reason, read_file
 from retrieval.sources.remote import RemoteFiles, is_url, joined, protocol_of, public_url
@@ -15,6 +15,11 @@ __all__ = ["Places"]
 
 _QUOTED = "/%:@!$&'()*+,;=~-._"  # what stays as it is written in a URL's path
 _FILE = b"file://"
+
+_PUBLIC = frozenset({
+    "abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "http", "https", "memory", "oci", "oss", "s3", "s3a",
+})  # fmt: skip
+"""Schemes that lead to the public internet, or to stores that the environment names; others lead anywhere."""
 
 
 class Places:
@@ -45,8 +50,16 @@ class Places:
             place = unquote_to_bytes(place[7:].partition(b"/")[1] + place[7:].partition(b"/")[2])
         text = os.fsdecode(place)
         if is_url(text):
-            if self._is_remote and protocol_of(text) == "file":
+            protocol = protocol_of(text)
+            if self._is_remote and protocol == "file":
                 raise _elsewhere(text)
+            if (
+                protocol not in _PUBLIC
+                and not self._remote.allow_private
+                and protocol != protocol_of(self.base)
+            ):
+                what = f"{protocol}:// may lead into private networks; `allow_private` lets it be read"
+                raise ImageError(f"{public_url(text)}: {what}", reason="private-address", what=what)
             return text
         if not self._is_remote:
             return os.path.join(self.base, text)
@@ -83,7 +96,12 @@ class Places:
             ImageError: it is not there, too large, or cannot be read.
         """
         if is_url(location):
-            return self._remote.read(location)
+            try:
+                return self._remote.read(location)
+            except MissingExtra as error:
+                raise ImageError(str(error), reason="needs-remote", what=str(error)) from error
+            except OptionError as error:
+                raise ImageError(str(error), reason="unsupported", what=str(error)) from error
         return read_file(location, max_pixels=max_pixels or MAX_PIXELS)
 
 

@@ -214,7 +214,7 @@ class RemoteFiles:
     def _files(self, url: str) -> tuple[Any, str]:
         """Return the file system of a URL, and what it calls the file."""
         protocol = protocol_of(url)
-        if "::" in url or protocol in _LOCAL:
+        if protocol in _LOCAL or ("::" in url and protocol not in _HTTP):  # a chain of schemes
             raise OptionError(
                 f"{public_url(url)}: URLs of the kind {protocol}:// are not read; give a path, or a URL such as s3://"
             )

@@ -11,7 +11,15 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ImageColumn", "cell_of", "class_names", "find_image_column", "plain_value", "require_columns"]
+__all__ = [
+    "ImageColumn",
+    "cell_of",
+    "class_names",
+    "find_image_column",
+    "plain_value",
+    "require_columns",
+    "value_of",
+]
 
 _IMAGES = (
     "image",
@@ -58,6 +66,11 @@ def find_image_column(schema: Any, *, wanted: str | None = None, name: str = "th
     Raises:
         OptionError: there is none, or it holds neither bytes nor text.
     """
+    repeated = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    if repeated:
+        raise OptionError(
+            f"{name} has several columns called {_named(repeated)}; give each a name of its own"
+        )
     if wanted is not None:
         if wanted not in schema.names:
             raise OptionError(
@@ -143,10 +156,18 @@ def cell_of(array: Any, row: int) -> bytes | str | None:
         names = [array.type.field(place).name for place in range(array.type.num_fields)]
         data = array.field("bytes")[row].as_py()
         if data is None and "path" in names:
-            return array.field("path")[row].as_py() or None
+            return value_of(array.field("path")[row]) or None
         return bytes(data) if data is not None else None
-    value = array[row].as_py()
+    value = value_of(array[row])
     return value if isinstance(value, bytes | str) else None
+
+
+def value_of(scalar: Any) -> Any:
+    """Return the value of a cell; text that is not UTF-8 keeps its bytes, surrogate-escaped."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return bytes(scalar.as_buffer()).decode("utf-8", "surrogateescape")
 
 
 def require_columns(schema: Any, names: Sequence[str], *, name: str) -> None:
@@ -178,13 +199,15 @@ def plain_value(value: Any, names: Sequence[str] | None = None) -> str | int | f
     """
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
         return str(names[value])
-    if value is None or isinstance(value, str | int | float | bool):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, int | float | bool):
         return value
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     if isinstance(value, bytes):
         return None
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(value, default=str)
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:

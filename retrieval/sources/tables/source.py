@@ -15,7 +15,7 @@ from retrieval.errors import ImageError, OptionError, SourceIncomplete
 from retrieval.sources import DistinctKeys, KeyPlaces, Skipped, file_marks, keys
 from retrieval.sources.listings import CAPTIONS, Places
 from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
-from retrieval.sources.tables.image_column import cell_of, class_names, plain_value, require_columns
+from retrieval.sources.tables.image_column import cell_of, class_names, plain_value, require_columns, value_of
 from retrieval.sources.tables.layouts import is_saved_dataset, is_table_name
 from retrieval.sources.tables.table_files import require_pyarrow
 from retrieval.sources.tables.table_set import OpenedTable, TableName, TableSet, has_glob
@@ -232,6 +232,8 @@ class TableSource:
             raise _gone(entry.key, self.name) from error
         except OptionError as error:
             raise ImageError(str(error), reason="read-error", what=str(error)) from error
+        except ImageError as error:  # the table is damaged: nobody knows what the row holds
+            raise ImageError(str(error), reason="read-error", what=error.what) from error
         found = cell_of(batch.column(opened.images.name), place)
         if not found:
             raise _empty(name, row)
@@ -249,7 +251,7 @@ class TableSource:
         batch, place = opened.others.find(row)
         classes = class_names(opened.file.schema)
         return {
-            name: plain_value(batch.column(name)[place].as_py(), classes.get(name))
+            name: plain_value(value_of(batch.column(name)[place]), classes.get(name))
             for name in batch.schema.names
         }
 

@@ -225,7 +225,9 @@ class _Arrow:
             for place, batch in self._from(number):
                 chosen, start = batch.select(names), self.groups[place].start
                 for offset in range(0, batch.num_rows, size):
-                    yield start + offset, chosen.slice(offset, size)
+                    part = chosen.slice(offset, size)
+                    part.validate(full=True)  # a damaged file must not lead out of its memory
+                    yield start + offset, part
         except (self._pa.ArrowException, OSError) as error:
             raise _damaged(self._name, error) from error
 

@@ -12,7 +12,7 @@ import pytest
 
 import retrieval
 from retrieval.errors import OptionError
-from retrieval.sources import Seen, Skipped, read_skipped
+from retrieval.sources import UNKNOWN, Seen, Skipped, read_skipped
 from retrieval.sources.listings import ListingSource
 from retrieval.testing import check_source
 from tests.retrieval.folders import CountingEncoder, fill
@@ -156,6 +156,37 @@ class TestBuilds:
 
         with pytest.raises(OptionError, match="nothing is piped"):
             list(ListingSource("-").entries(Seen()))
+
+
+ODD = ["http://[::1", "http://", "http:///x", "http://a b/c", "file://", "s3://", "://x", "http://x:99999/", "ftp://127.0.0.1:9/x",
+       "simplecache::http://x/a", "s3://a::http://127.0.0.1/b", "zip://a::http://b/c", "noscheme://x/y.png"]  # fmt: skip
+
+
+def test_odd_urls_are_lines_of_the_list_of_skipped_files(
+    photos: Path, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.sources.remote.attempts.time.sleep", lambda _: None)
+    path = write(photos, [*ODD, NAMES[0]])
+
+    report = retrieval.build_index(path, index=tmp_path / "index", encoder=encoder)
+
+    assert (report.images, report.skipped) == (1, len(ODD))
+    reasons = {key.decode(): file.reason for key, file in read_skipped(tmp_path / "index").items()}
+    assert reasons["ftp://127.0.0.1:9/x"] == "private-address"
+    assert reasons["s3://a::http://127.0.0.1/b"] == "unsupported"
+
+
+def test_without_the_extra_urls_are_listed_with_its_name_and_their_rows_stay(
+    photos: Path, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(photos, ["http://example.org/a.png", NAMES[0]])
+    monkeypatch.setitem(sys.modules, "retrieval.sources.remote.http_client", None)
+
+    report = retrieval.build_index(path, index=tmp_path / "index", encoder=encoder)
+
+    assert report.skipped_by_reason == {"needs-remote": 1}
+    assert "pip install" in read_skipped(tmp_path / "index")[b"http://example.org/a.png"].detail
+    assert "needs-remote" in UNKNOWN
 
 
 class TestUrls:

@@ -124,6 +124,13 @@ class TestKeys:
         assert keys_of(source) == ["7", "8"]
         assert skipped(source) == {"t.parquet#1": "no-key", "t.parquet#2": "repeated-key"}
 
+    def test_several_columns_of_one_name_are_refused(self, photos: Path, tmp_path: Path) -> None:
+        images = pa.array(cells(photos, NAMES[:2]))
+        pq.write_table(pa.table([images, images], names=["image", "image"]), tmp_path / "t.parquet")
+
+        with pytest.raises(OptionError, match="several columns called 'image'"):
+            keys_of(TableSource(str(tmp_path / "t.parquet")))
+
     def test_columns_that_are_not_there(self, table: Path) -> None:
         for options in ({"key_column": "none"}, {"image_column": "none"}, {"column": ["none"]}):
             with pytest.raises(OptionError, match="no column 'none'"):
@@ -144,6 +151,17 @@ def test_columns_are_handed_on(photos: Path, tmp_path: Path) -> None:
     assert columns() == [{"caption": "x", "label": "dog"}, {"caption": None, "label": "cat"}]
     assert columns(column=["n"]) == [{"n": 3}, {"n": 4}]
     assert columns(column=[]) == [{}, {}]
+
+
+def test_text_that_is_no_utf8_is_handed_on_as_far_as_it_goes(photos: Path, tmp_path: Path) -> None:
+    broken = pa.array([b"caf\xe9", b"x"]).view(pa.string())
+    pq.write_table(pa.table({"image": cells(photos, NAMES[:2]), "caption": broken}), tmp_path / "t.parquet")
+    source = TableSource(str(tmp_path / "t.parquet"))
+
+    captions = [source.columns(entry)["caption"] for entry in source.entries(Seen())]
+
+    assert captions == ["caf?", "x"]
+    assert keys_of(TableSource(str(tmp_path / "t.parquet"), key_column="caption")) == ["caf\udce9", "x"]
 
 
 class TestBuilds:
@@ -227,6 +245,20 @@ class TestBuilds:
         (home / "c.parquet").write_bytes(b"no table")
         with pytest.raises(OptionError, match="nothing was changed"):
             retrieval.build_index(spec, index=index, encoder=encoder)
+
+    def test_a_damaged_page_removes_no_row(
+        self, table: Path, tmp_path: Path, encoder: CountingEncoder
+    ) -> None:
+        index = tmp_path / "index"
+        retrieval.build_index(table, index=index, encoder=encoder)
+        data = bytearray(table.read_bytes())
+        data[4:3000] = bytes(2996)
+        table.write_bytes(data)
+
+        report = retrieval.build_index(index=index, encoder=encoder)
+
+        assert set(report.skipped_by_reason) == {"read-error"}
+        assert (report.images, report.removed) == (24, 0)
 
     def test_a_table_that_is_gone_stops_the_build(
         self, table: Path, tmp_path: Path, encoder: CountingEncoder
@@ -335,10 +367,12 @@ class TestReading:
 def test_nothing_is_imported_until_it_is_used(photos: Path) -> None:
     code = (
         "import sys, retrieval; from retrieval.testing import FakeEncoder\n"
+        f"from retrieval.sources import open_spec; open_spec({str(photos)!r}); open_spec('a.parquet'); open_spec('http://x/')\n"
+        "print([name for name in ('pyarrow', 'duckdb', 'fsspec', 'aiohttp') if name in sys.modules])\n"
         f"retrieval.build_index({str(photos)!r}, encoder=FakeEncoder(), progress=False)\n"
-        "print([name for name in ('pyarrow', 'fsspec', 'aiohttp', 'duckdb') if name in sys.modules])"
+        "print([name for name in ('fsspec', 'aiohttp') if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[]\n[]\n"

@@ -161,6 +161,20 @@ def test_a_file_that_is_cut_short_or_none_is_an_error_of_one_line(tmp_path: Path
     assert gone.value.reason == "vanished"
 
 
+def test_damaged_offsets_lead_out_of_no_file(tmp_path: Path) -> None:
+    """Arrow does not look at them by itself."""
+    offsets = pa.py_buffer(b"".join(number.to_bytes(4, "little") for number in (0, 3, 1 << 29, 9)))
+    array = pa.Array.from_buffers(pa.binary(), 3, [None, offsets, pa.py_buffer(b"abcdefghi")])
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file:
+        batch = pa.record_batch([array], names=["image"])
+        with pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+    window = RowWindow(open_table(str(tmp_path / "t.arrow")), ("image",), row_bytes=10)
+
+    with pytest.raises(ImageError, match="no table that can be read"):
+        window.find(1)
+
+
 class TestColumns:
     @pytest.mark.parametrize(
         ("types", "name"),
