@@ -8,10 +8,12 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrieval.sources.decoding import os_reason
+from indexes.distribution import pip_install
+from retrieval.sources.decoding import has_rawpy, os_reason
 from retrieval.sources.listing import (
     FORMATS,
     NOT_FOLLOWED,
+    RAW_SUFFIXES,
     SUFFIXES,
     UNSUPPORTED,
     UNSUPPORTED_FORMAT,
@@ -24,6 +26,9 @@ from retrieval.sources.listing import (
 )
 from retrieval.sources.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
 from retrieval.sources.signatures import first_bytes, recognise
+
+_DEVELOPED = frozenset({"jpg", "jpeg", "jpe", "jfif", "heic", "heif", "hif"})
+"""What the names of photographs end in that cameras write beside raw ones."""
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")  # how the system writes blanks in the paths of mounts
 
@@ -59,10 +64,22 @@ __all__ = [
 class _Level:
     """One folder on the way down: what is left of it, and who it is, for finding loops of links."""
 
+    listed: list[os.DirEntry[str]]
     entries: Iterator[os.DirEntry[str]]
     identity: tuple[int, int]
     folder: Folder
     inside_left_out: bool = False
+    photographs: frozenset[str] | None = None
+
+    def has_photograph(self, raw: str, selection: Selection, *, above: str) -> bool:
+        """Say whether a raw photograph lies beside one of the same name that needs no developing, and is taken."""
+        if self.photographs is None:
+            self.photographs = frozenset(
+                entry.name.rpartition(".")[0]
+                for entry in self.listed
+                if suffix_of(entry.name) in _DEVELOPED and not selection.excludes(above + entry.name)
+            )
+        return raw.rpartition(".")[0] in self.photographs
 
 
 def walk_files(
@@ -96,7 +113,8 @@ def walk_files(
     status = os.stat(top)
     mounts = mount_points(top)
     folder = seen.folders[below.rstrip(b"/")] = Folder(time=status.st_mtime_ns)
-    stack = [_Level(entries=iter(_listed(top)), identity=(status.st_dev, status.st_ino), folder=folder)]
+    stack = [_level(top, status, folder)]
+    raws, has_reader = 0, has_rawpy()
     while stack:
         level = stack[-1]
         for entry in level.entries:
@@ -123,10 +141,22 @@ def walk_files(
                 )
             elif not is_folder:
                 found = _look(entry, key, claimed=suffix in SUFFIXES and not name.startswith(RESOURCE_FORK))
-                if found is not None:
-                    if not isinstance(found, Found) or found.claimed:
-                        level.folder.add(key)
-                    yield found
+                if found is None:
+                    continue
+                if not isinstance(found, Found) or found.claimed:
+                    level.folder.add(key)
+                if isinstance(found, Found) and found.claimed and suffix in RAW_SUFFIXES:
+                    if level.has_photograph(name, selection, above=relative[: -len(name)]):
+                        raws += 1
+                        continue
+                    if not has_reader:  # told here, so that nobody reads whole files for it
+                        yield Skipped(
+                            key=key,
+                            reason="needs-raw",
+                            detail=f"is a raw photograph; {pip_install('raw')} reads it",
+                        )
+                        continue
+                yield found
             else:
                 system = selection.left_out(relative, name)
                 if system is not None:
@@ -152,6 +182,10 @@ def walk_files(
                 break
         else:
             stack.pop()
+    if raws:
+        seen.note(
+            f"{raws:,} raw photographs lie beside a JPEG or HEIC of the same name, which is taken for them"
+        )
 
 
 def walk(root: str | os.PathLike[str], **options: Any) -> Iterator[Found | Skipped]:
@@ -242,6 +276,12 @@ def mount_points(top: str) -> frozenset[str]:
     return frozenset(path[len(real) :] for path in paths if path.startswith(real) and len(path) > len(real))
 
 
+def _level(path: str, status: os.stat_result, folder: Folder) -> _Level:
+    listed = _listed(path)
+    identity = (status.st_dev, status.st_ino)
+    return _Level(listed=listed, entries=iter(listed), identity=identity, folder=folder)
+
+
 def _listed(path: str) -> list[os.DirEntry[str]]:
     with os.scandir(path) as entries:
         return sorted(entries, key=lambda entry: entry.name)
@@ -285,8 +325,7 @@ def _enter(
             return Skipped(
                 key=key, reason="link-loop", detail="a link to a folder that contains it", folder=True
             )
-        entries = iter(_listed(entry.path))
-        return _Level(entries=entries, identity=identity, folder=Folder(time=status.st_mtime_ns))
+        return _level(entry.path, status, Folder(time=status.st_mtime_ns))
     except OSError as error:
         return Skipped(key=key, reason=os_reason(error), detail=_why(error), folder=True)
 

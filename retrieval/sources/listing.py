@@ -12,6 +12,7 @@ from retrieval.sources.keys import stamp
 __all__ = [
     "FORMATS",
     "NOT_FOLLOWED",
+    "RAW_SUFFIXES",
     "SUFFIXES",
     "UNSUPPORTED",
     "UNSUPPORTED_FORMAT",
@@ -24,7 +25,13 @@ __all__ = [
     "suffix_of",
 ]
 
-SUFFIXES = frozenset({
+RAW_SUFFIXES = frozenset({
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
+    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+})  # fmt: skip
+"""What the names of raw photographs end in: they are shown by the preview in them."""
+
+SUFFIXES = RAW_SUFFIXES | frozenset({
     "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff", "avif", "avifs",
     "heic", "heics", "heif", "heifs", "hif",
 })  # fmt: skip
@@ -34,9 +41,6 @@ FORMATS = "jpg, png, webp, gif, bmp, tiff, avif, heic"
 """The formats behind `SUFFIXES`, for messages."""
 
 UNSUPPORTED = frozenset({
-    # raw files of cameras
-    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
-    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
     # JPEG's successors
     "j2k", "jp2", "jpf", "jpx", "jxl", "jxr",
     # documents of programs

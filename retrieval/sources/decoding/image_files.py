@@ -22,6 +22,7 @@ from retrieval.sources.decoding.jpeg_rows import (
     missing_part,
 )
 from retrieval.sources.decoding.png_chunks import readable_png, transparent_value
+from retrieval.sources.decoding.raw_previews import has_raw_signature, holds_sensor_data, preview
 from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 from retrieval.sources.decoding.tiff_pages import choose_page, read_pages, with_first_page
 from retrieval.sources.decoding.tiff_samples import (
@@ -218,6 +219,8 @@ def open_file(data: bytes, *, name: str | os.PathLike[str]) -> OpenedFile:
     """
     if not data:
         raise image_error("empty", name, "is empty (0 bytes)")
+    if has_raw_signature(data):
+        data = preview(data, name=name)
     plugin = plugin_for(data)
     if plugin is None:
         raise image_error("unreadable", name, "is no image of a known format, whatever its suffix says")
@@ -303,6 +306,12 @@ def _open_tiff(data: bytes, name: str | os.PathLike[str]) -> OpenedFile:
     from PIL import TiffImagePlugin
 
     pages = read_pages(data)
+    if holds_sensor_data(pages):
+        try:
+            return open_file(preview(data, name=name), name=name)
+        except ImageError as error:  # a TIFF file of sensor data that no camera wrote is told as one
+            if error.reason not in ("needs-raw", "unsupported") or pages[0].number is None:
+                raise
     page = choose_page(pages)
     if page is None:
         raise image_error(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -13,19 +14,43 @@ from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from retrieval.errors import ImageError
+    from retrieval.sources.decoding.tiff_pages import Page
 
-__all__ = ["RAW_SUFFIXES", "preview"]
+__all__ = ["has_raw_signature", "has_rawpy", "holds_sensor_data", "preview"]
 
-RAW_SUFFIXES: Final = frozenset({
-    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
-    "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
-})  # fmt: skip
-"""What the names of raw photographs end in, without the dot, in lower case."""
-
+_SIGNATURES = (
+    b"FUJIFILMCCD-RAW",
+    b"FOVb",
+    b"\0MRM",
+    b"IIU\0",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"II\x1a\0\0\0HEAPCCDR",
+)
+_SENSOR = frozenset({32803, 34892})  # DNG, PhotometricInterpretation: colour filter array, linear raw
 _TURNED = {3: 3, 5: 8, 6: 6}  # libraw's flip -> orientation as EXIF has it
 _ORIENTATION = 0x0112
+
+
+def has_rawpy() -> bool:
+    """Say whether what reads raw photographs is installed."""
+    return importlib.util.find_spec("rawpy") is not None
+
+
+def has_raw_signature(data: bytes) -> bool:
+    """Say by its first bytes whether a file is a raw photograph; those that begin as TIFF files do tell by their pages."""
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return data[8:10] == b"CR"
+    return data.startswith(_SIGNATURES) or (data[4:8] == b"ftyp" and data[8:12] == b"crx ")
+
+
+def holds_sensor_data(pages: Iterable[Page]) -> bool:
+    """Say whether a TIFF file is a raw photograph: one of its pages is what the sensor saw."""
+    return any(page.colours in _SENSOR for page in pages)
 
 
 def preview(data: bytes, *, name: str | os.PathLike[str]) -> bytes:

@@ -68,7 +68,7 @@ class TestBuild:
     ) -> None:
         fill(tmp_path / "elsewhere", ["a.png"], first=200)
         (photos / "album").symlink_to(tmp_path / "elsewhere")
-        (photos / "x.CR2").touch()
+        (photos / "x.PSD").touch()
         _, out, _ = run("build-index", photos)
         words = out.decode()
 

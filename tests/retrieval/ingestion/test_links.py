@@ -48,7 +48,7 @@ def test_a_folder_that_holds_only_links_names_the_option(
     with pytest.raises(OptionError, match=r"no images.*`follow_links=True`"):
         build(photos, encoder)
 
-    (photos / "raw.nef").touch()
+    (photos / "raw.xcf").touch()
     with pytest.raises(OptionError, match=r"1 image files.*1 unsupported-format.*`follow_links=True`"):
         build(photos, encoder)
 

@@ -71,11 +71,11 @@ def test_a_build_that_finds_nothing_new_opens_no_file(
     (photos / "notes.txt").write_text("nothing but words, and enough of them")
     (photos / "broken.png").write_text("no picture, whatever the name says")
     (photos / "broken").write_bytes((photos / "a/0.png").read_bytes()[:60])
-    (photos / "raw.nef").write_bytes(b"x" * 100)
+    (photos / "raw.xcf").write_bytes(b"x" * 100)
     (photos / "raw").write_bytes(b"FUJIFILMCCD-RAW" + bytes(100))
     first = build(photos, encoder)
     assert {"no_suffix", "notes.txt", "broken.png", "broken", "raw"} <= set(opened)
-    assert "raw.nef" not in opened
+    assert "raw.xcf" not in opened
     del opened[:]
 
     again = [build(photos, encoder) for _ in range(3)]
@@ -85,7 +85,7 @@ def test_a_build_that_finds_nothing_new_opens_no_file(
         assert report.skipped_by_reason == first.skipped_by_reason
         assert report.other_files == first.other_files == {"txt": 1}
         assert report.images == first.images == 13
-    assert set(read_skipped(photos / ".retrieve")) == {b"broken.png", b"broken", b"raw.nef", b"raw"}
+    assert set(read_skipped(photos / ".retrieve")) == {b"broken.png", b"broken", b"raw.xcf", b"raw"}
 
 
 def test_only_what_changed_is_looked_at_again(

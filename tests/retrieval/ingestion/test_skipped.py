@@ -141,7 +141,7 @@ def test_a_touched_file_that_the_system_could_not_read_keeps_its_row(
 def test_formats_that_are_not_read_are_listed_unopened_and_other_files_are_not(
     photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("a/IMG_1.CR2", "map.jp2", "logo.svg", "a/IMG_1.xmp", "notes.txt", "film.mp4"):
+    for name in ("a/IMG_1.PSD", "map.jp2", "logo.svg", "a/IMG_1.xmp", "notes.txt", "film.mp4"):
         (photos / name).write_bytes(b"x")
     opened: list[object] = []
     real = os.open
@@ -152,13 +152,13 @@ def test_formats_that_are_not_read_are_listed_unopened_and_other_files_are_not(
     report = build(photos, encoder)
 
     assert (report.images, report.skipped_by_reason) == (12, {"unsupported-format": 3})
-    assert set(read_skipped(photos / ".retrieve")) == {b"a/IMG_1.CR2", b"map.jp2", b"logo.svg"}
-    assert not any(str(name).endswith((".CR2", ".jp2", ".svg")) for name in opened)
-    assert build(photos, encoder, exclude=["*.CR2", "*.jp2", "*.svg"]).skipped == 0
+    assert set(read_skipped(photos / ".retrieve")) == {b"a/IMG_1.PSD", b"map.jp2", b"logo.svg"}
+    assert not any(str(name).endswith((".PSD", ".jp2", ".svg")) for name in opened)
+    assert build(photos, encoder, exclude=["*.PSD", "*.jp2", "*.svg"]).skipped == 0
 
 
 def test_a_folder_of_formats_that_are_not_read_says_so(tmp_path: Path, encoder: CountingEncoder) -> None:
-    (tmp_path / "a.nef").write_bytes(b"x")
+    (tmp_path / "a.xcf").write_bytes(b"x")
 
     with pytest.raises(OptionError, match=r"1 unsupported-format.*jpg"):
         build(tmp_path, encoder)

@@ -54,7 +54,7 @@ def test_a_file_that_is_no_image_makes_nothing_stale(tmp_path: Path, root: Path,
     assert not stale(tmp_path, root)
 
 
-@pytest.mark.parametrize("name", ["new.png", "a/new.JPG", "a/b/new", "a/raw.nef", "c/new.png"])
+@pytest.mark.parametrize("name", ["new.png", "a/new.JPG", "a/b/new", "a/raw.xcf", "c/new.png"])
 def test_an_image_that_comes_does(tmp_path: Path, root: Path, name: str) -> None:
     remember(tmp_path, root)
     fill(root, [name], first=50)

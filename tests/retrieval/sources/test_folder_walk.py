@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.sources.folder_walk import SKIPPED_FOLDERS, SUFFIXES, UNSUPPORTED, Found, Skipped, walk
+from retrieval.sources.listing import RAW_SUFFIXES
 
 
 def touch(root: Path, *names: str) -> None:
@@ -26,7 +27,8 @@ def skipped(root: Path, **options: object) -> dict[bytes, str]:
 
 
 def test_every_suffix_in_any_case_and_nothing_else(tmp_path: Path) -> None:
-    names = {f"a.{case}" for suffix in SUFFIXES for case in (suffix, suffix.upper(), suffix.title())}
+    plain = SUFFIXES - RAW_SUFFIXES
+    names = {f"a.{case}" for suffix in plain for case in (suffix, suffix.upper(), suffix.title())}
     touch(tmp_path, *names, "a.txt", "jpg", ".jpg", "a.jpg.part", "a.mp4", "a.JPG~", "a.")
 
     assert set(keys(tmp_path)) == {os.fsencode(name) for name in names}
@@ -34,12 +36,12 @@ def test_every_suffix_in_any_case_and_nothing_else(tmp_path: Path) -> None:
 
 def test_formats_that_are_not_read_are_told_unopened(tmp_path: Path) -> None:
     assert not SUFFIXES & UNSUPPORTED
-    touch(tmp_path, *(f"a.{suffix.upper()}" for suffix in UNSUPPORTED), "thumbs/b.nef", ".dng", "c.psd/d.jpg")
-    os.mkfifo(tmp_path / "pipe.cr2")
+    touch(tmp_path, *(f"a.{suffix.upper()}" for suffix in UNSUPPORTED), "thumbs/b.xcf", ".psd", "c.psd/d.jpg")
+    os.mkfifo(tmp_path / "pipe.psd")
 
     told = skipped(tmp_path, exclude=["thumbs"])
 
-    assert set(told) == {os.fsencode(f"a.{suffix.upper()}") for suffix in UNSUPPORTED} | {b"pipe.cr2"}
+    assert set(told) == {os.fsencode(f"a.{suffix.upper()}") for suffix in UNSUPPORTED} | {b"pipe.psd"}
     assert set(told.values()) == {"unsupported-format"}
     assert keys(tmp_path) == [b"c.psd/d.jpg"]
 

@@ -71,7 +71,7 @@ def test_paths_are_relative_to_the_listing_and_keys_as_they_are_written(photos: 
 
 
 def test_what_cannot_be_had_is_skipped_with_a_reason(photos: Path) -> None:
-    path = write(photos, ["none.png", "a", "x.nef", "3.png", "3.png"])
+    path = write(photos, ["none.png", "a", "x.xcf", "3.png", "3.png"])
     seen = Seen()
 
     found = list(ListingSource(str(path)).entries(seen))
