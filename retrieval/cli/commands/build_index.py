@@ -198,7 +198,7 @@ def build_index(
 
     A SOURCE is a folder or a tar file ('shards/{0000..0099}.tar'). One that the collection does not have is added; with --index and no SOURCE, all are built again.
     Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
-    avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes. What is skipped is listed in
+    avif, avifs, heic, heics, heif, heifs, hif. Raw ones give their preview. Others are recognised by their first bytes. What is skipped is listed in
     skipped.tsv beside the index. Interrupted, the same command continues.
     """
     from retrieval.cli.frame import watching

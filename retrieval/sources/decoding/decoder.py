@@ -95,6 +95,8 @@ def _told(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn the system's errors into ours."""
     try:
         yield
+    except ImageError:  # which is a ValueError, too
+        raise
     except ValueError as error:  # a NUL, or half a character
         raise image_error(
             "vanished", ascii(os.fspath(path)), "cannot be read (no file can have this name)"
