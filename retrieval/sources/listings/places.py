@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
 
 from retrieval.errors import ImageError, MissingExtra, OptionError
 from retrieval.sources import keys
 from retrieval.sources.decoding import MAX_PIXELS, os_reason, read_file
+from retrieval.sources.media import open_regular
 from retrieval.sources.remote import RemoteFiles, is_url, joined, protocol_of, public_url
 
 __all__ = ["Places"]
@@ -96,13 +100,27 @@ class Places:
             ImageError: it is not there, too large, or cannot be read.
         """
         if is_url(location):
-            try:
+            with _as_skipped():
                 return self._remote.read(location)
-            except MissingExtra as error:
-                raise ImageError(str(error), reason="needs-remote", what=str(error)) from error
-            except OptionError as error:
-                raise ImageError(str(error), reason="unsupported", what=str(error)) from error
         return read_file(location, max_pixels=max_pixels or MAX_PIXELS)
+
+    def open(self, location: str) -> BinaryIO:
+        """Open a file, to be read at any place; raises as `read`."""
+        if is_url(location):
+            with _as_skipped():
+                return self._remote.open(location)
+        return open_regular(location)
+
+
+@contextmanager
+def _as_skipped() -> Iterator[None]:
+    """Let a URL that cannot be asked for be the fault of its line alone."""
+    try:
+        yield
+    except MissingExtra as error:
+        raise ImageError(str(error), reason="needs-remote", what=str(error)) from error
+    except OptionError as error:
+        raise ImageError(str(error), reason="unsupported", what=str(error)) from error
 
 
 def _elsewhere(place: str) -> ImageError:

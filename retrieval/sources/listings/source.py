@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
 from retrieval.errors import ImageError, OptionError, SourceIncomplete
 from retrieval.location import working_directory
@@ -24,8 +24,10 @@ from retrieval.sources import (
     keys,
     suffix_of,
 )
+from retrieval.sources.decoding import MAX_PIXELS
 from retrieval.sources.listings.lines import Line, is_listing_name, read_lines
 from retrieval.sources.listings.places import Places
+from retrieval.sources.media import MediaOptions, part_bytes, split_key
 from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
 
 if TYPE_CHECKING:
@@ -56,12 +58,13 @@ class ListingSource:
         column: columns that are handed on; None for captions and labels.
         from0: a NUL ends each line.
         relative_to: what relative paths of the standard input are relative to; None for the working directory.
+        every, pages: which pictures of films and documents are taken, as `retrieval.sources.media.MediaOptions` has it.
         allow_private: URLs may lead into private networks.
     """
 
     type: ClassVar[str] = "listing"
     takes: ClassVar[frozenset[str]] = frozenset(
-        {"image_column", "column", "from0", "allow_private", "relative_to"}
+        {"image_column", "column", "from0", "every", "pages", "allow_private", "relative_to"}
     )
     name: str
     memory: Path | None = None
@@ -74,8 +77,11 @@ class ListingSource:
         column: Sequence[str] | None = None,
         from0: bool = False,
         relative_to: str | None = None,
+        every: Any = None,
+        pages: bool = False,
         allow_private: bool = False,
     ) -> None:
+        self._media = MediaOptions.from_json({"every": every, "pages": pages})
         self._text, self._image_column, self._from0 = text, image_column, from0
         self._column = None if column is None else tuple(column)
         self._remote = RemoteFiles(allow_private=allow_private)
@@ -116,7 +122,7 @@ class ListingSource:
             "relative_to": self._places.base if self._text == _INPUT else None,
             "allow_private": self._remote.allow_private,
         }
-        return {name: value for name, value in facts.items() if value}
+        return {name: value for name, value in facts.items() if value} | self._media.to_json()
 
     def entries(self, seen: Seen) -> Iterator[_Named | Skipped]:
         """Read the listing, and look at each file that it names; of URLs none is asked for.
@@ -193,7 +199,13 @@ class ListingSource:
         return found
 
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
-        """Read a file, or fetch a URL."""
+        """Read a file, or fetch a URL; or one picture of a film or document."""
+        part = self._part(entry.key)
+        if part is not None:
+            with self._places.open(self._places.locate(part[0])) as file:
+                return part_bytes(
+                    file, part[1], max_pixels=max_pixels or MAX_PIXELS, name=self.link(entry.key)
+                )
         if isinstance(entry, _Named):
             return self._places.read(entry.location, max_pixels=max_pixels)
         location = self._places.locate(entry.key)
@@ -204,6 +216,16 @@ class ListingSource:
             if signed is None:
                 raise
             return self._places.read(signed, max_pixels=max_pixels)
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a file, here or at a URL."""
+        location = entry.location if isinstance(entry, _Named) else self._places.locate(entry.key)
+        return self._places.open(location)
+
+    def _part(self, key: bytes) -> tuple[bytes, str] | None:
+        """Return the film or document of a picture, and the part; None for a file of its own, even one of such a name."""
+        part = split_key(key)
+        return None if part is None or os.path.isfile(self._places.locate(key)) else part
 
     def _written(self, key: bytes) -> str | None:
         """Return a URL as the listing has it now, with what grants access."""
@@ -232,6 +254,8 @@ class ListingSource:
     def holds(self, key: bytes) -> bool:
         """Say whether the listing names a key, and there is a file; of URLs none is asked for."""
         try:
+            part = self._part(key)
+            key = key if part is None else part[0]
             location = self._places.locate(key)
             if not is_url(location) and not os.path.isfile(location):
                 return False
@@ -253,8 +277,10 @@ class ListingSource:
         place = public_url(text) if is_url(text) else os.path.abspath(text)
         for key in _ways(place, self._places.base):
             if self.holds(key):
-                location = self._places.locate(key)
-                return _Named(key, self._places.stamp(location), location, {})
+                part = self._part(key)
+                location = self._places.locate(key if part is None else part[0])
+                stamp = self._places.stamp(location)
+                return _Named(key, stamp if part is None else self._media.stamp(stamp), location, {})
         return None
 
     def changed(self, memory: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from indexes.distribution import pip_install
 from retrieval.errors import MissingExtra, OptionError
@@ -153,7 +153,7 @@ class RemoteFiles:
         facts = self._attempts.run(url, lambda: _call(files, "info", path, seconds=self.limits.seconds))
         return bool(facts["type"] == "directory")
 
-    def open(self, url: str) -> IO[bytes]:
+    def open(self, url: str) -> BinaryIO:
         """Open a file for reading at any place; each piece that is read is a request with the limits and retries.
 
         Raises:
@@ -164,7 +164,7 @@ class RemoteFiles:
             raise remote_error(
                 url, "read-error", "its store does not tell its size, so that no part of it can be read"
             )
-        return open_ranges(partial(self.read_range, url), size=size)
+        return cast("BinaryIO", open_ranges(partial(self.read_range, url), size=size))
 
     def walk(self, url: str) -> Iterator[RemoteFile]:
         """Yield the files below a folder, folder by folder, sorted by name; what is not listed is not held.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
 from retrieval.errors import ImageError, OptionError, SourceIncomplete
 from retrieval.sources import (
@@ -18,6 +18,8 @@ from retrieval.sources import (
     recognise,
     suffix_of,
 )
+from retrieval.sources.decoding import MAX_PIXELS
+from retrieval.sources.media import MediaOptions, part_bytes, split_key
 from retrieval.sources.remote.files import RemoteFile, RemoteFiles
 from retrieval.sources.remote.limits import READERS
 from retrieval.sources.remote.readers import read_ahead
@@ -47,11 +49,12 @@ class RemoteSource:
     Args:
         text: the URL.
         exclude, include: globs, as a folder has them.
+        every, pages: which pictures of films and documents are taken, as `retrieval.sources.media.MediaOptions` has it.
         allow_private: HTTP may reach addresses of private networks.
     """
 
     type: ClassVar[str] = "remote"
-    takes: ClassVar[frozenset[str]] = frozenset({"exclude", "include", "allow_private"})
+    takes: ClassVar[frozenset[str]] = frozenset({"exclude", "include", "every", "pages", "allow_private"})
     name: str
     readers: int = READERS
     memory: Path | None = None
@@ -62,8 +65,11 @@ class RemoteSource:
         *,
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
+        every: Any = None,
+        pages: bool = False,
         allow_private: bool = False,
     ) -> None:
+        self._media = MediaOptions.from_json({"every": every, "pages": pages})
         self._url = text
         self.spec = self.name = public_url(text)
         self._selection = Selection(exclude=exclude, include=include)
@@ -87,7 +93,7 @@ class RemoteSource:
             "include": list(self._selection.include),
             "allow_private": self._files.allow_private,
         }
-        return {name: value for name, value in facts.items() if value}
+        return {name: value for name, value in facts.items() if value} | self._media.to_json()
 
     def entries(self, seen: Seen) -> Iterator[_At | Skipped]:
         """List the folder, and the folders in it.
@@ -170,8 +176,25 @@ class RemoteSource:
         )
 
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
-        """Fetch a file."""
-        return self._files.read(self._location(entry), most=None if max_pixels is None else 4 * max_pixels)
+        """Fetch a file; or one picture of a film or document."""
+        part = split_key(entry.key)
+        if part is None:
+            return self._files.read(
+                self._location(entry), most=None if max_pixels is None else 4 * max_pixels
+            )
+        with self._files.open(self._at(part[0])) as file:
+            return part_bytes(file, part[1], max_pixels=max_pixels or MAX_PIXELS, name=self.link(entry.key))
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a file whose parts are requests."""
+        return self._files.open(self._location(entry))
+
+    def read_head(self, entry: Entry, size: int) -> bytes:
+        """Fetch the first bytes of a file, as many as there are."""
+        part = split_key(entry.key)
+        least = min(size, int.from_bytes(entry.stamp[:8], "little"))
+        location = self._location(entry) if part is None else self._at(part[0])
+        return self._files.read_range(location, 0, least) if least else b""
 
     def _location(self, entry: Entry) -> str:
         if isinstance(entry, _At):
@@ -185,9 +208,10 @@ class RemoteSource:
         return joined(self._url, path)
 
     def holds(self, key: bytes) -> bool:
-        """Ask the store for a file."""
+        """Ask the store for a file, or for the one that a picture is a part of."""
+        part = split_key(key)
         try:
-            self._files.status(self._at(key))
+            self._files.status(self._at(key if part is None else part[0]))
         except (ImageError, OptionError):
             return False
         return True
@@ -201,12 +225,13 @@ class RemoteSource:
         text, start = os.fspath(path), self.spec.partition("?")[0].rstrip("/") + "/"
         if not text.startswith(start):
             return None
-        name = text.partition("?")[0][len(start) :]
+        key = os.fsencode(text.partition("?")[0][len(start) :])
+        part = split_key(key)
         try:
-            file = self._files.status(joined(self._url, name))
+            file = self._files.status(self._at(key if part is None else part[0]))
         except (ImageError, OptionError):
             return None
-        return _At(os.fsencode(name), file.stamp, file.url)
+        return _At(key, file.stamp if part is None else self._media.stamp(file.stamp), file.url)
 
     def changed(self, memory: Path) -> bool:  # noqa: ARG002 -- nothing is remembered
         """Return False: a query does not wait for a network. The next build tells."""

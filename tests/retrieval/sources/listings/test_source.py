@@ -16,6 +16,7 @@ from retrieval.sources import UNKNOWN, Seen, Skipped, read_skipped
 from retrieval.sources.listings import ListingSource
 from retrieval.testing import check_source
 from tests.retrieval.folders import CountingEncoder, fill
+from tests.retrieval.sources.media.made import film, moving, pdf
 from tests.retrieval.sources.remote.server import Site, serving
 
 NAMES = ["a/1.png", "b/2.png", "3.png"]
@@ -187,6 +188,25 @@ def test_without_the_extra_urls_are_listed_with_its_name_and_their_rows_stay(
     assert report.skipped_by_reason == {"needs-remote": 1}
     assert "pip install" in read_skipped(tmp_path / "index")[b"http://example.org/a.png"].detail
     assert "needs-remote" in UNKNOWN
+
+
+def test_films_and_documents_give_pictures(photos: Path, tmp_path: Path, encoder: CountingEncoder) -> None:
+    pytest.importorskip("av", reason="the extra `video` is not installed")
+    pytest.importorskip("pypdfium2", reason="the extra `pdf` is not installed")
+    film(moving(2), photos / "clip.mp4", g=25)
+    (photos / "paper.pdf").write_bytes(pdf((200, 100), (100, 200)))
+    index, path = tmp_path / "index", write(photos, ["clip.mp4", str(photos / "paper.pdf"), NAMES[0]])
+
+    retrieval.build_index(path, index=index, encoder=encoder, every=1, pages=True)
+
+    pages = [f"{photos}/paper.pdf#page={number}" for number in (1, 2)]
+    assert keys_of(index, encoder) == sorted(["clip.mp4#t=0", "clip.mp4#t=1", *pages, NAMES[0]])
+    assert retrieval.build_index(index=index, encoder=encoder).encoded == 0
+    with retrieval.open(index, encoder=encoder) as collection:
+        found = collection.source.find(f"{photos}/clip.mp4#t=1")
+        assert found.key == b"clip.mp4#t=1"
+        assert found.stamp == collection.source.find(photos / "clip.mp4#t=0").stamp
+        assert len(collection.source.read(found)) > 1000
 
 
 class TestUrls:

@@ -15,6 +15,7 @@ from retrieval.sources import Seen, Skipped
 from retrieval.sources.remote import RemoteSource
 from retrieval.testing import check_source
 from tests.retrieval.folders import CountingEncoder, fill
+from tests.retrieval.sources.media.made import film, moving
 from tests.retrieval.sources.remote.server import Site
 
 NAMES = ["a/1.png", "a/deep/2.png", "b/3.png", "4.png"]
@@ -161,3 +162,22 @@ def test_what_is_no_image_is_told_by_its_first_bytes(bucket: str) -> None:
 
     assert source.look(found[b"notes.txt"]) is None
     assert source.look(found[b"unnamed"]) == found[b"unnamed"]
+
+
+def test_films_give_moments(photos: Path, tmp_path: Path, encoder: CountingEncoder) -> None:
+    pytest.importorskip("av", reason="the extra `video` is not installed")
+    files = fsspec.filesystem("memory")
+    files.pipe("/films/clip.mp4", film(moving(3), g=25))
+    files.pipe("/films/4.png", (photos / "4.png").read_bytes())
+    index = tmp_path / "index"
+
+    report = retrieval.build_index("memory://films", index=index, encoder=encoder, every=1)
+
+    assert keys_of(index, encoder) == ["4.png", "clip.mp4#t=0", "clip.mp4#t=1", "clip.mp4#t=2"]
+    assert report.encoded == 4
+    assert retrieval.build_index(index=index, encoder=encoder).encoded == 0
+    with retrieval.open(index, encoder=encoder) as collection:
+        source = collection.source
+        assert source.link(b"clip.mp4#t=0") == "memory://films/clip.mp4#t=0"
+        assert source.holds(b"clip.mp4#t=0")
+        assert len(source.read(source.find("memory://films/clip.mp4#t=0"))) > 1000
