@@ -44,7 +44,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "add(vectors, keys)": "append insert extend add_vectors add_with_ids add_items index train fit",
         "add_images(images, keys)": "add_image add_files add_folder insert_images",
         "upsert(vectors, keys)": "update put replace set merge_insert",
-        "delete(keys=…) or delete(ids=…)": "remove remove_ids drop pop discard delete_where delete_rows clear",
+        "delete(keys=…), delete(ids=…) or delete(where=…)": "remove remove_ids drop pop discard delete_where delete_rows clear",
         "nothing: a call that changes rows has saved them when it returns": "save commit flush persist write",
         "mask(where=…, under=…, glob=…, ids=…)": "where select",
         "refresh()": "reload sync checkout_latest",

@@ -14,6 +14,7 @@ from indexes.derivation.revision import TAIL_ROWS, tail_rows
 from indexes.generation import (
     KEYS,
     PLAIN,
+    Columns,
     Exact,
     KeyTable,
     Manifest,
@@ -32,7 +33,11 @@ MOST_DELETED = 2_000
 
 
 def publish_rows(
-    directory: str | os.PathLike[str], store: VectorStore, *, sources: tuple[Source, ...] | None = None
+    directory: str | os.PathLike[str],
+    store: VectorStore,
+    *,
+    sources: tuple[Source, ...] | None = None,
+    columns: Columns | None = None,
 ) -> Manifest | None:
     """Publish the committed rows of a collection with several sources, if they call for no more than a new manifest.
 
@@ -43,6 +48,7 @@ def publish_rows(
         directory: the collection's directory.
         store: its store, opened for writing; every change committed.
         sources: recorded in the manifest; None keeps those that are there.
+        columns: of the rows, recorded too; None keeps what is there.
     Returns:
         the manifest that is current now; None if `derive` has to publish: the rows are to be merged into the base, nothing
         or something else was published before, or an earlier version could read what is there.
@@ -71,6 +77,7 @@ def publish_rows(
             count=store.count,
             live=store.live,
             sources=sources,
+            columns=columns or before.columns,
             index=replace(index, base_rows=store.count) if isinstance(index, Exact) else index,
             recent=replace(recent, publishes=recent.publishes + 1, deleted=deleted),
         ),

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.collection.search_run import NamesMode, SearchOptions
     from retrieval.collection.snapshot import Opened
-    from retrieval.columns import Value
+    from retrieval.columns import ColumnsLike, Value
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
@@ -598,7 +598,14 @@ class Collection(AbstractContextManager["Collection"]):
             return arrow_table(opened)
 
     @named_arguments
-    def add(self, vectors: VectorsLike, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
+    def add(
+        self,
+        vectors: VectorsLike,
+        keys: KeysLike | None = None,
+        *,
+        columns: ColumnsLike | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Ids:
         """Add rows by hand. When this returns they are durable, and this collection finds them.
 
         Args:
@@ -606,6 +613,7 @@ class Collection(AbstractContextManager["Collection"]):
                 ``.npy`` file. They are normalised here.
             keys: one for each vector: texts, bytes or integers, which become decimal texts; or the `Path` of a file with one a
                 line. ``None`` is each row's id as decimal text.
+            columns: what else is known of each row: a dictionary of names and values for each.
             timeout: seconds to wait for another writer.
         Returns:
             the new ids ``(n,)`` int64, consecutive.
@@ -617,19 +625,27 @@ class Collection(AbstractContextManager["Collection"]):
             StoreReadOnly, StoreFull, StoreClosed: it cannot be written; no space is left; it is closed.
         """
         with self.writer(timeout=timeout) as rows:
-            return rows.add(vectors, keys)
+            return rows.add(vectors, keys, columns=columns)
 
     @named_arguments
-    def upsert(self, vectors: VectorsLike, keys: KeysLike, *, timeout: float = TIMEOUT) -> Ids:
+    def upsert(
+        self,
+        vectors: VectorsLike,
+        keys: KeysLike,
+        *,
+        columns: ColumnsLike | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Ids:
         """Add rows by hand, or replace those that have these keys already; takes and raises what `add` does.
 
-        A row that gets another vector gets another id. One that has this very vector stays as it is.
+        A row that gets another vector gets another id. One that has this very vector stays as it is. Without `columns` rows
+        keep theirs.
 
         Returns:
             the rows' ids ``(n,)`` int64, in the order of the keys.
         """
         with self.writer(timeout=timeout) as rows:
-            return rows.upsert(vectors, keys)
+            return rows.upsert(vectors, keys, columns=columns)
 
     @named_arguments
     def add_images(self, images: Images, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
@@ -648,12 +664,20 @@ class Collection(AbstractContextManager["Collection"]):
             return rows.add_images(images, keys)
 
     @named_arguments
-    def delete(self, keys: KeysLike | None = None, ids: Any = None, *, timeout: float = TIMEOUT) -> int:
+    def delete(
+        self,
+        keys: KeysLike | None = None,
+        ids: Any = None,
+        *,
+        where: str | None = None,
+        timeout: float = TIMEOUT,
+    ) -> int:
         """Delete rows that were added by hand.
 
         Args:
             keys: a key or several, as in `add`.
             ids: an id or several, or ``(count,)`` flags, in place of keys.
+            where: all rows for which a condition over columns holds, as in `search`, in place of both.
             timeout: seconds to wait for another writer.
         Returns:
             how many rows were deleted.
@@ -663,7 +687,7 @@ class Collection(AbstractContextManager["Collection"]):
             CollectionLocked, CollectionNotFound, StoreReadOnly, StoreFull, StoreClosed: as in `add`.
         """
         with self.writer(timeout=timeout) as rows:
-            return rows.delete(keys, ids)
+            return rows.delete(keys, ids, where=where)
 
     def __delitem__(self, row: str | bytes | SupportsIndex) -> None:
         """Delete a row that was added by hand, by its key (text or bytes) or its id (an integer)."""

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from retrieval.columns.column_summary import summary
     from retrieval.columns.columns_file import ColumnsFile
     from retrieval.columns.headers import HEADERS, header_columns, read_header
-    from retrieval.columns.packing import Value, own_columns, pack, parts, text_of, unpack
+    from retrieval.columns.packing import (
+        ColumnsLike,
+        Value,
+        own_columns,
+        pack,
+        packed_columns,
+        parts,
+        text_of,
+        unpack,
+    )
 else:
     __getattr__ = lazy(
         __name__,
@@ -19,7 +28,16 @@ else:
             "column_filter": ("ColumnFilter",),
             "columns_file": ("ColumnsFile",),
             "headers": ("HEADERS", "header_columns", "read_header"),
-            "packing": ("Value", "own_columns", "pack", "parts", "text_of", "unpack"),
+            "packing": (
+                "ColumnsLike",
+                "Value",
+                "own_columns",
+                "pack",
+                "packed_columns",
+                "parts",
+                "text_of",
+                "unpack",
+            ),
             "column_summary": ("summary",),
         },
     )
@@ -28,10 +46,12 @@ __all__ = [
     "HEADERS",
     "ColumnFilter",
     "ColumnsFile",
+    "ColumnsLike",
     "Value",
     "header_columns",
     "own_columns",
     "pack",
+    "packed_columns",
     "parts",
     "read_header",
     "summary",

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from retrieval.errors import OptionError, StoreCorrupt
+from retrieval.errors import OptionError, ShapeError, StoreCorrupt
 from retrieval.sources import ColumnSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-__all__ = ["Value", "own_columns", "pack", "parts", "text_of", "unpack"]
+__all__ = ["ColumnsLike", "Value", "own_columns", "pack", "packed_columns", "parts", "text_of", "unpack"]
+
+ColumnsLike: TypeAlias = "Mapping[str, Any] | Iterable[Mapping[str, Any]]"
+"""Columns as callers give them for some rows: a dictionary for each; a pandas table also does."""
 
 Value: TypeAlias = str | int | float | bool
 """What a column may hold; a row without a value does not name the column."""
@@ -88,6 +92,31 @@ def text_of(columns: Mapping[str, Any]) -> list[tuple[str, str]]:
 def own_columns(source: Any, entry: Any) -> dict[str, Any]:
     """Return what a source knows of an entry besides its picture; nothing for a source that knows nothing."""
     return dict(source.columns(entry)) if isinstance(source, ColumnSource) else {}
+
+
+def packed_columns(columns: ColumnsLike | None, *, count: int) -> list[bytes] | None:
+    """Return the packed columns that somebody gives for some rows; None where none are given.
+
+    Args:
+        columns: a dictionary for each row; one row's alone; or a pandas table.
+        count: rows that there are.
+    Raises:
+        OptionError: a name or a value that no column can have, or something else.
+        ShapeError: not one for each row.
+    """
+    if columns is None:
+        return None
+    if hasattr(columns, "to_dict") and hasattr(columns, "columns"):
+        columns = columns.to_dict("records")
+    listed = [columns] if isinstance(columns, Mapping) else list(columns)
+    if len(listed) != count:
+        raise ShapeError(f"{count:,} rows but columns of {len(listed):,}; give one dictionary a row")
+    for given in listed:
+        if not isinstance(given, Mapping):
+            raise OptionError(
+                f"columns of a row are {type(given).__name__}; give a dictionary of names and values"
+            )
+    return [pack({}, given) for given in listed]
 
 
 def _clean(columns: Mapping[str, Any]) -> dict[str, Value]:

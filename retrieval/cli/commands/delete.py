@@ -29,13 +29,14 @@ DELETE = "retrieval.collection.collection:Collection.delete"
 @click.command(
     "delete",
     cls=Command,
-    common=("--keys", "--ids", "--timeout"),
+    common=("--keys", "--ids", "--where", "--timeout"),
     example="retrieve delete --keys old.txt",
 )
 @click.option(
     "--keys", type=FILE, metavar="FILE", help="Delete the rows with these keys, one UTF-8 line each."
 )
 @click.option("--ids", type=WIDTHS, metavar="N,N,…", help="Delete the rows with these ids.")
+@option("--where", of=DELETE, metavar="SQL", help="Delete the rows whose columns fulfil this condition.")
 @option("--timeout", of=DELETE, type=float, metavar="SECONDS", help="Wait so long for another writer.")
 @shared
 @session
@@ -45,6 +46,7 @@ def delete(
     *,
     keys: Path | None,
     ids: tuple[int, ...] | None,
+    where: str | None,
     timeout: float | None,
     index: Path | None,
     as_json: bool,
@@ -56,11 +58,12 @@ def delete(
     """
     from retrieval.collection import open_collection
 
-    if (keys is None) == (ids is None):
-        raise click.UsageError("give either --keys or --ids: which rows are to be deleted")
+    if sum(given is not None for given in (keys, ids, where)) != 1:
+        raise click.UsageError("give either --keys, --ids or --where: which rows are to be deleted")
     interrupts.raise_from_now_on()
     with open_collection(index) as collection:
-        deleted = collection.delete(keys, None if ids is None else list(ids), **given(timeout=timeout))
+        chosen = given(where=where, timeout=timeout)
+        deleted = collection.delete(keys, None if ids is None else list(ids), **chosen)
         facts = {"index": str(collection.directory), "rows": len(collection), "deleted": deleted}
     if as_json:
         emit(json_text(facts))

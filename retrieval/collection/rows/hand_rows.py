@@ -59,6 +59,7 @@ class HandRows:
         self._next = store.count
         self._waiting: dict[bytes, _Held | None] = {}  # None: deleted
         self._waiting_keys: dict[int, bytes] = {}
+        self._waiting_columns: dict[int, bytes] = {}
         self.added = self.updated = self.unchanged = self.deleted = 0
 
     @property
@@ -97,13 +98,20 @@ class HandRows:
             if held is not None and not held.by_hand:
                 raise OptionError(self._foreign(number, key, held.id))
 
-    def put(self, rows: Halves, keys: Sequence[bytes], contents: Sequence[bytes] | None = None) -> list[int]:
+    def put(
+        self,
+        rows: Halves,
+        keys: Sequence[bytes],
+        contents: Sequence[bytes] | None = None,
+        columns: Sequence[bytes] | None = None,
+    ) -> list[int]:
         """Add rows, or replace those of the same keys; a row that is there already stays.
 
         Args:
             rows: ``(n, d)`` unit rows, which stay as they are until the next commit.
             keys: distinct ones, none of another source.
             contents: hashes of what the vectors were made of; None for those of the vectors themselves.
+            columns: packed ones, which replace those of a row that is there; None for those that it has.
         Returns:
             the rows' ids, in order.
         """
@@ -111,12 +119,16 @@ class HandRows:
         again = self._store.count > 0 or bool(self._waiting)  # in an empty store every key is new
         ids: list[int] = []
         new: list[int] = []
+        known: dict[int, bytes] = {}  # columns of rows that are replaced
         holders = self._holders(keys) if again else ((key, None) for key in keys)
         for place, ((_, held), content) in enumerate(zip(holders, contents, strict=True)):
             if held is not None and held.content == content:
+                if columns is not None:
+                    self._recolumn(held.id, columns[place])
                 ids.append(held.id)
                 self.unchanged += 1
                 continue
+            known[place] = b"" if held is None else self._columns(held.id)
             self.updated += held is not None
             self.added += held is None
             ids.append(self._next + len(new))
@@ -125,9 +137,18 @@ class HandRows:
             chosen = rows if len(new) == len(rows) else rows[new]
             self._store.append(
                 chosen,
-                [NewRow(key=keys[place], content=contents[place], source=self._source) for place in new],
+                [
+                    NewRow(
+                        key=keys[place],
+                        content=contents[place],
+                        source=self._source,
+                        columns=known[place] if columns is None else columns[place],
+                    )
+                    for place in new
+                ],
             )
             for place in new:
+                self._waiting_columns[self._next] = known[place] if columns is None else columns[place]
                 self._wait(keys[place], _Held(self._next, contents[place], by_hand=True))
                 self._waiting_keys[self._next] = keys[place]
                 self._next += 1
@@ -192,9 +213,20 @@ class HandRows:
         if self._pace.commit_if_due():
             self._forget()
 
+    def _columns(self, number: int) -> bytes:
+        """Return the columns of a row, one that waits too."""
+        waiting = self._waiting_columns.get(number)
+        return self._store.columns([number])[0] if waiting is None else waiting
+
+    def _recolumn(self, number: int, columns: bytes) -> None:
+        if columns != self._columns(number):
+            self._store.set_columns(number, columns)
+            self._waiting_columns[number] = columns
+
     def _forget(self) -> None:
         self._waiting.clear()
         self._waiting_keys.clear()
+        self._waiting_columns.clear()
 
     def _wait(self, key: bytes, held: _Held | None) -> None:
         self._waiting[key] = held

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes.vectors import stored_rows
 from retrieval.collection.rows.key_lists import KeyList, as_key
+from retrieval.columns import header_columns, pack
 from retrieval.errors import ImageError, ShapeError
 
 if TYPE_CHECKING:
@@ -92,12 +93,15 @@ class ImageList:
 
 
 def encode_images(
-    images: Iterable[_Item], encoder: Encoder, store: VectorStore
-) -> tuple[Halves, list[bytes]]:
+    images: Iterable[_Item], encoder: Encoder, store: VectorStore, *, headers: bool
+) -> tuple[Halves, list[bytes], list[bytes]]:
     """Encode images in batches; exact copies of an image, and of what the store holds, are encoded once.
 
+    Args:
+        images, encoder, store: those.
+        headers: look at what files say of their images, too.
     Returns:
-        unit rows ``(n, d)`` float16 and the hashes of what was encoded, in the order of the images.
+        unit rows ``(n, d)`` float16, the hashes of what was encoded, and packed columns, in the order of the images.
     Raises:
         ImageError: one cannot be read, or the encoder gives no vector for it; the message names it.
         EncoderError: the encoder does not keep its contract.
@@ -106,6 +110,7 @@ def encode_images(
 
     vectors: dict[bytes, Halves] = {}
     contents: dict[int, bytes] = {}
+    columns: dict[int, bytes] = {}
     pixels: dict[int, bytes] = {}  # hashes of those that are no file's bytes
 
     def known(content: bytes) -> bool:
@@ -113,6 +118,8 @@ def encode_images(
 
     def opened(item: _Item) -> ImageSource:
         image = _opened(item)
+        if headers and isinstance(image, bytes):
+            columns[item.place] = pack(header_columns(image), {})
         if not isinstance(image, bytes):
             image, pixels[item.place] = _upright(image, _name(item))
         return image
@@ -134,7 +141,7 @@ def encode_images(
     rows = np.empty((len(ordered), store.dim), dtype=np.float16)  # (n, d)
     for place, content in enumerate(ordered):
         rows[place] = vectors[content]
-    return rows, ordered
+    return rows, ordered, [columns.get(place, b"") for place in range(len(ordered))]
 
 
 def _is_image(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from retrieval.collection.rows.row_sources import hand_number, origin_of, source
 from retrieval.collection.rows.vector_blocks import VectorBlocks
 from retrieval.collection.rows.vector_sync import sync_vectors
 from retrieval.collection.rows.writable import learn_rotation, opened, published
+from retrieval.columns import ColumnFilter, packed_columns, summary
 from retrieval.encoders import encode_phrases
 from retrieval.errors import (
     CollectionNotFound,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.collection.rows.rows_report import RowsReport
     from retrieval.collection.rows.vector_blocks import VectorsLike
+    from retrieval.columns import ColumnsLike
 
 __all__ = ["RowWriter", "synchronized", "writing_rows"]
 
@@ -93,22 +96,26 @@ class RowWriter:
         """Rows that were deleted."""
         return self._rows.deleted
 
-    def add(self, vectors: VectorsLike, keys: KeysLike | None = None) -> Ids:
+    def add(
+        self, vectors: VectorsLike, keys: KeysLike | None = None, *, columns: ColumnsLike | None = None
+    ) -> Ids:
         """Add rows; takes, returns and raises what `Collection.add` does."""
         with self._writing() as rows:
             blocks, names = self._checked(vectors, keys)
+            packed = packed_columns(columns, count=len(blocks))
             wanted = self._ids_as_keys(len(blocks)) if names is None else names
             rows.require_new(wanted)
-            return self._put(rows, blocks, wanted)
+            return self._put(rows, blocks, wanted, packed)
 
-    def upsert(self, vectors: VectorsLike, keys: KeysLike) -> Ids:
+    def upsert(self, vectors: VectorsLike, keys: KeysLike, *, columns: ColumnsLike | None = None) -> Ids:
         """Add or replace rows; takes, returns and raises what `Collection.upsert` does."""
         with self._writing() as rows:
             blocks, names = self._checked(vectors, keys)
             if names is None:
                 raise OptionError("upsert needs `keys`: they say which rows are replaced")
+            packed = packed_columns(columns, count=len(blocks))
             rows.require_own(names)
-            return self._put(rows, blocks, names)
+            return self._put(rows, blocks, names, packed)
 
     def add_images(self, images: Images, keys: KeysLike | None = None) -> Ids:
         """Encode images and add them; takes, returns and raises what `Collection.add_images` does."""
@@ -117,20 +124,28 @@ class RowWriter:
             known = given.keys()
             if known is not None:
                 rows.require_new(known)
-            vectors, contents = encode_images(given, self._collection.encoder, self._store)
+            known_columns = self._collection.manifest.columns
+            vectors, contents, columns = encode_images(
+                given,
+                self._collection.encoder,
+                self._store,
+                headers=known_columns is not None and known_columns.headers > 0,
+            )
             names = given.require_keys(len(vectors))
             if known is None:
                 rows.require_new(names)
-            ids = rows.put(vectors, list(names), contents)
+            ids = rows.put(vectors, list(names), contents, columns)
             rows.commit_if_due()
             return np.array(ids, dtype=np.int64)
 
-    def delete(self, keys: KeysLike | None = None, ids: Any = None) -> int:
+    def delete(self, keys: KeysLike | None = None, ids: Any = None, *, where: str | None = None) -> int:
         """Delete rows; takes, returns and raises what `Collection.delete` does."""
         with self._writing() as rows:
-            if (keys is None) == (ids is None):
-                raise OptionError("delete takes either `keys` or `ids`")
-            if keys is not None:
+            if sum(given is not None for given in (keys, ids, where)) != 1:
+                raise OptionError("delete takes either `keys`, `ids` or `where`")
+            if where is not None:
+                chosen = rows.require_ids(self._found(rows, where))
+            elif keys is not None:
                 chosen = rows.ids_of(KeyList(keys, one=True))
             else:
                 directory = self._collection.directory
@@ -138,6 +153,21 @@ class RowWriter:
             rows.delete(chosen)
             rows.commit_if_due()
             return len(chosen)
+
+    def _found(self, rows: HandRows, where: str) -> Ids:
+        """Return the live rows for which a condition holds, those too that this block has added."""
+        rows.commit()
+        published = _current(self._collection.directory)
+        manifest = replace(published, count=self._store.count)
+        if published.columns is not None and published.columns.changes != self._store.column_changes:
+            manifest = replace(manifest, files={})  # the table there says what rows were before
+        columns = ColumnFilter(self._collection.directory, manifest, self._store)
+        try:
+            found = columns.rows(where)
+        finally:
+            columns.close()
+        live: Ids = found[~self._store.tombstones()[found]]
+        return live
 
     def end(self) -> None:
         """Commit all that waits, and take no further calls."""
@@ -184,11 +214,14 @@ class RowWriter:
         return [str(number).encode() for number in range(first, first + count)]
 
     @staticmethod
-    def _put(rows: HandRows, blocks: VectorBlocks, names: Iterable[bytes]) -> Ids:
+    def _put(
+        rows: HandRows, blocks: VectorBlocks, names: Iterable[bytes], columns: list[bytes] | None
+    ) -> Ids:
         ids = np.empty(len(blocks), dtype=np.int64)  # (n,)
         keys = iter(names)
         for start, block in blocks.blocks():
-            ids[start : start + len(block)] = rows.put(block, list(islice(keys, len(block))))
+            part = None if columns is None else columns[start : start + len(block)]
+            ids[start : start + len(block)] = rows.put(block, list(islice(keys, len(block))), columns=part)
             rows.commit_if_due()
         return ids
 
@@ -232,7 +265,9 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
                     rows.end()
                 lock.check()
                 recorded = sources if rows.added or rows.updated else None
-                if publish_rows(directory, store, sources=recorded) is None:
+                known = before.columns
+                columns = summary(store, known, headers=0 if known is None else known.headers)
+                if publish_rows(directory, store, sources=recorded, columns=columns) is None:
                     derive(
                         directory,
                         store,
@@ -241,6 +276,7 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
                         device=_device(before),
                         extra_queries=lambda: _phrases(collection),
                         learn=learn_rotation,
+                        columns=columns,
                         derived=derived_files(),
                     )
     finally:
