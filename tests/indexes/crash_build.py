@@ -98,8 +98,8 @@ def kill_at(call: str, number: int) -> None:
         real = environment.Environment.write
 
         def write(self: Any, apply: Any, *, room: int) -> Any:
-            def last(txn: Any) -> Any:
-                result = apply(txn)
+            def last(txn: Any, databases: Any) -> Any:
+                result = apply(txn, databases)
                 counted(lambda: None)()  # everything is put, nothing committed
                 return result
 
