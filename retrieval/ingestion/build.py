@@ -167,7 +167,7 @@ def build_index(
         check_request(lambda: models.space, **wanted)
         columns = BuildColumns(before, headers=headers, sources=chosen.chosen)
         found = find_changes(
-            chosen.chosen,
+            chosen,
             directory,
             before,
             retry_large=max_pixels is not None,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.store import Record
     from indexes.vectors import Ids
-    from retrieval.ingestion.build_sources import BuildSource
+    from retrieval.ingestion.build_sources import BuildSources
     from retrieval.progress import OnProgress
     from retrieval.sources import FolderMemory, Listed, Source
 
@@ -132,7 +132,7 @@ def rows_after(changes: Sequence[Changes], before: Manifest | None) -> int:
 
 
 def find_changes(
-    sources: Sequence[BuildSource],
+    sources: BuildSources,
     directory: Path,
     before: Manifest | None,
     *,
@@ -144,7 +144,7 @@ def find_changes(
     """List sources, and find what changed in each since the collection was built.
 
     Args:
-        sources: those of the build.
+        sources: those of the build; the chosen ones are listed.
         directory: the collection's.
         before: its published manifest.
         retry_large: files that were skipped as too large are to be tried again.
@@ -156,7 +156,7 @@ def find_changes(
     """
     found: list[Changes] = []
     with _rows(directory, before) as store:
-        for one in sources:
+        for one in sources.chosen:
             seen = Seen()
             stored = StoredFiles.of(() if store is None else store.packed(source=one.number))
             changes = compare(
@@ -171,7 +171,8 @@ def find_changes(
                 keep=one.is_once and not prune,
             )
             found.append(changes)
-        refuse_taken_keys(sources, found, store, before, directory)
+        dropped = {source.number for source in sources.dropped}
+        refuse_taken_keys(sources.chosen, found, store, before, directory, dropped=dropped)
     return found
 
 

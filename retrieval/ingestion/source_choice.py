@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.generation import FOLDER, HAND, free_number
 from indexes.generation import Source as Recorded
+from indexes.store import SOURCES
 from retrieval.errors import OptionError
 from retrieval.ingestion.build_sources import BuildSource, BuildSources
 from retrieval.location import (
@@ -285,8 +286,8 @@ class _Choice:
                 return source, images if part == os.curdir else roots[source.number], part
         for source in folders:
             home = roots[source.number]
-            away = not home.exists() or inside(home, images) is not None
-            if away or chosen_by_environment(self._directory):
+            moved = len(folders) == 1 and not home.exists()
+            if moved or inside(home, images) is not None or chosen_by_environment(self._directory):
                 raise OptionError(_foreign(self._directory, images, home))
         return None, images, os.curdir
 
@@ -301,6 +302,11 @@ class _Choice:
         if recorded.number in numbers:
             self.recorded[numbers.index(recorded.number)] = recorded
         else:
+            if recorded.number >= SOURCES:
+                raise OptionError(
+                    f"{self._directory} has had {SOURCES} sources, as many as it can; name many files by one text with braces or "
+                    f"stars, or in a listing"
+                )
             self.recorded.append(recorded)
             self._next += 1
         is_main = recorded.type == FOLDER and recorded.number == self._main()

@@ -12,7 +12,7 @@ from retrieval.errors import OptionError
 from retrieval.sources import spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
@@ -31,6 +31,8 @@ def refuse_taken_keys(
     store: VectorStore | None,
     before: Manifest | None,
     directory: Path,
+    *,
+    dropped: Collection[int] = (),
 ) -> None:
     """Stop a build in which one key would name images of two sources.
 
@@ -42,6 +44,7 @@ def refuse_taken_keys(
         store: the collection's rows; None where there are none.
         before: its manifest.
         directory: where it lies.
+        dropped: numbers of sources whose rows are about to be removed; their keys are free.
     Raises:
         OptionError: there is such a key; nothing was changed.
     """
@@ -58,7 +61,7 @@ def refuse_taken_keys(
         for record in _holders(changes, store):
             if is_by_hand(record, hand):
                 raise OptionError(_taken_by_hand(record, source))
-            if record.source == source.number:
+            if record.source == source.number or record.source in dropped:
                 continue
             _, other = by_number.get(record.source, (None, None))
             if other is not None and other.missing.get(record.key) == record.id:
@@ -106,8 +109,8 @@ def _taken(key: bytes, first: str, second: str, *, moved: bool) -> str:
     name = os.fsdecode(key)
     cure = f'; if that folder moved, say so with `root="{second}"`' if moved else ""
     return (
-        f"{first} and {second} both give the key {name!r}; nothing was changed. Rename one of the two, or keep them in two "
-        f"collections{cure}"
+        f"{first} and {second} both give the key {name!r}; nothing was changed. Rename one of the two, keep them in two "
+        f"collections, or replace the first with `drop_source`{cure}"
     )
 
 

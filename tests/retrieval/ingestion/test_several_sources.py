@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation import read_manifest
+from indexes.generation import read_manifest, write_manifest
 from retrieval.errors import CollectionNotFound, MissingExtra, OptionError, PruneRefused, SourceIncomplete
 from retrieval.progress import Progress
 from retrieval.sources import read_skipped, source_type
@@ -553,3 +554,15 @@ def test_a_walk_is_told_of_the_rows_that_a_source_had(
         (1000, 1000),
         (2000, 2000),
     ]
+
+
+def test_a_collection_has_at_most_256_sources(
+    photos: Path, other: Path, index: Path, encoder: CountingEncoder
+) -> None:
+    build(photos, encoder, index=index)
+    manifest = read_manifest(index)  # the second folder is away, which is no reason to take the new one for it
+    last = replace(manifest.sources[0], number=255, path="../elsewhere")
+    write_manifest(index, replace(manifest, sources=(*manifest.sources, last)))
+
+    with pytest.raises(OptionError, match="has had 256 sources, as many as it can"):
+        build(other, encoder, index=index)

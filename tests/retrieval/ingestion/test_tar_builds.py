@@ -234,3 +234,21 @@ def test_captions_come_back_in_hits_and_a_changed_one_encodes_nothing(
     with retrieval.open(index, encoder=encoder) as collection:
         hit = collection.search(retrieval.row(0), k=1, include_self=True)[0]
         assert (hit.path, hit.columns["caption"]) == ("x.tar/1.png", "a blue bus")
+
+
+def test_more_archives_replace_fewer_and_nothing_is_encoded_again(
+    shards: str, index: Path, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    build(shards, encoder, index=index)
+    write_tar(tmp_path / "shards/3.tar", pictures(2, first=30))
+    more = shards.replace("0..2", "0..3")
+    with pytest.raises(
+        OptionError, match=r"both give the key '0.tar/0000.png'; .* replace the first with `drop_source`"
+    ):
+        build(more, encoder, index=index)
+
+    report = build(more, encoder, index=index, drop_source=shards)
+
+    assert (report.encoded, report.removed, report.images) == (2, 0, 32)
+    assert [source["source"] for source in retrieval.open(index, encoder=encoder).info()["sources"]] == [more]
+    assert retrieval.build_index(index=index, encoder=encoder).images == 32
