@@ -560,7 +560,9 @@ def test_a_collection_has_at_most_256_sources(
     photos: Path, other: Path, index: Path, encoder: CountingEncoder
 ) -> None:
     build(photos, encoder, index=index)
-    manifest = read_manifest(index)  # the second folder is away, which is no reason to take the new one for it
+    manifest = read_manifest(
+        index
+    )  # the second folder is away, which is no reason to take the new one for it
     last = replace(manifest.sources[0], number=255, path="../elsewhere")
     write_manifest(index, replace(manifest, sources=(*manifest.sources, last)))
 
