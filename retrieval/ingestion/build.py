@@ -28,13 +28,14 @@ from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
 from retrieval.ingestion.build_columns import BuildColumns
+from retrieval.ingestion.build_place import find_directory
 from retrieval.ingestion.changes import find_changes, rows_after
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.pruning import refuse_losing, refuse_unasked
 from retrieval.ingestion.publication import finish_build
 from retrieval.ingestion.report import report_of
-from retrieval.ingestion.source_choice import choose_sources, find_directory
+from retrieval.ingestion.source_choice import choose_sources
 from retrieval.sources import reason_words
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
 
     from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.ingestion.build_place import SourceLike
     from retrieval.ingestion.build_sources import BuildSource
     from retrieval.ingestion.changes import Changes
-    from retrieval.ingestion.source_choice import SourceLike
     from retrieval.progress import OnProgress, ShowProgress
 
 

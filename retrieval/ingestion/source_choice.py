@@ -11,14 +11,13 @@ from indexes.generation import FOLDER, HAND, free_number
 from indexes.generation import Source as Recorded
 from indexes.store import SOURCES
 from retrieval.errors import OptionError
+from retrieval.ingestion.build_place import is_text_of_another
 from retrieval.ingestion.build_sources import BuildSource, BuildSources
 from retrieval.location import (
     DIRECTORY,
     ENVIRONMENT,
     chosen_by_environment,
-    find_collection,
     inside,
-    place_collection,
     record_path,
     record_root,
     require_folder,
@@ -41,68 +40,12 @@ from retrieval.sources import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import TypeAlias
 
     from indexes.generation import Manifest
+    from retrieval.ingestion.build_place import SourceLike
     from retrieval.sources import Source
 
-    SourceLike: TypeAlias = str | os.PathLike[str] | Source
-
-__all__ = ["SourceLike", "choose_sources", "find_directory"]
-
-
-def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | None) -> Path:
-    """Return where the collection of a build lies or will lie.
-
-    Args:
-        given: the sources that were named; none for those that the collection has.
-        index: where it lies; None is ``.retrieve`` in the first source, if that is a folder.
-    Raises:
-        OptionError: the first source is no folder, and nothing else says where.
-        CollectionNotFound: no source was named, and there is no collection.
-    """
-    if not given:
-        if index is None:
-            raise OptionError(
-                "nothing says what to build; name a source, or a collection with `index=…` to build it again"
-            )
-        return find_collection(index)
-    folders = [_folder(source) for source in given]  # each is looked at before a directory is made
-    if index is not None:
-        return place_collection(folders[0] or Path(os.sep), index)
-    if folders[0] is not None:
-        return place_collection(folders[0], None)
-    first = given[0]
-    raise OptionError(
-        f"{_shown(first)} is no folder that a collection could lie in; say where with `index=…`, a directory"
-    )
-
-
-def _folder(source: SourceLike) -> Path | None:
-    """Return the folder that a source is; None for another one."""
-    if isinstance(source, FolderSource):
-        return source.root
-    if isinstance(source, str | os.PathLike):
-        kind, text = named_type(os.fspath(source))
-        if kind in {None, FOLDER} and not _is_text_of_another(text):
-            return require_folder(text)
-    elif not hasattr(source, "entries"):
-        raise OptionError(
-            f"{type(source).__name__} is no source; give the path of a folder, a text that names a source, or both"
-        )
-    return None
-
-
-def _is_text_of_another(text: str) -> bool:
-    """Say whether a text is recognised by a type besides the folder."""
-    whole = whole_text(text)
-    if os.path.isdir(whole):
-        return False
-    try:
-        return open_spec(whole).type != FOLDER
-    except OptionError:
-        # A path of nothing, or a file of another kind, is told in the words of a folder.
-        return "://" in whole or whole == STANDARD_INPUT
+__all__ = ["choose_sources"]
 
 
 def choose_sources(
@@ -208,7 +151,7 @@ class _Choice:
             if fits and whole == spec_of(self._directory, source):
                 self.repeat(source)
                 return
-        if kind in {None, FOLDER} and (os.path.isdir(whole) or not _is_text_of_another(whole)):
+        if kind in {None, FOLDER} and (os.path.isdir(whole) or not is_text_of_another(whole)):
             if kind is None and os.path.isdir(whole) and not self._is_folder(whole):
                 self._take_opened(open_spec(whole, self._options))
             else:
@@ -334,12 +277,6 @@ class _Choice:
             if name not in self._used:
                 names = ", ".join(one.source.name for one in self.chosen)
                 raise OptionError(f"`{name}` has no meaning for {names}; leave it out")
-
-
-def _shown(source: Any) -> str:
-    return (
-        os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", source))
-    )
 
 
 def _foreign(directory: Path, images: Path, recorded: Path) -> str:
