@@ -19,6 +19,7 @@ from retrieval.sources import (
     recognise,
     suffix_of,
 )
+from retrieval.sources.media import MediaOptions, part_bytes, split_key
 from retrieval.sources.tar.archive_files import archives_of
 from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public, words
 from retrieval.sources.tar.listing_memory import ListingMemory
@@ -65,18 +66,21 @@ class TarSource:
 
     Args:
         text: a path or URL, in which braces and stars stand for several files.
-        options: ``allow_private`` for URLs.
+        options: ``allow_private`` for URLs; ``every`` and ``pages`` for films and documents.
     """
 
     type: ClassVar[str] = "tar"
-    takes: ClassVar[frozenset[str]] = frozenset({"allow_private"})
+    takes: ClassVar[frozenset[str]] = frozenset({"allow_private", "every", "pages"})
 
     name: str
     readers: int
 
     def __init__(self, text: str, options: Mapping[str, Any]) -> None:
         self._text = text
-        self.options = {name: value for name, value in options.items() if value}
+        self._media = MediaOptions.from_json(options)
+        self.options = {
+            name: True for name in ("allow_private",) if options.get(name)
+        } | self._media.to_json()
         self.spec = self.name = public(text)
         self._start = len(fixed_part(text)) + 1
         self._reader = ArchiveReader(archives_of(text, options), start=self._start)
@@ -149,9 +153,13 @@ class TarSource:
         return _not_read(entry.key, kind)
 
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
-        """Read a member at its place."""
+        """Read a member at its place, or one picture of a film or document."""
         from retrieval.sources.decoding import MAX_PIXELS
 
+        part = self._part(entry.key)
+        if part is not None:
+            whole = self.read(SourceEntry(part[0], b""), max_pixels=max_pixels)
+            return part_bytes(whole, part[1], name=self.link(entry.key))
         place = entry if isinstance(entry, TarEntry) else self._place(entry.key)
         if place is None:
             raise member_error(self.link(entry.key), "vanished", "is not in its archive any more")
@@ -179,8 +187,14 @@ class TarSource:
             return {}
 
     def holds(self, key: bytes) -> bool:
-        """Say whether an archive has such a member."""
-        return self._place(key) is not None
+        """Say whether an archive has such a member, or one that a picture is a part of."""
+        part = self._part(key)
+        return self._place(key if part is None else part[0]) is not None
+
+    def _part(self, key: bytes) -> tuple[bytes, str] | None:
+        """Return the film or document of a picture, and the part; None for a member of its own."""
+        part = split_key(key)
+        return None if part is None or self._place(key) is not None else part
 
     def link(self, key: bytes) -> str:
         """Return the archive's path with the member's behind it."""
@@ -191,7 +205,12 @@ class TarSource:
         text, folder = os.fspath(path), self.spec[: self._start]
         if not os.path.isabs(text) and "://" not in text:
             text = os.path.abspath(text)
-        place = self._place(os.fsencode(text[len(folder) :])) if text.startswith(folder) else None
+        key = os.fsencode(text[len(folder) :])
+        part = self._part(key) if text.startswith(folder) else None
+        if part is not None:
+            whole = self._place(part[0])
+            return None if whole is None else SourceEntry(key, self._media.stamp(whole.stamp))
+        place = self._place(key) if text.startswith(folder) else None
         return None if place is None else SourceEntry(place.key, place.stamp)
 
     def changed(self, memory: Path) -> bool:

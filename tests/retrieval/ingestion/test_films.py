@@ -286,3 +286,29 @@ def test_a_file_named_like_a_moment_is_a_file(photos, encoder):
 
     with retrieval.open(photos, encoder=encoder) as collection:
         assert collection["b.mp4#t=1"].open().size == (48, 48)
+
+
+@pytest.mark.parametrize("kind", ["tar", "listing"])
+def test_films_and_documents_in_other_sources(photos, encoder, tmp_path, kind):
+    import tarfile
+
+    place = tmp_path / ("shard.tar" if kind == "tar" else "list.txt")
+    names = ["a.png", "trip/clip.mp4", "paper.pdf"]
+    if kind == "tar":
+        with tarfile.open(place, "w") as archive:
+            for name in names:
+                archive.add(photos / name, name)
+    else:
+        place.write_text("".join(f"photos/{name}\n" for name in names))
+    index = tmp_path / "index"
+    prefix = "shard.tar/" if kind == "tar" else "photos/"
+
+    report = retrieval.build_index(place, index=index, encoder=encoder, every=1.0, pages=True)
+    again = retrieval.build_index(index=index, encoder=encoder)
+
+    assert set(paths(index, encoder)) == {prefix + name for name in ["a.png", *FILM, *PAGES]}
+    assert (report.encoded, again.encoded, again.reused, again.removed) == (7, 0, 0, 0)
+    with retrieval.open(index, encoder=encoder) as collection:
+        hit = collection.search(picture_of(photos), k=1)[0]
+    assert (hit.path, hit.moment) == (f"{prefix}trip/clip.mp4#t=3", 3.0)
+    assert np.array_equal(np.asarray(hit.open()), np.asarray(picture_of(photos)))
