@@ -13,7 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from retrieval.errors import OptionError, ShapeError, StoreCorrupt
-from retrieval.sources import ColumnSource
+from retrieval.sources import LONGEST_NAME, MOST_COLUMNS, ColumnSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +28,6 @@ Value: TypeAlias = str | int | float | bool
 
 LONGEST_TEXT: Final = 16_384
 """Characters of a text that are kept; a longer one is cut."""
-
-LONGEST_NAME: Final = 200
-"""Characters that a column's name may have."""
-
-MOST_COLUMNS: Final = 1_000
-"""Columns that a source may give a row."""
 
 _WHOLE: Final = 1 << 63  # integers from here on are kept as numbers
 

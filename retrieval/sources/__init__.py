@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
     from retrieval.sources.listing import SUFFIXES, UNSUPPORTED, SourceEntry
     from retrieval.sources.protocol import (
+        LONGEST_NAME,
+        MOST_COLUMNS,
         ColumnSource,
         ColumnValue,
         CountedSource,
@@ -63,7 +65,9 @@ __all__ = [
     "FIRST_BYTES",
     "FORMATS",
     "LASTING",
+    "LONGEST_NAME",
     "MEMORIES",
+    "MOST_COLUMNS",
     "NOT_FOLLOWED",
     "RESOURCE_FORK",
     "STANDARD_INPUT",
@@ -153,6 +157,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "keys": (),
             "listing": ("SUFFIXES", "SourceEntry", "UNSUPPORTED"),
             "protocol": (
+                "LONGEST_NAME",
+                "MOST_COLUMNS",
                 "ColumnSource",
                 "ColumnValue",
                 "CountedSource",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from retrieval.sources.listing import Seen, Skipped
 
 __all__ = [
+    "LONGEST_NAME",
+    "MOST_COLUMNS",
     "ColumnSource",
     "ColumnValue",
     "CountedSource",
@@ -29,6 +31,12 @@ __all__ = [
 
 ColumnValue: TypeAlias = str | int | float | bool | None
 """What a column may hold of one image."""
+
+LONGEST_NAME: Final = 200
+"""Characters that a column's name may have."""
+
+MOST_COLUMNS: Final = 1_000
+"""Columns that a source may give a row."""
 
 
 class Entry(Protocol):

@@ -28,6 +28,11 @@ _HELD = 4
 
 _GZIP = b"\x1f\x8b"
 
+_OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""First bytes of packed files that are not read."""
+
+_HEAD = max(map(len, _OTHER_PACKERS))
+
 
 class ArchiveReader:
     """The archives of one source. Safe to use from several threads.
@@ -123,7 +128,11 @@ class ArchiveReader:
         """Read the headers of an archive."""
         state = self.files.state(path)
         with self.files.open(path) as file:
-            packed = self._packed[path] = file.read(2) == _GZIP
+            head = file.read(_HEAD)
+            for start, program in _OTHER_PACKERS.items():
+                if head.startswith(start):
+                    raise OSError(0, f"it is packed by {program}; unpack it, or pack it by gzip")
+            packed = self._packed[path] = head.startswith(_GZIP)
             file.seek(0)
             name = public(path)
             if not packed:

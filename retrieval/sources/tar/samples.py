@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
+
+from retrieval.sources import LONGEST_NAME, MOST_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,12 +18,16 @@ if TYPE_CHECKING:
     from retrieval.sources import ColumnValue
 
 
-__all__ = ["COLUMN_SUFFIXES", "read_columns", "split_name"]
+__all__ = ["COLUMN_SUFFIXES", "MOST_TEXT", "read_columns", "split_name"]
 
 COLUMN_SUFFIXES: Final = ("json", "cls", "txt")
 """Members that say something of the images of their sample; later ones win where two say the same."""
 
-_MOST_TEXT = 1 << 20  # bytes; longer texts are no captions
+MOST_JSON: Final = MOST_COLUMNS - 3
+"""Values of an object that become columns of their own, beside a caption, a label, and the object as text."""
+
+MOST_TEXT: Final = 1 << 20
+"""Bytes of a text that are read; a longer one is no caption."""
 
 
 def split_name(path: bytes) -> tuple[bytes, bytes]:
@@ -40,11 +47,11 @@ def read_columns(members: Iterable[tuple[str, bytes]]) -> dict[str, ColumnValue]
         members: suffix, one of `COLUMN_SUFFIXES`, and content.
     Returns:
         ``caption`` of a ``.txt``, ``label`` of a ``.cls``, a whole number where it is one, and each value of the object in
-        a ``.json``, what has parts as JSON.
+        a ``.json``, what has parts as JSON. An object with names that no column can have is besides kept as text, in ``json``.
     """
     columns: dict[str, ColumnValue] = {}
     for suffix, data in sorted(members, key=lambda member: COLUMN_SUFFIXES.index(member[0])):
-        text = data[:_MOST_TEXT].decode("utf-8", "replace").strip()
+        text = data[:MOST_TEXT].decode("utf-8", "replace").strip()
         if not text:
             continue
         if suffix == "txt":
@@ -63,7 +70,9 @@ def _of_json(text: str) -> dict[str, ColumnValue]:
         return {"json": text}
     if not isinstance(found, dict):
         return {"json": _plain(found)}
-    return {name: _plain(value) for name, value in found.items()}
+    named = {name: _plain(value) for name, value in found.items() if 0 < len(name) <= LONGEST_NAME}
+    columns = dict(islice(named.items(), MOST_JSON))
+    return columns if len(columns) == len(found) else columns | {"json": text}
 
 
 def _plain(value: Any) -> ColumnValue:

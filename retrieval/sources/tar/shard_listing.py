@@ -1,4 +1,7 @@
-"""List the members of a tar file: the images, and the texts that lie beside them, as arrays without an object a member."""
+"""List the members of a tar file: the images, and the texts that lie beside them, as arrays without an object a member.
+
+Long because all that can be wrong with an archive is told in the one pass through its headers.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CLAIMED", "LINK_TO_NOTHING", "NOT_READ", "UNCLAIMED", "ShardListing", "list_shard"]
+__all__ = ["CLAIMED", "LINK_TO_NOTHING", "NOT_PLAIN", "NOT_READ", "UNCLAIMED", "ShardListing", "list_shard"]
 
 CLAIMED: Final = 0
-"""Kinds of members: named like an image; perhaps one; an image that is not read; a link whose target is not there."""
+"""Kinds of members: named like an image; perhaps one; an image that is not read; a link whose target is not there; a sparse
+file, device or pipe."""
 UNCLAIMED: Final = 1
 NOT_READ: Final = 2
 LINK_TO_NOTHING: Final = 3
+NOT_PLAIN: Final = 4
 
 _BLOCK = 512
-_VERSION = 1
+_VERSION = 2
+
+_NOWHERE = -1, 0
+_NO_DATA = -2, 0
+"""In place of start and size: of a link to nothing, and of a member that is no plain file."""
+
+_LONGEST_PADDING = 1 << 16
+"""Zeros behind an archive that programs write; more of them are a hole, as in a download that is not complete."""
 
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, ImageError)
 """What reading a damaged archive raises."""
@@ -150,12 +162,13 @@ class ShardListing:
 class _Scan:
     """What was found on the way through a tar file."""
 
-    members: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # path -> start and size, or -1 and 0
+    members: dict[bytes, tuple[int, int]] = field(
+        default_factory=dict
+    )  # path -> start and size, `_NOWHERE` or `_NO_DATA`
     links: dict[bytes, bytes] = field(default_factory=dict)  # path -> the path that it leads to
     repeated: list[bytes] = field(default_factory=list)
     apart: int = 0  # samples whose members do not lie side by side
     failure: str = ""
-    more: bool = False  # something lies behind the end mark
 
 
 def list_shard(file: IO[bytes], state: FileState, *, name: str, size: int | None) -> ShardListing:
@@ -185,7 +198,17 @@ def list_shard(file: IO[bytes], state: FileState, *, name: str, size: int | None
 
 
 def _scan(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> None:
-    """Go through all members."""
+    """Go through all members, those of archives that were put behind each other too."""
+    while True:
+        _scan_members(archive, scan)
+        start = _next_start(archive, scan, size)
+        if start is None:
+            return
+        archive.offset = start
+
+
+def _scan_members(archive: tarfile.TarFile, scan: _Scan) -> None:
+    """Go through the members up to an end mark."""
     open_sample: bytes | None = None
     closed: set[int] = set()
     apart: set[int] = set()
@@ -217,25 +240,47 @@ def _scan(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> None:
             scan.links[path] = _plain_path(posixpath.normpath(beside))
         elif member.isreg() and not member.issparse():
             scan.members[path] = member.offset_data, member.size
-    scan.apart = len(apart)
-    _check_end(archive, scan, size)
+        else:
+            scan.members[path] = _NO_DATA
+    scan.apart += len(apart)
 
 
-def _check_end(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> None:
-    """Tell whether the archive ends where it should: `tarfile` takes anything that is no header for an end."""
+def _next_start(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> int | None:
+    """Return where another archive begins behind the end mark of this one; None if nothing does.
+
+    Also tells whether the archive ends where it should: `tarfile` takes anything that is no header for an end.
+    """
     file: Any = archive.fileobj
     file.seek(archive.offset)
-    rest = file.read(40 * _BLOCK)
-    if len(rest) < _BLOCK:
+    block = file.read(_BLOCK)
+    if len(block) < _BLOCK:
         scan.failure = "ends without an end mark: it may be cut"
         if size is not None and archive.offset > size:
             _drop_last(scan, size)
-    elif any(rest[:_BLOCK]):
+    elif any(block):
+        what = f"has something at byte {archive.offset:,} that belongs to no tar file: it may be damaged"
+        scan.failure = scan.failure or what
+    else:
+        return _behind_zeros(file, archive.offset, scan)
+    return None
+
+
+def _behind_zeros(file: IO[bytes], start: int, scan: _Scan) -> int | None:
+    """Return where the first block lies behind ``start`` that is not all zeros; None if there is none."""
+    place = start + _BLOCK
+    found = None
+    while found is None and (data := file.read(1 << 20)):
+        rest = len(data.lstrip(b"\0"))
+        if rest:
+            found = (place + len(data) - rest) // _BLOCK * _BLOCK
+        else:
+            place += len(data)
+    end = place if found is None else found
+    if end - start > _LONGEST_PADDING and not scan.failure:
         scan.failure = (
-            f"has something at byte {archive.offset:,} that belongs to no tar file: it may be damaged"
+            f"has {end - start:,} zeros at byte {start:,}: it may be damaged, or not copied to its end"
         )
-    elif any(rest):
-        scan.more = True
+    return found
 
 
 def _drop_last(scan: _Scan, size: int | None) -> None:
@@ -250,15 +295,19 @@ def _drop_last(scan: _Scan, size: int | None) -> None:
 
 def _listing(scan: _Scan, state: FileState, name: str) -> ShardListing:
     for path, target in scan.links.items():
-        scan.members[path] = scan.members.get(target, (-1, 0))
+        seen = {path}
+        while target in scan.links and target not in seen:
+            seen.add(target)
+            target = scan.links[target]  # noqa: PLW2901 -- on along the chain
+        scan.members[path] = _NOWHERE if target in scan.links else scan.members.get(target, _NOWHERE)
     texts: dict[bytes, list[tuple[int, int, int]]] = {}
     images: list[tuple[bytes, bytes, int]] = []
     for path, (start, size) in scan.members.items():
         sample, suffix = split_name(path)
         kind = COLUMN_SUFFIXES.index(suffix.decode()) if suffix in _COLUMNS else None
-        if kind is not None:
+        if kind is not None and start >= 0:
             texts.setdefault(sample, []).append((start, size, kind))
-        else:
+        elif kind is None:
             images.append((path, sample, _kind(path, start)))
     images = [image for image in images if image[2] >= 0]
     paths = [path for path, _, _ in images]
@@ -289,12 +338,13 @@ _COLUMNS = frozenset(suffix.encode() for suffix in COLUMN_SUFFIXES)
 
 
 def _kind(path: bytes, start: int) -> int:
-    """Return what a member is by its name; -1 for a link to nothing that does not claim to be an image."""
+    """Return what a member is by its name; -1 for one without data that does not claim to be an image."""
     name = path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
     suffix = suffix_of(name)
     is_fork = name.startswith(RESOURCE_FORK)
     if start < 0:
-        return LINK_TO_NOTHING if suffix in SUFFIXES and not is_fork else -1
+        kind = LINK_TO_NOTHING if start == _NOWHERE[0] else NOT_PLAIN
+        return kind if suffix in SUFFIXES and not is_fork else -1
     if suffix in UNSUPPORTED and not is_fork:
         return NOT_READ
     return CLAIMED if suffix in SUFFIXES and not is_fork else UNCLAIMED
@@ -311,8 +361,6 @@ def _notes(scan: _Scan, name: str) -> Iterator[str]:
         yield (
             f"{name}: samples whose members do not lie side by side: {scan.apart:,}; they were put together by their names"
         )
-    if scan.more:
-        yield f"{name}: something lies behind its end mark, which is not read; was it put together from several files?"
 
 
 def _plain_path(name: str) -> bytes:

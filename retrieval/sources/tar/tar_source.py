@@ -23,8 +23,8 @@ from retrieval.sources.media import MediaOptions, part_bytes, split_key
 from retrieval.sources.tar.archive_files import archives_of
 from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public, words
 from retrieval.sources.tar.listing_memory import ListingMemory
-from retrieval.sources.tar.samples import read_columns
-from retrieval.sources.tar.shard_listing import CLAIMED, NOT_READ, UNCLAIMED, ShardListing
+from retrieval.sources.tar.samples import MOST_TEXT, read_columns
+from retrieval.sources.tar.shard_listing import CLAIMED, NOT_PLAIN, NOT_READ, UNCLAIMED, ShardListing
 from retrieval.sources.tar.shard_names import fixed_part
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TarEntry", "TarSource"]
 
-_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 _NAMED: Final = 3
 """Archives that a message names."""
@@ -180,7 +180,10 @@ class TarSource:
         try:
             texts = self._reader.listing(place.shard).texts_beside(place.number)
             return read_columns(
-                (suffix, self._reader.read(place.shard, start, size, link=self.link(entry.key)))
+                (
+                    suffix,
+                    self._reader.read(place.shard, start, min(size, MOST_TEXT), link=self.link(entry.key)),
+                )
                 for suffix, start, size in texts
             )
         except FAILS:
@@ -268,16 +271,21 @@ def _entries(name: bytes, path: str, listing: ShardListing) -> Iterator[TarEntry
     for number, (member, kind) in enumerate(zip(listing.all_paths(), listing.kinds.tolist(), strict=True)):
         key = prefix + member
         if kind > UNCLAIMED:
-            yield (
-                _not_read(key, suffix_of(os.fsdecode(member)))
-                if kind == NOT_READ
-                else Skipped(key=key, reason="vanished", detail="a link to a file that is not in the archive")
-            )
+            yield _without_data(key, kind, suffix_of(os.fsdecode(member)))
             continue
         start, size = places[number]
         yield TarEntry(
             key, packed[16 * number : 16 * number + 16], kind == CLAIMED, path, number, start, size
         )
+
+
+def _without_data(key: bytes, kind: int, suffix: str) -> Skipped:
+    if kind == NOT_READ:
+        return _not_read(key, suffix)
+    if kind == NOT_PLAIN:
+        what = "is a sparse file, a device or a pipe; put it into the archive as a plain file"
+        return Skipped(key=key, reason="not-a-file", detail=what)
+    return Skipped(key=key, reason="vanished", detail="a link to a file that is not in the archive")
 
 
 def _not_read(key: bytes, suffix: str) -> Skipped:

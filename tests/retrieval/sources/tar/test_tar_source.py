@@ -100,10 +100,15 @@ class TestListed:
             member.size = len(png(1))
             archive.addfile(member, io.BytesIO(png(1)))
             for name, kind, target in [
+                ("chain.png", tarfile.SYMTYPE, "hard.png"),
                 ("hard.png", tarfile.LNKTYPE, "a/1.png"),
                 ("b/soft.png", tarfile.SYMTYPE, "../a/1.png"),
                 ("gone.png", tarfile.SYMTYPE, "/etc/passwd"),
+                ("round.png", tarfile.SYMTYPE, "trip.png"),
+                ("trip.png", tarfile.SYMTYPE, "round.png"),
                 ("pipe.png", tarfile.FIFOTYPE, ""),
+                ("device", tarfile.CHRTYPE, ""),
+                ("hard.txt", tarfile.SYMTYPE, "nowhere.txt"),
             ]:
                 member = tarfile.TarInfo(name)
                 member.type, member.linkname = kind, target
@@ -113,10 +118,17 @@ class TestListed:
         entries = list(source.entries(Seen()))
 
         images = [entry for entry in entries if not isinstance(entry, Skipped)]
-        assert [entry.key for entry in images] == [b"x.tar/a/1.png", b"x.tar/hard.png", b"x.tar/b/soft.png"]
+        names = [b"a/1.png", b"chain.png", b"hard.png", b"b/soft.png"]
+        assert sorted(entry.key for entry in images) == sorted(b"x.tar/" + name for name in names)
         assert {source.read(entry) for entry in images} == {png(1)}
-        skipped = [(entry.key, entry.reason) for entry in entries if isinstance(entry, Skipped)]
-        assert skipped == [(b"x.tar/gone.png", "vanished")]
+        assert [dict(source.columns(entry)) for entry in images] == [{}] * 4
+        skipped = {entry.key: entry.reason for entry in entries if isinstance(entry, Skipped)}
+        assert skipped == {
+            b"x.tar/gone.png": "vanished",
+            b"x.tar/round.png": "vanished",
+            b"x.tar/trip.png": "vanished",
+            b"x.tar/pipe.png": "not-a-file",
+        }
         with pytest.raises(ImageError):
             source.read(SourceEntry(b"x.tar/gone.png", bytes(16)))
 
@@ -144,14 +156,36 @@ class TestListed:
             in seen.notes[0]
         )
 
-    def test_archives_put_together_are_said(self, tmp_path: Path) -> None:
-        one = write_tar(tmp_path / "x.tar", pictures(2))
-        other = write_tar(tmp_path / "y.tar", pictures(2, first=5))
-        one.write_bytes(one.read_bytes() + other.read_bytes())
-        seen = Seen()
+    @pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+    def test_archives_put_together_are_all_read(self, tmp_path: Path, suffix: str, packed: str) -> None:
+        mode = "w" if suffix == "tar" else "w:gz"
+        path = write_tar(tmp_path / f"x.{suffix}", pictures(2), mode=mode)
+        for first in (5, 9):
+            other = write_tar(tmp_path / "y", pictures(2, first=first), mode=mode)
+            path.write_bytes(path.read_bytes() + other.read_bytes())
+        source, numbers = opened(path), [0, 1, 5, 6, 9, 10]
 
-        assert listed(opened(one), seen) == [b"x.tar/0000.png", b"x.tar/0001.png"]
-        assert "something lies behind its end mark, which is not read" in seen.notes[0]
+        entries = list(source.entries(Seen()))
+
+        assert [entry.key for entry in entries] == [b"%s/%04d.png" % (path.name.encode(), n) for n in numbers]
+        assert [source.read(entry) for entry in entries] == [png(number) for number in numbers]
+
+    def test_a_sparse_file_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "s.png").write_bytes(png(1))
+        os.truncate(tmp_path / "s.png", 5_000_000)
+        for form in ("gnu", "pax"):
+            path = tmp_path / f"{form}.tar"
+            made = subprocess.run(
+                ["tar", "-S", f"--format={form}", "-C", tmp_path, "-cf", path, "s.png"], check=False
+            )
+            if made.returncode:
+                pytest.skip("this tar writes no sparse files")
+
+            assert [
+                (entry.key, entry.reason)
+                for entry in opened(path).entries(Seen())
+                if isinstance(entry, Skipped)
+            ] == [(b"%s.tar/s.png" % form.encode(), "not-a-file")]
 
     def test_an_archive_of_nothing(self, tmp_path: Path) -> None:
         assert listed(opened(write_tar(tmp_path / "x.tar", []))) == []
@@ -216,6 +250,8 @@ class TestSamples:
             ("1.json", b"{broken", {"json": "{broken"}),
             ("1.json", b'{"a": NaN, "b": null, "c": true}', {"a": None, "b": None, "c": True}),
             ("1.json", b'{"a": 123456789012345678901234567890}', {"a": "123456789012345678901234567890"}),
+            ("1.json", b'{"": 1, "b": 2}', {"b": 2, "json": '{"": 1, "b": 2}'}),
+            ("1.json", b'{"%s": 1}' % (b"n" * 201), {"json": '{"%s": 1}' % ("n" * 201)}),
             ("1.cls", b"007", {"label": 7}),
             ("1.cls", "³".encode(), {"label": "³"}),
             ("1.txt", b"\xff caption", {"caption": "� caption"}),
@@ -286,6 +322,29 @@ class TestDamaged:
         found = cut(opened(path), "that belongs to no tar file: it may be damaged")
 
         assert [entry.key for entry in found] == [b"x.tar/a.png"]
+
+    def test_a_hole_as_in_a_download_that_is_not_complete(self, tmp_path: Path) -> None:
+        path = write_tar(tmp_path / "x.tar", [(f"{n}.png", bytes([n + 1]) * 20_000) for n in range(20)])
+        whole, one = path.read_bytes(), 512 + 20_480
+        for start, stop, kept in [
+            (3 * one, 9 * one, [0, 1, 2, *range(9, 20)]),  # other members lie behind it
+            (3 * one, 9 * one - 600, [0, 1, 2]),
+            (3 * one + 512, 9 * one + 1000, [0, 1, 2, 3]),
+            (3 * one, len(whole), [0, 1, 2]),
+        ]:
+            path.write_bytes(whole[:start] + bytes(stop - start) + whole[stop:])
+            assert [entry.key for entry in cut(opened(path), "zeros at byte")] == [
+                b"x.tar/%d.png" % number for number in kept
+            ]
+
+    @pytest.mark.parametrize("mode", ["bz2", "xz"])
+    def test_one_packed_by_another_program(self, tmp_path: Path, mode: str) -> None:
+        for suffix in ("tar", f"tar.{mode}"):
+            write_tar(tmp_path / f"x.{suffix}", pictures(1), mode=f"w:{mode}")
+            with pytest.raises(
+                OptionError, match=r"it is packed by (bzip2|xz); unpack it, or pack it by gzip"
+            ):
+                list(opened(tmp_path / f"x.{suffix}").entries(Seen()))
 
     def test_a_header_that_leads_back_ends(self, tmp_path: Path) -> None:
         path = write_tar(tmp_path / "x.tar", [("a.png", png(1)), ("b.png", png(2))])
