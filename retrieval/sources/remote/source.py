@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteSource"]
 
+_AT_ONCE = 1024
 _HEAD = 64
 """Bytes by which a file is recognised."""
 
@@ -104,7 +106,7 @@ class RemoteSource:
         """
         listed = 0
         try:
-            for file, described in read_ahead(self._found(seen), self._described):
+            for file, described in self._described_files(seen):
                 listed += 1
                 if isinstance(described, ImageError):
                     yield Skipped(key=os.fsencode(file.path), reason=described.reason, detail=described.what)
@@ -116,6 +118,24 @@ class RemoteSource:
             if not listed:
                 raise OptionError(f"{error}; nothing was changed") from error
             raise SourceIncomplete(f"{self.name} was listed up to {listed:,} files ({error})") from error
+
+    def _described_files(self, seen: Seen) -> Iterator[tuple[RemoteFile, RemoteFile | Exception]]:
+        """Yield each file with what tells that it is unchanged; where the listing did not say it, files are asked for together."""
+        found, failed = self._found(seen), None
+        while failed is None:
+            block: list[RemoteFile] = []
+            try:
+                block.extend(islice(found, _AT_ONCE))
+            except ImageError as error:  # raised behind what came before it
+                failed = error
+            if all(file.size >= 0 and file.mark for file in block):
+                yield from zip(block, block, strict=True)
+            else:
+                yield from read_ahead(block, self._described)
+            if failed is not None:
+                raise failed
+            if not block:
+                return
 
     def _found(self, seen: Seen) -> Iterator[RemoteFile]:
         """Yield the files that are selected."""
