@@ -93,13 +93,14 @@ def query_of(condition: str, names: Mapping[str, str], run: Callable[[str, str],
     if "\0" in condition or not _is_text(condition):
         raise OptionError("where has a NUL or half a character in it")
     try:
-        frame, tree = _parsed("true", run), _parsed(condition, run)
+        frame, tree = _parsed("(true)", run), _parsed(f"(\n{condition}\n)", run)
         node = tree["statements"][0]["node"]
         found = _checked(node["where_clause"], names)
         for whole in (frame, tree):
             whole["statements"][0]["node"]["where_clause"] = None
         if _without_places(frame) != _without_places(tree):
             raise _no_condition("it must be one condition alone, and nothing behind it")
+        _parsed(condition, run)  # whose own brackets must be whole: those around it close none of its
         node["where_clause"] = found
         return str(run("json_deserialize_sql(?)", json.dumps(tree)))
     except RecursionError as error:
@@ -109,8 +110,8 @@ def query_of(condition: str, names: Mapping[str, str], run: Callable[[str, str],
 
 
 def _parsed(condition: str, run: Callable[[str, str], Any]) -> Any:
-    # The line ends before the bracket: a comment at the end of the condition does not take it away.
-    text = f"SELECT {ROW_ID} FROM {ROWS} WHERE (\n{condition}\n)"  # noqa: S608 - it is parsed, not run
+    # Lines end before the closing bracket: a comment at the end of the condition does not take it away.
+    text = f"SELECT {ROW_ID} FROM {ROWS} WHERE {condition}"  # noqa: S608 - it is parsed, not run
     tree = json.loads(run("json_serialize_sql(?)", text))
     if tree["error"]:
         line = _first_line(str(tree.get("error_message", "")))

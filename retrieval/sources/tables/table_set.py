@@ -43,6 +43,23 @@ class TableName:
     mark: bytes
 
 
+class _Wanted:
+    """The names that a text with wildcards and braces stands for."""
+
+    def __init__(self, text: str) -> None:
+        names = expand_braces(text)
+        self._patterns = [keys.glob_pattern(name) for name in names]
+        self._plain = [name for name in names if not has_glob(name)]
+
+    def matches(self, name: str) -> bool:
+        return any(pattern.match(name) for pattern in self._patterns)
+
+    def missing(self, found: Sequence[str]) -> list[str]:
+        """Return the names without wildcards that were not found: that a table is missing has to be said."""
+        there = set(found)
+        return [name for name in self._plain if name not in there]
+
+
 class OpenedTable:
     """A table that is open, and what of it is read.
 
@@ -123,8 +140,9 @@ class TableSet:
         elif os.path.exists(self.text) or not has_glob(self.text):
             names = [os.path.basename(self.text)]
         else:
-            patterns = [keys.glob_pattern(glob) for glob in expand_braces(self.text[len(self.base) + 1 :])]
-            names = [name for name in tables_in(self.base) if any(one.match(name) for one in patterns)]
+            wanted = _Wanted(self.text[len(self.base) + 1 :])
+            names = [name for name in tables_in(self.base) if wanted.matches(name)]
+            names += wanted.missing(names)
         for name in names:
             path = os.path.join(self.base, name)
             yield TableName(name=name, location=path, mark=keys.stamp_of(path))
@@ -137,15 +155,15 @@ class TableSet:
                 yield TableName(name=path.rpartition("/")[2], location=self.text, mark=file.stamp)
                 return
             start = len(self.base.partition("?")[0]) + 1
-            patterns = (
-                [keys.glob_pattern(glob) for glob in expand_braces(path[start:])] if has_glob(path) else None
-            )
+            wanted = _Wanted(path[start:]) if has_glob(path) else None
+            found = []
             for listed in self._remote.walk(self.base):
-                if is_table_name(listed.path) and (
-                    patterns is None or any(one.match(listed.path) for one in patterns)
-                ):
+                if is_table_name(listed.path) and (wanted is None or wanted.matches(listed.path)):
                     file = listed if listed.mark else self._remote.status(listed.url)
                     yield TableName(name=listed.path, location=file.url, mark=file.stamp)
+                    found.append(listed.path)
+            for name in wanted.missing(found) if wanted is not None else ():
+                yield TableName(name=name, location=path[:start] + name + self.text[len(path) :], mark=b"")
         except ImageError as error:
             raise OptionError(f"{error}; nothing was changed") from error
 

@@ -74,7 +74,6 @@ def found(photos, where):
         ("false", []),
         ("width = 5 OR NULL", []),
         ("starts_with(label, 'c')", [0]),
-        ("1 = 1) AND (width = 100", [0]),
     ],
 )
 def test_a_condition_finds_the_rows_for_which_it_holds(photos, where, rows):
@@ -134,6 +133,7 @@ def test_a_condition_finds_the_rows_for_which_it_holds(photos, where, rows):
         ("c0 = 1", "column c0"),
         ("rows.width = 1", "rows.width"),
         ("width >", "syntax"),
+        ("1 = 1) AND (width = 100", r"\)"),
         ("", "empty"),
         ("  \n", "empty"),
         ("width\0 > 1", "NUL"),
