@@ -30,6 +30,13 @@ __all__ = [
 ]
 
 NAMED_DUPLICATES = 3
+_FACTS = (
+    "rank",
+    "score",
+    "path",
+    "id",
+    "copies",
+)  # of a hit as CSV; what else is known of it stands behind them
 SCORE_DECIMALS = 6  # a float32 cosine holds no more
 
 
@@ -217,14 +224,20 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
     import csv
 
+    def shown(text: str) -> str:
+        return escape(text) if terminal else text
+
     # Not lineterminator="\n": Python 3.11 then leaves a bare carriage return unquoted, and readers end the row at it.
     text = io.StringIO()
     writer = csv.writer(_UnixLines(text))
-    writer.writerow(["rank", "score", "path", "id", "copies"])
+    names = sorted({name for hit in found for name in hit.columns})
+    heads = [f"columns.{name}" if name in _FACTS else name for name in names]
+    writer.writerow([*_FACTS, *map(shown, heads)])
     for hit in found:
-        path = path_json(hit.path)["path"]
-        shown = escape(path) if terminal else path
-        writer.writerow([hit.rank, score_text(hit, decimals=6), shown, hit.id, hit.n_duplicates])
+        facts = [hit.rank, score_text(hit, decimals=6), shown(path_json(hit.path)["path"]), hit.id]
+        values = (hit.columns.get(name) for name in names)
+        texts = (shown(value) if isinstance(value, str) else value for value in values)
+        writer.writerow([*facts, hit.n_duplicates, *texts])
     return text.getvalue()
 
 

@@ -489,11 +489,14 @@ class TestListings:
         assert pipe("a b.png", "c\nd.png")["encoded"] == 2
         assert pipe("e.png")["removed"] == 0
         assert keys() == ["a b.png", "c\nd.png", "e.png"]
+        with pytest.raises(RetrievalError, match="standard input"):
+            build()
+        build(fill(Path("more"), ["f.png"], first=60))
         again = build()
-        assert (again.encoded, again.removed, again.images) == (0, 0, 3)
+        assert (again.encoded, again.removed, again.images) == (0, 0, 4)
         assert any("standard input" in note for note in again.notes)
         assert pipe("e.png", options=("--prune",))["removed"] == 2
-        assert keys() == ["e.png"]
+        assert keys() == ["e.png", "f.png"]
 
     def test_lines_that_lead_nowhere_are_listed_and_doubles_are_said(self) -> None:
         photos()
@@ -505,7 +508,7 @@ class TestListings:
 
         assert (report.images, report.skipped) == (1, 2)
         assert skipped() == {"none.png": "vanished", "list.csv#5": "unreadable"}
-        assert any("twice" in note or "more than once" in note for note in report.notes)
+        assert any("1 line names a file again" in note for note in report.notes)
 
 
 class TestRemote:

@@ -144,7 +144,8 @@ class ListingSource:
                     else:
                         twice += 1
         if twice:
-            seen.note(f"{self.name}: {twice:,} lines name a file again")
+            lines_name = "1 line names" if twice == 1 else f"{twice:,} lines name"
+            seen.note(f"{self.name}: {lines_name} a file again; it is taken once")
         if self.memory is not None and mark is not None:
             file_marks.keep(self.memory, {self.name: mark})
 

@@ -158,6 +158,7 @@ class _Parquet:
         if not self.groups:
             return
         row = self.groups[number].start
+        damaged = (self._pa.ArrowException, OSError)  # kept: when Python ends, modules are emptied first
         try:
             for batch in self._file.iter_batches(
                 batch_size=size,
@@ -167,7 +168,7 @@ class _Parquet:
             ):
                 yield row, batch
                 row += batch.num_rows
-        except (self._pa.ArrowException, OSError) as error:
+        except damaged as error:
             raise _damaged(self._name, error) from error
 
     def close(self) -> None:
