@@ -7,6 +7,7 @@ and a bound on its memory and time.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,8 @@ SECONDS: Final = 10.0
 """Time that a condition may take."""
 
 _THREADS: Final = 4
+_KEPT: Final = 8
+_KEPT_ROWS: Final = 500_000
 _DEPTH: Final = 100  # of nested expressions
 _FEW_WORDS: Final = 2  # texts of which each comes so often, on average, are kept as a dictionary
 _SAMPLE: Final = 10_000
@@ -58,6 +61,7 @@ class ColumnFilter:
         self._table: Any = None
         self._types: dict[str, str] = {}
         self._engine: Any = None
+        self._answers: OrderedDict[str, Ids] = OrderedDict()
         forks.after_fork(self, ColumnFilter._forget_engine)
 
     def types(self) -> dict[str, str]:
@@ -81,6 +85,8 @@ class ColumnFilter:
     def rows(self, condition: str) -> Ids:
         """Return the ids ``(m,)`` of the rows for which a condition holds, ascending, tombstoned ones too.
 
+        The last few answers are kept: a page after the first asks the same once more.
+
         Args:
             condition: a boolean expression over the columns, in SQL.
         Raises:
@@ -92,6 +98,21 @@ class ColumnFilter:
             raise OptionError(
                 f"where is {type(condition).__name__}; it must be a text, or one truth value a row"
             )
+        with self._lock:
+            if condition in self._answers:
+                self._answers.move_to_end(condition)
+                return self._answers[condition]
+        found = self._ask(condition)
+        found.setflags(write=False)
+        if len(found) <= _KEPT_ROWS:
+            with self._lock:
+                self._answers[condition] = found
+                while len(self._answers) > _KEPT:
+                    self._answers.popitem(last=False)
+        return found
+
+    def _ask(self, condition: str) -> Ids:
+        """Let the engine find the rows."""
         duckdb = _require_duckdb()
         with self._lock:
             self._open()
@@ -120,6 +141,7 @@ class ColumnFilter:
         """Let go of the table and the engine."""
         with self._lock:
             self._table = None
+            self._answers.clear()
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()

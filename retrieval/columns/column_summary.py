@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexes.generation import Columns
-from retrieval.columns.packing import unpack
-from retrieval.columns.types import widen
+from retrieval.columns.column_table import column_types
 
 if TYPE_CHECKING:
     from indexes.store import VectorStore
@@ -28,8 +27,7 @@ def summary(store: VectorStore, before: Columns | None, *, headers: int) -> Colu
     same = before is not None and before.changes == changes and before.rows <= store.count
     types = dict(before.types) if before is not None and same else {}
     first = before.rows if before is not None and same else 0
-    for _, data in store.scan_columns(first):
-        widen(types, unpack(data))
+    types = column_types(store.scan_columns(first), types)
     if before is None and not types and not headers:
         return None
     return Columns(headers=headers, types=types, rows=store.count, changes=changes)

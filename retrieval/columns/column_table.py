@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from indexes.distribution import pip_install
-from retrieval.columns.packing import unpack
+from retrieval.columns.packing import parts
 from retrieval.columns.types import BOOLEAN, INTEGER, NUMBER, TEXT, TIME, widen
 from retrieval.errors import MissingExtra
 
@@ -46,7 +45,8 @@ def column_types(rows: Iterable[tuple[int, bytes]], known: Mapping[str, str]) ->
     """Return the types of all columns, those of some more rows among them."""
     types = dict(known)
     for _, data in rows:
-        widen(types, unpack(data))
+        header, own = parts(data)
+        widen(types, header | own if own else header)
     return types
 
 
@@ -99,10 +99,15 @@ def batches(store: VectorStore, types: Mapping[str, str], start: int, stop: int)
         values: list[list[Any]] = [[None] * count for _ in names]
         lists = dict(zip(names, values, strict=True))
         while number < first + count:
-            for name, value in unpack(data).items():
-                lists[name][number - first] = _converted(value, types[name])
+            place = number - first
+            for part in parts(data):  # the source's values come last
+                for name, value in part.items():
+                    lists[name][place] = value
             number, data = next(rows, (stop, b""))
-        arrays = [pa.array(part, field.type) for part, field in zip(values, schema, strict=True)]
+        arrays = [
+            _array(pa, lists[name], types[name], field.type)
+            for name, field in zip(names, schema, strict=True)
+        ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema) if names else _empty(pa, schema, count)
 
 
@@ -112,12 +117,12 @@ def _empty(pa: ModuleType, schema: Any, count: int) -> Any:
     )
 
 
-def _converted(value: Any, kind: str) -> Any:
-    """Return a value as the column's type has it."""
+def _array(pa: Any, values: list[Any], kind: str, form: Any) -> Any:
+    """Return values as an array of the column's type."""
     if kind == TIME:
-        return datetime.fromisoformat(value)
+        return pa.array(values, pa.string()).cast(form)
     if kind == NUMBER:
-        return float(value)
-    if kind == TEXT and not isinstance(value, str):
-        return json.dumps(value)
-    return value
+        values = [value if value is None else float(value) for value in values]
+    elif kind == TEXT:
+        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return pa.array(values, form)

@@ -13,7 +13,7 @@ from retrieval.errors import StoreCorrupt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexes.generation import Manifest
+    from indexes.generation import Columns, Manifest
     from indexes.store import VectorStore
 
 __all__ = ["ColumnsFile", "published_table"]
@@ -23,7 +23,13 @@ class ColumnsFile:
     """The table of columns, as `indexes.derivation.DerivedFile` has it; none where no row has any, or pyarrow is missing.
 
     Where there is none, `retrieval.columns.ColumnFilter` reads the store.
+
+    Args:
+        columns: what the manifest is to say of the columns, if that is known: their types are then not told anew.
     """
+
+    def __init__(self, columns: Columns | None = None) -> None:
+        self._columns = columns
 
     def write(self, prepared: Path, *, home: Path, store: VectorStore, before: Manifest | None) -> None:
         """Write `TABLE` for all rows of the store."""
@@ -36,7 +42,7 @@ class ColumnsFile:
             return
         known = {} if kept is None else types_in(kept.schema)
         first = 0 if kept is None else kept.num_rows
-        types = column_types(store.scan_columns(first), known)
+        types = self._types(store) or column_types(store.scan_columns(first), known)
         if types != known:  # older rows' values have other types by now
             kept, first = None, 0
         if not types:
@@ -48,6 +54,12 @@ class ColumnsFile:
                 writer.write_table(kept)
             for batch in batches(store, types, first, store.count):
                 writer.write_batch(batch)
+
+    def _types(self, store: VectorStore) -> dict[str, str]:
+        """Return the types that were told already; none where they are those of other rows."""
+        told = self._columns
+        same = told is not None and (told.rows, told.changes) == (store.count, store.column_changes)
+        return dict(told.types) if told is not None and same else {}
 
     def is_current(self, home: Path, *, store: VectorStore, before: Manifest) -> bool:  # noqa: ARG002 - a protocol's
         """Say whether a build would change nothing of it."""

@@ -56,7 +56,7 @@ def parts(data: bytes) -> tuple[dict[str, Value], dict[str, Value]]:
     if not data:
         return {}, {}
     try:
-        whole = json.loads(data)
+        whole = json.loads(data.decode())  # of bytes, it would look for their encoding first
         header, own = whole.get("header", {}), whole.get("own", {})
         if not (isinstance(header, dict) and isinstance(own, dict)):
             raise TypeError("no objects")

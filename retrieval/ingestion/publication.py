@@ -62,13 +62,14 @@ def finish_build(
         store.remove(rows)
     store.commit()
     lock.check()
+    known = columns.finished(plain(store))
     manifest = derive(
         directory,
         plain(store),
         **facts,
-        columns=columns.finished(plain(store)),
+        columns=known,
         learn=learn_rotation,
-        derived=derived_files(),
+        derived=derived_files(known),
         extra_queries=models.phrases,
         device=device,
         carried=replace(carried(store), probes=models.probes()),

@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.derivation import DerivedFile
+    from indexes.generation import Columns
 
 __all__ = ["derived_files"]
 
 
-def derived_files() -> Sequence[DerivedFile]:
-    """Return what writes them; no index of names where this Python's SQLite lacks FTS5."""
-    return (ColumnsFile(), NamesFile()) if has_fts5() else (ColumnsFile(),)
+def derived_files(columns: Columns | None = None) -> Sequence[DerivedFile]:
+    """Return what writes them; no index of names where this Python's SQLite lacks FTS5.
+
+    Args:
+        columns: what the manifest is to say of the columns, where the caller knows.
+    """
+    table = ColumnsFile(columns)
+    return (table, NamesFile()) if has_fts5() else (table,)

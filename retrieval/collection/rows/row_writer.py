@@ -277,7 +277,7 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
                         extra_queries=lambda: _phrases(collection),
                         learn=learn_rotation,
                         columns=columns,
-                        derived=derived_files(),
+                        derived=derived_files(columns),
                     )
     finally:
         _show(collection)

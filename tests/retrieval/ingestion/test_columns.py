@@ -175,7 +175,7 @@ def test_columns_stay_when_rows_are_added_by_hand(photos):
         number = collection.add([[1.0, *[0.0] * 15]], ["mine"])[0]
 
         assert collection.columns([number, 0]) == [{}, expected(photos / "a.png")]
-        assert collection.manifest.columns.rows == 3
+        assert collection.manifest.columns.rows == 4
     assert columns_of(photos)["mine"] == {}
 
 
