@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from retrieval.errors import OptionError, ShapeError, StoreCorrupt
 from retrieval.sources import LONGEST_NAME, MOST_COLUMNS, ColumnSource
+from retrieval.sources.remote import scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,8 +85,16 @@ def text_of(columns: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def own_columns(source: Any, entry: Any) -> dict[str, Any]:
-    """Return what a source knows of an entry besides its picture; nothing for a source that knows nothing."""
-    return dict(source.columns(entry)) if isinstance(source, ColumnSource) else {}
+    """Return what a source knows of an entry besides its picture; nothing for a source that knows nothing.
+
+    URLs in texts lose their passwords and signatures. Raises what `ColumnSource.columns` does.
+    """
+    if not isinstance(source, ColumnSource):
+        return {}
+    return {
+        name: scrubbed(value) if isinstance(value, str) and "://" in value else value
+        for name, value in source.columns(entry).items()
+    }
 
 
 def packed_columns(columns: ColumnsLike | None, *, count: int) -> list[bytes] | None:

@@ -109,7 +109,7 @@ class BuildColumns:
         held = plain(store)
         pace = CommitPace(held)
         listed = (entry for entry in source.source.entries(Seen()) if not isinstance(entry, Skipped))
-        with suppress(SourceIncomplete):  # the comparison told of it
+        with suppress(SourceIncomplete, ImageError):  # the comparison told of it; rows keep their columns
             while entries := list(islice(listed, _BLOCK)):
                 found = zip(held.find_records([entry.key for entry in entries]), entries, strict=True)
                 own = {

@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -290,8 +290,8 @@ class Intake:
     def _append(self, item: FreshFile | Part, content: bytes, vector: Vectors) -> int:
         if isinstance(item, Part):
             return self.append(item.file, content, vector, pack(item.header if self._headers else {}, {}))
-        columns = pack(item.header, own_columns(self.source, item.file))
-        return self.append(item.file, content, vector, columns)
+        own = self._own_columns(item)
+        return self.append(item.file, content, vector, pack(item.header, {} if own is None else own))
 
     def append(self, file: Entry, content: bytes, vector: Vectors, columns: bytes) -> int:
         """Add a row with a vector ``(1, d)``; return its id."""
@@ -303,9 +303,19 @@ class Intake:
     def _recolumn(self, number: int, item: FreshFile) -> None:
         """Give a committed row the columns that its file has by now."""
         before = self.store.columns([number])[0]
-        columns = pack(item.header or parts(before)[0], own_columns(self.source, item.file))
+        header, known = parts(before)
+        own = self._own_columns(item)
+        columns = pack(item.header or header, known if own is None else own)
         if columns != before:
             self.store.set_columns(number, columns)
+
+    def _own_columns(self, item: FreshFile) -> dict[str, Any] | None:
+        """Return what the source says of a file; None, and a note, where that cannot be read."""
+        try:
+            return own_columns(self.source, item.file)
+        except ImageError as error:
+            self.note(item.file, f"has columns that cannot be read ({error.what or error})")
+            return None
 
     def skip(self, file: Entry, error: ImageError) -> None:
         """List a file that is no readable image; a vector of what it was before will go, unless only the system failed."""

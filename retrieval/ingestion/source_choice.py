@@ -37,6 +37,7 @@ from retrieval.sources import (
     spec_of,
     whole_text,
 )
+from retrieval.sources.remote import is_url, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,6 +111,8 @@ def _named(text: str | os.PathLike[str], directory: Path, built: tuple[Recorded,
     """Return the recorded source that a text names, by what it says or by where it leads."""
     _, plain = named_type(os.fspath(text))
     whole = whole_text(plain)
+    if is_url(plain):  # as the manifest has it
+        plain = whole = public_url(plain)
     for source in built:
         if plain in {source.path, spec_of(directory, source)} or whole == spec_of(directory, source):
             return source

@@ -172,7 +172,11 @@ class ColumnSource(Protocol):
     """A source that knows more of an image than its picture: captions, labels, columns of a table."""
 
     def columns(self, entry: Any) -> Mapping[str, ColumnValue]:
-        """Return what is known of one of `Source.entries`; safe to call from several threads."""
+        """Return what is known of one of `Source.entries`; safe to call from several threads.
+
+        Raises:
+            ImageError: it cannot be read; the image is taken without it.
+        """
 
 
 @runtime_checkable

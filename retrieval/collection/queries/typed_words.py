@@ -10,6 +10,7 @@ from retrieval.collection.queries.inputs import existing
 from retrieval.collection.queries.terms import Query, image, text
 from retrieval.errors import QueryError
 from retrieval.sources import has_image_suffix
+from retrieval.sources.remote import scrubbed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,5 +51,6 @@ def _unweighed(query: str, beside: Path | None) -> Query:
             f"{query}: a folder, not an image; name a file in it, or search below it with `under=…`"
         )
     if "/" in query or has_image_suffix(query):
-        raise QueryError(f"{query}: no such file; to ask for these words use `text={query!r}`")
+        shown = scrubbed(query)
+        raise QueryError(f"{shown}: no such file; to ask for these words use `text={shown!r}`")
     return text(query)

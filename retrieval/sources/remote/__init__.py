@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from retrieval.sources.remote.limits import READERS, Limits
     from retrieval.sources.remote.readers import read_ahead
     from retrieval.sources.remote.source import RemoteSource
-    from retrieval.sources.remote.urls import is_url, joined, protocol_of, public_url
+    from retrieval.sources.remote.urls import is_url, joined, protocol_of, public_url, scrubbed
 
 __all__ = [
     "READERS",
@@ -28,6 +28,7 @@ __all__ = [
     "protocol_of",
     "public_url",
     "read_ahead",
+    "scrubbed",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -40,6 +41,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "limits": ("READERS", "Limits"),
             "readers": ("read_ahead",),
             "source": ("RemoteSource",),
-            "urls": ("is_url", "joined", "protocol_of", "public_url"),
+            "urls": ("is_url", "joined", "protocol_of", "public_url", "scrubbed"),
         },
     )

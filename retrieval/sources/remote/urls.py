@@ -10,6 +10,8 @@ __all__ = ["host_of", "is_url", "joined", "protocol_of", "public_url", "scrubbed
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:/ is a drive
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
 
+_BROKEN_PORT = re.compile(r"[^/?#@\[\]]*:[^/?#@]*[^0-9/?#@][^/?#@]*[/?#].*@")
+
 _SECRET = frozenset({
     "accesskeyid", "access_key", "access_key_id", "access_token", "accesstoken", "apikey", "api_key", "api-key", "auth", "auth_token",
     "authorization", "awsaccesskeyid", "client_secret", "credential", "credentials", "googleaccessid", "hmac", "jwt", "key-pair-id",
@@ -57,6 +59,10 @@ def public_url(url: str) -> str:
             if not _is_secret(name, part) and not (signed and name in _WITH_SIGNATURE)
         ]
         path += "?" + "&".join(kept) if kept else ""
+    if fragment:
+        parts = fragment.split("&")
+        kept = [part for part in parts if not _is_secret(unquote_plus(part.partition("=")[0]).lower(), part)]
+        mark, fragment = "#" if kept else "", "&".join(kept)
     return f"{start}{host}{path}{mark}{fragment}"
 
 
@@ -81,6 +87,8 @@ def _authority(url: str) -> tuple[str, str, str]:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "", "", url
+    if _BROKEN_PORT.match(rest):  # a password with a slash: no URL that can be read, but it will be shown
+        rest = rest.rpartition("@")[2]
     end = min((place for place in map(rest.find, "/?#") if place >= 0), default=len(rest))
     return scheme + separator, rest[:end].rpartition("@")[2], rest[end:]
 

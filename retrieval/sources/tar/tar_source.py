@@ -173,7 +173,11 @@ class TarSource:
         return self._reader.read(place.shard, place.start, place.size, link=self.link(entry.key))
 
     def columns(self, entry: Entry) -> Mapping[str, ColumnValue]:
-        """Read the texts of an image's sample: ``.txt``, ``.cls`` and ``.json`` beside it."""
+        """Read the texts of an image's sample: ``.txt``, ``.cls`` and ``.json`` beside it.
+
+        Raises:
+            ImageError: they cannot be read.
+        """
         place = entry if isinstance(entry, TarEntry) else self._place(entry.key)
         if place is None:
             return {}
@@ -186,8 +190,12 @@ class TarSource:
                 )
                 for suffix, start, size in texts
             )
-        except FAILS:
-            return {}
+        except ImageError:
+            raise
+        except FAILS as error:
+            raise member_error(
+                self.link(entry.key), "read-error", f"has texts that cannot be read ({words(error)})"
+            ) from error
 
     def holds(self, key: bytes) -> bool:
         """Say whether an archive has such a member, or one that a picture is a part of."""

@@ -10,6 +10,7 @@ import pytest
 
 import retrieval
 from indexes.generation import read_manifest
+from retrieval.errors import ImageError
 from retrieval.ingestion import build as build_module
 from retrieval.sources import FolderSource
 from retrieval.testing import FakeEncoder
@@ -167,6 +168,41 @@ def test_a_source_gives_columns_of_its_own(photos, monkeypatch):
     assert found["a.png"] == expected(photos / "a.png") | {"caption": "a red bus"}
     assert found["b/c.png"] == expected(photos / "b" / "c.png")
     assert read_manifest(photos / ".retrieve").columns.types["caption"] == "text"
+
+
+def test_an_image_whose_columns_cannot_be_read_is_taken_without_them_and_said(photos, monkeypatch):
+    monkeypatch.setattr(FolderSource, "columns", captioned, raising=False)
+    build(photos)
+    captions = columns_of(photos)
+
+    def damaged(_source, entry):
+        if entry.key == b"d.png":
+            raise ImageError("d.png: cut", reason="read-error", what="cut")
+        return {"caption": "new"}
+
+    monkeypatch.setattr(FolderSource, "columns", damaged, raising=False)
+    fill(photos, ["e.png"])
+    for name in ("a.png", "d.png"):
+        touch_later(photos / name)
+    said = []
+    report = retrieval.build_index(photos, encoder=ENCODER, progress=said.append)
+
+    found = columns_of(photos)
+    assert found["d.png"] == captions["d.png"]
+    assert (found["a.png"]["caption"], found["e.png"]["caption"]) == ("new", "new")
+    assert report.skipped == 0
+    assert [
+        "d.png has columns that cannot be read (cut)" in step.message for step in said if step.message
+    ] == [True]
+
+
+def test_urls_in_columns_lose_what_grants_access(photos, monkeypatch):
+    said = {"source": "from https://me:pw1@h/a.jpg?sig=pw2&v=1", "n": 3}
+    monkeypatch.setattr(FolderSource, "columns", lambda *_: said, raising=False)
+    build(photos)
+
+    found = columns_of(photos)["a.png"]
+    assert (found["source"], found["n"]) == ("from https://h/a.jpg?v=1", 3)
 
 
 def test_columns_stay_when_rows_are_added_by_hand(photos):

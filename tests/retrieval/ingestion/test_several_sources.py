@@ -257,6 +257,20 @@ class TestDropped:
         assert not (index / "sources").exists()
         assert sorted(paths(index, encoder)) == sorted(NAMES)
 
+    def test_a_url_is_named_with_or_without_its_password(
+        self, photos: Path, index: Path, encoder: CountingEncoder
+    ) -> None:
+        fsspec = pytest.importorskip("fsspec", reason="URLs are read with it")
+        fsspec.filesystem("memory").pipe("/dropped/a.png", (photos / NAMES[0]).read_bytes())
+        for named in ("memory://me:hidden@dropped?sig=1", "memory://dropped"):
+            build([photos, "memory://dropped"], encoder, index=index)
+
+            report = retrieval.build_index(index=index, encoder=encoder, drop_source=named)
+
+            assert (report.removed, report.images) == (1, 12)
+        with pytest.raises(OptionError, match=r"memory://other is no source of .*; nothing was removed"):
+            retrieval.build_index(index=index, encoder=encoder, drop_source="memory://me:hidden@other")
+
     def test_a_source_that_is_away_can_be_dropped(
         self, photos: Path, other: Path, index: Path, encoder: CountingEncoder
     ) -> None:

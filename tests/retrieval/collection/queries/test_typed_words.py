@@ -109,3 +109,11 @@ def test_the_command_line_does_not_warn() -> None:
 
     assert parse_query("cat.jpg") == image(Path("cat.jpg"))
     assert parse_query("2:cat.jpg") == image(Path("cat.jpg"), weight=2.0)
+
+
+def test_a_url_is_no_file_and_its_password_is_not_shown() -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_query("https://me:hidden@example.org/a.jpg")
+
+    assert "https://example.org/a.jpg: no such file" in str(caught.value)
+    assert "hidden" not in str(caught.value)

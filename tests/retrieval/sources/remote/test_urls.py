@@ -39,6 +39,14 @@ def test_what_is_a_url(text: str, expected: bool) -> None:
         ("https://h/a?key=AIzaSyX", "https://h/a"),
         ("https://h/a?key=image7", "https://h/a?key=image7"),
         ("https://h/a@b.jpg", "https://h/a@b.jpg"),
+        ("https://user:p/wor:d@h:80/a.jpg?v=3", "https://h:80/a.jpg?v=3"),
+        ("https://user:p#?/x@h/a.jpg", "https://h/a.jpg"),
+        ("https://h:80/a@b.jpg", "https://h:80/a@b.jpg"),
+        ("https://[2001:db8::a]/a@b.jpg", "https://[2001:db8::a]/a@b.jpg"),
+        ("https://h/a.jpg#access_token=1&state=2", "https://h/a.jpg#state=2"),
+        ("https://h/a.mp4?v=3#token=1", "https://h/a.mp4?v=3"),
+        ("https://h/a.mp4#t=12.4", "https://h/a.mp4#t=12.4"),
+        ("https://h/a.jpg#", "https://h/a.jpg#"),
     ],
 )
 def test_what_grants_access_is_stripped_and_the_rest_stays(url: str, expected: str) -> None:
