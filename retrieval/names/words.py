@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from retrieval.sources import has_image_suffix
@@ -82,7 +83,14 @@ def words_in_path(key: bytes) -> list[str]:
         text = unquote(text.partition("://")[2].partition("?")[0])
     if has_image_suffix(text):
         text = text[: text.rindex(".")]
-    return words_in(text)
+    folder, _, name = text.rpartition("/")
+    return [*_folder_words(folder), *words_in(name)]
+
+
+@lru_cache(maxsize=4_096)
+def _folder_words(folder: str) -> tuple[str, ...]:
+    """Return the words of a folder's path, which many images share."""
+    return tuple(words_in(folder))
 
 
 def asked_words(text: str) -> list[AskedWord]:
