@@ -31,6 +31,7 @@ import retrieval
 from benchmarks.frame import Spread, ratio, save, spread, watch
 from indexes.generation import generation_path, read_manifest
 from indexes.store import VectorStore
+from retrieval.errors import UnknownWords
 from retrieval.names import NAMES, NamesFile
 from retrieval.testing import FakeEncoder
 
@@ -119,6 +120,16 @@ WAYS: dict[str, Callable[[retrieval.Collection, str], list[str]]] = {
 }
 
 
+def answer(
+    way: Callable[[retrieval.Collection, str], list[str]], photos: retrieval.Collection, query: str
+) -> list[str]:
+    """Return what a way finds; nothing where the encoder has learned no word of the query."""
+    try:
+        return way(photos, query)
+    except UnknownWords:
+        return []
+
+
 def precision(
     photos: retrieval.Collection,
     label_of: dict[str, str],
@@ -126,9 +137,9 @@ def precision(
 ) -> float:
     """Return the mean share of images of a label among the ten best for it."""
     values = []
-    for label in sorted(set(label_of.values())):
+    for label in sorted(set(label_of.values()))[::2]:
         there = sum(1 for own in label_of.values() if own == label)
-        right = sum(label_of.get(path) == label for path in way(photos, label))
+        right = sum(label_of.get(path) == label for path in answer(way, photos, label))
         values.append(right / min(there, 10))
     return float(np.mean(values))
 
@@ -139,7 +150,7 @@ def recall(
     way: Callable[[retrieval.Collection, str], list[str]],
 ) -> dict[str, float]:
     """Return how often a caption's image comes first, and is among the ten best."""
-    found = [way(photos, caption) for _, caption in asked]
+    found = [answer(way, photos, caption) for _, caption in asked]
     pairs = list(zip(asked, found, strict=True))
     return {
         "at 1": float(np.mean([paths[:1] == [path] for (path, _), paths in pairs])),
@@ -196,7 +207,7 @@ def quality(data: Path, home: Path, *, each: int, many: int, asked: int, repeats
             queries = [*labels[::8], *(caption for _, caption in some[:20])]
             times = alternate_cpu(
                 {
-                    name: lambda way=way: [way(own, query) for query in queries]
+                    name: lambda way=way: [answer(way, own, query) for query in queries]
                     for name, way in WAYS.items()
                     if name != "reciprocal ranks"
                 },
@@ -204,7 +215,7 @@ def quality(data: Path, home: Path, *, each: int, many: int, asked: int, repeats
             )
     return {
         "rows": len(paths),
-        "labels": len(labels),
+        "labels": len(labels[::2]),
         "captions": len(some),
         "found": found,
         "CPU ms a query": {

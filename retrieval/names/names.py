@@ -113,7 +113,7 @@ class Names:
         file, count = self._file, self._manifest.count
         moved = np.empty(0, dtype=np.int64) if file is None else file.moved
         renamed = file is not None and (
-            (file.facts["renames"], file.facts["columns"])
+            (file.facts.get("renames"), file.facts.get("columns"))
             != (self._store.renames, self._store.column_changes)
         )
 

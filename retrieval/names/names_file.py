@@ -68,7 +68,7 @@ class NamesFile:
         except StoreCorrupt:
             return False
         index.close()
-        return index.facts["columns"] == store.column_changes
+        return index.facts.get("columns") == store.column_changes
 
 
 def row_words(store: VectorStore, start: int) -> Iterator[list[str]]:
@@ -119,12 +119,12 @@ def _changed(home: Path, before: Manifest, store: VectorStore, index: NameIndex)
     count, parts = len(index), []
     if count > store.count:
         return None
-    if index.facts["renames"] != store.renames:
+    if index.facts.get("renames") != store.renames:
         renamed = _renamed(home, before, store, count)
         if renamed is None:
             return None
         parts.append(renamed)
-    if index.facts["columns"] != store.column_changes:
+    if index.facts.get("columns") != store.column_changes:
         known = index.digests()
         if len(known) != count:
             return None
