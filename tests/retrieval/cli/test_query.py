@@ -203,3 +203,51 @@ def test_a_prefix_of_too_many_images_is_not_ranked_by_and_it_is_said(tmp_path, r
 
     assert (status, err.count("compared by all 32 components")) == (0, 1)
     assert out == run("query", "--id", "5", "--index", tmp_path / "home", "--exact")[1]
+
+
+def test_words_are_looked_up_in_names_as_asked(tmp_path: Path, run) -> None:
+    folder = fill(
+        tmp_path / "photos", [*(f"wedding/{n}.png" for n in range(3)), *(f"{n}.png" for n in range(9))]
+    )
+    retrieval.build_index(folder, encoder="nano", progress=False)
+    asked = ("query", "wedding", "--index", folder)
+
+    only = json.loads(run(*asked, "--json", "--names", "only")[1])
+    off = json.loads(run(*asked, "--json", "--names", "off")[1])
+
+    assert {hit["path"].split("/")[0] for hit in only} == {"wedding"}
+    assert all("path" in hit["matched"] for hit in only)
+    assert len(off) == 10
+    assert all("matched" not in hit for hit in off)
+    status, out, err = run(*asked, "--names", "maybe")
+    assert (status, out) == (2, b"")
+    assert "'auto', 'only', 'off'" in err
+
+
+def test_words_that_no_encoder_knows_find_names_without_a_score(tmp_path: Path, run) -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 16))
+    retrieval.sync_vectors(tmp_path / "home", rows, ["red shoe", "red hat", "blue hat"])
+    asked = ("query", "hats", "--index", tmp_path / "home")
+
+    assert run(*asked)[:2] == (0, b"-\tred hat\n-\tblue hat\n")
+    assert [hit["score"] for hit in json.loads(run(*asked, "--json")[1])] == [None, None]
+    assert b"1,-,red hat,1,0" in run(*asked, "--csv")[1]
+    assert run("query", "trousers", "--index", tmp_path / "home")[0] == 1
+
+
+def test_hits_are_copied_and_linked_into_a_folder(tmp_path: Path, run) -> None:
+    folder = fill(tmp_path / "photos", ["a/1.png", "b/1.png"])
+    retrieval.build_index(folder, encoder=FakeEncoder(dim=16), progress=False)
+    asked = ("query", "--id", "0", "--include-self", "--index", folder)
+
+    status, _, err = run(*asked, "--copy-to", tmp_path / "new" / "copies")
+    assert (status, err) == (0, f"2 copied to {tmp_path}/new/copies\n")
+    assert {path.name for path in (tmp_path / "new/copies").iterdir()} == {"a-1.png", "b-1.png"}
+    status, _, err = run(*asked, "--link-to", tmp_path / "links")
+    assert (status, err) == (0, f"2 linked to {tmp_path}/links\n")
+    assert all(path.is_symlink() for path in (tmp_path / "links").iterdir())
+    status, _, err = run(*asked, "--link-to", tmp_path / "links", "--copy-to", tmp_path / "links")
+    assert (status, "exclude each other" in err) == (2, True)
+    (folder / "a/1.png").unlink()
+    status, _, err = run(*asked, "--link-to", tmp_path / "more")
+    assert (status, "--copy-to" in err) == (1, True)

@@ -161,6 +161,21 @@ class TestMigrating:
                     assert [hit.space for hit in hits] == [hit.space for hit in alone]
                     assert [hit.ranked_by for hit in hits] == pytest.approx([hit.ranked_by for hit in alone])
 
+    def test_names_answer_words_with_rows_of_both_spaces(self, migrating):
+        retrieval.backfill(migrating, count=60)
+        with retrieval.open(migrating, encoder=drift("new")) as collection:
+            hits = collection.search("1", k=50, names="only")
+            every = {hit.id: hit for hit in collection.search("1", k=len(collection), names="off")}
+
+            assert {hit.path[:2] for hit in hits} == {"1/"}
+            assert len(hits) == 50
+            assert len({hit.space for hit in hits}) == 2
+            for hit in hits:
+                assert (hit.score, hit.space) == (every[hit.id].score, every[hit.id].space)
+                assert hit.ranked_by == pytest.approx(every[hit.id].ranked_by)
+            named = collection.search(f"1 {NAMES[70][2:5]}", k=3)
+            assert named[0].path == NAMES[70]
+
     def test_parts_are_weighed_in_both_spaces(self, migrating):
         from retrieval.collection.queries.terms import image, text
 
