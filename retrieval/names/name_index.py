@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import weakref
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -84,6 +85,9 @@ class NameIndex(forks.Unshared):
         self._lock = forks.Lock()
         new = path is None or (writable and not path.exists())
         self._database = self._connected()
+        # One that nobody closes is closed when it is collected; at exit threads may still be reading.
+        self._closing = weakref.finalize(self, self._database.close)
+        self._closing.atexit = False
         with self._errors():
             if new:
                 self._database.executescript(_TABLES)
@@ -234,12 +238,13 @@ class NameIndex(forks.Unshared):
 
     def abandon(self) -> None:
         """Leave it open for ever, as a forked child must: a thread that stayed with the parent may have been at it."""
+        self._closing.detach()
         _abandoned.append(self._database)
 
     def close(self) -> None:
         """Close the file; looking up afterwards is an error."""
         with self._lock:
-            self._database.close()
+            self._closing()
 
 
 def _quoted(word: str) -> str:
