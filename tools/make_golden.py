@@ -23,6 +23,7 @@ from indexes.generation import HAND, read_manifest, source_of_type
 from indexes.generation.manifest import FORMAT
 from indexes.store import NewRow, VectorStore, WriterLock
 from indexes.vectors.arrays import unit_rows
+from retrieval.collection.rows import derived_files
 from retrieval.testing import FakeEncoder
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
@@ -67,7 +68,8 @@ def add_by_hand(
         store.commit()
         space, encoder = manifest.space, manifest.encoder
         if options or publish_rows(directory, store, sources=sources) is None:
-            derive(directory, store, space=space, encoder=encoder, sources=sources, **options)
+            files = derived_files()
+            derive(directory, store, space=space, encoder=encoder, sources=sources, derived=files, **options)
 
 
 def make_format_3(home: Path) -> None:

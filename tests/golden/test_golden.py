@@ -70,6 +70,17 @@ def test_rows_know_their_sources(tmp_path: Path) -> None:
         assert own.tolist() == [record.id for record in store.scan() if record.source == 1]
 
 
+def test_its_columns_are_found(tmp_path: Path) -> None:
+    home = tmp_path / "collection"
+    shutil.copytree(Path(__file__).parent / "format-5" / "collection", home / ".retrieve")
+    with retrieval.open(home) as collection:
+        assert "columns.arrow" in collection.manifest.files
+        assert collection.manifest.recent is not None
+        found = collection.mask(where="width = 32 AND bytes > 1800")
+        expected = [row.get("bytes", 0) > 1800 for row in collection.columns()]
+        assert found[collection.live].tolist() == expected
+
+
 def test_its_files_are_whole(released: tuple[Path, dict[str, object]]) -> None:
     with retrieval.open(released[0]) as collection:
         assert [check for check in collection.verify() if not check.ok] == []
