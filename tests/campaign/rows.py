@@ -51,6 +51,11 @@ def vectors(changes: list[tuple[str, int]]) -> np.ndarray:
     return np.stack([vector(key, value) for key, value in changes])
 
 
+def columns(changes: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return the columns that rows have beside their vectors; those that no thread writes have none."""
+    return [{} if key in BASE_KEYS else {"of": key, "value": value} for key, value in changes]
+
+
 @dataclass(slots=True)
 class Call:
     """One call that changes rows, as the journal has it.
@@ -240,7 +245,12 @@ class Writer:
         changes = self._new(self._some(absent, 4))
         if changes:
             journal.start("add", changes)
-            self.collection.add(vectors(changes), keys=[key for key, _ in changes], timeout=TIMEOUT)
+            self.collection.add(
+                vectors(changes),
+                keys=[key for key, _ in changes],
+                columns=columns(changes),
+                timeout=TIMEOUT,
+            )
             journal.end("done")
             self.have.update(changes)
             self._seen(changes)
@@ -248,7 +258,8 @@ class Writer:
     def _upsert(self, journal: Journal) -> None:
         changes = self._new(self._some(own_keys(self.slot), 4))
         journal.start("upsert", changes)
-        self.collection.upsert(vectors(changes), [key for key, _ in changes], timeout=TIMEOUT)
+        keys = [key for key, _ in changes]
+        self.collection.upsert(vectors(changes), keys, columns=columns(changes), timeout=TIMEOUT)
         journal.end("done")
         self.have.update(changes)
         self._seen(changes)
@@ -280,7 +291,8 @@ class Writer:
             if what == "delete":
                 self.collection.delete(keys=[key], timeout=TIMEOUT)
             else:
-                getattr(self.collection, what)(vector(key, value), [key], timeout=TIMEOUT)
+                call = getattr(self.collection, what)
+                call(vector(key, value), [key], columns=columns([(key, value)]), timeout=TIMEOUT)
         except (MissingRow, OptionError):
             if what == "upsert":
                 raise
@@ -331,7 +343,7 @@ class Writer:
                 if what == "delete":
                     writer.delete(keys=keys)
                 else:
-                    writer.upsert(vectors(some), keys)
+                    writer.upsert(vectors(some), keys, columns=columns(some))
         journal.end("done")
         self.have = now
         self._all()
@@ -407,6 +419,8 @@ def read(collection: Any, written: dict[str, set[int]]) -> State:
         if collection.key_of(collection.id_of(key)) != key:
             raise Fault(f"the id of a key is another key's\n{key}")
         state[key] = value
+    if collection.columns(keys) != columns(list(state.items())):
+        raise Fault(f"columns are not those of the rows\n{collection.columns(keys)}\n{state}")
     return state
 
 
@@ -423,7 +437,8 @@ def settled(home: Path, before: State, calls: list[list[Call]]) -> State:
         state = read(collection, written)
         _compare(state, before, calls, "as it was left")
         mark = before.get(SETTLED, 0) + 1
-        collection.upsert(vector(SETTLED, mark), [SETTLED], timeout=TIMEOUT)
+        own = columns([(SETTLED, mark)])
+        collection.upsert(vector(SETTLED, mark), [SETTLED], columns=own, timeout=TIMEOUT)
         written.setdefault(SETTLED, set()).add(mark)
         state = read(collection, written)
         _compare(state, {**before, SETTLED: mark}, calls, "after the next write")
@@ -516,6 +531,11 @@ def finished(home: Path, state: State) -> int:
         if found != keys:
             wrong = [pair for pair in zip(keys, found, strict=True) if pair[0] != pair[1]]
             raise Fault(f"rows do not find themselves after writers\n{wrong[:10]}")
+        for value in sorted(set(state.values()))[-3:]:
+            kept = collection.mask(where=f"value = {value}") if collection.manifest.columns else []
+            own = [key for key in keys if state[key] == value and key not in BASE_KEYS]
+            if sorted(map(collection.key_of, np.flatnonzero(kept).tolist())) != own:
+                raise Fault(f"a condition over columns finds other rows than a dict\n{value}")
         count = int(collection.manifest.count)
     if more := [str(path) for path in home.rglob("*") if ".partial" in path.name]:
         raise Fault(f"something is left after writers\n{more}")
