@@ -14,7 +14,6 @@ from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids
 from retrieval.collection.gpu_search import exact_on
-from retrieval.columns import ColumnFilter
 from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
 from retrieval.names import Names
 from retrieval.sources import keys
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Space, Vectors
     from retrieval.collection.migration import Pair
     from retrieval.collection.queries import RowFilter
+    from retrieval.columns import ColumnFilter
 
 
 class Opened:
@@ -37,10 +37,8 @@ class Opened:
         store: its records.
         pair: queries in both spaces, while the encoder changes.
         names: what its rows are called, for words.
-        columns: finds rows by their columns.
     """
 
-    columns: ColumnFilter
     directory: Path
     manifest: Manifest
     generation: Generation
@@ -66,7 +64,7 @@ class Opened:
         self._lock = forks.Lock()
         self._lease = Lease(self._is_closed)
         self._paths: keys.PathFilter | None = None
-        self.columns = ColumnFilter(directory, manifest, store)
+        self._columns: ColumnFilter | None = None
 
     def enter(self) -> None:
         """Begin to use it: `close` waits for `leave`.
@@ -83,11 +81,22 @@ class Opened:
     def close(self) -> None:
         """Release every file, once nobody uses it any more."""
         if self._lease.close():
-            self.columns.close()
+            if self._columns is not None:
+                self._columns.close()
             self.generation.close()
             self.store.close()
             self.names.close()
             self._paths = None  # which keeps the keys mapped
+
+    @property
+    def columns(self) -> ColumnFilter:
+        """What finds rows by their columns; a query without a condition loads none of it."""
+        with self._lock:
+            if self._columns is None:
+                from retrieval.columns import ColumnFilter
+
+                self._columns = ColumnFilter(self.directory, self.manifest, self.store)
+            return self._columns
 
     def _is_closed(self) -> StoreClosed:
         return StoreClosed(f"{self.directory}: the collection is closed; open it again")
