@@ -70,7 +70,7 @@ def answers(home: Path) -> dict[str, Any]:
         told["hits"] = [[(hit.path, hit.id) for hit in collection.search(int(n), k=3)] for n in numbers[:2]]
         told["by path"] = [(hit.path, hit.id) for hit in collection.search(drawn[0], k=3, glob="*.png")]
         told["info"] = {
-            key: value for key, value in collection.info().items() if key not in {"root", "index"}
+            key: value for key, value in collection.info().items() if key not in {"root", "index", "sources"}
         }
     return told
 
