@@ -15,7 +15,7 @@ from retrieval.errors import ImageError, OptionError, SourceIncomplete
 from retrieval.sources import DistinctKeys, KeyPlaces, Skipped, file_marks, keys
 from retrieval.sources.listings import CAPTIONS, Places
 from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
-from retrieval.sources.tables.image_column import cell_of, class_names, plain_value, require_columns, value_of
+from retrieval.sources.tables.image_column import cell_of, plain_value, require_columns, value_of
 from retrieval.sources.tables.layouts import is_saved_dataset, is_table_name
 from retrieval.sources.tables.table_files import require_pyarrow
 from retrieval.sources.tables.table_set import OpenedTable, TableName, TableSet, has_glob
@@ -249,9 +249,8 @@ class TableSource:
         if opened.others is None:
             return {}
         batch, place = opened.others.find(row)
-        classes = class_names(opened.file.schema)
         return {
-            name: plain_value(value_of(batch.column(name)[place]), classes.get(name))
+            name: plain_value(value_of(batch.column(name)[place]), opened.classes.get(name))
             for name in batch.schema.names
         }
 

@@ -14,7 +14,7 @@ from typing import Any
 from retrieval.errors import ImageError, OptionError
 from retrieval.sources import keys
 from retrieval.sources.remote import RemoteFiles, is_url, public_url
-from retrieval.sources.tables.image_column import ImageColumn, find_image_column
+from retrieval.sources.tables.image_column import ImageColumn, class_names, find_image_column
 from retrieval.sources.tables.layouts import is_table_name, tables_in
 from retrieval.sources.tables.row_window import RowWindow
 from retrieval.sources.tables.table_files import TableFile, open_table
@@ -76,6 +76,11 @@ class OpenedTable:
         size = sum(file.column_bytes(leaf) for leaf in images.leaves)
         self.window = RowWindow(file, images.leaves, row_bytes=size // max(self.rows, 1))
         self.others = RowWindow(file, others, row_bytes=1024) if others else None
+
+    @cached_property
+    def classes(self) -> dict[str, list[str]]:
+        """The names of classes that numbers of a column stand for, by column."""
+        return class_names(self.file.schema)
 
     @cached_property
     def names_places(self) -> bool:

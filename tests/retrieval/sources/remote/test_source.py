@@ -61,7 +61,8 @@ def test_it_takes_what_a_folder_takes(
     assert keys_of(tmp_path / "index", encoder) == ["4.png", "a/1.png", "a/deep/2.png", "unnamed"]
     with retrieval.open(tmp_path / "index", encoder=encoder) as collection:
         hit = collection.search(photos / "4.png")[0]
-        assert collection.source.link(hit.path.encode()) == "memory://bucket/4.png"
+        assert (hit.path, hit.link) == ("4.png", "memory://bucket/4.png")
+        assert hit.open().size == (48, 48)
         assert not collection.changed()
 
 

@@ -182,7 +182,8 @@ class TestBuilds:
                 ]
                 hits = rows.search(picture(seed))
                 assert [(hit.path, hit.score) for hit in hits] == expected
-            assert rows.source.link(os.fsencode(hits[0].path)) == f"{table}#2"
+            assert hits[0].link == f"{table}#2"
+            assert hits[0].open().size == (48, 48)
 
     def test_again_only_what_changed(
         self, photos: Path, table: Path, tmp_path: Path, encoder: CountingEncoder
