@@ -83,7 +83,7 @@ def test_what_cannot_be_had_is_skipped_with_a_reason(photos: Path) -> None:
         "unsupported-format",
         "",
     ]
-    assert seen.notes == [f"{path}: 1 lines name a file again"]
+    assert seen.notes == [f"{path}: 1 line names a file again; it is taken once"]
 
 
 def test_columns_are_handed_on(photos: Path) -> None:
