@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         loaded,
         read_file,
         read_file_head,
+        refuse_large,
     )
     from retrieval.sources.decoding.formats import plugin_for, quiet
     from retrieval.sources.decoding.image_files import OpenedFile, open_file
@@ -45,6 +46,7 @@ __all__ = [
     "quiet",
     "read_file",
     "read_file_head",
+    "refuse_large",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -61,6 +63,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "loaded",
                 "read_file",
                 "read_file_head",
+                "refuse_large",
             ),
             "formats": ("plugin_for", "quiet"),
             "image_files": ("OpenedFile", "open_file"),

@@ -37,6 +37,7 @@ __all__ = [
     "loaded",
     "read_file",
     "read_file_head",
+    "refuse_large",
 ]
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[np.uint8]"
@@ -62,14 +63,24 @@ def read_file(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
     """
     with _told(path):
         status = os.stat(path)
-        if status.st_size > 4 * max_pixels and stat.S_ISREG(status.st_mode):
-            raise image_error(
-                "too-large",
-                path,
-                f"has {status.st_size:,} bytes, the limit is {4 * max_pixels:,}; "
-                f"--max-pixels {-(-status.st_size // 4)} reads it",
-            )
+        if stat.S_ISREG(status.st_mode):
+            refuse_large(path, status.st_size, max_pixels=max_pixels)
         return _bytes_of(path, status, -1)
+
+
+def refuse_large(name: str | os.PathLike[str], size: int, *, max_pixels: int | None = None) -> None:
+    """Refuse an image of more bytes than ``max_pixels`` pixels have, before it is read.
+
+    Raises:
+        ImageError: ``too-large``.
+    """
+    most = 4 * (max_pixels or MAX_PIXELS)
+    if size > most:
+        raise image_error(
+            "too-large",
+            name,
+            f"has {size:,} bytes, the limit is {most:,}; --max-pixels {-(-size // 4)} reads it",
+        )
 
 
 def read_file_head(path: str | os.PathLike[str], size: int) -> bytes:

@@ -154,7 +154,7 @@ class TarSource:
 
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
         """Read a member at its place, or one picture of a film or document."""
-        from retrieval.sources.decoding import MAX_PIXELS
+        from retrieval.sources.decoding import refuse_large
 
         part = self._part(entry.key)
         if part is not None:
@@ -163,13 +163,7 @@ class TarSource:
         place = entry if isinstance(entry, TarEntry) else self._place(entry.key)
         if place is None:
             raise member_error(self.link(entry.key), "vanished", "is not in its archive any more")
-        most = 4 * (max_pixels or MAX_PIXELS)
-        if place.size > most:
-            raise member_error(
-                self.link(entry.key),
-                "too-large",
-                f"has {place.size:,} bytes, the limit is {most:,}; --max-pixels {-(-place.size // 4)} reads it",
-            )
+        refuse_large(self.link(entry.key), place.size, max_pixels=max_pixels)
         return self._reader.read(place.shard, place.start, place.size, link=self.link(entry.key))
 
     def columns(self, entry: Entry) -> Mapping[str, ColumnValue]:
