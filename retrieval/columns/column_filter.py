@@ -18,6 +18,7 @@ from indexes.distribution import pip_install
 from retrieval.columns.column_table import batches, column_types, require_pyarrow, schema_of, types_in
 from retrieval.columns.columns_file import published_table
 from retrieval.columns.conditions import ROW_ID, ROWS, query_of
+from retrieval.columns.headers import HEADER_TYPES
 from retrieval.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _DEPTH: Final = 100  # of nested expressions
 _FEW_WORDS: Final = 2  # texts of which each comes so often, on average, are kept as a dictionary
 _SAMPLE: Final = 10_000
 
+
+_ASKS: Final = "a condition over columns"
+"""What needs the packages, for messages."""
 
 _PARENTS: Final[list[Any]] = []
 
@@ -123,8 +127,9 @@ class ColumnFilter:
         timer.start()
         try:
             names = {name: f"c{place}" for place, name in enumerate(sorted(self._types))}
+            table = self._with_unsaid(names, condition)
             query = query_of(condition, names, lambda call, text: _value(cursor, call, text))
-            cursor.register(ROWS, self._table)
+            cursor.register(ROWS, table)
             found = cursor.execute(query).fetchnumpy()[ROW_ID]
         except duckdb.InterruptException as error:
             raise OptionError(f"where took over {SECONDS:.0f} seconds; ask for less") from error
@@ -136,6 +141,19 @@ class ColumnFilter:
             timer.cancel()
             cursor.close()
         return np.sort(np.asarray(found, dtype=np.int64))
+
+    def _with_unsaid(self, names: dict[str, str], condition: str) -> Any:
+        """Return the table; with what files may say and none does, if a condition names it: no row has a value."""
+        table, columns = self._table, self._manifest.columns
+        if columns is None or not columns.headers:
+            return table
+        said = {name.casefold() for name in names}
+        for name, kind in HEADER_TYPES.items():
+            if name not in said and name in condition.casefold():
+                names[name] = f"c{len(names)}"
+                (field,) = schema_of({name: kind})
+                table = table.append_column(names[name], require_pyarrow(_ASKS).nulls(len(table), field.type))
+        return table
 
     def close(self) -> None:
         """Let go of the table and the engine."""
@@ -158,7 +176,7 @@ class ColumnFilter:
         """Map the generation's table, and add the rows behind it from the store."""
         if self._table is not None:
             return
-        pa = require_pyarrow("a condition over columns")
+        pa = require_pyarrow(_ASKS)
         published = published_table(self._directory, self._manifest)
         count = self._manifest.count
         first, known = (0, {}) if published is None else (published.num_rows, types_in(published.schema))
@@ -208,7 +226,7 @@ def _require_duckdb() -> Any:
         import duckdb
     except ImportError as error:
         raise MissingExtra(
-            f"a condition over columns needs duckdb, which is not installed: {pip_install('tables')}"
+            f"{_ASKS} needs duckdb, which is not installed: {pip_install('tables')}"
         ) from error
     return duckdb
 

@@ -164,7 +164,7 @@ def _require_function(node: Mapping[str, Any]) -> None:
     for pattern in list(_arguments(node))[1:]:
         if pattern.get("class") != "CONSTANT":
             raise OptionError(
-                f"where: what {_shown(name)} looks for must be a text in quotes, not an expression"
+                f"where: what {_shown(name)} looks for must be a text in 'single quotes', not an expression"
             )
         if len(json.dumps(pattern, ensure_ascii=False)) > LONGEST_PATTERN + 200:
             raise OptionError(f"where: a pattern may have {LONGEST_PATTERN} characters")

@@ -7,6 +7,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from retrieval.columns.types import INTEGER, NUMBER, TEXT, TIME
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -15,10 +16,21 @@ if TYPE_CHECKING:
     from retrieval.columns.packing import Value
     from retrieval.sources import Entry, Source
 
-__all__ = ["HEADERS", "header_columns", "read_header"]
+__all__ = ["HEADERS", "HEADER_TYPES", "header_columns", "read_header"]
 
 HEADERS: Final = 1
 """Which columns are read: the number grows with the list in `header_columns`."""
+
+HEADER_TYPES: Final = {
+    "bytes": INTEGER,
+    "width": INTEGER,
+    "height": INTEGER,
+    "taken": TIME,
+    "camera": TEXT,
+    "latitude": NUMBER,
+    "longitude": NUMBER,
+}
+"""Their types: a condition may name them though no image of the collection says so."""
 
 _ORIENTATION = 0x0112
 _EXIF, _GPS = 0x8769, 0x8825

@@ -284,7 +284,10 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     if not found:
         return ""
     rank = max(2, len(str(max(hit.rank for hit in found))))
-    counted = ["  ".join(filter(None, (moment_text(hit), duplicates_counted(hit)))) for hit in found]
+    counted = [
+        "  ".join(filter(None, (moment_text(hit), _matched_text(hit), duplicates_counted(hit))))
+        for hit in found
+    ]
     tail = max(map(len, counted))
     room = max(columns - (rank + 2 + 7 + 2) - (tail + 2 if tail else 0), 8)
     paths = [shorten(escape(hit.path), room) for hit in found]
@@ -294,6 +297,11 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
         lines.append(f"{hit.rank:>{rank}}  {score_text(hit):>7}  {_padded(path, wide + 2)}{count}".rstrip())
         lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in duplicates_named(hit)]
     return "\n".join(lines) + "\n"
+
+
+def _matched_text(hit: HitLike) -> str:
+    """Say by what a hit was found, if words in names counted: scores may then rise down the list."""
+    return "" if set(hit.matched) <= {"image"} else f"by {escape(' and '.join(hit.matched))}"
 
 
 def _padded(text: str, width: int) -> str:

@@ -631,6 +631,20 @@ class TestFilmsAndDocuments:
             ["moved.mp4#t=0", "moved.mp4#t=1"],
         )
 
+    def test_a_moment_is_a_query(self, run) -> None:
+        film(moving(3), photos() / "clip.mp4")
+        Path("photos/paper.pdf").write_bytes(pdf((200, 300), (300, 200)))
+        build("photos", every="1", pages=True)
+
+        for query in ("clip.mp4#t=1", "photos/clip.mp4#t=1", "photos/clip.mp4#t=1.5", "paper.pdf#page=2"):
+            status, out, err = run(
+                "query", query, "--index", "photos/../index", "-k", "1", "--include-self", "--json"
+            )
+            assert status == 0, err
+            assert json.loads(out)[0]["path"].partition("#")[0] in query
+        status, _, err = run("query", "photos/clip.mp4", "--index", "index")
+        assert (status, "photos/clip.mp4#t=2" in err) == (1, True)
+
     def test_near_equal_neighbours_are_left_out(self) -> None:
         fill(Path("photos"), ["a.png"])
         film([quarters()] * 75, "photos/still.mp4")
@@ -638,6 +652,15 @@ class TestFilmsAndDocuments:
         build("photos", every="1")
 
         assert keys() == ["a.png", "still.mp4#t=0"]
+
+    def test_a_listing_takes_films_in_only_if_asked(self) -> None:
+        film(moving(2), photos() / "clip.mp4")
+        Path("list.txt").write_text("photos/cats/0.png\nphotos/clip.mp4\n")
+
+        assert build("list.txt").images == 1
+        assert skipped() == {"photos/clip.mp4": "unsupported-format"}
+        assert build("list.txt", every="1").images == 3
+        assert skipped() == {}
 
     def test_pages_become_rows(self) -> None:
         Path("photos").mkdir()
@@ -664,6 +687,14 @@ class TestFilmsAndDocuments:
             "b.pdf": "unreadable",
             "c.mp4": "empty",
         }
+
+    def test_films_in_archives_are_taken_in(self) -> None:
+        clip = film(moving(2), "clip.mp4")
+        write_tar(Path("shard.tar"), [("a.png", png(1)), ("clip.mp4", Path(clip).read_bytes())])
+
+        build("shard.tar", every="1")
+
+        assert keys() == ["shard.tar/a.png", "shard.tar/clip.mp4#t=0", "shard.tar/clip.mp4#t=1"]
 
     def test_a_raw_photograph_is_its_preview_and_not_a_second_row_of_its_jpeg(self) -> None:
         Path("photos").mkdir()
@@ -718,7 +749,8 @@ class TestColumns:
             ("YEAR < 2012 AND caption = 'a cat'", NAMES[:2]),
             ("caption LIKE '%dog' AND NOT year IN (2014, 2015)", NAMES[6:]),
             ("width > 2000", []),
-            ("caption IS NOT NULL AND year BETWEEN 2012 AND 2013", NAMES[2:4]),
+            ("taken >= '2019-06-01' OR latitude > 0 OR Camera = 'Maker'", []),
+            ("taken IS NULL AND year BETWEEN 2012 AND 2013", NAMES[2:4]),
             ("upper(caption) = 'A DOG' OR year + 1 = 2011", [NAMES[0], *NAMES[4:]]),
         ],
     )

@@ -82,11 +82,7 @@ def _places(report: Mapping[str, Any]) -> str:
     sources = report.get("sources") or [report["root"]]
     if report.get("left_alone"):
         return shown(report["index"])
-    return (
-        shown(report["root"])
-        if len(sources) == 1 and os.path.isdir(sources[0])
-        else ", ".join(map(shown, sources))
-    )
+    return ", ".join(map(shown, sources))
 
 
 def _may_be_taken(other_files: Mapping[str, int]) -> list[str]:

@@ -23,6 +23,9 @@ __all__ = ["copy_hits", "link_hits"]
 _LONGEST: Final = 200
 """Bytes of a name; file systems allow 255, and a number may have to be added."""
 
+_NAMED: Final = 3
+"""Images that a message names."""
+
 
 def copy_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Path]:
     """Copy the image of each hit into a folder, from whatever source it comes.
@@ -33,7 +36,7 @@ def copy_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Pa
     Returns:
         the paths of the copies, in the order of the hits. One that lay there already with these very bytes is left as it is.
     Raises:
-        ImagesSkipped: images could not be read; the message names them. The others were copied.
+        ImagesSkipped: images could not be read; the message names the first three. The others were copied.
         StoreFull, StoreReadOnly: the folder cannot be written.
     """
     folder = _made(directory)
@@ -49,8 +52,10 @@ def copy_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Pa
         with writing(folder):
             paths.append(_copied(folder, name, data, hit))
     if failed:
+        more = f"; and {len(failed) - _NAMED:,} more" if len(failed) > _NAMED else ""
         raise ImagesSkipped(
-            f"{len(failed):,} of {len(hits):,} images could not be copied to {folder}: {'; '.join(failed)}"
+            f"{len(failed):,} of {len(hits):,} images could not be copied to {folder}: "
+            f"{'; '.join(failed[:_NAMED])}{more}"
         )
     return paths
 
@@ -70,7 +75,7 @@ def link_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Pa
     for hit in hits:
         if not os.path.isfile(hit.link):
             raise OptionError(
-                f"{hit.link}: no file of its own, so there is nothing to link to; copies can be made of any hit: `copy_to`"
+                f"{hit.link}: is no file of its own, so there is nothing to link to; copies can be made of any hit: `copy_to`"
             )
     folder = _made(directory)
     with writing(folder):

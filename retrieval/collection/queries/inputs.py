@@ -185,17 +185,30 @@ def _is_real(value: Any) -> bool:
 
 
 def existing(name: str, beside: Path | None) -> Path | None:
-    """Return the file of this name, in the working directory or in `beside`; None if neither has one."""
+    """Return the file of this name, in the working directory or in `beside`; None if neither has one.
+
+    A picture of a film or document counts, too: ``clip.mp4#t=2``, ``paper.pdf#page=3``.
+    """
     for folder in (Path(), beside):
         if folder is None or "\0" in name or not name:
             continue
         candidate = folder / name
         try:
-            if candidate.is_file():
+            if candidate.is_file() or _is_part(os.fspath(candidate)):
                 return candidate
         except OSError:  # a name too long for the file system is words
             continue
     return None
+
+
+def _is_part(path: str) -> bool:
+    """Say whether a path names a picture of a film or document that is there, such as ``clip.mp4#t=2``."""
+    if "#" not in path:
+        return False
+    from retrieval.sources.media import split_path
+
+    part = split_path(path)
+    return part is not None and os.path.isfile(part[0])
 
 
 def _outside() -> int:

@@ -108,10 +108,8 @@ def _content(image: Any) -> Any:
     Raises:
         ImageError: the file cannot be read.
     """
-    from retrieval.sources.decoding import read_file
-
     if isinstance(image, str | os.PathLike):
-        return read_file(image)
+        return _file(os.fspath(image))
     if not hasattr(image, "read"):
         return image
     try:
@@ -124,6 +122,25 @@ def _content(image: Any) -> Any:
     if not isinstance(data, bytes):
         raise ImageError("an open file gives text; open it with the mode 'rb'", reason="read-error")
     return data
+
+
+def _file(path: str) -> bytes:
+    """Read an image file, or one picture of a film or document."""
+    from retrieval.sources import FIRST_BYTES, recognise
+    from retrieval.sources.decoding import read_file, read_file_head
+    from retrieval.sources.media import part_bytes, part_example, split_path
+
+    part = split_path(path) if "#" in path else None
+    if part is not None:
+        return part_bytes(part[0], part[1], name=path)
+    example = part_example(path)
+    if example is not None:
+        head = read_file_head(path, FIRST_BYTES)
+        if head and recognise(head, size=os.stat(path).st_size) != "image":
+            raise ImageError(
+                f"{path}: holds several pictures; ask by one of them, such as {example}", reason="unreadable"
+            )
+    return read_file(path)
 
 
 def _size(image: Any) -> int:

@@ -27,7 +27,7 @@ from retrieval.sources import (
 from retrieval.sources.decoding import MAX_PIXELS
 from retrieval.sources.listings.lines import Line, is_listing_name, read_lines
 from retrieval.sources.listings.places import Places
-from retrieval.sources.media import MediaOptions, part_bytes, split_key
+from retrieval.sources.media import DOCUMENT_SUFFIXES, FILM_SUFFIXES, MediaOptions, part_bytes, split_key
 from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ __all__ = ["ListingSource"]
 
 _INPUT = "-"
 _AT_ONCE = 4096
+
+_SEVERAL = frozenset((*FILM_SUFFIXES, *DOCUMENT_SUFFIXES))
+"""Suffixes of files that hold several pictures."""
 
 
 class _Named(NamedTuple):
@@ -160,6 +163,11 @@ class ListingSource:
         if suffix in UNSUPPORTED:
             return Skipped(
                 key=key, reason=UNSUPPORTED_FORMAT, detail=f"{suffix} is not read; convert it ({FORMATS})"
+            )
+        if suffix in _SEVERAL and not self._media.takes(key):
+            option = "`every`" if suffix in FILM_SUFFIXES else "`pages`"
+            return Skipped(
+                key=key, reason=UNSUPPORTED_FORMAT, detail=f"holds several pictures; {option} takes them in"
             )
         try:
             location = self._places.locate(line.place)

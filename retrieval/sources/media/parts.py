@@ -27,6 +27,7 @@ __all__ = [
     "clock",
     "page_of",
     "part_content",
+    "part_example",
     "part_of_page",
     "part_of_time",
     "seconds_of",
@@ -177,6 +178,14 @@ def page_of(part: str) -> int | None:
     """Return the page that a part names, from 1; None if it names a time."""
     name, _, value = part.partition("=")
     return int(value) if name == "page" else None
+
+
+def part_example(path: str) -> str | None:
+    """Return how one picture of a film or document is named, such as ``clip.mp4#t=2``; None for the name of another file."""
+    name = os.fsencode(path).lower()
+    if name.endswith(_FILMS):
+        return f"{path}#{part_of_time(2)}"
+    return f"{path}#{part_of_page(1)}" if name.endswith(_DOCUMENTS) else None
 
 
 def part_content(content: bytes, part: str) -> bytes:

@@ -227,7 +227,7 @@ class RemoteFiles:
         try:
             files, path = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
-            raise MissingExtra(f"{public_url(url)}: {error}; install that package, too") from error
+            raise MissingExtra(f"{public_url(url)}: a package is missing: {error}") from error
         except ValueError as error:
             raise OptionError(
                 f"{public_url(url)}: the scheme {protocol}:// is not known; fsspec has those that are read"
@@ -240,7 +240,7 @@ class RemoteFiles:
         try:
             from retrieval.sources.remote.http_client import http_files
         except ImportError as error:
-            raise _missing("https://") from error
+            raise _missing("https://…") from error
         with self._lock:
             if self._http is None or self._http[0] != os.getpid():  # its event loop does not outlive a fork
                 self._http = os.getpid(), http_files(self.limits, allow_private=self.allow_private)

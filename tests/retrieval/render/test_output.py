@@ -115,6 +115,32 @@ class TestForms:
 
         assert hits(found, Form.NULL) == b"new\nline\0a/b\xff\xfe.jpg\0"
 
+    def test_csv_has_columns_behind_its_own(self) -> None:
+        found = [FakeHit(1, 0.5, "a.jpg", columns={"caption": "x, y", "id": 3}), FakeHit(2, 0.4, "b.jpg")]
+
+        rows = list(csv.reader(io.StringIO(hits(found, Form.CSV).decode())))
+
+        assert rows == [
+            ["rank", "score", "path", "id", "copies", "caption", "columns.id"],
+            ["1", "0.500000", "a.jpg", "7", "0", "x, y", "3"],
+            ["2", "0.400000", "b.jpg", "7", "0", "", ""],
+        ]
+
+    def test_table_says_by_what_hits_of_names_were_found(self) -> None:
+        found = [
+            FakeHit(1, 0.2, "oslo/a.jpg", matched=("path",)),
+            FakeHit(2, 0.4, "oslo/b.jpg", matched=("image", "path")),
+            FakeHit(3, 0.3, "c.jpg", matched=("image",)),
+        ]
+
+        lines = hits(found, Form.TABLE).decode().splitlines()
+
+        assert [line.partition(".jpg")[2].strip() for line in lines[1:]] == [
+            "by path",
+            "by image and path",
+            "",
+        ]
+
     def test_table_aligns_and_shows_copies(self) -> None:
         assert hits(self.FOUND, Form.TABLE).decode().splitlines() == [
             " #    score  path",
