@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -305,13 +304,12 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, module
 def test_a_condition_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     folder = tmp_path / "photos"
     store_rows(folder, [{"text": "a" * 8000, "n": number} for number in range(500)])
-    monkeypatch.setattr(column_filter, "SECONDS", 0.2)
     slow = " OR ".join(["text LIKE '%" + "a" * 150 + "_b%'"] * 30)
     with retrieval.open(folder) as photos:
-        started = time.monotonic()
-        with pytest.raises(OptionError, match="took over"):
-            found(photos, slow)
-        assert time.monotonic() - started < 60
+        with monkeypatch.context() as patch:
+            patch.setattr(column_filter, "SECONDS", 0.2)
+            with pytest.raises(OptionError, match="took over"):
+                found(photos, slow)
         assert found(photos, "n = 7") == [7]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -43,7 +44,14 @@ class Site:
 @contextmanager
 def serving() -> Iterator[Site]:
     """Serve a site; its `url` ends without a slash."""
-    site = Site()
+    site, closing = Site(), threading.Event()
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # whoever asked waited no longer
+                super().handle_error(request, client_address)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -61,7 +69,7 @@ def serving() -> Iterator[Site]:
                 site.now += 1
                 site.peak = max(site.peak, site.now)
             try:
-                time.sleep(site.delay)
+                closing.wait(site.delay)
                 self.answer(body=True)
             finally:
                 with site.lock:
@@ -122,14 +130,14 @@ def serving() -> Iterator[Site]:
                 time.sleep(site.pause)
                 self.wfile.write(data[len(data) // 2 :])
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     site.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         yield site
     finally:
+        closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -87,14 +87,14 @@ class TestReading:
         assert len(files.read(f"{site.url}/a", most=5000)) == 5000
 
     def test_time_is_limited(self, site: Site) -> None:
-        site.files["/a"], site.delay = b"picture", 1.0
+        site.files["/a"], site.delay = b"picture", 60.0
         files = RemoteFiles(
             allow_private=True, limits=Limits(seconds=0.2), attempts=Attempts(tries=2, sleep=lambda _: None)
         )
         started = time.monotonic()
 
         assert reason(files, f"{site.url}/a") == "timeout"
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 30  # an answer takes a minute, the two tries 0.4 s
 
     def test_a_large_file_has_more_time_than_a_small_one(self, site: Site) -> None:
         site.files["/a"], site.pause = bytes(2 << 20), 0.4
@@ -168,7 +168,7 @@ class TestReading:
                 code = 0 if files.read(f"{site.url}/a") == b"picture" else 2
             finally:
                 os._exit(code)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
@@ -256,7 +256,7 @@ def test_a_page_of_links_is_a_folder(site: Site, files: RemoteFiles) -> None:
 
 
 def test_several_threads_read(site: Site, files: RemoteFiles) -> None:
-    site.delay = 0.3
+    site.delay = 1.0
     site.files = {f"/{number}": str(number).encode() for number in range(32)}
     results: dict[int, bytes] = {}
 

@@ -39,7 +39,7 @@ def test_no_more_is_held_than_asked_for() -> None:
         with lock:
             now += 1
             peak = max(peak, now)
-        time.sleep(0.001)
+        time.sleep(0.002)
         with lock:
             now -= 1
         return number
