@@ -1,13 +1,13 @@
 """What does a condition over columns cost, and what does a search lose that finds only rows which fulfil it?
 
-    python benchmarks/bench_where.py [--rows 1000000] [--dim 64] [--queries 50] [--repeats 5]
+    python benchmarks/bench_where.py [--rows 1000000] [--dim 64] [--kind ivfrabitq] [--queries 50] [--repeats 5]
 
 filter   time to find the rows for which a condition holds, over the mapped table of a generation: a number, a time, a text that
          comes again and again, a caption of each row, and all together. Each is asked anew.
 search   a query at a time among all rows, and among the 1 % that fulfil a condition, its rows already found: the index's recall@10
          against exact search among the same rows, and time over that of the search among all rows, within rounds.
 
-The vectors are made (`benchmarks.synthetic`), the index is of the kind ``ivfrabitq``.
+The vectors are made (`benchmarks.synthetic`). With ``--kind flat`` there is no index, and only conditions are measured.
 
 Expected: at most 50 ms a condition; recall 0.95 and at most ten times the time.
 """
@@ -89,7 +89,7 @@ def columns_of(rng: np.random.Generator, count: int) -> list[bytes]:
     ]
 
 
-def make(folder: Path, recipe: Recipe) -> float:
+def make(folder: Path, recipe: Recipe, *, kind: str) -> float:
     """Make a collection, and return the seconds that its table of columns took."""
     rng = np.random.default_rng(recipe.seed)
     folder.mkdir()
@@ -110,7 +110,7 @@ def make(folder: Path, recipe: Recipe) -> float:
         space = Space(name="made", dim=recipe.dim, fingerprint="0" * 64)
         known = summary(store, None, headers=0)
         began = time.perf_counter()
-        derive(folder, store, space=space, encoder=None, kind="ivfrabitq", columns=known)
+        derive(folder, store, space=space, encoder=None, kind=kind, columns=known)
         without = time.perf_counter() - began
         began = time.perf_counter()
         derive(folder, store, space=space, encoder=None, columns=known, derived=[ColumnsFile(known)])
@@ -119,13 +119,12 @@ def make(folder: Path, recipe: Recipe) -> float:
     return taken
 
 
-def measure(rows: int, dim: int, count: int, repeats: int) -> dict[str, Any]:
+def measure(rows: int, dim: int, kind: str, count: int, repeats: int) -> dict[str, Any]:
     """Return what was measured."""
     recipe = Recipe(rows=rows, dim=dim)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "made"
-        table_seconds = make(folder, recipe)
-        asked = queries(recipe, count)
+        table_seconds = make(folder, recipe, kind=kind)
         with retrieval.open(folder) as collection:
             found = collection._opened.columns  # noqa: SLF001 - what `where` calls, without its memory of answers
             began = time.perf_counter()
@@ -136,36 +135,37 @@ def measure(rows: int, dim: int, count: int, repeats: int) -> dict[str, Any]:
                 times = alternate({name: lambda: found._ask(condition)}, repeats=repeats)[name]  # noqa: B023, SLF001
                 kept = len(found._ask(condition)) / rows  # noqa: SLF001
                 filters[name] = {"condition": condition, "kept": round(kept, 5), "seconds": times}
-            mask = collection.mask(where=ONE_PERCENT)
-
-            def each(**options: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-                answers = [collection.search_vectors(query, k=10, **options).ids[0] for query in asked]
-                return np.stack(answers)
-
-            exact, fast = each(mask=mask, exact=True), each(where=ONE_PERCENT)
-            recall = np.mean([len(set(one) & set(two)) / 10 for one, two in zip(exact, fast, strict=True)])
-            times = alternate(
-                {
-                    "all": each,
-                    "where": lambda: each(where=ONE_PERCENT),
-                    "mask": lambda: each(mask=mask),
-                },
-                repeats=repeats,
-            )
+            search = {} if kind == "flat" else searched(collection, queries(recipe, count), repeats)
             size = sum(path.stat().st_size for path in folder.glob("generations/*/columns.arrow"))
     return {
         "table": {"seconds": round(table_seconds, 2), "bytes": size},
         "first_seconds": round(first, 4),
         "filter": filters,
-        "search": {
-            "kept": float(mask.mean()),
-            "recall_at_10": float(recall),
-            "seconds_a_query": {
-                name: spread([one / count for one in of.values]) for name, of in times.items()
-            },
-            "where_over_all": ratio(times["where"], times["all"]),
-            "mask_over_all": ratio(times["mask"], times["all"]),
+        "search": search,
+    }
+
+
+def searched(collection: retrieval.Collection, asked: np.ndarray[Any, Any], repeats: int) -> dict[str, Any]:
+    """Return what searches among the rows that fulfil a condition find and cost, beside those among all rows."""
+    mask = collection.mask(where=ONE_PERCENT)
+
+    def each(**options: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.stack([collection.search_vectors(query, k=10, **options).ids[0] for query in asked])
+
+    exact, fast = each(mask=mask, exact=True), each(where=ONE_PERCENT)
+    recall = np.mean([len(set(one) & set(two)) / 10 for one, two in zip(exact, fast, strict=True)])
+    times = alternate(
+        {"all": each, "where": lambda: each(where=ONE_PERCENT), "mask": lambda: each(mask=mask)},
+        repeats=repeats,
+    )
+    return {
+        "kept": float(mask.mean()),
+        "recall_at_10": float(recall),
+        "seconds_a_query": {
+            name: spread([one / len(asked) for one in of.values]) for name, of in times.items()
         },
+        "where_over_all": ratio(times["where"], times["all"]),
+        "mask_over_all": ratio(times["mask"], times["all"]),
     }
 
 
@@ -176,11 +176,12 @@ def main() -> None:
     )
     arguments.add_argument("--rows", type=int, default=1_000_000)
     arguments.add_argument("--dim", type=int, default=64)
+    arguments.add_argument("--kind", default="ivfrabitq")
     arguments.add_argument("--queries", type=int, default=50)
     arguments.add_argument("--repeats", type=int, default=5)
     options = arguments.parse_args()
     with watch() as load:
-        facts = measure(options.rows, options.dim, options.queries, options.repeats)
+        facts = measure(options.rows, options.dim, options.kind, options.queries, options.repeats)
     print(json.dumps(facts, default=str, indent=2))
     save("where", load=load, parameters=vars(options), **facts)
 
