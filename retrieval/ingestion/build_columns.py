@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexes.generation import Columns
 from indexes.store import CommitPace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retrieval.columns import Value
     from retrieval.ingestion.build_sources import BuildSource
     from retrieval.progress import OnProgress
-    from retrieval.sources import Source
+    from retrieval.sources import Entry, Source
 
 __all__ = ["BuildColumns"]
 
@@ -109,16 +109,17 @@ class BuildColumns:
         held = plain(store)
         pace = CommitPace(held)
         listed = (entry for entry in source.source.entries(Seen()) if not isinstance(entry, Skipped))
-        with suppress(SourceIncomplete, ImageError):  # the comparison told of it; rows keep their columns
+        with suppress(SourceIncomplete):  # the comparison told of it; rows keep their columns
             while entries := list(islice(listed, _BLOCK)):
                 found = zip(held.find_records([entry.key for entry in entries]), entries, strict=True)
                 own = {
-                    record.id: own_columns(source.source, entry)
+                    record.id: entry
                     for record, entry in found
                     if record is not None and record.source == source.number
                 }
                 for number, before in zip(own, held.columns(own), strict=True):
-                    now = pack(parts(before)[0], own[number])
+                    header, known = parts(before)
+                    now = pack(header, _own(source.source, own[number], known=known))
                     if now != before:
                         held.set_columns(number, now)
                 pace.commit_if_due()
@@ -142,6 +143,14 @@ def _blocks(store: VectorStore, number: int) -> Iterator[Ids]:
     for ids, _ in store.packed(source=number):
         for start in range(0, len(ids), _BLOCK):
             yield ids[start : start + _BLOCK]
+
+
+def _own(source: Source, entry: Entry, *, known: dict[str, Value]) -> dict[str, Any]:
+    """Return what a source says of an entry; what is known already where that cannot be read."""
+    try:
+        return own_columns(source, entry)
+    except ImageError:
+        return known
 
 
 def _header(source: Source, record: Record) -> dict[str, Value]:
