@@ -47,7 +47,7 @@ PHOTOGRAPHS = (
     "rocket.jpg",
     "text.png",
 )
-WORDS = ("cat", "coffee", "rocket", "astronaut", "motorcycle", "coins")
+WORDS = ("cat", "coffee", "rocket", "grass", "motorcycle", "stars")
 IMAGES = ("motorcycle_left.png", "gravel.png")
 HITS = 5
 

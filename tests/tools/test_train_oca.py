@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
-import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -268,19 +265,6 @@ def test_a_state_is_one_small_file_and_laid_out_as_it_was(shipped, tmp_path):
     x = 2 * np.random.default_rng(0).random((2, 3, SIZE, SIZE), np.float32) - 1
     np.testing.assert_allclose(first.encode_pixels(x), second.encode_pixels(x), atol=1e-3)
     np.testing.assert_array_equal(first.encode_text(["a dog"]), second.encode_text(["a dog"]))
-
-
-STATE = Path(measure.__file__).parent / "nano-2.zip"
-
-
-@pytest.mark.skipif(not STATE.exists(), reason="no nano@2 is kept: it ships")
-def test_the_kept_state_can_be_gone_on_from():
-    with zipfile.ZipFile(STATE) as kept:
-        arrays = np.load(io.BytesIO(kept.read(EXTENSION)))
-    extension = unpacked(arrays, [])
-
-    assert extension.axes.shape == (extension.old_width + 768, WIDTH)
-    np.testing.assert_allclose(extension.axes.T @ extension.axes, np.eye(WIDTH), atol=0.01)
 
 
 def test_maps_of_images_and_words_are_read_as_they_were_written(shipped):

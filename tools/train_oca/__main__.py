@@ -1,10 +1,10 @@
 """Make nano@2 from nano@1: better, and at home in galleries of nano@1 by construction.
 
-    python -m tools.train_oca restore --work RUN --state tools/train_oca/nano-2.zip
+    python -m tools.train_oca restore --work RUN --state FILE
     python -m tools.train_oca train   --data DATA --work RUN [--minutes 240]
     python -m tools.train_oca finish  --data DATA --work RUN
     python -m tools.train_oca measure --data DATA --work RUN [--ship]
-    python -m tools.train_oca keep    --work RUN --state tools/train_oca/nano-2.zip
+    python -m tools.train_oca keep    --work RUN --state FILE
 
 ``RUN`` holds arrays, log and checkpoint. ``train`` goes on from its last checkpoint (one every five minutes), and a stopped process
 (SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of the tower of ``RUN/nano-2``
@@ -12,8 +12,8 @@ where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2
 and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
 and ships it if that is allowed. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
-State: ``nano-2.zip`` beside this file, where there is one, holds a finished nano@2 that is not shipped. ``restore`` and ``measure --ship``
-ship it, if it is still allowed; ``restore``, ``train``, ``finish`` and ``keep`` go on from it. It is removed when weights ship.
+A nano@2 that is not shipped can be kept in one file: ``restore`` and ``measure --ship`` ship it, if it is still allowed; ``restore``,
+``train``, ``finish`` and ``keep`` go on from it.
 """
 
 from __future__ import annotations
