@@ -79,8 +79,8 @@ def test_rows_are_deleted_by_keys_or_ids(run, home: Path, tmp_path: Path) -> Non
     [
         (["add"], "--vectors"),
         (["add", "--vectors", "v.npy", "--upsert"], "--keys"),
-        (["delete"], "--keys or --ids"),
-        (["delete", "--keys", "k", "--ids", "1"], "--keys or --ids"),
+        (["delete"], "--keys, --ids or --where"),
+        (["delete", "--keys", "k", "--ids", "1"], "--keys, --ids or --where"),
         (["delete", "--ids", "one"], "one"),
     ],
 )

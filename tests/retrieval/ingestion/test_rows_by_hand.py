@@ -28,7 +28,7 @@ def by_hand(photos: Path, encoder: CountingEncoder) -> Iterator[retrieval.Collec
 def test_a_folders_own_collection_stays_as_older_versions_read_it(
     photos: Path, encoder: CountingEncoder
 ) -> None:
-    build(photos, encoder)
+    build(photos, encoder, headers=False)  # columns raise the format
     before = read_manifest(photos / ".retrieve")
 
     with retrieval.open(photos, encoder=encoder) as collection, pytest.raises(OptionError):
