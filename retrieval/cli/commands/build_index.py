@@ -196,10 +196,10 @@ def build_index(
 ) -> None:
     """Index the images of each SOURCE; again: only what changed.
 
-    A SOURCE is a folder or a tar file ('shards/{0000..0099}.tar'). One that the collection does not have is added; with --index and no SOURCE, all are built again.
+    A SOURCE is a folder, tar files ('shards/{0000..0099}.tar'), a parquet or Arrow table, a list (.txt, .csv, .jsonl, -) or a URL. A new one is added; without SOURCE, all are built again.
     Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
-    avif, avifs, heic, heics, heif, heifs, hif. Raw ones give their preview. Others are recognised by their first bytes. What is skipped is listed in
-    skipped.tsv beside the index. Interrupted, the same command continues.
+    avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes; raw ones give their preview. skipped.tsv lists the unreadable
+    ones. If interrupted, repeat the command.
     """
     from retrieval.cli.frame import watching
 
