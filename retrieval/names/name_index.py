@@ -232,6 +232,9 @@ class NameIndex(forks.Unshared):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             if code & 0xFF == sqlite3.SQLITE_READONLY:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS)) from error
+            if self._writable and self._path is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+                _write_more(self._path)  # raises what SQLite does not tell: a quota, a limit of files
+                raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
             raise StoreCorrupt(
                 f"{self._path}: the index of names cannot be read ({error}); delete this one file and run `build_index` on the folder"
             ) from error
@@ -245,6 +248,12 @@ class NameIndex(forks.Unshared):
         """Close the file; looking up afterwards is an error."""
         with self._lock:
             self._closing()
+
+
+def _write_more(path: Path) -> None:
+    """Write behind a file that could not be written, for the system's own error; the file is thrown away."""
+    with path.open("ab", buffering=0) as file:
+        file.write(bytes(1 << 16))
 
 
 def _quoted(word: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import random
+import resource
 import threading
 from pathlib import Path
 
@@ -103,6 +105,20 @@ def test_what_is_no_index_is_an_error_that_names_the_file(tmp_path: Path) -> Non
 
     with pytest.raises(StoreCorrupt, match=r"names\.sqlite"):
         NameIndex(tmp_path / "names.sqlite")
+
+
+def test_a_file_that_may_not_grow_is_the_systems_error(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    index = NameIndex(tmp_path / "names.sqlite", writable=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            index.add([f"word{row}", f"other{row}"] for row in range(200_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        index.close()
+
+    assert caught.value.errno == errno.EFBIG
 
 
 def test_names_of_folders_may_hold_anything(tmp_path: Path) -> None:
