@@ -7,8 +7,6 @@ import pytest
 from retrieval.sources.remote import Attempts, Limits, RemoteFiles
 from tests.retrieval.sources.remote.server import Site, serving
 
-pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
-
 
 @pytest.fixture
 def site() -> Iterator[Site]:

@@ -9,8 +9,11 @@ import pytest
 
 from retrieval.errors import ImageError
 from retrieval.sources.remote import Attempts, RemoteFiles
-from retrieval.sources.remote.addresses import is_private
 from tests.retrieval.sources.remote.server import Site
+
+pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
+
+from retrieval.sources.remote.addresses import is_private
 
 PRIVATE = """
 127.0.0.1 10.1.2.3 172.16.0.1 192.168.0.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255 ::1 :: fe80::1 fe80::1%eth0

@@ -12,6 +12,8 @@ from retrieval.errors import ImageError, OptionError
 from retrieval.sources.remote import Attempts, Limits, RemoteFiles
 from tests.retrieval.sources.remote.server import Site, serving
 
+pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
+
 
 def reason(files: RemoteFiles, url: str, **options: int) -> str:
     with pytest.raises(ImageError) as refused:

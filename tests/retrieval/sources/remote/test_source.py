@@ -18,6 +18,8 @@ from tests.retrieval.folders import CountingEncoder, fill
 from tests.retrieval.sources.media.made import film, moving
 from tests.retrieval.sources.remote.server import Site
 
+pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
+
 NAMES = ["a/1.png", "a/deep/2.png", "b/3.png", "4.png"]
 
 

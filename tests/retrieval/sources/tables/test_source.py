@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import retrieval
@@ -19,6 +17,10 @@ from retrieval.sources import Seen, Skipped, read_skipped
 from retrieval.sources.tables import TableSource
 from retrieval.testing import check_source
 from tests.retrieval.folders import CountingEncoder, fill, picture
+
+REASON = "the extra `tables` is not installed"
+pa = pytest.importorskip("pyarrow", reason=REASON)
+pq = pytest.importorskip("pyarrow.parquet", reason=REASON)
 
 NAMES = [f"{number:02}.png" for number in range(24)]
 

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pyarrow import feather
 
 from retrieval.errors import ImageError, OptionError
 from retrieval.sources.remote import RemoteFiles
 from retrieval.sources.tables import RowWindow, cell_of, find_image_column, open_table, tables_in
 from retrieval.sources.tables.image_column import class_names, plain_value
 from retrieval.sources.tables.layouts import is_saved_dataset
+
+REASON = "the extra `tables` is not installed"
+pa = pytest.importorskip("pyarrow", reason=REASON)
+pq = pytest.importorskip("pyarrow.parquet", reason=REASON)
+feather = pytest.importorskip("pyarrow.feather", reason=REASON)
 
 ROWS = 57
 IMAGES = [bytes([number]) * (number + 1) if number % 10 else None for number in range(ROWS)]
