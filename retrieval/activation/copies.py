@@ -22,7 +22,16 @@ from retrieval.activation.fidelity import linf, psnr, ssim
 from retrieval.activation.originals import published
 from retrieval.errors import OptionError
 from retrieval.location import inside
-from retrieval.sources import FORMATS, NOT_FOLLOWED, UNSUPPORTED_FORMAT, Found, Skipped, walk
+from retrieval.sources import (
+    FORMATS,
+    NOT_FOLLOWED,
+    RAW_SUFFIXES,
+    UNSUPPORTED_FORMAT,
+    Found,
+    Skipped,
+    suffix_of,
+    walk,
+)
 from retrieval.sources.decoding import decode
 
 if TYPE_CHECKING:
@@ -78,9 +87,11 @@ def collect(images: Sequence[Path], out: Path, *, suffix: str) -> list[Job]:
         if path.is_dir():
             _require_elsewhere(path, out)
             for entry in walk(path):
-                if isinstance(entry, Skipped) and entry.reason == UNSUPPORTED_FORMAT:
-                    continue  # a raw file beside its image is no original to publish
                 inside = os.fsdecode(entry.key)
+                if isinstance(entry, Skipped) and entry.reason == UNSUPPORTED_FORMAT:
+                    continue
+                if suffix_of(os.path.basename(inside)) in RAW_SUFFIXES:
+                    continue  # a raw photograph is no original to publish
                 whole = path / inside
                 if not _within(whole, out):
                     found.setdefault(whole, (inside, _refused(entry, whole)))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         walk,
     )
     from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
-    from retrieval.sources.listing import SUFFIXES, UNSUPPORTED, SourceEntry
+    from retrieval.sources.listing import RAW_SUFFIXES, SUFFIXES, UNSUPPORTED, SourceEntry
     from retrieval.sources.protocol import (
         LONGEST_NAME,
         MOST_COLUMNS,
@@ -69,6 +69,7 @@ __all__ = [
     "MEMORIES",
     "MOST_COLUMNS",
     "NOT_FOLLOWED",
+    "RAW_SUFFIXES",
     "RESOURCE_FORK",
     "STANDARD_INPUT",
     "SUFFIXES",
@@ -155,7 +156,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "walk",
             ),
             "keys": (),
-            "listing": ("SUFFIXES", "SourceEntry", "UNSUPPORTED"),
+            "listing": ("RAW_SUFFIXES", "SUFFIXES", "SourceEntry", "UNSUPPORTED"),
             "protocol": (
                 "LONGEST_NAME",
                 "MOST_COLUMNS",

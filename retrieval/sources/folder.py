@@ -12,7 +12,7 @@ from retrieval.sources import keys
 from retrieval.sources.folder_options import FolderOptions
 from retrieval.sources.folder_walk import Found, Seen, Skipped, look, walk_files
 from retrieval.sources.listing import SourceEntry
-from retrieval.sources.media import open_regular, part_bytes, split_key
+from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,6 +88,7 @@ class FolderSource:
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
         """Read a file, once; or one picture of a film or document."""
         from retrieval.sources.decoding import MAX_PIXELS, read_file
+        from retrieval.sources.media import part_bytes
 
         path, most = self.link(entry.key), max_pixels or MAX_PIXELS
         part = self._part(entry.key)
@@ -97,6 +98,8 @@ class FolderSource:
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open a file."""
+        from retrieval.sources.media import open_regular
+
         return open_regular(self.link(entry.key))
 
     def read_head(self, entry: Entry, size: int) -> bytes:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     )
     from retrieval.sources.decoding.formats import plugin_for, quiet
     from retrieval.sources.decoding.image_files import OpenedFile, open_file
-    from retrieval.sources.decoding.os_reasons import os_reason
-    from retrieval.sources.decoding.raw_previews import has_rawpy
+    from retrieval.sources.decoding.os_reasons import has_rawpy, os_reason
     from retrieval.sources.decoding.reasons import BROKEN, image_error
     from retrieval.sources.decoding.tiff_samples import describe
 
@@ -67,8 +66,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             ),
             "formats": ("plugin_for", "quiet"),
             "image_files": ("OpenedFile", "open_file"),
-            "os_reasons": ("os_reason",),
-            "raw_previews": ("has_rawpy",),
+            "os_reasons": ("has_rawpy", "os_reason"),
             "reasons": ("BROKEN", "image_error"),
             "tiff_samples": ("describe",),
         },

@@ -1,10 +1,11 @@
-"""Name an error of the file system in one short word; apart, so that a query by words does not load Pillow."""
+"""Name an error of the file system in one short word, and say what is installed; apart, so that a query by words does not load Pillow."""
 
 from __future__ import annotations
 
 import errno
+import importlib.util
 
-__all__ = ["os_reason"]
+__all__ = ["has_rawpy", "os_reason"]
 
 
 def os_reason(error: OSError) -> str:
@@ -14,3 +15,8 @@ def os_reason(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "link-loop"
     return "permission" if isinstance(error, PermissionError) else "read-error"
+
+
+def has_rawpy() -> bool:
+    """Say whether what reads raw photographs is installed."""
+    return importlib.util.find_spec("rawpy") is not None

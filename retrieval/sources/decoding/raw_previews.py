@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from retrieval.errors import ImageError
     from retrieval.sources.decoding.tiff_pages import Page
 
-__all__ = ["has_raw_signature", "has_rawpy", "holds_sensor_data", "preview"]
+__all__ = ["has_raw_signature", "holds_sensor_data", "preview"]
 
 _SIGNATURES = (
     b"FUJIFILMCCD-RAW",
@@ -34,11 +33,6 @@ _SIGNATURES = (
 _SENSOR = frozenset({32803, 34892})  # DNG, PhotometricInterpretation: colour filter array, linear raw
 _TURNED = {3: 3, 5: 8, 6: 6}  # libraw's flip -> orientation as EXIF has it
 _ORIENTATION = 0x0112
-
-
-def has_rawpy() -> bool:
-    """Say whether what reads raw photographs is installed."""
-    return importlib.util.find_spec("rawpy") is not None
 
 
 def has_raw_signature(data: bytes) -> bool:

@@ -19,7 +19,7 @@ from retrieval.sources import (
     recognise,
     suffix_of,
 )
-from retrieval.sources.media import MediaOptions, part_bytes, split_key
+from retrieval.sources.media import MediaOptions, split_key
 from retrieval.sources.tar.archive_files import archives_of
 from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public, words
 from retrieval.sources.tar.listing_memory import ListingMemory
@@ -155,6 +155,7 @@ class TarSource:
     def read(self, entry: Entry, *, max_pixels: int | None = None) -> bytes:
         """Read a member at its place, or one picture of a film or document."""
         from retrieval.sources.decoding import refuse_large
+        from retrieval.sources.media import part_bytes
 
         part = self._part(entry.key)
         if part is not None:

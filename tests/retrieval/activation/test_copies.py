@@ -125,7 +125,7 @@ class TestCollect:
         ]
 
     def test_a_raw_file_beside_its_image_is_no_original(self, tmp_path):
-        for name in ("x.PSD", "x.jpg"):
+        for name in ("x.PSD", "y.CR2", "x.jpg"):
             (tmp_path / name).touch()
 
         jobs = collect([tmp_path], tmp_path / "out", suffix=".png")

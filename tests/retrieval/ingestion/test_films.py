@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -312,3 +313,52 @@ def test_films_and_documents_in_other_sources(photos, encoder, tmp_path, kind):
         hit = collection.search(picture_of(photos), k=1)[0]
     assert (hit.path, hit.moment) == (f"{prefix}trip/clip.mp4#t=3", 3.0)
     assert np.array_equal(np.asarray(hit.open()), np.asarray(picture_of(photos)))
+
+
+def test_a_film_of_many_rows_may_move_and_be_read_again_without_a_question(photos, encoder):
+    clip = photos / "trip" / "clip.mp4"
+    film(moving(30), clip, g=50)
+    build(photos, encoder, every=1.0)
+
+    clip.rename(photos / "long.mp4")
+    assert build(photos, encoder).moved == 30
+    report = build(photos, encoder, every=10.0)
+
+    assert set(paths(photos, encoder)) == {"a.png", *(f"long.mp4#t={second}" for second in (0, 10, 20))}
+    assert (report.encoded, report.removed) == (0, 27)
+
+
+def test_a_film_that_is_gone_takes_its_rows_with_it_only_if_that_may_be(photos, encoder):
+    from retrieval.errors import PruneRefused
+
+    film(moving(30), photos / "trip" / "clip.mp4", g=50)
+    build(photos, encoder, every=1.0)
+    (photos / "trip" / "clip.mp4").unlink()
+
+    with pytest.raises(PruneRefused, match="30 of 31 images are gone"):
+        build(photos, encoder)
+    build(photos, encoder, prune=True)
+
+    assert set(paths(photos, encoder)) == {"a.png"}
+
+
+def test_every_file_is_read_again_by_rehash_and_nothing_is_encoded(photos, encoder):
+    build(photos, encoder, every=1.0, pages=True)
+    before = encoder.encoded
+
+    report = build(photos, encoder, rehash=True)
+
+    assert (report.encoded, report.reused, report.removed, report.images) == (0, 0, 0, 7)
+    assert encoder.encoded == before
+
+
+def test_a_moment_is_a_query_whether_it_is_a_row_or_not(photos, encoder, monkeypatch):
+    monkeypatch.chdir(photos)
+    build(photos, encoder, every=1.0)
+    with retrieval.open(photos, encoder=encoder) as collection:
+        row = collection.search(Path("trip/clip.mp4#t=2"), k=1, include_self=True)[0]
+        between = collection.search(Path("trip/clip.mp4#t=2.04"), k=1)[0]
+
+    assert (row.path, between.path) == (FILM[2], FILM[2])
+    assert row.score > 0.999
+    assert between.score > 0.9
