@@ -42,6 +42,7 @@ _SOUNDS = (
     ("ea", "e"),
 )
 _SHORTEST_MISSPELT = 5
+_LONGEST_MISSPELT = 64  # a longer one is no word of a language, and looking for those near it takes long
 _SHORTEST_PART = 3
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -88,7 +89,7 @@ class Vocabulary:
     def _knows(self, word: str) -> bool:
         if self._any([word], self._frequent) or self._any([word], self._rest):
             return True
-        if not word.isascii():
+        if not word.isascii() or len(word) > _LONGEST_MISSPELT:
             return False
         stems = [word.removesuffix(end) + other for end, other in _ENDINGS if word.endswith(end)]
         stems += [

@@ -107,7 +107,7 @@ def build_index(
             ``name.parquet#row`` for a new source.
         column: columns of a table or a listing that are kept beside the images; ``None`` keeps the collection's own, and is
             captions and labels for a new source.
-        from0: a NUL ends each line of a listing; ``None`` keeps the collection's own choice.
+        from0: a NUL ends each line of a listing; ``None`` keeps the collection's own choice, and is no for ``-``.
         allow_private: URLs may lead into private networks; ``None`` keeps the collection's own choice.
         every: takes in films: a picture each so many seconds, or one a scene (``"scenes"``); ``""`` takes none. ``None`` keeps
             the collection's own choice.

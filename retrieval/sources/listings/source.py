@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ class ListingSource:
         facts = {
             "image_column": self._image_column,
             "column": None if self._column is None else list(self._column),
-            "from0": self._from0,
+            "from0": self._from0 and self._text != _INPUT,  # each pipe is written in its own way
             "relative_to": self._places.base if self._text == _INPUT else None,
             "allow_private": self._remote.allow_private,
         }
@@ -192,7 +193,7 @@ class ListingSource:
             yield _standard_input()
             return
         try:
-            file = self._remote.open(self._text) if is_url(self._text) else open(self._text, "rb")  # noqa: SIM115
+            file = self._remote.open(self._text) if is_url(self._text) else _open_file(self._text)
         except ImageError as error:
             raise OptionError(str(error)) from error
         except OSError as error:
@@ -309,6 +310,12 @@ def _ways(place: str, base: str) -> Iterator[bytes]:
         relative = place[len(base.rstrip("/")) + 1 :]
         yield os.fsencode(relative)
         yield os.fsencode("./" + relative)
+
+
+def _open_file(path: str) -> IO[bytes]:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+        raise OSError(0, "is not a regular file")
+    return open(path, "rb")
 
 
 def _standard_input() -> IO[bytes]:

@@ -229,6 +229,11 @@ class TableSource:
             opened = self._set.opened(name)
             batch, place = opened.window.find(row)
         except LookupError as error:
+            if isinstance(
+                entry, _Row
+            ):  # it was there when the table was listed: what it is now, nobody knows
+                what = "has changed since it was listed; build again"
+                raise ImageError(f"{self.name}: {what}", reason="read-error", what=what) from error
             raise _gone(entry.key, self.name) from error
         except OptionError as error:
             raise ImageError(str(error), reason="read-error", what=str(error)) from error

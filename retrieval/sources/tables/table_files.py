@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,6 +97,9 @@ def open_table(name: str, file: Any = None) -> TableFile:
     pa = require_pyarrow(name)
     kind = _Parquet if name.partition("?")[0].lower().endswith(PARQUET) else _Arrow
     try:
+        if file is None and not stat.S_ISREG(os.stat(name).st_mode):  # a pipe would be waited for
+            what = "is not a regular file"
+            raise ImageError(f"{name}: {what}", reason="not-a-file", what=what)
         return kind(pa, name, file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(name, error) from error

@@ -115,6 +115,7 @@ def test_every_learned_word_is_known_and_random_ones_are_not(tmp_path):
     assert vocabulary.split(" ".join(learned)) == (list(learned), [])
     assert not any(vocabulary.split(word)[0] for word in random)
     assert vocabulary.split("") == ([], [])
+    assert vocabulary.split("a" * 100_000) == ([], ["a" * 100_000])  # at once
 
 
 @pytest.mark.parametrize("data", [b"", b"\x05\0\0\0\1\0\0\0"])

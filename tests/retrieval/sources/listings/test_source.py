@@ -151,6 +151,30 @@ class TestBuilds:
         assert report.removed == 0
         assert any("standard input" in note or "`-`" in note for note in report.notes)
 
+    def test_how_one_pipe_was_written_says_nothing_of_the_next(
+        self, photos: Path, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        index = tmp_path / "index"
+        monkeypatch.chdir(photos)
+
+        def piped(end: bytes, **options: Any) -> Any:
+            data = b"".join(os.fsencode(name) + end for name in NAMES)
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+            return retrieval.build_index("-", index=index, encoder=encoder, **options)
+
+        piped(b"\0", from0=True)
+        report = piped(b"\n", prune=True)
+        assert (report.removed, report.skipped) == (0, 0)
+        with pytest.raises(OptionError, match="holds a NUL byte"):
+            piped(b"\0", prune=True)
+        assert keys_of(index, encoder) == sorted(NAMES)
+
+    def test_a_pipe_in_place_of_the_file_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "list.txt")
+
+        with pytest.raises(OptionError, match=r"list\.txt cannot be read \(is not a regular file\)"):
+            list(ListingSource(str(tmp_path / "list.txt")).entries(Seen()))
+
     def test_nothing_is_waited_for_on_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         terminal = io.TextIOWrapper(io.BytesIO(b""))
         monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)

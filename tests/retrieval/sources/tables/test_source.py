@@ -13,7 +13,7 @@ import pytest
 
 import retrieval
 from retrieval.errors import ImageError, MissingExtra, OptionError, SourceIncomplete
-from retrieval.sources import Seen, Skipped, read_skipped
+from retrieval.sources import Seen, Skipped, SourceEntry, read_skipped
 from retrieval.sources.tables import TableSource
 from retrieval.testing import check_source
 from tests.retrieval.folders import CountingEncoder, fill, picture
@@ -317,6 +317,20 @@ class TestReading:
             (photos / name).read_bytes() for name in NAMES[:2]
         ]
         assert int.from_bytes(entries[0].stamp[:8], "little") == (photos / NAMES[0]).stat().st_size
+
+    def test_a_row_that_is_gone_since_it_was_listed_is_no_reason_to_remove_it(
+        self, photos: Path, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path / "t.parquet", cells(photos, NAMES[:4]))
+        entries = list(TableSource(str(path)).entries(Seen()))
+        write(path, cells(photos, NAMES[:1]))
+
+        with pytest.raises(ImageError, match="has changed since it was listed") as changed:
+            TableSource(str(path)).read(entries[3])
+        assert changed.value.reason == "read-error"
+        with pytest.raises(ImageError) as gone:
+            TableSource(str(path)).read(SourceEntry(entries[3].key, entries[3].stamp))
+        assert gone.value.reason == "vanished"
 
     def test_urls_are_guarded(self, tmp_path: Path) -> None:
         pytest.importorskip("aiohttp")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import threading
 from pathlib import Path
@@ -161,6 +162,10 @@ def test_a_file_that_is_cut_short_or_none_is_an_error_of_one_line(tmp_path: Path
     with pytest.raises(ImageError) as gone:
         open_table(str(tmp_path / f"none.{kind}"))
     assert gone.value.reason == "vanished"
+    os.mkfifo(tmp_path / f"pipe.{kind}")
+    with pytest.raises(ImageError, match="is not a regular file") as pipe:
+        open_table(str(tmp_path / f"pipe.{kind}"))
+    assert pipe.value.reason == "not-a-file"
 
 
 def test_damaged_offsets_lead_out_of_no_file(tmp_path: Path) -> None:
