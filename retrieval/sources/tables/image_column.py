@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import OptionError
@@ -114,6 +115,8 @@ def _as_images(field: Any) -> ImageColumn | None:
             parts = [part for part in ("bytes", "path") if part in inner]
             return ImageColumn(name=field.name, leaves=tuple(f"{field.name}.{part}" for part in parts))
         return None
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     return ImageColumn(name=field.name, leaves=(field.name,)) if _is_bytes(kind) else None
 
 
@@ -193,6 +196,8 @@ def class_names(schema: Any) -> dict[str, list[str]]:
 def plain_value(value: Any, names: Sequence[str] | None = None) -> str | int | float | bool | None:
     """Return a cell as a column of a collection may hold it: dates as ISO text, what is nested as JSON.
 
+    A decimal number becomes a number, a span of time its text.
+
     Args:
         value: as pyarrow gives it.
         names: of the classes that a number stands for.
@@ -207,7 +212,9 @@ def plain_value(value: Any, names: Sequence[str] | None = None) -> str | int | f
         return str(value.isoformat())
     if isinstance(value, bytes):
         return None
-    return json.dumps(value, default=str)
+    if isinstance(value, Decimal):
+        return float(value)
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(value)
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:

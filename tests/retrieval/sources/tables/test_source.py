@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,27 @@ def test_columns_are_handed_on(photos: Path, tmp_path: Path) -> None:
     assert columns() == [{"caption": "x", "label": "dog"}, {"caption": None, "label": "cat"}]
     assert columns(column=["n"]) == [{"n": 3}, {"n": 4}]
     assert columns(column=[]) == [{}, {}]
+
+
+def test_columns_of_other_kinds(photos: Path, tmp_path: Path) -> None:
+    columns = {
+        "price": ([Decimal("1.50"), None], [1.5, None]),
+        "span": ([timedelta(seconds=90), None], ["0:01:30", None]),
+        "day": ([date(2020, 1, 2), None], ["2020-01-02", None]),
+        "parts": ([{"a": [1, None]}, None], ['{"a": [1, null]}', None]),
+        "blob": ([b"\xff", None], [None, None]),
+    }
+    images = pa.array([cell["bytes"] for cell in cells(photos, NAMES[:2])]).dictionary_encode()
+    given = {name: values for name, (values, _) in columns.items()}
+    pq.write_table(pa.table({"image": images, **given}), tmp_path / "t.parquet")
+    source = TableSource(str(tmp_path / "t.parquet"), column=list(columns))
+
+    entries = list(source.entries(Seen()))
+
+    assert [source.columns(entry) for entry in entries] == [
+        {name: expected[row] for name, (_, expected) in columns.items()} for row in range(2)
+    ]
+    assert [source.read(entry) for entry in entries] == [(photos / name).read_bytes() for name in NAMES[:2]]
 
 
 def test_text_that_is_no_utf8_is_handed_on_as_far_as_it_goes(photos: Path, tmp_path: Path) -> None:
