@@ -117,7 +117,7 @@ def build_index(
         prune: allow a build to remove more than half of at least 20 rows, all of them, those behind links that are not
             followed any more, or those below a folder whose file system is not mounted.
         drop_source: sources of the collection that are removed with their rows.
-        strict: raise when files were skipped, after the build is complete.
+        strict: raise when files were skipped or a source was not listed to its end, after the build is complete.
         max_pixels: how many pixels of four bytes a decoded image may have; a larger one is skipped. ``None`` is 67,108,864,
             8,192 squared. Images that were skipped as too large are tried again if it is given.
         headers: keep what each image's file says of it as columns: width, height, bytes, time taken, camera, place. ``None``
@@ -134,7 +134,7 @@ def build_index(
         StoreLocked: another build is running.
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
         SpaceMismatch: an encoder object that gives other vectors than the collection holds for the same images.
-        ImagesSkipped: `strict`, and files were skipped.
+        ImagesSkipped: `strict`, and files were skipped or not seen.
     """
     started = time.monotonic()
     device = require_device(device)
@@ -224,6 +224,10 @@ def build_index(
                 progress=watch,
             )
     report = report_of(manifest, directory, chosen, intakes, dropped, seconds=time.monotonic() - started)
+    if strict and report.incomplete:
+        raise ImagesSkipped(
+            f"{report.incomplete[0]}; {report.not_seen:,} rows of sources that were not listed to their end stay as they were"
+        )
     if strict and report.skipped:
         raise ImagesSkipped(
             f"{report.skipped:,} files were skipped ({reason_words(report.skipped_by_reason)}); "

@@ -17,7 +17,7 @@ import numpy as np
 from indexes.generation import store_path
 from indexes.store import VectorStore
 from retrieval.errors import SourceIncomplete
-from retrieval.ingestion.source_keys import refuse_taken_keys
+from retrieval.ingestion.source_keys import refuse_dropping, refuse_taken_keys
 from retrieval.ingestion.source_memories import read_memory
 from retrieval.ingestion.stored_files import StoredFiles
 from retrieval.progress import Progress
@@ -171,6 +171,7 @@ def find_changes(
                 keep=one.is_once and not prune,
             )
             found.append(changes)
+        refuse_dropping(sources, found, directory)
         dropped = {source.number for source in sources.dropped}
         refuse_taken_keys(sources.chosen, found, store, before, directory, dropped=dropped)
     return found

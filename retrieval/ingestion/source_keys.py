@@ -1,4 +1,4 @@
-"""Refuse two sources that give one key, before anything is written."""
+"""Refuse two sources that give one key, and dropping one for another that was not seen whole, before anything is written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,27 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.store import Record, VectorStore
-    from retrieval.ingestion.build_sources import BuildSource
+    from retrieval.ingestion.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.changes import Changes
 
-__all__ = ["refuse_taken_keys"]
+__all__ = ["refuse_dropping", "refuse_taken_keys"]
 
 _AT_ONCE = 4096  # keys looked up in one snapshot
+
+
+def refuse_dropping(sources: BuildSources, found: Sequence[Changes], directory: Path) -> None:
+    """Stop a build that drops a source and has not seen all of a new one, which may take over its rows.
+
+    Raises:
+        OptionError: it would; nothing was changed.
+    """
+    pairs = zip(sources.chosen, found, strict=True)
+    cut = [changes.incomplete for source, changes in pairs if source.is_new and changes.incomplete]
+    if sources.dropped and cut:
+        dropped = ", ".join(spec_of(directory, source) for source in sources.dropped)
+        raise OptionError(
+            f"{cut[0]}; nothing was changed: drop {dropped} once that can be listed to its end, or without adding it"
+        )
 
 
 def refuse_taken_keys(

@@ -176,7 +176,7 @@ BUILD = "retrieval.ingestion.build:build_index"
     is_flag=True,
     help="Keep size, time, camera and place as columns.",
 )
-@option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped.")
+@option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped or not seen.")
 @click.option("--vectors", type=FILE, metavar="FILE.npy", help="Index these vectors (n, d), not images.")
 @click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
 @click.option("--space", metavar="NAME", help="Name of their space.  [default: FILE's name]")

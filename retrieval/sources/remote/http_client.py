@@ -74,23 +74,30 @@ async def fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -
     silence = aiohttp.ClientTimeout(
         total=None, sock_connect=limits.connect_seconds, sock_read=limits.silent_seconds
     )
-    async with (
-        asyncio.timeout_at(end) as clock,
-        session.get(address, max_redirects=_REDIRECTS, headers=headers, timeout=silence) as answer,
-    ):
-        if answer.status != 200:
-            raise status_failure(
-                url, answer.status, answer.reason or "", after=_seconds(answer.headers.get("Retry-After"))
-            )
-        if (answer.content_length or 0) > most:
-            raise _too_large(url, most)
-        parts, size = [], 0
-        async for part in answer.content.iter_chunked(_CHUNK):
-            parts.append(part)
-            size += len(part)
-            if size > most:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with (
+            asyncio.timeout_at(end) as clock,
+            session.get(address, max_redirects=_REDIRECTS, headers=headers, timeout=silence) as answer,
+        ):
+            if answer.status != 200:
+                raise status_failure(
+                    url, answer.status, answer.reason or "", after=_seconds(answer.headers.get("Retry-After"))
+                )
+            if (answer.content_length or 0) > most:
                 raise _too_large(url, most)
-            clock.reschedule(end + size / _CHUNK)
+            async for part in answer.content.iter_chunked(_CHUNK):
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    raise _too_large(url, most)
+                clock.reschedule(end + size / _CHUNK)
+    except TimeoutError as error:
+        if not (parts and clock.expired()):
+            raise
+        what = f"sent {size:,} bytes in {limits.seconds:g} s, which is too slow"
+        raise remote_error(url, "timeout", what) from error  # another try would take as long
     return b"".join(parts)
 
 

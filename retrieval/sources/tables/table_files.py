@@ -181,10 +181,15 @@ class _Parquet:
 
 
 class _Arrow:
-    """An Arrow or Feather file, or a stream in a file as `datasets` saves it; a local one is mapped, not read."""
+    """An Arrow or Feather file, or a stream in a file as `datasets` saves it; a local one is mapped, not read.
+
+    Pages of a map that a file was cut off before end the process when they are touched, so its length is looked at before
+    each batch. Who cuts it in the middle of a batch is not caught.
+    """
 
     def __init__(self, pa: Any, name: str, file: Any) -> None:
         self._name, self._pa = name, pa
+        self._mapped = os.path.getsize(name) if file is None else 0
         self._source = pa.memory_map(name) if file is None else pa.PythonFile(file, mode="r")
         try:
             self._file = pa.ipc.open_file(self._source)
@@ -202,12 +207,20 @@ class _Arrow:
         """Yield the batches of the file from one on, with their numbers; of a mapped stream, those before cost little."""
         if self._file is not None:
             for place in range(number, self._file.num_record_batches):
+                self._require_length()
                 yield place, self._file.get_batch(place)
             return
+        self._require_length()
         self._source.seek(0)
         for place, batch in enumerate(self._pa.ipc.open_stream(self._source)):
+            self._require_length()
             if place >= number:
                 yield place, batch
+
+    def _require_length(self) -> None:
+        if self._mapped and (size := os.path.getsize(self._name)) < self._mapped:
+            what = f"was cut from {self._mapped:,} to {size:,} bytes while it was read"
+            raise ImageError(f"{self._name}: {what}", reason="read-error", what=what)
 
     def column_bytes(self, leaf: str) -> int:
         """Take the first batch for all."""
@@ -230,6 +243,7 @@ class _Arrow:
             for place, batch in self._from(number):
                 chosen, start = batch.select(names), self.groups[place].start
                 for offset in range(0, batch.num_rows, size):
+                    self._require_length()
                     part = chosen.slice(offset, size)
                     part.validate(full=True)  # a damaged file must not lead out of its memory
                     yield start + offset, part

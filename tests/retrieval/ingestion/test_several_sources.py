@@ -12,7 +12,14 @@ import pytest
 
 import retrieval
 from indexes.generation import read_manifest, write_manifest
-from retrieval.errors import CollectionNotFound, MissingExtra, OptionError, PruneRefused, SourceIncomplete
+from retrieval.errors import (
+    CollectionNotFound,
+    ImagesSkipped,
+    MissingExtra,
+    OptionError,
+    PruneRefused,
+    SourceIncomplete,
+)
 from retrieval.progress import Progress
 from retrieval.sources import read_skipped, source_type
 from tests.retrieval.folders import CountingEncoder, fill, picture, touch_later
@@ -403,6 +410,36 @@ class TestPlugin:
         archive.write_bytes(data)
         report = retrieval.build_index(index=index, encoder=encoder)
         assert (report.encoded, report.not_seen, report.incomplete) == (0, 0, [])
+
+    def test_a_new_one_cut_short_takes_no_rows_over(
+        self, tmp_path: Path, index: Path, encoder: CountingEncoder
+    ) -> None:
+        old, new = zipped(tmp_path / "old.zip", 25), zipped(tmp_path / "new.zip", 25)
+        build(old, encoder, index=index)
+        data = new.read_bytes()
+        new.write_bytes(data[:-100])
+
+        with pytest.raises(
+            OptionError, match=r"new\.zip cannot be listed .*; nothing was changed: drop .*old\.zip"
+        ):
+            build(new, encoder, index=index, drop_source=old)
+        with retrieval.open(index, encoder=encoder) as collection:
+            assert len(collection) == 25
+        new.write_bytes(data)
+        report = build(new, encoder, index=index, drop_source=old)
+        assert (report.encoded, report.images) == (0, 25)
+
+    def test_strict_takes_rows_that_were_not_seen_for_skipped(
+        self, tmp_path: Path, index: Path, encoder: CountingEncoder
+    ) -> None:
+        archive = zipped(tmp_path / "x.zip", 25)
+        build(archive, encoder, index=index)
+        archive.write_bytes(archive.read_bytes()[:-100])
+
+        with pytest.raises(ImagesSkipped, match=r"x\.zip cannot be listed .*; 25 rows .* stay as they were"):
+            build(archive, encoder, index=index, strict=True)
+        with retrieval.open(index, encoder=encoder) as collection:
+            assert len(collection) == 25
 
     def test_one_cut_in_the_middle_adds_what_was_seen(
         self, tmp_path: Path, index: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch

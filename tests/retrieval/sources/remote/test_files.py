@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from retrieval.errors import ImageError, OptionError
-from retrieval.sources.remote import Attempts, Limits, RemoteFiles
+from retrieval.sources.remote import Attempts, Limits, RemoteError, RemoteFiles
 from tests.retrieval.sources.remote.server import Site, serving
 
 pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
@@ -107,6 +107,17 @@ class TestReading:
         assert len(files.read(f"{site.url}/a")) == 2 << 20
         site.files["/a"] = bytes(2000)
         assert reason(files, f"{site.url}/a") == "timeout"
+
+    def test_a_host_that_sends_too_slowly_is_not_asked_again(self, site: Site) -> None:
+        site.files["/a"], site.pause = bytes(2000), 5.0
+        files = RemoteFiles(
+            allow_private=True, limits=Limits(seconds=1.5), attempts=Attempts(tries=3, sleep=lambda _: None)
+        )
+
+        with pytest.raises(RemoteError, match=r"sent 1,000 bytes in 1\.5 s, which is too slow") as raised:
+            files.read(f"{site.url}/a")
+        assert raised.value.reason == "timeout"
+        assert site.asked["/a"] == 1
 
     def test_a_host_that_is_not_there(self, files: RemoteFiles) -> None:
         assert reason(files, "http://no-such-host.invalid/a.png") == "unreachable"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,34 @@ def test_damaged_offsets_lead_out_of_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(ImageError, match="no table that can be read"):
         window.find(1)
+
+
+CUT = """
+import os, sys
+from retrieval.errors import ImageError
+from retrieval.sources.tables.table_files import open_table
+opened = open_table(sys.argv[1])
+batches = opened.batches(["image"], first=0, size=3)
+next(batches)
+os.truncate(sys.argv[1], 100)
+try:
+    list(batches)
+except ImageError as error:
+    print(error.reason, error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["arrow", "stream.arrow"])
+def test_a_mapped_file_that_is_cut_while_it_is_read_does_not_end_the_process(
+    tmp_path: Path, kind: str
+) -> None:
+    big = pa.table({"image": [os.urandom(20_000) for _ in range(ROWS)]})
+    path = write(tmp_path, kind, big)
+
+    done = subprocess.run([sys.executable, "-c", CUT, path], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"read-error {path}: was cut from ")
 
 
 class TestColumns:
