@@ -36,7 +36,7 @@ class TestRecognised:
         source = open_spec(tmp_path, {"exclude": ["x"], "every": 3})
 
         assert isinstance(source, FolderSource)
-        assert (source.spec, source.options) == (str(tmp_path), {"exclude": ["x"]})
+        assert (source.spec, source.options) == (str(tmp_path), {"exclude": ["x"], "every": 3.0})
 
     def test_a_folder_with_its_type_in_front(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "photos").mkdir()
