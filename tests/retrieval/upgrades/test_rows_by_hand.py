@@ -41,7 +41,7 @@ def test_rows_of_image_files_are_encoded_again(photos: Path, tmp_path: Path) -> 
 
     assert report.complete
     manifest = read_manifest(photos / ".retrieve")
-    assert (manifest.format, manifest.live, len(manifest.sources)) == (4, COUNT + 1, 2)
+    assert (manifest.format, manifest.live, len(manifest.sources)) == (5, COUNT + 1, 2)
     with retrieval.open(photos) as collection:
         (hit,) = collection.search(picture(990), k=1)
         assert (hit.path, hit.score > 0.999) == (str(tmp_path / "outside.png"), True)
