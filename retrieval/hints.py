@@ -40,7 +40,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "len(collection)": "count count_rows ntotal size n num_rows",
         "len(collection) and collection.space.dim": "shape",
         "collection.space.dim": "dim d dimension width ndim",
-        "export(), which gives vectors and keys": "to_pandas to_arrow to_df dataframe head",
+        "export(), which gives vectors and keys": "to_pandas to_df dataframe head",
         "add(vectors, keys)": "append insert extend add_vectors add_with_ids add_items index train fit",
         "add_images(images, keys)": "add_image add_files add_folder insert_images",
         "upsert(vectors, keys)": "update put replace set merge_insert",

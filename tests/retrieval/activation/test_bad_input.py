@@ -33,7 +33,10 @@ class TestBadInput:
         odd = tmp_path / "odd"
         odd.mkdir()
         (odd / "deep.png").write_bytes(
-            encoded(Image.fromarray(np.asarray(scene(140, 120).convert("L")).astype(np.uint16) * 257), "PNG")
+            encoded(
+                Image.fromarray(np.asarray(scene(140, 120, seed=1).convert("L")).astype(np.uint16) * 257),
+                "PNG",
+            )
         )
         (odd / "clear.png").write_bytes(encoded(scene(140, 120).convert("RGBA"), "PNG"))
         (odd / "grey.jpg").write_bytes(jpeg(scene(140, 120).convert("L")))
