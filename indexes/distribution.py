@@ -126,6 +126,22 @@ def owner_of(point: EntryPoint) -> str:
     return "an unnamed distribution" if point.dist is None else point.dist.name
 
 
+def claimants_of(name: str, group: str, ours: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return what an entry point's name leads to, as ``module:attribute``, and the distributions that claim it; ours first.
+
+    Args:
+        name: of the entry point.
+        group: such as ``retrieval.encoders``.
+        ours: the value of each of our own, by name. For them no plugin's metadata is parsed where none mentions the group.
+    """
+    search = name not in ours or others_mention(group)
+    points = [point for point in entry_points_of(group, ours) if point.name == name] if search else []
+    owners = sorted({owner_of(point) for point in points})
+    if name in ours:
+        return ours[name], [DISTRIBUTION, *owners]
+    return (points[0].value if points else ""), owners
+
+
 def metadata_of(name: str) -> list[str]:
     """Return the metadata folders of a distribution; the first one is the one in use."""
     return [entry.path for entry in metadata_folders() if belongs(entry.name, name)]

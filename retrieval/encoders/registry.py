@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, cast, overload
 
 from indexes import DISTRIBUTION
-from indexes.distribution import entry_points_of, others_mention, owner_of
+from indexes.distribution import claimants_of, entry_points_of
 from retrieval.encoders.encoder_objects import encoder_object
 from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from retrieval.encoders.families import NanoEncoder
     from retrieval.encoders.protocols import Encoder, EncoderFamily, EncoderLike
 
@@ -174,11 +172,7 @@ def parse_spec(spec: str) -> Spec:
 
 def _find(scheme: str) -> tuple[EncoderFamily, str]:
     """Return the family of a scheme and the distribution that provides it."""
-    search = scheme not in BUILT_IN or others_mention(GROUP)
-    plugins = [point for point in _entry_points() if point.name == scheme] if search else []
-    owners = sorted({owner_of(point) for point in plugins})
-    if scheme in BUILT_IN:
-        owners.insert(0, DISTRIBUTION)
+    value, owners = claimants_of(scheme, GROUP, _built_in())
     if len(owners) > 1:
         raise EncoderConflict(
             f"encoder scheme {scheme!r} is claimed by the distributions {' and '.join(map(repr, owners))}; "
@@ -186,7 +180,6 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
         )
     if not owners:
         raise UnknownEncoder(_unknown(scheme))
-    value = f"{BUILT_IN[scheme]}:FAMILY" if scheme in BUILT_IN else plugins[0].value
     module, _, attribute = value.partition(":")
     try:
         family = getattr(importlib.import_module(module.strip()), attribute.strip())
@@ -204,13 +197,13 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
     return cast("EncoderFamily", whole), owners[0]
 
 
-def _entry_points() -> list[EntryPoint]:
-    """Return the plugins' entry points; our own, which `BUILT_IN` already has, are left out."""
-    return entry_points_of(GROUP, {scheme: f"{module}:FAMILY" for scheme, module in BUILT_IN.items()})
+def _built_in() -> dict[str, str]:
+    """Return what the entry points of our own schemes lead to."""
+    return {scheme: f"{module}:FAMILY" for scheme, module in BUILT_IN.items()}
 
 
 def _schemes() -> list[str]:
-    plugins = sorted({point.name for point in _entry_points()} - BUILT_IN.keys())
+    plugins = sorted({point.name for point in entry_points_of(GROUP, _built_in())} - BUILT_IN.keys())
     return [*BUILT_IN, *plugins]
 
 

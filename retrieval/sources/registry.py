@@ -8,13 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from indexes import DISTRIBUTION
-from indexes.distribution import entry_points_of, others_mention, owner_of
+from indexes.distribution import claimants_of, entry_points_of, others_mention
 from retrieval.errors import OptionError, SourceConflict
 from retrieval.location import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from importlib.metadata import EntryPoint
 
     from retrieval.sources.protocol import Source, SourceType
 
@@ -78,11 +77,7 @@ def source_type(name: str) -> SourceType:
         OptionError: nothing that is installed has it.
         SourceConflict: two distributions have it.
     """
-    search = name not in BUILT_IN or others_mention(GROUP)
-    points = [point for point in _entry_points() if point.name == name] if search else []
-    owners = sorted({owner_of(point) for point in points})
-    if name in BUILT_IN:
-        owners.insert(0, DISTRIBUTION)
+    value, owners = claimants_of(name, GROUP, BUILT_IN)
     if len(owners) > 1:
         raise SourceConflict(
             f"the type {name!r} of sources is claimed by the distributions {' and '.join(map(repr, owners))}; "
@@ -92,7 +87,7 @@ def source_type(name: str) -> SourceType:
         raise OptionError(
             f"nothing that is installed reads sources of the type {name!r}; known are {', '.join(_types())}"
         )
-    return _loaded(BUILT_IN[name] if name in BUILT_IN else points[0].value, owner=owners[0])
+    return _loaded(value, owner=owners[0])
 
 
 def _recognised(text: str) -> SourceType:
@@ -120,12 +115,8 @@ def _recognised(text: str) -> SourceType:
 
 
 def _types() -> list[str]:
-    plugins = {point.name for point in _entry_points()} if others_mention(GROUP) else set()
+    plugins = {point.name for point in entry_points_of(GROUP, BUILT_IN)} if others_mention(GROUP) else set()
     return [*BUILT_IN, *sorted(plugins - BUILT_IN.keys())]
-
-
-def _entry_points() -> list[EntryPoint]:
-    return entry_points_of(GROUP, BUILT_IN)
 
 
 def _loaded(value: str, *, owner: str) -> SourceType:

@@ -27,6 +27,7 @@ __all__ = [
     "duplicates_of",
     "find_hits",
     "find_rows",
+    "first_distinct",
     "hit_facts",
     "two_sided",
 ]
@@ -131,13 +132,22 @@ def _chosen(
     min_score: float | None,
 ) -> list[tuple[int, Record]]:
     """Return the places and records of found rows that are hits."""
+    cosines = found.cosines[0, :count].tolist()
+    records = enumerate(opened.store.records(found.ids[0, :count].tolist()))
+    allowed = (
+        (place, record)
+        for place, record in records
+        if record.id not in hidden and not (min_score is not None and cosines[place] < min_score)
+    )
+    return first_distinct(allowed, k=k, fold=fold)
+
+
+def first_distinct(ordered: Iterable[tuple[int, Record]], *, k: int, fold: bool) -> list[tuple[int, Record]]:
+    """Return the first ``k`` rows of an order, with their places; of files with the same bytes the first, if they are folded."""
     chosen: list[tuple[int, Record]] = []
     seen: set[bytes] = set()
-    cosines = found.cosines[0, :count].tolist()
-    for place, record in enumerate(opened.store.records(found.ids[0, :count].tolist())):
-        if record.id in hidden or record.content in seen:
-            continue
-        if min_score is not None and cosines[place] < min_score:
+    for place, record in ordered:
+        if record.content in seen:
             continue
         chosen.append((place, record))
         if fold and record.content:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.collection.answers.folding import columns_of, duplicates_of, find_rows, hit_facts, two_sided
+from retrieval.collection.answers.folding import (
+    columns_of,
+    duplicates_of,
+    find_rows,
+    first_distinct,
+    hit_facts,
+    two_sided,
+)
 from retrieval.collection.answers.hit import Hit
 from retrieval.collection.queries import RowFilter
 from retrieval.names import SAMPLE, fused
@@ -202,16 +209,7 @@ def _hits(
     fold: bool,
     root: str,
 ) -> list[Hit]:
-    chosen: list[tuple[int, Record]] = []
-    seen: set[bytes] = set()
-    for place, record in _records(opened, pool.ids, order, k):
-        if record.content in seen:
-            continue
-        chosen.append((place, record))
-        if fold and record.content:
-            seen.add(record.content)
-        if len(chosen) == k:
-            break
+    chosen = first_distinct(_records(opened, pool.ids, order, k), k=k, fold=fold)
     records = [record for _, record in chosen]
     same = duplicates_of(opened, records, hidden=hidden, keep=keep) if fold else {}
     ids = np.array([record.id for record in records], dtype=np.int64)

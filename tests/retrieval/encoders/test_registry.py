@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.encoders import canonical_spec, installed_families, load_encoder, registry
+from retrieval.encoders import canonical_spec, installed_families, load_encoder
 from retrieval.encoders.registry import BUILT_IN, Spec, parse_spec
 from retrieval.errors import EncoderConflict, EncoderError, UnknownEncoder
 from retrieval.testing import FakeEncoder, check_encoder
@@ -137,7 +137,7 @@ def test_our_own_installed_metadata_is_no_conflict(tmp_path, monkeypatch, name):
 
 
 def test_a_built_in_scheme_is_found_without_parsing_every_distribution(monkeypatch):
-    monkeypatch.setattr(registry, "_entry_points", lambda: pytest.fail("parsed"))
+    monkeypatch.setattr("indexes.distribution.entry_points_of", lambda *_: pytest.fail("parsed"))
 
     assert canonical_spec("timm:resnet18") == "timm:resnet18"
 
