@@ -44,8 +44,20 @@ def best(collection: retrieval.Collection, number: int) -> str:
 
 
 def held(folder: Path) -> list[str]:
-    """Return the files of a folder that this process holds open or mapped."""
-    gc.collect()
+    """Return the files of a folder that this process goes on holding open or mapped.
+
+    `gc.collect` does nothing while another thread collects: what it finds is looked at again for a while.
+    """
+    for _ in range(100):
+        gc.collect()
+        found = _held_now(folder)
+        if not found:
+            break
+        time.sleep(0.05)
+    return found
+
+
+def _held_now(folder: Path) -> list[str]:
     opened = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
     targets = [os.readlink(link) for link in opened if os.path.lexists(link)]
     lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()

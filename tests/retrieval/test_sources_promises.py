@@ -503,14 +503,14 @@ class TestRemote:
 
         store = fsspec.filesystem("memory")
         for name, data in members():
-            store.pipe(f"/bucket/{name}", data)
+            store.pipe(f"/promised/{name}", data)
         write_tar(Path("shard.tar"), members())
         store.pipe("/shards/shard.tar", Path("shard.tar").read_bytes())
         store.pipe("/tables/photos.parquet", Path(table()).read_bytes())
         try:
             assert (
                 build(
-                    "memory://bucket", "memory://shards/shard.tar", "memory://tables/photos.parquet"
+                    "memory://promised", "memory://shards/shard.tar", "memory://tables/photos.parquet"
                 ).encoded
                 == 8
             )
