@@ -1,13 +1,13 @@
 """How fast are images read from tar files, tables and a distant store, and what does a build cost that finds nothing new?
 
-    python benchmarks/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts tar,table,remote,noop]
+    python benchmarks/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts tar,table,remote,noop] [--work DIR]
 
 tar      `build_index` with nano over photographs in tar files of 100, plain and gzipped, against the same photographs in a folder.
 table    `build_index` with nano over photographs in a parquet file, against the same photographs in a folder.
 remote   the same over HTTP, 32 readers, from a server on this machine that waits 20 ms before each answer. The server is a
          process of its own and shares the cores, so the ratio of CPU seconds of the build alone is given, too.
 noop     a build over 1,000,000 rows of a table, and over as many images in 100 tar files, with nothing changed, a process of its
-         own: time, and the most memory (VmHWM).
+         own: time, and the most memory (VmHWM). The collections take minutes to make; ``--work DIR`` keeps them for the next run.
 
 The photographs are real ones (``--data`` or RETRIEVAL_DATA, else scikit-image's), enlarged to 500 x 375 JPEGs, quality 90.
 Ratios are taken within rounds: images a second over those of the folder.
@@ -188,9 +188,7 @@ def noop(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, A
         "key_column": partial(million_rows, options={"key_column": "id"}),
     }
     for name, make in makers.items():
-        place = home / name
-        place.mkdir()
-        index = make(place)
+        index = kept(home / name, make)
         command = [sys.executable, "-c", NOOP, str(index)]
         runs = [json.loads(subprocess.check_output(command)) for _ in range(repeats)]
         if any(run["images"] != MILLION or run["encoded"] for run in runs):
@@ -199,8 +197,20 @@ def noop(home: Path, data: Path | None, count: int, repeats: int) -> dict[str, A
             measure: spread([run[measure] for run in runs])
             for measure in ("seconds", "cpu_seconds", "peak_mb")
         }
-        shutil.rmtree(place)
     return facts
+
+
+def kept(place: Path, make: Callable[[Path], Path]) -> Path:
+    """Return the collection in a folder, made there unless an earlier run has made it to its end."""
+    done, index = place / "complete", place / "index"
+    if not done.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        made = make(place)
+        if made != index:
+            raise SystemExit(f"{made} is not {index}")
+        done.touch()
+    return index
 
 
 def million_rows(home: Path, options: dict[str, Any]) -> Path:
@@ -283,12 +293,14 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=1200)
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--parts", default="tar,table,remote,noop")
+    arguments.add_argument("--work", type=Path)
     options = arguments.parse_args()
     data = None if options.data is None else Path(options.data)
     measures = {"tar": tar, "table": table, "remote": remote, "noop": noop}
     for part in options.parts.split(","):
         with watch() as load, tempfile.TemporaryDirectory() as temporary:
-            facts = measures[part](Path(temporary), data, options.images, options.repeats)
+            home = options.work if options.work is not None and part == "noop" else Path(temporary)
+            facts = measures[part](home.absolute(), data, options.images, options.repeats)
         print(part, json.dumps(facts, default=str, indent=2))
         save(f"sources_{part}", load=load, parameters={"size": SIZE}, **facts)
 

@@ -19,7 +19,7 @@ from retrieval.sources.remote.range_file import open_ranges
 from retrieval.sources.remote.urls import protocol_of, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["RemoteFile", "RemoteFiles"]
 
@@ -100,10 +100,7 @@ class RemoteFiles:
         if protocol_of(url) in _HTTP:
             from retrieval.sources.remote.http_client import fetch
 
-            data: bytes = self._attempts.run(
-                url, lambda: _wait(files, fetch, files, url, most=most, limits=self.limits)
-            )
-            return data
+            return self._attempts.run(url, lambda: fetch(files, url, most=most, limits=self.limits))
 
         def read() -> bytes:
             data: bytes = _call(files, "cat_file", path, start=0, end=most + 1, seconds=self.limits.seconds)
@@ -253,16 +250,12 @@ def _missing(url: str) -> MissingExtra:
     )
 
 
-def _wait(files: Any, coroutine: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    from fsspec.asyn import sync
-
-    return sync(files.loop, coroutine, *args, **kwargs)
-
-
 def _call(files: Any, method: str, *args: Any, seconds: float, **kwargs: Any) -> Any:
     """Call a method of a file system, within a time if it can be interrupted."""
     if files.async_impl:
-        return _wait(files, getattr(files, f"_{method}"), *args, timeout=seconds, **kwargs)
+        from fsspec.asyn import sync
+
+        return sync(files.loop, getattr(files, f"_{method}"), *args, timeout=seconds, **kwargs)
     return getattr(files, method)(*args, **kwargs)
 
 

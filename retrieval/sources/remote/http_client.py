@@ -8,6 +8,7 @@ import os
 from base64 import b64encode
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import aiohttp
 from fsspec.implementations.http import HTTPFileSystem
@@ -50,13 +51,13 @@ async def _client(limits: Limits, *, allow_private: bool, **options: Any) -> aio
         timeout=aiohttp.ClientTimeout(
             total=limits.seconds, sock_connect=limits.connect_seconds, sock_read=limits.silent_seconds
         ),
-        trust_env=allow_private,
+        trust_env=allow_private and bool(getproxies()),  # it costs two threads a request
         **options,
     )
 
 
-async def fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -> bytes:
-    """Return what a URL gives.
+def fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -> bytes:
+    """Return what a URL gives; many threads may wait at a time.
 
     Args:
         files: of `http_files`.
@@ -67,6 +68,11 @@ async def fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -
         RemoteError: it has more bytes, or the server answers with an error.
         Exception: whatever the client raises.
     """
+    reading = _fetch(files, url, most=most, limits=limits)
+    return asyncio.run_coroutine_threadsafe(reading, files.loop).result()
+
+
+async def _fetch(files: HTTPFileSystem, url: str, *, most: int, limits: Limits) -> bytes:
     session = await files.set_session()
     address = URL(url, encoded=_is_encoded(url))
     headers = {} if session.trust_env else _authorization(address)  # else the client looks itself

@@ -163,6 +163,17 @@ class TestReading:
             files.read(f"{site.url}/b")
         assert other.authorizations == [None]  # it is another host
 
+    def test_a_proxy_is_asked_only_where_private_addresses_are_allowed(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = "http://no-such-host.invalid/a.png"
+        site.files[url] = b"picture"  # as a proxy is asked
+        monkeypatch.setenv("http_proxy", site.url)
+
+        assert RemoteFiles(allow_private=True).read(url) == b"picture"
+        assert reason(RemoteFiles(attempts=Attempts(tries=1)), url) == "unreachable"
+        assert site.asked == {url: 1}
+
     @pytest.mark.parametrize(
         "url",
         ["file:///etc/passwd", "local://x", "simplecache::http://h/a", "zip://a::http://h/b", "noscheme://x"],
