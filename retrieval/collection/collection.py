@@ -782,7 +782,10 @@ class Collection(AbstractContextManager["Collection"]):
         return summary(self.manifest.upgrades[-1])
 
     def changed(self) -> bool:
-        """Say, from the folder's own modification times and without reading images, whether images came or went since the build."""
+        """Say, from modification times and without reading images, whether images came or went since the build.
+
+        What lies at URLs is not asked, so as not to wait for a network: of that the next build tells.
+        """
         return self.source.changed(self.directory)
 
     if not TYPE_CHECKING:  # a type checker shall find what is misspelt

@@ -14,7 +14,7 @@ from retrieval.collection.rows import plain
 from retrieval.columns import HEADERS, own_columns, pack, parts, read_header, summary
 from retrieval.errors import ImageError, SourceIncomplete
 from retrieval.progress import Progress
-from retrieval.sources import ColumnSource, Seen, Skipped
+from retrieval.sources import ColumnSource, Seen, Skipped, WatchedColumnSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,7 +135,11 @@ def _may_differ(source: BuildSource, before: Manifest | None) -> bool:
     known = next((one for one in before.sources if one.number == source.number), None) if before else None
     if known is None or source.is_new or source.is_once or not isinstance(source.source, ColumnSource):
         return False
-    return dict(known.options) != dict(source.recorded.options) or source.source.changed(source.memory)
+    if dict(known.options) != dict(source.recorded.options):
+        return True
+    if isinstance(source.source, WatchedColumnSource):
+        return source.source.columns_changed(source.memory)
+    return source.source.changed(source.memory)
 
 
 def _blocks(store: VectorStore, number: int) -> Iterator[Ids]:

@@ -94,7 +94,8 @@ def choose_sources(
         raise OptionError(
             f"{directory} would have no source left; name another one beside those that are dropped"
             if dropped
-            else f"{directory} was built from standard input, which cannot be read again; name a source"
+            else f"{directory} was built from a list on standard input, which cannot be read again; pipe the list once more and name `-`, or "
+            f"write it to a file and name that"
             if passed_over
             else f"{directory} was built from no source that can be asked again; name one"
         )

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         RememberingSource,
         Source,
         SourceType,
+        WatchedColumnSource,
     )
     from retrieval.sources.registry import STANDARD_INPUT, named_type, open_spec, source_type, whole_text
     from retrieval.sources.selection import RESOURCE_FORK, Selection
@@ -99,6 +100,7 @@ __all__ = [
     "Source",
     "SourceEntry",
     "SourceType",
+    "WatchedColumnSource",
     "count_reasons",
     "csv_lines",
     "digest",
@@ -170,6 +172,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "Source",
                 "SourceType",
                 "ReadAheadSource",
+                "WatchedColumnSource",
             ),
             "registry": ("STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"),
             "selection": ("RESOURCE_FORK", "Selection"),

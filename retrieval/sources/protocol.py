@@ -27,6 +27,7 @@ __all__ = [
     "RememberingSource",
     "Source",
     "SourceType",
+    "WatchedColumnSource",
 ]
 
 ColumnValue: TypeAlias = str | int | float | bool | None
@@ -176,6 +177,18 @@ class ColumnSource(Protocol):
 
         Raises:
             ImageError: it cannot be read; the image is taken without it.
+        """
+
+
+@runtime_checkable
+class WatchedColumnSource(ColumnSource, Protocol):
+    """A source that tells whether it may say something new of images whose stamps stayed: others are then asked of each image."""
+
+    def columns_changed(self, memory: Path) -> bool:
+        """Say so cheaply, before `Source.entries` is asked; that images came or went does not matter.
+
+        Args:
+            memory: as `Source.changed` has it.
         """
 
 

@@ -299,8 +299,22 @@ class ListingSource:
             return False
         return not file_marks.same(memory, {self.name: keys.stamp_of(self._text)})
 
+    def columns_changed(self, memory: Path) -> bool:
+        """Say whether the listing itself has changed; its store is asked, once."""
+        mark = self._mark()
+        return mark is None or not file_marks.same(memory, {self.name: mark})
+
     def _mark(self) -> bytes | None:
-        return None if self._text == _INPUT or is_url(self._text) else keys.stamp_of(self._text)
+        """Return what changes with the listing; None where nobody tells."""
+        if self._text == _INPUT:
+            return None
+        if not is_url(self._text):
+            return keys.stamp_of(self._text)
+        try:
+            file = self._remote.status(self._text)
+        except ImageError:
+            return None
+        return file.stamp if file.mark else None
 
 
 def _ways(place: str, base: str) -> Iterator[bytes]:

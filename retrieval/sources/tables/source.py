@@ -338,8 +338,10 @@ class TableSource:
 
     def changed(self, memory: Path) -> bool:
         """Say whether a table came, went or was written; tables at a URL are not asked, nor files that rows name."""
-        if is_url(self.spec):
-            return False
+        return not is_url(self.spec) and self.columns_changed(memory)
+
+    def columns_changed(self, memory: Path) -> bool:
+        """Say whether a table came, went or was written; a store is asked, too."""
         self._refresh()
         try:
             return not file_marks.same(memory, self._marks())

@@ -75,10 +75,16 @@ class ListingMemory:
             make_directories(self._folder)
         return self._folder / _index(name, state.stamp)
 
-    def finish(self) -> None:
-        """Keep which archives there are; forget those that are no more."""
+    def finish(self, *, is_whole: bool = True) -> None:
+        """Keep which archives there are; forget those that are no more.
+
+        Args:
+            is_whole: all could be listed; else what is known of others is kept for when they are back.
+        """
         if self._folder is None:
             return
+        if not is_whole:
+            self._now = self._known | self._now
         kept = {_file(name) for name in self._now}
         kept |= {_index(name, bytes.fromhex(stamp)) for name, (stamp, _) in self._now.items()}
         with suppress(OSError):

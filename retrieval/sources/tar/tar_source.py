@@ -128,7 +128,7 @@ class TarSource:
             yield from _entries(name, path, listing)
         if not whole:
             raise OptionError(f"{'; '.join(failures[:_NAMED])}; check the path, or mount its drive")
-        memory.finish()
+        memory.finish(is_whole=not failures)
         if failures:
             more = f"; and {len(failures) - _NAMED:,} more" if len(failures) > _NAMED else ""
             raise SourceIncomplete("; ".join(failures[:_NAMED]) + more)
@@ -191,6 +191,10 @@ class TarSource:
             raise member_error(
                 self.link(entry.key), "read-error", f"has texts that cannot be read ({words(error)})"
             ) from error
+
+    def columns_changed(self, memory: Path) -> bool:  # noqa: ARG002 -- of whatever archives
+        """Return False: the stamp of an image is that of its archive, so its texts change with it."""
+        return False
 
     def holds(self, key: bytes) -> bool:
         """Say whether an archive has such a member, or one that a picture is a part of."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import retrieval
 from retrieval.errors import OptionError, PruneRefused
+from retrieval.sources.tar import TarSource
 from tests.retrieval.folders import CountingEncoder, touch_later
 from tests.retrieval.ingestion.galleries import NAMES, build
 from tests.retrieval.sources.tar.archives import pictures, png, write_tar
@@ -109,6 +111,7 @@ def test_an_archive_that_is_away_loses_no_row(
     report = retrieval.build_index(index=index, encoder=encoder)
 
     assert (report.removed, report.not_seen, report.images) == (0, 10, 30)
+    assert len(list((index / "sources/0").glob("shard-*"))) == 3  # it is not read again once it is back
     for number in (0, 2):
         (tmp_path / f"shards/{number}.tar").unlink()
     with pytest.raises(OptionError, match="mount its drive"):
@@ -234,6 +237,32 @@ def test_captions_come_back_in_hits_and_a_changed_one_encodes_nothing(
     with retrieval.open(index, encoder=encoder) as collection:
         hit = collection.search(retrieval.row(0), k=1, include_self=True)[0]
         assert (hit.path, hit.columns["caption"]) == ("x.tar/1.png", "a blue bus")
+
+
+def test_captions_of_archives_that_did_not_change_are_not_read_again(
+    index: Path, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        members = [(f"{number}.png", png(number)), (f"{number}.txt", b"caption %d" % number)]
+        write_tar(tmp_path / f"{number}.tar", members)
+    build(f"{tmp_path}/{{0..1}}.tar", encoder, index=index)
+    write_tar(tmp_path / "1.tar", [("1.png", png(1)), ("1.txt", b"another")])
+    touch_later(tmp_path / "1.tar")
+    asked: list[bytes] = []
+    real = TarSource.columns
+
+    def columns(source: TarSource, entry: Any) -> Any:
+        asked.append(entry.key)
+        return real(source, entry)
+
+    monkeypatch.setattr(TarSource, "columns", columns)
+
+    retrieval.build_index(index=index, encoder=encoder)
+
+    assert asked == [b"1.tar/1.png"]
+    with retrieval.open(index, encoder=encoder) as collection:
+        rows = collection.columns([collection.id_of(f"{number}.tar/{number}.png") for number in range(2)])
+    assert [row["caption"] for row in rows] == ["caption 0", "another"]
 
 
 def test_more_archives_replace_fewer_and_nothing_is_encoded_again(

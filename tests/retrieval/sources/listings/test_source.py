@@ -151,6 +151,20 @@ class TestBuilds:
         assert report.removed == 0
         assert any("standard input" in note or "`-`" in note for note in report.notes)
 
+    def test_a_caption_that_changes_in_a_list_at_a_url_is_taken(
+        self, photos: Path, tmp_path: Path, encoder: CountingEncoder
+    ) -> None:
+        fsspec = pytest.importorskip("fsspec", reason="URLs are read with it")
+        files, index = fsspec.filesystem("memory"), tmp_path / "index"
+        files.pipe("/lists/0.png", (photos / NAMES[0]).read_bytes())
+        for caption in ("a red bus", "a blue bus"):
+            files.pipe("/lists/list.csv", f"file,caption\n0.png,{caption}\n".encode())
+            retrieval.build_index("memory://lists/list.csv", index=index, encoder=encoder)
+
+        assert encoder.encoded == 1
+        with retrieval.open(index, encoder=encoder) as collection:
+            assert collection.columns([0])[0]["caption"] == "a blue bus"
+
     def test_how_one_pipe_was_written_says_nothing_of_the_next(
         self, photos: Path, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
     ) -> None:

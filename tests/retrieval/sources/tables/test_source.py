@@ -310,6 +310,20 @@ class TestBuilds:
         with retrieval.open(index, encoder=encoder) as rows:
             assert len(rows) == 24
 
+    def test_a_caption_that_changes_in_a_table_at_a_url_is_taken(
+        self, photos: Path, tmp_path: Path, encoder: CountingEncoder
+    ) -> None:
+        files, index = fsspec.filesystem("memory"), tmp_path / "index"
+        files.pipe("/captions/0.png", (photos / NAMES[0]).read_bytes())
+        for caption in ("a red bus", "a blue bus"):
+            pq.write_table(pa.table({"image": ["0.png"], "caption": [caption]}), tmp_path / "t.parquet")
+            files.pipe("/captions/t.parquet", (tmp_path / "t.parquet").read_bytes())
+            retrieval.build_index("memory://captions/t.parquet", index=index, encoder=encoder)
+
+        assert encoder.encoded == 1
+        with retrieval.open(index, encoder=encoder) as rows:
+            assert rows.columns([0])[0]["caption"] == "a blue bus"
+
     def test_it_is_stale_once_a_table_is_written(
         self, photos: Path, table: Path, tmp_path: Path, encoder: CountingEncoder
     ) -> None:
