@@ -147,7 +147,7 @@ def _probes(before: Manifest | None, manifest: Manifest, carried: Carried) -> Ma
     known = {**({} if before is None else before.probes), **carried.probes}
     needed = {manifest.space.fingerprint}
     last = manifest.upgrades[-1] if manifest.upgrades else {}
-    if manifest.migrating or last.get("previous"):
+    if manifest.migrating or manifest.reencoding or last.get("previous"):
         needed |= {last.get(name, {}).get("fingerprint") for name in ("old_space", "new_space")}
     return {fingerprint: probes for fingerprint, probes in known.items() if fingerprint in needed}
 
@@ -179,7 +179,7 @@ def _sync_stores(home: Path, store: VectorStore, manifest: Manifest) -> None:
     writer would take what is left of it for rubbish.
     """
     places = {store.directory, home / GENERATIONS}
-    if manifest.migrating:
+    if manifest.migrating or manifest.reencoding:
         places.add(home / str(manifest.upgrades[-1]["staging"]))
     for place in places:
         for inside in (place / VECTORS, place):

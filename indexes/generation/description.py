@@ -49,6 +49,7 @@ __all__ = [
     "GENERATIONS",
     "MANIFEST",
     "MIGRATING",
+    "REENCODING",
     "Columns",
     "Exact",
     "FileInfo",
@@ -84,6 +85,10 @@ NUMBERED = 4
 MANIFEST = "manifest.json"
 GENERATIONS = "generations"
 MIGRATING = "migrating"
+"""State of an upgrade whose new encoder answers queries already."""
+
+REENCODING = "reencoding"
+"""State of an upgrade whose old encoder answers until every image is encoded again."""
 
 _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 """How the file ends from format 3 on: the SHA-256 of everything before."""
@@ -203,8 +208,13 @@ class Manifest:
 
     @property
     def migrating(self) -> bool:
-        """Say whether a change of the encoder is under way."""
+        """Say whether a change of the encoder is under way in which the new encoder answers queries."""
         return bool(self.upgrades) and self.upgrades[-1].get("state") == MIGRATING
+
+    @property
+    def reencoding(self) -> bool:
+        """Say whether images are encoded again beside the collection, which answers by its old encoder until all are."""
+        return bool(self.upgrades) and self.upgrades[-1].get("state") == REENCODING
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds besides its checksum; the format comes first."""

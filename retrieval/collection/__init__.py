@@ -9,7 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
-    from retrieval.collection.migration import Migration, carried_by, require_settled
+    from retrieval.collection.migration import Migration, carried_by, require_settled, under_way
     from retrieval.collection.prefix_loss import Loss, loss_of
     from retrieval.collection.query_map import Fitted
     from retrieval.collection.row_stores import (
@@ -43,6 +43,7 @@ __all__ = [
     "require_settled",
     "sweep",
     "sweep_changes",
+    "under_way",
     "writer",
 ]
 
@@ -52,7 +53,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "activations": (),
             "collection": ("Collection", "open_collection"),
-            "migration": ("Migration", "carried_by", "require_settled"),
+            "migration": ("Migration", "carried_by", "require_settled", "under_way"),
             "prefix_loss": ("Loss", "loss_of"),
             "query_map": ("Fitted",),
             "snapshot": ("Opened",),

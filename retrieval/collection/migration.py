@@ -178,7 +178,18 @@ def under_way(entry: Mapping[str, Any]) -> str:
 
 def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `retrieve info` says of an upgrade: no curves, no knots."""
-    keys = ("state", "old", "new", "method", "compatible", "backfilled", "remaining", "started", "finished")
+    keys = (
+        "state",
+        "old",
+        "new",
+        "plan",
+        "method",
+        "compatible",
+        "backfilled",
+        "remaining",
+        "started",
+        "finished",
+    )
     return {key: entry[key] for key in keys if key in entry}
 
 

@@ -12,7 +12,7 @@ from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
@@ -96,16 +96,17 @@ def sweep(directory: Path, manifest: Manifest) -> None:
 
 def sweep_changes(directory: Path, manifest: Manifest) -> None:
     """Remove the rows that changes of the encoder were made with, if all are over; the caller holds the lock."""
-    if manifest.upgrades and not manifest.migrating:
+    if manifest.upgrades and not (manifest.migrating or manifest.reencoding):
         remove_staging(directory)
         if manifest.upgrades[-1].get("state") == "rolled back":
             shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)
 
 
-def remove_staging(directory: Path, *, but: str | None = None) -> None:
-    """Remove the rows of changes that are over, except those in ``but``."""
+def remove_staging(directory: Path, *, but: Sequence[str | None] = ()) -> None:
+    """Remove the rows of changes that are over, except those in the places ``but``."""
+    kept = {directory / place for place in but if place is not None}
     for path in (directory / STAGING).glob("*"):
-        if but is None or path != directory / but:
+        if path not in kept:
             shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         (directory / STAGING).rmdir()  # if it is empty

@@ -24,6 +24,8 @@ from retrieval.location import find_collection
 from retrieval.progress import Progress
 from retrieval.sources import open_source
 from retrieval.upgrades.backfill_order import farthest_first
+from retrieval.upgrades.reencoding import Reencoding
+from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.switch import switch_over
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def backfill(
         root: where the images lie, if not where the collection recorded them.
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
-        OptionError: no upgrade is under way.
+        OptionError: no upgrade is under way, or rows were added by hand that have no image.
         SpaceMismatch: `encoder`, or the recorded one by now, is of another space.
         StoreLocked: somebody else writes to the collection.
     """
@@ -101,7 +103,7 @@ def backfill(
     directory = find_collection(path)
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
-        migration = Migration.read(directory, manifest)
+        migration = Migration.read(directory, manifest) or Reencoding.read(directory, manifest)
         if migration is None:
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         sweep(directory, manifest)
@@ -111,6 +113,8 @@ def backfill(
             Staging.open(directory / migration.staging, dim=migration.new_space.dim, lock=lock) as staging,
         ):
             given = None if encoder is None else load_encoder(encoder, device=device)
+            if isinstance(migration, Reencoding):  # rows may have come by hand since it began
+                refuse_rows_without_images(store, manifest, source)
             run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, watch)
             run.go(count)
             complete = run.remaining == 0
@@ -137,7 +141,7 @@ class _Run:
         directory: Path,
         lock: WriterLock,
         manifest: Manifest,
-        migration: Migration,
+        migration: Migration | Reencoding,
         store: VectorStore,
         staging: Staging,
         encoder: Encoder | None,
@@ -192,7 +196,12 @@ class _Run:
         todo = np.flatnonzero(~self._dead & (self._table < 0))
         if not len(todo) or count == 0:
             return
-        order = farthest_first(self._migration.way, todo, store=self._store, staging=self._staging)
+        behind = isinstance(self._migration, Reencoding)
+        order = (
+            todo
+            if isinstance(self._migration, Reencoding)
+            else farthest_first(self._migration.way, todo, store=self._store, staging=self._staging)
+        )
         wanted = len(order) if count is None else min(count, len(order))
         published = time.monotonic()
         start = 0
@@ -200,7 +209,7 @@ class _Run:
             part = order[start : start + min(wanted - self.encoded, _BLOCK)]
             start += len(part)
             for _ in self._encode(part, total=wanted):
-                if time.monotonic() - published > PUBLISH_SECONDS:
+                if not behind and time.monotonic() - published > PUBLISH_SECONDS:
                     self._publish()
                     published = time.monotonic()
 

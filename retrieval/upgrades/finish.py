@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.derivation import Carried, publish_tail
 from indexes.generation import read_manifest, store_path
 from indexes.store import VectorStore
-from retrieval.collection import require_settled, sweep, writer
+from retrieval.collection import require_settled, sweep, under_way, writer
 from retrieval.collection.rows import derived_files
 from retrieval.deprecation import renamed_function
 from retrieval.errors import OptionError
@@ -33,6 +33,8 @@ def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, A
         require_settled(manifest, what="the old vectors are in use")
         sweep(directory, manifest)
         entry = dict(manifest.upgrades[-1]) if manifest.upgrades else {}
+        if manifest.reencoding:
+            raise OptionError(f"the old vectors are in use: {under_way(entry)}")
         if not entry.pop("previous", None):
             raise OptionError(f"{directory}: no old vectors are kept")
         with VectorStore.open(

@@ -14,6 +14,7 @@ from indexes.vectors import compatibility
 from retrieval.errors import OptionError
 from retrieval.evaluation import figure
 from retrieval.location import find_collection
+from retrieval.upgrades.plan import REENCODE
 
 __all__ = ["plot_curve", "upgrade_report"]
 
@@ -59,9 +60,12 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
 
 
 def _chosen(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(
-        (method for method in entry["methods"] if method["method"] == entry["method"]), {}
-    )
+    """Return what was measured of the chosen method; nothing is gained or lost while the old encoder answers."""
+    methods: list[Mapping[str, Any]] = entry["methods"]
+    if entry["method"] == REENCODE and methods:
+        best = max(methods, key=lambda method: float(method["new_old"]))
+        return dict(best) | {"gain": 0.0, "regression_rate": 0.0}
+    found: Mapping[str, Any] = next((method for method in methods if method["method"] == entry["method"]), {})
     return found
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.generation import MIGRATING
+from indexes.generation import MIGRATING, REENCODING
+from indexes.vectors import curve_area
 from retrieval.upgrades.backfill_order import by_surprise
-from retrieval.upgrades.trial import Measured, backfill_curve, calibrate
+from retrieval.upgrades.plan import REENCODE, Plan
+from retrieval.upgrades.trial import POINTS, Measured, backfill_curve, calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Fitted
     from retrieval.upgrades.trial import Questions, Sample
 
-__all__ = ["UpgradeReport", "entry_of", "rounded"]
+__all__ = ["UpgradeReport", "entry_of", "reencoding_entry", "rounded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class UpgradeReport:
 
     Attributes:
         old, new: the encoders.
+        plan: ``map``: queries use the new encoder from now on; ``reencode``: the old one answers until all images are encoded
+            again; ``none``: the new encoder finds no more.
         method: the one chosen; None if none may be.
         compatible: it finds more in the old gallery than the old encoder does.
         sample: images encoded by both; `held_out` of them were measured on.
@@ -38,11 +42,14 @@ class UpgradeReport:
         recorded: queries use the new encoder from now on.
         gone, unreadable: files of the sample that are missing or changed, or cannot be read.
         left_out: methods that were not fitted, and why.
-        state: ``migrating``, ``complete``, ``rolled back``; None where nothing was recorded.
+        state: ``migrating``, ``reencoding``, ``complete``, ``rolled back``; None where nothing was recorded.
+        ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.plan.ways_of`.
+        costs: of encoding the rest of the gallery again, see `retrieval.upgrades.plan.Costs`.
     """
 
     old: str
     new: str
+    plan: Plan = "map"
     method: str | None
     compatible: bool
     sample: int
@@ -56,6 +63,8 @@ class UpgradeReport:
     unreadable: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     state: str | None = None
+    ways: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str | None:
         """Show the report in a notebook."""
@@ -82,6 +91,57 @@ def rounded(result: Measured) -> dict[str, Any]:
         name: round(value, 6) if isinstance(value, float) else value
         for name, value in facts.items()
         if value is not None or name == "gain"
+    }
+
+
+def reencoding_entry(
+    report: UpgradeReport,
+    *,
+    manifest: Manifest,
+    new: Space,
+    spec: str | None,
+    staging: str,
+    earlier: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return what the manifest keeps of an upgrade whose old encoder answers until the end; arguments as of `entry_of`."""
+    chosen = next(way for way in report.ways if way["plan"] == REENCODE)
+    shares = np.linspace(0, 1, POINTS)
+    heights = [chosen["now"]] * (POINTS - 1) + [chosen["end"]]
+    area = curve_area(shares, np.array(heights))
+    curve = {
+        "share": [round(float(share), 4) for share in shares],
+        "ordered": heights,
+        "random": heights,
+        "area": area,
+        "area_random": area,
+    }
+    return _known(
+        report, REENCODING, manifest=manifest, new=new, spec=spec, staging=staging, earlier=earlier
+    ) | {"curve": curve}
+
+
+def _known(
+    report: UpgradeReport,
+    state: str,
+    *,
+    manifest: Manifest,
+    new: Space,
+    spec: str | None,
+    staging: str,
+    earlier: list[dict[str, Any]],
+) -> dict[str, Any]:
+    known = report.to_json()
+    for name in ("recorded", "state"):
+        del known[name]
+    return known | {
+        "state": state,
+        "old": manifest.encoder,
+        "new_spec": spec,
+        "old_space": manifest.space.to_json(),
+        "new_space": new.to_json(),
+        "earlier": earlier,
+        "staging": staging,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -130,20 +190,11 @@ def entry_of(
     )
     curve = backfill_curve(way, held, order, scales["image"])
     prefixes = set(manifest.space.nesting) & set(new.nesting) if way.method == "prefix" else set()
-    known = report.to_json()
-    for name in ("recorded", "state"):
-        del known[name]
-    return known | {
-        "state": MIGRATING,
-        "old": manifest.encoder,
-        "new_spec": spec,
-        "old_space": manifest.space.to_json(),
-        "new_space": new.to_json(),
+    return _known(
+        report, MIGRATING, manifest=manifest, new=new, spec=spec, staging=staging, earlier=earlier
+    ) | {
         "alpha": way.alpha,
         "calibrations": {name: scale.to_json() for name, scale in scales.items()},
         "curve": curve,
-        "earlier": earlier,
-        "staging": staging,
         "prefixes": sorted(int(width) for width in prefixes),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

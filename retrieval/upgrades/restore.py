@@ -66,6 +66,10 @@ class Restored:
 
     def _added_ids(self) -> Ids:
         if not self._manifest.migrating:
+            if (
+                ADDED_IDS not in self._before.files
+            ):  # the old encoder answered to the end, and encoded every row
+                return np.empty(0, dtype=np.int64)
             check_file(self._directory, self._before, ADDED_IDS)
             return read_added(generation_path(self._directory, self._before.generation))
         with Staging.open(

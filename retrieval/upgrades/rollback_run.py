@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexes.derivation import Carried, publish_tail
 from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
+from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
@@ -21,6 +23,7 @@ from retrieval.upgrades.restore import Restored
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexes.store import WriterLock
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import ShowProgress
 
@@ -85,6 +88,8 @@ def rollback(
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
+        if manifest.reencoding:
+            return _give_up(directory, lock, manifest)
         before, entry = _before(directory, manifest)
         given = None if encoder is None else load_encoder(encoder, device=device)
         if given is not None:
@@ -110,6 +115,31 @@ def rollback(
         images=published.live,
         encoded=back.encoded,
         pending=back.pending,
+    )
+
+
+def _give_up(directory: Path, lock: WriterLock, manifest: Manifest) -> RollbackReport:
+    """Give up an upgrade whose old encoder still answers: forget what was encoded beside the collection."""
+    entry = {key: value for key, value in manifest.upgrades[-1].items() if key != "staging"}
+    with VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as store:
+        lock.check()
+        published = publish_tail(
+            directory,
+            store,
+            space=manifest.space,
+            encoder=manifest.encoder,
+            root=manifest.root,
+            carried=Carried(upgrades=(*manifest.upgrades[:-1], entry | {"state": "rolled back"})),
+            derived=derived_files(),
+        )
+    remove_staging(directory)
+    sweep(directory, published)
+    return RollbackReport(
+        encoder=manifest.encoder or manifest.space.name,
+        given_up=str(entry["new"]),
+        images=published.live,
+        encoded=0,
+        pending=0,
     )
 
 

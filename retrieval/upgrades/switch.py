@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Migration
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
+    from retrieval.upgrades.reencoding import Reencoding
 
 __all__ = ["switch_over"]
 
@@ -30,7 +31,7 @@ __all__ = ["switch_over"]
 def switch_over(
     directory: Path,
     manifest: Manifest,
-    migration: Migration,
+    migration: Migration | Reencoding,
     *,
     store: VectorStore,
     staging: Staging,

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derivation import publish_tail
-from indexes.generation import MIGRATING, read_manifest, store_path
+from indexes.derivation import Carried, publish_tail
+from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
@@ -22,7 +22,8 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
-from retrieval.upgrades.record import UpgradeReport, entry_of, rounded
+from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of
+from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.trial import (
     EXTENDING,
@@ -65,20 +66,22 @@ def upgrade(
     root: str | os.PathLike[str] | None = None,
     progress: ShowProgress = True,
 ) -> UpgradeReport:
-    """Let queries use another encoder, against the gallery as it is.
+    """Measure how a collection gets to another encoder, and record the best plan.
 
     A sample of the gallery is encoded anew, maps between the spaces are fitted on it, and what they find is measured on a
     part of it that nothing was fitted on. The best map that finds more in the old gallery than the old encoder does is
-    recorded; then `retrieval.backfill` encodes the rest at any pace.
+    recorded, and queries use the new encoder at once. Without such a map the old encoder answers until all images are encoded
+    again, if the new one is better. Either way `retrieval.backfill` encodes the rest at any pace.
 
     Args:
         path: the collection, as in `retrieval.open`.
         encoder: the new one, a spec or an object.
         sample: gallery images to encode with it.
-        method: ``auto``, or one of `METHODS` to hold to.
+        method: ``auto``, or one of `METHODS` to hold to; ``reencode``: let the old encoder answer until the last image is
+            encoded again, whatever the maps find.
         labels: CSV with the header ``file,label``: measure 1-NN accuracy instead of the recall of altered views.
         dry_run: measure only.
-        force: record the best even if it is not compatible, or the sample is small for the width.
+        force: record the best map even if it is not compatible, or an encoder that finds no more.
         device: where both encoders run.
         old_encoder: stands in for the recorded one; of the collection's space.
         root: where the images lie, if not where the collection recorded them.
@@ -89,10 +92,11 @@ def upgrade(
         OptionError: the same encoder again, an upgrade that is under way, no image left, a sample too small, or rows by
             hand without an image.
         EncoderError: the new encoder cannot be had, or reads no images.
+        StoreFull: there is no space for the new vectors.
         StoreLocked: somebody else writes to the collection.
     """
-    if method not in ("auto", *METHODS):
-        raise OptionError(f"method {method!r} is not one; use auto, {', '.join(METHODS)}")
+    if method not in ("auto", REENCODE, *METHODS):
+        raise OptionError(f"method {method!r} is not one; use auto, {', '.join((*METHODS, REENCODE))}")
     if sample < 1:
         raise OptionError(f"sample is {sample}; it must be at least 1")
     directory = find_collection(path)
@@ -103,7 +107,8 @@ def upgrade(
         note_when_encoding(new)
         source = open_source(directory, manifest, root=root)
         staging = f"{STAGING}/{new.space.fingerprint[:16]}"
-        remove_staging(directory, but=staging)
+        planned = str(manifest.upgrades[-1]["staging"]) if manifest.reencoding else None
+        remove_staging(directory, but=(staging, planned))
         work = _Work(
             directory=directory,
             lock=lock,
@@ -125,10 +130,10 @@ def upgrade(
                 progress=watch,
             )
         except (RetrievalError, OSError):
-            remove_staging(directory)
+            remove_staging(directory, but=(planned,))
             raise
-        if not report.recorded:  # an interrupt, in contrast, leaves what was encoded to the next run
-            remove_staging(directory)
+        # An interrupt, in contrast, leaves what was encoded to the next run.
+        remove_staging(directory, but=(staging if report.recorded else planned,))
     return report
 
 
@@ -185,14 +190,7 @@ def _run(
                 f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
             )
         extends = extension_of(work.new, manifest.space)
-        require_enough(
-            drawn,
-            label_of,
-            old=manifest.space,
-            new=work.new.space,
-            name=work.name,
-            extends=extends is not None or force,
-        )
+        require_enough(drawn, name=work.name)
         taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
         questions = questions_of(
             taken, drawn, label_of, old=old, new=work.new, fits=extends is None, progress=progress
@@ -206,12 +204,13 @@ def _run(
             new=work.new,
             old_space=manifest.space,
         )
-        return _decide(work, store, taken, found, method=method, record=record, force=force)
+        return _decide(work, store, staging, taken, found, method=method, record=record, force=force)
 
 
 def _decide(
     work: _Work,
     store: VectorStore,
+    staging: Staging,
     taken: Sample,
     found: Trial,
     *,
@@ -219,13 +218,17 @@ def _decide(
     record: bool,
     force: bool,
 ) -> UpgradeReport:
-    """Choose a method and, if it may be, record it."""
+    """Choose a plan and, if it may be, record it."""
     wanted = [
         (way, result)
         for way, result in zip(found.ways, found.measured, strict=True)
         if method in ("auto", way.method)
     ]
     allowed = [pair for pair in wanted if pair[1].compatible]
+    better = method in ("auto", REENCODE) and (
+        force or any(result.new_new > result.old_old for result in found.measured)
+    )
+    costs = costs_of(work.directory, work.manifest, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
         new=work.name,
@@ -233,7 +236,10 @@ def _decide(
         compatible=bool(allowed),
         sample=len(taken.ids),
         held_out=found.questions.held_out,
+        plan="none",
         methods=[rounded(result) for result in found.measured],
+        ways=ways_of(found.measured, costs),
+        costs=costs.to_json(),
         backfilled=0,
         remaining=work.manifest.live,
         measure=found.measure,
@@ -241,28 +247,25 @@ def _decide(
         unreadable=taken.unreadable,
         left_out=found.left_out,
     )
-    if method != "auto" and not wanted:
+    if method not in ("auto", REENCODE) and not wanted:
         raise OptionError(
             f"method {method} does not apply: {found.left_out.get(method, 'it was not fitted')}"
         )
     candidates = allowed or (wanted if force else [])
-    if not candidates:
+    way = _best(candidates)[0] if candidates else None
+    if way is not None:
+        report = replace(report, plan="map", method=way.method)
+    elif better:
+        report = replace(report, plan=REENCODE, method=REENCODE)
+    if report.plan == "none" or not record:
         return report
-    way, _ = _best(candidates)
-    report = replace(report, method=way.method)
-    if not record:
-        return report
-    entry = entry_of(
-        report,
-        way,
-        taken=taken,
-        questions=found.questions,
-        words=found.words,
-        manifest=work.manifest,
-        new=work.new.space,
-        spec=work.spec,
-        staging=work.staging,
-        earlier=against_earlier(
+    require_space(costs, work.directory)
+    facts: dict[str, Any] = {
+        "manifest": work.manifest,
+        "new": work.new.space,
+        "spec": work.spec,
+        "staging": work.staging,
+        "earlier": against_earlier(
             work.directory,
             work.manifest,
             taken,
@@ -270,9 +273,18 @@ def _decide(
             new=work.new.space,
             extends=partial(extension_of, work.new),
         ),
-    )
+    }
+    if way is None:
+        served = _serve(staging, taken, count=store.count)
+        report = replace(report, backfilled=served, remaining=work.manifest.live - served)
+        entry = reencoding_entry(report, **facts)
+    else:
+        entry = entry_of(report, way, taken=taken, questions=found.questions, words=found.words, **facts)
     work.lock.check()
     entry["kept"] = keep_sample(work.directory, work.manifest.space, taken)
+    # A plan that was not begun with in earnest is replaced by this one.
+    upgrades = (*work.manifest.upgrades[: -1 if work.manifest.reencoding else None], entry)
+    table = np.full(work.manifest.count, -1, dtype=np.int64)
     publish_tail(
         work.directory,
         store,
@@ -280,17 +292,22 @@ def _decide(
         encoder=work.manifest.encoder,
         root=work.manifest.root,
         carried=replace(
-            carried_by(
-                way,
-                (*work.manifest.upgrades, entry),
-                np.full(work.manifest.count, -1, dtype=np.int64),
-                np.empty(0, dtype=np.int64),
-            ),
+            Carried(upgrades=upgrades)
+            if way is None
+            else carried_by(way, upgrades, table, np.empty(0, dtype=np.int64)),
             probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
         ),
         derived=derived_files(),
     )
-    return replace(report, recorded=True, state=MIGRATING)
+    return replace(report, recorded=True, state=entry["state"])
+
+
+def _serve(staging: Staging, taken: Sample, *, count: int) -> int:
+    """Let the sample's rows count as encoded again; return how many of the collection's ``count`` rows are."""
+    for number in taken.ids.tolist():
+        staging.serve(number)
+    staging.commit()
+    return int(np.count_nonzero(staging.rows_of(count) >= 0))
 
 
 def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:

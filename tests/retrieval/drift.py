@@ -104,6 +104,7 @@ def drift(model: str) -> Drift:
         "twin": lambda: Drift("drift:twin", dim=NEW, noise=0.1, frame="drift:new"),
         "narrow": lambda: Drift("drift:narrow", dim=OLD - 4, noise=0.1),
         "worse": lambda: Drift("drift:worse", dim=NEW, noise=6.0),
+        "foreign": lambda: _Foreign("drift:foreign", dim=NEW, noise=0.05),
         "turned": lambda: _Turned("drift:turned", dim=NEW, noise=0.1, extends=(old.space,)),
         "wider": lambda: _Wider("drift:wider", dim=NEW, noise=0.1, extends=(old.space,)),
     }
@@ -112,6 +113,14 @@ def drift(model: str) -> Drift:
     encoder = made[model]()
     encoder.spec = f"drift:{model}"
     return encoder
+
+
+class _Foreign(Drift):
+    """It sees how far each mixture of the signal is from nothing, whatever its sign, so that no map leads to the old space."""
+
+    def _seen(self, signal: np.ndarray) -> np.ndarray:
+        first = unit_rows(signal) @ self._ripples[:, : self._space.dim]
+        return super()._seen(unit_rows(first**2 - (first**2).mean(axis=1, keepdims=True) + 1e-6))
 
 
 class _Wider(Drift):

@@ -57,14 +57,14 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
 @click.option(
     "--encoder",
     metavar="SPEC",
-    help="The new encoder: fit how its queries find the gallery as it is, measure that, and use it from now on.",
+    help="The new encoder: measure how its queries find the gallery as it is, and record the best plan.",
 )
 @option("--sample", of=UPGRADE, type=int, metavar="N", help="Gallery images to encode with it for that.")
 @option(
     "--method",
     of=UPGRADE,
-    type=click.Choice(["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp"]),
-    help="How queries are mapped; slerp asks with both encoders.",
+    type=click.Choice(["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp", "reencode"]),
+    help="How queries are mapped; slerp asks with both encoders, reencode with the old one until the end.",
 )
 @option(
     "--labels",
@@ -74,7 +74,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
     help="file,label: measure by these, not by altered views.",
 )
 @option("--dry-run", of=UPGRADE, is_flag=True, help="Measure only.")
-@option("--force", of=UPGRADE, is_flag=True, help="Take the best method even if it is not compatible.")
+@option("--force", of=UPGRADE, is_flag=True, help="Take the best map even if it is not compatible.")
 @click.option(
     "--backfill",
     "count",
@@ -105,8 +105,8 @@ def upgrade(
 ) -> int:
     """Move a collection to a better encoder without starting again.
 
-    Name it with --encoder: queries use it at once, against the old vectors. Then encode the images again with
-    `backfill`, at any pace. `retrieve rollback` returns to the old encoder until `finish`.
+    Name it with --encoder: the best plan is measured and recorded. Then encode the images again with `backfill`, at any
+    pace. Queries use the new encoder at once if a map finds more, else with the last image. `retrieve rollback` returns to the old encoder until `finish`.
     """
     ctx = click.get_current_context()
     asked = [
@@ -205,6 +205,12 @@ def _begin(
         report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
     facts = report.to_json()
     emit(json_text(facts) if as_json else measured(facts))
+    if report.recorded and report.plan == "reencode":
+        session.note(
+            f"{report.old} answers until the last image is encoded again, as no map finds more than it does; encode them with: "
+            "retrieve upgrade backfill all"
+        )
+        return 0
     if report.recorded:
         warning = "" if report.compatible else "although it is not compatible; "
         warning += "each query runs both encoders; " if report.method == "slerp" else ""
@@ -213,12 +219,15 @@ def _begin(
             "retrieve upgrade backfill all"
         )
         return 0
-    if report.compatible:
+    if report.plan != "none":
         session.note("nothing was recorded (--dry-run)")
         return 0
     session.note(
-        f"error: no method finds more in the gallery of {report.old} than {report.old} itself does; nothing was changed: "
-        "keep it, take the best with --force, or build another collection"
+        f"error: {report.new} finds no more than {report.old} does, even if everything is encoded again; nothing was changed: "
+        f"keep {report.old}, or insist with --force"
+        if options.get("method") in (None, "auto", "reencode")
+        else f"error: {options['method']} finds no more in the gallery of {report.old} than {report.old} itself does; nothing was "
+        "changed: leave --method away, or insist with --force"
     )
     return 1
 

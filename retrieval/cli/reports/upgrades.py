@@ -39,7 +39,38 @@ def measured(facts: Mapping[str, Any]) -> str:
         for method in facts["methods"]
     ]
     names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
-    return head + table(names, rows, columns=columns())
+    return head + table(names, rows, columns=columns()) + _ways(facts)
+
+
+def _ways(facts: Mapping[str, Any]) -> str:
+    """Tabulate what each way to the new encoder gives now and at the end, and what it takes."""
+    if not facts["ways"] or facts["plan"] == "none":
+        return ""
+    costs = facts["costs"]
+    rate = "" if costs["images_per_second"] is None else f" at {costs['images_per_second']:.1f} images/s"
+    taken = f"{costs['bytes'] / 2**20:,.0f} MiB of {costs['bytes_free'] / 2**20:,.0f} MiB free"
+    rows = [
+        [
+            f"{'*' if way['plan'] == facts['plan'] else ' '} {way['plan']}",
+            f"{way['now']:.3f}",
+            f"{way['end']:.3f}",
+            _duration(way["seconds"]),
+        ]
+        for way in facts["ways"]
+    ]
+    return (
+        "\n"
+        + fields([("to do", f"{costs['images']:,} images{rate}"), ("disk", f"at most {taken}")])
+        + table(["  plan", "now", "at the end", "time until then"], rows, columns=columns())
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _left_out(facts: Mapping[str, Any]) -> str:
@@ -100,6 +131,8 @@ def _compatible(facts: Mapping[str, Any]) -> str:
     )
     if facts["compatible"]:
         return tests or "-"
+    if facts["plan"] == "reencode":
+        return f"no map is; {facts['old']} answers until the last image is encoded again"
     return f"no: {facts['method']} finds no more in the old gallery than {facts['old']} does{f'; {tests}' if tests else ''}"
 
 

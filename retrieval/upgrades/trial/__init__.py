@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.upgrades.trial.maps import EXTENDING, METHODS, Extension
-    from retrieval.upgrades.trial.measurement import Measured, backfill_curve, calibrate
+    from retrieval.upgrades.trial.measurement import POINTS, Measured, backfill_curve, calibrate
     from retrieval.upgrades.trial.past_samples import against_earlier, keep_sample
     from retrieval.upgrades.trial.questions import Questions, labels_of, questions_of, require_enough
     from retrieval.upgrades.trial.sample import Sample, draw, encode_sample
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXTENDING",
     "METHODS",
+    "POINTS",
     "Extension",
     "Measured",
     "Questions",
@@ -39,7 +40,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "maps": ("EXTENDING", "Extension", "METHODS"),
-            "measurement": ("Measured", "backfill_curve", "calibrate"),
+            "measurement": ("Measured", "POINTS", "backfill_curve", "calibrate"),
             "past_samples": ("against_earlier", "keep_sample"),
             "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
             "sample": ("Sample", "draw", "encode_sample"),

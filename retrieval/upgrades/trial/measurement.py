@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Ids, Vectors
 
 _TIMED = 200
-_POINTS = 11
+POINTS = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def calibrate(
 
 
 def backfill_curve(
-    way: Fitted, probe: Probe, order: Ids, scale: Calibration, *, points: int = _POINTS
+    way: Fitted, probe: Probe, order: Ids, scale: Calibration, *, points: int = POINTS
 ) -> dict[str, Any]:
     """Measure quality against the share re-encoded, in the given order and in random order.
 

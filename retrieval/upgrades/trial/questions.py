@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from indexes.store import Record, VectorStore
-    from indexes.vectors import Ids, Space, Vectors
+    from indexes.vectors import Ids, Vectors
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
@@ -50,23 +50,15 @@ def held_of(count: int) -> int:
     return min(MOST_HELD, max(LEAST_HELD, int(count * SHARE_HELD) // 2))
 
 
-def require_enough(
-    drawn: Sequence[object], label_of: Mapping[int, int], *, old: Space, new: Space, name: str, extends: bool
-) -> None:
-    """Refuse to fit a map on fewer pairs than it has dimensions.
+def require_enough(drawn: Sequence[object], *, name: str) -> None:
+    """Refuse to measure on a handful of images; how well a map of few is fitted, is measured.
 
     Raises:
-        OptionError: so it is, and the user did not insist.
+        OptionError: there are so few.
     """
-    fitted = len(drawn) - 2 * held_of(len(label_of) if label_of else len(drawn))
-    least = min(old.dim, new.dim)
-    if len(drawn) < 4 * LEAST_HELD or (fitted < least and not extends):
+    if len(drawn) < 4 * LEAST_HELD:
         raise OptionError(
-            f"a sample of {len(drawn):,} images leaves {max(fitted, 0):,} to fit a map of width {least} on; at least "
-            f"{max(least + 2 * held_of(len(drawn)), 4 * LEAST_HELD):,} images are needed (raise `sample`, or encode so small a "
-            "collection anew: `force=True`, then `backfill`)"
-            if len(drawn) >= 4 * LEAST_HELD
-            else f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({4 * LEAST_HELD} at least); "
+            f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({4 * LEAST_HELD} at least); "
             f'build so small a collection anew with `encoder="{name}"` and another `index`'
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SEED = 2_411
 VIEWS = 3
+_TIMED = 20  # images that tell how fast others will be encoded
 _SIDE = 320  # pixels that a view keeps at most: what encoders of today read, and a little more
 
 
@@ -39,6 +41,7 @@ class Sample:
         old, new: ``(n, d_old)`` as stored and ``(n, d_new)`` unit rows.
         gone: files among those looked at that are missing or are not what was indexed.
         unreadable: files that could not be read.
+        images_per_second: how fast they were read and encoded; None where earlier runs had encoded nearly all of them.
     """
 
     ids: Ids
@@ -46,6 +49,7 @@ class Sample:
     new: Vectors
     gone: int
     unreadable: int
+    images_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ def encode_sample(
     rest = [item for item in items if not staging.holds(item.record)]
     unreadable, done = 0, len(items) - len(rest)
     pace = CommitPace(staging.store)
+    began = time.monotonic()
     for batch in embed(rest, encoder, open_image=_read):
         for item, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
             if item.record.content and content != item.record.content:
@@ -124,6 +129,7 @@ def encode_sample(
         if progress is not None:
             progress(Progress(phase="sample", done=done, total=len(items)))
     staging.commit()
+    taken = time.monotonic() - began
     ids, new = [], []
     for item in items:
         row_ = staging.row(item.record.id) if staging.holds(item.record) else None
@@ -137,6 +143,7 @@ def encode_sample(
         new=np.stack(new) if new else np.empty((0, encoder.space.dim), dtype=np.float32),
         gone=gone,
         unreadable=unreadable,
+        images_per_second=len(rest) / taken if len(rest) >= _TIMED and taken > 0 else None,
     )
 
 

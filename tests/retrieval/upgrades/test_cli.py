@@ -98,10 +98,28 @@ def test_without_a_compatible_method_the_table_and_exit_1(photos, run):
 
     assert status == 1
     assert out.count("\n") == 7  # two lines of facts, a header, four methods
-    assert err.splitlines()[-1].startswith("error: no method finds more in the gallery of drift:old")
+    assert err.splitlines()[-1].startswith("error: drift:worse finds no more than drift:old does")
     assert run("info", "--index", photos, "--json")[1].count('"upgrade": null') == 1
     status, out, _ = run("upgrade", "--index", photos, "--encoder", "drift:worse", "--json", "--quiet")
     assert (status, json.loads(out)["compatible"], json.loads(out)["method"]) == (1, False, None)
+
+
+def test_without_a_map_the_plan_is_to_encode_again_behind_the_old_encoder(photos, run):
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:new", "--method", "reencode")
+
+    assert status == 0
+    (plan,) = (line.split() for line in out.splitlines() if "* reencode" in line)
+    assert float(plan[2]) < float(plan[3])  # now, and at the end
+    assert "90 images at" not in out  # the sample's need not be encoded again
+    assert "MiB free" in out
+    assert "drift:old answers until the last image is encoded again" in err
+    facts = json.loads(run("info", "--index", photos, "--json")[1])
+    assert (facts["encoder"], facts["upgrade"]["plan"]) == ("drift:old", "reencode")
+    status, out, _ = run("upgrade", "report", "--index", photos)
+    assert (status, "reencoding, reencode" in out) == (0, True)
+    status, out, err = run("upgrade", "backfill", "--index", photos)
+    assert (status, "wholly in the space of drift:new" in err) == (0, True)
+    assert run("upgrade", "finish", "--index", photos)[0] == 0
 
 
 def test_a_dry_run_says_so(photos, run):

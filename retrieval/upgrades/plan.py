@@ -1,0 +1,113 @@
+"""Choose how a collection gets to a new encoder, and say what each way costs and gives."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from retrieval.errors import StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from indexes.generation import Manifest
+    from retrieval.upgrades.trial import Measured, Sample
+
+__all__ = ["REENCODE", "Costs", "Plan", "costs_of", "require_space", "ways_of"]
+
+Plan: TypeAlias = Literal["map", "reencode", "none"]
+
+REENCODE: Final = "reencode"
+"""The way without a map: the old encoder answers until every image is encoded again."""
+
+_RECORD = 400  # bytes that a store takes for a row besides its vector
+_COPIES = 2  # rows lie in a staging store until the new store is whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What encoding the gallery again takes; it is the same whichever way leads there.
+
+    Attributes:
+        images: to encode.
+        images_per_second: as measured on the sample; None where an earlier run had encoded it.
+        seconds: at that rate.
+        bytes: that the new rows take on the disk until `finish_upgrade` frees the old ones, at most.
+        bytes_free: on the collection's disk.
+    """
+
+    images: int
+    images_per_second: float | None
+    seconds: float | None
+    bytes: int
+    bytes_free: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return asdict(self)
+
+
+def costs_of(directory: Path, manifest: Manifest, taken: Sample, *, dim: int) -> Costs:
+    """Say what it takes to encode all images again that the sample did not.
+
+    Args:
+        directory: the collection's.
+        manifest: its present one.
+        taken: the sample.
+        dim: width of the new rows.
+    """
+    images = max(0, manifest.live - len(taken.ids))
+    rate = taken.images_per_second
+    # A store holds a row twice: in LMDB, and in the mapped file that reranks.
+    return Costs(
+        images=images,
+        images_per_second=None if rate is None else round(rate, 3),
+        seconds=None if rate is None else round(images / rate, 1),
+        bytes=_COPIES * manifest.live * (2 * 2 * dim + _RECORD),
+        bytes_free=shutil.disk_usage(directory).free,
+    )
+
+
+def require_space(costs: Costs, directory: Path) -> None:
+    """Refuse an upgrade that would fill the disk.
+
+    Raises:
+        StoreFull: it needs more than is free.
+    """
+    if costs.bytes > costs.bytes_free:
+        raise StoreFull(
+            f"{directory}: the new vectors take up to {costs.bytes / 2**20:,.0f} MiB until the old ones are given up, and "
+            f"{costs.bytes_free / 2**20:,.0f} MiB are free; make room. Nothing was changed"
+        )
+
+
+def ways_of(measured: Sequence[Measured], costs: Costs) -> list[dict[str, Any]]:
+    """Return the ways that lead to the new encoder: the best compatible map, and encoding again behind the old encoder.
+
+    Args:
+        measured: of the maps; all share what either encoder finds by itself.
+        costs: of encoding the gallery again.
+    Returns:
+        objects with ``plan``, ``method``, ``now`` and ``end`` (quality), ``seconds``, ``bytes``, ``map_microseconds``.
+    """
+    compatible = [result for result in measured if result.compatible]
+    found: list[tuple[Plan, str, float, float]] = []
+    if compatible:
+        best = max(compatible, key=lambda result: result.new_old)
+        found.append(("map", best.method, best.new_old, best.map_microseconds))
+    if measured:
+        found.append((REENCODE, REENCODE, measured[0].old_old, 0.0))
+    return [
+        {
+            "plan": plan,
+            "method": method,
+            "now": round(now, 6),
+            "end": round(measured[0].new_new, 6),
+            "seconds": costs.seconds,
+            "bytes": costs.bytes,
+            "map_microseconds": microseconds,
+        }
+        for plan, method, now, microseconds in found
+    ]
