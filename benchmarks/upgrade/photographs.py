@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +13,13 @@ from PIL import Image
 
 from benchmarks.upgrade.encoders import encoder_of
 from indexes.vectors import Vectors, unit_rows
-from retrieval.upgrades.trial.sample import view_of
+from retrieval.encoders import Encoder
+from retrieval.upgrades.trial.sample import VIEWS, view_of
 
 QUERIES = 2_100
-CROPS = 1_500
-_BATCH = 32
+GALLERY = 3_900
+CROPS = 1_000
+_BATCH, _BLOCK = 32, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ def photographs(data: Path) -> Photographs:
         for photo in list_photos(data)
         if photo.label and photo.split != "train" and photo.label != CLUTTER and photo.group != "coco_objects"
     ]
-    order = np.random.default_rng(34).permutation(len(found))
+    order = np.random.default_rng(34).permutation(len(found))[: QUERIES + GALLERY]
     names = {
         name: number for number, name in enumerate(sorted({(photo.group, photo.label) for photo in found}))
     }
@@ -54,28 +58,40 @@ def photographs(data: Path) -> Photographs:
 
 
 def rows_of(name: str, seen: Photographs, *, data: Path, work: Path) -> tuple[Vectors, Vectors]:
-    """Return an encoder's unit rows of the photographs ``(n, d)`` and of the crops ``(c, d)``, kept in ``work``."""
-    file = work / f"rows-{name.replace('@', '-')}.npz"
-    if not file.exists():
-        encoder = encoder_of(name, data=data, work=work)
+    """Return an encoder's unit rows of the photographs ``(n, d)`` and of the crops ``(c, d)``; kept in ``work``, block by block."""
+    home = work / "rows" / name.replace("@", "-")
+    home.mkdir(parents=True, exist_ok=True)
+    encoders: list[Encoder] = []
 
-        def encoded(images: list[bytes]) -> Vectors:
-            import io
+    def encoded(images: list[bytes]) -> Vectors:
+        if not encoders:
+            encoders.append(encoder_of(name, data=data, work=work))
+        pixels = [encoders[0].preprocess(Image.open(io.BytesIO(image)).convert("RGB")) for image in images]
+        return encoders[0].encode_pixels(np.stack(pixels))
 
-            pixels = [encoder.preprocess(Image.open(io.BytesIO(image)).convert("RGB")) for image in images]
-            return encoder.encode_pixels(np.stack(pixels))
+    def block(kind: str, places: NDArray[np.int64], image_of: Callable[[int], bytes]) -> Vectors:
+        file = home / f"{kind}-{places[0]}-{len(places)}.npy"
+        if not file.exists():
+            images = [image_of(int(place)) for place in places]
+            rows = [encoded(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+            partial = file.with_suffix(".partial.npy")
+            np.save(partial, np.concatenate(rows).astype(np.float16))
+            partial.replace(file)
+        return unit_rows(np.load(file).astype(np.float32))
 
-        whole = [(data / one).read_bytes() for one in seen.files]
-        views = [
-            view_of(whole[place], seed=(int(place), 1 + number % 3))
-            for number, place in enumerate(seen.cropped)
-        ]
+    def whole(place: int) -> bytes:
+        return (data / seen.files[place]).read_bytes()
+
+    def view(place: int) -> bytes:
+        return view_of(whole(place), seed=(place, 1 + place % VIEWS))
+
+    found = []
+    for kind, places, image_of in (
+        ("whole", np.arange(len(seen.files)), whole),
+        ("view", seen.cropped, view),
+    ):
         parts = [
-            np.concatenate(
-                [encoded(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
-            )
-            for images in (whole, views)
+            block(kind, places[start : start + _BLOCK], image_of) for start in range(0, len(places), _BLOCK)
         ]
-        np.savez(file, whole=parts[0].astype(np.float16), views=parts[1].astype(np.float16))
-    with np.load(file) as kept:
-        return unit_rows(kept["whole"].astype(np.float32)), unit_rows(kept["views"].astype(np.float32))
+        found.append(np.concatenate(parts))
+    return found[0], found[1]
