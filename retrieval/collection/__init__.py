@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         sweep_changes,
         writer,
     )
+    from retrieval.collection.row_view import Row
     from retrieval.collection.snapshot import Opened
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Loss",
     "Migration",
     "Opened",
+    "Row",
     "activations",
     "carried_by",
     "loss_of",
@@ -56,6 +58,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "migration": ("Migration", "carried_by", "require_settled", "under_way"),
             "prefix_loss": ("Loss", "loss_of"),
             "query_map": ("Fitted",),
+            "row_view": ("Row",),
             "snapshot": ("Opened",),
             "row_stores": (
                 "PAST",

@@ -136,6 +136,21 @@ class Collection(AbstractContextManager["Collection"]):
             self._require_open()
             return True
 
+    def newer(self) -> Collection | None:
+        """Open the newest generation beside this one, which goes on answering; None where this one is the newest.
+
+        Both have the same encoder, if it is right for both. Each is closed by itself. Raises as `refresh` does.
+        """
+        with self._refreshing, self._using() as opened:
+            if newest_version(self.directory) == opened.manifest.version:
+                return None
+            newest = open_newest(self.directory, device=self._device, before=opened)
+            other = object.__new__(type(self))
+            other.directory, other._device, other._root = self.directory, self._device, self._root
+            other._refreshing, other._closed = forks.Lock(), False
+            other._opened, other._encoders = newest, self._encoders.followed_by(newest)
+            return other
+
     def close(self) -> None:
         """Release every file once searches in other threads have ended; searching afterwards is an error."""
         self._closed = True  # before it is closed: a refresh that is under way looks afterwards
@@ -514,7 +529,7 @@ class Collection(AbstractContextManager["Collection"]):
             number = live_id(opened, row, root=self.root)
             record = opened.store.record(number)
             origin = origin_of(opened, record, root=os.path.abspath(self.root))
-            return Row(self, number, os.fsdecode(record.key), origin=origin)
+            return Row(self, number, record, origin=origin)
 
     def __contains__(self, row: object) -> bool:
         """Say whether there is a row of this id or key."""
@@ -754,7 +769,7 @@ class Collection(AbstractContextManager["Collection"]):
             "recall_sample": index.recall_sample,
             "recall_reason": index.recall_reason,
             "recall_at_10_text": index.recall_at_10_text,
-            "columns": self._column_types(),
+            "columns": self.column_types(),
             "generation": self.manifest.generation,
             "format": self.manifest.format,
             "upgrade": self._upgrade(),
@@ -770,7 +785,8 @@ class Collection(AbstractContextManager["Collection"]):
             ],
         }
 
-    def _column_types(self) -> dict[str, str]:
+    def column_types(self) -> dict[str, str]:
+        """Return the types of the columns by their names."""
         with self._using() as opened:
             return opened.columns.types()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from indexes.store import Record
     from retrieval.collection.answers import Origin
     from retrieval.collection.collection import Collection
 
@@ -33,18 +34,20 @@ class Row:
     Attributes:
         id: the row's id.
         key: its key, for an image its path relative to the root; bytes that are not UTF-8 are surrogate-escaped.
+        content: hash of the image's bytes as they were when it was indexed, 16 bytes; empty for a row of a vector.
     """
 
-    __slots__ = ("_collection", "_origin", "id", "key")
+    __slots__ = ("_collection", "_origin", "content", "id", "key")
 
     id: int
     key: str
+    content: bytes
 
     def __init__(
-        self, collection: Collection, number: int, key: str, *, origin: Origin | None = None
+        self, collection: Collection, number: int, record: Record, *, origin: Origin | None = None
     ) -> None:
         self._collection, self._origin = collection, origin
-        self.id, self.key = number, key
+        self.id, self.key, self.content = number, os.fsdecode(record.key), record.content
 
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -76,6 +79,13 @@ class Row:
         """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
         part = split_path(self.link)
         return Path(self.link if part is None else part[0])
+
+    def read_bytes(self) -> bytes:
+        """Return the image's bytes, from whatever source it comes; raises as `open` does."""
+        from retrieval.sources.media import read_path
+
+        origin = self.origin
+        return read_path(self.link) if origin is None else origin.read()
 
     def open(self) -> Image.Image:
         """Read the image: upright, RGB.

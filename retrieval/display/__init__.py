@@ -9,7 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.display import notebook
     from retrieval.display.escaping import UNSAFE, escape, path_json, paths_json
-    from retrieval.display.previews import Thumbnail, thumbnail, thumbnails
+    from retrieval.display.previews import Thumbnail, small_jpeg, thumbnail, thumbnails
     from retrieval.display.progress_bar import UNITS, WORDS, Bar, duration, progress_shown
     from retrieval.display.widths import cells, shorten
 
@@ -27,6 +27,7 @@ __all__ = [
     "paths_json",
     "progress_shown",
     "shorten",
+    "small_jpeg",
     "thumbnail",
     "thumbnails",
 ]
@@ -37,7 +38,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "escaping": ("UNSAFE", "escape", "path_json", "paths_json"),
             "notebook": (),
-            "previews": ("Thumbnail", "thumbnail", "thumbnails"),
+            "previews": ("Thumbnail", "small_jpeg", "thumbnail", "thumbnails"),
             "progress_bar": ("UNITS", "WORDS", "Bar", "duration", "progress_shown"),
             "widths": ("cells", "shorten"),
         },

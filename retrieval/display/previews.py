@@ -14,13 +14,13 @@ from PIL import Image
 
 from indexes.engine import allowed_cores
 from retrieval.errors import ImageError
-from retrieval.sources.decoding import decode
+from retrieval.sources.decoding import MAX_PIXELS, decode
 from retrieval.sources.media import decode_path
 
 if TYPE_CHECKING:
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["SIZE", "Thumbnail", "thumbnail", "thumbnails"]
+__all__ = ["SIZE", "Thumbnail", "small_jpeg", "thumbnail", "thumbnails"]
 
 SIZE: Final = (680, 400)
 """Pixels; shown about half as large, so that they are sharp on dense displays."""
@@ -68,15 +68,35 @@ def thumbnail(source: ImageSource, *, size: tuple[int, int] = SIZE, most: int | 
     except ImageError as error:
         return Thumbnail(fault=error.reason)
     for share, quality in _SMALLER:
-        image.thumbnail(
-            (max(1, int(size[0] * share)), max(1, int(size[1] * share))), Image.Resampling.LANCZOS
-        )
-        data = io.BytesIO()
-        image.save(data, "JPEG", quality=quality, optimize=True, progressive=True)
-        uri = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+        data = _shrunk(image, (max(1, int(size[0] * share)), max(1, int(size[1] * share))), quality)
+        uri = f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
         if most is None or len(uri) <= most:
             return Thumbnail(uri=uri, width=image.width, height=image.height)
     return Thumbnail(fault="too-large")
+
+
+def small_jpeg(data: bytes, *, size: tuple[int, int], max_pixels: int = MAX_PIXELS) -> tuple[bytes, int, int]:
+    """Make a thumbnail of the bytes of an image file, upright and never larger than the image.
+
+    Args:
+        data: of the file.
+        size: pixels that it fits in.
+        max_pixels: as `retrieval.sources.decoding.decoder.decode` has it.
+    Returns:
+        the bytes of a JPEG file, its width and its height.
+    Raises:
+        ImageError: it cannot be read.
+    """
+    image = decode(data, decode_size=min(size), max_pixels=max_pixels)
+    return _shrunk(image, size, _QUALITY), image.width, image.height
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int], quality: int) -> bytes:
+    """Make a picture fit into a size, and return it as a JPEG."""
+    image.thumbnail(size, Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality, optimize=True, progressive=True)
+    return data.getvalue()
 
 
 def thumbnails(

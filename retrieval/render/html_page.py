@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from retrieval.collection.answers import label, sign
+from retrieval.collection.queries import cut_out
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
+from retrieval.errors import ImageError
 from retrieval.render.html_style import PAGE, STYLE
 from retrieval.render.output import duplicates_counted, duplicates_named, moment_text, replacing, score_text
-from retrieval.sources.media import split_path
+from retrieval.sources.decoding import decode
+from retrieval.sources.media import decode_path, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from retrieval.collection.queries import Query, Term
+    from retrieval.collection.queries import Query, Region, Term
     from retrieval.render.output import HitLike
     from retrieval.sources.decoding import ImageSource
 
@@ -117,7 +120,19 @@ def _part(term: Term, *, name_of: Callable[[int], str], root: Path) -> Part:
     if term.kind == "id":
         name = name_of(int(term.value))
         return Part(label=name, image=os.path.join(root, name), weight=term.weight)
-    return Part(label=label(term), image=term.value if term.kind == "image" else None, weight=term.weight)
+    shown = term.value if term.kind == "image" else None
+    if shown is not None and term.region is not None:
+        shown = _cut(shown, term.region)
+    return Part(label=label(term), image=shown, weight=term.weight)
+
+
+def _cut(image: ImageSource, region: Region) -> ImageSource:
+    """Return a part of an image; the whole of it where it cannot be read, which its thumbnail tells."""
+    try:
+        whole = decode_path(os.fspath(image)) if isinstance(image, str | os.PathLike) else decode(image)
+        return cut_out(whole, region)
+    except ImageError:
+        return image
 
 
 def _contents(answers: Sequence[Answer]) -> str:

@@ -18,6 +18,7 @@ SUMMARIES = {
     "delete": "Delete rows that were added by hand.",
     "export": "Write a collection's vectors and keys to files.",
     "query": "Search by words, by image, or by several at once.",
+    "serve": "Give other people and programs your collections, over HTTP.",
     "info": "Say what a collection holds and how well it searches.",
     "verify": "Check every file of a collection; exit 1 if one is damaged.",
     "evaluate": "Measure recall, latency and labelled quality.",

@@ -50,7 +50,23 @@ class _Rows(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return tuple(map(int, words)) if all(re.fullmatch("[0-9]+", word) for word in words) else (value,)
 
 
+class _Region(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Four numbers with commas between them."""
+
+    name = "region"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(click.FLOAT.convert(one, param, ctx) for one in value.split(","))
+        if len(numbers) != 4:
+            self.fail(f"{value!r} is no region; give four numbers, such as 0.2,0.1,0.5,0.5", param, ctx)
+        return numbers
+
+
 ROWS = _Rows()
+REGION = _Region()
 SEARCH = "retrieval.collection.collection:Collection.search"
 OPEN = "retrieval.collection.collection:open_collection"
 
@@ -60,7 +76,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     cls=Command,
     common=("-k", "--under", "--minus", "--html", "--json"),
     sections={
-        "What to search for": ("--text", "--image", "--id"),
+        "What to search for": ("--text", "--image", "--id", "--region"),
         "Which hits, and how to search": (
             "--glob",
             "--where",
@@ -82,6 +98,12 @@ OPEN = "retrieval.collection.collection:open_collection"
 @click.option("--text", "texts", multiple=True, metavar="T", help="Words, even if a file has that name.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image; - reads it from stdin.")
 @click.option("--id", "rows", multiple=True, type=int, metavar="N", help="The stored vector of this row.")
+@click.option(
+    "--region",
+    type=REGION,
+    metavar="X,Y,W,H",
+    help="Search by this part of the image: shares (0 to 1) or pixels.",
+)
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
@@ -149,6 +171,7 @@ def query(
     rows: tuple[int, ...],
     ids: tuple[tuple[int | str, ...], ...],
     minus: tuple[str, ...],
+    region: tuple[float, float, float, float] | None,
     unfold: bool,
     as_json: bool,
     jsonl: bool,
@@ -177,6 +200,8 @@ def query(
 
     with open_collection(index, **given(device=device)) as collection:
         asked = _asked(collection, queries=queries, texts=texts, images=images, rows=rows, minus=minus)
+        if region is not None:
+            asked = _cut(collection, asked, region)
         among = tuple(name for names in ids for name in names)
         settings = given(ids=among, **options) | ({"fold_duplicates": False} if unfold else {})
         found = collection.search(asked, **settings)
@@ -226,6 +251,21 @@ def _note_narrowing(session: Session, collection: Collection, dim: int | None) -
         session.note(unnarrowed(dim=dim, width=width))
         return
     session.note(narrowed(loss_of(collection, dim), dim=dim, width=width))
+
+
+def _cut(collection: Collection, asked: Query, region: tuple[float, float, float, float]) -> Query:
+    """Let a query ask by a part of its image."""
+    from retrieval.collection.queries import Query, image
+
+    pictures = [term for term in asked.terms if term.kind in {"image", "id"} and not term.weight < 0]
+    if len(pictures) != 1:
+        raise QueryError(
+            f"a region is a part of one image, and the query has {len(pictures)}; ask with one image"
+        )
+    (whole,) = pictures
+    source = collection[whole.value].read_bytes() if whole.kind == "id" else whole.value
+    (part,) = image(source, weight=whole.weight, region=region).terms
+    return Query(tuple(part if term is whole else term for term in asked.terms))
 
 
 def _form(flags: list[str]) -> Form:

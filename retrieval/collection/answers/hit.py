@@ -172,13 +172,9 @@ class Hit(dict[str, Any]):
 
     def read_bytes(self) -> bytes:
         """Return the image's bytes, from whatever source it comes; raises as `open` does."""
-        from retrieval.sources.decoding import read_file
-        from retrieval.sources.media import part_bytes
+        from retrieval.sources.media import read_path
 
-        if self._origin is not None:
-            return self._origin.read()
-        part = split_path(self.link)
-        return read_file(self.link) if part is None else part_bytes(part[0], part[1], name=self.link)
+        return read_path(self.link) if self._origin is None else self._origin.read()
 
     def open(self) -> Image.Image:
         """Read the image: upright, RGB.

@@ -24,9 +24,10 @@ def label(term: Term) -> str:
         return str(term.value)
     if term.kind == "id":
         return f"image {term.value}"
+    part = "" if term.region is None else "a part of "
     if isinstance(term.value, str | os.PathLike):
-        return os.path.basename(os.fsdecode(term.value))
-    return "an image" if term.kind == "image" else "a vector"
+        return part + os.path.basename(os.fsdecode(term.value))
+    return f"{part}an image" if term.kind == "image" else "a vector"
 
 
 def sign(weight: float, *, first: bool) -> str:

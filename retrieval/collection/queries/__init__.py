@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         encode_queries,
         encode_query,
     )
+    from retrieval.collection.queries.regions import Cut, Region, as_region, cut_out
     from retrieval.collection.queries.row_lookup import RowName, RowNames, is_key, live_id, row_numbers
     from retrieval.collection.queries.terms import Query, Term, image, row, text, total, vector
     from retrieval.collection.queries.typed_words import parse_query
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ONE_QUERYS",
     "ArrayLike",
+    "Cut",
     "Query",
     "QueryEncoders",
     "QueryLike",
     "QueryVector",
+    "Region",
     "RowFilter",
     "RowName",
     "RowNames",
@@ -38,6 +41,8 @@ __all__ = [
     "as_batch",
     "as_minus",
     "as_query",
+    "as_region",
+    "cut_out",
     "encode_queries",
     "encode_query",
     "image",
@@ -64,6 +69,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
             "query_encoders": ("QueryEncoders",),
             "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
+            "regions": ("Cut", "Region", "as_region", "cut_out"),
             "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
             "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
             "typed_words": ("parse_query",),

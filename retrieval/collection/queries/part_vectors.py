@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.collection.queries.regions import Cut, cut_out
 from retrieval.encoders import checked_pixels, checked_text
 from retrieval.errors import EncoderError, ImageError, RetrievalError
 
@@ -103,11 +104,15 @@ def _image(image: Any, encoder: Encoder) -> Vectors | RetrievalError:
 
 
 def _content(image: Any) -> Any:
-    """Return the bytes of a file, or the picture or array as it is.
+    """Return the bytes of a file, or the picture or array as it is, or the part of it that is meant.
 
     Raises:
-        ImageError: the file cannot be read.
+        ImageError: the file cannot be read, or the part lies outside.
     """
+    if isinstance(image, Cut):
+        from retrieval.sources.decoding import decode
+
+        return cut_out(decode(_content(image.source), name=_name(image)), image.region, name=_name(image))
     if isinstance(image, str | os.PathLike):
         return _file(os.fspath(image))
     if not hasattr(image, "read"):
@@ -144,6 +149,8 @@ def _file(path: str) -> bytes:
 
 
 def _size(image: Any) -> int:
+    if isinstance(image, Cut):
+        return _size(image.source)
     if isinstance(image, str | os.PathLike):
         try:
             return os.stat(image).st_size
@@ -153,4 +160,6 @@ def _size(image: Any) -> int:
 
 
 def _name(image: Any) -> str:
+    if isinstance(image, Cut):
+        return _name(image.source)
     return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,14 @@ class QueryEncoders:
         old = None if opened.pair is None else opened.pair.migration.old_space
         if self._before is not None and (old is None or not old.same_as(self._before.space)):
             self._before = None  # of a change that is over: the next one starts from another space
+
+    def followed_by(self, opened: Opened) -> QueryEncoders:
+        """Return the encoders of a newer generation: those that are loaded already, as far as they are right for it."""
+        with self._lock:
+            other = copy.copy(self)
+        other._lock = forks.Lock()  # noqa: SLF001 - its own
+        other.follow(opened)
+        return other
 
     @property
     def given(self) -> Encoder | None:

@@ -14,6 +14,7 @@ from indexes.vectors import integer, unit_rows
 from retrieval.collection.queries.inputs import existing
 from retrieval.collection.queries.part_vectors import encode_images, encode_texts
 from retrieval.collection.queries.query_encoders import understood
+from retrieval.collection.queries.regions import Cut
 from retrieval.encoders import TextEncoder
 from retrieval.errors import (
     CapabilityMissing,
@@ -175,9 +176,13 @@ def _stored(term: Term, opened: Opened, source: Callable[[], Source], root: Path
     value = term.value
     if term.kind == "id":
         return value, integer(value, "the id", least=None, most=None)
-    if term.kind != "image" or not isinstance(value, str | os.PathLike):
+    if term.kind != "image":
         return value, None
-    path = existing(os.fspath(value), root) or value
+    path = existing(os.fspath(value), root) or value if isinstance(value, str | os.PathLike) else value
+    if term.region is not None:  # a part of a picture has no stored vector
+        return Cut(path, term.region), None
+    if not isinstance(value, str | os.PathLike):
+        return value, None
     entry = source().find(path)
     number = None if entry is None else opened.store.find(entry.key)
     if entry is not None and number is not None and opened.is_live(number):

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexes.errors import value_text
 from indexes.vectors import integer
+from retrieval.collection.queries.regions import Region, as_region
 from retrieval.collection.queries.values import image_source, is_number, vector_source
 from retrieval.errors import QueryError
 
@@ -35,16 +36,18 @@ class Term:
         kind: what `value` is.
         value: words; a path, bytes, a PIL image or a uint8 array; a row id; or a ``(d,)`` vector of the collection's space.
         weight: its share in the sum; negative to steer away from it.
+        region: the part of the image that is meant; None for all of it.
     """
 
     kind: Kind
     value: Any
     weight: float = 1.0
+    region: Region | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Term):
             return NotImplemented
-        if (self.kind, self.weight) != (other.kind, other.weight):
+        if (self.kind, self.weight, self.region) != (other.kind, other.weight, other.region):
             return False
         mine, its = self.value, other.value
         if hasattr(mine, "__array__") or hasattr(its, "__array__"):  # arrays compare number by number
@@ -129,13 +132,19 @@ def text(words: str, *, weight: float = 1.0) -> Query:
     return _single("text", words, weight)
 
 
-def image(source: Any, *, weight: float = 1.0) -> Query:
+def image(source: Any, *, weight: float = 1.0, region: Any = None) -> Query:
     """Ask with an image: a path, encoded bytes, a PIL image, a binary file object or a uint8 array of pixels.
 
+    Args:
+        source: the image.
+        weight: its share in a sum.
+        region: ``(x, y, width, height)`` of a part of the upright image, which is cut out and encoded by itself: shares of the
+            image from 0 to 1, or pixels if any of the four is greater than 1. What lies outside the image is left away.
     Raises:
-        QueryError: it is none of these.
+        QueryError: it is none of these, or the region is none.
     """
-    return _single("image", image_source(source), weight)
+    part = None if region is None else as_region(region)
+    return Query((Term(kind="image", value=image_source(source), weight=_weight(weight), region=part),))
 
 
 def row(number: int, *, weight: float = 1.0) -> Query:
@@ -209,6 +218,7 @@ def _shown(term: Term) -> str:
         return f"row({term.value})"
     if term.kind == "vector":
         return f"vector(<{math.prod(getattr(term.value, 'shape', ()))} numbers>)"
+    part = "" if term.region is None else f", region=({', '.join(f'{one:g}' for one in term.region)})"
     if isinstance(term.value, str | os.PathLike):
-        return f"image({os.fspath(term.value)!r})"
-    return f"image(<{type(term.value).__name__}>)"
+        return f"image({os.fspath(term.value)!r}{part})"
+    return f"image(<{type(term.value).__name__}>{part})"

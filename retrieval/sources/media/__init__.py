@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         split_path,
     )
     from retrieval.sources.media.pdf_pages import Page, page_at, pages
-    from retrieval.sources.media.pictures import all_parts, decode_path, part_bytes, require_reader
+    from retrieval.sources.media.pictures import all_parts, decode_path, part_bytes, read_path, require_reader
 
 __all__ = [
     "DOCUMENT_SUFFIXES",
@@ -44,6 +44,7 @@ __all__ = [
     "part_content",
     "part_example",
     "picture_at",
+    "read_path",
     "require_reader",
     "seconds_of",
     "split_key",
@@ -70,6 +71,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "split_path",
             ),
             "pdf_pages": ("Page", "page_at", "pages"),
-            "pictures": ("all_parts", "decode_path", "part_bytes", "require_reader"),
+            "pictures": ("all_parts", "decode_path", "part_bytes", "read_path", "require_reader"),
         },
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from retrieval.sources.decoding import MAX_PIXELS, decode
+from retrieval.sources.decoding import MAX_PIXELS, decode, read_file
 from retrieval.sources.media.film_reading import require_av
 from retrieval.sources.media.films import moments, picture_at
 from retrieval.sources.media.parts import page_of, part_of_page, part_of_time, seconds_of, split_path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.sources.media.inputs import MediaSource
     from retrieval.sources.media.parts import MediaOptions
 
-__all__ = ["all_parts", "decode_path", "part_bytes", "part_picture", "require_reader"]
+__all__ = ["all_parts", "decode_path", "part_bytes", "part_picture", "read_path", "require_reader"]
 
 
 def all_parts(
@@ -81,6 +81,16 @@ def decode_path(path: str, *, decode_size: int | None = None) -> Image.Image:
     if found is None:
         return decode(path, decode_size=decode_size)
     return part_picture(found[0], found[1], name=path)
+
+
+def read_path(path: str) -> bytes:
+    """Return the bytes of the image that a path names: of a file, or of one picture of a film or document.
+
+    Raises:
+        ImageError: it is not there, or cannot be read.
+    """
+    found = split_path(path)
+    return read_file(path) if found is None else part_bytes(found[0], found[1], name=path)
 
 
 def require_reader(key: bytes, options: MediaOptions, *, name: str | os.PathLike[str]) -> None:

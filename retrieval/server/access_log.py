@@ -1,0 +1,31 @@
+"""Write the access log: one object of JSON a line for each request."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrieval.server.safety import Request
+
+__all__ = ["access_line"]
+
+
+def access_line(request: Request) -> str:
+    """Return the line for a request; all that clients wrote is escaped, and is cut where it is long."""
+    scope = request.scope
+    headers = dict(scope["headers"])
+    client = scope.get("client")
+    fields = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "client": client[0] if client else None,
+        "method": scope["method"],
+        "path": request.path[:1000],
+        "query": scope["query_string"].decode("latin-1")[:1000],
+        "status": request.status,
+        "bytes": request.bytes,
+        "ms": round(request.seconds * 1e3, 2),
+        "agent": headers.get(b"user-agent", b"").decode("latin-1")[:200],
+    }
+    return json.dumps(fields) + "\n"

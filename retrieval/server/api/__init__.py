@@ -1,0 +1,20 @@
+"""The HTTP API: requests become searches, and hits become answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.server.api.endpoints import ENDPOINTS, routes
+    from retrieval.server.api.problems import Refused, problem
+    from retrieval.server.api.service import Service
+
+__all__ = ["ENDPOINTS", "Refused", "Service", "problem", "routes"]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {"problems": ("Refused", "problem"), "endpoints": ("ENDPOINTS", "routes"), "service": ("Service",)},
+    )

@@ -1,0 +1,96 @@
+"""Write answers: hits as objects, with the addresses of their pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from retrieval.collection.answers import Hit
+    from retrieval.server import Served, Settings
+
+__all__ = ["Answer", "AnsweredHit", "Answers", "encoded", "hit_object", "json_response", "picture_address"]
+
+
+class AnsweredHit(Struct):
+    """One hit, as answers have it."""
+
+    rank: Annotated[int, Meta(description="1 for the best")]
+    score: Annotated[
+        float | None, Meta(description="cosine, at most 1; higher is better; null where only words matched")
+    ]
+    path: Annotated[str, Meta(description="within the collection; percent-encoded if it is not UTF-8")]
+    id: Annotated[int, Meta(description="of the image in the collection")]
+    n_duplicates: Annotated[int, Meta(description="further files with exactly the same bytes")]
+    duplicates: Annotated[list[str], Meta(description="paths of the first hundred of them")]
+    copies: Annotated[int, Meta(description="the old name of n_duplicates")]
+    columns: Annotated[dict[str, str | int | float | bool | None], Meta(description="what else is known")]
+    matched: Annotated[list[str], Meta(description="what had the words: image, path, or a column")]
+    thumbnail: Annotated[str, Meta(description="address of a small picture; add &size=512 for a larger one")]
+    width: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
+    height: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
+
+
+class Answer(Struct):
+    """The answer to a search."""
+
+    hits: list[AnsweredHit]
+    next: Annotated[
+        str | None, Meta(description="send it as cursor, with the same query, for the hits behind these")
+    ]
+    took_ms: Annotated[float, Meta(description="milliseconds that the search took")]
+    generation: Annotated[int, Meta(description="of the collection that answered")]
+    collection: Annotated[str, Meta(description="its name")]
+    searched: Annotated[int, Meta(description="images that could have been found")]
+    unknown_words: Annotated[list[str], Meta(description="words that the encoder has never learned")]
+
+
+class Answers(Struct):
+    """The answers to several searches, in their order; one that failed is a problem."""
+
+    answers: list[Answer | dict[str, Any]]
+
+
+def hit_object(hit: Hit, served: Served, settings: Settings) -> dict[str, Any]:
+    """Return a hit as answers have it.
+
+    Args:
+        hit: of the search.
+        served: the collection that it is of.
+        settings: of the server.
+    """
+    columns = hit.get("columns") or {}
+    found = dict(hit)
+    found["copies"] = found["n_duplicates"]
+    found["columns"] = columns
+    found["matched"] = found.get("matched") or []
+    found["thumbnail"] = f"{picture_address(served, hit.id, settings)}/thumbnail?v={served.mark}"
+    for name in ("width", "height"):
+        if isinstance(columns.get(name), int):
+            found[name] = columns[name]
+    return found
+
+
+def picture_address(served: Served, number: int, settings: Settings) -> str:
+    """Return the path of an image's routes, with the server's prefix."""
+    return f"{settings.prefix}/v1/collections/{quote(served.name, safe='')}/images/{number}"
+
+
+def encoded(value: Any) -> bytes:
+    """Return a value as JSON; half characters in texts become escapes."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False).encode()
+
+
+def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON."""
+    return Response(encoded(value), status, headers=headers, media_type="application/json")

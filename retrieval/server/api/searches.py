@@ -1,0 +1,136 @@
+"""Answer searches: one, several, and images similar to one of the collection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import StreamingResponse
+
+from retrieval.server.api.bodies import read_form, read_json
+from retrieval.server.api.cursors import Cursor, digest_of, read_cursor, write_cursor
+from retrieval.server.api.hits import encoded, hit_object, json_response
+from retrieval.server.api.parameters import number_parameter
+from retrieval.server.api.problems import Refused, problem_content
+from retrieval.server.api.queries import options_of, query_of
+from retrieval.server.api.requests import Search, SearchRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from retrieval.server.api.service import Service
+
+__all__ = ["search", "similar"]
+
+NDJSON = "application/x-ndjson"
+
+
+async def search(service: Service, request: Request) -> Response:
+    """Answer one search, or several."""
+    uploads: list[bytes] = []
+    asked: Search
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        asked, uploads = await read_form(request, most=service.settings.limits.body_bytes)
+    else:
+        asked = sent = await read_json(request, SearchRequest)
+        if sent.searches is not None:
+            return await _several(service, request, sent)
+    if _wants_lines(request):
+        answer = await answer_of(service, asked, uploads)
+        lines = [encoded(hit) for hit in answer["hits"]]
+        return StreamingResponse(_joined(lines), media_type=NDJSON)
+    return json_response(await answer_of(service, asked, uploads))
+
+
+async def similar(service: Service, request: Request) -> Response:
+    """Find images like one of the collection."""
+    limits = service.settings.limits
+    asked = Search(
+        id=int(request.path_params["id"]),
+        k=number_parameter(request, "k", least=1, most=limits.k, default=10),
+        cursor=request.query_params.get("cursor"),
+        collection=request.path_params.get("name"),
+    )
+    return json_response(await answer_of(service, asked, ()))
+
+
+async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -> dict[str, Any]:
+    """Return the answer to one search, as an object.
+
+    Raises:
+        RetrievalError: there is none.
+    """
+    started = time.perf_counter()
+    settings, limits = service.settings, service.settings.limits
+    digest = digest_of(asked, uploads) if asked.cursor is not None else ""
+    cursor = None if asked.cursor is None else read_cursor(asked.cursor, digest=digest)
+    catalogue = service.catalogue
+    with (
+        catalogue.newest(asked.collection)
+        if cursor is None
+        else catalogue.at(asked.collection, cursor.version)
+    ) as served:
+        options = options_of(asked, limits)
+        start = 0 if cursor is None else cursor.start
+        stop = min(start + asked.k, limits.depth)
+        if start >= stop:
+            raise Refused(400, f"one query gives {limits.depth:,} hits at most; narrow it by a filter")
+        query = await query_of(service, served, asked, uploads)
+        more = stop < limits.depth
+        found = await service.scheduler.search(served, query, k=stop + more, **options)
+        hits = found[start:stop]
+        following = None
+        if more and len(found) > stop:
+            following = write_cursor(Cursor(served.version, stop, digest or digest_of(asked, uploads)))
+        return {
+            "hits": [hit_object(hit, served, settings) for hit in hits],
+            "next": following,
+            "took_ms": round((time.perf_counter() - started) * 1e3, 2),
+            "generation": served.generation,
+            "collection": served.name,
+            "searched": found.searched,
+            "unknown_words": list(found.unknown_words),
+        }
+
+
+async def _several(service: Service, request: Request, asked: SearchRequest) -> Response:
+    searches = asked.searches or []
+    if asked != SearchRequest(searches=searches):
+        raise Refused(400, "beside searches nothing else may be given; each search has its own options")
+    most = service.settings.limits.searches
+    if len(searches) > most:
+        raise Refused(400, f"searches has {len(searches)} entries; at most {most} are answered at a time")
+    tasks = [asyncio.ensure_future(_answer_or_problem(service, one)) for one in searches]
+    if _wants_lines(request):
+        return StreamingResponse(_lines(tasks), media_type=NDJSON)
+    return json_response({"answers": await asyncio.gather(*tasks)})
+
+
+async def _answer_or_problem(service: Service, asked: Search) -> dict[str, Any]:
+    try:
+        return await answer_of(service, asked, ())
+    except Exception as error:  # noqa: BLE001 - what is none of the library's is raised again
+        return problem_content(error, service.catalogue)
+
+
+async def _lines(tasks: Sequence[asyncio.Future[dict[str, Any]]]) -> AsyncIterator[bytes]:
+    """Yield answers in the order of the searches, each as soon as it is there."""
+    try:
+        for task in tasks:
+            yield encoded(await task) + b"\n"
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _joined(lines: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line + b"\n"
+
+
+def _wants_lines(request: Request) -> bool:
+    return NDJSON in request.headers.get("accept", "")

@@ -1,0 +1,66 @@
+"""Define `Service`: what the routes share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from retrieval.server.api.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retrieval.server import Catalogue, Served, Settings
+    from retrieval.server.scheduling import Scheduler
+
+__all__ = ["Service"]
+
+_REMEMBERED: Final = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """What the routes share.
+
+    Attributes:
+        settings: of the server.
+        catalogue: the collections.
+        scheduler: runs searches and other work.
+        thumbnails: made and kept.
+        fetch: reads what lies at a public address; None where no URLs are fetched.
+        ready: the encoders are warm.
+    """
+
+    settings: Settings
+    catalogue: Catalogue
+    scheduler: Scheduler
+    thumbnails: Thumbnails = field(init=False)
+    fetch: Callable[[str], bytes] | None = None
+    ready: bool = False
+
+    _remembered: OrderedDict[tuple[str, str, tuple[int, int], str], Any] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.thumbnails = Thumbnails(self.settings.limits)
+
+    async def remembered(
+        self, what: str, served: Served, about: str, function: Callable[[Served, str], Any]
+    ) -> Any:
+        """Return what a function finds out of a generation, which is asked for again and again and does not change.
+
+        Args:
+            what: the function's own word.
+            served: the generation.
+            about: what of it.
+            function: called in a thread.
+        """
+        key = (what, served.name, served.version, about)
+        if key in self._remembered:
+            self._remembered.move_to_end(key)
+            return self._remembered[key]
+        found = await self.scheduler.run(function, served, about)
+        self._remembered[key] = found
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found

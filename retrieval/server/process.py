@@ -1,0 +1,164 @@
+"""Run the server: the socket, one process or several, signals, and the line that says where it is."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from retrieval.display import escape
+from retrieval.errors import OptionError
+from retrieval.server.application import create_app
+from retrieval.server.catalogue import named_collections
+from retrieval.server.safety import new_token
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+    from retrieval.server.settings import Settings
+
+__all__ = ["serve"]
+
+_GRACE: Final = 30
+"""Seconds that requests which are under way may take when the server stops."""
+
+
+def serve(
+    indexes: Sequence[str],
+    settings: Settings,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Serve collections until the process is told to stop; requests that are under way are answered first.
+
+    Args:
+        indexes: ``INDEX`` or ``NAME=INDEX`` each; without any, the collection that is found from here.
+        settings: of the server.
+        say: called with lines for people; by default they go to stderr.
+    Raises:
+        CollectionNotFound: one is not there.
+        OptionError: two have one name, or the address is taken.
+        KeyboardInterrupt: it was interrupted.
+    """
+    import dataclasses
+
+    say = _say if say is None else say
+    collections = named_collections(indexes)
+    if not settings.is_local and settings.token is None:
+        settings = dataclasses.replace(settings, token=new_token())
+        say(f"token (shown this once): {settings.token}")
+    if settings.is_local and settings.allow_hosts and settings.token is None:
+        say(
+            "note: whoever reaches this server by another name needs no token; give one unless a proxy asks who they are"
+        )
+    listening = _bind(settings)
+    address = _address(listening, settings)
+    told = partial(_announce, say, list(collections), address)
+    if settings.workers == 1:
+        _run(create_app(collections, settings, on_ready=told), settings, listening)
+        return
+    _run_several(collections, settings, listening, told)
+
+
+def _run(app: Starlette, settings: Settings, listening: socket.socket) -> None:
+    server = uvicorn.Server(_config(app, settings))
+    server.run(sockets=[listening])
+
+
+def _run_several(
+    collections: Mapping[str, Path], settings: Settings, listening: socket.socket, told: Callable[[], None]
+) -> None:
+    """Run several processes on one socket; one that dies is started anew."""
+    from multiprocessing import get_context
+
+    from uvicorn.supervisors import Multiprocess
+
+    first = _First(get_context("spawn").Lock(), told)
+    config = _config(partial(create_app, dict(collections), settings, on_ready=first), settings)
+    config.factory = True
+    Multiprocess(config, sockets=[listening]).run()
+
+
+class _First:
+    """Calls a function in the process that comes first."""
+
+    def __init__(self, lock: Any, told: Callable[[], None]) -> None:
+        self._lock, self._told = lock, told
+
+    def __call__(self) -> None:
+        if self._lock.acquire(block=False):
+            self._told()
+
+
+def _config(app: Any, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        workers=settings.workers,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Open the socket that the server listens on.
+
+    Raises:
+        OptionError: the address is taken, or is none of this machine's.
+    """
+    import os
+    import socket
+
+    host = settings.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(_BACKLOG)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or os.strerror(error.errno or 0)
+        raise OptionError(
+            f"cannot listen on {settings.host}, port {settings.port} ({reason}); give another `port`, or stop what uses it"
+        ) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+_BACKLOG: Final = 2048
+
+
+def _address(listening: socket.socket, settings: Settings) -> str:
+    """Return where people find the server."""
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 - it is only compared
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}{settings.prefix}/"
+
+
+def _announce(say: Callable[[str], None], names: Sequence[str], address: str) -> None:
+    say(f"serving {', '.join(names)} at {address}")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError, AttributeError):
+        sys.stderr.write(f"{escape(line)}\n")
+        sys.stderr.flush()

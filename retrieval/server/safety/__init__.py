@@ -1,0 +1,28 @@
+"""What keeps a server safe: names, origins, the token, sizes, headers, and which addresses may be fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.server.safety.guard import Guard, Request
+    from retrieval.server.safety.headers import POLICY
+    from retrieval.server.safety.login import session_routes
+    from retrieval.server.safety.tokens import Door, new_token, read_token
+    from retrieval.server.safety.urls import fetcher
+
+__all__ = ["POLICY", "Door", "Guard", "Request", "fetcher", "new_token", "read_token", "session_routes"]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "guard": ("Guard", "Request"),
+            "headers": ("POLICY",),
+            "login": ("session_routes",),
+            "tokens": ("Door", "new_token", "read_token"),
+            "urls": ("fetcher",),
+        },
+    )
