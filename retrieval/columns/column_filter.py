@@ -6,6 +6,7 @@ and a bound on its memory and time.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from contextlib import suppress
@@ -15,7 +16,14 @@ import numpy as np
 
 from indexes import forks
 from indexes.distribution import pip_install
-from retrieval.columns.column_table import batches, column_types, require_pyarrow, schema_of, types_in
+from retrieval.columns.column_table import (
+    batches,
+    column_types,
+    in_small_chunks,
+    require_pyarrow,
+    schema_of,
+    types_in,
+)
 from retrieval.columns.columns_file import published_table
 from retrieval.columns.conditions import ROW_ID, ROWS, query_of
 from retrieval.columns.headers import HEADER_TYPES
@@ -40,12 +48,21 @@ _THREADS: Final = 4
 _KEPT: Final = 8
 _KEPT_ROWS: Final = 500_000
 _DEPTH: Final = 100  # of nested expressions
+_CHUNK_BYTES: Final = 1 << 18
+"""Bytes of text that the engine takes at a time: what its functions make of these is not counted as its memory."""
+
+_LONGEST_WORD: Final = 128
+"""Bytes of texts that are kept as a dictionary: its functions' results are held for each row."""
+
 _FEW_WORDS: Final = 2  # texts of which each comes so often, on average, are kept as a dictionary
 _SAMPLE: Final = 10_000
 
 
 _ASKS: Final = "a condition over columns"
 """What needs the packages, for messages."""
+
+_OWN_NAME: Final = re.compile(r'"(c\d+)"|(?<=source column )(c\d+)\b')
+"""The engine's name of a column in its messages."""
 
 _PARENTS: Final[list[Any]] = []
 
@@ -135,6 +152,9 @@ class ColumnFilter:
             raise OptionError(f"where took over {SECONDS:.0f} seconds; ask for less") from error
         except duckdb.OutOfMemoryException as error:
             raise OptionError(f"where needs more than {MEMORY} of memory; ask for less") from error
+        except duckdb.ConversionException as error:
+            what = f"{_said(error, names)}; TRY_CAST gives no value in place of an error"
+            raise OptionError(f"where cannot be computed: {what}") from error
         except duckdb.Error as error:
             raise OptionError(f"where cannot be computed: {_said(error, names)}") from error
         finally:
@@ -191,7 +211,7 @@ class ColumnFilter:
             table = pa.concat_tables(parts).slice(0, count)
             for place in range(len(types)):
                 named = named.append_column(f"c{place}", _compact(pa, table.column(place)))
-        self._types, self._table = types, named
+        self._types, self._table = types, in_small_chunks(named, most_bytes=_CHUNK_BYTES)
 
     def _connect(self, duckdb: Any) -> Any:
         if self._engine is None:
@@ -238,7 +258,12 @@ def _compact(pa: Any, column: Any) -> Any:
     sample = column.slice(0, _SAMPLE)
     if len(sample.unique()) * _FEW_WORDS > len(sample) - sample.null_count:
         return column
-    return column.dictionary_encode()
+    encoded = column.dictionary_encode()
+    words = encoded.chunk(0).dictionary  # of all chunks
+    import pyarrow.compute as pc
+
+    longest = pc.max(pc.binary_length(words)).as_py() or 0
+    return encoded if words.nbytes <= _CHUNK_BYTES and longest <= _LONGEST_WORD else column
 
 
 def _value(cursor: Any, call: str, text: str) -> Any:
@@ -249,6 +274,5 @@ def _value(cursor: Any, call: str, text: str) -> Any:
 def _said(error: Exception, names: dict[str, str]) -> str:
     """Return the engine's first line, with people's names of the columns."""
     line = str(error).strip().partition("\n")[0].removesuffix("!")
-    for name, own in names.items():
-        line = line.replace(f'"{own}"', name)
-    return line
+    shown = {own: name for name, own in names.items()}
+    return _OWN_NAME.sub(lambda found: shown.get(found[1] or found[2], found[0]), line)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from indexes.distribution import pip_install
 from retrieval.columns.packing import parts
@@ -16,12 +19,23 @@ if TYPE_CHECKING:
 
     from indexes.store import VectorStore
 
-__all__ = ["batches", "column_types", "named_schema", "require_pyarrow", "schema_of", "types_in"]
+__all__ = [
+    "batches",
+    "column_types",
+    "in_small_chunks",
+    "named_schema",
+    "require_pyarrow",
+    "schema_of",
+    "types_in",
+]
 
 _BATCH: Final = 65_536
 """Rows of a batch: what is held as Python's objects at once."""
 
 _KEY: Final = b"columns"
+
+_VECTOR: Final = 2_048
+"""Rows that the engine takes at a time, at most."""
 
 
 def require_pyarrow(what: str) -> Any:
@@ -109,6 +123,33 @@ def batches(store: VectorStore, types: Mapping[str, str], start: int, stop: int)
             for name, field in zip(names, schema, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema) if names else _empty(pa, schema, count)
+
+
+def in_small_chunks(table: Any, *, most_bytes: int) -> Any:
+    """Return a table whose chunks hold few bytes of text each, where long texts would make one large; nothing is copied.
+
+    Args:
+        table: some of its columns are texts.
+        most_bytes: of all texts of a chunk together; a row that has more is a chunk alone.
+    """
+    pa = require_pyarrow("a table of columns")
+    import pyarrow.compute as pc
+
+    sizes = np.zeros(table.num_rows, dtype=np.int64)  # (n,)
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    ends = np.concatenate([[0], np.cumsum(sizes)])  # (n + 1,)
+    rows = table.num_rows
+    firsts = np.arange(0, rows, _VECTOR)
+    if (ends[np.minimum(firsts + _VECTOR, rows)] - ends[firsts]).max(initial=0) <= most_bytes:
+        return table
+    cuts = [0]
+    while cuts[-1] < rows:
+        start = cuts[-1]
+        stop = int(np.searchsorted(ends, ends[start] + most_bytes, side="right")) - 1
+        cuts.append(min(max(stop, start + 1), start + _VECTOR, rows))
+    return pa.concat_tables(table.slice(first, last - first) for first, last in pairwise(cuts))
 
 
 def _empty(pa: ModuleType, schema: Any, count: int) -> Any:

@@ -14,8 +14,11 @@ from retrieval.sources import has_image_suffix
 __all__ = ["AskedWord", "asked_words", "words_in", "words_in_path"]
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
-_RUN = re.compile(r"[^\W_]+")
-"""Letters and digits with nothing between them."""
+_PICTURES = "\u231a-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+"""Emoji and signs that people put into the names of folders: each is a word."""
+
+_RUN = re.compile(rf"[^\W_]+|[{_PICTURES}]")
+"""Letters and digits with nothing between them, or a picture."""
 
 _PLAIN = re.compile("[a-z]+|[0-9]+")
 _HAS_HUMP = re.compile("[a-z][A-Z]|[A-Z]{2}[a-z]")

@@ -225,12 +225,15 @@ def query(
             answer = html_page.Answer(query=shown, hits=found, total=found.searched)
             html_page.write(html, [answer], root=collection.root, note=collection_note(collection))
             session.note(f"wrote {html}")
-        if copy_to is not None or link_to is not None:
+        for folder, put, done in ((copy_to, found.copy_to, "copied"), (link_to, found.link_to, "linked")):
+            if folder is None:
+                continue
             interrupts.raise_from_now_on()
-            made = found.copy_to(copy_to) if copy_to is not None else found.link_to(str(link_to))
-            session.note(
-                f"{len(made):,} {'copied' if copy_to is not None else 'linked'} to {copy_to or link_to}"
-            )
+            there = set(folder.iterdir()) if folder.is_dir() else set()
+            made = put(folder)
+            same = sum(path in there for path in made)
+            old = f", {same:,} lay there already" if same else ""
+            session.note(f"{len(made) - same:,} {done} to {folder}{old}")
         _note_narrowing(session, collection, options["truncate_dim"])
         if collection.manifest.index.retired:
             session.note(retired())

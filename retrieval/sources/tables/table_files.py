@@ -114,7 +114,7 @@ def _damaged(name: str, error: Exception) -> ImageError:
         what = f"cannot be read ({os.strerror(error.errno)})"
         return ImageError(f"{name}: {what}", reason=os_reason(error), what=what)
     words = " ".join(str(error).split())
-    what = f"is no table that can be read, or is cut short ({words[:200]})"
+    what = f"is no table that can be read, or is cut short ({words[:200]}); fetch or write it anew"
     return ImageError(f"{name}: {what}", reason="unreadable", what=what)
 
 

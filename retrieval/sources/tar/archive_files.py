@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from retrieval.errors import ImageError, OptionError
 from retrieval.sources import keys
+from retrieval.sources.tar.packed_stream import DAMAGED
 from retrieval.sources.tar.shard_names import expand_braces, find_shards
 
 if TYPE_CHECKING:
@@ -17,7 +20,15 @@ if TYPE_CHECKING:
 
     from retrieval.sources.remote import RemoteFiles
 
-__all__ = ["ArchiveFiles", "FileState", "LocalArchives", "RemoteArchives", "archives_of"]
+__all__ = [
+    "ArchiveFiles",
+    "FileState",
+    "LocalArchives",
+    "RemoteArchives",
+    "archives_of",
+    "changed_error",
+    "words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,15 @@ def changed_error(path: str) -> ImageError:
     """Return the error for a file that is not what was listed; nobody knows what it holds now."""
     what = "has changed since it was listed; build again"
     return ImageError(f"{path}: {what}", reason="read-error", what=what)
+
+
+def words(error: BaseException) -> str:
+    """Say on one line what an error says."""
+    if isinstance(error, zlib.error | gzip.BadGzipFile) or "readinto()" in str(error):
+        return DAMAGED
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _state(status: os.stat_result) -> FileState:

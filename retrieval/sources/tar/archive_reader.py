@@ -6,19 +6,20 @@ import tarfile
 import threading
 import zlib
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from retrieval.errors import ImageError
-from retrieval.sources.tar.archive_files import changed_error
+from retrieval.sources.tar.archive_files import changed_error, words
 from retrieval.sources.tar.listing_memory import ListingMemory
-from retrieval.sources.tar.packed_stream import PackedStreams, open_packed, save_index
-from retrieval.sources.tar.shard_listing import ShardListing, list_shard
+from retrieval.sources.tar.packed_stream import DAMAGED, PackedStreams, open_forward, open_packed, save_index
+from retrieval.sources.tar.shard_listing import BLOCK, ShardListing, list_shard
 
 if TYPE_CHECKING:
     from retrieval.sources.tar.archive_files import ArchiveFiles, FileState
 
-__all__ = ["FAILS", "ArchiveReader", "member_error", "public", "words"]
+__all__ = ["FAILS", "ArchiveReader", "member_error", "public"]
 
 FAILS = (OSError, ImageError, ValueError, EOFError, tarfile.TarError, zlib.error)
 """What an archive that cannot be read raises."""
@@ -113,7 +114,7 @@ class ArchiveReader:
                 return self.files.read(path, start, size, state=state)
             if "://" not in path and self.files.state(path) != state:
                 raise changed_error(path)
-            data = self._streams.read(path, start, size)
+            data = self._unpacked(path, start, size, link=link)
         except ImageError:
             raise
         except FileNotFoundError as error:
@@ -123,6 +124,21 @@ class ArchiveReader:
         if len(data) < size:
             raise member_error(link, "read-error", "cannot be read: its archive ends before it does")
         return data
+
+    def _unpacked(self, path: str, start: int, size: int, *, link: str) -> bytes:
+        """Read a member of a gzipped archive.
+
+        Whoever jumps into packed data compares no checksum, and behind damage everything may be in another place: so the
+        header in front of the member has to be one.
+        """
+        data = self._streams.read(path, start - BLOCK, BLOCK + size)
+        try:
+            tarfile.TarInfo.frombuf(data[:BLOCK], "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            self._streams.close(path)  # the next one is looked for from a place of the seek index
+            what = f"cannot be read: {DAMAGED}"
+            raise member_error(link, "read-error", what) from error
+        return data[BLOCK:]
 
     def _listed(self, path: str, memory: ListingMemory | None) -> ShardListing:
         """Read the headers of an archive."""
@@ -137,12 +153,16 @@ class ArchiveReader:
             name = public(path)
             if not packed:
                 return list_shard(file, state, name=name, size=state.size if state.size >= 0 else None)
-            with open_packed(file) as view:
+            with suppress(*FAILS), open_packed(file) as view:
                 listing = list_shard(view, state, name=name, size=None)
-                place = None if memory is None else memory.seek_index(self.name_of(path), state)
-                if place is not None and not listing.failure:
-                    save_index(view, place)
-                return listing
+                if not listing.failure:
+                    place = None if memory is None else memory.seek_index(self.name_of(path), state)
+                    if place is not None:
+                        save_index(view, place)
+                    return listing
+        # Read forward, which gets as far as the damage. The file is opened anew: it was read behind Python's back.
+        with self.files.open(path) as file, open_forward(file) as view:
+            return list_shard(view, state, name=name, size=None)
 
 
 class _Views:
@@ -175,10 +195,3 @@ def public(text: str) -> str:
     from retrieval.sources.remote import public_url
 
     return public_url(text)
-
-
-def words(error: BaseException) -> str:
-    """Say on one line what an error says."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["PackedStreams", "open_packed", "save_index"]
+__all__ = ["DAMAGED", "PackedStreams", "open_forward", "open_packed", "save_index"]
+
+DAMAGED: Final = "its packed data is damaged; fetch or write the archive anew"
+"""What messages say of gzipped archives."""
 
 HELD_BYTES: Final = 64 << 20
 """Bytes that were passed over on the way to others, and are kept for who asks for them a little later."""
@@ -36,12 +39,17 @@ def open_packed(file: IO[bytes], index: Path | None = None) -> Any:
     try:
         from indexed_gzip import IndexedGzipFile
     except ImportError:
-        return gzip.GzipFile(fileobj=file, mode="rb")
+        return open_forward(file)
     view = IndexedGzipFile(fileobj=file, spacing=SPACING)
     if index is not None and index.exists():
         with suppress(Exception):  # it is made anew while the file is read
             view.import_index(filename=os.fspath(index))
     return view
+
+
+def open_forward(file: IO[bytes]) -> Any:
+    """Return an unpacked view of a gzipped file that reads from its beginning, without a seek index."""
+    return gzip.GzipFile(fileobj=file, mode="rb")
 
 
 def save_index(view: Any, index: Path) -> None:
@@ -115,6 +123,9 @@ class _Stream:
                     return data[start - place : start - place + size]
             if self._view is None:
                 (self._file, self._view), self._position = self._open(), 0
+                if start > SPACING:  # a seek index leads there
+                    self._view.seek(start)
+                    self._position = start
             if self._position < start <= self._position + HELD_BYTES // 4:
                 self._keep(self._position, self._view.read(start - self._position))
             elif start != self._position:

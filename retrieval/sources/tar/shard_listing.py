@@ -19,7 +19,7 @@ import numpy as np
 
 from retrieval.errors import ImageError
 from retrieval.sources import RESOURCE_FORK, SUFFIXES, UNSUPPORTED, suffix_of
-from retrieval.sources.tar.archive_files import FileState
+from retrieval.sources.tar.archive_files import FileState, words
 from retrieval.sources.tar.samples import COLUMN_SUFFIXES, split_name
 
 if TYPE_CHECKING:
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CLAIMED", "LINK_TO_NOTHING", "NOT_PLAIN", "NOT_READ", "UNCLAIMED", "ShardListing", "list_shard"]
+__all__ = [
+    "BLOCK",
+    "CLAIMED",
+    "LINK_TO_NOTHING",
+    "NOT_PLAIN",
+    "NOT_READ",
+    "UNCLAIMED",
+    "ShardListing",
+    "list_shard",
+]
 
 CLAIMED: Final = 0
 """Kinds of members: named like an image; perhaps one; an image that is not read; a link whose target is not there; a sparse
@@ -37,7 +46,8 @@ NOT_READ: Final = 2
 LINK_TO_NOTHING: Final = 3
 NOT_PLAIN: Final = 4
 
-_BLOCK = 512
+BLOCK: Final = 512
+"""Bytes of a header; a member's data begins behind its own."""
 _VERSION = 2
 
 _NOWHERE = -1, 0
@@ -192,7 +202,7 @@ def list_shard(file: IO[bytes], state: FileState, *, name: str, size: int | None
         except _BROKEN as error:
             if not scan.members and archive.offset == 0:
                 raise
-            scan.failure = f"is damaged or cut ({_words(error)})"
+            scan.failure = f"is damaged or cut ({words(error)})"
             _drop_last(scan, size)
     return _listing(scan, state, name)
 
@@ -252,8 +262,8 @@ def _next_start(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> int 
     """
     file: Any = archive.fileobj
     file.seek(archive.offset)
-    block = file.read(_BLOCK)
-    if len(block) < _BLOCK:
+    block = file.read(BLOCK)
+    if len(block) < BLOCK:
         scan.failure = "ends without an end mark: it may be cut"
         if size is not None and archive.offset > size:
             _drop_last(scan, size)
@@ -267,12 +277,12 @@ def _next_start(archive: tarfile.TarFile, scan: _Scan, size: int | None) -> int 
 
 def _behind_zeros(file: IO[bytes], start: int, scan: _Scan) -> int | None:
     """Return where the first block lies behind ``start`` that is not all zeros; None if there is none."""
-    place = start + _BLOCK
+    place = start + BLOCK
     found = None
     while found is None and (data := file.read(1 << 20)):
         rest = len(data.lstrip(b"\0"))
         if rest:
-            found = (place + len(data) - rest) // _BLOCK * _BLOCK
+            found = (place + len(data) - rest) // BLOCK * BLOCK
         else:
             place += len(data)
     end = place if found is None else found
@@ -372,7 +382,3 @@ def _plain_path(name: str) -> bytes:
 
 def _digest(path: bytes) -> int:
     return int.from_bytes(blake2b(path, digest_size=8).digest(), "little")
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

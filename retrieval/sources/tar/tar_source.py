@@ -20,8 +20,8 @@ from retrieval.sources import (
     suffix_of,
 )
 from retrieval.sources.media import MediaOptions, split_key
-from retrieval.sources.tar.archive_files import archives_of
-from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public, words
+from retrieval.sources.tar.archive_files import archives_of, words
+from retrieval.sources.tar.archive_reader import FAILS, ArchiveReader, member_error, public
 from retrieval.sources.tar.listing_memory import ListingMemory
 from retrieval.sources.tar.samples import MOST_TEXT, read_columns
 from retrieval.sources.tar.shard_listing import CLAIMED, NOT_PLAIN, NOT_READ, UNCLAIMED, ShardListing

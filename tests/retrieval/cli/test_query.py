@@ -243,6 +243,9 @@ def test_hits_are_copied_and_linked_into_a_folder(tmp_path: Path, run) -> None:
     status, _, err = run(*asked, "--copy-to", tmp_path / "new" / "copies")
     assert (status, err) == (0, f"2 copied to {tmp_path}/new/copies\n")
     assert {path.name for path in (tmp_path / "new/copies").iterdir()} == {"a-1.png", "b-1.png"}
+    (tmp_path / "new/copies/a-1.png").unlink()
+    status, _, err = run(*asked, "--copy-to", tmp_path / "new" / "copies")
+    assert (status, err) == (0, f"1 copied to {tmp_path}/new/copies, 1 lay there already\n")
     status, _, err = run(*asked, "--link-to", tmp_path / "links")
     assert (status, err) == (0, f"2 linked to {tmp_path}/links\n")
     assert all(path.is_symlink() for path in (tmp_path / "links").iterdir())

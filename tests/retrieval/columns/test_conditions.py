@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -153,6 +156,20 @@ def test_anything_else_is_refused_and_the_word_is_named(photos, where, word):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("where", ["CAST(label AS INTEGER) > 3", "label = 1", "label + width > 1"])
+def test_messages_of_the_engine_name_columns_as_people_do(photos, where):
+    with pytest.raises(OptionError, match="where cannot be computed") as raised:
+        found(photos, where)
+    assert re.search(r"\bc\d\b", str(raised.value)) is None
+
+
+def test_a_cast_that_fails_is_told_what_to_write_instead(photos):
+    with pytest.raises(OptionError, match=r"'cat' to INT32 .*source column label; TRY_CAST"):
+        found(photos, "CAST(label AS INTEGER) > 3")
+
+    assert found(photos, "TRY_CAST(label AS INTEGER) IS NULL AND width > 0") == [0, 1, 2]
+
+
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=60))
 def test_no_text_does_more_than_find_rows_or_be_refused(photos, text):
@@ -299,6 +316,26 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, module
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with retrieval.open(folder) as photos, pytest.raises(MissingExtra, match=rf"{module}.*tables"):
         found(photos, "width > 100")
+
+
+@pytest.mark.parametrize("different", [300, 2])
+def test_memory_is_bounded_whatever_functions_make_of_long_texts(tmp_path, different):
+    """The engine does not count what its functions hold: forty of them, five megabytes each, if all rows came at once."""
+    folder = tmp_path / "photos"
+    store_rows(folder, [{"text": f"{number % different:05}" + "x" * 16_000} for number in range(300)])
+    nested = "reverse(" * 40 + "text" + ")" * 40
+    code = f"""if True:
+        import resource, retrieval
+        with retrieval.open({os.fspath(folder)!r}) as photos:
+            photos.mask(where="text = 'x'")
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            photos.mask(where={f"{nested} = 'x'"!r})
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+
+    grown = int(subprocess.check_output([sys.executable, "-c", code]))
+
+    assert grown < 60 * 1024  # kB; without small chunks over 150 MB
 
 
 def test_a_condition_that_takes_too_long_is_ended(tmp_path, monkeypatch):

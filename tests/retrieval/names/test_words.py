@@ -19,6 +19,7 @@ from retrieval.names.words import AskedWord, asked_words, words_in, words_in_pat
         (unicodedata.normalize("NFD", "Café.png").encode(), {"cafe"}),
         (b"GrandPiano/HTMLPage.png", {"grand", "piano", "grandpiano", "html", "page", "htmlpage"}),
         ("北京旅行/tokyo.jpg".encode(), {"北", "京", "旅", "行", "tokyo"}),
+        ("🎄Weihnachten ☀️/👨‍👩‍👧 1.png".encode(), {"🎄", "weihnachten", "☀", "👨", "👩", "👧", "1"}),
         (b"films/clip.mp4#t=12.4", {"film", "clip", "mp", "4", "mp4"}),
         (b"https://example.org/my%20dog.jpg?token=secret", {"example", "org", "my", "dog"}),
         (b"notes.v2.png", {"note", "v", "2", "v2"}),
@@ -81,6 +82,8 @@ def test_what_is_written_together_is_asked_for_both_ways() -> None:
         ("Bücher", b"bucher.png"),
         ("valio vanilla yoghurt", b"Valio-Vanilla-Yoghurts/0001.jpg"),
         ("北京", "北京旅行.jpg".encode()),
+        ("🎄", "🎄 2019/1.jpg".encode()),
+        ("🎄 2019", "🎄2019/1.jpg".encode()),
     ],
 )
 def test_each_word_of_the_query_finds_the_name(query: str, key: bytes) -> None:
