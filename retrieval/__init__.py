@@ -10,7 +10,7 @@ with retrieval.open("photos/") as photos:
 The public names, by what you want to do:
 
 make a collection       build_index, create, sync_vectors; BuildReport, RowsReport
-search it               open, Collection, Hits, Hit, Neighbors
+search it               open, Collection, Hits, Hit, Neighbors, Pairs
 write queries           image, text, row, vector, Query, QueryLike
 write single rows       Collection.add, upsert, delete, add_images; RowWriter
 use encoders            load_encoder, fingerprint, Encoder, TextEncoder, DifferentiableEncoder, Space
@@ -55,6 +55,7 @@ from typing import TYPE_CHECKING, Any
 import indexes
 
 if TYPE_CHECKING:
+    from indexes.join import Pairs
     from indexes.vectors import Neighbors, Space
     from retrieval import errors as errors
     from retrieval import testing as testing
@@ -105,6 +106,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Neighbors",
+    "Pairs",
     "Progress",
     "Query",
     "QueryLike",
@@ -156,6 +158,7 @@ _HOMES = {
     "Hit": "retrieval.collection.answers.hit:Hit",
     "Hits": "retrieval.collection.answers.hits:Hits",
     "Neighbors": "indexes.vectors.neighbors:Neighbors",
+    "Pairs": "indexes.join.pairs:Pairs",
     "Progress": "retrieval.progress:Progress",
     "RetrievalError": "retrieval.errors:RetrievalError",
     "Space": "indexes.vectors.space:Space",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         faiss_threads,
         fp16_view,
         gpu,
+        in_threads,
         linear,
         one_thread,
         threads,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from indexes.engine.gpu_index import Candidates, Card
     from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, prefixes
     from indexes.engine.refined import Refined
-    from indexes.engine.scan import exact, flat, knn_accuracy
+    from indexes.engine.scan import Floats, exact, flat, knn_accuracy
     from indexes.engine.targets import Aim, same_codes
     from indexes.engine.tune import K, Questions, Trial, Tuned, passes, without
 else:
@@ -34,6 +35,7 @@ else:
                 "faiss_threads",
                 "fp16_view",
                 "gpu",
+                "in_threads",
                 "linear",
                 "one_thread",
                 "threads",
@@ -42,7 +44,7 @@ else:
             "gpu_index": ("Candidates", "Card"),
             "lists": ("SMALLEST", "block_lists", "chain", "ivf", "prefixes"),
             "refined": ("Refined",),
-            "scan": ("exact", "flat", "knn_accuracy"),
+            "scan": ("Floats", "exact", "flat", "knn_accuracy"),
             "targets": ("Aim", "same_codes"),
             "tune": ("K", "Questions", "Trial", "Tuned", "passes", "without"),
         },
@@ -53,6 +55,7 @@ __all__ = [
     "Aim",
     "Candidates",
     "Card",
+    "Floats",
     "K",
     "Questions",
     "Refined",
@@ -69,6 +72,7 @@ __all__ = [
     "fp16_view",
     "gpu",
     "gpu_index",
+    "in_threads",
     "ivf",
     "knn_accuracy",
     "linear",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ _KERNELS = (
     ("Haswell", {"avx2", "fma"}),
 )
 _ROOMY = 8 << 30  # bytes of address space from which threads are started as if there were no limit
+
+T = TypeVar("T")
 
 _import_lock = forks.Lock()
 _module: Any = None
@@ -191,6 +193,21 @@ class faiss_threads:  # noqa: N801 - used like a function, and a generator would
     def __exit__(self, *_error: object) -> None:
         if self._before != self._count:
             faiss().omp_set_num_threads(self._before)
+
+
+def in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
+    """Run ``work`` in so many threads at once, each with one thread of faiss.
+
+    Threads of our own that share out small pieces lose nothing when another process takes a core; those of OpenMP and
+    of BLAS wait for the slowest at every step.
+    """
+    if workers == 1:
+        with faiss_threads(1):
+            return [work()]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
+        return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
 
 
 def linear(matrix: NDArray[np.float32]) -> Any:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from indexes.engine import Candidates, Refined
     from indexes.generation import FileInfo, Pin
+    from indexes.join import SelfJoin
     from indexes.search.inverted import InvertedSearcher
     from indexes.search.prefix_scan import Narrow
     from indexes.vectors import Transform
@@ -253,6 +254,28 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreClosed: the generation is closed.
         """
         return self._inverted().stage
+
+    def self_join(self, threshold: float, *, at_most: int, asked: Ids | None = None) -> SelfJoin:
+        """Prepare to find the pairs of live rows whose cosine reaches a threshold; the lists of the base index group them.
+
+        Args:
+            threshold: the least cosine of a pair.
+            at_most: partners that a row names.
+            asked: ``(q,)`` ascending ids of live rows: only pairs of these with any. None for all.
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        from indexes.join import SelfJoin
+
+        with self._lease:
+            index = None
+            if not isinstance(self._base, ExactSearcher):
+                from indexes.search.inverted import InvertedSearcher
+
+                index = self._base.stage.index if isinstance(self._base, InvertedSearcher) else None
+            return SelfJoin(
+                self._rows, threshold=threshold, at_most=at_most, live=self.live, asked=asked, index=index
+            )
 
     def _inverted(self) -> InvertedSearcher:
         self._require_open()

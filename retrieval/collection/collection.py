@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from indexes.engine import Aim
     from indexes.generation import FileCheck
+    from indexes.join import Pairs
     from indexes.vectors import Space, Transform
     from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
@@ -428,6 +429,35 @@ class Collection(AbstractContextManager["Collection"]):
             ids = opened.store.find_content(content)
             live: Ids = ids[opened.is_live(ids)]
             return live
+
+    @named_arguments
+    def pairs(
+        self, threshold: float, *, at_most: int = 50, since: RowNames | None = None, first_block: int = 0
+    ) -> Iterator[Pairs]:
+        """Find all pairs of rows whose cosine reaches a threshold, block by block of rows.
+
+        Up to some 46,000 rows each is compared with each. Of more rows each is compared with those in the lists of the index
+        nearest to it: so many lists that they hold 99 % of the pairs of a sample. Thousands of rows that are nearly the same
+        have a few that stand for them.
+
+        Args:
+            threshold: the least cosine of a pair.
+            at_most: partners that a row names, the best ones. A pair is given if either row names the other.
+            since: only pairs of these rows with any: ids and keys as in `vectors`, such as those of new rows. Deleted ones
+                are left out.
+            first_block: go on with this block of rows, after a call with the same arguments on the same generation.
+        Returns:
+            `Pairs`, one a block, each computed when it is asked for. Each pair comes once; it may come twice if it ties with
+            the last that a row names, or belongs to a block before `first_block`.
+        Raises:
+            OptionError: `threshold` is no cosine, `at_most` is not from 1 to 10,000, or the encoder is being changed: the
+                vectors are of two spaces.
+            MissingRow, ShapeError: as in `vectors`.
+            StoreClosed: the collection is closed, also between two blocks.
+        """
+        from retrieval.collection.near_pairs import near_pairs
+
+        return near_pairs(self, threshold, at_most=at_most, since=since, first_block=first_block)
 
     @property
     def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:

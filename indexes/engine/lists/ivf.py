@@ -134,6 +134,23 @@ def lists_of(index: Any) -> int:
     return int(getattr(innermost(index), "nlist", 0))  # those on a GPU are no IndexIVF
 
 
+def ids_of_lists(index: Any) -> tuple[Ids, Ids]:
+    """Return the ids that an index holds, list by list, and where each list begins; None of it is copied from codes.
+
+    Returns:
+        ids ``(m,)``, and places ``(nlist + 1,)`` in them; list ``i`` is ``ids[places[i] : places[i + 1]]``.
+    """
+    module, lists = faiss(), innermost(index).invlists
+    sizes = [lists.list_size(number) for number in range(lists.nlist)]
+    places = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))  # (nlist + 1,)
+    ids = np.empty(places[-1], dtype=np.int64)
+    for number in np.flatnonzero(sizes).tolist():
+        pointer = lists.get_ids(number)
+        ids[places[number] : places[number + 1]] = module.rev_swig_ptr(pointer, sizes[number])
+        lists.release_ids(number, pointer)
+    return ids, places
+
+
 def removable(index: Any) -> bool:
     """Say whether rows may be added under ids of our choice and removed again."""
     module = faiss()

@@ -5,14 +5,13 @@ Long because the steps of one scan (tiles, bounds, candidates, exact scores) sha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import faiss, faiss_threads, fp16_view, threads
+from indexes.engine import faiss, faiss_threads, fp16_view, in_threads, threads
 from indexes.engine.scan.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, dots, floats, padding
@@ -21,8 +20,6 @@ __all__ = ["Halves", "exact", "exact_among", "floats", "scored"]
 
 Pairs: TypeAlias = tuple[Ids, Ids]
 """Positions of queries and of rows, ``(m,)`` each: candidates."""
-
-T = TypeVar("T")
 
 _SCANNED = 4  # up to so many queries, scanning the halves costs less than turning them into floats
 _SCORES = 1 << 18  # scores looked at together: they stay in the cache
@@ -191,21 +188,6 @@ def _ranked(pairs: Pairs, scores: NDArray[np.float32], *, k: int) -> tuple[Ids, 
     return order[place < k], place[place < k]
 
 
-def _in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
-    """Run ``work`` in so many threads at once, each with one thread of faiss.
-
-    Threads of our own that share out small pieces lose nothing when another process takes a core; those of OpenMP and
-    of BLAS wait for the slowest at every step.
-    """
-    if workers == 1:
-        with faiss_threads(1):
-            return [work()]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
-        return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
-
-
 def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> Pairs:
     """Find candidates by streaming the halves past each query."""
     workers = _workers(rows)
@@ -221,7 +203,7 @@ def _scanned(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) -> 
         most = len(part) if flags is None else int(np.count_nonzero(flags))
         return _from(_scan(part, queries, k=min(k, most), most=most, keep=flags), start)
 
-    return _joined(_in_threads(work, workers=workers))
+    return _joined(in_threads(work, workers=workers))
 
 
 def _workers(rows: Halves) -> int:
@@ -411,7 +393,7 @@ def _multiplied(rows: Halves, queries: Vectors, *, k: int, keep: Bitmap | None) 
                 shortlist.take(scores, ids, product.error, most=None)
         return shortlist.pairs()
 
-    return _joined(_in_threads(work, workers=workers))
+    return _joined(in_threads(work, workers=workers))
 
 
 def _tile(n: int, q: int, *, k: int, workers: int) -> int:
