@@ -189,26 +189,26 @@ def paired(blocks):
 
 
 def test_a_few_rows_stand_for_a_crowd_in_one_list(index) -> None:
-    """Comparing each of 20,000 blank pages with each would take 400 million products."""
-    pages = crowd(20_000, cosine=0.99999)
+    """Comparing each of 20,000 blank pages with each would take 100 million products."""
+    pages = crowd(10_000, cosine=0.99999)
     blocks, work = compared(np.concatenate((ROWS, pages)), index=index)
 
-    assert work < 26_000 * 5000
+    assert work < 16_000 * 5000
     cut = sum(part.cut for part in blocks)
-    assert 0.9 * 20_000**2 < cut < 1.1 * 20_000**2
-    assert np.isin(np.arange(6000, 26_000), paired(blocks)).all()  # each page is in a pair with another
+    assert 0.9 * 10_000**2 < cut < 1.1 * 10_000**2
+    assert np.isin(np.arange(6000, 16_000), paired(blocks)).all()  # each page is in a pair with another
     found = as_set(blocks)
     expected = truth(ROWS, THRESHOLD)
     assert len(found & expected) >= 0.98 * len(expected)
 
 
 def test_work_grows_as_the_rows_of_a_crowd_in_many_cells() -> None:
-    with patch.object(self_join, "_COMPARED", 2000):
-        few, of_few = compared(np.concatenate((ROWS, crowd(4000))))
-        many, of_many = compared(np.concatenate((ROWS, crowd(16_000))))
+    with patch.object(self_join, "_COMPARED", 1000):
+        few, of_few = compared(np.concatenate((ROWS, crowd(2000))))
+        many, of_many = compared(np.concatenate((ROWS, crowd(8000))))
 
     assert of_many < 6 * of_few
-    for blocks, count in ((few, 4000), (many, 16_000)):
+    for blocks, count in ((few, 2000), (many, 8000)):
         assert np.isin(np.arange(6000, 6000 + count), paired(blocks)).all()
 
 

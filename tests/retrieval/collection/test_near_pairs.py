@@ -15,12 +15,11 @@ KEYS = [f"{number:04d}" for number in range(len(ROWS))]
 THRESHOLD = 0.93
 
 
-@pytest.fixture(scope="module", params=["flat", "ivfrabitq", "IVF64,PQ8", "HNSW16,Flat", "short"])
+@pytest.fixture(scope="module", params=["flat", "ivfrabitq", "IVF64,PQ8", "HNSW16,Flat", "PCA16,IVF32,PQ8"])
 def photos(request, tmp_path_factory):
     """A collection of each kind, with deleted rows, and rows that its index does not hold yet."""
     folder = tmp_path_factory.mktemp("photos")
-    kind, narrow = (None, 16) if request.param == "short" else (request.param, None)
-    retrieval.sync_vectors(folder, ROWS[:1850], KEYS[:1850], kind=kind, truncate_dim=narrow)
+    retrieval.sync_vectors(folder, ROWS[:1850], KEYS[:1850], kind=request.param)
     with retrieval.open(folder) as opened:
         opened.add(ROWS[1850:], KEYS[1850:])
         opened.delete(KEYS[100:200])
