@@ -1,4 +1,7 @@
-"""Open one published generation and search its base index, recent rows and filters together."""
+"""Open one published generation and search its base index, recent rows and filters together.
+
+Long because every contract of an open generation stands at its definition.
+"""
 
 from __future__ import annotations
 
