@@ -16,6 +16,7 @@ write single rows       Collection.add, upsert, delete, add_images; RowWriter
 use encoders            load_encoder, fingerprint, Encoder, TextEncoder, DifferentiableEncoder, Space
 change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_report; UpgradeReport, BackfillReport, RollbackReport
 measure                 evaluate, Evaluation
+find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 publish images          activate, Activated
 follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
@@ -71,6 +72,14 @@ if TYPE_CHECKING:
         create,
         sync_vectors,
     )
+    from retrieval.curation.duplicates import (
+        DuplicateImage,
+        Duplicates,
+        DuplicateSet,
+        MoveReport,
+        duplicates,
+        undo_moves,
+    )
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -101,10 +110,14 @@ __all__ = [
     "BuildReport",
     "Collection",
     "DifferentiableEncoder",
+    "DuplicateImage",
+    "DuplicateSet",
+    "Duplicates",
     "Encoder",
     "Evaluation",
     "Hit",
     "Hits",
+    "MoveReport",
     "Neighbors",
     "Pairs",
     "Progress",
@@ -121,6 +134,7 @@ __all__ = [
     "backfill",
     "build_index",
     "create",
+    "duplicates",
     "evaluate",
     "fingerprint",
     "finish_upgrade",
@@ -131,6 +145,7 @@ __all__ = [
     "row",
     "sync_vectors",
     "text",
+    "undo_moves",
     "upgrade",
     "upgrade_report",
     "vector",
@@ -172,6 +187,12 @@ _HOMES = {
     "build_index_from_vectors": "retrieval.collection.rows.vector_sync:build_index_from_vectors",
     "create": "retrieval.collection.rows.creation:create",
     "sync_vectors": "retrieval.collection.rows.vector_sync:sync_vectors",
+    "DuplicateImage": "retrieval.curation.duplicates.image_sets:DuplicateImage",
+    "DuplicateSet": "retrieval.curation.duplicates.image_sets:DuplicateSet",
+    "Duplicates": "retrieval.curation.duplicates.report:Duplicates",
+    "MoveReport": "retrieval.curation.duplicates.moves:MoveReport",
+    "duplicates": "retrieval.curation.duplicates.finding:duplicates",
+    "undo_moves": "retrieval.curation.duplicates.moves:undo_moves",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
     "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",

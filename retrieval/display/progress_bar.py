@@ -36,6 +36,8 @@ WORDS: Final = {
     "rollback": "encoding with the old encoder",
     "activate": "activating",
     "captions": "asking captions",
+    "join": "looking for likely pairs",
+    "look": "reading likely images",
 }
 UNITS: Final = {
     "scan": "files",
@@ -49,6 +51,8 @@ UNITS: Final = {
     "rollback": "images",
     "activate": "images",
     "captions": "captions",
+    "join": "rows",
+    "look": "images",
 }
 MINUTE, HOUR = 60, 3600
 BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {remaining} left{postfix}"

@@ -10,12 +10,14 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexes.generation import store_path
 from indexes.store import VectorStore
+from retrieval.collection.rows import moved_stamps
 from retrieval.errors import SourceIncomplete
 from retrieval.ingestion.source_keys import refuse_dropping, refuse_taken_keys
 from retrieval.ingestion.source_memories import read_memory
@@ -38,7 +40,7 @@ from retrieval.sources import (
 from retrieval.sources.media import MediaOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,6 +70,7 @@ class Changes:
         options: which pictures of these are taken.
         parts: key of a film or document → ids and stamps of the rows of its pictures.
         missing: key → id of live rows whose file was not found.
+        moved_away: keys of those missing rows whose file was moved away on purpose.
         sizes: the sizes in bytes of the files behind the live rows, ascending.
         unfollowed: keys of those missing rows that lie behind links which were not followed.
         unmounted: folders that were file systems of their own and are none now, or empty → how many missing rows lie below.
@@ -91,6 +94,7 @@ class Changes:
     options: MediaOptions = field(default_factory=MediaOptions)
     parts: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=dict)
     missing: dict[bytes, int] = field(default_factory=dict)
+    moved_away: set[bytes] = field(default_factory=set)
     sizes: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
     unfollowed: list[bytes] = field(default_factory=list)
     unmounted: dict[bytes, int] = field(default_factory=dict)
@@ -155,6 +159,7 @@ def find_changes(
         OptionError: a source cannot be listed, or an entry has a key that another source or a row by hand has.
     """
     found: list[Changes] = []
+    moved = moved_stamps(directory)
     with _rows(directory, before) as store:
         for one in sources.chosen:
             seen = Seen()
@@ -169,6 +174,7 @@ def find_changes(
                 below=one.below,
                 rehash=rehash,
                 keep=one.is_once and not prune,
+                moved=moved,
             )
             found.append(changes)
         refuse_dropping(sources, found, directory)
@@ -211,6 +217,7 @@ def compare(
     below: bytes = b"",
     rehash: bool = False,
     keep: bool = False,
+    moved: Mapping[bytes, bytes] = MappingProxyType({}),
 ) -> Changes:
     """Compare the files found with the rows stored.
 
@@ -224,13 +231,14 @@ def compare(
         below: only rows whose key starts with this can be missing (a part of the root was walked).
         rehash: take every file for fresh: its content decides.
         keep: what is not listed is not gone.
+        moved: stamps of files that were moved away on purpose, by key.
     """
     comparison = _Comparison(stored, source, before, seen, rehash=rehash)
     changes = comparison.changes
     iterator = _to_the_end(entries, changes)
     while batch := list(islice(iterator, _BATCH)):
         comparison.take(batch)
-    comparison.finish(records, below, keep=keep)
+    comparison.finish(records, below, keep=keep, moved=moved)
     changes.notes = seen.notes
     changes.sizes, changes.stored, changes.parts = stored.sizes(), len(stored), stored.parts
     changes.skipped_elsewhere = [file for key, file in before.skipped.items() if not key.startswith(below)]
@@ -369,7 +377,14 @@ class _Comparison:
         if folder is not None:
             folder.add(key)
 
-    def finish(self, records: Callable[[Ids], Iterable[Record]], below: bytes, *, keep: bool = False) -> None:
+    def finish(
+        self,
+        records: Callable[[Ids], Iterable[Record]],
+        below: bytes,
+        *,
+        keep: bool,
+        moved: Mapping[bytes, bytes],
+    ) -> None:
         """Tell which rows are missing, and which of them are not to be removed without a question."""
         changes, stored = self.changes, self._stored
         gone = np.sort(stored.ids[~stored.found])
@@ -389,6 +404,8 @@ class _Comparison:
                     changes.not_seen += 1
                     continue
                 changes.missing[key] = record.id
+                if moved.get(key) == record.stamp:
+                    changes.moved_away.add(key)
                 if links and key.startswith(links):
                     changes.unfollowed.append(key)
 
@@ -406,7 +423,7 @@ def _remember(changes: Changes, comparison: _Comparison, before: FolderMemory, *
         if not folder.mount or not changes.missing:
             continue
         prefix = key + b"/" if key else b""
-        away = sum(name.startswith(prefix) for name in changes.missing)
+        away = sum(name.startswith(prefix) for name in changes.missing if name not in changes.moved_away)
         now = seen.get(key)
         if away and (now is None or not now.mount or not _any_below(comparison.holding, key)):
             changes.unmounted[key] = away

@@ -52,7 +52,7 @@ def refuse_unasked(
         refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
         refuse_emptying(
             rows=changes.rows,
-            removed=len(changes.missing) - changes.may_have_moved,
+            removed=len(changes.missing) - len(changes.moved_away) - changes.may_have_moved,
             found=changes.images,
             folder=folder,
             missing=changes.missing,
@@ -76,7 +76,7 @@ def refuse_losing(changes: Changes, source: BuildSource, *, broken: int) -> None
     """
     refuse_emptying(
         rows=changes.rows,
-        removed=len(changes.missing) + broken,
+        removed=len(changes.missing) - len(changes.moved_away) + broken,
         found=1,
         folder=source.name,
         missing=changes.missing,

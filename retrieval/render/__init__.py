@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from retrieval.render.html_page import Answer
     from retrieval.render.output import (
         Form,
+        csv_text,
         fields,
         hit_json,
         hits,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Form",
+    "csv_text",
     "fields",
     "hit_json",
     "hits",
@@ -44,6 +46,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "html_page": ("Answer",),
             "output": (
                 "Form",
+                "csv_text",
                 "fields",
                 "hit_json",
                 "hits",

@@ -19,6 +19,7 @@ from retrieval.display import UNSAFE, cells, escape, path_json, paths_json, shor
 __all__ = [
     "Form",
     "HitLike",
+    "csv_text",
     "fields",
     "hit_json",
     "hits",
@@ -221,24 +222,39 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
-    import csv
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]], *, terminal: bool = False) -> str:
+    """Write rows under a header as CSV, each line ended by a line feed.
 
-    def shown(text: str) -> str:
-        return escape(text) if terminal else text
+    Args:
+        header: the columns' names.
+        rows: the values.
+        terminal: the text goes to a terminal: what could drive it is escaped.
+    """
+    import csv
 
     # Not lineterminator="\n": Python 3.11 then leaves a bare carriage return unquoted, and readers end the row at it.
     text = io.StringIO()
     writer = csv.writer(_UnixLines(text))
+    for row in (header, *rows):
+        writer.writerow([escape(cell) if terminal and isinstance(cell, str) else cell for cell in row])
+    return text.getvalue()
+
+
+def _csv(found: Sequence[HitLike], *, terminal: bool) -> str:
     names = sorted({name for hit in found for name in hit.columns})
     heads = [f"columns.{name}" if name in _FACTS else name for name in names]
-    writer.writerow([*_FACTS, *map(shown, heads)])
-    for hit in found:
-        facts = [hit.rank, score_text(hit, decimals=6), shown(path_json(hit.path)["path"]), hit.id]
-        values = (hit.columns.get(name) for name in names)
-        texts = (shown(value) if isinstance(value, str) else value for value in values)
-        writer.writerow([*facts, hit.n_duplicates, *texts])
-    return text.getvalue()
+    rows = [
+        [
+            hit.rank,
+            score_text(hit, decimals=6),
+            path_json(hit.path)["path"],
+            hit.id,
+            hit.n_duplicates,
+            *(hit.columns.get(name) for name in names),
+        ]
+        for hit in found
+    ]
+    return csv_text([*_FACTS, *heads], rows, terminal=terminal)
 
 
 class _UnixLines:

@@ -24,6 +24,7 @@ SUMMARIES = {
     "evaluate": "Measure recall, latency and labelled quality.",
     "upgrade": "Move a collection to a better encoder without starting again.",
     "rollback": "Return to the encoder before the last upgrade.",
+    "duplicates": "Find images that are there twice, and move doubles away.",
     "activate": "Make images easier to find again, before they are published.",
     "encoders": "List the encoders that are or could be installed.",
 }

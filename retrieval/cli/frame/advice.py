@@ -23,6 +23,8 @@ COMMANDS = {
     "backfill": "retrieve upgrade backfill",
     "build_index": "retrieve build-index",
     "delete": "retrieve delete",
+    "duplicates": "retrieve duplicates",
+    "undo_moves": "retrieve duplicates --undo",
     "evaluate": "retrieve evaluate",
     "finish_upgrade": "retrieve upgrade finish",
     "installed_families": "retrieve encoders",
@@ -34,9 +36,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "allow_private", "column", "copy_to", "device", "dims", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
-    "from0", "ids", "image_column", "include", "index", "key_column", "keys", "kind", "labels", "max_pixels", "min_psnr",
-    "names", "out", "prune", "quality", "root", "sample", "strength", "text", "truncate_dim", "under", "vectors", "without_new",
+    "against", "allow_private", "column", "copy_to", "device", "dims", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "max_pixels", "min_psnr",
+    "names", "out", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "text", "truncate_dim", "under", "vectors", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

@@ -138,7 +138,8 @@ class SignatureOption(RenamedOption):
         default = self.signature_default()
         if record is None or default is None or default is False or default == ():
             return record
-        return record[0], f"{record[1]}  [default: {default}]"
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        return record[0], f"{record[1]}  [default: {shown}]"
 
 
 def option(*names: str, of: str, **settings: Any) -> Callable[[Any], Any]:

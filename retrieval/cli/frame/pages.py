@@ -38,7 +38,7 @@ MEANT = {
     "init": "build-index", "sync": "build-index", "status": "info", "stats": "info", "show": "info", "ls": "info", "list": "info",
     "check": "verify", "fsck": "verify", "eval": "evaluate", "benchmark": "evaluate", "models": "encoders", "undo": "rollback",
     "revert": "rollback", "migrate": "upgrade", "protect": "activate", "help": "--help", "version": "--version", "dump": "export",
-    "duplicates": "query IMAGE --no-fold", "dupes": "query IMAGE --no-fold", "dedupe": "query IMAGE --no-fold", "copies": "query IMAGE --no-fold",
+    "dupes": "duplicates", "dedupe": "duplicates", "dedup": "duplicates", "copies": "duplicates", "doubles": "duplicates", "duplicate": "duplicates",
 }  # fmt: skip
 
 

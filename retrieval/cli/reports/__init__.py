@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from retrieval.cli.reports.builds import build_summary, next_step
+    from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
     from retrieval.cli.reports.evaluations import evaluation_tables
     from retrieval.cli.reports.index_facts import bytes_words, index_words, number_words, recall_words
     from retrieval.cli.reports.paths import found_from_here, shown
@@ -16,11 +17,14 @@ __all__ = [
     "build_summary",
     "bytes_words",
     "collection_note",
+    "duplicate_notes",
+    "duplicate_sets",
     "evaluation_tables",
     "found_from_here",
     "history",
     "index_words",
     "measured",
+    "moved",
     "narrowed",
     "next_step",
     "number_words",
@@ -39,6 +43,7 @@ def __getattr__(name: str) -> object:
         __name__,
         {
             "builds": ("build_summary", "next_step"),
+            "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
             "evaluations": ("evaluation_tables",),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words"),
             "paths": ("found_from_here", "shown"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.folding import count_searched, find_hits
     from retrieval.collection.answers.galleries import collection_html
     from retrieval.collection.answers.hit import Hit
+    from retrieval.collection.answers.hit_files import link_files
     from retrieval.collection.answers.hits import Hits
     from retrieval.collection.answers.named_hits import DEEPER, find_named_hits
     from retrieval.collection.answers.origin import Origin, origin_of
@@ -25,6 +26,7 @@ __all__ = [
     "find_hits",
     "find_named_hits",
     "label",
+    "link_files",
     "origin_of",
     "sign",
     "title",
@@ -37,6 +39,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "folding": ("count_searched", "find_hits"),
             "galleries": ("collection_html",),
             "hit": ("Hit",),
+            "hit_files": ("link_files",),
             "hits": ("Hits",),
             "named_hits": ("DEEPER", "find_named_hits"),
             "origin": ("Origin", "origin_of"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from retrieval.collection.answers.hit import Hit
 
-__all__ = ["copy_hits", "link_hits"]
+__all__ = ["copy_hits", "link_files", "link_hits"]
 
 _LONGEST: Final = 200
 """Bytes of a name; file systems allow 255, and a number may have to be added."""
@@ -83,6 +83,21 @@ def link_hits(hits: Sequence[Hit], directory: str | os.PathLike[str]) -> list[Pa
             _linked(folder, name, os.path.abspath(hit.link))
             for hit, name in zip(hits, _names(hits), strict=True)
         ]
+
+
+def link_files(files: Sequence[tuple[str, str]], directory: str | os.PathLike[str]) -> list[Path]:
+    """Make a symbolic link to each file in a folder; names that are taken get a number.
+
+    Args:
+        files: the name of each link, and the path that it leads to.
+        directory: made if it is missing.
+    Raises:
+        OptionError: the folder's name is that of a file.
+        StoreFull, StoreReadOnly: the folder cannot be written.
+    """
+    folder = _made(directory)
+    with writing(folder):
+        return [_linked(folder, _short(name), os.path.abspath(path)) for name, path in files]
 
 
 def _made(directory: str | os.PathLike[str]) -> Path:

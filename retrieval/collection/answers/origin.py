@@ -14,7 +14,7 @@ from retrieval.sources import open_source
 if TYPE_CHECKING:
     from PIL import Image
 
-    from retrieval.collection import Opened
+    from retrieval.collection import Collection, Opened
     from retrieval.sources import Source
 
 __all__ = ["Origin", "origin_of"]
@@ -57,7 +57,7 @@ class Origin(NamedTuple):
         return decode(self.read(), name=self.link())
 
 
-def origin_of(opened: Opened, record: Record, *, root: str) -> Origin | None:
+def origin_of(opened: Opened | Collection, record: Record, *, root: str) -> Origin | None:
     """Return where a row comes from; None for a file of the collection's first folder, and for a row by hand."""
     manifest = opened.manifest
     if len(manifest.sources) == 1 and manifest.sources[0].type == FOLDER:  # nearly always

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.image_vectors import Images
     from retrieval.collection.rows.key_lists import KeysLike
     from retrieval.collection.rows.lock_wait import TIMEOUT
+    from retrieval.collection.rows.moved_files import forget_moved, moved_stamps, remember_moved
     from retrieval.collection.rows.row_sources import hand_number, is_by_hand
     from retrieval.collection.rows.row_writer import RowWriter, synchronized, writing_rows
     from retrieval.collection.rows.rows_report import RowsReport
@@ -43,13 +44,16 @@ __all__ = [
     "check_request",
     "create",
     "derived_files",
+    "forget_moved",
     "hand_number",
     "is_by_hand",
     "learn_rotation",
     "locked",
+    "moved_stamps",
     "opened",
     "plain",
     "published",
+    "remember_moved",
     "swept",
     "sync_vectors",
     "synchronized",
@@ -67,6 +71,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "image_vectors": ("Images",),
             "key_lists": ("KeysLike",),
             "lock_wait": ("TIMEOUT",),
+            "moved_files": ("forget_moved", "moved_stamps", "remember_moved"),
             "row_sources": ("hand_number", "is_by_hand"),
             "row_writer": ("RowWriter", "synchronized", "writing_rows"),
             "rows_report": ("RowsReport",),

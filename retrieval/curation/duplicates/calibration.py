@@ -1,0 +1,76 @@
+"""Read what was measured: from which cosine pairs are compared, and from which values they are called one picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["Calibration", "calibration"]
+
+_FILE = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Numbers from `tools/calibrate_duplicates.py`, for one space and one precision.
+
+    Attributes:
+        picture: cosine from which two images may be one picture.
+        pixels: cosine from which two images may have the same pixels.
+        hash_bits: share of the bits in which perceptual hashes of one picture differ at most.
+        probability: probability from which pictures that were laid on each other are called one picture; None for that of the check.
+        recalls: share of altered copies that were found, by way.
+        version: of the numbers and of the way facts are read.
+    """
+
+    picture: float
+    pixels: float
+    hash_bits: float
+    probability: float | None
+    recalls: dict[str, float]
+    version: str
+
+    def recall(self, *, geometry: bool) -> float | None:
+        """Return the share of altered copies that were found among photographs whose copies are known."""
+        return self.recalls.get("geometry" if geometry else "hash")
+
+    def missed(self, kinds: tuple[str, ...], *, geometry: bool) -> tuple[str, ...]:
+        """Say what this way does not find."""
+        if geometry or not {"picture", "scene"} & set(kinds):
+            return ()
+        from indexes.distribution import pip_install
+
+        lines = [
+            "crops, turned pictures, borders, screenshots and pictures with text are mostly missed without OpenCV"
+        ]
+        if "scene" in kinds:
+            lines.append("scenes are not told without OpenCV")
+        return (f"{'; '.join(lines)}: {pip_install('verify')} adds it",)
+
+
+@cache
+def _measured() -> Any:
+    return json.loads(files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+
+
+def calibration(space: str, *, precision: float) -> Calibration:
+    """Return the numbers for a space, those of all encoders where it was not measured, and for a precision.
+
+    Args:
+        space: its name.
+        precision: the least share of pairs called one picture that are one.
+    """
+    whole = _measured()
+    own = whole["spaces"].get(space, whole["spaces"]["other"])
+    hashes = [row for row in whole["hash"] if row["precision"] >= precision] or whole["hash"][-1:]
+    return Calibration(
+        picture=own["picture"],
+        pixels=own["pixels"],
+        hash_bits=hashes[0]["bits"],
+        probability=None,
+        recalls={"hash": hashes[0]["recall"], **whole["recall"]},
+        version=whole["version"],
+    )

@@ -1,0 +1,145 @@
+"""Read the rows of a collection and their images: keys, contents, stamps, folders, splits."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.generation import HAND, store_path
+from indexes.store import VectorStore
+from retrieval.collection.answers import origin_of
+from retrieval.columns import unpack
+from retrieval.errors import MissingRow, OptionError
+from retrieval.sources import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from indexes.store import Record
+    from indexes.vectors import Bitmap, Ids
+    from retrieval.collection import Collection
+    from retrieval.collection.answers import Origin
+
+__all__ = ["ImageRows"]
+
+
+class ImageRows(AbstractContextManager["ImageRows"]):
+    """The rows of a collection that are looked at, and what reads their images; a context manager.
+
+    Args:
+        collection: the collection; it shows one generation.
+        mask: ``(count,)`` flags of the rows to look at.
+    """
+
+    def __init__(self, collection: Collection, mask: Bitmap) -> None:
+        self.collection = collection
+        self.mask = mask
+        self.ids: Ids = np.flatnonzero(mask)  # (n,)
+        manifest = collection.manifest
+        self._store = VectorStore.open(
+            store_path(collection.directory, manifest),
+            dim=manifest.space.dim,
+            count=manifest.count,
+            live=collection.live,
+        )
+        self._source = collection.source
+        self._by_hand = frozenset(one.number for one in manifest.sources if one.type == HAND)
+
+    def __exit__(self, *_error: object) -> None:
+        self._store.close()
+
+    @property
+    def count(self) -> int:
+        """Rows of the collection, deleted ones too."""
+        return len(self.mask)
+
+    @cached_property
+    def contents(self) -> NDArray[np.uint64]:
+        """The content hash of each row, ``(count, 2)``; zeros of rows without one and of those that are not looked at."""
+        found = np.zeros((self.count, 2), dtype=np.uint64)
+        for record in self._store.scan():
+            if record.content and self.mask[record.id]:
+                found[record.id] = np.frombuffer(record.content, dtype=np.uint64)
+        return found
+
+    def records(self, ids: Iterable[int]) -> list[Record]:
+        """Return the records of some rows."""
+        return self._store.records(list(ids))
+
+    def record(self, number: int) -> Record:
+        """Return the record of a row."""
+        return self._store.record(number)
+
+    def read(self, record: Record) -> bytes:
+        """Return the bytes of a row's image.
+
+        Raises:
+            ImageError: it is not there, or cannot be read.
+        """
+        return self._source.read(record)
+
+    def origin(self, record: Record) -> Origin | None:
+        """Return where a row's image is read from, if it is no file of the first folder."""
+        return origin_of(self.collection, record, root=self.root)
+
+    def path(self, record: Record) -> str:
+        """Return where the file of a row lies, if it is one of the first folder."""
+        return os.path.join(self.root, os.fsdecode(record.key))
+
+    def time(self, record: Record) -> int | None:
+        """Return the modification time of a row's file in nanoseconds; None where there is none."""
+        if self.origin(record) is not None or record.source in self._by_hand:
+            return None
+        return keys.mtime_of(record.stamp) or None
+
+    @cached_property
+    def root(self) -> str:
+        """The folder that keys are relative to."""
+        return os.path.abspath(self.collection.root)
+
+    def below(self, folders: Sequence[str | os.PathLike[str]]) -> Bitmap:
+        """Return which rows lie in one of some folders, ``(count,)``.
+
+        Raises:
+            OptionError: one of them has no row.
+        """
+        found = np.zeros(self.count, dtype=np.bool_)
+        for folder in folders:
+            own = self.collection.mask(under=folder)
+            if not own.any():
+                raise OptionError(
+                    f"{os.fspath(folder)}: no image of the collection lies there, so it is no reference; check the path"
+                )
+            found |= own
+        return found
+
+    def splits(self, column: str) -> list[str | None]:
+        """Return the value of a column of each row as text, by row id; None for rows without one.
+
+        Raises:
+            OptionError: no row has such a column.
+        """
+        values: list[str | None] = [None] * self.count
+        for number, data in self._store.scan_columns():
+            if number < self.count and self.mask[number]:
+                value: Any = unpack(data).get(column)
+                if value is not None:
+                    values[number] = str(value)
+        if not any(value is not None for value in values):
+            raise OptionError(
+                f"no row of {self.collection.directory} has a column {column!r}; `info` lists those that there are"
+            )
+        return values
+
+    def id_of(self, key: str) -> int | None:
+        """Return the row of a key; None where there is none."""
+        try:
+            return self.collection.id_of(key)
+        except MissingRow:
+            return None

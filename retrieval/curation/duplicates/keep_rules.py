@@ -1,0 +1,132 @@
+"""Choose which image of a set stays, and say why."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from retrieval.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["KEEP", "Candidate", "check_rule", "order_among_equals", "order_of", "why"]
+
+KEEP: Final = ("best", "largest", "oldest", "newest", "first")
+"""Rules for who stays."""
+
+_LOSSLESS: Final = 100
+_EQUAL_SHARPNESS: Final = 1.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What the rules look at.
+
+    Attributes:
+        id: the row.
+        path: its key.
+        width, height: in pixels; 0 where the image was not read.
+        size_bytes: of its file.
+        quality: what compression left, 1 to 100; 100 for a format without loss; 0 where it is not known.
+        sharpness: more is sharper; comparable between images of one size only.
+        has_camera: the file says with what it was taken.
+        time: modification time in nanoseconds; None where there is none.
+        is_reference: it lies in a folder that is never listed to go.
+        said: 1 if a person said that it stays, -1 if that it goes, else 0.
+    """
+
+    id: int
+    path: str
+    width: int = 0
+    height: int = 0
+    size_bytes: int = 0
+    quality: int = 0
+    sharpness: float = 0.0
+    has_camera: bool = False
+    time: int | None = None
+    is_reference: bool = False
+    said: int = 0
+
+
+def check_rule(rule: str) -> str:
+    """Return a rule.
+
+    Raises:
+        OptionError: there is no such rule.
+    """
+    if rule not in KEEP:
+        raise OptionError(f"`keep` is {rule!r}; choose one of {', '.join(KEEP)}")
+    return rule
+
+
+def order_of(rule: str) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return what orders candidates, the one that stays first; the same for any order that they come in."""
+    return lambda one: (-one.said, not one.is_reference, *_RULES[rule](one), *_by_name(one))
+
+
+def order_among_equals(rule: str) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return what orders candidates that show equal pixels: for ``best`` the one with the camera's data, then the smaller file."""
+    if rule != "best":
+        return order_of(rule)
+    return lambda one: (-one.said, not one.is_reference, not one.has_camera, one.size_bytes, *_by_name(one))
+
+
+def why(rule: str, stays: Candidate, others: list[Candidate]) -> str:
+    """Say in a few words why an image stays rather than the others."""
+    if stays.said > 0 or any(other.said < 0 for other in others):
+        return "you decided so"
+    if stays.is_reference:
+        return "in a reference folder"
+    if rule == "oldest" and _differ("time", stays, others):
+        return "the oldest file"
+    if rule == "newest" and _differ("time", stays, others):
+        return "the newest file"
+    if rule == "first":
+        return "the first in the collection"
+    if rule == "largest" and _differ("size_bytes", stays, others):
+        return "the largest file"
+    if rule == "best":
+        if any(other.width * other.height != stays.width * stays.height for other in others):
+            return f"most pixels: {stays.width} × {stays.height}"
+        if any(other.quality < stays.quality for other in others):
+            return "least compressed"
+        if any(stays.sharpness > _EQUAL_SHARPNESS * other.sharpness for other in others):
+            return "the sharpest"
+        if _differ("has_camera", stays, others):
+            return "has the camera's data"
+        if _differ("size_bytes", stays, others):
+            return "the smaller file of the same pixels"
+    return (
+        "the shortest name"
+        if _name_length(stays) < min(map(_name_length, others), default=0)
+        else "the first by name"
+    )
+
+
+def _differ(name: str, stays: Candidate, others: list[Candidate]) -> bool:
+    return any(getattr(other, name) != getattr(stays, name) for other in others)
+
+
+def _by_name(one: Candidate) -> tuple[object, ...]:
+    """Order files that are equal otherwise: programs make the names of copies longer."""
+    return (_name_length(one), one.path.count("/"), one.path, one.id)
+
+
+def _name_length(one: Candidate) -> int:
+    return len(os.path.basename(one.path))
+
+
+def _best(one: Candidate) -> tuple[object, ...]:
+    sharpness = round(one.sharpness, 3)
+    return (-one.width * one.height, -one.quality, -sharpness, not one.has_camera, one.size_bytes)
+
+
+_RULES: Final[dict[str, Callable[[Candidate], tuple[object, ...]]]] = {
+    "best": _best,
+    "largest": lambda one: (-one.size_bytes,),
+    "oldest": lambda one: (one.time is None, one.time or 0),
+    "newest": lambda one: (one.time is None, -(one.time or 0)),
+    "first": lambda one: (one.id,),
+}

@@ -1,0 +1,139 @@
+"""Keep what was read of images and found of pairs in a folder of the collection, so that only new images are looked at again.
+
+The folder may be deleted at any time; the next search then reads everything anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Final
+
+from indexes.files import make_directories
+from retrieval.errors import RetrievalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+__all__ = ["FOLDER", "Results"]
+
+FOLDER: Final = "duplicates"
+"""Of the collection's directory."""
+
+_FILE: Final = "results.sqlite"
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS images (content BLOB PRIMARY KEY, version TEXT, facts BLOB, features BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS verdicts (first BLOB, second BLOB, version TEXT, verdict BLOB, PRIMARY KEY (first, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS joins (name TEXT PRIMARY KEY, state BLOB) WITHOUT ROWID;
+"""
+_AT_ONCE: Final = 500
+
+
+class Results(AbstractContextManager["Results"]):
+    """Results by content hash; a context manager. Used by one thread.
+
+    Where the folder cannot be written, or another process writes it, results are kept in memory and forgotten at the end.
+
+    Args:
+        directory: the collection's; None for memory alone.
+        version: what the results depend on; those of another version are not used.
+    """
+
+    def __init__(self, directory: Path | None, *, version: str) -> None:
+        self._version = version
+        self._database = _opened(directory)
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(sqlite3.Error):
+            self._database.commit()
+        self._database.close()
+
+    def commit(self) -> None:
+        """Make what was put in durable."""
+        with suppress(sqlite3.Error):
+            self._database.commit()
+
+    def images(self, contents: Sequence[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """Return facts and features of images, by content hash, of those that are known."""
+        found: dict[bytes, tuple[bytes, bytes]] = {}
+        for start in range(0, len(contents), _AT_ONCE):
+            some = contents[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._database.execute(
+                f"SELECT content, facts, features FROM images WHERE version = ? AND content IN ({marks})",  # noqa: S608 - question marks only
+                (self._version, *some),
+            )
+            found |= {content: (facts, features) for content, facts, features in rows}
+        return found
+
+    def put_images(self, images: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """Keep facts and features of images, by content hash."""
+        with suppress(sqlite3.Error):  # a full disk: they are read again another time
+            self._database.executemany(
+                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
+                [(content, self._version, facts, features) for content, facts, features in images],
+            )
+
+    def verdict(self, first: bytes, second: bytes) -> bytes | None:
+        """Return what was found of a pair; None where it was not compared."""
+        row = self._database.execute(
+            "SELECT verdict FROM verdicts WHERE first = ? AND second = ? AND version = ?",
+            (first, second, self._version),
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def put_verdicts(self, verdicts: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """Keep what was found of pairs."""
+        with suppress(sqlite3.Error):
+            self._database.executemany(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)",
+                [(first, second, self._version, data) for first, second, data in verdicts],
+            )
+
+    def join(self, name: str) -> bytes | None:
+        """Return what was kept of a join; None where nothing was."""
+        row = self._database.execute("SELECT state FROM joins WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def put_join(self, name: str, state: bytes) -> None:
+        """Keep the state of a join."""
+        with suppress(sqlite3.Error):
+            self._database.execute("INSERT OR REPLACE INTO joins VALUES (?, ?)", (name, state))
+            self._database.commit()
+
+
+def _opened(directory: Path | None) -> sqlite3.Connection:
+    if directory is not None:
+        path = directory / FOLDER / _FILE
+        try:
+            make_directories(path.parent)
+        except (OSError, RetrievalError):
+            return _in_memory()
+        for _ in range(2):
+            database = None
+            try:
+                database = sqlite3.connect(path, timeout=1.0)
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = NORMAL")
+                database.executescript(_TABLES)
+                database.execute("BEGIN IMMEDIATE")
+                database.commit()
+            except sqlite3.OperationalError:
+                if database is not None:
+                    database.close()
+                return _in_memory()
+            except sqlite3.DatabaseError:  # not what was written: it can be made again
+                if database is not None:
+                    database.close()
+                with suppress(OSError):
+                    path.unlink()
+                continue
+            return database
+    return _in_memory()
+
+
+def _in_memory() -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:")
+    database.executescript(_TABLES)
+    return database
