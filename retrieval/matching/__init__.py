@@ -1,0 +1,24 @@
+"""Compare two pictures: same picture, same scene, same object, and how one lies on the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.matching.comparison import Verdict, compare
+    from retrieval.matching.local_features import Features, features
+    from retrieval.matching.opencv import available
+
+__all__ = ["Features", "Verdict", "available", "compare", "features"]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "comparison": ("Verdict", "compare"),
+            "local_features": ("Features", "features"),
+            "opencv": ("available",),
+        },
+    )

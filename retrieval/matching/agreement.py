@@ -1,0 +1,214 @@
+"""Lay one picture on the other, and measure tile by tile how far their pixels agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.matching.geometry import Placement, corners
+from retrieval.matching.local_features import Features
+from retrieval.matching.opencv import opencv
+
+__all__ = ["AGREES", "Agreement", "agreement"]
+
+AGREES = 0.8
+"""Correlation of a tile's pixels from which the tile agrees."""
+
+_SMOOTH = 1.2  # pixels: the deviation of the blur that hides what compression left
+_BLURS = (1.6, 2.4, 3.6, 5.4, 8.0)
+_FLAT = 3.0  # grey levels: the deviation below which a tile shows nothing
+_SMALLEST = 400.0  # pixels of overlap
+_WINDOW = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far two pictures agree where they overlap.
+
+    Args:
+        matrix: ``(3, 3)`` from pixels of the first to pixels of the second, refined.
+        tiles: ``(r, c)`` correlations −1…1 of the tiles; NaN outside the overlap and where both show nothing.
+        cover: the shares of the first and of the second picture that the overlap takes.
+        drift: pixels by which tiles that agree still lie beside each other: the root of the mean square.
+        tone: correlation of the mean grey levels of the tiles that agree.
+        size: pixels of the overlap.
+    """
+
+    matrix: NDArray[np.float64]
+    tiles: NDArray[np.float32]
+    cover: tuple[float, float]
+    drift: float
+    tone: float
+    size: float
+
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """The correlations of the tiles that show something, ``(t,)``."""
+        return self.tiles[np.isfinite(self.tiles)]
+
+    @property
+    def share(self) -> float:
+        """The share of these tiles that agrees."""
+        shown = self.shown
+        return float((shown > AGREES).mean()) if len(shown) else 0.0
+
+
+def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
+    """Compare the pixels of ``b`` with those of ``a`` placed on it; None where too little overlaps.
+
+    The picture that shows less detail gives the grid, so that nothing is enlarged.
+    """
+    cv2 = opencv()
+    scale = np.sqrt(abs(np.linalg.det(placed.matrix[:2, :2])))
+    swapped = bool(scale > 1)
+    over, under = (b.grey, a.grey) if swapped else (a.grey, b.grey)
+    matrix: NDArray[np.float64] = (
+        np.linalg.inv(placed.matrix).astype(np.float64) if swapped else placed.matrix
+    )
+    scale = 1 / scale if swapped else scale
+    box = _box(matrix, over.shape, under.shape)
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
+    size = (right - left, bottom - top)
+    still = cv2.GaussianBlur(np.ascontiguousarray(under[top:bottom, left:right], np.float32), (0, 0), _SMOOTH)
+    moving = cv2.GaussianBlur(over.astype(np.float32), (0, 0), _SMOOTH / scale)
+    warped, mask = _warp(cv2, moving, shift @ matrix, size)
+    if mask.sum() < _SMALLEST:
+        return None
+    still, warped = _equally_sharp(cv2, still, warped, mask)
+    refined, drift = _refined(cv2, still, warped, mask)
+    if refined is not None:
+        matrix = (np.linalg.inv(shift) @ refined @ shift @ matrix).astype(np.float64)
+        warped, mask = _warp(cv2, warped, refined, size, mask)
+        if mask.sum() < _SMALLEST:
+            return None
+    tiles, tone = _tiles(cv2, still, warped, mask)
+    area = float(mask.sum())
+    share_over = area / max(1.0, over.size * abs(np.linalg.det(matrix[:2, :2])))
+    cover = min(1.0, share_over), min(1.0, area / under.size)
+    if swapped:
+        matrix, cover = np.linalg.inv(matrix).astype(np.float64), (cover[1], cover[0])
+    return Agreement(
+        matrix=matrix / matrix[2, 2], tiles=tiles, cover=cover, drift=drift, tone=tone, size=area
+    )
+
+
+def _box(
+    matrix: NDArray[np.float64], over: tuple[int, ...], under: tuple[int, ...]
+) -> tuple[int, int, int, int] | None:
+    """Return the part of the picture below that the one above may touch: left, top, right, bottom."""
+    moved = corners(over) @ matrix[:2, :2].T + matrix[:2, 2]
+    left, top = np.maximum(np.floor(moved.min(axis=0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(moved.max(axis=0)) + 1, under[::-1]).astype(int)
+    if (right - left) * (bottom - top) < _SMALLEST or min(right - left, bottom - top) < 8:
+        return None
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _warp(
+    cv2: Any, image: NDArray[np.float32], matrix: NDArray[np.float64], size: tuple[int, int], mask: Any = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the image laid on a grid, and 1 where it lies there, else 0."""
+    warped = cv2.warpAffine(image, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = np.ones(image.shape, np.float32) if mask is None else mask
+    there = cv2.warpAffine(mask, matrix[:2], size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    return warped, there
+
+
+def _equally_sharp(
+    cv2: Any, one: NDArray[np.float32], other: NDArray[np.float32], mask: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Blur the sharper one until both show equal detail: a copy may have been blurred or enlarged."""
+    inside = mask > 0
+
+    def detail(image: NDArray[np.float32]) -> float:
+        spread = float(image[inside].std()) + 1.0
+        return float(np.abs(cv2.Laplacian(image, cv2.CV_32F))[inside].mean()) / spread
+
+    details = detail(one), detail(other)
+    sharper, aim = (one, details[1]) if details[0] > details[1] else (other, details[0])
+    blurred, nearest = sharper, max(details)
+    for deviation in _BLURS:
+        if nearest < 1.15 * aim:
+            break
+        candidate = cv2.GaussianBlur(sharper, (0, 0), deviation)
+        left = detail(candidate)
+        if abs(np.log(left + 1e-6) - np.log(aim + 1e-6)) > abs(np.log(nearest + 1e-6) - np.log(aim + 1e-6)):
+            break
+        blurred, nearest = candidate, left
+    return (blurred, other) if sharper is one else (one, blurred)
+
+
+def _refined(
+    cv2: Any, still: NDArray[np.float32], warped: NDArray[np.float32], mask: NDArray[np.float32]
+) -> tuple[NDArray[np.float64] | None, float]:
+    """Follow small parts from the one to the other; fit how all moved, and how far the parts still lie beside that."""
+    height, width = mask.shape
+    step = max(6, round(np.sqrt(height * width) / 12))
+    grid = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1).T[:, ::-1]
+    grid = grid[mask[grid[:, 1], grid[:, 0]] > 0].astype(np.float32)  # (p, 2)
+    if len(grid) < 6:
+        return None, 0.0
+    one, two = _even(cv2, warped), _even(cv2, still)
+    moved, found, error = cv2.calcOpticalFlowPyrLK(
+        one, two, grid[:, None], None, winSize=(_WINDOW, _WINDOW), maxLevel=1,
+        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03), minEigThreshold=1e-3,
+    )  # fmt: skip
+    moved = moved[:, 0]
+    good = (found[:, 0] > 0) & (error[:, 0] < 14) & (np.abs(moved - grid).max(axis=1) < 6)
+    if good.sum() < 6:
+        return None, 0.0
+    source, target = grid[good], moved[good]
+    matrix, inside = cv2.estimateAffine2D(
+        source[:, None], target[:, None], method=cv2.RANSAC, ransacReprojThreshold=0.8, maxIters=100
+    )
+    if matrix is None or inside.sum() < 6 or np.abs(matrix[:, :2] - np.eye(2)).max() > 0.2:
+        return None, 0.0
+    beside = target - (source @ matrix[:, :2].T + matrix[:, 2])
+    beside = np.minimum(np.sqrt((beside**2).sum(axis=1)), 3)
+    return np.vstack([matrix, (0, 0, 1)]), float(np.sqrt((beside**2).mean()))
+
+
+def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Take away local differences of brightness and contrast."""
+    away = image - cv2.blur(image, (31, 31))
+    spread = np.sqrt(np.maximum(cv2.blur(away * away, (31, 31)), 0))
+    return np.asarray(np.clip(128 + 40 * away / (spread + 2), 0, 255).astype(np.uint8))
+
+
+def _tiles(
+    cv2: Any, one: NDArray[np.float32], two: NDArray[np.float32], mask: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], float]:
+    height, width = mask.shape
+    tile = int(np.clip(np.sqrt(mask.sum()) / 10, 6, 20))
+    columns, rows = max(1, width // tile), max(1, height // tile)
+    # Tiles of equal size; the remainder is cut at the edges, evenly.
+    left, top = (width - columns * tile) // 2, (height - rows * tile) // 2
+    cut = np.s_[top : top + rows * tile, left : left + columns * tile]
+
+    def means(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(image[cut], (columns, rows), interpolation=cv2.INTER_AREA))
+
+    weight = means(mask)
+    share = np.maximum(weight, 1e-6)
+    x, y = means(one * mask) / share, means(two * mask) / share
+    # Around a number near the tile's own mean, so that float32 loses nothing.
+    one, two = one - one.mean(), two - two.mean()
+    x0, y0 = means(one * mask) / share, means(two * mask) / share
+    xx = means(one * one * mask) / share - x0 * x0
+    yy = means(two * two * mask) / share - y0 * y0
+    xy = means(one * two * mask) / share - x0 * y0
+    shows = (weight > 0.6) & (np.maximum(xx, yy) > _FLAT**2)
+    clipped = ((x > 250) | (x < 5)) & (xx < 4) | ((y > 250) | (y < 5)) & (yy < 4)
+    found = np.where(shows & ~clipped, xy / np.sqrt(np.maximum(xx, 0.5) * np.maximum(yy, 0.5)), np.nan)
+    agree = found > AGREES
+    tone = 0.0
+    if agree.sum() >= 4:
+        u, v = x[agree] - x[agree].mean(), y[agree] - y[agree].mean()
+        tone = float((u * v).sum() / np.sqrt(max((u * u).sum() * (v * v).sum(), 1.0)))
+    return found.astype(np.float32), tone

@@ -1,0 +1,106 @@
+"""Read what was measured: the probability that two pictures are the same, and where relations are told apart."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.matching.agreement import Agreement
+
+__all__ = ["SIGNS", "Calibration", "Relation", "calibration", "signs"]
+
+Relation = Literal["picture", "scene", "object", "none"]
+
+SIGNS = (
+    "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those that agree",
+    "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles",
+    "stretch",
+)  # fmt: skip
+"""What the probability is computed from, in the order of its weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Numbers from `tools/fit_matching.py`.
+
+    Args:
+        means, spreads: of each of `SIGNS`.
+        weights: of each of them, then of their squares.
+        bias: of the sum.
+        knots: ``(k, 2)``: what the probability is at which sum.
+        verified: probability from which two pictures are called the same.
+        scene: share of the overlap that agrees, from which another exposure shows the same scene.
+        points: pairs of points, below which nothing is said of scenes and objects.
+        sure: probability from which no other placement is tried.
+    """
+
+    means: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    bias: float
+    knots: NDArray[np.float64]
+    verified: float
+    scene: float
+    points: int
+    sure: float
+
+    def probability(self, pixels: Agreement, agreeing: int, pairs: int) -> float:
+        """Return the probability that both are the same picture."""
+        return self.of_signs(signs(pixels, agreeing, pairs))
+
+    def of_signs(self, found: NDArray[np.float64]) -> float:
+        """Return the probability for one row of `signs`."""
+        scaled = np.clip((found - self.means) / self.spreads, -3, 3)
+        logit = float(np.concatenate([scaled, scaled * scaled]) @ self.weights) + self.bias
+        return float(np.interp(logit, self.knots[:, 0], self.knots[:, 1]))
+
+    def relation(self, probability: float, pixels: Agreement, agreeing: int) -> Relation:
+        """Return what the one is to the other."""
+        if probability >= self.verified:
+            return "picture"
+        if agreeing < self.points:
+            return "none"
+        return "scene" if pixels.share >= self.scene and max(pixels.cover) > 0.5 else "object"
+
+
+def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
+    """Return `SIGNS` as numbers, ``(13,)``."""
+    shown = pixels.shown
+    if not len(shown):
+        shown = np.zeros(1, np.float32)
+    agree = shown[shown > 0.7]
+    large, small = np.linalg.svd(pixels.matrix[:2, :2], compute_uv=False)
+    return np.array(
+        [
+            (shown > 0.7).mean(),
+            (shown > 0.9).mean(),
+            (shown > 0.97).mean(),
+            np.quantile(shown, 0.75),
+            np.log(1.005 - float(np.median(agree)) if len(agree) else 1.0),
+            max(pixels.cover),
+            min(pixels.cover),
+            pixels.drift,
+            np.log(1.005 - pixels.tone),
+            np.log1p(agreeing),
+            agreeing / max(pairs, 1),
+            np.log1p(len(pixels.shown)),
+            np.log(large / small),
+        ]
+    )
+
+
+@functools.cache
+def calibration() -> Calibration:
+    """Return the shipped numbers."""
+    facts = json.loads(files("retrieval.matching").joinpath("calibration.json").read_text())
+    arrays: dict[str, Any] = {
+        name: np.array(facts[name], np.float64) for name in ("means", "spreads", "weights", "knots")
+    }
+    numbers = {name: facts[name] for name in ("bias", "verified", "scene", "points", "sure")}
+    return Calibration(**arrays, **numbers)

@@ -1,0 +1,111 @@
+"""Compare two pictures: are they the same picture, and how does one lie on the other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrieval.matching.agreement import Agreement, agreement
+from retrieval.matching.calibration import Relation, calibration
+from retrieval.matching.correspondences import correspondences
+from retrieval.matching.geometry import Placement, corners, framed, placement
+from retrieval.matching.local_features import Features
+
+__all__ = ["Evidence", "Outline", "Verdict", "compare", "evidence"]
+
+Outline = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a comparison found.
+
+    Args:
+        verified: both show the same picture: one exposure, whatever was done to it afterwards.
+        probability: that they do, 0 to 1, calibrated on photographs.
+        relation: ``picture``; ``scene``, another exposure whose background agrees; ``object``, a thing that agrees while
+            its surroundings do not; ``none``.
+        outline: the corners of the first picture in the second, in the order top left, top right, bottom right, bottom left
+            of the first; shares of the second's width and height, which leave 0…1 where the first is larger. None where
+            the relation is ``none``.
+        agreement: share of the overlap that agrees, 0 to 1.
+        mirrored: the one is mirrored in the other.
+    """
+
+    verified: bool
+    probability: float
+    relation: Relation
+    outline: Outline | None
+    agreement: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One way in which a picture may lie on another, and what speaks for it."""
+
+    placed: Placement
+    pixels: Agreement
+    probability: float
+
+
+_NOTHING = Verdict(
+    verified=False, probability=0.0, relation="none", outline=None, agreement=0.0, mirrored=False
+)
+
+
+def compare(a: Features, b: Features) -> Verdict:
+    """Compare two pictures.
+
+    Raises:
+        MissingExtra: OpenCV is not installed.
+    """
+    best = evidence(a, b)
+    if best is None:
+        return _NOTHING
+    known = calibration()
+    relation = known.relation(best.probability, best.pixels, best.placed.agreeing)
+    return Verdict(
+        verified=relation == "picture",
+        probability=best.probability,
+        relation=relation,
+        outline=None if relation == "none" else _outline(best, a, b),
+        agreement=best.pixels.share,
+        mirrored=best.placed.mirrored,
+    )
+
+
+def evidence(a: Features, b: Features) -> Evidence | None:
+    """Return what speaks most for one picture in the other; None where nothing does."""
+    known = calibration()
+    best: Evidence | None = None
+    for placed in _placements(a, b):
+        pixels = agreement(a, b, placed)
+        if pixels is None:
+            continue
+        found = Evidence(
+            placed=placed, pixels=pixels, probability=known.probability(pixels, placed.agreeing, placed.pairs)
+        )
+        if best is None or found.probability > best.probability:
+            best = found
+        if best.probability >= known.sure:
+            break
+    return best
+
+
+def _placements(a: Features, b: Features) -> Iterator[Placement]:
+    for mirrored in (False, True):
+        found = placement(correspondences(a, b, mirrored=mirrored), a)
+        if found is not None:
+            yield found
+    yield from framed(a, b)
+
+
+def _outline(found: Evidence, a: Features, b: Features) -> Outline:
+    matrix = found.pixels.matrix
+    source = corners(a.grey.shape)
+    moved = np.c_[source, np.ones(4)] @ matrix.T  # (4, 3)
+    points = (moved[:, :2] / moved[:, 2:] + 0.5) / b.grey.shape[::-1]
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points)

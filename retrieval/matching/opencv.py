@@ -1,0 +1,65 @@
+"""Load OpenCV, and keep it to one thread."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from indexes.distribution import pip_install
+from retrieval.errors import MissingExtra
+
+__all__ = ["available", "opencv"]
+
+
+def available() -> bool:
+    """Say whether pictures can be compared here: whether OpenCV is installed."""
+    return find_spec("cv2") is not None
+
+
+def opencv() -> Any:
+    """Return the module ``cv2``, set to one thread.
+
+    The setting holds for the process. Pairs are what is spread over threads, and pictures of 256 pixels gain nothing from
+    more. Threads of OpenCV also do not survive a fork: a child that needed them would wait for ever.
+
+    Raises:
+        MissingExtra: OpenCV is not installed, or does not load.
+    """
+    cv2 = _loaded()
+    if cv2.getNumThreads() > 1:
+        cv2.setNumThreads(1)
+    return cv2
+
+
+@functools.cache
+def _loaded() -> Any:
+    try:
+        with _one_blas_thread():
+            import cv2
+    except ImportError as error:
+        raise MissingExtra(
+            f"comparing pictures needs OpenCV, which is not installed: {pip_install('verify')}"
+        ) from error
+    return cv2
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Set what the OpenBLAS inside OpenCV reads while it is loaded, where the user has not.
+
+    It would start a thread a core for each product of descriptors, whatever OpenCV's own setting is.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ or "cv2" in sys.modules:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

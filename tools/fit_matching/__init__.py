@@ -1,0 +1,1 @@
+"""Fit when two pictures are called the same."""

@@ -1,0 +1,84 @@
+"""List pairs of photographs whose relation is known: copies that were made, and pairs that a person judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.Image import Image as Picture
+
+from tools.fit_matching.alterations import MORE, chained, pasted, screenshot, stickers, text_bar
+from tools.fit_matching.exposures import another_exposure
+
+__all__ = ["JUDGED", "Pair", "is_for_fitting", "judged", "made", "opened"]
+
+JUDGED = Path(__file__).parent.parent.parent / "benchmarks" / "copies_judged.tsv"
+"""Pairs that a person looked at: relation, the one photograph, the other; a tab between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two pictures, and what the one is to the other: ``picture``, ``scene``, ``object`` or ``none``."""
+
+    one: Picture
+    other: Picture
+    relation: str
+    how: str
+
+
+def is_for_fitting(name: str) -> bool:
+    """Say whether a photograph is for fitting; the other half is for measuring."""
+    return hashlib.blake2b(name.encode(), digest_size=1).digest()[0] < 128
+
+
+def opened(data: Path, name: str) -> Picture:
+    """Read a photograph."""
+    with Image.open(data / name) as image:
+        return image.convert("RGB")
+
+
+def judged(data: Path, *, fitting: bool) -> Iterator[Pair]:
+    """Yield the pairs that a person judged."""
+    for line in JUDGED.read_text().splitlines():
+        relation, one, other = line.split("\t")[:3]
+        if is_for_fitting(min(one, other)) == fitting:
+            yield Pair(one=opened(data, one), other=opened(data, other), relation=relation, how="judged")
+
+
+def made(data: Path, names: list[str], *, seed: int) -> Iterator[Pair]:
+    """Yield copies of each photograph, other exposures of it, and other pictures that carry the same overlay."""
+    rng = np.random.default_rng(seed)
+    for place, name in enumerate(names):
+        image = opened(data, name)
+        others = [opened(data, names[i]) for i in rng.integers(len(names), size=4) if i != place]
+        for _ in range(3):
+            copy, how = chained(image, rng, others=others)
+            yield Pair(one=image, other=copy, relation="picture", how=" + ".join(how))
+        again = another_exposure(image, rng)
+        yield Pair(one=image, other=again, relation="scene", how="another exposure")
+        copy, how = chained(again, rng, others=others)
+        yield Pair(one=image, other=copy, relation="scene", how="another exposure + " + " + ".join(how))
+        yield Pair(
+            one=_overlaid(image, seed + place), other=_overlaid(others[0].resize(image.size), seed + place),
+            relation="none", how="the same overlay",
+        )  # fmt: skip
+        yield Pair(
+            one=pasted(others[0], rng, side=0.4, ground=image), other=pasted(others[0], rng, side=0.4, ground=others[-1]),
+            relation="object", how="the same small picture on two others",
+        )  # fmt: skip
+
+
+def _overlaid(image: Picture, seed: int) -> Picture:
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(4)
+    if kind == 0:
+        return text_bar(image, rng, share=float(rng.uniform(0.15, 0.4)))
+    if kind == 1:
+        return stickers(image, rng, share=float(rng.uniform(0.15, 0.4)))
+    if kind == 2:
+        return screenshot(image, rng)
+    return MORE["text"](image, rng)
