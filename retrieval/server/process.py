@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import suppress
 from functools import partial
@@ -68,8 +69,10 @@ def serve(
 
 
 def _run(app: Starlette, settings: Settings, listening: socket.socket) -> None:
-    server = uvicorn.Server(_config(app, settings))
-    server.run(sockets=[listening])
+    with suppress(ValueError):  # not in the main thread: its signals are somebody else's
+        # uvicorn stops in order, then gives the signal back: being told to stop is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.Server(_config(app, settings)).run(sockets=[listening])
 
 
 def _run_several(

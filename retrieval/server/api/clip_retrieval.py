@@ -75,7 +75,7 @@ async def knn_service(service: Service, request: Request) -> Response:
     search = _search(asked, wanted)
     with service.catalogue.newest(asked.indice_name or None) as served:
         query = await query_of(service, served, search, ())
-        found = await service.scheduler.search(served, query, k=wanted, **options_of(search, limits))
+        found = await service.scheduler.search(served, query, k=wanted, **options_of(served, search, limits))
         shown = await asyncio.gather(
             *(_metadata(service, served, hit.id) for hit in found[: max(asked.num_images, 0)])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,7 @@ async def _fetched(service: Service, url: str) -> bytes:
     return await service.scheduler.run(service.fetch, url)
 
 
-def options_of(search: Search, limits: Limits) -> dict[str, Any]:
+def options_of(served: Served, search: Search, limits: Limits) -> dict[str, Any]:
     """Return the options of `Collection.search` that a request names, without ``k``.
 
     Raises:
@@ -126,7 +127,10 @@ def options_of(search: Search, limits: Limits) -> dict[str, Any]:
             raise Refused(400, f"ids has {len(search.ids):,} entries; at most {limits.ids:,} are allowed")
         options["ids"] = search.ids
     if search.under is not None:
-        options["under"] = folder_of(_short(search.under, "under", limits))
+        folder = folder_of(_short(search.under, "under", limits))
+        options["under"] = os.path.join(
+            served.collection.root, folder
+        )  # absolute: a relative one may lie beside the server
     if search.glob is not None:
         options["glob"] = _short(search.glob, "glob", limits)
     if search.where is not None:

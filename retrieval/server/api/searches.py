@@ -74,7 +74,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
         if cursor is None
         else catalogue.at(asked.collection, cursor.version)
     ) as served:
-        options = options_of(asked, limits)
+        options = options_of(served, asked, limits)
         start = 0 if cursor is None else cursor.start
         stop = min(start + asked.k, limits.depth)
         if start >= stop:

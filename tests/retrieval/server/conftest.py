@@ -39,9 +39,9 @@ def open_client(photos: Path) -> Iterator[Callable[..., TestClient]]:
     """Start a server with some settings for the folder, or for several, and return a client of it."""
     with ExitStack() as stack:
 
-        def start(*indexes: str | Path, host: str = "localhost", **settings) -> TestClient:
+        def start(*indexes: str | Path, **settings) -> TestClient:
             app = create_app([str(one) for one in indexes or [photos]], Settings(**settings))
-            client = TestClient(app, base_url=f"http://{host}", raise_server_exceptions=True)
+            client = TestClient(app, base_url="http://localhost", raise_server_exceptions=True)
             return stack.enter_context(client)
 
         yield start
