@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.render import html_page
+    from retrieval.render import html_page, html_style
     from retrieval.render.export import write_export
     from retrieval.render.html_page import Answer
     from retrieval.render.output import (
@@ -30,6 +30,7 @@ __all__ = [
     "hit_json",
     "hits",
     "html_page",
+    "html_style",
     "is_table",
     "json_text",
     "replacing",
@@ -44,6 +45,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "export": ("write_export",),
             "html_page": ("Answer",),
+            "html_style": (),
             "output": (
                 "Form",
                 "csv_text",

@@ -36,13 +36,13 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 @click.command(
     "duplicates",
     cls=Command,
-    common=("--kind", "--keep", "--move-to", "--undo"),
+    common=("--kind", "--keep", "--html", "--move-to", "--undo"),
     sections={
         "What to look for": ("--precision", "--against", "--splits", "--reference", "--ignore"),
         "Which images": ("--under", "--glob", "--where"),
         "Output": ("--link-to", "--csv", "-f", "-0"),
     },
-    example="retrieve duplicates --kind bytes,pixels --move-to ~/doubles",
+    example="retrieve duplicates --html review.html",
 )
 @option("--kind", "kinds", of=DUPLICATES, metavar="KIND,…", help="Degrees of likeness to look for.")
 @option(
@@ -63,11 +63,12 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
     "--reference", multiple=True, type=FOLDER, metavar="DIR", help="Images of this folder never go."
 )
 @option("--keep", of=DUPLICATES, metavar="RULE", help="Who stays: best, largest, oldest, newest or first.")
-@click.option("--ignore", type=FILE, metavar="FILE", help="Follow a file of decisions.")
+@click.option("--ignore", type=FILE, metavar="FILE", help="Follow decisions that the review page saved.")
 @option("--under", of=DUPLICATES, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=DUPLICATES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=DUPLICATES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
 @click.option(type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
 @click.option(
     "--link-to", type=FOLDER, metavar="DIR", help="Put links to each set into a folder, for looking."
 )
@@ -87,6 +88,7 @@ def duplicates(
     session: Session,
     /,
     *,
+    html: Path | None,
     link_to: Path | None,
     move_to: Path | None,
     undo: Path | None,
@@ -132,6 +134,10 @@ def duplicates(
     if not session.quiet:
         for line in duplicate_notes(found, moving=move_to is not None):
             session.note(line)
+    if html is not None:
+        shown = found.write_page(html)
+        some = f" (the first {shown:,} sets)" if shown < len(found) else ""
+        session.note(f"wrote {html}{some}")
     if link_to is not None:
         session.note(f"{len(found.link_to(link_to)):,} links in {link_to}")
     if report is not None and not as_json:

@@ -65,7 +65,7 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
     if found.cut:
         yield f"{found.cut:,} pairs were not compared: these images have very many others like them"
     if going and not moving:
-        yield "nothing was changed; --move-to DIR moves what could go"
+        yield "nothing was changed; --html FILE makes a page to review, --move-to DIR moves what could go"
 
 
 def moved(report: MoveReport, *, back: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -36,6 +37,13 @@ class Calibration:
     def recall(self, *, geometry: bool) -> float | None:
         """Return the share of altered copies that were found among photographs whose copies are known."""
         return self.recalls.get("geometry" if geometry else "hash")
+
+    def way(self, *, geometry: bool) -> str:
+        """Name the way of comparing, so that results of another one are not taken for its own."""
+        if not geometry:
+            return f"{self.version}-hash"
+        check = files("retrieval.matching").joinpath(_FILE).read_bytes()
+        return f"{self.version}-geometry-{zlib.crc32(check):08x}"
 
     def missed(self, kinds: tuple[str, ...], *, geometry: bool) -> tuple[str, ...]:
         """Say what this way does not find."""

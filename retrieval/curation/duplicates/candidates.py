@@ -1,12 +1,15 @@
-"""Find pairs of rows whose vectors are alike: within a collection, and between two."""
+"""Find pairs of rows whose vectors are alike: within a collection, where new rows alone are joined, and between two."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval.errors import StoreFull
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,12 +19,14 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap, Ids
     from retrieval.collection import Collection
+    from retrieval.curation.duplicates.image_rows import ImageRows
+    from retrieval.curation.duplicates.results import Results
     from retrieval.progress import OnProgress
 
 __all__ = ["AT_MOST", "Candidates", "between", "within"]
 
-AT_MOST: Final = 50
-"""Pairs of one row at most."""
+AT_MOST: Final = 15
+"""Rows that each row names, the likest ones."""
 
 _BLOCK: Final = 1024
 
@@ -33,7 +38,7 @@ class Candidates:
     Attributes:
         pairs: ``(p, 2)`` int64.
         scores: ``(p,)`` float32 cosines.
-        cut: pairs that were left out, because a row has too many.
+        cut: pairs that were left out, because a row names `AT_MOST` only.
     """
 
     pairs: NDArray[np.int64]
@@ -41,19 +46,140 @@ class Candidates:
     cut: int = 0
 
 
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """A join of some rows with all, as far as it has come.
+
+    Attributes:
+        begin, end: the rows: those below `begin` were joined before.
+        generation: in which it was joined; its blocks are those of this generation.
+        blocks: how many of them are done.
+        whole: all are.
+        cut: pairs that were left out.
+    """
+
+    begin: int
+    end: int
+    generation: int
+    blocks: int = 0
+    whole: bool = False
+    cut: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _State:
+    """What is kept of a join.
+
+    Attributes:
+        mark: of the first and last row that were joined: another collection in the same place has another one.
+        parts: the joins so far.
+    """
+
+    mark: str = ""
+    parts: list[_Part] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, text: str | None) -> _State:
+        if text is None:
+            return cls()
+        facts = json.loads(text)
+        return cls(mark=facts["mark"], parts=[_Part(**part) for part in facts["parts"]])
+
+    @property
+    def rows(self) -> int:
+        """How many rows are joined with each other, or are about to be."""
+        return self.parts[-1].end if self.parts else 0
+
+
 def within(
-    collection: Collection, mask: Bitmap, *, threshold: float, progress: OnProgress | None = None
+    rows: ImageRows, results: Results, *, threshold: float, progress: OnProgress | None = None
 ) -> Candidates:
-    """Return the pairs of rows of a collection whose cosine is at least a threshold, at most `AT_MOST` a row.
+    """Return the pairs of rows of a collection whose cosine is at least a threshold, each row's `AT_MOST` likest.
+
+    What was joined before is kept: after a build only the new rows are joined with all, and a killed join goes on.
 
     Args:
-        collection: the collection.
-        mask: ``(count,)`` flags of the rows that count.
+        rows: the collection and which of its rows count.
+        results: keeps the pairs.
         threshold: the least cosine.
         progress: called now and then.
     """
-    found = list(_neighbours(collection, collection, np.flatnonzero(mask), mask, threshold, progress))
-    return _joined(found, same=True)
+    collection = rows.collection
+    name = f"{collection.space.name} {collection.space.dim} {threshold} {AT_MOST}"
+    state = _State.of(results.join(name))
+    generation, count = collection.manifest.generation, rows.count
+    if not _continues(state, rows):
+        results.forget_join(name)
+        state = _State()
+    if state.parts and not state.parts[-1].whole and state.parts[-1].generation != generation:
+        state.parts[-1] = _Part(begin=state.parts[-1].begin, end=count, generation=generation)
+    elif state.rows < count:
+        state.parts.append(_Part(begin=state.rows, end=count, generation=generation))
+    if state.parts and not state.parts[-1].whole:
+        state.mark = _mark(rows, state.parts[-1].end)
+        _join(collection, results, name, state, threshold=threshold, progress=progress)
+    kept = results.pairs(name)
+    pairs = np.stack(
+        [
+            np.concatenate(
+                [np.frombuffer(block[side], np.int64) for block in kept] or [np.empty(0, np.int64)]
+            )
+            for side in (0, 1)
+        ],
+        axis=1,
+    )
+    scores = np.concatenate(
+        [np.frombuffer(block[2], np.float32) for block in kept] or [np.empty(0, np.float32)]
+    )
+    lives = rows.mask[pairs].all(axis=1) if len(pairs) else np.empty(0, np.bool_)
+    return _joined(pairs[lives], scores[lives], cut=sum(part.cut for part in state.parts))
+
+
+def _continues(state: _State, rows: ImageRows) -> bool:
+    """Say whether what is kept is of this collection, as it was or with rows behind."""
+    return not state.parts or (state.rows <= rows.count and state.mark == _mark(rows, state.rows))
+
+
+def _mark(rows: ImageRows, count: int) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for record in rows.records(sorted({0, count - 1}) if count else []):
+        digest.update(record.content + record.stamp[:8])
+    return digest.hexdigest()
+
+
+def _join(
+    collection: Collection,
+    results: Results,
+    name: str,
+    state: _State,
+    *,
+    threshold: float,
+    progress: OnProgress | None,
+) -> None:
+    """Join the rows of the last part with all, from the block where it stopped."""
+    part = state.parts[-1]
+    number = len(state.parts) - 1
+    since = None
+    if part.begin:
+        since = np.arange(part.begin, part.end)
+        since = since[collection.live[since]]
+    if since is None or len(since):
+        for found in collection.pairs(threshold, at_most=AT_MOST, since=since, first_block=part.blocks):
+            arrays = (
+                found.ids_a.astype(np.int64).tobytes(),
+                found.ids_b.astype(np.int64).tobytes(),
+                found.scores.astype(np.float32).tobytes(),
+            )
+            if not results.put_pairs(name, number, found.block, arrays):
+                raise StoreFull(
+                    f"{collection.directory}: no space is left for the pairs that are found; free some space and run it again"
+                )
+            part.blocks, part.cut = found.block + 1, part.cut + found.cut
+            results.put_join(name, json.dumps(asdict(state)))
+            if progress is not None:
+                progress(Progress(phase="join", done=found.block + 1, total=found.blocks))
+    part.whole = True
+    results.put_join(name, json.dumps(asdict(state)))
 
 
 def between(
@@ -64,50 +190,37 @@ def between(
     threshold: float,
     progress: OnProgress | None = None,
 ) -> Candidates:
-    """Return pairs of a row of one collection and a row of another one; takes what `within` does.
+    """Return pairs of a row of one collection and a row of another one: each row's `AT_MOST` likest there.
 
     The rows of the other collection are numbered behind those of the first.
+
+    Args:
+        collection: the collection.
+        other: the other one.
+        mask: ``(count,)`` flags of the rows that count.
+        threshold: the least cosine.
+        progress: called now and then.
     """
-    found = list(_neighbours(collection, other, np.flatnonzero(mask), other.live, threshold, progress))
-    joined = _joined(found, same=False)
-    return Candidates(joined.pairs + np.array([0, len(mask)]), joined.scores, joined.cut)
+    found = list(_neighbours(collection, other, np.flatnonzero(mask), threshold, progress))
+    pairs = np.concatenate([block for block, _ in found] or [np.empty((0, 2), np.int64)])
+    scores = np.concatenate([block for _, block in found] or [np.empty(0, np.float32)])
+    return _joined(pairs + np.array([0, len(mask)]), scores, cut=0)
 
 
 def _neighbours(
-    collection: Collection,
-    other: Collection,
-    ids: Ids,
-    mask: Bitmap,
-    threshold: float,
-    progress: OnProgress | None,
-) -> Iterator[tuple[Ids, Ids, NDArray[np.float32], int]]:
-    """Yield rows, rows like them and their cosines, block by block, and how many were left out."""
-    everything = bool((mask == other.live).all())
+    collection: Collection, other: Collection, ids: Ids, threshold: float, progress: OnProgress | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield pairs of rows and their cosines, block by block."""
     for start in range(0, len(ids), _BLOCK):
         block = ids[start : start + _BLOCK]
-        near = other.search_vectors(
-            collection.vectors(block), k=AT_MOST + 1, mask=None if everything else mask
-        )
+        near = other.search_vectors(collection.vectors(block), k=AT_MOST)
         kept = (near.ids >= 0) & (near.scores >= threshold)  # (b, k)
-        if other is collection:
-            kept &= near.ids != block[:, None]
-        full = kept.sum(axis=1) > AT_MOST
-        kept[full, -1] = False
-        rows = np.repeat(block, kept.sum(axis=1))
-        yield rows, near.ids[kept], near.scores[kept], int(full.sum())
+        yield np.stack([np.repeat(block, kept.sum(axis=1)), near.ids[kept]], axis=1), near.scores[kept]
         if progress is not None:
             progress(Progress(phase="join", done=min(start + _BLOCK, len(ids)), total=len(ids)))
 
 
-def _joined(found: list[tuple[Ids, Ids, NDArray[np.float32], int]], *, same: bool) -> Candidates:
-    """Put blocks together; a pair that was found from both sides is one."""
-    if not found:
-        return Candidates(np.empty((0, 2), np.int64), np.empty(0, np.float32))
-    first = np.concatenate([rows for rows, _, _, _ in found]).astype(np.int64)
-    second = np.concatenate([others for _, others, _, _ in found]).astype(np.int64)
-    scores = np.concatenate([values for _, _, values, _ in found]).astype(np.float32)
-    pairs = np.stack([first, second], axis=1)
-    if same:
-        pairs.sort(axis=1)
-    pairs, places = np.unique(pairs, axis=0, return_index=True)
-    return Candidates(pairs, scores[places], sum(cut for _, _, _, cut in found))
+def _joined(pairs: NDArray[np.int64], scores: NDArray[np.float32], *, cut: int) -> Candidates:
+    """Make each pair come once."""
+    unique, places = np.unique(pairs, axis=0, return_index=True)
+    return Candidates(unique.reshape(-1, 2), scores[places], cut)

@@ -5,7 +5,6 @@ Long because the order of a search stands in one place.
 
 from __future__ import annotations
 
-import importlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from retrieval import matching
 from retrieval.collection import open_collection
 from retrieval.curation.duplicates.calibration import calibration
 from retrieval.curation.duplicates.candidates import Candidates, between, within
@@ -152,14 +152,6 @@ def _decisions(collection: Collection, ignore: str | os.PathLike[str] | None) ->
     return read_decisions(*([kept] if kept.exists() else []), *([] if ignore is None else [ignore]))
 
 
-def _has_geometry() -> bool:
-    """Say whether pictures can be laid on each other."""
-    try:
-        return bool(importlib.import_module("retrieval.matching").available())
-    except ImportError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class _Member:
     """A row of a set: what it is to the one that stays."""
@@ -203,10 +195,11 @@ class _Search:
         contents = np.concatenate([gallery.contents for gallery in self._galleries])
         self._classes.fold_contents(contents, self._rows)
         alike = any(kind in self._kinds for kind in ("picture", "scene"))
-        geometry = alike and _has_geometry()
-        features = importlib.import_module("retrieval.matching").features if geometry else None
-        version = f"{self._measured.version}-{'geometry' if geometry else 'hash'}"
-        results = stack.enter_context(Results(self._own.directory, version=version))
+        geometry = alike and matching.available()
+        features = matching.features if geometry else None
+        self._results = results = stack.enter_context(
+            Results(self._own.directory, version=self._measured.way(geometry=geometry))
+        )
         self._pictures = Pictures(self._galleries, results, features)
         check: Any = HashCheck(self._pictures, most=self._measured.hash_bits, probability=self._precision)
         if geometry:
@@ -260,7 +253,7 @@ class _Search:
 
     def _likely(self, threshold: float) -> Candidates:
         if len(self._galleries) == 1:
-            return within(self._own, self._galleries[0].mask, threshold=threshold, progress=self._progress)
+            return within(self._galleries[0], self._results, threshold=threshold, progress=self._progress)
         return between(
             self._own,
             self._galleries[1].collection,

@@ -45,7 +45,7 @@ class ImageFacts:
         sharpness: root mean square of the Laplacian at the size that it was decoded at.
         has_camera: the file says with what it was taken.
         pixels: hash of the upright pixels; empty where it was not decoded in full.
-        looks: perceptual hash, 128 bytes.
+        looks: perceptual hashes, 512 bytes.
         busy: how much each cell of a grid varies, ``GRID × GRID`` bytes.
     """
 

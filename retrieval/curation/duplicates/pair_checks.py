@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -74,7 +73,7 @@ class GeometryCheck(AbstractContextManager["GeometryCheck"]):
 
     def compare(self, pairs: Sequence[tuple[int, int]]) -> list[Judgement]:
         """Compare pairs."""
-        compare = importlib.import_module("retrieval.matching").compare
+        from retrieval.matching import compare
 
         features = [
             (None, None)

@@ -1,4 +1,4 @@
-"""Hash what a picture looks like: a difference hash and a DCT hash, of the picture and of its mirror image.
+"""Hash what a picture looks like: a difference hash and a DCT hash, of the picture in all eight positions.
 
 Source: difference hash, N. Krawetz, 2013; DCT hash, C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash
 Functions", 2010.
@@ -25,17 +25,23 @@ _GREY: Final = 64
 
 
 def picture_hash(image: Image.Image) -> bytes:
-    """Return the hash of an RGB picture, then that of its mirror image: 64 bytes each."""
+    """Return the hashes of an RGB picture in its eight positions, 64 bytes each: four quarter turns, then those of its mirror image."""
     grey = image.convert("L")
-    return _hash(grey) + _hash(ImageOps.mirror(grey))
+    turns = Image.Transpose
+    upright = [
+        grey,
+        *(grey.transpose(turn) for turn in (turns.ROTATE_90, turns.ROTATE_180, turns.ROTATE_270)),
+    ]
+    return b"".join(map(_hash, [*upright, *map(ImageOps.mirror, upright)]))
 
 
 def distance(first: bytes, second: bytes) -> tuple[float, bool]:
-    """Return the share of bits in which two pictures differ, 0 to 1, and whether one mirrored is the closer."""
-    half = len(first) // 2
-    plain = _share(first[:half], second[:half])
-    mirrored = _share(first[:half], second[half:])
-    return (mirrored, True) if mirrored < plain else (plain, False)
+    """Return the share of bits in which two pictures differ, 0 to 1, in the closest position, and whether that is mirrored."""
+    size = BITS // 8
+    plain = first[:size]
+    shares = [_share(plain, second[at : at + size]) for at in range(0, len(second), size)]
+    best = min(range(len(shares)), key=shares.__getitem__)
+    return shares[best], best >= len(shares) // 2
 
 
 def _share(first: bytes, second: bytes) -> float:

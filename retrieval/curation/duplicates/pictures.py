@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -141,10 +140,10 @@ class Pictures:
         return found
 
     def _unpacked(self, number: int) -> Any:
-        features = importlib.import_module("retrieval.matching").Features
+        from retrieval.matching import Features
 
         name = self.name(number)
-        return features.from_bytes(self._results.images([name])[name][1])
+        return Features.from_bytes(self._results.images([name])[name][1])
 
     def pixels(self, number: int) -> bytes:
         """Return the hash of the pixels of an image that `read` was asked for; it is decoded in full once more if need be."""

@@ -193,6 +193,18 @@ class Duplicates(Sequence[DuplicateSet]):
 
         return move_files(self._moves(), root=self.root, directory=directory, collection=self.directory)
 
+    def write_page(self, path: str | os.PathLike[str]) -> int:
+        """Write a page to review the sets: one file, no network; it saves what a person decides as a file for `ignore`.
+
+        Returns:
+            how many sets are on it: a page has room for the first thousand.
+        Raises:
+            StoreFull: no space left.
+        """
+        from retrieval.curation.duplicates.review_page import write_review
+
+        return write_review(self, Path(path))
+
     def _moves(self) -> list[Move]:
         from retrieval.curation.duplicates.undo_file import Move
 

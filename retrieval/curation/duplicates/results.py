@@ -25,7 +25,8 @@ _FILE: Final = "results.sqlite"
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS images (content BLOB PRIMARY KEY, version TEXT, facts BLOB, features BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verdicts (first BLOB, second BLOB, version TEXT, verdict BLOB, PRIMARY KEY (first, second)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS joins (name TEXT PRIMARY KEY, state BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS joins (name TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pairs (name TEXT, part INTEGER, block INTEGER, first BLOB, second BLOB, scores BLOB, PRIMARY KEY (name, part, block));
 """
 _AT_ONCE: Final = 500
 
@@ -91,15 +92,38 @@ class Results(AbstractContextManager["Results"]):
                 [(first, second, self._version, data) for first, second, data in verdicts],
             )
 
-    def join(self, name: str) -> bytes | None:
-        """Return what was kept of a join; None where nothing was."""
+    def join(self, name: str) -> str | None:
+        """Return what was kept of the state of a join; None where nothing was."""
         row = self._database.execute("SELECT state FROM joins WHERE name = ?", (name,)).fetchone()
         return None if row is None else row[0]
 
-    def put_join(self, name: str, state: bytes) -> None:
-        """Keep the state of a join."""
+    def put_join(self, name: str, state: str) -> None:
+        """Keep the state of a join, and what was put in besides."""
         with suppress(sqlite3.Error):
             self._database.execute("INSERT OR REPLACE INTO joins VALUES (?, ?)", (name, state))
+            self._database.commit()
+
+    def pairs(self, name: str) -> list[tuple[bytes, bytes, bytes]]:
+        """Return the blocks of pairs of a join: ids, ids and scores, as bytes of arrays."""
+        return self._database.execute(
+            "SELECT first, second, scores FROM pairs WHERE name = ? ORDER BY part, block", (name,)
+        ).fetchall()
+
+    def put_pairs(self, name: str, part: int, block: int, arrays: tuple[bytes, bytes, bytes]) -> bool:
+        """Keep a block of pairs; say whether that could be done."""
+        try:
+            self._database.execute(
+                "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?, ?)", (name, part, block, *arrays)
+            )
+        except sqlite3.Error:  # a full disk
+            return False
+        return True
+
+    def forget_join(self, name: str) -> None:
+        """Forget a join and its pairs."""
+        with suppress(sqlite3.Error):
+            self._database.execute("DELETE FROM pairs WHERE name = ?", (name,))
+            self._database.execute("DELETE FROM joins WHERE name = ?", (name,))
             self._database.commit()
 
 
