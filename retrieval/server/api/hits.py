@@ -55,7 +55,16 @@ class Answer(Struct):
 class Answers(Struct):
     """The answers to several searches, in their order; one that failed is a problem."""
 
-    answers: list[Answer | dict[str, Any]]
+    answers: Annotated[
+        list[Any],
+        Meta(
+            extra_json_schema={
+                "items": {
+                    "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Answer", "Problem")]
+                }
+            }
+        ),
+    ]
 
 
 def hit_object(hit: Hit, served: Served, settings: Settings) -> dict[str, Any]:
