@@ -1,4 +1,4 @@
-"""Concurrent requests share the machine: batches, queues, deadlines, numbers."""
+"""Queues, batches, threads and numbers of a server."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.server.scheduling.metrics import Metrics
+    from retrieval.server.scheduling.disconnects import StopWhenDisconnected
+    from retrieval.server.scheduling.metrics import SHARED, Metrics
     from retrieval.server.scheduling.refusals import Busy, Late
-    from retrieval.server.scheduling.scheduler import Scheduler
+    from retrieval.server.scheduling.scheduler import Scheduler, Served
 
-__all__ = ["Busy", "Late", "Metrics", "Scheduler"]
+__all__ = ["SHARED", "Busy", "Late", "Metrics", "Scheduler", "Served", "StopWhenDisconnected"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
-        __name__, {"metrics": ("Metrics",), "refusals": ("Busy", "Late"), "scheduler": ("Scheduler",)}
+        __name__,
+        {
+            "disconnects": ("StopWhenDisconnected",),
+            "metrics": ("SHARED", "Metrics"),
+            "refusals": ("Busy", "Late"),
+            "scheduler": ("Scheduler", "Served"),
+        },
     )

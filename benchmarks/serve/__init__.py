@@ -1,0 +1,1 @@
+"""What `bench_serve.py` measures: its parts, and what they share."""
