@@ -83,6 +83,8 @@ class Session:
         runtime = onnx_runtime()
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors only: the library never prints
+        # Threads that have nothing to do sleep: those that decode the next images need the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         return runtime.InferenceSession(self._path, options, providers=self._providers)

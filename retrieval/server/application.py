@@ -18,7 +18,7 @@ from retrieval.server.access_log import access_line
 from retrieval.server.api import Service, problem, routes
 from retrieval.server.catalogue import Catalogue, named_collections
 from retrieval.server.safety import Door, Guard, fetcher, session_routes
-from retrieval.server.scheduling import Scheduler
+from retrieval.server.scheduling import Scheduler, StopWhenDisconnected
 from retrieval.server.warm_up import warm_up
 
 if TYPE_CHECKING:
@@ -96,7 +96,10 @@ def create_app(
 
     return Starlette(
         routes=[*routes(service), *session_routes(settings, door), *page.routes(settings)],
-        middleware=[Middleware(Guard, settings=settings, door=door, told=answered, failed=_say_bug)],
+        middleware=[
+            Middleware(Guard, settings=settings, door=door, told=answered, failed=_say_bug),
+            Middleware(StopWhenDisconnected, told=scheduler.metrics.disconnected),
+        ],
         exception_handlers={HTTPException: _told},
         lifespan=running,
     )

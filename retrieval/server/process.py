@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from retrieval.errors import OptionError
 from retrieval.server.application import create_app
 from retrieval.server.catalogue import named_collections
 from retrieval.server.safety import new_token
+from retrieval.server.scheduling import SHARED
 
 if TYPE_CHECKING:
     import socket
@@ -50,6 +52,8 @@ def serve(
     """
     import dataclasses
 
+    # Threads of a search that have nothing to do sleep: other requests need the cores. It is read when faiss is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     say = _say if say is None else say
     collections = named_collections(indexes)
     if not settings.is_local and settings.token is None:
@@ -79,6 +83,7 @@ def _run_several(
     collections: Mapping[str, Path], settings: Settings, listening: socket.socket, told: Callable[[], None]
 ) -> None:
     """Run several processes on one socket; one that dies is started anew."""
+    import tempfile
     from multiprocessing import get_context
 
     from uvicorn.supervisors import Multiprocess
@@ -86,7 +91,9 @@ def _run_several(
     first = _First(get_context("spawn").Lock(), told)
     config = _config(partial(create_app, dict(collections), settings, on_ready=first), settings)
     config.factory = True
-    Multiprocess(config, sockets=[listening]).run()
+    with tempfile.TemporaryDirectory(prefix="retrieval-metrics-") as folder:
+        os.environ[SHARED] = folder  # the processes that are started read it
+        Multiprocess(config, sockets=[listening]).run()
 
 
 class _First:
@@ -122,7 +129,6 @@ def _bind(settings: Settings) -> socket.socket:
     Raises:
         OptionError: the address is taken, or is none of this machine's.
     """
-    import os
     import socket
 
     host = settings.host.strip("[]")

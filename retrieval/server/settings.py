@@ -63,7 +63,7 @@ class Batching:
     """
 
     batch: int = 32
-    batch_wait: float = 0.005
+    batch_wait: float = 0.02
     queue: int = 256
     threads: int = field(default_factory=allowed_cores)
     timeout: float = 30.0

@@ -85,7 +85,10 @@ class _Watch:
             self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._begin)
 
     async def _look_out(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:  # noqa: BLE001 - a body that nobody asked for is too long, or comes too slowly
+            return
         self.left = True
         self.task.cancel()

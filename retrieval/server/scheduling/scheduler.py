@@ -14,7 +14,7 @@ from retrieval.server.scheduling.metrics import Metrics
 if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.answers import Hits
-    from retrieval.server.settings import Batching
+    from retrieval.server import Batching
 
 __all__ = ["Scheduler", "Served"]
 

@@ -15,8 +15,8 @@ import pytest
 
 import retrieval
 from retrieval.errors import ImageError, MissingRow, OptionError, QueryError
+from retrieval.server import Batching
 from retrieval.server.scheduling import Busy, Late, Scheduler
-from retrieval.server.settings import Batching
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, picture
 from tests.retrieval.pictures import png
