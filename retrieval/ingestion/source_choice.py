@@ -24,6 +24,7 @@ from retrieval.location import (
     resolve_root,
 )
 from retrieval.sources import (
+    SINGLE_FILE,
     STANDARD_INPUT,
     FolderOptions,
     FolderSource,
@@ -187,6 +188,8 @@ class _Choice:
             self._take_folder(source.root, source.taken)
             return
         kind = source_type(source.type)
+        if source.type == SINGLE_FILE:
+            self._refuse_inside(source.spec)
         for known in self.recorded:
             if known.type == source.type and spec_of(self._directory, known) == source.spec:
                 self.repeat(known)
@@ -201,6 +204,13 @@ class _Choice:
         if isinstance(source, RememberingSource):
             source.memory = memory_of(self._directory, recorded.number)
         self._take(source, recorded, is_new=True)
+
+    def _refuse_inside(self, path: str) -> None:
+        """Refuse a file of a folder that the collection has already: it would have two keys."""
+        for folder in (known for known in self.recorded if known.type == FOLDER):
+            home = spec_of(self._directory, folder)
+            if inside(path, home) is not None:
+                raise OptionError(f"{path} lies in {home}, a source of this collection; build that folder")
 
     def _take_folder(self, images: Path, taken: FolderOptions | None = None) -> None:
         """Take a folder of images: one of the collection's, a part of one, or a new one."""

@@ -49,7 +49,14 @@ if TYPE_CHECKING:
         SourceType,
         WatchedColumnSource,
     )
-    from retrieval.sources.registry import STANDARD_INPUT, named_type, open_spec, source_type, whole_text
+    from retrieval.sources.registry import (
+        SINGLE_FILE,
+        STANDARD_INPUT,
+        named_type,
+        open_spec,
+        source_type,
+        whole_text,
+    )
     from retrieval.sources.selection import RESOURCE_FORK, Selection
     from retrieval.sources.signatures import FIRST_BYTES, recognise
     from retrieval.sources.skipped_list import (
@@ -72,6 +79,7 @@ __all__ = [
     "NOT_FOLLOWED",
     "RAW_SUFFIXES",
     "RESOURCE_FORK",
+    "SINGLE_FILE",
     "STANDARD_INPUT",
     "SUFFIXES",
     "UNKNOWN",
@@ -174,7 +182,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "ReadAheadSource",
                 "WatchedColumnSource",
             ),
-            "registry": ("STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"),
+            "registry": (
+                "SINGLE_FILE",
+                "STANDARD_INPUT",
+                "named_type",
+                "open_spec",
+                "source_type",
+                "whole_text",
+            ),
             "selection": ("RESOURCE_FORK", "Selection"),
             "skipped_list": (
                 "LASTING",

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
     from retrieval.sources.protocol import Source, SourceType
 
-__all__ = ["STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"]
+__all__ = ["SINGLE_FILE", "STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"]
 
 GROUP = "retrieval.sources"
+
+SINGLE_FILE = "file"
+"""The type of a source that is one file."""
 
 BUILT_IN = {
     "tar": "retrieval.sources.tar:TarSource",
     "table": "retrieval.sources.tables:TableSource",
     "listing": "retrieval.sources.listings:ListingSource",
+    SINGLE_FILE: "retrieval.sources.single_file:SingleFile",
     "remote": "retrieval.sources.remote:RemoteSource",
     "folder": "retrieval.sources.folder:FolderSource",
 }

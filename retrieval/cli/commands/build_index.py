@@ -196,7 +196,7 @@ def build_index(
 ) -> None:
     """Index the images of each SOURCE; again: only what changed.
 
-    A SOURCE is a folder, tar files ('shards/{0000..0099}.tar'), a parquet or Arrow table, a list (.txt, .csv, .jsonl, -) or a URL. A new one is added; without SOURCE, all are built again.
+    A SOURCE is a folder, a single file, tar files ('shards/{0000..0099}.tar'), a parquet or Arrow table, a list (.txt, .csv, .jsonl, -) or a URL. A new one is added; without SOURCE, all are built again.
     Images are files whose names end in jpg, jpeg, jpe, jfif, jif, jfi, mpo, png, apng, webp, gif, bmp, dib, tif, tiff,
     avif, avifs, heic, heics, heif, heifs, hif. Others are recognised by their first bytes; raw ones give their preview. skipped.tsv lists the unreadable
     ones. If interrupted, repeat the command.

@@ -163,9 +163,12 @@ class RemoteFiles:
             )
         return cast("BinaryIO", open_ranges(partial(self.read_range, url), size=size))
 
-    def walk(self, url: str) -> Iterator[RemoteFile]:
+    def walk(self, url: str, *, deepest: int | None = None) -> Iterator[RemoteFile]:
         """Yield the files below a folder, folder by folder, sorted by name; what is not listed is not held.
 
+        Args:
+            url: of the folder.
+            deepest: how many folders of folders are entered, 0 for none; None for all.
         Raises:
             RemoteError: a folder could not be listed; files were missed.
         """
@@ -173,7 +176,7 @@ class RemoteFiles:
         start = path if path.endswith("/") else path + "/"
         is_page = protocol_of(url) in _HTTP
         query = url.partition("?")[2] if is_page else ""
-        ahead = [start]
+        ahead, most = [start], _DEEPEST if deepest is None else deepest
         while ahead:
             folder = ahead.pop()
             listed = self._list(files, url, folder, top=folder == start)
@@ -184,7 +187,7 @@ class RemoteFiles:
                 if not relative.strip("/") or (is_page and ("?" in relative or "#" in relative)):
                     continue  # the folder itself, or links that sort its page
                 if facts["type"] == "directory":
-                    if name.rstrip("/") + "/" != folder and relative.count("/") < _DEEPEST:
+                    if name.rstrip("/") + "/" != folder and relative.rstrip("/").count("/") < most:
                         below.append(name.rstrip("/") + "/")
                 elif not relative.endswith("/"):
                     location = name if is_page else files.unstrip_protocol(name)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from retrieval.errors import ImageError, OptionError
 from retrieval.sources import keys
 from retrieval.sources.tar.packed_stream import DAMAGED
-from retrieval.sources.tar.shard_names import expand_braces, find_shards
+from retrieval.sources.tar.shard_names import expand_braces, find_shards, fixed_part, has_stars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,13 +115,29 @@ class RemoteArchives:
         return RemoteFiles(allow_private=self._allow_private)
 
     def find(self, text: str) -> Sequence[str]:
-        """Return the URLs that braces stand for."""
-        found = expand_braces(text)
-        if any(mark in found[0].partition("?")[0] for mark in "*["):
-            raise OptionError(
-                f"{text}: stars in URLs of archives are not read; count with braces, as in {{000..099}}"
-            )
-        return found
+        """Return the URLs that braces and stars stand for; for stars the store is asked what it has.
+
+        Raises:
+            OptionError: it does not say.
+        """
+        found: list[str] = []
+        for url in expand_braces(text):
+            found += self._matching(url) if has_stars(url) else [url]
+        return list(dict.fromkeys(found))
+
+    def _matching(self, url: str) -> list[str]:
+        path, question, query = url.partition("?")
+        folder = fixed_part(path)
+        wanted = path[len(folder) + 1 :]
+        pattern = keys.glob_pattern("/" + wanted)
+        deepest = None if "**" in wanted else wanted.count("/")
+        try:
+            listed = self._files.walk(f"{folder}/{question}{query}", deepest=deepest)
+            names = sorted(file.path for file in listed if pattern.match("/" + file.path))
+        except ImageError as error:
+            cure = "count with braces, as in {000..099}, if it lists nothing"
+            raise OptionError(f"{error}; {cure}") from error
+        return [f"{folder}/{name}{question}{query}" for name in names]
 
     def state(self, path: str) -> FileState:
         """Ask the store."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from retrieval.errors import OptionError
 
-__all__ = ["MOST_NAMES", "expand_braces", "find_shards", "fixed_part"]
+__all__ = ["MOST_NAMES", "expand_braces", "find_shards", "fixed_part", "has_stars"]
 
 MOST_NAMES: Final = 1_000_000
 """Names that braces may stand for."""
@@ -45,6 +45,11 @@ def fixed_part(text: str) -> str:
     """Return the folder that a text names before its first brace or star: keys are relative to it."""
     found = _MARKS.search(text)
     return (text if found is None else text[: found.start()]).rpartition("/")[0]
+
+
+def has_stars(url: str) -> bool:
+    """Say whether a URL has stars or a choice of characters in its path; its question mark begins its parameters."""
+    return any(mark in url.partition("?")[0] for mark in "*[")
 
 
 def find_shards(text: str) -> list[str]:

@@ -196,6 +196,30 @@ def test_tar_files_at_urls(shards: str, index: Path, tmp_path: Path, encoder: Co
         files.rm("/bucket", recursive=True)
 
 
+def test_stars_in_urls_find_what_the_store_has(
+    shards: str, index: Path, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="URLs are read with it")
+    files = fsspec.filesystem("memory")
+    for number, name in enumerate(["0.tar", "1.tar", "sub/2.tar"]):
+        files.pipe(f"/starred/{name}", (tmp_path / f"shards/{number}.tar").read_bytes())
+    files.pipe("/starred/0.txt", b"x")
+    try:
+        assert build("memory://starred/*.tar", encoder, index=index).encoded == 20
+        assert build("memory://starred/**/2.tar", encoder, index=tmp_path / "deep").encoded == 10
+        with retrieval.open(tmp_path / "deep", encoder=encoder) as collection:
+            assert next(iter(collection)) == "sub/2.tar/0020.png"
+        files.pipe("/starred/3.tar", (tmp_path / "shards/2.tar").read_bytes())
+        report = retrieval.build_index(index=index, encoder=encoder)
+        assert (report.images, report.encoded) == (30, 10)
+        with pytest.raises(OptionError, match="no file has such a name"):
+            build("memory://starred/*.tgz", encoder, index=tmp_path / "none")
+        with pytest.raises(OptionError, match="count with braces"):
+            build("memory://nowhere/*.tar", encoder, index=tmp_path / "none")
+    finally:
+        files.rm("/starred", recursive=True)
+
+
 def test_content_that_changed_under_the_same_size_and_time_is_seen_with_rehash(
     index: Path, tmp_path: Path, encoder: CountingEncoder
 ) -> None:
