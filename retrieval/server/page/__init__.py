@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from retrieval.server.page.files import routes
+from retrieval.server.page.files import CONTENT_SECURITY_POLICY, routes
 
-__all__ = ["routes"]
+__all__ = ["CONTENT_SECURITY_POLICY", "routes"]

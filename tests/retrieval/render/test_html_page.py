@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -20,6 +19,7 @@ from PIL import Image
 from retrieval.collection.queries.terms import image, row, text
 from retrieval.display.previews import SIZE, thumbnail
 from retrieval.render.html_page import Answer, Part, page, parts, write
+from tests.retrieval.browser import chromium, luminance, window
 from tests.retrieval.folders import fill, picture
 
 NAMES = [
@@ -231,20 +231,8 @@ def test_terms_become_parts(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser():
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("Chromium and its driver are not installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    from selenium.webdriver.chrome.service import Service
-
-    running = selenium.Chrome(options=options, service=Service(executable_path=driver))
-    yield running
-    running.quit()
+    with chromium() as running:
+        yield running
 
 
 class TestInABrowser:
@@ -283,12 +271,8 @@ class TestInABrowser:
 
     @pytest.mark.parametrize("width", [320, 500, 768, 1280, 2400])
     def test_nothing_overflows_sideways(self, shown, width: int) -> None:
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        try:
+        with window(shown, width):
             spill = shown.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
-        finally:
-            shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
         assert spill <= 0
 
@@ -316,13 +300,6 @@ class TestInABrowser:
             assert active.value_of_css_property("outline-style") == "solid"
 
         assert reached == ["", ""] + ["frame"] * len(NAMES)
-
-
-def luminance(colour: str) -> float:
-    """Return the relative luminance of a CSS colour (WCAG 2.2)."""
-    channels = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_the_page_says_best_of_how_many_where_its_links_work_and_what_copies_are_called(tmp_path):

@@ -1,0 +1,249 @@
+"""What was found, in a browser: filters, copies, more and more hits, details, selections, keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.retrieval.server.page.conftest import HOSTILE, MANY
+from tests.retrieval.server.page.looking import Page
+
+ALL = MANY + 4  # pictures, the copy folded
+
+
+class TestFilters:
+    def test_folders_open_one_by_one(self, page: Page) -> None:
+        page.go("?q=an+animal")
+        page.click("#filters-toggle")
+        page.wait(lambda: len(page.all(".folders button")) == 4)
+
+        assert page.text(".folders li:first-child").startswith("animals 2")
+
+        page.click(".folders li:nth-child(3) button")
+        page.wait(lambda: page.names() == ["coffee.jpg"])
+        assert page.asked()["under"] == ["food"]
+
+        page.click(".trail button")
+        page.first("cat.png")
+        assert "under" not in page.asked()
+
+    def test_dates_are_of_the_column_that_has_times(self, page: Page) -> None:
+        page.go("?q=a+picture")
+        page.click("#filters-toggle")
+        page.run(
+            "const field = document.querySelector('[data-field=\"taken.to\"]'); field.value = '2019-07-20';"
+            "field.dispatchEvent(new Event('change'));"
+        )
+        page.wait(lambda: page.names() == ["portrait.jpg"])
+
+        assert page.asked()["to.taken"] == ["2019-07-20"]
+
+    def test_numbers_have_a_range(self, page: Page) -> None:
+        page.go("?q=a+picture&from.width=100")
+
+        assert sorted(page.names()) == sorted(["cat.png", "portrait.jpg", "coffee.jpg", HOSTILE])
+
+    def test_are_shown_and_dropped_one_by_one(self, page: Page) -> None:
+        page.go("?q=a+cat&under=food&glob=**/*.jpg")
+        assert [pill.text for pill in page.all(".pill")] == ["in food", "matches **/*.jpg"]
+        assert page.text("#filters-count") == "2"
+
+        page.click(".pill button")
+        page.wait(lambda: page.names() == ["portrait.jpg", "coffee.jpg"] or page.names() == ["coffee.jpg", "portrait.jpg"])
+        assert "under" not in page.asked()
+
+    def test_a_condition_that_is_none_is_said(self, page: Page) -> None:
+        page.go("?q=a+cat&condition=widt+%3E+3")
+
+        assert "widt" in page.text("#notice")
+
+    def test_no_name_of_a_column_or_value_leaves_its_quotes(self, page: Page) -> None:
+        page.go("?q=a+cat&holds.camera=%27%29+OR+%281%3D1&from.no%22+OR+%22pe=1")
+
+        assert page.names() == []
+        assert "no" in page.text("#notice")
+
+
+class TestMany:
+    def test_copies_are_folded_and_named_in_the_details(self, page: Page) -> None:
+        page.go("?q=a+cat&under=animals")
+
+        assert page.names() == ["cat.png"]
+        assert page.text(".copies-badge") == "+1"
+
+        page.click(".copies-badge")
+        page.wait(lambda: page.text(".copies li") == "animals/the same cat.png")
+
+    def test_hits_go_on_as_one_scrolls(self, page: Page) -> None:
+        page.go("?q=colours")
+        assert len(page.names()) == 60
+
+        page.run("scrollTo(0, document.body.scrollHeight)")
+        page.wait(lambda: len(page.names()) == ALL)
+
+        assert len(set(page.run("return [...document.querySelectorAll('#hits li')].map(hit => hit.dataset.id)"))) == ALL
+        assert page.text("#count").endswith(f"{ALL + 1} pictures")
+
+    def test_pictures_below_are_not_loaded_before_they_come_near(self, page: Page) -> None:
+        page.go("?q=colours")
+        loaded = page.run(
+            "return performance.getEntriesByType('resource').filter(one => one.name.includes('thumbnail')).length"
+        )
+
+        assert loaded < 60
+
+    def test_something_is_shown_before_anything_is_asked(self, page: Page) -> None:
+        page.go()
+        assert 20 <= len(page.names()) <= ALL + 1
+        assert page.text("#count") == f"{ALL + 1} pictures"
+
+
+class TestDetails:
+    def test_tell_what_is_known(self, page: Page) -> None:
+        page.go("?q=a+cup+of+coffee&under=food")
+        page.click("#hits li a")
+        page.wait(lambda: "2021" in page.text("#sheet"))
+        facts = page.run("return [...document.querySelectorAll('#sheet dt')].map(one => [one.textContent, one.nextSibling.textContent])")
+        known = dict(facts)
+
+        assert page.text("#detail-name") == "coffee.jpg"
+        assert known["Folder"] == "food/"
+        assert known["Pixels"] == "420 × 280"
+        assert known["Size"].endswith(" kB")
+        assert known["taken"].startswith("2021-01-02")
+        assert float(known["Score"]) > 0
+        assert page.one("#sheet a.button").get_attribute("href").endswith("/original")
+
+    def test_the_arrows_go_to_the_next_picture_and_going_back_closes(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat")
+        first, second = page.names()[:2]
+        page.click("#hits li a")
+        page.wait(lambda: page.text("#detail-name") == first)
+        page.press(Keys.ARROW_RIGHT)
+        page.wait(lambda: page.text("#detail-name") == second)
+        page.browser.back()
+        page.wait(lambda: not page.run("return document.getElementById('detail').open"))
+
+        assert page.asked()["q"] == ["a cat"]
+        assert page.focused().startswith(second)
+
+    def test_an_address_opens_them(self, page: Page) -> None:
+        page.go("?q=a+cat&open=0")
+        page.wait(lambda: page.run("return document.getElementById('detail').open"))
+
+        assert page.text("#detail-name") != ""
+
+    def test_escape_closes_them(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat")
+        page.click("#hits li a")
+        page.wait(lambda: page.text("#detail-name") == "cat.png")
+        page.press(Keys.ESCAPE)
+        page.wait(lambda: not page.run("return document.getElementById('detail').open"))
+
+    def test_without_originals_nobody_is_sent_to_them(self, browser, photos: Path, serve) -> None:
+        page = Page(browser, serve(photos))
+        page.go("?q=a+cat")
+        page.click("#hits li a")
+        page.wait(lambda: page.text("#detail-name") == "cat.png")
+
+        assert page.all("#sheet a") == []
+        assert not page.one("#zip").is_displayed()
+
+
+class TestSelection:
+    @pytest.fixture
+    def downloads(self, browser, tmp_path: Path) -> Path:
+        behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+        browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        return tmp_path
+
+    def select(self, page: Page) -> None:
+        page.go("?q=a+cat&from.width=100")
+        for name in ("cat.png", "coffee.jpg"):
+            page.click(f"{page.hit(name)} .check")
+        page.wait(lambda: page.text("#selected") == "2 pictures selected")
+
+    def test_is_downloaded_as_a_list(self, page: Page, downloads: Path) -> None:
+        self.select(page)
+        page.click("#list")
+        page.wait(lambda: list(downloads.glob("*.txt")))
+
+        assert next(downloads.glob("*.txt")).read_text().splitlines() == ["animals/cat.png", "food/coffee.jpg"]
+
+    def test_is_downloaded_as_an_archive(self, page: Page, downloads: Path, photos: Path) -> None:
+        from zipfile import ZipFile
+
+        self.select(page)
+        page.click("#zip")
+        page.wait(lambda: list(downloads.glob("*.zip")))
+        with ZipFile(next(downloads.glob("*.zip"))) as archive:
+            assert archive.namelist() == ["animals/cat.png", "food/coffee.jpg"]
+            assert archive.read("food/coffee.jpg") == (photos / "food" / "coffee.jpg").read_bytes()
+
+    def test_others_can_be_like_all_of_it(self, page: Page) -> None:
+        self.select(page)
+        page.click("#alike")
+        page.wait(lambda: len(page.asked().get("t", [])) == 2)
+
+        assert not page.one("#selection").is_displayed()
+
+    def test_shift_takes_everything_between(self, page: Page) -> None:
+        page.go("?q=a+cat")
+        page.run(
+            "const press = (at, shiftKey) => document.querySelectorAll('.check')[at]"
+            ".dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey})); press(1, false); press(5, true);"
+        )
+        page.wait(lambda: page.text("#selected") == "5 pictures selected")
+
+
+class TestKeys:
+    def test_reach_everything_that_a_hit_can_do(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat")
+        first, second = page.names()[:2]
+        page.run("document.activeElement.blur()")
+        page.press("/")
+        assert page.focused() == "Search by words"
+
+        page.press(Keys.ARROW_DOWN)
+        assert page.focused().startswith(first)
+        page.press(Keys.ARROW_RIGHT)
+        assert page.focused().startswith(second)
+        page.press("x")
+        page.wait(lambda: page.text("#selected") == "1 picture selected")
+        page.press(Keys.TAB)
+        assert page.focused() == f"Select {second}"
+        page.press(Keys.TAB, Keys.TAB)
+        assert page.focused() == f"More like {second}"
+        page.press(Keys.ENTER)
+        page.wait(lambda: page.asked().get("t", [""])[0].startswith("1:id::"))
+
+    def test_go_up_and_down_the_rows(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        place = "const box = document.activeElement.closest('li').getBoundingClientRect(); return [box.left, box.top + scrollY]"
+        page.go("?q=colours")
+        page.one("#words").send_keys(Keys.ARROW_DOWN)
+        left, top = page.run(place)
+        page.press(Keys.ARROW_DOWN)
+        below = page.run(place)
+        page.press(Keys.ARROW_UP)
+
+        assert below[1] > top
+        assert page.run(place) == [left, top]
+
+    def test_open_a_hit_and_come_back_to_it(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat")
+        page.one("#words").send_keys(Keys.ARROW_DOWN)
+        page.press(Keys.ENTER)
+        page.wait(lambda: page.text("#detail-name") == "cat.png")
+        page.press(Keys.ESCAPE)
+        page.wait(lambda: page.focused().startswith("cat.png"))
