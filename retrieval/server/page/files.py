@@ -45,7 +45,7 @@ _HEADERS: Final = {
 def routes(settings: Settings) -> list[Route]:
     """Return the routes of the page, below the server's prefix."""
 
-    async def page(request: Request) -> Response:  # noqa: RUF029 - as Starlette calls it
+    async def page(request: Request) -> Response:
         return _fresh(request, "index.html", prefix=settings.prefix)
 
     names = sorted(entry.name for entry in _STATIC.iterdir() if not entry.name.endswith(".html"))
@@ -55,7 +55,7 @@ def routes(settings: Settings) -> list[Route]:
     ]
 
 
-async def _file(request: Request) -> Response:  # noqa: RUF029 - as Starlette calls it
+async def _file(request: Request) -> Response:
     return _fresh(request, request.url.path.rpartition("/")[2])
 
 

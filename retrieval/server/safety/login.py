@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from retrieval.render import LOOK
 from retrieval.server.api import Refused, problem
 from retrieval.server.safety.headers import login_policy
 
@@ -22,17 +23,21 @@ __all__ = ["login_page", "session_routes"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
-_STYLE: Final = """
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
-body{min-height:90vh;margin:0;display:grid;place-items:center}
-form{display:grid;gap:.75rem;width:min(22rem,86vw)}
-h1{font-size:1.2rem;font-weight:600;margin:0}
-p{margin:0;opacity:.75}
-input,button{font:inherit;padding:.6rem .8rem;border-radius:.5rem;border:1px solid #8888}
-button{cursor:pointer;background:CanvasText;color:Canvas;border-color:transparent}
-.wrong{color:#c62828;opacity:1}
-@media (prefers-color-scheme:dark){.wrong{color:#ff8a80}}
+_STYLE: Final = (
+    LOOK
+    + """
+:root { --on-mark: #fff; }
+@media (prefers-color-scheme: dark) { :root { --on-mark: #1b110b; } }
+body { display: grid; place-items: center; min-height: 100vh; padding: 24px; }
+form { display: grid; gap: 14px; width: min(340px, 86vw); padding-bottom: 12vh; }
+h1 { font-size: 22px; }
+p { color: var(--soft); }
+input, button { font: inherit; font-size: 16px; min-height: 46px; padding: 0 14px; border-radius: 12px; color: inherit; }
+input { border: 1px solid var(--line); background: var(--raised); }
+button { border: 0; background: var(--mark); color: var(--on-mark); cursor: pointer; }
+.wrong { color: var(--mark); }
 """
+)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
@@ -58,7 +63,11 @@ def login_page(settings: Settings, *, wrong: bool = False) -> Response:
         else "<p>It was shown when the server started.</p>"
     )
     page = _PAGE.format(style=_STYLE, action=f"{settings.prefix}/session", told=told)
-    return HTMLResponse(page, 401, headers={"Content-Security-Policy": login_policy(_STYLE)})
+    headers = {
+        "Content-Security-Policy": login_policy(_STYLE),
+        "Referrer-Policy": "same-origin",  # without a referrer, a browser calls the form's origin null
+    }
+    return HTMLResponse(page, 401, headers=headers)
 
 
 def session_routes(settings: Settings, door: Door) -> list[Route]:
@@ -72,7 +81,9 @@ def session_routes(settings: Settings, door: Door) -> list[Route]:
             return problem(refused.status, str(refused))
         if not door.knows(token):
             return login_page(settings, wrong=True) if form else problem(401, "this is not the token")
-        answer: Response = RedirectResponse(f"{settings.prefix}/", 303) if form else Response(status_code=204)
+        answer: Response = (
+            RedirectResponse(_back(request, settings), 303) if form else Response(status_code=204)
+        )
         answer.headers["Set-Cookie"] = door.cookie(secure=request.url.scheme == "https")
         return answer
 
@@ -82,6 +93,15 @@ def session_routes(settings: Settings, door: Door) -> list[Route]:
         return answer
 
     return [Route("/session", begin, methods=["POST"]), Route("/session", end, methods=["DELETE"])]
+
+
+def _back(request: Request, settings: Settings) -> str:
+    """Return the address of the page that asked for the token, with its query."""
+    asked = urlsplit(request.headers.get("referer", ""))
+    page = f"{settings.prefix}/"
+    if asked.netloc == request.headers.get("host") and asked.path == page and asked.query:
+        return f"{page}?{asked.query}"
+    return page
 
 
 async def _token(request: Request, *, form: bool) -> str:

@@ -103,7 +103,7 @@ async function begun(now, key, signal) {
 async function overview(now, key, signal) {
   const { images = 0, generation: newest = null } = known.collection ?? {};
   const drawn = new Set();
-  const fill = Math.ceil((innerWidth * innerHeight) / rowHeight() ** 2 / 1.6);
+  const fill = Math.ceil((innerWidth * innerHeight) / rowHeight() ** 2 / 1.3);
   while (drawn.size < Math.min(fill, MOST_AT_START, images)) drawn.add(Math.floor(Math.random() * images));
   const facts = await Promise.allSettled([...drawn].map((id) => api.facts(now.collection, id, signal)));
   const found = facts.filter((one) => one.status === "fulfilled").map((one) => one.value);

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
-skimage_data = pytest.importorskip("skimage.data", reason="scikit-image carries the photographs")
+pytest.importorskip("skimage.data", reason="scikit-image carries the photographs")
 
+import skimage.data
 import uvicorn
 from PIL import Image
 
@@ -29,7 +30,7 @@ MANY = 80  # pictures of colours, so that there is more than one page of hits
 
 def photograph(name: str) -> Image.Image:
     """Return a photograph of scikit-image, small."""
-    image = Image.fromarray(getattr(skimage_data, name)()).convert("RGB")
+    image = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     image.thumbnail((420, 420))
     return image
 

@@ -26,7 +26,7 @@ class Page:
         self.browser.get("about:blank")
         self.browser.get_log("browser")
         self.browser.get(self.address + search)
-        self.wait(lambda: self.names() or self.text("#notice"))
+        self.wait(lambda: self.names() or self.text("#notice") or "Nothing" in self.text("#count"))
 
     def wait(self, holds: Callable[[], Any]) -> Any:
         """Wait until something holds, and return it."""

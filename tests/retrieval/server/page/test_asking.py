@@ -192,7 +192,7 @@ class TestParts:
     def test_are_drawn_with_the_pointer(self, page: Page) -> None:
         from selenium.webdriver.common.action_chains import ActionChains
 
-        page.go("?q=an+astronaut")
+        page.go("?q=portrait")
         page.first("portrait.jpg")
         page.click("#hits li a")
         canvas = page.one("#stage .canvas")
@@ -210,6 +210,7 @@ class TestParts:
         page.wait(lambda: len(page.all(".chip-face.part img")) == 1)
 
     def test_are_moved_and_resized_by_keys(self, page: Page) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.keys import Keys
 
         page.go("?q=an+astronaut&under=people")
@@ -217,7 +218,8 @@ class TestParts:
         page.one("#stage .canvas")
         page.press("p")
         page.press(Keys.ARROW_RIGHT, Keys.ARROW_UP)
-        page.press(Keys.SHIFT + Keys.ARROW_DOWN + Keys.SHIFT)
+        resizing = ActionChains(page.browser).key_down(Keys.SHIFT)
+        resizing.send_keys(Keys.ARROW_DOWN).key_up(Keys.SHIFT).perform()
         page.press(Keys.ENTER)
         page.wait(lambda: "t" in page.asked())
 

@@ -31,7 +31,11 @@ def test_every_file_that_the_page_names_is_there(client: TestClient) -> None:
 def test_every_module_that_is_imported_is_loaded_at_once(client: TestClient) -> None:
     page = client.get("/").text
     named = re.findall(r'href="page/([a-z_]+\.js)"', page)
-    imported = {found for name in named for found in re.findall(r'from "\./([a-z_]+\.js)"', client.get(f"/page/{name}").text)}
+    imported = {
+        found
+        for name in named
+        for found in re.findall(r'from "\./([a-z_]+\.js)"', client.get(f"/page/{name}").text)
+    }
     imported |= set(re.findall(r'from "\./([a-z_]+\.js)"', client.get("/page/app.js").text))
 
     assert sorted(named) == sorted(imported)
@@ -46,7 +50,10 @@ def test_what_did_not_change_is_not_sent_again(client: TestClient) -> None:
 
 
 def test_scripts_and_styles_say_what_they_are(client: TestClient) -> None:
-    kinds = [client.get(f"/page/{name}").headers["Content-Type"].split(";")[0] for name in ("app.js", "page.css", "icon.svg")]
+    kinds = [
+        client.get(f"/page/{name}").headers["Content-Type"].split(";")[0]
+        for name in ("app.js", "page.css", "icon.svg")
+    ]
 
     assert kinds == ["text/javascript", "text/css", "image/svg+xml"]
     assert client.get("/").headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
