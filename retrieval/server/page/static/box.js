@@ -135,12 +135,13 @@ function chip(term, at) {
       type: "button",
       class: "chip-main",
       "aria-haspopup": "dialog",
-      "aria-label": `${term.weight < 0 ? "less like" : "more like"} ${named}, weight ${term.weight}`,
+      "aria-label": `${term.weight < 0 ? "less like" : "more like"} ${named} ${weight}`.trim(),
       title: `${named} – click to weigh it`,
       on: { click: () => openWeigh(at, main), keydown: (event) => onChipKey(event, at) },
     },
     term.weight < 0 ? icon("less") : null,
     term.kind === "words" ? element("span", { class: "chip-words" }, element("bdi", {}, named)) : face(term),
+    weight ? " " : null, // so that a reader does not take the two for one word
     weight ? element("span", { class: "chip-weight" }, weight) : null,
   );
   const remove = button(`Remove ${named}`, "close", () => replaceTerm(at, null), { class: "chip-remove" });

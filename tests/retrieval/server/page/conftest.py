@@ -75,7 +75,7 @@ def running(folder: Path, **settings) -> Iterator[str]:
             time.sleep(0.01)
         yield f"http://127.0.0.1:{port}{settings.get('prefix', '')}/"
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join(30)
         listening.close()
 

@@ -175,7 +175,7 @@ class TestHits:
         )
         page.wait(lambda: page.asked()["t"] == ["-1.5:words::coffee"])
 
-        assert page.one(".chip-main").get_attribute("aria-label") == "less like coffee, weight -1.5"
+        assert page.one(".chip-main").get_attribute("aria-label") == "less like coffee 1.5×"
 
     def test_can_be_dragged_onto_the_box(self, page: Page) -> None:
         page.go("?q=a+cat")
