@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST", "orientation_of", "picture", "small"]
 
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5  # ISO/IEC 23091-2, matrix coefficients
+_BT2020 = 9  # primaries, and the matrix of high dynamic range
+_HIGH_RANGE, _SRGB = (16, 18), 13  # transfer characteristics: SMPTE ST 2084 and ARIB STD-B67; IEC 61966-2-1
 _HD_LINES, _HD_COLUMNS = 577, 1280
 _ODDEST = 4  # shape of a pixel that is believed
 
@@ -52,10 +54,14 @@ def picture(frame: Any, aspect: Fraction | None = None) -> Image.Image:
     factor = math.ceil(math.sqrt(width * height / LARGEST))
     width, height = max(1, width // factor), max(1, height // factor)
     _state_matrix(frame)
-    converted = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation="BICUBIC" if factor == 1 else "AREA"
-    )
-    image = Image.fromarray(converted.to_ndarray())
+    if frame.interlaced_frame and frame.height > 1:
+        image = _field(frame).resize((width, height), Image.Resampling.BICUBIC)
+    else:
+        way = "BICUBIC" if factor == 1 else "AREA"
+        converted = frame.reformat(
+            width=width, height=height, format="rgb24", interpolation=way, **_display(frame)
+        )
+        image = Image.fromarray(converted.to_ndarray())
     turn = UPRIGHT.get(orientation_of(frame))
     return image if turn is None else image.transpose(turn)
 
@@ -63,9 +69,28 @@ def picture(frame: Any, aspect: Fraction | None = None) -> Image.Image:
 def small(frame: Any) -> NDArray[np.int16]:
     """Return a frame's mean colours: ``(SIDE, SIDE, 3)`` RGB, 0 to 255, neither turned nor in shape."""
     _state_matrix(frame)
-    converted = frame.reformat(width=SIDE, height=SIDE, format="rgb24", interpolation="AREA")
+    converted = frame.reformat(
+        width=SIDE, height=SIDE, format="rgb24", interpolation="AREA", **_display(frame)
+    )
     array: NDArray[np.int16] = converted.to_ndarray().astype(np.int16)
     return array
+
+
+def _field(frame: Any) -> Image.Image:
+    """Return every other line of an interlaced frame: the lines between were taken at another moment."""
+    return Image.fromarray(frame.reformat(format="rgb24", **_display(frame)).to_ndarray()[::2])
+
+
+def _display(frame: Any) -> dict[str, int]:
+    """Return what converts a frame of high dynamic range to a display's colours; nothing for others.
+
+    What is brighter than white, 203 cd/m², becomes white.
+    """
+    if frame.color_trc not in _HIGH_RANGE:
+        return {}
+    if frame.color_primaries == _UNSPECIFIED:
+        frame.color_primaries = _BT2020
+    return {"dst_color_trc": _SRGB, "dst_color_primaries": _BT709}
 
 
 def orientation_of(frame: Any) -> int:
@@ -88,6 +113,8 @@ def _shown_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, 
 
 def _state_matrix(frame: Any) -> None:
     """State the colour matrix of a frame that states none, as players guess it: BT.709 for high definition, else BT.601."""
-    if frame.colorspace == _UNSPECIFIED:
+    if frame.colorspace == _UNSPECIFIED and frame.color_trc in _HIGH_RANGE:
+        frame.colorspace = _BT2020
+    elif frame.colorspace == _UNSPECIFIED:
         high = frame.height >= _HD_LINES or frame.width >= _HD_COLUMNS
         frame.colorspace = _BT709 if high else _BT470BG

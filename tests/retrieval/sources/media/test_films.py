@@ -163,6 +163,53 @@ def coloured(pixels, *, matrix, stated, full):
     return out.getvalue()
 
 
+def pq(light):
+    """Return the signal of SMPTE ST 2084 for light in cd/m²."""
+    power = (np.asarray(light) / 10_000) ** (2610 / 16384)
+    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def hlg(light):
+    """Return the signal of ARIB STD-B67 for light in cd/m² of a display of 1,000."""
+    scene = (np.asarray(light) / 1_000) ** (1 / 1.2)
+    logarithm = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), logarithm)
+
+
+@pytest.mark.parametrize(("number", "signal"), [(16, pq), (18, hlg)])
+def test_high_dynamic_range_is_shown_as_a_display_has_it(number, signal):
+    lights = np.array([0, 5, 20, 50, 100, 203, 1000])  # cd/m²; the last but one is white
+    pixels = np.repeat(signal(lights) * 65535, 32).astype(np.uint16)
+    pixels = np.tile(pixels[:, np.newaxis], (64, 1, 3))
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as made:
+        stream = made.add_stream("libx264", rate=RATE, options={"qp": "0"})
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt, stream.codec_context.thread_count = "yuv420p10le", 1
+        stream.codec_context.color_trc = number
+        made.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb48le")))
+        made.mux(stream.encode(None))
+
+    shown = np.asarray(next(moments(out.getvalue())).picture)[32, 16::32]  # (7, 3)
+
+    linear = np.minimum(lights / 203, 1)
+    expected = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert_near(np.repeat(expected[:, np.newaxis], 3, axis=1), shown, most=4)
+
+
+def test_interlaced_films_lose_their_comb():
+    lines = np.where(np.arange(96) % 2, 220, 40).astype(np.uint8)
+    combed = np.broadcast_to(lines[:, np.newaxis, np.newaxis], (96, 160, 3)).copy()
+    interlaced = film([combed] * 3, qp=0, flags="+ildct+ilme", container="matroska")
+    progressive = film([combed] * 3, qp=0, container="matroska")
+
+    shown = np.asarray(next(moments(interlaced)).picture)
+
+    assert shown.shape == (96, 160, 3)
+    assert np.ptp(shown) <= 6
+    assert np.ptp(np.asarray(next(moments(progressive)).picture)) > 150
+
+
 def test_pixels_that_are_not_square_are_made_so():
     def wide(stream):
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
