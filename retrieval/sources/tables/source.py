@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from retrieval.errors import ImageError, OptionError, SourceIncomplete
-from retrieval.sources import DistinctKeys, KeyPlaces, Skipped, file_marks, keys
+from retrieval.sources import UNSUPPORTED_FORMAT, DistinctKeys, KeyPlaces, Skipped, file_marks, keys
 from retrieval.sources.listings import CAPTIONS, Places
+from retrieval.sources.media import DOCUMENT_SUFFIXES, FILM_SUFFIXES
 from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
 from retrieval.sources.tables.image_column import cell_of, plain_value, require_columns, value_of
 from retrieval.sources.tables.layouts import is_saved_dataset, is_table_name
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["TableSource"]
 
 _AT_ONCE = 4096
+
+
+_SEVERAL = frozenset((*FILM_SUFFIXES, *DOCUMENT_SUFFIXES))
+"""Suffixes of files that hold several pictures."""
 
 
 class _Row(NamedTuple):
@@ -179,6 +184,9 @@ class TableSource:
         try:
             if not place:
                 raise _empty(table, row)
+            if _is_several(place):
+                what = "holds several pictures; take it in as a source of its own, or by a listing, with `every` or `pages`"
+                return Skipped(key=key, reason=UNSUPPORTED_FORMAT, detail=what)
             location = places.locate(place)
             self._names_urls = self._names_urls or is_url(location)
             mark = places.stamp(location)
@@ -363,6 +371,11 @@ def _keys(cells: Any) -> list[bytes]:
         value if isinstance(value, bytes) else b"" if value is None else os.fsencode(str(value))
         for value in values
     ]
+
+
+def _is_several(place: bytes) -> bool:
+    """Say whether a path or URL is that of a film or document."""
+    return place.partition(b"?")[0].rpartition(b".")[2].decode("utf-8", "replace").lower() in _SEVERAL
 
 
 def _empty(table: TableName, row: int) -> ImageError:

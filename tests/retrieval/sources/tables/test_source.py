@@ -310,6 +310,17 @@ class TestBuilds:
         with retrieval.open(index, encoder=encoder) as rows:
             assert len(rows) == 24
 
+    def test_films_and_documents_that_a_table_names_are_listed_with_their_cure(
+        self, photos: Path, tmp_path: Path, encoder: CountingEncoder
+    ) -> None:
+        index = tmp_path / "index"
+        pq.write_table(pa.table({"path": ["00.png", "clip.MP4", "a/paper.pdf"]}), photos / "t.parquet")
+
+        report = retrieval.build_index(photos / "t.parquet", index=index, encoder=encoder)
+
+        assert (report.images, report.skipped_by_reason) == (1, {"unsupported-format": 2})
+        assert "by a listing, with `every`" in read_skipped(index)[b"t.parquet#1"].detail
+
     def test_a_caption_that_changes_in_a_table_at_a_url_is_taken(
         self, photos: Path, tmp_path: Path, encoder: CountingEncoder
     ) -> None:
