@@ -45,11 +45,13 @@ uvicorn.run(app, port=int(sys.argv[2]), log_level="error", access_log=False)
 """
 
 CLIP_BACK = """
-import sys, types
-# Vectors are asked, so no model is loaded; its page is built from a folder that the wheel lacks.
+import importlib.util, sys, types
+# Vectors are asked, so no model is loaded, nor what encodes folders; its page is built from a folder that the wheel lacks.
+package = types.ModuleType("clip_retrieval")
+package.__path__ = list(importlib.util.find_spec("clip_retrieval").submodule_search_locations)
 front = types.ModuleType("clip_retrieval.clip_front"); front.add_static_endpoints = lambda *_: None
 clip = types.ModuleType("all_clip"); clip.load_clip = lambda *_, **__: (None, None, None)
-sys.modules |= {"clip_retrieval.clip_front": front, "all_clip": clip}
+sys.modules |= {"clip_retrieval": package, "clip_retrieval.clip_front": front, "all_clip": clip}
 import logging; logging.getLogger("werkzeug").setLevel(logging.ERROR)
 from clip_retrieval.clip_back import clip_back
 clip_back(indices_paths=sys.argv[1], port=int(sys.argv[2]), enable_mclip_option=False, provide_aesthetic_embeddings=False,
