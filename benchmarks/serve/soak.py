@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import statistics
 import subprocess
@@ -11,7 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.serve.clients import Answers, ask_all, json_request, picture_request
+import retrieval
+from benchmarks.serve.clients import Answers, Client, ask_all, json_request, picture_request
 from benchmarks.serve.collections import asked_vectors, million, pictures, words
 from benchmarks.serve.latency import SEARCH
 from benchmarks.serve.processes import Server, environment, serving
@@ -76,6 +78,11 @@ def _measured(server: Server, home: Path, seconds: float, rows: int) -> dict[str
         told = publisher.communicate(timeout=120)[0].split("\n")[:-1]
     if publisher.returncode:
         raise SystemExit("the collection could not be changed:\n" + "\n".join(told[-5:]))
+    time.sleep(3)  # until the last publish has been seen
+    shown = json.loads(asyncio.run(Client(server.port).ask(json_request(server.port, SEARCH, {"id": 0})))[1])
+    with retrieval.open(home) as collection:
+        if shown["searched"] != len(collection):
+            raise SystemExit(f"{len(collection):,} rows were published, and {shown['searched']:,} are served")
     memory = [one["anonymous_mb"] for _, one in samples]
     return {
         "minutes": round(seconds / 60, 1),
@@ -83,7 +90,7 @@ def _measured(server: Server, home: Path, seconds: float, rows: int) -> dict[str
         "failed": answers.failed,
         "publishes": len(told),
         "publish_seconds": told,
-        "generation_at_end": server.metric(f'retrieval_generation{{collection="{home.name}"}}'),
+        "rows_at_end": shown["searched"],
         "growth": round(_late(memory) / _early(memory) - 1, 4),
         "memory": [{"second": round(at), **one} for at, one in samples],
     }

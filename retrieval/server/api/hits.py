@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -89,7 +90,12 @@ def hit_object(hit: Hit, served: Served, settings: Settings) -> dict[str, Any]:
 
 def picture_address(served: Served, number: int, settings: Settings) -> str:
     """Return the path of an image's routes, with the server's prefix."""
-    return f"{settings.prefix}/v1/collections/{quote(served.name, safe='')}/images/{number}"
+    return f"{_images(settings.prefix, served.name)}/{number}"
+
+
+@lru_cache(maxsize=64)  # every hit of every answer asks for it
+def _images(prefix: str, name: str) -> str:
+    return f"{prefix}/v1/collections/{quote(name, safe='')}/images"
 
 
 def encoded(value: Any) -> bytes:
