@@ -15,7 +15,7 @@ from indexes.join.crowds import Crowds, uncrowded
 from indexes.join.wide_rows import lengths, wide
 from indexes.vectors import Bitmap, Halves, Ids, Vectors
 
-_SAMPLED = 32  # rows of a cell whose mean is its centroid
+_SAMPLED = 16  # rows of a cell whose mean is its centroid
 _TRAINED = 40  # rows a cell that cells are trained on
 _CHUNK = 256  # rows compared with all centroids at a time
 _TILE = 1024  # rows of a cell where nothing tells near rows from far ones

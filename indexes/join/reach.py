@@ -15,7 +15,11 @@ from indexes.vectors import Bitmap, Halves, Ids, Vectors
 WANTED = 0.99
 """Share of a sample's pairs that the cells searched are to hold."""
 
-_SAMPLE, _FEWER = 1024, 256  # rows compared with all others, at most, and where these have pairs enough
+_SAMPLE, _FEWER, _LEAST = (
+    1024,
+    256,
+    64,
+)  # rows compared with all others, at most, and where these have pairs enough
 _ENOUGH = 1000  # pairs that fewer rows suffice for
 _TOLD = 50  # pairs below which a share of them says little
 _MEASURED = 8192  # pairs whose cells are looked at
@@ -55,7 +59,8 @@ def measured(
         live: ``(n,)`` flags of the rows that may be found; None for all.
         threshold, at_most: which pairs are wanted.
     """
-    sample = np.random.default_rng(0).permutation(asked)[: max(64, min(_SAMPLE, len(asked) // 64))]
+    # Comparing a sample with all takes its part of the time even where few rows are asked.
+    sample = np.random.default_rng(0).permutation(asked)[: max(_LEAST, min(_SAMPLE, len(asked) // 256))]
     some = sample[:_FEWER]
     one, other = _pairs(rows, some, live, threshold=threshold, at_most=at_most)
     if len(one) < _ENOUGH and len(sample) > len(some):

@@ -27,7 +27,10 @@ from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, rescored
 DIRECT = 1 << 31
 """Comparisons up to which every row is compared with every other: they take a few seconds."""
 
-_FEW = 50  # a part of the rows up to which that is sooner than training cells for them
+_FEW = 50  # a part of the rows that is few: comparing these with all is sooner than training cells
+_DIRECT_FEW = (
+    DIRECT >> 5
+)  # comparisons of few rows up to which that is sooner than reading the lists of an index
 _MEMORY = 1 << 28  # bytes that the partners of one block may take
 _PARTNER = 48  # bytes that one takes while the best are chosen
 _LARGEST = 1 << 17  # rows of a block
@@ -80,13 +83,13 @@ class SelfJoin:
     def cells(self) -> Cells:
         """The rows by cells."""
         comparisons = len(self._asked) * len(self._found)
-        if comparisons <= DIRECT:
-            return grouping.whole(len(self._rows), self._found)
+        few = len(self._asked) * _FEW <= len(self._found)
         if self._index is not None and ivf.lists_of(self._index):
-            return grouping.of_index(self._index, self._rows, self._live, threshold=self._threshold)
-        if len(self._asked) * _FEW <= len(self._found):
-            return grouping.whole(len(self._rows), self._found)
-        return grouping.trained(self._rows, self._live, threshold=self._threshold)
+            if comparisons > (_DIRECT_FEW if few else DIRECT):
+                return grouping.of_index(self._index, self._rows, self._live, threshold=self._threshold)
+        elif comparisons > DIRECT and not few:
+            return grouping.trained(self._rows, self._live, threshold=self._threshold)
+        return grouping.whole(len(self._rows), self._found)
 
     @cached_property
     def reach(self) -> Reach | None:
