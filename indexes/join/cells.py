@@ -121,7 +121,7 @@ def _finished(
     if len(loose):
         _assign(rows, loose, centroids, cell_of)
         ids, places = _grouped(cell_of, len(centroids))
-    crowds = uncrowded(rows, ids, places, threshold=threshold)
+    crowds = uncrowded(rows, ids, places, centroids, threshold=threshold)
     if crowds is not None:
         ids, places, cell_of, centroids = _split(rows, crowds, places, cell_of, centroids, ids)
     return Cells(

@@ -2,7 +2,7 @@
 
 A hundred thousand blank pages lie in one cell, and comparing each with each would take ten billion products. So work grows with the
 rows only if cells stay small. A crowded cell is split by k-means; where that does not help, because its rows are nearly the same,
-some of them stand for all: the others are still compared with those and with every other row, but no longer with each other.
+some of them stand for all, of however many cells: the others are still compared with those and with every other row, but no longer with each other.
 """
 
 from __future__ import annotations
@@ -51,23 +51,46 @@ class Crowds:
     hidden: NDArray[np.int32]
 
 
-def uncrowded(rows: Halves, ids: Ids, places: Ids, *, threshold: float) -> Crowds | None:
+def uncrowded(rows: Halves, ids: Ids, places: Ids, centroids: Vectors, *, threshold: float) -> Crowds | None:
     """Take crowded cells apart; None if there are none.
 
     Args:
         rows: ``(n, d)`` float16.
         ids: ``(m,)`` rows, cell by cell.
         places: ``(c + 1,)`` where each cell begins.
+        centroids: ``(c, d)`` unit rows.
         threshold: the least cosine of a pair.
     """
-    crowded = np.flatnonzero(np.diff(places) > MOST)
-    if not len(crowded):
+    alike = max(threshold, ALIKE)
+    crowded = _crowded(centroids, np.diff(places), alike=alike)
+    if not crowded:
         return None
     hidden = np.zeros(len(rows), dtype=np.int32)
     parts: list[Ids] = []
-    for cell in crowded.tolist():
-        parts += _apart(rows, ids[places[cell] : places[cell + 1]], hidden, alike=max(threshold, ALIKE))
-    return Crowds(cells=crowded, parts=parts, hidden=hidden)
+    for cells in crowded:
+        inside = np.concatenate([ids[places[cell] : places[cell + 1]] for cell in cells.tolist()])
+        parts += _apart(rows, np.sort(inside), hidden, alike=alike)
+    return Crowds(cells=np.concatenate(crowded), parts=parts, hidden=hidden)
+
+
+def _crowded(centroids: Vectors, sizes: Ids, *, alike: float) -> list[Ids]:
+    """Return groups of cells that together hold too many rows: those about one direction, which k-means cuts a crowd into."""
+    near = np.empty(len(sizes), dtype=np.int64)
+    for start in range(0, len(sizes), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        near[part] = (centroids[part] @ centroids.T >= alike) @ sizes
+    left = np.ones(len(sizes), dtype=np.bool_)
+    groups = []
+    for cell in np.argsort(-near, kind="stable").tolist():
+        if near[cell] <= MOST:
+            break
+        if left[cell]:
+            group = np.flatnonzero((centroids @ centroids[cell] >= alike) & left)
+            group = np.union1d(group, [cell])
+            left[group] = False
+            if sizes[group].sum() > MOST:
+                groups.append(group)
+    return groups
 
 
 def _apart(rows: Halves, ids: Ids, hidden: NDArray[np.int32], *, alike: float) -> Iterator[Ids]:

@@ -204,12 +204,20 @@ def test_a_few_rows_stand_for_a_crowd_in_one_list(index) -> None:
 
 def test_work_grows_as_the_rows_of_a_crowd_in_many_cells() -> None:
     with patch.object(self_join, "_COMPARED", 1000):
-        few, of_few = compared(np.concatenate((ROWS, crowd(2000))))
-        many, of_many = compared(np.concatenate((ROWS, crowd(8000))))
+        few, of_few = compared(np.concatenate((ROWS, crowd(2000, cosine=0.97))))
+        many, of_many = compared(np.concatenate((ROWS, crowd(8000, cosine=0.97))))
 
     assert of_many < 6 * of_few
     for blocks, count in ((few, 2000), (many, 8000)):
         assert np.isin(np.arange(6000, 6000 + count), paired(blocks)).all()
+
+
+def test_a_few_rows_stand_for_a_crowd_that_k_means_has_cut() -> None:
+    join = SelfJoin(np.concatenate((ROWS, crowd(8000))), threshold=THRESHOLD, at_most=50)
+    with cells_wanted():
+        hidden = np.count_nonzero(join.cells.cell_of < 0)
+
+    assert hidden > 7500
 
 
 def test_the_frames_of_one_film_do_not_hide_other_pairs() -> None:
