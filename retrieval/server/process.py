@@ -15,6 +15,7 @@ from retrieval.display import escape
 from retrieval.errors import OptionError
 from retrieval.server.application import create_app
 from retrieval.server.catalogue import named_collections
+from retrieval.server.connections import PatientProtocol, allow_many_connections
 from retrieval.server.safety import new_token
 from retrieval.server.scheduling import SHARED
 
@@ -63,6 +64,7 @@ def serve(
         say(
             "note: whoever reaches this server by another name needs no token; give one unless a proxy asks who they are"
         )
+    allow_many_connections()
     listening = _bind(settings)
     address = _address(listening, settings)
     told = partial(_announce, say, list(collections), address)
@@ -110,11 +112,12 @@ class _First:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=PatientProtocol,
         loop="asyncio",
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="critical",  # what goes wrong is said in one line by ours
         access_log=False,
         server_header=False,
         workers=settings.workers,

@@ -23,7 +23,7 @@ class Limits:
 
     Attributes:
         body_bytes: of a request.
-        pixels: of a picture that is sent, and of one that a thumbnail is made of.
+        pixels: of a picture that a thumbnail is made of; one that is searched by has the library's limit.
         k: hits of one answer.
         depth: hits of one query, over all its pages.
         searches: queries of one request.

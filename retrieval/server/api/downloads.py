@@ -14,7 +14,7 @@ from retrieval.display import escape
 from retrieval.errors import ImageError, MissingRow
 from retrieval.server.api.bodies import read_json
 from retrieval.server.api.images import require_originals
-from retrieval.server.api.pictures import picture_bytes, picture_row
+from retrieval.server.api.pictures import original_bytes, picture_row
 from retrieval.server.api.problems import Refused
 from retrieval.server.api.requests import DownloadRequest
 
@@ -62,7 +62,7 @@ async def _archive(service: Service, served: Served, rows: Sequence[Row]) -> Asy
     with served, zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # images are compressed already
         for row in rows:
             try:
-                data = await service.scheduler.run(picture_bytes, served, row)
+                data = await service.scheduler.run(original_bytes, served, row)
             except (ImageError, MissingRow) as error:
                 failed.append(f"{escape(row.key)}\t{escape(getattr(error, 'reason', 'vanished'))}\n")
                 continue

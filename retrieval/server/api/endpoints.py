@@ -54,7 +54,7 @@ class Endpoint:
         answer: the function that answers.
         takes: the kind of its body.
         form: a form with files also does.
-        gives: the kind of its answer, or its media type.
+        gives: the kind of its answer, its media type, or several of these.
         parameters: behind the question mark.
         statuses: further ones that it may answer with.
     """
@@ -139,7 +139,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         path=f"{_COLLECTION}{_IMAGE}/original",
         short=f"/v1{_IMAGE}/original",
         answer=images.original,
-        gives="application/octet-stream",
+        gives=("image/*", "application/octet-stream"),
         parameters=(Parameter(name="download", about="to be kept, not shown", schema={"type": "string"}),),
         statuses=(403, 404, 422),
     ),
@@ -165,7 +165,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         short="/v1/download",
         answer=downloads.download,
         takes=DownloadRequest,
-        gives="application/octet-stream",
+        gives=("text/plain", "application/zip"),
         statuses=(403, 404),
     ),
     Endpoint(

@@ -14,7 +14,7 @@ from retrieval.display import path_json
 from retrieval.errors import ImageError
 from retrieval.server.api.hits import json_response, picture_address
 from retrieval.server.api.parameters import number_parameter, only
-from retrieval.server.api.pictures import picture_bytes, picture_row
+from retrieval.server.api.pictures import original_bytes, picture_row
 from retrieval.server.api.problems import Refused
 from retrieval.server.api.thumbnails import LARGEST, entity_tag, nearest_size
 
@@ -137,7 +137,7 @@ def _read(served: Served, row: Row) -> tuple[bytes, str | None]:
 
     from retrieval.sources.decoding import quiet
 
-    data = picture_bytes(served, row)
+    data = original_bytes(served, row)
     try:
         with quiet(), Image.open(io.BytesIO(data)) as image:
             return data, _FORMS.get(image.format or "")

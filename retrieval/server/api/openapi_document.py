@@ -68,8 +68,8 @@ def _kinds(endpoints: Sequence[Endpoint]) -> list[Any]:
 
 
 def _alternatives(gives: Any) -> tuple[Any, ...]:
-    if isinstance(gives, str):
-        return (gives,)
+    if isinstance(gives, tuple | str):
+        return (gives,) if isinstance(gives, str) else gives
     return getattr(gives, "__args__", (gives,)) if not hasattr(gives, "__origin__") else (gives,)
 
 
@@ -125,7 +125,7 @@ def _operation(endpoint: Endpoint, path: str, by_kind: dict[str, Any], settings:
 def _responses(endpoint: Endpoint, by_kind: dict[str, Any], settings: Settings) -> dict[str, Any]:
     gives = _alternatives(endpoint.gives)
     if isinstance(gives[0], str):
-        content: dict[str, Any] = {gives[0]: {"schema": {}}}
+        content: dict[str, Any] = {str(one): {"schema": {}} for one in gives}
     else:
         found = [by_kind[repr(one)] for one in gives]
         content = {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}

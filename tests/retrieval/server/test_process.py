@@ -220,3 +220,45 @@ def test_concurrent_clients_are_all_answered(vectors: Path) -> None:
             thread.join()
 
     assert failures == []
+
+
+def test_a_client_that_sends_no_whole_head_is_left(vectors: Path) -> None:
+    code = RUN.replace(
+        "sys.exit", "from retrieval.server import connections; connections.HEAD_SECONDS = 0.5; sys.exit"
+    )
+    with serving(vectors, code=code) as (_, address, _):
+        host, port = address.removeprefix("http://").split(":")
+        with (
+            socket.create_connection((host, int(port))) as first,
+            socket.create_connection((host, int(port))) as second,
+        ):
+            second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert second.recv(4096).startswith(b"HTTP/1.1 200")
+            for slow in (first, second):
+                slow.settimeout(10)
+                slow.sendall(b"GET /healthz HT")
+            assert (first.recv(100), second.recv(100)) == (b"", b"")
+        assert ask(address, "/v1/search", {"id": 3, "k": 1})["hits"]
+
+
+def test_two_thousand_open_connections_hold_up_nobody(vectors: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4500:
+        pytest.skip(f"this system allows {hard} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4500, hard))
+    held: list[socket.socket] = []
+    try:
+        with serving(vectors) as (_, address, _):
+            host, port = address.removeprefix("http://").split(":")
+            for _ in range(2000):
+                held.append(socket.create_connection((host, int(port)), timeout=20))
+                held[-1].sendall(b"POST /v1/search HTTP/1.1\r\n")
+            started = time.monotonic()
+            assert len(ask(address, "/v1/search", {"id": 3, "k": 4})["hits"]) == 4
+            assert time.monotonic() - started < 10
+    finally:
+        for one in held:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
