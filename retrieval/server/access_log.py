@@ -13,7 +13,7 @@ __all__ = ["access_line"]
 
 
 def access_line(request: Request) -> str:
-    """Return the line for a request; all that clients wrote is escaped, and is cut where it is long."""
+    """Return the line for a request; all that clients wrote is escaped, and cut so that the line is written at once."""
     scope = request.scope
     headers = dict(scope["headers"])
     client = scope.get("client")
@@ -21,11 +21,11 @@ def access_line(request: Request) -> str:
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "client": client[0] if client else None,
         "method": scope["method"],
-        "path": request.path[:1000],
-        "query": scope["query_string"].decode("latin-1")[:1000],
+        "path": request.path[:300],
+        "query": scope["query_string"].decode("latin-1")[:200],
         "status": request.status,
         "bytes": request.bytes,
         "ms": round(request.seconds * 1e3, 2),
-        "agent": headers.get(b"user-agent", b"").decode("latin-1")[:200],
+        "agent": headers.get(b"user-agent", b"").decode("latin-1")[:100],
     }
     return json.dumps(fields) + "\n"

@@ -8,8 +8,8 @@ send them always. It answers a list of objects with ``id``, ``similarity`` and m
 
 from __future__ import annotations
 
-import asyncio
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -76,9 +76,8 @@ async def knn_service(service: Service, request: Request) -> Response:
     with service.catalogue.newest(asked.indice_name or None) as served:
         query = await query_of(service, served, search, ())
         found = await service.scheduler.search(served, query, k=wanted, **options_of(served, search, limits))
-        shown = await asyncio.gather(
-            *(_metadata(service, served, hit.id) for hit in found[: max(asked.num_images, 0)])
-        )
+        numbers = [hit.id for hit in found[: max(asked.num_images, 0)]]
+        shown = await service.together(partial(_metadata, service, served, number) for number in numbers)
         answers = [
             (shown[place] if place < len(shown) else {}) | {"id": hit.id, "similarity": hit["score"]}
             for place, hit in enumerate(found)
@@ -107,7 +106,7 @@ async def metadata(service: Service, request: Request) -> Response:
     if len(asked.ids) > most:
         raise Refused(400, f"ids has {len(asked.ids):,} entries; at most {most:,} are given at a time")
     with service.catalogue.newest(asked.indice_name or None) as served:
-        known = await asyncio.gather(*(_metadata(service, served, number) for number in asked.ids))
+        known = await service.together(partial(_metadata, service, served, number) for number in asked.ids)
     return json_response(
         [{"id": number, "metadata": one} for number, one in zip(asked.ids, known, strict=True)]
     )

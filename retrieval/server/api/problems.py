@@ -60,8 +60,8 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 
 _GONE: Final = frozenset({"vanished", "permission", "read-error", "not-a-file"})
 
+_INSTALL = re.compile(r"[;:,]?\s*`?pip install.*", re.DOTALL)
 _OPTION = re.compile(r"[;:,]?\s*`?--[a-z][a-z0-9-]*\b[^;]*")
-_ADVICE = re.compile(r"; (?:to [^;]*)?[^;]*`[^`]*`[^;]*")
 
 
 class Refused(RetrievalError):
@@ -175,4 +175,4 @@ def words_of(error: Exception, catalogue: Catalogue) -> str:
             text = text.replace(place + os.sep, "").replace(place, name)
     if isinstance(error, ImageError):
         text = _OPTION.sub("", text)
-    return text
+    return _INSTALL.sub("", text) if isinstance(error, MissingExtra) else text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
@@ -17,7 +17,7 @@ from retrieval.server.api.queries import options_of, query_of
 from retrieval.server.api.requests import Search, SearchRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -104,10 +104,10 @@ async def _several(service: Service, request: Request, asked: SearchRequest) -> 
     most = service.settings.limits.searches
     if len(searches) > most:
         raise Refused(400, f"searches has {len(searches)} entries; at most {most} are answered at a time")
-    tasks = [asyncio.ensure_future(_answer_or_problem(service, one)) for one in searches]
+    calls = [partial(_answer_or_problem, service, one) for one in searches]
     if _wants_lines(request):
-        return StreamingResponse(_lines(tasks), media_type=NDJSON)
-    return json_response({"answers": await asyncio.gather(*tasks)})
+        return StreamingResponse(_lines(service, calls), media_type=NDJSON)
+    return json_response({"answers": await service.together(calls)})
 
 
 async def _answer_or_problem(service: Service, asked: Search) -> dict[str, Any]:
@@ -117,14 +117,14 @@ async def _answer_or_problem(service: Service, asked: Search) -> dict[str, Any]:
         return problem_content(error, service.catalogue)
 
 
-async def _lines(tasks: Sequence[asyncio.Future[dict[str, Any]]]) -> AsyncIterator[bytes]:
-    """Yield answers in the order of the searches, each as soon as it is there."""
-    try:
-        for task in tasks:
-            yield encoded(await task) + b"\n"
-    finally:
-        for task in tasks:
-            task.cancel()
+async def _lines(
+    service: Service, calls: Sequence[Callable[[], Awaitable[dict[str, Any]]]]
+) -> AsyncIterator[bytes]:
+    """Yield answers in the order of the searches, some at a time as soon as they are there."""
+    step = service.settings.batching.batch
+    for start in range(0, len(calls), step):
+        for answer in await service.together(calls[start : start + step]):
+            yield encoded(answer) + b"\n"
 
 
 async def _joined(lines: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from retrieval.server.api.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from retrieval.server import Catalogue, Served, Settings
     from retrieval.server.scheduling import Scheduler
 
 __all__ = ["Service"]
+
+T = TypeVar("T")
 
 _REMEMBERED: Final = 64
 
@@ -43,6 +46,16 @@ class Service:
 
     def __post_init__(self) -> None:
         self.thumbnails = Thumbnails(self.settings.limits)
+
+    async def together(self, calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Return what some calls give, in their order; a few at a time, so that one request does not fill the queues."""
+        few = asyncio.Semaphore(self.settings.batching.batch)
+
+        async def one(call: Callable[[], Awaitable[T]]) -> T:
+            async with few:
+                return await call()
+
+        return await asyncio.gather(*map(one, calls))
 
     async def remembered(
         self, what: str, served: Served, about: str, function: Callable[[Served, str], Any]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import retrieval
+from retrieval.server import Batching
 
 
 def paths(answer) -> list[str]:
@@ -93,6 +94,15 @@ class TestQueries:
         assert [one.get("hits") for one in map(json.loads, lines.text.splitlines())] == [
             one.get("hits") for one in answers
         ]
+
+    def test_as_many_as_may_be_asked_do_not_fill_the_queues(self, open_client) -> None:
+        client = open_client(batching=Batching(batch=4, queue=8))
+        searches = [{"text": f"red {number}", "k": 1} for number in range(256)]
+        answers = client.post("/v1/search", json={"searches": searches}).json()["answers"]
+        clip = client.post("/knn-service", json={"text": "red", "num_images": 100, "indice_name": "photos"})
+
+        assert [len(one["hits"]) for one in answers] == [1] * 256
+        assert len(clip.json()) == 6
 
     def test_filters(self, client, library) -> None:
         asked = {"text": "red", "k": 6}
