@@ -84,7 +84,9 @@ def test_it_answers_and_stops_when_told(vectors: Path) -> None:
 
 
 def test_an_interrupt_ends_it_with_130(vectors: Path) -> None:
-    with serving(vectors) as (process, _, _):
+    # a shell in the background lets its children ignore interrupts, and the tests may run there
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {RUN}"
+    with serving(vectors, code=code) as (process, _, _):
         process.send_signal(signal.SIGINT)
 
         assert process.wait(timeout=30) == 130
