@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -12,12 +11,12 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from retrieval.collection.answers import Hit
     from retrieval.server import Served, Settings
 
-__all__ = ["Answer", "AnsweredHit", "Answers", "encoded", "hit_object", "json_response", "picture_address"]
+__all__ = ["Answer", "AnsweredHit", "Answers", "encoded", "hit_objects", "images_address", "json_response"]
 
 
 class AnsweredHit(Struct):
@@ -68,34 +67,34 @@ class Answers(Struct):
     ]
 
 
-def hit_object(hit: Hit, served: Served, settings: Settings) -> dict[str, Any]:
-    """Return a hit as answers have it.
+def hit_objects(hits: Iterable[Hit], served: Served, settings: Settings) -> list[dict[str, Any]]:
+    """Return hits as answers have them.
 
     Args:
-        hit: of the search.
-        served: the collection that it is of.
+        hits: of the search.
+        served: the collection that they are of.
         settings: of the server.
     """
+    start, end = images_address(served, settings), f"/thumbnail?v={served.mark}"
+    return [_hit_object(hit, f"{start}{hit['id']}{end}") for hit in hits]
+
+
+def _hit_object(hit: Hit, thumbnail: str) -> dict[str, Any]:
     columns = hit.get("columns") or {}
     found = dict(hit)
     found["copies"] = found["n_duplicates"]
     found["columns"] = columns
     found["matched"] = found.get("matched") or []
-    found["thumbnail"] = f"{picture_address(served, hit.id, settings)}/thumbnail?v={served.mark}"
+    found["thumbnail"] = thumbnail
     for name in ("width", "height"):
         if isinstance(columns.get(name), int):
             found[name] = columns[name]
     return found
 
 
-def picture_address(served: Served, number: int, settings: Settings) -> str:
-    """Return the path of an image's routes, with the server's prefix."""
-    return f"{_images(settings.prefix, served.name)}/{number}"
-
-
-@lru_cache(maxsize=64)  # every hit of every answer asks for it
-def _images(prefix: str, name: str) -> str:
-    return f"{prefix}/v1/collections/{quote(name, safe='')}/images"
+def images_address(served: Served, settings: Settings) -> str:
+    """Return what the paths of images' routes begin with: the server's prefix and the collection; an id follows."""
+    return f"{settings.prefix}/v1/collections/{quote(served.name, safe='')}/images/"
 
 
 def encoded(value: Any) -> bytes:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from retrieval.display import path_json
 from retrieval.errors import ImageError
-from retrieval.server.api.hits import json_response, picture_address
+from retrieval.server.api.hits import images_address, json_response
 from retrieval.server.api.parameters import number_parameter, only
 from retrieval.server.api.pictures import original_bytes, picture_row
 from retrieval.server.api.problems import Refused
@@ -61,7 +61,7 @@ async def facts(service: Service, request: Request) -> Response:
     with _served(service, request) as served:
         row = await service.scheduler.run(picture_row, served, int(request.path_params["id"]))
         columns = await service.scheduler.run(lambda: dict(row.columns))
-        address = picture_address(served, row.id, service.settings)
+        address = f"{images_address(served, service.settings)}{row.id}"
         found: dict[str, Any] = {
             "id": row.id,
             **path_json(row.key),

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from retrieval.server.api.bodies import read_form, read_json
 from retrieval.server.api.cursors import Cursor, digest_of, read_cursor, write_cursor
-from retrieval.server.api.hits import encoded, hit_object, json_response
+from retrieval.server.api.hits import encoded, hit_objects, json_response
 from retrieval.server.api.parameters import number_parameter
 from retrieval.server.api.problems import Refused, problem_content
 from retrieval.server.api.queries import options_of, query_of
@@ -87,7 +87,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
         if more and len(found) > stop:
             following = write_cursor(Cursor(served.version, stop, digest or digest_of(asked, uploads)))
         return {
-            "hits": [hit_object(hit, served, settings) for hit in hits],
+            "hits": hit_objects(hits, served, settings),
             "next": following,
             "took_ms": round((time.perf_counter() - started) * 1e3, 2),
             "generation": served.generation,
