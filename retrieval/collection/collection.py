@@ -35,6 +35,7 @@ from retrieval.collection.row_view import Keys, Row
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshot import newest_version, open_newest
+from retrieval.collection.verification import CHECKED
 from retrieval.columns import unpack
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
@@ -270,6 +271,7 @@ class Collection(AbstractContextManager["Collection"]):
         where: Any = None,
         include_self: bool = False,
         fold_duplicates: bool = True,
+        verify: bool | int = False,
     ) -> Any:
         """Find what is most like a query, or like each query of a batch.
 
@@ -297,6 +299,9 @@ class Collection(AbstractContextManager["Collection"]):
                 one boolean expression in SQL. `retrieval.columns` says what it may contain. Flags as for `mask` also do.
             include_self: let a query that is an indexed file, or an id, find itself.
             fold_duplicates: fold files with the same bytes into one hit.
+            verify: compare the first 50 hits, or so many, with the picture that was asked with, pixel by pixel; those that show
+                the same picture, altered or not, come first. Hits then have `verified`, `relation`, `verified_probability`
+                and `outline`. `retrieval.matching` says what that proves.
         Returns:
             Best first, ties by smaller id, by cosines and names together where names take part; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
             words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;
@@ -306,7 +311,7 @@ class Collection(AbstractContextManager["Collection"]):
             UnknownWords: the encoder has learned none of its words, no name has one, and it has no other part.
             OptionError: a value that this collection cannot take.
             MissingRow: an id or key of `ids` that there is no row of.
-            MissingExtra: a package that `where` needs is not installed.
+            MissingExtra: a package that `where` or `verify` needs is not installed.
             ShapeError: `mask` is not one truth value a row.
             CapabilityMissing: words, for an encoder without a text tower, that no name has.
             StoreClosed: the collection is closed.
@@ -326,6 +331,7 @@ class Collection(AbstractContextManager["Collection"]):
                 names=names,
                 include_self=include_self,
                 fold=fold_duplicates,
+                verify=CHECKED if verify is True else integer(int(verify), "verify", least=0),
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
             return run.one(asked) if isinstance(asked, Query) else run.many(asked)

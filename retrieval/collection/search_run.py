@@ -13,7 +13,8 @@ from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
-from retrieval.errors import CapabilityMissing, OptionError, RetrievalError, UnknownWords
+from retrieval.collection.verification import checked_hits, pictured, query_picture
+from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
 from retrieval.names import asked_words, has_fts5
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class SearchOptions(TypedDict, total=False):
     where: Any
     include_self: bool
     fold_duplicates: bool
+    verify: bool | int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class SearchRun:
         names: whether words are looked up in names, too.
         include_self: let stored rows find themselves.
         fold: fold files with the same bytes into one hit.
+        verify: how many of the first hits are compared with the picture that was asked with.
         options: ``dim``, ``nprobe`` and ``exact`` of `Opened.search`.
     """
 
@@ -98,6 +101,7 @@ class SearchRun:
     names: NamesMode
     include_self: bool
     fold: bool
+    verify: int
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -115,7 +119,7 @@ class SearchRun:
         Raises:
             RetrievalError: it has no answer.
         """
-        whole = self._whole(query)
+        whole = self._readable(query)
         looked = self._looked_up(whole)
         try:
             asked = encode_query(whole, self.opened, self.encoders, root=self.root)
@@ -138,7 +142,7 @@ class SearchRun:
         read: list[Query | RetrievalError] = []
         for item in items:
             try:
-                read.append(self._whole(as_query(item, beside=self.root)))
+                read.append(self._readable(as_query(item, beside=self.root)))
             except ONE_QUERYS as error:
                 read.append(error)
         queries = [one for one in read if not isinstance(one, RetrievalError)]
@@ -161,7 +165,11 @@ class SearchRun:
             if isinstance(vector, RetrievalError):
                 answers.append(self._failed(query, vector))
             else:
-                answers.append(self._answer(query, vector, up, first=next(found)))
+                first = next(found)
+                try:
+                    answers.append(self._answer(query, vector, up, first=first))
+                except ImageError as error:  # read again for `verify`
+                    answers.append(Hits.failed(error, query=title(query.terms)))
         return answers
 
     def _failed(self, query: Query, error: RetrievalError) -> Hits:
@@ -172,6 +180,21 @@ class SearchRun:
             except ONE_QUERYS as failed:
                 error = failed
         return Hits.failed(error, query=title(query.terms))
+
+    @property
+    def _depth(self) -> int:
+        """How many hits are needed before the check."""
+        return max(self.k, self.verify)
+
+    def _readable(self, query: Query) -> Query:
+        """Return the whole of a query.
+
+        Raises:
+            OptionError: hits cannot be compared with it.
+        """
+        if self.verify:
+            pictured(query)
+        return self._whole(query)
 
     def _whole(self, query: Query) -> Query:
         return total([query, *(-away for away in self.minus)]) if self.minus else query
@@ -185,7 +208,7 @@ class SearchRun:
         rows = max(self.opened.manifest.count, 1)
         deeper = any(up is not None and up.has_common for _, up in pairs)
         hidden = 0 if self.include_self else max((len(one.rows) for one in asked), default=0)
-        wanted = min((max(self.k, DEEPER) if deeper else self.k) + hidden, rows)
+        wanted = min((max(self._depth, DEEPER) if deeper else self._depth) + hidden, rows)
         step = max(1, _PLACES // wanted)
         for start in range(0, len(asked), step):
             some = asked[start : start + step]
@@ -205,7 +228,7 @@ class SearchRun:
         self, query: Query, asked: QueryVector, looked: LookedUp | None, *, first: Blend | None = None
     ) -> Hits:
         settings: dict[str, Any] = {
-            "k": self.k,
+            "k": self._depth,
             "words": asked.words,
             "hidden": frozenset() if self.include_self else asked.rows,
             "keep": self.keep,
@@ -221,7 +244,11 @@ class SearchRun:
         else:
             unknown = _nowhere(unknown, looked)
             hits = find_named_hits(self.opened, asked.vector, looked, only=self.names == "only", **settings)
-        return Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
+        answer = Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
+        if not self.verify:
+            return answer
+        picture = query_picture(pictured(query), self.opened, root=self.root)
+        return checked_hits(answer, picture, most=self.verify, k=self.k)
 
     def _answer_without_vector(self, query: Query, error: RetrievalError) -> Hits:
         """Answer words that the encoder does not read by names alone.

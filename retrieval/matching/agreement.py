@@ -17,11 +17,14 @@ __all__ = ["AGREES", "Agreement", "agreement"]
 AGREES = 0.8
 """Correlation of a tile's pixels from which the tile agrees."""
 
+_LOOSE = 0.5
 _SMOOTH = 1.2  # pixels: the deviation of the blur that hides what compression left
 _BLURS = (1.6, 2.4, 3.6, 5.4, 8.0)
 _FLAT = 3.0  # grey levels: the deviation below which a tile shows nothing
 _SMALLEST = 400.0  # pixels of overlap
 _WINDOW = 15
+_LOST = 3.0  # pixels: what parts that were not found again count
+_FOLLOWED = 0.7  # pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,8 @@ class Agreement:
         matrix: ``(3, 3)`` from pixels of the first to pixels of the second, refined.
         tiles: ``(r, c)`` correlations −1…1 of the tiles; NaN outside the overlap and where both show nothing.
         cover: the shares of the first and of the second picture that the overlap takes.
-        drift: pixels by which tiles that agree still lie beside each other: the root of the mean square.
+        drift: pixels by which small parts still lie beside their place when all was moved as one: the median.
+        followed: share of the small parts that were found again within a pixel of their place.
         tone: correlation of the mean grey levels of the tiles that agree.
         size: pixels of the overlap.
     """
@@ -41,6 +45,7 @@ class Agreement:
     tiles: NDArray[np.float32]
     cover: tuple[float, float]
     drift: float
+    followed: float
     tone: float
     size: float
 
@@ -54,6 +59,21 @@ class Agreement:
         """The share of these tiles that agrees."""
         shown = self.shown
         return float((shown > AGREES).mean()) if len(shown) else 0.0
+
+    @property
+    def extent(self) -> float:
+        """The share of the overlap over which agreement is spread: small for a thing in other surroundings.
+
+        It is the share of rows of tiles in which a third agrees at least loosely, times that of columns.
+        """
+        shown = np.isfinite(self.tiles)
+        loose = self.tiles > _LOOSE  # NaN is not
+        spread = 1.0
+        for axis in (0, 1):
+            there = shown.sum(axis=axis)
+            held = loose.sum(axis=axis)[there > 0] >= there[there > 0] / 3
+            spread *= float(held.mean()) if len(held) else 0.0
+        return spread
 
 
 def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
@@ -81,7 +101,7 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
     if mask.sum() < _SMALLEST:
         return None
     still, warped = _equally_sharp(cv2, still, warped, mask)
-    refined, drift = _refined(cv2, still, warped, mask)
+    refined, drift, followed = _refined(cv2, still, warped, mask)
     if refined is not None:
         matrix = (np.linalg.inv(shift) @ refined @ shift @ matrix).astype(np.float64)
         warped, mask = _warp(cv2, warped, refined, size, mask)
@@ -94,7 +114,13 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
     if swapped:
         matrix, cover = np.linalg.inv(matrix).astype(np.float64), (cover[1], cover[0])
     return Agreement(
-        matrix=matrix / matrix[2, 2], tiles=tiles, cover=cover, drift=drift, tone=tone, size=area
+        matrix=matrix / matrix[2, 2],
+        tiles=tiles,
+        cover=cover,
+        drift=drift,
+        followed=followed,
+        tone=tone,
+        size=area,
     )
 
 
@@ -146,14 +172,14 @@ def _equally_sharp(
 
 def _refined(
     cv2: Any, still: NDArray[np.float32], warped: NDArray[np.float32], mask: NDArray[np.float32]
-) -> tuple[NDArray[np.float64] | None, float]:
-    """Follow small parts from the one to the other; fit how all moved, and how far the parts still lie beside that."""
+) -> tuple[NDArray[np.float64] | None, float, float]:
+    """Follow small parts from the one to the other; fit how all moved; return it, `drift` and `followed`."""
     height, width = mask.shape
     step = max(6, round(np.sqrt(height * width) / 12))
     grid = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1).T[:, ::-1]
     grid = grid[mask[grid[:, 1], grid[:, 0]] > 0].astype(np.float32)  # (p, 2)
     if len(grid) < 6:
-        return None, 0.0
+        return None, _LOST, 0.0
     one, two = _even(cv2, warped), _even(cv2, still)
     moved, found, error = cv2.calcOpticalFlowPyrLK(
         one, two, grid[:, None], None, winSize=(_WINDOW, _WINDOW), maxLevel=1,
@@ -162,16 +188,18 @@ def _refined(
     moved = moved[:, 0]
     good = (found[:, 0] > 0) & (error[:, 0] < 14) & (np.abs(moved - grid).max(axis=1) < 6)
     if good.sum() < 6:
-        return None, 0.0
+        return None, _LOST, 0.0
     source, target = grid[good], moved[good]
     matrix, inside = cv2.estimateAffine2D(
         source[:, None], target[:, None], method=cv2.RANSAC, ransacReprojThreshold=0.8, maxIters=100
     )
     if matrix is None or inside.sum() < 6 or np.abs(matrix[:, :2] - np.eye(2)).max() > 0.2:
-        return None, 0.0
+        return None, _LOST, 0.0
     beside = target - (source @ matrix[:, :2].T + matrix[:, 2])
-    beside = np.minimum(np.sqrt((beside**2).sum(axis=1)), 3)
-    return np.vstack([matrix, (0, 0, 1)]), float(np.sqrt((beside**2).mean()))
+    off = np.sqrt((beside**2).sum(axis=1))
+    near = off < _FOLLOWED
+    moved_as_one = np.vstack([matrix, (0, 0, 1)])
+    return moved_as_one, float(np.median(np.minimum(off, _LOST))), float(near.sum() / len(grid))
 
 
 def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:

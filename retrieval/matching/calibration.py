@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from retrieval.matching.agreement import Agreement
 
-__all__ = ["SIGNS", "Calibration", "Relation", "calibration", "signs"]
+__all__ = ["SIGNS", "Calibration", "Relation", "calibration", "signs", "terms"]
 
 Relation = Literal["picture", "scene", "object", "none"]
 
 SIGNS = (
     "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those that agree",
     "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles",
-    "stretch",
+    "stretch", "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7",
 )  # fmt: skip
 """What the probability is computed from, in the order of its weights."""
 
@@ -31,11 +31,11 @@ class Calibration:
 
     Args:
         means, spreads: of each of `SIGNS`.
-        weights: of each of them, then of their squares.
+        weights: of each of `terms`.
         bias: of the sum.
         knots: ``(k, 2)``: what the probability is at which sum.
         verified: probability from which two pictures are called the same.
-        scene: share of the overlap that agrees, from which another exposure shows the same scene.
+        scene: extent of the agreement from which another exposure shows the same scene, and not only the same thing.
         points: pairs of points, below which nothing is said of scenes and objects.
         sure: probability from which no other placement is tried.
     """
@@ -57,7 +57,7 @@ class Calibration:
     def of_signs(self, found: NDArray[np.float64]) -> float:
         """Return the probability for one row of `signs`."""
         scaled = np.clip((found - self.means) / self.spreads, -3, 3)
-        logit = float(np.concatenate([scaled, scaled * scaled]) @ self.weights) + self.bias
+        logit = float(terms(scaled[None])[0] @ self.weights) + self.bias
         return float(np.interp(logit, self.knots[:, 0], self.knots[:, 1]))
 
     def relation(self, probability: float, pixels: Agreement, agreeing: int) -> Relation:
@@ -66,11 +66,11 @@ class Calibration:
             return "picture"
         if agreeing < self.points:
             return "none"
-        return "scene" if pixels.share >= self.scene and max(pixels.cover) > 0.5 else "object"
+        return "scene" if pixels.extent >= self.scene else "object"
 
 
 def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
-    """Return `SIGNS` as numbers, ``(13,)``."""
+    """Return `SIGNS` as numbers, ``(16,)``."""
     shown = pixels.shown
     if not len(shown):
         shown = np.zeros(1, np.float32)
@@ -91,8 +91,17 @@ def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
             agreeing / max(pairs, 1),
             np.log1p(len(pixels.shown)),
             np.log(large / small),
+            (shown > 0.97).mean() / max((shown > 0.7).mean(), 0.02),
+            pixels.followed,
+            min(pixels.followed / max((shown > 0.7).mean(), 0.02), 2.0),
         ]
     )
+
+
+def terms(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scaled signs ``(n, s)`` and all their products by twos, ``(n, s + s (s + 1) / 2)``."""
+    one, other = np.triu_indices(scaled.shape[1])
+    return np.concatenate([scaled, scaled[:, one] * scaled[:, other]], axis=1)
 
 
 @functools.cache

@@ -20,7 +20,14 @@ from retrieval.collection.queries import cut_out
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.errors import ImageError
 from retrieval.render.html_style import PAGE, STYLE
-from retrieval.render.output import duplicates_counted, duplicates_named, moment_text, replacing, score_text
+from retrieval.render.output import (
+    duplicates_counted,
+    duplicates_named,
+    moment_text,
+    relation_text,
+    replacing,
+    score_text,
+)
 from retrieval.sources.decoding import decode
 from retrieval.sources.media import decode_path, split_path
 
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from retrieval.collection.queries import Query, Region, Term
-    from retrieval.render.output import HitLike
+    from retrieval.render.hit_facts import HitLike
     from retrieval.sources.decoding import ImageSource
 
 __all__ = ["Answer", "Part", "page", "parts", "write"]
@@ -185,6 +192,8 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
         )
     else:
         picture = f'<span class="fault">not shown: {markup(small.fault)}</span>'
+    if small.uri:
+        picture += _outline(hit, small)
     framed = (
         f'<a class="frame" href="{href}">{picture}</a>' if href else f'<span class="frame">{picture}</span>'
     )
@@ -193,6 +202,8 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
     duplicates = f'<span class="duplicates">{counted}</span>' if counted else ""
     time = moment_text(hit)
     moment = f'<span class="moment">{time}</span>' if time else ""
+    found = relation_text(hit)
+    relation = f'<span class="relation {hit.relation}">{found}</span>' if found else ""
     place = (
         f'<p class="folder" title="{whole}"><bdi>{markup(folder + slash)}</bdi></p>'
         if folder or slash
@@ -206,7 +217,18 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
         f'<li style="--shape:{shape:.3f}">{framed}'
         f'<span class="bar" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
         f'<p class="facts"><span class="rank">{hit.rank}</span><span class="score">{score_text(hit, decimals=3)}</span>{_by_name(hit)}'
-        f'{moment}{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
+        f'{relation}{moment}{duplicates}</p><p class="name" title="{whole}"><bdi>{markup(name)}</bdi></p>{place}{same}</li>'
+    )
+
+
+def _outline(hit: HitLike, small: Thumbnail) -> str:
+    """Draw where the picture that was asked with lies in a hit."""
+    if not hit.outline:
+        return ""
+    points = " ".join(f"{x * small.width:.1f},{y * small.height:.1f}" for x, y in hit.outline)
+    return (
+        f'<svg class="outline {hit.relation}" viewBox="0 0 {small.width} {small.height}" aria-hidden="true">'
+        f'<polygon points="{points}"/></svg>'
     )
 
 

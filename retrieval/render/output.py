@@ -8,13 +8,14 @@ import contextlib
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from indexes.errors import RetrievalError, StoreFull
 from retrieval.display import UNSAFE, cells, escape, path_json, paths_json, shorten
+from retrieval.render.hit_facts import HitLike
 
 __all__ = [
     "Form",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 NAMED_DUPLICATES = 3
+RELATIONS = {"picture": "same picture", "scene": "same scene", "object": "same object"}
 _FACTS = (
     "rank",
     "score",
@@ -39,54 +41,6 @@ _FACTS = (
     "copies",
 )  # of a hit as CSV; what else is known of it stands behind them
 SCORE_DECIMALS = 6  # a float32 cosine holds no more
-
-
-class HitLike(Protocol):
-    """What is printed of a hit."""
-
-    @property
-    def rank(self) -> int:
-        """Place in the list, from 1."""
-
-    @property
-    def score(self) -> float:
-        """Cosine, higher is better; not a number where there is none."""
-
-    @property
-    def path(self) -> str:
-        """Path relative to the collection's root; bytes that are not UTF-8 as surrogates."""
-
-    @property
-    def id(self) -> int:
-        """Row of the store."""
-
-    @property
-    def n_duplicates(self) -> int:
-        """Files with the same bytes that are folded into this hit."""
-
-    @property
-    def duplicates(self) -> Sequence[str]:
-        """Paths of the first of them."""
-
-    @property
-    def origin(self) -> Any:
-        """What reads and links the image, if it is not a file below the collection's root; None otherwise."""
-
-    @property
-    def matched(self) -> Sequence[str]:
-        """What matched the words of the query; empty where names were not looked up."""
-
-    @property
-    def ranked_by(self) -> float | None:
-        """What orders hits while the encoder changes; None otherwise."""
-
-    @property
-    def space(self) -> str | None:
-        """The row's own space while the encoder changes; None otherwise."""
-
-    @property
-    def columns(self) -> Mapping[str, Any]:
-        """What else is known of the image, by name."""
 
 
 class Form(StrEnum):
@@ -123,17 +77,18 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
         case Form.CSV:
             text = _csv(found, terminal=terminal)
         case Form.JSON:
-            text = json_text([hit_json(hit) for hit in found])
+            text = json_text([hit_json(hit, checked=_checked(found)) for hit in found])
         case Form.JSONL:
-            text = "".join(json_text(hit_json(hit)) for hit in found)
+            text = "".join(json_text(hit_json(hit, checked=_checked(found))) for hit in found)
         case Form.TABLE:
             text = _hit_table(found, columns)
     return text.encode()
 
 
-def hit_json(hit: HitLike) -> dict[str, Any]:
+def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
     """Give a hit the contract's keys; the row's columns if it has some; while the encoder changes, the order's value and the space.
 
+    Where `checked` hits were compared with the picture that was asked with, it has what was found.
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
     score = None if math.isnan(hit.score) else round(float(hit.score), SCORE_DECIMALS)
@@ -158,7 +113,25 @@ def hit_json(hit: HitLike) -> dict[str, Any]:
             "cosine": score,
             "space": hit.space,
         }
+    if checked is not None:
+        facts |= {
+            "checked": checked,
+            "verified": hit.verified,
+            "relation": hit.relation,
+            "verified_probability": hit.verified_probability,
+            "outline": hit.outline,
+        }
     return facts
+
+
+def relation_text(hit: HitLike) -> str:
+    """Say what a comparison with the picture that was asked with has found; nothing where it found nothing."""
+    return RELATIONS.get(hit.relation or "none", "")
+
+
+def _checked(found: Sequence[HitLike]) -> int | None:
+    number: int | None = getattr(found, "checked", None)
+    return number
 
 
 def score_text(hit: HitLike, *, decimals: int = 4) -> str:
@@ -301,7 +274,9 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
         return ""
     rank = max(2, len(str(max(hit.rank for hit in found))))
     counted = [
-        "  ".join(filter(None, (moment_text(hit), _matched_text(hit), duplicates_counted(hit))))
+        "  ".join(
+            filter(None, (relation_text(hit), moment_text(hit), _matched_text(hit), duplicates_counted(hit)))
+        )
         for hit in found
     ]
     tail = max(map(len, counted))

@@ -26,7 +26,7 @@ from retrieval.cli.frame import (
     session,
     shared,
 )
-from retrieval.cli.reports import collection_note, narrowed, retired, stale, unnarrowed
+from retrieval.cli.reports import collection_note, narrowed, retired, stale, unnarrowed, verified
 from retrieval.errors import QueryError
 from retrieval.render import Form, hits
 
@@ -85,6 +85,7 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--names",
             "--include-self",
             "--no-fold",
+            "--verify",
             "--exact",
             "--truncate-dim",
             "--nprobe",
@@ -151,6 +152,12 @@ OPEN = "retrieval.collection.collection:open_collection"
     is_flag=True,
     help="Show exact copies as hits of their own.",
 )
+@option(
+    "--verify",
+    of=SEARCH,
+    is_flag=True,
+    help="Check the pixels of the first hits.",
+)
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", is_flag=True, help="Print CSV.")
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")
@@ -209,6 +216,8 @@ def query(
         emit(hits(found, form, **width, terminal=on_terminal()))
         if not found:
             session.note("no image qualifies")
+        elif found.checked is not None:
+            session.note(verified(found))
         if found.unknown_words:
             from retrieval.cli.frame import larger_encoder
 

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from retrieval.cli.reports.evaluations import evaluation_tables
     from retrieval.cli.reports.index_facts import bytes_words, index_words, number_words, recall_words
     from retrieval.cli.reports.paths import found_from_here, shown
-    from retrieval.cli.reports.search_notes import collection_note, narrowed, retired, stale, unnarrowed
+    from retrieval.cli.reports.search_notes import (
+        collection_note,
+        narrowed,
+        retired,
+        stale,
+        unnarrowed,
+        verified,
+    )
     from retrieval.cli.reports.upgrades import backfilled, history, measured
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "shown",
     "stale",
     "unnarrowed",
+    "verified",
 ]
 
 
@@ -47,7 +55,7 @@ def __getattr__(name: str) -> object:
             "evaluations": ("evaluation_tables",),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words"),
             "paths": ("found_from_here", "shown"),
-            "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed"),
+            "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),
         },
     )(name)

@@ -9,8 +9,9 @@ from retrieval.location import DIRECTORY
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection, Loss
+    from retrieval.collection.answers import Hits
 
-__all__ = ["collection_note", "narrowed", "retired", "stale", "unnarrowed"]
+__all__ = ["collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"]
 
 
 def collection_note(collection: Collection) -> str:
@@ -55,3 +56,14 @@ def stale(collection: Collection) -> str:
         "note: files came or went since the index was built; to take them up: "
         f"retrieve build-index {shlex.quote(shown(str(root)))}{where}"
     )
+
+
+def verified(hits: Hits) -> str:
+    """Say what a comparison of the first hits with the picture that was asked with has found."""
+    found = [hit.relation for hit in hits]
+    parts = [
+        f"{found.count(relation):,} the same {relation}"
+        for relation in ("picture", "scene", "object")
+        if found.count(relation)
+    ]
+    return f"compared {hits.checked:,} images: {', '.join(parts) or 'none shows the same'}"

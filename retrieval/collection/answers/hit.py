@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from retrieval.collection.answers.origin import Origin
+    from retrieval.matching import Verdict
 
-__all__ = ["MOST_NAMED", "Hit"]
+__all__ = ["MOST_NAMED", "Hit", "with_verdict"]
 
 MOST_NAMED = 100
+
+_CHECK = ("verified", "relation", "verified_probability", "outline")
 
 
 class Hit(dict[str, Any]):
@@ -44,6 +47,10 @@ class Hit(dict[str, Any]):
         columns: what else is known of the image, by name: its size, when and with what it was taken, captions, labels.
         ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
         space: while the encoder changes: the name of the row's own space.
+        verified: with `verify`: whether it is the picture that was asked with; None where that was not looked at.
+        relation: with `verify`: ``picture``, ``scene``, ``object`` or ``none``; None where that was not looked at.
+        verified_probability: with `verify`: how probable it is that both are the same picture.
+        outline: with `verify`: the corners of the picture that was asked with, in the hit's picture.
         file: the absolute path.
         link: what a person can open: a path or an address.
         origin: where the image is read from, if not from a file of the collection's first folder.
@@ -64,6 +71,7 @@ class Hit(dict[str, Any]):
         space: str | None = None,
         matched: Iterable[str] | None = None,
         columns: Mapping[str, Any] | None = None,
+        check: Mapping[str, Any] | None = None,
         root: str = "",
         origin: Origin | None = None,
     ) -> None:
@@ -92,6 +100,8 @@ class Hit(dict[str, Any]):
             dict.update(self, columns=dict(columns))
         if ranked_by is not None:
             dict.update(self, ranked_by=ranked_by, space=space)
+        if check is not None:
+            dict.update(self, check)
         self._names = path, named
         self._root = root
         self._origin = origin
@@ -155,6 +165,29 @@ class Hit(dict[str, Any]):
         return self.get("space")
 
     @property
+    def verified(self) -> bool | None:
+        """Whether it is the picture that was asked with, altered or not; None where that was not looked at."""
+        return self.get("verified")
+
+    @property
+    def relation(self) -> str | None:
+        """What it is to the picture that was asked with: ``picture``, ``scene``, ``object`` or ``none``; None where that was not looked at."""
+        return self.get("relation")
+
+    @property
+    def verified_probability(self) -> float | None:
+        """How probable it is that both are the same picture, 0 to 1; None where that was not looked at."""
+        return self.get("verified_probability")
+
+    @property
+    def outline(self) -> list[list[float]] | None:
+        """The corners of the picture that was asked with, as shares of the width and height of the hit's picture.
+
+        They go round from its top left corner. They lie outside 0 to 1 where it shows more than the hit. None without a relation.
+        """
+        return self.get("outline")
+
+    @property
     def file(self) -> Path:
         """The absolute path, of the film or document where it is a picture of one; a row of a vector may have no file there."""
         part = split_path(self.link)
@@ -210,6 +243,10 @@ class Hit(dict[str, Any]):
         return hash((self["rank"], self["score"], self.path, self["id"]))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return _made, (self._facts(),)
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what makes it again."""
         path, duplicates = self._names
         facts = {
             name: self.get(name)
@@ -217,7 +254,8 @@ class Hit(dict[str, Any]):
         }
         facts |= {"score": self.score, "path": path, "duplicates": duplicates, "root": self._root}
         facts["origin"] = self._origin
-        return _made, (facts,)
+        facts["check"] = {name: self[name] for name in _CHECK} if "verified" in self else None
+        return facts
 
     def __copy__(self) -> Hit:
         return self
@@ -231,6 +269,19 @@ class Hit(dict[str, Any]):
     if not TYPE_CHECKING:  # to a type checker these are a dictionary's
         __setitem__ = __delitem__ = __ior__ = _refuse
         update = setdefault = pop = popitem = clear = _refuse
+
+
+def with_verdict(hit: Hit, verdict: Verdict | None, *, rank: int) -> Hit:
+    """Return a hit with what a comparison found, at a new rank; `None` is that it was not looked at."""
+    check: dict[str, Any] = dict.fromkeys(_CHECK)
+    if verdict is not None:
+        check = {
+            "verified": verdict.verified,
+            "relation": verdict.relation,
+            "verified_probability": round(verdict.probability, 4),
+            "outline": verdict.outline and [list(corner) for corner in verdict.outline],
+        }
+    return _made(hit._facts() | {"rank": rank, "check": check})  # noqa: SLF001 - of this module
 
 
 def _made(facts: dict[str, Any]) -> Hit:

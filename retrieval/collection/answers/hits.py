@@ -31,6 +31,7 @@ class Hits(list[Hit]):
         query: what was asked, in one line.
         searched: how many rows could have been found: those of the collection, or those that the filters allow.
         unknown_words: words of the query that the encoder has never learned; they were hardly taken into account.
+        checked: with `verify`: how many hits were compared with the picture that was asked with; None otherwise.
         error: why there is no answer, in a batch of which other queries were answered; whatever uses such an answer raises
             it. None otherwise.
     """
@@ -38,6 +39,7 @@ class Hits(list[Hit]):
     query: str
     searched: int
     unknown_words: tuple[str, ...]
+    checked: int | None
 
     error: Exception | None = None
 
@@ -48,9 +50,11 @@ class Hits(list[Hit]):
         query: str = "",
         searched: int = 0,
         unknown_words: tuple[str, ...] = (),
+        checked: int | None = None,
     ) -> None:
         super().__init__(hits)
         self.query, self.searched, self.unknown_words = query, searched, unknown_words
+        self.checked = checked
 
     @staticmethod
     def failed(error: Exception, *, query: str = "") -> Hits:
@@ -125,7 +129,13 @@ class Hits(list[Hit]):
         return self.copy()
 
     def _like(self, hits: Iterable[Hit]) -> Self:
-        return type(self)(hits, query=self.query, searched=self.searched, unknown_words=self.unknown_words)
+        return type(self)(
+            hits,
+            query=self.query,
+            searched=self.searched,
+            unknown_words=self.unknown_words,
+            checked=self.checked,
+        )
 
 
 class _Failed(Hits):

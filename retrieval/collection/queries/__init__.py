@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
     from retrieval.collection.queries.filters import RowFilter, row_filter
     from retrieval.collection.queries.inputs import QueryLike, Single, as_batch, as_minus, as_query
+    from retrieval.collection.queries.part_vectors import open_picture
     from retrieval.collection.queries.query_encoders import QueryEncoders
     from retrieval.collection.queries.query_vectors import (
         ONE_QUERYS,
@@ -49,6 +50,7 @@ __all__ = [
     "is_key",
     "is_number",
     "live_id",
+    "open_picture",
     "parse_query",
     "require_same_encoder",
     "require_same_vectors",
@@ -67,6 +69,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "encoder_check": ("require_same_encoder", "require_same_vectors"),
             "filters": ("RowFilter", "row_filter"),
             "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
+            "part_vectors": ("open_picture",),
             "query_encoders": ("QueryEncoders",),
             "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
             "regions": ("Cut", "Region", "as_region", "cut_out"),

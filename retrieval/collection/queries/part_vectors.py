@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.collection.queries.inputs import existing
 from retrieval.collection.queries.regions import Cut, cut_out
 from retrieval.encoders import checked_pixels, checked_text
 from retrieval.errors import EncoderError, ImageError, RetrievalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
 
     from indexes.vectors import Vectors
+    from retrieval.collection.queries.terms import Term
     from retrieval.encoders import Encoder
 
-__all__ = ["encode_images", "encode_texts"]
+__all__ = ["encode_images", "encode_texts", "open_picture"]
 
 _TEXTS = 256
 """Texts that are encoded together."""
@@ -89,6 +94,24 @@ def encode_images(images: Sequence[Any], encoder: Encoder) -> list[Vectors | Ret
         found.update((one, by_content[content]) for one, content in batch.reused)
         found.update(batch.failed)
     return [found[one] for one in names]
+
+
+def open_picture(term: Term, *, root: Path) -> Image:
+    """Decode the image of a term, or the part of it that is meant.
+
+    Args:
+        term: an image.
+        root: a second folder in which a relative path may lie.
+    Raises:
+        ImageError: it cannot be read, or the part lies outside.
+    """
+    from retrieval.sources.decoding import decode
+
+    value = term.value
+    if isinstance(value, str | os.PathLike):
+        value = existing(os.fspath(value), root) or value
+    picture = value if term.region is None else Cut(value, term.region)
+    return decode(_content(picture), name=_name(picture))
 
 
 def _image(image: Any, encoder: Encoder) -> Vectors | RetrievalError:

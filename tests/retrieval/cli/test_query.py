@@ -254,3 +254,39 @@ def test_hits_are_copied_and_linked_into_a_folder(tmp_path: Path, run) -> None:
     (folder / "a/1.png").unlink()
     status, _, err = run(*asked, "--link-to", tmp_path / "more")
     assert (status, "--copy-to" in err) == (1, True)
+
+
+def test_the_same_picture_is_marked_and_drawn(run, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="comparing pictures needs OpenCV")
+    skimage = pytest.importorskip("skimage", reason="the photographs come with scikit-image")
+    from PIL import Image
+
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for name in ("coffee", "chelsea", "astronaut"):
+        with Image.open(Path(skimage.__file__).parent / "data" / f"{name}.png") as image:
+            small = image.convert("RGB")
+        small.thumbnail((300, 300))
+        small.save(folder / f"{name}.png")
+    small.rotate(90, expand=True).crop((20, 20, 220, 220)).save(tmp_path / "part.jpg")
+    assert run("build-index", folder, "--encoder", "fake", "--quiet")[0] == 0
+    asked = ("query", tmp_path / "part.jpg", "--index", folder, "--verify")
+    page = tmp_path / "page.html"
+
+    status, out, err = run(*asked, "--json", "--html", page)
+    first, *others = json.loads(out)
+
+    assert (status, err) == (0, f"compared 3 images: 1 the same picture\nwrote {page}\n")
+    assert (first["path"], first["verified"], first["relation"], first["checked"]) == (
+        "astronaut.png",
+        True,
+        "picture",
+        3,
+    )
+    assert len(first["outline"]) == 4
+    assert first["verified_probability"] > 0.9
+    assert [(hit["verified"], hit["relation"], hit["outline"]) for hit in others] == [
+        (False, "none", None)
+    ] * 2
+    assert page.read_text().count("<polygon") == 1
+    assert run("query", "a cup", "--index", folder, "--verify")[0] == 1

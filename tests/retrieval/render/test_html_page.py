@@ -51,6 +51,10 @@ class FakeHit:
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    verified: bool | None = None
+    relation: str | None = None
+    verified_probability: float | None = None
+    outline: list[list[float]] | None = None
 
 
 class Reader(HTMLParser):
@@ -324,3 +328,20 @@ def test_a_page_without_links_says_nothing_of_them(tmp_path):
 
     assert "href" not in html
     assert "Links work" not in html
+
+
+def test_the_outline_of_the_query_is_drawn_in_a_hit(root: Path) -> None:
+    corners = [[0.5, 0.0], [1.0, 0.0], [1.0, 0.5], [0.5, 0.5]]
+    found = [
+        FakeHit(1, 0.8, "cat.png", verified=True, relation="picture", outline=corners),
+        FakeHit(2, 0.7, "cat.png", verified=False, relation="none"),
+    ]
+    html = page([Answer(query=[Part(label="a")], hits=found)], root=root)
+    width, height = (int(read(html).attributes("img", name)[0]) for name in ("width", "height"))
+
+    assert html.count("<polygon") == 1
+    assert (
+        f'points="{width / 2:.1f},0.0 {width:.1f},0.0 {width:.1f},{height / 2:.1f} {width / 2:.1f},{height / 2:.1f}"'
+        in html
+    )
+    assert html.count("same picture") == 1

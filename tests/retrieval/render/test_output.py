@@ -55,6 +55,10 @@ class FakeHit:
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    verified: bool | None = None
+    relation: str | None = None
+    verified_probability: float | None = None
+    outline: list[list[float]] | None = None
 
 
 def one(path: str, form: Form, *, columns: int = 80, terminal: bool = False) -> str:

@@ -1,0 +1,108 @@
+"""Check the first hits of an answer against the picture that was asked with; those that show the same come first."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from indexes.engine import allowed_cores
+from indexes.vectors import integer
+from retrieval.collection.answers import Hits, origin_of, with_verdict
+from retrieval.collection.queries import cut_out, open_picture
+from retrieval.errors import ImageError, OptionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from retrieval.collection.answers import Hit
+    from retrieval.collection.queries import Query, Term
+    from retrieval.collection.snapshot import Opened
+    from retrieval.matching import Features, Verdict
+
+__all__ = ["CHECKED", "checked_hits", "pictured", "query_picture"]
+
+CHECKED = 50
+"""Hits that are checked unless a caller says how many: of 20 % crops, 99 in 100 are among the first 50."""
+
+
+def pictured(query: Query) -> Term:
+    """Return the part of a query that hits are compared with: its one image or row.
+
+    Raises:
+        OptionError: it has none, or several.
+    """
+    found = [term for term in query.terms if term.weight > 0 and term.kind in {"image", "id"}]
+    if len(found) != 1:
+        raise OptionError(
+            f"`verify` compares the hits with one picture, and the query has {len(found) or 'none'}; ask with one image"
+        )
+    return found[0]
+
+
+def query_picture(term: Term, opened: Opened, *, root: Path) -> Image:
+    """Decode the picture that was asked with.
+
+    Raises:
+        ImageError: it cannot be read.
+        MissingRow: there is no such row.
+    """
+    if term.kind == "image":
+        return open_picture(term, root=root)
+    record = opened.store.record(integer(term.value, "the id", least=None, most=None))
+    origin = origin_of(opened, record, root=os.fspath(root))
+    if origin is None:
+        from retrieval.sources.media import decode_path
+
+        picture = decode_path(os.path.join(root, os.fsdecode(record.key)))
+    else:
+        picture = origin.open()
+    return picture if term.region is None else cut_out(picture, term.region)
+
+
+def checked_hits(hits: Hits, picture: Image, *, most: int, k: int) -> Hits:
+    """Compare the first hits with a picture; verified ones come first, each group in its order.
+
+    Args:
+        hits: best first.
+        picture: what was asked with.
+        most: how many hits are checked.
+        k: how many are returned.
+    Returns:
+        the hits with new ranks. One that was not checked, or whose image cannot be read, has no verdict.
+    Raises:
+        MissingExtra: OpenCV is not installed.
+    """
+    from retrieval.matching import features
+
+    asked = features(picture)
+    first = list(hits[:most])
+    with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+        verdicts: list[Verdict | None] = list(pool.map(lambda hit: _verdict(asked, hit), first))
+    verdicts += [None] * (len(hits) - len(first))
+    order = sorted(range(len(hits)), key=lambda place: not _is_same(verdicts[place]))  # stable
+    return Hits(
+        (
+            with_verdict(hits[place], verdicts[place], rank=rank)
+            for rank, place in enumerate(order[:k], start=1)
+        ),
+        query=hits.query,
+        searched=hits.searched,
+        unknown_words=hits.unknown_words,
+        checked=len(first),
+    )
+
+
+def _is_same(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.verified
+
+
+def _verdict(asked: Features, hit: Hit) -> Verdict | None:
+    from retrieval.matching import compare, features
+
+    try:
+        return compare(asked, features(hit.open()))
+    except ImageError:  # deleted since the last build, or damaged: it stays a hit
+        return None
