@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.server.api import clip_retrieval, collections, downloads, health, images, searches
+from retrieval.server.api import clip_retrieval, collections, downloads, health, images, listings, searches
 from retrieval.server.api.hits import Answer, Answers, encoded
 from retrieval.server.api.openapi_document import openapi
 from retrieval.server.api.problems import problem_of
@@ -109,6 +109,31 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             Parameter(name="under", about="the folder; the root without it", schema={"type": "string"}),
         ),
         statuses=(404,),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{_COLLECTION}/images",
+        answer=listings.listing,
+        gives=listings.Listing,
+        parameters=(
+            Parameter(name="under", about="only images below this folder", schema={"type": "string"}),
+            Parameter(name="glob", about="only images whose path matches", schema={"type": "string"}),
+            Parameter(name="where", about="a condition over columns, in SQL", schema={"type": "string"}),
+            Parameter(
+                name="k",
+                about="how many at most",
+                schema={"type": "integer", "minimum": 1, "maximum": 1000, "default": 60},
+            ),
+            Parameter(
+                name="after", about="only images behind this id", schema={"type": "integer", "minimum": 0}
+            ),
+            Parameter(
+                name="order",
+                about="by id, or drawn at random",
+                schema={"type": "string", "enum": ["id", "random"], "default": "id"},
+            ),
+        ),
+        statuses=(404, 422),
     ),
     Endpoint(
         method="GET",

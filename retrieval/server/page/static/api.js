@@ -57,6 +57,12 @@ export const collections = async () => (await json("v1/collections")).collection
 export const search = (body, signal) => json("v1/search", { body, signal });
 export const columns = async (collection) => (await json(of(collection, "columns"))).columns;
 export const facts = (collection, id, signal) => json(of(collection, "images", id), { signal });
+// Return images without a query: {images, next, total, generation}. `asked` has under, glob, where, k, after, order.
+export async function listing(collection, asked, signal) {
+  const given = Object.entries(asked).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return json(`${of(collection, "images")}?${new URLSearchParams(given)}`, { signal });
+}
+
 export const original = (collection, id) => of(collection, "images", id, "original");
 export const thumbnail = (collection, id, size) => `${of(collection, "images", id, "thumbnail")}?size=${size}`;
 

@@ -9,7 +9,7 @@ import { drawPart } from "./part_dialog.js";
 
 export const MORE = 1;
 export const LESS = -0.5; // pictures weigh more than words, so that a whole one taken off would leave nothing of them
-const PAUSE = 90; // milliseconds after the last key before it is searched
+const PAUSE = 60; // milliseconds after the last key before it is searched
 const STEP = 0.25;
 const MOST = 2;
 

@@ -5,7 +5,7 @@ import * as pictures from "./pictures.js";
 import * as selection from "./selection.js";
 import { announce, byId, count, grouped } from "./dom.js";
 import { hush, say } from "./notice.js";
-import { asks, filters, toBody, toSearch } from "./query.js";
+import { asks, condition, filters, toBody, toSearch } from "./query.js";
 import { isTyping, query } from "./state.js";
 import { tile } from "./tile.js";
 
@@ -99,15 +99,21 @@ async function begun(now, key, signal) {
   };
 }
 
-// Show some pictures of the collection where nothing is asked.
+// Show pictures of the collection where nothing is asked: all that the filters allow, or some of all.
 async function overview(now, key, signal) {
-  const { images = 0, generation: newest = null } = known.collection ?? {};
-  const drawn = new Set();
   const fill = Math.ceil((innerWidth * innerHeight) / rowHeight() ** 2 / 1.3);
-  while (drawn.size < Math.min(fill, MOST_AT_START, images)) drawn.add(Math.floor(Math.random() * images));
-  const facts = await Promise.allSettled([...drawn].map((id) => api.facts(now.collection, id, signal)));
-  const found = facts.filter((one) => one.status === "fulfilled").map((one) => one.value);
-  return { key, hits: found, ids: drawn, next: null, generation: newest, searched: images, unknown: [], overview: true };
+  const drawn = filters(now) === 0 ? { k: Math.min(fill, MOST_AT_START), order: "random" } : {};
+  const found = await listed(now, { k: PAGE, ...drawn }, signal);
+  const ids = new Set(found.hits.map((hit) => hit.id));
+  return { key, ...found, ids, unknown: [], overview: true };
+}
+
+// Return images that the filters of a query allow, as an answer has hits.
+async function listed(now, asked, signal) {
+  const where = condition(now, known.columns);
+  const found = await api.listing(now.collection, { under: now.under, glob: now.glob, where, ...asked }, signal);
+  const next = asked.order === "random" ? null : found.next;
+  return { hits: found.images, next, generation: found.generation, searched: found.total };
 }
 
 function remember(answer) {
@@ -146,7 +152,7 @@ function tell() {
   const { hits: found, next, searched, unknown = [], overview: only } = shown;
   const narrowed = filters(query()) > 0;
   let text;
-  if (only) text = searched ? `${count(searched, "picture")}${narrowed ? " · add words or a picture to use the filters" : ""}` : "No pictures";
+  if (only && (searched || !narrowed)) text = searched ? count(searched, "picture") : "No pictures";
   else if (found.length === 0) text = narrowed ? "Nothing qualifies. Fewer filters may help." : "Nothing qualifies.";
   else if (next) text = `${count(searched, "picture")}, best first`;
   else text = ended(shown);
@@ -164,8 +170,7 @@ async function goOn() {
   const { signal } = running;
   foot.textContent = "…";
   try {
-    const body = await toBody(query(), known.columns, { k: PAGE, cursor: answer.next, encoded: pictures.encoded });
-    const more = await api.search(body, signal).catch((error) => again(error, answer, signal));
+    const more = answer.overview ? await listed(query(), { k: PAGE, after: answer.next }, signal) : await following(answer, signal);
     if (signal.aborted || shown !== answer) return;
     const fresh = more.hits.filter((hit) => !answer.ids.has(hit.id));
     for (const hit of fresh) answer.ids.add(hit.id);
@@ -185,6 +190,11 @@ async function goOn() {
   if (answer.next && foot.getBoundingClientRect().top < innerHeight + 1400) goOn();
 }
 
+async function following(answer, signal) {
+  const body = await toBody(query(), known.columns, { k: PAGE, cursor: answer.next, encoded: pictures.encoded });
+  return api.search(body, signal).catch((error) => again(error, answer, signal));
+}
+
 // A collection that changed keeps its old generations for a while only: ask anew for as many as are shown, and for more.
 async function again(error, answer, signal) {
   if (error.status !== 410) throw error;
@@ -199,7 +209,7 @@ function ended({ hits: found, searched }) {
 }
 
 function tellEnd(answer) {
-  if (!answer.next) status.textContent = ended(answer);
+  if (!answer.next && !answer.overview) status.textContent = ended(answer);
 }
 
 // Offer to ask again, after the collection has changed.

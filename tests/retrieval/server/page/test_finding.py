@@ -39,6 +39,14 @@ class TestFilters:
 
         assert page.asked()["to.taken"] == ["2019-07-20"]
 
+    def test_a_folder_is_shown_without_a_query(self, page: Page) -> None:
+        page.go("?under=colours")
+        assert page.text("#count") == f"{MANY} pictures"
+        assert page.names()[:2] == ["000.png", "001.png"]
+
+        page.run("scrollTo(0, document.body.scrollHeight)")
+        page.wait(lambda: len(page.names()) == MANY)
+
     def test_numbers_have_a_range(self, page: Page) -> None:
         page.go("?q=a+picture&from.width=100")
 
