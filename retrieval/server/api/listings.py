@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from retrieval.server import Served
     from retrieval.server.api.service import Service
-    from retrieval.server.catalogue import Served
 
 __all__ = ["Listing", "listing"]
 
