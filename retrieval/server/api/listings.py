@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from retrieval.display import path_json
-from retrieval.server.api.hits import json_response, picture_address
+from retrieval.server.api.hits import images_address, json_response
 from retrieval.server.api.parameters import number_parameter, only
 from retrieval.server.api.problems import Refused
 from retrieval.server.api.queries import options_of
@@ -62,10 +62,9 @@ async def listing(service: Service, request: Request) -> Response:
         options = options_of(served, filters, service.settings.limits)
         kept = {name: options[name] for name in ("under", "glob", "where") if name in options}
         found, total = await service.scheduler.run(_listed, served, kept, k, after, order == "random")
+        start = images_address(served, service.settings)
         for image in found:
-            image["thumbnail"] = (
-                f"{picture_address(served, image['id'], service.settings)}/thumbnail?v={served.mark}"
-            )
+            image["thumbnail"] = f"{start}{image['id']}/thumbnail?v={served.mark}"
         answer = {
             "images": found[:k],
             "next": found[k - 1]["id"] if len(found) > k else None,
