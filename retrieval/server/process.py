@@ -17,7 +17,7 @@ from retrieval.server.application import create_app
 from retrieval.server.catalogue import named_collections
 from retrieval.server.connections import PatientProtocol, allow_many_connections
 from retrieval.server.safety import new_token
-from retrieval.server.scheduling import SHARED
+from retrieval.server.scheduling import SHARED, share_machine
 
 if TYPE_CHECKING:
     import socket
@@ -53,8 +53,7 @@ def serve(
     """
     import dataclasses
 
-    # Threads of a search that have nothing to do sleep: other requests need the cores. It is read when faiss is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    share_machine()
     say = _say if say is None else say
     collections = named_collections(indexes)
     if not settings.is_local and settings.token is None:
