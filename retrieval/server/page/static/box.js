@@ -8,7 +8,7 @@ import { change, query, settle, subscribe } from "./state.js";
 import { drawPart } from "./part_dialog.js";
 
 export const MORE = 1;
-export const LESS = -0.5; // pictures weigh more than words, so that a whole one taken off would leave nothing of them
+export const LESS = -0.25; // a picture weighs more than words: this takes it off and leaves what the words mean
 const PAUSE = 60; // milliseconds after the last key before it is searched
 const STEP = 0.25;
 const MOST = 2;

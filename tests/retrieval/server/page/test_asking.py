@@ -149,7 +149,7 @@ class TestHits:
         page.go("?q=a+cat")
         page.first("cat.png")
         page.click(f"{page.hit('cat.png')} .less")
-        page.wait(lambda: page.asked().get("t", [""])[0].startswith("-0.5:id::"))
+        page.wait(lambda: page.asked().get("t", [""])[0].startswith("-0.25:id::"))
         page.wait(lambda: page.names()[0] != "cat.png")
 
     def test_chips_are_weighed_and_removed_by_keys(self, page: Page) -> None:
