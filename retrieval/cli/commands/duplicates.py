@@ -67,7 +67,6 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 @option("--under", of=DUPLICATES, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=DUPLICATES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=DUPLICATES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
-@click.option(type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
 @click.option(
     "--link-to", type=FOLDER, metavar="DIR", help="Put links to each set into a folder, for looking."

@@ -48,7 +48,8 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
     counts = {kind: sum(one.kind == kind for one in found) for kind in found.kinds}
     told = ", ".join(f"{count:,} of the {_WORDS[kind]}" for kind, count in counts.items() if count)
     if found.sets:
-        yield f"{len(found):,} sets: {told}; {len(going):,} of {found.images:,} images could go ({size / 1e6:,.1f} MB)"
+        sets = "set" if len(found) == 1 else "sets"
+        yield f"{len(found):,} {sets}: {told}; {len(going):,} of {found.images:,} images could go ({size / 1e6:,.1f} MB)"
     else:
         yield f"no duplicates among {found.images:,} images"
     if found.compared and found.expected_recall is not None and "picture" in found.kinds:

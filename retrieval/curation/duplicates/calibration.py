@@ -22,7 +22,6 @@ class Calibration:
         picture: cosine from which two images may be one picture.
         pixels: cosine from which two images may have the same pixels.
         hash_bits: share of the bits in which perceptual hashes of one picture differ at most.
-        probability: probability from which pictures that were laid on each other are called one picture; None for that of the check.
         recalls: share of altered copies that were found, by way.
         version: of the numbers and of the way facts are read.
     """
@@ -30,7 +29,6 @@ class Calibration:
     picture: float
     pixels: float
     hash_bits: float
-    probability: float | None
     recalls: dict[str, float]
     version: str
 
@@ -38,12 +36,12 @@ class Calibration:
         """Return the share of altered copies that were found among photographs whose copies are known."""
         return self.recalls.get("geometry" if geometry else "hash")
 
-    def way(self, *, geometry: bool) -> str:
+    def way(self, precision: float, *, geometry: bool) -> str:
         """Name the way of comparing, so that results of another one are not taken for its own."""
         if not geometry:
-            return f"{self.version}-hash"
+            return f"{self.version}-hash-{self.hash_bits}"
         check = files("retrieval.matching").joinpath(_FILE).read_bytes()
-        return f"{self.version}-geometry-{zlib.crc32(check):08x}"
+        return f"{self.version}-geometry-{precision}-{zlib.crc32(check):08x}"
 
     def missed(self, kinds: tuple[str, ...], *, geometry: bool) -> tuple[str, ...]:
         """Say what this way does not find."""
@@ -78,7 +76,6 @@ def calibration(space: str, *, precision: float) -> Calibration:
         picture=own["picture"],
         pixels=own["pixels"],
         hash_bits=hashes[0]["bits"],
-        probability=None,
         recalls={"hash": hashes[0]["recall"], **whole["recall"]},
         version=whole["version"],
     )

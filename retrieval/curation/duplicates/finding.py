@@ -198,12 +198,12 @@ class _Search:
         geometry = alike and matching.available()
         features = matching.features if geometry else None
         self._results = results = stack.enter_context(
-            Results(self._own.directory, version=self._measured.way(geometry=geometry))
+            Results(self._own.directory, version=self._measured.way(self._precision, geometry=geometry))
         )
         self._pictures = Pictures(self._galleries, results, features)
         check: Any = HashCheck(self._pictures, most=self._measured.hash_bits, probability=self._precision)
         if geometry:
-            check = stack.enter_context(GeometryCheck(self._pictures, least=self._measured.probability))
+            check = stack.enter_context(GeometryCheck(self._pictures, precision=self._precision))
         self._checks = PairChecks(check, self._pictures, results, self._decisions)
         found: list[tuple[str, int, list[_Member]]] = []
         threshold, cut = None, 0

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["GeometryCheck", "HashCheck", "PairCheck", "PairChecks"]
 
 _KEEP_EVERY: Final = 1_000
+FITTED: Final = 0.99
+"""Precision for which `retrieval.matching` was fitted."""
 
 
 class PairCheck(Protocol):
@@ -61,11 +63,12 @@ class GeometryCheck(AbstractContextManager["GeometryCheck"]):
 
     Args:
         pictures: the images.
-        least: the probability from which two are called one picture.
+        precision: the share of pairs called one picture that should be it. For `FITTED` the check's own limit is right; for another
+            value two are one picture if the check's probability is at least that.
     """
 
-    def __init__(self, pictures: Pictures, *, least: float | None) -> None:
-        self._pictures, self._least = pictures, least
+    def __init__(self, pictures: Pictures, *, precision: float) -> None:
+        self._pictures, self._precision = pictures, precision
         self._pool = ThreadPoolExecutor(max_workers=allowed_cores())
 
     def __exit__(self, *_error: object) -> None:
@@ -86,11 +89,11 @@ class GeometryCheck(AbstractContextManager["GeometryCheck"]):
 
     def _judged(self, verdict: Any) -> Judgement:
         relation = verdict.relation
-        if self._least is not None:
-            if verdict.probability >= self._least and relation != "none":
-                relation = "picture"
-            elif relation == "picture":
-                relation = "scene"
+        likely = verdict.probability >= self._precision
+        if relation == "picture" and self._precision > FITTED and not likely:
+            relation = "scene"
+        elif relation != "none" and self._precision < FITTED and likely:
+            relation = "picture"
         return Judgement(
             relation=relation,
             probability=float(verdict.probability),
