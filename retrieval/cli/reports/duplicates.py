@@ -64,7 +64,7 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
         )
         yield f"{found.unread:,} images could not be read, so only their bytes counted: {named}{more}"
     if found.cut:
-        yield f"{found.cut:,} pairs were not compared: these images have very many others like them"
+        yield f"{found.cut:,} less likely pairs were not compared: each image names the {found.at_most} likest"
     if going and not moving:
         yield "nothing was changed; --html FILE makes a page to review, --move-to DIR moves what could go"
 

@@ -16,7 +16,7 @@ _FILE = "calibration.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Numbers from `tools/calibrate_duplicates.py`, for one space and one precision.
+    """Numbers for one space and one precision; `calibration.json` says how they were measured.
 
     Attributes:
         picture: cosine from which two images may be one picture.
@@ -49,9 +49,7 @@ class Calibration:
             return ()
         from indexes.distribution import pip_install
 
-        lines = [
-            "crops, turned pictures, borders, screenshots and pictures with text are mostly missed without OpenCV"
-        ]
+        lines = ["crops, borders, screenshots and pictures with text are mostly missed without OpenCV"]
         if "scene" in kinds:
             lines.append("scenes are not told without OpenCV")
         return (f"{'; '.join(lines)}: {pip_install('verify')} adds it",)

@@ -15,7 +15,7 @@ import numpy as np
 from retrieval import matching
 from retrieval.collection import open_collection
 from retrieval.curation.duplicates.calibration import calibration
-from retrieval.curation.duplicates.candidates import Candidates, between, within
+from retrieval.curation.duplicates.candidates import AT_MOST, Candidates, between, within
 from retrieval.curation.duplicates.decisions import DECISIONS, Decisions, read_decisions
 from retrieval.curation.duplicates.grouping import Star, stars, unlike_parts
 from retrieval.curation.duplicates.image_facts import GRID
@@ -48,6 +48,9 @@ _WHOLE: Final = 0.93
 
 _AS_SHARP: Final = 1 / 1.5
 """Pixels a side for each of the other's, from which an image is as good as the other where both show the same."""
+
+_NO_SHARPER: Final = 1.1
+"""Pixels a side for each of the other's, up to which an image was enlarged at most."""
 
 _BUSY: Final = 6
 """Levels of brightness by which a cell varies that shows something."""
@@ -232,6 +235,7 @@ class _Search:
             compared=self._checks.compared,
             unread=len(self._pictures.unread),
             unread_named=tuple(self._path(row) for row in self._pictures.unread[:_NAMED]),
+            at_most=AT_MOST,
             cut=cut,
             missed=self._measured.missed(self._kinds, geometry=geometry),
             _root=self._galleries[0].root,
@@ -316,18 +320,20 @@ class _Search:
         return order
 
     def _shows_more(self, row: int, stays: int, found: Judgement) -> bool:
-        """Say whether the image that stays is a part of another one, which is as sharp."""
+        """Say whether an image should stay in place of the one that does.
+
+        That is a part of it and no sharper, or has the same picture within a border or the bars of a screenshot and no sharper.
+        """
         if found.outline is None or self._candidate(stays).said > 0 or self._candidate(row).said < 0:
             return False
         if self._candidate(stays).is_reference and not self._candidate(row).is_reference:
             return False
         overlay = self._overlay(row, stays, found)
-        return (
-            overlay.shown < _WHOLE
-            and overlay.covered >= _WHOLE
-            and overlay.scale <= 1 / _AS_SHARP
-            and self._has_more(row, found)
-        )
+        if overlay.shown < _WHOLE:
+            as_sharp = overlay.scale <= 1 / _AS_SHARP
+            return overlay.covered >= _WHOLE and as_sharp and self._has_more(row, found)
+        framed = overlay.covered < _WHOLE and overlay.scale <= _NO_SHARPER
+        return framed and self._is_framed(stays, found.reversed())
 
     def _overlay(self, row: int, stays: int, found: Judgement) -> Overlay:
         one, other = self._candidate(row), self._candidate(stays)
@@ -335,14 +341,20 @@ class _Search:
 
     def _has_more(self, row: int, found: Judgement) -> bool:
         """Say whether what only the first image shows is a picture, and no border or bar."""
+        beyond = self._beyond(row, found)
+        return len(beyond) > 0 and float((beyond >= _BUSY).mean()) >= _PICTURE
+
+    def _is_framed(self, row: int, found: Judgement) -> bool:
+        """Say whether what only the first image shows is a border or bars: most of it is of one colour to the last bit."""
+        beyond = self._beyond(row, found)
+        return len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE
+
+    def _beyond(self, row: int, found: Judgement) -> NDArray[np.uint8]:
+        """Return how much the cells of the first image vary that the second does not show."""
         facts, turned = self._pictures.facts(row), found.reversed()
         if facts is None or turned.outline is None:
-            return False
-        beyond = outside(turned.outline, GRID).ravel()
-        if not beyond.any():
-            return False
-        busy = np.frombuffer(facts.busy, dtype=np.uint8) >= _BUSY
-        return float(busy[beyond].mean()) >= _PICTURE
+            return np.empty(0, np.uint8)
+        return np.frombuffer(facts.busy, dtype=np.uint8)[outside(turned.outline, GRID).ravel()]
 
     def _sets_of(
         self, sets: Iterable[Star], *, kind: str = "picture"
@@ -390,13 +402,19 @@ class _Search:
         if not rows or not self._is_listed(first, rows):
             return None
         others = [self._candidate(one.row) for one in rows]
+        kept = self._candidate(first)
+        reason = why(self._keep, kept, others)
+        if reason.startswith("most pixels") and any(
+            one.width * one.height > kept.width * kept.height for one in others
+        ):
+            reason = "the whole picture, without a border"
         loosest = max((one.kind for one in rows), key=KINDS.index)
         images = [
             self._image(
                 first,
                 kind=loosest,
                 keep=True,
-                reason=why(self._keep, self._candidate(first), others),
+                reason=reason,
                 judgement=None,
                 stays=first,
             )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.generation import HAND, store_path
+from indexes.generation import store_path
 from indexes.store import VectorStore
 from retrieval.collection.answers import origin_of
+from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.columns import unpack
 from retrieval.errors import MissingRow, OptionError
 from retrieval.sources import keys
@@ -49,7 +50,7 @@ class ImageRows(AbstractContextManager["ImageRows"]):
             live=collection.live,
         )
         self._source = collection.source
-        self._by_hand = frozenset(one.number for one in manifest.sources if one.type == HAND)
+        self._hand = hand_number(manifest)
 
     def __exit__(self, *_error: object) -> None:
         self._store.close()
@@ -64,17 +65,18 @@ class ImageRows(AbstractContextManager["ImageRows"]):
         """The content hash of each row, ``(count, 2)``; zeros of rows without one and of those that are not looked at."""
         found = np.zeros((self.count, 2), dtype=np.uint64)
         for record in self._store.scan():
-            if record.content and self.mask[record.id]:
+            if record.content and self.mask[record.id] and not is_by_hand(record, self._hand):
                 found[record.id] = np.frombuffer(record.content, dtype=np.uint64)
         return found
 
     def records(self, ids: Iterable[int]) -> list[Record]:
-        """Return the records of some rows."""
-        return self._store.records(list(ids))
+        """Return the records of some rows, without a content hash for those by hand: theirs is of the vector."""
+        found = self._store.records(list(ids))
+        return [one._replace(content=b"") if is_by_hand(one, self._hand) else one for one in found]
 
     def record(self, number: int) -> Record:
-        """Return the record of a row."""
-        return self._store.record(number)
+        """Return the record of a row, as `records` does."""
+        return self.records([number])[0]
 
     def read(self, record: Record) -> bytes:
         """Return the bytes of a row's image.
@@ -94,7 +96,7 @@ class ImageRows(AbstractContextManager["ImageRows"]):
 
     def time(self, record: Record) -> int | None:
         """Return the modification time of a row's file in nanoseconds; None where there is none."""
-        if self.origin(record) is not None or record.source in self._by_hand:
+        if self.origin(record) is not None or is_by_hand(record, self._hand):
             return None
         return keys.mtime_of(record.stamp) or None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pictures"]
 
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 64
 _HELD: Final = 512
 """Features that are held in memory, a quarter of a megabyte each."""
 
@@ -48,6 +48,7 @@ class Pictures:
         self._facts: dict[int, ImageFacts | None] = {}
         self._names: dict[int, bytes] = {}
         self._by_content: dict[bytes, int] = {}
+        self._by_pixels: dict[bytes, int] = {}
         self._held: OrderedDict[int, Any] = OrderedDict()
         self.unread: list[int] = []
 
@@ -97,10 +98,13 @@ class Pictures:
         fresh: list[int] = []
         for number, record in records.items():
             kept = known.get(record.content)
-            if kept is None or (self._make is not None and not kept[1]):
+            if kept is None:
                 fresh.append(number)
-            else:
-                self._facts[number], self._names[number] = ImageFacts.from_bytes(kept[0]), record.content
+                continue
+            facts = self._facts[number] = ImageFacts.from_bytes(kept[0])
+            self._names[number] = record.content
+            if facts.pixels and kept[1]:
+                self._by_pixels.setdefault(facts.pixels, number)
         made = pool.map(lambda number: self._look(number, records[number]), fresh)
         new: list[tuple[bytes, bytes, bytes]] = []
         for number, found in zip(fresh, made, strict=True):
@@ -110,6 +114,8 @@ class Pictures:
                 continue
             content, facts, features = found
             self._facts[number], self._names[number] = facts, content
+            if facts.pixels and features:
+                self._by_pixels.setdefault(facts.pixels, number)
             new.append((content, facts.to_bytes(), features))
         self._results.put_images(new)
         self._by_content |= {self._names[number]: number for number in numbers if number in self._names}
@@ -118,11 +124,18 @@ class Pictures:
         gallery, _ = self.gallery(number)
         try:
             data = gallery.read(record)
-            facts, made = read_facts(data, name=repr(record.key)[2:-1], use=self._make)
+            facts, made = read_facts(
+                data, name=repr(record.key)[2:-1], known=self._same_pixels, use=self._make
+            )
         except (ImageError, RetrievalError):
             return None
         content = record.content or content_hash(data)
         return content, facts, b"" if made is None else made.to_bytes()
+
+    def _same_pixels(self, pixels: bytes) -> ImageFacts | None:
+        """Return the facts of an image with the same pixels that was read before, so that thousands of blank pages are looked at once."""
+        number = self._by_pixels.get(pixels)
+        return None if number is None else self._facts[number]
 
     def features(self, numbers: Iterable[int]) -> list[Any]:
         """Return the features of images that `read` was asked for."""
@@ -142,8 +155,16 @@ class Pictures:
     def _unpacked(self, number: int) -> Any:
         from retrieval.matching import Features
 
-        name = self.name(number)
-        return Features.from_bytes(self._results.images([name])[name][1])
+        facts, name = self._facts[number], self.name(number)
+        data = self._results.images([name])[name][1]
+        same = self._by_pixels.get(facts.pixels) if facts is not None else None
+        if not data and same is not None:
+            data = self._results.images([self.name(same)])[self.name(same)][1]
+        if not data:  # the image whose pixels it has is there no more
+            gallery, _ = self.gallery(number)
+            _, made = read_facts(gallery.read(self.record(number)), name=str(number), use=self._make)
+            return made
+        return Features.from_bytes(data)
 
     def pixels(self, number: int) -> bytes:
         """Return the hash of the pixels of an image that `read` was asked for; it is decoded in full once more if need be."""

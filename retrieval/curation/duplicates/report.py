@@ -51,7 +51,8 @@ class Duplicates(Sequence[DuplicateSet]):
         compared: pairs of pictures that were compared.
         unread: images that could not be read, so that only their bytes counted.
         unread_named: paths of the first of them.
-        cut: pairs of images that were not compared, because others of a dense group were.
+        at_most: how many images each one names as likely, the likest ones.
+        cut: pairs of alike vectors that were not compared, because each image had likelier ones or stood in a dense group.
         missed: lines that say what this way does not find.
     """
 
@@ -65,6 +66,7 @@ class Duplicates(Sequence[DuplicateSet]):
     compared: int = 0
     unread: int = 0
     unread_named: tuple[str, ...] = ()
+    at_most: int = 0
     cut: int = 0
     missed: tuple[str, ...] = field(default=())
     _root: str = ""

@@ -1,0 +1,128 @@
+"""Pictures that were laid on each other: crops, frames, collages and bursts, and who stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import retrieval
+from retrieval.curation.duplicates import calibration
+from retrieval.testing import FakeEncoder
+from tests.retrieval.curation.duplicates.photographs import photograph
+
+pytest.importorskip("cv2", reason="OpenCV lays pictures on each other")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three photographs; every pair of images is compared, since the fake encoder proposes few."""
+    measured = calibration.calibration
+
+    def every_pair(*arguments: object, **options: object) -> calibration.Calibration:
+        return replace(measured(*arguments, **options), picture=-1.0)
+
+    monkeypatch.setattr("retrieval.curation.duplicates.finding.calibration", every_pair)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        large(number).save(folder / f"{number}.jpg", quality=92)
+    return folder
+
+
+def large(number: int) -> Image.Image:
+    return photograph(number, width=480, height=360)
+
+
+def found_in(folder: Path, **options: object) -> list[tuple[str, list[str]]]:
+    retrieval.build_index(folder, encoder=FakeEncoder())
+    found = retrieval.duplicates(folder, **options)
+    assert found.method == "geometry"
+    return [(one.kind, [("" if image.keep else "-") + image.path for image in one]) for one in found]
+
+
+def test_a_crop_goes_and_its_outline_is_told(photos: Path) -> None:
+    large(0).crop((120, 90, 420, 330)).save(photos / "crop.jpg", quality=92)
+
+    assert found_in(photos) == [("picture", ["0.jpg", "-crop.jpg"])]
+    image = retrieval.duplicates(photos)[0][1]
+    assert image.outline is not None
+    assert np.allclose(image.outline, [(0.25, 0.25), (0.875, 0.25), (0.875, 0.917), (0.25, 0.917)], atol=0.02)
+
+
+def test_an_enlarged_crop_does_not_take_the_place_of_the_whole(photos: Path) -> None:
+    large(0).crop((60, 45, 420, 315)).resize((500, 375)).save(photos / "crop.jpg", quality=92)
+
+    assert found_in(photos) == [("picture", ["0.jpg", "-crop.jpg"])]
+
+
+def test_a_crop_in_many_more_pixels_stays_too(photos: Path) -> None:
+    large(0).crop((120, 90, 360, 270)).save(photos / "crop.jpg", quality=92)
+    large(0).resize((240, 180)).resize((480, 360)).resize((200, 150)).save(photos / "0.jpg", quality=92)
+
+    assert all(not path.startswith("-crop") for _, paths in found_in(photos) for path in paths)
+
+
+def test_a_framed_picture_goes_however_many_pixels_its_frame_has(photos: Path) -> None:
+    ImageOps.expand(large(0), (20, 200, 20, 200), "#121212").save(photos / "screenshot.png")
+
+    assert found_in(photos) == [("picture", ["0.jpg", "-screenshot.png"])]
+
+
+def test_a_collage_stays_and_chains_nothing(photos: Path) -> None:
+    collage = Image.new("RGB", (960, 360))
+    collage.paste(large(0), (0, 0))
+    collage.paste(large(1), (480, 0))
+    collage.save(photos / "collage.jpg", quality=92)
+
+    sets = found_in(photos)
+
+    assert all(len({"0.jpg", "1.jpg"} & {path.lstrip("-") for path in paths}) < 2 for _, paths in sets)
+    assert all("-collage.jpg" not in paths for _, paths in sets)
+
+
+def test_a_mirrored_picture_is_told(photos: Path) -> None:
+    ImageOps.mirror(large(2)).save(photos / "mirrored.jpg", quality=60)
+
+    assert found_in(photos) == [("picture", ["2.jpg", "-mirrored.jpg"])]
+    assert retrieval.duplicates(photos)[0][1].mirrored
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (("scene",), [("scene", ["0.jpg", "-again.jpg"])]),
+        (("picture", "scene"), [("scene", ["0.jpg", "again.jpg"])]),
+    ],
+)
+def test_photographs_of_one_scene_stay_unless_they_are_asked_for_alone(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], expected: object
+) -> None:
+    large(0).resize((479, 359)).save(photos / "again.jpg", quality=92)
+    compare = retrieval.matching.compare
+
+    def as_scene(*features: object) -> object:
+        verdict = compare(*features)
+        return (
+            replace(verdict, relation="scene", verified=False) if verdict.relation == "picture" else verdict
+        )
+
+    monkeypatch.setattr("retrieval.matching.compare", as_scene, raising=False)
+
+    assert found_in(photos, kinds=kinds) == expected
+
+
+def test_only_new_rows_are_joined_and_compared_after_a_build(photos: Path) -> None:
+    large(0).crop((120, 90, 420, 330)).save(photos / "crop.jpg", quality=92)
+    found_in(photos)
+    large(1).crop((120, 90, 420, 330)).save(photos / "later.jpg", quality=92)
+
+    sets = found_in(photos)
+
+    assert sets == [("picture", ["0.jpg", "-crop.jpg"]), ("picture", ["1.jpg", "-later.jpg"])]
+    (photos / "crop.jpg").unlink()
+    assert found_in(photos) == [("picture", ["1.jpg", "-later.jpg"])]
+    assert retrieval.duplicates(photos).compared == 0
