@@ -45,7 +45,7 @@
     if (!pair) return;
     pair.classList.add("active");
     document.getElementById(pair.dataset.outline ?? "")?.classList.add("active");
-    if (scroll) pair.scrollIntoView({ block: "center", behavior: "auto" });
+    if (scroll) pair.scrollIntoView({ block: "center", behavior: "instant" });
   }
 
   function decisions(some) {
