@@ -62,14 +62,18 @@ def compare(a: Features, b: Features) -> Verdict:
     Raises:
         MissingExtra: OpenCV is not installed.
     """
-    best = evidence(a, b)
-    if best is None:
+    found = _evidence(a, b)
+    if not found:
         return _NOTHING
     known = calibration()
-    relation = known.relation(best.probability, best.pixels, best.placed.agreeing)
+    best = max(found, key=lambda one: one.probability)
+    if best.probability < known.verified:  # not the picture; what most points agree on says what else it is
+        best = max(found, key=lambda one: one.placed.agreeing)
+    probability = max(one.probability for one in found)
+    relation = known.relation(probability, best.pixels, best.placed.agreeing)
     return Verdict(
         verified=relation == "picture",
-        probability=best.probability,
+        probability=probability,
         relation=relation,
         outline=None if relation == "none" else _outline(best, a, b),
         agreement=best.pixels.share,
@@ -79,20 +83,21 @@ def compare(a: Features, b: Features) -> Verdict:
 
 def evidence(a: Features, b: Features) -> Evidence | None:
     """Return what speaks most for one picture in the other; None where nothing does."""
+    return max(_evidence(a, b), key=lambda one: one.probability, default=None)
+
+
+def _evidence(a: Features, b: Features) -> list[Evidence]:
     known = calibration()
-    best: Evidence | None = None
+    found: list[Evidence] = []
     for placed in _placements(a, b):
         pixels = agreement(a, b, placed)
         if pixels is None:
             continue
-        found = Evidence(
-            placed=placed, pixels=pixels, probability=known.probability(pixels, placed.agreeing, placed.pairs)
-        )
-        if best is None or found.probability > best.probability:
-            best = found
-        if best.probability >= known.sure:
+        probability = known.probability(pixels, placed.agreeing, placed.pairs)
+        found.append(Evidence(placed=placed, pixels=pixels, probability=probability))
+        if probability >= known.sure:
             break
-    return best
+    return found
 
 
 def _placements(a: Features, b: Features) -> Iterator[Placement]:
