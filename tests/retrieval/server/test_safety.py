@@ -50,8 +50,6 @@ class TestToken:
         assert client.get("/readyz").text == "ready\n"
 
     def test_it_is_compared_in_constant_time(self, open_client, monkeypatch: pytest.MonkeyPatch) -> None:
-        import hmac
-
         compared = []
         monkeypatch.setattr(
             "retrieval.server.safety.tokens.hmac.compare_digest",
@@ -60,7 +58,6 @@ class TestToken:
         open_client(token=TOKEN).get("/v1/collections", headers={"Authorization": "Bearer wrong"})
 
         assert compared == [(b"wrong", TOKEN.encode())]
-        assert hmac is not None
 
     def test_a_session_is_begun_with_it_and_ends(self, open_client) -> None:
         client = open_client(token=TOKEN)
@@ -331,11 +328,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("under", ["/etc", "..", "../..", "red/../..", "a\0b"])
     def test_no_search_looks_at_a_folder_outside(self, client, under: str) -> None:
-        answer = client.post("/v1/search", json={"text": "red", "under": under})
-
-        assert answer.status_code in {200, 400}
-        if answer.status_code == 200:
-            assert answer.json()["hits"] == []
+        assert client.post("/v1/search", json={"text": "red", "under": under}).status_code == 400
 
     def test_no_search_tells_what_lies_beside_the_server(
         self, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
