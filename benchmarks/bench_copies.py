@@ -162,7 +162,10 @@ def search(data: Path, number: int) -> dict[str, Any]:
     rows = encoder.encode_pixels(np.stack([encoder.preprocess(image) for image in images.values()]))
     known = {name: features(image) for name, image in images.items()}
     table, false = {}, []
-    pieces = ways([opened(data, name) for name in gallery[-30:]])
+    beside = names(data)[
+        len(gallery) : len(gallery) + 30
+    ]  # not of the gallery: they would be found, and rightly
+    pieces = ways([opened(data, name) for name in beside])
     for way, alter in pieces.items():
         before, among, after = [], [], []
         for place in range(number):
