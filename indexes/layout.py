@@ -7,6 +7,10 @@ from typing import Final
 VECTORS: Final = "vectors.lmdb"
 
 
+BACKGROUND = "background.npz"
+"""File of a generation: the sample that the scores of two spaces are compared by."""
+
+
 MAPS = "upgrade.npz"
 """File of a generation: the maps for images, back, and for words where there is one."""
 

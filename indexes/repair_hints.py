@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from indexes.layout import MAPS, VECTORS
+from indexes.layout import BACKGROUND, MAPS, VECTORS
 
 if TYPE_CHECKING:
     from indexes.generation import Manifest
@@ -27,7 +27,7 @@ def cure_of_file(path: Path) -> str:
     A build makes any of them again but the maps of an upgrade, which are fitted on a sample of images that may be gone by
     now. They lie beside the others, so nobody is told to delete the whole directory.
     """
-    if path.name == MAPS:
+    if path.name in (MAPS, BACKGROUND):
         return _GIVE_UP
     # A build trusts a file of the right length, and would carry a damaged one over.
     return f"delete this one file and {BUILD}: {_AGAIN}" if path.exists() else f"{BUILD}: {_AGAIN}"

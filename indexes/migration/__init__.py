@@ -9,6 +9,7 @@ from indexes.exports import lazy
 if TYPE_CHECKING:
     from indexes.migration import alignment, calibration
     from indexes.migration.alignment import Probe, nearest, overlap, slerp
+    from indexes.migration.background import BACKGROUND, Background
     from indexes.migration.blend import Blend
     from indexes.migration.calibration import Calibration
     from indexes.migration.mixed_search import Mixture
@@ -28,6 +29,7 @@ else:
         __name__,
         {
             "alignment": ("Probe", "nearest", "overlap", "slerp"),
+            "background": ("BACKGROUND", "Background"),
             "calibration": ("Calibration",),
             "mixed_search": ("Mixture",),
             "blend": ("Blend",),
@@ -48,8 +50,10 @@ else:
 __all__ = [
     "ADDED",
     "ADDED_IDS",
+    "BACKGROUND",
     "KEPT",
     "SERVED",
+    "Background",
     "Blend",
     "Calibration",
     "Mixture",

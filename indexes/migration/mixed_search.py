@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from indexes.engine import flat
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
+from indexes.migration.background import Background
 from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
 from indexes.migration.staging import ROWS_OF, read_rows_of
@@ -30,6 +32,8 @@ from indexes.vectors import (
     ranking,
     rescored,
 )
+
+_WIDER, _LEAST = 4, 64  # rows that each side is asked for, for each neighbour wanted, and at least
 
 
 class Mixture:
@@ -50,9 +54,10 @@ class Mixture:
         *,
         space: Space,
         calibrations: Mapping[str, Calibration],
+        background: Background | None = None,
         prefixes: tuple[int, ...] = (),
     ) -> None:
-        self._generation = generation
+        self._generation, self._background = generation, background
         self._calibrations = calibrations
         self.rows, self.rows_of, self.space, self.prefixes = rows, rows_of, space, prefixes
         live = generation.live
@@ -72,6 +77,7 @@ class Mixture:
         staging: str,
         space: Space,
         calibrations: Mapping[str, Calibration],
+        background: Background | None = None,
         prefixes: tuple[int, ...] = (),
     ) -> Mixture:
         """Open what a manifest in the middle of a change names, by mapping.
@@ -90,6 +96,7 @@ class Mixture:
             table,
             space=space,
             calibrations=calibrations,
+            background=background,
             prefixes=prefixes,
         )
 
@@ -107,6 +114,9 @@ class Mixture:
         words: bool = False,
     ) -> Blend:
         """Find each query's ``k`` best live rows on both sides.
+
+        Images are ordered by cosines about the mean of each side, those of the old side on the new one's scale (`Background`).
+        They are taken from four times as many rows, and as many again, that either side ranks first without regard to length.
 
         Args:
             new: ``(q, d_new)`` unit rows: the queries in the new space.
@@ -133,6 +143,19 @@ class Mixture:
             require_whole(dim, width=self.space.dim)
         aside = self._old if keep is None or self._old is None else keep & self._old
         k = places(k, queries=len(new), rows=self._generation.count)
+        if self._background is not None and not words:
+            return self._about_means(
+                self._background,
+                new,
+                old,
+                k=k,
+                keep=keep,
+                aside=aside,
+                nprobe=nprobe,
+                shortlist=shortlist,
+                exact=exact,
+                dim=dim,
+            )
         found = self._generation.search(
             old,
             k=k,
@@ -165,6 +188,54 @@ class Mixture:
             renewed=(merged.ids >= 0) & (self.rows_of[merged.ids] >= 0),
         )
 
+    def _about_means(
+        self,
+        background: Background,
+        new: Vectors,
+        old: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None,
+        aside: Bitmap | None,
+        shortlist: int | None,
+        dim: int | None,
+        **options: Any,
+    ) -> Blend:
+        """Search both sides by what queries score about the means, on one scale; arguments as of `search`."""
+        asked_old = background.old.asked(old, moved=True)
+        asked_new = background.new.asked(new, moved=True)
+        wide = max(k, min(max(_WIDER * k, _LEAST), self._generation.count))
+        # Rows near the mean come first by plain cosines, others by those about the mean: so both are asked for.
+        seen = _either(
+            self._generation.search(
+                np.concatenate((asked_old, old)),
+                k=wide if shortlist is None else min(wide, max(shortlist, k)),
+                keep=keep if self._old is None else aside,
+                shortlist=shortlist,
+                dim=None if dim == old.shape[1] else dim,
+                **options,
+            ).ids
+        )
+        centred, plain = background.old.found(asked_old, old, self._generation.rows, seen)
+        ids, scores = seen, background.on_new_scale(centred, asked_old, asked_new)
+        cosines = plain  # (q, wide)
+        if self._any:
+            fresh = _either(self._fresh(np.concatenate((asked_new, new)), k=wide, keep=keep, dim=dim)[0])
+            staged = np.where(fresh < 0, -1, self.rows_of[fresh])
+            centred, plain = background.new.found(asked_new, new, self.rows, staged)
+            ids, scores = np.hstack((ids, fresh)), np.hstack((scores, centred))
+            cosines = np.hstack((cosines, plain))
+        merged = best(ids, scores, k=k)
+        picked = np.take_along_axis(cosines, ranking(ids, scores, k=k), axis=1)
+        if picked.shape[1] < k:
+            picked = np.pad(picked, ((0, 0), (0, k - picked.shape[1])), constant_values=-np.inf)
+        return Blend(
+            ids=merged.ids,
+            scores=merged.scores,
+            cosines=np.where(merged.ids < 0, -np.inf, picked).astype(np.float32),
+            renewed=(merged.ids >= 0) & (self.rows_of[merged.ids] >= 0),
+        )
+
     def _fresh(
         self, new: Vectors, *, k: int, keep: Bitmap | None, dim: int | None
     ) -> tuple[Ids, NDArray[np.float32]]:
@@ -179,3 +250,11 @@ class Mixture:
             found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         found = rescored(found, queries, self.rows)
         return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores
+
+
+def _either(ids: Ids) -> Ids:
+    """Return what either of two searches found, ``(q, 2k)`` of ``(2q, k)``, padded with -1; each row once."""
+    one, other = ids[: len(ids) // 2], ids[len(ids) // 2 :].copy()
+    for first, second in zip(one, other, strict=True):
+        second[np.isin(second, first)] = -1
+    return np.hstack((one, other))

@@ -10,7 +10,7 @@ import numpy as np
 from indexes.derivation import Carried
 from indexes.generation import MIGRATING, check_file, generation_path
 from indexes.layout import MAPS
-from indexes.migration import Calibration, Mixture, write_rows_of
+from indexes.migration import BACKGROUND, Background, Calibration, Mixture, write_rows_of
 from indexes.vectors import Space, transforms
 from retrieval.collection.query_map import Fitted
 from retrieval.errors import OptionError, StoreCorrupt
@@ -36,6 +36,7 @@ class Migration:
         old_space, new_space: their spaces.
         staging: directory of the new rows, relative to the collection's.
         calibrations: scales of the old side's scores, by ``image`` and ``text``.
+        background: what each query's scores are put on one scale by; None where an earlier version began the upgrade.
     """
 
     entry: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Migration:
     new_space: Space
     staging: str
     calibrations: Mapping[str, Calibration]
+    background: Background | None = None
 
     @classmethod
     def read(cls, directory: Path, manifest: Manifest) -> Migration | None:
@@ -59,7 +61,12 @@ class Migration:
             return None
         entry = manifest.upgrades[-1]
         check_file(directory, manifest, MAPS)
-        maps = transforms.load(generation_path(directory, manifest.generation) / MAPS)
+        home = generation_path(directory, manifest.generation)
+        maps = transforms.load(home / MAPS)
+        background = None
+        if BACKGROUND in manifest.files:
+            check_file(directory, manifest, BACKGROUND)
+            background = Background.load(home / BACKGROUND)
         try:
             return cls(
                 entry=entry,
@@ -79,6 +86,7 @@ class Migration:
                 calibrations={
                     name: Calibration.from_json(data) for name, data in entry["calibrations"].items()
                 },
+                background=background,
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise StoreCorrupt(
@@ -93,6 +101,7 @@ class Migration:
             staging=self.staging,
             space=self.new_space,
             calibrations=self.calibrations,
+            background=self.background,
             prefixes=tuple(int(width) for width in self.entry.get("prefixes", ())),
         )
 
@@ -106,15 +115,23 @@ class Migration:
             served: those among them that the new rows answer for.
         """
         entry = dict(self.entry) | {"backfilled": served, "remaining": live - served}
-        return carried_by(self.way, (*self.earlier, entry), table, added)
+        return carried_by(self.way, self.background, (*self.earlier, entry), table, added)
 
 
-def carried_by(way: Fitted, upgrades: tuple[Mapping[str, Any], ...], table: Ids, added: Ids) -> Carried:
+def carried_by(
+    way: Fitted,
+    background: Background | None,
+    upgrades: tuple[Mapping[str, Any], ...],
+    table: Ids,
+    added: Ids,
+) -> Carried:
     """Return what a generation in the middle of a change is given: its record, its maps, and which rows are new."""
     maps = [way.image, way.back, *([way.text] if way.text is not None else [])]
 
     def write(prepared: Path) -> None:
         transforms.save(prepared / MAPS, maps)
+        if background is not None:
+            background.save(prepared / BACKGROUND)
         write_rows_of(prepared, table, added)
 
     return Carried(upgrades=upgrades, write=write)
@@ -135,7 +152,11 @@ class Pair:
 
     def of(self, new: Vectors, old: Vectors | None, *, words: bool = False) -> Vectors:
         """Pair what the new encoder says with its map (and with what the old one says, for ``slerp``): ``(q, width)``."""
-        return np.hstack((new, self.migration.way.queries(new, old, words=words)))
+        asked = self.migration.way.queries(new, old, words=words)
+        background = self.migration.background
+        if background is not None and not background.moved and not words:
+            asked = background.old.lifted(asked)  # so that it lies where stored rows do
+        return np.hstack((new, asked))
 
     def of_rows(self, ids: Ids) -> Vectors:
         """Pair stored rows: ``(m, width)``; a row of one space is mapped to the other.

@@ -1,8 +1,8 @@
-"""Order a backfill: first the images that the map places worst."""
+"""Order a backfill: first the images that the map places worst, where that wins on held-out queries."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from indexes.migration import Staging
     from indexes.store import VectorStore
     from indexes.vectors import Ids, Vectors
-    from retrieval.collection import Fitted
+    from retrieval.collection import Fitted, Migration
 
-__all__ = ["by_surprise", "farthest_first"]
+__all__ = ["FARTHEST", "RANDOM", "by_surprise", "farthest_first", "in_order"]
+
+FARTHEST: Final = "farthest first"
+RANDOM: Final = "random"
 
 KNOWN = 4096  # rows known in both spaces that tell how surprising others will be
 _NEAR = 16
 _BLOCK = 4096
+
+
+def in_order(migration: Migration, todo: Ids, *, store: VectorStore, staging: Staging) -> Ids:
+    """Order ids that are to be encoded again as was found best when the upgrade began; arguments as of `farthest_first`."""
+    if migration.entry.get("order", FARTHEST) == RANDOM:
+        return np.random.default_rng(len(todo)).permutation(todo)
+    return farthest_first(migration.way, todo, store=store, staging=staging)
 
 
 def farthest_first(way: Fitted, todo: Ids, *, store: VectorStore, staging: Staging) -> Ids:

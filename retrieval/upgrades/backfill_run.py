@@ -23,7 +23,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.progress import Progress
 from retrieval.sources import open_source
-from retrieval.upgrades.backfill_order import farthest_first
+from retrieval.upgrades.backfill_order import in_order
 from retrieval.upgrades.reencoding import Reencoding
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.switch import switch_over
@@ -200,7 +200,7 @@ class _Run:
         order = (
             todo
             if isinstance(self._migration, Reencoding)
-            else farthest_first(self._migration.way, todo, store=self._store, staging=self._staging)
+            else in_order(self._migration, todo, store=self._store, staging=self._staging)
         )
         wanted = len(order) if count is None else min(count, len(order))
         published = time.monotonic()

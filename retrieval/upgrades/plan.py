@@ -6,16 +6,18 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import numpy as np
+
 from retrieval.errors import StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
     from retrieval.upgrades.trial import Measured, Sample
 
-__all__ = ["REENCODE", "Costs", "Plan", "costs_of", "require_space", "ways_of"]
+__all__ = ["REENCODE", "Costs", "Plan", "costs_of", "require_space", "ways_of", "with_sample"]
 
 Plan: TypeAlias = Literal["map", "reencode", "none"]
 
@@ -111,3 +113,17 @@ def ways_of(measured: Sequence[Measured], costs: Costs) -> list[dict[str, Any]]:
         }
         for plan, method, now, microseconds in found
     ]
+
+
+def with_sample(
+    ways: Sequence[dict[str, Any]], curve: Mapping[str, Any], *, share: float
+) -> list[dict[str, Any]]:
+    """Return the ways again, with what the map gives now that the sample's rows answer as new ones.
+
+    Args:
+        ways: what `ways_of` returned.
+        curve: of quality over the backfill, see `backfill_curve`.
+        share: of the gallery that the sample is.
+    """
+    now = float(np.interp(share, curve["share"], curve["random"]))
+    return [way | {"now": round(now, 6)} if way["plan"] == "map" else way for way in ways]

@@ -10,9 +10,9 @@ import numpy as np
 
 from indexes.generation import MIGRATING, REENCODING
 from indexes.vectors import curve_area
-from retrieval.upgrades.backfill_order import by_surprise
+from retrieval.upgrades.backfill_order import FARTHEST, RANDOM
 from retrieval.upgrades.plan import REENCODE, Plan
-from retrieval.upgrades.trial import POINTS, Measured, backfill_curve, calibrate
+from retrieval.upgrades.trial import POINTS, Measured, calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Space, Vectors
     from retrieval.collection import Fitted
-    from retrieval.upgrades.trial import Questions, Sample
+    from retrieval.upgrades.trial import Questions
 
 __all__ = ["UpgradeReport", "entry_of", "reencoding_entry", "rounded"]
 
@@ -149,8 +149,8 @@ def entry_of(
     report: UpgradeReport,
     way: Fitted,
     *,
-    taken: Sample,
     questions: Questions,
+    curve: dict[str, Any],
     words: tuple[Vectors, Vectors] | None,
     manifest: Manifest,
     new: Space,
@@ -163,8 +163,8 @@ def entry_of(
     Args:
         report: what was measured.
         way: the chosen map.
-        taken: the sample.
         questions: the queries.
+        curve: of quality over the backfill.
         words: held-out phrases by the old and the new encoder, if both read words.
         manifest: the published one, in the old space.
         new: the new space.
@@ -179,16 +179,6 @@ def entry_of(
         words_old=None if words is None else words[0],
         words_new=None if words is None else words[1],
     )
-    order = np.argsort(
-        -by_surprise(
-            way,
-            rows=held.gallery_old,
-            known_old=taken.old[questions.fitted],
-            known_new=taken.new[questions.fitted],
-        ),
-        kind="stable",
-    )
-    curve = backfill_curve(way, held, order, scales["image"])
     prefixes = set(manifest.space.nesting) & set(new.nesting) if way.method == "prefix" else set()
     return _known(
         report, MIGRATING, manifest=manifest, new=new, spec=spec, staging=staging, earlier=earlier
@@ -196,5 +186,7 @@ def entry_of(
         "alpha": way.alpha,
         "calibrations": {name: scale.to_json() for name, scale in scales.items()},
         "curve": curve,
+        # An order that does not win on held-out queries is none to follow.
+        "order": FARTHEST if curve["area"] > curve["area_random"] else RANDOM,
         "prefixes": sorted(int(width) for width in prefixes),
     }

@@ -21,8 +21,9 @@ from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
+from retrieval.upgrades.backfill_order import by_surprise
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
-from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of
+from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of, with_sample
 from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.trial import (
@@ -32,6 +33,8 @@ from retrieval.upgrades.trial import (
     Sample,
     Trial,
     against_earlier,
+    backfill_curve,
+    background_of,
     draw,
     encode_sample,
     keep_sample,
@@ -45,9 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.generation import Manifest
+    from indexes.migration import Background
+    from indexes.vectors import Ids
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
+    from retrieval.upgrades.trial import Questions
 
 __all__ = ["upgrade"]
 
@@ -253,8 +259,15 @@ def _decide(
         )
     candidates = allowed or (wanted if force else [])
     way = _best(candidates)[0] if candidates else None
+    background: Background | None = None
+    curve: dict[str, Any] = {}
     if way is not None:
-        report = replace(report, plan="map", method=way.method)
+        background = background_of(way, found.questions.select, old=taken.old, new=taken.new)
+        curve = backfill_curve(way, found.questions.held, _order(way, taken, found.questions), background)
+        share = len(taken.ids) / max(work.manifest.live, 1)
+        report = replace(
+            report, plan="map", method=way.method, ways=with_sample(report.ways, curve, share=share)
+        )
     elif better:
         report = replace(report, plan=REENCODE, method=REENCODE)
     if report.plan == "none" or not record:
@@ -274,17 +287,19 @@ def _decide(
             extends=partial(extension_of, work.new),
         ),
     }
-    if way is None:
+    if way is None or len(taken.ids) < work.manifest.live:
+        # What is encoded counts. All of it would be the switch, which comes with `backfill`.
         served = _serve(staging, taken, count=store.count)
         report = replace(report, backfilled=served, remaining=work.manifest.live - served)
-        entry = reencoding_entry(report, **facts)
-    else:
-        entry = entry_of(report, way, taken=taken, questions=found.questions, words=found.words, **facts)
+    entry = (
+        reencoding_entry(report, **facts)
+        if way is None
+        else entry_of(report, way, questions=found.questions, curve=curve, words=found.words, **facts)
+    )
     work.lock.check()
     entry["kept"] = keep_sample(work.directory, work.manifest.space, taken)
     # A plan that was not begun with in earnest is replaced by this one.
     upgrades = (*work.manifest.upgrades[: -1 if work.manifest.reencoding else None], entry)
-    table = np.full(work.manifest.count, -1, dtype=np.int64)
     publish_tail(
         work.directory,
         store,
@@ -294,12 +309,23 @@ def _decide(
         carried=replace(
             Carried(upgrades=upgrades)
             if way is None
-            else carried_by(way, upgrades, table, np.empty(0, dtype=np.int64)),
+            else carried_by(way, background, upgrades, *staging.tables(store.count)),
             probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
         ),
         derived=derived_files(),
     )
     return replace(report, recorded=True, state=entry["state"])
+
+
+def _order(way: Fitted, taken: Sample, questions: Questions) -> Ids:
+    """Return the rows of the questions' gallery in the order of a backfill."""
+    surprise = by_surprise(
+        way,
+        rows=questions.held.gallery_old,
+        known_old=taken.old[questions.fitted],
+        known_new=taken.new[questions.fitted],
+    )
+    return np.argsort(-surprise, kind="stable")
 
 
 def _serve(staging: Staging, taken: Sample, *, count: int) -> int:

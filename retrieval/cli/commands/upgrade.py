@@ -155,7 +155,8 @@ def backfill(
 ) -> int:
     """Encode N images again with the new encoder; all without N.
 
-    Those come first that gain most. Searches go on meanwhile. Interrupted, the same command continues.
+    Those come first that the map places worst, where that was found to help. Searches go on meanwhile. Interrupted, the same
+    command continues.
     """
     return _backfill(session, count, _outer(index), device, as_json=as_json)
 

@@ -8,7 +8,13 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.upgrades.trial.maps import EXTENDING, METHODS, Extension
-    from retrieval.upgrades.trial.measurement import POINTS, Measured, backfill_curve, calibrate
+    from retrieval.upgrades.trial.measurement import (
+        POINTS,
+        Measured,
+        backfill_curve,
+        background_of,
+        calibrate,
+    )
     from retrieval.upgrades.trial.past_samples import against_earlier, keep_sample
     from retrieval.upgrades.trial.questions import Questions, labels_of, questions_of, require_enough
     from retrieval.upgrades.trial.sample import Sample, draw, encode_sample
@@ -25,6 +31,7 @@ __all__ = [
     "Trial",
     "against_earlier",
     "backfill_curve",
+    "background_of",
     "calibrate",
     "draw",
     "encode_sample",
@@ -40,7 +47,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "maps": ("EXTENDING", "Extension", "METHODS"),
-            "measurement": ("Measured", "POINTS", "backfill_curve", "calibrate"),
+            "measurement": ("Measured", "POINTS", "backfill_curve", "background_of", "calibrate"),
             "past_samples": ("against_earlier", "keep_sample"),
             "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
             "sample": ("Sample", "draw", "encode_sample"),

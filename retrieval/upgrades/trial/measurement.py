@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.migration import Calibration, Probe, calibration, nearest, overlap
+from indexes.migration import Background, Calibration, Probe, calibration, nearest, overlap
 from indexes.vectors import curve_area, regression_rate, update_gain
 from retrieval.collection import Fitted
 from retrieval.upgrades.trial.maps import K
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TIMED = 200
 POINTS = 11
+_STRETCHES = (1.0, 0.85, 1.15, 1.3, 1.5)
+_MIXED = (0.2, 0.5, 0.8)  # shares encoded again that a stretch is chosen at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +132,32 @@ def calibrate(
     return found
 
 
+def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> Background:
+    """Return what both sides' scores are put on one scale by; its settings are chosen by what queries find.
+
+    Args:
+        way: the chosen map.
+        select: queries that settings are chosen by.
+        old, new: ``(n, d_old)`` and ``(n, d_new)`` the sample.
+    """
+    mapped = way.queries(select.new, select.old)
+
+    def alone(option: Background) -> float:
+        asked = option.old.asked(mapped, moved=option.moved)
+        return _height(option.old.scores(asked, select.gallery_old), select)
+
+    best = max((Background.of(old, new, moved=moved) for moved in (True, False)), key=alone)
+    ranks = np.random.default_rng(0).permutation(len(select.gallery_old)) / max(len(select.gallery_old), 1)
+
+    def mixed(option: Background) -> float:
+        sides = option.scores(mapped, select.new, select.gallery_old, select.gallery_new)
+        return sum(_height(np.where(ranks < share, sides[1], sides[0]), select) for share in _MIXED)
+
+    return max((replace(best, stretch=stretch) for stretch in _STRETCHES), key=mixed)
+
+
 def backfill_curve(
-    way: Fitted, probe: Probe, order: Ids, scale: Calibration, *, points: int = POINTS
+    way: Fitted, probe: Probe, order: Ids, background: Background, *, points: int = POINTS
 ) -> dict[str, Any]:
     """Measure quality against the share re-encoded, in the given order and in random order.
 
@@ -139,13 +165,13 @@ def backfill_curve(
         way: the chosen map.
         probe: held-out queries.
         order: ``(g,)`` gallery rows, the first to be re-encoded first.
-        scale: of the old side's scores.
+        background: what both sides' scores are put on one scale by.
         points: shares measured, 0 and 1 among them.
     Returns:
         ``share``, ``ordered``, ``random`` (lists) and the mean heights ``area`` and ``area_random``.
     """
     mapped = way.queries(probe.new, probe.old)
-    old_scores, new_scores = scale.apply(mapped @ probe.gallery_old.T), probe.new @ probe.gallery_new.T
+    old_scores, new_scores = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
     shares = np.linspace(0, 1, points)
     curves: dict[str, list[float]] = {}
     mixed = np.random.default_rng(0).permutation(len(order))

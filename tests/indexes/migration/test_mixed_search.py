@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from indexes.derivation.derivation import derive
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.migration import calibration
+from indexes.migration.background import Background
 from indexes.migration.calibration import Calibration
 from indexes.migration.mixed_search import Mixture
 from indexes.search.generation import Generation
@@ -177,3 +178,30 @@ def test_a_calibration_that_falls_is_refused():
         Calibration.from_json({"old": [-1, 0, 1], "new": [-1, 1, 0]})
     with pytest.raises(StoreCorrupt, match="not readable"):
         Calibration.from_json({"old": [0]})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_with_a_background_both_sides_are_ordered_about_their_means_on_one_scale(generation, share):
+    background = Background.of(
+        np.asarray(generation.rows, dtype=np.float32)[:200], rows(COUNT, NEW.dim, seed=2)[:200], moved=True
+    )
+    renewed = np.flatnonzero(np.random.default_rng(3).random(COUNT) < share)
+    mixed, table = mixture(generation, renewed, background=background)
+    new, old = rows(7, NEW.dim, seed=4), rows(7, OLD.dim, seed=5)
+
+    found = mixed.search(new, old, k=100)  # four times as many is the whole gallery
+
+    gallery = np.asarray(generation.rows, dtype=np.float32)
+    sides = background.scores(old, new, gallery, rows(COUNT, NEW.dim, seed=2))
+    truth = np.where(table >= 0, sides[1], sides[0])
+    truth[:, ~generation.live] = -np.inf
+    np.testing.assert_allclose(found.scores, -np.sort(-truth, axis=1)[:, :100], atol=5e-3)
+    plain = np.where(table >= 0, new @ rows(COUNT, NEW.dim, seed=2).T, old @ gallery.T)
+    np.testing.assert_allclose(np.take_along_axis(plain, found.ids, axis=1), found.cosines, atol=2e-3)
+    assert (found.renewed == (table[found.ids] >= 0)).all()
+
+    few = mixed.search(new, old, k=3, keep=np.arange(COUNT) < 10)
+    assert set(few.ids[few.ids >= 0].tolist()) <= set(range(10))
+    deep = mixed.search(new, old, k=COUNT)
+    assert np.isneginf(deep.cosines[deep.ids < 0]).all()
+    assert deep.ids.shape == deep.scores.shape == deep.cosines.shape == (7, COUNT)

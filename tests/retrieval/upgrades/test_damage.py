@@ -15,7 +15,8 @@ from tests.retrieval.drift import drift
 from tests.retrieval.folders import fill, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new, generation
 
-MAPS = "upgrade.npz"
+MAPS = ("upgrade.npz", "background.npz")
+"""What was fitted on a sample, and cannot be made again without it."""
 
 
 def kept_generation(home):
@@ -66,7 +67,7 @@ def test_all_but_the_maps_may_be_damaged(photos):
     retrieval.backfill(photos, count=60)
     fill(photos, ["new/a.png"], first=1000)
     retrieval.build_index(photos)
-    names = {path.name for path in generation(photos).iterdir()} - {MAPS, "pin"}
+    names = {path.name for path in generation(photos).iterdir()} - {*MAPS, "pin"}
     assert {"index.faiss", "keys.bin", "rows_of.npy", "added.npy", "tombstones.npy", "report.json"} <= names
     for name in names:
         flip(generation(photos) / name)
@@ -81,10 +82,11 @@ def test_all_but_the_maps_may_be_damaged(photos):
     check_all_new(photos, "old")
 
 
+@pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("harm", [flip, lambda path: path.unlink(), lambda path: shutil.rmtree(path.parent)])
-def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm):
+def test_without_its_maps_an_upgrade_can_only_be_given_up(migrating, harm, name):
     retrieval.backfill(migrating, count=60)
-    harm(generation(migrating) / MAPS)
+    harm(generation(migrating) / name)
     (cure,) = cures(migrating).values()
 
     assert "restore it from a backup, or give the upgrade up with `rollback`" in cure

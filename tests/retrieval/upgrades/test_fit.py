@@ -98,8 +98,9 @@ class TestFit:
         with retrieval.open(photos) as collection:
             query = truth(photos, [NAMES[7]], turned)
             rows = collection._opened.generation.rows.astype(np.float32)
-            expected = image.apply(query) @ rows.T
-            assert collection.search_vectors(query, k=COUNT).ids[0, 0] == expected.argmax()
+            mean = rows.mean(axis=0)
+            expected = unit_rows(image.apply(query) - mean) @ unit_rows(rows - mean).T
+            assert collection.search_vectors(query, k=COUNT).ids[0, 0] == expected.argmax() == 7
             words = text.apply(turned.encode_text(["red"])) @ rows.T
             assert collection.search("red", k=1)[0].path == NAMES[int(words.argmax())]
             assert words.argmax() != (image.apply(turned.encode_text(["red"])) @ rows.T).argmax()

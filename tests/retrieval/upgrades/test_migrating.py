@@ -52,9 +52,31 @@ class TestMigrating:
         ]
         assert [hit.score for hit in hits] == pytest.approx(cosines, abs=1e-3)
         assert [hit.ranked_by for hit in hits] == sorted((hit.ranked_by for hit in hits), reverse=True)
-        assert [hit.score for hit in hits if hit.space == "drift:new"] == pytest.approx(
-            [hit.ranked_by for hit in hits if hit.space == "drift:new"], abs=1e-5
+        background = opened.pair.migration.background
+        asked = background.new.asked(new[np.newaxis], moved=True)
+        renewed = [hit for hit in hits if hit.space == "drift:new"]
+        fresh = np.stack([pair.mixture.rows[rows_of[hit.id]] for hit in renewed]).astype(np.float32)
+        assert [hit.ranked_by for hit in renewed] == pytest.approx(
+            background.new.scores(asked, fresh)[0].tolist(), abs=1e-3
         )
+
+    def test_a_sample_that_was_encoded_answers_at_once(self, photos):
+        report = retrieval.upgrade(photos, encoder="drift:new", sample=60)
+
+        assert (report.plan, report.backfilled, report.remaining) == ("map", 60, COUNT - 60)
+        assert report.costs["images"] == COUNT - 60
+        with retrieval.open(photos) as collection:
+            hits = collection.search(picture(3), k=COUNT)
+            assert sum(hit.space == "drift:new" for hit in hits) == 60
+            assert collection.info()["upgrade"]["backfilled"] == 60
+        new = drift("new")
+        assert retrieval.backfill(photos, encoder=new).complete
+        assert new.encoded == COUNT - 60 + PROBES
+
+    def test_the_curve_of_quality_does_not_fall_below_its_start(self, migrating):
+        curve = retrieval.upgrade_report(migrating)["curve"]
+        for name in ("ordered", "random"):
+            assert min(curve[name]) >= curve[name][0] - 0.05  # of few queries; usual: 0
 
     @pytest.mark.parametrize("count", [0, 60])
     def test_a_least_score_is_one_of_cosines_and_ranks_have_no_gaps(self, migrating, count):
@@ -236,3 +258,29 @@ class TestMigrating:
         first = np.argsort(-expected)[: COUNT // 4]
 
         assert missed[first].mean() > 1.1 * missed.mean()
+
+    def test_the_order_is_the_one_that_won_on_held_out_queries(self, begun):
+        from dataclasses import replace
+
+        from indexes.migration import Staging
+        from indexes.store import VectorStore
+        from retrieval.collection.migration import Migration
+        from retrieval.upgrades.backfill_order import farthest_first, in_order
+
+        directory = begun / ".retrieve"
+        migration = Migration.read(directory, read_manifest(directory))
+        curve = migration.entry["curve"]
+        won = "farthest first" if curve["area"] > curve["area_random"] else "random"
+        assert migration.entry["order"] == won
+        todo = np.arange(COUNT)
+        with (
+            VectorStore.open(directory, dim=OLD) as store,
+            Staging.open(directory / migration.staging, dim=NEW) as staging,
+        ):
+            places = {"store": store, "staging": staging}
+            farthest = farthest_first(migration.way, todo, **places).tolist()
+            for order in ("farthest first", "random"):
+                asked = replace(migration, entry={**migration.entry, "order": order})
+                found = in_order(asked, todo, **places).tolist()
+                assert sorted(found) == todo.tolist()
+                assert (found == farthest) == (order == "farthest first")
