@@ -1,10 +1,13 @@
 """What does a change of the encoder keep of the old gallery, and what does a backfill gain?
 
-    RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts frozen,protocol] [--seeds 5]
+    RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts real,frozen,protocol] [--seeds 5]
         [--sets caltech101,cats_dogs,groceries]
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same), and holds the
-``nano-2`` that `tools.train_oca` made there where none is shipped. Two parts:
+``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Three parts:
+
+real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extra ``train``, MobileNetV2, ``nano``, colour histograms), each in
+            6,000 labelled photographs that nothing was fitted on: see `benchmarks.upgrade.pairs`. ``results/upgrade_real.json``.
 
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
             of encoders and each seed: a sample of 4,000 is fitted on, with a view of some 1,500 of them, 300 of the queries choose
@@ -36,12 +39,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
+from benchmarks.upgrade.pairs import real
 from indexes.migration.alignment import Probe
 from indexes.vectors.arrays import Vectors, unit_rows
 from indexes.vectors.space import Space
 from retrieval.upgrades.backfill_order import by_surprise
 from retrieval.upgrades.trial.maps import Pairs, fit
-from retrieval.upgrades.trial.measurement import backfill_curve, calibrate, measure
+from retrieval.upgrades.trial.measurement import backfill_curve, background_of, measure
 
 GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
 K = 10
@@ -238,9 +242,9 @@ def one(
     measured = measure(ways, probe(held), words_old=None, words_new=None)
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
     curve_probe = probe(held)
-    scales = calibrate(ways[best], curve_probe, words_old=None, words_new=None)
+    background = background_of(ways[best], probe(choose), old=old[0][sample], new=new[0][sample])
     surprise = by_surprise(ways[best], rows=old[0], known_old=old[0][sample], known_new=new[0][sample])
-    curve = backfill_curve(ways[best], curve_probe, np.argsort(-surprise, kind="stable"), scales["image"])
+    curve = backfill_curve(ways[best], curve_probe, np.argsort(-surprise, kind="stable"), background)
     asked = probe(held)
     ten = {
         "old_old_at_10": at_ten(asked.old, asked.gallery_old, asked.target),
@@ -339,7 +343,9 @@ def main() -> None:
     options = parser.parse_args()
     data = Path(os.environ["RETRIEVAL_DATA"])
     for part in options.parts.split(","):
-        if part == "frozen":
+        if part == "real":
+            real(data, options.work, seeds=options.seeds)
+        elif part == "frozen":
             frozen(data, options.work, seeds=options.seeds)
         else:
             protocol(data, options.work, seeds=options.seeds, sets=options.sets.split(","))

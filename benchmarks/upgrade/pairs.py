@@ -1,0 +1,225 @@
+"""Measure upgrades between real encoders: what the map gives with its sample, the backfill's curve, crops, and the map's time.
+
+Per pair and draw: a fifth of the gallery is the sample. Maps are fitted on most of it; a fifth of it chooses among them. Labelled
+photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.frame import save, spread, watch
+from benchmarks.upgrade.photographs import QUERIES, Photographs, photographs, rows_of
+from indexes.migration import Background, Probe, alignment
+from indexes.vectors import Space, Vectors, linear_maps
+from retrieval.collection import Fitted
+from retrieval.upgrades.backfill_order import by_surprise
+from retrieval.upgrades.trial.maps import Pairs, fit
+from retrieval.upgrades.trial.measurement import background_of
+
+SAMPLE = 0.2
+CHOOSING = 0.2
+SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(2, 11))  # from the sample on
+K = 10
+_TIMED = 300
+PAIRS = (
+    ("colour", "nano@1"),
+    ("colour", "mobilenet"),
+    ("nano@1", "mobilenet"),
+    ("nano@1", "lite2"),
+    ("nano@2", "lite2"),
+    ("lite0", "lite2"),
+    ("nano@1", "nano@2"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """Rows of one encoder: ``(q, d)`` queries, ``(g, d)`` the gallery, ``(c, d)`` crops of some of it."""
+
+    queries: Vectors
+    gallery: Vectors
+    crops: Vectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is right: labels of queries and of the gallery, and which gallery row each crop was made of."""
+
+    labels: NDArray[np.int64]
+    gallery: NDArray[np.int64]
+    cropped: NDArray[np.int64]
+
+    def accuracy(self, scores: NDArray[np.floating[Any]]) -> float:
+        """Return the share of queries whose first hit has their label; of scores ``(q, g)``."""
+        return float((self.gallery[scores.argmax(axis=1)] == self.labels).mean())
+
+    def recall(self, scores: NDArray[np.floating[Any]]) -> float:
+        """Return recall@10 of crops; of scores ``(c, g)``."""
+        own = scores[np.arange(len(self.cropped)), self.cropped][:, np.newaxis]
+        return float(((scores > own).sum(axis=1) < K).mean())
+
+
+def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
+    """Fit and measure one pair with one draw of the sample."""
+    draws = np.random.default_rng(seed)
+    sample = draws.permutation(len(asked.gallery))[: round(SAMPLE * len(asked.gallery))]
+    chosen, fitted = np.split(sample, [round(CHOOSING * len(sample))])
+    spaces = [
+        Space(name=name, dim=rows.gallery.shape[1], fingerprint=name)
+        for name, rows in zip(names, (old, new), strict=True)
+    ]
+    pairs = Pairs(old_space=spaces[0], new_space=spaces[1], old=old.gallery[fitted], new=new.gallery[fitted])
+    select = Probe(
+        gallery_old=old.gallery[sample],
+        gallery_new=new.gallery[sample],
+        old=old.gallery[chosen],
+        new=new.gallery[chosen],
+        target=np.arange(len(chosen)),
+        labels=asked.gallery[sample],
+    )
+    ways, _ = fit(pairs, select, method="procrustes", extends=None)
+    best = max(ways, key=lambda way: select.score(way.queries(select.new, None)))
+    mapped = best.queries(select.new, None)
+    alpha = alignment.best_alpha(select.old, mapped, score=select.score)
+    both = Fitted(method="slerp", image=best.image, back=best.back, alpha=alpha)
+    centred = linear_maps.centred_procrustes(spaces[1], spaces[0], pairs.new, pairs.old)
+    old_old = asked.accuracy(old.queries @ old.gallery.T)
+    new_new = asked.accuracy(new.queries @ new.gallery.T)
+    alone = asked.accuracy(centred.apply(new.queries) @ old.gallery.T)
+    rest = np.setdiff1d(np.arange(len(asked.gallery)), sample)
+    surprise = by_surprise(
+        best, rows=old.gallery[rest], known_old=old.gallery[sample], known_new=new.gallery[sample]
+    )
+    orders = {
+        "random": np.concatenate([sample, draws.permutation(rest)]),
+        "ordered": np.concatenate([sample, rest[np.argsort(-surprise, kind="stable")]]),
+    }
+    found: dict[str, Any] = {}
+    for way in (best, both):
+        background = background_of(way, select, old=select.gallery_old, new=select.gallery_new)
+        found["one encoder" if way is best else "both encoders"] = _curves(
+            way, background, old, new, asked, orders
+        ) | {"microseconds": _microseconds(way, old, new)}
+    return {
+        "seed": seed,
+        "old_old": old_old,
+        "new_new": new_new,
+        "new_old_alone": asked.accuracy(best.queries(new.queries, None) @ old.gallery.T),
+        "far": alone < old_old,
+        "method": best.method,
+        "alpha": alpha,
+        "crops_old_old": asked.recall(old.crops @ old.gallery.T),
+        "crops_new_new": asked.recall(new.crops @ new.gallery.T),
+        "ways": {name: _judged(facts, old_old, new_new) for name, facts in found.items()},
+    }
+
+
+def _curves(
+    way: Fitted,
+    background: Background,
+    old: Encoded,
+    new: Encoded,
+    asked: Asked,
+    orders: dict[str, NDArray[np.int64]],
+) -> dict[str, Any]:
+    queries = background.scores(way.queries(new.queries, old.queries), new.queries, old.gallery, new.gallery)
+    crops = background.scores(way.queries(new.crops, old.crops), new.crops, old.gallery, new.gallery)
+    whole = asked.recall(new.crops @ new.gallery.T)
+    curves: dict[str, Any] = {"start_without_sample": asked.accuracy(queries[0])}
+    for name, order in orders.items():
+        curves[name], kept = [], []
+        for share in SHARES:
+            renewed = np.zeros(len(order), dtype=np.bool_)
+            renewed[order[: round(share * len(order))]] = True
+            curves[name].append(asked.accuracy(np.where(renewed, queries[1], queries[0])))
+            kept.append(asked.recall(np.where(renewed, crops[1], crops[0])) / whole)
+        curves[f"crops_kept_{name}"] = kept
+    return curves
+
+
+def _judged(facts: dict[str, Any], old_old: float, new_new: float) -> dict[str, Any]:
+    random, ordered = facts["random"], facts["ordered"]
+    room = max(random[-1] - random[0], 1e-9)
+    return facts | {
+        "start": random[0],
+        "share": (random[0] - old_old) / (new_new - old_old) if new_new - old_old >= 0.05 else None,
+        "deepest_fall": max(0.0, *(curve[0] - min(curve) for curve in (random, ordered))),
+        "order_gain": (float(np.mean(ordered)) - float(np.mean(random))) / room,
+        "crops_kept": min(facts["crops_kept_random"]),
+    }
+
+
+def _microseconds(way: Fitted, old: Encoded, new: Encoded) -> dict[str, float]:
+    """Return what it takes to map one query, and one of 64 together; medians."""
+    found = {}
+    for size in (1, 64):
+        taken = []
+        for start in range(_TIMED):
+            part = slice(start, start + size)
+            began = time.perf_counter()
+            way.queries(new.queries[part], old.queries[part])
+            taken.append(time.perf_counter() - began)
+        found[f"of {size}"] = round(float(np.median(taken)) * 1e6 / size, 2)
+    return found
+
+
+def encoded(name: str, seen: Photographs, *, data: Path, work: Path) -> Encoded:
+    """Return an encoder's rows of all photographs."""
+    whole, crops = rows_of(name, seen, data=data, work=work)
+    return Encoded(queries=whole[:QUERIES], gallery=whole[QUERIES:], crops=crops)
+
+
+def real(data: Path, work: Path, *, seeds: int) -> None:
+    """Measure all pairs; encode what ``work`` does not hold yet."""
+    seen = photographs(data)
+    asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
+    results = []
+    with watch() as load:
+        for names in PAIRS:
+            old, new = (encoded(name, seen, data=data, work=work) for name in names)
+            runs = [one(names, old, new, asked, seed=seed) for seed in range(seeds)]
+            results.append({"old": names[0], "new": names[1], **summary(runs), "runs": runs})
+            print(report_line(results[-1]))
+    save(
+        "upgrade_real",
+        load=load,
+        parameters={"gallery": len(asked.gallery), "queries": QUERIES, "sample": SAMPLE, "seeds": seeds},
+        pairs=results,
+    )
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians and spreads of a pair's draws."""
+    ways = {
+        name: {
+            key: spread([float(run["ways"][name][key]) for run in runs])
+            for key in ("start", "share", "deepest_fall", "order_gain", "crops_kept")
+            if runs[0]["ways"][name][key] is not None
+        }
+        for name in runs[0]["ways"]
+    }
+    facts = {
+        key: spread([float(run[key]) for run in runs]) for key in ("old_old", "new_old_alone", "new_new")
+    }
+    return {**facts, "far": [run["far"] for run in runs], "ways": ways}
+
+
+def report_line(result: dict[str, Any]) -> str:
+    """Say of a pair what one reads first."""
+    lines = [
+        (
+            f"{result['old']} -> {result['new']}: old/old {result['old_old'].median:.3f}, map alone "
+            f"{result['new_old_alone'].median:.3f}, new/new {result['new_new'].median:.3f}, far {result['far']}"
+        )
+    ]
+    for name, facts in result["ways"].items():
+        told = ", ".join(f"{key} {value.median:.3f}" for key, value in facts.items())
+        lines.append(f"  {name}: {told}")
+    return "\n".join(lines)
