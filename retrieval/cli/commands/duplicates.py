@@ -136,7 +136,7 @@ def duplicates(
     if html is not None:
         shown = found.write_page(html)
         some = f" (the first {shown:,} sets)" if shown < len(found) else ""
-        session.note(f"wrote {html}{some}")
+        session.note(f"wrote {html}{some}; then: retrieve duplicates --ignore decisions.json --move-to DIR")
     if link_to is not None:
         session.note(f"{len(found.link_to(link_to)):,} links in {link_to}")
     if report is not None and not as_json:

@@ -77,8 +77,8 @@ $sections
 </main>
 <footer>
 The left image of each set stays. A dashed line shows where one image lies in the other. Nothing is changed here: save your
-decisions, then run <code>retrieve duplicates --ignore decisions.json --move-to DIR</code>. Pairs that you leave undecided follow
-the rule.
+decisions, and give the file to the next run, which follows them (<code>ignore</code>). Pairs that you leave undecided follow the
+rule.
 </footer>
 <script>$script</script>
 </body>

@@ -79,7 +79,7 @@ def test_common_options_come_first(run) -> None:
     [
         (["find", "a", "dog"], "retrieve query"),
         (["search", "x"], "retrieve query"),
-        (["duplicates"], "retrieve query IMAGE --no-fold"),
+        (["dupes"], "retrieve duplicates"),
         (["index", "photos"], "retrieve build-index"),
         (["querry", "x"], "retrieve query"),
         (["evalute"], "retrieve evaluate"),
