@@ -90,6 +90,17 @@ CONTRACT = {
         "--device",
     },
     "rollback": {"--without-new", "--device"},
+    "duplicates": {
+        "--kind",
+        "--precision",
+        "--against",
+        "--reference",
+        "--keep",
+        "--ignore",
+        "--link-to",
+        "--move-to",
+        "--undo",
+    },
     "activate": {
         "--out",
         "--steps",
