@@ -25,6 +25,9 @@ ROW_ID: Final = "id"
 LONGEST: Final = 10_000
 """Characters of a condition."""
 
+MOST_BRACKETS: Final = 200
+"""That a condition opens: the engine's parser takes minutes for thousands that are not closed."""
+
 LONGEST_PATTERN: Final = 200
 """Characters of a pattern: a longer one takes minutes where texts are long."""
 
@@ -90,6 +93,8 @@ def query_of(condition: str, names: Mapping[str, str], run: Callable[[str, str],
         raise OptionError('where is empty; give a condition, such as "width > 2000"')
     if len(condition) > LONGEST:
         raise OptionError(f"where has {len(condition):,} characters, at most {LONGEST:,} are read")
+    if sum(condition.count(bracket) for bracket in "([{") > MOST_BRACKETS:
+        raise _no_condition(f"it has more than {MOST_BRACKETS} brackets")
     if "\0" in condition or not _is_text(condition):
         raise OptionError("where has a NUL or half a character in it")
     try:

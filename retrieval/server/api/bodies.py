@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,11 +17,15 @@ from retrieval.server.api.problems import Refused
 from retrieval.server.api.requests import Part, Search
 
 if TYPE_CHECKING:
+    from starlette.datastructures import FormData
     from starlette.requests import Request
 
 __all__ = ["decoded_base64", "read_form", "read_json"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+# Without a handler Python writes its warnings to stderr, one for each broken form that a stranger sends.
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `(.*)`)?")
 _DATA_URL = re.compile(r"data:[-\w./+]*;base64,")
@@ -85,9 +90,22 @@ async def read_form(request: Request, *, most: int) -> tuple[Search, list[bytes]
 
 
 class _Parser(MultiPartParser):
-    """Keeps files in memory: the whole body is bounded."""
+    """Keeps files in memory, since the whole body is bounded, and refuses a form that is cut off."""
 
     spool_max_size = 1 << 40
+    _whole = False
+
+    def on_end(self) -> None:
+        super().on_end()
+        self._whole = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._whole:  # what came last would be left out of the query without a word
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it ends before its last line")
+        return form
 
 
 def _parsed(name: str, value: str) -> Any:

@@ -58,6 +58,9 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 )
 """What each kind of error means to a client; the first that fits."""
 
+_LONGEST: Final = 2_000
+"""Characters of what is told: errors repeat what was sent, which may be very long."""
+
 _GONE: Final = frozenset({"vanished", "permission", "read-error", "not-a-file"})
 
 _INSTALL = re.compile(r"[;:,]?\s*`?pip install.*", re.DOTALL)
@@ -118,7 +121,7 @@ def content(
         "type": f"urn:retrieve:{word}",
         "title": title,
         "status": status,
-        "detail": escape(detail),
+        "detail": escape(detail if len(detail) <= _LONGEST else f"{detail[: _LONGEST - 1]}…"),
     } | dict(facts or {})
 
 

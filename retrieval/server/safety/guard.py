@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 
 from retrieval.server.api import Refused, problem
 from retrieval.server.safety.headers import HEADERS
@@ -27,6 +28,8 @@ __all__ = ["Guard", "Request"]
 _READS: Final = frozenset({"GET", "HEAD"})
 _OPEN: Final = frozenset({"/healthz", "/readyz"})
 _ASKS: Final = "/session"
+_TOKEN_BYTES: Final = 16 << 10
+"""Of a body that shows a token."""
 
 
 class Request:
@@ -97,11 +100,13 @@ class Guard:
         if response is not None:
             await response(scope, receive, send)
             return
-        body = _Body(receive, most=self._limits.body_bytes, seconds=self._limits.seconds)
+        body = _Body(receive, most=self._most(scope), seconds=self._limits.seconds)
         try:
             await self._app(scope, body, send)
+        except ClientDisconnect:
+            return  # nobody waits for an answer
         except Refused as refused:  # of the body
-            await problem(refused.status, str(refused), headers={"Connection": "close"})(scope, receive, send)
+            await problem(refused.status, str(refused), headers=refused.headers)(scope, receive, send)
         except Exception as error:
             self._failed(error)
             if send.begun:
@@ -141,10 +146,11 @@ class Guard:
         if len(scope.get("raw_path") or b"") > 8192 or len(scope["query_string"]) > 65_536:
             raise Refused(414, "the address is too long")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._limits.body_bytes:
+        most = self._most(scope)
+        if not length.isdecimal() or int(length) > most:
             raise Refused(
                 413,
-                f"the body is too large; at most {self._limits.body_bytes:,} bytes are read",
+                f"the body is too large; at most {most:,} bytes are read",
                 headers={"Connection": "close"},
             )
         if self._door.is_open or path in _OPEN or self._door.lets_in(headers):
@@ -158,6 +164,11 @@ class Guard:
             "this server asks for its token; send it as Authorization: Bearer, or open the page once",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+    def _most(self, scope: Scope) -> int:
+        """Return how many bytes of a body are read: few of those that people without a token may send."""
+        asks = scope["path"][len(self._prefix) :] == _ASKS
+        return min(_TOKEN_BYTES, self._limits.body_bytes) if asks else self._limits.body_bytes
 
     def _preflight(self, origin: str) -> Response:
         from starlette.responses import Response as Answer
@@ -229,10 +240,14 @@ class _Body:
             async with asyncio.timeout_at(self._end):
                 message = await self._receive()
         except TimeoutError as error:
-            raise Refused(408, "the body did not arrive in time") from error
+            raise Refused(408, "the body did not arrive in time", headers={"Connection": "close"}) from error
         if message["type"] == "http.request":
             self._size += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._size > self._most:
-                raise Refused(413, f"the body is too large; at most {self._most:,} bytes are read")
+                raise Refused(
+                    413,
+                    f"the body is too large; at most {self._most:,} bytes are read",
+                    headers={"Connection": "close"},
+                )
         return message
