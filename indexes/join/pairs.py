@@ -23,7 +23,8 @@ class Pairs:
         block: which block of rows they belong to, from 0.
         blocks: how many blocks there are.
         rows: how many rows were asked in this block.
-        cut: partners of these rows that reach the threshold too and were left out: a row names a few only.
+        cut: every partner of these rows that reaches the threshold beyond the likest ones, which a row names. A pair may count
+            twice, or be given all the same because its other row names it.
     """
 
     ids_a: Ids

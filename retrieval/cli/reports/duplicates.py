@@ -64,7 +64,10 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
         )
         yield f"{found.unread:,} images could not be read, so only their bytes counted: {named}{more}"
     if found.cut:
-        yield f"{found.cut:,} less likely pairs were not compared: each image names the {found.at_most} likest"
+        yield (
+            f"each image names the {found.at_most} likest; {found.cut:,} near ones beyond these were left out "
+            "(a pair may count twice, or be named by its other image)"
+        )
     if going and not moving:
         yield "nothing was changed; --html FILE makes a page to review, --move-to DIR moves what could go"
 

@@ -38,7 +38,7 @@ class Candidates:
     Attributes:
         pairs: ``(p, 2)`` int64.
         scores: ``(p,)`` float32 cosines.
-        cut: pairs that were left out, because a row names `AT_MOST` only.
+        cut: near rows beyond the `AT_MOST` that each row names. A pair may count twice, or be named by its other row.
     """
 
     pairs: NDArray[np.int64]
@@ -55,7 +55,7 @@ class _Part:
         generation: in which it was joined; its blocks are those of this generation.
         blocks: how many of them are done.
         whole: all are.
-        cut: pairs that were left out.
+        cut: near rows beyond those that were named.
     """
 
     begin: int

@@ -52,7 +52,8 @@ class Duplicates(Sequence[DuplicateSet]):
         unread: images that could not be read, so that only their bytes counted.
         unread_named: paths of the first of them.
         at_most: how many images each one names as likely, the likest ones.
-        cut: pairs of alike vectors that were not compared, because each image had likelier ones or stood in a dense group.
+        cut: near images that were left out, because each image had likelier ones or stood in a dense group. A pair may count twice,
+            or be named by its other image.
         missed: lines that say what this way does not find.
     """
 
