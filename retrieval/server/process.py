@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -56,19 +59,19 @@ def serve(
     share_machine()
     say = _say if say is None else say
     collections = named_collections(indexes)
-    if not settings.is_local and settings.token is None:
-        settings = dataclasses.replace(settings, token=new_token())
-        say(f"token (shown this once): {settings.token}")
     if settings.is_local and settings.allow_hosts and settings.token is None:
         say(
             "note: whoever reaches this server by another name needs no token; give one unless a proxy asks who they are"
         )
     allow_many_connections()
     listening = _bind(settings)
+    if not settings.is_local and settings.token is None:
+        settings = dataclasses.replace(settings, token=new_token())
+        say(f"token (shown this once): {settings.token}")
     address = _address(listening, settings)
     told = partial(_announce, say, list(collections), address)
     if settings.workers == 1:
-        _run(create_app(collections, settings, on_ready=told), settings, listening)
+        _run(_quiet_app(collections, settings, on_ready=told), settings, listening)
         return
     _run_several(collections, settings, listening, told)
 
@@ -90,11 +93,40 @@ def _run_several(
     from uvicorn.supervisors import Multiprocess
 
     first = _First(get_context("spawn").Lock(), told)
-    config = _config(partial(create_app, dict(collections), settings, on_ready=first), settings)
+    config = _config(partial(_quiet_app, dict(collections), settings, on_ready=first), settings)
     config.factory = True
     with tempfile.TemporaryDirectory(prefix="retrieval-metrics-") as folder:
         os.environ[SHARED] = folder  # the processes that are started read it
         Multiprocess(config, sockets=[listening]).run()
+
+
+def _quiet_app(
+    collections: Mapping[str, Path], settings: Settings, *, on_ready: Callable[[], None]
+) -> Starlette:
+    """Make the application for a process of its own, where what the event loop complains of becomes one line."""
+    logging.getLogger("asyncio").addFilter(_OneLine())
+    return create_app(collections, settings, on_ready=on_ready)
+
+
+class _OneLine(logging.Filter):
+    """Says complaints of the event loop in one line, once in a while: a full table of files makes thousands a second."""
+
+    _next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SILENCE
+            error = record.exc_info[1] if record.exc_info else None
+            cure = ""
+            if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+                cure = "; clients wait until others leave: let the server open more files (ulimit -n)"
+            told = record.getMessage().partition("\n")[0]
+            _say(f"error: {told}{f': {error}' if error else ''}{cure}")
+        return False
+
+
+_SILENCE: Final = 60.0
+"""Seconds between two such lines."""
 
 
 class _First:
@@ -146,8 +178,8 @@ def _bind(settings: Settings) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except OSError as error:
-        reason = error.strerror or os.strerror(error.errno or 0)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name or address"
         raise OptionError(
             f"cannot listen on {settings.host}, port {settings.port} ({reason}); give another `port`, or stop what uses it"
         ) from error

@@ -113,9 +113,15 @@ class Settings:
         if self.token is not None and not re.fullmatch(r"[!-~]{8,}", self.token):
             raise OptionError("the token must have at least 8 characters, all of them visible ASCII")
         prefix = self.prefix.strip("/")
-        if prefix and not re.fullmatch(r"[A-Za-z0-9._~/-]+", prefix):
+        steps = prefix.split("/") if prefix else []
+        if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", step) and step.strip(".") for step in steps):
             raise OptionError(f"prefix is {value_text(self.prefix)}; it must be a path such as /photos")
         object.__setattr__(self, "prefix", f"/{prefix}" if prefix else "")
+        for name in self.allow_hosts:
+            if not re.fullmatch(r"[A-Za-z0-9._:%\[\]-]+", name):
+                raise OptionError(
+                    f"{value_text(name)} is no name of a server; give one such as photos.example.org"
+                )
         for origin in self.cors:
             if not re.fullmatch(r"https?://[^/\s,]+|\*", origin):
                 raise OptionError(

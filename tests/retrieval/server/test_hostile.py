@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
+from retrieval.errors import OptionError
 from retrieval.server import Limits, Settings, create_app
 from retrieval.server.connections import HEAD_BYTES, PatientProtocol
 
@@ -194,6 +195,22 @@ def test_a_client_that_leaves_is_no_bug(photos: Path, capfd) -> None:
 
     assert [one for one in sent if one.get("status", 0) >= 500] == []
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prefix": "/../x"},
+        {"prefix": "a/.."},
+        {"prefix": "a//b"},
+        {"prefix": "a?b"},
+        {"allow_hosts": ("x/y",)},
+        {"allow_hosts": ("",)},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings) -> None:
+    with pytest.raises(OptionError, match=r"prefix is|is no name"):
+        Settings(**settings)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from retrieval import sync_vectors
+from retrieval.errors import OptionError
+from retrieval.server import Settings, serve
 from tests.retrieval.cli.shell import RUN
 
 
@@ -90,6 +92,28 @@ def test_an_interrupt_ends_it_with_130(vectors: Path) -> None:
         process.send_signal(signal.SIGINT)
 
         assert process.wait(timeout=30) == 130
+
+
+def test_more_clients_than_files_may_be_open_wait_and_are_told_of_in_one_line(vectors: Path) -> None:
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48)); {RUN}"
+    with serving(vectors, code=code) as (process, address, _):
+        host, port = address.removeprefix("http://").split(":")
+        clients = [socket.create_connection((host, int(port))) for _ in range(100)]
+        time.sleep(1.5)
+        for client in clients:
+            client.close()
+        found = ask(address, "/v1/search", {"id": 3, "k": 1})
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        told = process.stderr.read()
+
+    assert len(found["hits"]) == 1
+    assert (told.count("\n"), "Too many open files" in told, "Traceback" in told) == (1, True, False)
+
+
+def test_a_host_that_is_none_is_told_of(vectors: Path) -> None:
+    with pytest.raises(OptionError, match=r"cannot listen on bad\.\.name"):
+        serve([str(vectors)], Settings(host="bad..name"), say=lambda _: None)
 
 
 def test_it_needs_no_torch(vectors: Path) -> None:
