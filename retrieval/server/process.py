@@ -67,7 +67,7 @@ def serve(
     listening = _bind(settings)
     if not settings.is_local and settings.token is None:
         settings = dataclasses.replace(settings, token=new_token())
-        say(f"token (shown this once): {settings.token}")
+        _say(f"token (shown this once): {settings.token}")  # whoever asks for quiet needs it, too
     address = _address(listening, settings)
     told = partial(_announce, say, list(collections), address)
     if settings.workers == 1:

@@ -136,7 +136,7 @@ class SignatureOption(RenamedOption):
         """Add the default to the help."""
         record = super().get_help_record(ctx)
         default = self.signature_default()
-        if record is None or default is None or default is False or default == ():
+        if record is None or default is None or default is False or default in ((), ""):
             return record
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         return record[0], f"{record[1]}  [default: {shown}]"

@@ -111,6 +111,37 @@ def test_more_clients_than_files_may_be_open_wait_and_are_told_of_in_one_line(ve
     assert (told.count("\n"), "Too many open files" in told, "Traceback" in told) == (1, True, False)
 
 
+def test_a_token_that_was_made_is_shown_whatever_is_kept_quiet(vectors: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        RUN,
+        "serve",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",  # noqa: S104
+        "--quiet",
+        str(vectors),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.kill()
+
+    assert first.startswith("token (shown this once): ")
+
+
+def test_a_taken_port_is_told_of_with_the_option(vectors: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-c", RUN, "serve", "--port", str(port), str(vectors)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "give another --port" in ended.stderr
+
+
 def test_a_host_that_is_none_is_told_of(vectors: Path) -> None:
     with pytest.raises(OptionError, match=r"cannot listen on bad\.\.name"):
         serve([str(vectors)], Settings(host="bad..name"), say=lambda _: None)
