@@ -17,6 +17,7 @@ const LOOK = 10_000; // milliseconds between looks at whether the collection has
 const SIZE = "retrieve.row"; // where the browser keeps the height of a row
 
 let collections = [];
+let told = ""; // the newest state of a collection that the page has said there is
 
 const like = (weight) => (hit) => {
   box.addTerm({ kind: "id", value: hit.id, weight });
@@ -68,7 +69,13 @@ function choose() {
   select.hidden = names.length < 2;
   byId("home").hidden = names.length > 1;
   byId("home").textContent = names.length === 1 ? visible(names[0]) : "retrieve";
-  if (!names.includes(query().collection)) change({ collection: names[0] ?? "" }, { replace: true });
+  const wanted = query().collection;
+  if (!names.includes(wanted)) {
+    if (wanted && names.length) {
+      say(`There is no collection ${visible(wanted)} here. This is ${visible(names[0])}.`, { kind: "news" });
+    }
+    change({ collection: names[0] ?? "" }, { replace: true });
+  }
   select.addEventListener("change", () => change(empty(select.value)));
 }
 
@@ -131,7 +138,11 @@ async function look() {
     return; // the next search says what is wrong
   }
   const seen = results.generation();
-  if (seen !== null && current() && current().generation !== seen) results.changed();
+  const { name, generation } = current() ?? {};
+  const newest = `${generation} ${name}`;
+  if (seen === null || !name || generation === seen || newest === told) return;
+  told = newest; // once, so that a notice that was closed stays closed
+  results.changed();
 }
 
 // Remember how large somebody likes the pictures.

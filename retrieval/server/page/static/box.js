@@ -18,6 +18,7 @@ const words = byId("words");
 const chips = byId("chips");
 const weigh = byId("weigh");
 let timer = 0;
+let weighed = 0; // the place of the chip that was weighed last
 
 export function start() {
   words.value = query().words;
@@ -41,6 +42,11 @@ export function start() {
     words.focus();
   });
   byId("keep").addEventListener("click", keep);
+  weigh.addEventListener("toggle", (event) => {
+    // A chip is made anew when its weight changes, so the browser cannot put the cursor back on it.
+    const lost = document.activeElement === document.body || weigh.contains(document.activeElement);
+    if (event.newState === "closed" && lost) (chips.children[weighed]?.firstElementChild ?? words).focus();
+  });
   subscribe((now, before) => {
     if (now.words.trim() !== words.value.trim()) words.value = now.words;
     if (now.terms !== before.terms || now.collection !== before.collection) draw();
@@ -205,6 +211,7 @@ function reweigh(at, weight) {
 
 // Show what can be done with a part of the query, below its chip.
 function openWeigh(at, anchor) {
+  weighed = at;
   const term = query().terms[at];
   const said = element("output", {}, String(term.weight));
   const range = element("input", {

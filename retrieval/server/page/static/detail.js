@@ -102,10 +102,10 @@ function fill(hit, facts) {
     ["Score", hit.score !== undefined && hit.score !== null && hit.score.toFixed(4)],
     ["Pixels", width && height && `${grouped(width)} × ${grouped(height)}`],
     ["Size", size !== undefined && size !== null && bytes(size)],
-    ["Changed", facts && time(facts.modified ?? facts.time)],
+    ["Taken", time(facts?.time ?? columns.taken)],
   ];
   for (const [name, value] of Object.entries(columns)) {
-    if (!["width", "height", "bytes"].includes(name)) rows.push([visible(name), shownValue(value)]);
+    if (!["width", "height", "bytes", "taken"].includes(name)) rows.push([visible(name), shownValue(value)]);
   }
   const copies = hit.duplicates ?? facts?.duplicates ?? [];
   const more = (hit.n_duplicates ?? 0) - copies.length;
@@ -179,8 +179,8 @@ function bytes(number) {
 
 function time(value) {
   if (value === undefined || value === null) return "";
-  const moment = new Date(typeof value === "number" ? value * 1000 : value);
-  return Number.isNaN(moment.getTime()) ? visible(value) : moment.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const moment = new Date(/^\d{4}-\d\d-\d\dT/.test(value) ? value : Number.NaN);
+  return Number.isNaN(moment.getTime()) ? shownValue(value) : moment.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
 function shownValue(value) {

@@ -42,7 +42,9 @@ function place({ name, type }) {
 function unfold(open) {
   panel.hidden = !open;
   toggle.setAttribute("aria-expanded", String(open));
-  if (open) draw();
+  if (!open) return;
+  draw();
+  panel.scrollIntoView({ block: "nearest" }); // somebody may be far down among the hits
 }
 
 function dress() {
@@ -103,7 +105,7 @@ function draw() {
       { class: "field also" },
       element("legend", {}, "Also"),
       text("Path matches", now.glob, (value) => apply({ glob: value }), { placeholder: "**/*.jpg", data: { field: "glob" } }),
-      text("Least score", now.least, (value) => apply({ least: value }), { inputmode: "decimal", placeholder: "0.2", data: { field: "least" } }),
+      text("Least score", now.least, (value) => apply({ least: value }), { type: "number", step: "any", placeholder: "0.2", data: { field: "least" } }),
       columns.length
         ? text("Condition", now.condition, (value) => apply({ condition: value }), { placeholder: "width > 2 * height", data: { field: "condition" } })
         : null,

@@ -20,7 +20,8 @@ export function drawable(canvas, done) {
       "aria-roledescription": "part of the picture", on: { keydown: onKey },
     },
   );
-  const bar = element("div", { class: "part-bar", hidden: true }, search);
+  const bar = element("div", { class: "part-bar", hidden: true, on: { keydown: (event) => event.key === "Escape" && drop(event) } }, search);
+  canvas.tabIndex = -1; // the cursor stays here when the part goes, so that the keys go on
   canvas.append(box, bar);
 
   function show(next) {
@@ -37,6 +38,14 @@ export function drawable(canvas, done) {
     }
     bar.classList.toggle("above", y + height > 0.85);
     box.setAttribute("aria-label", `Part: ${spoken(next)}. Arrows move it, with Shift they resize it, Enter searches.`);
+  }
+
+  // Take the part away; what is around it stays open.
+  function drop(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    canvas.focus({ preventScroll: true });
+    show(null);
   }
 
   function place(event) {
@@ -84,7 +93,7 @@ export function drawable(canvas, done) {
       show(event.shiftKey ? resized(region, dx, dy) : moved(region, dx, dy));
       announce(spoken(region));
     } else if (event.key === "Enter") done(region);
-    else if (event.key === "Escape") show(null);
+    else if (event.key === "Escape") return drop(event);
     else return;
     event.preventDefault();
     event.stopPropagation();

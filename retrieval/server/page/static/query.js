@@ -53,6 +53,7 @@ export function fromSearch(text) {
   query.words = read.get("q") ?? "";
   query.terms = read.getAll("t").map(term).filter(Boolean);
   for (const name of LISTED) query[name] = read.get(name) ?? "";
+  if (!Number.isFinite(Number(query.least))) query.least = "";
   for (const [key, value] of read) {
     const [, what, name] = /^(is|from|to|holds)\.(.+)$/s.exec(key) ?? [];
     if (!name) continue;

@@ -133,8 +133,11 @@ function failed(error, key) {
 function draw(answer) {
   shown = answer;
   last = null;
+  const held = list.contains(document.activeElement);
   list.replaceChildren(...made(answer.hits, 0));
-  list.firstElementChild?.querySelector("a").setAttribute("tabindex", "0");
+  const first = list.firstElementChild?.querySelector("a");
+  first?.setAttribute("tabindex", "0");
+  if (held) (first ?? byId("words")).focus({ preventScroll: true }); // the hit that had the cursor is gone
   tell();
 }
 
@@ -156,6 +159,7 @@ function tell() {
   else if (found.length === 0) text = narrowed ? "Nothing qualifies. Fewer filters may help." : "Nothing qualifies.";
   else if (next) text = `${count(searched, "picture")}, best first`;
   else text = ended(shown);
+  if (only && query().least) text += " · the least score counts once you search";
   if (unknown.length) text += ` · never learned: ${unknown.join(", ")}`;
   status.textContent = text;
   if (!only) announce(found.length ? `${count(found.length, "hit")}, ${text}` : text);

@@ -45,6 +45,7 @@ export function clear() {
 function show() {
   bar.hidden = chosen.size === 0;
   document.body.classList.toggle("selecting", chosen.size > 0);
+  byId("alike").textContent = chosen.size > MOST_ALIKE ? `More like the first ${MOST_ALIKE}` : "More like these";
   byId("selected").textContent = `${count(chosen.size, "picture")} selected`;
   announce(byId("selected").textContent);
   painted();

@@ -85,8 +85,13 @@ class TestWords:
 
     def test_an_address_from_anywhere_breaks_nothing(self, page: Page) -> None:
         page.go("?q=a+cat&t=NaN:id::x&t=1:id:9,9,9,9:1&open=-1&from.width=abc&in=nowhere&t=1:image::0000")
+        page.wait(lambda: "no longer in this browser" in page.text("#notice"))
 
-        assert "no longer in this browser" in page.text("#notice")
+    def test_an_address_of_another_collection_is_said(self, page: Page) -> None:
+        page.go("?q=a+cat&in=nowhere")
+        page.first("cat.png")
+
+        assert "There is no collection nowhere here. This is photos." in page.text("#notice")
 
 
 class TestPictures:
@@ -177,6 +182,18 @@ class TestHits:
 
         assert page.one(".chip-main").get_attribute("aria-label") == "less like coffee 1.5×"
 
+    def test_the_cursor_returns_to_the_chip_that_was_weighed(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat&t=1:words::coffee")
+        page.run("document.querySelector('.chip-main').focus()")
+        page.press(Keys.ENTER)
+        page.wait(lambda: page.focused() == "Weight")
+        page.press(Keys.ARROW_RIGHT)
+        page.wait(lambda: page.asked()["t"] == ["1.25:words::coffee"])
+        page.press(Keys.ESCAPE)
+        page.wait(lambda: page.focused() == "more like coffee 1.25×")
+
     def test_can_be_dragged_onto_the_box(self, page: Page) -> None:
         page.go("?q=a+cat")
         page.run(
@@ -224,6 +241,21 @@ class TestParts:
         page.wait(lambda: "t" in page.asked())
 
         assert page.asked()["t"][0].split(":")[2] == "0.27,0.23,0.5,0.52"
+
+    def test_that_are_given_up_leave_the_keys_to_the_details(self, page: Page) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.go("?q=a+cat")
+        page.click("#hits li a")
+        page.one("#stage .canvas")
+        page.press("p")
+        page.press(Keys.ESCAPE)
+        assert page.one("#detail").is_displayed()
+        assert not page.one(".part-box").is_displayed()
+
+        second = page.names()[1]
+        page.press(Keys.ARROW_RIGHT)
+        page.wait(lambda: page.text("#detail-name") == second)
 
     def test_of_a_dropped_picture_are_encoded_by_themselves(self, page: Page, photos: Path) -> None:
         page.go()

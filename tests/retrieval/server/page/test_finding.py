@@ -39,6 +39,34 @@ class TestFilters:
 
         assert page.asked()["to.taken"] == ["2019-07-20"]
 
+    @pytest.mark.parametrize("width", [390, 1280, 2560])
+    def test_dates_are_shown_whole(self, page: Page, width: int) -> None:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        try:
+            page.go("?q=a+picture&from.taken=2019-07-20&to.taken=2021-10-20")
+            page.click("#filters-toggle")
+            begin, end = (page.one(f"[data-field='taken.{side}']").rect for side in ("from", "to"))
+        finally:
+            page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+        assert min(begin["width"], end["width"]) >= 125  # pixels of ten characters and a calendar
+        assert begin["x"] + begin["width"] <= end["x"]
+
+    def test_come_into_view_from_far_down(self, page: Page) -> None:
+        page.go("?q=a+picture")
+        page.run("scrollTo(0, document.body.scrollHeight)")
+        page.click("#filters-toggle")
+
+        assert page.run("return document.getElementById('filters').getBoundingClientRect().top") >= 0
+
+    def test_a_least_score_is_a_number(self, page: Page) -> None:
+        page.go("?q=a+picture&least=much")
+        assert page.all(".pill") == []
+
+        page.go("?least=0.3")
+        assert page.text("#count").endswith("the least score counts once you search")
+
     def test_a_folder_is_shown_without_a_query(self, page: Page) -> None:
         page.go("?under=colours")
         assert page.text("#count") == f"{MANY} pictures"
@@ -129,7 +157,8 @@ class TestDetails:
         assert known["Folder"] == "food/"
         assert known["Pixels"] == "420 × 280"
         assert known["Size"].endswith(" kB")
-        assert known["taken"].startswith("2021-01-02")
+        assert known["Taken"] == "2 Jan 2021, 08:30"
+        assert "taken" not in known
         assert float(known["Score"]) > 0
         assert page.one("#sheet a.button").get_attribute("href").endswith("/original")
 
@@ -220,6 +249,16 @@ class TestSelection:
             ".dispatchEvent(new MouseEvent('click', {bubbles: true, shiftKey})); press(1, false); press(5, true);"
         )
         page.wait(lambda: page.text("#selected") == "5 pictures selected")
+        assert page.text("#alike") == "More like these"
+
+    def test_of_more_than_a_query_takes_says_so(self, page: Page) -> None:
+        page.go("?q=a+cat")
+        page.run("for (const check of [...document.querySelectorAll('.check')].slice(0, 14)) check.click()")
+        page.wait(lambda: page.text("#selected") == "14 pictures selected")
+        assert page.text("#alike") == "More like the first 12"
+
+        page.click("#alike")
+        page.wait(lambda: len(page.asked().get("t", [])) == 12)
 
 
 class TestKeys:
@@ -244,6 +283,7 @@ class TestKeys:
         assert page.focused() == f"More like {second}"
         page.press(Keys.ENTER)
         page.wait(lambda: page.asked().get("t", [""])[0].startswith("1:id::"))
+        page.wait(lambda: page.focused().startswith(page.names()[0]))  # among the new hits, not lost
 
     def test_go_up_and_down_the_rows(self, page: Page) -> None:
         from selenium.webdriver.common.keys import Keys

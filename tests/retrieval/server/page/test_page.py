@@ -183,6 +183,21 @@ class TestChanges:
         page.go("?q=new")
         page.first("new.png")
 
+    def test_a_notice_that_was_closed_stays_closed(self, browser, serve, tmp_path: Path) -> None:
+        folder = fill(tmp_path / "photos", ["0.png", "1.png"])
+        build_index(folder, progress=False)
+        page = Page(browser, serve(folder))
+        page.go("?q=colours")
+        fill(folder, ["new.png"], first=500)
+        build_index(folder, progress=False)
+        page.wait(lambda: self.told(page))
+        page.click("#notice button:last-child")
+        asked = "return performance.getEntriesByType('resource').filter(one => /v1.collections$/.test(one.name)).length"
+        before = page.run(asked)
+        page.wait(lambda: not self.told(page) and page.run(asked) > before + 1)
+
+        assert page.text("#notice") == ""
+
     @staticmethod
     def told(page: Page) -> bool:
         page.run(
