@@ -32,7 +32,7 @@ async function start() {
   filters.start();
   offers.start({ onPicture: picture, onRow: (id) => more({ id }) });
   camera.start(picture);
-  results.start({ open: (hit) => open(hit.id), more, less });
+  results.start({ open: (hit) => open(hit.id), more, less, renew: learn });
   selection.start({ paint, more: alike, originals: false });
   detail.start({
     step, more, less, close: () => open(null), select: (hit) => selection.toggle([hit], !selection.has(hit.id)),
@@ -79,12 +79,17 @@ function choose() {
   select.addEventListener("change", () => change(empty(select.value)));
 }
 
-// Learn about the collection that is asked.
+// Turn to the collection that is asked.
 async function meet() {
   byId("collection").value = query().collection;
   selection.clear();
+  selection.offerZip(Boolean(current()?.originals));
+  await learn();
+}
+
+// Learn what can be filtered by, at the start and after the collection has changed.
+async function learn() {
   const collection = current();
-  selection.offerZip(Boolean(collection?.originals));
   let columns = [];
   try {
     if (collection) columns = await api.columns(collection.name);

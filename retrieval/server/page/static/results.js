@@ -25,7 +25,7 @@ let last = null; // the hit that was selected last, where a range begins
 let act = {};
 let known = { columns: new Map(), collection: null };
 
-// `actions` has open, more and less. Selecting is this module's own.
+// `actions` has open, more, less and renew, which learns about a changed collection. Selecting is this module's own.
 export function start(actions) {
   act = { ...actions, select };
   list.addEventListener("keydown", onKey);
@@ -218,7 +218,12 @@ function tellEnd(answer) {
 
 // Offer to ask again, after the collection has changed.
 export function changed() {
-  say("The collection has changed.", { kind: "news", label: "Show its newest state", act: () => show(query(), { fresh: true }) });
+  say("The collection has changed.", { kind: "news", label: "Show its newest state", act: showNewest });
+}
+
+async function showNewest() {
+  await act.renew();
+  await show(query(), { fresh: true });
 }
 
 // Draw the thumbnails anew, after their size has changed.

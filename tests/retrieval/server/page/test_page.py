@@ -198,6 +198,20 @@ class TestChanges:
 
         assert page.text("#notice") == ""
 
+    def test_the_newest_state_has_the_newest_folders(self, browser, serve, tmp_path: Path) -> None:
+        folder = fill(tmp_path / "photos", ["old/0.png", "old/1.png"])
+        build_index(folder, progress=False)
+        page = Page(browser, serve(folder))
+        page.go("?q=colours")
+        page.click("#filters-toggle")
+        page.wait(lambda: len(page.all(".folders button")) == 1)
+        fill(folder, ["new/2.png"], first=500)
+        build_index(folder, progress=False)
+        page.wait(lambda: self.told(page))
+        page.click("#notice button")
+        page.wait(lambda: len(page.all(".folders button")) == 2)
+        page.wait(lambda: len(page.names()) == 3)
+
     @staticmethod
     def told(page: Page) -> bool:
         page.run(
