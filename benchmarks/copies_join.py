@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import retrieval
 from benchmarks.frame import save, watch
 from benchmarks.synthetic import Recipe, altered_copies, blank_pages, vectors
@@ -112,6 +114,7 @@ def main() -> None:
     parser.add_argument("--name", default="joins")
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
     with watch() as load:
         rows = made(work, "photos", options)
