@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from retrieval.server.safety import Request as Answered
     from retrieval.server.settings import Settings
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "say_line"]
 
 
 def create_app(
@@ -57,7 +57,7 @@ def create_app(
         dict(found),
         settings,
         on_change=lambda served: scheduler.metrics.generation(served.name, served.generation),
-        on_trouble=_say,
+        on_trouble=say_line,
     )
     service = Service(
         settings=settings,
@@ -124,7 +124,7 @@ async def _told(request: Request, error: Exception) -> Response:
     return problem(error.status_code, words.get(error.status_code, error.detail), headers=error.headers)
 
 
-def _say(line: str) -> None:
+def say_line(line: str) -> None:
     """Say one line on stderr."""
     with suppress(OSError, AttributeError):
         sys.stderr.write(f"{escape(line)}\n")
@@ -138,4 +138,4 @@ def _say_bug(error: Exception) -> None:
 
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     places = " < ".join(f"{os.path.basename(one.filename)}:{one.lineno}" for one in reversed(frames))
-    _say(f"error: this is a bug: {type(error).__name__}: {error} ({places})")
+    say_line(f"error: this is a bug: {type(error).__name__}: {error} ({places})")

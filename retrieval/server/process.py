@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -14,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from retrieval.display import escape
 from retrieval.errors import OptionError
-from retrieval.server.application import create_app
+from retrieval.server.application import create_app, say_line
 from retrieval.server.catalogue import named_collections
 from retrieval.server.connections import PatientProtocol, allow_many_connections
 from retrieval.server.safety import new_token
@@ -57,7 +55,7 @@ def serve(
     import dataclasses
 
     share_machine()
-    say = _say if say is None else say
+    say = say_line if say is None else say
     collections = named_collections(indexes)
     if settings.is_local and settings.allow_hosts and settings.token is None:
         say(
@@ -67,7 +65,7 @@ def serve(
     listening = _bind(settings)
     if not settings.is_local and settings.token is None:
         settings = dataclasses.replace(settings, token=new_token())
-        _say(f"token (shown this once): {settings.token}")  # whoever asks for quiet needs it, too
+        say_line(f"token (shown this once): {settings.token}")  # whoever asks for quiet needs it, too
     address = _address(listening, settings)
     told = partial(_announce, say, list(collections), address)
     if settings.workers == 1:
@@ -121,7 +119,7 @@ class _OneLine(logging.Filter):
             if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
                 cure = "; clients wait until others leave: let the server open more files (ulimit -n)"
             told = record.getMessage().partition("\n")[0]
-            _say(f"error: {told}{f': {error}' if error else ''}{cure}")
+            say_line(f"error: {told}{f': {error}' if error else ''}{cure}")
         return False
 
 
@@ -199,9 +197,3 @@ def _address(listening: socket.socket, settings: Settings) -> str:
 
 def _announce(say: Callable[[str], None], names: Sequence[str], address: str) -> None:
     say(f"serving {', '.join(names)} at {address}")
-
-
-def _say(line: str) -> None:
-    with suppress(OSError, AttributeError):
-        sys.stderr.write(f"{escape(line)}\n")
-        sys.stderr.flush()

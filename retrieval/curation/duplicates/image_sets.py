@@ -73,13 +73,9 @@ class DuplicateImage:
 
     def read_bytes(self) -> bytes:
         """Return the bytes of the image's file."""
-        from retrieval.sources.decoding import read_file
-        from retrieval.sources.media import part_bytes, split_path
+        from retrieval.sources.media import read_path
 
-        if self._origin is not None:
-            return self._origin.read()
-        part = None if os.path.isfile(self.link) else split_path(self.link)
-        return read_file(self.link) if part is None else part_bytes(part[0], part[1], name=self.link)
+        return read_path(self.link) if self._origin is None else self._origin.read()
 
     @property
     def is_file(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["DownloadRequest", "LoginRequest", "Part", "Search", "SearchRequest"]
+__all__ = ["DownloadRequest", "Part", "Search", "SearchRequest"]
 
 Region = Annotated[
     tuple[float, float, float, float],
@@ -100,9 +100,3 @@ class DownloadRequest(Struct, forbid_unknown_fields=True):
         Literal["list", "zip"],
         Meta(description="their paths as a text file, or the files themselves in an archive"),
     ] = "list"
-
-
-class LoginRequest(Struct, forbid_unknown_fields=True):
-    """Who asks for a session."""
-
-    token: str
