@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Load", "Spread", "alternate", "machine", "ratio", "save", "spread", "watch"]
+__all__ = ["Load", "Spread", "alternate", "command", "machine", "ratio", "save", "spread", "watch"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -143,7 +143,7 @@ def save(name: str, *, load: Load | None = None, directory: Path = RESULTS, **fa
     """
     record = {
         "benchmark": name,
-        "command": _command(),
+        "command": command(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "load_cores": None if load is None else asdict(load),
@@ -162,7 +162,7 @@ def save(name: str, *, load: Load | None = None, directory: Path = RESULTS, **fa
     return path
 
 
-def _command() -> str:
+def command() -> str:
     """Return the command that runs this benchmark again."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     script = ["-m", spec.name] if spec is not None else [_relative(sys.argv[0])]

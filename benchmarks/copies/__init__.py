@@ -1,0 +1,1 @@
+"""What `bench_copies.py` measures: a module for each part, and what they share."""
