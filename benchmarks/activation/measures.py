@@ -10,7 +10,7 @@ import numpy as np
 
 import retrieval
 from benchmarks.activation.bench import Bench, Drawn, Run
-from retrieval.evaluation.attacks import ATTACKS, reencoded
+from retrieval.evaluation.attacks import CURRENT, LISTS, reencoded
 from retrieval.evaluation.survival import attacked, scores
 
 QUALITIES = (90, 75)  # of JPEG, as which the published file is compressed again
@@ -19,7 +19,7 @@ AGAIN = ("none", "contrast 2", "blur", "crop 0.5", "resize 0.5")  # attacks upon
 
 def encode(bench: Bench, collection: retrieval.Collection, files: list[Path], label: str) -> None:
     """Encode altered copies of files as far as an earlier run has not."""
-    for name in ATTACKS:
+    for name in LISTS[CURRENT]:
         _vectors(bench, collection, files, label, name)
     for quality in QUALITIES:
         for name in AGAIN:
@@ -39,7 +39,7 @@ def measure(
     cells = aim.cells(rows)[:, 0] if aim.nlist else None
     attacks: dict[str, Any] = {}
     threshold = 0.0
-    for name in ATTACKS:
+    for name in LISTS[CURRENT]:
         attacks[name] = {}
         for which, label in (("passive", "passive"), ("active", run.label)):
             vectors = _vectors(bench, collection, published[label], label, name)
@@ -64,7 +64,7 @@ def measure(
         for quality in QUALITIES
         for name in AGAIN
     }
-    return {"attacks": attacks, "after re-encoding": again, "threshold": round(threshold, 4)}
+    return {"list": CURRENT, "attacks": attacks, "after re-encoding": again, "threshold": round(threshold, 4)}
 
 
 def _vectors(

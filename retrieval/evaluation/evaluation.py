@@ -15,6 +15,7 @@ from retrieval.display import progress_shown
 from retrieval.encoders import checked_text
 from retrieval.errors import OptionError
 from retrieval.evaluation import plots, widths
+from retrieval.evaluation.attacks import chosen
 from retrieval.evaluation.latency import latency
 from retrieval.progress import OnProgress, Progress, ShowProgress
 from retrieval.sources import csv_lines
@@ -43,6 +44,7 @@ class Evaluation:
         knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
         attacks: one object for each attack, stage and measure (`retrieval.evaluation.survival.Outcome`); empty where not asked for.
+        attacks_list: the name of the list that these attacks are of, such as ``attacks-2``.
         text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
         dims: for each width asked for, what its prefix finds (`retrieval.evaluation.widths.by_width`).
     """
@@ -60,6 +62,7 @@ class Evaluation:
     captions: int = 0
     dims: list[dict[str, Any]] = field(default_factory=list)
     attacks: list[dict[str, Any]] = field(default_factory=list)
+    attacks_list: str | None = None
 
     def _repr_html_(self) -> str | None:
         """Show what was measured in a notebook."""
@@ -77,7 +80,7 @@ def evaluate(
     *,
     labels: str | os.PathLike[str] | None = None,
     captions: str | os.PathLike[str] | None = None,
-    attacks: bool = False,
+    attacks: bool | str | Sequence[str] = False,
     dims: Sequence[int] = (),
     plot: str | os.PathLike[str] | None = None,
     sample: int = 1000,
@@ -90,7 +93,8 @@ def evaluate(
         collection: an open one.
         labels: CSV with the header ``file,label``, paths relative to the root.
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
-        attacks: measure whether altered copies of images are found, of activated ones where there are any.
+        attacks: measure whether altered copies of images are found, of activated ones where there are any. True for all attacks of
+            the newest list; or names of some of them, or the name of a list: a text with commas, or a sequence.
         dims: widths whose prefixes are measured, too.
         plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
         sample: stored rows used as queries for recall and latency.
@@ -98,10 +102,11 @@ def evaluate(
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
         OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
-            prefix; a figure that cannot be written.
+            prefix; a figure that cannot be written; an attack that is in no list.
         MissingExtra: `plot`, and matplotlib is not installed.
         CapabilityMissing: captions, for an encoder without a text tower.
     """
+    asked = chosen(attacks) if attacks else None
     if plot is not None:
         plots.require(plot)
         dims = dims or widths.widths_of(collection.space)
@@ -122,11 +127,14 @@ def evaluate(
     if captions is not None:
         with progress_shown(progress) as watch:
             facts |= _captioned(collection, captions, device, watch)
-    if attacks:
+    if asked is not None:
         from retrieval.evaluation.survival import measure
 
+        facts["attacks_list"], names = asked
         with progress_shown(progress) as watch:
-            facts["attacks"] = measure(collection, device=device, progress=watch)
+            facts["attacks"] = measure(
+                collection, names=names, of=facts["attacks_list"], device=device, progress=watch
+            )
     return Evaluation(
         recall_at_10=recall,
         recall_sample=len(ids),

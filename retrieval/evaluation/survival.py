@@ -19,7 +19,7 @@ from retrieval.collection import activations
 from retrieval.embedding import cores
 from retrieval.encoders import checked_pixels
 from retrieval.errors import ImageError, OptionError
-from retrieval.evaluation.attacks import ATTACKS, attack
+from retrieval.evaluation.attacks import CURRENT, LISTS, attack
 from retrieval.progress import OnProgress, Progress
 from retrieval.sources.decoding import content_hash, decode, read_file
 
@@ -61,7 +61,7 @@ class Outcome:
     """One measure under one attack.
 
     Attributes:
-        attack: one of `retrieval.evaluation.attacks.ATTACKS`.
+        attack: its name in the list.
         stage: ``codes`` (the first stage alone, one list probed) or ``served``.
         measure: ``recall_at_1`` or ``micro_ap``.
         original: of the originals' altered copies.
@@ -125,25 +125,44 @@ def pairs(collection: Collection, *, most: int = IMAGES) -> list[Pair]:
 
 
 def measure(
-    collection: Collection, *, device: str = "auto", progress: OnProgress | None = None
+    collection: Collection,
+    *,
+    names: Sequence[str] = (),
+    of: str = CURRENT,
+    device: str = "auto",
+    progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
-    """Return what ``retrieve evaluate --attacks --json`` prints, one object for each attack, stage and measure."""
+    """Return what ``retrieve evaluate --attacks --json`` prints, one object for each attack, stage and measure.
+
+    Args:
+        collection: an open one.
+        names: attacks of the list; all where none is named.
+        of: the list.
+        device: where copies are encoded.
+        progress: called after each attack.
+    """
+    names = names or tuple(LISTS[of])
     encoder = collection.encoder_on(device)
     chosen = pairs(collection)
     outcomes: list[Outcome] = []
-    for number, name in enumerate(ATTACKS):
-        original = attacked(encoder, [pair.original for pair in chosen], name)
+    for number, name in enumerate(names):
+        original = attacked(encoder, [pair.original for pair in chosen], name, of=of)
         complete = all(pair.copy is not None for pair in chosen)
         copies = [pair.copy for pair in chosen if pair.copy is not None]
-        activated = attacked(encoder, copies, name) if complete else None
+        activated = attacked(encoder, copies, name, of=of) if complete else None
         outcomes += _compare(collection, name, [pair.ids for pair in chosen], original, activated)
         if progress is not None:
-            progress(Progress(phase="attacks", done=number + 1, total=len(ATTACKS)))
+            progress(Progress(phase="attacks", done=number + 1, total=len(names)))
     return [outcome.to_json() for outcome in outcomes]
 
 
 def attacked(
-    encoder: Encoder, files: Sequence[Path], name: str, *, then: Callable[[Image], Image] | None = None
+    encoder: Encoder,
+    files: Sequence[Path],
+    name: str,
+    *,
+    of: str = CURRENT,
+    then: Callable[[Image], Image] | None = None,
 ) -> Vectors:
     """Return the vectors of altered copies of files: ``(n, d)``, in order.
 
@@ -151,13 +170,14 @@ def attacked(
         encoder: of the collection.
         files: images.
         name: the attack; the n-th file always gets the same random choices.
+        of: the list that it is of.
         then: what is done to each file's image before the attack, such as compressing it again.
     """
 
     def altered(item: tuple[int, Path]) -> Any:
         number, file = item
         image = decode(file)
-        return encoder.preprocess(attack(name, image if then is None else then(image), seed=number))
+        return encoder.preprocess(attack(name, image if then is None else then(image), seed=number, of=of))
 
     rows = []
     with ThreadPoolExecutor(cores()) as pool:

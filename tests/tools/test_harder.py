@@ -9,7 +9,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="the tools import it")
 
-from retrieval.evaluation.attacks import ATTACKS
+from retrieval.evaluation.attacks import LISTS
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.words.phrases import TOGETHER, TYPES
 from tools.train_oca import harder
@@ -139,7 +139,7 @@ def test_every_attack_and_type_is_embedded():
         [picture, picture], [picture], [photo("dog")] * 5 + [photo("dog", "ball")] * 5, Mean()
     )
 
-    assert list(asked.attacked) == list(ATTACKS)
+    assert list(asked.attacked) == list(LISTS["attacks-1"])
     assert {rows.shape for rows in asked.attacked.values()} == {(2, 48)}
     assert asked.made.shape == (1, len(TYPES), 48)
     assert asked.without.shape == (1, 2, 48)

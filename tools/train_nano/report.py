@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.evaluation.attacks import CURRENT, LISTS, attack
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.inputs.corpus import embedded_texts, held_captions, sentence_vectors
 from tools.train_nano.inputs.data import Photo, list_photos, load_rgb, squash
@@ -30,38 +31,10 @@ from tools.train_nano.targets.joint import fit_words, softmax
 from tools.train_nano.targets.teachers import TEACHER_SIDE, load_mobilenet, mobilenet_session
 
 Rows = NDArray[np.float32]
-Attack = Callable[[Image.Image], Image.Image]
+FIRST, NEWEST = "nano-attacks-1", CURRENT  # lists of attacks: of every report so far, and the newest
 GALLERY, COPIED = 10_500, 200
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
 COMMAND = "python -m tools.train_nano report --data DATA --out RUN --version VERSION"
-
-
-def centre(image: Image.Image, area: float) -> Image.Image:
-    """Keep the centre with ``area`` of the picture, at its aspect."""
-    w, h = (max(1, round(side * area**0.5)) for side in image.size)
-    left, top = (image.width - w) // 2, (image.height - h) // 2
-    return image.crop((left, top, left + w, top + h))
-
-
-def recompress(image: Image.Image, quality: int) -> Image.Image:
-    """Write and read as JPEG."""
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
-    return Image.open(stream).convert("RGB")
-
-
-ATTACKS: dict[str, Attack] = {
-    "flip": ImageOps.mirror,
-    "rotation 15°": lambda im: im.rotate(15, Image.Resampling.BICUBIC),
-    "rotation 90°": lambda im: im.transpose(Image.Transpose.ROTATE_90),
-    "centre crop 50 %": lambda im: centre(im, 0.5),
-    "centre crop 20 %": lambda im: centre(im, 0.2),
-    "brightness ×1.8": lambda im: ImageEnhance.Brightness(im).enhance(1.8),
-    "grey": lambda im: im.convert("L").convert("RGB"),
-    "JPEG 10": lambda im: recompress(im, 10),
-    "blur": lambda im: im.filter(ImageFilter.GaussianBlur(1.6 * min(im.size) / 200)),
-    "64 × 64": lambda im: im.resize((64, 64), Image.Resampling.BICUBIC),
-}
 
 
 def baseline(images: list[Image.Image]) -> Rows:
@@ -158,7 +131,8 @@ def measure_all(
         result["rows"][kind] = row
         note(f"{kind}: 1-NN {row['nearest']['mean']:.3f}")
     result["floor_caption_recall_10"] = caption_floor(data, wordnet, folder, photos, scenes, captions)
-    result["copies"] = copies(encoder, data, photos, [*held, *scenes], features, note=note)
+    found = copies(encoder, data, photos, [*held, *scenes], features, note=note)
+    result["copies"], result[NEWEST] = found[FIRST], found[NEWEST]
     result["gallery"], result["copied"] = GALLERY, COPIED
     result["images_per_second_core"] = speed(encoder, images[scenes[0]])
     return result
@@ -190,8 +164,8 @@ def caption_floor(
 def copies(
     encoder: NanoEncoder, data: Path, photos: list[Photo], pool: list[int], features: NDArray[Any],
     *, note: Callable[[str], None],
-) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Share of altered held-out photographs whose original is found first among `GALLERY` images.
+) -> dict[str, dict[str, dict[str, float]]]:  # fmt: skip
+    """Share of altered held-out photographs whose original is found first among `GALLERY` images: by list, encoder and attack.
 
     ``pool`` are the held-out rows; training photographs fill the gallery up, as distractors only.
     """
@@ -212,19 +186,23 @@ def copies(
     session = mobilenet_session(load_mobilenet(data), threads=1)
     chosen = np.random.default_rng(0).choice(len(pool), COPIED, replace=False)
     originals = [load_rgb(data / photos[pool[i]].file) for i in chosen]
-    found: dict[str, dict[str, float]] = {}
-    for name, attack in ATTACKS.items():
-        altered = [attack(image) for image in originals]
-        rows = embed_images(encoder, altered)
-        for m in encoder.space.nesting[::-1]:
-            found.setdefault(f"nano {m}", {})[name] = first_is_own(rows[:, :m], stored["nano"][:, :m], chosen)
-        for kind, queries in (
-            ("MobileNetV2 1280", teacher_rows(session, altered)),
-            ("baseline 192", baseline(altered)),
-        ):
-            found.setdefault(kind, {})[name] = first_is_own(queries, stored[kind], chosen)
-        note(f"copies after {name}: {found[f'nano {encoder.space.dim}'][name]:.3f}")
-    return {kind: row | {"mean": float(np.mean(list(row.values())))} for kind, row in found.items()}
+    found: dict[str, dict[str, dict[str, float]]] = {FIRST: {}, NEWEST: {}}
+    for of, table in found.items():
+        for name in LISTS[of]:
+            altered = [attack(name, image, seed=i, of=of) for i, image in enumerate(originals)]
+            rows = embed_images(encoder, altered)
+            for m in encoder.space.nesting[::-1]:
+                own = first_is_own(rows[:, :m], stored["nano"][:, :m], chosen)
+                table.setdefault(f"nano {m}", {})[name] = own
+            for kind, queries in (
+                ("MobileNetV2 1280", teacher_rows(session, altered)),
+                ("baseline 192", baseline(altered)),
+            ):
+                table.setdefault(kind, {})[name] = first_is_own(queries, stored[kind], chosen)
+            note(f"copies after {name}: {table[f'nano {encoder.space.dim}'][name]:.3f}")
+        for row in table.values():
+            row["mean"] = float(np.mean(list(row.values())))
+    return found
 
 
 def teacher_rows(session: Any, images: list[Image.Image]) -> Rows:
@@ -281,9 +259,12 @@ def table(result: dict[str, Any]) -> str:
         word = "aim" if value >= aim else ("floor" if value >= least else "**below the floor**")
         lines.append(f"| {name} | {value:.3g} | {least} | {aim} | {word} |")
     shown = (widest, "nano 64", "MobileNetV2 1280", "baseline 192")
-    lines += ["", f"| copy after | {' | '.join(shown)} |", "|---|---|---|---|---|"]
-    for name in copied[widest]:
-        lines.append(f"| {name} | {' | '.join(f'{copied[kind][name]:.3f}' for kind in shown)} |")
+    for of in (copied, result.get(NEWEST)):  # the newest list: not in reports before there was one
+        if of is not None:
+            lines += ["", f"| copy after | {' | '.join(shown)} |", "|---|---|---|---|---|"]
+            lines += [
+                f"| {name} | {' | '.join(f'{of[kind][name]:.3f}' for kind in shown)} |" for name in of[widest]
+            ]
     groups = list(full["nearest"])
     lines += ["", f"| 1-NN | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
     for kind in shown:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.encoders.families.nano import NanoEncoder
-from retrieval.evaluation.attacks import ATTACKS, attack
+from retrieval.evaluation.attacks import LISTS, attack
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
@@ -55,8 +55,10 @@ def answer(
     ]  # of (types, d)
     return Harder(
         attacked={
-            name: embed_images(encoder, [attack(name, image, seed=i) for i, image in enumerate(originals)])
-            for name in ATTACKS
+            name: embed_images(
+                encoder, [attack(name, image, seed=i, of="attacks-1") for i, image in enumerate(originals)]
+            )
+            for name in LISTS["attacks-1"]
         },
         made=np.stack(made),
         things=encoder.encode_text([f"with a {thing}" for thing in TOGETHER]),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano import NanoEncoder
+from retrieval.evaluation.attacks import LISTS, attack
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.inputs.data import Photo, load_rgb
 from tools.train_nano.measure import (
@@ -21,13 +22,13 @@ from tools.train_nano.measure import (
     unit,
 )
 from tools.train_nano.prepare import label_name
-from tools.train_nano.report import ATTACKS
 from tools.train_nano.targets.views import crop
 from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
 from tools.train_oca import harder
 
 Rows = NDArray[np.float32]
 CROPPED, COPIED, TYPED, DRAWS = 1500, 200, 20, 2000
+FIRST = "nano-attacks-1"  # the attacks of every report so far
 NEW_COLLECTIONS = (
     "animals",
     "coco_objects",
@@ -103,7 +104,8 @@ def answer(
         gallery=gallery,
         crops=embed_images(encoder, crops),
         copies={
-            name: embed_images(encoder, [attack(im) for im in originals]) for name, attack in ATTACKS.items()
+            name: embed_images(encoder, [attack(name, im, seed=0, of=FIRST) for im in originals])
+            for name in LISTS[FIRST]
         },
         sentences=encoder.encode_text(exam.said),
         names=encoder.encode_text(list(relevant_by_label(labelled))),

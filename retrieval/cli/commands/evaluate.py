@@ -40,8 +40,10 @@ EVALUATE = "retrieval.evaluation.evaluation:evaluate"
 @option(
     "--attacks",
     of=EVALUATE,
-    is_flag=True,
-    help="Measure whether altered copies are found, of activated images where there are any.",
+    is_flag=False,
+    flag_value="attacks-2",
+    metavar="[NAME,...]",
+    help="Measure whether altered copies are found: of all attacks, or of those named.",
 )
 @option(
     "--dims",

@@ -7,7 +7,7 @@ import pytest
 import retrieval
 from retrieval.errors import OptionError
 from retrieval.evaluation import survival
-from retrieval.evaluation.attacks import ATTACKS
+from retrieval.evaluation.attacks import LISTS
 from tests.retrieval.activation.galleries import NAMES
 
 pytest.importorskip("torch", reason="torch comes with the extra open-clip")
@@ -17,10 +17,11 @@ class TestAttacked:
     def test_activated_copies_are_compared_with_their_originals(self, photos, tmp_path):
         retrieval.activate([photos / name for name in NAMES[:5]], out=tmp_path / "out", device="cpu")
         with retrieval.open(photos, device="cpu") as collection:
-            report = retrieval.evaluate(collection, attacks=True).to_json()
+            report = retrieval.evaluate(collection, attacks="attacks-1").to_json()
         rows = report["attacks"]
 
-        assert {row["attack"] for row in rows} == set(ATTACKS)
+        assert report["attacks_list"] == "attacks-1"
+        assert {row["attack"] for row in rows} == set(LISTS["attacks-1"])
         assert {(row["stage"], row["measure"]) for row in rows} == {
             (stage, measure) for stage in ("codes", "served") for measure in ("recall_at_1", "micro_ap")
         }
@@ -37,7 +38,7 @@ class TestAttacked:
     def test_without_activated_copies_a_sample_is_measured(self, photos):
         with retrieval.open(photos, device="cpu") as collection:
             chosen = survival.pairs(collection, most=7)
-            rows = survival.measure(collection)
+            rows = survival.measure(collection, names=("none", "crop 0.2"))
 
         assert len(chosen) == 7
         assert all(row["activated"] is None for row in rows)

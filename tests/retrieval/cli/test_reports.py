@@ -78,6 +78,7 @@ class TestReports:
             "captions",
             "dims",
             "attacks",
+            "attacks_list",
         ]
         assert set(report["latency_ms"]) == {"p50", "p95"}
         assert report["labelled"] == 20
