@@ -99,33 +99,48 @@ class FreshFile:
         from retrieval.sources.decoding import FILE_BYTES, content_hash
 
         with FILE_BYTES.hold(keys.size_of(self.file.stamp)):
-            try:
-                data = self._bytes()
-            except ImageError as error:
-                self._error = error if self._once else None
+            data = self._fetched()
+            if data is None:
                 return None
-            if self._once:
-                self._budget.overdraw(len(data))
-                self._data = data
-            elif self._budget.take(len(data)):
-                self._data = data
+            self._note_header(data)
             return content_hash(data)
+
+    def fetch(self) -> None:
+        """Read the file and hold its bytes: what else is done with them is the work of as many threads as there are cores."""
+        from retrieval.sources.decoding import FILE_BYTES
+
+        with FILE_BYTES.hold(keys.size_of(self.file.stamp)):
+            self._fetched()
+
+    def _fetched(self) -> bytes | None:
+        """Read the file and hold its bytes if there is room; None, and the error is kept for `read`, if it cannot be read."""
+        try:
+            data = self._source.read(self.file, max_pixels=self._max_pixels)
+        except ImageError as error:
+            self._error = error if self._once else None
+            return None
+        if self._once:
+            self._budget.overdraw(len(data))
+            self._data = data
+        elif self._budget.take(len(data)):
+            self._data = data
+        return data
 
     def read(self) -> bytes:
         """Return the file's bytes, and hold them no longer."""
         if self._error is not None:
             raise self._error
         data = self._data
-        if not data:
-            return self._bytes()
-        self.release()
+        if data:
+            self.release()
+        else:
+            data = self._source.read(self.file, max_pixels=self._max_pixels)
+        self._note_header(data)
         return data
 
-    def _bytes(self) -> bytes:
-        data = self._source.read(self.file, max_pixels=self._max_pixels)
+    def _note_header(self, data: bytes) -> None:
         if self._headers and not self.header:
             self.header = header_columns(data)
-        return data
 
     def release(self) -> None:
         """Let go of the bytes."""

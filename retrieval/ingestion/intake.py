@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 COMMIT_ROWS = 32_768
 
 HELD_BYTES = 64 << 20
-"""Bytes of files that were hashed and wait to be decoded."""
+"""Bytes of files that were read and wait to be decoded."""
 
 NOTES = 20
 """Incomplete files that are named."""
@@ -133,7 +133,7 @@ class Intake:
 
         Only a file whose size some row has can be one, so other new files are read by the decoding threads alone, and a
         build that only finds such files loads no model. Threads read and hash ahead of the caller. Of a source whose reads
-        wait for a network all files are read so, each once.
+        wait for a network all files are read so, each once; hashing those that are new is left to the decoding threads.
         """
         fresh = self.changes.fresh
         if not fresh:
@@ -158,7 +158,8 @@ class Intake:
                     item = FreshFile(
                         file, source, budget, self.max_pixels, once=readers > 0, headers=self._headers
                     )
-                    ahead.append((item, pool.submit(item.content) if candidate or readers else None))
+                    work = item.content if candidate else item.fetch if readers else None
+                    ahead.append((item, None if work is None else pool.submit(work)))
                 item, result = ahead.popleft()
                 content = None if result is None else result.result()
                 if content is not None and self.is_known(content):

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import retrieval.sources.decoding.decoder
-from retrieval.ingestion import intake
+from retrieval.columns import Value
+from retrieval.ingestion import fresh_files, intake
+from retrieval.sources.folder import FolderSource
 from tests.retrieval.folders import CountingEncoder, picture, touch_later
 from tests.retrieval.ingestion.galleries import bitmaps, build, paths
 
@@ -48,6 +50,33 @@ def test_new_files_of_a_known_size_are_read_once_and_not_by_the_main_thread(
     assert set(Counter(name for name, _ in reads).values()) == {1}
     assert len(reads) == 30
     assert threading.main_thread().name not in {thread for _, thread in reads}
+
+
+def test_threads_that_wait_for_a_network_do_nothing_else_with_new_files(
+    photos: Path, encoder: CountingEncoder, reads: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    real = fresh_files.header_columns
+
+    def recording(data: bytes) -> dict[str, Value]:
+        looks.append(threading.current_thread().name)
+        return real(data)
+
+    monkeypatch.setattr(fresh_files, "header_columns", recording)
+    monkeypatch.setattr(FolderSource, "readers", 8, raising=False)
+
+    report = build(photos, encoder)
+
+    assert (report.encoded, len(reads), len(looks)) == (20, 20, 20)
+    assert {thread.rpartition("_")[0] for _, thread in reads} == {"retrieval-hash"}
+    assert {thread.rpartition("_")[0] for thread in looks} == {"retrieval-decode"}
+
+    shutil.move(photos / "3.bmp", photos / "moved.bmp")
+    picture(100).save(photos / "100.bmp")
+    report = build(photos, encoder)
+
+    assert (report.images, report.encoded, report.moved) == (21, 1, 1)
+    assert (len(reads), len(looks)) == (22, 22)
 
 
 def test_files_beyond_the_memory_for_them_are_read_again(
