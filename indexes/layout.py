@@ -7,6 +7,10 @@ from typing import Final
 VECTORS: Final = "vectors.lmdb"
 
 
+VIEWS: Final = "views"
+"""Folder of a collection with the vectors of parts of its images: a store and generations of its own, made again at any time."""
+
+
 BACKGROUND = "background.npz"
 """File of a generation: the sample that the scores of two spaces are compared by."""
 

@@ -32,12 +32,12 @@ PICTURES = 20
 
 
 def make(home: Path) -> None:
-    """Build a collection of two sources: a folder, whose rows have columns, and rows added by hand; an index, recent rows, tombstones."""
+    """Build a collection of two sources: a folder, whose rows have columns and views, and rows by hand; an index, recent rows, tombstones."""
     encoder = FakeEncoder(name="golden", dim=DIM)
     home.mkdir()
     for number in range(PICTURES):
         _picture(number).save(home / f"{number:02}.png")
-    retrieval.build_index(home, encoder=encoder)
+    retrieval.build_index(home, encoder=encoder, views=5)
     (home / "03.png").unlink()
     retrieval.build_index(home, encoder=encoder)
     directory = home / ".retrieve"
@@ -109,6 +109,11 @@ def describe(home: Path) -> dict[str, object]:
         draws = np.random.default_rng(SEED + 1)
         queries = draws.standard_normal((20, collection.space.dim)).astype(np.float32)
         exact = collection.search_vectors(queries, k=5, exact=True)
+        viewed = (
+            [collection.search(retrieval.vector(query), k=5) for query in queries[:5]]
+            if collection.manifest.views
+            else []
+        )
         return {
             "images": len(collection),
             "count": collection.manifest.count,
@@ -116,7 +121,15 @@ def describe(home: Path) -> dict[str, object]:
             "first_key": collection.key_of(int(exact.ids[0, 0])),
             "ids": exact.ids.tolist(),
             "scores": np.round(exact.scores.astype(float), 5).tolist(),
-        } | ({} if collection.manifest.columns is None else {"columns": collection.columns([0, 1, 19, 20])})
+            **(
+                {} if collection.manifest.columns is None else {"columns": collection.columns([0, 1, 19, 20])}
+            ),
+            **(
+                {"regions": [[(hit.id, hit.region) for hit in hits] for hits in viewed]}
+                if collection.manifest.views
+                else {}
+            ),
+        }
 
 
 def main() -> None:

@@ -132,7 +132,11 @@ def publish(
     )
     if before is not None:
         manifest = replace(
-            manifest, created=before.created, upgrades=before.upgrades, activations=before.activations
+            manifest,
+            created=before.created,
+            upgrades=before.upgrades,
+            activations=before.activations,
+            views=before.views,
         )
     if facts.carried.upgrades is not None:
         manifest = replace(manifest, upgrades=facts.carried.upgrades)

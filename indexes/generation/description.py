@@ -65,14 +65,14 @@ __all__ = [
     "store_path",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """The newest layout that this version reads.
 
 1: the store lies beside the manifest. 2: the store lies where the manifest says, or a change of the encoder is under
 way. 3: the manifest has a checksum, says what the build was asked for and how each source is opened, and tags its index
 with a type. 4: sources have numbers, which records name, and rows may be published beside a generation (`recent`). 5: rows
-have columns. Written is `PLAIN` where one folder is the only source, nothing is recent and no row has columns, `NUMBERED`
-where only columns are missing, else this.
+have columns. 6: parts of images have vectors of their own (`views`). Written is the lowest one that says all: `PLAIN` where
+one folder is the only source, nothing is recent, no row has columns and no image has views; then `NUMBERED`, `COLUMNED`, this.
 Later versions add optional fields; what an older reader must not pass over raises the number.
 """
 
@@ -81,6 +81,9 @@ PLAIN = 3
 
 NUMBERED = 4
 """The layout of a collection without columns that has other sources than a folder."""
+
+COLUMNED = 5
+"""The layout of a collection with columns and without views."""
 
 MANIFEST = "manifest.json"
 GENERATIONS = "generations"
@@ -158,6 +161,7 @@ class Manifest:
         recent: what was published beside the generation after it; None for nothing.
         store: the directory of the rows, relative to the collection's, ``/`` between parts; empty for that itself.
         columns: what rows have besides their records; None where no row has anything.
+        views: how many parts of each image have a vector of their own, in the folder `indexes.layout.VIEWS`; 0 for none.
         probes: JSON objects by a space's fingerprint: what its encoder gave for known inputs, so that another one that has the
             fingerprint is found out.
         format: version of the layout on disk, as it was read.
@@ -179,6 +183,7 @@ class Manifest:
     recent: Recent | None = None
     store: str = ""
     columns: Columns | None = None
+    views: int = 0
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     format: int = PLAIN
 
@@ -195,8 +200,10 @@ class Manifest:
     @property
     def layout(self) -> int:
         """The format that it is written in."""
-        if self.columns is not None:
+        if self.views:
             return FORMAT
+        if self.columns is not None:
+            return COLUMNED
         (first, *others) = self.sources
         plain = not others and (first.type, first.number) == (FOLDER, 0) and self.recent is None
         return PLAIN if plain else NUMBERED
@@ -236,6 +243,7 @@ class Manifest:
             **({} if self.recent is None else {"recent": self.recent.to_json()}),
             "store": self.store,
             **({} if self.columns is None else {"columns": self.columns.to_json()}),
+            **({"views": self.views} if self.views else {}),
         } | ({"probes": dict(self.probes)} if self.probes else {})
 
     def to_bytes(self) -> bytes:
@@ -278,6 +286,7 @@ class Manifest:
             recent=fields.later("recent", lambda value: _recent(value, fields, path), missing=None),
             store=fields.later("store", inside, missing=""),
             columns=fields.later("columns", lambda value: Columns.from_json(value, path=path), missing=None),
+            views=fields.later("views", count, missing=0),
             probes=fields.later("probes", objects_by_name, missing={}),
             **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
         )
@@ -336,6 +345,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
         *_UNSEALED,
         PLAIN,
         NUMBERED,
+        COLUMNED,
         FORMAT,
     ):  # of others the format is said first
         _check_seal(whole, data, path)

@@ -26,7 +26,7 @@ from indexes.generation.description import (
     store_path,
 )
 from indexes.generation.pins import read_pinned
-from indexes.layout import VECTORS
+from indexes.layout import VECTORS, VIEWS
 from indexes.repair_hints import BUILD, UNREADABLE, cure_of_file, cure_of_generation
 from indexes.store import RERANK, VectorStore, seals
 
@@ -76,6 +76,7 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
             if manifest is not None:
                 checks += _generation(home, manifest)
                 checks += _kept(home, manifest)
+                checks += _views(home, manifest)
                 checks += [
                     _checked(home / name, home, info, lambda _: _CURE_OF_SAMPLE)
                     for name, info in kept_files(manifest).items()
@@ -90,6 +91,24 @@ def verify(directory: str | os.PathLike[str]) -> list[FileCheck]:
         # Rows cannot be kept as a generation is: a change of the encoder that ended meanwhile took its own away.
         if all(check.ok for check in checks) or not _other_stores(home, stores):
             return checks
+
+
+def _views(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
+    """Check the views of images; whatever is lost of them can be made again."""
+    views = home / VIEWS
+    if not manifest.views:
+        return
+    if not (views / MANIFEST).exists():
+        yield FileCheck(path=VIEWS, ok=False, cure=f"missing; {BUILD}: the images' views are encoded again")
+        return
+    for check in verify(views):
+        cure = check.cure
+        if _LOST in cure or check.path == MANIFEST:
+            cure = (
+                cure
+                and f"damaged; move the folder {VIEWS} away and {BUILD}: the images' views are encoded again"
+            )
+        yield replace(check, path=f"{VIEWS}/{check.path}", cure=cure)
 
 
 def _other_stores(home: Path, stores: list[tuple[Path, list[str]]]) -> bool:

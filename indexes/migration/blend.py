@@ -1,4 +1,4 @@
-"""Hold the neighbours found in a gallery whose rows are of two spaces."""
+"""Hold the neighbours found in a gallery whose rows are of two spaces, or that is searched by parts of images, too."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class Blend:
         scores: ``(q, k)`` float32 on the new space's cosine scale; padded with -inf.
         cosines: ``(q, k)`` float32, each within the space of its row; padded with -inf.
         renewed: ``(q, k)`` flags: the row is one of the new space.
+        views: ``(q, k)`` int64: the view that is nearer than the whole image; -1 for the whole. None where no views are searched.
     """
 
     ids: Ids
     scores: NDArray[np.float32]
     cosines: NDArray[np.float32]
     renewed: Bitmap
+    views: Ids | None = None

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from indexes.store.commit_pace import CommitPace
     from indexes.store.lock import WriterLock
     from indexes.store.mirror import RERANK, RerankRows
-    from indexes.store.records import SOURCES, NewRow, Record, key_and_stamp, pack_id, source_of, unpack_id
+    from indexes.store.records import (
+        SOURCES,
+        NewRow,
+        Record,
+        content_of,
+        key_and_stamp,
+        pack_id,
+        source_of,
+        unpack_id,
+    )
     from indexes.store.store import VectorStore
 else:
     __getattr__ = lazy(
@@ -20,7 +29,16 @@ else:
             "commit_pace": ("CommitPace",),
             "lock": ("WriterLock",),
             "mirror": ("RERANK", "RerankRows"),
-            "records": ("SOURCES", "NewRow", "Record", "key_and_stamp", "pack_id", "source_of", "unpack_id"),
+            "records": (
+                "SOURCES",
+                "NewRow",
+                "Record",
+                "content_of",
+                "key_and_stamp",
+                "pack_id",
+                "source_of",
+                "unpack_id",
+            ),
             "seals": (),
             "store": ("VectorStore",),
         },
@@ -35,6 +53,7 @@ __all__ = [
     "RerankRows",
     "VectorStore",
     "WriterLock",
+    "content_of",
     "key_and_stamp",
     "pack_id",
     "seals",

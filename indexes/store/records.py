@@ -161,6 +161,12 @@ def key_and_stamp(data: bytes) -> tuple[bytes, bytes]:
     return data[key:], data[start:key]
 
 
+def content_of(data: bytes) -> bytes:
+    """Return the content hash of a packed record, unchecked; empty where it has none. As `key_and_stamp`."""
+    start, end = _SEALED.get(data[0], (2, 2 + data[0]))
+    return data[start:end]
+
+
 def source_of(data: bytes) -> int:
     """Return the number of the source of a packed record, unchecked; as `key_and_stamp`."""
     return data[_BODY] if data[0] in _NUMBERED else 0

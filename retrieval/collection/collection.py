@@ -806,6 +806,7 @@ class Collection(AbstractContextManager["Collection"]):
             "recall_reason": index.recall_reason,
             "recall_at_10_text": index.recall_at_10_text,
             "columns": self.column_types(),
+            "views": self._views(),
             "generation": self.manifest.generation,
             "format": self.manifest.format,
             "upgrade": self._upgrade(),
@@ -820,6 +821,17 @@ class Collection(AbstractContextManager["Collection"]):
                 if source.type != HAND
             ],
         }
+
+    def _views(self) -> dict[str, Any] | None:
+        """Return what is known of the parts of images that have vectors of their own; None where there are none."""
+        if not self.manifest.views:
+            return None
+        with self._using() as opened:
+            there = opened.views
+            count, size = (
+                (0, 0.0) if there is None else (there.manifest.live, there.manifest.index.bytes_per_vector)
+            )
+            return {"per_image": self.manifest.views, "count": count, "bytes_per_vector": size}
 
     def column_types(self) -> dict[str, str]:
         """Return the types of the columns by their names."""

@@ -10,6 +10,7 @@ from indexes.files import remove_partials, sync_directory
 from indexes.generation import GENERATIONS, has_stale_generations, sweep_generations
 from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
+from retrieval.views import drop_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +73,7 @@ def sweep_partials(directory: Path) -> None:
 def sweep(directory: Path, manifest: Manifest) -> None:
     """Remove every store and generation that the manifest no longer names; the caller holds the writer's lock.
 
-    A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
+    Views of images go, too, where it keeps none. A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
     The manifest is made durable first: it may be a killed process's, and after a crash the one before may name them.
     """
     named = {manifest.store}
@@ -80,6 +81,8 @@ def sweep(directory: Path, manifest: Manifest) -> None:
         previous = upgrade.get("previous")
         if previous:
             named.add(previous.get("store", ""))
+    if not manifest.views:
+        drop_views(directory)
     stores = [path for path in (directory / SPACES).glob("*") if f"{SPACES}/{path.name}" not in named]
     with suppress(OSError):
         if stores or "" not in named or has_stale_generations(directory, manifest):

@@ -317,6 +317,7 @@ def _each(found: Blend) -> Iterator[Blend]:
             scores=found.scores[part],
             cosines=found.cosines[part],
             renewed=found.renewed[part],
+            views=None if found.views is None else found.views[part],
         )
 
 

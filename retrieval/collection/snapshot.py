@@ -17,6 +17,7 @@ from retrieval.collection.gpu_search import exact_on
 from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
 from retrieval.names import Names
 from retrieval.sources import keys
+from retrieval.views import open_views
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from retrieval.collection.migration import Pair
     from retrieval.collection.queries import RowFilter
     from retrieval.columns import ColumnFilter
+    from retrieval.views import OpenViews
 
 
 class Opened:
@@ -37,6 +39,7 @@ class Opened:
         store: its records.
         pair: queries in both spaces, while the encoder changes.
         names: what its rows are called, for words.
+        views: parts of its images; None where it keeps none.
     """
 
     directory: Path
@@ -45,6 +48,7 @@ class Opened:
     store: VectorStore
     pair: Pair | None
     names: Names
+    views: OpenViews | None
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Opened:
         store: VectorStore,
         pair: Pair | None,
         before: Opened | None = None,
+        views: OpenViews | None = None,
     ) -> None:
         """Take over what `open_newest` opened; call that."""
         self.names = (
@@ -61,6 +66,7 @@ class Opened:
         )
         self.directory, self.manifest = directory, manifest
         self.generation, self.store, self.pair = generation, store, pair
+        self.views = views
         self._lock = forks.Lock()
         self._lease = Lease(self._is_closed)
         self._paths: keys.PathFilter | None = None
@@ -85,6 +91,8 @@ class Opened:
                 self._columns.close()
             self.generation.close()
             self.store.close()
+            if self.views is not None:
+                self.views.close()
             self.names.close()
             self._paths = None  # which keeps the keys mapped
 
@@ -148,7 +156,7 @@ class Opened:
     def search(
         self, queries: Vectors, *, words: bool, keep: RowFilter | None = None, **options: Any
     ) -> Blend:
-        """Search the gallery; while the encoder changes, both sides of it.
+        """Search the gallery, and the parts of its images; while the encoder changes, both sides of it.
 
         Args:
             queries: ``(q, d)`` unit rows; while the encoder changes in both spaces, side by side.
@@ -162,11 +170,19 @@ class Opened:
             return self.pair.mixture.search(new, old, words=words, keep=flags, **options)
         rows = self.generation.rows
         found = rescored(self.generation.search(queries, **_kept(keep), **options), queries, rows)
+        ids, scores, views = found.ids, found.scores, None
+        if self.views is not None:
+            allowed = self.live if keep is None else self.live & keep.flags
+            few = keep is not None and keep.ids is not None
+            ids, scores, views = self.views.join(
+                found, queries, rows=allowed, is_filtered=keep is not None, few=few, **_of_views(options)
+            )
         return Blend(
-            ids=found.ids,
-            scores=found.scores,
-            cosines=found.scores,
-            renewed=np.zeros(found.ids.shape, dtype=np.bool_),
+            ids=ids,
+            scores=scores,
+            cosines=scores,
+            renewed=np.zeros(ids.shape, dtype=np.bool_),
+            views=views,
         )
 
     def vectors(self, ids: Any) -> Vectors:
@@ -205,6 +221,11 @@ def _kept(keep: RowFilter | None) -> dict[str, Any]:
     if keep is None:
         return {}
     return {"keep": keep.flags} if keep.ids is None else {"among": keep.ids}
+
+
+def _of_views(options: dict[str, Any]) -> dict[str, Any]:
+    """Return how views are searched: as their images, for as many of these."""
+    return {name: value for name, value in options.items() if name != "k"}
 
 
 def newest_version(directory: Path) -> tuple[int, int]:
@@ -268,7 +289,19 @@ def _open(directory: Path, manifest: Manifest, *, device: str, before: Opened | 
                 f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
             ) from error
         raise
-    return Opened(directory, manifest, generation, store, pair, before)
+    try:
+        views = open_views(
+            directory,
+            manifest,
+            device=device,
+            exact=exact_on(device),
+            before=None if before is None else before.views,
+        )
+    except BaseException:
+        generation.close()
+        store.close()
+        raise
+    return Opened(directory, manifest, generation, store, pair, before, views)
 
 
 def _both_sides(directory: Path, manifest: Manifest, generation: Generation) -> Pair | None:

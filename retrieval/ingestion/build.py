@@ -29,6 +29,7 @@ from retrieval.errors import ImagesSkipped
 from retrieval.hints import named_arguments
 from retrieval.ingestion.build_columns import BuildColumns
 from retrieval.ingestion.build_place import find_directory
+from retrieval.ingestion.build_views import BuildViews
 from retrieval.ingestion.changes import find_changes, rows_after
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
@@ -76,6 +77,7 @@ def build_index(
     strict: bool = False,
     max_pixels: int | None = None,
     headers: bool | None = None,
+    views: int | None = None,
     device: str = "auto",
     progress: ShowProgress = True,
 ) -> BuildReport:
@@ -123,6 +125,8 @@ def build_index(
         headers: keep what each image's file says of it as columns: width, height, bytes, time taken, camera, place. ``None``
             keeps the collection's own choice, and is True for a new one. Given for a collection without them, the files' heads
             are read once; nothing is encoded again.
+        views: how many parts of each image get a vector of their own, so that small crops of it and what it shows small are
+            found, too; 0 drops them. ``None`` keeps the collection's own choice, and is none for a new one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
@@ -166,6 +170,7 @@ def build_index(
         models = BuildEncoder(encoder, directory, before, device)
         models.require()
         check_request(lambda: models.space, **wanted)
+        viewed = BuildViews(directory, before, views)
         columns = BuildColumns(before, headers=headers, sources=chosen.chosen)
         found = find_changes(
             chosen,
@@ -190,6 +195,7 @@ def build_index(
         facts: dict[str, Any] = {"space": models.stored_space, "encoder": models.stored}
         recorded = (*chosen.recorded, *chosen.dropped)
         with opened(directory, lock, before, **facts, sources=recorded, columns=columns.begun) as store:
+            viewed.begin()
             if (
                 before is not None and chosen.adds
             ):  # so that no row has a number that the manifest does not know
@@ -211,7 +217,7 @@ def build_index(
                 for source, intake in zip(chosen.chosen, intakes, strict=True):
                     refuse_losing(intake.changes, source, broken=len(intake.broken))
             facts |= {"sources": chosen.recorded}
-            manifest, dropped = finish_build(
+            manifest, parts, dropped = finish_build(
                 directory,
                 chosen,
                 lock,
@@ -219,11 +225,15 @@ def build_index(
                 intakes,
                 models,
                 columns,
+                viewed,
                 facts | wanted,
                 device=device,
+                max_pixels=max_pixels,
                 progress=watch,
             )
-    report = report_of(manifest, directory, chosen, intakes, dropped, seconds=time.monotonic() - started)
+    report = report_of(
+        manifest, directory, chosen, intakes, dropped, parts, seconds=time.monotonic() - started
+    )
     if strict and report.incomplete:
         raise ImagesSkipped(
             f"{report.incomplete[0]}; {report.not_seen:,} rows of sources that were not listed to their end stay as they were"

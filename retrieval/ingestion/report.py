@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from retrieval.ingestion.build_sources import BuildSources
     from retrieval.ingestion.intake import Intake
+    from retrieval.views import ViewsReport
 
 __all__ = ["report_of"]
 
@@ -26,6 +27,7 @@ def report_of(
     sources: BuildSources,
     intakes: Sequence[Intake],
     dropped: int,
+    views: ViewsReport | None,
     *,
     seconds: float,
 ) -> BuildReport:
@@ -37,6 +39,7 @@ def report_of(
         sources: of the build.
         intakes: through which the images of each went.
         dropped: rows of dropped sources.
+        views: what was done to the views of images.
         seconds: that it took.
     """
     changes = [intake.changes for intake in intakes]
@@ -68,6 +71,7 @@ def report_of(
         not_seen=sum(one.not_seen for one in changes),
         incomplete=[_text(one.incomplete) for one in changes if one.incomplete],
         notes=[_text(note) for note in notes],
+        views=None if views is None else views.to_json(),
     )
 
 

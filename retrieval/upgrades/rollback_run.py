@@ -19,6 +19,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
 from retrieval.upgrades.restore import Restored
+from retrieval.views import refuse_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,13 +82,14 @@ def rollback(
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
         OptionError: there is nothing to return to, or images were added and the old encoder cannot be loaded, or not read
-            them all; the collection is as it was.
+            them all, or it keeps views of images; the collection is as it was.
         StoreLocked: somebody else writes to the collection.
     """
     directory = find_collection(path)
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
+        refuse_views(directory, manifest, what="a rollback")
         if manifest.reencoding:
             return _give_up(directory, lock, manifest)
         before, entry = _before(directory, manifest)

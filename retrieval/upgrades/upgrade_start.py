@@ -43,6 +43,7 @@ from retrieval.upgrades.trial import (
     require_enough,
     try_methods,
 )
+from retrieval.views import refuse_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +97,7 @@ def upgrade(
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
         OptionError: the same encoder again, an upgrade that is under way, no image left, a sample too small, or rows by
-            hand without an image.
+            hand without an image, or views of images.
         EncoderError: the new encoder cannot be had, or reads no images.
         StoreFull: there is no space for the new vectors.
         StoreLocked: somebody else writes to the collection.
@@ -109,6 +110,8 @@ def upgrade(
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
+        if not dry_run:
+            refuse_views(directory, manifest, what="an upgrade")
         new, spec = new_encoder(encoder, manifest, device=device)
         note_when_encoding(new)
         source = open_source(directory, manifest, root=root)

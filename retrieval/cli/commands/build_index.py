@@ -45,7 +45,7 @@ BUILD = "retrieval.ingestion.build:build_index"
             "--drop-source",
         ),
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--headers", "--strict"),
-        "Index": ("--kind", "--truncate-dim", "--target-recall"),
+        "Index": ("--kind", "--truncate-dim", "--target-recall", "--views"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
     example="retrieve build-index photos/ --exclude 'drafts/**'",
@@ -176,6 +176,13 @@ BUILD = "retrieval.ingestion.build:build_index"
     is_flag=True,
     help="Keep size, time, camera and place as columns.",
 )
+@option(
+    "--views",
+    of=BUILD,
+    type=int,
+    metavar="N",
+    help="Encode N parts of each image, too; 0 drops them.",
+)
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped or not seen.")
 @click.option("--vectors", type=FILE, metavar="FILE.npy", help="Index these vectors (n, d), not images.")
 @click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
@@ -287,6 +294,7 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
         "strict",
         "max_pixels",
         "headers",
+        "views",
     ):
         if options.pop(name) not in (None, ()):
             raise click.UsageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.cli.frame import Command, emit, shared
-from retrieval.cli.reports import index_words, recall_words, shown
+from retrieval.cli.reports import index_words, recall_words, shown, views_words
 from retrieval.display import path_json
 from retrieval.render import fields, json_text
 
@@ -43,6 +43,8 @@ def _text(facts: Mapping[str, Any]) -> str:
         ("index", index_words(facts)),
         ("recall@10", recall_words(facts)),
     ]
+    if facts["views"]:
+        pairs.append(("views", views_words(facts["views"], stored_dim=facts["stored_dim"])))
     if facts["columns"]:
         pairs.append(("columns", ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items())))
     if upgrade:

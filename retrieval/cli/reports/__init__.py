@@ -7,7 +7,13 @@ if TYPE_CHECKING:
     from retrieval.cli.reports.builds import build_summary, next_step
     from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
     from retrieval.cli.reports.evaluations import evaluation_tables
-    from retrieval.cli.reports.index_facts import bytes_words, index_words, number_words, recall_words
+    from retrieval.cli.reports.index_facts import (
+        bytes_words,
+        index_words,
+        number_words,
+        recall_words,
+        views_words,
+    )
     from retrieval.cli.reports.paths import found_from_here, shown
     from retrieval.cli.reports.search_notes import (
         collection_note,
@@ -41,6 +47,7 @@ __all__ = [
     "stale",
     "unnarrowed",
     "verified",
+    "views_words",
 ]
 
 
@@ -53,7 +60,7 @@ def __getattr__(name: str) -> object:
             "builds": ("build_summary", "next_step"),
             "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
             "evaluations": ("evaluation_tables",),
-            "index_facts": ("bytes_words", "index_words", "number_words", "recall_words"),
+            "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
             "paths": ("found_from_here", "shown"),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from retrieval.cli.reports.index_facts import index_words, recall_words
+from retrieval.cli.reports.index_facts import index_words, recall_words, views_words
 from retrieval.cli.reports.paths import found_from_here, shown
 from retrieval.display import duration
 from retrieval.render import fields
@@ -66,6 +66,11 @@ def build_summary(
             ("not seen", f"{report['not_seen']:,}: they lie where nothing could be listed; they stay")
         )
     pairs += [("note", note) for note in report.get("notes", ())]
+    if report.get("views"):
+        views = report["views"]
+        changed = f"; {views['encoded']:,} encoded" if views["encoded"] else ""
+        failed = f"; {views['failed']:,} images could not be read for theirs" if views["failed"] else ""
+        pairs.append(("views", f"{views_words(views, stored_dim=report['stored_dim'])}{changed}{failed}"))
     seconds = report["seconds"]
     unit = "rows" if by_hand else "images"
     rate = f", {report['images_per_second']:,.0f} {unit}/s" if report["encoded"] else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["bytes_words", "index_words", "number_words", "recall_words"]
+__all__ = ["bytes_words", "index_words", "number_words", "recall_words", "views_words"]
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -43,6 +43,12 @@ def recall_words(facts: Mapping[str, Any]) -> str:
         f"{number_words(share)}: finds {_of_true(share)} true nearest, measured on {facts['recall_sample']:,} stored images"
         f"{words}{reason}"
     )
+
+
+def views_words(views: Mapping[str, Any], *, stored_dim: int) -> str:
+    """Say how many parts of images have vectors of their own, and what their vectors take on disk."""
+    size = 4 * stored_dim * views["count"]  # in the store, and once more to be mapped
+    return f"{views['count']:,}, up to {views['per_image']} an image, {size / 1e6:,.1f} MB"
 
 
 def _of_true(share: float) -> str:

@@ -13,7 +13,7 @@ from retrieval.columns import unpack
 from retrieval.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from indexes.migration import Blend
     from indexes.store import Record
@@ -29,6 +29,7 @@ __all__ = [
     "find_rows",
     "first_distinct",
     "hit_facts",
+    "regions_of",
     "two_sided",
 ]
 
@@ -192,8 +193,9 @@ def _hits(
     hits = []
     cosines = found.cosines[0].tolist()
     columns = columns_of(opened, [record.id for _, record in chosen])
+    regions = regions_of(opened, found, [place for place, _ in chosen])
     for rank, (place, record) in enumerate(chosen, start=1):
-        facts = hit_facts(opened, record, same, root=root) | _side(opened, found, place)
+        facts = hit_facts(opened, record, same, root=root) | _side(opened, found, place) | regions[rank - 1]
         hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], **facts))
     return hits
 
@@ -227,6 +229,21 @@ def hit_facts(
         "n_duplicates": len(others),
         "duplicates": [os.fsdecode(other.key) for other in named],
     }
+
+
+def regions_of(opened: Opened, found: Blend, places: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what hits say of the part that answered: nothing in a collection without views.
+
+    Args:
+        opened: what is searched.
+        found: the answer to one query.
+        places: of the hits in it.
+    """
+    if opened.views is None or found.views is None:
+        return [{} for _ in places]
+    views = found.views[0, list(places)]
+    boxes = iter(opened.views.boxes(views[views >= 0]))
+    return [{"region": None if view < 0 else next(boxes), "viewed": True} for view in views.tolist()]
 
 
 def _side(opened: Opened, found: Blend, place: int) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Hit(dict[str, Any]):
         matched: what of the image words were found in; see there.
         moment: seconds since the beginning of the film that the picture is of; None for anything else.
         columns: what else is known of the image, by name: its size, when and with what it was taken, captions, labels.
+        region: where the collection keeps views: the part of the picture that answered; None for the whole.
         ranked_by: while the encoder changes: the value on a scale common to both spaces, by which the hits are ordered.
         space: while the encoder changes: the name of the row's own space.
         verified: with `verify`: whether it is the picture that was asked with; None where that was not looked at.
@@ -71,6 +72,8 @@ class Hit(dict[str, Any]):
         space: str | None = None,
         matched: Iterable[str] | None = None,
         columns: Mapping[str, Any] | None = None,
+        region: Iterable[float] | None = None,
+        viewed: bool = False,
         check: Mapping[str, Any] | None = None,
         root: str = "",
         origin: Origin | None = None,
@@ -98,6 +101,8 @@ class Hit(dict[str, Any]):
             dict.update(self, matched=list(matched))
         if columns is not None:
             dict.update(self, columns=dict(columns))
+        if viewed:
+            dict.update(self, region=None if region is None else list(region))
         if ranked_by is not None:
             dict.update(self, ranked_by=ranked_by, space=space)
         if check is not None:
@@ -153,6 +158,11 @@ class Hit(dict[str, Any]):
     def columns(self) -> dict[str, Any]:
         """What else is known of the image, by name; empty for a row without columns."""
         return dict(self.get("columns", {}))
+
+    @property
+    def region(self) -> list[float] | None:
+        """The part of the picture that answered: left, top, width and height as shares of it; None for the whole picture."""
+        return self.get("region")
 
     @property
     def ranked_by(self) -> float | None:
@@ -250,10 +260,11 @@ class Hit(dict[str, Any]):
         path, duplicates = self._names
         facts = {
             name: self.get(name)
-            for name in ("rank", "id", "n_duplicates", "ranked_by", "space", "matched", "columns")
+            for name in ("rank", "id", "n_duplicates", "ranked_by", "space", "matched", "columns", "region")
         }
         facts |= {"score": self.score, "path": path, "duplicates": duplicates, "root": self._root}
         facts["origin"] = self._origin
+        facts["viewed"] = "region" in self
         facts["check"] = {name: self[name] for name in _CHECK} if "verified" in self else None
         return facts
 

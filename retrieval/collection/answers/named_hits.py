@@ -14,6 +14,7 @@ from retrieval.collection.answers.folding import (
     find_rows,
     first_distinct,
     hit_facts,
+    regions_of,
     two_sided,
 )
 from retrieval.collection.answers.hit import Hit
@@ -216,7 +217,11 @@ def _hits(
     if nearest is not None and len(ids):  # the very cosines that a search by vectors alone gives
         sides = nearest.best(np.sort(ids), len(ids))
         exact = dict(zip(sides.ids[0].tolist(), sides.cosines[0].tolist(), strict=True))
+        regions = dict(
+            zip(sides.ids[0].tolist(), regions_of(opened, sides, range(sides.ids.shape[1])), strict=True)
+        )
     else:
+        regions = {}
         exact = dict.fromkeys(ids.tolist(), math.nan)
     columns = columns_of(opened, ids.tolist())
     hits = []
@@ -226,6 +231,7 @@ def _hits(
         matched += [name for name, text in named.items() if looked.words_of([text]).any()]
         facts = hit_facts(opened, record, same, root=root)
         facts |= two_sided(opened, float(pool.scores[place]), renewed=bool(pool.renewed[place]))
+        facts |= regions.get(record.id, {})
         hits.append(
             Hit(
                 rank=rank,

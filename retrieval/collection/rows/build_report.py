@@ -34,6 +34,8 @@ class BuildReport:
         not_seen: rows that stay although they were not found, because their source could not be listed to its end.
         incomplete: why, a line for each such source.
         notes: what else people should know of the sources.
+        views: parts of images with vectors of their own: how many an image has, how many there are, were encoded, and of how
+            many images they could not be; None where the collection keeps none.
     """
 
     root: str
@@ -64,6 +66,7 @@ class BuildReport:
     not_seen: int = 0
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    views: dict[str, int] | None = None
 
     if not TYPE_CHECKING:  # old names
         width = renamed_attribute("BuildReport.width", "stored_dim")
@@ -89,6 +92,7 @@ class BuildReport:
         not_seen: int = 0,
         incomplete: Sequence[str] = (),
         notes: Sequence[str] = (),
+        views: dict[str, int] | None = None,
     ) -> Self:
         """Put together what was counted and what the published manifest says."""
         index = manifest.index
@@ -121,6 +125,7 @@ class BuildReport:
             not_seen=not_seen,
             incomplete=list(incomplete),
             notes=list(notes),
+            views=views,
         )
 
     def _repr_html_(self) -> str | None:
@@ -132,6 +137,9 @@ class BuildReport:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract, old keys too; what was no image is not part of it."""
         facts = asdict(self)
-        new = {name: facts.pop(name) for name in ("sources", "left_alone", "not_seen", "incomplete", "notes")}
+        new = {
+            name: facts.pop(name)
+            for name in ("sources", "left_alone", "not_seen", "incomplete", "notes", "views")
+        }
         del facts["other_files"], facts["left_out"]
         return facts | {"width": self.stored_dim, "dim": self.truncate_dim} | new
