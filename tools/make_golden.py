@@ -109,27 +109,20 @@ def describe(home: Path) -> dict[str, object]:
         draws = np.random.default_rng(SEED + 1)
         queries = draws.standard_normal((20, collection.space.dim)).astype(np.float32)
         exact = collection.search_vectors(queries, k=5, exact=True)
-        viewed = (
-            [collection.search(retrieval.vector(query), k=5) for query in queries[:5]]
-            if collection.manifest.views
-            else []
-        )
-        return {
+        answers: dict[str, object] = {
             "images": len(collection),
             "count": collection.manifest.count,
             "base_rows": collection.manifest.index.base_rows,
             "first_key": collection.key_of(int(exact.ids[0, 0])),
             "ids": exact.ids.tolist(),
             "scores": np.round(exact.scores.astype(float), 5).tolist(),
-            **(
-                {} if collection.manifest.columns is None else {"columns": collection.columns([0, 1, 19, 20])}
-            ),
-            **(
-                {"regions": [[(hit.id, hit.region) for hit in hits] for hits in viewed]}
-                if collection.manifest.views
-                else {}
-            ),
         }
+        if collection.manifest.columns is not None:
+            answers["columns"] = collection.columns([0, 1, 19, 20])
+        if collection.manifest.views:
+            pictures = (collection.search(retrieval.vector(query), k=5, glob="*.png") for query in queries)
+            answers["regions"] = [[[hit.id, hit.region] for hit in hits] for hits in pictures]
+        return answers
 
 
 def main() -> None:

@@ -54,6 +54,10 @@ class HitLike(Protocol):
         """What else is known of the image, by name."""
 
     @property
+    def region(self) -> Sequence[float] | None:
+        """The part of the picture that answered, as shares of it; None for the whole."""
+
+    @property
     def verified(self) -> bool | None:
         """Whether it is the picture that was asked with; None where that was not looked at."""
 

@@ -222,12 +222,16 @@ def _figure(hit: HitLike, small: Thumbnail, *, top: float, href: str) -> str:
 
 
 def _outline(hit: HitLike, small: Thumbnail) -> str:
-    """Draw where the picture that was asked with lies in a hit."""
-    if not hit.outline:
+    """Draw where the picture that was asked with lies in a hit; where nobody looked, the part that answered."""
+    corners, kind = hit.outline, hit.relation
+    if not corners and hit.region is not None:
+        x, y, width, height = hit.region
+        corners, kind = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)], "region"
+    if not corners:
         return ""
-    points = " ".join(f"{x * small.width:.1f},{y * small.height:.1f}" for x, y in hit.outline)
+    points = " ".join(f"{x * small.width:.1f},{y * small.height:.1f}" for x, y in corners)
     return (
-        f'<svg class="outline {hit.relation}" viewBox="0 0 {small.width} {small.height}" aria-hidden="true">'
+        f'<svg class="outline {kind}" viewBox="0 0 {small.width} {small.height}" aria-hidden="true">'
         f'<polygon points="{points}"/></svg>'
     )
 

@@ -8,7 +8,7 @@ import contextlib
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
@@ -86,7 +86,7 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 
 
 def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
-    """Give a hit the contract's keys; the row's columns if it has some; while the encoder changes, the order's value and the space.
+    """Give a hit the contract's keys; the row's columns if it has some; the region in a collection with views; while the encoder changes, the order's value and the space.
 
     Where `checked` hits were compared with the picture that was asked with, it has what was found.
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
@@ -107,6 +107,8 @@ def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
         facts["columns"] = dict(hit.columns)
     if hit.matched:
         facts["matched"] = list(hit.matched)
+    if isinstance(hit, Mapping) and "region" in hit:
+        facts["region"] = hit.region
     if hit.ranked_by is not None:
         facts |= {
             "ranked_by": round(float(hit.ranked_by), SCORE_DECIMALS),

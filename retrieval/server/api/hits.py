@@ -36,6 +36,10 @@ class AnsweredHit(Struct):
     thumbnail: Annotated[str, Meta(description="address of a small picture; add &size=512 for a larger one")]
     width: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
     height: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
+    region: Annotated[
+        list[float] | None,
+        Meta(description="with views: left, top, width and height of the part that answered; null for the whole"),
+    ] = None
 
 
 class Answer(Struct):
