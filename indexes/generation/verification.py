@@ -101,13 +101,12 @@ def _views(home: Path, manifest: Manifest) -> Iterator[FileCheck]:
     if not (views / MANIFEST).exists():
         yield FileCheck(path=VIEWS, ok=False, cure=f"missing; {BUILD}: the images' views are encoded again")
         return
-    for check in verify(views):
+    found = verify(views)
+    lost = not all(check.ok for check in found if check.path in (MANIFEST, VECTORS))
+    for check in found:
         cure = check.cure
-        if _LOST in cure or check.path == MANIFEST:
-            cure = (
-                cure
-                and f"damaged; move the folder {VIEWS} away and {BUILD}: the images' views are encoded again"
-            )
+        if cure and lost:  # a build mends what lies beside a whole store
+            cure = f"damaged; move the folder {VIEWS} away and {BUILD}: the images' views are encoded again"
         yield replace(check, path=f"{VIEWS}/{check.path}", cure=cure)
 
 

@@ -38,7 +38,9 @@ class AnsweredHit(Struct):
     height: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
     region: Annotated[
         list[float] | None,
-        Meta(description="with views: left, top, width and height of the part that answered; null for the whole"),
+        Meta(
+            description="with views: left, top, width and height of the part that answered; null for the whole"
+        ),
     ] = None
 
 

@@ -56,4 +56,5 @@ BUILD_KEYS = [
     "width",
     "dim",
     *OF_SOURCES,
+    "views",
 ]

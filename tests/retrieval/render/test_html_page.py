@@ -51,6 +51,7 @@ class FakeHit:
     ranked_by: float | None = None
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    region: tuple[float, ...] | None = None
     verified: bool | None = None
     relation: str | None = None
     verified_probability: float | None = None
