@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     )
     from retrieval.collection.row_view import Row
     from retrieval.collection.snapshot import Opened
+    from retrieval.collection.verification import CHECKED
 
 __all__ = [
+    "CHECKED",
     "PAST",
     "ROLLBACK_ROWS",
     "STAGING",
@@ -60,6 +62,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "query_map": ("Fitted",),
             "row_view": ("Row",),
             "snapshot": ("Opened",),
+            "verification": ("CHECKED",),
             "row_stores": (
                 "PAST",
                 "ROLLBACK_ROWS",

@@ -22,6 +22,7 @@ _SMOOTH = 1.2  # pixels: the deviation of the blur that hides what compression l
 _BLURS = (1.6, 2.4, 3.6, 5.4, 8.0)
 _FLAT = 3.0  # grey levels: the deviation below which a tile shows nothing
 _SMALLEST = 400.0  # pixels of overlap
+_PARTS = 10  # a side that are followed
 _WINDOW = 15
 _LOST = 3.0  # pixels: what parts that were not found again count
 _FOLLOWED = 0.7  # pixels
@@ -150,11 +151,11 @@ def _equally_sharp(
     cv2: Any, one: NDArray[np.float32], other: NDArray[np.float32], mask: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Blur the sharper one until both show equal detail: a copy may have been blurred or enlarged."""
-    inside = mask > 0
+    inside = mask.astype(np.uint8)
 
     def detail(image: NDArray[np.float32]) -> float:
-        spread = float(image[inside].std()) + 1.0
-        return float(np.abs(cv2.Laplacian(image, cv2.CV_32F))[inside].mean()) / spread
+        spread = float(cv2.meanStdDev(image, mask=inside)[1][0, 0]) + 1.0
+        return float(cv2.mean(np.abs(cv2.Laplacian(image, cv2.CV_32F)), mask=inside)[0]) / spread
 
     details = detail(one), detail(other)
     sharper, aim = (one, details[1]) if details[0] > details[1] else (other, details[0])
@@ -175,7 +176,7 @@ def _refined(
 ) -> tuple[NDArray[np.float64] | None, float, float]:
     """Follow small parts from the one to the other; fit how all moved; return it, `drift` and `followed`."""
     height, width = mask.shape
-    step = max(6, round(np.sqrt(height * width) / 12))
+    step = max(6, round(np.sqrt(height * width) / _PARTS))
     grid = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1).T[:, ::-1]
     grid = grid[mask[grid[:, 1], grid[:, 0]] > 0].astype(np.float32)  # (p, 2)
     if len(grid) < 6:

@@ -51,6 +51,9 @@ class Evidence:
     probability: float
 
 
+_CLEAR = 25
+"""Pairs of points that agree, from which no other placement is tried."""
+
 _NOTHING = Verdict(
     verified=False, probability=0.0, relation="none", outline=None, agreement=0.0, mirrored=False
 )
@@ -95,7 +98,7 @@ def _evidence(a: Features, b: Features) -> list[Evidence]:
             continue
         probability = known.probability(pixels, placed.agreeing, placed.pairs)
         found.append(Evidence(placed=placed, pixels=pixels, probability=probability))
-        if probability >= known.sure:
+        if probability >= known.verified or placed.agreeing >= _CLEAR:
             break
     return found
 

@@ -21,7 +21,7 @@ _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1, :, (-np.arange(8)) % 8].ravel()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correspondences:
-    """Pairs of points that look alike; points are complex numbers, x + iy, in pixels.
+    """Pairs of points that look alike, the likest first; points are complex numbers, x + iy, in pixels.
 
     Args:
         source: ``(m,)`` complex64 points of the one picture, which is mirrored where ``mirrored``.
@@ -52,8 +52,7 @@ def correspondences(a: Features, b: Features, *, mirrored: bool) -> Corresponden
     second = products.max(axis=1)
     kept = (back[best] == every) & (1 - nearest < _RATIO**2 * (1 - second))
     chosen = np.flatnonzero(kept)
-    if len(chosen) > _MOST:
-        chosen = chosen[np.argsort(-nearest[chosen], kind="stable")[:_MOST]]
+    chosen = chosen[np.argsort(-nearest[chosen], kind="stable")[:_MOST]]
     source, target = a.points[chosen], b.points[best[chosen]]
     x, angle = source[:, 0], source[:, 3]
     if mirrored:

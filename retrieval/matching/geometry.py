@@ -15,6 +15,9 @@ __all__ = ["Placement", "corners", "framed", "mirror", "placement"]
 
 _SCALES = 0.12, 8.0  # of one picture to the other
 _NEAR = 4.0  # pixels
+_DOUBLE = 2**0.8  # by how much two pairs of features may differ in scale
+_TRIED = 50
+_ENOUGH = 0.5  # share of the pairs
 _FEWEST = 4  # points that agree, below which a placement is chance
 _FRAMED = 0.9  # correlation of two thumbnails
 
@@ -55,16 +58,9 @@ def placement(pairs: Correspondences, a: Features) -> Placement | None:
     source, target, turn = pairs.source, pairs.target, pairs.turn
     if len(source) < _FEWEST:
         return None
-    between = source[None, :] - source[:, None]  # (m, m): from i to j
-    off = np.abs(turn[:, None] * between - (target[None, :] - target[:, None]))
-    size = np.abs(turn)
-    reach = np.abs(between) * size[:, None]
-    relation = turn[None, :] / turn[:, None]
-    agree = off < _NEAR * np.maximum(size, 1)[:, None] + 0.15 * reach
-    agree &= np.abs(np.log2(np.abs(relation))) < 0.8
-    agree &= relation.real > 0.85 * np.abs(relation)
-    agree &= (size > _SCALES[0])[:, None] & (size < _SCALES[1])[:, None]
-    inside = agree[int(agree.sum(axis=1).argmax())]
+    inside = _most_agreed(source, target, turn)
+    if inside.sum() < _FEWEST:
+        return None
     matrix = _similarity(source[inside], target[inside])
     for _ in range(2):
         inside = _near(matrix, source, target)
@@ -83,6 +79,34 @@ def placement(pairs: Correspondences, a: Features) -> Placement | None:
     if pairs.mirrored:
         matrix = matrix @ mirror(a.grey.shape[1])
     return Placement(matrix=matrix, agreeing=agreeing, pairs=len(source), mirrored=pairs.mirrored)
+
+
+def _most_agreed(
+    source: NDArray[np.complex64], target: NDArray[np.complex64], turn: NDArray[np.complex64]
+) -> NDArray[np.bool_]:
+    """Return the pairs that agree with the pair that most agree with, ``(m,)``.
+
+    The first pairs look most alike. Where many agree with one of these, the others are not tried.
+    """
+    best = np.zeros(len(source), dtype=np.bool_)
+    for start in range(0, len(source), _TRIED):
+        tried = slice(start, start + _TRIED)
+        between = source[None, :] - source[tried, None]  # (t, m): from i to j
+        off = np.abs(turn[tried, None] * between - (target[None, :] - target[tried, None]))
+        size = np.abs(turn[tried, None])
+        relation = turn[None, :] / turn[tried, None]
+        length = np.abs(relation)
+        agree = off < _NEAR * np.maximum(size, 1) + 0.15 * size * np.abs(between)
+        agree &= (length < _DOUBLE) & (length > 1 / _DOUBLE)
+        agree &= relation.real > 0.85 * length
+        agree &= (size > _SCALES[0]) & (size < _SCALES[1])
+        counts = agree.sum(axis=1)
+        most = int(counts.argmax())
+        if counts[most] > best.sum():
+            best = agree[most]
+        if best.sum() > _ENOUGH * len(source):
+            break
+    return best
 
 
 def framed(a: Features, b: Features) -> Iterator[Placement]:
@@ -109,7 +133,10 @@ def framed(a: Features, b: Features) -> Iterator[Placement]:
 
 def _distinct(source: NDArray[np.complex64], target: NDArray[np.complex64]) -> int:
     """Count places, not features: one place may have several features, of other sizes and angles."""
-    return min(len(np.unique(np.round(source / 2))), len(np.unique(np.round(target / 2))))
+    return min(
+        len({(round(x), round(y)) for x, y in (points / 2).view(np.float32).reshape(-1, 2).tolist()})
+        for points in (source, target)
+    )
 
 
 def _near(

@@ -30,6 +30,7 @@ class Limits:
         parts: words, pictures, ids and vectors that one query is made of.
         characters: of words, conditions, globs and folders.
         ids: that a filter or a download names.
+        verified: hits of one query that are compared with its picture.
         seconds: until a request's body has arrived.
         cached_bytes: thumbnails that are kept in memory.
         generations: older ones of a collection that stay open, so that cursors go on.
@@ -44,6 +45,7 @@ class Limits:
     parts: int = 32
     characters: int = 10_000
     ids: int = 10_000
+    verified: int = 200
     seconds: float = 30.0
     cached_bytes: int = 16 << 20
     generations: int = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -42,6 +42,23 @@ class AnsweredHit(Struct):
             description="with views: left, top, width and height of the part that answered; null for the whole"
         ),
     ] = None
+    verified: Annotated[
+        bool | None, Meta(description="with verify: it is the picture that was asked with; null if not compared")
+    ] = None
+    relation: Annotated[
+        Literal["picture", "scene", "object", "none"] | None,
+        Meta(description="with verify: one picture, another exposure of a scene, the same thing, or none of these"),
+    ] = None
+    verified_probability: Annotated[
+        float | None, Meta(description="with verify: how probable it is that both are the same picture")
+    ] = None
+    outline: Annotated[
+        list[tuple[float, float]] | None,
+        Meta(
+            description="with verify: the corners of the picture that was asked with, as shares of this picture's width and "
+            "height; outside 0 to 1 where it shows more"
+        ),
+    ] = None
 
 
 class Answer(Struct):
@@ -56,6 +73,9 @@ class Answer(Struct):
     collection: Annotated[str, Meta(description="its name")]
     searched: Annotated[int, Meta(description="images that could have been found")]
     unknown_words: Annotated[list[str], Meta(description="words that the encoder has never learned")]
+    checked: Annotated[
+        int | None, Meta(description="with verify: hits that were compared with the picture that was asked with")
+    ] = None
 
 
 class Answers(Struct):

@@ -122,6 +122,12 @@ def options_of(served: Served, search: Search, limits: Limits) -> dict[str, Any]
         options["min_score"] = search.min_score
     if search.exact:
         options["exact"] = True
+    if search.verify:
+        if search.verify > limits.verified:
+            raise Refused(
+                400, f"verify is {search.verify:,}; at most {limits.verified:,} hits are compared with a picture"
+            )
+        options["verify"] = search.verify
     if search.ids is not None:
         if len(search.ids) > limits.ids:
             raise Refused(400, f"ids has {len(search.ids):,} entries; at most {limits.ids:,} are allowed")

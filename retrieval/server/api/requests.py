@@ -63,6 +63,17 @@ class Options(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tr
     include_self: Annotated[bool, Meta(description="let images of the query find themselves")] = False
     fold_duplicates: Annotated[bool, Meta(description="fold files with the same bytes into one hit")] = True
     exact: Annotated[bool, Meta(description="compare with every image, not through the index")] = False
+    verify: (
+        bool
+        | Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="compare the first 50 hits, or so many, with the one picture of the query; those that show the same "
+                "picture come first",
+            ),
+        ]
+    ) = False
     collection: (
         Annotated[str, Meta(description="the collection's name; needed where there are several")] | None
     ) = None

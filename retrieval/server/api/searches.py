@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
+from retrieval.collection import CHECKED
 from retrieval.server.api.bodies import read_form, read_json
 from retrieval.server.api.cursors import Cursor, digest_of, read_cursor, write_cursor
 from retrieval.server.api.hits import encoded, hit_objects, json_response
@@ -76,6 +77,8 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
     ) as served:
         options = options_of(served, asked, limits)
         start = 0 if cursor is None else cursor.start
+        if start >= max(CHECKED, asked.verify):
+            options.pop("verify", None)  # the check orders the first hits anew, and those are before this page
         stop = min(start + asked.k, limits.depth)
         if start >= stop:
             raise Refused(400, f"one query gives {limits.depth:,} hits at most; narrow it by a filter")
@@ -94,6 +97,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
             "collection": served.name,
             "searched": found.searched,
             "unknown_words": list(found.unknown_words),
+            "checked": found.checked,
         }
 
 

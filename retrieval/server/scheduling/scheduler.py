@@ -38,8 +38,8 @@ class Served(Protocol):
 class Scheduler:
     """Batches, queues and threads of one server process.
 
-    There are three queues, so that one kind of work does not hold up another: searches with an image, which must be decoded
-    and encoded; all other searches; and other work, such as thumbnails.
+    There are three queues, so that one kind of work does not hold up another: searches that decode images, because they have
+    one or compare their hits with one; all other searches; and other work, such as thumbnails.
 
     Args:
         settings: sizes and times.
@@ -120,7 +120,7 @@ class _Search:
         ):  # each has its own, and they shall share batches all the same
             asked -= away
         self.collection, self.query, self.options = collection, asked, options
-        self.has_image = any(term.kind == "image" for term in asked.terms)
+        self.has_image = bool(options.get("verify")) or any(term.kind == "image" for term in asked.terms)
         self.key = _key(collection, options)
 
 

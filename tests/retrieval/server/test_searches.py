@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import retrieval
 from retrieval.server import Batching
@@ -146,3 +147,49 @@ class TestPages:
         assert (other.status_code, "another query" in other.json()["detail"]) == (400, True)
         for text in ("", "x", "AAAA", cursor[:-4], "[" * 5000):
             assert client.post("/v1/search", json={"text": "red", "cursor": text}).status_code == 400
+
+
+class TestVerify:
+    @pytest.fixture
+    def client(self, open_client, photos: Path):
+        pytest.importorskip("cv2", reason="the extra verify is not installed")
+        data = pytest.importorskip("skimage.data", reason="scikit-image carries the photographs")
+        for name in ("astronaut", "coffee", "chelsea"):
+            picture = Image.fromarray(getattr(data, name)()).convert("RGB")
+            picture.thumbnail((300, 300))
+            picture.save(photos / f"{name}.png")
+            if name == "astronaut":
+                picture.crop((60, 0, 240, 200)).save(photos / "part.png")
+        retrieval.build_index(photos, encoder="fake")
+        return open_client(photos)
+
+    def test_the_same_picture_comes_first_with_its_outline(self, client, photos: Path) -> None:
+        asked = {"image": base64.b64encode((photos / "part.png").read_bytes()).decode(), "verify": True}
+        found = client.post("/v1/search", json={**asked, "k": 10}).json()
+        first, second, *others = found["hits"]
+
+        assert found["checked"] == 10
+        assert {first["path"], second["path"]} == {"part.png", "astronaut.png"}
+        assert [one["verified"] for one in found["hits"]] == [True, True] + [False] * 8
+        assert {one["relation"] for one in others} == {"none"}
+        whole = next(one for one in (first, second) if one["path"] == "astronaut.png")
+        assert whole["outline"][0] == pytest.approx([0.2, 0.0], abs=0.02)
+        assert whole["verified_probability"] > 0.9
+
+    def test_pages_have_the_order_of_one_answer(self, client, library) -> None:
+        asked = {"id": library.id_of("part.png"), "verify": 3, "include_self": True}
+        whole = client.post("/v1/search", json={**asked, "k": 10}).json()
+        first = client.post("/v1/search", json={**asked, "k": 2}).json()
+        second = client.post("/v1/search", json={**asked, "k": 8, "cursor": first["next"]}).json()
+
+        assert [hit["id"] for hit in first["hits"] + second["hits"]] == [hit["id"] for hit in whole["hits"]]
+
+    def test_what_has_no_picture_is_refused(self, client) -> None:
+        answer = client.post("/v1/search", json={"text": "red", "verify": True})
+
+        assert (answer.status_code, "one picture" in answer.json()["detail"]) == (400, True)
+
+    def test_the_number_has_a_limit(self, client) -> None:
+        answer = client.post("/v1/search", json={"id": 0, "verify": 10_000})
+
+        assert (answer.status_code, "at most 200 hits" in answer.json()["detail"]) == (400, True)

@@ -3,7 +3,7 @@
 import * as pictures from "./pictures.js";
 import { thumbnail } from "./api.js";
 import { announce, byId, button, element, icon, visible } from "./dom.js";
-import { empty } from "./query.js";
+import { empty, isComparable } from "./query.js";
 import { change, query, settle, subscribe } from "./state.js";
 import { drawPart } from "./part_dialog.js";
 
@@ -42,6 +42,7 @@ export function start() {
     words.focus();
   });
   byId("keep").addEventListener("click", keep);
+  byId("compare").addEventListener("click", () => change({ check: !query().check }));
   weigh.addEventListener("toggle", (event) => {
     // A chip is made anew when its weight changes, so the browser cannot put the cursor back on it.
     const lost = document.activeElement === document.body || weigh.contains(document.activeElement);
@@ -112,6 +113,8 @@ function dress() {
   const any = words.value !== "" || now.terms.length > 0;
   byId("clear").hidden = !any;
   byId("keep").hidden = words.value.trim() === "";
+  byId("compare").hidden = !isComparable(now);
+  byId("compare").setAttribute("aria-pressed", String(now.check));
   words.placeholder = now.terms.length > 0 ? "Add words" : words.dataset.placeholder;
   form.classList.toggle("filled", any);
   document.title = [title(now), "retrieve"].filter(Boolean).join(" – ");

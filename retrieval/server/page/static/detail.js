@@ -1,7 +1,7 @@
 // The details of one picture: large, with all that is known of it, and parts of it to search by.
 
 import * as api from "./api.js";
-import { announce, byId, count, element, folderOf, grouped, nameOf, visible } from "./dom.js";
+import { announce, byId, count, element, folderOf, grouped, nameOf, outline, relation, visible } from "./dom.js";
 import { drawable } from "./part.js";
 import { query } from "./state.js";
 
@@ -86,7 +86,7 @@ function picture(hit) {
   });
   image.addEventListener("error", () => image.replaceWith(element("p", { class: "fault" }, "not shown")));
   image.src = api.thumbnail(query().collection, hit.id, LARGE);
-  canvas.append(image);
+  canvas.append(image, ...[outline(hit)].filter(Boolean));
   part = drawable(canvas, (region) => act.part(hit, region));
   stage.replaceChildren(canvas);
 }
@@ -100,6 +100,7 @@ function fill(hit, facts) {
   const rows = [
     ["Folder", folderOf(path) && visible(folderOf(path))],
     ["Score", hit.score !== undefined && hit.score !== null && hit.score.toFixed(4)],
+    ["Compared", relation(hit) && `${relation(hit)}, probability ${hit.verified_probability.toFixed(2)} of the same picture`],
     ["Pixels", width && height && `${grouped(width)} × ${grouped(height)}`],
     ["Size", size !== undefined && size !== null && bytes(size)],
     ["Taken", time(facts?.time ?? columns.taken)],

@@ -1,6 +1,6 @@
 // The query: what the box, the chips and the filters say. It lives in the address, so that going back goes back.
 //
-// A query is {collection, words, terms, under, glob, least, columns, condition, open}. A term is
+// A query is {collection, words, terms, under, glob, least, columns, condition, check, open}. A term is
 // {kind: "words" | "id" | "image", value, weight, region}: value is words, a row's id, or the name under which
 // pictures.js keeps a picture that was dropped; region is [x, y, width, height] as shares of the upright picture.
 
@@ -13,12 +13,16 @@ export const empty = (collection = "") => ({
   least: "",
   columns: {},
   condition: "",
+  check: false,
   open: null,
 });
 
 const LISTED = ["under", "glob", "least", "condition"];
 
 export const asks = (query) => query.words.trim() !== "" || query.terms.some((term) => term.weight !== 0);
+
+// Say whether hits can be compared with the query's picture: it has one, and only one.
+export const isComparable = (query) => query.terms.filter((term) => term.kind !== "words" && term.weight > 0).length === 1;
 
 export const same = (one, other) => toSearch({ ...one, open: null }) === toSearch({ ...other, open: null });
 
@@ -42,6 +46,7 @@ export function toSearch(query) {
     if (wanted.to) written.set(`to.${name}`, wanted.to);
     if (wanted.holds) written.set(`holds.${name}`, wanted.holds);
   }
+  if (query.check) written.set("check", "1");
   if (query.open !== null) written.set("open", query.open);
   return written.toString();
 }
@@ -61,6 +66,7 @@ export function fromSearch(text) {
     if (what === "is") (wanted.values ??= []).push(value);
     else wanted[what] = value;
   }
+  query.check = read.get("check") === "1";
   const open = read.get("open");
   query.open = open !== null && /^\d{1,15}$/.test(open) ? Number(open) : null;
   return query;
@@ -108,6 +114,7 @@ export async function toBody(query, types, { k, cursor, encoded }) {
   if (query.least !== "" && Number.isFinite(Number(query.least))) body.min_score = Number(query.least);
   const where = condition(query, types);
   if (where) body.where = where;
+  if (query.check && isComparable(query)) body.verify = true;
   if (cursor) body.cursor = cursor;
   return body;
 }

@@ -1,7 +1,7 @@
 // One hit as an element of the list.
 
 import { thumbnail } from "./api.js";
-import { button, count, element, folderOf, icon, nameOf, visible } from "./dom.js";
+import { button, count, element, folderOf, icon, nameOf, outline, relation, visible } from "./dom.js";
 import { ROW } from "./offers.js";
 
 // A row shares its height, so extreme shapes are framed: no picture is cut.
@@ -30,7 +30,7 @@ export function tile(hit, { collection, row, act, selected, at }) {
     "a",
     {
       class: "frame", tabindex: "-1", href: `?in=${encodeURIComponent(collection)}&open=${hit.id}`, draggable: "true",
-      "aria-label": [named, score && `score ${score}`, copies && count(copies, "copy", "copies"), moment(hit)].filter(Boolean).join(", "),
+      "aria-label": [named, score && `score ${score}`, relation(hit), copies && count(copies, "copy", "copies"), moment(hit)].filter(Boolean).join(", "),
       "aria-keyshortcuts": "x + -",
       on: {
         click: (event) => {
@@ -47,6 +47,7 @@ export function tile(hit, { collection, row, act, selected, at }) {
       },
     },
     image,
+    outline(hit, ratio(hit)),
   );
   const item = element(
     "li",
@@ -65,6 +66,7 @@ export function tile(hit, { collection, row, act, selected, at }) {
       element("span", { class: "name" }, element("bdi", {}, named)),
       moment(hit) ? element("span", { class: "moment" }, moment(hit)) : null,
       byName(hit),
+      relation(hit) ? element("span", { class: `relation ${hit.relation}` }, relation(hit)) : null,
       score ? element("span", { class: "score" }, score) : null,
     ),
   );

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import retrieval
+from tests.retrieval.folders import ids_by_key
 from tests.retrieval.server.page.conftest import HOSTILE, MANY
 from tests.retrieval.server.page.looking import Page
 
@@ -104,6 +106,41 @@ class TestFilters:
 
         assert page.names() == []
         assert "no" in page.text("#notice")
+
+
+class TestSamePicture:
+    @pytest.fixture(autouse=True)
+    def opencv(self) -> None:
+        pytest.importorskip("cv2", reason="the extra verify is not installed")
+
+    @pytest.fixture
+    def rows(self, photos: Path) -> dict[str, int]:
+        with retrieval.open(photos) as collection:
+            return ids_by_key(collection)
+
+    def test_is_offered_beside_one_picture_only(self, page: Page, rows: dict[str, int]) -> None:
+        page.go("?q=a+cat")
+        assert not page.one("#compare").is_displayed()
+
+        page.go(f"?t=1:id::{rows['animals/cat.png']}&t=1:id::{rows['food/coffee.jpg']}")
+        assert not page.one("#compare").is_displayed()
+
+    def test_comes_first_marked_and_outlined(self, page: Page, rows: dict[str, int]) -> None:
+        page.go(f"?t=1:id:0.25,0.25,0.5,0.5:{rows['food/coffee.jpg']}")
+        assert page.all(".facts .relation") == []
+
+        page.click("#compare")
+        page.wait(lambda: [one.text for one in page.all(".facts .relation")] == ["same picture"])
+        assert page.asked()["check"] == ["1"]
+        assert page.names()[0] == "coffee.jpg"
+        frame = page.one("#hits li:first-child .frame").rect
+        line = page.one("#hits li:first-child .outline polygon").rect
+        assert line["width"] == pytest.approx(frame["width"] / 2, rel=0.1)
+        assert line["x"] - frame["x"] == pytest.approx(frame["width"] / 4, rel=0.1)
+
+        page.click("#hits li:first-child .frame")
+        page.wait(lambda: "same picture" in page.text("#sheet"))
+        assert len(page.all("#stage .outline")) == 1
 
 
 class TestMany:
