@@ -37,7 +37,6 @@ class Calibration:
         verified: probability from which two pictures are called the same.
         scene: extent of the agreement from which another exposure shows the same scene, and not only the same thing.
         points: pairs of points, below which nothing is said of scenes and objects.
-        sure: probability from which no other placement is tried.
     """
 
     means: NDArray[np.float64]
@@ -48,7 +47,6 @@ class Calibration:
     verified: float
     scene: float
     points: int
-    sure: float
 
     def probability(self, pixels: Agreement, agreeing: int, pairs: int) -> float:
         """Return the probability that both are the same picture."""
@@ -111,5 +109,5 @@ def calibration() -> Calibration:
     arrays: dict[str, Any] = {
         name: np.array(facts[name], np.float64) for name in ("means", "spreads", "weights", "knots")
     }
-    numbers = {name: facts[name] for name in ("bias", "verified", "scene", "points", "sure")}
+    numbers = {name: facts[name] for name in ("bias", "verified", "scene", "points")}
     return Calibration(**arrays, **numbers)

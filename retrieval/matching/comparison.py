@@ -52,7 +52,7 @@ class Evidence:
 
 
 _CLEAR = 25
-"""Pairs of points that agree, from which no other placement is tried."""
+"""Pairs of points that agree, from which the picture lies so, and is not also tried mirrored."""
 
 _NOTHING = Verdict(
     verified=False, probability=0.0, relation="none", outline=None, agreement=0.0, mirrored=False

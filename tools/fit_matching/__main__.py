@@ -128,7 +128,6 @@ def fitted(rows: NDArray[np.float64], relations: list[str], hows: list[str]) -> 
         "bias": round(bias, 5),
         "knots": knots.round(5).tolist(),
         "verified": round(verified, 4),
-        "sure": 0.999,
         "scene": SCENE,
         "points": 8,
     }

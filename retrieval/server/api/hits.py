@@ -43,11 +43,14 @@ class AnsweredHit(Struct):
         ),
     ] = None
     verified: Annotated[
-        bool | None, Meta(description="with verify: it is the picture that was asked with; null if not compared")
+        bool | None,
+        Meta(description="with verify: it is the picture that was asked with; null if not compared"),
     ] = None
     relation: Annotated[
         Literal["picture", "scene", "object", "none"] | None,
-        Meta(description="with verify: one picture, another exposure of a scene, the same thing, or none of these"),
+        Meta(
+            description="with verify: one picture, another exposure of a scene, the same thing, or none of these"
+        ),
     ] = None
     verified_probability: Annotated[
         float | None, Meta(description="with verify: how probable it is that both are the same picture")
@@ -74,7 +77,8 @@ class Answer(Struct):
     searched: Annotated[int, Meta(description="images that could have been found")]
     unknown_words: Annotated[list[str], Meta(description="words that the encoder has never learned")]
     checked: Annotated[
-        int | None, Meta(description="with verify: hits that were compared with the picture that was asked with")
+        int | None,
+        Meta(description="with verify: hits that were compared with the picture that was asked with"),
     ] = None
 
 

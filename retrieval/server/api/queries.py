@@ -125,7 +125,8 @@ def options_of(served: Served, search: Search, limits: Limits) -> dict[str, Any]
     if search.verify:
         if search.verify > limits.verified:
             raise Refused(
-                400, f"verify is {search.verify:,}; at most {limits.verified:,} hits are compared with a picture"
+                400,
+                f"verify is {search.verify:,}; at most {limits.verified:,} hits are compared with a picture",
             )
         options["verify"] = search.verify
     if search.ids is not None:

@@ -78,7 +78,9 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
         options = options_of(served, asked, limits)
         start = 0 if cursor is None else cursor.start
         if start >= max(CHECKED, asked.verify):
-            options.pop("verify", None)  # the check orders the first hits anew, and those are before this page
+            options.pop(
+                "verify", None
+            )  # the check orders the first hits anew, and those are before this page
         stop = min(start + asked.k, limits.depth)
         if start >= stop:
             raise Refused(400, f"one query gives {limits.depth:,} hits at most; narrow it by a filter")
