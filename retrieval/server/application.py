@@ -80,6 +80,7 @@ def create_app(
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            await service.searches.close()
             await scheduler.close()
             await catalogue.close()
 

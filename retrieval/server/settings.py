@@ -80,6 +80,7 @@ class Settings:
         port: 0 takes any that is free.
         token: what clients must show; None where it listens on this machine only.
         originals: give out the images as they are, not only thumbnails.
+        review: show duplicates for a review, and keep what people decide in the collection.
         allow_urls: fetch pictures from public addresses that requests name.
         cors: origins, such as ``https://example.org``, whose pages may ask.
         allow_hosts: names by which clients may reach it, besides its addresses.
@@ -97,6 +98,7 @@ class Settings:
     port: int = 8080
     token: str | None = field(default=None, repr=False)
     originals: bool = False
+    review: bool = False
     allow_urls: bool = False
     cors: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()

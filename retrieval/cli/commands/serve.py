@@ -34,6 +34,7 @@ SETTINGS = "retrieval.server.settings:Settings"
 @option("--port", of=SETTINGS, type=int, metavar="N", help="Listen on this port; 0 takes a free one.")
 @click.option("--token-file", type=FILE, metavar="FILE", help="Let in only who shows the token in this file.")
 @option("--originals", of=SETTINGS, is_flag=True, help="Give out the images themselves, not only thumbnails.")
+@option("--review", of=SETTINGS, is_flag=True, help="Let people review duplicates, and keep their decisions.")
 @option(
     "--allow-urls", of=SETTINGS, is_flag=True, help="Fetch pictures from public addresses that requests name."
 )

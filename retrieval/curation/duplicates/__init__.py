@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.keep_rules import KEEP
     from retrieval.curation.duplicates.moves import UNDO, MoveReport, undo_moves
     from retrieval.curation.duplicates.report import Duplicates
+    from retrieval.curation.duplicates.review_page import review_html, review_policy
 
 __all__ = [
     "DECISIONS",
@@ -35,6 +36,8 @@ __all__ = [
     "duplicates",
     "parse_decisions",
     "read_decisions",
+    "review_html",
+    "review_policy",
     "undo_moves",
     "write_decisions",
 ]
@@ -56,5 +59,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "moves": ("UNDO", "MoveReport", "undo_moves"),
             "image_sets": ("KINDS", "DuplicateImage", "DuplicateSet"),
             "report": ("Duplicates",),
+            "review_page": ("review_html", "review_policy"),
         },
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,7 +16,7 @@ from retrieval.display import path_json
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "DECISIONS",
@@ -118,12 +120,25 @@ def write_decisions(directory: Path, decisions: Iterable[Decision]) -> Path:
         OptionError: the file that is there holds something else.
     """
     path = directory / DECISIONS
-    known = _read(path) if path.exists() else []
-    last = {frozenset(one.names): one for one in [*known, *decisions]}
     with writing(path):
         make_directories(path.parent)
-        replace_file(path, _text(last.values()))
+        with _alone(path.parent):
+            known = _read(path) if path.exists() else []
+            last = {frozenset(one.names): one for one in [*known, *decisions]}
+            replace_file(path, _text(last.values()))
     return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread adds decisions, so that none of them is lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _text(decisions: Iterable[Decision]) -> bytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.image_sets import DuplicateImage, DuplicateSet
     from retrieval.curation.duplicates.report import Duplicates
 
-__all__ = ["MOST_SETS", "review_html", "script_source", "write_review"]
+__all__ = ["MOST_SETS", "review_html", "review_policy", "script_source", "write_review"]
 
 MOST_SETS: Final = 1_000
 """Sets of a page that holds its pictures."""
@@ -54,7 +54,7 @@ _PAGE: Final = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data: $images; style-src 'unsafe-inline'; script-src $hash; connect-src $connect">
+ content="$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="retrieve">
@@ -127,13 +127,23 @@ def review_html(
         note=markup(note),
         style=html_style.STYLE + _text("review.css"),
         script=_text("review.js"),
-        hash=script_source(),
-        images="'self'" if pictures is not None else "",
-        connect="'self'" if post_to else "'none'",
+        policy=review_policy(pictures=pictures is not None, post=bool(post_to)),
         post=f'<meta name="decisions-url" content="{markup(post_to)}">\n' if post_to else "",
         collection=markup(escape(os.fspath(found.directory))),
         sections="\n".join(sections) or "<p>There are none.</p>",
     )
+
+
+def review_policy(*, pictures: bool, post: bool) -> str:
+    """Return the content security policy of the page.
+
+    Args:
+        pictures: they come from a service; otherwise the page holds them.
+        post: decisions are posted to that service.
+    """
+    images = "data: 'self'" if pictures else "data:"
+    connect = "'self'" if post else "'none'"
+    return f"default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src {script_source()}; connect-src {connect}"
 
 
 @cache

@@ -14,6 +14,7 @@ from retrieval.errors import RetrievalError
 from retrieval.server.api.hits import json_response
 from retrieval.server.api.parameters import only
 from retrieval.server.api.queries import folder_of
+from retrieval.server.api.reviews import review_address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,6 +58,9 @@ class CollectionFacts(Struct):
     recall_at_10: float | None
     columns: Annotated[dict[str, str], Meta(description="types by name")]
     originals: Annotated[bool, Meta(description="whether files are given out")]
+    duplicates: Annotated[
+        str | None, Meta(description="address of the page to review duplicates, where the server offers it")
+    ]
     address: str
 
 
@@ -133,6 +137,7 @@ def _facts_of(service: Service, served: Served) -> dict[str, Any]:
         "recall_at_10": index.recall_at_10,
         "columns": own.column_types(),
         "originals": service.settings.originals,
+        "duplicates": review_address(served, service) if service.settings.review else None,
         "address": f"{service.settings.prefix}/v1/collections/{quote(served.name, safe='')}",
     }
 

@@ -9,7 +9,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.server.api import clip_retrieval, collections, downloads, health, images, listings, searches
+from retrieval.server.api import (
+    clip_retrieval,
+    collections,
+    downloads,
+    health,
+    images,
+    listings,
+    reviews,
+    searches,
+)
 from retrieval.server.api.hits import Answer, Answers, encoded
 from retrieval.server.api.openapi_document import openapi
 from retrieval.server.api.problems import problem_of
@@ -192,6 +201,23 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=DownloadRequest,
         gives=("text/plain", "application/zip"),
         statuses=(403, 404),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{_COLLECTION}/duplicates",
+        short="/v1/duplicates",
+        answer=reviews.review,
+        gives="text/html",
+        statuses=(404, 501, 503),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{_COLLECTION}{reviews.OWN_PAGES_ONLY}",
+        short=f"/v1{reviews.OWN_PAGES_ONLY}",
+        answer=reviews.decide,
+        takes=reviews.DecisionsRequest,
+        gives=reviews.Kept,
+        statuses=(404,),
     ),
     Endpoint(
         method="POST",

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from retrieval.server.api.reviews import Searches
 from retrieval.server.api.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Service:
         catalogue: the collections.
         scheduler: runs searches and other work.
         thumbnails: made and kept.
+        searches: for duplicates, under way.
         fetch: reads what lies at a public address; None where no URLs are fetched.
         ready: the encoders are warm.
     """
@@ -39,6 +41,7 @@ class Service:
     catalogue: Catalogue
     scheduler: Scheduler
     thumbnails: Thumbnails = field(init=False)
+    searches: Searches = field(default_factory=Searches)
     fetch: Callable[[str], bytes] | None = None
     ready: bool = False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from retrieval.server.api import Refused, problem
+from retrieval.server.api import OWN_PAGES_ONLY, Refused, problem
 from retrieval.server.safety.headers import HEADERS
 from retrieval.server.safety.hosts import Hosts
 from retrieval.server.safety.login import login_page
@@ -139,7 +139,8 @@ class Guard:
         foreign = origin is not None and not self._hosts.is_own_origin(origin, host)
         if method == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
             return self._preflight(origin)
-        if foreign and method not in _READS and not self._hosts.allows_origin(origin or ""):
+        allowed = self._hosts.allows_origin(origin or "") and not path.endswith(OWN_PAGES_ONLY)
+        if foreign and method not in _READS and not allowed:
             raise Refused(
                 403, f"pages of {origin!r:.100} may not ask this server; whoever runs it can allow them"
             )
