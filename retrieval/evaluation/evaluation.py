@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids, Vectors
     from retrieval.collection import Collection
+    from retrieval.evaluation.copy_detection import CopyDetection
 
 K = 10
 TIMED = 200
@@ -45,6 +46,7 @@ class Evaluation:
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
         attacks: one object for each attack, stage and measure (`retrieval.evaluation.survival.Outcome`); empty where not asked for.
         attacks_list: the name of the list that these attacks are of, such as ``attacks-2``.
+        pairs: what was measured of queries and their originals.
         text_recall_at_1: share of `captions` whose file is found first; likewise at 5 and 10.
         dims: for each width asked for, what its prefix finds (`retrieval.evaluation.widths.by_width`).
     """
@@ -63,6 +65,7 @@ class Evaluation:
     dims: list[dict[str, Any]] = field(default_factory=list)
     attacks: list[dict[str, Any]] = field(default_factory=list)
     attacks_list: str | None = None
+    pairs: CopyDetection | None = None
 
     def _repr_html_(self) -> str | None:
         """Show what was measured in a notebook."""
@@ -72,7 +75,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract."""
-        return asdict(self)
+        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return facts | {"pairs": None if self.pairs is None else self.pairs.to_json()}
 
 
 def evaluate(
@@ -81,6 +85,10 @@ def evaluate(
     labels: str | os.PathLike[str] | None = None,
     captions: str | os.PathLike[str] | None = None,
     attacks: bool | str | Sequence[str] = False,
+    pairs: str | os.PathLike[str] | None = None,
+    distractors: str | os.PathLike[str] | None = None,
+    background: str | os.PathLike[str] | None = None,
+    verify: bool | int = False,
     dims: Sequence[int] = (),
     plot: str | os.PathLike[str] | None = None,
     sample: int = 1000,
@@ -95,6 +103,11 @@ def evaluate(
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
         attacks: measure whether altered copies of images are found, of activated ones where there are any. True for all attacks of
             the newest list; or names of some of them, or the name of a list: a text with commas, or a sequence.
+        pairs: CSV with the header ``query,original``: queries are files, relative to the CSV file's folder or to the root; originals are
+            files of the collection. A line without an original is a query that has none.
+        distractors: a folder of images that have no original in the collection: more queries for `pairs`.
+        background: a folder of images that are no copies of anything: the scores of `pairs` are normalised with them, too.
+        verify: compare the first 50 hits of `pairs` and of `attacks`, or so many, with the query, pixel by pixel, too.
         dims: widths whose prefixes are measured, too.
         plot: draw recall against bytes and against time for each width into this file; without `dims`, for every prefix.
         sample: stored rows used as queries for recall and latency.
@@ -103,10 +116,15 @@ def evaluate(
     Raises:
         OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
             prefix; a figure that cannot be written; an attack that is in no list.
-        MissingExtra: `plot`, and matplotlib is not installed.
+        MissingExtra: `plot`, and matplotlib is not installed; `verify`, and OpenCV is not.
         CapabilityMissing: captions, for an encoder without a text tower.
     """
     asked = chosen(attacks) if attacks else None
+    if pairs is None and (distractors is not None or background is not None):
+        given = "distractors" if distractors is not None else "background"
+        raise OptionError(f"`{given}` goes with queries whose originals are known: give `pairs`, too")
+    if verify is not False and pairs is None and asked is None:
+        raise OptionError("`verify` checks the hits of altered copies: give `attacks` or `pairs`, too")
     if plot is not None:
         plots.require(plot)
         dims = dims or widths.widths_of(collection.space)
@@ -133,7 +151,25 @@ def evaluate(
         facts["attacks_list"], names = asked
         with progress_shown(progress) as watch:
             facts["attacks"] = measure(
-                collection, names=names, of=facts["attacks_list"], device=device, progress=watch
+                collection,
+                names=names,
+                of=facts["attacks_list"],
+                verify=verify,
+                device=device,
+                progress=watch,
+            )
+    if pairs is not None:
+        from retrieval.evaluation.copy_detection import measure as detect
+
+        with progress_shown(progress) as watch:
+            facts["pairs"] = detect(
+                collection,
+                pairs,
+                distractors=distractors,
+                background=background,
+                verify=verify,
+                device=device,
+                progress=watch,
             )
     return Evaluation(
         recall_at_10=recall,

@@ -62,7 +62,7 @@ class Outcome:
 
     Attributes:
         attack: its name in the list.
-        stage: ``codes`` (the first stage alone, one list probed) or ``served``.
+        stage: ``codes`` (the first stage alone, one list probed), ``served``, or ``verified`` (as served, then checked).
         measure: ``recall_at_1`` or ``micro_ap``.
         original: of the originals' altered copies.
         activated: of the activated copies'; None where there are none.
@@ -129,6 +129,7 @@ def measure(
     *,
     names: Sequence[str] = (),
     of: str = CURRENT,
+    verify: bool | int = False,
     device: str = "auto",
     progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
@@ -138,10 +139,16 @@ def measure(
         collection: an open one.
         names: attacks of the list; all where none is named.
         of: the list.
+        verify: compare the first 50 hits, or so many, with the copy, pixel by pixel; the first verified one then comes first.
         device: where copies are encoded.
         progress: called after each attack.
     """
     names = names or tuple(LISTS[of])
+    check = None
+    if verify is not False:
+        from retrieval.evaluation.copy_detection import DEPTH, FirstVerified
+
+        check = FirstVerified(collection, depth=DEPTH if verify is True else max(1, int(verify)))
     encoder = collection.encoder_on(device)
     chosen = pairs(collection)
     outcomes: list[Outcome] = []
@@ -150,7 +157,12 @@ def measure(
         complete = all(pair.copy is not None for pair in chosen)
         copies = [pair.copy for pair in chosen if pair.copy is not None]
         activated = attacked(encoder, copies, name, of=of) if complete else None
-        outcomes += _compare(collection, name, [pair.ids for pair in chosen], original, activated)
+        right = [pair.ids for pair in chosen]
+        outcomes += _compare(collection, name, right, original, activated)
+        if check is not None:
+            before = check([pair.original for pair in chosen], original, name=name, of=of)
+            after = None if activated is None else check(copies, activated, name=name, of=of)
+            outcomes += _outcomes(name, "verified", right, before, after, exact=_exact_of(outcomes, name))
         if progress is not None:
             progress(Progress(phase="attacks", done=number + 1, total=len(names)))
     return [outcome.to_json() for outcome in outcomes]
@@ -203,21 +215,39 @@ def _compare(
         stages = {"codes": lambda vectors: collection.search_codes(vectors, k=1, nprobe=NPROBE), **stages}
     outcomes = []
     for stage, search in stages.items():
-        before = scores(search(original), right)
-        after = None if activated is None else scores(search(activated), right)
-        outcomes += [
-            Outcome(
-                attack=name,
-                stage=stage,
-                measure=measure,
-                original=before[measure],
-                activated=None if after is None else after[measure],
-                exact=exact[measure],
-                images=len(right),
-            )
-            for measure in before
-        ]
+        after = None if activated is None else search(activated)
+        outcomes += _outcomes(name, stage, right, search(original), after, exact=exact)
     return outcomes
+
+
+def _exact_of(outcomes: Sequence[Outcome], name: str) -> dict[str, float]:
+    return {outcome.measure: outcome.exact for outcome in outcomes if outcome.attack == name}
+
+
+def _outcomes(
+    name: str,
+    stage: str,
+    right: Sequence[frozenset[int]],
+    original: Neighbors,
+    activated: Neighbors | None,
+    *,
+    exact: dict[str, float],
+) -> list[Outcome]:
+    """Measure first hits of one stage."""
+    before = scores(original, right)
+    after = None if activated is None else scores(activated, right)
+    return [
+        Outcome(
+            attack=name,
+            stage=stage,
+            measure=measure,
+            original=before[measure],
+            activated=None if after is None else after[measure],
+            exact=exact[measure],
+            images=len(right),
+        )
+        for measure in before
+    ]
 
 
 def scores(found: Neighbors, right: Sequence[frozenset[int]]) -> dict[str, float]:

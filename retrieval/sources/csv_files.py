@@ -1,4 +1,4 @@
-"""Read CSV files that name images: labels and captions."""
+"""Read CSV files that name images: labels, captions, originals."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def csv_lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, str]]:
+def csv_lines(
+    path: str | os.PathLike[str], column: str, *, file: str = "file", missing: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield file and word of each line of a CSV file with the header ``file,column``.
 
+    Args:
+        path: the CSV file, UTF-8.
+        column: what the words' column is called.
+        file: what the files' column is called.
+        missing: the word of a line that ends before it; such lines are left out where this is None.
     Raises:
         OptionError: it cannot be read, or has another header.
     """
@@ -24,12 +31,13 @@ def csv_lines(path: str | os.PathLike[str], column: str) -> Iterator[tuple[str, 
                 raise OptionError(f"{os.fspath(path)}: is UTF-16; save it as UTF-8")
             lines.seek(0)
             reader = csv.DictReader(lines)
-            if reader.fieldnames is None or not {"file", column} <= set(reader.fieldnames):
+            if reader.fieldnames is None or not {file, column} <= set(reader.fieldnames):
                 raise OptionError(
-                    f"{os.fspath(path)}: expected the header file,{column}, found {','.join(reader.fieldnames or ['nothing'])}"
+                    f"{os.fspath(path)}: expected the header {file},{column}, found {','.join(reader.fieldnames or ['nothing'])}"
                 )
             for line in reader:
-                if line["file"] is not None and line[column] is not None:
-                    yield line["file"], line[column]
+                word = missing if line[column] is None else line[column]
+                if line[file] is not None and word is not None:
+                    yield line[file], word
     except (OSError, csv.Error) as error:
         raise OptionError(f"{os.fspath(path)} cannot be read: {error}") from error

@@ -36,9 +36,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "against", "allow_private", "column", "copy_to", "device", "dims", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "against", "allow_private", "attacks", "background", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
     "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "max_pixels", "min_psnr",
-    "names", "out", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "text", "truncate_dim", "under", "vectors", "views", "without_new",
+    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "text", "truncate_dim", "under", "vectors", "views", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

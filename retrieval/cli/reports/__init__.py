@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from retrieval.cli.reports.builds import build_summary, next_step
     from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
-    from retrieval.cli.reports.evaluations import evaluation_tables
+    from retrieval.cli.reports.evaluations import evaluation_tables, pair_notes
     from retrieval.cli.reports.index_facts import (
         bytes_words,
         index_words,
@@ -41,6 +41,7 @@ __all__ = [
     "narrowed",
     "next_step",
     "number_words",
+    "pair_notes",
     "recall_words",
     "retired",
     "shown",
@@ -59,7 +60,7 @@ def __getattr__(name: str) -> object:
         {
             "builds": ("build_summary", "next_step"),
             "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
-            "evaluations": ("evaluation_tables",),
+            "evaluations": ("evaluation_tables", "pair_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
             "paths": ("found_from_here", "shown"),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),

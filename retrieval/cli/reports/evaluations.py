@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from retrieval.cli.reports.index_facts import bytes_words, number_words
+from retrieval.display import escape
 from retrieval.render import fields, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["evaluation_tables"]
+__all__ = ["evaluation_tables", "pair_notes"]
 
 
 def evaluation_tables(report: Mapping[str, Any]) -> str:
@@ -41,14 +42,66 @@ def evaluation_tables(report: Mapping[str, Any]) -> str:
     text = fields(pairs)
     if report["dims"]:
         text += _dims(report["dims"])
+    if report["pairs"] is not None:
+        text += _pairs(report["pairs"])
     return text + (attacks(report["attacks"]) if report["attacks"] else "")
+
+
+def pair_notes(pairs: Mapping[str, Any]) -> list[str]:
+    """Say which lines and files do not count, and why."""
+    lines = []
+    if pairs["unknown"]:
+        first = pairs["unknown"][0]["original"]
+        lines.append(
+            f"{len(pairs['unknown']):,} lines left out: their originals, such as {escape(first)}, are not in the collection"
+        )
+    if pairs["unreadable"]:
+        first = pairs["unreadable"][0]
+        lines.append(
+            f"{len(pairs['unreadable']):,} files left out that cannot be read, such as {escape(first['path'])}: {first['reason']}"
+        )
+    if pairs["repeated"]:
+        lines.append(f"{pairs['repeated']:,} lines came twice and count once")
+    if pairs["in_the_collection"]:
+        lines.append(
+            f"{pairs['in_the_collection']:,} distractors or background images left out: the collection has them"
+        )
+    return lines
+
+
+def _pairs(pairs: Mapping[str, Any]) -> str:
+    """Tabulate how well each order of the pairs tells copies from others."""
+    cells = [
+        [
+            ranking["by"] + (", normalised" if ranking["normalised"] else ""),
+            *(
+                _interval(ranking[name])
+                for name in ("micro_ap", "recall_at_precision_90", "recall_at_precision_99", "recall_at_1")
+            ),
+        ]
+        for ranking in pairs["rankings"]
+    ]
+    heads = ["ranked by", "micro-AP", "at precision 0.9", "at 0.99", "found first"]
+    background = f", {pairs['background']:,} background images" if pairs["background"] else ""
+    return (
+        "\n"
+        + table(heads, cells, columns=120)
+        + f"\n{pairs['queries']:,} queries with {pairs['pairs']:,} originals, {pairs['distractors']:,} without{background}; at a "
+        f"precision: recall; in brackets: 95 % intervals; the first {pairs['depth']:,} hits hold {pairs['recall_at_depth']:.2f} of the originals\n"
+    )
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f}-{found['high']:.3f})"
 
 
 def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """Tabulate recall@1 and micro-AP by attack: of originals, of activated copies, and by exact search."""
     from retrieval.evaluation import little_to_gain
 
-    stages = [stage for stage in ("codes", "served") if any(row["stage"] == stage for row in outcomes)]
+    stages = [
+        stage for stage in ("codes", "served", "verified") if any(row["stage"] == stage for row in outcomes)
+    ]
     text = [""]
     for measure, name in (("recall_at_1", "recall@1"), ("micro_ap", "micro-AP")):
         chosen = {(row["attack"], row["stage"]): row for row in outcomes if row["measure"] == measure}
@@ -64,13 +117,18 @@ def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
         means = [[chosen[attack, stage] for attack in names] for stage in stages]
         exact = sum(row["exact"] for row in means[0]) / len(names)
         cells.append(["mean", *map(_before_after, means), f"{exact:.2f}"])
-        heads = {"codes": "codes only", "served": "as served"}
+        heads = {"codes": "codes only", "served": "as served", "verified": "verified"}
         text.append(table([name, *(heads[stage] for stage in stages), "exact"], cells, columns=80))
         text.append("\n")
     active = outcomes[0]["activated"] is not None
+    checked = (
+        "; verified: as served, and the first hit whose pixels agree comes first"
+        if "verified" in stages
+        else ""
+    )
     text.append(
         f"{outcomes[0]['images']:,} images{', original -> activated' if active else ''}; codes only: one list probed, nothing reranked; "
-        "as served: reranked; exact: of copies of the originals\n"
+        f"as served: reranked{checked}; exact: of copies of the originals\n"
     )
     if not active:
         text.append(
@@ -79,7 +137,7 @@ def attacks(outcomes: Sequence[Mapping[str, Any]]) -> str:
     text += [
         f"{heads[stage]}: within a point of exact search already, so little is to be gained by activating images\n"
         for stage in stages
-        if little_to_gain([dict(row) for row in outcomes], stage)
+        if stage != "verified" and little_to_gain([dict(row) for row in outcomes], stage)
     ]
     return "".join(text)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from retrieval.cli.reports import recall_words
 from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, OF_SOURCES, PLAIN
@@ -79,10 +80,38 @@ class TestReports:
             "dims",
             "attacks",
             "attacks_list",
+            "pairs",
         ]
         assert set(report["latency_ms"]) == {"p50", "p95"}
         assert report["labelled"] == 20
         assert "20 labelled files" in text
+
+    def test_pairs(self, run, photos: Path, tmp_path: Path) -> None:
+        """`evaluate --pairs --html`: the table, notes on what does not count, and the page."""
+        for name in list(PLAIN)[:3]:
+            with Image.open(photos / name) as image:
+                image.convert("RGB").rotate(90).save(tmp_path / f"{Path(name).stem}.png")
+        pairs = tmp_path / "pairs.csv"
+        known = [f"{Path(name).stem}.png,{name}" for name in list(PLAIN)[:3]]
+        pairs.write_text("\n".join(["query,original", *known, known[0], "x.png,gone.png"]))
+        page = tmp_path / "worst.html"
+        asked = ("evaluate", "--index", photos, "--pairs", pairs)
+        status, out, err = run(*asked, "--html", page)
+        facts = json.loads(run(*asked, "--json")[1])["pairs"]
+
+        assert status == 0
+        assert "micro-AP" in out.decode()
+        assert "3 queries with 3 originals" in out.decode()
+        assert "1 lines left out: their originals, such as gone.png, are not in the collection" in err
+        assert "1 lines came twice and count once" in err
+        assert f"wrote {page}" in err
+        assert page.read_text().startswith("<!doctype html>")
+        assert (facts["queries"], facts["repeated"], facts["unknown"]) == (
+            3,
+            1,
+            [{"query": "x.png", "original": "gone.png"}],
+        )
+        assert run("evaluate", "--index", photos, "--html", page)[0] == 2
 
     def test_widths(self, run, tmp_path: Path) -> None:
         """`build-index --dim`, `query --dim` and `evaluate --dims --plot`, of an encoder without prefixes."""

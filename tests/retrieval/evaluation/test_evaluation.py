@@ -41,7 +41,7 @@ def test_a_flat_collection_finds_all(pairs: retrieval.Collection) -> None:
     assert 0 < report.latency_ms["p50"] <= report.latency_ms["p95"]
     assert set(report.to_json()) == {
         "recall_at_10", "recall_sample", "latency_ms", "bytes_per_vector", "knn_accuracy", "labelled", "map_at_10",
-        "text_recall_at_1", "text_recall_at_5", "text_recall_at_10", "captions", "dims", "attacks", "attacks_list",
+        "text_recall_at_1", "text_recall_at_5", "text_recall_at_10", "captions", "dims", "attacks", "attacks_list", "pairs",
     }  # fmt: skip
 
 
