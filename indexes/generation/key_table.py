@@ -13,9 +13,9 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,21 +39,20 @@ class KeyTable:
         renames: how often keys of stored rows had been changed in the store when the table was made.
     """
 
-    def __init__(self, ends: NDArray[np.uint64], text: NDArray[np.uint8], *, renames: int) -> None:
-        """Take over where keys end, ``(n,)``, and their bytes, one after another."""
+    def __init__(self, whole: _Keys, more: _Keys | None = None, *, renames: int) -> None:
+        """Take over keys, and those of the rows behind them."""
         self.renames = renames
-        self._ends = ends
-        self._text = text
+        self._whole = whole
+        self._more = _laid_out(()) if more is None else more
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._ends)
+        return len(self._whole.ends) + len(self._more.ends)
 
     @classmethod
     def of(cls, keys: Iterable[bytes], *, renames: int = 0) -> KeyTable:
         """Make a table in memory from keys in the order of ids."""
-        ends, text = _laid_out(keys)
-        return cls(ends, text, renames=renames)
+        return cls(_laid_out(keys), renames=renames)
 
     @staticmethod
     def renames_of(path: Path) -> int:
@@ -88,30 +87,29 @@ class KeyTable:
         )
         if count and (int(ends[-1]) != len(text) or bool((ends[1:] < ends[:-1]).any())):
             raise _damaged(path)
-        return cls(ends, text, renames=renames)
+        return cls(_Keys(ends, text), renames=renames)
 
     def extended(self, keys: Iterable[bytes]) -> KeyTable:
-        """Return a table of these keys and further ones."""
-        ends, text = _laid_out(keys)
-        last = self._ends[-1:] if len(self) else np.zeros(1, np.uint64)
-        return KeyTable(
-            np.concatenate((self._ends, ends + last)),
-            np.concatenate((self._text, text)),
-            renames=self.renames,
-        )
+        """Return a table of these keys and further ones; what a file has of these is shared, not copied."""
+        before = self._more.keys(np.arange(len(self._more.ends)))
+        return KeyTable(self._whole, _laid_out(chain(before, keys)), renames=self.renames)
 
     def write(self, path: Path) -> None:
         """Write the table to ``path``; the caller makes it durable."""
+        whole, more = self._whole, self._more
         with path.open("wb") as file:
             file.write(_HEADER.pack(_MAGIC, len(self), self.renames))
-            file.write(np.ascontiguousarray(self._ends).data.cast("B"))
-            file.write(np.ascontiguousarray(self._text).data.cast("B"))
+            for part in (whole.ends, more.ends + np.uint64(len(whole.text)), whole.text, more.text):
+                file.write(np.ascontiguousarray(part).data.cast("B"))
 
     def keys(self, ids: Ids) -> Iterator[bytes]:
         """Yield the keys of rows, in their order."""
-        text, ends = self._text.data, self._ends
+        last = len(self._whole.ends)
+        if not len(ids) or int(ids.max()) < last:
+            yield from self._whole.keys(ids)
+            return
         for number in ids.tolist():
-            yield bytes(text[int(ends[number - 1]) if number else 0 : int(ends[number])])
+            yield self._whole.key(number) if number < last else self._more.key(number - last)
 
     def between(
         self, *, prefix: bytes = b"", suffix: bytes = b"", start: int = 0, stop: int | None = None
@@ -120,26 +118,52 @@ class KeyTable:
 
         Only ids from ``start`` to before ``stop`` are looked at; about 40 bytes for each of these are held meanwhile.
         """
-        ends = self._ends[start:stop].astype(np.int64)  # (n,)
-        first = int(self._ends[start - 1]) if start else 0
+        last, stop = len(self._whole.ends), len(self) if stop is None else stop
+        ids = self._whole.between(prefix, suffix, start, stop)
+        if stop <= last:
+            return ids
+        further = self._more.between(prefix, suffix, max(start - last, 0), stop - last)
+        return np.concatenate((ids, further + last))
+
+
+class _Keys(NamedTuple):
+    """Some keys: where each ends, ``(n,)``, and their bytes, one after another."""
+
+    ends: NDArray[np.uint64]
+    text: NDArray[np.uint8]
+
+    def key(self, number: int) -> bytes:
+        """Return one."""
+        return self.text[int(self.ends[number - 1]) if number else 0 : int(self.ends[number])].tobytes()
+
+    def keys(self, numbers: Ids) -> Iterator[bytes]:
+        """Yield some."""
+        text, ends = self.text.data, self.ends
+        for number in numbers.tolist():
+            yield bytes(text[int(ends[number - 1]) if number else 0 : int(ends[number])])
+
+    def between(self, prefix: bytes, suffix: bytes, start: int, stop: int) -> Ids:
+        """Return the numbers from ``start`` to before ``stop`` of those that begin and end so, ascending."""
+        ends = self.ends[start:stop].astype(np.int64)  # (n,)
+        first = int(self.ends[start - 1]) if 0 < start <= len(self.ends) else 0
         starts = np.concatenate((np.full(1, first, np.int64), ends[:-1]))[: len(ends)]
         ids: Ids = np.flatnonzero(ends - starts >= len(prefix) + len(suffix))
         ids = self._equal(ids, starts, prefix)
         return self._equal(ids, ends - len(suffix), suffix) + start
 
     def _equal(self, ids: Ids, places: NDArray[np.int64], word: bytes) -> Ids:
-        """Keep the ids at whose place the text reads ``word``."""
+        """Keep the numbers at whose place the text reads ``word``."""
         whole = len(word) // _WINDOW * _WINDOW
-        if whole and len(self._text) >= _WINDOW:
+        if whole and len(self.text) >= _WINDOW:
             # Every offset as the eight bytes from there on; numpy reads them unaligned.
             windows: NDArray[Any] = np.lib.stride_tricks.as_strided(
-                self._text[:_WINDOW].view("<u8"), (len(self._text) - _WINDOW + 1,), (1,), writeable=False
+                self.text[:_WINDOW].view("<u8"), (len(self.text) - _WINDOW + 1,), (1,), writeable=False
             )
             for start in range(0, whole, _WINDOW):
                 (part,) = struct.unpack_from("<Q", word, start)
                 ids = ids[windows[places[ids] + start] == np.uint64(part)]
         for start in range(whole, len(word)):
-            ids = ids[self._text[places[ids] + start] == word[start]]
+            ids = ids[self.text[places[ids] + start] == word[start]]
         return ids
 
 
@@ -151,15 +175,15 @@ def _header(path: Path, head: bytes) -> tuple[int, int]:
     return count, renames
 
 
-def _laid_out(keys: Iterable[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return where keys end, and their bytes one after another; one block of them at a time is held as objects."""
+def _laid_out(keys: Iterable[bytes]) -> _Keys:
+    """Lay out keys; one block of them at a time is held as objects."""
     parts, lengths = [], []
     source = iter(keys)
     while block := list(islice(source, _BLOCK)):
         parts.append(b"".join(block))
         lengths.append(np.fromiter(map(len, block), dtype=np.uint64, count=len(block)))
     ends = np.cumsum(np.concatenate([np.empty(0, np.uint64), *lengths]), dtype=np.uint64)
-    return ends, np.frombuffer(b"".join(parts), dtype=np.uint8)
+    return _Keys(ends, np.frombuffer(b"".join(parts), dtype=np.uint8))
 
 
 _NONE: Final = np.empty(0, dtype=np.uint8)

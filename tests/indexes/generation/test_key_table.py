@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,25 +25,47 @@ def table_of(names, path):
 
 @given(names=st.lists(NAMES, max_size=20), more=st.lists(NAMES, max_size=5))
 def test_a_table_is_the_list_of_its_keys(tmp_path_factory, names, more):
-    table = table_of(names, tmp_path_factory.mktemp("t") / KEYS).extended(more)
+    path = tmp_path_factory.mktemp("t") / KEYS
+    table = table_of(names, path).extended(more[:2]).extended(more[2:])
 
     assert (len(table), table.renames) == (len(names + more), 3)
     assert list(table.keys(np.arange(len(table)))) == names + more
+    table.write(path.with_name("again"))
+    assert list(KeyTable.open(path.with_name("again")).keys(np.arange(len(table)))) == names + more
+
+
+def test_an_extended_table_shares_what_the_first_one_holds():
+    table = KeyTable.of(b"%06d" % number for number in range(100_000))
+    tracemalloc.start()
+    try:
+        extended = table.extended([b"one more"])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(extended) == 100_001
+    assert held < 50_000  # a copy takes 1.4 million bytes
 
 
 @given(
     names=st.lists(st.text("ab", min_size=1, max_size=30).map(str.encode), max_size=20),
     prefix=st.text("ab", max_size=20).map(str.encode),
     suffix=st.text("ab", max_size=20).map(str.encode),
+    cut=st.integers(0, 20),
+    ends=st.tuples(st.integers(0, 22), st.none() | st.integers(0, 22)),
 )
-def test_keys_between_a_prefix_and_a_suffix(names, prefix, suffix):
+def test_keys_between_a_prefix_and_a_suffix(names, prefix, suffix, cut, ends):
     expected = [
         number
         for number, name in enumerate(names)
         if name.startswith(prefix) and name.endswith(suffix) and len(name) >= len(prefix) + len(suffix)
     ]
 
-    assert KeyTable.of(names).between(prefix=prefix, suffix=suffix).tolist() == expected
+    table = KeyTable.of(names[:cut]).extended(names[cut:])
+    assert table.between(prefix=prefix, suffix=suffix).tolist() == expected
+    start, stop = min(ends[0], len(names)), ends[1]
+    some = table.between(prefix=prefix, suffix=suffix, start=start, stop=stop)
+    assert some.tolist() == [one for one in expected if start <= one < (len(names) if stop is None else stop)]
 
 
 @pytest.mark.parametrize("cut", [0, 5, 30, -1])
