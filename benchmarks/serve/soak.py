@@ -1,4 +1,4 @@
-"""Does a server stay as it is? Full load for many minutes while the collection changes every 20 seconds."""
+"""Does a server stay as it is? Full load for many minutes while the collection changes again and again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["soak"]
 
 CLIENTS = 32
-PUBLISHES_EVERY = 20.0
 SAMPLES_EVERY = 5.0
 
 PUBLISHER = """
@@ -47,7 +46,7 @@ with retrieval.open(home) as collection:
 """
 
 
-def soak(work: Path, *, rows: int, minutes: float) -> dict[str, Any]:
+def soak(work: Path, *, rows: int, minutes: float, every: float) -> dict[str, Any]:
     """Return statuses, latency, publishes, generations seen, and memory over time.
 
     The load is mixed: words, vectors, filters, ids and some images. A client that is refused waits half a second.
@@ -59,14 +58,14 @@ def soak(work: Path, *, rows: int, minutes: float) -> dict[str, Any]:
     seconds = minutes * 60
     try:
         with serving(home, work=work) as server:
-            return _measured(server, home, seconds, rows)
+            return _measured(server, home, seconds, rows, every)
     finally:
         shutil.rmtree(home)
 
 
-def _measured(server: Server, home: Path, seconds: float, rows: int) -> dict[str, Any]:
+def _measured(server: Server, home: Path, seconds: float, rows: int, every: float) -> dict[str, Any]:
     publisher = subprocess.Popen(
-        [sys.executable, "-c", PUBLISHER, str(home), str(seconds), str(PUBLISHES_EVERY)],
+        [sys.executable, "-c", PUBLISHER, str(home), str(seconds), str(every)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
