@@ -23,6 +23,7 @@ class Limits:
 
     Attributes:
         body_bytes: of a request.
+        bodies_bytes: of all requests that are being read or answered; more are told to come again.
         pixels: of a picture that a thumbnail is made of; one that is searched by has the library's limit.
         k: hits of one answer.
         depth: hits of one query, over all its pages.
@@ -38,6 +39,7 @@ class Limits:
     """
 
     body_bytes: int = 32 << 20
+    bodies_bytes: int = 256 << 20
     pixels: int = 64 << 20
     k: int = 1_000
     depth: int = 10_000

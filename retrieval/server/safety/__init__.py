@@ -10,10 +10,21 @@ if TYPE_CHECKING:
     from retrieval.server.safety.guard import Guard, Request
     from retrieval.server.safety.headers import POLICY
     from retrieval.server.safety.login import session_routes
+    from retrieval.server.safety.sessions import share_sessions
     from retrieval.server.safety.tokens import Door, new_token, read_token
     from retrieval.server.safety.urls import fetcher
 
-__all__ = ["POLICY", "Door", "Guard", "Request", "fetcher", "new_token", "read_token", "session_routes"]
+__all__ = [
+    "POLICY",
+    "Door",
+    "Guard",
+    "Request",
+    "fetcher",
+    "new_token",
+    "read_token",
+    "session_routes",
+    "share_sessions",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
@@ -22,6 +33,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "guard": ("Guard", "Request"),
             "headers": ("POLICY",),
             "login": ("session_routes",),
+            "sessions": ("share_sessions",),
             "tokens": ("Door", "new_token", "read_token"),
             "urls": ("fetcher",),
         },

@@ -75,6 +75,7 @@ class Guard:
         self._hosts = Hosts(settings)
         self._prefix = settings.prefix
         self._limits = settings.limits
+        self._bodies = _Bodies(settings.limits.bodies_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is none."""
@@ -100,7 +101,7 @@ class Guard:
         if response is not None:
             await response(scope, receive, send)
             return
-        body = _Body(receive, most=self._most(scope), seconds=self._limits.seconds)
+        body = _Body(receive, self._bodies, most=self._most(scope), seconds=self._limits.seconds)
         try:
             await self._app(scope, body, send)
         except ClientDisconnect:
@@ -113,6 +114,8 @@ class Guard:
                 raise  # the connection is cut: half an answer is none
             words = "this is a bug of the server; its log says more"
             await problem(500, words)(scope, receive, send)
+        finally:
+            body.give_back()
 
     def _place(self, scope: Scope) -> None:
         """Find the path below the prefix, whether a proxy has cut it off or not."""
@@ -224,13 +227,22 @@ class _Sending:
         await self._send(message)
 
 
+class _Bodies:
+    """Counts the bytes of all bodies that are held, those of requests that wait for the rest of theirs too."""
+
+    __slots__ = ("held", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+
+
 class _Body:
-    """Receives a request's body within a size and a time."""
+    """Receives a request's body within a size and a time, and all bodies together within a size."""
 
-    __slots__ = ("_end", "_most", "_receive", "_size", "_whole")
+    __slots__ = ("_bodies", "_end", "_most", "_receive", "_size", "_whole")
 
-    def __init__(self, receive: Receive, *, most: int, seconds: float) -> None:
-        self._receive, self._most = receive, most
+    def __init__(self, receive: Receive, bodies: _Bodies, *, most: int, seconds: float) -> None:
+        self._receive, self._bodies, self._most = receive, bodies, most
         self._end = asyncio.get_running_loop().time() + seconds
         self._size, self._whole = 0, False
 
@@ -243,7 +255,9 @@ class _Body:
         except TimeoutError as error:
             raise Refused(408, "the body did not arrive in time", headers={"Connection": "close"}) from error
         if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._size += size
+            self._bodies.held += size
             self._whole = not message.get("more_body", False)
             if self._size > self._most:
                 raise Refused(
@@ -251,4 +265,15 @@ class _Body:
                     f"the body is too large; at most {self._most:,} bytes are read",
                     headers={"Connection": "close"},
                 )
+            if size and self._bodies.held > self._bodies.most:
+                raise Refused(
+                    429,
+                    "the bodies of other requests fill what this server holds at a time; try again later",
+                    headers={"Retry-After": "1", "Connection": "close"},
+                )
         return message
+
+    def give_back(self) -> None:
+        """Count the body no more: its request has been answered."""
+        self._bodies.held -= self._size
+        self._size = 0

@@ -88,6 +88,7 @@ def session_routes(settings: Settings, door: Door) -> list[Route]:
         return answer
 
     async def end(request: Request) -> Response:
+        door.end_session(request.headers)
         answer = Response(status_code=204)
         answer.headers["Set-Cookie"] = door.cookie(secure=request.url.scheme == "https", ends=True)
         return answer

@@ -6,10 +6,10 @@ import hmac
 import os
 import secrets
 import stat
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from retrieval.errors import OptionError
+from retrieval.server.safety.sessions import Sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Door", "new_token", "read_token"]
 
 _LONGEST: Final = 4096
-_SESSION: Final = b"retrieve session"
 
 
 def new_token() -> str:
@@ -54,7 +53,7 @@ def read_token(path: Path) -> str:
 class Door:
     """Lets those in who show the token, or a cookie that was given for it.
 
-    The cookie holds no token: it is made of it, is the same in every worker, and ends when the token changes.
+    The cookie holds no token but a session, which ends when somebody logs out, the token changes, or the server stops.
 
     Args:
         settings: of the server.
@@ -64,7 +63,7 @@ class Door:
         self._token = None if settings.token is None else settings.token.encode()
         self.cookie_name = f"retrieve_session_{settings.port}"
         self.path = settings.prefix or "/"
-        self._cookie = hmac.new(self._token or b"", _SESSION, sha256).hexdigest()
+        self._sessions = Sessions(self._token or b"")
 
     @property
     def is_open(self) -> bool:
@@ -84,21 +83,26 @@ class Door:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.knows(token.strip()):
             return True
-        return any(
-            name == self.cookie_name
-            and hmac.compare_digest(value.encode("latin-1", "replace"), self._cookie.encode())
-            for name, value in _cookies(headers.get("cookie", ""))
-        )
+        return any(map(self._sessions.knows, self._shown(headers)))
+
+    def end_session(self, headers: Headers) -> None:
+        """End the session whose cookie a request shows: the cookie opens nothing any more, whoever has kept it."""
+        for session in self._shown(headers):
+            self._sessions.end(session)
+
+    def _shown(self, headers: Headers) -> list[str]:
+        pairs = _cookies(headers.get("cookie", ""))
+        return [value for name, value in pairs if name == self.cookie_name]
 
     def cookie(self, *, secure: bool, ends: bool = False) -> str:
-        """Return the header that gives the cookie, or takes it back.
+        """Return the header that gives the cookie of a new session, or takes one back.
 
         Args:
             secure: the client came by https.
             ends: take it back.
         """
         parts = [
-            f"{self.cookie_name}={'' if ends else self._cookie}",
+            f"{self.cookie_name}={'' if ends else self._sessions.begin()}",
             f"Path={self.path}",
             "HttpOnly",
             "SameSite=Strict",

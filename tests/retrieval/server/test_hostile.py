@@ -163,6 +163,59 @@ def test_whoever_has_no_token_can_send_little(open_client) -> None:
     assert client.post("/session", json={"token": SHOWN}).status_code == 204
 
 
+def _scope(path: str) -> dict[str, Any]:
+    """Return the head of a request with a body of JSON, as applications get it."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+    }
+
+
+def test_bodies_are_bounded_together(photos: Path) -> None:
+    app = create_app([str(photos)], Settings(limits=Limits(bodies_bytes=100)))
+    body = b'{"text": "red", "k": 1' + b" " * 37 + b"}"  # of 60 bytes
+
+    async def ask(rest: asyncio.Event, began: asyncio.Event) -> int:
+        sent: list[Any] = []
+        parts = iter([(body[:-1], True), (body[-1:], False)])
+
+        async def receive() -> Any:
+            part, more = next(parts)
+            if not more:
+                began.set()
+                await rest.wait()
+            return {"type": "http.request", "body": part, "more_body": more}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(_scope("/v1/search"), receive, send)
+        if sent[0]["status"] == 429:
+            assert (b"retry-after", b"1") in sent[0]["headers"]
+        return int(sent[0]["status"])
+
+    async def ask_several() -> list[int]:
+        rest, began, now = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        now.set()
+        slow = asyncio.create_task(ask(rest, began))
+        await began.wait()
+        refused = await ask(now, asyncio.Event())
+        rest.set()
+        answered = await slow
+        return [refused, answered, await ask(now, asyncio.Event())]
+
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.portal is not None
+        assert client.portal.call(ask_several) == [429, 200, 200]
+
+
 def test_a_client_that_leaves_is_no_bug(photos: Path, capfd) -> None:
     app = create_app([str(photos)], Settings())
     sent: list[Any] = []
@@ -176,18 +229,7 @@ def test_a_client_that_leaves_is_no_bug(photos: Path, capfd) -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "scheme": "http",
-            "http_version": "1.1",
-            "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-        }
-        await app(scope, receive, send)
+        await app(_scope(path), receive, send)
 
     with TestClient(app, base_url="http://localhost"):
         for path in ROUTES:

@@ -11,7 +11,8 @@ import pytest
 from retrieval.errors import OptionError
 from retrieval.server import Settings
 from retrieval.server.page import CONTENT_SECURITY_POLICY
-from retrieval.server.safety import POLICY, read_token
+from retrieval.server.safety import POLICY, read_token, share_sessions
+from retrieval.server.safety.sessions import Sessions
 from tests.retrieval.folders import picture
 
 TOKEN = "a token of 24 letters".replace(" ", "-")
@@ -72,6 +73,46 @@ class TestToken:
         assert client.get("/v1/collections").status_code == 200
         assert "Max-Age=0" in client.delete("/session").headers["set-cookie"]
         assert client.get("/v1/collections").status_code == 401
+
+    def test_a_kept_cookie_opens_nothing_once_its_session_has_ended(self, open_client) -> None:
+        client = open_client(token=TOKEN)
+        shown = [
+            client.post("/session", json={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+            for _ in range(2)
+        ]
+        client.cookies.clear()
+
+        def statuses() -> list[int]:
+            return [
+                client.get("/v1/collections", headers={"Cookie": one}).status_code
+                for one in (*shown, shown[0][:-1] + "x")
+            ]
+
+        assert statuses() == [200, 200, 401]
+        client.delete("/session", headers={"Cookie": shown[0]})
+        assert statuses() == [401, 200, 401]
+
+    def test_workers_share_sessions_and_another_run_knows_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RETRIEVE_SESSIONS", "")
+        share_sessions(tmp_path)
+        first, second, other_token = Sessions(b"token"), Sessions(b"token"), Sessions(b"another")
+        session, other = first.begin(), first.begin()
+        monkeypatch.delenv("RETRIEVE_SESSIONS")
+        other_run = Sessions(b"token")
+
+        assert [one.knows(session) for one in (first, second, other_token, other_run)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        second.end(session)
+        assert [one.knows(session) for one in (first, second)] == [False, False]
+        assert [one.knows(other) for one in (first, second)] == [True, True]
+        first.end("../key")
+        assert first.knows(other)
 
     def test_a_form_begins_one_without_a_script(self, open_client) -> None:
         client = open_client(token=TOKEN)
