@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import weakref
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -23,18 +24,14 @@ class Pin(forks.Unshared, AbstractContextManager["Pin"]):
 
     def __init__(self, path: Path, file: int) -> None:
         self.path = path
-        self._file: int | None = file
+        self._closing = weakref.finalize(self, os.close, file)
+        self._closing.atexit = False  # the system closes it
 
     def close(self) -> None:
         """Let the generation go."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            os.close(file)
+        self._closing()
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
 

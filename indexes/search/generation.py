@@ -15,7 +15,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.engine import flat
-from indexes.errors import OptionError, ShapeError, StoreClosed
+from indexes.errors import OptionError, ShapeError
 from indexes.generation import (
     INDEX,
     KEYS,
@@ -99,7 +99,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             from indexes.search.recent_rows import WithRecent
 
             self._searcher = WithRecent(self._base, self._rows, manifest.index.base_rows)
-        self._lease = Lease(self._is_closed)
+        self._lease = Lease(f"{directory}: the collection is closed; open it again")
 
     @classmethod
     def open(
@@ -151,7 +151,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         Raises:
             StoreClosed: the generation is closed.
         """
-        self._require_open()
+        self._lease.require_open()
         return self._rows
 
     def search(
@@ -281,7 +281,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             )
 
     def _inverted(self) -> InvertedSearcher:
-        self._require_open()
+        self._lease.require_open()
         from indexes.engine import SMALLEST
         from indexes.search.inverted import InvertedSearcher
 
@@ -334,18 +334,11 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreCorrupt: it is not whole.
             StoreClosed: the generation is closed.
         """
-        self._require_open()
+        self._lease.require_open()
         if KEYS not in self.manifest.files:
             return None
         check_file(self._directory, self.manifest, KEYS)
         return KeyTable.open(generation_path(self._directory, self.manifest.generation) / KEYS)
-
-    def _require_open(self) -> None:
-        if self._lease.closed:
-            raise self._is_closed()
-
-    def _is_closed(self) -> StoreClosed:
-        return StoreClosed(f"{self._directory}: the collection is closed; open it again")
 
     def close(self) -> None:
         """Release the maps and let the generation go, once searches that are under way have ended; later ones are errors."""

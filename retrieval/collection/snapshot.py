@@ -14,7 +14,7 @@ from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids
 from retrieval.collection.gpu_search import exact_on
-from retrieval.errors import CollectionNotFound, StoreClosed, StoreCorrupt
+from retrieval.errors import CollectionNotFound, StoreCorrupt
 from retrieval.names import Names
 from retrieval.sources import keys
 from retrieval.views import open_views
@@ -68,7 +68,7 @@ class Opened:
         self.generation, self.store, self.pair = generation, store, pair
         self.views = views
         self._lock = forks.Lock()
-        self._lease = Lease(self._is_closed)
+        self._lease = Lease(f"{directory}: the collection is closed; open it again")
         self._paths: keys.PathFilter | None = None
         self._columns: ColumnFilter | None = None
 
@@ -105,9 +105,6 @@ class Opened:
 
                 self._columns = ColumnFilter(self.directory, self.manifest, self.store)
             return self._columns
-
-    def _is_closed(self) -> StoreClosed:
-        return StoreClosed(f"{self.directory}: the collection is closed; open it again")
 
     @property
     def space(self) -> Space:

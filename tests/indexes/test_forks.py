@@ -13,7 +13,7 @@ import pytest
 
 from indexes import forks
 from indexes.engine.backend import faiss, faiss_threads
-from indexes.errors import StoreLocked
+from indexes.errors import StoreClosed, StoreLocked
 from indexes.store.lmdb.gate import Gate, Lease
 from indexes.store.lock import WriterLock
 from indexes.store.store import NewRow, VectorStore
@@ -219,8 +219,16 @@ def test_an_interrupted_wait_leaves_the_gate_open(monkeypatch):
     assert gate.shut(seconds=0.1)
 
 
+def is_closed(lease):
+    try:
+        lease.require_open()
+    except StoreClosed:
+        return True
+    return False
+
+
 def test_a_lease_waits_for_those_who_hold_it_and_refuses_others():
-    lease = Lease(lambda: ValueError("closed"))
+    lease = Lease("closed")
     inside, leave, order = threading.Event(), threading.Event(), []
 
     def use():
@@ -237,9 +245,9 @@ def test_a_lease_waits_for_those_who_hold_it_and_refuses_others():
     user.start()
     inside.wait()
     closer.start()
-    while not lease.closed:
+    while not is_closed(lease):
         time.sleep(0.001)
-    with pytest.raises(ValueError, match="closed"), lease:
+    with pytest.raises(StoreClosed, match="closed"), lease:
         pass
     leave.set()
     user.join()
@@ -250,7 +258,7 @@ def test_a_lease_waits_for_those_who_hold_it_and_refuses_others():
 
 
 def test_a_lease_held_by_another_thread_of_the_parent_does_not_stop_a_child_from_closing():
-    lease = Lease(lambda: ValueError("closed"))
+    lease = Lease("closed")
     inside, leave = threading.Event(), threading.Event()
 
     def use():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from indexes import forks
+from indexes.errors import StoreClosed
 
 
 class Gate:
@@ -83,11 +84,11 @@ class Lease:
     and `close` says first that it is and looks then who is counted.
 
     Args:
-        closed: makes the error of whoever comes too late.
+        closed: the message for whoever comes too late.
     """
 
-    def __init__(self, closed: Callable[[], Exception]) -> None:
-        self._closed_error = closed
+    def __init__(self, closed: str) -> None:
+        self._message = closed
         self._changed = threading.Condition()
         self._users: dict[int, int] = {}  # by thread
         self._closed = False
@@ -98,7 +99,7 @@ class Lease:
         users[own] = users.get(own, 0) + 1
         if self._closed:
             self.__exit__()
-            raise self._closed_error()
+            raise StoreClosed(self._message)
 
     def __exit__(self, *_error: object) -> None:
         own, users = threading.get_ident(), self._users
@@ -111,10 +112,14 @@ class Lease:
             with self._changed:
                 self._changed.notify_all()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed, or about to be."""
-        return self._closed
+    def require_open(self) -> None:
+        """Refuse what comes too late.
+
+        Raises:
+            StoreClosed: it is closed, or about to be.
+        """
+        if self._closed:
+            raise StoreClosed(self._message)
 
     def close(self) -> bool:
         """Refuse newcomers and wait until no other thread uses it; say whether it was this call that closed it."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import json
 import shutil
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -432,6 +434,21 @@ def test_a_closed_collection_says_so(photos: Path) -> None:
     ):
         with pytest.raises(StoreClosed, match="is closed; open it again"):
             use()
+
+
+def test_a_closed_collection_gives_its_memory_back_at_once(photos: Path) -> None:
+    collection = retrieval.open(photos, encoder=ENCODER)
+    collection.search(picture(3), under="b")
+    collection.search("words")
+    snapshot = weakref.ref(collection._opened)
+    gc.disable()  # which would take it back some time
+    try:
+        collection.close()
+        del collection
+
+        assert snapshot() is None
+    finally:
+        gc.enable()
 
 
 def test_exact_search_cannot_be_narrowed(tmp_path: Path) -> None:
