@@ -10,6 +10,7 @@ Photographs that `nano` was not trained on, of the half that `tools/fit_matching
 - ``judged``: pairs that a person looked at (``copies_judged.tsv``), and their relations
 - ``promised``: precision that the probability promises beside precision found
 - ``search``: the original first among the gallery, by cosine, and after the first 50 hits were checked; false pairs among them
+- ``views``: small crops and pictures inside pictures found by `build_index(views=…)`, and what views cost
 - ``speed``: features of an image, and a pair, by CPU time of one thread
 
 Results are added to ``results/copies.json``, part by part; each part says when and how it was measured.
@@ -30,7 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.copies import alterations, judged, others, promised, search, speed
+from benchmarks.copies import alterations, judged, others, promised, search, speed, views
 from benchmarks.copies.run import Run
 from benchmarks.frame import RESULTS, Load, command, save, watch
 
@@ -41,6 +42,7 @@ PARTS: Mapping[str, tuple[Callable[[Run], dict[str, Any]], int]] = {
     "promised": (promised.measure, 60),
     "search": (search.measure, 40),
     "speed": (speed.measure, 100),
+    "views": (views.measure, 100),
 }
 """What is measured, and on how many photographs where no number is given."""
 
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, help="how many are altered; each part has its own number")
     parser.add_argument("--work", type=Path, help="a folder that keeps vectors and the like for the next run")
     parser.add_argument("--minutes", type=float, default=10.0, help="when parts stop that can stop anywhere")
+    parser.add_argument("--gallery", type=int, help="images of a gallery; each part has its own number")
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the photographs' folder: --data DIR or RETRIEVAL_DATA")
@@ -66,7 +69,13 @@ def main() -> None:
             number = options.photographs or usual
             with watch() as load:
                 facts = measure(
-                    Run(data=Path(options.data), number=number, work=work, minutes=options.minutes)
+                    Run(
+                        data=Path(options.data),
+                        number=number,
+                        work=work,
+                        minutes=options.minutes,
+                        gallery=options.gallery,
+                    )
                 )
             _kept(part, facts, load)
 

@@ -17,9 +17,11 @@ class Run:
         number: how many photographs are altered; each part has its own usual number.
         work: a folder that keeps what takes long, such as vectors, for the next run.
         minutes: when a part stops that can stop anywhere.
+        gallery: how many images are searched, where a part has a gallery; None for its usual number.
     """
 
     data: Path
     number: int
     work: Path
     minutes: float
+    gallery: int | None = None

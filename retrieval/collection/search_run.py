@@ -13,6 +13,7 @@ from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
+from retrieval.collection.query_parts import with_parts
 from retrieval.collection.verification import checked_hits, pictured, query_picture
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
 from retrieval.names import asked_words, has_fts5
@@ -248,7 +249,24 @@ class SearchRun:
         if not self.verify:
             return answer
         picture = query_picture(pictured(query), self.opened, root=self.root)
-        return checked_hits(answer, picture, most=self.verify, k=self.k)
+        checked = checked_hits(answer, picture, most=self.verify, k=self.k)
+        if self.opened.views is None or any(hit.verified for hit in checked):
+            return checked
+        return with_parts(
+            checked,
+            picture,
+            asked.vector,
+            opened=self.opened,
+            encoders=self.encoders,
+            root=self.root,
+            most=self.verify,
+            k=self.k,
+            hidden=settings["hidden"],
+            keep=self.keep,
+            fold=self.fold,
+            min_score=self.min_score,
+            options=self.options,
+        )
 
     def _answer_without_vector(self, query: Query, error: RetrievalError) -> Hits:
         """Answer words that the encoder does not read by names alone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexes.engine import allowed_cores
@@ -11,6 +12,7 @@ from indexes.vectors import integer
 from retrieval.collection.answers import Hits, origin_of, with_verdict
 from retrieval.collection.queries import cut_out, open_picture
 from retrieval.errors import ImageError, OptionError
+from retrieval.views import cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +105,19 @@ def _verdict(asked: Features, hit: Hit) -> Verdict | None:
     from retrieval.matching import compare, features
 
     try:
-        return compare(asked, features(hit.open()))
+        image = hit.open()
     except ImageError:  # deleted since the last build, or damaged: it stays a hit
         return None
+    verdict = compare(asked, features(image))
+    if verdict.verified or hit.region is None:
+        return verdict
+    x, y, width, height = hit.region
+    closer = compare(
+        asked, features(cut(image, (x, y, width, height)))
+    )  # what is small in it is larger there
+    if not closer.verified or closer.outline is None:
+        return verdict
+    return replace(
+        closer,
+        outline=tuple((round(x + width * u, 4), round(y + height * v, 4)) for u, v in closer.outline),
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.origin import Origin
     from retrieval.matching import Verdict
 
-__all__ = ["MOST_NAMED", "Hit", "with_verdict"]
+__all__ = ["MOST_NAMED", "Hit", "with_rank", "with_verdict"]
 
 MOST_NAMED = 100
 
@@ -293,6 +293,11 @@ def with_verdict(hit: Hit, verdict: Verdict | None, *, rank: int) -> Hit:
             "outline": verdict.outline and [list(corner) for corner in verdict.outline],
         }
     return _made(hit._facts() | {"rank": rank, "check": check})  # noqa: SLF001 - of this module
+
+
+def with_rank(hit: Hit, rank: int) -> Hit:
+    """Return the same hit at another place."""
+    return _made(hit._facts() | {"rank": rank})  # noqa: SLF001 - of this module
 
 
 def _made(facts: dict[str, Any]) -> Hit:

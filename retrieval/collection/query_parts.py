@@ -1,0 +1,150 @@
+"""Look for what a part of the query's picture shows: a picture that was pasted into it, say.
+
+A collage has another vector than the pictures in it, but its parts have theirs. This is for collections with views, where the
+check has verified nothing else: what the parts find is shown only if it verifies.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.engine import allowed_cores
+from retrieval.collection.answers import Hits, find_hits, with_rank, with_verdict
+from retrieval.collection.queries import RowFilter, as_query, encode_queries
+from retrieval.errors import ImageError, RetrievalError
+from retrieval.views import cut, windows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from indexes.vectors import Vectors
+    from retrieval.collection.answers import Hit
+    from retrieval.collection.queries import QueryEncoders
+    from retrieval.collection.snapshot import Opened
+    from retrieval.matching import Features, Verdict
+    from retrieval.views import Box
+
+__all__ = ["PARTS", "with_parts"]
+
+PARTS = 25
+"""Parts that the query's picture is cut into; of pictures pasted at a quarter of its side they find more than nine do."""
+
+
+def with_parts(
+    hits: Hits,
+    picture: Image,
+    query: Vectors,
+    *,
+    opened: Opened,
+    encoders: QueryEncoders,
+    root: Path,
+    most: int,
+    k: int,
+    hidden: frozenset[int],
+    keep: RowFilter | None,
+    fold: bool,
+    min_score: float | None,
+    options: dict[str, Any],
+) -> Hits:
+    """Put images before the others that are verified to be parts of the picture that was asked with.
+
+    Args:
+        hits: that were checked, none of which verified.
+        picture: what was asked with.
+        query: ``(1, d)`` its vector, for the scores.
+        opened: what is searched.
+        encoders: of the parts.
+        root: the folder that paths are relative to.
+        most: how many images are checked besides.
+        k: how many hits are returned.
+        hidden, keep, fold, min_score, options: as `find_hits` has them.
+    """
+    boxes = windows(PARTS)
+    encoded = encode_queries([as_query(cut(picture, box)) for box in boxes], opened, encoders, root=root)
+    parts = [
+        (box, one.vector)
+        for box, one in zip(boxes, encoded, strict=True)
+        if not isinstance(one, RetrievalError)
+    ]
+    if not parts:
+        return hits
+    near = opened.neighbors(
+        np.concatenate([vector for _, vector in parts]), words=False, keep=keep, k=most, **options
+    )
+    found = _best(near.ids, near.scores, [box for box, _ in parts], hidden=hidden, most=most)
+    among = RowFilter(opened.manifest.count, ids=np.array(sorted(found), dtype=np.int64))
+    candidates = find_hits(
+        opened,
+        query,
+        k=max(len(found), 1),
+        words=False,
+        hidden=hidden,
+        keep=among,
+        fold=fold,
+        root=os.fspath(root),
+        min_score=min_score,
+    )
+    verified = _verified(candidates, found, picture)
+    shown = {hit.id for hit, _ in verified}
+    first = [
+        with_verdict(hit, verdict, rank=rank) for rank, (hit, verdict) in enumerate(verified[:k], start=1)
+    ]
+    rest = [hit for hit in hits if hit.id not in shown][: k - len(first)]
+    return Hits(
+        [*first, *(with_rank(hit, rank) for rank, hit in enumerate(rest, start=len(first) + 1))],
+        query=hits.query,
+        searched=hits.searched,
+        unknown_words=hits.unknown_words,
+        checked=(hits.checked or 0) + len(candidates),
+    )
+
+
+def _best(ids: Any, scores: Any, boxes: list[Box], *, hidden: frozenset[int], most: int) -> dict[int, Box]:
+    """Return the images that are nearest to any part, and to which."""
+    part, place = np.divmod(np.argsort(-scores, axis=None, kind="stable"), ids.shape[1])
+    found: dict[int, Box] = {}
+    for number, row in zip(part.tolist(), ids[part, place].tolist(), strict=True):
+        if row >= 0 and row not in hidden:
+            found.setdefault(row, boxes[number])
+        if len(found) == most:
+            break
+    return found
+
+
+def _verified(hits: list[Hit], found: dict[int, Box], picture: Image) -> list[tuple[Hit, Verdict]]:
+    """Compare each image with the part of the picture that it is near to; return those that verify."""
+    from retrieval.matching import compare, features
+
+    @cache
+    def described(box: Box) -> Features:
+        return features(cut(picture, box))
+
+    def check(hit: Hit) -> Verdict | None:
+        box = found[hit.id]
+        try:
+            verdict = compare(described(box), features(hit.open()))
+        except ImageError:  # deleted since the last build, or damaged
+            return None
+        return replace(verdict, outline=_whole(verdict.outline, box)) if verdict.verified else None
+
+    with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
+        verdicts = list(pool.map(check, hits))
+    return [(hit, verdict) for hit, verdict in zip(hits, verdicts, strict=True) if verdict is not None]
+
+
+def _whole(outline: Any, box: Box) -> Any:
+    """Return the corners of the whole picture where those of a part of it are known."""
+    x, y, width, height = box
+    square = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
+    moved, *_ = np.linalg.lstsq(np.c_[square, np.ones(4)], np.array(outline), rcond=None)  # (3, 2)
+    corners = (square - (x, y)) / (width, height)
+    points = np.c_[corners, np.ones(4)] @ moved  # (4, 2)
+    return tuple((round(float(across), 4), round(float(down), 4)) for across, down in points)
