@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -273,16 +272,16 @@ def record_views(directory: Path, number: int) -> None:
 
 def drop_views(directory: Path) -> None:
     """Remove all views, once no manifest names them; the caller holds the lock. Readers that have them open go on."""
-    if (directory / VIEWS).exists():
-        _remove(directory / VIEWS)
+    _remove(directory / VIEWS)
 
 
 def _remove(home: Path) -> None:
     doomed = home.with_name(f"{PARTIAL}{home.name}")
-    with writing(home):
+    remove_tree(doomed)  # which a killed process left
+    if home.exists():
+        with writing(home):
+            home.rename(doomed)  # first: half removed ones are never seen
         remove_tree(doomed)
-        home.rename(doomed)  # first: half removed ones are never seen
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def refuse_views(directory: Path, manifest: Manifest, *, what: str) -> None:

@@ -25,6 +25,8 @@ import numpy as np
 import retrieval
 from indexes.engine.backend import faiss
 from retrieval.errors import RetrievalError
+from retrieval.testing import FakeEncoder
+from tests.retrieval.folders import fill
 
 ROWS, DIM = 700, 32
 SECONDS = 10
@@ -53,10 +55,17 @@ UNREAD = ("report.json", "skipped.tsv", "folders.tsv", "lock.mdb", "lock", "pin"
 
 
 def build(home: Path, kind: str) -> None:
-    """Build a collection with an index, rows behind it, tombstones and keys in folders; or copy a golden one."""
+    """Build a collection with an index, rows behind it, tombstones and keys in folders; or of images; or copy a golden one."""
     if kind.startswith("format-"):
         golden = Path(__file__).parent.parent / "golden" / kind / "collection"
         shutil.copytree(golden, home / ".retrieve")
+        return
+    if kind == "views":
+        fill(home, [f"folder {number % 7}/{number}.png" for number in range(40)])
+        encoder = FakeEncoder(dim=DIM, name="damaged")
+        retrieval.build_index(home, encoder=encoder, views=4)
+        (home / "folder 3" / "3.png").unlink()
+        retrieval.build_index(home, encoder=encoder)
         return
     rows = np.random.default_rng(5).standard_normal((ROWS, DIM)).astype(np.float32)
     keys = [f"folder {number % 7}/{number}.jpg" for number in range(ROWS)]
@@ -75,7 +84,9 @@ def answers(home: Path) -> Any:
                 if options and collection.manifest.migrating:
                     continue
                 hits = collection.search(query, k=5, **options)
-                found.append([(hit.path, hit.id, hit.n_duplicates, round(hit.score, 4)) for hit in hits])
+                found.append(
+                    [(hit.path, hit.id, hit.n_duplicates, round(hit.score, 4), hit.region) for hit in hits]
+                )
         if not collection.manifest.migrating:
             many = collection.search_vectors(draws, k=5)
             found.append([many.ids.tolist(), np.round(many.scores.astype(float), 4).tolist()])

@@ -33,7 +33,7 @@ def check(outcomes: list[dict[str, str]], count: int) -> None:
     )  # usually a half: the others hit no bit in use
 
 
-@pytest.mark.parametrize("kind", ["flat", "ivfrabitq", "prefix"])
+@pytest.mark.parametrize("kind", ["flat", "ivfrabitq", "prefix", "views"])
 def test_a_few_damages_of_every_sort(kind):
     check(swept(kind, 60, 11), 60)
 
@@ -50,7 +50,7 @@ def test_rows_that_are_no_numbers_are_an_error(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [*KINDS, "format-1-rotated", "format-1-ivfpq", "format-1-funnel", "format-2", "format-4"]
+    "kind", [*KINDS, "views", "format-1-rotated", "format-1-ivfpq", "format-1-funnel", "format-2", "format-4"]
 )
 def test_many_damages(kind):
     check(swept(kind, 400, 12), 400)

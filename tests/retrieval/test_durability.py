@@ -51,6 +51,14 @@ def kind(home: Path) -> None:
     retrieval.build_index(home, kind="IVF4,SQ8")
 
 
+def viewed(home: Path) -> None:
+    retrieval.build_index(home, views=2)
+
+
+def unviewed(home: Path) -> None:
+    retrieval.build_index(home, views=0)
+
+
 def state_of(home: Path) -> str:
     with retrieval.open(home) as collection:
         upgrades = collection.manifest.upgrades
@@ -120,6 +128,9 @@ COMMANDS: dict[str, tuple[list[Step], Step, Step]] = {
     "incremental build": ([build], change, grow),
     "rows by hand": ([build, some_by_hand], nothing, by_hand),
     "kind change": ([build], nothing, kind),
+    "views": ([build], nothing, viewed),
+    "incremental build with views": ([build, viewed], change, grow),
+    "no views": ([build, viewed], nothing, unviewed),
     "upgrade start": ([build], nothing, start),
     "backfill": ([build, start], nothing, some),
     "build during an upgrade": ([build, start, some], change, grow),
@@ -145,6 +156,8 @@ def check(home: Path, allowed: set[str]) -> None:
         for path, row in list(zip(by_path, rows, strict=True))[::7]:
             found = collection.search_vectors(row, k=3)
             assert by_path[path] in found.ids[0].tolist()
+            if state != "migrating":
+                assert by_path[path] in [hit.id for hit in collection.search(row, k=3)]  # of views, too
         if state != "migrating" and by_path:
             encoder = drift("new" if state == "complete" else "old")
             names = [name for name in list(by_path)[::5] if name not in (FIRST[7], "moved.png")]
