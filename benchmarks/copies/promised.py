@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ LIMITS = (0.9, 0.95, 0.99)
 
 def measure(run: Run) -> dict[str, Any]:
     """Compare the mean probability of what passes a limit with the share that is right."""
-    pairs = [*made(run.data, names(run.data)[: run.number], seed=SEED), *judged(run.data, fitting=False)]
+    pairs = chain(made(run.data, names(run.data)[: run.number], seed=SEED), judged(run.data, fitting=False))
     scores, right = [], []
     relations: dict[str, dict[str, int]] = {}
     for pair in pairs:

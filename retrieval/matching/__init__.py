@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from retrieval.matching.comparison import Verdict, compare
     from retrieval.matching.local_features import Features, features
     from retrieval.matching.opencv import available
+    from retrieval.matching.seams import is_set_in
 
-__all__ = ["Features", "Verdict", "available", "compare", "features"]
+__all__ = ["Features", "Verdict", "available", "compare", "features", "is_set_in"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
@@ -20,5 +21,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "comparison": ("Verdict", "compare"),
             "local_features": ("Features", "features"),
             "opencv": ("available",),
+            "seams": ("is_set_in",),
         },
     )

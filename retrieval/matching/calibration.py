@@ -6,81 +6,113 @@ import functools
 import json
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.matching.agreement import Agreement
 
-__all__ = ["SIGNS", "Calibration", "Relation", "calibration", "signs", "terms"]
+__all__ = ["RELATIONS", "SIGNS", "Calibration", "Network", "Relation", "calibration", "signs"]
 
 Relation = Literal["picture", "scene", "object", "none"]
 
-SIGNS = (
-    "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those that agree",
-    "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles",
-    "stretch", "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7",
+RELATIONS: Final[tuple[Relation, ...]] = ("picture", "scene", "object")
+"""In the order of a network's outputs. Pictures of which nothing lies on the other have no signs."""
+
+SIGNS: Final = (
+    "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those above 0.7",
+    "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles", "stretch",
+    "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7", "share 0.5 to 0.9 of that above 0.5",
+    "tenth of those above 0.5", "quarter of those above 0.5", "neighbours", "extent",
 )  # fmt: skip
-"""What the probability is computed from, in the order of its weights."""
+"""What relations are computed from, in the order of a network's inputs."""
+
+_FARTHEST: Final = 3.0  # spreads from the mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network of one hidden layer.
+
+    Args:
+        hidden: ``(s, h)`` weights of the signs, and its ``(h,)`` bias.
+        output: ``(h, 3)`` weights of `RELATIONS`, and its ``(3,)`` bias.
+    """
+
+    hidden: NDArray[np.float64]
+    hidden_bias: NDArray[np.float64]
+    output: NDArray[np.float64]
+    output_bias: NDArray[np.float64]
+
+    def __call__(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logarithm of each relation's odds, but for a constant: ``(n, s)`` gives ``(n, 3)``."""
+        inner = np.tanh(scaled @ self.hidden + self.hidden_bias)  # (n, h)
+        return np.asarray(inner @ self.output + self.output_bias)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Numbers from `tools/fit_matching.py`.
+    """Numbers from `tools/fit_matching`.
 
     Args:
         means, spreads: of each of `SIGNS`.
-        weights: of each of `terms`.
-        bias: of the sum.
-        knots: ``(k, 2)``: what the probability is at which sum.
+        networks: whose mean counts.
+        knots: ``(k, 2)``: the probability of ``picture`` at which logarithm of its odds.
         verified: probability from which two pictures are called the same.
-        scene: extent of the agreement from which another exposure shows the same scene, and not only the same thing.
         points: pairs of points, below which nothing is said of scenes and objects.
     """
 
     means: NDArray[np.float64]
     spreads: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    bias: float
+    networks: tuple[Network, ...]
     knots: NDArray[np.float64]
     verified: float
-    scene: float
     points: int
 
-    def probability(self, pixels: Agreement, agreeing: int, pairs: int) -> float:
-        """Return the probability that both are the same picture."""
-        return self.of_signs(signs(pixels, agreeing, pairs))
-
-    def of_signs(self, found: NDArray[np.float64]) -> float:
-        """Return the probability for one row of `signs`."""
-        scaled = np.clip((found - self.means) / self.spreads, -3, 3)
-        logit = float(terms(scaled[None])[0] @ self.weights) + self.bias
-        return float(np.interp(logit, self.knots[:, 0], self.knots[:, 1]))
-
-    def relation(self, probability: float, pixels: Agreement, agreeing: int) -> Relation:
-        """Return what the one is to the other."""
+    def judged(self, pixels: Agreement, agreeing: int, pairs: int) -> tuple[float, Relation]:
+        """Return the probability that both are the same picture, and what the one is to the other."""
+        outputs = self.outputs(signs(pixels, agreeing, pairs)[None])
+        probability = float(np.interp(odds(outputs)[0], self.knots[:, 0], self.knots[:, 1]))
         if probability >= self.verified:
-            return "picture"
+            return probability, "picture"
         if agreeing < self.points:
-            return "none"
-        return "scene" if pixels.extent >= self.scene else "object"
+            return probability, "none"
+        return probability, RELATIONS[1 + int(outputs[0, 1:].argmax())]
+
+    def outputs(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean of the networks' outputs for rows of `signs`, ``(n, 3)``."""
+        scaled = self.scaled(found)
+        return cast("NDArray[np.float64]", sum(one(scaled) for one in self.networks) / len(self.networks))
+
+    def scaled(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows of `signs` as networks take them."""
+        return np.clip((found - self.means) / self.spreads, -_FARTHEST, _FARTHEST)
+
+
+def odds(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of the odds of ``picture``, ``(n,)``, from a network's outputs."""
+    others = outputs[:, 1:]
+    most = others.max(axis=1)
+    return np.asarray(outputs[:, 0] - most - np.log(np.exp(others - most[:, None]).sum(axis=1)))
 
 
 def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
-    """Return `SIGNS` as numbers, ``(16,)``."""
-    shown = pixels.shown
-    if not len(shown):
-        shown = np.zeros(1, np.float32)
-    agree = shown[shown > 0.7]
+    """Return `SIGNS` as numbers, ``(21,)``."""
+    tiles = np.sort(pixels.shown) if len(pixels.shown) else np.zeros(1, np.float32)
+    above = {
+        limit: len(tiles) - int(np.searchsorted(tiles, limit, "right")) for limit in (0.5, 0.7, 0.9, 0.97)
+    }
+    share = {limit: number / len(tiles) for limit, number in above.items()}
+    loose = tiles[len(tiles) - above[0.5] :]
     large, small = np.linalg.svd(pixels.matrix[:2, :2], compute_uv=False)
     return np.array(
         [
-            (shown > 0.7).mean(),
-            (shown > 0.9).mean(),
-            (shown > 0.97).mean(),
-            np.quantile(shown, 0.75),
-            np.log(1.005 - float(np.median(agree)) if len(agree) else 1.0),
+            share[0.7],
+            share[0.9],
+            share[0.97],
+            _quantile(tiles, 0.75),
+            np.log(1.005 - _quantile(tiles[len(tiles) - above[0.7] :], 0.5)),
             max(pixels.cover),
             min(pixels.cover),
             pixels.drift,
@@ -89,25 +121,51 @@ def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
             agreeing / max(pairs, 1),
             np.log1p(len(pixels.shown)),
             np.log(large / small),
-            (shown > 0.97).mean() / max((shown > 0.7).mean(), 0.02),
+            share[0.97] / max(share[0.7], 0.02),
             pixels.followed,
-            min(pixels.followed / max((shown > 0.7).mean(), 0.02), 2.0),
+            min(pixels.followed / max(share[0.7], 0.02), 2.0),
+            (above[0.5] - above[0.9]) / max(above[0.5], 1),
+            np.log(1.005 - _quantile(loose, 0.1)),
+            np.log(1.005 - _quantile(loose, 0.25)),
+            _neighbours(pixels.tiles),
+            pixels.extent,
         ]
     )
 
 
-def terms(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scaled signs ``(n, s)`` and all their products by twos, ``(n, s + s (s + 1) / 2)``."""
-    one, other = np.triu_indices(scaled.shape[1])
-    return np.concatenate([scaled, scaled[:, one] * scaled[:, other]], axis=1)
+def _quantile(ordered: NDArray[np.float32], share: float) -> float:
+    """Return a quantile of ordered numbers; 0 of none."""
+    return float(ordered[int(share * (len(ordered) - 1))]) if len(ordered) else 0.0
+
+
+def _neighbours(tiles: NDArray[np.float32]) -> float:
+    """Return of the pairs of tiles side by side, of which one agrees well, the share where both do."""
+    good, shown = tiles > 0.9, np.isfinite(tiles)
+    either = both = 0
+    for one, other in (
+        ((slice(1, None),), (slice(None, -1),)),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        seen = shown[one] & shown[other]
+        either += int((seen & (good[one] | good[other])).sum())
+        both += int((seen & good[one] & good[other]).sum())
+    return both / max(either, 1)
 
 
 @functools.cache
 def calibration() -> Calibration:
     """Return the shipped numbers."""
     facts = json.loads(files("retrieval.matching").joinpath("calibration.json").read_text())
+    return from_json(facts)
+
+
+def from_json(facts: dict[str, Any]) -> Calibration:
+    """Read the numbers that `tools/fit_matching` wrote."""
     arrays: dict[str, Any] = {
-        name: np.array(facts[name], np.float64) for name in ("means", "spreads", "weights", "knots")
+        name: np.array(facts[name], np.float64) for name in ("means", "spreads", "knots")
     }
-    numbers = {name: facts[name] for name in ("bias", "verified", "scene", "points")}
-    return Calibration(**arrays, **numbers)
+    networks = tuple(
+        Network(**{name: np.array(value, np.float64) for name, value in one.items()})
+        for one in facts["networks"]
+    )
+    return Calibration(**arrays, networks=networks, verified=facts["verified"], points=facts["points"])

@@ -44,11 +44,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One way in which a picture may lie on another, and what speaks for it."""
+    """One way in which a picture may lie on another, and how far their pixels agree then."""
 
     placed: Placement
     pixels: Agreement
-    probability: float
 
 
 _CLEAR = 25
@@ -65,15 +64,17 @@ def compare(a: Features, b: Features) -> Verdict:
     Raises:
         MissingExtra: OpenCV is not installed.
     """
-    found = _evidence(a, b)
+    known = calibration()
+    found: list[tuple[float, Relation, Evidence]] = []
+    for one in evidence(a, b):
+        found.append((*known.judged(one.pixels, one.placed.agreeing, one.placed.pairs), one))
+        if found[-1][1] == "picture":
+            break
     if not found:
         return _NOTHING
-    known = calibration()
-    best = max(found, key=lambda one: one.probability)
-    if best.probability < known.verified:  # not the picture; what most points agree on says what else it is
-        best = max(found, key=lambda one: one.placed.agreeing)
-    probability = max(one.probability for one in found)
-    relation = known.relation(probability, best.pixels, best.placed.agreeing)
+    probability = max(one[0] for one in found)
+    # Where it is not the picture, what most points agree on says what else it is.
+    _, relation, best = max(found, key=lambda one: (one[1] == "picture", one[2].placed.agreeing))
     return Verdict(
         verified=relation == "picture",
         probability=probability,
@@ -84,23 +85,14 @@ def compare(a: Features, b: Features) -> Verdict:
     )
 
 
-def evidence(a: Features, b: Features) -> Evidence | None:
-    """Return what speaks most for one picture in the other; None where nothing does."""
-    return max(_evidence(a, b), key=lambda one: one.probability, default=None)
-
-
-def _evidence(a: Features, b: Features) -> list[Evidence]:
-    known = calibration()
-    found: list[Evidence] = []
+def evidence(a: Features, b: Features) -> Iterator[Evidence]:
+    """Yield the ways in which one picture may lie on the other, each measured."""
     for placed in _placements(a, b):
         pixels = agreement(a, b, placed)
-        if pixels is None:
-            continue
-        probability = known.probability(pixels, placed.agreeing, placed.pairs)
-        found.append(Evidence(placed=placed, pixels=pixels, probability=probability))
-        if probability >= known.verified or placed.agreeing >= _CLEAR:
+        if pixels is not None:
+            yield Evidence(placed=placed, pixels=pixels)
+        if placed.agreeing >= _CLEAR:
             break
-    return found
 
 
 def _placements(a: Features, b: Features) -> Iterator[Placement]:

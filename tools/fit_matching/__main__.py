@@ -10,26 +10,38 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import retrieval.matching.calibration as shipped
-from retrieval.matching.calibration import signs, terms
-from retrieval.matching.comparison import Evidence, evidence
+from retrieval.matching.calibration import RELATIONS, Calibration, Network, odds, signs
+from retrieval.matching.comparison import evidence
 from retrieval.matching.local_features import features
 from tools.fit_matching.alterations import chained
+from tools.fit_matching.network import trained
 from tools.fit_matching.pairs import Pair, is_for_fitting, judged, made
-from tools.train_nano.inputs.data import list_photos
 
 TARGET = Path(shipped.__file__).with_name("calibration.json")
-FOLDS = 5
+FOLDS = 10
+NETWORKS = 4
 PRECISION = 0.99
-SCENE = 0.72  # `Agreement.extent`: over it lie 88 of 100 judged bursts, and 20 of 100 equal things on other grounds
-RIDGE = 3.0
+POINTS = 6  # fewer agree by chance
 SEED = 1
+
+
+class Row(NamedTuple):
+    """One way in which the pictures of a pair may lie on each other."""
+
+    signs: list[float]
+    relation: str
+    pair: int
+    photograph: int
+    is_judged: bool
 
 
 def main() -> None:
@@ -39,39 +51,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photographs", type=int, default=400)
     parser.add_argument(
-        "--signs", type=Path, help="where the signs of the pairs are kept between runs (.npz)"
+        "--signs", type=Path, help="where the signs of the pairs are kept between runs (.json)"
     )
     options = parser.parse_args()
-    rows, relations, hows = gathered(options.data, options.photographs, options.signs)
-    facts = fitted(rows, relations, hows)
-    facts["provenance"]["photographs"] = options.photographs
-    TARGET.write_text(json.dumps(facts, indent=1) + "\n")
+    if options.signs is not None and options.signs.exists():
+        rows = [Row(*row) for row in json.loads(options.signs.read_text())]
+    else:
+        rows = gathered(options.data, options.photographs)
+        if options.signs is not None:
+            options.signs.write_text(json.dumps(rows))
+    facts = fitted(rows)
+    TARGET.write_text(json.dumps(facts, separators=(",", ":")).replace('],"', '],\n"') + "\n")
     print(json.dumps(facts["provenance"], indent=1))
 
 
-def gathered(
-    data: Path, photographs: int, kept: Path | None
-) -> tuple[NDArray[np.float64], list[str], list[str]]:
-    """Compare all pairs for fitting; returns signs ``(n, 16)``, relations and what was done."""
-    if kept is not None and kept.exists():
-        with np.load(kept) as arrays:
-            return arrays["rows"], arrays["relations"].tolist(), arrays["hows"].tolist()
+def gathered(data: Path, photographs: int) -> list[Row]:
+    """Compare all pairs for fitting."""
+    from tools.train_nano.inputs.data import list_photos
+
     names = [p.file for p in list_photos(data) if p.split != "train" and is_for_fitting(p.file)]
     chosen = [names[i] for i in np.random.default_rng(SEED).permutation(len(names))[:photographs]]
-    rows, relations, hows = [], [], []
+    rows: list[Row] = []
     rng = np.random.default_rng(SEED)
-    for pair in (*made(data, chosen, seed=SEED), *judged(data, fitting=True)):
+    number = 0
+    for pair in (*judged(data, fitting=True), *made(data, chosen, seed=SEED)):
         for shown in _altered(pair, rng):
             one, other = features(shown.one), features(shown.other)
-            found = evidence(one, other) if rng.random() < 0.5 else evidence(other, one)
-            if found is not None:
-                rows.append(_signs(found))
-                relations.append(shown.relation)
-                hows.append(shown.how)
-    result = np.array(rows), relations, hows
-    if kept is not None:
-        np.savez(kept, rows=result[0], relations=np.array(relations), hows=np.array(hows))
-    return result
+            number += 1
+            for found in evidence(one, other) if rng.random() < 0.5 else evidence(other, one):
+                seen = signs(found.pixels, found.placed.agreeing, found.placed.pairs).round(5).tolist()
+                rows.append(Row(seen, shown.relation, number, pair.photograph, pair.how == "judged"))
+    return rows
 
 
 def _altered(pair: Pair, rng: np.random.Generator) -> list[Pair]:
@@ -85,71 +95,62 @@ def _altered(pair: Pair, rng: np.random.Generator) -> list[Pair]:
     return made
 
 
-def _signs(found: Evidence) -> NDArray[np.float64]:
-    return signs(found.pixels, found.placed.agreeing, found.placed.pairs)
+def fitted(rows: list[Row]) -> dict[str, Any]:
+    """Train the networks, and fit the probability of ``picture``.
 
-
-def fitted(rows: NDArray[np.float64], relations: list[str], hows: list[str]) -> dict[str, Any]:
-    """Fit the probability of ``picture``."""
-    same = np.array([relation == "picture" for relation in relations])
-    # As many copies as others; among these, what was judged weighs as much as what was made.
-    kinds = np.array(
-        ["picture" if s else how.split(" ")[0] == "judged" for s, how in zip(same, hows, strict=True)]
+    Every pair counts the same. What the networks say of a photograph's pairs comes from networks that have not seen it.
+    """
+    seen = np.array([row.signs for row in rows])
+    # Where something agrees though a person saw nothing in common, it is a thing at most.
+    relations = np.array(
+        [RELATIONS.index("object" if row.relation == "none" else row.relation) for row in rows]
     )
-    weights = np.zeros(len(rows))
-    for kind in set(kinds):
-        weights[kinds == kind] = (2 if kind == "picture" else 1) / (kinds == kind).sum()
-    weights *= len(rows) / weights.sum()
-    means, spreads = rows.mean(axis=0), rows.std(axis=0) + 1e-9
-    scaled = np.clip((rows - means) / spreads, -3, 3)
-    design = terms(scaled)
-    fold = np.arange(len(rows)) // 20 % FOLDS
-    logits = np.zeros(len(rows))
+    ways = Counter(row.pair for row in rows)
+    weights = np.array([1 / ways[row.pair] for row in rows])
+    same = relations == 0
+    known = Calibration(
+        means=seen.mean(axis=0).round(5), spreads=(seen.std(axis=0) + 1e-4).round(5), networks=(), knots=np.zeros((1, 2)),
+        verified=1.0, points=POINTS,
+    )  # fmt: skip
+    fold = np.array([row.photograph if row.photograph >= 0 else row.pair for row in rows]) % FOLDS
+    outputs = np.zeros((len(rows), len(RELATIONS)))
     for out in range(FOLDS):
         use = fold != out
-        coefficients, bias = _logistic(design[use], same[use], weights[use])
-        logits[fold == out] = design[fold == out] @ coefficients + bias
-    coefficients, bias = _logistic(design, same, weights)
+        outputs[~use] = _with(known, seen[use], relations[use], weights[use]).outputs(seen[~use])
+    logits = odds(outputs)
     knots = _isotonic(logits, same, weights)
-    probability = np.interp(logits, knots[:, 0], knots[:, 1])
     verified = float(np.interp(_threshold(logits, same, weights), knots[:, 0], knots[:, 1]))
+    probability = np.interp(logits, knots[:, 0], knots[:, 1])
+    final = _with(known, seen, relations, weights)
     return {
         "provenance": {
             "made_by": "python -m tools.fit_matching",
-            "comparisons": len(rows),
-            "of_copies": int(same.sum()),
-            "judged": sum(how.startswith("judged") for how in hows),
-            "recall": float(weights[same & (probability >= verified)].sum() / weights[same].sum()),
+            "photographs": len({row.photograph for row in rows if row.photograph >= 0}),
+            "comparisons": len(ways),
+            "of_copies": len({row.pair for row in rows if row.relation == "picture"}),
+            "judged": len({row.pair for row in rows if row.is_judged}),
+            "recall": round(float(weights[same & (probability >= verified)].sum() / weights[same].sum()), 4),
             "precision_fitted_for": PRECISION,
         },
-        "means": means.round(5).tolist(),
-        "spreads": spreads.round(5).tolist(),
-        "weights": coefficients.round(5).tolist(),
-        "bias": round(bias, 5),
+        "means": known.means.tolist(),
+        "spreads": known.spreads.tolist(),
         "knots": knots.round(5).tolist(),
         "verified": round(verified, 4),
-        "scene": SCENE,
-        "points": 8,
+        "points": POINTS,
+        "networks": [
+            {name: getattr(one, name).round(4).tolist() for name in Network.__dataclass_fields__}
+            for one in final.networks
+        ],
     }
 
 
-def _logistic(
-    design: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Fit a logistic regression with a ridge by Newton's steps; returns weights and bias."""
-    x = np.c_[design, np.ones(len(design))]
-    found = np.zeros(x.shape[1])
-    ridge = np.full(x.shape[1], RIDGE)
-    ridge[-1] = 0
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
-        slope = x.T @ (weights * (truth - p)) - ridge * found
-        curve = (x * (weights * p * (1 - p))[:, None]).T @ x + np.diag(ridge + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        found += step
-        if np.abs(step).max() < 1e-6:
-            break
-    return found[:-1], float(found[-1])
+def _with(
+    known: Calibration, seen: NDArray[np.float64], relations: NDArray[np.int64], weights: NDArray[np.float64]
+) -> Calibration:
+    """Return the calibration with networks trained on some rows."""
+    scaled = known.scaled(seen)
+    networks = tuple(trained(scaled, relations, weights, seed=seed) for seed in range(NETWORKS))
+    return replace(known, networks=networks)
 
 
 def _isotonic(

@@ -22,12 +22,20 @@ JUDGED = Path(__file__).parent.parent.parent / "benchmarks" / "copies_judged.tsv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two pictures, and what the one is to the other: ``picture``, ``scene``, ``object`` or ``none``."""
+    """Two pictures, and what the one is to the other.
+
+    Attributes:
+        one, other: the pictures.
+        relation: ``picture``, ``scene``, ``object`` or ``none``.
+        how: what was done, or that a person judged it.
+        photograph: number of the photograph that it was made of; -1 for one that a person judged.
+    """
 
     one: Picture
     other: Picture
     relation: str
     how: str
+    photograph: int = -1
 
 
 def is_for_fitting(name: str) -> bool:
@@ -50,26 +58,35 @@ def judged(data: Path, *, fitting: bool) -> Iterator[Pair]:
 
 
 def made(data: Path, names: list[str], *, seed: int) -> Iterator[Pair]:
-    """Yield copies of each photograph, other exposures of it, and other pictures that carry the same overlay."""
+    """Yield copies of each photograph, other exposures of it, others that carry the same thing, and others."""
     rng = np.random.default_rng(seed)
     for place, name in enumerate(names):
         image = opened(data, name)
         others = [opened(data, names[i]) for i in rng.integers(len(names), size=4) if i != place]
         for _ in range(3):
             copy, how = chained(image, rng, others=others)
-            yield Pair(one=image, other=copy, relation="picture", how=" + ".join(how))
+            yield Pair(one=image, other=copy, relation="picture", how=" + ".join(how), photograph=place)
         again = another_exposure(image, rng)
-        yield Pair(one=image, other=again, relation="scene", how="another exposure")
+        yield Pair(one=image, other=again, relation="scene", how="another exposure", photograph=place)
         copy, how = chained(again, rng, others=others)
-        yield Pair(one=image, other=copy, relation="scene", how="another exposure + " + " + ".join(how))
+        yield Pair(
+            one=image,
+            other=copy,
+            relation="scene",
+            how="another exposure + " + " + ".join(how),
+            photograph=place,
+        )
         yield Pair(
             one=_overlaid(image, seed + place), other=_overlaid(others[0].resize(image.size), seed + place),
-            relation="none", how="the same overlay",
+            relation="object", how="the same overlay", photograph=place,
         )  # fmt: skip
         yield Pair(
             one=pasted(others[0], rng, side=0.4, ground=image), other=pasted(others[0], rng, side=0.4, ground=others[-1]),
-            relation="object", how="the same small picture on two others",
+            relation="object", how="the same small picture on two others", photograph=place,
         )  # fmt: skip
+        for step in range(1, 4):
+            other = opened(data, names[(place + step) % len(names)])
+            yield Pair(one=image, other=other, relation="none", how="another photograph", photograph=place)
 
 
 def _overlaid(image: Picture, seed: int) -> Picture:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval import matching
 from retrieval.curation.duplicates.grouping import Star, unlike_parts
 from retrieval.curation.duplicates.image_facts import GRID
 from retrieval.curation.duplicates.image_rows import ImageRows
@@ -29,6 +30,9 @@ __all__ = ["Member", "ReportedSets"]
 
 _WHOLE: Final = 0.93
 """Share of an image that another one must show to show all of it."""
+
+_ALL: Final = 0.985
+"""Share of an image from which another one covers it to the edge: a thin bar is more than the rest."""
 
 _AS_SHARP: Final = 1 / 1.5
 """Pixels a side for each of the other's, from which an image is as good as the other where both show the same."""
@@ -103,7 +107,7 @@ class ReportedSets:
     def shows_more(self, row: int, stays: int, found: Judgement) -> bool:
         """Say whether an image should stay in place of the one that does.
 
-        That is a part of it and no sharper, or has the same picture within a border or the bars of a screenshot and no sharper.
+        That is a part of it and no sharper, or has the same picture no sharper within a border, the bars of a screenshot, or a collage.
         """
         if found.outline is None or self.candidate(stays).said > 0 or self.candidate(row).said < 0:
             return False
@@ -111,10 +115,9 @@ class ReportedSets:
             return False
         overlay = self._overlay(row, stays, found)
         if overlay.shown < _WHOLE:
-            as_sharp = overlay.scale <= 1 / _AS_SHARP
-            return overlay.covered >= _WHOLE and as_sharp and self._has_more(row, found)
-        framed = overlay.covered < _WHOLE and overlay.scale <= _NO_SHARPER
-        return framed and self._is_framed(stays, found.reversed())
+            more = overlay.covered >= _WHOLE and overlay.scale <= 1 / _AS_SHARP and self._has_more(row, found)
+            return more and not self._is_page(row, found.reversed())
+        return overlay.covered < _ALL and overlay.scale <= _NO_SHARPER and self._is_page(stays, found)
 
     def _overlay(self, row: int, stays: int, found: Judgement) -> Overlay:
         one, other = self.candidate(row), self.candidate(stays)
@@ -125,10 +128,18 @@ class ReportedSets:
         beyond = self._beyond(row, found)
         return len(beyond) > 0 and float((beyond >= _BUSY).mean()) >= _PICTURE
 
-    def _is_framed(self, row: int, found: Judgement) -> bool:
-        """Say whether what only the first image shows is a border or bars: most of it is of one colour to the last bit."""
-        beyond = self._beyond(row, found)
-        return len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE
+    def _is_page(self, row: int, found: Judgement) -> bool:
+        """Say whether an image is a page that another was set into: with a border or bars, or beside other pictures.
+
+        Args:
+            row: the image.
+            found: what the other one is to it.
+        """
+        beyond = self._beyond(row, found.reversed())
+        if len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE:
+            return True
+        (picture,) = self._pictures.features((row,))
+        return found.outline is not None and matching.is_set_in(picture, found.outline)
 
     def _beyond(self, row: int, found: Judgement) -> NDArray[np.uint8]:
         """Return how much the cells of the first image vary that the second does not show."""
@@ -186,7 +197,7 @@ class ReportedSets:
         if reason.startswith("most pixels") and any(
             one.width * one.height > kept.width * kept.height for one in others
         ):
-            reason = "the whole picture, without a border"
+            reason = "the whole picture, by itself"
         loosest = max((one.kind for one in rows), key=KINDS.index)
         images = [
             self._image(

@@ -72,6 +72,23 @@ def test_a_framed_picture_goes_however_many_pixels_its_frame_has(photos: Path) -
     assert found_in(photos) == [("picture", ["0.jpg", "-screenshot.png"])]
 
 
+def test_a_picture_goes_on_staying_beside_a_screenshot_with_thin_bars(photos: Path) -> None:
+    ImageOps.expand(large(0), (0, 12, 0, 0), "#2b2b2b").save(photos / "screenshot.png")
+
+    assert found_in(photos) == [("picture", ["0.jpg", "-screenshot.png"])]
+
+
+def test_a_photograph_stays_though_a_collage_shows_it_in_as_many_pixels(photos: Path) -> None:
+    collage = Image.new("RGB", (972, 732), "white")
+    for place in range(3):
+        collage.paste(large(place), (4 + 484 * (place % 2), 4 + 364 * (place // 2)))
+    collage.save(photos / "collage.jpg", quality=92)
+    (photos / "1.jpg").unlink()
+    (photos / "2.jpg").unlink()
+
+    assert found_in(photos) == [("picture", ["0.jpg", "collage.jpg"])]
+
+
 def test_a_collage_stays_and_chains_nothing(photos: Path) -> None:
     collage = Image.new("RGB", (960, 360))
     collage.paste(large(0), (0, 0))

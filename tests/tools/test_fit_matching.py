@@ -1,0 +1,47 @@
+"""A network learns what rows of signs say, the same from the same seed; a photograph's copies are told by others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrieval.matching.calibration import RELATIONS, SIGNS, from_json, odds
+from tools.fit_matching.__main__ import Row, fitted
+from tools.fit_matching.network import trained
+
+
+def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return signs that say their relation by the first two of them, and the relations."""
+    rng = np.random.default_rng(0)
+    relations = rng.integers(len(RELATIONS), size=number)
+    signs = rng.normal(0, 0.3, (number, len(SIGNS)))
+    signs[:, 0] += 2.0 * (relations == 0)
+    signs[:, 1] += 2.0 * (relations == 1)
+    return signs, relations
+
+
+def test_a_network_tells_relations_and_is_the_same_again(monkeypatch) -> None:
+    monkeypatch.setattr("tools.fit_matching.network.EPOCHS", 100)
+    signs, relations = drawn(400)
+    one, again = (trained(signs, relations, np.ones(len(signs)), seed=3) for _ in range(2))
+
+    assert (one(signs).argmax(axis=1) == relations).mean() > 0.97
+    assert np.array_equal(one(signs), again(signs))
+
+
+def test_the_probability_is_the_share_that_is_right(monkeypatch) -> None:
+    monkeypatch.setattr("tools.fit_matching.network.EPOCHS", 5)
+    monkeypatch.setattr("tools.fit_matching.__main__.FOLDS", 3)
+    monkeypatch.setattr("tools.fit_matching.__main__.NETWORKS", 1)
+    signs, relations = drawn(600)
+    rows = [
+        Row(one.tolist(), RELATIONS[relation], place, place // 2, place < 30)
+        for place, (one, relation) in enumerate(zip(signs, relations, strict=True))
+    ]
+    facts = fitted(rows)
+    known = from_json(facts)
+    logits = odds(known.outputs(signs))
+    probability = np.interp(logits, known.knots[:, 0], known.knots[:, 1])
+
+    assert (facts["provenance"]["comparisons"], facts["provenance"]["judged"]) == (600, 30)
+    assert abs(probability.mean() - (relations == 0).mean()) < 0.03
+    assert (relations[probability >= known.verified] == 0).mean() >= 0.98
