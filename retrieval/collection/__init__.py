@@ -9,6 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
+    from retrieval.collection.feature_store import FeatureStore
     from retrieval.collection.migration import Migration, carried_by, require_settled, under_way
     from retrieval.collection.prefix_loss import Loss, loss_of
     from retrieval.collection.query_map import Fitted
@@ -32,6 +33,7 @@ __all__ = [
     "ROLLBACK_ROWS",
     "STAGING",
     "Collection",
+    "FeatureStore",
     "Fitted",
     "Loss",
     "Migration",
@@ -57,6 +59,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "activations": (),
             "collection": ("Collection", "open_collection"),
+            "feature_store": ("FeatureStore",),
             "migration": ("Migration", "carried_by", "require_settled", "under_way"),
             "prefix_loss": ("Loss", "loss_of"),
             "query_map": ("Fitted",),

@@ -249,7 +249,7 @@ class SearchRun:
         if not self.verify:
             return answer
         picture = query_picture(pictured(query), self.opened, root=self.root)
-        checked = checked_hits(answer, picture, most=self.verify, k=self.k)
+        checked = checked_hits(answer, picture, opened=self.opened, most=self.verify, k=self.k)
         if self.opened.views is None or any(hit.verified for hit in checked):
             return checked
         return with_parts(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexes.engine import allowed_cores
 from indexes.vectors import integer
 from retrieval.collection.answers import Hits, origin_of, with_verdict
+from retrieval.collection.feature_store import FeatureStore
 from retrieval.collection.queries import cut_out, open_picture
-from retrieval.errors import ImageError, OptionError
+from retrieval.collection.rows import hand_number, is_by_hand
+from retrieval.errors import ImageError, OptionError, StoreCorrupt
 from retrieval.views import cut
 
 if TYPE_CHECKING:
@@ -64,12 +67,13 @@ def query_picture(term: Term, opened: Opened, *, root: Path) -> Image:
     return picture if term.region is None else cut_out(picture, term.region)
 
 
-def checked_hits(hits: Hits, picture: Image, *, most: int, k: int) -> Hits:
+def checked_hits(hits: Hits, picture: Image, *, opened: Opened, most: int, k: int) -> Hits:
     """Compare the first hits with a picture; verified ones come first, each group in its order.
 
     Args:
         hits: best first.
         picture: what was asked with.
+        opened: the collection: features that it keeps are not made again.
         most: how many hits are checked.
         k: how many are returned.
     Returns:
@@ -81,8 +85,15 @@ def checked_hits(hits: Hits, picture: Image, *, most: int, k: int) -> Hits:
 
     asked = features(picture)
     first = list(hits[:most])
+    hand = hand_number(opened.manifest)
+    records = [opened.store.record(hit.id) for hit in first]
+    contents = [b"" if is_by_hand(one, hand) else one.content for one in records]
+    with FeatureStore(opened.directory) as store:
+        kept = store.get(contents)
     with ThreadPoolExecutor(max_workers=allowed_cores()) as pool:
-        verdicts: list[Verdict | None] = list(pool.map(lambda hit: _verdict(asked, hit), first))
+        verdicts: list[Verdict | None] = list(
+            pool.map(lambda hit, content: _verdict(asked, hit, kept.get(content)), first, contents)
+        )
     verdicts += [None] * (len(hits) - len(first))
     order = sorted(range(len(hits)), key=lambda place: not _is_same(verdicts[place]))  # stable
     return Hits(
@@ -101,14 +112,20 @@ def _is_same(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.verified
 
 
-def _verdict(asked: Features, hit: Hit) -> Verdict | None:
-    from retrieval.matching import compare, features
+def _verdict(asked: Features, hit: Hit, kept: bytes | None) -> Verdict | None:
+    from retrieval.matching import Features, compare, features
 
+    verdict: Verdict | None = None
+    if kept is not None:
+        with suppress(StoreCorrupt):  # of another version
+            verdict = compare(asked, Features.from_bytes(kept))
+    if verdict is not None and (verdict.verified or hit.region is None):
+        return verdict
     try:
         image = hit.open()
     except ImageError:  # deleted since the last build, or damaged: it stays a hit
-        return None
-    verdict = compare(asked, features(image))
+        return verdict
+    verdict = verdict or compare(asked, features(image))
     if verdict.verified or hit.region is None:
         return verdict
     x, y, width, height = hit.region

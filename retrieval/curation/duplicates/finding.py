@@ -169,9 +169,16 @@ class _Search:
         geometry = alike and matching.available()
         features = matching.features if geometry else None
         self._results = results = stack.enter_context(
-            Results(self._own.directory, version=self._measured.way(self._precision, geometry=geometry))
+            Results(
+                self._own.directory,
+                version=self._measured.way(self._precision, geometry=geometry),
+                facts=self._measured.version,
+            )
         )
         self._pictures = Pictures(self._galleries, results, features)
+        if int(self._galleries[0].mask.sum()) == len(self._own):  # all are looked at
+            own = contents[: self._offset]
+            results.forget_features([one.tobytes() for one in own[own.any(axis=1)]])
         self._reported = ReportedSets(
             self._galleries,
             self._pictures,

@@ -1,6 +1,7 @@
 """Keep what was read of images and found of pairs in a folder of the collection, so that only new images are looked at again.
 
-The folder may be deleted at any time; the next search then reads everything anew.
+The folder may be deleted at any time; the next search then reads everything anew. What pictures are compared by lies beside it, where
+searches that verify their hits read it, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Final
 
 from indexes.files import make_directories
+from retrieval.collection import FeatureStore
 from retrieval.errors import RetrievalError
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ FOLDER: Final = "duplicates"
 
 _FILE: Final = "results.sqlite"
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS images (content BLOB PRIMARY KEY, version TEXT, facts BLOB, features BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (content BLOB PRIMARY KEY, version TEXT, facts BLOB) WITHOUT ROWID;
+DROP TABLE IF EXISTS images;
 CREATE TABLE IF NOT EXISTS verdicts (first BLOB, second BLOB, version TEXT, verdict BLOB, PRIMARY KEY (first, second)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS joins (name TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pairs (name TEXT, part INTEGER, block INTEGER, first BLOB, second BLOB, scores BLOB, PRIMARY KEY (name, part, block));
@@ -37,15 +40,18 @@ class Results(AbstractContextManager["Results"]):
     Where the folder cannot be written, or another process writes it, results are kept in memory and forgotten at the end.
 
     Args:
-        directory: the collection's; None for memory alone.
-        version: what the results depend on; those of another version are not used.
+        directory: the collection's.
+        version: what the results of pairs depend on; those of another version are not used.
+        facts: what those of images depend on.
     """
 
-    def __init__(self, directory: Path | None, *, version: str) -> None:
-        self._version = version
+    def __init__(self, directory: Path, *, version: str, facts: str) -> None:
+        self._version, self._facts = version, facts
         self._database = _opened(directory)
+        self._features = FeatureStore(directory, writable=True)
 
     def __exit__(self, *_error: object) -> None:
+        self._features.__exit__()
         with suppress(sqlite3.Error):
             self._database.commit()
         self._database.close()
@@ -62,19 +68,31 @@ class Results(AbstractContextManager["Results"]):
             some = contents[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             rows = self._database.execute(
-                f"SELECT content, facts, features FROM images WHERE version = ? AND content IN ({marks})",  # noqa: S608 - question marks only
-                (self._version, *some),
-            )
-            found |= {content: (facts, features) for content, facts, features in rows}
+                f"SELECT content, facts FROM facts WHERE version = ? AND content IN ({marks})",  # noqa: S608 - question marks only
+                (self._facts, *some),
+            ).fetchall()
+            features = self._features.get([content for content, _ in rows])
+            found |= {content: (facts, features.get(content, b"")) for content, facts in rows}
         return found
 
     def put_images(self, images: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        """Keep facts and features of images, by content hash."""
+        """Keep facts and features of images, by content hash; no features are empty."""
+        rows = list(images)
+        self._features.put((content, features) for content, _, features in rows if features)
         with suppress(sqlite3.Error):  # a full disk: they are read again another time
             self._database.executemany(
-                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
-                [(content, self._version, facts, features) for content, facts, features in images],
+                "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+                [(content, self._facts, facts) for content, facts, _ in rows],
             )
+
+    def forget_features(self, contents: Sequence[bytes]) -> None:
+        """Forget features of images that are there no more, once they are as many as the others.
+
+        Args:
+            contents: of all images that there are.
+        """
+        if len(self._features) > 2 * len(contents):
+            self._features.keep_only(contents)
 
     def verdict(self, first: bytes, second: bytes) -> bytes | None:
         """Return what was found of a pair; None where it was not compared."""
@@ -127,33 +145,32 @@ class Results(AbstractContextManager["Results"]):
             self._database.commit()
 
 
-def _opened(directory: Path | None) -> sqlite3.Connection:
-    if directory is not None:
-        path = directory / FOLDER / _FILE
+def _opened(directory: Path) -> sqlite3.Connection:
+    path = directory / FOLDER / _FILE
+    try:
+        make_directories(path.parent)
+    except (OSError, RetrievalError):
+        return _in_memory()
+    for _ in range(2):
+        database = None
         try:
-            make_directories(path.parent)
-        except (OSError, RetrievalError):
+            database = sqlite3.connect(path, timeout=1.0)
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(_TABLES)
+            database.execute("BEGIN IMMEDIATE")
+            database.commit()
+        except sqlite3.OperationalError:
+            if database is not None:
+                database.close()
             return _in_memory()
-        for _ in range(2):
-            database = None
-            try:
-                database = sqlite3.connect(path, timeout=1.0)
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.executescript(_TABLES)
-                database.execute("BEGIN IMMEDIATE")
-                database.commit()
-            except sqlite3.OperationalError:
-                if database is not None:
-                    database.close()
-                return _in_memory()
-            except sqlite3.DatabaseError:  # not what was written: it can be made again
-                if database is not None:
-                    database.close()
-                with suppress(OSError):
-                    path.unlink()
-                continue
-            return database
+        except sqlite3.DatabaseError:  # not what was written: it can be made again
+            if database is not None:
+                database.close()
+            with suppress(OSError):
+                path.unlink()
+            continue
+        return database
     return _in_memory()
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageOps
 
 import retrieval
-from retrieval.collection import verification
+from retrieval.collection import FeatureStore, verification
+from retrieval.collection.answers import Hit
 from retrieval.errors import OptionError
 from retrieval.testing import FakeEncoder
 
@@ -122,3 +123,20 @@ def test_what_was_found_survives_pickle_and_slices(
 
 def test_fifty_are_checked_by_default() -> None:
     assert verification.CHECKED == 50
+
+
+def test_features_that_are_kept_are_not_made_again(
+    photos: Path, part: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retrieval.duplicates(photos, kinds=("picture",))
+    with FeatureStore(photos / ".retrieve") as store:
+        kept = len(store)
+    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+        usual = collection.search(part, k=9, verify=True)
+        decoded, really = [], Hit.open
+        monkeypatch.setattr(Hit, "open", lambda hit: decoded.append(hit.path) or really(hit))
+        found = collection.search(part, k=9, verify=True)
+
+    assert kept > 0
+    assert len(decoded) == 9 - kept
+    assert [(hit.path, hit.relation) for hit in found] == [(hit.path, hit.relation) for hit in usual]
