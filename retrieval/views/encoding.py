@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.store import CommitPace, content_of, source_of
+from indexes.store import CommitPace
 from retrieval.display import duration
 from retrieval.errors import ImageError
 from retrieval.progress import Progress
@@ -71,20 +71,19 @@ def missing_views(
     rows: list[int] = []
     unasked: int | None = None
     seen: set[bytes] = set()
-    for ids, records in store.packed():
-        if not len(ids) or ids[-1] < start:
-            continue
-        for row, data in zip(ids.tolist(), records, strict=True):
-            content, source = content_of(data), source_of(data)
-            if row < start or not content or content in seen or source in by_hand:
+    live = np.flatnonzero(~store.tombstones())
+    live = live[live >= start]
+    for place in range(0, len(live), _AT_ONCE):
+        some = [record for record in store.records(live[place : place + _AT_ONCE]) if record.content]
+        keys = [view_key(record.content, number, 0) for record in some]
+        for record, found in zip(some, views.find_records(keys), strict=True):
+            if found is not None or record.content in seen or record.source in by_hand:
                 continue
-            if views.find(view_key(content, number, 0)) is not None:
-                continue
-            if source in asked:
-                rows.append(row)
-                seen.add(content)
+            if record.source in asked:
+                rows.append(record.id)
+                seen.add(record.content)
             elif unasked is None:
-                unasked = row
+                unasked = record.id
     return Missing(rows=rows, unasked=unasked)
 
 

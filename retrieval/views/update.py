@@ -70,6 +70,8 @@ class ViewsUpdate:
         views: theirs.
         missing: images without views.
         number: views of an image.
+        table: what is published of them; None where nobody knows.
+        is_new: there may be views of another number, too.
         is_settled: no image came or went since they were published.
     """
 
@@ -81,9 +83,11 @@ class ViewsUpdate:
         missing: Missing,
         number: int,
         *,
+        table: ImageTable | None,
+        is_new: bool,
         is_settled: bool,
     ) -> None:
-        self._settled = is_settled
+        self._table, self._is_new, self._settled = table, is_new, is_settled
         self._directory, self._store, self._views = directory, store, views
         self._missing, self._number = missing, number
 
@@ -172,10 +176,13 @@ class ViewsUpdate:
     def _delete_stale(self) -> None:
         """Delete the views of images that are there no more, and of another number of views."""
         store, views = self._store, self._views
-        images = ImageTable.of(store, views, generation=0, covered=0).images
-        for ids, records in views.packed():
-            numbers = np.array([key_and_stamp(data)[0][CONTENT_BYTES] for data in records])
-            views.remove(ids[(images[ids] < 0) | (numbers != self._number)] if len(ids) else ids)
+        images = ImageTable.of(store, views, generation=0, covered=0, before=self._table).images
+        stale = (images < 0) & ~views.tombstones()
+        if self._is_new:
+            for ids, records in views.packed():
+                numbers = [key_and_stamp(data)[0][CONTENT_BYTES] for data in records]
+                stale[ids] |= np.array(numbers, dtype=np.int64) != self._number
+        views.remove(np.flatnonzero(stale))
         views.commit()
 
 
@@ -225,7 +232,9 @@ def updating_views(
         missing = Missing(rows=[])
         if not settled:
             missing = missing_views(store, views, number, asked=asked, by_hand=by_hand, start=start)
-        yield ViewsUpdate(directory, store, views, missing, number, is_settled=settled)
+        yield ViewsUpdate(
+            directory, store, views, missing, number, table=table, is_new=is_new, is_settled=settled
+        )
 
 
 @contextmanager

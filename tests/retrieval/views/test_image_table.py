@@ -91,3 +91,33 @@ def test_nothing_belongs_to_nothing(tmp_path: Path) -> None:
 
         assert (table.images.tolist(), table.others.tolist()) == ([], [])
         assert table.views_of(np.zeros(0, bool), 0).tolist() == []
+
+
+def test_an_earlier_table_that_is_carried_on_equals_one_made_anew(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    with (
+        VectorStore.create(tmp_path / "a", dim=DIM) as images,
+        VectorStore.create(tmp_path / "b", dim=DIM) as views,
+    ):
+        table = ImageTable.of(images, views, generation=0, covered=0)
+        for turn in range(40):
+            number = int(rng.integers(0, 5))
+            contents = [content(int(which)) for which in rng.integers(0, 12, number)]
+            if number:
+                images.append(unit(number), [NewRow(key=rng.bytes(8), content=each) for each in contents])
+                images.commit()
+            live = np.flatnonzero(~images.tombstones())
+            images.remove(rng.choice(live, min(len(live), int(rng.integers(0, 4))), replace=False))
+            images.commit()
+            for which in rng.integers(0, 12, int(rng.integers(0, 3))).tolist():  # again, or without an image
+                views.append(unit(2), [new_view(content(which), 2, at, (0, 0, 1, 1)) for at in range(2)])
+            viewed = np.flatnonzero(~views.tombstones())
+            views.remove(rng.choice(viewed, min(len(viewed), int(rng.integers(0, 2))), replace=False))
+            views.commit()
+            if rng.random() < 0.7:
+                now = ImageTable.of(images, views, generation=turn, covered=0, before=table)
+                anew = ImageTable.of(images, views, generation=turn, covered=0)
+
+                assert now.images.tolist() == anew.images.tolist()
+                assert now.others.tolist() == anew.others.tolist()
+                table = now
