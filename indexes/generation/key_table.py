@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
 from indexes.repair_hints import cure_of_file
-from indexes.vectors import Ids
+from indexes.vectors import Bitmap, Ids
 
 KEYS: Final = "keys.bin"
 
@@ -30,6 +31,7 @@ _MAGIC: Final = b"keytab\x00\x01"
 _HEADER: Final = struct.Struct("<8sQQ")
 _WINDOW: Final = 8  # bytes compared at once
 _BLOCK: Final = 65_536
+_SLASH: Final = ord("/")
 
 
 class KeyTable:
@@ -125,6 +127,24 @@ class KeyTable:
         further = self._more.between(prefix, suffix, max(start - last, 0), stop - last)
         return np.concatenate((ids, further + last))
 
+    def folders(self, prefix: bytes = b"", *, live: Bitmap | None = None) -> dict[bytes, int]:
+        """Count the keys that begin with ``prefix`` by what each has between there and the next slash; the others are left out.
+
+        Args:
+            prefix: empty, or ends with a slash.
+            live: ``(count,)`` flags of the rows that count; None for all.
+        """
+        found: Counter[bytes] = Counter()
+        first = 0
+        for part in (self._whole, self._more):
+            for start in range(0, len(part.ends), _BLOCK):
+                numbers = part.between(prefix, b"", start, min(start + _BLOCK, len(part.ends)))
+                if live is not None:
+                    numbers = numbers[live[numbers + first]]
+                part.count_folders(numbers, len(prefix), found)
+            first += len(part.ends)
+        return dict(found)
+
 
 class _Keys(NamedTuple):
     """Some keys: where each ends, ``(n,)``, and their bytes, one after another."""
@@ -150,6 +170,27 @@ class _Keys(NamedTuple):
         ids: Ids = np.flatnonzero(ends - starts >= len(prefix) + len(suffix))
         ids = self._equal(ids, starts, prefix)
         return self._equal(ids, ends - len(suffix), suffix) + start
+
+    def count_folders(self, numbers: Ids, skipped: int, found: Counter[bytes]) -> None:
+        """Count some keys, given in ascending order, by what stands between their first bytes and the next slash."""
+        if not len(numbers):
+            return
+        ends = self.ends[numbers].astype(np.int64)  # (n,)
+        before = self.ends[np.maximum(numbers, 1) - 1].astype(np.int64)  # (n,)
+        starts = np.where(numbers > 0, before, 0) + skipped  # (n,)
+        slashes = np.flatnonzero(self.text[starts[0] : ends[-1]] == _SLASH) + starts[0]
+        stops = np.append(slashes, ends[-1])[np.searchsorted(slashes, starts)]  # (n,)
+        inside = stops < ends
+        starts, lengths = starts[inside], (stops - starts)[inside]
+        for length in np.unique(lengths).tolist():
+            these = starts[lengths == length]  # (m,)
+            if not length:
+                found[b""] += len(these)
+                continue
+            names = self.text[these[:, np.newaxis] + np.arange(length)]  # (m, length)
+            each, counts = np.unique(names.view(f"V{length}"), return_counts=True)
+            for name, count in zip(each, counts.tolist(), strict=True):
+                found[name.tobytes()] += count
 
     def _equal(self, ids: Ids, places: NDArray[np.int64], word: bytes) -> Ids:
         """Keep the numbers at whose place the text reads ``word``."""

@@ -42,6 +42,7 @@ from retrieval.encoders import require_device
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
 from retrieval.hints import attribute_of, named_arguments
 from retrieval.location import find_collection, resolve_root
+from retrieval.sources import keys as source_keys
 from retrieval.sources import open_source, spec_of
 
 if TYPE_CHECKING:
@@ -585,6 +586,17 @@ class Collection(AbstractContextManager["Collection"]):
     def keys(self) -> Keys:
         """Return the keys of all rows in the order of their ids; they are read while you go through them."""
         return Keys(self)
+
+    def folders(self, under: str | os.PathLike[str] | None = None) -> dict[str, int]:
+        """Return the names of the folders directly below one, sorted, with how many rows lie in each or below.
+
+        Args:
+            under: the folder, as `search` takes it; None for the root.
+        Raises:
+            OptionError: it lies outside the root.
+        """
+        with self._using() as opened:
+            return opened.paths().folders(source_keys.relative(under, self.root))
 
     def id_of(self, key: str | bytes | os.PathLike[str]) -> int:
         """Return the id of the row that has a key.

@@ -155,6 +155,12 @@ class PathFilter:
         self._recent = ((under, glob), keep)
         return keep
 
+    def folders(self, under: str | None) -> dict[str, int]:
+        """Return the folders directly below `under`, with how many live rows lie in each or below; sorted."""
+        below = os.fsencode(f"{under}/") if under else b""
+        found = self._table.folders(below, live=self._live)
+        return {os.fsdecode(name): found[name] for name in sorted(found)}
+
     def find(self, key: bytes) -> int | None:
         """Return the live row that has a key, by looking at all keys; None if none has it."""
         for start in range(0, len(self._table), BLOCK):

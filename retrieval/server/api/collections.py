@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
@@ -199,13 +200,8 @@ async def folders(service: Service, request: Request) -> Response:
 def _folders(served: Served, under: str) -> dict[str, Any]:
     own = served.collection
     start = f"{under}/" if under else ""
-    found: Counter[str] = Counter()
-    for key in own.keys():  # noqa: SIM118 - the keys are what is meant
-        if key.startswith(start):
-            name, slash, _ = key[len(start) :].partition("/")
-            if slash:
-                found[name] += 1
-    names = sorted(found)[:_FOLDERS]
+    found = own.folders(os.path.join(own.root, under))
+    names = list(found)[:_FOLDERS]
     return {
         "under": under,
         "folders": [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -66,6 +67,24 @@ def test_keys_between_a_prefix_and_a_suffix(names, prefix, suffix, cut, ends):
     start, stop = min(ends[0], len(names)), ends[1]
     some = table.between(prefix=prefix, suffix=suffix, start=start, stop=stop)
     assert some.tolist() == [one for one in expected if start <= one < (len(names) if stop is None else stop)]
+
+
+@given(
+    names=st.lists(st.text("ab/", min_size=1, max_size=12).map(str.encode), max_size=20),
+    prefix=st.sampled_from([b"", b"a/", b"ab/", b"a/b/", b"/"]),
+    cut=st.integers(0, 20),
+    live=st.lists(st.booleans(), min_size=20, max_size=20),
+)
+def test_folders_below_a_prefix(names, prefix, cut, live):
+    rest = [
+        name[len(prefix) :]
+        for name, lives in zip(names, live, strict=False)
+        if lives and name.startswith(prefix)
+    ]
+    expected = Counter(name.partition(b"/")[0] for name in rest if b"/" in name)
+
+    table = KeyTable.of(names[:cut]).extended(names[cut:])
+    assert table.folders(prefix, live=np.array(live)) == expected
 
 
 @pytest.mark.parametrize("cut", [0, 5, 30, -1])

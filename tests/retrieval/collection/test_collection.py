@@ -463,6 +463,14 @@ def test_exact_search_cannot_be_narrowed(tmp_path: Path) -> None:
         assert collection.search_vectors(query, k=1, exact=True, truncate_dim=64).ids.tolist() == [[0]]
 
 
+def test_folders_are_counted_with_all_below_them(collection: retrieval.Collection) -> None:
+    assert collection.folders() == {"a": 10, "b": 21}
+    assert collection.folders("b") == collection.folders(collection.root / "b") == {"c": 10}
+    assert collection.folders("b/c") == collection.folders("none") == {}
+    with pytest.raises(OptionError, match="lies outside"):
+        collection.folders("../b")
+
+
 def test_a_filter_is_the_callers_to_change(collection: retrieval.Collection) -> None:
     before = collection.search(picture(3), k=40, under="b")
     keep = collection.mask(under="b")

@@ -50,7 +50,17 @@ function unfold(open) {
 function dress() {
   const many = filters(query());
   byId("filters-count").textContent = many ? String(many) : "";
-  pills.replaceChildren(...active().map(pill));
+  const found = active();
+  pills.replaceChildren(...found.map(pill), ...(found.length > 1 ? [all(found)] : []));
+}
+
+// Drop all filters at once, where there are several.
+function all(found) {
+  const clear = () => {
+    apply({ ...Object.assign({}, ...found.map(([, patch]) => patch)), columns: {} });
+    toggle.focus(); // this button is gone
+  };
+  return element("li", {}, element("button", { type: "button", class: "clear-filters", on: { click: clear } }, "Clear all"));
 }
 
 // Return what narrows the query, in words, with what it takes to drop it.

@@ -96,6 +96,20 @@ class TestFilters:
         )
         assert "under" not in page.asked()
 
+    def test_are_dropped_all_at_once_where_there_are_several(self, page: Page) -> None:
+        page.go("?q=a+cat&under=food&glob=**/*.jpg&from.width=1")
+        assert len(page.all(".pill")) == 3
+
+        page.click(".clear-filters")
+        page.wait(lambda: "cat.png" in page.names())
+
+        assert (page.all(".pill"), page.all(".clear-filters"), page.text("#filters-count")) == ([], [], "")
+        assert page.asked() == {"in": ["photos"], "q": ["a cat"]}
+        assert page.run("return document.activeElement.id") == "filters-toggle"
+
+        page.go("?q=a+cat&under=food")
+        assert (len(page.all(".pill")), page.all(".clear-filters")) == (1, [])
+
     def test_a_condition_that_is_none_is_said(self, page: Page) -> None:
         page.go("?q=a+cat&condition=widt+%3E+3")
 
