@@ -214,7 +214,7 @@ def test_the_readme_begins_with_two_commands_that_do_everything() -> None:
     demo, tests = [line for line in typed(ROOT / "README.md") if line.startswith("python3 -m venv")]
 
     assert demo.endswith("&& .venv/bin/retrieve demo")
-    assert tests.endswith("&& .venv/bin/pytest")
+    assert tests.endswith("&& .venv/bin/pytest -n auto --dist loadfile")
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=name_of)
