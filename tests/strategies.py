@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -118,3 +119,8 @@ def manifests(draw: Any) -> Manifest:
         files=draw(st.dictionaries(st.sampled_from(["index.faiss", "report.json", "live.npz"]), file_infos)),
     )
     return replace(manifest, format=manifest.layout)
+
+
+def name_of(value: object) -> str:
+    """Name a parameter of a test as ``repr`` does, without its place in memory: every worker collects the same names."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

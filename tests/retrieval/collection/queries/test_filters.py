@@ -17,7 +17,7 @@ from indexes.search import exact as exact_search
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, ids_by_key, picture
-from tests.strategies import unit
+from tests.strategies import name_of, unit
 
 ENCODER = FakeEncoder(nesting=(16,))
 NAMES = [f"{folder}/{number:02}.png" for folder in ("a", "b") for number in range(15)]
@@ -90,7 +90,7 @@ def test_what_each_filter_keeps(collection: retrieval.Collection) -> None:
         3, np.int64(3), [3], (3,), {3}, range(3, 4), np.array([3]), pd.Series([3]), iter([3]), np.array(3), [3, 3], "a/03.png", b"a/03.png",
         ["a/03.png"], np.array(["a/03.png"]), pd.Series(["a/03.png"]), [3, "a/03.png"], Path("a/03.png"),
     ],
-    ids=repr,
+    ids=name_of,
 )  # fmt: skip
 def test_rows_are_named_by_ids_and_keys_in_any_form(collection: retrieval.Collection, ids: object) -> None:
     assert collection.key_of(3) == "a/03.png"
@@ -117,7 +117,7 @@ def test_an_absolute_path_of_a_file_names_its_row(collection: retrieval.Collecti
         (OptionError, {"ids": [True] * COUNT}), (OptionError, {"ids": [None]}), (OptionError, {"ids": 1.5}), (ShapeError, {"ids": [[1, 2]]}),
         (OptionError, {"under": "/elsewhere"}), (OptionError, {"under": "../x"}),
     ],
-    ids=repr,
+    ids=name_of,
 )  # fmt: skip
 def test_a_filter_that_cannot_be_is_one_sentence_in_every_search(collection, error, filters):
     for ask in (

@@ -274,7 +274,9 @@ def test_without_a_network_it_fails_at_once(empty_cache, monkeypatch, kind):
         with pytest.raises(WeightsNotFound, match=f"{endpoint} cannot be reached"):
             load_encoder("open_clip:ViT-B-32/laion2b_s34b_b79k", device="cpu")
 
-    assert time.perf_counter() - start < 15  # usually 0.3 to 1.5: it does not wait as long as the network lets it
+    assert (
+        time.perf_counter() - start < 15
+    )  # usually 0.3 to 1.5: it does not wait as long as the network lets it
 
 
 def test_the_wait_is_bounded_though_a_host_takes_the_connection():
