@@ -273,6 +273,7 @@ class Collection(AbstractContextManager["Collection"]):
         include_self: bool = False,
         fold_duplicates: bool = True,
         verify: bool | int = False,
+        sure: bool = False,
     ) -> Any:
         """Find what is most like a query, or like each query of a batch.
 
@@ -303,6 +304,8 @@ class Collection(AbstractContextManager["Collection"]):
             verify: compare the first 50 hits, or so many, with the picture that was asked with, pixel by pixel; those that show
                 the same picture, altered or not, come first. Hits then have `verified`, `relation`, `verified_probability`
                 and `outline`. `retrieval.matching` says what that proves.
+            sure: leave out the hits behind which comes likely nothing: `Hits.likely` of them stay. They have a `match` of 0.5 at
+                least on the whole, were found by their names, or were verified.
         Returns:
             Best first, ties by smaller id, by cosines and names together where names take part; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
             words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;
@@ -310,7 +313,7 @@ class Collection(AbstractContextManager["Collection"]):
         Raises:
             QueryError: the query names nothing.
             UnknownWords: the encoder has learned none of its words, no name has one, and it has no other part.
-            OptionError: a value that this collection cannot take.
+            OptionError: a value that this collection cannot take; or `sure`, where `match` is not known of such a query.
             MissingRow: an id or key of `ids` that there is no row of.
             MissingExtra: a package that `where` or `verify` needs is not installed.
             ShapeError: `mask` is not one truth value a row.
@@ -333,6 +336,7 @@ class Collection(AbstractContextManager["Collection"]):
                 include_self=include_self,
                 fold=fold_duplicates,
                 verify=CHECKED if verify is True else integer(int(verify), "verify", least=0),
+                sure=bool(sure),
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
             return run.one(asked) if isinstance(asked, Query) else run.many(asked)

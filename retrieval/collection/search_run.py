@@ -12,7 +12,16 @@ import numpy as np
 from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
+from retrieval.collection.matches import Judge, judge_of
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
+        if first is not None:
+            judge.judge(answer, asked, first, self.opened, hidden=hidden, searched=self.searched)
+        if self.verify:
+            answer = self._verified(query, asked, answer, hidden)
+        return answer[: answer.likely] if self.sure else answer
+
+    def _verified(self, query: Query, asked: QueryVector, answer: Hits, hidden: frozenset[int]) -> Hits:
+        """Compare the first hits with the picture that was asked with, and with parts of it where the rows have parts."""
 from retrieval.collection.query_parts import with_parts
 from retrieval.collection.verification import checked_hits, pictured, query_picture
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
@@ -69,6 +78,7 @@ class SearchOptions(TypedDict, total=False):
     include_self: bool
     fold_duplicates: bool
     verify: bool | int
+    sure: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,7 @@ class SearchRun:
         include_self: let stored rows find themselves.
         fold: fold files with the same bytes into one hit.
         verify: how many of the first hits are compared with the picture that was asked with.
+        sure: leave out hits behind which comes likely nothing.
         options: ``dim``, ``nprobe`` and ``exact`` of `Opened.search`.
     """
 
@@ -103,6 +114,7 @@ class SearchRun:
     include_self: bool
     fold: bool
     verify: int
+    sure: bool
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -209,7 +221,7 @@ class SearchRun:
         rows = max(self.opened.manifest.count, 1)
         deeper = any(up is not None and up.has_common for _, up in pairs)
         hidden = 0 if self.include_self else max((len(one.rows) for one in asked), default=0)
-        wanted = min((max(self._depth, DEEPER) if deeper else self._depth) + hidden, rows)
+        wanted = min(max(self._depth, LOOKED_AT, DEEPER if deeper else 0) + hidden, rows)
         step = max(1, _PLACES // wanted)
         for start in range(0, len(asked), step):
             some = asked[start : start + step]
@@ -228,10 +240,20 @@ class SearchRun:
     def _answer(
         self, query: Query, asked: QueryVector, looked: LookedUp | None, *, first: Blend | None = None
     ) -> Hits:
+        judge = (
+            Judge(reason="only names answer") if self.names == "only" else judge_of(query, asked, self.opened)
+        )
+        if self.sure and judge.calibration is None:
+            raise OptionError(
+                f"{self.opened.directory}: `sure` needs to know how probable a match is; {judge.reason}"
+            )
+        if first is None and judge.calibration is not None:
+            first = next(self._first([(asked, looked)]))
+        hidden = frozenset() if self.include_self else asked.rows
         settings: dict[str, Any] = {
             "k": self._depth,
             "words": asked.words,
-            "hidden": frozenset() if self.include_self else asked.rows,
+            "hidden": hidden,
             "keep": self.keep,
             "fold": self.fold,
             "root": os.fspath(self.root),
@@ -246,8 +268,14 @@ class SearchRun:
             unknown = _nowhere(unknown, looked)
             hits = find_named_hits(self.opened, asked.vector, looked, only=self.names == "only", **settings)
         answer = Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
-        if not self.verify:
-            return answer
+        if first is not None:
+            judge.judge(answer, asked, first, self.opened, hidden=hidden, searched=self.searched)
+        if self.verify:
+            answer = self._verified(query, asked, answer, hidden)
+        return answer[: answer.likely] if self.sure else answer
+
+    def _verified(self, query: Query, asked: QueryVector, answer: Hits, hidden: frozenset[int]) -> Hits:
+        """Compare the first hits with the picture that was asked with, and with parts of it where the rows have parts."""
         picture = query_picture(pictured(query), self.opened, root=self.root)
         checked = checked_hits(answer, picture, opened=self.opened, most=self.verify, k=self.k)
         if self.opened.views is None or any(hit.verified for hit in checked):
@@ -261,7 +289,7 @@ class SearchRun:
             root=self.root,
             most=self.verify,
             k=self.k,
-            hidden=settings["hidden"],
+            hidden=hidden,
             keep=self.keep,
             fold=self.fold,
             min_score=self.min_score,

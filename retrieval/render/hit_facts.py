@@ -58,6 +58,10 @@ class HitLike(Protocol):
         """The part of the picture that answered, as shares of it; None for the whole."""
 
     @property
+    def match(self) -> float | None:
+        """How probable it is that the image is what was asked; None where that is not known."""
+
+    @property
     def verified(self) -> bool | None:
         """Whether it is the picture that was asked with; None where that was not looked at."""
 

@@ -23,6 +23,7 @@ from retrieval.render.html_style import PAGE, STYLE
 from retrieval.render.output import (
     duplicates_counted,
     duplicates_named,
+    likely_text,
     moment_text,
     relation_text,
     replacing,
@@ -154,9 +155,14 @@ def _section(
 ) -> str:
     shown = "".join(_query_part(part, first=not at) for at, part in enumerate(answer.query))
     top = max((hit.score for hit in answer.hits if not math.isnan(hit.score)), default=0.0)
-    figures = "\n".join(
+    likely: int | None = getattr(answer.hits, "likely", None)
+    line = likely_text(likely, len(answer.hits))
+    drawn = [
         _figure(hit, made[_picture(hit, root)], top=top, href=_href(hit, root, beside)) for hit in answer.hits
-    )
+    ]
+    if line:
+        drawn.insert(likely or 0, f'<li class="line">{line}</li>')
+    figures = "\n".join(drawn)
     shown_hits = f"{len(answer.hits):,} {'hit' if len(answer.hits) == 1 else 'hits'}"
     if answer.total is not None:
         shown_hits = f"best {len(answer.hits):,} of {answer.total:,}"

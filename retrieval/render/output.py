@@ -25,6 +25,7 @@ __all__ = [
     "hit_json",
     "hits",
     "json_text",
+    "likely_text",
     "moment_text",
     "replacing",
     "score_text",
@@ -88,7 +89,7 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
 def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
     """Give a hit the contract's keys; the row's columns if it has some; the region in a collection with views; while the encoder changes, the order's value and the space.
 
-    Where `checked` hits were compared with the picture that was asked with, it has what was found.
+    ``match`` is how probable it is that the image is what was asked, null where that is not known. Where `checked` hits were compared with the picture that was asked with, it has what was found.
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
     score = None if math.isnan(hit.score) else round(float(hit.score), SCORE_DECIMALS)
@@ -100,6 +101,7 @@ def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
         "copies": hit.n_duplicates,
         "n_duplicates": hit.n_duplicates,
         **paths_json(list(hit.duplicates), "duplicates"),
+        "match": hit.match,
     }
     if (moment := moment_of(hit)) is not None:
         facts["moment"] = moment
@@ -124,6 +126,20 @@ def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
             "outline": hit.outline,
         }
     return facts
+
+
+def likely_text(likely: int | None, shown: int) -> str:
+    """Say what the line between likely hits and others says: ``3 matches, then likely nothing``; nothing where there is no line.
+
+    Args:
+        likely: how many of the first hits are likely what was asked; None where that is not known.
+        shown: how many hits there are.
+    """
+    if likely is None or likely >= shown:
+        return ""
+    if not likely:
+        return "likely nothing matches"
+    return f"{likely:,} {'match' if likely == 1 else 'matches'}, then likely nothing"
 
 
 def relation_text(hit: HitLike) -> str:
@@ -286,10 +302,19 @@ def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     paths = [shorten(escape(hit.path), room) for hit in found]
     wide = max(cells("path"), *map(cells, paths))
     lines = [f"{'#':>{rank}}  {'score':>7}  path"]
+    line, likely = _line(found)
     for hit, path, count in zip(found, paths, counted, strict=True):
+        if line and hit is found[likely]:
+            lines.append(f"{'--':>{rank}}  {line}")
         lines.append(f"{hit.rank:>{rank}}  {score_text(hit):>7}  {_padded(path, wide + 2)}{count}".rstrip())
         lines += [f"{'':>{rank + 9}}= {shorten(same, room)}" for same in duplicates_named(hit)]
     return "\n".join(lines) + "\n"
+
+
+def _line(found: Sequence[HitLike]) -> tuple[str, int]:
+    """Return what the line says, if there is one, and before which hit it is drawn."""
+    likely: int | None = getattr(found, "likely", None)
+    return likely_text(likely, len(found)), likely or 0
 
 
 def _matched_text(hit: HitLike) -> str:

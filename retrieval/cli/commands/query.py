@@ -86,6 +86,7 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--include-self",
             "--no-fold",
             "--verify",
+            "--sure",
             "--exact",
             "--truncate-dim",
             "--nprobe",
@@ -158,6 +159,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     is_flag=True,
     help="Check the pixels of the first hits.",
 )
+@option("--sure", of=SEARCH, is_flag=True, help="Leave out what is likely nothing that you asked for.")
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", is_flag=True, help="Print CSV.")
 @click.option("-f", "--files", is_flag=True, help="Print paths only.")

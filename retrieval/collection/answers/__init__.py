@@ -9,7 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection.answers.folding import count_searched, find_hits
     from retrieval.collection.answers.galleries import collection_html
-    from retrieval.collection.answers.hit import Hit, with_rank, with_verdict
+    from retrieval.collection.answers.hit import Hit, set_match, with_rank, with_verdict
     from retrieval.collection.answers.hit_files import link_files
     from retrieval.collection.answers.hits import Hits
     from retrieval.collection.answers.named_hits import DEEPER, find_named_hits
@@ -28,6 +28,7 @@ __all__ = [
     "label",
     "link_files",
     "origin_of",
+    "set_match",
     "sign",
     "title",
     "with_rank",
@@ -40,7 +41,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "folding": ("count_searched", "find_hits"),
             "galleries": ("collection_html",),
-            "hit": ("Hit", "with_rank", "with_verdict"),
+            "hit": ("Hit", "set_match", "with_rank", "with_verdict"),
             "hit_files": ("link_files",),
             "hits": ("Hits",),
             "named_hits": ("DEEPER", "find_named_hits"),

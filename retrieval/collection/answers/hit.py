@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.origin import Origin
     from retrieval.matching import Verdict
 
-__all__ = ["MOST_NAMED", "Hit", "with_rank", "with_verdict"]
+__all__ = ["MOST_NAMED", "Hit", "set_match", "with_rank", "with_verdict"]
 
 MOST_NAMED = 100
 
@@ -51,6 +51,7 @@ class Hit(dict[str, Any]):
         verified: with `verify`: whether it is the picture that was asked with; None where that was not looked at.
         relation: with `verify`: ``picture``, ``scene``, ``object`` or ``none``; None where that was not looked at.
         verified_probability: with `verify`: how probable it is that both are the same picture.
+        match: how probable it is that the image is what was asked; None where that is not known.
         outline: with `verify`: the corners of the picture that was asked with, in the hit's picture.
         file: the absolute path.
         link: what a person can open: a path or an address.
@@ -75,6 +76,7 @@ class Hit(dict[str, Any]):
         region: Iterable[float] | None = None,
         viewed: bool = False,
         check: Mapping[str, Any] | None = None,
+        match: float | None = None,
         root: str = "",
         origin: Origin | None = None,
     ) -> None:
@@ -107,6 +109,8 @@ class Hit(dict[str, Any]):
             dict.update(self, ranked_by=ranked_by, space=space)
         if check is not None:
             dict.update(self, check)
+        if match is not None:
+            dict.update(self, match=match)
         self._names = path, named
         self._root = root
         self._origin = origin
@@ -163,6 +167,14 @@ class Hit(dict[str, Any]):
     def region(self) -> list[float] | None:
         """The part of the picture that answered: left, top, width and height as shares of it; None for the whole picture."""
         return self.get("region")
+
+    @property
+    def match(self) -> float | None:
+        """How probable it is that the image is what was asked, 0 to 1; None where that is not known.
+
+        `retrieval.collection.relevance` says how it was measured, and when not to trust it.
+        """
+        return self.get("match")
 
     @property
     def ranked_by(self) -> float | None:
@@ -260,7 +272,17 @@ class Hit(dict[str, Any]):
         path, duplicates = self._names
         facts = {
             name: self.get(name)
-            for name in ("rank", "id", "n_duplicates", "ranked_by", "space", "matched", "columns", "region")
+            for name in (
+                "rank",
+                "id",
+                "n_duplicates",
+                "ranked_by",
+                "space",
+                "matched",
+                "columns",
+                "region",
+                "match",
+            )
         }
         facts |= {"score": self.score, "path": path, "duplicates": duplicates, "root": self._root}
         facts["origin"] = self._origin
@@ -280,6 +302,11 @@ class Hit(dict[str, Any]):
     if not TYPE_CHECKING:  # to a type checker these are a dictionary's
         __setitem__ = __delitem__ = __ior__ = _refuse
         update = setdefault = pop = popitem = clear = _refuse
+
+
+def set_match(hit: Hit, probability: float) -> None:
+    """Give a hit that nobody has seen yet its `match`."""
+    dict.__setitem__(hit, "match", probability)
 
 
 def with_verdict(hit: Hit, verdict: Verdict | None, *, rank: int) -> Hit:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Never, Self, overload
 
+import numpy as np
+
 from retrieval.collection.answers.hit import Hit
+from retrieval.collection.relevance import likely
 from retrieval.errors import MissingExtra
 from retrieval.hints import attribute_of
 
@@ -60,6 +63,16 @@ class Hits(list[Hit]):
     def failed(error: Exception, *, query: str = "") -> Hits:
         """Return what stands for the answer to a query that has none: using it raises `error`."""
         return _Failed(error, query=query)
+
+    @property
+    def likely(self) -> int | None:
+        """How many of the first hits are likely what was asked; behind these comes likely nothing. None where `match` is not known.
+
+        A hit that was verified, or that names have found, is what was asked.
+        """
+        if all(hit.match is None for hit in self):
+            return None
+        return likely(np.array([1.0 if _is_named(hit) else hit.match or 0.0 for hit in self]))
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return each hit as a dictionary of its own."""
@@ -136,6 +149,10 @@ class Hits(list[Hit]):
             unknown_words=self.unknown_words,
             checked=self.checked,
         )
+
+
+def _is_named(hit: Hit) -> bool:
+    return bool(hit.verified) or not set(hit.matched) <= {"image"}
 
 
 class _Failed(Hits):

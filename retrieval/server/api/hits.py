@@ -33,6 +33,12 @@ class AnsweredHit(Struct):
     copies: Annotated[int, Meta(description="the old name of n_duplicates")]
     columns: Annotated[dict[str, str | int | float | bool | None], Meta(description="what else is known")]
     matched: Annotated[list[str], Meta(description="what had the words: image, path, or a column")]
+    match: Annotated[
+        float | None,
+        Meta(
+            description="how probable it is that the image is what was asked, 0 to 1; null where that is not known"
+        ),
+    ]
     thumbnail: Annotated[str, Meta(description="address of a small picture; add &size=512 for a larger one")]
     width: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
     height: Annotated[int | None, Meta(description="pixels of the image, if known")] = None
@@ -75,6 +81,12 @@ class Answer(Struct):
     generation: Annotated[int, Meta(description="of the collection that answered")]
     collection: Annotated[str, Meta(description="its name")]
     searched: Annotated[int, Meta(description="images that could have been found")]
+    likely: Annotated[
+        int | None,
+        Meta(
+            description="first hits, from rank 1, behind which comes likely nothing; null where that is not known"
+        ),
+    ]
     unknown_words: Annotated[list[str], Meta(description="words that the encoder has never learned")]
     checked: Annotated[
         int | None,
@@ -115,6 +127,7 @@ def _hit_object(hit: Hit, thumbnail: str) -> dict[str, Any]:
     found["copies"] = found["n_duplicates"]
     found["columns"] = columns
     found["matched"] = found.get("matched") or []
+    found["match"] = found.get("match")
     found["thumbnail"] = thumbnail
     for name in ("width", "height"):
         if isinstance(columns.get(name), int):

@@ -129,6 +129,8 @@ def options_of(served: Served, search: Search, limits: Limits) -> dict[str, Any]
                 f"verify is {search.verify:,}; at most {limits.verified:,} hits are compared with a picture",
             )
         options["verify"] = search.verify
+    if search.sure:
+        options["sure"] = True
     if search.ids is not None:
         if len(search.ids) > limits.ids:
             raise Refused(400, f"ids has {len(search.ids):,} entries; at most {limits.ids:,} are allowed")

@@ -98,6 +98,7 @@ async def answer_of(service: Service, asked: Search, uploads: Sequence[bytes]) -
             "generation": served.generation,
             "collection": served.name,
             "searched": found.searched,
+            "likely": found.likely,
             "unknown_words": list(found.unknown_words),
             "checked": found.checked,
         }

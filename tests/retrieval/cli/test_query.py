@@ -31,7 +31,7 @@ class TestQuery:
 
         assert (status, err) == (0, "")
         assert [list(hit) for hit in found] == [
-            ["rank", "score", "path", "id", "copies", "n_duplicates", "duplicates", "columns"]
+            ["rank", "score", "path", "id", "copies", "n_duplicates", "duplicates", "match", "columns"]
         ] * 3
         assert [hit["rank"] for hit in found] == [1, 2, 3]
         assert PLAIN[1] not in [hit["path"] for hit in found]

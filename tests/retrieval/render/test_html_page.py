@@ -52,6 +52,7 @@ class FakeHit:
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     region: tuple[float, ...] | None = None
+    match: float | None = None
     verified: bool | None = None
     relation: str | None = None
     verified_probability: float | None = None

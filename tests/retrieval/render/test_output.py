@@ -56,6 +56,7 @@ class FakeHit:
     space: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     region: tuple[float, ...] | None = None
+    match: float | None = None
     verified: bool | None = None
     relation: str | None = None
     verified_probability: float | None = None
@@ -95,6 +96,7 @@ class TestForms:
                 "copies": 2,
                 "n_duplicates": 2,
                 "duplicates": [],
+                "match": None,
             },
             {
                 "rank": 2,
@@ -104,6 +106,7 @@ class TestForms:
                 "copies": 0,
                 "n_duplicates": 0,
                 "duplicates": [],
+                "match": None,
             },
         ]
 

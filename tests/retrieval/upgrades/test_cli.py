@@ -42,7 +42,7 @@ def run(capsysbinary):
     return run
 
 
-HIT_KEYS = {"rank", "score", "path", "id", "copies", "n_duplicates", "duplicates", "columns"}
+HIT_KEYS = {"rank", "score", "path", "id", "copies", "n_duplicates", "duplicates", "match", "columns"}
 
 
 def test_the_whole_way_there_and_back(photos, run, tmp_path):

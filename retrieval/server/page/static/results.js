@@ -96,6 +96,7 @@ async function begun(now, key, signal) {
     generation: answer.generation,
     searched: answer.searched,
     unknown: answer.unknown_words ?? [],
+    likely: answer.likely ?? null,
   };
 }
 
@@ -134,17 +135,18 @@ function draw(answer) {
   shown = answer;
   last = null;
   const held = list.contains(document.activeElement);
-  list.replaceChildren(...made(answer.hits, 0));
+  list.replaceChildren(...made(answer.hits, 0, answer.likely));
   const first = list.firstElementChild?.querySelector("a");
   first?.setAttribute("tabindex", "0");
   if (held) (first ?? byId("words")).focus({ preventScroll: true }); // the hit that had the cursor is gone
   tell();
 }
 
-function made(hits, from) {
+// `likely` of all hits are likely what was asked; null where that is not known.
+function made(hits, from, likely = null) {
   const row = rowHeight();
   const { collection } = query();
-  return hits.map((hit, at) => tile(hit, { collection, row, act, selected: selection.has(hit.id), at: from + at }));
+  return hits.map((hit, at) => tile(hit, { collection, row, act, selected: selection.has(hit.id), at: from + at, likely }));
 }
 
 function rowHeight() {
@@ -160,6 +162,7 @@ function tell() {
   else if (next) text = `${count(searched, "picture")}, best first`;
   else text = ended(shown);
   if (only && query().least) text += " · the least score counts once you search";
+  text += line(shown);
   if (unknown.length) text += ` · never learned: ${unknown.join(", ")}`;
   status.textContent = text;
   if (!only) announce(found.length ? `${count(found.length, "hit")}, ${text}` : text);
@@ -178,7 +181,8 @@ async function goOn() {
     if (signal.aborted || shown !== answer) return;
     const fresh = more.hits.filter((hit) => !answer.ids.has(hit.id));
     for (const hit of fresh) answer.ids.add(hit.id);
-    list.append(...made(fresh, answer.hits.length));
+    answer.likely = more.likely ?? answer.likely;
+    list.append(...made(fresh, answer.hits.length, answer.likely));
     answer.hits.push(...fresh);
     answer.next = more.next;
     foot.textContent = "";
@@ -212,8 +216,14 @@ function ended({ hits: found, searched }) {
   return `${found.length < searched ? `best ${grouped(found.length)} of ` : ""}${count(searched, "picture")}`;
 }
 
+// Say what lies before and behind the line between likely hits and others.
+function line({ hits: found, likely = null }) {
+  if (likely === null || likely >= found.length) return "";
+  return likely ? ` · ${count(likely, "match", "matches")}, then likely nothing` : " · likely nothing matches";
+}
+
 function tellEnd(answer) {
-  if (!answer.next && !answer.overview) status.textContent = ended(answer);
+  if (!answer.next && !answer.overview) status.textContent = ended(answer) + line(answer);
 }
 
 // Offer to ask again, after the collection has changed.

@@ -18,8 +18,9 @@ function sharp(row, of) {
   return SIZES.find((size) => size >= wanted) ?? SIZES.at(-1);
 }
 
-// Make the element of a hit; `row` is the height of a row in pixels. `act` has open, more, less and select, each called with the hit and the event.
-export function tile(hit, { collection, row, act, selected, at }) {
+// Make the element of a hit; one behind the first `likely` is drawn behind a line.
+// `row` is the height of a row in pixels. `act` has open, more, less and select, each called with the hit and the event.
+export function tile(hit, { collection, row, act, selected, at, likely = null }) {
   const named = nameOf(hit.path ?? "");
   const score = hit.score === undefined || hit.score === null ? "" : hit.score.toFixed(3);
   const copies = hit.n_duplicates ?? 0;
@@ -51,7 +52,7 @@ export function tile(hit, { collection, row, act, selected, at }) {
   );
   const item = element(
     "li",
-    { data: { id: hit.id }, class: selected ? "selected" : null },
+    { data: { id: hit.id }, class: [selected && "selected", unlikely(at, likely)].filter(Boolean).join(" ") || null },
     frame,
     element(
       "div",
@@ -88,6 +89,11 @@ export function tile(hit, { collection, row, act, selected, at }) {
   const size = sharp(row, ratio(hit));
   image.src = hit.thumbnail ? `${hit.thumbnail}${hit.thumbnail.includes("?") ? "&" : "?"}size=${size}` : thumbnail(collection, hit.id, size);
   return item;
+}
+
+function unlikely(at, likely) {
+  if (likely === null || at < likely) return "";
+  return at === likely ? "unlikely behind-line" : "unlikely";
 }
 
 function ratio(hit) {

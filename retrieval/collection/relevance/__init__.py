@@ -1,0 +1,62 @@
+"""How probable it is that a hit is what was asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.collection.relevance.background import Background
+    from retrieval.collection.relevance.calibration import SURE, Calibration, likely
+    from retrieval.collection.relevance.calibrations import (
+        GREATEST_ERROR,
+        Kind,
+        Relevance,
+        calibrated,
+        write_calibrations,
+    )
+    from retrieval.collection.relevance.fitting import Trial, calibration_error, cross_fitted, fit
+    from retrieval.collection.relevance.match_signals import (
+        FIRST,
+        LOOKED_AT,
+        Signals,
+        first_distinct,
+        signals,
+    )
+    from retrieval.collection.relevance.trials import trial
+
+__all__ = [
+    "FIRST",
+    "GREATEST_ERROR",
+    "LOOKED_AT",
+    "SURE",
+    "Background",
+    "Calibration",
+    "Kind",
+    "Relevance",
+    "Signals",
+    "Trial",
+    "calibrated",
+    "calibration_error",
+    "cross_fitted",
+    "first_distinct",
+    "fit",
+    "likely",
+    "signals",
+    "trial",
+    "write_calibrations",
+]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "background": ("Background",),
+            "calibration": ("SURE", "Calibration", "likely"),
+            "calibrations": ("GREATEST_ERROR", "Kind", "Relevance", "calibrated", "write_calibrations"),
+            "fitting": ("Trial", "calibration_error", "cross_fitted", "fit"),
+            "match_signals": ("FIRST", "LOOKED_AT", "Signals", "first_distinct", "signals"),
+            "trials": ("trial",),
+        },
+    )

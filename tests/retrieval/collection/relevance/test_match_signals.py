@@ -1,0 +1,69 @@
+"""What is told of a query and its rows."""
+
+import numpy as np
+
+from retrieval.collection.relevance import FIRST, first_distinct, signals
+from retrieval.collection.relevance.match_signals import OF_QUERY, OF_ROW
+from tests.retrieval.collection.relevance.worlds import background, things, unit
+
+
+def found(seed: int = 0, rows: int = 8):
+    rng = np.random.default_rng(seed)
+    vectors, _ = things(rng, kinds=1, each=rows + 1)
+    usual = background(rng)
+    query, others = vectors[0], vectors[1:]
+    return query, others[np.argsort(-(others @ query))], usual
+
+
+def test_copies_count_once_and_only_the_first_do() -> None:
+    rows = unit(np.random.default_rng(0).standard_normal((9, 16)))
+    with_copies = rows[[0, 0, 1, 2, 1, 3, 4, 5]]
+
+    assert first_distinct(with_copies).tolist() == [0, 2, 3, 5, 6]
+    assert first_distinct(rows[:2]).tolist() == [0, 1]
+    assert len(first_distinct(rows)) == FIRST
+
+
+def test_scores_are_set_against_those_of_the_background() -> None:
+    query, rows, usual = found()
+    first = np.arange(FIRST)
+
+    told = dict(zip(OF_QUERY, signals(query, rows, first, usual, searched=1000).query, strict=True))
+    best = np.sort(usual.vectors @ query)[::-1]
+
+    np.testing.assert_allclose(told["mean score of the first"], (rows[:5] @ query).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        told["over the first five of the background"], (rows[:5] @ query).mean() - best[:5].mean(), rtol=1e-5
+    )
+    assert told["over the best of the background"] > 0
+    assert told["rows searched"] == 3
+
+
+def test_rows_are_told_by_how_they_differ_from_the_first() -> None:
+    query, rows, usual = found()
+    first = np.arange(FIRST)
+
+    told = signals(query, rows, first, usual, searched=8).rows
+
+    assert told.shape == (8, len(OF_ROW))
+    np.testing.assert_allclose(told[:FIRST].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.diff(told[:, 0]), np.diff(rows @ query), atol=1e-6)
+
+
+def test_other_rows_change_nothing_of_a_row() -> None:
+    query, rows, usual = found()
+    first = np.arange(FIRST)
+
+    alone, together = (signals(query, some, first, usual, searched=8) for some in (rows[:6], rows))
+
+    np.testing.assert_allclose(alone.query, together.query, rtol=1e-5)
+    np.testing.assert_allclose(alone.rows, together.rows[:6], atol=1e-5)
+
+
+def test_one_row_is_enough() -> None:
+    query, rows, usual = found()
+
+    told = signals(query, rows[:1], np.arange(1), usual, searched=1)
+
+    assert np.isfinite(told.query).all()
+    assert np.isfinite(told.rows).all()

@@ -1,0 +1,1 @@
+"""Fit when a hit is what was asked."""
