@@ -75,7 +75,7 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     encoder = open_nano(threads=1)
     vectors = gather(options.data, encoder, options.work).vectors
     rng = np.random.default_rng(SEED)
-    nothing = mock.patch("retrieval.collection.search_run.judge_of", lambda *_: Judge(reason="left out"))
+    nothing = mock.patch("retrieval.collection.search_run.judge_of", return_value=Judge(reason="left out"))
     facts: dict[str, Any] = {"rows": options.rows}
     with tempfile.TemporaryDirectory() as folder, retrieval.create(folder, encoder="nano") as photos:
         for start in range(0, options.rows, 20_000):

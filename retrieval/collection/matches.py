@@ -9,6 +9,7 @@ import numpy as np
 
 from retrieval.collection.answers import set_match
 from retrieval.collection.relevance import LOOKED_AT, calibrated, first_distinct, signals
+from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
     from indexes.migration import Blend
@@ -68,8 +69,27 @@ class Judge:
             set_match(hit, round(matches[hit.id], 4))
 
 
-def judge_of(query: Query, asked: QueryVector, opened: Opened) -> Judge:
-    """Return what judges the hits of a query, or why nothing does."""
+def judge_of(
+    query: Query, asked: QueryVector, opened: Opened, *, by_names: bool = False, needed: bool = False
+) -> Judge:
+    """Return what judges the hits of a query, or why nothing does.
+
+    Args:
+        query: what was asked.
+        asked: its vector.
+        opened: what is searched.
+        by_names: only names answer.
+        needed: without it there is no answer.
+    Raises:
+        OptionError: it is needed, and nothing does.
+    """
+    judge = Judge(reason="only names answer") if by_names else _judge(query, asked, opened)
+    if needed and judge.calibration is None:
+        raise OptionError(f"{opened.directory}: `sure` needs to know how probable a match is; {judge.reason}")
+    return judge
+
+
+def _judge(query: Query, asked: QueryVector, opened: Opened) -> Judge:
     if opened.pair is not None:
         return Judge(reason="the encoder is being changed")
     if len(query.terms) != 1 or query.terms[0].weight <= 0 or query.terms[0].kind == "vector":

@@ -1,4 +1,7 @@
-"""Search for one query or for a batch: encode together, search as one matrix, turn each one's rows into hits."""
+"""Search for one query or for a batch: encode together, search as one matrix, turn each one's rows into hits.
+
+Long because all steps of a call share what it asked for.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,10 @@ import numpy as np
 from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
-from retrieval.collection.matches import Judge, judge_of
+from retrieval.collection.matches import judge_of
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
-        if first is not None:
-            judge.judge(answer, asked, first, self.opened, hidden=hidden, searched=self.searched)
-        if self.verify:
-            answer = self._verified(query, asked, answer, hidden)
-        return answer[: answer.likely] if self.sure else answer
-
-    def _verified(self, query: Query, asked: QueryVector, answer: Hits, hidden: frozenset[int]) -> Hits:
-        """Compare the first hits with the picture that was asked with, and with parts of it where the rows have parts."""
 from retrieval.collection.query_parts import with_parts
+from retrieval.collection.relevance import LOOKED_AT
 from retrieval.collection.verification import checked_hits, pictured, query_picture
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
 from retrieval.names import asked_words, has_fts5
@@ -240,13 +236,7 @@ class SearchRun:
     def _answer(
         self, query: Query, asked: QueryVector, looked: LookedUp | None, *, first: Blend | None = None
     ) -> Hits:
-        judge = (
-            Judge(reason="only names answer") if self.names == "only" else judge_of(query, asked, self.opened)
-        )
-        if self.sure and judge.calibration is None:
-            raise OptionError(
-                f"{self.opened.directory}: `sure` needs to know how probable a match is; {judge.reason}"
-            )
+        judge = judge_of(query, asked, self.opened, by_names=self.names == "only", needed=self.sure)
         if first is None and judge.calibration is not None:
             first = next(self._first([(asked, looked)]))
         hidden = frozenset() if self.include_self else asked.rows

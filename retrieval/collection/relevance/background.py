@@ -84,7 +84,7 @@ class Background:
 
     @cached_property
     def _along(self) -> NDArray[np.float32]:
-        return (self.vectors - self.mean) @ self.axes.T  # (n, a)
+        return np.asarray((self.vectors - self.mean) @ self.axes.T, dtype=np.float32)  # (n, a)
 
     @cached_property
     def _some_along(self) -> NDArray[np.float32]:
