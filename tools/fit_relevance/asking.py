@@ -92,11 +92,11 @@ def _rows(
 
     Photographs whose sentences are silent about it are there besides.
     """
-    wanted = photographs.names == name
+    wanted: NDArray[np.bool_] = photographs.names == name
     has = sorted({str(one) for one in sets[wanted]} & set(groups))
     some = {str(one) for one in numbers.permutation(has)[: 1 + numbers.integers(len(has))]}
     some |= {one for one in groups if round_ == 0 or (one not in has and numbers.random() < 0.5)}
-    rows = np.isin(sets, sorted(some)) & (photographs.names != "")
+    rows: NDArray[np.bool_] = np.isin(sets, sorted(some)) & (photographs.names != "")
     rows &= ~np.isin(photographs.names, sorted(may_show(name)))
     if not set(has) & SHOWN_UNSAID and (round_ == 0 or numbers.random() < 0.6):
         rows |= silent
