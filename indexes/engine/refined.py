@@ -48,6 +48,7 @@ class Refined:
         # What pads a list found by L2 is infinitely far, and so comes first once inner products are put in its place.
         self._padded_first = bool(index.metric_type != module.METRIC_INNER_PRODUCT)
         self._params: dict[tuple[int | None, int, int], Any] = {}
+        self._selected: tuple[Any, dict[tuple[int | None, int, int], Any]] = (None, self._params)
 
     def search(
         self, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int, selector: Any = None
@@ -109,13 +110,12 @@ class Refined:
             found = best(ids, scores, k=wanted)
             return found.scores, found.ids
         key = (nprobe, wanted, shortlist)
-        params = self._params.get(key) if selector is None else None
+        made = self._made(selector)
+        params = made.get(key)
         if params is None:
             inner = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
             factor = (max(shortlist, wanted) + 0.5) / wanted
-            params = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
-            if selector is None:
-                self._params[key] = params
+            params = made[key] = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
         step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, shortlist)
         if len(queries) <= step:
             scores, ids = self._refined.search(queries, wanted, params=params)
@@ -126,6 +126,15 @@ class Refined:
             part = slice(start, start + step)
             scores[part], ids[part] = self._refined.search(queries[part], wanted, params=params)
         return scores, ids
+
+    def _made(self, selector: Any) -> dict[tuple[int | None, int, int], Any]:
+        """Return FAISS's parameters that were made with a selector; of the last one they are kept, as tombstones have the same."""
+        if selector is None:
+            return self._params
+        last = self._selected
+        if last[0] is not selector:
+            last = self._selected = (selector, {})
+        return last[1]
 
     def _at_once(self, nprobe: int | None, shortlist: int) -> int:
         """Return how many queries FAISS may have at a time: it holds tables for each list that each of them probes."""

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import flat
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
 from indexes.migration.background import Background
 from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
+from indexes.migration.sides import NewSide, OldSide
 from indexes.migration.staging import ROWS_OF, read_rows_of
-from indexes.search import Generation, Narrow, require_whole, unmeasured
+from indexes.search import TUNED_K, Generation, require_whole
 from indexes.store import RERANK, RerankRows
 from indexes.vectors import (
     Bitmap,
     Halves,
     Ids,
+    Neighbors,
     Space,
     Vectors,
-    best,
     clipped,
     optional_integer,
     places,
@@ -33,7 +33,8 @@ from indexes.vectors import (
     rescored,
 )
 
-_WIDER, _LEAST = 4, 64  # rows that each side is asked for, for each neighbour wanted, and at least
+_WIDER = 2
+"""Rows that each side is asked for, for each neighbour wanted: they hold 0.997 of the ten nearest about the mean, or more."""
 
 
 class Mixture:
@@ -56,17 +57,23 @@ class Mixture:
         calibrations: Mapping[str, Calibration],
         background: Background | None = None,
         prefixes: tuple[int, ...] = (),
+        staging: Path | None = None,
     ) -> None:
+        """Take over what `open` opened; ``staging`` is where an index of the new rows may lie."""
         self._generation, self._background = generation, background
         self._calibrations = calibrations
         self.rows, self.rows_of, self.space, self.prefixes = rows, rows_of, space, prefixes
         live = generation.live
         renewed = rows_of >= 0 if live is None else (rows_of >= 0) & live  # (count,)
-        self._old: Bitmap | None = ~(rows_of >= 0) if (rows_of >= 0).any() else None
-        self._ids = np.full(len(rows), -1, dtype=np.int64)  # (m,) the id that each new row answers for
-        self._ids[rows_of[renewed]] = np.flatnonzero(renewed)
+        self._ids = ids = np.full(len(rows), -1, dtype=np.int64)  # (m,) the id that each new row answers for
+        ids[rows_of[renewed]] = np.flatnonzero(renewed)
         self._any = bool(renewed.any())
-        self._narrow = Narrow(rows, space, rotation=lambda: None)
+        self._old = OldSide(generation, rows_of >= 0)
+        self._new = (
+            NewSide(rows, ids, space=space)
+            if staging is None
+            else NewSide.open(staging, rows, ids, space=space)
+        )
 
     @classmethod
     def open(
@@ -98,7 +105,13 @@ class Mixture:
             calibrations=calibrations,
             background=background,
             prefixes=prefixes,
+            staging=home / staging,
         )
+
+    def close(self) -> None:
+        """Release the files that it opened; the old generation is its owner's."""
+        self._old.close()
+        self._new.close()
 
     def search(
         self,
@@ -116,14 +129,14 @@ class Mixture:
         """Find each query's ``k`` best live rows on both sides.
 
         Images are ordered by cosines about the mean of each side, those of the old side on the new one's scale (`Background`).
-        They are taken from four times as many rows, and as many again, that either side ranks first without regard to length.
+        They are taken from twice as many rows, that either side ranks first by plain cosines (`Side.plain`).
 
         Args:
             new: ``(q, d_new)`` unit rows: the queries in the new space.
             old: ``(q, d_old)`` unit rows: the same queries, mapped.
             k: neighbours wanted, at least 1.
             keep: ``(count,)`` flags; only rows whose flag is set are found.
-            nprobe, shortlist, exact: for the old side, as `Generation.search`; the new rows are all compared.
+            nprobe, shortlist, exact: as `Generation.search`; new rows without an index are all compared.
             dim: rank by this prefix width first; not with ``exact``.
             words: the queries are words, whose scores have a scale of their own.
         Raises:
@@ -141,30 +154,11 @@ class Mixture:
             )
         if exact:
             require_whole(dim, width=self.space.dim)
-        aside = self._old if keep is None or self._old is None else keep & self._old
-        k = places(k, queries=len(new), rows=self._generation.count)
+        k = places(k, queries=len(old), rows=self._generation.count)
+        options: dict[str, Any] = {"keep": keep, "nprobe": nprobe, "shortlist": shortlist, "exact": exact}
         if self._background is not None and not words:
-            return self._about_means(
-                self._background,
-                new,
-                old,
-                k=k,
-                keep=keep,
-                aside=aside,
-                nprobe=nprobe,
-                shortlist=shortlist,
-                exact=exact,
-                dim=dim,
-            )
-        found = self._generation.search(
-            old,
-            k=k,
-            keep=keep if self._old is None else aside,
-            nprobe=nprobe,
-            shortlist=shortlist,
-            exact=exact,
-            dim=None if dim == old.shape[1] else dim,
-        )
+            return self._about_means(self._background, new, old, k=k, dim=dim, **options)
+        found = self._old.search(old, k=k, dim=None if dim == old.shape[1] else dim, **options)
         found = rescored(found, old, self._generation.rows)
         calibration = self._calibrations.get("text" if words else "image", self._calibrations["image"])
         scores = clipped(calibration.apply(found.scores))  # (q, k)
@@ -175,18 +169,12 @@ class Mixture:
                 cosines=found.scores,
                 renewed=np.zeros(found.ids.shape, dtype=np.bool_),
             )
-        fresh_ids, fresh = self._fresh(new, k=k, keep=keep, dim=dim)
-        ids = np.hstack((found.ids, fresh_ids))  # (q, 2k)
-        both = np.hstack((scores, fresh))
-        merged = best(ids, both, k=k)
-        cosines = np.hstack((found.scores, fresh))  # (q, 2k)
-        picked = np.take_along_axis(cosines, ranking(ids, both, k=k), axis=1)
-        return Blend(
-            ids=merged.ids,
-            scores=merged.scores,
-            cosines=np.where(merged.ids < 0, -np.inf, picked).astype(np.float32),
-            renewed=(merged.ids >= 0) & (self.rows_of[merged.ids] >= 0),
-        )
+        fresh = self._new.search(new, k=k, dim=dim, **options)
+        staged = Neighbors(ids=np.where(fresh.ids < 0, -1, self.rows_of[fresh.ids]), scores=fresh.scores)
+        fresh = rescored(staged, new, self.rows)
+        ids = np.hstack((found.ids, np.where(fresh.ids < 0, -1, self._ids[fresh.ids])))  # (q, 2k)
+        both = np.hstack((scores, fresh.scores))
+        return self._ordered(ids, both, np.hstack((found.scores, fresh.scores)), k=k)
 
     def _about_means(
         self,
@@ -195,66 +183,44 @@ class Mixture:
         old: Vectors,
         *,
         k: int,
-        keep: Bitmap | None,
-        aside: Bitmap | None,
-        shortlist: int | None,
         dim: int | None,
+        shortlist: int | None,
         **options: Any,
     ) -> Blend:
         """Search both sides by what queries score about the means, on one scale; arguments as of `search`."""
         asked_old = background.old.asked(old, moved=True)
         asked_new = background.new.asked(new, moved=True)
-        wide = max(k, min(max(_WIDER * k, _LEAST), self._generation.count))
-        # Rows near the mean come first by plain cosines, others by those about the mean: so both are asked for.
-        seen = _either(
-            self._generation.search(
-                np.concatenate((asked_old, old)),
-                k=wide if shortlist is None else min(wide, max(shortlist, k)),
-                keep=keep if self._old is None else aside,
-                shortlist=shortlist,
-                dim=None if dim == old.shape[1] else dim,
-                **options,
-            ).ids
-        )
-        centred, plain = background.old.found(asked_old, old, self._generation.rows, seen)
-        ids, scores = seen, background.on_new_scale(centred, asked_old, asked_new)
-        cosines = plain  # (q, wide)
+        level, new_level = background.old.level(asked_old), background.new.level(asked_new)
+        wide = max(k, min(_WIDER * max(k, TUNED_K), self._generation.count))
+        if shortlist is not None:
+            wide = min(wide, max(shortlist, k))
+        options |= {"k": wide, "shortlist": shortlist}
+        seen = self._old.search(
+            background.old.plain(asked_old, level), dim=None if dim == old.shape[1] else dim, **options
+        ).ids
+        centred, cosines = background.old.found(asked_old, old, self._generation.rows, seen)
+        ids, scores = seen, background.on_new_scale(centred, level, new_level)
         if self._any:
-            fresh = _either(self._fresh(np.concatenate((asked_new, new)), k=wide, keep=keep, dim=dim)[0])
+            fresh = self._new.search(background.new.plain(asked_new, new_level), dim=dim, **options).ids
             staged = np.where(fresh < 0, -1, self.rows_of[fresh])
             centred, plain = background.new.found(asked_new, new, self.rows, staged)
             ids, scores = np.hstack((ids, fresh)), np.hstack((scores, centred))
             cosines = np.hstack((cosines, plain))
-        merged = best(ids, scores, k=k)
-        picked = np.take_along_axis(cosines, ranking(ids, scores, k=k), axis=1)
-        if picked.shape[1] < k:
-            picked = np.pad(picked, ((0, 0), (0, k - picked.shape[1])), constant_values=-np.inf)
-        return Blend(
-            ids=merged.ids,
-            scores=merged.scores,
-            cosines=np.where(merged.ids < 0, -np.inf, picked).astype(np.float32),
-            renewed=(merged.ids >= 0) & (self.rows_of[merged.ids] >= 0),
-        )
+        return self._ordered(ids, scores, cosines, k=k)
 
-    def _fresh(
-        self, new: Vectors, *, k: int, keep: Bitmap | None, dim: int | None
-    ) -> tuple[Ids, NDArray[np.float32]]:
-        """Search the new rows; return ids of the collection and cosines ``(q, k)``."""
-        flags = self._ids >= 0  # (m,)
-        if keep is not None:
-            flags &= keep[self._ids]  # -1 reads the last flag, and is masked already
-        queries = np.ascontiguousarray(new, dtype=np.float32)
-        if dim is None or dim == self.space.dim:
-            found = flat.exact(self.rows, queries, k=k, keep=flags)
-        else:
-            found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
-        found = rescored(found, queries, self.rows)
-        return np.where(found.ids < 0, -1, self._ids[found.ids]), found.scores
-
-
-def _either(ids: Ids) -> Ids:
-    """Return what either of two searches found, ``(q, 2k)`` of ``(2q, k)``, padded with -1; each row once."""
-    one, other = ids[: len(ids) // 2], ids[len(ids) // 2 :].copy()
-    for first, second in zip(one, other, strict=True):
-        second[np.isin(second, first)] = -1
-    return np.hstack((one, other))
+    def _ordered(
+        self, ids: Ids, scores: NDArray[np.float32], cosines: NDArray[np.float32], *, k: int
+    ) -> Blend:
+        """Keep the ``k`` best of candidates by their scores ``(q, c)``; ties by smaller id."""
+        picked = np.arange(len(ids))[:, np.newaxis], ranking(ids, scores, k=k)  # (q, min(k, c))
+        ids, scores, cosines = ids[picked], scores[picked], cosines[picked]
+        missing = k - ids.shape[1]
+        if missing > 0:
+            ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
+            scores, cosines = (
+                np.pad(part, ((0, 0), (0, missing)), constant_values=-np.inf) for part in (scores, cosines)
+            )
+        none = ids < 0
+        if none.any():
+            scores, cosines = np.where(none, -np.inf, scores), np.where(none, -np.inf, cosines)
+        return Blend(ids=ids, scores=scores, cosines=cosines, renewed=~none & (self.rows_of[ids] >= 0))

@@ -1,7 +1,7 @@
 """Store the new space's rows beside the old store during an upgrade.
 
 A `VectorStore` of its own whose keys are the collection's ids, so that it commits, resumes and survives a kill as every
-store does. Each row has a state: *kept* ones (a sample that was encoded to fit a map) wait, *served* ones (encoded again,
+store does. An index over many rows lies beside them. Each row has a state: *kept* ones (a sample that was encoded to fit a map) wait, *served* ones (encoded again,
 or added since the change began) answer queries as soon as a generation lists them.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes import forks
+from indexes.derivation import derive, publish_tail
 from indexes.errors import StoreCorrupt
 from indexes.files import (
     limit_reached,
@@ -31,12 +32,16 @@ from indexes.files import (
     writing,
 )
 from indexes.store import NewRow, Record, VectorStore, WriterLock, pack_id, unpack_id
-from indexes.vectors import Bitmap, Ids
+from indexes.vectors import Bitmap, Ids, Space
 
 KEPT: Final = b"k"
 SERVED: Final = b"s"
 ADDED: Final = b"a"
 
+INDEXED = 5_000
+"""Rows from which they get an index; comparing fewer costs no more than a query that finds a large gallery through one."""
+
+_KIND = "ivfrabitq"
 
 ROWS_OF = "rows_of.npy"
 """File of a generation: ``(count,)`` int64, the staged row that answers for each id, -1 where the old one does."""
@@ -146,6 +151,22 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
     def commit(self) -> None:
         """Make what was asked for durable."""
         self.store.commit()
+
+    def index(self, space: Space, *, briefly: bool = False) -> None:
+        """Index the committed rows once they are many, so that queries need not compare all of them.
+
+        The index lies beside the rows and grows with them, as a collection's does. Publish after it what lists the rows.
+
+        Args:
+            space: of the rows.
+            briefly: leave newer rows to be compared, and train nothing.
+        """
+        if self.store.live < INDEXED:
+            return
+        if briefly:
+            publish_tail(self.store.directory, self.store, space=space, encoder=None)
+        else:
+            derive(self.store.directory, self.store, space=space, encoder=None, kind=_KIND)
 
     def close(self) -> None:
         """Close the store; what was not committed is dropped."""

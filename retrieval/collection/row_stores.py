@@ -68,6 +68,7 @@ def sweep_partials(directory: Path) -> None:
         with suppress(OSError):
             for store in sorted((directory / folder).iterdir()):
                 remove_partials(store)
+                remove_partials(store / GENERATIONS)
 
 
 def sweep(directory: Path, manifest: Manifest) -> None:

@@ -89,6 +89,8 @@ class Opened:
         if self._lease.close():
             if self._columns is not None:
                 self._columns.close()
+            if self.pair is not None:
+                self.pair.mixture.close()
             self.generation.close()
             self.store.close()
             if self.views is not None:

@@ -203,7 +203,7 @@ def build_index(
                     directory,
                     plain(store),
                     **facts,
-                    carried=carried(store),
+                    carried=carried(store, briefly=True),
                     sources=recorded,
                     derived=derived_files(),
                 )

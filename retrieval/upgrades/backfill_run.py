@@ -188,7 +188,7 @@ class _Run:
             self._go(count)
         except BaseException:
             with suppress(RetrievalError, OSError):  # the first error matters more
-                self._publish()
+                self._publish(briefly=True)
             raise
         self._publish()
 
@@ -258,9 +258,12 @@ class _Run:
         self._staging.append([record.id], row[np.newaxis], [content], state=SERVED)
         self.encoded += 1
 
-    def _publish(self) -> None:
+    def _publish(self, *, briefly: bool = False) -> None:
+        """Let what was encoded answer; ``briefly`` trains no index of it."""
         self._staging.commit()
         self._lock.check()
+        if not isinstance(self._migration, Reencoding):
+            self._staging.index(self._migration.new_space, briefly=briefly)
         self._table, added = self._staging.tables(self._store.count)
         self.manifest = publish_tail(
             self._directory,

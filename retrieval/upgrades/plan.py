@@ -25,6 +25,7 @@ REENCODE: Final = "reencode"
 """The way without a map: the old encoder answers until every image is encoded again."""
 
 _RECORD = 400  # bytes that a store takes for a row besides its vector
+_CODE = 64  # bytes that their index takes for a row besides 2 bits a dimension, at most
 _COPIES = 2  # rows lie in a staging store until the new store is whole
 
 
@@ -67,7 +68,7 @@ def costs_of(directory: Path, manifest: Manifest, taken: Sample, *, dim: int) ->
         images=images,
         images_per_second=None if rate is None else round(rate, 3),
         seconds=None if rate is None else round(images / rate, 1),
-        bytes=_COPIES * manifest.live * (2 * 2 * dim + _RECORD),
+        bytes=_COPIES * manifest.live * (2 * 2 * dim + _RECORD) + manifest.live * (dim // 4 + _CODE),
         bytes_free=shutil.disk_usage(directory).free,
     )
 

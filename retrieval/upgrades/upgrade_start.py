@@ -293,6 +293,8 @@ def _decide(
     if way is None or len(taken.ids) < work.manifest.live:
         # What is encoded counts. All of it would be the switch, which comes with `backfill`.
         served = _serve(staging, taken, count=store.count)
+        if way is not None:
+            staging.index(work.new.space)
         report = replace(report, backfilled=served, remaining=work.manifest.live - served)
     entry = (
         reencoding_entry(report, **facts)

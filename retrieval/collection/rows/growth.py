@@ -68,8 +68,9 @@ class BothSpaces:
         self._staging.commit()
         self.store.commit()
 
-    def carried(self) -> Carried:
-        """Return what the generation is given that these rows are published in."""
+    def carried(self, *, briefly: bool) -> Carried:
+        """Index the new rows and return what the generation is given that they are published in."""
+        self._staging.index(self._migration.new_space, briefly=briefly)
         count = self.store.count
         table, added = self._staging.tables(count)
         alive = ~self.store.tombstones()
@@ -134,9 +135,9 @@ def plain(store: Growing) -> VectorStore:
     return store.store if isinstance(store, BothSpaces) else store
 
 
-def carried(store: Growing) -> Any:
-    """Return what a generation is given besides its index."""
-    return store.carried() if isinstance(store, BothSpaces) else Carried()
+def carried(store: Growing, *, briefly: bool = False) -> Any:
+    """Return what a generation is given besides its index; ``briefly`` trains none of an upgrade's new rows."""
+    return store.carried(briefly=briefly) if isinstance(store, BothSpaces) else Carried()
 
 
 __all__ = ["BothSpaces", "Growing", "carried", "plain"]

@@ -193,7 +193,7 @@ def opened(
                     space=space,
                     encoder=encoder,
                     root=root,
-                    carried=carried(growing),
+                    carried=carried(growing, briefly=True),
                     sources=with_rows if with_rows is not None and store.count > first else sources,
                     derived=derived_files(),
                 )

@@ -146,7 +146,8 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
         asked = option.old.asked(mapped, moved=option.moved)
         return _height(option.old.scores(asked, select.gallery_old), select)
 
-    best = max((Background.of(old, new, moved=moved) for moved in (True, False)), key=alone)
+    moved = Background.of(old, new, moved=True)
+    best = max((moved, replace(moved, moved=False)), key=alone)
     ranks = np.random.default_rng(0).permutation(len(select.gallery_old)) / max(len(select.gallery_old), 1)
 
     def mixed(option: Background) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import ShapeError, StoreCorrupt
-from indexes.migration.background import ROWS, Background, Side
+from indexes.migration.background import Background
 from indexes.vectors.arrays import unit_rows
 
 
@@ -24,12 +24,43 @@ def background():
 def test_a_query_scores_alike_with_the_sample_on_both_sides(background):
     old, new = rows(5, 8, seed=2), rows(5, 12, seed=3)
     asked_old, asked_new = background.old.asked(old, moved=True), background.new.asked(new, moved=True)
-    scores = background.on_new_scale(asked_old @ background.old.rows.T, asked_old, asked_new)
-    other = asked_new @ background.new.rows.T
+    plain = background.old.scores(asked_old, rows(900, 8, shift=2))
+    scores = background.on_new_scale(plain, background.old.level(asked_old), background.new.level(asked_new))
+    other = background.new.scores(asked_new, rows(900, 12, seed=1, shift=3))
 
-    np.testing.assert_allclose(scores.mean(axis=1), other.mean(axis=1), atol=2e-3)
-    np.testing.assert_allclose(scores.std(axis=1), other.std(axis=1), rtol=2e-2)
-    assert (scores.argmax(axis=1) == (asked_old @ background.old.rows.T).argmax(axis=1)).all()
+    np.testing.assert_allclose(scores.mean(axis=1), other.mean(axis=1), atol=1e-2)
+    np.testing.assert_allclose(scores.std(axis=1), other.std(axis=1), rtol=3e-2)
+    assert (scores.argmax(axis=1) == plain.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("dim", [8, 200])
+def test_mean_and_spread_are_those_of_the_scores_with_the_sample(dim):
+    draws = np.random.default_rng(0)
+    sample = unit_rows(draws.standard_normal((3000, dim)) * np.arange(1, dim + 1) ** -0.5 + 0.1)
+    side = Background.of(sample, sample, moved=True).old
+    asked = side.asked(sample[:50], moved=True)
+
+    mean, spread = side.level(asked)
+
+    every = side.scores(asked, sample)
+    np.testing.assert_allclose(mean[:, 0], every.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(spread[:, 0], every.std(axis=1), rtol=0.05)  # exact at 64 dimensions and fewer
+
+
+def test_one_plain_search_finds_the_nearest_about_the_mean():
+    draws = np.random.default_rng(0)
+    centres = draws.standard_normal((300, 64))
+    gallery = unit_rows(centres[draws.integers(0, 300, 6000)] + 0.8 * draws.standard_normal((6000, 64)) + 0.8)
+    side = Background.of(gallery[:2000], gallery[:2000], moved=True).old
+    asked = side.asked(gallery[2000:2100], moved=True)
+    best = np.argsort(-side.scores(asked, gallery), axis=1)[:, :10]
+
+    def kept(queries):
+        seen = np.argsort(-(queries @ gallery.T), axis=1)[:, :16]
+        return np.mean([np.isin(true, found).mean() for true, found in zip(best, seen, strict=True)])
+
+    assert kept(side.plain(asked, side.level(asked))) > 0.97  # usual: 0.998
+    assert kept(side.plain(asked, side.level(asked))) > kept(gallery[2000:2100])
 
 
 def test_one_that_is_louder_on_one_side_is_not_preferred_there(background):
@@ -42,20 +73,21 @@ def test_one_that_is_louder_on_one_side_is_not_preferred_there(background):
     assert 0.2 < (first < 200).mean() < 0.8  # usual: 0.5
 
 
-def test_few_rows_are_kept_and_come_back_from_a_file(background, tmp_path):
-    assert len(background.old.rows) == ROWS
+def test_a_background_comes_back_from_a_file(background, tmp_path):
     background.save(tmp_path / "background.npz")
     again = Background.load(tmp_path / "background.npz")
 
     assert (again.moved, again.stretch) == (background.moved, background.stretch)
     for one, other in ((again.old, background.old), (again.new, background.new)):
         np.testing.assert_array_equal(one.mean, other.mean)
-        np.testing.assert_allclose(one.rows, other.rows, atol=1e-3)
+        np.testing.assert_array_equal(one.axes, other.axes)
+        np.testing.assert_array_equal(one.centre, other.centre)
+        assert one.rest == other.rest
     (tmp_path / "background.npz").write_bytes(b"no archive")
     with pytest.raises(StoreCorrupt, match="not readable"):
         Background.load(tmp_path / "background.npz")
     with pytest.raises(ShapeError, match="the same images"):
-        Background(old=background.old, new=Side(mean=np.zeros(12, np.float32), rows=rows(3, 12)), moved=True)
+        Background.of(rows(4, 8), rows(3, 12), moved=True)
 
 
 def test_cosines_of_rows_that_were_found_are_those_of_all(background):
@@ -90,7 +122,7 @@ def test_a_query_that_a_map_has_moved_is_lifted_to_where_moving_brings_it_back(b
 def test_a_row_that_is_asked_for_itself_is_behind_none(background):
     asked_old, asked_new = rows(20, 8, seed=11), rows(20, 12, seed=12)
     ladder = np.tile(np.linspace(-1, 1, 41, dtype=np.float32), (20, 1))
-    found = background.on_new_scale(ladder, asked_old, asked_new)
+    found = background.on_new_scale(ladder, background.old.level(asked_old), background.new.level(asked_new))
 
     np.testing.assert_allclose(found[:, -1], 1, atol=1e-6)
     assert (np.diff(found, axis=1) > 0).all()
