@@ -1,12 +1,15 @@
 """What does a change of the encoder keep of the old gallery, and what does a backfill gain?
 
     RETRIEVAL_DATA=… python -m benchmarks.bench_upgrade --work FOLDER [--parts real,frozen,protocol] [--seeds 5]
-        [--sets caltech101,cats_dogs,groceries]
+        [--sets caltech101,cats_dogs,groceries] [--pairs 'colour nano@1,lite0 lite2'] [--rows 100000]
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same), and holds the
-``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Three parts:
+``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Four parts:
 
-real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extra ``train``, MobileNetV2, ``nano``, colour histograms), each in
+time        what a query takes during an upgrade, beside one before and one after, in seeded vectors: see
+            `benchmarks.upgrade.query_time`. ``results/upgrade_query_time.json``.
+real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extra ``train``, MobileNetV2, ``nano``, colour histograms, a
+            small CLIP that is trained for it), each in
             6,000 labelled photographs that nothing was fitted on: see `benchmarks.upgrade.pairs`. ``results/upgrade_real.json``.
 
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
@@ -40,6 +43,7 @@ from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
 from benchmarks.upgrade.pairs import real
+from benchmarks.upgrade.query_time import query_time
 from indexes.migration.alignment import Probe
 from indexes.vectors.arrays import Vectors, unit_rows
 from indexes.vectors.space import Space
@@ -340,11 +344,18 @@ def main() -> None:
     parser.add_argument("--parts", default="frozen,protocol")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="caltech101,cats_dogs,groceries", help="for protocol")
+    parser.add_argument("--pairs", help="for real: some pairs, the names of each parted by a blank")
+    parser.add_argument("--rows", type=int, default=100_000, help="for time")
     options = parser.parse_args()
     data = Path(os.environ["RETRIEVAL_DATA"])
     for part in options.parts.split(","):
         if part == "real":
-            real(data, options.work, seeds=options.seeds)
+            wanted = (
+                None if options.pairs is None else [tuple(pair.split()) for pair in options.pairs.split(",")]
+            )
+            real(data, options.work, seeds=options.seeds, wanted=wanted)
+        elif part == "time":
+            query_time(options.work, rows=options.rows, repeats=options.seeds)
         elif part == "frozen":
             frozen(data, options.work, seeds=options.seeds)
         else:

@@ -6,7 +6,9 @@ photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ PAIRS = (
     ("nano@2", "lite2"),
     ("lite0", "lite2"),
     ("nano@1", "nano@2"),
+    ("clip", "nano@2"),
 )
 
 
@@ -176,23 +179,38 @@ def encoded(name: str, seen: Photographs, *, data: Path, work: Path) -> Encoded:
     return Encoded(queries=whole[:QUERIES], gallery=whole[QUERIES:], crops=crops)
 
 
-def real(data: Path, work: Path, *, seeds: int) -> None:
-    """Measure all pairs; encode what ``work`` does not hold yet."""
+def real(data: Path, work: Path, *, seeds: int, wanted: Sequence[tuple[str, ...]] | None = None) -> None:
+    """Measure pairs, all of them or those ``wanted``; encode and measure what ``work`` does not hold yet."""
     seen = photographs(data)
     asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
     results = []
     with watch() as load:
         for names in PAIRS:
+            if wanted is not None and names not in wanted:
+                continue
             old, new = (encoded(name, seen, data=data, work=work) for name in names)
-            runs = [one(names, old, new, asked, seed=seed) for seed in range(seeds)]
+            runs = [_kept(work, names, old, new, asked, seed=seed) for seed in range(seeds)]
             results.append({"old": names[0], "new": names[1], **summary(runs), "runs": runs})
-            print(report_line(results[-1]))
+            print(report_line(results[-1]), flush=True)
     save(
         "upgrade_real",
         load=load,
         parameters={"gallery": len(asked.gallery), "queries": QUERIES, "sample": SAMPLE, "seeds": seeds},
         pairs=results,
     )
+
+
+def _kept(
+    work: Path, names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int
+) -> dict[str, Any]:
+    """Measure one draw, or read what an interrupted run measured; remove ``work/draws`` to measure anew."""
+    file = work / "draws" / f"{'-'.join(names).replace('@', '')}-{seed}.json"
+    if not file.exists():
+        facts = one(names, old, new, asked, seed=seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(facts))
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
     total = report["backfilled"] + report["remaining"]
     measure = "1-NN accuracy" if report["measure"] == "labels" else "recall@1 of altered views"
     with figure(target, width=6, height=4, panels=1) as (axes,):
-        axes.plot(share, curve["ordered"], marker="o", label=f"farthest first, mean {curve['area']:.3f}")
+        if curve["ordered"] != curve["random"]:
+            axes.plot(share, curve["ordered"], marker="o", label=f"farthest first, mean {curve['area']:.3f}")
         axes.plot(share, curve["random"], marker=".", label=f"random order, mean {curve['area_random']:.3f}")
         if chosen:
             axes.axhline(chosen["old_old"], color="grey", linestyle=":", label=f"{report['old']} throughout")

@@ -34,7 +34,7 @@ class UpgradeReport:
         plan: ``map``: queries use the new encoder from now on; ``reencode``: the old one answers until all images are encoded
             again; ``none``: the new encoder finds no more.
         method: the one chosen; None if none may be.
-        compatible: it finds more in the old gallery than the old encoder does.
+        compatible: it finds more in the old gallery than the old encoder does, and the new encoder is no worse.
         sample: images encoded by both; `held_out` of them were measured on.
         methods: what was measured of each, by the contract's keys.
         backfilled, remaining: rows that are of the new space, and those that are not yet.
@@ -45,6 +45,8 @@ class UpgradeReport:
         state: ``migrating``, ``reencoding``, ``complete``, ``rolled back``; None where nothing was recorded.
         ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.plan.ways_of`.
         costs: of encoding the rest of the gallery again, see `retrieval.upgrades.plan.Costs`.
+        encoders: ``old`` and ``new``: what each finds by itself, without a map, and the number of ``queries``. Those are more than
+            the held-out ones, and they decide whether the new encoder is a better one. Empty for an upgrade of an earlier version.
     """
 
     old: str
@@ -65,6 +67,7 @@ class UpgradeReport:
     state: str | None = None
     ways: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, Any] = field(default_factory=dict)
+    encoders: dict[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str | None:
         """Show the report in a notebook."""

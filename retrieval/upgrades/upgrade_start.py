@@ -35,6 +35,7 @@ from retrieval.upgrades.trial import (
     against_earlier,
     backfill_curve,
     background_of,
+    compare_encoders,
     draw,
     encode_sample,
     keep_sample,
@@ -76,7 +77,7 @@ def upgrade(
     """Measure how a collection gets to another encoder, and record the best plan.
 
     A sample of the gallery is encoded anew, maps between the spaces are fitted on it, and what they find is measured on a
-    part of it that nothing was fitted on. The best map that finds more in the old gallery than the old encoder does is
+    part of it that nothing was fitted on. Nothing is recorded where the new encoder finds less than the old one. The best map that finds more in the old gallery than the old encoder does is
     recorded, and queries use the new encoder at once. Without such a map the old encoder answers until all images are encoded
     again, if the new one is better. Either way `retrieval.backfill` encodes the rest at any pace.
 
@@ -233,16 +234,17 @@ def _decide(
         for way, result in zip(found.ways, found.measured, strict=True)
         if method in ("auto", way.method)
     ]
-    allowed = [pair for pair in wanted if pair[1].compatible]
-    better = method in ("auto", REENCODE) and (
-        force or any(result.new_new > result.old_old for result in found.measured)
-    )
+    old_finds, new_finds, asked = compare_encoders(found.questions)
+    # A map to a worse encoder would win for a while, and lose with every image that is encoded again.
+    allowed = [pair for pair in wanted if pair[1].compatible and new_finds >= old_finds]
+    better = method in ("auto", REENCODE) and (force or new_finds > old_finds)
     costs = costs_of(work.directory, work.manifest, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
         new=work.name,
         method=None,
         compatible=bool(allowed),
+        encoders={"old": round(old_finds, 6), "new": round(new_finds, 6), "queries": asked},
         sample=len(taken.ids),
         held_out=found.questions.held_out,
         plan="none",

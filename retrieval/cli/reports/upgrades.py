@@ -22,6 +22,7 @@ def measured(facts: Mapping[str, Any]) -> str:
         [
             ("upgrade", f"{facts['old']} → {facts['new']}"),
             ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
+            *([("alone", _alone(facts))] if facts["encoders"] else []),
             *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
         ]
     )
@@ -40,6 +41,12 @@ def measured(facts: Mapping[str, Any]) -> str:
     ]
     names = ["  method", "old/old", "new/old", "new/new", "gain", "regressed", "words", "map"]
     return head + table(names, rows, columns=columns()) + _ways(facts)
+
+
+def _alone(facts: Mapping[str, Any]) -> str:
+    """Say what each encoder finds without the other."""
+    found = facts["encoders"]
+    return f"{facts['old']} {found['old']:.3f}, {facts['new']} {found['new']:.3f}, of {found['queries']:,} queries without a map"
 
 
 def _ways(facts: Mapping[str, Any]) -> str:

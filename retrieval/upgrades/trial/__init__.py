@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         backfill_curve,
         background_of,
         calibrate,
+        compare_encoders,
     )
     from retrieval.upgrades.trial.past_samples import against_earlier, keep_sample
     from retrieval.upgrades.trial.questions import Questions, labels_of, questions_of, require_enough
@@ -33,6 +34,7 @@ __all__ = [
     "backfill_curve",
     "background_of",
     "calibrate",
+    "compare_encoders",
     "draw",
     "encode_sample",
     "keep_sample",
@@ -47,7 +49,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "maps": ("EXTENDING", "Extension", "METHODS"),
-            "measurement": ("Measured", "POINTS", "backfill_curve", "background_of", "calibrate"),
+            "measurement": (
+                "Measured",
+                "POINTS",
+                "backfill_curve",
+                "background_of",
+                "calibrate",
+                "compare_encoders",
+            ),
             "past_samples": ("against_earlier", "keep_sample"),
             "questions": ("Questions", "labels_of", "questions_of", "require_enough"),
             "sample": ("Sample", "draw", "encode_sample"),

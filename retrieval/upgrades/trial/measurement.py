@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.vectors import Bitmap, Ids, Vectors
+    from retrieval.upgrades.trial.questions import Questions
 
 _TIMED = 200
 POINTS = 11
@@ -93,6 +94,30 @@ def measure(
             )
         )
     return measured
+
+
+def compare_encoders(questions: Questions) -> tuple[float, float, int]:
+    """Measure what either encoder finds by itself, on every image of the sample that can ask: no map takes part, so none is held out.
+
+    Returns:
+        shares of queries whose first hit is right, by the old encoder in its gallery and by the new one in its own; and how many.
+    """
+    select, held = questions.select, questions.held
+    if held.labels is not None:  # every labelled image of the sample asks for its neighbours
+        every = Probe(
+            gallery_old=held.gallery_old,
+            gallery_new=held.gallery_new,
+            old=held.gallery_old,
+            new=held.gallery_new,
+            target=np.arange(len(held.gallery_old)),
+            labels=held.labels,
+        )
+        probes = [every]
+    else:
+        probes = [select, held]
+    old = np.concatenate([probe.right(probe.old, probe.gallery_old) for probe in probes])
+    new = np.concatenate([probe.right(probe.new, probe.gallery_new) for probe in probes])
+    return float(old.mean()), float(new.mean()), len(old)
 
 
 def _beyond_chance(before: Bitmap, after: Bitmap) -> bool:

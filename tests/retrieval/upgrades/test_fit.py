@@ -61,6 +61,42 @@ class TestFit:
         assert len(report.methods) == 4
         assert state(photos) == before
 
+    def test_a_map_that_finds_more_is_not_recorded_where_the_new_encoder_finds_less(
+        self, photos, monkeypatch
+    ):
+        from retrieval.upgrades import upgrade_start
+
+        before = state(photos)
+        compared = upgrade_start.compare_encoders
+        monkeypatch.setattr(  # the same sample, the encoders the other way round
+            upgrade_start, "compare_encoders", lambda questions: (*compared(questions)[1::-1], 7)
+        )
+        report = retrieval.upgrade(photos, encoder="drift:new")
+
+        assert any(method["compatible"] for method in report.methods)
+        assert (report.plan, report.method, report.compatible, report.recorded) == (
+            "none",
+            None,
+            False,
+            False,
+        )
+        assert report.encoders["old"] > report.encoders["new"]
+        assert report.encoders["queries"] == 7
+        assert state(photos) == before
+
+    def test_encoders_are_compared_by_every_labelled_image_of_the_sample(self, photos, tmp_path):
+        labels = tmp_path / "labels.csv"
+        labels.write_text("file,label\n" + "".join(f"{name},{name[0]}\n" for name in NAMES))
+
+        report = retrieval.upgrade(photos, encoder="drift:new", labels=labels, dry_run=True)
+
+        assert report.encoders["queries"] == COUNT > 4 * report.held_out
+        own = truth(photos, NAMES, drift("new"))
+        scores = own @ own.T
+        np.fill_diagonal(scores, -np.inf)
+        right = [NAMES[place][0] == name[0] for name, place in zip(NAMES, scores.argmax(axis=1), strict=True)]
+        assert report.encoders["new"] == pytest.approx(np.mean(right), abs=0.03)
+
     def test_force_records_the_best_all_the_same(self, photos):
         report = retrieval.upgrade(photos, encoder="drift:worse", force=True)
 
