@@ -15,8 +15,7 @@ real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extr
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
             of encoders and each seed: a sample of 4,000 is fitted on, with a view of some 1,500 of them, 300 of the queries choose
             settings, the others measure: recall@1 and recall@10 of the old query, the mapped query and the new query; the share of
-            the full re-encode's gain, the share of its recall, microseconds to map a query; the backfill curve in our order and
-            at random.
+            the full re-encode's gain, the share of its recall, microseconds to map a query; the backfill curve.
             ``results/upgrade_frozen.json``.
 protocol    the papers' protocol (BCT, OCA): an old model trained on half of the classes, a new one on all; query and gallery
             are the test images, the query itself taken out; top-1 of old/old, new/old, new/new for independent training,
@@ -47,7 +46,6 @@ from benchmarks.upgrade.query_time import query_time
 from indexes.migration.alignment import Probe
 from indexes.vectors.arrays import Vectors, unit_rows
 from indexes.vectors.space import Space
-from retrieval.upgrades.backfill_order import by_surprise
 from retrieval.upgrades.trial.maps import Pairs, fit
 from retrieval.upgrades.trial.measurement import backfill_curve, background_of, measure
 
@@ -180,11 +178,7 @@ def frozen(data: Path, work: Path, *, seeds: int) -> None:
                     "new": new,
                     "widths": [rows[old][0].shape[1], rows[new][0].shape[1]],
                     "methods": summarise(runs),
-                    "area": spread([run["curve"]["area"] for run in runs]),
                     "area_random": spread([run["curve"]["area_random"] for run in runs]),
-                    "ordered_beats_random": [
-                        run["curve"]["area"] > run["curve"]["area_random"] for run in runs
-                    ],
                     "runs": runs,
                 }
             )
@@ -247,8 +241,7 @@ def one(
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
     curve_probe = probe(held)
     background = background_of(ways[best], probe(choose), old=old[0][sample], new=new[0][sample])
-    surprise = by_surprise(ways[best], rows=old[0], known_old=old[0][sample], known_new=new[0][sample])
-    curve = backfill_curve(ways[best], curve_probe, np.argsort(-surprise, kind="stable"), background)
+    curve = backfill_curve(ways[best], curve_probe, background)
     asked = probe(held)
     ten = {
         "old_old_at_10": at_ten(asked.old, asked.gallery_old, asked.target),
@@ -323,9 +316,7 @@ def report(result: dict[str, Any]) -> None:
             f"recall kept {facts['recall_kept'].median:.3f} @10 {facts['recall_at_10_kept'].median:.3f} "
             f"map {facts['map_microseconds'].median:.0f} us {facts['compatible']}"
         )
-    print(
-        f"  backfill: {result['area'].median:.4f} ordered, {result['area_random'].median:.4f} random, {result['ordered_beats_random']}"
-    )
+    print(f"  backfill: {result['area_random'].median:.4f}")
 
 
 def protocol(data: Path, work: Path, *, seeds: int, sets: list[str]) -> None:

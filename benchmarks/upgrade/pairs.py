@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
+from benchmarks.upgrade.orders import orders_of
 from benchmarks.upgrade.photographs import QUERIES, Photographs, photographs, rows_of
 from indexes.migration import Background, Probe, alignment
-from indexes.vectors import Space, Vectors, linear_maps
+from indexes.vectors import Bitmap, Space, Vectors, linear_maps
 from retrieval.collection import Fitted
-from retrieval.upgrades.backfill_order import by_surprise
 from retrieval.upgrades.trial.maps import Pairs, fit
 from retrieval.upgrades.trial.measurement import background_of
 
@@ -59,9 +59,14 @@ class Asked:
     gallery: NDArray[np.int64]
     cropped: NDArray[np.int64]
 
+    def right(self, scores: NDArray[np.floating[Any]]) -> Bitmap:
+        """Return ``(q,)`` flags: a query's first hit has its label; of scores ``(q, g)``."""
+        flags: Bitmap = self.gallery[scores.argmax(axis=1)] == self.labels
+        return flags
+
     def accuracy(self, scores: NDArray[np.floating[Any]]) -> float:
         """Return the share of queries whose first hit has their label; of scores ``(q, g)``."""
-        return float((self.gallery[scores.argmax(axis=1)] == self.labels).mean())
+        return float(self.right(scores).mean())
 
     def recall(self, scores: NDArray[np.floating[Any]]) -> float:
         """Return recall@10 of crops; of scores ``(c, g)``."""
@@ -71,8 +76,7 @@ class Asked:
 
 def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
     """Fit and measure one pair with one draw of the sample."""
-    draws = np.random.default_rng(seed)
-    sample = draws.permutation(len(asked.gallery))[: round(SAMPLE * len(asked.gallery))]
+    sample = np.random.default_rng(seed).permutation(len(asked.gallery))[: round(SAMPLE * len(asked.gallery))]
     chosen, fitted = np.split(sample, [round(CHOOSING * len(sample))])
     spaces = [
         Space(name=name, dim=rows.gallery.shape[1], fingerprint=name)
@@ -96,14 +100,14 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
     old_old = asked.accuracy(old.queries @ old.gallery.T)
     new_new = asked.accuracy(new.queries @ new.gallery.T)
     alone = asked.accuracy(centred.apply(new.queries) @ old.gallery.T)
-    rest = np.setdiff1d(np.arange(len(asked.gallery)), sample)
-    surprise = by_surprise(
-        best, rows=old.gallery[rest], known_old=old.gallery[sample], known_new=new.gallery[sample]
+    orders = orders_of(
+        best.back,
+        old.gallery,
+        new.gallery,
+        sample,
+        best.queries(new.gallery[sample], None),
+        seed=seed,
     )
-    orders = {
-        "random": np.concatenate([sample, draws.permutation(rest)]),
-        "ordered": np.concatenate([sample, rest[np.argsort(-surprise, kind="stable")]]),
-    }
     found: dict[str, Any] = {}
     for way in (best, both):
         background = background_of(way, select, old=select.gallery_old, new=select.gallery_new)
@@ -118,6 +122,7 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         "far": alone < old_old,
         "method": best.method,
         "alpha": alpha,
+        "kinds": len(set(asked.labels.tolist())),
         "crops_old_old": asked.recall(old.crops @ old.gallery.T),
         "crops_new_new": asked.recall(new.crops @ new.gallery.T),
         "ways": {name: _judged(facts, old_old, new_new) for name, facts in found.items()},
@@ -135,27 +140,51 @@ def _curves(
     queries = background.scores(way.queries(new.queries, old.queries), new.queries, old.gallery, new.gallery)
     crops = background.scores(way.queries(new.crops, old.crops), new.crops, old.gallery, new.gallery)
     whole = asked.recall(new.crops @ new.gallery.T)
-    curves: dict[str, Any] = {"start_without_sample": asked.accuracy(queries[0])}
+    before = asked.right(old.queries @ old.gallery.T)
+    curves: dict[str, Any] = {}
+    kept = []
     for name, order in orders.items():
-        curves[name], kept = [], []
+        heights = []
         for share in SHARES:
             renewed = np.zeros(len(order), dtype=np.bool_)
             renewed[order[: round(share * len(order))]] = True
-            curves[name].append(asked.accuracy(np.where(renewed, queries[1], queries[0])))
-            kept.append(asked.recall(np.where(renewed, crops[1], crops[0])) / whole)
-        curves[f"crops_kept_{name}"] = kept
-    return curves
+            right = asked.right(np.where(renewed, queries[1], queries[0]))
+            heights.append(float(right.mean()))
+            if share == SHARES[0]:
+                start = right
+            if name == "random":
+                kept.append(asked.recall(np.where(renewed, crops[1], crops[0])) / whole)
+        curves[name] = heights
+    return {
+        "start_without_sample": asked.accuracy(queries[0]),
+        "start_over_old": _interval(start.astype(np.float64) - before),
+        "crops_kept_at": kept,
+        "curves": curves,
+    }
+
+
+def _interval(differences: NDArray[np.float64]) -> list[float]:
+    """Return the 95 % interval of a mean of paired differences, one of each query."""
+    mean, half = differences.mean(), 1.96 * differences.std(ddof=1) / np.sqrt(len(differences))
+    return [round(float(mean - half), 4), round(float(mean + half), 4)]
 
 
 def _judged(facts: dict[str, Any], old_old: float, new_new: float) -> dict[str, Any]:
-    random, ordered = facts["random"], facts["ordered"]
+    curves = facts["curves"]
+    random = curves["random"]
     room = max(random[-1] - random[0], 1e-9)
+    gains = {
+        name: (float(np.mean(curve)) - float(np.mean(random))) / room
+        for name, curve in curves.items()
+        if name != "random"
+    }
     return facts | {
         "start": random[0],
         "share": (random[0] - old_old) / (new_new - old_old) if new_new - old_old >= 0.05 else None,
-        "deepest_fall": max(0.0, *(curve[0] - min(curve) for curve in (random, ordered))),
-        "order_gain": (float(np.mean(ordered)) - float(np.mean(random))) / room,
-        "crops_kept": min(facts["crops_kept_random"]),
+        "deepest_fall": random[0] - min(random),
+        "order_gains": gains,
+        "order_gain": max(gains.values()),
+        "crops_kept": min(facts["crops_kept_at"]),
     }
 
 

@@ -23,7 +23,6 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.progress import Progress
 from retrieval.sources import open_source
-from retrieval.upgrades.backfill_order import in_order
 from retrieval.upgrades.reencoding import Reencoding
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.switch import switch_over
@@ -72,6 +71,14 @@ class BackfillReport:
         return notebook.shown(lambda: notebook.facts("backfill", facts))
 
 
+def in_order(todo: Ids) -> Ids:
+    """Return ids in the order in which they are encoded again: at random.
+
+    Ten orders were compared on real encoders, by how far a map misses, by density, by hubs and by coverage: none found more.
+    """
+    return np.random.default_rng(len(todo)).permutation(todo)
+
+
 def backfill(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -81,7 +88,7 @@ def backfill(
     root: str | os.PathLike[str] | None = None,
     progress: ShowProgress = True,
 ) -> BackfillReport:
-    """Encode images of the gallery again, in the order that helps most; searches go on meanwhile.
+    """Encode images of the gallery again, in random order; searches go on meanwhile.
 
     Interrupted or killed, it keeps what it had and the next run continues. When every image is done, a generation wholly
     in the new space is published at once, with the same ids; the old vectors stay for `retrieval.rollback`.
@@ -197,11 +204,7 @@ class _Run:
         if not len(todo) or count == 0:
             return
         behind = isinstance(self._migration, Reencoding)
-        order = (
-            todo
-            if isinstance(self._migration, Reencoding)
-            else in_order(self._migration, todo, store=self._store, staging=self._staging)
-        )
+        order = todo if behind else in_order(todo)
         wanted = len(order) if count is None else min(count, len(order))
         published = time.monotonic()
         start = 0

@@ -30,7 +30,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
     - ``unmeasured``: ``query``, ``gallery`` and ``why`` for each None below it;
     - ``ac``, ``am``: share of cross-tests that reach the gallery's own self-test, and mean of the lower triangle;
     - ``gain``: the update gain of the chosen method;
-    - ``curve``: ``share``, ``ordered``, ``random`` with their mean heights ``area`` and ``area_random``.
+    - ``curve``: ``share``, ``random`` (quality when so much is encoded again, in random order) and its mean height ``area_random``.
 
     Raises:
         OptionError: the collection has never been upgraded.
@@ -132,9 +132,7 @@ def plot_curve(report: Mapping[str, Any], target: str | os.PathLike[str]) -> Non
     total = report["backfilled"] + report["remaining"]
     measure = "1-NN accuracy" if report["measure"] == "labels" else "recall@1 of altered views"
     with figure(target, width=6, height=4, panels=1) as (axes,):
-        if curve["ordered"] != curve["random"]:
-            axes.plot(share, curve["ordered"], marker="o", label=f"farthest first, mean {curve['area']:.3f}")
-        axes.plot(share, curve["random"], marker=".", label=f"random order, mean {curve['area_random']:.3f}")
+        axes.plot(share, curve["random"], marker="o", label=f"mean {curve['area_random']:.3f}")
         if chosen:
             axes.axhline(chosen["old_old"], color="grey", linestyle=":", label=f"{report['old']} throughout")
         if total and report["state"] == "migrating":

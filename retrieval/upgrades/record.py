@@ -10,7 +10,6 @@ import numpy as np
 
 from indexes.generation import MIGRATING, REENCODING
 from indexes.vectors import curve_area
-from retrieval.upgrades.backfill_order import FARTHEST, RANDOM
 from retrieval.upgrades.plan import REENCODE, Plan
 from retrieval.upgrades.trial import POINTS, Measured, calibrate
 
@@ -45,7 +44,7 @@ class UpgradeReport:
         state: ``migrating``, ``reencoding``, ``complete``, ``rolled back``; None where nothing was recorded.
         ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.plan.ways_of`.
         costs: of encoding the rest of the gallery again, see `retrieval.upgrades.plan.Costs`.
-        encoders: ``old`` and ``new``: what each finds by itself, without a map, and the number of ``queries``. Those are more than
+        alone: ``old`` and ``new``: what each finds by itself, without a map, and the number of ``queries``. Those are more than
             the held-out ones, and they decide whether the new encoder is a better one. Empty for an upgrade of an earlier version.
     """
 
@@ -67,7 +66,7 @@ class UpgradeReport:
     state: str | None = None
     ways: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, Any] = field(default_factory=dict)
-    encoders: dict[str, Any] = field(default_factory=dict)
+    alone: dict[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str | None:
         """Show the report in a notebook."""
@@ -113,9 +112,7 @@ def reencoding_entry(
     area = curve_area(shares, np.array(heights))
     curve = {
         "share": [round(float(share), 4) for share in shares],
-        "ordered": heights,
         "random": heights,
-        "area": area,
         "area_random": area,
     }
     return _known(
@@ -189,7 +186,5 @@ def entry_of(
         "alpha": way.alpha,
         "calibrations": {name: scale.to_json() for name, scale in scales.items()},
         "curve": curve,
-        # An order that does not win on held-out queries is none to follow.
-        "order": FARTHEST if curve["area"] > curve["area_random"] else RANDOM,
         "prefixes": sorted(int(width) for width in prefixes),
     }

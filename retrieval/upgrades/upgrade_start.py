@@ -21,7 +21,6 @@ from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
-from retrieval.upgrades.backfill_order import by_surprise
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of, with_sample
 from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
@@ -51,11 +50,9 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.migration import Background
-    from indexes.vectors import Ids
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
-    from retrieval.upgrades.trial import Questions
 
 __all__ = ["upgrade"]
 
@@ -244,7 +241,7 @@ def _decide(
         new=work.name,
         method=None,
         compatible=bool(allowed),
-        encoders={"old": round(old_finds, 6), "new": round(new_finds, 6), "queries": asked},
+        alone={"old": round(old_finds, 6), "new": round(new_finds, 6), "queries": asked},
         sample=len(taken.ids),
         held_out=found.questions.held_out,
         plan="none",
@@ -268,7 +265,7 @@ def _decide(
     curve: dict[str, Any] = {}
     if way is not None:
         background = background_of(way, found.questions.select, old=taken.old, new=taken.new)
-        curve = backfill_curve(way, found.questions.held, _order(way, taken, found.questions), background)
+        curve = backfill_curve(way, found.questions.held, background)
         share = len(taken.ids) / max(work.manifest.live, 1)
         report = replace(
             report, plan="map", method=way.method, ways=with_sample(report.ways, curve, share=share)
@@ -322,17 +319,6 @@ def _decide(
         derived=derived_files(),
     )
     return replace(report, recorded=True, state=entry["state"])
-
-
-def _order(way: Fitted, taken: Sample, questions: Questions) -> Ids:
-    """Return the rows of the questions' gallery in the order of a backfill."""
-    surprise = by_surprise(
-        way,
-        rows=questions.held.gallery_old,
-        known_old=taken.old[questions.fitted],
-        known_new=taken.new[questions.fitted],
-    )
-    return np.argsort(-surprise, kind="stable")
 
 
 def _serve(staging: Staging, taken: Sample, *, count: int) -> int:

@@ -108,8 +108,8 @@ def test_words_during_an_upgrade_are_refused_for_the_encoder_in_use(tmp_path):
 def test_a_method_that_is_not_compatible_is_not_called_so(compatible):
     text = history(
         {
-            "encoders": ["a", "b"], "matrix": [[0.5, None], [0.5, 0.9]], "curve": {"share": [0, 1], "ordered": [0.5, 0.9],
-            "random": [0.5, 0.9], "area": 0.7, "area_random": 0.7}, "gain": None, "backfilled": 0, "remaining": 10,
+            "encoders": ["a", "b"], "matrix": [[0.5, None], [0.5, 0.9]], "curve": {"share": [0, 1],
+            "random": [0.5, 0.9], "area_random": 0.7}, "gain": None, "backfilled": 0, "remaining": 10,
             "unmeasured": [], "state": "migrating", "method": "ridge", "ac": 1.0, "am": 0.6, "compatible": compatible,
             "plan": "map", "old": "a", "new": "b",
         }

@@ -155,8 +155,7 @@ def backfill(
 ) -> int:
     """Encode N images again with the new encoder; all without N.
 
-    Those come first that the map places worst, where that was found to help. Searches go on meanwhile. Interrupted, the same
-    command continues.
+    Searches go on meanwhile. Interrupted, the same command continues.
     """
     return _backfill(session, count, _outer(index), device, as_json=as_json)
 

@@ -22,7 +22,7 @@ def measured(facts: Mapping[str, Any]) -> str:
         [
             ("upgrade", f"{facts['old']} → {facts['new']}"),
             ("sample", f"{facts['sample']:,} images, {facts['held_out']:,} held out; {by}, query/gallery:"),
-            *([("alone", _alone(facts))] if facts["encoders"] else []),
+            *([("alone", _alone(facts))] if facts.get("alone") else []),
             *([("left out", _left_out(facts))] if facts["gone"] or facts["unreadable"] else []),
         ]
     )
@@ -45,7 +45,7 @@ def measured(facts: Mapping[str, Any]) -> str:
 
 def _alone(facts: Mapping[str, Any]) -> str:
     """Say what each encoder finds without the other."""
-    found = facts["encoders"]
+    found = facts["alone"]
     return f"{facts['old']} {found['old']:.3f}, {facts['new']} {found['new']:.3f}, of {found['queries']:,} queries without a map"
 
 
@@ -101,8 +101,8 @@ def history(facts: Mapping[str, Any]) -> str:
     gain = "none to have" if facts["gain"] is None else f"{facts['gain']:+.3f}"
     done = facts["backfilled"] / max(1, facts["backfilled"] + facts["remaining"])
     steps = [
-        [f"{share:.0%}", f"{ordered:.3f}", f"{other:.3f}"]
-        for share, ordered, other in zip(curve["share"], curve["ordered"], curve["random"], strict=True)
+        [f"{share:.0%}", f"{height:.3f}"]
+        for share, height in zip(curve["share"], curve["random"], strict=True)
     ]
     missing = [
         f"not measured: {gap['query']} on {gap['gallery']}, {gap['why']}\n" for gap in facts["unmeasured"]
@@ -122,12 +122,12 @@ def history(facts: Mapping[str, Any]) -> str:
                 ("update gain", gain),
                 (
                     "backfill",
-                    f"mean {curve['area']:.3f} farthest first, {curve['area_random']:.3f} at random",
+                    f"mean {curve['area_random']:.3f} from the first image to the last",
                 ),
             ]
         )
         + "\n"
-        + table(["encoded again", "farthest first", "at random"], steps, columns=columns())
+        + table(["encoded again", "quality"], steps, columns=columns())
     )
 
 

@@ -17,7 +17,7 @@ from retrieval.upgrades.trial.maps import K
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexes.vectors import Bitmap, Ids, Vectors
+    from indexes.vectors import Bitmap, Vectors
     from retrieval.upgrades.trial.questions import Questions
 
 _TIMED = 200
@@ -183,36 +183,31 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
 
 
 def backfill_curve(
-    way: Fitted, probe: Probe, order: Ids, background: Background, *, points: int = POINTS
+    way: Fitted, probe: Probe, background: Background, *, points: int = POINTS
 ) -> dict[str, Any]:
-    """Measure quality against the share re-encoded, in the given order and in random order.
+    """Measure quality against the share re-encoded, in random order.
 
     Args:
         way: the chosen map.
         probe: held-out queries.
-        order: ``(g,)`` gallery rows, the first to be re-encoded first.
         background: what both sides' scores are put on one scale by.
         points: shares measured, 0 and 1 among them.
     Returns:
-        ``share``, ``ordered``, ``random`` (lists) and the mean heights ``area`` and ``area_random``.
+        ``share`` and ``random`` (lists) and the mean height ``area_random``.
     """
     mapped = way.queries(probe.new, probe.old)
     old_scores, new_scores = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
     shares = np.linspace(0, 1, points)
-    curves: dict[str, list[float]] = {}
-    mixed = np.random.default_rng(0).permutation(len(order))
-    for name, ranking in (("ordered", order), ("random", mixed)):
-        heights = []
-        for share in shares:
-            renewed = np.zeros(len(order), dtype=np.bool_)
-            renewed[ranking[: round(share * len(order))]] = True
-            heights.append(_height(np.where(renewed, new_scores, old_scores), probe))
-        curves[name] = [round(height, 6) for height in heights]
+    mixed = np.random.default_rng(0).permutation(len(probe.gallery_old))
+    heights = []
+    for share in shares:
+        renewed = np.zeros(len(mixed), dtype=np.bool_)
+        renewed[mixed[: round(share * len(mixed))]] = True
+        heights.append(_height(np.where(renewed, new_scores, old_scores), probe))
     return {
         "share": [round(float(share), 4) for share in shares],
-        **curves,
-        "area": curve_area(shares, np.array(curves["ordered"])),
-        "area_random": curve_area(shares, np.array(curves["random"])),
+        "random": [round(height, 6) for height in heights],
+        "area_random": curve_area(shares, np.array(heights)),
     }
 
 

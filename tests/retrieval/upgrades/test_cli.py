@@ -77,7 +77,7 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     assert status == 0
     assert "mixed tests that reach the gallery's own encoder (AC)" in out
     assert "mean of all tests above (AM)" in out
-    assert "farthest first" in out
+    assert "from the first image to the last" in out
 
     status, out, err = run("upgrade", "--index", photos, "--backfill", "ALL")
     assert status == 0

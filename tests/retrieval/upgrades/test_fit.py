@@ -80,8 +80,8 @@ class TestFit:
             False,
             False,
         )
-        assert report.encoders["old"] > report.encoders["new"]
-        assert report.encoders["queries"] == 7
+        assert report.alone["old"] > report.alone["new"]
+        assert report.alone["queries"] == 7
         assert state(photos) == before
 
     def test_encoders_are_compared_by_every_labelled_image_of_the_sample(self, photos, tmp_path):
@@ -90,12 +90,12 @@ class TestFit:
 
         report = retrieval.upgrade(photos, encoder="drift:new", labels=labels, dry_run=True)
 
-        assert report.encoders["queries"] == COUNT > 4 * report.held_out
+        assert report.alone["queries"] == COUNT > 4 * report.held_out
         own = truth(photos, NAMES, drift("new"))
         scores = own @ own.T
         np.fill_diagonal(scores, -np.inf)
         right = [NAMES[place][0] == name[0] for name, place in zip(NAMES, scores.argmax(axis=1), strict=True)]
-        assert report.encoders["new"] == pytest.approx(np.mean(right), abs=0.03)
+        assert report.alone["new"] == pytest.approx(np.mean(right), abs=0.03)
 
     def test_force_records_the_best_all_the_same(self, photos):
         report = retrieval.upgrade(photos, encoder="drift:worse", force=True)

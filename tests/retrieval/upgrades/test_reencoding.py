@@ -151,8 +151,8 @@ def test_the_report_has_the_maps_cross_test_and_a_curve_that_rises_at_the_end(pl
     best = max(method["new_old"] for method in facts["methods"])
     assert facts["matrix"][1][0] == best
     assert facts["gain"] == 0.0
-    assert facts["curve"]["ordered"][0] == facts["curve"]["ordered"][-2] == facts["matrix"][0][0]
-    assert facts["curve"]["ordered"][-1] == facts["matrix"][1][1]
+    assert facts["curve"]["random"][0] == facts["curve"]["random"][-2] == facts["matrix"][0][0]
+    assert facts["curve"]["random"][-1] == facts["matrix"][1][1]
 
 
 def test_rows_by_hand_without_an_image_stop_a_backfill_by_name(planned):
