@@ -246,7 +246,7 @@ def _decide(
         held_out=found.questions.held_out,
         plan="none",
         methods=[rounded(result) for result in found.measured],
-        ways=ways_of(found.measured, costs),
+        ways=ways_of(found.measured, costs, alone=(old_finds, new_finds)),
         costs=costs.to_json(),
         backfilled=0,
         remaining=work.manifest.live,
@@ -268,7 +268,10 @@ def _decide(
         curve = backfill_curve(way, found.questions.held, background)
         share = len(taken.ids) / max(work.manifest.live, 1)
         report = replace(
-            report, plan="map", method=way.method, ways=with_sample(report.ways, curve, share=share)
+            report,
+            plan="map",
+            method=way.method,
+            ways=with_sample(report.ways, curve, share=share, offset=old_finds - found.measured[0].old_old),
         )
     elif better:
         report = replace(report, plan=REENCODE, method=REENCODE)

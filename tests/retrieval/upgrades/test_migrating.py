@@ -9,6 +9,7 @@ import pytest
 
 import retrieval
 from indexes.errors import ManifestTooNew
+from indexes.generation.manifest import read_manifest
 from retrieval.errors import SpaceMismatch, StoreCorrupt
 from tests.retrieval.drift import NEW, OLD, drift
 from tests.retrieval.folders import PROBES, picture
@@ -205,6 +206,40 @@ class TestMigrating:
             assert vector.shape == (1, NEW)
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
             assert collection.search(query, k=2, minus=picture(8))
+
+    def test_a_filter_holds_for_rows_of_both_spaces(self, migrating):
+        retrieval.backfill(migrating, count=75)
+        with retrieval.open(migrating) as collection:
+            hits = collection.search(picture(3), k=COUNT, under="1")
+            assert {hit.path for hit in hits} == {name for name in NAMES if name.startswith("1/")}
+            assert {hit.space for hit in hits} == {"drift:old", "drift:new"}
+
+    def test_an_index_of_the_new_rows_grows_answers_and_goes_with_the_change(self, migrating, monkeypatch):
+        from indexes.migration import staging
+
+        retrieval.backfill(migrating, count=75)
+        with retrieval.open(migrating) as collection:
+            plain = collection.search(picture(3), k=COUNT)
+        monkeypatch.setattr(staging, "INDEXED", 50)
+        retrieval.backfill(migrating, count=1)
+        (place,) = (migrating / ".retrieve/upgrade").iterdir()
+        assert read_manifest(place).count == COUNT
+        with retrieval.open(migrating) as collection:
+            assert collection._opened.pair.mixture._new._staged is not None
+            assert len(collection.search(picture(3), k=COUNT)) == len(plain) == COUNT
+            (moved,) = [
+                hit.id
+                for hit, other in zip(
+                    sorted(collection.search(picture(3), k=COUNT), key=lambda hit: hit.id),
+                    sorted(plain, key=lambda hit: hit.id),
+                    strict=True,
+                )
+                if (hit.space, hit.score) != (other.space, pytest.approx(other.score, abs=1e-5))
+            ]
+            assert moved in range(COUNT)  # the one that was encoded again meanwhile
+            assert all(check.ok for check in collection.verify())
+        assert retrieval.backfill(migrating).complete
+        assert not place.exists()
 
     def test_evaluation_works_meanwhile(self, migrating):
         retrieval.backfill(migrating, count=75)

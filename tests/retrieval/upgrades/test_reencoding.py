@@ -32,12 +32,12 @@ def test_it_is_planned_where_no_map_finds_more_though_the_new_encoder_does(photo
     report = retrieval.upgrade(photos, encoder="drift:foreign")
 
     assert (report.plan, report.method, report.compatible) == ("reencode", "reencode", False)
-    assert all(method["old_old"] < method["new_new"] for method in report.methods)
+    assert report.alone["old"] < report.alone["new"]
     (way,) = report.ways
     assert (way["plan"], way["now"], way["end"]) == (
         "reencode",
-        report.methods[0]["old_old"],
-        report.methods[0]["new_new"],
+        report.alone["old"],
+        report.alone["new"],
     )
 
 
@@ -151,8 +151,8 @@ def test_the_report_has_the_maps_cross_test_and_a_curve_that_rises_at_the_end(pl
     best = max(method["new_old"] for method in facts["methods"])
     assert facts["matrix"][1][0] == best
     assert facts["gain"] == 0.0
-    assert facts["curve"]["random"][0] == facts["curve"]["random"][-2] == facts["matrix"][0][0]
-    assert facts["curve"]["random"][-1] == facts["matrix"][1][1]
+    assert facts["curve"]["random"][0] == facts["curve"]["random"][-2] == facts["alone"]["old"]
+    assert facts["curve"]["random"][-1] == facts["alone"]["new"]
 
 
 def test_rows_by_hand_without_an_image_stop_a_backfill_by_name(planned):
