@@ -22,7 +22,9 @@ from benchmarks.upgrade.photographs import QUERIES, Photographs, photographs, ro
 from indexes.migration import Background, Probe, alignment
 from indexes.vectors import Bitmap, Space, Vectors, linear_maps
 from retrieval.collection import Fitted
-from retrieval.upgrades.trial.maps import Pairs, fit
+from retrieval.encoders import load_encoder
+from retrieval.upgrades.encoders import extension_of
+from retrieval.upgrades.trial.maps import Extension, Pairs, fit
 from retrieval.upgrades.trial.measurement import background_of
 
 SAMPLE = 0.2
@@ -30,6 +32,7 @@ CHOOSING = 0.2
 SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(2, 11))  # from the sample on
 K = 10
 _TIMED = 300
+EXTENDING = ("nano@1", "nano@2")
 PAIRS = (
     ("colour", "nano@1"),
     ("colour", "mobilenet"),
@@ -37,7 +40,7 @@ PAIRS = (
     ("nano@1", "lite2"),
     ("nano@2", "lite2"),
     ("lite0", "lite2"),
-    ("nano@1", "nano@2"),
+    EXTENDING,
     ("clip", "nano@2"),
 )
 
@@ -91,7 +94,7 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         target=np.arange(len(chosen)),
         labels=asked.gallery[sample],
     )
-    ways, _ = fit(pairs, select, method="procrustes", extends=None)
+    ways, _ = fit(pairs, select, method="procrustes", extends=_extension(names))
     best = max(ways, key=lambda way: select.score(way.queries(select.new, None)))
     mapped = best.queries(select.new, None)
     alpha = alignment.best_alpha(select.old, mapped, score=select.score)
@@ -129,6 +132,14 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
     }
 
 
+def _extension(names: tuple[str, str]) -> Extension | None:
+    """Return the maps that a new encoder brings to the old one's space, where it does."""
+    if names != EXTENDING:
+        return None
+    old, new = (load_encoder(name) for name in names)
+    return extension_of(new, old.space)
+
+
 def _curves(
     way: Fitted,
     background: Background,
@@ -142,9 +153,9 @@ def _curves(
     whole = asked.recall(new.crops @ new.gallery.T)
     before = asked.right(old.queries @ old.gallery.T)
     curves: dict[str, Any] = {}
-    kept = []
+    kept: dict[str, Any] = {}
     for name, order in orders.items():
-        heights = []
+        heights, found = [], []
         for share in SHARES:
             renewed = np.zeros(len(order), dtype=np.bool_)
             renewed[order[: round(share * len(order))]] = True
@@ -152,14 +163,13 @@ def _curves(
             heights.append(float(right.mean()))
             if share == SHARES[0]:
                 start = right
-            if name == "random":
-                kept.append(asked.recall(np.where(renewed, crops[1], crops[0])) / whole)
-        curves[name] = heights
+            found.append(asked.recall(np.where(renewed, crops[1], crops[0])) / whole)
+        curves[name], kept[name] = heights, found
     return {
         "start_without_sample": asked.accuracy(queries[0]),
         "start_over_old": _interval(start.astype(np.float64) - before),
-        "crops_kept_at": kept,
         "curves": curves,
+        "crops_kept_curves": kept,
     }
 
 
@@ -170,21 +180,28 @@ def _interval(differences: NDArray[np.float64]) -> list[float]:
 
 
 def _judged(facts: dict[str, Any], old_old: float, new_new: float) -> dict[str, Any]:
-    curves = facts["curves"]
-    random = curves["random"]
-    room = max(random[-1] - random[0], 1e-9)
-    gains = {
-        name: (float(np.mean(curve)) - float(np.mean(random))) / room
-        for name, curve in curves.items()
-        if name != "random"
-    }
+    random, kept = facts["curves"]["random"], facts["crops_kept_curves"]["random"]
+    gains, crop_gains = (_gains(facts[curves]) for curves in ("curves", "crops_kept_curves"))
     return facts | {
         "start": random[0],
         "share": (random[0] - old_old) / (new_new - old_old) if new_new - old_old >= 0.05 else None,
         "deepest_fall": random[0] - min(random),
         "order_gains": gains,
         "order_gain": max(gains.values()),
-        "crops_kept": min(facts["crops_kept_at"]),
+        "crops_kept": min(kept),
+        "crops_fall": kept[0] - min(kept),
+        "order_gains_crops": crop_gains,
+    }
+
+
+def _gains(curves: dict[str, list[float]]) -> dict[str, float]:
+    """Return the area that each order wins over random order, as a share of the area between start and end."""
+    random = curves["random"]
+    room = max(abs(random[-1] - random[0]), 1e-9)
+    return {
+        name: (float(np.mean(curve)) - float(np.mean(random))) / room
+        for name, curve in curves.items()
+        if name != "random"
     }
 
 
@@ -247,7 +264,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     ways = {
         name: {
             key: spread([float(run["ways"][name][key]) for run in runs])
-            for key in ("start", "share", "deepest_fall", "order_gain", "crops_kept")
+            for key in ("start", "share", "deepest_fall", "order_gain", "crops_kept", "crops_fall")
             if runs[0]["ways"][name][key] is not None
         }
         for name in runs[0]["ways"]

@@ -97,7 +97,7 @@ def test_without_a_compatible_method_the_table_and_exit_1(photos, run):
     status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:worse")
 
     assert status == 1
-    assert out.count("\n") == 7  # two lines of facts, a header, four methods
+    assert out.count("\n") == 8  # three lines of facts, a header, four methods
     assert err.splitlines()[-1].startswith("error: drift:worse finds no more than drift:old does")
     assert run("info", "--index", photos, "--json")[1].count('"upgrade": null') == 1
     status, out, _ = run("upgrade", "--index", photos, "--encoder", "drift:worse", "--json", "--quiet")
