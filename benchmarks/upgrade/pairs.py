@@ -24,6 +24,7 @@ from indexes.vectors import Bitmap, Space, Vectors, linear_maps
 from retrieval.collection import Fitted
 from retrieval.encoders import load_encoder
 from retrieval.upgrades.encoders import extension_of
+from retrieval.upgrades.trial.maps import EXTENDING as BROUGHT
 from retrieval.upgrades.trial.maps import Extension, Pairs, fit
 from retrieval.upgrades.trial.measurement import background_of
 
@@ -95,7 +96,10 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         labels=asked.gallery[sample],
     )
     ways, _ = fit(pairs, select, method="procrustes", extends=_extension(names))
-    best = max(ways, key=lambda way: select.score(way.queries(select.new, None)))
+    own = [
+        way for way in ways if way.method in BROUGHT
+    ]  # as the library, which takes an encoder's own map first
+    best = max(own or ways, key=lambda way: select.score(way.queries(select.new, None)))
     mapped = best.queries(select.new, None)
     alpha = alignment.best_alpha(select.old, mapped, score=select.score)
     both = Fitted(method="slerp", image=best.image, back=best.back, alpha=alpha)
