@@ -50,13 +50,11 @@ def measure(run: Run) -> dict[str, Any]:
     shutil.rmtree(plain, ignore_errors=True)
     shutil.copytree(folder / ".retrieve", plain, ignore=shutil.ignore_patterns("views"))
     with retrieval.open(folder) as viewed, retrieval.open(plain, root=folder) as whole:
-        found = {
-            name: _found(way, viewed, whole, number=run.number)
-            for name, way in _ways(viewed, run.data, chosen, folder).items()
-        }
+        asked, found = _found(_ways(viewed, run.data, chosen, folder), viewed, whole, run)
         costs = _costs(viewed, whole)
     facts: dict[str, Any] = {
         "originals": run.number,
+        "asked": asked,
         "gallery": report.images,
         "views": report.views,
         "build_seconds": {"images": before.seconds, "views": round(took, 1)},
@@ -122,27 +120,35 @@ def _ways(photos: retrieval.Collection, data: Path, chosen: Sequence[str], folde
 
 
 def _found(
-    way: Way, viewed: retrieval.Collection, whole: retrieval.Collection, *, number: int
-) -> dict[str, float]:
-    """Return shares of queries whose picture comes first, without and with views, and after the check."""
-    ask, expected, mask = way
-    first: dict[str, list[bool]] = {
-        name: [] for name in ("plain", "views", "views, among 50", "views, checked")
+    ways: dict[str, Way], viewed: retrieval.Collection, whole: retrieval.Collection, run: Run
+) -> tuple[int, dict[str, dict[str, float]]]:
+    """Return how many originals were asked for, and shares of them that come first, without and with views, and after the check."""
+    first: dict[str, dict[str, list[bool]]] = {name: {} for name in ways}
+    end, asked = time.monotonic() + 60 * run.minutes, 0
+    while asked < run.number and (time.monotonic() < end or not asked):
+        for way, (ask, expected, mask) in ways.items():
+            query, wanted = retrieval.image(ask(asked)), expected(asked)
+            several = viewed.search(query, k=AMONG, mask=mask)
+            answers = {
+                "plain": whole.search(query, k=1, mask=mask),
+                "views": several,
+                "views, checked": viewed.search(query, k=1, mask=mask, verify=AMONG),
+            }
+            right = {name: bool(hits) and hits[0].path == wanted for name, hits in answers.items()}
+            right["views, among 50"] = wanted in [hit.path for hit in several]
+            for name, is_right in right.items():
+                first[way].setdefault(name, []).append(is_right)
+        asked += 1
+        if asked % 10 == 0:
+            print(asked, json.dumps(_shares(first)), flush=True)
+    return asked, _shares(first)
+
+
+def _shares(first: dict[str, dict[str, list[bool]]]) -> dict[str, dict[str, float]]:
+    return {
+        way: {name: round(float(np.mean(right)), 4) for name, right in found.items()}
+        for way, found in first.items()
     }
-    for at in range(number):
-        image, wanted = ask(at), expected(at)
-        query = retrieval.image(image)
-        answers = {
-            "plain": whole.search(query, k=1, mask=mask),
-            "views": viewed.search(query, k=AMONG, mask=mask),
-            "views, checked": viewed.search(query, k=1, mask=mask, verify=AMONG),
-        }
-        for name, hits in answers.items():
-            first[name].append(bool(hits) and hits[0].path == wanted)
-        first["views, among 50"].append(wanted in [hit.path for hit in answers["views"]])
-    shares = {name: float(np.mean(right)) for name, right in first.items()}
-    print(json.dumps(shares), flush=True)
-    return shares
 
 
 def _costs(viewed: retrieval.Collection, whole: retrieval.Collection) -> dict[str, Any]:
