@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import derive, publish_tail
-from indexes.files import PARTIAL, remove_partials, remove_tree, writing
-from indexes.generation import HAND, read_manifest, write_manifest
+from indexes.files import PARTIAL, remove_partials, remove_tree, sync_directory, writing
+from indexes.generation import (
+    HAND,
+    has_stale_generations,
+    read_manifest,
+    sweep_generations,
+    write_manifest,
+)
 from indexes.layout import VIEWS
 from indexes.store import VectorStore, key_and_stamp
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
@@ -253,7 +259,10 @@ def _opened(home: Path, space: Space, name: str | None, lock: WriterLock) -> Ite
         ) from error
     with views:
         try:
-            read_manifest(home)
+            manifest = read_manifest(home)
+            if has_stale_generations(home, manifest):  # of a process that was killed right after it published
+                sync_directory(home)
+                sweep_generations(home, manifest)
         except FileNotFoundError:
             publish_tail(home, views, space=space, encoder=name)
         yield views
