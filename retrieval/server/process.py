@@ -17,7 +17,7 @@ from retrieval.errors import OptionError
 from retrieval.server.application import create_app, say_line
 from retrieval.server.catalogue import named_collections
 from retrieval.server.connections import PatientProtocol, allow_many_connections
-from retrieval.server.safety import new_token, share_sessions
+from retrieval.server.safety import new_token, shared_sessions
 from retrieval.server.scheduling import SHARED, share_machine
 
 if TYPE_CHECKING:
@@ -87,19 +87,14 @@ def _run_several(
     """Run several processes on one socket; one that dies is started anew."""
     import tempfile
     from multiprocessing import get_context
-    from pathlib import Path
 
     from uvicorn.supervisors import Multiprocess
 
     first = _First(get_context("spawn").Lock(), told)
     config = _config(partial(_quiet_app, dict(collections), settings, on_ready=first), settings)
     config.factory = True
-    with (
-        tempfile.TemporaryDirectory(prefix="retrieval-metrics-") as folder,
-        tempfile.TemporaryDirectory(prefix="retrieval-sessions-") as sessions,
-    ):
+    with tempfile.TemporaryDirectory(prefix="retrieval-metrics-") as folder, shared_sessions():
         os.environ[SHARED] = folder  # the processes that are started read it
-        share_sessions(Path(sessions))
         Multiprocess(config, sockets=[listening]).run()
 
 

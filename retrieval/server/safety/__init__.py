@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from retrieval.server.safety.guard import Guard, Request
     from retrieval.server.safety.headers import POLICY
     from retrieval.server.safety.login import session_routes
-    from retrieval.server.safety.sessions import share_sessions
+    from retrieval.server.safety.sessions import shared_sessions
     from retrieval.server.safety.tokens import Door, new_token, read_token
     from retrieval.server.safety.urls import fetcher
 
@@ -23,7 +23,7 @@ __all__ = [
     "new_token",
     "read_token",
     "session_routes",
-    "share_sessions",
+    "shared_sessions",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -33,7 +33,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "guard": ("Guard", "Request"),
             "headers": ("POLICY",),
             "login": ("session_routes",),
-            "sessions": ("share_sessions",),
+            "sessions": ("shared_sessions",),
             "tokens": ("Door", "new_token", "read_token"),
             "urls": ("fetcher",),
         },

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["Sessions", "share_sessions"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Sessions", "shared_sessions"]
 
 _FOLDER: Final = "RETRIEVE_SESSIONS"
 """The variable by which worker processes find the folder that they share."""
@@ -17,10 +22,16 @@ _KEY: Final = "key"
 _BYTES: Final = 32
 
 
-def share_sessions(folder: Path) -> None:
-    """Let the processes that are started from here share their sessions by a folder that nobody else may read."""
-    (folder / _KEY).write_bytes(secrets.token_bytes(_BYTES))
-    os.environ[_FOLDER] = str(folder)
+@contextmanager
+def shared_sessions() -> Iterator[None]:
+    """Let the processes that are started within the block share their sessions, by a folder that nobody else may read."""
+    with TemporaryDirectory(prefix="retrieval-sessions-") as folder:
+        Path(folder, _KEY).write_bytes(secrets.token_bytes(_BYTES))
+        os.environ[_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_FOLDER]
 
 
 class Sessions:

@@ -11,7 +11,7 @@ import pytest
 from retrieval.errors import OptionError
 from retrieval.server import Settings
 from retrieval.server.page import CONTENT_SECURITY_POLICY
-from retrieval.server.safety import POLICY, read_token, share_sessions
+from retrieval.server.safety import POLICY, read_token, shared_sessions
 from retrieval.server.safety.sessions import Sessions
 from tests.retrieval.folders import picture
 
@@ -92,27 +92,19 @@ class TestToken:
         client.delete("/session", headers={"Cookie": shown[0]})
         assert statuses() == [401, 200, 401]
 
-    def test_workers_share_sessions_and_another_run_knows_none(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("RETRIEVE_SESSIONS", "")
-        share_sessions(tmp_path)
-        first, second, other_token = Sessions(b"token"), Sessions(b"token"), Sessions(b"another")
-        session, other = first.begin(), first.begin()
-        monkeypatch.delenv("RETRIEVE_SESSIONS")
-        other_run = Sessions(b"token")
+    def test_workers_share_sessions_and_another_run_knows_none(self) -> None:
+        with shared_sessions():
+            first, second, other_token = Sessions(b"token"), Sessions(b"token"), Sessions(b"another")
+            session, other = first.begin(), first.begin()
 
-        assert [one.knows(session) for one in (first, second, other_token, other_run)] == [
-            True,
-            True,
-            False,
-            False,
-        ]
-        second.end(session)
-        assert [one.knows(session) for one in (first, second)] == [False, False]
-        assert [one.knows(other) for one in (first, second)] == [True, True]
-        first.end("../key")
-        assert first.knows(other)
+            assert [one.knows(session) for one in (first, second, other_token)] == [True, True, False]
+            second.end(session)
+            assert [one.knows(session) for one in (first, second)] == [False, False]
+            assert [one.knows(other) for one in (first, second)] == [True, True]
+            first.end("../key")
+            assert first.knows(other)
+
+        assert not Sessions(b"token").knows(other)
 
     def test_a_form_begins_one_without_a_script(self, open_client) -> None:
         client = open_client(token=TOKEN)
