@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.curation.duplicates.decisions import (
+    from retrieval.curation.duplicates.finding import duplicates
+    from retrieval.curation.duplicates.judgements import (
         DECISIONS,
         Decision,
         Decisions,
@@ -15,12 +16,9 @@ if TYPE_CHECKING:
         read_decisions,
         write_decisions,
     )
-    from retrieval.curation.duplicates.finding import duplicates
-    from retrieval.curation.duplicates.image_sets import KINDS, DuplicateImage, DuplicateSet
-    from retrieval.curation.duplicates.keep_rules import KEEP
-    from retrieval.curation.duplicates.moves import UNDO, MoveReport, undo_moves
-    from retrieval.curation.duplicates.report import Duplicates
-    from retrieval.curation.duplicates.review_page import review_html, review_policy
+    from retrieval.curation.duplicates.moving import UNDO, MoveReport, undo_moves
+    from retrieval.curation.duplicates.review import review_html, review_policy
+    from retrieval.curation.duplicates.sets import KEEP, KINDS, DuplicateImage, Duplicates, DuplicateSet
 
 __all__ = [
     "DECISIONS",
@@ -46,7 +44,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "decisions": (
+            "judgements": (
                 "DECISIONS",
                 "Decision",
                 "Decisions",
@@ -55,10 +53,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "write_decisions",
             ),
             "finding": ("duplicates",),
-            "keep_rules": ("KEEP",),
-            "moves": ("UNDO", "MoveReport", "undo_moves"),
-            "image_sets": ("KINDS", "DuplicateImage", "DuplicateSet"),
-            "report": ("Duplicates",),
-            "review_page": ("review_html", "review_policy"),
+            "moving": ("UNDO", "MoveReport", "undo_moves"),
+            "review": ("review_html", "review_policy"),
+            "sets": ("KEEP", "KINDS", "DuplicateImage", "DuplicateSet", "Duplicates"),
         },
     )

@@ -10,19 +10,22 @@ import numpy as np
 
 from retrieval import matching
 from retrieval.collection import open_collection
-from retrieval.curation.duplicates.calibration import calibration
-from retrieval.curation.duplicates.candidates import AT_MOST, Candidates, between, within
-from retrieval.curation.duplicates.decisions import DECISIONS, Decisions, read_decisions
-from retrieval.curation.duplicates.grouping import Star, stars
-from retrieval.curation.duplicates.image_rows import ImageRows
-from retrieval.curation.duplicates.image_sets import KINDS
-from retrieval.curation.duplicates.keep_rules import check_rule
-from retrieval.curation.duplicates.pair_checks import GeometryCheck, HashCheck, PairChecks
-from retrieval.curation.duplicates.pictures import Pictures
-from retrieval.curation.duplicates.report import Duplicates
-from retrieval.curation.duplicates.reported_sets import Member, ReportedSets
-from retrieval.curation.duplicates.results import Results
-from retrieval.curation.duplicates.same_images import Classes
+from retrieval.curation.duplicates.images import ImageRows, Pictures, Results
+from retrieval.curation.duplicates.judgements import DECISIONS, Decisions, read_decisions
+from retrieval.curation.duplicates.pairs import (
+    AT_MOST,
+    Candidates,
+    Classes,
+    GeometryCheck,
+    HashCheck,
+    PairChecks,
+    Star,
+    between,
+    calibration,
+    stars,
+    within,
+)
+from retrieval.curation.duplicates.sets import KINDS, Duplicates, Member, ReportedSets, check_rule
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError, SpaceMismatch
 from retrieval.hints import named_arguments

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import retrieval
-from retrieval.curation.duplicates import calibration
+from retrieval.curation.duplicates.pairs import thresholds
 from retrieval.testing import FakeEncoder
 from tests.retrieval.curation.duplicates.photographs import photograph
 
@@ -20,9 +20,9 @@ pytest.importorskip("cv2", reason="OpenCV lays pictures on each other")
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three photographs; every pair of images is compared, since the fake encoder proposes few."""
-    measured = calibration.calibration
+    measured = thresholds.calibration
 
-    def every_pair(*arguments: object, **options: object) -> calibration.Calibration:
+    def every_pair(*arguments: object, **options: object) -> thresholds.Calibration:
         return replace(measured(*arguments, **options), picture=-1.0)
 
     monkeypatch.setattr("retrieval.curation.duplicates.finding.calibration", every_pair)

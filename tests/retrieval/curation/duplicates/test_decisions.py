@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from retrieval.curation.duplicates import Decision, write_decisions
-from retrieval.curation.duplicates.decisions import Judged
+from retrieval.curation.duplicates.judgements.decisions import Judged
 
 
 def test_those_of_many_threads_are_all_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.curation.duplicates.image_rows import ImageRows
+from retrieval.curation.duplicates.images.image_rows import ImageRows
 
 
 def blank_pages(directory: Path, count: int) -> Path:

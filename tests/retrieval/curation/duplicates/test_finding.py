@@ -13,7 +13,7 @@ import pytest
 
 import retrieval
 from retrieval.curation.duplicates import KINDS, Decision, write_decisions
-from retrieval.curation.duplicates.decisions import Judged
+from retrieval.curation.duplicates.judgements.decisions import Judged
 from retrieval.errors import OptionError, SpaceMismatch
 from retrieval.testing import FakeEncoder
 from tests.retrieval.curation.duplicates.photographs import photograph

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.curation.duplicates.grouping import MOST_FAILURES, Star, stars, unlike_parts
-from retrieval.curation.duplicates.judgements import NOTHING, Judgement
+from retrieval.curation.duplicates.judgements.judgements import NOTHING, Judgement
+from retrieval.curation.duplicates.pairs.grouping import MOST_FAILURES, Star, stars, unlike_parts
 
 SAME = Judgement(relation="picture", probability=1.0)
 ALIKE = frozenset({"picture"})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.curation.duplicates.judgements import Judgement, Overlay, common_share, outside
+from retrieval.curation.duplicates.judgements.judgements import Judgement, Overlay, common_share, outside
 
 WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 HALF = ((0.25, 0.0), (0.75, 0.0), (0.75, 1.0), (0.25, 1.0))

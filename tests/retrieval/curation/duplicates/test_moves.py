@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from retrieval.collection.rows import moved_stamps
-from retrieval.curation.duplicates import moves
-from retrieval.curation.duplicates.moves import UNDO, move_files, undo_moves
-from retrieval.curation.duplicates.undo_file import Move
+from retrieval.curation.duplicates.moving import moves
+from retrieval.curation.duplicates.moving.moves import UNDO, move_files, undo_moves
+from retrieval.curation.duplicates.moving.undo_file import Move
 from retrieval.errors import OptionError
 from retrieval.sources import keys
 from retrieval.sources.decoding import content_hash

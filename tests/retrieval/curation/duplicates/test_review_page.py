@@ -15,7 +15,7 @@ import pytest
 
 import retrieval
 from retrieval.curation.duplicates import parse_decisions
-from retrieval.curation.duplicates.review_page import MOST_SETS, review_html
+from retrieval.curation.duplicates.review.review_page import MOST_SETS, review_html
 from retrieval.testing import FakeEncoder
 
 
@@ -61,7 +61,7 @@ def test_a_service_gives_addresses_of_pictures_and_takes_decisions(folder: Path)
 
 
 def test_a_page_says_how_many_sets_it_leaves_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.curation.duplicates.review_page.MOST_SETS", 2)
+    monkeypatch.setattr("retrieval.curation.duplicates.review.review_page.MOST_SETS", 2)
 
     page = review_html(retrieval.duplicates(folder))
 

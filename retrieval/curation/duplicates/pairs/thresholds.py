@@ -7,9 +7,10 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Calibration", "calibration"]
+__all__ = ["Calibration", "calibration", "calibration_file"]
 
 _FILE = "calibration.json"
 
@@ -55,9 +56,14 @@ class Calibration:
         return (f"{'; '.join(lines)}: {pip_install('verify')} adds it",)
 
 
+def calibration_file() -> Path:
+    """Return where the numbers lie."""
+    return Path(str(files(__package__).joinpath(_FILE)))
+
+
 @cache
 def _measured() -> Any:
-    return json.loads(files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+    return json.loads(calibration_file().read_text(encoding="utf-8"))
 
 
 def calibration(space: str, *, precision: float) -> Calibration:

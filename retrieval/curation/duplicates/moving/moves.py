@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from indexes.files import PARTIAL, make_directories, sync_directory, sync_file, writing
 from retrieval.collection.rows import forget_moved, remember_moved
-from retrieval.curation.duplicates.undo_file import Journal, Line, Move
+from retrieval.curation.duplicates.moving.undo_file import Journal, Line, Move
 from retrieval.errors import OptionError
 from retrieval.location import absolute_path, inside
 from retrieval.sources import keys

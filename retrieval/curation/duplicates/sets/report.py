@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from retrieval.curation.duplicates.image_sets import KINDS, DuplicateImage, DuplicateSet
+from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
 from retrieval.display import escape, path_json
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
-    from retrieval.curation.duplicates.moves import MoveReport
-    from retrieval.curation.duplicates.undo_file import Move
+    from retrieval.curation.duplicates.moving import Move, MoveReport
 
 __all__ = ["Duplicates"]
 
@@ -181,7 +180,7 @@ class Duplicates(Sequence[DuplicateSet]):
             OptionError: an image is no file of its own. Nothing was written.
             StoreFull, StoreReadOnly: the folder cannot be written.
         """
-        from retrieval.curation.duplicates.links import link_sets
+        from retrieval.curation.duplicates.sets.links import link_sets
 
         return link_sets(self.sets, directory)
 
@@ -192,7 +191,7 @@ class Duplicates(Sequence[DuplicateSet]):
             OptionError: an image to go is no file of a folder, or the folder cannot be used. Nothing was moved.
             StoreFull, StoreReadOnly: something cannot be written. What was moved so far can be undone.
         """
-        from retrieval.curation.duplicates.moves import move_files
+        from retrieval.curation.duplicates.moving import move_files
 
         return move_files(self._moves(), root=self.root, directory=directory, collection=self.directory)
 
@@ -204,12 +203,12 @@ class Duplicates(Sequence[DuplicateSet]):
         Raises:
             StoreFull: no space left.
         """
-        from retrieval.curation.duplicates.review_page import write_review
+        from retrieval.curation.duplicates.review import write_review
 
         return write_review(self, Path(path))
 
     def _moves(self) -> list[Move]:
-        from retrieval.curation.duplicates.undo_file import Move
+        from retrieval.curation.duplicates.moving import Move
 
         foreign = [image for image in self.going if not image.against and not _is_own_file(image)]
         if foreign:

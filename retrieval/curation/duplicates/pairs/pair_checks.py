@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from indexes.engine import allowed_cores
+from retrieval.curation.duplicates.images import distance
 from retrieval.curation.duplicates.judgements import NOTHING, Judgement
-from retrieval.curation.duplicates.perceptual_hash import distance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retrieval.curation.duplicates.decisions import Decisions
-    from retrieval.curation.duplicates.pictures import Pictures
-    from retrieval.curation.duplicates.results import Results
+    from retrieval.curation.duplicates.images import Pictures, Results
+    from retrieval.curation.duplicates.judgements import Decisions
 
 __all__ = ["GeometryCheck", "HashCheck", "PairCheck", "PairChecks"]
 

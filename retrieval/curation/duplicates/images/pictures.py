@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from indexes.engine import allowed_cores
-from retrieval.curation.duplicates.decisions import Judged
-from retrieval.curation.duplicates.image_facts import ImageFacts, pixel_hash, read_facts
+from retrieval.curation.duplicates.images.image_facts import ImageFacts, pixel_hash, read_facts
+from retrieval.curation.duplicates.judgements import Judged
 from retrieval.errors import ImageError, RetrievalError
 from retrieval.progress import Progress
 from retrieval.sources.decoding import content_hash, decode
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from indexes.store import Record
-    from retrieval.curation.duplicates.image_rows import ImageRows
-    from retrieval.curation.duplicates.results import Results
+    from retrieval.curation.duplicates.images.image_rows import ImageRows
+    from retrieval.curation.duplicates.images.results import Results
     from retrieval.progress import OnProgress
 
 __all__ = ["Pictures"]

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap, Ids
     from retrieval.collection import Collection
-    from retrieval.curation.duplicates.image_rows import ImageRows
-    from retrieval.curation.duplicates.results import Results
+    from retrieval.curation.duplicates.images import ImageRows, Results
     from retrieval.progress import OnProgress
 
 __all__ = ["AT_MOST", "Candidates", "between", "within"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.curation.duplicates.perceptual_hash import picture_hash
+from retrieval.curation.duplicates.images.perceptual_hash import picture_hash
 from retrieval.sources.decoding import loaded, quiet
 
 if TYPE_CHECKING:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from retrieval import matching
-from retrieval.curation.duplicates.grouping import Star, unlike_parts
-from retrieval.curation.duplicates.image_facts import GRID
-from retrieval.curation.duplicates.image_rows import ImageRows
-from retrieval.curation.duplicates.image_sets import KINDS, DuplicateImage, DuplicateSet
+from retrieval.curation.duplicates.images import GRID, ImageRows
 from retrieval.curation.duplicates.judgements import Judgement, Overlay, outside
-from retrieval.curation.duplicates.keep_rules import Candidate, order_among_equals, order_of, why
+from retrieval.curation.duplicates.pairs import Star, unlike_parts
+from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
+from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_among_equals, order_of, why
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.curation.duplicates.decisions import Decisions
-    from retrieval.curation.duplicates.pictures import Pictures
-    from retrieval.curation.duplicates.same_images import Classes
+    from retrieval.curation.duplicates.images import Pictures
+    from retrieval.curation.duplicates.judgements import Decisions
+    from retrieval.curation.duplicates.pairs import Classes
 
 __all__ = ["Member", "ReportedSets"]
 

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from retrieval.curation.duplicates.image_sets import DuplicateImage, DuplicateSet
-    from retrieval.curation.duplicates.report import Duplicates
+    from retrieval.curation.duplicates.sets import DuplicateImage, Duplicates, DuplicateSet
 
 __all__ = ["MOST_SETS", "review_html", "review_policy", "script_source", "write_review"]
 

@@ -14,7 +14,7 @@ from retrieval.location import absolute_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retrieval.curation.duplicates.image_sets import DuplicateSet
+    from retrieval.curation.duplicates.sets.image_sets import DuplicateSet
 
 __all__ = ["link_sets"]
 
