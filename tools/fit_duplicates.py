@@ -64,7 +64,7 @@ def measured(data: Path, number: int) -> dict[str, Any]:
     gallery, asked = _described(opened(data, name) for name in names), _described(copies)
     cosines = asked.rows @ gallery.rows.T  # (copies, gallery)
     own = cosines[np.arange(len(of)), of]
-    picture = float(np.floor(np.quantile(own, KEPT) * 20) / 20)
+    picture = round(float(np.floor(np.quantile(own, KEPT) * 20) / 20), 2)
     hashes = _hash_limit(cosines, of, asked.hashes, gallery.hashes)
     first = [place for place in range(len(of)) if of[place] < COMPARED]
     known = {place: features(opened(data, names[place])) for place in range(min(COMPARED, number))}
@@ -118,7 +118,7 @@ def _hash_limit(
     last = int(held[-1]) if len(held) else 0
     bits = np.floor(shares[order[last]] * 100) / 100
     found = sum(share <= bits and same for share, same in zip(shares, right, strict=True))
-    return {"precision": PRECISION, "bits": float(bits), "recall": round(found / len(of), 2)}
+    return {"precision": PRECISION, "bits": round(float(bits), 2), "recall": round(found / len(of), 2)}
 
 
 if __name__ == "__main__":
