@@ -290,3 +290,29 @@ def test_the_same_picture_is_marked_and_drawn(run, tmp_path: Path) -> None:
     ] * 2
     assert page.read_text().count("<polygon") == 1
     assert run("query", "a cup", "--index", folder, "--verify")[0] == 1
+
+
+def test_likely_nothing_is_told_and_cut(tmp_path: Path, run) -> None:
+    folder = fill(tmp_path / "photos", [f"{n}.png" for n in range(9)])
+    retrieval.build_index(folder, encoder="nano", progress=False)
+    asked = ("query", "a piano", "--names", "off", "--index", folder)
+
+    hits = json.loads(run(*asked, "--json")[1])
+    page = tmp_path / "page.html"
+    cut = run(*asked, "--sure", "--json")
+    run(*asked, "--html", page)
+
+    assert len(hits) == 9
+    assert all(0 <= hit["match"] < 0.5 for hit in hits)
+    assert cut == (0, b"[]\n", "no image qualifies\n")
+    assert page.read_text().count('<li class="line">likely nothing matches</li>') == 1
+
+
+def test_sure_is_refused_where_a_match_is_not_known(tmp_path: Path, run) -> None:
+    folder = fill(tmp_path / "photos", ["a.png", "b.png"])
+    assert run("build-index", folder, "--encoder", "fake", "--quiet")[0] == 0
+
+    status, out, err = run("query", "a cup", "--index", folder, "--sure")
+
+    assert (status, out) == (1, b"")
+    assert "that was not calibrated" in err

@@ -307,3 +307,38 @@ class TestReplacing:
             file.write(b"x")
 
         assert not Path(os.devnull).is_file()
+
+
+class TestLine:
+    """Where likely nothing comes any more."""
+
+    @dataclass
+    class Answer:
+        found: list[FakeHit]
+        likely: int | None
+
+        def __len__(self) -> int:
+            return len(self.found)
+
+        def __iter__(self) -> Any:
+            return iter(self.found)
+
+        def __getitem__(self, place: int) -> FakeHit:
+            return self.found[place]
+
+    def lines(self, likely: int | None) -> list[str]:
+        found = [FakeHit(rank, 0.5, f"{rank}.jpg", match=0.9) for rank in (1, 2, 3)]
+        return hits(self.Answer(found, likely), Form.TABLE).decode().splitlines()[1:]  # type: ignore[arg-type]
+
+    def test_it_is_drawn_behind_the_likely_hits(self) -> None:
+        assert [line.split()[0] for line in self.lines(1)] == ["1", "--", "2", "3"]
+        assert self.lines(1)[1] == "--  1 match, then likely nothing"
+        assert self.lines(2)[2] == "--  2 matches, then likely nothing"
+        assert self.lines(0)[0] == "--  likely nothing matches"
+
+    def test_there_is_none_where_all_match_or_nothing_is_known(self) -> None:
+        assert len(self.lines(3)) == 3
+        assert len(self.lines(None)) == 3
+
+    def test_json_has_the_probability(self) -> None:
+        assert hit_json(FakeHit(1, 0.5, "a.jpg", match=0.25))["match"] == 0.25

@@ -35,6 +35,15 @@ class TestQueries:
         assert (found["collection"], found["generation"]) == ("photos", library.manifest.generation)
         assert found["searched"] == 6
 
+    def test_the_probability_of_a_match_is_that_of_the_library(self, client, library) -> None:
+        found = client.post("/v1/search", json={"text": "red", "k": 4}).json()
+        expected = library.search("red", k=4)
+        sure = client.post("/v1/search", json={"text": "red", "k": 4, "sure": True})
+
+        assert [hit["match"] for hit in found["hits"]] == [hit.match for hit in expected]
+        assert found["likely"] == expected.likely
+        assert (sure.status_code == 400) == (expected.likely is None)
+
     def test_an_image_as_base64_as_data_url_and_as_a_file(self, client, photos: Path) -> None:
         data = (photos / "red/c.png").read_bytes()
         text = base64.b64encode(data).decode()
