@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.generation import HAND, Source, source_of_type
-from indexes.generation.manifest import Exact, Funnel, Inverted, Manifest, read_manifest, write_manifest
+from indexes.generation.manifest import (
+    FORMAT,
+    Exact,
+    Funnel,
+    Inverted,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from tests.strategies import manifests
 
 OLD = {
@@ -175,8 +183,10 @@ def test_unknown_fields_do_no_harm(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"format": 6, "checksum": "of another kind"}')
-    with pytest.raises(ManifestTooNew, match="format 6, this version reads up to format 5"):
+    (tmp_path / "manifest.json").write_text(f'{{"format": {FORMAT + 1}, "checksum": "of another kind"}}')
+    with pytest.raises(
+        ManifestTooNew, match=f"format {FORMAT + 1}, this version reads up to format {FORMAT}"
+    ):
         read_manifest(tmp_path)
 
 

@@ -260,7 +260,7 @@ def test_info_has_the_contracts_keys(collection: retrieval.Collection) -> None:
 
     assert set(info) == {
         "root", "index", "encoder", "images", "kind", "factory", "stored_dim", "truncate_dim", "width", "dim", "bytes_per_vector", "recall_at_10",
-        "recall_sample", "recall_reason", "recall_at_10_text", "generation", "format", "upgrade", "activations", "columns", "sources",
+        "recall_sample", "recall_reason", "recall_at_10_text", "generation", "format", "upgrade", "activations", "columns", "sources", "views",
     }  # fmt: skip
     assert json.loads(json.dumps(info)) == info
     assert (info["images"], info["kind"], info["stored_dim"]) == (31, "flat", 64)
