@@ -2,6 +2,7 @@
 
     RETRIEVAL_DATA=… python benchmarks/bench_copies.py                                # every part
     RETRIEVAL_DATA=… python benchmarks/bench_copies.py --parts alterations speed      # some
+    RETRIEVAL_DATA=… python benchmarks/bench_copies.py --parts micro-ap false-pairs --work DIR --minutes 60
 
 Photographs that `nano` was not trained on, of the half that `tools/fit_matching` does not use. Each part is a module of `copies/`:
 
@@ -12,6 +13,10 @@ Photographs that `nano` was not trained on, of the half that `tools/fit_matching
 - ``search``: the original first among the gallery, by cosine, and after the first 50 hits were checked; false pairs among them
 - ``views``: small crops and pictures inside pictures found by `build_index(views=…)`, and what views cost
 - ``speed``: features of an image, and a pair, by CPU time of one thread
+- ``micro-ap``: micro-AP over `attacks-2`, originals among 30,000 and as many queries without one; the first run takes an hour of a core
+- ``false-pairs``: false verified pairs among the first 50 hits of 20,000 pictures; it stops after ``--minutes`` and continues from ``--work``
+- ``peers``: hashes of imagehash and imagededup and its network beside ours, for the nine alterations
+- ``activated``: what activation and the check add for published images, each alone and together
 
 Results are added to ``results/copies.json``, part by part; each part says when and how it was measured.
 """
@@ -31,7 +36,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.copies import alterations, judged, others, promised, search, speed, views
+from benchmarks.copies import (
+    activated,
+    alterations,
+    false_pairs,
+    judged,
+    micro_ap,
+    others,
+    peers,
+    promised,
+    search,
+    speed,
+    views,
+)
 from benchmarks.copies.run import Run
 from benchmarks.frame import RESULTS, Load, command, save, watch
 
@@ -43,6 +60,10 @@ PARTS: Mapping[str, tuple[Callable[[Run], dict[str, Any]], int]] = {
     "search": (search.measure, 40),
     "speed": (speed.measure, 100),
     "views": (views.measure, 100),
+    "micro-ap": (micro_ap.measure, 500),
+    "false-pairs": (false_pairs.measure, 0),
+    "peers": (peers.measure, 100),
+    "activated": (activated.measure, 100),
 }
 """What is measured, and on how many photographs where no number is given."""
 

@@ -1,0 +1,171 @@
+"""Measure micro-AP over `attacks-2`: altered originals of a gallery, and as many altered photographs that are not in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image as Picture
+
+from benchmarks.copies.galleries import gallery
+from benchmarks.copies.photographs import opened
+from benchmarks.copies.run import Run
+from benchmarks.copies.truth import relation_of
+from benchmarks.copies.vectors import encoded, encoded_names
+from retrieval.encoders.families.nano import open_nano
+from retrieval.evaluation.attacks import CURRENT, LISTS, attack
+from retrieval.evaluation.copy_detection import in_background
+from retrieval.evaluation.copy_detection.candidates import Candidates
+from retrieval.evaluation.copy_detection.checks import Checks
+from retrieval.evaluation.copy_detection.detection import Scored, rankings, verified_scores
+from retrieval.matching import compare, features
+
+ROWS = 30_000
+MOST = 500  # originals; fewer are the first of them, in the same gallery
+BACKGROUND = 1_000
+DEPTH = 50
+
+
+def measure(run: Run) -> dict[str, Any]:
+    """Alter each original by one attack of the list, in turn, and each absent photograph likewise."""
+    drawn = gallery(run.data, rows=ROWS, originals=MOST)
+    names, number = drawn.names, min(run.number, MOST)
+    asked = (*names[:number], *drawn.absent[:number])
+    rows = encoded_names(run.data, names, run.work)
+    vectors = encoded(open_nano(threads=1), altered(run.data, asked))
+    found = nearest(rows, vectors, asked, names, originals=number)
+    checks = checked(run, asked, names, found)
+    left = ground(run.data, names)
+    lowered = in_background(vectors, encoded_names(run.data, left, run.work))[found.query]
+    orders = {
+        "cosine": found.cosines,
+        "cosine, normalised": found.cosines - lowered,
+        "verified": verified_scores(found.cosines, checks),
+        "verified, normalised": verified_scores(found.cosines - lowered, checks),
+        "probability, then cosine": np.nan_to_num(checks.probability) + found.cosines / 1000,
+        "probability + cosine": np.nan_to_num(checks.probability) + found.cosines,
+    }
+    measured = {
+        name: _plain(rankings(found, [Scored(by=name, normalised=False, scores=scores)])[0])
+        for name, scores in orders.items()
+    }
+    wrong = np.flatnonzero(checks.verified & ~found.correct)
+    result = {
+        "list": CURRENT, "gallery": len(names), "queries": number, "without an original": number,
+        "depth": DEPTH, "compared": int((~np.isnan(checks.probability)).sum()), "background": len(left),
+        "recall among the first 50": float(found.correct.sum() / found.positives.sum()),
+        "orders": measured,
+        "verified and wrong": [
+            (_attack(int(found.query[n])), asked[found.query[n]], names[found.rows[n]],
+             relation_of(asked[found.query[n]], names[found.rows[n]]) or "not looked at", round(float(checks.probability[n]), 4))
+            for n in wrong
+        ],
+        "verified by attack": _by_attack(found, checks),
+    }  # fmt: skip
+    print(json.dumps({name: row["micro_ap"] for name, row in measured.items()}), flush=True)
+    return result
+
+
+def altered(data: Path, names: Sequence[str]) -> Iterator[Picture]:
+    """Yield the altered photographs."""
+    for place, name in enumerate(names):
+        yield attack(_attack(place), opened(data, name), seed=place)
+
+
+def _attack(place: int) -> str:
+    return [name for name in LISTS[CURRENT] if name != "none"][place % (len(LISTS[CURRENT]) - 1)]
+
+
+def nearest(
+    rows: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    asked: Sequence[str],
+    names: Sequence[str],
+    *,
+    originals: int,
+) -> Candidates:
+    """Find the first rows of each query; a photograph that is the same picture under another name is right, too."""
+    query, found, cosines, correct = [], [], [], []
+    for place, vector in enumerate(vectors):
+        scores = rows @ vector
+        for row in np.argsort(-scores)[:DEPTH].tolist():
+            same = relation_of(asked[place], names[row]) == "picture"
+            if same and (place >= originals or row != place):
+                continue  # a double: neither right, for it is not the original, nor wrong
+            query.append(place)
+            found.append(row)
+            cosines.append(scores[row])
+            correct.append(place < originals and row == place)
+    return Candidates(
+        query=np.array(query, np.int64),
+        rows=np.array(found, np.int64),
+        cosines=np.array(cosines, np.float64),
+        correct=np.array(correct, np.bool_),
+        positives=(np.arange(len(vectors)) < originals).astype(np.int64),
+    )
+
+
+def checked(run: Run, asked: Sequence[str], names: Sequence[str], found: Candidates) -> Checks:
+    """Compare the pairs, each row described once; what was compared is kept, and a run that was stopped continues."""
+    path = run.work / f"micro-ap-{len(asked)}.jsonl"
+    known: dict[int, list[tuple[bool, float, str]]] = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            row, verdicts = json.loads(line)
+            known[row] = verdicts
+    by_row: dict[int, list[int]] = {}
+    for pair, row in enumerate(found.rows.tolist()):
+        by_row.setdefault(row, []).append(pair)
+    described = [features(image) for image in altered(run.data, asked)]
+    told = time.monotonic()
+    with path.open("a") as file:
+        for number, (row, pairs) in enumerate(by_row.items()):
+            if len(known.get(row, ())) == len(pairs):
+                continue
+            shown = features(opened(run.data, names[row]))
+            verdicts = [compare(described[found.query[pair]], shown) for pair in pairs]
+            known[row] = [(one.verified, one.probability, one.relation) for one in verdicts]
+            file.write(json.dumps([row, known[row]]) + "\n")
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                file.flush()
+                print(f"compared with {number:,} of {len(by_row):,} rows", flush=True)
+    verified = np.zeros(len(found.rows), np.bool_)
+    probability = np.zeros(len(found.rows))
+    relations = [""] * len(found.rows)
+    for row, pairs in by_row.items():
+        for pair, (same, likely, relation) in zip(pairs, known[row], strict=True):
+            verified[pair], probability[pair], relations[pair] = same, likely, relation
+    return Checks(verified=verified, probability=probability, relations=relations)
+
+
+def ground(data: Path, names: Sequence[str]) -> list[str]:
+    """Return photographs for the background: training photographs that are not in the gallery."""
+    inside = set(names)
+    whole = gallery(data, rows=10**9, originals=MOST).names
+    return [name for name in whole if name not in inside][:BACKGROUND]
+
+
+def _by_attack(found: Candidates, checks: Checks) -> dict[str, tuple[int, int, int]]:
+    """Return for each attack how many originals there are, are among the first hits, and are verified."""
+    table: dict[str, list[int]] = {}
+    for place in np.flatnonzero(found.positives).tolist():
+        table.setdefault(_attack(place), [0, 0, 0])[0] += 1
+    for pair in np.flatnonzero(found.correct).tolist():
+        row = table[_attack(int(found.query[pair]))]
+        row[1] += 1
+        row[2] += int(checks.verified[pair])
+    return {name: (row[0], row[1], row[2]) for name, row in table.items()}
+
+
+def _plain(ranking: Any) -> dict[str, Any]:
+    names = ("micro_ap", "recall_at_precision_90", "recall_at_precision_99", "recall_at_1")
+    return {
+        name: [getattr(ranking, name).value, getattr(ranking, name).low, getattr(ranking, name).high]
+        for name in names
+    }
