@@ -37,9 +37,9 @@ def measure(run: Run) -> dict[str, Any]:
     names, number = drawn.names, min(run.number, MOST)
     asked = (*names[:number], *drawn.absent[:number])
     rows = encoded_names(run.data, names, run.work)
-    vectors = encoded(open_nano(threads=1), altered(run.data, asked))
+    vectors = encoded(open_nano(threads=1), altered(run.data, asked, originals=number))
     found = nearest(rows, vectors, asked, names, originals=number)
-    checks = checked(run, asked, names, found)
+    checks = checked(run, asked, names, found, originals=number)
     left = ground(run.data, names)
     lowered = in_background(vectors, encoded_names(run.data, left, run.work))[found.query]
     orders = {
@@ -61,24 +61,27 @@ def measure(run: Run) -> dict[str, Any]:
         "recall among the first 50": float(found.correct.sum() / found.positives.sum()),
         "orders": measured,
         "verified and wrong": [
-            (_attack(int(found.query[n])), asked[found.query[n]], names[found.rows[n]],
+            (_attack(int(found.query[n]), number), asked[found.query[n]], names[found.rows[n]],
              relation_of(asked[found.query[n]], names[found.rows[n]]) or "not looked at", round(float(checks.probability[n]), 4))
             for n in wrong
         ],
-        "verified by attack": _by_attack(found, checks),
+        "verified by attack": _by_attack(found, checks, number),
     }  # fmt: skip
     print(json.dumps({name: row["micro_ap"] for name, row in measured.items()}), flush=True)
     return result
 
 
-def altered(data: Path, names: Sequence[str]) -> Iterator[Picture]:
-    """Yield the altered photographs."""
+def altered(data: Path, names: Sequence[str], *, originals: int) -> Iterator[Picture]:
+    """Yield the altered photographs: the originals, then those that are not in the gallery."""
     for place, name in enumerate(names):
-        yield attack(_attack(place), opened(data, name), seed=place)
+        seed = place if place < originals else MOST + place - originals
+        yield attack(_attack(place, originals), opened(data, name), seed=seed)
 
 
-def _attack(place: int) -> str:
-    return [name for name in LISTS[CURRENT] if name != "none"][place % (len(LISTS[CURRENT]) - 1)]
+def _attack(place: int, originals: int) -> str:
+    """Return the attack of a query: each list of them gets all attacks in turn."""
+    ways = [name for name in LISTS[CURRENT] if name != "none"]
+    return ways[place % originals % len(ways)]
 
 
 def nearest(
@@ -110,38 +113,46 @@ def nearest(
     )
 
 
-def checked(run: Run, asked: Sequence[str], names: Sequence[str], found: Candidates) -> Checks:
+def checked(
+    run: Run, asked: Sequence[str], names: Sequence[str], found: Candidates, *, originals: int
+) -> Checks:
     """Compare the pairs, each row described once; what was compared is kept, and a run that was stopped continues."""
-    path = run.work / f"micro-ap-{len(asked)}.jsonl"
-    known: dict[int, list[tuple[bool, float, str]]] = {}
+    path = run.work / "micro-ap.jsonl"
+    known: dict[tuple[str, str], tuple[bool, float, str]] = {}
     if path.exists():
         for line in path.read_text().splitlines():
-            row, verdicts = json.loads(line)
-            known[row] = verdicts
-    by_row: dict[int, list[int]] = {}
-    for pair, row in enumerate(found.rows.tolist()):
-        by_row.setdefault(row, []).append(pair)
-    described = [features(image) for image in altered(run.data, asked)]
+            row_name, verdicts = json.loads(line)
+            known |= {(query, row_name): tuple(verdict) for query, *verdict in verdicts}
+    labels = [f"{_attack(place, originals)} {name}" for place, name in enumerate(asked)]
+    pairs = [(labels[query], names[row]) for query, row in zip(found.query, found.rows, strict=True)]
+    missing: dict[int, list[int]] = {}
+    for number, row in enumerate(found.rows.tolist()):
+        if pairs[number] not in known:
+            missing.setdefault(row, []).append(number)
+    described = (
+        dict(enumerate(map(features, altered(run.data, asked, originals=originals)))) if missing else {}
+    )
     told = time.monotonic()
     with path.open("a") as file:
-        for number, (row, pairs) in enumerate(by_row.items()):
-            if len(known.get(row, ())) == len(pairs):
-                continue
+        for place, (row, some) in enumerate(missing.items()):
             shown = features(opened(run.data, names[row]))
-            verdicts = [compare(described[found.query[pair]], shown) for pair in pairs]
-            known[row] = [(one.verified, one.probability, one.relation) for one in verdicts]
-            file.write(json.dumps([row, known[row]]) + "\n")
+            verdicts = [compare(described[int(found.query[number])], shown) for number in some]
+            for number, one in zip(some, verdicts, strict=True):
+                known[pairs[number]] = (one.verified, one.probability, one.relation)
+            file.write(
+                json.dumps([names[row], [(pairs[number][0], *known[pairs[number]]) for number in some]])
+                + "\n"
+            )
             if time.monotonic() - told > 30:
                 told = time.monotonic()
                 file.flush()
-                print(f"compared with {number:,} of {len(by_row):,} rows", flush=True)
-    verified = np.zeros(len(found.rows), np.bool_)
-    probability = np.zeros(len(found.rows))
-    relations = [""] * len(found.rows)
-    for row, pairs in by_row.items():
-        for pair, (same, likely, relation) in zip(pairs, known[row], strict=True):
-            verified[pair], probability[pair], relations[pair] = same, likely, relation
-    return Checks(verified=verified, probability=probability, relations=relations)
+                print(f"compared with {place:,} of {len(missing):,} rows", flush=True)
+    verdicts_of = [known[pair] for pair in pairs]
+    return Checks(
+        verified=np.array([same for same, *_ in verdicts_of], np.bool_),
+        probability=np.array([likely for _, likely, _ in verdicts_of], np.float64),
+        relations=[relation for *_, relation in verdicts_of],
+    )
 
 
 def ground(data: Path, names: Sequence[str]) -> list[str]:
@@ -151,13 +162,13 @@ def ground(data: Path, names: Sequence[str]) -> list[str]:
     return [name for name in whole if name not in inside][:BACKGROUND]
 
 
-def _by_attack(found: Candidates, checks: Checks) -> dict[str, tuple[int, int, int]]:
+def _by_attack(found: Candidates, checks: Checks, originals: int) -> dict[str, tuple[int, int, int]]:
     """Return for each attack how many originals there are, are among the first hits, and are verified."""
     table: dict[str, list[int]] = {}
     for place in np.flatnonzero(found.positives).tolist():
-        table.setdefault(_attack(place), [0, 0, 0])[0] += 1
+        table.setdefault(_attack(place, originals), [0, 0, 0])[0] += 1
     for pair in np.flatnonzero(found.correct).tolist():
-        row = table[_attack(int(found.query[pair]))]
+        row = table[_attack(int(found.query[pair]), originals)]
         row[1] += 1
         row[2] += int(checks.verified[pair])
     return {name: (row[0], row[1], row[2]) for name, row in table.items()}
