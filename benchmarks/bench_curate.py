@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,7 +55,7 @@ def main() -> None:
     with watch() as load:
         for part in options.parts.split(","):
             facts[part] = told_apart(options) if part == "match" else cost(options)
-            print(json.dumps({part: facts[part]}, indent=1))
+            print(json.dumps({part: facts[part]}, indent=1, default=asdict))
     save("curate", load=load, **facts)
 
 

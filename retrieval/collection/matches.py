@@ -101,5 +101,7 @@ def _judge(query: Query, asked: QueryVector, opened: Opened) -> Judge:
     relevance = calibrated(opened.directory, space)
     calibration = None if relevance is None else relevance.kinds.get(kind)
     if relevance is None or calibration is None:
-        return Judge(reason=f"for {kind} and the encoder {space.name} that was not calibrated")
+        return Judge(
+            reason=f"for {kind} and the encoder {space.name} that was not calibrated, which `calibrate_matches` does"
+        )
     return Judge(calibration=calibration, background=relevance.background)
