@@ -85,7 +85,8 @@ class Side:
 
     def level(self, asked: Vectors) -> Level:
         """Return what each query scores with the sample."""
-        along = asked @ self.axes  # (q, a)
+        # One query by einsum: BLAS would share so small a product out to threads, and wait for them on a busy machine.
+        along = np.einsum("qd,da->qa", asked, self.axes) if len(asked) == 1 else asked @ self.axes  # (q, a)
         variance = np.einsum("qa,qa->q", along, along) + np.float32(self.rest)
         spread = np.maximum(np.sqrt(variance), _LEAST)
         return (asked @ self.centre)[:, np.newaxis], spread[:, np.newaxis]
@@ -128,9 +129,12 @@ class Side:
             there = slice(None) if places.min(initial=0) >= 0 else places >= 0
             near = rows[places[there]].astype(np.float32)  # (k, d)
             norms = np.einsum("kd,kd->k", near, near)
-            plain[number, there] = near @ queries[number] / np.sqrt(np.maximum(norms, _LEAST))
-            about = np.sqrt(np.maximum(norms - 2 * (near @ self.mean) + square, _LEAST))
-            centred[number, there] = (near @ asked[number] - asked[number] @ self.mean) / about
+            by_query, by_mean, by_asked = (
+                np.einsum("kd,d->k", near, row) for row in (queries[number], self.mean, asked[number])
+            )
+            plain[number, there] = by_query / np.sqrt(np.maximum(norms, _LEAST))
+            about = np.sqrt(np.maximum(norms - 2 * by_mean + square, _LEAST))
+            centred[number, there] = (by_asked - asked[number] @ self.mean) / about
         return centred, np.clip(plain, -1, 1, where=np.isfinite(plain), out=plain)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.engine import flat, fp16_view
+from indexes.engine import faiss_threads, flat, fp16_view
 from indexes.search.searcher import Parameters, Searcher, Wanted
 from indexes.vectors import Halves, Neighbors, Vectors, merged
 
@@ -46,7 +46,8 @@ class WithRecent:
         view = self._view
         if view is None:
             view = self._view = fp16_view(self._rows)
-        scores, ids = view.search(query, k + 1)
+        with faiss_threads(1):  # a second thread would be waited for at every search
+            scores, ids = view.search(query, k + 1)
         if scores[0, k] == scores[0, k - 1]:  # which of those that tie were taken is chance
             tail = flat.exact(self._rows, query, k=k)
             scores, ids = tail.scores, tail.ids
