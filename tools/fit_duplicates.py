@@ -28,6 +28,7 @@ OTHERS = 8  # times as many
 NEAREST = 15  # as `retrieve duplicates` compares
 KEPT = 0.005  # share of copies that lie below the cosine
 PIXELS = 0.97  # chosen, not measured: equal pixels have cosine 1, but for the rounding of stored vectors
+DOUBLES = 0.9  # cosine from which photographs may be one, in the data itself
 PRECISION = 0.999  # of the hashes
 COMPARED = 60  # photographs by their geometry
 ALTERATIONS = 3
@@ -65,7 +66,7 @@ def measured(data: Path, number: int) -> dict[str, Any]:
     cosines = asked.rows @ gallery.rows.T  # (copies, gallery)
     own = cosines[np.arange(len(of)), of]
     picture = round(float(np.floor(np.quantile(own, KEPT) * 20) / 20), 2)
-    hashes = _hash_limit(cosines, of, asked.hashes, gallery.hashes)
+    hashes = _hash_limit(cosines, of, asked.hashes, gallery)
     first = [place for place in range(len(of)) if of[place] < COMPARED]
     known = {place: features(opened(data, names[place])) for place in range(min(COMPARED, number))}
     found = [_is_found(features(copies[place]), known[of[place]], own[place] >= picture) for place in first]
@@ -104,13 +105,19 @@ def _described(pictures: Any) -> _Described:
 
 
 def _hash_limit(
-    cosines: NDArray[np.float32], of: NDArray[np.int64], asked: Sequence[bytes], gallery: Sequence[bytes]
+    cosines: NDArray[np.float32], of: NDArray[np.int64], asked: Sequence[bytes], gallery: _Described
 ) -> dict[str, float]:
-    """Return the share of bits up to which pairs among the likest hold the precision, and the copies that it finds."""
+    """Return the share of bits up to which pairs among the likest hold the precision, and the copies that it finds.
+
+    Photographs that are doubles of the original are neither right nor wrong.
+    """
     shares, right = [], []
     for copy, row in enumerate(cosines):
+        doubles = gallery.rows @ gallery.rows[of[copy]] >= DOUBLES
         for other in np.argpartition(-row, NEAREST)[:NEAREST]:
-            shares.append(distance(asked[copy], gallery[other])[0])
+            if doubles[other] and other != of[copy]:
+                continue
+            shares.append(distance(asked[copy], gallery.hashes[other])[0])
             right.append(other == of[copy])
     order = np.argsort(shares, kind="stable")
     correct = np.cumsum(np.array(right)[order])
