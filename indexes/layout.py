@@ -23,3 +23,7 @@ REPORT = "report.json"
 
 
 TRANSFORMS = "transforms.npz"
+
+
+VIEW_TABLE: Final = "views.npy"
+"""File of a generation: whose each view is; where views were published with it."""

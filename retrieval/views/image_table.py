@@ -9,6 +9,7 @@ import numpy as np
 
 from indexes.files import limit_reached, parsed, write_array
 from indexes.generation import check_file, generation_path, read_manifest
+from indexes.layout import VIEW_TABLE as TABLE
 from indexes.layout import VIEWS
 from indexes.store import VectorStore, content_of, key_and_stamp
 from retrieval.errors import StoreCorrupt
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Bitmap, Ids
 
-__all__ = ["TABLE", "ImageTable", "ViewsFile", "published_views"]
-
-TABLE: Final = "views.npy"
+__all__ = ["ImageTable", "ViewsFile", "published_views"]
 
 _FORMAT: Final = 1
 _HEAD: Final = 6  # format, generation of the views, rows that were asked for views, rows, views, further rows

@@ -12,7 +12,7 @@ import retrieval
 from indexes.generation import read_manifest, verify
 from retrieval.errors import StoreCorrupt
 from retrieval.testing import FakeEncoder
-from retrieval.views import cut, windows
+from retrieval.views import cut, record_views, windows
 from tests.retrieval.folders import fill, picture
 
 NAMES = [f"{number}.png" for number in range(8)]
@@ -124,3 +124,11 @@ def test_an_image_that_cannot_be_read_for_its_views_is_counted_and_tried_again(h
         report = built(home)
     assert report.views == {"per_image": 4, "count": 32, "encoded": 0, "failed": 1}
     assert built(home).views == {"per_image": 4, "count": 36, "encoded": 4, "failed": 0}
+
+
+def test_views_that_were_asked_for_and_never_published_are_no_damage(home):
+    built(home, views=0)
+    record_views(home / ".retrieve", 4)  # as a kill right after it leaves a collection
+    assert damaged(home) == {}
+    assert region(home) is None
+    assert built(home).views == {"per_image": 4, "count": 32, "encoded": 32, "failed": 0}
