@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Missing", "ViewEncoding", "missing_views"]
 
-RECORD_BYTES = 250
+RECORD_BYTES = 350
 """Bytes that the store keeps of a view besides its vector, about."""
 
 _AT_ONCE = 4096  # records read at a time

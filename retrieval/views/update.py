@@ -11,6 +11,7 @@ import numpy as np
 from indexes.derivation import derive, publish_tail
 from indexes.files import PARTIAL, remove_partials, remove_tree, sync_directory, writing
 from indexes.generation import (
+    GENERATIONS,
     HAND,
     has_stale_generations,
     read_manifest,
@@ -248,7 +249,8 @@ def _opened(home: Path, space: Space, name: str | None, lock: WriterLock) -> Ite
     with suppress(FileNotFoundError):
         if not read_manifest(home).space.same_as(space):  # of an encoder before
             _remove(home)
-    remove_partials(home)
+    for place in (home, home / GENERATIONS):
+        remove_partials(place)
     if not VectorStore.exists(home):
         VectorStore.create(home, dim=space.dim, lock=lock).close()
     try:
