@@ -178,7 +178,7 @@ class TestMany:
             len(set(page.run("return [...document.querySelectorAll('#hits li')].map(hit => hit.dataset.id)")))
             == ALL
         )
-        assert page.text("#count").endswith(f"{ALL + 1} pictures")
+        assert f"{ALL + 1} pictures" in page.text("#count")  # and behind it what is likely nothing
 
     def test_pictures_below_are_not_loaded_before_they_come_near(self, page: Page) -> None:
         page.go("?q=colours")
