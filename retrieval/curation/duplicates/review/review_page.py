@@ -67,8 +67,9 @@ $post<title>$title</title>
 </header>
 <div class="bar-of-keys">
 <p id="count"></p>
-<p><kbd>j</kbd> <kbd>k</kbd> next, previous &nbsp; <kbd>g</kbd> goes &nbsp; <kbd>x</kbd> left goes &nbsp; <kbd>b</kbd> both stay &nbsp;
-<kbd>d</kbd> different &nbsp; <kbd>u</kbd> undecide &nbsp; <kbd>s</kbd> save</p>
+<p class="keys"><span><kbd>j</kbd> <kbd>k</kbd> next, previous</span> <span><kbd>g</kbd> goes</span>
+<span><kbd>x</kbd> left goes</span> <span><kbd>b</kbd> both stay</span>
+<span><kbd>d</kbd> different</span> <span><kbd>u</kbd> undecide</span> <span><kbd>s</kbd> save</span></p>
 <button id="save" type="button">Save decisions</button><p id="told" role="status"></p>
 </div>
 <main>

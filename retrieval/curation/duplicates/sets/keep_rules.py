@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ KEEP: Final = ("best", "largest", "oldest", "newest", "first")
 
 _LOSSLESS: Final = 100
 _EQUAL_SHARPNESS: Final = 1.02
+"""Ratio of sharpness up to which two images are equally sharp: saving again makes an image seem a little sharper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +75,8 @@ def order_among_equals(rule: str) -> Callable[[Candidate], tuple[object, ...]]:
     return lambda one: (-one.said, not one.is_reference, not one.has_camera, one.size_bytes, *_by_name(one))
 
 
-def why(rule: str, stays: Candidate, others: list[Candidate]) -> str:
-    """Say in a few words why an image stays rather than the others."""
+def why(rule: str, stays: Candidate, others: list[Candidate], *, equal: bool) -> str:
+    """Say in a few words why an image stays rather than the others; ``equal``: all show equal pixels."""
     if stays.said > 0 or any(other.said < 0 for other in others):
         return "you decided so"
     if stays.is_reference:
@@ -92,12 +94,14 @@ def why(rule: str, stays: Candidate, others: list[Candidate]) -> str:
             return f"most pixels: {stays.width} × {stays.height}"
         if any(other.quality < stays.quality for other in others):
             return "least compressed"
-        if any(stays.sharpness > _EQUAL_SHARPNESS * other.sharpness for other in others):
+        if any(_sharpness(stays) > _sharpness(other) for other in others):
             return "the sharpest"
         if _differ("has_camera", stays, others):
             return "has the camera's data"
-        if _differ("size_bytes", stays, others):
+        if equal and _differ("size_bytes", stays, others):
             return "the smaller file of the same pixels"
+        if any(other.size_bytes < stays.size_bytes for other in others):
+            return "the larger file"
     return (
         "the shortest name"
         if _name_length(stays) < min(map(_name_length, others), default=0)
@@ -119,8 +123,12 @@ def _name_length(one: Candidate) -> int:
 
 
 def _best(one: Candidate) -> tuple[object, ...]:
-    sharpness = round(one.sharpness, 3)
-    return (-one.width * one.height, -one.quality, -sharpness, not one.has_camera, one.size_bytes)
+    return (-one.width * one.height, -one.quality, -_sharpness(one), not one.has_camera, -one.size_bytes)
+
+
+def _sharpness(one: Candidate) -> int:
+    """Return the sharpness in steps; images on one step are equally sharp."""
+    return round(math.log(max(one.sharpness, 1e-3), _EQUAL_SHARPNESS))
 
 
 _RULES: Final[dict[str, Callable[[Candidate], tuple[object, ...]]]] = {

@@ -12,6 +12,7 @@ from retrieval import matching
 from retrieval.curation.duplicates.images import GRID, ImageRows
 from retrieval.curation.duplicates.judgements import Judgement, Overlay, outside
 from retrieval.curation.duplicates.pairs import Star, unlike_parts
+from retrieval.curation.duplicates.sets.covered_parts import is_part_covered
 from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
 from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_among_equals, order_of, why
 from retrieval.sources import keys
@@ -192,12 +193,12 @@ class ReportedSets:
             return None
         others = [self.candidate(one.row) for one in rows]
         kept = self.candidate(first)
-        reason = why(self._keep, kept, others)
+        loosest = max((one.kind for one in rows), key=KINDS.index)
+        reason = why(self._keep, kept, others, equal=loosest in ("bytes", "pixels"))
         if reason.startswith("most pixels") and any(
             one.width * one.height > kept.width * kept.height for one in others
         ):
             reason = "the whole picture, by itself"
-        loosest = max((one.kind for one in rows), key=KINDS.index)
         images = [
             self._image(
                 first,
@@ -266,6 +267,8 @@ class ReportedSets:
             return True, f"a part of {path}, in more pixels: {what}{size}"
         if overlay.covered < _WHOLE:
             return False, f"a part of {path}: {what}{size}"
+        if overlay.shown >= _WHOLE and is_part_covered(self._pictures, one.row, stays):
+            return True, f"the same picture as {path}, but a part differs: {what}{size}"
         return False, f"the same picture as {path}: {what}{size}"
 
     def _image(

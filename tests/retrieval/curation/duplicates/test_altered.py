@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 import retrieval
 from retrieval.curation.duplicates.pairs import thresholds
@@ -99,6 +99,25 @@ def test_a_collage_stays_and_chains_nothing(photos: Path) -> None:
 
     assert all(len({"0.jpg", "1.jpg"} & {path.lstrip("-") for path in paths}) < 2 for _, paths in sets)
     assert all("-collage.jpg" not in paths for _, paths in sets)
+
+
+@pytest.mark.parametrize("quality", [80, 95])
+def test_neither_a_photograph_nor_its_captioned_copy_goes(photos: Path, quality: int) -> None:
+    captioned = large(0)
+    drawn = ImageDraw.Draw(captioned)
+    drawn.rectangle((0, 240, 480, 360), fill="black")
+    for line in range(250, 350, 20):
+        drawn.text((10, line), "MANY WORDS IN WHITE LETTERS " * 3, fill="white")
+    captioned.save(photos / "captioned.jpg", quality=quality)
+    retrieval.build_index(photos, encoder=FakeEncoder())
+
+    (found,) = retrieval.duplicates(photos)
+
+    assert ({"0.jpg", "captioned.jpg"}, True) == (
+        {image.path for image in found},
+        all(image.keep for image in found),
+    )
+    assert "but a part differs" in found[1].reason
 
 
 def test_a_mirrored_picture_is_told(photos: Path) -> None:
