@@ -23,6 +23,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.progress import Progress
 from retrieval.sources import open_source
+from retrieval.sources.media import same_content
 from retrieval.upgrades.reencoding import Reencoding
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.switch import switch_over
@@ -255,10 +256,11 @@ class _Run:
         self._staging.commit()
 
     def _keep(self, record: Record, content: bytes, row: Vectors) -> None:
-        if record.content and content != record.content:  # other bytes than were indexed: a build's business
+        same = same_content(record.key, record.content, content)
+        if same is None:  # other bytes than were indexed: a build's business
             self.gone += 1
             return
-        self._staging.append([record.id], row[np.newaxis], [content], state=SERVED)
+        self._staging.append([record.id], row[np.newaxis], [same], state=SERVED)
         self.encoded += 1
 
     def _publish(self, *, briefly: bool = False) -> None:

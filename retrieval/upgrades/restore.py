@@ -15,6 +15,7 @@ from retrieval.collection import ROLLBACK_ROWS, next_store
 from retrieval.collection.rows import derived_files
 from retrieval.errors import OptionError
 from retrieval.progress import Progress
+from retrieval.sources.media import same_content
 from retrieval.upgrades.rows_without_images import count_by_hand
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ class Restored:
                     rows.update(zip(batch.contents, batch.vectors, strict=True))
                     encoded = [*zip(batch.items, batch.contents, strict=True), *batch.reused]
                     for record, content in encoded:
-                        if not record.content or content == record.content:
-                            staging.append([record.id], rows[content][np.newaxis], [content], state=SERVED)
+                        same = same_content(record.key, record.content, content)
+                        if same is not None:
+                            staging.append([record.id], rows[content][np.newaxis], [same], state=SERVED)
                             self.encoded += 1
                     done += len(encoded) + len(batch.failed)
                     if self._progress is not None:

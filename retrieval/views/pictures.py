@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import MAX_PIXELS, content_hash, decode
-from retrieval.sources.media import split_key
+from retrieval.sources.media import same_content
 from retrieval.views.layout import cut
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class ViewedPicture:
 
     def _decoded(self) -> Image:
         data = self._source.read(self.record, max_pixels=self._most)
-        # A picture of a film or document is known by the hash of that one.
-        if split_key(self.record.key) is None and content_hash(data) != self.record.content:
+        if same_content(self.record.key, self.record.content, content_hash(data)) is None:
             what = "has changed since it was indexed; the next build takes it in"
             raise ImageError(f"{self.record.key!r} {what}", reason="changed", what=what)
         image = decode(data, decode_size=self._side, max_pixels=self._most, name=os.fsdecode(self.record.key))

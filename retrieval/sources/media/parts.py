@@ -30,6 +30,7 @@ __all__ = [
     "part_example",
     "part_of_page",
     "part_of_time",
+    "same_content",
     "seconds_of",
     "split_key",
     "split_path",
@@ -191,3 +192,18 @@ def part_example(path: str) -> str | None:
 def part_content(content: bytes, part: str) -> bytes:
     """Return what stands for the content of a picture: 16 bytes of the file's content hash and the part."""
     return blake2b(content + part.encode(), digest_size=16).digest()
+
+
+def same_content(key: bytes, stored: bytes, read: bytes) -> bytes | None:
+    """Return what stands for the content of a picture that was read again; None if it is another than was indexed.
+
+    Args:
+        key: of its row.
+        stored: what stands for its content in the row; empty where nothing does.
+        read: the content hash of the bytes that were read.
+    Returns:
+        ``stored`` for a picture of a film or document: its bytes do not tell whether the file is the same, so its source must.
+    """
+    if split_key(key) is not None:
+        return stored
+    return read if not stored or read == stored else None

@@ -13,6 +13,7 @@ from indexes.migration import KEPT
 from indexes.store import CommitPace
 from retrieval.embedding import embed
 from retrieval.progress import Progress
+from retrieval.sources.media import same_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,10 +120,11 @@ def encode_sample(
     began = time.monotonic()
     for batch in embed(rest, encoder, open_image=_read):
         for item, content, row in zip(batch.items, batch.contents, batch.vectors, strict=True):
-            if item.record.content and content != item.record.content:
+            same = same_content(item.record.key, item.record.content, content)
+            if same is None:
                 gone += 1  # other bytes than were indexed
                 continue
-            staging.append([item.record.id], row[np.newaxis], [content], state=KEPT)
+            staging.append([item.record.id], row[np.newaxis], [same], state=KEPT)
         unreadable += len(batch.failed)
         done += len(batch.items) + len(batch.failed) + len(batch.reused)
         pace.commit_if_due()
