@@ -40,6 +40,16 @@ def test_each_degree_finds_its_own(folder: Path) -> None:
     ]
 
 
+def test_links_of_other_sets_are_not_mixed(folder: Path, tmp_path: Path) -> None:
+    pixels = retrieval.duplicates(folder, kinds=("pixels",))
+    made = pixels.link_to(tmp_path / "links")
+
+    assert pixels.link_to(tmp_path / "links") == made
+    with pytest.raises(OptionError, match="links of other sets"):
+        retrieval.duplicates(folder).link_to(tmp_path / "links")
+    assert sorted(made) == sorted((tmp_path / "links").glob("*/*"))
+
+
 def test_a_set_holds_all_degrees_of_one_picture(folder: Path) -> None:
     shutil.copy2(folder / "2.jpg", folder / "again.jpg")
     shutil.copy2(folder / "exports" / "2-small.jpg", folder / "exports" / "2-smaller.jpg")
