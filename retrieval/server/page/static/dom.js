@@ -32,19 +32,27 @@ export function icon(name) {
   return drawing;
 }
 
-// Return a drawing of where the picture that was asked with lies in a hit; null where nobody knows. `wide` is the hit's width
-// over its height, so that the drawing is framed as the picture is; without it the drawing fills the frame.
+// Return a drawing of where the picture that was asked with lies in a hit, or else of the part of the hit that answered; null
+// where nobody knows. `wide` is the hit's width over its height, so that the drawing is framed as the picture is; without it
+// the drawing fills the frame.
 export function outline(hit, wide = null) {
-  if (!hit.outline) return null;
+  const corners = hit.outline ?? cornersOf(hit.region);
+  if (!corners) return null;
   const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("class", `outline ${hit.relation}`);
+  drawing.setAttribute("class", `outline ${hit.outline ? hit.relation : "region"}`);
   drawing.setAttribute("aria-hidden", "true");
   drawing.setAttribute("viewBox", `0 0 ${wide ?? 1} 1`);
   if (wide === null) drawing.setAttribute("preserveAspectRatio", "none");
   const line = document.createElementNS(SVG, "polygon");
-  line.setAttribute("points", hit.outline.map(([x, y]) => `${x * (wide ?? 1)},${y}`).join(" "));
+  line.setAttribute("points", corners.map(([x, y]) => `${x * (wide ?? 1)},${y}`).join(" "));
   drawing.append(line);
   return drawing;
+}
+
+function cornersOf(region) {
+  if (!region) return null;
+  const [x, y, width, height] = region;
+  return [[x, y], [x + width, y], [x + width, y + height], [x, y + height]];
 }
 
 // Say what a hit is to the picture that was asked with; nothing where it was not compared, or is nothing to it.

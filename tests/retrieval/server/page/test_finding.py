@@ -157,6 +157,31 @@ class TestSamePicture:
         assert len(page.all("#stage .outline")) == 1
 
 
+class TestViews:
+    """The part of a picture that answered is drawn, unless more is known of it."""
+
+    @pytest.mark.parametrize(
+        ("hit", "drawn"),
+        [
+            ("{region: [0.25, 0.5, 0.5, 0.25]}", "outline region 0.5,0.5 1.5,0.5 1.5,0.75 0.5,0.75"),
+            ("{region: null}", ""),
+            (
+                "{region: [0, 0, 1, 1], relation: 'picture', outline: [[0, 0], [1, 0], [1, 0.5]]}",
+                "outline picture 0,0 2,0 2,0.5",
+            ),
+        ],
+    )
+    def test_the_part_that_answered_is_drawn(self, page: Page, hit: str, drawn: str) -> None:
+        page.go("?q=colours")
+        said = page.run(
+            "return import(new URL('dom.js', document.querySelector('script[type=module]').src))"
+            f".then(({{outline}}) => outline({hit}, 2))"
+            ".then((made) => made ? made.getAttribute('class') + ' ' + made.firstChild.getAttribute('points') : '')"
+        )
+
+        assert said == drawn
+
+
 class TestMany:
     def test_copies_are_folded_and_named_in_the_details(self, page: Page) -> None:
         page.go("?q=a+cat&under=animals")
