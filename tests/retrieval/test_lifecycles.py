@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +31,15 @@ ROOT = Path(__file__).parents[2]
 ROWS, DIM = 500, 16
 SECONDS = 120.0
 VECTORS = np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _only_new_objects_are_collected() -> Iterator[None]:
+    """Leave what earlier tests keep alone: to visit millions of objects takes a full collection many seconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
