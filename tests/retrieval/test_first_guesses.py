@@ -953,7 +953,8 @@ def test_it_works(request, code, expected):
 
 
 @pytest.mark.parametrize(("code", "words"), sentences(FAILS))
-def test_it_says_what_to_type(request, code, words):
+def test_it_says_what_to_type(request, code, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     fails(code, request, *words)
 
 
