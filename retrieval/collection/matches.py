@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.collection.answers import set_match
-from retrieval.collection.relevance import LOOKED_AT, calibrated, first_distinct, signals
+from retrieval.collection.relevance import FEWEST, LOOKED_AT, calibrated, first_distinct, signals
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
@@ -70,7 +70,13 @@ class Judge:
 
 
 def judge_of(
-    query: Query, asked: QueryVector, opened: Opened, *, by_names: bool = False, needed: bool = False
+    query: Query,
+    asked: QueryVector,
+    opened: Opened,
+    *,
+    searched: int,
+    by_names: bool = False,
+    needed: bool = False,
 ) -> Judge:
     """Return what judges the hits of a query, or why nothing does.
 
@@ -78,18 +84,19 @@ def judge_of(
         query: what was asked.
         asked: its vector.
         opened: what is searched.
+        searched: how many rows can be found.
         by_names: only names answer.
         needed: without it there is no answer.
     Raises:
         OptionError: it is needed, and nothing does.
     """
-    judge = Judge(reason="only names answer") if by_names else _judge(query, asked, opened)
+    judge = Judge(reason="only names answer") if by_names else _judge(query, asked, opened, searched)
     if needed and judge.calibration is None:
         raise OptionError(f"{opened.directory}: `sure` needs to know how probable a match is; {judge.reason}")
     return judge
 
 
-def _judge(query: Query, asked: QueryVector, opened: Opened) -> Judge:
+def _judge(query: Query, asked: QueryVector, opened: Opened, searched: int) -> Judge:
     if opened.pair is not None:
         return Judge(reason="the encoder is being changed")
     if len(query.terms) != 1 or query.terms[0].weight <= 0 or query.terms[0].kind == "vector":
@@ -103,5 +110,9 @@ def _judge(query: Query, asked: QueryVector, opened: Opened) -> Judge:
     if relevance is None or calibration is None:
         return Judge(
             reason=f"for {kind} and the encoder {space.name} that was not calibrated, which `calibrate_matches` does"
+        )
+    if 0 < searched < FEWEST:
+        return Judge(
+            reason=f"that was never measured among fewer than {FEWEST} images, and {searched} are searched"
         )
     return Judge(calibration=calibration, background=relevance.background)

@@ -236,7 +236,14 @@ class SearchRun:
     def _answer(
         self, query: Query, asked: QueryVector, looked: LookedUp | None, *, first: Blend | None = None
     ) -> Hits:
-        judge = judge_of(query, asked, self.opened, by_names=self.names == "only", needed=self.sure)
+        judge = judge_of(
+            query,
+            asked,
+            self.opened,
+            searched=self.searched,
+            by_names=self.names == "only",
+            needed=self.sure,
+        )
         if first is None and judge.calibration is not None:
             first = next(self._first([(asked, looked)]))
         hidden = frozenset() if self.include_self else asked.rows

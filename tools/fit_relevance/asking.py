@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.relevance import Background, Trial, trial
+from retrieval.collection.relevance import FEWEST, Background, Trial, trial
 from retrieval.encoders.families.nano import NanoEncoder
 from tools.fit_relevance.concepts import DOMAINS, SHOWN_UNSAID, may_show, mentions
 from tools.fit_relevance.photographs import Photographs
@@ -20,8 +20,6 @@ ROUNDS = 400
 FEWEST_ROUNDS = 3
 ROWS = 5
 """Photographs that a thing has at least to be asked for."""
-FEWEST = 50
-"""Photographs that are searched at least."""
 FEW = (2, 3, 5, 10)
 SHARES = (1.0, 0.5, 0.2)
 PHRASES = ("a {}", "a photo of a {}", "the {}", "{} picture")

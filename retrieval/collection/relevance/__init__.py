@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from retrieval.collection.relevance.fitting import Trial, calibration_error, cross_fitted, fit
     from retrieval.collection.relevance.match_signals import (
+        FEWEST,
         FIRST,
         LOOKED_AT,
         Signals,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from retrieval.collection.relevance.trials import trial
 
 __all__ = [
+    "FEWEST",
     "FIRST",
     "GREATEST_ERROR",
     "LOOKED_AT",
@@ -56,7 +58,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "calibration": ("SURE", "Calibration", "likely"),
             "calibrations": ("GREATEST_ERROR", "Kind", "Relevance", "calibrated", "write_calibrations"),
             "fitting": ("Trial", "calibration_error", "cross_fitted", "fit"),
-            "match_signals": ("FIRST", "LOOKED_AT", "Signals", "first_distinct", "signals"),
+            "match_signals": ("FEWEST", "FIRST", "LOOKED_AT", "Signals", "first_distinct", "signals"),
             "trials": ("trial",),
         },
     )

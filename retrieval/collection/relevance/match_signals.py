@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection.relevance.background import Background
 
-__all__ = ["FIRST", "LOOKED_AT", "OF_QUERY", "OF_ROW", "Signals", "first_distinct", "signals"]
+__all__ = ["FEWEST", "FIRST", "LOOKED_AT", "OF_QUERY", "OF_ROW", "Signals", "first_distinct", "signals"]
 
 FIRST = 5
 """Best rows that tell whether a query has an answer."""
 
 LOOKED_AT = FIRST + 5
 """Best rows that these are chosen from: copies among them count once."""
+
+FEWEST = 50
+"""Images that must be searched: what tells a match was never measured among fewer."""
 
 OF_QUERY = (
     "mean score of the first",

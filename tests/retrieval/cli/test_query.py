@@ -293,9 +293,9 @@ def test_the_same_picture_is_marked_and_drawn(run, tmp_path: Path) -> None:
 
 
 def test_likely_nothing_is_told_and_cut(tmp_path: Path, run) -> None:
-    folder = fill(tmp_path / "photos", [f"{n}.png" for n in range(9)])
+    folder = fill(tmp_path / "photos", [f"{n}.png" for n in range(50)])
     retrieval.build_index(folder, encoder="nano", progress=False)
-    asked = ("query", "a piano", "--names", "off", "--index", folder)
+    asked = ("query", "a piano", "--names", "off", "-k", "9", "--index", folder)
 
     hits = json.loads(run(*asked, "--json")[1])
     page = tmp_path / "page.html"

@@ -51,6 +51,15 @@ def test_the_same_without_what_was_asked_for_is_improbable(photos: retrieval.Col
     assert photos.search(0, k=10, mask=others, sure=True) == []
 
 
+def test_among_few_images_it_is_not_known(photos: retrieval.Collection) -> None:
+    hits = photos.search(0, k=3, ids=range(49))
+
+    assert [hit.match for hit in hits] == [None] * 3
+    assert all(hit.match is not None for hit in photos.search(0, k=3, ids=range(50)))
+    with pytest.raises(OptionError, match="never measured among fewer than 50 images, and 49 are searched"):
+        photos.search(0, k=3, ids=range(49), sure=True)
+
+
 def test_it_depends_on_neither_k_nor_the_batch(photos: retrieval.Collection) -> None:
     ten = photos.search(5, k=10)
     (batched, _) = photos.search([retrieval.row(5), retrieval.row(40)], k=10)
@@ -99,8 +108,7 @@ def test_without_a_calibration_there_is_none(photos: retrieval.Collection, tmp_p
 
 def test_nothing_to_find_is_no_error(photos: retrieval.Collection) -> None:
     assert photos.search(0, ids=[0]) == []
-    assert photos.search(0, ids=[0], sure=True) == []
-    assert photos.search(0, ids=[0, 1], k=5)[0].match is not None
+    assert photos.search(0, ids=[], sure=True) == []
 
 
 def test_a_new_calibration_is_seen_at_once(photos: retrieval.Collection) -> None:

@@ -143,6 +143,8 @@ def test_every_publish_gives_the_derived_files() -> None:
     """A call that leaves them out would publish a generation without names."""
     forgotten = []
     for path in PACKAGE.glob("**/*.py"):
+        if path.parent.name == "views":  # of images, which have the names
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in (
                 "derive",
