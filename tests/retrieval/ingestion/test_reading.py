@@ -117,6 +117,7 @@ def test_an_error_while_files_are_hashed_leaves_no_thread(
     photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(photos, encoder)
+    before = set(threading.enumerate())
     for number in range(20):
         touch_later(photos / f"{number}.bmp")
 
@@ -128,6 +129,7 @@ def test_an_error_while_files_are_hashed_leaves_no_thread(
     with pytest.raises(KeyboardInterrupt):
         build(photos, encoder, progress=stop)
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("retrieval-")]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name.startswith("retrieval-")]
     monkeypatch.undo()
     assert build(photos, encoder).images == 20
