@@ -11,15 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
-from indexes.store import columns, seals
+from indexes.store import columns, digest_runs, seals
+from indexes.store.digest_runs import RUNS
 from indexes.store.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 from indexes.vectors import Bitmap
 
 NUMBERED: Final = 2
 """The layout of a store whose records have sources; 1 while none has."""
 
-FORMAT: Final = 3
-"""The layout of a store with columns, and the newest that this version reads."""
+COLUMNED: Final = 3
+"""The layout of a store with columns."""
+
+FORMAT: Final = 4
+"""The layout of a store that keeps runs of digests (`indexes.store.digest_runs`), and the newest that this version reads."""
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""
@@ -126,8 +130,20 @@ class Changes:
         if content:
             self._contents[content, number] = False
 
+    @property
+    def needs_runs(self) -> bool:
+        """Whether there are so many rows that new digests go into runs."""
+        return self.count > digest_runs.FROM_ROWS
+
+    def added_digests(self) -> tuple[int, int]:
+        """Return how many digests of keys and how many content hashes `apply` adds."""
+        return (
+            sum(number is not None for number in self._keys.values()),
+            sum(self._contents.values()),
+        )
+
     def size(self, *, dim: int) -> int:
-        """Return about how many bytes `apply` adds to LMDB; rather too many."""
+        """Return about how many bytes `apply` adds to LMDB, runs of digests excepted; rather too many."""
         records = sum(len(record.key) + 128 for record in self._records.values())
         return (
             (self.count - self.first) * (2 * dim + ROW_OVERHEAD)
@@ -166,6 +182,37 @@ class Changes:
         with txn.cursor(databases[b"records"]) as cursor:
             cursor.putmulti(old)
             cursor.putmulti(new, append=True)
+        if RUNS in databases:
+            self._put_runs(txn, databases[RUNS])
+        else:
+            self._put_trees(txn, databases)
+        for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
+            flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
+            packed = np.packbits(flags).tobytes()
+            txn.put(pack_id(chunk), packed, db=databases[b"tombstones"])
+            seals.put_chunk(txn, databases, chunk, packed)
+        meta = databases[b"meta"]
+        if self._renamed:
+            txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
+        if self._columns:
+            columns.put(txn, databases, self._columns, first=self.first)
+        if self._recolumned:
+            txn.put(b"columns", pack_id(unpack_id(txn.get(b"columns", pack_id(0), db=meta)) + 1), db=meta)
+        layout = COLUMNED if self._columns else NUMBERED if self._numbered else 1
+        layout = FORMAT if RUNS in databases else layout
+        txn.put(b"format", max(pack_id(layout), txn.get(b"format", b"", db=meta)), db=meta)
+        txn.put(b"count", pack_id(self.count), db=meta)
+        seals.put_facts(txn, databases)
+
+    def _put_runs(self, txn: lmdb.Transaction[bytes], runs: Any) -> None:
+        """Add the digests; those of rows that have gone stay, and lead to rows with a tombstone or another key."""
+        keys = [(digest, number) for digest, number in self._keys.items() if number is not None]
+        digest_runs.put(txn, runs, digest_runs.KEY, *_columns_of(keys))
+        contents = [pair for pair, present in self._contents.items() if present]
+        digest_runs.put(txn, runs, digest_runs.CONTENT, *_columns_of(contents))
+
+    def _put_trees(self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any]) -> None:
+        """Put the digests into trees, and delete those of rows that have gone."""
         keys = sorted(self._keys.items())
         with txn.cursor(databases[b"keys"]) as cursor:
             cursor.putmulti([(digest, pack_id(number)) for digest, number in keys if number is not None])
@@ -180,22 +227,6 @@ class Changes:
         for (content, number), present in contents:
             if not present:
                 txn.delete(content, pack_id(number), db=databases[b"contents"])
-        for chunk in {number // TOMBSTONES_PER_CHUNK for number in self.dead}:
-            flags = tombstones[chunk * TOMBSTONES_PER_CHUNK : (chunk + 1) * TOMBSTONES_PER_CHUNK]
-            packed = np.packbits(flags).tobytes()
-            txn.put(pack_id(chunk), packed, db=databases[b"tombstones"])
-            seals.put_chunk(txn, databases, chunk, packed)
-        meta = databases[b"meta"]
-        if self._renamed:
-            txn.put(b"renames", pack_id(unpack_id(txn.get(b"renames", pack_id(0), db=meta)) + 1), db=meta)
-        if self._columns:
-            columns.put(txn, databases, self._columns, first=self.first)
-        if self._recolumned:
-            txn.put(b"columns", pack_id(unpack_id(txn.get(b"columns", pack_id(0), db=meta)) + 1), db=meta)
-        layout = FORMAT if self._columns else NUMBERED if self._numbered else 1
-        txn.put(b"format", max(pack_id(layout), txn.get(b"format", b"", db=meta)), db=meta)
-        txn.put(b"count", pack_id(self.count), db=meta)
-        seals.put_facts(txn, databases)
 
     def _put_blocks(
         self, txn: lmdb.Transaction[bytes], databases: Mapping[bytes, Any], block: int, path: Path
@@ -219,3 +250,8 @@ class Changes:
             txn.put(pack_id(number), part.data.cast("B"), append=True, db=blocks)
             seals.put_block(txn, databases, number, part.data.cast("B"))
             number += 1
+
+
+def _columns_of(pairs: Sequence[tuple[bytes, int]]) -> tuple[list[bytes], list[int]]:
+    """Return digests and ids of pairs of these."""
+    return [digest for digest, _ in pairs], [number for _, number in pairs]

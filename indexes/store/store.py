@@ -3,7 +3,8 @@
 Ids are positions: rows are only ever added, and a removed or superseded row gets a tombstone. Databases of
 ``vectors.lmdb``: *blocks* (block number → about 1,024 rows), *records* (id → source, content, stamp, key), *keys*
 (BLAKE2b-128 of the key → id of the live row), *contents* (content hash → ids of live rows), *tombstones* (bitmaps),
-*meta* and, once a row has some, *columns* (id → what the caller knows of the row). Beside it lies `rerank.f16`, the same rows to be mapped.
+*meta*; once a row has some, *columns* (id → what the caller knows of the row); and in large stores *runs* (new digests of keys and
+contents, `digest_runs`). Beside it lies `rerank.f16`, the same rows to be mapped.
 
 Long because `VectorStore` is the store's whole interface, and each method's contract stands at its definition; `writer`,
 `tables` and `mirror` do the work.
@@ -34,6 +35,13 @@ from indexes.errors import (
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
 from indexes.store.columns import changes_of, columns_of, scan_columns, wrong_columns
+from indexes.store.digest_lookup import (
+    ids_of_contents,
+    not_found_by_content,
+    not_found_by_key,
+    record_by_key,
+    records_by_key,
+)
 from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
@@ -53,13 +61,8 @@ from indexes.store.tables import (
     PLAIN,
     block_sum,
     describe,
-    ids_of_contents,
     missing,
-    not_found_by_content,
-    not_found_by_key,
     packed_records,
-    record_by_key,
-    records_by_key,
     records_of,
     renames_of,
     rows_of,

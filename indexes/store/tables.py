@@ -20,9 +20,10 @@ from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.store import seals
 from indexes.store.columns import COLUMNS
+from indexes.store.digest_runs import RUNS
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
-from indexes.store.records import Record, key_digest, key_of, pack_id, unpack_id, unpack_record
+from indexes.store.records import Record, pack_id, unpack_id, unpack_record
 from indexes.vectors import Bitmap
 
 PLAIN: Final = 1
@@ -36,10 +37,11 @@ NAMES: Final[dict[bytes, dict[str, bool]]] = {
     b"tombstones": {},
     b"meta": {},
     COLUMNS: {},
+    RUNS: {},
 }
 """The databases, with LMDB's flags."""
 
-OPTIONAL: Final = frozenset({COLUMNS})
+OPTIONAL: Final = frozenset({COLUMNS, RUNS})
 """Those that a store has only once something was written to them."""
 
 FLAGS: Final = {
@@ -127,57 +129,9 @@ def renames_of(environment: Environment) -> int:
     return 0 if data is None else unpack_id(data)
 
 
-def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
-    """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
-    found = environment.read(lambda txn, databases: txn.cursor(databases[b"keys"]).getmulti(digests))
-    return {digest: unpack_id(data) for digest, data in found}
-
-
-def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tuple[int, bytes | None] | None]:
-    """Return the ids that the digests of keys lead to, and the packed records there, in one snapshot; None for those that lead nowhere."""
-    digests = [key_digest(key) for key in keys]
-
-    def read(
-        txn: lmdb.Transaction[bytes], databases: Databases
-    ) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-        ids = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
-        return ids, dict(txn.cursor(databases[b"records"]).getmulti(list(ids.values())))
-
-    ids, records = environment.read(read)
-    found = [ids.get(digest) for digest in digests]
-    return [None if packed is None else (unpack_id(packed), records.get(packed)) for packed in found]
-
-
-def record_by_key(environment: Environment, key: bytes) -> tuple[int, bytes | None] | None:
-    """Return what `records_by_key` does for one key, in less time."""
-    digest = key_digest(key)
-
-    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> tuple[bytes, bytes | None] | None:
-        packed = txn.get(digest, db=databases[b"keys"])
-        return None if packed is None else (packed, txn.get(packed, db=databases[b"records"]))
-
-    found = environment.read(read)
-    return None if found is None else (unpack_id(found[0]), found[1])
-
-
 def missing(environment: Environment, number: int) -> StoreCorrupt:
     """Return the error for a row whose record is not there."""
     return StoreCorrupt(f"{environment.path}: the record of row {number} is missing; run `verify`")
-
-
-def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
-    """Return the ids that each of a few content hashes leads to, ascending, in one snapshot."""
-    wanted = list(contents)  # a read may be tried again
-
-    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> dict[bytes, list[int]]:
-        cursor = txn.cursor(databases[b"contents"])
-        return {
-            content: [unpack_id(value) for value in cursor.iternext_dup()]
-            for content in wanted
-            if cursor.set_key(content)
-        }
-
-    return environment.read(read)
 
 
 def records_of(environment: Environment, numbers: Sequence[int]) -> list[Record]:
@@ -205,12 +159,13 @@ def packed_records(environment: Environment, start: int, number: int) -> list[by
     Raises:
         StoreCorrupt: records are missing.
     """
-    return environment.read(partial(_packed_records, environment.path, start, number))
+    return environment.read(partial(packed_in, environment.path, start, number))
 
 
-def _packed_records(
+def packed_in(
     path: Path, start: int, number: int, txn: lmdb.Transaction[bytes], databases: Databases
 ) -> list[bytes]:
+    """Return what `packed_records` does, in a snapshot that the caller has."""
     cursor = txn.cursor(databases[b"records"])
     cursor.set_range(pack_id(start))
     found = list(islice(cursor.iternext(keys=False), number))
@@ -219,50 +174,12 @@ def _packed_records(
     return found
 
 
-def _dead_of(start: int, stop: int, txn: lmdb.Transaction[bytes], databases: Databases) -> list[bool]:
+def dead_in(start: int, stop: int, txn: lmdb.Transaction[bytes], databases: Databases) -> list[bool]:
     """Return which rows from ``start`` to ``stop`` have a tombstone in one snapshot."""
     chunks = range(start // TOMBSTONES_PER_CHUNK, (stop - 1) // TOMBSTONES_PER_CHUNK + 1)
     packed = [(chunk, txn.get(pack_id(chunk), b"", db=databases[b"tombstones"])) for chunk in chunks]
     flags: list[bool] = _flags(packed, start, stop).tolist()
     return flags
-
-
-def not_found_by_key(environment: Environment, start: int, number: int) -> list[int]:
-    """Return the live rows, of ``number`` from ``start`` on, whose keys do not lead to them.
-
-    One snapshot: a row, its tombstone and its key are those of one moment, whatever others commit.
-
-    Raises:
-        StoreCorrupt: records are missing.
-    """
-    stop = start + number
-
-    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> list[int]:
-        packed = _packed_records(environment.path, start, number, txn, databases)
-        digests = [key_digest(key_of(row, data)) for row, data in enumerate(packed, start)]
-        found = dict(txn.cursor(databases[b"keys"]).getmulti(digests))
-        dead = _dead_of(start, stop, txn, databases)
-        rows = zip(range(start, stop), digests, dead, strict=True)
-        return [row for row, digest, deleted in rows if not deleted and found.get(digest) != pack_id(row)]
-
-    return environment.read(read)
-
-
-def not_found_by_content(environment: Environment, start: int, number: int) -> list[int]:
-    """Return the live rows, of ``number`` from ``start`` on, whose content hashes do not lead to them; as `not_found_by_key`."""
-
-    def read(txn: lmdb.Transaction[bytes], databases: Databases) -> list[int]:
-        dead = _dead_of(start, start + number, txn, databases)
-        cursor = txn.cursor(databases[b"contents"])
-        records = enumerate(_packed_records(environment.path, start, number, txn, databases), start)
-        contents = [(row, unpack_record(row, data).content) for row, data in records]
-        return [
-            row
-            for (row, content), deleted in zip(contents, dead, strict=True)
-            if content and cursor.set_key_dup(content, pack_id(row)) == deleted
-        ]
-
-    return environment.read(read)
 
 
 def block_sum(environment: Environment, number: int) -> bytes | None:

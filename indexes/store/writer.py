@@ -12,12 +12,14 @@ import numpy as np
 from indexes import forks
 from indexes.errors import MissingRow, ShapeError, StoreLocked
 from indexes.store.columns import COLUMNS
+from indexes.store.digest_lookup import holders, room_of_runs
+from indexes.store.digest_runs import RUNS
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, cut_rows, write_rows
 from indexes.store.pending import Changes
 from indexes.store.records import NewRow, check_fields, unpack_id
-from indexes.store.tables import holders, records_of, rows_of, rows_per_block
+from indexes.store.tables import records_of, rows_of, rows_per_block
 from indexes.vectors import Bitmap, Halves, Ids, Vectors, stored_rows
 
 _BLOCKS_AT_ONCE = 16  # copied to `rerank.f16` where it has fallen behind
@@ -128,6 +130,9 @@ class Writer:
         dead[list(changes.dead)] = True
         if changes.with_columns:
             self._environment.make_database(COLUMNS)
+        if changes.needs_runs:
+            self._environment.make_database(RUNS)
+        room = changes.size(dim=self._dim) + room_of_runs(self._environment, *changes.added_digests())
         self._write_rerank(changes)
 
         def apply(txn: lmdb.Transaction[bytes], databases: Databases) -> None:
@@ -139,7 +144,7 @@ class Writer:
                 txn, databases, block=rows_per_block(self._dim), tombstones=dead, path=self._environment.path
             )
 
-        self._environment.write(apply, room=changes.size(dim=self._dim))
+        self._environment.write(apply, room=room)
         self.dead = dead
         self._changes = self._none_yet()
 

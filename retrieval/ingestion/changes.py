@@ -163,7 +163,11 @@ def find_changes(
     with _rows(directory, before) as store:
         for one in sources.chosen:
             seen = Seen()
-            stored = StoredFiles.of(() if store is None else store.packed(source=one.number))
+            stored = (
+                StoredFiles.of((), most=0)
+                if store is None
+                else StoredFiles.of(store.packed(source=one.number), most=store.count)
+            )
             changes = compare(
                 _watched(one.source, seen, progress, rows=len(stored)),
                 stored,

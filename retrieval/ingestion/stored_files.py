@@ -1,8 +1,8 @@
-"""Look up the files behind a collection's rows by their keys: 32 bytes a row, no Python object each."""
+"""Look up the files behind a collection's rows by their keys: 29 bytes a row, no Python object each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class StoredFiles:
         parts: key of a film or document → ids and stamps of the rows of its pictures.
     """
 
-    ids: Ids
+    ids: NDArray[Any]
     stamps: NDArray[np.uint64]
     found: NDArray[np.bool_]
     parts: dict[bytes, list[tuple[int, bytes]]]
@@ -43,36 +43,53 @@ class StoredFiles:
     def __init__(
         self,
         hashes: NDArray[np.int64],
-        ids: Ids,
+        ids: NDArray[Any],
         stamps: NDArray[np.uint64],
         parts: dict[bytes, list[tuple[int, bytes]]] | None = None,
     ) -> None:
-        order = np.argsort(hashes, kind="stable")
-        self._hashes, self.ids, self.stamps = hashes[order], ids[order], stamps[order]
+        """Take over arrays, whose rows are put in order here."""
+        order = np.argsort(hashes)
+        for column in (
+            hashes,
+            ids,
+            stamps[:, 0],
+            stamps[:, 1],
+        ):  # one at a time: each is held twice meanwhile
+            column[:] = column[order]
+        self._hashes, self.ids, self.stamps = hashes, ids, stamps
         self.found = np.zeros(len(ids), dtype=np.bool_)
         self.parts = parts or {}
         self._by_id: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]]) -> Self:
-        """Read blocks of packed records, as `VectorStore.packed` yields them; rows without a stamp are no files'."""
-        hashes, ids, stamps = [], [], []
+    def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]], *, most: int) -> Self:
+        """Read blocks of packed records, as `VectorStore.packed` yields them; rows without a stamp are no files'.
+
+        Args:
+            blocks: of ids and records.
+            most: rows that they have at most, all ids are below it.
+        """
+        # What is never filled takes no memory.
+        hashes = np.empty(most, np.int64)
+        ids: NDArray[Any] = np.empty(most, np.uint32 if most <= 1 << 32 else np.int64)
+        stamps = np.empty((2, most), np.uint64).T  # (n, 2), each column by itself
         parts: dict[bytes, list[tuple[int, bytes]]] = {}
-        for numbers, records in blocks:
-            pairs = [key_and_stamp(data) for data in records]
+        done = 0
+        for all_numbers, records in blocks:
+            numbers, pairs = all_numbers, [key_and_stamp(data) for data in records]
             own = [place for place, (_, stamp) in enumerate(pairs) if stamp]
             if len(own) < len(pairs):
                 pairs = [pairs[place] for place in own]
+                numbers = numbers[own]
             for place, (key, stamp) in enumerate(pairs):
                 if b"#" in key and stamp and (split := split_key(key)) is not None:
-                    number = int(numbers[own[place] if len(own) < len(numbers) else place])
-                    parts.setdefault(split[0], []).append((number, stamp))
-            hashes.append(np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs)))
-            stamps.append(_numbers([stamp for _, stamp in pairs]))
-            ids.append(numbers if len(own) == len(numbers) else numbers[own])
-        if not ids:
-            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
-        return cls(np.concatenate(hashes), np.concatenate(ids), np.concatenate(stamps), parts)
+                    parts.setdefault(split[0], []).append((int(numbers[place]), stamp))
+            here = slice(done, done + len(pairs))
+            hashes[here] = np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs))
+            stamps[here] = _numbers([stamp for _, stamp in pairs])
+            ids[here] = numbers
+            done += len(pairs)
+        return cls(hashes[:done], ids[:done], stamps[:done], parts)
 
     def __len__(self) -> int:
         return len(self.ids)

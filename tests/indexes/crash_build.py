@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from indexes.generation.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
+from indexes.store import digest_runs
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, VectorStore
 from indexes.vectors.space import Space
@@ -24,6 +25,8 @@ DIM = 16
 ROUNDS = 12
 ROWS = 40
 PUBLISH_EVERY = 3
+
+digest_runs.FROM_ROWS = 5 * ROWS  # so that builds go over from trees to runs in their middle
 
 
 @cache

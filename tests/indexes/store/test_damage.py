@@ -32,9 +32,9 @@ def test_a_file_of_something_else_is_refused(home):
 
 def test_a_newer_format_is_refused(home):
     with VectorStore.open(home, dim=DIM, writable=True) as store:
-        newer = (4).to_bytes(8, "big")
+        newer = (5).to_bytes(8, "big")
         store._environment.write(lambda txn, db: txn.put(b"format", newer, db=db[b"meta"]), room=0)
-    with pytest.raises(ManifestTooNew, match="format 4, this version reads up to format 3"):
+    with pytest.raises(ManifestTooNew, match="format 5, this version reads up to format 4"):
         VectorStore.open(home, dim=DIM)
 
 

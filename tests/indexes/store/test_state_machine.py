@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from indexes.errors import MissingRow
+from indexes.store import digest_runs
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, Record, VectorStore
 from tests.indexes.store.rows import DIM
@@ -173,5 +174,25 @@ class StoreIsADict(RuleBasedStateMachine):
         shutil.rmtree(self.home)
 
 
+class LargeStoreIsADict(StoreIsADict):
+    """The same of a store that begins to keep runs of digests after five rows."""
+
+    def __init__(self):
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(digest_runs, "FROM_ROWS", 5)
+        self.patch.setattr(digest_runs, "_IN_PAGE", 2)
+        super().__init__()
+
+    @invariant()
+    def every_row_is_found(self):
+        assert list(self.store.not_found_by_key()) == list(self.store.not_found_by_content()) == []
+
+    def teardown(self):
+        super().teardown()
+        self.patch.undo()
+
+
+TestLargeStoreIsADict = LargeStoreIsADict.TestCase
 TestStoreIsADict = StoreIsADict.TestCase
+TestLargeStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
 TestStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)

@@ -141,7 +141,7 @@ def test_rows_below_what_cannot_be_looked_at_are_not_missing() -> None:
 
     changes = compare(
         entries,
-        StoredFiles.of(packed),
+        StoredFiles.of(packed, most=len(records)),
         source=FolderSource(Path("photos"), FolderOptions()),
         records=lambda ids: [records[number] for number in ids],
         before=FolderMemory(),

@@ -130,7 +130,7 @@ def test_what_is_no_folder_is_compared_and_taken_in_all_the_same(tmp_path: Path,
     def build(store: VectorStore) -> Intake:
         changes = compare(
             source.entries(Seen()),
-            StoredFiles.of(store.packed()),
+            StoredFiles.of(store.packed(), most=store.count),
             source=source,
             records=store.records,
             before=FolderMemory(),

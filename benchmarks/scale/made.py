@@ -1,0 +1,100 @@
+"""Make what the parts of `bench_scale.py` store: seeded vectors in clusters, their keys, and a source that lists made images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLUSTERS, NOISE = 20_000, 0.7
+BLOCK = 65_536
+IN_FOLDER = 1_000
+QUERIES_SEED = 1 << 40
+
+
+def centres(dim: int) -> NDArray[np.float32]:
+    """Return the centres that rows lie around, ``(c, d)``."""
+    return np.random.default_rng(0).standard_normal((CLUSTERS, dim), dtype=np.float32)
+
+
+def drawn(count: int, around: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Return unit rows ``(count, d)`` around the centres, with noise of 0.7 of their spread; the same seed gives the same."""
+    rng = np.random.default_rng([1, seed])
+    rows = rng.standard_normal((count, around.shape[1]), dtype=np.float32)
+    rows *= np.float32(NOISE)
+    rows += around[rng.integers(len(around), size=count)]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def key(number: int) -> str:
+    """Return the key of a row: 25 bytes up to a hundred million rows."""
+    return f"albums/{number // IN_FOLDER:05}/{number:08}.jpg"
+
+
+def write_inputs(work: Path, rows: int, dim: int) -> tuple[Path, Path]:
+    """Write the vectors of so many rows and their keys, block by block; return both files."""
+    vectors, keys = work / f"{rows}.npy", work / f"{rows}.txt"
+    around = centres(dim)
+    with vectors.open("wb") as file, keys.open("w", encoding="ascii") as names:
+        np.lib.format.write_array_header_2_0(
+            file, {"descr": "<f2", "fortran_order": False, "shape": (rows, dim)}
+        )
+        for start in range(0, rows, BLOCK):
+            block = drawn(min(BLOCK, rows - start), around, start)
+            file.write(block.astype(np.float16).data)
+            names.writelines(f"{key(number)}\n" for number in range(start, start + len(block)))
+    return vectors, keys
+
+
+@dataclass(frozen=True, slots=True)
+class MadeImage:
+    """An entry of `MadeSource`."""
+
+    key: bytes
+    stamp: bytes
+    claimed: bool = True
+
+
+class MadeSource:
+    """A source that lists made images, none of which can be read.
+
+    Args:
+        spec: their number, as text.
+        options: none.
+    """
+
+    type: ClassVar[str] = "made"
+    takes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, spec: str, options: Mapping[str, Any] | None = None) -> None:
+        self.spec, self.name = spec, f"{spec} made images"
+        self.options: Mapping[str, Any] = options or {}
+
+    def entries(self, _seen: Any) -> Iterator[MadeImage]:
+        """Yield them."""
+        for number in range(int(self.spec)):
+            stamp = (1_000_000 + number).to_bytes(8, "little") + (number << 20).to_bytes(8, "little")
+            yield MadeImage(key(number).encode(), stamp)
+
+    def look(self, _entry: Any) -> None:
+        """Say that nothing else is an image."""
+
+    def holds(self, _key: bytes) -> bool:
+        """Say that every key is one."""
+        return True
+
+    def link(self, key: bytes) -> str:
+        """Return the key as text."""
+        return key.decode()
+
+    def find(self, _path: Any) -> None:
+        """Find nothing."""
+
+    def changed(self, _memory: Path) -> bool:
+        """Say that it has to be listed."""
+        return True

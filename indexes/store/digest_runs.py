@@ -1,0 +1,244 @@
+"""Keep which rows have a digest in sorted runs: what a commit writes depends on what it adds, not on all that is there.
+
+In a tree ordered by digests every row that is added touches a page of its own, and a hundred thousand rows nearly all pages of ten
+million. Here the digests that a commit adds are one run, sorted; runs of like size are merged, so that a digest is written again about
+as often as the rows double. An entry stays until its run is merged: whoever looks a digest up asks the row whether it still has it.
+
+Layout of the database: for each run ``kind, number`` → its entries, as a number; then ``kind, number, first head, place`` → a page of
+entries with their CRC-32. An entry is a digest of 16 bytes and an id of 8, all big-endian; a run is sorted by heads, the digests' first 8 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+from zlib import crc32
+
+import lmdb
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import StoreCorrupt
+from indexes.store.records import pack_id, unpack_id
+
+RUNS: Final = b"runs"
+"""The database."""
+
+KEY, CONTENT = b"k", b"c"
+"""Kinds: digests of keys, and content hashes."""
+
+FROM_ROWS: Final = 1 << 18
+"""Rows that a store has before it keeps runs: a tree of so many digests is small, and older versions read it."""
+
+MOST: Final = 1 << 22
+"""Entries of a run that is not merged any more."""
+
+_DIGEST, _HEAD, _ENTRY = 16, 8, 24
+_IN_PAGE: Final = (4096 - 16 - 4) // _ENTRY  # entries that fill a page, less LMDB's header and the checksum
+_NUMBER: Final = 4
+_PREFIX: Final = 1 + _NUMBER
+_WINDOW: Final = 256  # pages read at once while runs are merged
+_BESIDE: Final = 512  # bytes a page that LMDB may need besides
+
+Entries = NDArray[np.uint64]
+"""``(n, 3)`` big-endian: head and tail of the digest, id."""
+
+
+def put(
+    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, digests: Sequence[bytes], ids: Sequence[int]
+) -> None:
+    """Add digests, with the id of the row that each leads to.
+
+    Args:
+        txn: a write transaction.
+        database: of the runs.
+        kind: `KEY` or `CONTENT`.
+        digests: of 16 bytes, in any order.
+        ids: as many.
+    """
+    if not digests:
+        return
+    entries = np.empty((len(ids), 3), dtype=">u8")
+    entries[:, :2] = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
+    entries[:, 2] = ids
+    before = _runs(txn, database, kind)
+    merged = _to_merge([size for _, size in before], len(entries))
+    old = [number for number, _ in before[len(before) - merged :]]
+    stream: Iterator[Entries] = iter((_sorted(entries),))
+    for number in reversed(old):
+        stream = _merged(_entries(txn, database, kind, number), stream)
+    new = before[-1][0] + 1 if before else 0
+    _write(txn, database, kind, new, stream)
+    for number in old:
+        _delete(txn, database, kind, number)
+
+
+def room(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, added: int) -> int:
+    """Return about how many bytes `put` adds for so many digests; rather too many."""
+    sizes = [size for _, size in _runs(txn, database, kind)]
+    merged = _to_merge(sizes, added)
+    entries = added + sum(sizes[len(sizes) - merged :])
+    return (entries // _IN_PAGE + 1) * (4096 + _BESIDE)
+
+
+def find(
+    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, digests: Iterable[bytes]
+) -> dict[bytes, list[int]]:
+    """Return the ids that digests lead to, of newer runs first; those that lead nowhere are left out.
+
+    A row may have been deleted since, or have got another key: the caller asks.
+
+    Raises:
+        StoreCorrupt: a page is not what was written.
+    """
+    prefixes = [_prefix(kind, number) for number, _ in reversed(_runs(txn, database, kind))]
+    found: dict[bytes, list[int]] = {}
+    if prefixes:
+        with txn.cursor(database) as cursor:
+            for digest in sorted(digests):
+                if ids := [id_ for prefix in prefixes for id_ in _in_run(cursor, prefix, digest)]:
+                    found[digest] = ids
+    return found
+
+
+def _in_run(cursor: Any, prefix: bytes, digest: bytes) -> list[int]:
+    """Return the ids that a digest leads to in one run."""
+    found: list[int] = []
+    head = prefix + digest[:_HEAD]
+    # The last page that begins before the head, then those that begin with it.
+    there = cursor.set_range(head)
+    if not (cursor.prev() if there else cursor.last()):
+        return found
+    name = cursor.key()
+    begins = len(name) == _PREFIX  # its number of entries, which stands before its first page
+    if begins and not (cursor.next() and cursor.key().startswith(head)):
+        return found
+    while True:
+        data = _page(cursor.value())
+        place = data.find(digest)
+        while place >= 0:
+            if place % _ENTRY == 0:
+                found.append(unpack_id(data[place + _DIGEST : place + _ENTRY]))
+            place = data.find(digest, place + 1)
+        if not cursor.next() or not cursor.key().startswith(head):
+            return found
+
+
+def _page(data: bytes) -> bytes:
+    """Return the entries of a page, once their checksum fits."""
+    entries = data[:-4]
+    if len(entries) % _ENTRY or crc32(entries).to_bytes(4, "big") != data[-4:]:
+        raise StoreCorrupt("vectors.lmdb: a page of digests is not what was written; run `verify`")
+    return entries
+
+
+def _runs(txn: lmdb.Transaction[bytes], database: Any, kind: bytes) -> list[tuple[int, int]]:
+    """Return the numbers of the runs, ascending, and how many entries each has."""
+    runs = []
+    with txn.cursor(database) as cursor:
+        there = cursor.set_range(kind)
+        while there and (name := cursor.key()).startswith(kind):
+            number = int.from_bytes(name[1:_PREFIX], "big")
+            if len(name) != _PREFIX:
+                raise StoreCorrupt("vectors.lmdb: a run of digests has no beginning; run `verify`")
+            runs.append((number, unpack_id(cursor.value())))
+            there = cursor.set_range(_prefix(kind, number + 1))
+    return runs
+
+
+def _to_merge(sizes: Sequence[int], added: int) -> int:
+    """Return how many of the newest runs are merged with so many new entries."""
+    merged, total = 0, added
+    for size in reversed(sizes):
+        if size > 2 * total or size + total > MOST:
+            break
+        merged, total = merged + 1, total + size
+    return merged
+
+
+def _prefix(kind: bytes, number: int) -> bytes:
+    return kind + number.to_bytes(_NUMBER, "big")
+
+
+def _entries(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, number: int) -> Iterator[Entries]:
+    """Yield the entries of a run, some pages at a time; others may be written meanwhile."""
+    prefix = _prefix(kind, number)
+    last = prefix
+    while True:
+        pages: list[bytes] = []
+        with txn.cursor(database) as cursor:
+            there = cursor.set_range(last)
+            if there and cursor.key() == last:
+                there = cursor.next()
+            while there and len(pages) < _WINDOW and cursor.key().startswith(prefix):
+                last = cursor.key()
+                pages.append(_page(cursor.value()))
+                there = cursor.next()
+        if not pages:
+            return
+        yield np.frombuffer(b"".join(pages), dtype=">u8").reshape(-1, 3)
+
+
+def _sorted(entries: Entries) -> Entries:
+    """Return entries ordered by their heads."""
+    return entries[np.argsort(entries[:, 0].astype(np.uint64), kind="stable")]
+
+
+def _joined(one: Entries, other: Entries) -> Entries:
+    """Return the entries of both, one after the other; numpy alone would turn their bytes."""
+    return np.concatenate((one, other), dtype=">u8")
+
+
+def _merged(one: Iterator[Entries], other: Iterator[Entries]) -> Iterator[Entries]:
+    """Merge two streams of entries that are ordered by their heads."""
+    first, second = next(one, None), next(other, None)
+    while first is not None and second is not None:
+        bound = min(first[-1, 0], second[-1, 0])
+        cuts = [
+            int(np.searchsorted(part[:, 0].astype(np.uint64), bound, side="right"))
+            for part in (first, second)
+        ]
+        yield _sorted(_joined(first[: cuts[0]], second[: cuts[1]]))
+        first = first[cuts[0] :] if cuts[0] < len(first) else next(one, None)
+        second = second[cuts[1] :] if cuts[1] < len(second) else next(other, None)
+    for rest, stream in ((first, one), (second, other)):
+        if rest is not None:
+            yield rest
+            yield from stream
+
+
+def _write(
+    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, number: int, stream: Iterator[Entries]
+) -> None:
+    """Write a run page by page."""
+    prefix, count, place = _prefix(kind, number), 0, 0
+    left = np.empty((0, 3), dtype=">u8")
+    for part in stream:
+        entries = _joined(left, part)
+        whole = len(entries) // _IN_PAGE * _IN_PAGE
+        place = _write_pages(txn, database, prefix, place, entries[:whole])
+        left, count = entries[whole:], count + len(part)
+    _write_pages(txn, database, prefix, place, left)
+    txn.put(prefix, pack_id(count), db=database)
+
+
+def _write_pages(
+    txn: lmdb.Transaction[bytes], database: Any, prefix: bytes, place: int, entries: Entries
+) -> int:
+    """Write some pages of a run, and return the place of the next one."""
+    data = np.ascontiguousarray(entries).tobytes()
+    step = _IN_PAGE * _ENTRY
+    for start in range(0, len(data), step):
+        page = data[start : start + step]
+        name = prefix + page[:_HEAD] + place.to_bytes(_NUMBER, "big")
+        txn.put(name, page + crc32(page).to_bytes(4, "big"), db=database)
+        place += 1
+    return place
+
+
+def _delete(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, number: int) -> None:
+    """Delete a run."""
+    prefix = _prefix(kind, number)
+    with txn.cursor(database) as cursor:
+        while cursor.set_range(prefix) and cursor.key().startswith(prefix):
+            cursor.delete()
