@@ -17,6 +17,7 @@ use encoders            load_encoder, fingerprint, Encoder, TextEncoder, Differe
 change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_report; UpgradeReport, BackfillReport, RollbackReport
 measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
+find groups             cluster; Groups, Group, GroupImage
 publish images          activate, Activated
 follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
         duplicates,
         undo_moves,
     )
+    from retrieval.curation.groups import Group, GroupImage, Groups, cluster
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -115,6 +117,9 @@ __all__ = [
     "Duplicates",
     "Encoder",
     "Evaluation",
+    "Group",
+    "GroupImage",
+    "Groups",
     "Hit",
     "Hits",
     "MoveReport",
@@ -133,6 +138,7 @@ __all__ = [
     "activate",
     "backfill",
     "build_index",
+    "cluster",
     "create",
     "duplicates",
     "evaluate",
@@ -190,6 +196,10 @@ _HOMES = {
     "DuplicateImage": "retrieval.curation.duplicates.sets.image_sets:DuplicateImage",
     "DuplicateSet": "retrieval.curation.duplicates.sets.image_sets:DuplicateSet",
     "Duplicates": "retrieval.curation.duplicates.sets.report:Duplicates",
+    "Group": "retrieval.curation.groups.group_report:Group",
+    "GroupImage": "retrieval.curation.groups.group_report:GroupImage",
+    "Groups": "retrieval.curation.groups.group_report:Groups",
+    "cluster": "retrieval.curation.groups.clustering:cluster",
     "MoveReport": "retrieval.curation.duplicates.moving.moves:MoveReport",
     "duplicates": "retrieval.curation.duplicates.finding:duplicates",
     "undo_moves": "retrieval.curation.duplicates.moving.moves:undo_moves",

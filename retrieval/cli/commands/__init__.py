@@ -25,6 +25,7 @@ SUMMARIES = {
     "upgrade": "Move a collection to a better encoder without starting again.",
     "rollback": "Return to the encoder before the last upgrade.",
     "duplicates": "Find images that are there twice, and move doubles away.",
+    "cluster": "Divide a collection into groups of images that are alike.",
     "activate": "Make images easier to find again, before they are published.",
     "encoders": "List the encoders that are or could be installed.",
 }

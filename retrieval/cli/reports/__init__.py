@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from retrieval.cli.reports.builds import build_summary, next_step
     from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
     from retrieval.cli.reports.evaluations import evaluation_tables, pair_notes
+    from retrieval.cli.reports.groups import group_lines, group_notes
     from retrieval.cli.reports.index_facts import (
         bytes_words,
         index_words,
@@ -34,6 +35,8 @@ __all__ = [
     "duplicate_sets",
     "evaluation_tables",
     "found_from_here",
+    "group_lines",
+    "group_notes",
     "history",
     "index_words",
     "measured",
@@ -61,6 +64,7 @@ def __getattr__(name: str) -> object:
             "builds": ("build_summary", "next_step"),
             "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
             "evaluations": ("evaluation_tables", "pair_notes"),
+            "groups": ("group_lines", "group_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
             "paths": ("found_from_here", "shown"),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),

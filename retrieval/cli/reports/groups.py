@@ -1,0 +1,45 @@
+"""Say which groups a collection has, and what stands for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.display import cells, escape, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrieval.curation.groups import Groups
+
+__all__ = ["group_lines", "group_notes"]
+
+_NAMED = 3
+
+
+def group_lines(found: Groups, *, columns: int) -> str:
+    """Lay out the groups: number, size, name, nearest words, then the paths of the first representatives.
+
+    Args:
+        found: the groups.
+        columns: width of the terminal; 0 where there is none.
+    """
+    lines: list[str] = []
+    for group in found:
+        others = ", ".join(escape(word) for word, _ in group.words if word != group.name)
+        also = f"  (also near: {others})" if others else ""
+        lines.append(f"{group.number:>3}. {found.title(group.number)}, {group.size:,} images{also}")
+        for image in group.representatives[:_NAMED]:
+            front = "       "
+            room = max(columns - cells(front), 8) if columns else 0
+            path = escape(image.path)
+            lines.append(front + (shorten(path, room) if room else path))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def group_notes(found: Groups) -> Iterator[str]:
+    """Yield what there is to say besides the groups."""
+    groups = "group" if len(found) == 1 else "groups"
+    how = "as many as describe the images most shortly" if found.estimated else "as many as were asked for"
+    yield f"{len(found):,} {groups} of {len(found.ids):,} images, {how}"
+    if found.unnamed:
+        yield f"no names: {escape(found.unnamed)}"

@@ -1,0 +1,22 @@
+"""Groups of images that are alike: find them, name them, show what stands for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.exports import lazy
+
+if TYPE_CHECKING:
+    from retrieval.curation.groups.clustering import cluster
+    from retrieval.curation.groups.group_report import Group, GroupImage, Groups
+
+__all__ = ["Group", "GroupImage", "Groups", "cluster"]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "clustering": ("cluster",),
+            "group_report": ("Group", "GroupImage", "Groups"),
+        },
+    )

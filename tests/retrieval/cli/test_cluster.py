@@ -1,0 +1,56 @@
+"""``retrieve cluster``: what it prints, in every form, and that nothing is changed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def at(photos: Path, run):
+    return lambda *arguments: run("cluster", "--index", photos, *arguments)
+
+
+def test_groups_are_printed_with_what_stands_for_them(at) -> None:
+    status, out, err = at("--n-groups", "2")
+
+    lines = out.decode().splitlines()
+    assert status == 0
+    assert [line[:5] for line in lines if not line.startswith("     ")] == ["  1. ", "  2. "]
+    assert "2 groups of 28 images, as many as were asked for" in err
+
+
+def test_every_form_has_the_same_groups(at) -> None:
+    facts = json.loads(at("--n-groups", "3", "--json")[1])
+    rows = list(csv.DictReader(io.StringIO(at("--n-groups", "3", "--csv")[1].decode())))
+
+    assert [group["size"] for group in facts["groups"]] == [
+        sum(row["group"] == str(number) for row in rows) for number in (1, 2, 3)
+    ]
+
+
+def test_a_page_is_written(tmp_path: Path, at) -> None:
+    status, _, err = at("--n-groups", "2", "--html", tmp_path / "groups.html")
+
+    assert status == 0
+    assert f"wrote {tmp_path / 'groups.html'}" in err
+    assert "<h1>2 groups</h1>" in (tmp_path / "groups.html").read_text(encoding="utf-8")
+
+
+def test_two_forms_are_refused(at) -> None:
+    status, _, err = at("--csv", "--json")
+
+    assert status == 2
+    assert "--json and --csv exclude each other" in err
+
+
+def test_more_groups_than_images_are_refused_by_name(at) -> None:
+    status, out, err = at("--n-groups", "29")
+
+    assert (status, out) == (1, b"")
+    assert "29" in err
+    assert "28 images" in err
