@@ -17,7 +17,8 @@ use encoders            load_encoder, fingerprint, Encoder, TextEncoder, Differe
 change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_report; UpgradeReport, BackfillReport, RollbackReport
 measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
-find groups             cluster; Groups, Group, GroupImage
+find groups             cluster; Groups, Group
+pick images             representatives, outliers; Picked, PickedImage
 publish images          activate, Activated
 follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
@@ -81,7 +82,8 @@ if TYPE_CHECKING:
         duplicates,
         undo_moves,
     )
-    from retrieval.curation.groups import Group, GroupImage, Groups, cluster
+    from retrieval.curation.groups import Group, Groups, cluster
+    from retrieval.curation.picks import Picked, PickedImage, outliers, representatives
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -118,13 +120,14 @@ __all__ = [
     "Encoder",
     "Evaluation",
     "Group",
-    "GroupImage",
     "Groups",
     "Hit",
     "Hits",
     "MoveReport",
     "Neighbors",
     "Pairs",
+    "Picked",
+    "PickedImage",
     "Progress",
     "Query",
     "QueryLike",
@@ -147,6 +150,8 @@ __all__ = [
     "image",
     "load_encoder",
     "open",
+    "outliers",
+    "representatives",
     "rollback",
     "row",
     "sync_vectors",
@@ -197,9 +202,12 @@ _HOMES = {
     "DuplicateSet": "retrieval.curation.duplicates.sets.image_sets:DuplicateSet",
     "Duplicates": "retrieval.curation.duplicates.sets.report:Duplicates",
     "Group": "retrieval.curation.groups.group_report:Group",
-    "GroupImage": "retrieval.curation.groups.group_report:GroupImage",
     "Groups": "retrieval.curation.groups.group_report:Groups",
     "cluster": "retrieval.curation.groups.clustering:cluster",
+    "Picked": "retrieval.curation.picks.picked:Picked",
+    "PickedImage": "retrieval.curation.picks.picked_image:PickedImage",
+    "outliers": "retrieval.curation.picks.odd_images:outliers",
+    "representatives": "retrieval.curation.picks.representative_images:representatives",
     "MoveReport": "retrieval.curation.duplicates.moving.moves:MoveReport",
     "duplicates": "retrieval.curation.duplicates.finding:duplicates",
     "undo_moves": "retrieval.curation.duplicates.moving.moves:undo_moves",

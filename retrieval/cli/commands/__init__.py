@@ -26,6 +26,8 @@ SUMMARIES = {
     "rollback": "Return to the encoder before the last upgrade.",
     "duplicates": "Find images that are there twice, and move doubles away.",
     "cluster": "Divide a collection into groups of images that are alike.",
+    "representatives": "List the images that stand for all others.",
+    "outliers": "List the images that are least like the others.",
     "activate": "Make images easier to find again, before they are published.",
     "encoders": "List the encoders that are or could be installed.",
 }

@@ -15,6 +15,7 @@ from retrieval.cli.frame import (
     emit,
     given,
     on_terminal,
+    one_form,
     option,
     session,
     shared,
@@ -73,8 +74,7 @@ def cluster(
 
     Each group is named by the nearest word, and shown by the images that stand for it. Nothing is encoded again or changed.
     """
-    if csv and as_json:
-        raise click.UsageError("--json and --csv exclude each other; choose one form of output")
+    one_form({"--json": as_json, "--csv": csv})
     from retrieval.collection import open_collection
     from retrieval.curation.groups import cluster as find
 

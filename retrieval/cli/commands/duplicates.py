@@ -17,6 +17,7 @@ from retrieval.cli.frame import (
     given,
     interrupts,
     on_terminal,
+    one_form,
     option,
     session,
     shared,
@@ -103,11 +104,7 @@ def duplicates(
     Degrees are bytes (equal files), pixels, picture (one exposure, altered) and scene (another exposure). Nothing is changed
     without --move-to, and nothing is ever deleted. Photographs of one scene stay, unless --kind scene asks for them alone.
     """
-    forms = [
-        name for name, wanted in {"--json": as_json, "--csv": csv, "-f": files, "-0": null}.items() if wanted
-    ]
-    if len(forms) > 1:
-        raise click.UsageError(f"{forms[0]} and {forms[1]} exclude each other; choose one form of output")
+    one_form({"--json": as_json, "--csv": csv, "-f": files, "-0": null})
     if link_to is not None and move_to is not None:
         raise click.UsageError("--link-to and --move-to exclude each other; choose one")
     interrupts.raise_from_now_on()

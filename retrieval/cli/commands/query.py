@@ -22,6 +22,7 @@ from retrieval.cli.frame import (
     given,
     interrupts,
     on_terminal,
+    one_form,
     option,
     session,
     shared,
@@ -200,7 +201,7 @@ def query(
     number in front weighs one (2:cat). A pipe gets score<TAB>path.
     """
     chosen = {"--json": as_json, "--jsonl": jsonl, "--csv": csv, "-f": files, "-0": null}
-    form = _form([name for name, wanted in chosen.items() if wanted])
+    form = _form(one_form(chosen))
     if not (queries or texts or images or rows):
         raise click.UsageError("nothing to search for; give words, an image, --text, --image or --id")
     if copy_to is not None and link_to is not None:
@@ -282,13 +283,11 @@ def _cut(collection: Collection, asked: Query, region: tuple[float, float, float
     return Query(tuple(part if term is whole else term for term in asked.terms))
 
 
-def _form(flags: list[str]) -> Form:
-    if len(flags) > 1:
-        raise click.UsageError(f"{flags[0]} and {flags[1]} exclude each other; choose one form of output")
-    if not flags:
+def _form(flag: str) -> Form:
+    if not flag:
         return Form.TABLE if on_terminal() else Form.TSV
     return {"--json": Form.JSON, "--jsonl": Form.JSONL, "--csv": Form.CSV, "-f": Form.PATHS, "-0": Form.NULL}[
-        flags[0]
+        flag
     ]
 
 

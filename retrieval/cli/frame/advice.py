@@ -29,6 +29,8 @@ COMMANDS = {
     "evaluate": "retrieve evaluate",
     "finish_upgrade": "retrieve upgrade finish",
     "installed_families": "retrieve encoders",
+    "outliers": "retrieve outliers",
+    "representatives": "retrieve representatives",
     "rollback": "retrieve rollback",
     "upgrade": "retrieve upgrade",
     "upsert": "retrieve add --upsert",

@@ -16,7 +16,7 @@ import click
 from retrieval.display import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "FILE",
@@ -32,6 +32,7 @@ __all__ = [
     "given",
     "installed_version",
     "on_terminal",
+    "one_form",
     "option",
     "session",
     "shared",
@@ -252,6 +253,20 @@ def emit(result: str | bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(result.encode() if isinstance(result, str) else result)
     sys.stdout.buffer.flush()
+
+
+def one_form(flags: Mapping[str, bool]) -> str:
+    """Return the form of output that was asked for, such as ``--json``; empty if none was.
+
+    Args:
+        flags: whether each was given.
+    Raises:
+        click.UsageError: two were.
+    """
+    asked = [name for name, wanted in flags.items() if wanted]
+    if len(asked) > 1:
+        raise click.UsageError(f"{asked[0]} and {asked[1]} exclude each other; choose one form of output")
+    return asked[0] if asked else ""
 
 
 def on_terminal() -> bool:

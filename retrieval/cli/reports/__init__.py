@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         views_words,
     )
     from retrieval.cli.reports.paths import found_from_here, shown
+    from retrieval.cli.reports.picks import picked_text
     from retrieval.cli.reports.search_notes import (
         collection_note,
         narrowed,
@@ -45,6 +46,7 @@ __all__ = [
     "next_step",
     "number_words",
     "pair_notes",
+    "picked_text",
     "recall_words",
     "retired",
     "shown",
@@ -67,6 +69,7 @@ def __getattr__(name: str) -> object:
             "groups": ("group_lines", "group_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
             "paths": ("found_from_here", "shown"),
+            "picks": ("picked_text",),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),
         },

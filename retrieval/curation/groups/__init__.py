@@ -8,15 +8,15 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.curation.groups.clustering import cluster
-    from retrieval.curation.groups.group_report import Group, GroupImage, Groups
+    from retrieval.curation.groups.group_report import Group, Groups
 
-__all__ = ["Group", "GroupImage", "Groups", "cluster"]
+__all__ = ["Group", "Groups", "cluster"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "clustering": ("cluster",),
-            "group_report": ("Group", "GroupImage", "Groups"),
+            "group_report": ("Group", "Groups"),
         },
     )

@@ -11,9 +11,9 @@ import numpy as np
 from indexes.vectors import integer
 from retrieval.collection import open_collection
 from retrieval.curation.groups.group_names import everyday_nouns, name_groups, read_words
-from retrieval.curation.groups.group_report import Group, GroupImage, Groups
+from retrieval.curation.groups.group_report import Group, Groups
 from retrieval.curation.groups.partition import MOST_GROUPS, partition
-from retrieval.curation.groups.picks import most_telling
+from retrieval.curation.picks import most_telling, picked_images
 from retrieval.display import progress_shown
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch
 from retrieval.hints import named_arguments
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.curation.groups.group_names import NamedBy
     from retrieval.curation.groups.partition import Partition
+    from retrieval.curation.picks import PickedImage
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["cluster"]
@@ -176,9 +177,5 @@ class _Clustering:
             odd=self._images(odd, scores),
         )
 
-    def _images(self, places: NDArray[np.int64], scores: NDArray[np.float32]) -> tuple[GroupImage, ...]:
-        rows = [self._collection[int(self._ids[place])] for place in places]
-        return tuple(
-            GroupImage(id=row.id, path=row.key, score=float(scores[place]), link=row.link, origin=row.origin)
-            for row, place in zip(rows, places.tolist(), strict=True)
-        )
+    def _images(self, places: NDArray[np.int64], scores: NDArray[np.float32]) -> tuple[PickedImage, ...]:
+        return picked_images(self._collection, self._ids[places].tolist(), scores[places].tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from retrieval.errors import CapabilityMissing, OptionError
 
 if TYPE_CHECKING:
     import os
+
+    from numpy.typing import NDArray
 
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
@@ -25,7 +27,12 @@ _QUANTILE: Final = 0.95
 _TAKEN_OFF: Final = 0.5
 """Share of a word's usual high cosine that is taken off: some words are near to every image."""
 
-_MOST_WORDS: Final = 100_000
+_MOST_WORDS: Final = 20_000
+_AT_ONCE: Final = 256
+"""Words that are encoded together."""
+
+_TRIED: Final = 100
+"""Words of a group that its name is chosen from."""
 
 NamedBy = tuple[tuple[str, float], ...]
 """The nearest words of a group, each with its cosine to the group's mean, best first."""
@@ -69,7 +76,7 @@ def name_groups(
         means: ``(g, d)`` of the groups, of any length.
         sample: ``(s, d)`` float32 unit rows of the collection.
     Returns:
-        a name for each group, no two the same, empty where words are too few; and its three nearest words.
+        a name for each group, no two the same, empty where other groups have all that fit; and its three nearest words.
     Raises:
         CapabilityMissing: the encoder knows no words, or none of these.
     """
@@ -79,18 +86,32 @@ def name_groups(
         words = tuple(word for word in words if not encoder.unknown_words(word))
     if not words:
         raise CapabilityMissing(f"the encoder {encoder.space.name} has learned none of the words")
-    vectors = checked_text(encoder, words)  # (w, d)
-    cosines = means @ vectors.T / np.maximum(np.linalg.norm(means, axis=1), 1e-12)[:, None]  # (g, w)
-    scores = cosines - _TAKEN_OFF * np.quantile(sample @ vectors.T, _QUANTILE, axis=0)  # (g, w)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :_PER_GROUP]
+    units = means / np.maximum(np.linalg.norm(means, axis=1), 1e-12)[:, None]  # (g, d)
+    cosines: list[NDArray[np.floating[Any]]] = []  # (g, b) each
+    scores: list[NDArray[np.floating[Any]]] = []
+    for start in range(0, len(words), _AT_ONCE):
+        vectors = checked_text(encoder, words[start : start + _AT_ONCE])  # (b, d)
+        usual = np.quantile(sample @ vectors.T, _QUANTILE, axis=0)  # (b,)
+        cosines.append(units @ vectors.T)
+        scores.append(cosines[-1] - _TAKEN_OFF * usual)
+    return _chosen(words, np.hstack(cosines), np.hstack(scores))
+
+
+def _chosen(
+    words: tuple[str, ...], cosines: NDArray[np.floating[Any]], scores: NDArray[np.floating[Any]]
+) -> tuple[tuple[str, ...], tuple[NamedBy, ...]]:
+    """Give each group a word of its own: the best pair of a group and a word first, both ``(g, w)``."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :_TRIED]  # (g, t)
     nearest = tuple(
-        tuple((words[place], float(cosines[group, place])) for place in row)
+        tuple((words[place], float(cosines[group, place])) for place in row[:_PER_GROUP])
         for group, row in enumerate(order)
     )
-    names = [""] * len(means)
-    free = scores.copy()
-    for _ in range(min(free.shape)):
-        group, word = np.unravel_index(int(free.argmax()), free.shape)
-        names[int(group)] = words[int(word)]
-        free[group] = free[:, word] = -np.inf
+    names = [""] * len(scores)
+    taken: set[int] = set()
+    for pair in np.argsort(-np.take_along_axis(scores, order, axis=1), axis=None, kind="stable").tolist():
+        group, rank = divmod(pair, order.shape[1])
+        word = int(order[group, rank])
+        if not names[group] and word not in taken:
+            names[group] = words[word]
+            taken.add(word)
     return tuple(names), nearest

@@ -17,33 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.collection.answers import Origin
     from retrieval.curation.groups.group_names import NamedBy
     from retrieval.curation.groups.merge_tree import MergeTree
+    from retrieval.curation.picks import PickedImage
 
-__all__ = ["Group", "GroupImage", "Groups"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupImage:
-    """An image of a group.
-
-    Attributes:
-        id, path: its row and key.
-        score: cosine with the mean of its group.
-        link: the file's absolute path, or the address of an image that is no file.
-        origin: where it is read from, if not from a file of the collection's first folder.
-    """
-
-    id: int
-    path: str
-    score: float
-    link: str
-    origin: Origin | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts by the names that ``--json`` prints."""
-        return {"id": self.id, **path_json(self.path), "score": round(self.score, 6)}
+__all__ = ["Group", "Groups"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +34,8 @@ class Group:
         words: the nearest words, each with its cosine with the group's mean.
         size: how many images it has.
         cohesion: mean cosine of its images with the group's mean: how alike they are.
-        representatives: images that stand for the others, the most telling first.
-        odd: images least like the others, the oddest first.
+        representatives: images that stand for the others, the most telling first; `score` is the cosine with the group's mean.
+        odd: images least like the others, the oddest first; `score` as there.
     """
 
     number: int
@@ -65,8 +43,8 @@ class Group:
     words: NamedBy
     size: int
     cohesion: float
-    representatives: tuple[GroupImage, ...]
-    odd: tuple[GroupImage, ...]
+    representatives: tuple[PickedImage, ...]
+    odd: tuple[PickedImage, ...]
 
     def __len__(self) -> int:
         return self.size

@@ -13,7 +13,7 @@ import pytest
 import retrieval
 from retrieval.errors import CapabilityMissing, OptionError
 from retrieval.testing import FakeEncoder
-from tests.retrieval.curation.groups.conftest import COUNTS
+from tests.retrieval.curation.coloured import COUNTS
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def words(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def found(photos: Path, words: Path) -> retrieval.Groups:
-    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+def found(coloured: Path, words: Path) -> retrieval.Groups:
+    with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         return retrieval.cluster(collection, words=words)
 
 
@@ -38,8 +38,8 @@ def test_each_colour_is_a_group_of_its_name(found: retrieval.Groups) -> None:
         assert group.words[0][0] == group.name
 
 
-def test_every_image_is_in_one_group_with_its_cosine(photos: Path, found: retrieval.Groups) -> None:
-    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+def test_every_image_is_in_one_group_with_its_cosine(coloured: Path, found: retrieval.Groups) -> None:
+    with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         vectors = collection.vectors(found.ids)
         folders = [collection.key_of(one).split("/")[0] for one in found.ids]
 
@@ -64,8 +64,8 @@ def test_representatives_and_odd_ones_differ(found: retrieval.Groups) -> None:
         assert not telling & {image.id for image in group.odd}
 
 
-def test_groups_lie_together_in_levels(photos: Path) -> None:
-    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+def test_groups_lie_together_in_levels(coloured: Path) -> None:
+    with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         found = retrieval.cluster(collection, n_groups=9)
 
     assert not found.estimated
@@ -96,8 +96,8 @@ def test_json_and_csv_say_the_same(found: retrieval.Groups) -> None:
     assert {row["path"].split("/")[0] for row in rows if row["name"] == "blue"} == {"blue"}
 
 
-def test_filters_leave_out_other_images(photos: Path) -> None:
-    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+def test_filters_leave_out_other_images(coloured: Path) -> None:
+    with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         found = retrieval.cluster(collection, under="blue", n_groups=2)
 
         assert len(found.ids) == COUNTS["blue"]
@@ -126,27 +126,27 @@ def test_vectors_without_words_have_groups_without_names(tmp_path: Path, words: 
         ({"words": "no such file"}, "no such file: cannot be read as a list of words"),
     ],
 )
-def test_what_cannot_be_is_refused(photos: Path, options, message: str) -> None:
+def test_what_cannot_be_is_refused(coloured: Path, options, message: str) -> None:
     with (
-        retrieval.open(photos, encoder=FakeEncoder()) as collection,
+        retrieval.open(coloured, encoder=FakeEncoder()) as collection,
         pytest.raises(OptionError, match=message),
     ):
         retrieval.cluster(collection, **options)
 
 
-def test_words_need_one_name_at_least(tmp_path: Path, photos: Path) -> None:
+def test_words_need_one_name_at_least(tmp_path: Path, coloured: Path) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("\n\n", encoding="utf-8")
 
     with (
-        retrieval.open(photos, encoder=FakeEncoder()) as collection,
+        retrieval.open(coloured, encoder=FakeEncoder()) as collection,
         pytest.raises(OptionError, match="has 0 names"),
     ):
         retrieval.cluster(collection, words=empty)
 
 
 def test_the_page_shows_groups_and_links_to_images(
-    tmp_path: Path, photos: Path, found: retrieval.Groups
+    tmp_path: Path, coloured: Path, found: retrieval.Groups
 ) -> None:
     found.write_page(tmp_path / "groups.html")
 
@@ -159,10 +159,10 @@ def test_the_page_shows_groups_and_links_to_images(
     assert "<script" not in text
 
 
-def test_a_name_cannot_become_markup(tmp_path: Path, photos: Path) -> None:
+def test_a_name_cannot_become_markup(tmp_path: Path, coloured: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("<b>red</b>\n", encoding="utf-8")
-    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+    with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         retrieval.cluster(collection, words=words).write_page(tmp_path / "groups.html")
 
     text = (tmp_path / "groups.html").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.curation.groups.picks import most_diverse, most_telling
+from retrieval.curation.picks.choosing import most_diverse, most_telling
 
 
 @pytest.fixture

@@ -1,0 +1,85 @@
+"""The command ``retrieve representatives``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Session,
+    columns,
+    emit,
+    given,
+    on_terminal,
+    one_form,
+    option,
+    session,
+    shared,
+    watching,
+)
+from retrieval.cli.reports import picked_text, stale
+
+__all__ = ["representatives"]
+
+REPRESENTATIVES = "retrieval.curation.picks.representative_images:representatives"
+
+
+@click.command(
+    "representatives",
+    cls=Command,
+    common=("-n", "--method", "--html"),
+    sections={"Which images": ("--under", "--glob", "--where"), "Output": ("--csv", "-f", "-0")},
+    example="retrieve representatives -n 50 -f",
+)
+@option("-n", "n", of=REPRESENTATIVES, type=int, metavar="N", help="How many images.")
+@option(
+    "--method",
+    of=REPRESENTATIVES,
+    metavar="METHOD",
+    help="facility-location for the most telling, k-center for the most diverse.",
+)
+@option("--under", of=REPRESENTATIVES, metavar="DIR", help="Only files below this folder.")
+@option("--glob", of=REPRESENTATIVES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option("--where", of=REPRESENTATIVES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page of the images, too.")
+@click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
+@click.option("-f", "--files", is_flag=True, help="Print only paths.")
+@click.option("-0", "--null", is_flag=True, help="Print them as raw bytes, each ended by NUL.")
+@shared
+@session
+def representatives(
+    session: Session,
+    /,
+    *,
+    html: Path | None,
+    csv: bool,
+    files: bool,
+    null: bool,
+    index: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """List the images that stand for all others.
+
+    Each line has the mean cosine with the images that one stands for, how many these are, and its path.
+    """
+    form = one_form({"--json": as_json, "--csv": csv, "-f": files, "-0": null})
+    from retrieval.collection import open_collection
+    from retrieval.curation.picks import representatives as pick
+
+    with open_collection(index) as collection:
+        with watching(session) as progress:
+            found = pick(collection, progress=progress, **given(**options))
+        if collection.changed():
+            session.note(stale(collection))
+    emit(picked_text(found, form, columns=columns() if on_terminal() else 0))
+    session.note(found.title)
+    if found.sampled < found.total:
+        session.note(f"chosen among {found.sampled:,} of them, by chance")
+    if html is not None:
+        found.write_page(html)
+        session.note(f"wrote {html}")
