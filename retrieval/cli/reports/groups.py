@@ -27,7 +27,8 @@ def group_lines(found: Groups, *, columns: int) -> str:
     for group in found:
         others = ", ".join(escape(word) for word, _ in group.words if word != group.name)
         also = f"  (also near: {others})" if others else ""
-        lines.append(f"{group.number:>3}. {found.title(group.number)}, {group.size:,} images{also}")
+        images = "image" if group.size == 1 else "images"
+        lines.append(f"{group.number:>3}. {found.title(group.number)}, {group.size:,} {images}{also}")
         for image in group.representatives[:_NAMED]:
             front = "       "
             room = max(columns - cells(front), 8) if columns else 0

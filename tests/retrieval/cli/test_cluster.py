@@ -24,6 +24,13 @@ def test_groups_are_printed_with_what_stands_for_them(at) -> None:
     assert "2 groups of 28 images, as many as were asked for" in err
 
 
+def test_a_group_of_one_has_one_image(at) -> None:
+    out = at("--n-groups", "28")[1].decode()
+
+    assert ", 1 image\n" in out or ", 1 image  (" in out
+    assert ", 1 images" not in out
+
+
 def test_every_form_has_the_same_groups(at) -> None:
     facts = json.loads(at("--n-groups", "3", "--json")[1])
     rows = list(csv.DictReader(io.StringIO(at("--n-groups", "3", "--csv")[1].decode())))
