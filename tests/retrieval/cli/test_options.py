@@ -113,6 +113,9 @@ CONTRACT = {
         "--move-to",
         "--undo",
     },
+    "cluster": {"--n-groups", "--words", "--under", "--glob", "--where", "--html", "--csv"},
+    "representatives": {"-n", "--method", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
+    "outliers": {"-n", "--neighbors", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
     "activate": {
         "--out",
         "--steps",
