@@ -19,6 +19,7 @@ measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
 pick images             representatives, outliers; Picked, PickedImage
+guess labels            classify, suspects, query_by_examples; Classification, Guess, Suspects, Suspect, Voter
 publish images          activate, Activated
 follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
@@ -84,6 +85,16 @@ if TYPE_CHECKING:
     )
     from retrieval.curation.groups import Group, Groups, cluster
     from retrieval.curation.picks import Picked, PickedImage, outliers, representatives
+    from retrieval.curation.labels import (
+        Classification,
+        Guess,
+        Suspect,
+        Suspects,
+        Voter,
+        classify,
+        query_by_examples,
+        suspects,
+    )
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,
@@ -112,6 +123,7 @@ __all__ = [
     "Activated",
     "BackfillReport",
     "BuildReport",
+    "Classification",
     "Collection",
     "DifferentiableEncoder",
     "DuplicateImage",
@@ -121,6 +133,7 @@ __all__ = [
     "Evaluation",
     "Group",
     "Groups",
+    "Guess",
     "Hit",
     "Hits",
     "MoveReport",
@@ -136,11 +149,15 @@ __all__ = [
     "RowWriter",
     "RowsReport",
     "Space",
+    "Suspect",
+    "Suspects",
     "TextEncoder",
     "UpgradeReport",
+    "Voter",
     "activate",
     "backfill",
     "build_index",
+    "classify",
     "cluster",
     "create",
     "duplicates",
@@ -151,9 +168,11 @@ __all__ = [
     "load_encoder",
     "open",
     "outliers",
+    "query_by_examples",
     "representatives",
     "rollback",
     "row",
+    "suspects",
     "sync_vectors",
     "text",
     "undo_moves",
@@ -211,6 +230,14 @@ _HOMES = {
     "MoveReport": "retrieval.curation.duplicates.moving.moves:MoveReport",
     "duplicates": "retrieval.curation.duplicates.finding:duplicates",
     "undo_moves": "retrieval.curation.duplicates.moving.moves:undo_moves",
+    "Classification": "retrieval.curation.labels.guesses:Classification",
+    "Guess": "retrieval.curation.labels.guesses:Guess",
+    "Suspect": "retrieval.curation.labels.guesses:Suspect",
+    "Suspects": "retrieval.curation.labels.guesses:Suspects",
+    "Voter": "retrieval.curation.labels.guesses:Voter",
+    "classify": "retrieval.curation.labels.classification:classify",
+    "query_by_examples": "retrieval.curation.labels.example_query:query_by_examples",
+    "suspects": "retrieval.curation.labels.classification:suspects",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
     "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",

@@ -1,4 +1,7 @@
-"""The command ``retrieve query``."""
+"""The command ``retrieve query``.
+
+Long because each of its many options stands where it is declared.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     cls=Command,
     common=("-k", "--under", "--minus", "--html", "--json"),
     sections={
-        "What to search for": ("--text", "--image", "--id", "--region"),
+        "What to search for": ("--text", "--image", "--id", "--region", "--like", "--unlike"),
         "Which hits, and how to search": (
             "--glob",
             "--where",
@@ -107,6 +110,8 @@ OPEN = "retrieval.collection.collection:open_collection"
     metavar="X,Y,W,H",
     help="Search by this part of the image: shares (0 to 1) or pixels.",
 )
+@click.option("--like", multiple=True, metavar="QUERY", help="An example of what you want; give several.")
+@click.option("--unlike", multiple=True, metavar="QUERY", help="An example of what you do not want.")
 @option("--minus", of=SEARCH, multiple=True, metavar="QUERY", help="Search away from this.")
 @option("-k", of=SEARCH, type=int, metavar="N", help="How many hits.")
 @option("--min-score", of=SEARCH, type=float, metavar="S", help="Leave out hits below this cosine.")
@@ -181,6 +186,8 @@ def query(
     rows: tuple[int, ...],
     ids: tuple[tuple[int | str, ...], ...],
     minus: tuple[str, ...],
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
     region: tuple[float, float, float, float] | None,
     unfold: bool,
     as_json: bool,
@@ -202,14 +209,25 @@ def query(
     """
     chosen = {"--json": as_json, "--jsonl": jsonl, "--csv": csv, "-f": files, "-0": null}
     form = _form(one_form(chosen))
-    if not (queries or texts or images or rows):
-        raise click.UsageError("nothing to search for; give words, an image, --text, --image or --id")
+    if unlike and not like:
+        raise click.UsageError("--unlike goes with --like; --minus leads away from any query")
+    if not (queries or texts or images or rows or like):
+        raise click.UsageError("nothing to search for; give words, an image, --text, --image, --id or --like")
     if copy_to is not None and link_to is not None:
         raise click.UsageError("--copy-to and --link-to exclude each other; choose one")
     from retrieval.collection import open_collection
 
     with open_collection(index, **given(device=device)) as collection:
-        asked = _asked(collection, queries=queries, texts=texts, images=images, rows=rows, minus=minus)
+        asked = _asked(
+            collection,
+            queries=queries,
+            texts=texts,
+            images=images,
+            rows=rows,
+            minus=minus,
+            like=like,
+            unlike=unlike,
+        )
         if region is not None:
             asked = _cut(collection, asked, region)
         among = tuple(name for names in ids for name in names)
@@ -308,6 +326,8 @@ def _asked(
     images: tuple[str, ...],
     rows: tuple[int, ...],
     minus: tuple[str, ...],
+    like: tuple[str, ...],
+    unlike: tuple[str, ...],
 ) -> Query:
     """Add the command line's queries up; what stdin holds is read once."""
     from retrieval.collection.queries import image, parse_query, row, text, total
@@ -335,5 +355,15 @@ def _asked(
         *(text(words) for words in texts),
         *(image(from_stdin() if name == "-" else Path(name)) for name in images),
         *(row(number) for number in rows),
+        *_by_examples(collection, [parsed(word) for word in like], [parsed(word) for word in unlike]),
     )
     return total((*wanted, *(-parsed(word) for word in minus)))
+
+
+def _by_examples(collection: Collection, like: list[Query], unlike: list[Query]) -> list[Query]:
+    """Return the query that examples make, where there are any."""
+    if not like:
+        return []
+    from retrieval.curation.labels import query_by_examples
+
+    return [query_by_examples(collection, like, unlike)]

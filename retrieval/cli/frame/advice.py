@@ -22,6 +22,7 @@ COMMANDS = {
     "add": "retrieve add",
     "backfill": "retrieve upgrade backfill",
     "build_index": "retrieve build-index",
+    "classify": "retrieve classify",
     "cluster": "retrieve cluster",
     "delete": "retrieve delete",
     "duplicates": "retrieve duplicates",
@@ -40,7 +41,7 @@ COMMANDS = {
 
 OPTIONS = {
     "against", "allow_private", "attacks", "background", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
-    "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "max_pixels", "min_psnr", "n_groups",
+    "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "min_psnr", "n_groups",
     "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "text", "truncate_dim", "under", "vectors", "views", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         recall_words,
         views_words,
     )
+    from retrieval.cli.reports.labels import label_lines, label_notes
     from retrieval.cli.reports.paths import found_from_here, shown
     from retrieval.cli.reports.picks import picked_text
     from retrieval.cli.reports.search_notes import (
@@ -40,6 +41,8 @@ __all__ = [
     "group_notes",
     "history",
     "index_words",
+    "label_lines",
+    "label_notes",
     "measured",
     "moved",
     "narrowed",
@@ -68,6 +71,7 @@ def __getattr__(name: str) -> object:
             "evaluations": ("evaluation_tables", "pair_notes"),
             "groups": ("group_lines", "group_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
+            "labels": ("label_lines", "label_notes"),
             "paths": ("found_from_here", "shown"),
             "picks": ("picked_text",),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),

@@ -1,0 +1,94 @@
+"""The command ``retrieve classify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Session,
+    columns,
+    emit,
+    given,
+    interrupts,
+    on_terminal,
+    option,
+    session,
+    shared,
+    watching,
+)
+from retrieval.cli.reports import label_lines, label_notes, stale
+from retrieval.render import json_text
+
+if TYPE_CHECKING:
+    from retrieval.curation.labels import Classification, Suspects
+
+__all__ = ["classify"]
+
+CLASSIFY = "retrieval.curation.labels.classification:classify"
+
+
+@click.command(
+    "classify",
+    cls=Command,
+    common=("--labels", "--suspect", "--least", "--csv", "--html"),
+    sections={"Which labels and images": ("--column", "--under", "--glob", "--where")},
+    example="retrieve classify --labels labels.csv --csv > guessed.csv",
+)
+@option("--labels", of=CLASSIFY, type=FILE, metavar="CSV", help="file,label: the labels that are known.")
+@option("--column", of=CLASSIFY, metavar="NAME", help="Take the labels from this column.")
+@click.option("--suspect", is_flag=True, help="List labels that are likely wrong instead.")
+@option("--least", of=CLASSIFY, type=float, metavar="P", help="Least probability of a guess.")
+@option("--under", of=CLASSIFY, metavar="DIR", help="Only files below this folder.")
+@option("--glob", of=CLASSIFY, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option("--where", of=CLASSIFY, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with the images, too.")
+@shared
+@session
+def classify(
+    session: Session,
+    /,
+    *,
+    suspect: bool,
+    csv: bool,
+    html: Path | None,
+    index: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Guess labels from labelled images, or find wrong ones.
+
+    The nearest labelled images vote. An image without a near one, or without a probable label, gets none. Nothing is encoded.
+    """
+    if csv and as_json:
+        raise click.UsageError("--json and --csv exclude each other; choose one form of output")
+    if (options["labels"] is None) == (options["column"] is None):
+        raise click.UsageError("say where the labels are: give --labels CSV or --column NAME, one of both")
+    interrupts.raise_from_now_on()
+    from retrieval.collection import open_collection
+    from retrieval.curation.labels import classify as guess
+    from retrieval.curation.labels import suspects
+
+    found: Classification | Suspects
+    with open_collection(index) as collection:
+        with watching(session) as progress:
+            found = (suspects if suspect else guess)(collection, progress=progress, **given(**options))
+        if collection.changed():
+            session.note(stale(collection))
+    if as_json:
+        emit(json_text(found.to_json()))
+    elif csv:
+        emit(found.to_csv(terminal=on_terminal()))
+    else:
+        emit(label_lines(found, columns=columns() if on_terminal() else 0))
+    if not session.quiet:
+        for line in label_notes(found):
+            session.note(line)
+    if html is not None:
+        shown = found.write_page(html)
+        session.note(f"wrote {html} ({shown:,} of {len(found):,} images)")
