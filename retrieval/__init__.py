@@ -84,7 +84,6 @@ if TYPE_CHECKING:
         undo_moves,
     )
     from retrieval.curation.groups import Group, Groups, cluster
-    from retrieval.curation.picks import Picked, PickedImage, outliers, representatives
     from retrieval.curation.labels import (
         Classification,
         Guess,
@@ -95,6 +94,7 @@ if TYPE_CHECKING:
         query_by_examples,
         suspects,
     )
+    from retrieval.curation.picks import Picked, PickedImage, outliers, representatives
     from retrieval.encoders import (
         DifferentiableEncoder,
         Encoder,

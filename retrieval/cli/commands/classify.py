@@ -16,6 +16,7 @@ from retrieval.cli.frame import (
     given,
     interrupts,
     on_terminal,
+    one_form,
     option,
     session,
     shared,
@@ -65,8 +66,7 @@ def classify(
 
     The nearest labelled images vote. An image without a near one, or without a probable label, gets none. Nothing is encoded.
     """
-    if csv and as_json:
-        raise click.UsageError("--json and --csv exclude each other; choose one form of output")
+    one_form({"--json": as_json, "--csv": csv})
     if (options["labels"] is None) == (options["column"] is None):
         raise click.UsageError("say where the labels are: give --labels CSV or --column NAME, one of both")
     interrupts.raise_from_now_on()
