@@ -1,7 +1,11 @@
-"""Encode a stream of images in batches, decoding ahead of the model in threads."""
+"""Encode a stream of images in batches, decoding ahead of the model in threads.
+
+Long because decoding, encoding and the sorting of what became of each image share one state.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import deque
@@ -12,12 +16,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from retrieval.encoders import BatchSize, is_out_of_memory, sound_pixels
+from retrieval.encoders import BatchSize, ByteEncoder, is_out_of_memory, sound_pixels
 from retrieval.errors import EncoderError, ImageError
 from retrieval.sources.decoding import DECODED_BYTES, FILE_BYTES, MAX_PIXELS, content_hash, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -80,7 +85,7 @@ def embed(
     Args:
         items: anything; read as it is needed, in the caller's thread.
         encoder: its `preprocess` is called from several threads at once; it runs on the CPU unless it has an
-            attribute ``device`` that says otherwise (``cuda:0`` …).
+            attribute ``device`` that says otherwise (``cuda:0`` …). There a `ByteEncoder` gets bytes.
         open_image: returns the bytes of an item's file, or raises `ImageError`; called from several threads, once an item. It
             may return whatever else `retrieval.sources.decoding.decoder.decode` takes: that has no content hash, and is
             encoded whatever it equals.
@@ -101,8 +106,10 @@ def embed(
     size = BatchSize(batch) if batch is not None or on_cpu else BatchSize(_GPU_START, largest=_GPU_LARGEST)
     work: _Work[T] = _Work(
         encoder=encoder,
+        in_bytes=encoder if not on_cpu and isinstance(encoder, ByteEncoder) else None,
         open_image=open_image,
         known=known or _never,
+        lately=deque(maxlen=0 if known is None else _AHEAD),
         max_pixels=max_pixels,
         size=size,
         size_of=size_of,
@@ -118,17 +125,39 @@ def embed(
             run.results.extend(pool.submit(work.prepare, run, slot) for slot in range(len(taken)))
             queue.append(run)
 
+    def next_run() -> _Run[T]:
+        run = queue.popleft()
+        fill()
+        return run
+
     try:
         fill()
-        while queue:
-            run = queue.popleft()
-            fill()
-            outcomes = [result.result() for result in run.results]
-            embedded = _encoded(run, outcomes, work)
-            work.give_back(run)
-            yield embedded
+        if on_cpu:
+            while queue:
+                yield _finished(next_run(), work)
+        else:
+            yield from _ahead(queue, next_run, work)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ahead(
+    queue: deque[_Run[T]], next_run: Callable[[], _Run[T]], work: _Work[T]
+) -> Generator[Embedded[T], None, None]:
+    """Yield what becomes of the runs; the next one is encoded while the caller has this one."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval-encode")
+    encoding: Future[Embedded[T]] | None = None
+    try:
+        while queue or encoding is not None:
+            # With the caller's context: it says how many threads may be used.
+            following = (
+                thread.submit(contextvars.copy_context().run, _finished, next_run(), work) if queue else None
+            )
+            if encoding is not None:
+                yield encoding.result()
+            encoding = following
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,7 +166,7 @@ class _Run(Generic[T]):
 
     items: list[T]
     results: list[Future[bytes | _Reused | ImageError]] = field(default_factory=list)
-    pixels: NDArray[np.float32] | None = None
+    pixels: NDArray[Any] | None = None
     notes: dict[int, str] = field(default_factory=dict)
 
 
@@ -151,15 +180,17 @@ class _Work(Generic[T]):
     """What the decoding threads share."""
 
     encoder: Encoder
+    in_bytes: ByteEncoder | None
     open_image: Callable[[T], ImageSource]
     known: Callable[[bytes], bool]
+    lately: deque[set[bytes]]  # contents that the caller gets, or is about to get, and may not know yet
     max_pixels: int
     size: BatchSize
     size_of: Callable[[T], int] | None
     name_of: Callable[[T], str] | None
     without: int = 0  # images in a row for which there is no vector
     lock: threading.Lock = field(default_factory=threading.Lock)
-    spare: list[NDArray[np.float32]] = field(default_factory=list)
+    spare: list[NDArray[Any]] = field(default_factory=list)
 
     def prepare(self, run: _Run[T], slot: int) -> bytes | _Reused | ImageError:
         """Read one item and write its pixels into the run's row ``slot``; return its content hash, if it has one."""
@@ -179,7 +210,11 @@ class _Work(Generic[T]):
                 error.__cause__ = error.__context__ = None
                 return error.with_traceback(None)
             del data
-            pixels = self.encoder.preprocess(image)
+            pixels: NDArray[Any] = (
+                self.encoder.preprocess(image)
+                if self.in_bytes is None
+                else self.in_bytes.preprocess_bytes(image)
+            )
             incomplete = image.info.get("incomplete")
             del image
         if incomplete is not None:
@@ -193,7 +228,7 @@ class _Work(Generic[T]):
         rows[slot] = pixels
         return content
 
-    def rows(self, run: _Run[T], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def rows(self, run: _Run[T], pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the array that holds the run's pixels, taking over one that is done with where it fits."""
         with self.lock:
             if run.pixels is None:
@@ -203,7 +238,12 @@ class _Work(Generic[T]):
                     if old.shape[1:] == pixels.shape and len(old) >= len(run.items):
                         run.pixels = old
                 if run.pixels is None:
-                    run.pixels = np.empty((len(run.items), *pixels.shape), dtype=np.float32)  # (b, ...)
+                    shape = (len(run.items), *pixels.shape)
+                    run.pixels = (
+                        np.empty(shape, dtype=np.float32)
+                        if self.in_bytes is None
+                        else self.in_bytes.bytes_array(shape)
+                    )
             return run.pixels
 
     def give_back(self, run: _Run[T]) -> None:
@@ -224,6 +264,14 @@ def _never(_content: bytes) -> bool:
     return False
 
 
+def _finished(run: _Run[T], work: _Work[T]) -> Embedded[T]:
+    """Wait until a run is decoded, and encode it."""
+    embedded = _encoded(run, [result.result() for result in run.results], work)
+    work.lately.append(set(embedded.contents))
+    work.give_back(run)
+    return embedded
+
+
 def _encoded(
     run: _Run[T],
     outcomes: list[bytes | _Reused | ImageError],
@@ -239,14 +287,16 @@ def _encoded(
             failed[slot] = outcome
         elif isinstance(outcome, _Reused):
             copies.append((slot, outcome.content))
-        elif outcome and (outcome in kept or work.known(outcome)):
+        elif outcome and (
+            outcome in kept or any(outcome in some for some in work.lately) or work.known(outcome)
+        ):
             # Not known when it was read: a batch that has been yielded since holds a copy.
             copies.append((slot, outcome))
         else:
             slots.append(slot)
             if outcome:
                 kept[outcome] = slot
-    vectors, without = _vectors(run.pixels, slots, work)
+    vectors, without = _vectors(run.pixels, slots, work, planned=len(run.items))
     _refuse_many(run, slots, without, work)
     lost = {content for content, slot in kept.items() if slot in without}
     for slot in [*without, *(slot for slot, content in copies if content in lost)]:
@@ -287,9 +337,16 @@ def _name(item: T, work: _Work[T]) -> str:
 
 
 def _vectors(
-    pixels: NDArray[np.float32] | None, slots: list[int], work: _Work[T]
+    pixels: NDArray[Any] | None, slots: list[int], work: _Work[T], *, planned: int
 ) -> tuple[Vectors, set[int]]:
-    """Encode some rows of ``pixels``, in as many batches as memory asks for; also return the slots without a vector."""
+    """Encode some rows of ``pixels``, in as many batches as memory asks for; also return the slots without a vector.
+
+    Args:
+        pixels: of a run.
+        slots: of those to encode.
+        work: how.
+        planned: how many the run was to encode: copies and unreadable files must not keep batches from growing.
+    """
     dim = work.encoder.space.dim
     vectors = np.empty((len(slots), dim), dtype=np.float32)  # (b, d)
     if pixels is None or not slots:
@@ -304,7 +361,8 @@ def _vectors(
         if encoded is None:
             continue
         found, bad = encoded
-        work.size.record(len(part), time.perf_counter() - began)
+        of = planned if len(part) == len(rows) else len(part)
+        work.size.record(len(part), time.perf_counter() - began, of=of)
         vectors[filled : filled + len(found)] = found
         without.update(slots[done + at] for at in bad)
         done += len(part)
@@ -312,11 +370,11 @@ def _vectors(
     return vectors[:filled], without
 
 
-def _encode(part: NDArray[np.float32], work: _Work[T]) -> tuple[Vectors, list[int]] | None:
+def _encode(part: NDArray[Any], work: _Work[T]) -> tuple[Vectors, list[int]] | None:
     """Return the vectors and the places without one; `None` if memory ran out and a smaller batch is to be tried."""
     try:
         return sound_pixels(work.encoder, part)
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:  # ONNX Runtime's are no RuntimeError
         short = isinstance(error, MemoryError) or is_out_of_memory(error)
         if not (short and work.size.shrink()):
             raise

@@ -19,11 +19,30 @@ if TYPE_CHECKING:
         torch_device,
     )
     from retrieval.encoders.encoding import CallableEncoder, encode
-    from retrieval.encoders.fingerprints import fingerprint, hash_file, hash_weights, space_fingerprint
+    from retrieval.encoders.fingerprints import (
+        cache_directory,
+        fingerprint,
+        hash_file,
+        hash_weights,
+        space_fingerprint,
+    )
     from retrieval.encoders.phrases import encode_phrases
-    from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess
-    from retrieval.encoders.probes import LEAST_COSINE, expect, note_when_encoding, vectors_of_probes
+    from retrieval.encoders.preprocessing import (
+        Preprocessing,
+        cropped,
+        differentiable,
+        normalised,
+        preprocess,
+    )
+    from retrieval.encoders.probes import (
+        LEAST_COSINE,
+        expect,
+        made_images,
+        note_when_encoding,
+        vectors_of_probes,
+    )
     from retrieval.encoders.protocols import (
+        ByteEncoder,
         DifferentiableEncoder,
         Encoder,
         EncoderFamily,
@@ -38,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAST_COSINE",
     "BatchSize",
+    "ByteEncoder",
     "CallableEncoder",
     "DifferentiableEncoder",
     "Encoder",
@@ -50,10 +70,12 @@ __all__ = [
     "Vocabulary",
     "VocabularyEncoder",
     "allowed_threads",
+    "cache_directory",
     "canonical_spec",
     "check_device_name",
     "checked_pixels",
     "checked_text",
+    "cropped",
     "differentiable",
     "encode",
     "encode_phrases",
@@ -65,6 +87,8 @@ __all__ = [
     "installed_families",
     "is_out_of_memory",
     "load_encoder",
+    "made_images",
+    "normalised",
     "note_when_encoding",
     "onnx_providers",
     "onnx_runtime",
@@ -93,11 +117,18 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "torch_device",
             ),
             "encoding": ("CallableEncoder", "encode"),
-            "fingerprints": ("fingerprint", "hash_file", "hash_weights", "space_fingerprint"),
+            "fingerprints": (
+                "cache_directory",
+                "fingerprint",
+                "hash_file",
+                "hash_weights",
+                "space_fingerprint",
+            ),
             "phrases": ("encode_phrases",),
-            "preprocessing": ("Preprocessing", "differentiable", "preprocess"),
-            "probes": ("LEAST_COSINE", "expect", "note_when_encoding", "vectors_of_probes"),
+            "preprocessing": ("Preprocessing", "cropped", "differentiable", "normalised", "preprocess"),
+            "probes": ("LEAST_COSINE", "expect", "made_images", "note_when_encoding", "vectors_of_probes"),
             "protocols": (
+                "ByteEncoder",
                 "DifferentiableEncoder",
                 "Encoder",
                 "EncoderFamily",

@@ -32,9 +32,15 @@ class BatchSize:
         self._largest = min(self._largest, fitting)
         self.images = min(self.images, fitting)
 
-    def record(self, images: int, seconds: float) -> None:
-        """Learn that a batch took so long; batches of another size than the present tell nothing."""
-        if images != self.images or self.images >= self._largest:
+    def record(self, images: int, seconds: float, *, of: int | None = None) -> None:
+        """Learn that a batch took so long; batches of another size than the present tell nothing.
+
+        Args:
+            images: encoded.
+            seconds: that they took.
+            of: how many were to be: some were copies, or could not be read. By default as many.
+        """
+        if (images if of is None else of) != self.images or self.images >= self._largest or images < 1:
             return
         self._rates.append(images / max(seconds, 1e-9))
         if len(self._rates) < _TRIALS:

@@ -8,7 +8,7 @@ import numpy as np
 
 from indexes.vectors import unit_rows
 from retrieval.encoders.probes import note_vectors, riders_of_images, riders_of_words
-from retrieval.encoders.protocols import TextEncoder
+from retrieval.encoders.protocols import ByteEncoder, TextEncoder
 from retrieval.errors import CapabilityMissing, EncoderError, ShapeError, VectorError
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def checked_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> Vectors:
     return _unit(encoder, _encoded_pixels(encoder, batch), "encode_pixels")
 
 
-def sound_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> tuple[Vectors, list[int]]:
+def sound_pixels(encoder: Encoder, batch: NDArray[Any]) -> tuple[Vectors, list[int]]:
     """Return the unit rows of ``encoder.encode_pixels(batch)`` that are vectors, and the places of those that are none.
 
     A row is none if it is zero or has a number that is not finite.
 
     Args:
-        batch: ``(b, ...)`` float32, stacked `preprocess` arrays.
+        batch: ``(b, ...)`` float32, stacked `preprocess` arrays; of a `ByteEncoder` also uint8 ones of `preprocess_bytes`.
     Returns:
         ``(s, d)`` float32 unit rows in order, and b - s places in ``batch``.
     Raises:
@@ -83,11 +83,16 @@ def checked_text(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     return _unit(encoder, rows[: len(texts)], "encode_text")
 
 
-def _encoded_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> NDArray[Any]:
+def _encoded_pixels(encoder: Encoder, batch: NDArray[Any]) -> NDArray[Any]:
     """Encode a batch, and with it the probes that somebody waits for."""
-    riders = riders_of_images(encoder)
+    in_bytes = batch.dtype == np.uint8 and isinstance(encoder, ByteEncoder)
+    riders = riders_of_images(encoder, in_bytes=in_bytes)
     asked = batch if riders is None else np.concatenate((batch, riders))  # (b, ...) or (b + p, ...)
-    rows = np.asarray(encoder.encode_pixels(asked))
+    rows = np.asarray(
+        encoder.encode_bytes(asked)
+        if in_bytes and isinstance(encoder, ByteEncoder)
+        else encoder.encode_pixels(asked)
+    )
     _require_shape(encoder, rows, count=len(asked), what="encode_pixels")
     if riders is not None:
         note_vectors(encoder, "image", rows[len(batch) :])

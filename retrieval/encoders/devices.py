@@ -20,6 +20,9 @@ __all__ = [
     "torch_device",
 ]
 
+_NO_MEMORY = r"out of memory|failed to allocate memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
+"""What torch, ONNX Runtime and the libraries below them say when a card is full."""
+
 
 def check_device_name(device: str) -> str:
     """Return ``device`` without surrounding spaces; whether it is there is for the family to say.
@@ -120,10 +123,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    # ONNX Runtime and MPS have no type of their own for it.
-    return isinstance(error, RuntimeError) and bool(
-        re.search(r"out of memory|Failed to allocate memory", str(error), flags=re.IGNORECASE)
-    )
+    # ONNX Runtime and MPS have no type of their own for it, and ONNX Runtime's are no RuntimeError.
+    known = isinstance(error, RuntimeError) or type(error).__module__.partition(".")[0] == "onnxruntime"
+    return known and bool(re.search(_NO_MEMORY, str(error), flags=re.IGNORECASE))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from retrieval.encoders.protocols import TextEncoder
+from retrieval.encoders.protocols import ByteEncoder, TextEncoder
 from retrieval.errors import RetrievalError, SpaceMismatch, StoreCorrupt
 
 if TYPE_CHECKING:
@@ -153,9 +153,18 @@ def vectors_of_probes(encoder: Encoder) -> Recorded:
     return recorded
 
 
-def riders_of_images(encoder: Encoder) -> NDArray[np.float32] | None:
-    """Return ``(p, ...)`` preprocessed probes to encode with the next batch of images; None if nobody waits for them."""
-    return _pixels(encoder) if _is_due(encoder, "image") else None
+def riders_of_images(encoder: Encoder, *, in_bytes: bool = False) -> NDArray[Any] | None:
+    """Return ``(p, ...)`` preprocessed probes to encode with the next batch of images; None if nobody waits for them.
+
+    Args:
+        encoder: to encode them.
+        in_bytes: they are to be as a `ByteEncoder` takes them.
+    """
+    if not _is_due(encoder, "image"):
+        return None
+    if in_bytes and isinstance(encoder, ByteEncoder):
+        return np.stack([encoder.preprocess_bytes(image) for image in made_images()])  # (p, h, w, 3)
+    return _pixels(encoder)
 
 
 def riders_of_words(encoder: Encoder) -> Sequence[str]:

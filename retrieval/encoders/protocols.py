@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
 
 __all__ = [
+    "ByteEncoder",
     "DifferentiableEncoder",
     "Encoder",
     "EncoderFamily",
@@ -79,6 +80,23 @@ class Encoder(Protocol):
         Returns:
             ``(b, d)`` float32 unit rows, in order; a row does not depend on its neighbours in the batch.
         """
+        ...
+
+
+@runtime_checkable
+class ByteEncoder(Encoder, Protocol):
+    """An encoder that normalises pixels where it runs: a quarter of the bytes travel to an accelerator."""
+
+    def preprocess_bytes(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return what `preprocess` returns, not normalised: uint8 of one fixed shape; called from several threads."""
+        ...
+
+    def encode_bytes(self, batch: NDArray[np.uint8]) -> Vectors:
+        """Return the vectors of stacked `preprocess_bytes` arrays, as `encode_pixels` does."""
+        ...
+
+    def bytes_array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for a batch, from which the device copies fast."""
         ...
 
 

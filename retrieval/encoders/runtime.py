@@ -82,7 +82,7 @@ class Session:
     def _open(self) -> Any:
         runtime = onnx_runtime()
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # errors only: the library never prints
+        options.log_severity_level = 4  # the library never prints, and what is an error raises
         # Threads that have nothing to do sleep: those that decode the next images need the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if self._threads is not None:

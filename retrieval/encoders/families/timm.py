@@ -20,6 +20,7 @@ from indexes.vectors import Space
 from retrieval.encoders import (
     CallableEncoder,
     Preprocessing,
+    cropped,
     differentiable,
     hash_weights,
     hub_file,
@@ -29,14 +30,18 @@ from retrieval.encoders import (
     url_file,
 )
 from retrieval.encoders.families.torch_models import (
+    TorchModel,
     absolute_model,
-    encode_images,
-    half_precision,
+    bytes_array,
+    encode_bytes,
     hub_folder,
+    image_tower,
     quiet,
+    running,
     unfit_weights,
     weight_bytes,
 )
+from retrieval.encoders.towers import folder_of
 from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, WeightsNotFound
 
 if TYPE_CHECKING:
@@ -59,16 +64,24 @@ class _Source:
     name: str
     weights: Path
     overlay: dict[str, Any] | None = None
+    config: str = ""
 
 
 class TimmEncoder(CallableEncoder):
-    """A timm model's pooled features, without its classifier."""
+    """A timm model's pooled features, without its classifier, where it runs fastest: see `retrieval.encoders.towers`."""
 
-    def __init__(self, model: torch.nn.Module, *, space: Space, how: Preprocessing, device: str) -> None:
+    def __init__(
+        self, model: TorchModel, *, space: Space, how: Preprocessing, folder: Path, device: str
+    ) -> None:
         self._model = model
         self._space = space
         self._how = how
         self._device = device
+        towers = {"image": image_tower(how, _features)}
+        self._towers = running(model, towers, folder=folder, how=how, device=device)
+
+    def __reduce__(self) -> Any:
+        return _opened, (self._space.name.partition(":")[2], self._device)
 
     @property
     def space(self) -> Space:
@@ -91,11 +104,24 @@ class TimmEncoder(CallableEncoder):
 
     def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
         """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
-        return encode_images(self._model, batch, self._device)
+        return self._towers.encode("image", batch)
+
+    def preprocess_bytes(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return ``(h, w, 3)`` uint8: as `preprocess`, but not normalised."""
+        return cropped(image, self._how)
+
+    def encode_bytes(self, batch: NDArray[np.uint8]) -> Vectors:
+        """Return ``(b, d)`` float32 unit rows for ``(b, h, w, 3)`` arrays of `preprocess_bytes`."""
+        return encode_bytes(self._towers, batch, self._how)
+
+    def bytes_array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for such arrays, from which the device copies fast."""
+        return bytes_array(self._towers, shape)
 
     def torch_module(self) -> torch.nn.Module:
         """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
-        return differentiable(self._how, self._model, self._model).to(self._device)
+        network = self._model() if self._device == "cpu" else self._model.taken()
+        return differentiable(self._how, network, network).to(self._device)
 
 
 class TimmFamily:
@@ -133,7 +159,6 @@ class TimmFamily:
                 "timm takes a model, such as timm:resnet18; forms: " + ", ".join(self.models())
             )
         try:
-            import timm
             from timm.data.config import resolve_model_data_config
         except ImportError as error:
             raise MissingExtra(f"timm:{model} needs torch and timm ({error}); {INSTALL}") from error
@@ -142,23 +167,47 @@ class TimmFamily:
         spec = f"timm:{model}"
         with quiet():
             source = _source(model, spec=spec)
-            try:
-                network = timm.create_model(
-                    source.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source.overlay
-                )
-            except (RuntimeError, ValueError, KeyError, TypeError, OSError, AssertionError) as error:
-                raise unfit_weights(error, source.weights, spec=spec) from error
-            how = _preprocessing(resolve_model_data_config(network))  # type: ignore[no-untyped-call]
-        network.to(place).eval().requires_grad_(requires_grad=False)
+        loaded = TorchModel(lambda: _network(source, spec=spec))
+        weights = hash_weights(source.weights)
+        folder = folder_of(
+            weights,
+            source.name.partition(":")[0],
+            source.config,
+            packages=("torch", "timm", "onnxruntime"),
+        )
+        how = _preprocessing(resolve_model_data_config(loaded()))  # type: ignore[no-untyped-call]
         space = Space(
             name=spec,
-            dim=_width(network, how, place, spec=spec),
-            fingerprint=space_fingerprint(hash_weights(source.weights), how.to_json()),
+            dim=_width(loaded(), how, spec=spec),
+            fingerprint=space_fingerprint(weights, how.to_json()),
         )
-        return TimmEncoder(network, space=space, how=how, device=place)
+        return TimmEncoder(loaded, space=space, how=how, folder=folder, device=place)
 
 
 FAMILY = TimmFamily()
+
+
+def _opened(model: str, device: str) -> TimmEncoder:
+    return FAMILY.open(model, None, device=device)
+
+
+def _network(source: _Source, *, spec: str) -> torch.nn.Module:
+    """Load the model on the CPU, in float32."""
+    import timm
+
+    with quiet():
+        try:
+            network: torch.nn.Module = timm.create_model(
+                source.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=source.overlay
+            )
+        except (RuntimeError, ValueError, KeyError, TypeError, OSError, AssertionError) as error:
+            raise unfit_weights(error, source.weights, spec=spec) from error
+    return network
+
+
+def _features(network: Any, pixels: torch.Tensor) -> torch.Tensor:
+    features: torch.Tensor = network(pixels)
+    return features
 
 
 def _source(model: str, *, spec: str) -> _Source:
@@ -222,7 +271,8 @@ def _from_folder(folder: Path, *, spec: str) -> _Source:
     # The names that timm prefers, in its order: otherwise another file might be hashed than is read.
     for name in (*HUB_WEIGHTS, "pytorch_model.pth", "model.pth"):
         if (folder / name).is_file():
-            return _Source(name=f"local-dir:{folder}", weights=folder / name)
+            config = (folder / "config.json").read_text(encoding="utf-8")
+            return _Source(name=f"local-dir:{folder}", weights=folder / name, config=config)
     raise WeightsNotFound(f"{spec}: {folder} has no weights; put {' or '.join(HUB_WEIGHTS)} there")
 
 
@@ -233,12 +283,12 @@ def _size(name: str) -> int | None:
     return weight_bytes(lambda: timm.create_model(name, pretrained=False, num_classes=0))
 
 
-def _width(model: torch.nn.Module, how: Preprocessing, device: str, *, spec: str) -> int:
+def _width(model: torch.nn.Module, how: Preprocessing, *, spec: str) -> int:
     """Return the width of the pooled features: by asking, as no attribute says it for every model."""
     import torch
 
-    with torch.inference_mode(), half_precision(device):
-        features = model(torch.zeros(1, 3, *how.size, device=device))
+    with torch.inference_mode():
+        features = model(torch.zeros(1, 3, *how.size))
     if not isinstance(features, torch.Tensor) or features.ndim != 2:
         raise EncoderError(
             f"{spec}: expected pooled features (b, d), got {getattr(features, 'shape', type(features))}"

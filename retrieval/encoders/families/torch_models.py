@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval.encoders import hub_file
+from indexes import forks
+from retrieval.encoders import Preprocessing, hub_file, made_images, normalised, preprocess
+from retrieval.encoders.towers import CardTowers, CpuTowers, Tower, read_facts
 from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -22,41 +24,129 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
 
 __all__ = [
+    "TorchModel",
     "absolute_model",
-    "encode_images",
-    "half_precision",
+    "as_module",
+    "bytes_array",
+    "encode_bytes",
     "hub_folder",
+    "image_tower",
+    "known_preprocessing",
     "quiet",
+    "running",
     "unfit_weights",
-    "unit_rows_of",
     "weight_bytes",
 ]
 
 
-def encode_images(tower: Callable[[Any], Any], batch: NDArray[np.float32], device: str) -> Vectors:
-    """Run an image tower over ``(b, 3, h, w)`` preprocessed arrays: ``(b, d)`` float32 unit rows."""
-    import torch
+class TorchModel:
+    """A torch model that is loaded when it is first needed, without gradients, and may be given back.
 
-    with torch.inference_mode(), half_precision(device):
-        pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(device, non_blocking=True)  # (b, 3, h, w)
-        return unit_rows_of(tower(pixels))  # (b, d)
+    Args:
+        load: makes the model, on the CPU.
+    """
+
+    def __init__(self, load: Callable[[], torch.nn.Module]) -> None:
+        self._load = load
+        self._lock = forks.Lock()
+        self._model: Any = None
+
+    def __call__(self) -> Any:
+        """Return the model; the same one until it is given back."""
+        with self._lock:
+            if self._model is None:
+                self._model = self._anew()
+            return self._model
+
+    def taken(self) -> Any:
+        """Return a model for a caller that changes it; the next call loads another one."""
+        with self._lock:
+            model, self._model = self._model, None
+        return self._anew() if model is None else model
+
+    def give_back(self) -> None:
+        """Let go of the model."""
+        with self._lock:
+            self._model = None
+
+    def _anew(self) -> Any:
+        return self._load().eval().requires_grad_(requires_grad=False)
 
 
-def unit_rows_of(features: torch.Tensor) -> Vectors:
-    """Return ``(b, d)`` float32 unit rows on the CPU, normalised in float32 whatever the precision."""
-    import torch
+def running(
+    model: TorchModel,
+    towers: Mapping[str, Tower],
+    *,
+    folder: Path,
+    how: Preprocessing,
+    device: str,
+) -> CpuTowers | CardTowers:
+    """Return what runs a model's towers on a device.
 
-    rows: NDArray[np.float32] = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
-    return rows
+    Args:
+        model: loads it.
+        towers: by name, such as ``image``.
+        folder: of its exported graphs.
+        how: its preprocessing.
+        device: torch's name.
+    """
+    if device != "cpu":
+        return CardTowers(model.taken, towers, device=device, how=how)
+    if read_facts(folder) is not None:
+        model.give_back()  # exported before
+    return CpuTowers(folder, model, towers, done=model.give_back, notes={"preprocessing": how.to_json()})
 
 
-def half_precision(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Return float16 autocast on CUDA, and nothing elsewhere."""
-    import torch
+def encode_bytes(towers: CpuTowers | CardTowers, batch: NDArray[np.uint8], how: Preprocessing) -> Vectors:
+    """Return ``(b, d)`` float32 unit rows of pixels ``(b, h, w, 3)``, normalised on the card where there is one."""
+    if isinstance(towers, CardTowers):
+        return towers.encode("image", batch)
+    return towers.encode("image", np.stack([normalised(pixels, how) for pixels in batch]))
 
-    return (
-        torch.autocast("cuda", dtype=torch.float16) if device.startswith("cuda") else contextlib.nullcontext()
+
+def bytes_array(towers: CpuTowers | CardTowers, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return memory for pixels on their way to where the towers run."""
+    return towers.array(shape) if isinstance(towers, CardTowers) else np.empty(shape, np.uint8)
+
+
+def known_preprocessing(folder: Path) -> Preprocessing | None:
+    """Return the preprocessing of a model whose towers were exported before; None where they were not."""
+    facts = read_facts(folder)
+    return None if facts is None else Preprocessing.from_json(facts["preprocessing"])
+
+
+def image_tower(how: Preprocessing, encode: Callable[[Any, Any], Any]) -> Tower:
+    """Return the image tower of a model.
+
+    Args:
+        how: its preprocessing.
+        encode: maps the model and pixels ``(b, 3, h, w)`` to features ``(b, d)``.
+    """
+    return Tower(
+        module=lambda network: as_module(network, encode), encode=encode, example=lambda: _example(how)
     )
+
+
+def as_module(network: torch.nn.Module, encode: Callable[[Any, Any], Any]) -> torch.nn.Module:
+    """Return a module whose `forward` is a function of a model and one tensor."""
+    import torch
+
+    class Encode(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, inputs: Any) -> Any:
+            return encode(self.network, inputs)
+
+    return Encode().eval()
+
+
+def _example(how: Preprocessing) -> NDArray[np.float32]:
+    """Return images by which two runtimes are compared, ``(8, 3, h, w)``: two made ones, and noise."""
+    made = [preprocess(image, how) for image in made_images()]
+    noise = np.random.default_rng(0).standard_normal((8 - len(made), *made[0].shape), dtype=np.float32)
+    return np.concatenate((np.stack(made), noise))
 
 
 @contextlib.contextmanager
