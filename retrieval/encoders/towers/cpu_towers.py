@@ -115,12 +115,16 @@ class CpuTowers:
     def _opened(self, name: str, facts: Mapping[str, Any]) -> Session | None:
         found = facts.get("towers", {}).get(name, {})
         if "file" not in found:
-            self._say(f"the {name} tower runs in torch: {found.get('reason', 'it was not exported')}")
+            line = f"the {name} tower runs in torch: {found.get('reason', 'it was not exported')}"
+            if "slower" in found:
+                self.note = line  # as it should: nobody need be warned
+            else:
+                self._warn(line)
             return None
         try:
             return _session(self._folder / found["file"])
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no type; torch can do it as well
-            self._say(
+            self._warn(
                 f"the {name} tower runs in torch: {self._folder / found['file']} cannot be opened "
                 f"({_line(error)}); delete that folder to make it again"
             )
@@ -135,7 +139,7 @@ class CpuTowers:
         try:
             facts = graph_cache.write(self._folder, self._exported)
         except Exception as error:  # noqa: BLE001 - exporting is an attempt, and every exporter has exceptions of its own
-            self._say(f"the towers run in torch, because they cannot be exported: {_line(error)}")
+            self._warn(f"the towers run in torch, because they cannot be exported: {_line(error)}")
             return
         self._facts = facts
         if all(self._session(name) is not None for name in self._towers):
@@ -166,21 +170,27 @@ class CpuTowers:
                 gain = _gain(
                     lambda: self._by_torch(name, example), lambda: self._by_graph(session, name, example)
                 )
-                if gain < LEAST_GAIN:
-                    reason = f"ONNX Runtime takes {1 / gain:.2f} times torch's time on this machine"
         except ImportError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `_make`; one tower may be exported and the other not
             reason = f"it cannot be exported ({_line(error)})"
+        if reason is None and gain < LEAST_GAIN:
+            slower = f"ONNX Runtime takes {1 / gain:.2f} times torch's time on this machine"
+            _remove(folder, name)
+            return {"reason": slower, "slower": True}
         if reason is None:
             return {"file": path.name, "cosine": cosine, "times_as_fast": gain}
-        for left in folder.glob(f"{name}.onnx*"):
-            left.unlink()
+        _remove(folder, name)
         return {"reason": reason}
 
-    def _say(self, line: str) -> None:
+    def _warn(self, line: str) -> None:
         self.note = line
         warnings.warn(line, RuntimeWarning, stacklevel=2)
+
+
+def _remove(folder: Path, name: str) -> None:
+    for left in folder.glob(f"{name}.onnx*"):
+        left.unlink()
 
 
 def _session(path: Path) -> Session:

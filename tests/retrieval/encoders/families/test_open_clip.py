@@ -1,5 +1,6 @@
 """open_clip models, made tiny here and read back through the real code; no weights are downloaded."""
 
+import copy
 import json
 import os
 import subprocess
@@ -119,6 +120,26 @@ def test_many_texts_are_encoded_in_chunks_and_in_order(encoder):
         encoder.encode_text(texts)[299], encoder.encode_text(texts[299:])[0], atol=1e-5
     )
     assert encoder.encode_text([]).shape == (0, 48)
+
+
+def test_many_texts_are_encoded_by_a_graph_that_gives_the_same(tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("retrieval.encoders.towers.cpu_towers._gain", lambda old, new: 2.0)
+    encoder = load_encoder(f"open_clip:local-dir:{tiny}", device="cpu")
+    texts = ["a dog", "ünï 東京", "word " * 500]
+    images = np.stack([encoder.preprocess(image) for image in photos()])
+    before, seen = encoder.encode_text(texts), encoder.encode_pixels(images)
+    encoder.encode_text([f"number {n}" for n in range(256)])
+    later = copy.deepcopy(encoder)  # as a pickled copy does, it opens itself anew
+
+    assert [encoder._towers.runtime(name) for name in ("image", "text")] == ["onnx", "onnx"]
+    for one in (encoder, later):
+        np.testing.assert_allclose(one.encode_text(texts), before, atol=1e-5)
+        np.testing.assert_allclose(one.encode_text(texts[:1]), before[:1], atol=1e-5)
+        np.testing.assert_allclose(one.encode_pixels(images), seen, atol=1e-5)
+    assert later.space == encoder.space
+    assert later._model._model is None  # torch's model was not loaded
+    check_encoder(later)
 
 
 def test_decoding_keeps_twice_the_size(encoder):
