@@ -20,7 +20,7 @@ CLIENTS = 32
 TOGETHER = 32
 
 
-def images(work: Path, *, rows: int, repeats: int, count: int = 320) -> dict[str, Any]:
+def images(work: Path, *, rows: int, repeats: int, count: int = 1280) -> dict[str, Any]:
     """Return images a second over HTTP, and of the library that is given lists of 32."""
     home = million(work, rows=rows)
     with serving(home, work=work) as server, library(home, rows) as direct:

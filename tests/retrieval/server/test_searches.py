@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from retrieval.server import Batching
 def paths(answer) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [hit["path"] for hit in answer.json()["hits"]]
+
+
+def _bitmap(colour: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(stream, "BMP")
+    return stream.getvalue()
 
 
 @pytest.fixture
@@ -148,6 +155,18 @@ class TestPages:
 
         assert [hit["path"] for hit in found] == whole
         assert [hit["rank"] for hit in found] == [1, 2, 3, 4, 5, 6]
+
+    def test_a_cursor_belongs_to_its_picture(self, client) -> None:
+        one, other = (_bitmap(colour) for colour in ("red", "blue"))
+        assert len(one) == len(other)
+        cursor = client.post("/v1/search", files={"image": one}, data={"k": "2"}).json()["next"]
+
+        same, wrong = (
+            client.post("/v1/search", files={"image": data}, data={"k": "2", "cursor": cursor})
+            for data in (one, other)
+        )
+
+        assert (same.status_code, wrong.status_code) == (200, 400)
 
     def test_a_cursor_belongs_to_its_query(self, client) -> None:
         cursor = client.post("/v1/search", json={"text": "red", "k": 2}).json()["next"]
