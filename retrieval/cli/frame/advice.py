@@ -46,8 +46,13 @@ OPTIONS = {
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 
+_OTHER_NAMES = {"kinds": "kind"}
+"""Others, which the command line calls otherwise."""
+
 _CALL = re.compile(rf"`({'|'.join(COMMANDS)})(?:\(([^`]*)\))?`")
-_OPTION = re.compile(rf"`({'|'.join(sorted(OPTIONS, key=len, reverse=True))})(?:=([^`]*))?`")
+_OPTION = re.compile(
+    rf"`({'|'.join(sorted({*OPTIONS, *_OTHER_NAMES}, key=len, reverse=True))})(?:=([^`]*))?`"
+)
 _ARGUMENT = re.compile(r"""(?:^|,\s*)(?:(\w+)=)?("[^"]*"|'[^']*'|[^,]*)""")
 
 
@@ -83,7 +88,7 @@ def _command(found: re.Match[str]) -> str:
 
 
 def _option(name: str, value: str | None) -> str:
-    option = name.replace("_", "-")
+    option = _OTHER_NAMES.get(name, name).replace("_", "-")
     if value == "False":
         return f"--no-{option}"
     return f"--{option}" if value in (None, "", "True") else f"--{option} {_value(str(value))}"

@@ -111,3 +111,7 @@ def test_options_and_commands_are_there():
 )
 def test_pythons_words_become_options(message, shown):
     assert in_options(message) == shown
+
+
+def test_an_argument_of_another_name_is_told_by_its_option():
+    assert in_options("`kinds` is 'foo'; give some of bytes") == "--kind is 'foo'; give some of bytes"

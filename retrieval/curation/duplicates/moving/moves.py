@@ -44,7 +44,7 @@ class MoveReport:
 
     Attributes:
         undo: the undo file.
-        moved: path before and path now of each file.
+        moved: path before and path now of each file, also of those that an earlier run with the same undo file had moved.
         left: path and reason of each file that was left where it is.
     """
 
@@ -92,8 +92,14 @@ def move_files(
         _continue(journal, report)
         remember_moved(collection, [(move.key, move.stamp) for move in moves])
         ended = {source for source, _ in report.moved}
+        away = _moved_earlier(journal)
         for move in moves:
-            if os.path.join(root, os.fsdecode(move.key)) not in ended:
+            source = os.path.join(root, os.fsdecode(move.key))
+            if source in ended:
+                continue
+            if source in away:
+                report.moved.append((source, away[source]))
+            else:
                 _move_one(move, journal, report)
     return report
 
@@ -118,11 +124,22 @@ def undo_moves(undo: str | os.PathLike[str]) -> MoveReport:
             raise OptionError(f"{journal.root}, where the files came from, is away; mount its drive")
         report = MoveReport(undo=os.fspath(path))
         back: list[bytes] = []
-        for line in reversed(list(journal.lines())):
+        lines = list(journal.lines())
+        for line in reversed(lines):
             _restore(line, report)
             back.append(line.key)
+        _remove_empty({os.path.dirname(line.target) for line in lines}, within=os.fspath(path.parent))
         forget_moved(journal.collection, back)
     return report
+
+
+def _remove_empty(folders: set[str], *, within: str) -> None:
+    """Remove the folders that moved files lay in, and theirs, if nothing is left in them."""
+    above = {os.fspath(one) for folder in folders for one in (Path(folder), *Path(folder).parents)}
+    for folder in sorted(above, key=len, reverse=True):
+        if folder.startswith(within + os.sep):
+            with suppress(OSError):  # something lies there, or it is gone
+                os.rmdir(folder)
 
 
 def _continue(journal: Journal, report: MoveReport) -> None:
@@ -146,6 +163,15 @@ def _continue(journal: Journal, report: MoveReport) -> None:
         elif line.size and os.path.getsize(line.target) == 0:
             with writing(Path(line.target)):
                 os.unlink(line.target)  # the place that was taken for it
+
+
+def _moved_earlier(journal: Journal) -> dict[str, str]:
+    """Return path before and path now of each file that lies where it was moved."""
+    return {
+        line.source: line.target
+        for line in journal.lines()
+        if not os.path.lexists(line.source) and keys.stamp_of(line.target) == line.stamp
+    }
 
 
 def _move_one(move: Move, journal: Journal, report: MoveReport) -> None:

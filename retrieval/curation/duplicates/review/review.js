@@ -6,7 +6,12 @@
   const place = "retrieve-duplicates " + (document.body.dataset.collection ?? "");
   const words = { g: "second-goes", x: "first-goes", b: "keep-both", d: "different" };
   const facts = new Map(pairs.map((pair) => [pair, JSON.parse(pair.dataset.pair)]));
-  const name = (pair) => JSON.stringify([facts.get(pair).first, facts.get(pair).second]);
+  // What was on the right of a page may be on the left of the next one: who stays has changed.
+  const turned = { ...Object.fromEntries(Object.values(words).map((word) => [word, word])), [words.g]: words.x, [words.x]: words.g };
+  const name = (pair, swapped = false) => {
+    const { first, second } = facts.get(pair);
+    return JSON.stringify(swapped ? [second, first] : [first, second]);
+  };
   const decided = new Map();
   let at = 0;
 
@@ -23,6 +28,7 @@
     for (const pair of pairs) {
       if (decided.has(pair)) all[name(pair)] = decided.get(pair);
       else delete all[name(pair)];
+      delete all[name(pair, true)];
     }
     try {
       localStorage.setItem(place, JSON.stringify(all));
@@ -108,7 +114,7 @@
   });
   const kept = remembered();
   for (const pair of pairs) {
-    const word = kept[name(pair)];
+    const word = kept[name(pair)] ?? turned[kept[name(pair, true)]] ?? ("decided" in pair.dataset ? words.g : undefined);
     if (Object.values(words).includes(word)) decided.set(pair, word);
     show(pair);
   }

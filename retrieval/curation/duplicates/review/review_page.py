@@ -57,6 +57,7 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="retrieve">
+<link rel="icon" href="data:,">
 $post<title>$title</title>
 <style>$style</style>
 </head>
@@ -202,12 +203,13 @@ def _pair(
     judged = {"first": _named(stays), "second": _named(image)}
     turned = Judgement(relation="", outline=image.outline).reversed().outline
     drawn = _polygon(turned) if turned is not None and image.outline is not None else ""
+    state = " data-decided" if image.decided else ""
     choices = "".join(
         f'<button type="button" data-word="{word}" aria-pressed="false">{label} <kbd>{key}</kbd></button>'
         for word, key, label in _CHOICES
     )
     return (
-        f'<div class="pair" data-pair="{markup(json.dumps(judged))}" data-outline="{outline}">'
+        f'<div class="pair" data-pair="{markup(json.dumps(judged))}" data-outline="{outline}"{state}>'
         f'{_figure(image, made, pictures, beside, drawn=drawn, kind="")}<div class="choices">{choices}</div></div>'
     )
 

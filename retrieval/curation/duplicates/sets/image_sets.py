@@ -39,6 +39,7 @@ class DuplicateImage:
         content: hash of its file's bytes, as hexadecimal digits.
         against: it is of the other collection.
         split: its value of the column of splits.
+        decided: a person said that it goes.
         stamp: its file's size and time when it was indexed.
     """
 
@@ -57,6 +58,7 @@ class DuplicateImage:
     content: str = ""
     against: bool = False
     split: str | None = None
+    decided: bool = False
     _root: str = ""
     stamp: bytes = b""
     _origin: Origin | None = None

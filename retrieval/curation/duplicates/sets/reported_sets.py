@@ -298,6 +298,7 @@ class ReportedSets:
             content=record.content.hex(),
             against=row >= self._offset,
             split=None if self._splits is None else self._splits[row],
+            decided=not keep and candidate.said < 0,
             _root=gallery.root,
             stamp=record.stamp,
             _origin=gallery.origin(record),

@@ -144,6 +144,13 @@ def test_decisions_by_keyboard_are_saved_and_followed(folder: Path, tmp_path: Pa
     after = retrieval.duplicates(folder, ignore=saved)
     assert [one.stays.path for one in after] == ["exports/0 copy.jpg", *(one.stays.path for one in found[2:])]
 
+    after.write_page(tmp_path / "review.html")  # who stays has changed sides, and one pair is gone
+    browser.refresh()
+    assert browser.find_element(By.ID, "count").text == "1 of 3 decided"
+    browser.execute_script("localStorage.clear()")  # another browser
+    browser.refresh()
+    assert browser.find_element(By.ID, "count").text == "1 of 3 decided"
+
 
 def test_decisions_are_posted_to_a_service(folder: Path, browser) -> None:
     import time
