@@ -6,16 +6,15 @@ one is read from the files themselves, so that a killed run can be continued and
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from indexes.files import PARTIAL, make_directories, sync_directory, sync_file, writing
+from indexes.files import make_directories, sync_directory, writing
 from retrieval.collection.rows import forget_moved, remember_moved
+from retrieval.curation.duplicates.moving.one_move import UNFINISHED, give, same_bytes
 from retrieval.curation.duplicates.moving.undo_file import Journal, Line, Move
 from retrieval.errors import OptionError
 from retrieval.location import absolute_path, inside
@@ -23,19 +22,14 @@ from retrieval.sources import keys
 from retrieval.sources.decoding import content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["UNDO", "Move", "MoveReport", "move_files", "undo_moves"]
 
 UNDO: Final = "undo-moves.jsonl"
 """Name of the undo file in the folder that files are moved to."""
 
-_UNFINISHED: Final = f"{PARTIAL}moved"
-"""Name of a copy that is not whole yet."""
-
 _LONGEST: Final = 240
-_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
-_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +141,14 @@ def _continue(journal: Journal, report: MoveReport) -> None:
     lines = list(journal.lines())
     for folder in {os.path.dirname(line.target) for line in lines}:
         with suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(os.path.join(folder, _UNFINISHED))
+            os.unlink(os.path.join(folder, UNFINISHED))
     for line in lines:
         if not (os.path.lexists(line.source) and os.path.lexists(line.target)):
             continue
         if keys.stamp_of(line.source) != line.stamp:
             continue  # another file has come since
         if os.path.samefile(line.source, line.target) or (
-            keys.stamp_of(line.target) == line.stamp and _same_bytes(line.source, line.target)
+            keys.stamp_of(line.target) == line.stamp and same_bytes(line.source, line.target)
         ):
             with writing(Path(line.source)):
                 os.unlink(line.source)
@@ -187,7 +181,7 @@ def _move_one(move: Move, journal: Journal, report: MoveReport) -> None:
         with writing(Path(target)):
             make_directories(Path(target).parent)
         try:
-            if _give(line):
+            if give(line):
                 report.moved.append((source, target))
             else:
                 report.left.append((source, "it changed while it was moved"))
@@ -234,95 +228,6 @@ def _names(folder: Path, key: bytes) -> Iterator[str]:
         number += 1
 
 
-def _give(line: Line) -> bool:
-    """Move one file whose line is durable; never onto a file that exists.
-
-    Returns:
-        False if another file took its place meanwhile; that one stays.
-    Raises:
-        FileExistsError: the name is taken.
-    """
-    source, target = line.source, line.target
-    with _told(target):
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            if error.errno == errno.EXDEV:
-                return _give_copy(line)
-            if error.errno not in _NO_LINKS:
-                raise
-            return _give_name(line)
-        sync_directory(Path(target).parent)
-        return _take(source, lambda: os.path.samefile(source, target))
-
-
-@contextmanager
-def _told(target: str) -> Iterator[None]:
-    """Turn the system's errors into ours, except that a name is taken."""
-    taken = None
-    with writing(Path(target)):
-        try:
-            yield
-        except FileExistsError as error:
-            taken = error
-    if taken is not None:
-        raise taken
-
-
-def _take(source: str, is_same: Callable[[], bool]) -> bool:
-    """Remove the old name of a file that has its new one."""
-    if not is_same():
-        return False
-    os.unlink(source)
-    sync_directory(Path(source).parent)
-    return True
-
-
-def _give_name(line: Line) -> bool:
-    """Move a file where there are no hard links: take the name first, then rename onto it."""
-    os.close(os.open(line.target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-    os.rename(line.source, line.target)
-    sync_directory(Path(line.target).parent)
-    sync_directory(Path(line.source).parent)
-    return True
-
-
-def _give_copy(line: Line) -> bool:
-    """Move a file to another file system: a whole, durable and compared copy first."""
-    folder = Path(line.target).parent
-    partial = folder / _UNFINISHED
-    try:
-        shutil.copyfile(line.source, partial)
-        shutil.copystat(line.source, partial)
-        sync_file(partial)
-        try:
-            os.link(partial, line.target)
-        except FileExistsError:
-            raise
-        except OSError:
-            os.close(os.open(line.target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-            os.rename(partial, line.target)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_directory(folder)
-    return _take(
-        line.source,
-        lambda: keys.stamp_of(line.source) == line.stamp and _same_bytes(line.source, line.target),
-    )
-
-
-def _same_bytes(first: str, second: str) -> bool:
-    with open(first, "rb") as one, open(second, "rb") as other:
-        while True:
-            block = one.read(_BLOCK)
-            if block != other.read(_BLOCK):
-                return False
-            if not block:
-                return True
-
-
 def _restore(line: Line, report: MoveReport) -> None:
     """Bring one file back, if it was moved."""
     source, target = line.source, line.target
@@ -334,7 +239,7 @@ def _restore(line: Line, report: MoveReport) -> None:
     if there:
         same = os.path.samefile(source, target)
         if same or (
-            keys.stamp_of(source) == line.stamp == keys.stamp_of(target) and _same_bytes(source, target)
+            keys.stamp_of(source) == line.stamp == keys.stamp_of(target) and same_bytes(source, target)
         ):
             with writing(Path(target)):
                 os.unlink(target)  # the move had only begun
@@ -349,7 +254,7 @@ def _restore(line: Line, report: MoveReport) -> None:
         make_directories(Path(source).parent)
     back = Line(key=line.key, stamp=line.stamp, source=target, target=source)
     try:
-        if _give(back):
+        if give(back):
             report.moved.append((target, source))
         else:
             report.left.append((target, "it changed while it was moved"))
