@@ -97,7 +97,8 @@ def _filtered(collection: Any, queries: Any) -> dict[str, Any]:
     for share in SHARES:
         facts[f"mask {share}"] = _each(collection, queries, mask=rng.random(count) < share)
     facts["under"] = _each(collection, queries, under="albums/00007")
-    facts["ids"] = _each(collection, queries, ids=rng.choice(count, 1000, replace=False).tolist())
+    live = np.flatnonzero(collection.mask(under=""))
+    facts["ids"] = _each(collection, queries, ids=rng.choice(live, 1000, replace=False).tolist())
     return facts
 
 

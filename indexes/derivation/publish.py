@@ -13,7 +13,7 @@ from indexes.derivation.construction import Writer
 from indexes.derivation.derived_files import DerivedFile
 from indexes.derivation.measurement import Rows
 from indexes.errors import StoreCorrupt
-from indexes.files import sync_directory, sync_names, writing
+from indexes.files import link_or_copy, sync_directory, sync_names, writing
 from indexes.generation import (
     GENERATIONS,
     INDEX,
@@ -26,10 +26,13 @@ from indexes.generation import (
     Manifest,
     Request,
     Source,
-    check_file,
     free_number,
+    further_files,
+    further_name,
     generation_path,
+    kept_files_and_next,
     new_generation_dir,
+    open_keys,
     read_manifest,
     write_live,
 )
@@ -110,7 +113,7 @@ def publish(
         index(prepared / INDEX)
         write_live(prepared / TOMBSTONES, now.dead)
         same = before if before is not None and before.store == facts.store else None
-        _keys(home, store, same).write(prepared / KEYS)
+        _write_keys(prepared, home, store, same)
         (prepared / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         for file in facts.derived:
             file.write(prepared, home=home, store=store, before=same)
@@ -193,16 +196,21 @@ def _sync_stores(home: Path, store: VectorStore, manifest: Manifest) -> None:
             sync_names(place.parent, below=home)
 
 
-def _keys(home: Path, store: VectorStore, before: Manifest | None) -> KeyTable:
-    """Return the table of all keys: the one before and the new ones, unless one of those has changed."""
-    renames = store.renames
-    if before is not None:
-        with suppress(OSError, StoreCorrupt):
-            check_file(home, before, KEYS)  # a damaged one would be taken over
-            table = KeyTable.open(generation_path(home, before.generation) / KEYS)
-            if table.renames == renames and len(table) <= store.count:
-                return table.extended(store.keys(len(table)))
-    return KeyTable.of(store.keys(), renames=renames)
+def _write_keys(prepared: Path, home: Path, store: VectorStore, before: Manifest | None) -> None:
+    """Write the table of all keys: that of the generation before is carried on, unless one of its keys has changed."""
+    table = None
+    with suppress(OSError, StoreCorrupt):  # a damaged one would be taken over
+        table = None if before is None else open_keys(home, before)
+    if before is None or table is None or table.renames != store.renames or len(table) > store.count:
+        KeyTable.of(store.keys(), renames=store.renames).write(prepared / KEYS)
+        return
+    folder = generation_path(home, before.generation)
+    kept, start = kept_files_and_next(further_files(before.files, KEYS), len(table), store.count)
+    for first in kept:
+        name = further_name(KEYS, first)
+        link_or_copy(folder / name, prepared / name)
+    if start is not None:
+        table.extended(store.keys(len(table))).write(prepared / further_name(KEYS, start), start=start)
 
 
 def _columns(before: Manifest | None, store: VectorStore, facts: Facts) -> Columns | None:

@@ -12,6 +12,7 @@ from indexes.derivation import rotations, width_choice
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
 from indexes.derivation.construction import Construction, Writer, needs_turn
 from indexes.derivation.measurement import MEASURED_ROWS, ExtraQueries, Measured, Rows
+from indexes.derivation.row_listing import Listing, tail_rows
 from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
 from indexes.files import link_or_copy
@@ -35,20 +36,12 @@ from indexes.layout import TRANSFORMS
 from indexes.search import prefixes_of
 from indexes.vectors import Space, Transform, transforms
 
-TAIL_ROWS = 20_000
-"""Rows that may wait outside the base, searched exactly, before they are merged into it; or a tenth of it, if less."""
-
 _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
 )
 _OUTGROWN = 2.5  # times the lists that the base has would suit the rows now: train again
 _CHOSEN_FOR = 4  # times the rows that ``auto`` chose a width for: choose again
 _CHOICES = 3  # designs built in full until one reaches the target there too
-
-
-def tail_rows(base: int) -> int:
-    """Return how many rows may wait outside a base of so many."""
-    return min(base // 10, TAIL_ROWS)
 
 
 def _nothing(path: Path) -> None:
@@ -86,6 +79,7 @@ class Revision:
             learn=learn,
             progress=progress,
         )
+        self._listing = Listing(home, now)
         self._designs: list[dict[str, Any]] = []
         self._chosen_for = asked.chosen_for
         self._told = 0  # designs measured
@@ -114,7 +108,7 @@ class Revision:
         path = generation_path(self._home, before.generation)
         try:
             check_sizes(self._home, before)
-            if KEYS in before.files and KeyTable.open(path / KEYS).renames != self._renames:
+            if KEYS in before.files and KeyTable.renames_of(path / KEYS) != self._renames:
                 return False
             live = published_live(self._home, before)
         except OSError:
@@ -270,12 +264,16 @@ class Revision:
         )
 
     def _carry(self, path: Path) -> None:
-        """Take the published index over as it is."""
+        """Take the published index over as it is, with the lists of rows behind it."""
         before = self._before
+        if before is None:
+            return
         for name in (INDEX, TRANSFORMS):
-            if before is not None and name in before.files:
+            if name in before.files:
                 published = generation_path(self._home, before.generation)
                 link_or_copy(published / name, path.with_name(name))
+        if isinstance(before.index, Inverted):
+            self._listing.carry(before, path.parent)
 
     def _kept(
         self, before: Manifest, info: Funnel | Inverted, planned: Plan
@@ -286,7 +284,9 @@ class Revision:
         path = generation_path(self._home, before.generation) / INDEX
         try:
             check_file(self._home, before, INDEX)
-            merge = now.count - info.base_rows > tail_rows(info.base_rows) or self._dilapidated(path, info)
+            waiting = now.count - info.base_rows
+            merge = waiting > tail_rows(info.base_rows) and waiting > self._listing.most(path, info)
+            merge = merge or self._dilapidated(path, info)
             if not merge and not retarget:
                 return (None if self.unchanged() else info), self._carry
             index = ivf.load(path) if merge else ivf.open_mapped(path)

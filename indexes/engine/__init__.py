@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         threads,
     )
     from indexes.engine.gpu_index import Candidates, Card
-    from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, prefixes
+    from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, nearest, prefixes
     from indexes.engine.refined import Refined
     from indexes.engine.scan import Floats, exact, flat, knn_accuracy
     from indexes.engine.targets import Aim, same_codes
@@ -42,7 +42,7 @@ else:
             ),
             "costs": (),
             "gpu_index": ("Candidates", "Card"),
-            "lists": ("SMALLEST", "block_lists", "chain", "ivf", "prefixes"),
+            "lists": ("SMALLEST", "block_lists", "chain", "ivf", "nearest", "prefixes"),
             "refined": ("Refined",),
             "scan": ("Floats", "exact", "flat", "knn_accuracy"),
             "targets": ("Aim", "same_codes"),
@@ -76,6 +76,7 @@ __all__ = [
     "ivf",
     "knn_accuracy",
     "linear",
+    "nearest",
     "one_thread",
     "passes",
     "prefixes",

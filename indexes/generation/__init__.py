@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         store_path,
     )
     from indexes.generation.index_kinds import NAMED, Exact, FileInfo, Funnel, IndexInfo, Inverted
+    from indexes.generation.key_files import open_keys
     from indexes.generation.key_table import KEYS, KeyTable
     from indexes.generation.manifest import (
         INDEX,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     )
     from indexes.generation.pins import Pin, pin_generation, read_pinned
     from indexes.generation.recent import Recent
+    from indexes.generation.row_files import further_files, further_name, kept_files_and_next
+    from indexes.generation.row_lists import ROW_LISTS, RowLists, listed_rows, open_row_lists
     from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
     from indexes.generation.tombstones import TOMBSTONES, published_live, write_live
     from indexes.generation.verification import FileCheck, verify
@@ -62,6 +65,7 @@ else:
             ),
             "file_checks": (),
             "index_kinds": ("NAMED", "Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted"),
+            "key_files": ("open_keys",),
             "key_table": ("KEYS", "KeyTable"),
             "manifest": (
                 "INDEX",
@@ -76,6 +80,8 @@ else:
             ),
             "pins": ("Pin", "pin_generation", "read_pinned"),
             "recent": ("Recent",),
+            "row_files": ("further_files", "further_name", "kept_files_and_next"),
+            "row_lists": ("ROW_LISTS", "RowLists", "listed_rows", "open_row_lists"),
             "sources": ("FOLDER", "HAND", "Source", "free_number", "source_of_type"),
             "tombstones": ("TOMBSTONES", "published_live", "write_live"),
             "verification": ("FileCheck", "verify"),
@@ -93,6 +99,7 @@ __all__ = [
     "NAMED",
     "PLAIN",
     "REENCODING",
+    "ROW_LISTS",
     "TABLE",
     "TOMBSTONES",
     "Columns",
@@ -107,16 +114,23 @@ __all__ = [
     "Pin",
     "Recent",
     "Request",
+    "RowLists",
     "Source",
     "check_file",
     "check_sizes",
     "file_checks",
     "free_number",
+    "further_files",
+    "further_name",
     "generation_path",
     "has_stale_generations",
     "is_new",
     "kept_files",
+    "kept_files_and_next",
+    "listed_rows",
     "new_generation_dir",
+    "open_keys",
+    "open_row_lists",
     "pin_generation",
     "publish",
     "publish_beside",

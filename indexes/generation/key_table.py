@@ -3,6 +3,8 @@
 Scanning the records of a million rows takes seconds and makes a million objects; here a prefix or a suffix is compared
 eight bytes at a time with all keys at once, and nothing is read but the pages that hold them.
 
+A large table is written once; the keys of rows that come later go to further files of the same layout, see `further_files`.
+
 Layout: ``magic``, the number of keys, the store's count of renames, then where each key ends (uint64, little-endian), then
 the keys without anything between them.
 """
@@ -13,8 +15,8 @@ import mmap
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +28,7 @@ from indexes.repair_hints import cure_of_file
 from indexes.vectors import Bitmap, Ids
 
 KEYS: Final = "keys.bin"
+"""The file; further ones are called ``keys-FIRST.bin``, by the id of their first row."""
 
 _MAGIC: Final = b"keytab\x00\x01"
 _HEADER: Final = struct.Struct("<8sQQ")
@@ -41,20 +44,20 @@ class KeyTable:
         renames: how often keys of stored rows had been changed in the store when the table was made.
     """
 
-    def __init__(self, whole: _Keys, more: _Keys | None = None, *, renames: int) -> None:
-        """Take over keys, and those of the rows behind them."""
+    def __init__(self, parts: Sequence[_Keys], *, renames: int) -> None:
+        """Take over the keys of the first rows, of the rows behind them, and so on."""
         self.renames = renames
-        self._whole = whole
-        self._more = _laid_out(()) if more is None else more
+        self._parts = tuple(parts)
+        self._firsts = [0, *accumulate(len(part.ends) for part in parts)]
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._whole.ends) + len(self._more.ends)
+        return self._firsts[-1]
 
     @classmethod
     def of(cls, keys: Iterable[bytes], *, renames: int = 0) -> KeyTable:
         """Make a table in memory from keys in the order of ids."""
-        return cls(_laid_out(keys), renames=renames)
+        return cls([_laid_out(keys)], renames=renames)
 
     @staticmethod
     def renames_of(path: Path) -> int:
@@ -68,50 +71,48 @@ class KeyTable:
             return _header(path, file.read(_HEADER.size))[1]
 
     @classmethod
-    def open(cls, path: Path) -> KeyTable:
-        """Map the table at ``path``.
+    def open(cls, path: Path, *further: Path) -> KeyTable:
+        """Map the table at ``path``, and those of the rows behind it.
 
         Raises:
             FileNotFoundError: there is none; a generation of an earlier version has none.
-            StoreCorrupt: it is not whole.
+            StoreCorrupt: one is not whole, or the store's keys were changed between them.
         """
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            count, renames = _header(path, file.read(_HEADER.size))
-            if size < _HEADER.size + 8 * count:
-                raise _damaged(path)
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        ends = np.frombuffer(data, "<u8", count, _HEADER.size)
-        text = (
-            np.frombuffer(data, np.uint8, -1, _HEADER.size + 8 * count)
-            if size > _HEADER.size + 8 * count
-            else _NONE
-        )
-        if count and (int(ends[-1]) != len(text) or bool((ends[1:] < ends[:-1]).any())):
-            raise _damaged(path)
-        return cls(_Keys(ends, text), renames=renames)
+        mapped = [_mapped(each) for each in (path, *further)]
+        renames = mapped[0][1]
+        if any(other != renames for _, other in mapped):
+            raise _damaged(further[-1])
+        return cls([keys for keys, _ in mapped], renames=renames)
 
     def extended(self, keys: Iterable[bytes]) -> KeyTable:
-        """Return a table of these keys and further ones; what a file has of these is shared, not copied."""
-        before = self._more.keys(np.arange(len(self._more.ends)))
-        return KeyTable(self._whole, _laid_out(chain(before, keys)), renames=self.renames)
+        """Return a table of these keys and further ones; what files have of these is shared, not copied."""
+        return KeyTable([*self._parts, _laid_out(keys)], renames=self.renames)
 
-    def write(self, path: Path) -> None:
-        """Write the table to ``path``; the caller makes it durable."""
-        whole, more = self._whole, self._more
+    def write(self, path: Path, *, start: int = 0) -> None:
+        """Write the keys from the row ``start`` on to ``path``; the caller makes it durable.
+
+        Args:
+            path: the file.
+            start: where a part begins.
+        """
+        parts = [part for first, part in zip(self._firsts, self._parts, strict=False) if first >= start]
         with path.open("wb") as file:
-            file.write(_HEADER.pack(_MAGIC, len(self), self.renames))
-            for part in (whole.ends, more.ends + np.uint64(len(whole.text)), whole.text, more.text):
-                file.write(np.ascontiguousarray(part).data.cast("B"))
+            file.write(_HEADER.pack(_MAGIC, len(self) - start, self.renames))
+            begin = 0
+            for part in parts:
+                file.write(np.ascontiguousarray(part.ends + np.uint64(begin)).data.cast("B"))
+                begin += len(part.text)
+            for part in parts:
+                file.write(np.ascontiguousarray(part.text).data.cast("B"))
 
     def keys(self, ids: Ids) -> Iterator[bytes]:
         """Yield the keys of rows, in their order."""
-        last = len(self._whole.ends)
-        if not len(ids) or int(ids.max()) < last:
-            yield from self._whole.keys(ids)
+        if not len(ids) or int(ids.max()) < self._firsts[1]:
+            yield from self._parts[0].keys(ids)
             return
-        for number in ids.tolist():
-            yield self._whole.key(number) if number < last else self._more.key(number - last)
+        places = np.searchsorted(self._firsts, ids, side="right") - 1
+        for number, place in zip(ids.tolist(), places.tolist(), strict=True):
+            yield self._parts[place].key(number - self._firsts[place])
 
     def between(
         self, *, prefix: bytes = b"", suffix: bytes = b"", start: int = 0, stop: int | None = None
@@ -120,12 +121,13 @@ class KeyTable:
 
         Only ids from ``start`` to before ``stop`` are looked at; about 40 bytes for each of these are held meanwhile.
         """
-        last, stop = len(self._whole.ends), len(self) if stop is None else stop
-        ids = self._whole.between(prefix, suffix, start, stop)
-        if stop <= last:
-            return ids
-        further = self._more.between(prefix, suffix, max(start - last, 0), stop - last)
-        return np.concatenate((ids, further + last))
+        stop = len(self) if stop is None else stop
+        found = [
+            part.between(prefix, suffix, max(start - first, 0), stop - first) + first
+            for first, part in zip(self._firsts, self._parts, strict=False)
+            if start < first + len(part.ends) and stop > first
+        ]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
 
     def folders(self, prefix: bytes = b"", *, live: Bitmap | None = None) -> dict[bytes, int]:
         """Count the keys that begin with ``prefix`` by what each has between there and the next slash; the others are left out.
@@ -135,14 +137,12 @@ class KeyTable:
             live: ``(count,)`` flags of the rows that count; None for all.
         """
         found: Counter[bytes] = Counter()
-        first = 0
-        for part in (self._whole, self._more):
+        for first, part in zip(self._firsts, self._parts, strict=False):
             for start in range(0, len(part.ends), _BLOCK):
                 numbers = part.between(prefix, b"", start, min(start + _BLOCK, len(part.ends)))
                 if live is not None:
                     numbers = numbers[live[numbers + first]]
                 part.count_folders(numbers, len(prefix), found)
-            first += len(part.ends)
         return dict(found)
 
 
@@ -206,6 +206,22 @@ class _Keys(NamedTuple):
         for start in range(whole, len(word)):
             ids = ids[self.text[places[ids] + start] == word[start]]
         return ids
+
+
+def _mapped(path: Path) -> tuple[_Keys, int]:
+    """Map the keys in a file, and return the store's count of renames with them."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        count, renames = _header(path, file.read(_HEADER.size))
+        if size < _HEADER.size + 8 * count:
+            raise _damaged(path)
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    ends = np.frombuffer(data, "<u8", count, _HEADER.size)
+    begin = _HEADER.size + 8 * count
+    text = np.frombuffer(data, np.uint8, -1, begin) if size > begin else _NONE
+    if count and (int(ends[-1]) != len(text) or bool((ends[1:] < ends[:-1]).any())):
+        raise _damaged(path)
+    return _Keys(ends, text), renames
 
 
 def _header(path: Path, head: bytes) -> tuple[int, int]:

@@ -18,13 +18,13 @@ from indexes.engine import flat
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import (
     INDEX,
-    KEYS,
     Funnel,
     KeyTable,
     Manifest,
-    check_file,
     check_sizes,
     generation_path,
+    open_keys,
+    open_row_lists,
     pin_generation,
     published_live,
     store_path,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexes.engine import Candidates, Refined
-    from indexes.generation import FileInfo, Pin
+    from indexes.generation import FileInfo, Pin, RowLists
     from indexes.join import SelfJoin
     from indexes.search.inverted import InvertedSearcher
     from indexes.search.prefix_scan import Narrow
@@ -78,6 +78,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         index: Any = None,
     ) -> None:
         """Take over what `open` opened; call that."""
+        self._lease = Lease(f"{directory}: the collection is closed; open it again")
         self.manifest = manifest
         self.live = live
         self._rows: Halves = np.asarray(rows.rows)  # without the memmap's costly slicing
@@ -95,11 +96,16 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             path, manifest.index, self._rows, every=self._every, card=card, opened=index
         )
         self._searcher: Searcher = self._base
-        if self._base is not self._every and manifest.index.base_rows < manifest.count:
+        covered = manifest.index.base_rows
+        if tables := self._row_lists():
+            from indexes.search.listed_rows import WithListed
+
+            covered = tables[-1].first + len(tables[-1])
+            self._searcher = WithListed(self._inverted(), self._rows[:covered], tables)
+        if self._base is not self._every and covered < manifest.count:
             from indexes.search.recent_rows import WithRecent
 
-            self._searcher = WithRecent(self._base, self._rows, manifest.index.base_rows)
-        self._lease = Lease(f"{directory}: the collection is closed; open it again")
+            self._searcher = WithRecent(self._searcher, self._rows, covered)
 
     @classmethod
     def open(
@@ -304,6 +310,10 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 self._rows, threshold=threshold, at_most=at_most, live=self.live, asked=asked, index=index
             )
 
+    def _row_lists(self) -> list[RowLists]:
+        """Return the tables of rows behind the base by its lists; none where the index has no lists."""
+        return [] if self._base is self._every else open_row_lists(self._directory, self.manifest)
+
     def _inverted(self) -> InvertedSearcher:
         self._lease.require_open()
         from indexes.engine import SMALLEST
@@ -359,10 +369,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreClosed: the generation is closed.
         """
         self._lease.require_open()
-        if KEYS not in self.manifest.files:
-            return None
-        check_file(self._directory, self.manifest, KEYS)
-        return KeyTable.open(generation_path(self._directory, self.manifest.generation) / KEYS)
+        return open_keys(self._directory, self.manifest)
 
     def close(self) -> None:
         """Release the maps and let the generation go, once searches that are under way have ended; later ones are errors."""

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from indexes.files import link_or_copy
-from indexes.generation import KEYS, KeyTable, check_file, generation_path
+from indexes.generation import check_file, generation_path, open_keys
 from retrieval.columns import text_of, unpack
 from retrieval.errors import StoreCorrupt
 from retrieval.names.name_index import FORMAT, NameIndex
@@ -135,11 +135,10 @@ def _changed(home: Path, before: Manifest, store: VectorStore, index: NameIndex)
 def _renamed(home: Path, before: Manifest, store: VectorStore, count: int) -> Ids | None:
     """Return the rows, of the first ``count``, that have another key by now; None if nobody knows."""
     try:
-        check_file(home, before, KEYS)
-        table = KeyTable.open(generation_path(home, before.generation) / KEYS)
+        table = open_keys(home, before)
     except (OSError, StoreCorrupt):
         return None
-    if len(table) != count:
+    if table is None or len(table) != count:
         return None
     pairs = zip(table.keys(np.arange(count)), store.keys(), strict=False)
     return np.flatnonzero(np.fromiter((was != now for was, now in pairs), dtype=np.bool_, count=count))

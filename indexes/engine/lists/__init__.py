@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.engine.lists import assignment, block_lists, chain, ivf, mapped_lists, prefixes
+    from indexes.engine.lists import assignment, block_lists, chain, ivf, mapped_lists, nearest, prefixes
     from indexes.engine.lists.ivf import SMALLEST
 else:
     __getattr__ = lazy(
@@ -18,8 +18,9 @@ else:
             "chain": (),
             "ivf": ("SMALLEST",),
             "mapped_lists": (),
+            "nearest": (),
             "prefixes": (),
         },
     )
 
-__all__ = ["SMALLEST", "assignment", "block_lists", "chain", "ivf", "mapped_lists", "prefixes"]
+__all__ = ["SMALLEST", "assignment", "block_lists", "chain", "ivf", "mapped_lists", "nearest", "prefixes"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from indexes.derivation.derivation import derive
 from indexes.errors import StoreCorrupt
+from indexes.generation import further_files, row_files, verify
 from indexes.generation.key_table import KEYS, KeyTable
 from indexes.generation.manifest import generation_path
 from indexes.search.generation import Generation
@@ -134,6 +135,30 @@ def test_a_generation_lists_its_keys_and_those_renamed_since(tmp_path, monkeypat
         store.commit()
         third = publish(tmp_path, store)
         assert keys_of(tmp_path, third) == [b"a", b"bb", b"c", b"d"]
+
+
+def test_a_large_table_stays_and_further_keys_have_a_file_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_files, "LARGE", 3)
+    with VectorStore.create(tmp_path, dim=SPACE.dim) as store:
+        for start, stop in ((0, 3), (3, 9), (9, 10), (10, 11)):
+            names = [b"%d/%d" % (number % 2, number) for number in range(start, stop)]
+            store.append(VECTORS[start:stop], [NewRow(key=name) for name in names])
+            store.commit()
+            manifest = publish(tmp_path, store)
+        assert further_files(manifest.files, KEYS) == [0, 3, 9]
+        with Generation.open(tmp_path, manifest) as generation:
+            table = generation.keys()
+            assert table.between(prefix=b"1/").tolist() == [1, 3, 5, 7, 9]
+            assert table.between(suffix=b"0").tolist() == [0, 10]
+            assert table.folders(b"") == {b"0": 6, b"1": 5}
+        assert keys_of(tmp_path, manifest) == [b"%d/%d" % (number % 2, number) for number in range(11)]
+        assert all(found.ok for found in verify(tmp_path))
+
+        store.rename(5, b"other", b"")
+        store.commit()
+        manifest = publish(tmp_path, store)
+        assert further_files(manifest.files, KEYS) == [0]
+        assert keys_of(tmp_path, manifest)[5] == b"other"
 
 
 def test_a_generation_without_a_table_says_so(tmp_path):

@@ -1,0 +1,42 @@
+"""Find the inverted lists that lie nearest to vectors: where an index would keep them, and where it would look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.engine import faiss, faiss_threads, threads
+from indexes.engine.lists import chain
+from indexes.vectors import Vectors
+
+__all__ = ["lists_of_rows", "nearest_lists"]
+
+_EFFORT = 64  # nodes that a graph of centroids keeps in sight, at least
+
+
+def nearest_lists(index: Any, queries: Vectors, *, nprobe: int) -> NDArray[np.int64]:
+    """Return the lists that a search of an inverted-file index probes, ``(q, nprobe)``, nearest first; padded with -1.
+
+    Args:
+        index: trained, with transforms before it or without.
+        queries: ``(q, d)`` float32 C-contiguous unit rows.
+        nprobe: how many, at most as many as there are.
+    """
+    module = faiss()
+    quantizer = module.downcast_index(chain.behind(index).quantizer)
+    params = None
+    if isinstance(quantizer, module.IndexHNSW):
+        params = module.SearchParametersHNSW(efSearch=max(_EFFORT, 2 * nprobe))
+    with faiss_threads(1 if len(queries) == 1 else threads()):
+        turned = np.ascontiguousarray(chain.apply(index, queries), dtype=np.float32)
+        found: NDArray[np.int64] = quantizer.search(turned, nprobe, params=params)[1]
+    return found
+
+
+def lists_of_rows(index: Any, blocks: Iterator[Vectors]) -> NDArray[np.uint32]:
+    """Return the list in which an index would keep each row of some blocks, ``(n,)``."""
+    found = [nearest_lists(index, rows, nprobe=1)[:, 0].astype(np.uint32) for rows in blocks]
+    return np.concatenate([np.empty(0, np.uint32), *found])
