@@ -9,6 +9,7 @@ Layout: a ``.npy`` file ``(2, n)`` uint32: lists, ascending; and the rows in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,8 @@ class RowLists:
         ends = np.cumsum(sizes)
         total = int(ends[-1]) if len(ends) else 0
         places = np.arange(total) + np.repeat(starts - (ends - sizes), sizes)  # (m,)
-        return self._rows[places].astype(np.int64) + self.first
+        ids: Ids = self._rows[places].astype(np.int64) + self.first
+        return ids
 
     def write(self, folder: Path) -> None:
         """Write the file into a folder; the caller makes it durable."""
@@ -104,7 +106,7 @@ def open_row_lists(directory: Path, manifest: Manifest) -> list[RowLists]:
         check_file(directory, manifest, name)
         path = generation_path(directory, manifest.generation) / name
         try:
-            table = parsed(lambda path=path: np.load(path, mmap_mode="r", allow_pickle=False))
+            table = parsed(partial(np.load, path, mmap_mode="r", allow_pickle=False))
         except Exception as error:  # numpy's parser of headers raises its own
             raise limit_reached(error, path) or _damaged(path) from error
         if table.dtype != np.uint32 or table.ndim != 2 or len(table) != 2 or first != end:
