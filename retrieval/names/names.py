@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from indexes import forks
-from indexes.generation import check_file, generation_path
 from retrieval.names.lookup import look_up
 from retrieval.names.name_index import NameIndex, has_fts5
-from retrieval.names.names_file import NAMES, named_by, row_words
+from retrieval.names.names_file import named_by, open_names, row_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +66,7 @@ class Names:
     ) -> None:
         self._directory, self._manifest, self._store = directory, manifest, store
         self._lock = forks.Lock()
-        self._file: NameIndex | None = None
+        self._files: list[tuple[int, NameIndex]] | None = None
         self._recent = RecentNames() if recent is None else recent
         forks.after_fork(self, Names._forget)
 
@@ -82,14 +81,10 @@ class Names:
         if not has_fts5():
             return []
         with self._lock:
-            found = []
-            if NAMES in self._manifest.files:
-                if self._file is None:
-                    check_file(self._directory, self._manifest, NAMES)
-                    number = self._manifest.generation
-                    self._file = NameIndex(generation_path(self._directory, number) / NAMES)
-                found.append((0, self._file))
-            first = len(self._file) if self._file is not None else 0
+            if self._files is None:
+                self._files = open_names(self._directory, self._manifest)
+            found = list(self._files)
+            first = found[-1][0] + len(found[-1][1]) if found else 0
             more = self._manifest.count - first
             if not 0 < more <= _IN_MEMORY:
                 return found
@@ -110,12 +105,12 @@ class Names:
         indexes = self.indexes()
         if not indexes or not words:
             return None
-        file, count = self._file, self._manifest.count
-        moved = np.empty(0, dtype=np.int64) if file is None else file.moved
-        renamed = file is not None and (
-            (file.facts.get("renames"), file.facts.get("columns"))
-            != (self._store.renames, self._store.column_changes)
+        files, count = self._files or [], self._manifest.count
+        moved = np.concatenate(
+            [np.empty(0, dtype=np.int64), *(index.moved + first for first, index in files)]
         )
+        now = self._store.renames, self._store.column_changes
+        renamed = any((index.facts.get("renames"), index.facts.get("columns")) != now for _, index in files)
 
         def shown(ids: Ids) -> Any:
             flags = ids < count
@@ -144,15 +139,15 @@ class Names:
 
     def _forget(self) -> None:
         """Open everything anew in a forked child."""
-        if self._file is not None:
-            self._file.abandon()
-        self._file = None
+        for _, index in self._files or ():
+            index.abandon()
+        self._files = None
         self._recent.abandon()
         self._recent = RecentNames()
 
     def close(self) -> None:
-        """Close the file; what is in memory may be another's, too."""
+        """Close the files; what is in memory may be another's, too."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            for _, index in self._files or ():
+                index.close()
+            self._files = None

@@ -10,7 +10,14 @@ from zlib import crc32
 import numpy as np
 
 from indexes.files import link_or_copy
-from indexes.generation import check_file, generation_path, open_keys
+from indexes.generation import (
+    check_file,
+    further_files,
+    further_name,
+    generation_path,
+    kept_files_and_next,
+    open_keys,
+)
 from retrieval.columns import text_of, unpack
 from retrieval.errors import StoreCorrupt
 from retrieval.names.name_index import FORMAT, NameIndex
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from indexes.store import VectorStore
     from indexes.vectors import Ids
 
-__all__ = ["NAMES", "NamesFile", "named_by", "row_words"]
+__all__ = ["NAMES", "NamesFile", "named_by", "open_names", "row_words"]
 
 NAMES: Final = "names.sqlite"
 
@@ -40,6 +47,8 @@ class NamesFile:
     def write(self, prepared: Path, *, home: Path, store: VectorStore, before: Manifest | None) -> None:
         """Write `NAMES` for all rows of the store."""
         path = prepared / NAMES
+        if before is not None and _carried_on(prepared, home, store, before):
+            return
         published = None if before is None else _published(home, before)
         if published is not None and before is not None:
             with suppress(StoreCorrupt):
@@ -69,6 +78,62 @@ class NamesFile:
             return False
         index.close()
         return index.facts.get("columns") == store.column_changes
+
+
+def open_names(directory: Path, manifest: Manifest) -> list[tuple[int, NameIndex]]:
+    """Open the indexes of names that a generation has, each with the id of its first row; none where there are none.
+
+    Raises:
+        FileNotFoundError: the generation is gone.
+        StoreCorrupt: one is not what was published, or they do not follow each other.
+    """
+    found: list[tuple[int, NameIndex]] = []
+    folder = generation_path(directory, manifest.generation)
+    end = 0
+    try:
+        for first in further_files(manifest.files, NAMES):
+            name = further_name(NAMES, first)
+            check_file(directory, manifest, name)
+            found.append((first, NameIndex(folder / name)))
+            if first != end:
+                raise StoreCorrupt(
+                    f"{folder / name}: tells of rows from {first:,} on, expected {end:,}; run `build_index`"
+                )
+            end = first + len(found[-1][1])
+    except BaseException:
+        for _, index in found:
+            index.close()
+        raise
+    return found
+
+
+def _carried_on(prepared: Path, home: Path, store: VectorStore, before: Manifest) -> bool:
+    """Carry the indexes of a large collection on, with one more for the rows behind them; say whether that was possible.
+
+    It is where no name of their rows has changed since.
+    """
+    indexes = []
+    with suppress(OSError, StoreCorrupt):
+        indexes = open_names(home, before)
+    try:
+        facts = _facts(store)
+        if not indexes or any(index.facts != facts | {"count": len(index)} for _, index in indexes):
+            return False
+        firsts = [first for first, _ in indexes]
+        covered = firsts[-1] + len(indexes[-1][1])
+    finally:
+        for _, index in indexes:
+            index.close()
+    kept, start = kept_files_and_next(firsts, covered, store.count)
+    if covered > store.count or not kept:
+        return False
+    folder = generation_path(home, before.generation)
+    for first in kept:
+        name = further_name(NAMES, first)
+        link_or_copy(folder / name, prepared / name)
+    if start is not None:
+        _add(prepared / further_name(NAMES, start), store, np.empty(0, dtype=np.int64), first=start)
+    return True
 
 
 def row_words(store: VectorStore, start: int) -> Iterator[list[str]]:
@@ -138,7 +203,7 @@ def _renamed(home: Path, before: Manifest, store: VectorStore, count: int) -> Id
         table = open_keys(home, before)
     except (OSError, StoreCorrupt):
         return None
-    if table is None or len(table) != count:
+    if table is None or len(table) < count:
         return None
     pairs = zip(table.keys(np.arange(count)), store.keys(), strict=False)
     return np.flatnonzero(np.fromiter((was != now for was, now in pairs), dtype=np.bool_, count=count))
@@ -152,13 +217,21 @@ def _digests(store: VectorStore) -> NDArray[np.uint32]:
     return digests
 
 
-def _add(path: Path, store: VectorStore, changed: Ids) -> None:
+def _add(path: Path, store: VectorStore, changed: Ids, *, first: int = 0) -> None:
+    """Add the rows that an index does not tell of yet, and other words of rows that have changed.
+
+    Args:
+        path: of the index; made if there is none.
+        store: the rows.
+        changed: ids of rows that it tells of already.
+        first: the row that it begins with; only 0 where some have changed.
+    """
     index = NameIndex(path, writable=True)
     try:
         words = [[*set().union(*named.values())] for named in named_by(store, changed)]
-        digests = _digests(store)
+        digests = _digests(store)[first:]
         index.add(
-            row_words(store, len(index)),
+            row_words(store, first + len(index)),
             changed=zip(changed.tolist(), map(sorted, words), strict=True),
             facts={"renames": store.renames, "columns": store.column_changes},
             digests=digests if digests.any() else None,

@@ -11,7 +11,13 @@ import pytest
 
 import retrieval
 from indexes.derivation import derive
-from indexes.generation import generation_path, read_manifest, write_manifest
+from indexes.generation import (
+    further_files,
+    generation_path,
+    read_manifest,
+    row_files,
+    write_manifest,
+)
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection.rows import derived_files
 from retrieval.columns import pack
@@ -222,3 +228,29 @@ def test_nothing_is_published_where_no_column_changed(tmp_path: Path) -> None:
     retrieval.build_index(index=directory, encoder=ENCODER, progress=False)
 
     assert read_manifest(directory).generation == generation
+
+
+def test_rows_added_to_a_large_index_get_one_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_files, "LARGE", 3)
+    files = ["dogs/a.png", "cats/b.png", "dogs/c.png"]
+    build(fill(tmp_path, files))
+    first = place(tmp_path).stat().st_ino
+    for more in (["birds/d.png"] + [f"birds/{number}.png" for number in range(8)], ["dogs/e.png"]):
+        fill(tmp_path, more)
+        files += more
+        build(tmp_path)
+    manifest = read_manifest(tmp_path / ".retrieve")
+    assert further_files(manifest.files, NAMES) == [0, 3, 12]
+    assert place(tmp_path).stat().st_ino == first
+    with retrieval.open(tmp_path, encoder=ENCODER) as collection:
+        found = {hit.path for hit in collection.search("dog", k=20, names="only", fold_duplicates=False)}
+        assert found == {name for name in files if name.startswith("dogs")}
+        assert len(collection.search("bird", k=20, names="only", fold_duplicates=False)) == 9
+
+    (tmp_path / "birds" / "d.png").rename(tmp_path / "dogs" / "d.png")
+    build(tmp_path)
+    manifest = read_manifest(tmp_path / ".retrieve")
+    assert further_files(manifest.files, NAMES) == [0]
+    with retrieval.open(tmp_path, encoder=ENCODER) as collection:
+        found = {hit.path for hit in collection.search("dog", k=20, names="only", fold_duplicates=False)}
+    assert found == {name for name in files if name.startswith("dogs")} | {"dogs/d.png"}
