@@ -35,7 +35,7 @@ _RATE = 2e-3  # of Adam, falling to nothing
 _TEMPERATURE = 0.05
 
 
-def centred_procrustes(source: Space, target: Space, x: Any, y: Any) -> Transform:
+def centred_procrustes(source: Space, target: Space, x: Any, y: Any, *, rank: int | None = None) -> Transform:
     """Fit the orthogonal map that brings paired unit rows closest about their means; the narrower side is padded by zeros.
 
     The mean of ``x`` is taken away, that of ``y`` is not added.
@@ -43,12 +43,18 @@ def centred_procrustes(source: Space, target: Space, x: Any, y: Any) -> Transfor
     Args:
         source, target: the spaces of ``x`` and ``y``.
         x, y: ``(n, d_in)`` and ``(n, d_out)``; row i of one belongs to row i of the other.
+        rank: keep only so many directions, those in which the two sides vary together most; few pairs tell nothing of
+            the others (as the low-rank maps of Drift-Adapter). None for all.
     """
     u, v = paired(source, target, x, y)
     mean = u.mean(axis=0)
     left, _, right = np.linalg.svd(
         ((u - mean).T @ (v - v.mean(axis=0))).astype(np.float64), full_matrices=False
     )
+    factors = None
+    if rank is not None:
+        left, right = left[:, :rank], right[:rank]
+        factors = np.ascontiguousarray(left, dtype=np.float32), np.ascontiguousarray(right, dtype=np.float32)
     matrix = left @ right  # (d_in, d_out)
     return Transform(
         source=source,
@@ -56,7 +62,8 @@ def centred_procrustes(source: Space, target: Space, x: Any, y: Any) -> Transfor
         method="procrustes",
         matrix=np.ascontiguousarray(matrix, dtype=np.float32),
         offset=(-mean @ matrix).astype(np.float32),
-        facts={"pairs": len(u), "centred": True},
+        facts={"pairs": len(u), "centred": True} | ({} if rank is None else {"rank": rank}),
+        factors=factors,
     )
 
 
@@ -193,6 +200,7 @@ def recentred(step: Transform, x: Vectors, y: Vectors) -> Transform:
         matrix=step.matrix,
         offset=offset.astype(np.float32),
         facts={**step.facts, "recentred_on": len(x)},
+        factors=step.factors,
     )
 
 

@@ -31,6 +31,7 @@ class Transform:
         method: ``prefix``, ``pca``, ``procrustes``, ``ridge`` and so on: how it was made.
         matrix: ``(d_in, d_out)`` float32.
         offset: ``(d_out,)`` float32; None for a linear map.
+        factors: ``(d_in, r)`` and ``(r, d_out)`` float32 whose product the matrix is, where going through them is cheaper; else None.
         facts: JSON values that tell its provenance: what it was fitted on, on how many pairs, how good it measured.
     """
 
@@ -40,6 +41,7 @@ class Transform:
     matrix: Matrix
     offset: NDArray[np.float32] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    factors: tuple[Matrix, Matrix] | None = None
 
     def __post_init__(self) -> None:
         if self.matrix.shape != (self.source.dim, self.target.dim):
@@ -51,6 +53,23 @@ class Transform:
             raise ShapeError(
                 f"{self.method}: the offset is {self.offset.shape}, expected {(self.target.dim,)}"
             )
+        if self.factors is not None:
+            shapes = [factor.shape for factor in self.factors]
+            rank = shapes[0][-1]
+            if shapes != [(self.source.dim, rank), (rank, self.target.dim)]:
+                raise ShapeError(f"{self.method}: the factors are {shapes[0]} and {shapes[1]}, which do not make the matrix")
+
+    @property
+    def multiplications(self) -> int:
+        """How many a row takes."""
+        return self.matrix.size if self.factors is None else sum(factor.size for factor in self.factors)
+
+    def moved(self, rows: Vectors) -> Vectors:
+        """Return ``rows @ matrix + offset``, ``(n, d_out)``, not yet unit rows; nothing is checked."""
+        result = rows @ self.matrix if self.factors is None else rows @ self.factors[0] @ self.factors[1]
+        if self.offset is not None:
+            result += self.offset
+        return result
 
     def apply(self, rows: Any) -> Vectors:
         """Map ``(n, d_in)`` rows to ``(n, d_out)`` float32 unit rows.
@@ -59,9 +78,7 @@ class Transform:
             ShapeError: another width.
             VectorError: a row is zero or not finite, before the map or after it.
         """
-        moved = unit_rows(rows, dim=self.source.dim, what=f"rows of {self.source.name}") @ self.matrix
-        if self.offset is not None:
-            moved += self.offset
+        moved = self.moved(unit_rows(rows, dim=self.source.dim, what=f"rows of {self.source.name}"))
         return unit_rows(moved, what=f"rows of {self.target.name}")
 
 
@@ -157,6 +174,8 @@ def save(path: str | os.PathLike[str], transforms: Sequence[Transform]) -> None:
         arrays[f"matrix_{i}"] = step.matrix
         if step.offset is not None:
             arrays[f"offset_{i}"] = step.offset
+        if step.factors is not None:
+            arrays[f"left_{i}"], arrays[f"right_{i}"] = step.factors
         heads.append(
             {
                 "source": step.source.to_json(),
@@ -195,6 +214,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[Transform, ...]:
                 matrix=data[f"matrix_{i}"],
                 offset=data.get(f"offset_{i}"),
                 facts=head["facts"],
+                factors=(data[f"left_{i}"], data[f"right_{i}"]) if f"left_{i}" in data else None,
             )
             for i, head in enumerate(heads)
         )

@@ -38,8 +38,6 @@ class Fitted:
             words: they are words.
         """
         step = self.text if words and self.text is not None else self.image
-        moved = new @ step.matrix  # not `apply`, which would check again what an encoder's gate has checked
-        if step.offset is not None:
-            moved += step.offset
-        mapped = unit_rows(moved, what="mapped queries")
+        # Not `apply`, which would check again what an encoder's gate has checked.
+        mapped = unit_rows(step.moved(new), what="mapped queries")
         return mapped if self.alpha is None or old is None else slerp(old, mapped, self.alpha)

@@ -316,7 +316,7 @@ def _decide(
         carried=replace(
             Carried(upgrades=upgrades)
             if way is None
-            else carried_by(way, background, upgrades, *staging.tables(store.count)),
+            else carried_by(found.final(way), background, upgrades, *staging.tables(store.count)),
             probes={work.new.space.fingerprint: vectors_of_probes(work.new)},
         ),
         derived=derived_files(),

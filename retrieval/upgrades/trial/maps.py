@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +21,8 @@ METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda
 EXTENDING = METHODS[:2]  # what an encoder brings with it
 
 K = 10
+_RANK = 192  # directions of a rotation between wide spaces
+_WIN = 0.01  # what a map must find more to be taken before a cheaper one
 _TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
 
 
@@ -90,7 +92,7 @@ def fit(
     }
     centred = linear_maps.centred_procrustes(source, target, x, y)
     single = [
-        _best([procrustes(source, target, x, y), centred], select),
+        _best([*_narrow(source, target, x, y), procrustes(source, target, x, y), centred], select),
         _best(
             [
                 option
@@ -128,9 +130,49 @@ def fit(
     ], left_out
 
 
+def refit(way: Fitted, pairs: Pairs, select: Probe) -> Fitted:
+    """Fit a way again on other pairs, by the settings that were chosen for it; what an encoder brings stays as it is."""
+    if way.image.method in EXTENDING:
+        return replace(way, back=_again(way.back, pairs.old, pairs.new))
+    image = _again(way.image, *pairs.asked())
+    return replace(
+        way,
+        image=image,
+        back=_again(way.back, pairs.old, pairs.new),
+        text=_text(image, pairs, select),
+    )
+
+
+def _again(step: Transform, x: Vectors, y: Vectors) -> Transform:
+    """Fit a map of its kind and settings to other pairs."""
+    source, target, facts = step.source, step.target, step.facts
+    if step.method == "ridge":
+        fitted = linear_maps.ridge(source, target, x, y, strength=float(facts["strength"]))
+        return linear_maps.about_mean(fitted, x) if facts.get("centred") else fitted
+    if step.method == "lambda":
+        start = linear_maps.centred_procrustes(source, target, x, y).matrix
+        return linear_maps.lambda_orthogonal(
+            source, target, x, y, start=start, tolerance=float(facts["tolerance"])
+        )
+    if facts.get("centred"):
+        return linear_maps.centred_procrustes(source, target, x, y, rank=facts.get("rank"))
+    return procrustes(source, target, x, y)
+
+
 def _best(options: Sequence[Transform], select: Probe) -> Transform:
-    """Return the map whose queries find most."""
-    return max(options, key=lambda step: select.score(step.apply(select.new)))
+    """Return the map whose queries find most; a dearer one only if it finds clearly more than a cheaper one."""
+    found = [(select.score(step.apply(select.new)), step) for step in options]
+    best = max(score for score, _ in found)
+    close = [(score, step) for score, step in found if score > best - _WIN]
+    least = min(step.multiplications for _, step in close)
+    return max((pair for pair in close if pair[1].multiplications == least), key=lambda pair: pair[0])[1]
+
+
+def _narrow(source: Space, target: Space, x: Vectors, y: Vectors) -> list[Transform]:
+    """Fit the rotation of few directions, where that spares more than half of the work."""
+    if _RANK * (source.dim + target.dim) > source.dim * target.dim / 2:
+        return []
+    return [linear_maps.centred_procrustes(source, target, x, y, rank=_RANK)]
 
 
 def _mixture(single: Sequence[Transform], select: Probe) -> tuple[Transform, float]:

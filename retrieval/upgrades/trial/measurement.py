@@ -102,21 +102,8 @@ def compare_encoders(questions: Questions) -> tuple[float, float, int]:
     Returns:
         shares of queries whose first hit is right, by the old encoder in its gallery and by the new one in its own; and how many.
     """
-    select, held = questions.select, questions.held
-    if held.labels is not None:  # every labelled image of the sample asks for its neighbours
-        every = Probe(
-            gallery_old=held.gallery_old,
-            gallery_new=held.gallery_new,
-            old=held.gallery_old,
-            new=held.gallery_new,
-            target=np.arange(len(held.gallery_old)),
-            labels=held.labels,
-        )
-        probes = [every]
-    else:
-        probes = [select, held]
-    old = np.concatenate([probe.right(probe.old, probe.gallery_old) for probe in probes])
-    new = np.concatenate([probe.right(probe.new, probe.gallery_new) for probe in probes])
+    whole = questions.whole
+    old, new = whole.right(whole.old, whole.gallery_old), whole.right(whole.new, whole.gallery_new)
     return float(old.mean()), float(new.mean()), len(old)
 
 
@@ -169,15 +156,23 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
 
     def alone(option: Background) -> float:
         asked = option.old.asked(mapped, moved=option.moved)
-        return _height(option.old.scores(asked, select.gallery_old), select)
+        return select.worth(option.old.scores(asked, select.gallery_old))
 
     moved = Background.of(old, new, moved=True)
     best = max((moved, replace(moved, moved=False)), key=alone)
     ranks = np.random.default_rng(0).permutation(len(select.gallery_old)) / max(len(select.gallery_old), 1)
 
+    own = np.arange(len(select.target)), select.target
+
     def mixed(option: Background) -> float:
-        sides = option.scores(mapped, select.new, select.gallery_old, select.gallery_new)
-        return sum(_height(np.where(ranks < share, sides[1], sides[0]), select) for share in _MIXED)
+        old_scores, new_scores = option.scores(mapped, select.new, select.gallery_old, select.gallery_new)
+        worth = 0.0
+        for share in _MIXED:
+            scores = np.where(ranks < share, new_scores, old_scores)
+            if select.labels is not None:  # it is asked for where it is hard to find
+                scores[own] = old_scores[own]
+            worth += select.worth(scores)
+        return worth
 
     return max((replace(best, stretch=stretch) for stretch in _STRETCHES), key=mixed)
 

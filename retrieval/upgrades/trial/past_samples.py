@@ -152,7 +152,7 @@ def _measured(
         return {
             "why": f"too few images have vectors of both ({len(fitted):,} to fit a map on, {len(held.new):,} queries)"
         }
-    viewed = rows[questions.viewed] >= 0
+    viewed = (rows[questions.viewed] >= 0) & np.isin(questions.viewed, fitted)
     pairs = Pairs(
         old_space=space,
         new_space=new,

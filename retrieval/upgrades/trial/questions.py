@@ -26,6 +26,7 @@ __all__ = ["Questions", "labels_of", "questions_of", "require_enough"]
 SHARE_HELD = 0.2  # of the sample, for choosing settings by and for measuring on, half each
 MOST_HELD = 1000  # images of each
 LEAST_HELD = 10
+SHARE_SPARE = 0.5  # of the other images: they stand in the probes' gallery, and no map that is measured is fitted on them
 
 
 def labels_of(path: str | os.PathLike[str], store: VectorStore, root: str) -> dict[int, int]:
@@ -68,17 +69,21 @@ class Questions:
     """Queries to choose settings by and to measure on; rows of the sample that maps are fitted on.
 
     Attributes:
-        select, held: the queries, with one gallery.
-        gallery: ``(g,)`` positions of that gallery's rows in the sample.
-        fitted: ``(n,)`` positions in the sample.
+        select, held: the queries, with one gallery, on whose rows no map is fitted before it is measured: queries come too
+            near to those that their map was fitted on, the more so the more freely it can bend.
+        whole: every query that can be asked, in all of the sample; for what needs no map.
+        gallery: ``(g,)`` positions of the gallery's rows in the sample.
+        fitted, rest: ``(n,)`` positions in the sample: rows that maps are fitted on to be measured, and those that the chosen one is fitted on again.
         held_out: images that were measured on.
-        views, viewed: ``(v, d_new)`` altered views of fitted images by the new encoder, and ``(v,)`` whose: positions in the sample.
+        views, viewed: ``(v, d_new)`` altered views of images of the rest by the new encoder, and ``(v,)`` whose: positions in the sample.
     """
 
     select: Probe
     held: Probe
+    whole: Probe
     gallery: Ids
     fitted: Ids
+    rest: Ids
     held_out: int
     views: Vectors
     viewed: Ids
@@ -130,6 +135,7 @@ def questions_of(
         )
     chosen, held = asked[:count], asked[count : 2 * count]
     rest = np.setdiff1d(np.arange(len(taken.ids)), np.concatenate([chosen, held]))
+    fitted = rest[int(SHARE_SPARE * len(rest)) :]  # those without a label stand last
     record_of = {record.id: (record, path) for record, path in drawn}
     ids, views = (
         encode_a_view([record_of[int(number)] for number in taken.ids[rest]], new, progress=progress)
@@ -138,17 +144,17 @@ def questions_of(
     )
     viewed = np.array([place_of[int(number)] for number in ids], dtype=np.int64)
     if label_of:
-        labels = np.array([label_of[int(number)] for number in taken.ids[asked]], dtype=np.int64)
-        inside = {int(place): position for position, place in enumerate(asked)}
+        labels = np.full(len(taken.ids), -1, dtype=np.int64)
+        labels[asked] = [label_of[int(number)] for number in taken.ids[asked]]
 
-        def of(places: Ids) -> Probe:
+        def of(places: Ids, gallery: Ids) -> Probe:
             return Probe(
-                gallery_old=taken.old[asked],
-                gallery_new=taken.new[asked],
+                gallery_old=taken.old[gallery],
+                gallery_new=taken.new[gallery],
                 old=taken.old[places],
                 new=taken.new[places],
-                target=np.array([inside[int(place)] for place in places], dtype=np.int64),
-                labels=labels,
+                target=np.searchsorted(gallery, places),
+                labels=labels[gallery],
             )
 
     else:
@@ -158,21 +164,25 @@ def questions_of(
         of_views, (rows_old, rows_new) = encode_views(wanted, [old, new], progress=progress)
         target = np.array([place_of[int(number)] for number in of_views], dtype=np.int64)
 
-        def of(places: Ids) -> Probe:
+        def of(places: Ids, gallery: Ids) -> Probe:
             flags = np.isin(target, places)
             return Probe(
-                gallery_old=taken.old,
-                gallery_new=taken.new,
+                gallery_old=taken.old[gallery],
+                gallery_new=taken.new[gallery],
                 old=rows_old[flags],
                 new=rows_new[flags],
-                target=target[flags],
+                target=np.searchsorted(gallery, target[flags]),
             )
 
+    every = np.sort(asked)
+    gallery = np.setdiff1d(every, fitted)
     return Questions(
-        select=of(chosen),
-        held=of(held),
-        gallery=asked,
-        fitted=rest,
+        select=of(chosen, gallery),
+        held=of(held, gallery),
+        whole=of(every, every),
+        gallery=gallery,
+        fitted=fitted,
+        rest=rest,
         held_out=count,
         views=views,
         viewed=viewed,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrieval.collection import Fitted
 from retrieval.encoders import TextEncoder, encode_phrases
-from retrieval.upgrades.trial.maps import Extension, Pairs, fit
+from retrieval.upgrades.trial.maps import Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.measurement import Measured, measure
 from retrieval.upgrades.trial.questions import Questions
 from retrieval.upgrades.trial.sample import Sample
@@ -29,6 +29,7 @@ class Trial:
         ways, measured: the methods and how each did.
         left_out: methods that were not fitted, and why.
         questions: the queries.
+        pairs: all that a map may be fitted on, once it is chosen.
         measure: ``views`` or ``labels``.
         words: held-out phrases by the old and the new encoder; None unless both read words.
     """
@@ -37,8 +38,13 @@ class Trial:
     measured: list[Measured]
     left_out: dict[str, str]
     questions: Questions
+    pairs: Pairs
     measure: str
     words: tuple[Vectors, Vectors] | None
+
+    def final(self, way: Fitted) -> Fitted:
+        """Return a measured way, fitted anew on all pairs: on the gallery that it was measured in, too."""
+        return refit(way, self.pairs, self.questions.select)
 
 
 def try_methods(
@@ -67,14 +73,22 @@ def try_methods(
     pairs = Pairs(
         old_space=old_space,
         new_space=new.space,
-        old=taken.old[questions.fitted],
-        new=taken.new[questions.fitted],
+        old=taken.old[questions.rest],
+        new=taken.new[questions.rest],
         views_old=taken.old[questions.viewed],
         views_new=questions.views,
         words_old=None if words is None or third is None else words[0][~third],
         words_new=None if words is None or third is None else words[1][~third],
     )
-    ways, left_out = fit(pairs, questions.select, method=method, extends=extends)
+    viewed = np.isin(questions.viewed, questions.fitted)
+    tried = replace(
+        pairs,
+        old=taken.old[questions.fitted],
+        new=taken.new[questions.fitted],
+        views_old=taken.old[questions.viewed[viewed]],
+        views_new=questions.views[viewed],
+    )
+    ways, left_out = fit(tried, questions.select, method=method, extends=extends)
     if old is None:
         ways = [way for way in ways if way.alpha is None]
         left_out["slerp"] = "it asks with both encoders, and the old one cannot be loaded"
@@ -90,6 +104,7 @@ def try_methods(
         measured=measured,
         left_out=left_out,
         questions=questions,
+        pairs=pairs,
         measure="views" if questions.held.labels is None else "labels",
         words=kept,
     )
