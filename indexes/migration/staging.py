@@ -99,11 +99,11 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
         ]
         self.store.append(rows, records)
 
-    def serve(self, number: int) -> None:
-        """Let the row that was kept for an id answer queries."""
+    def serve(self, number: int, *, added: bool = False) -> None:
+        """Let the row that was kept for an id answer queries; ``added``: the old space has none for it."""
         row = self.store.find(pack_id(number))
         if row is not None:
-            self.store.restamp(row, SERVED)
+            self.store.restamp(row, ADDED if added else SERVED)
 
     def find(self, number: int) -> Staged | None:
         """Return what is committed for an id."""

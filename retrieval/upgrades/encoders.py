@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexes.vectors import linear_maps
-from retrieval.collection import require_settled
 from retrieval.encoders import canonical_spec, expect, load_encoder
 from retrieval.errors import EncoderError, OptionError, RetrievalError
+from retrieval.upgrades.succession import require_another
 from retrieval.upgrades.trial import Extension
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ __all__ = ["extension_of", "new_encoder", "old_encoder_of"]
 
 def new_encoder(encoder: EncoderLike, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
     """Load the new encoder and refuse what can be no upgrade."""
-    require_settled(manifest, what="a second upgrade cannot begin")
     kept = manifest.upgrades[-1] if manifest.upgrades else {}
     if kept.get("previous"):
         raise OptionError(
@@ -41,6 +40,7 @@ def new_encoder(encoder: EncoderLike, manifest: Manifest, *, device: str) -> tup
         raise OptionError(
             f"{loaded.space.name} gives vectors of the collection's own space {manifest.space}; there is nothing to upgrade"
         )
+    require_another(loaded, manifest)
     return loaded, spec
 
 

@@ -87,26 +87,23 @@ def require_space(costs: Costs, directory: Path) -> None:
 
 
 def ways_of(
-    measured: Sequence[Measured], costs: Costs, *, alone: tuple[float, float]
+    best: Measured | None, costs: Costs, *, alone: tuple[float, float]
 ) -> list[dict[str, Any]]:
     """Return the ways that lead to the new encoder: the best compatible map, and encoding again behind the old encoder.
 
     Args:
-        measured: of the maps; all share what either encoder finds by itself.
+        best: the compatible map that would be recorded; None without one.
         costs: of encoding the gallery again.
         alone: what the old and the new encoder find without a map, of all images that can ask.
     Returns:
         objects with ``plan``, ``method``, ``now`` and ``end`` (quality), ``seconds``, ``bytes``, ``map_microseconds``. Quality now with a map is
         what the old encoder finds alone, and what the map wins over it on the held-out queries.
     """
-    compatible = [result for result in measured if result.compatible]
     found: list[tuple[Plan, str, float, float]] = []
-    if compatible:
-        best = max(compatible, key=lambda result: result.new_old)
+    if best is not None:
         won = best.new_old - best.old_old
         found.append(("map", best.method, alone[0] + won, best.map_microseconds))
-    if measured:
-        found.append((REENCODE, REENCODE, alone[0], 0.0))
+    found.append((REENCODE, REENCODE, alone[0], 0.0))
     return [
         {
             "plan": plan,

@@ -25,7 +25,14 @@ from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_o
 from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of, with_sample
 from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
+from retrieval.upgrades.succession import (
+    added_since,
+    encode_added,
+    require_no_fall,
+    staging_of,
+)
 from retrieval.upgrades.trial import (
+    CLEARLY,
     EXTENDING,
     METHODS,
     Measured,
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.migration import Background
+    from indexes.vectors import Ids
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
@@ -94,7 +102,7 @@ def upgrade(
     Returns:
         What was measured, and whether it was recorded. Unless it was, nothing has changed.
     Raises:
-        OptionError: the same encoder again, an upgrade that is under way, no image left, a sample too small, or rows by
+        OptionError: the same encoder again, an upgrade under way that finds more by now, no image left, a sample too small, or rows by
             hand without an image, or views of images.
         EncoderError: the new encoder cannot be had, or reads no images.
         StoreFull: there is no space for the new vectors.
@@ -114,7 +122,7 @@ def upgrade(
         note_when_encoding(new)
         source = open_source(directory, manifest, root=root)
         staging = f"{STAGING}/{new.space.fingerprint[:16]}"
-        planned = str(manifest.upgrades[-1]["staging"]) if manifest.reencoding else None
+        planned = staging_of(manifest)
         remove_staging(directory, but=(staging, planned))
         work = _Work(
             directory=directory,
@@ -185,13 +193,17 @@ def _run(
             "measured on new views; give `labels=CSV`, which needs the stored vectors only"
         )
     with (
-        VectorStore.open(place, dim=manifest.space.dim, count=manifest.count) as store,
+        # What a killed build has stored in the middle of an upgrade is published with the next generation.
+        VectorStore.open(
+            place, dim=manifest.space.dim, count=None if manifest.migrating else manifest.count
+        ) as store,
         Staging.open(work.directory / work.staging, dim=work.new.space.dim, lock=work.lock) as staging,
     ):
         if record:
             refuse_rows_without_images(store, manifest, work.source)
         label_of = {} if labels is None else labels_of(labels, store, work.source.name)
-        drawn, gone = draw(store, work.source, size=size, first=label_of)
+        added = added_since(work.directory, manifest, count=store.count, lock=work.lock)
+        drawn, gone = draw(store, work.source, size=size, first=label_of, but=added)
         if not drawn:
             raise OptionError(
                 f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
@@ -211,7 +223,18 @@ def _run(
             new=work.new,
             old_space=manifest.space,
         )
-        return _decide(work, store, staging, taken, found, method=method, record=record, force=force)
+        return _decide(
+            work,
+            store,
+            staging,
+            taken,
+            found,
+            method=method,
+            record=record,
+            force=force,
+            added=added,
+            progress=progress,
+        )
 
 
 def _decide(
@@ -224,8 +247,10 @@ def _decide(
     method: str,
     record: bool,
     force: bool,
+    added: Ids,
+    progress: OnProgress | None,
 ) -> UpgradeReport:
-    """Choose a plan and, if it may be, record it."""
+    """Choose a plan and, if it may be, record it; ``added``: ids that the old encoder has not seen."""
     wanted = [
         (way, result)
         for way, result in zip(found.ways, found.measured, strict=True)
@@ -234,7 +259,13 @@ def _decide(
     old_finds, new_finds, asked = compare_encoders(found.questions)
     # A map to a worse encoder would win for a while, and lose with every image that is encoded again.
     allowed = [pair for pair in wanted if pair[1].compatible and new_finds >= old_finds]
-    better = method in ("auto", REENCODE) and (force or new_finds > old_finds)
+    better = (
+        method in ("auto", REENCODE)
+        and (force or new_finds > old_finds)
+        and not work.manifest.migrating  # the old encoder would answer alone again
+    )
+    compatible = [pair for pair in zip(found.ways, found.measured, strict=True) if pair[1].compatible]
+    best = _best(compatible)[1] if compatible else None
     costs = costs_of(work.directory, work.manifest, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
@@ -246,7 +277,7 @@ def _decide(
         held_out=found.questions.held_out,
         plan="none",
         methods=[rounded(result) for result in found.measured],
-        ways=ways_of(found.measured, costs, alone=(old_finds, new_finds)),
+        ways=ways_of(best, costs, alone=(old_finds, new_finds)),
         costs=costs.to_json(),
         backfilled=0,
         remaining=work.manifest.live,
@@ -278,6 +309,21 @@ def _decide(
     if report.plan == "none" or not record:
         return report
     require_space(costs, work.directory)
+    if work.manifest.migrating:
+        before = work.manifest.upgrades[-1]
+        if not force:
+            now = float(np.interp(len(taken.ids) / max(work.manifest.live, 1), curve["share"], curve["random"]))
+            won = now - found.measured[0].old_old
+            require_no_fall(before, name=work.name, won=won, measure=found.measure)
+        encode_added(
+            added[~store.tombstones()[added]],
+            store,
+            staging,
+            work.source,
+            work.new,
+            before=str(before["new_spec"] or before["new_space"]["name"]),
+            progress=progress,
+        )
     facts: dict[str, Any] = {
         "manifest": work.manifest,
         "new": work.new.space,
@@ -292,7 +338,7 @@ def _decide(
             extends=partial(extension_of, work.new),
         ),
     }
-    if way is None or len(taken.ids) < work.manifest.live:
+    if way is None or len(taken.ids) + len(added) < work.manifest.live:
         # What is encoded counts. All of it would be the switch, which comes with `backfill`.
         served = _serve(staging, taken, count=store.count)
         if way is not None:
@@ -306,7 +352,8 @@ def _decide(
     work.lock.check()
     entry["kept"] = keep_sample(work.directory, work.manifest.space, taken)
     # A plan that was not begun with in earnest is replaced by this one.
-    upgrades = (*work.manifest.upgrades[: -1 if work.manifest.reencoding else None], entry)
+    # One that is begun gives way, too: its rows answer no more, those of the old space do again.
+    upgrades = (*work.manifest.upgrades[: -1 if staging_of(work.manifest) else None], entry)
     publish_tail(
         work.directory,
         store,
@@ -333,6 +380,19 @@ def _serve(staging: Staging, taken: Sample, *, count: int) -> int:
 
 
 def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:
-    """Return what finds most; an encoder trained to extend the old space needs no map, so that one comes first."""
+    """Return what finds most; a dearer way only if it finds clearly more than a cheaper one.
+
+    An encoder trained to extend the old space needs no map, so that one comes first.
+    """
     extending = [pair for pair in candidates if pair[0].method in EXTENDING]
-    return extending[0] if extending else max(candidates, key=lambda pair: pair[1].new_old)
+    if extending:
+        return extending[0]
+    most = max(result.new_old for _, result in candidates)
+    close = [pair for pair in candidates if pair[1].new_old > most - CLEARLY]
+    least = min(_cost(way) for way, _ in close)
+    return max((pair for pair in close if _cost(pair[0]) == least), key=lambda pair: pair[1].new_old)
+
+
+def _cost(way: Fitted) -> tuple[bool, int]:
+    """Return what orders ways by what a query costs: both encoders are dearer than any map."""
+    return way.alpha is not None, way.image.multiplications

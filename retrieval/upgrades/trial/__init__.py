@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.trial.maps import EXTENDING, METHODS, Extension
+    from retrieval.upgrades.trial.maps import CLEARLY, EXTENDING, METHODS, Extension
     from retrieval.upgrades.trial.measurement import (
         POINTS,
         Measured,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retrieval.upgrades.trial.trial import Trial, try_methods
 
 __all__ = [
+    "CLEARLY",
     "EXTENDING",
     "METHODS",
     "POINTS",
@@ -48,7 +49,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "maps": ("EXTENDING", "Extension", "METHODS"),
+            "maps": ("CLEARLY", "EXTENDING", "Extension", "METHODS"),
             "measurement": (
                 "Measured",
                 "POINTS",

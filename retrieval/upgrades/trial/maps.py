@@ -22,7 +22,8 @@ EXTENDING = METHODS[:2]  # what an encoder brings with it
 
 K = 10
 _RANK = 192  # directions of a rotation between wide spaces
-_WIN = 0.01  # what a map must find more to be taken before a cheaper one
+_WIDE = 512  # dimensions of both spaces beyond which the softly orthogonal map takes minutes
+CLEARLY = 0.01  # what a way must find more to be taken before a cheaper one
 _TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
 
 
@@ -102,7 +103,10 @@ def fit(
             select,
         ),
     ]
-    if wanted & {"lambda", "slerp"}:
+    bends = min(source.dim, target.dim) <= _WIDE or method == "lambda"
+    if not bends and "lambda" in wanted:
+        left_out["lambda"] = "it takes minutes to fit between spaces so wide; ask for it by its name"
+    if wanted & {"lambda", "slerp"} and bends:
         single.append(
             _best(
                 [
@@ -163,7 +167,7 @@ def _best(options: Sequence[Transform], select: Probe) -> Transform:
     """Return the map whose queries find most; a dearer one only if it finds clearly more than a cheaper one."""
     found = [(select.score(step.apply(select.new)), step) for step in options]
     best = max(score for score, _ in found)
-    close = [(score, step) for score, step in found if score > best - _WIN]
+    close = [(score, step) for score, step in found if score > best - CLEARLY]
     least = min(step.multiplications for _, step in close)
     return max((pair for pair in close if pair[1].multiplications == least), key=lambda pair: pair[0])[1]
 

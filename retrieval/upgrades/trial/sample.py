@@ -63,7 +63,7 @@ class _Item:
 
 
 def draw(
-    store: VectorStore, source: Source, *, size: int, first: Iterable[int] = ()
+    store: VectorStore, source: Source, *, size: int, first: Iterable[int] = (), but: Sequence[int] | Ids = ()
 ) -> tuple[list[tuple[Record, Source]], int]:
     """Pick rows at random whose files are there and of the size that was indexed.
 
@@ -72,11 +72,13 @@ def draw(
         source: where the images lie.
         size: rows wanted.
         first: ids to take before others.
+        but: ids to take in no case.
     Returns:
         records with where they lie, and how many files among those looked at were gone or changed.
     """
     draws = np.random.default_rng(SEED)
     alive = ~store.tombstones()
+    alive[np.asarray(but, dtype=np.int64)] = False
     wished = np.array([number for number in first if alive[number]], dtype=np.int64)
     alive[wished] = False
     order = np.concatenate([draws.permutation(wished), draws.permutation(np.flatnonzero(alive))])

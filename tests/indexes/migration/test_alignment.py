@@ -50,3 +50,23 @@ def test_a_probe_with_labels_never_counts_the_query_itself():
 
 def test_overlap_counts_shares_in_any_order():
     assert alignment.overlap(np.array([[1, 2, 3, 4]]), np.array([[4, 1, 9, 8]])) == 0.5
+
+
+def test_settings_are_chosen_by_labels_first_and_then_by_how_far_up_the_querys_own_image_is():
+    gallery = unit_rows(np.eye(4, 8))
+    probe = Probe(
+        gallery_old=gallery,
+        gallery_new=gallery,
+        old=gallery,
+        new=gallery,
+        target=np.arange(4),
+        labels=np.array([0, 0, 1, 1]),
+    )
+    mates, itself = gallery[[1, 0, 3, 2]], np.eye(4)
+    blurred, sharp = mates @ gallery.T, mates @ gallery.T + 2 * itself
+
+    assert probe.worth(sharp) == 1.1
+    assert 1 < probe.worth(blurred) < probe.worth(sharp)
+    assert probe.worth(gallery[[2, 3, 0, 1]] @ gallery.T + 2 * itself) == 0.1
+    assert probe.score(mates) > 1
+    np.testing.assert_array_equal(sharp, mates @ gallery.T + 2 * itself)  # left as it was

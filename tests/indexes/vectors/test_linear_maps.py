@@ -118,3 +118,19 @@ def test_about_the_mean_a_mean_row_asks_for_nothing():
     step = linear_maps.about_mean(procrustes(A, B, x, draw(300, 8)), x)
 
     np.testing.assert_allclose((x @ step.matrix + step.offset).mean(0), 0, atol=1e-5)
+
+
+def test_a_rotation_of_few_directions_is_the_whole_one_where_the_rows_have_no_more():
+    draws = np.random.default_rng(3)
+    axes = np.linalg.qr(draws.standard_normal((12, 3)))[0]
+    signal = draws.standard_normal((200, 3))
+    x = unit_rows(signal @ axes.T)
+    y = unit_rows(signal @ np.linalg.qr(draws.standard_normal((8, 3)))[0].T)
+    whole, few = (linear_maps.centred_procrustes(A, B, x, y, rank=rank) for rank in (None, 3))
+
+    assert (whole.factors, few.facts["rank"]) == (None, 3)
+    assert few.multiplications == 3 * (12 + 8) < whole.multiplications == 12 * 8
+    np.testing.assert_allclose(few.factors[0] @ few.factors[1], few.matrix, atol=1e-6)
+    np.testing.assert_allclose(few.moved(x), x @ few.matrix + few.offset, atol=1e-5)
+    np.testing.assert_allclose(few.apply(x), whole.apply(x), atol=1e-4)
+    assert not np.allclose(few.apply(draw(5, 12)), whole.apply(draw(5, 12)), atol=0.1)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
-from indexes.vectors import transforms
+from indexes.vectors import linear_maps, transforms
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
 
@@ -78,13 +80,23 @@ def test_pairs_that_do_not_pair_are_refused():
 def test_save_and_load(tmp_path):
     turned = transforms.pca(PLAIN, rows())
     moved = transforms.procrustes(turned.target, PLAIN, rows(), rows(seed=5))
-    transforms.save(tmp_path / "t.npz", [turned, moved])
+    narrow = linear_maps.centred_procrustes(PLAIN, PLAIN, rows(), rows(seed=5), rank=4)
+    transforms.save(tmp_path / "t.npz", [turned, moved, narrow])
     again = transforms.load(tmp_path / "t.npz")
 
-    assert [step.method for step in again] == ["pca", "procrustes"]
+    assert [step.method for step in again] == ["pca", "procrustes", "procrustes"]
+    assert again[1].factors is None
+    for kept, factor in zip(again[2].factors, narrow.factors, strict=True):
+        np.testing.assert_array_equal(kept, factor)
     np.testing.assert_array_equal(again[1].matrix, moved.matrix)
     assert again[0].target.same_as(turned.target)
     assert again[0].facts == turned.facts
+
+
+def test_factors_that_do_not_make_the_matrix_are_refused():
+    step = linear_maps.centred_procrustes(PLAIN, PLAIN, rows(), rows(seed=5), rank=4)
+    with pytest.raises(ShapeError, match="do not make the matrix"):
+        replace(step, factors=(step.factors[0], step.factors[1][:3]))
 
 
 def test_what_is_not_readable_is_said_so(tmp_path):

@@ -169,7 +169,7 @@ class TestFit:
 
         assert report.measure == "labels"
         assert "cannot be loaded" in report.left_out["slerp"]
-        with pytest.raises(OptionError, match="a second upgrade"):
+        with pytest.raises(OptionError, match="drift:new is under way already"):
             retrieval.upgrade(photos, encoder="drift:new", labels=labels)
 
     def test_without_the_old_encoder_views_cannot_be_measured(self, photos):
