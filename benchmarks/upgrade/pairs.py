@@ -1,7 +1,7 @@
 """Measure upgrades between real encoders: what the map gives with its sample, the backfill's curve, crops, and the map's time.
 
-Per pair and draw: a fifth of the gallery is the sample. A fifth of it asks to choose among maps, in a gallery of these and half of
-the others; maps are fitted on the other half, and the chosen one again on both. Labelled
+Per pair and draw: a fifth of the gallery is the sample. A fifth of it asks to choose among maps, in a gallery of these and a third of
+the others; maps are fitted on the other two thirds, and the chosen one again on all three. Labelled
 photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10).
 """
 
@@ -28,6 +28,7 @@ from retrieval.upgrades.encoders import extension_of
 from retrieval.upgrades.trial.maps import CLEARLY, Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.maps import EXTENDING as BROUGHT
 from retrieval.upgrades.trial.measurement import background_of
+from retrieval.upgrades.trial.questions import SHARE_SPARE
 
 SAMPLE = 0.2
 CHOOSING = 0.2
@@ -83,8 +84,8 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
     """Fit and measure one pair with one draw of the sample."""
     sample = np.random.default_rng(seed).permutation(len(asked.gallery))[: round(SAMPLE * len(asked.gallery))]
     chosen, rest = np.split(sample, [round(CHOOSING * len(sample))])
-    fitted = rest[len(rest) // 2 :]
-    judged = np.concatenate([chosen, rest[: len(rest) // 2]])
+    spare, fitted = np.split(rest, [int(SHARE_SPARE * len(rest))])
+    judged = np.concatenate([chosen, spare])
     spaces = [
         Space(name=name, dim=rows.gallery.shape[1], fingerprint=name)
         for name, rows in zip(names, (old, new), strict=True)

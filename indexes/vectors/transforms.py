@@ -57,7 +57,9 @@ class Transform:
             shapes = [factor.shape for factor in self.factors]
             rank = shapes[0][-1]
             if shapes != [(self.source.dim, rank), (rank, self.target.dim)]:
-                raise ShapeError(f"{self.method}: the factors are {shapes[0]} and {shapes[1]}, which do not make the matrix")
+                raise ShapeError(
+                    f"{self.method}: the factors are {shapes[0]} and {shapes[1]}, which do not make the matrix"
+                )
 
     @property
     def multiplications(self) -> int:

@@ -86,9 +86,7 @@ def require_space(costs: Costs, directory: Path) -> None:
         )
 
 
-def ways_of(
-    best: Measured | None, costs: Costs, *, alone: tuple[float, float]
-) -> list[dict[str, Any]]:
+def ways_of(best: Measured | None, costs: Costs, *, alone: tuple[float, float]) -> list[dict[str, Any]]:
     """Return the ways that lead to the new encoder: the best compatible map, and encoding again behind the old encoder.
 
     Args:

@@ -312,7 +312,9 @@ def _decide(
     if work.manifest.migrating:
         before = work.manifest.upgrades[-1]
         if not force:
-            now = float(np.interp(len(taken.ids) / max(work.manifest.live, 1), curve["share"], curve["random"]))
+            now = float(
+                np.interp(len(taken.ids) / max(work.manifest.live, 1), curve["share"], curve["random"])
+            )
             won = now - found.measured[0].old_old
             require_no_fall(before, name=work.name, won=won, measure=found.measure)
         encode_added(
@@ -338,12 +340,15 @@ def _decide(
             extends=partial(extension_of, work.new),
         ),
     }
-    if way is None or len(taken.ids) + len(added) < work.manifest.live:
+    alive = ~store.tombstones()
+    live = int(np.count_nonzero(alive))
+    if way is None or len(taken.ids) + int(np.count_nonzero(alive[added])) < live:
         # What is encoded counts. All of it would be the switch, which comes with `backfill`.
-        served = _serve(staging, taken, count=store.count)
+        _serve(staging, taken)
         if way is not None:
             staging.index(work.new.space)
-        report = replace(report, backfilled=served, remaining=work.manifest.live - served)
+    served = int(np.count_nonzero(staging.rows_of(store.count) >= 0))
+    report = replace(report, backfilled=served, remaining=live - served)
     entry = (
         reencoding_entry(report, **facts)
         if way is None
@@ -371,12 +376,11 @@ def _decide(
     return replace(report, recorded=True, state=entry["state"])
 
 
-def _serve(staging: Staging, taken: Sample, *, count: int) -> int:
-    """Let the sample's rows count as encoded again; return how many of the collection's ``count`` rows are."""
+def _serve(staging: Staging, taken: Sample) -> None:
+    """Let the sample's rows count as encoded again."""
     for number in taken.ids.tolist():
         staging.serve(number)
     staging.commit()
-    return int(np.count_nonzero(staging.rows_of(count) >= 0))
 
 
 def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:

@@ -27,7 +27,9 @@ SHARE_HELD = 0.2  # of the sample, for choosing settings by and for measuring on
 MOST_HELD = 1000  # images of each
 LEAST_HELD = 10
 VIEWED_EVERY = 4  # of the images that maps are fitted on
-SHARE_SPARE = 0.5  # of the other images: they stand in the probes' gallery, and no map that is measured is fitted on them
+SHARE_SPARE = (
+    1 / 3
+)  # of the other images: they stand in the probes' gallery, and no map that is measured is fitted on them
 
 
 def labels_of(path: str | os.PathLike[str], store: VectorStore, root: str) -> dict[int, int]:

@@ -10,7 +10,7 @@ import pytest
 import retrieval
 from indexes.errors import ManifestTooNew
 from indexes.generation.manifest import read_manifest
-from retrieval.errors import SpaceMismatch, StoreCorrupt
+from retrieval.errors import OptionError, SpaceMismatch, StoreCorrupt
 from tests.retrieval.drift import NEW, OLD, drift
 from tests.retrieval.folders import PROBES, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, truth
@@ -72,6 +72,15 @@ class TestMigrating:
         new = drift("new")
         assert retrieval.backfill(photos, encoder=new).complete
         assert new.encoded == COUNT - 60 + PROBES
+
+    def test_no_image_is_activated_for_an_index_that_is_about_to_go(self, migrating):
+        with (
+            retrieval.open(migrating) as collection,
+            pytest.raises(
+                OptionError, match=r"index that is about to go: an upgrade .* finish it with `backfill`"
+            ),
+        ):
+            collection.aim()
 
     def test_the_curve_of_quality_does_not_fall_below_its_start(self, migrating):
         curve = retrieval.upgrade_report(migrating)["curve"]

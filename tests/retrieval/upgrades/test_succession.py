@@ -70,17 +70,19 @@ def test_it_is_refused_where_it_would_find_less_than_is_found_by_now(migrating):
     retrieval.backfill(migrating, count=COUNT - 1)
     before = state(migrating)
 
-    with pytest.raises(OptionError, match="drift:new, with 149 images encoded again, finds .*`backfill`"):
-        retrieval.upgrade(migrating, encoder="drift:twin", sample=40)
+    with pytest.raises(OptionError, match=r"drift:new, with 149 images encoded again, finds .*`backfill`"):
+        retrieval.upgrade(migrating, encoder="drift:twin", sample=100)
     assert state(migrating) == before
-    assert retrieval.upgrade(migrating, encoder="drift:twin", sample=40, force=True).recorded
+    assert retrieval.upgrade(migrating, encoder="drift:twin", sample=100, force=True).recorded
 
 
 def test_it_is_refused_while_added_images_cannot_be_read(grown):
     (grown / "new/b.png").unlink()
     before = state(grown)
 
-    with pytest.raises(OptionError, match="1 of the 2 images that drift:new alone has encoded cannot be read"):
+    with pytest.raises(
+        OptionError, match="1 of the 2 images that drift:new alone has encoded cannot be read"
+    ):
         retrieval.upgrade(grown, encoder="drift:twin", sample=100)
     assert state(grown) == before
 
