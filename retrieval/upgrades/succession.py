@@ -94,13 +94,15 @@ def encode_added(
     staging.commit()
 
 
-def require_no_fall(entry: Mapping[str, Any], *, name: str, won: float, measure: str) -> None:
-    """Refuse an upgrade that would find less at its start than the one under way finds by now.
+def require_no_fall(
+    entry: Mapping[str, Any], *, name: str, won: float, won_at_the_end: float, measure: str
+) -> None:
+    """Refuse an upgrade that would find less than the one under way, at its start than that one by now, or at the end.
 
     Args:
         entry: what the manifest says of that one.
         name: of the encoder that comes.
-        won: what its map and its sample find more than the old encoder does.
+        won, won_at_the_end: what it finds more than the old encoder does, by its map and its sample, and without a map.
         measure: what that was measured by.
     Raises:
         OptionError: less is won, or it was measured otherwise.
@@ -110,6 +112,12 @@ def require_no_fall(entry: Mapping[str, Any], *, name: str, won: float, measure:
         raise OptionError(
             f"the upgrade to {before} was measured by {entry.get('measure', 'views')}, that to {name} by {measure}, so they cannot be "
             "compared; measure as before, or use `force=True`"
+        )
+    ends = entry.get("alone", {})  # earlier versions did not record it
+    if ends and won_at_the_end < (before_wins := float(ends["new"]) - float(ends["old"])):
+        raise OptionError(
+            f"{name} finds {won_at_the_end:+.3f} over the old encoder, {before} {before_wins:+.3f}; go on with `backfill`, or use "
+            "`force=True`. Nothing was changed"
         )
     curve, rows = entry["curve"], entry["backfilled"] + entry["remaining"]
     height = float(np.interp(entry["backfilled"] / max(rows, 1), curve["share"], curve["random"]))

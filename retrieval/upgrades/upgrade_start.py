@@ -316,7 +316,13 @@ def _decide(
                 np.interp(len(taken.ids) / max(work.manifest.live, 1), curve["share"], curve["random"])
             )
             won = now - found.measured[0].old_old
-            require_no_fall(before, name=work.name, won=won, measure=found.measure)
+            require_no_fall(
+                before,
+                name=work.name,
+                won=won,
+                won_at_the_end=new_finds - old_finds,
+                measure=found.measure,
+            )
         encode_added(
             added[~store.tombstones()[added]],
             store,

@@ -80,14 +80,25 @@ class TestBadInput:
 
         assert report.recorded
         assert report.sample == COUNT
-        # Half the collection had been encoded; of the views each once: three to ask with, one to fit on.
-        views = 3 * 2 * report.held_out + COUNT - 2 * report.held_out
+        # Half the collection had been encoded; of the views each once: three to ask with, and one of each fourth image to fit on.
+        views = 3 * 2 * report.held_out + (COUNT - 2 * report.held_out) // 4
         assert new.encoded < COUNT - 60 + views + PROBES + 1
 
-    def test_a_second_upgrade_on_top_of_an_unfinished_one(self, migrating):
-        for encoder in ("drift:new", "drift:narrow"):
-            with pytest.raises(OptionError, match=r"under way \(0 of 150 images encoded again\); finish it"):
-                retrieval.upgrade(migrating, encoder=encoder)
+    @pytest.mark.parametrize(
+        ("encoder", "why"),
+        [
+            ("drift:new", "an upgrade to drift:new is under way already"),
+            (
+                "drift:narrow",
+                "drift:narrow finds .* over the old encoder, drift:new .*; go on with `backfill`",
+            ),
+        ],
+    )
+    def test_a_second_upgrade_to_the_same_or_to_a_worse_encoder(self, migrating, encoder, why):
+        before = state(migrating)
+        with pytest.raises(OptionError, match=why):
+            retrieval.upgrade(migrating, encoder=encoder)
+        assert state(migrating) == before
 
     def test_an_upgrade_while_old_vectors_are_kept(self, migrating):
         retrieval.backfill(migrating)
