@@ -115,7 +115,7 @@ def questions_of(
     """Make queries of a sample: altered views of its images, or those of its images that have a label.
 
     The new encoder sees a view of a quarter of the fitted images too: what is fitted on whole images alone learns nothing of
-    queries. With those of held-out images that is less work than the sample itself.
+    queries. With those of held-out images that is less work than the sample itself, from 100 images on.
 
     Args:
         taken: the sample.
