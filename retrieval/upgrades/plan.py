@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from retrieval.errors import StoreFull
+from retrieval.upgrades.trial import CLEARLY, EXTENDING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
+    from retrieval.collection import Fitted
     from retrieval.upgrades.trial import Measured, Sample
 
-__all__ = ["REENCODE", "Costs", "Plan", "costs_of", "require_space", "ways_of", "with_sample"]
+__all__ = ["REENCODE", "Costs", "Plan", "best_of", "costs_of", "require_space", "ways_of", "with_sample"]
 
 Plan: TypeAlias = Literal["map", "reencode", "none"]
 
@@ -129,3 +131,22 @@ def with_sample(
     """
     now = min(float(np.interp(share, curve["share"], curve["random"])) + offset, 1.0)
     return [way | {"now": round(now, 6)} if way["plan"] == "map" else way for way in ways]
+
+
+def best_of(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:
+    """Return what finds most; a dearer way only if it finds clearly more than a cheaper one.
+
+    An encoder trained to extend the old space needs no map, so that one comes first.
+    """
+    extending = [pair for pair in candidates if pair[0].method in EXTENDING]
+    if extending:
+        return extending[0]
+    most = max(result.new_old for _, result in candidates)
+    close = [pair for pair in candidates if pair[1].new_old > most - CLEARLY]
+    least = min(_cost(way) for way, _ in close)
+    return max((pair for pair in close if _cost(pair[0]) == least), key=lambda pair: pair[1].new_old)
+
+
+def _cost(way: Fitted) -> tuple[bool, int]:
+    """Return what orders ways by what a query costs: both encoders are dearer than any map."""
+    return way.alpha is not None, way.image.multiplications

@@ -1,4 +1,7 @@
-"""Start an upgrade: fit how new queries find the old gallery, measure it, record it."""
+"""Start an upgrade: fit how new queries find the old gallery, measure it, record it.
+
+Long because one decision is read together: what was measured, what it may replace, and what of it is recorded.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from indexes.derivation import Carried, publish_tail
 from indexes.generation import read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
-from retrieval.collection import STAGING, Fitted, carried_by, remove_staging, sweep, writer
+from retrieval.collection import STAGING, carried_by, remove_staging, sweep, writer
 from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import note_when_encoding, vectors_of_probes
@@ -22,7 +25,7 @@ from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_collection
 from retrieval.sources import open_source
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
-from retrieval.upgrades.plan import REENCODE, costs_of, require_space, ways_of, with_sample
+from retrieval.upgrades.plan import REENCODE, best_of, costs_of, require_space, ways_of, with_sample
 from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
 from retrieval.upgrades.rows_without_images import refuse_rows_without_images
 from retrieval.upgrades.succession import (
@@ -32,10 +35,7 @@ from retrieval.upgrades.succession import (
     staging_of,
 )
 from retrieval.upgrades.trial import (
-    CLEARLY,
-    EXTENDING,
     METHODS,
-    Measured,
     Sample,
     Trial,
     against_earlier,
@@ -53,8 +53,6 @@ from retrieval.upgrades.trial import (
 from retrieval.views import refuse_views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from indexes.generation import Manifest
     from indexes.migration import Background
     from indexes.vectors import Ids
@@ -265,7 +263,7 @@ def _decide(
         and not work.manifest.migrating  # the old encoder would answer alone again
     )
     compatible = [pair for pair in zip(found.ways, found.measured, strict=True) if pair[1].compatible]
-    best = _best(compatible)[1] if compatible else None
+    best = best_of(compatible)[1] if compatible else None
     costs = costs_of(work.directory, work.manifest, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
@@ -291,7 +289,7 @@ def _decide(
             f"method {method} does not apply: {found.left_out.get(method, 'it was not fitted')}"
         )
     candidates = allowed or (wanted if force else [])
-    way = _best(candidates)[0] if candidates else None
+    way = best_of(candidates)[0] if candidates else None
     background: Background | None = None
     curve: dict[str, Any] = {}
     if way is not None:
@@ -387,22 +385,3 @@ def _serve(staging: Staging, taken: Sample) -> None:
     for number in taken.ids.tolist():
         staging.serve(number)
     staging.commit()
-
-
-def _best(candidates: Sequence[tuple[Fitted, Measured]]) -> tuple[Fitted, Measured]:
-    """Return what finds most; a dearer way only if it finds clearly more than a cheaper one.
-
-    An encoder trained to extend the old space needs no map, so that one comes first.
-    """
-    extending = [pair for pair in candidates if pair[0].method in EXTENDING]
-    if extending:
-        return extending[0]
-    most = max(result.new_old for _, result in candidates)
-    close = [pair for pair in candidates if pair[1].new_old > most - CLEARLY]
-    least = min(_cost(way) for way, _ in close)
-    return max((pair for pair in close if _cost(pair[0]) == least), key=lambda pair: pair[1].new_old)
-
-
-def _cost(way: Fitted) -> tuple[bool, int]:
-    """Return what orders ways by what a query costs: both encoders are dearer than any map."""
-    return way.alpha is not None, way.image.multiplications
