@@ -68,9 +68,9 @@ class Transform:
 
     def moved(self, rows: Vectors) -> Vectors:
         """Return ``rows @ matrix + offset``, ``(n, d_out)``, not yet unit rows; nothing is checked."""
-        result: Vectors = (
-            rows @ self.matrix if self.factors is None else rows @ self.factors[0] @ self.factors[1]
-        )
+        result: Vectors = rows
+        for step in (self.matrix,) if self.factors is None else self.factors:
+            result = np.matmul(result, step)
         if self.offset is not None:
             result += self.offset
         return result
