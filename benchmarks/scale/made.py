@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 CLUSTERS, NOISE = 20_000, 0.7
 BLOCK = 65_536
@@ -61,25 +63,42 @@ class MadeImage:
 
 
 class MadeSource:
-    """A source that lists made images, none of which can be read.
+    """A source that lists made images; only the first of them can be read.
 
-    Args:
-        spec: their number, as text.
-        options: none.
+    Attributes:
+        count: how many; of the class, since a build opens a source again by its text.
     """
+
+    count: ClassVar[int] = 1
 
     type: ClassVar[str] = "made"
     takes: ClassVar[frozenset[str]] = frozenset()
+    spec = name = "made images"
 
-    def __init__(self, spec: str, options: Mapping[str, Any] | None = None) -> None:
-        self.spec, self.name = spec, f"{spec} made images"
-        self.options: Mapping[str, Any] = options or {}
+    def __init__(self) -> None:
+        self.options: Mapping[str, Any] = {}
 
-    def entries(self, _seen: Any) -> Iterator[MadeImage]:
+    @classmethod
+    def recognises(cls, _text: str) -> bool:
+        """Recognise nothing: it is given as an object."""
+        return False
+
+    @classmethod
+    def from_spec(cls, _text: str, _options: Mapping[str, Any]) -> MadeSource:
+        """Open it again."""
+        return cls()
+
+    def entries(self, _seen: Any = None) -> Iterator[MadeImage]:
         """Yield them."""
-        for number in range(int(self.spec)):
+        for number in range(self.count):
             stamp = (1_000_000 + number).to_bytes(8, "little") + (number << 20).to_bytes(8, "little")
             yield MadeImage(key(number).encode(), stamp)
+
+    def read(self, _entry: Any, *, max_pixels: int | None = None) -> bytes:  # noqa: ARG002 -- the protocol's
+        """Return a picture."""
+        data = io.BytesIO()
+        Image.new("L", (8, 8), 90).save(data, "PNG")
+        return data.getvalue()
 
     def look(self, _entry: Any) -> None:
         """Say that nothing else is an image."""

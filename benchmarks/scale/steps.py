@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from benchmarks.scale.made import QUERIES_SEED, MadeSource, centres, drawn, key
 from benchmarks.scale.processes import costs, forget_pages
 from indexes.generation import read_manifest, store_path
 from indexes.store import NewRow, VectorStore
+from retrieval.sources.registry import BUILT_IN
 from retrieval.testing import FakeEncoder
 
 QUERIES, SINGLE, COLD = 500, 200, 20
 BLOCK = 16_384
 SHARES = (0.001, 0.01, 0.1)
 """Of the rows, that filters keep."""
+
+
+BUILT_IN[MadeSource.type] = "benchmarks.scale.made:MadeSource"
 
 
 def build(home: str, vectors: str, keys: str, kind: str) -> dict[str, Any]:
@@ -135,15 +140,15 @@ def change(home: str, rows: str, times: str) -> dict[str, Any]:
 
 def made_source(home: str, rows: str) -> dict[str, Any]:
     """Make a collection with a row for each entry of a `MadeSource`, as a build would leave it."""
-    source = MadeSource("0")
     encoder = FakeEncoder(dim=16)
     with retrieval.create(home, encoder=encoder):
         pass
     directory = Path(home) / ".retrieve"
-    retrieval.build_index(source, index=directory, encoder=encoder, progress=False)
+    retrieval.build_index(MadeSource(), index=directory, encoder=encoder, progress=False)
     manifest = read_manifest(directory)
     (number,) = (one.number for one in manifest.sources if one.type == MadeSource.type)
     rng = np.random.default_rng(0)
+    MadeSource.count = int(rows)
     with VectorStore.open(store_path(directory, manifest), dim=16, writable=True) as store:
         entries = list[Any]()
 
@@ -161,7 +166,7 @@ def made_source(home: str, rows: str) -> dict[str, Any]:
             if store.pending > 1_000_000:
                 store.commit()
 
-        for entry in MadeSource(rows).entries(None):
+        for entry in islice(MadeSource().entries(), 1, None):
             entries.append(entry)
             if len(entries) == BLOCK:
                 put()
@@ -169,15 +174,16 @@ def made_source(home: str, rows: str) -> dict[str, Any]:
             put()
         store.commit()
     with costs() as facts:
-        retrieval.build_index(MadeSource(rows), index=directory, encoder=encoder, kind="flat", progress=False)
+        retrieval.build_index(MadeSource(), index=directory, encoder=encoder, kind="flat", progress=False)
     return facts
 
 
 def listed(home: str, rows: str) -> dict[str, Any]:
     """Build over a source in which nothing has changed."""
+    MadeSource.count = int(rows)
     with costs() as facts:
         report = retrieval.build_index(
-            MadeSource(rows), index=Path(home) / ".retrieve", encoder=FakeEncoder(dim=16), progress=False
+            MadeSource(), index=Path(home) / ".retrieve", encoder=FakeEncoder(dim=16), progress=False
         )
     if report.images != int(rows) or report.encoded or report.removed:
         raise SystemExit(f"not an unchanged build: {report}")

@@ -34,6 +34,7 @@ from indexes.generation import (
     new_generation_dir,
     open_keys,
     read_manifest,
+    write_list_sizes,
     write_live,
 )
 from indexes.generation import publish as publish_whole
@@ -111,6 +112,7 @@ def publish(
     prepared = new_generation_dir(home, number)
     with writing(prepared):
         index(prepared / INDEX)
+        write_list_sizes(prepared, home, before)
         write_live(prepared / TOMBSTONES, now.dead)
         same = before if before is not None and before.store == facts.store else None
         _write_keys(prepared, home, store, same)

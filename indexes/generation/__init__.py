@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from indexes.generation.index_kinds import NAMED, Exact, FileInfo, Funnel, IndexInfo, Inverted
     from indexes.generation.key_files import open_keys
     from indexes.generation.key_table import KEYS, KeyTable
+    from indexes.generation.list_sizes import LIST_SIZES, open_list_sizes, write_list_sizes
     from indexes.generation.manifest import (
         INDEX,
         check_file,
@@ -67,6 +68,7 @@ else:
             "index_kinds": ("NAMED", "Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted"),
             "key_files": ("open_keys",),
             "key_table": ("KEYS", "KeyTable"),
+            "list_sizes": ("LIST_SIZES", "open_list_sizes", "write_list_sizes"),
             "manifest": (
                 "INDEX",
                 "check_file",
@@ -94,6 +96,7 @@ __all__ = [
     "HAND",
     "INDEX",
     "KEYS",
+    "LIST_SIZES",
     "MANIFEST",
     "MIGRATING",
     "NAMED",
@@ -130,6 +133,7 @@ __all__ = [
     "listed_rows",
     "new_generation_dir",
     "open_keys",
+    "open_list_sizes",
     "open_row_lists",
     "pin_generation",
     "publish",
@@ -142,6 +146,7 @@ __all__ = [
     "store_path",
     "sweep_generations",
     "verify",
+    "write_list_sizes",
     "write_live",
     "write_manifest",
 ]

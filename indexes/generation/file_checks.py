@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.checksums import Sound, digest
 from indexes.errors import StoreCorrupt
@@ -51,11 +52,26 @@ def measured(path: Path, info: FileInfo) -> FileInfo:
     return info
 
 
-def check(path: Path, info: FileInfo) -> None:
+def sizes_of_blocks(path: Path) -> NDArray[np.uint32] | None:
+    """Return how many rows each list of a large index file has, which lie between the lists; None for any other file."""
+    info = measured(path, FileInfo(bytes=path.stat().st_size, sha256=""))
+    if info.head is None:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        sizes = _sizes(file.fileno(), data, info.head)
+    return np.frombuffer(sizes, "<u8").astype(np.uint32) if sizes else None
+
+
+def check(path: Path, info: FileInfo, *, sizes: NDArray[np.uint32] | None = None) -> None:
     """Refuse a file that is not what was published; of a large index, what FAISS reads when it opens it.
 
     A file that this process found right is not read again until its length or its times change.
 
+    Args:
+        path: the file.
+        info: what it is held to.
+        sizes: how many rows each of its lists has, if a file of its own says so; else they are read where they lie between
+            the lists.
     Raises:
         StoreCorrupt: it is missing, has another length, or its checksum differs; the message names it and what to do.
         SystemLimit: no more open files or memory.
@@ -67,7 +83,9 @@ def check(path: Path, info: FileInfo) -> None:
         settled = _sound.settled(status)
         wrong = f"{status.st_size:,} bytes, expected {info.bytes:,}"
         if status.st_size == info.bytes:
-            wrong = "" if _same(path, info) else "not the bytes that were published (its checksum differs)"
+            wrong = (
+                "" if _same(path, info, sizes) else "not the bytes that were published (its checksum differs)"
+            )
         if settled and not wrong:
             _sound.add(status, info)
     except FileNotFoundError:
@@ -80,22 +98,22 @@ def check(path: Path, info: FileInfo) -> None:
         raise StoreCorrupt(f"{path}: {wrong}; {cure_of_file(path)}")
 
 
-def _same(path: Path, info: FileInfo) -> bool:
+def _same(path: Path, info: FileInfo, sizes: NDArray[np.uint32] | None) -> bool:
     if info.digest is None:  # of a version that wrote none
         return sha256(path) == info.sha256
     if info.bytes == 0:
         return digest(b"") == info.digest
-    return _digest(path, info) == info.digest
+    return _digest(path, info, sizes) == info.digest
 
 
-def _digest(path: Path, info: FileInfo) -> str | None:
+def _digest(path: Path, info: FileInfo, given: NDArray[np.uint32] | None) -> str | None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if info.head is None:
             with memoryview(data) as whole:
                 return digest(whole)
         if info.head > len(data):
             return None
-        sizes = _sizes(file.fileno(), data, info.head)
+        sizes = _sizes(file.fileno(), data, info.head) if given is None else _filling(data, info.head, given)
         with memoryview(data)[: info.head] as part:
             return None if sizes is None else digest(part, sizes)
 
@@ -122,6 +140,19 @@ def _sizes(file: int, data: mmap.mmap, head: int) -> bytes | None:
     if begin >= 0 and data[begin : begin + 4] == b"ilbl":
         return _of_blocks(file, head, *_BLOCKS.unpack_from(data, begin)[1:])
     return _of_arrays(data, head)
+
+
+def _filling(data: mmap.mmap, head: int, sizes: NDArray[np.uint32]) -> bytes | None:
+    """Return sizes as `_sizes` does, where lists of so many rows fill the file exactly."""
+    begin = head - _BLOCKS.size
+    if begin < 0 or data[begin : begin + 4] != b"ilbl":
+        return None
+    _, lists, _, rows, size = _BLOCKS.unpack_from(data, begin)
+    if lists != len(sizes) or not rows:
+        return None
+    wide = sizes.astype("<u8")
+    taken = _WORD * (int(wide.sum()) + 2 * lists) + int((-(-sizes.astype(np.int64) // rows)).sum()) * size
+    return wide.tobytes() if head + taken == len(data) else None
 
 
 def _of_arrays(data: mmap.mmap, head: int) -> bytes | None:

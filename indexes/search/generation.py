@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from indexes.generation import (
     check_sizes,
     generation_path,
     open_keys,
+    open_list_sizes,
     open_row_lists,
     pin_generation,
     published_live,
@@ -93,7 +94,13 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._every = ExactSearcher(self._rows, card)
         path = generation_path(directory, manifest.generation) / INDEX
         self._base = open_searcher(
-            path, manifest.index, self._rows, every=self._every, card=card, opened=index
+            path,
+            manifest.index,
+            self._rows,
+            every=self._every,
+            card=card,
+            opened=index,
+            sizes=partial(open_list_sizes, directory, manifest),
         )
         self._searcher: Searcher = self._base
         covered = manifest.index.base_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class InvertedSearcher:
         rows: ``(base_rows, d)`` float16.
         card: a GPU that may search in the index's place; None for none.
         opened: the file's FAISS index, if somebody has it open.
+        sizes: reads the sizes of its lists, see `IndexFile`.
     Attributes:
         file: the index file.
     """
@@ -40,8 +42,9 @@ class InvertedSearcher:
         *,
         card: ServingCard | None = None,
         opened: Any = None,
+        sizes: Callable[[], Any] | None = None,
     ) -> None:
-        self.file = IndexFile(path, info.file, lambda index: Refined(index, rows), index=opened)
+        self.file = IndexFile(path, info.file, lambda index: Refined(index, rows), index=opened, sizes=sizes)
         self._info, self._rows, self._card = info, rows, card
         self._exact = exact.ExactSearcher(rows)
         self._live: tuple[int, Any] | None = None  # how many rows have no tombstone, and a selector of them

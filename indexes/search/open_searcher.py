@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.generation import Exact, Funnel, Inverted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from indexes.generation import IndexInfo
@@ -25,6 +26,7 @@ def open_searcher(
     every: ExactSearcher,
     card: ServingCard | None,
     opened: Any = None,
+    sizes: Callable[[], Any] | None = None,
 ) -> ExactSearcher | FunnelSearcher | InvertedSearcher:
     """Return what searches the rows that an index holds; its file is opened with the first search.
 
@@ -35,6 +37,7 @@ def open_searcher(
         every: searches all of them exactly.
         card: a GPU that may search; None for none.
         opened: the file's FAISS index, if somebody has it open.
+        sizes: reads the sizes of its lists, see `IndexFile`.
     """
     match info:
         case Exact():
@@ -48,4 +51,4 @@ def open_searcher(
         case Inverted():
             from indexes.search.inverted import InvertedSearcher
 
-            return InvertedSearcher(path, info, rows[: info.base_rows], card=card, opened=opened)
+            return InvertedSearcher(path, info, rows[: info.base_rows], card=card, opened=opened, sizes=sizes)

@@ -77,12 +77,19 @@ class IndexFile(Generic[T]):
         info: what it is held to; None for an old one that nothing was recorded of.
         made: makes of the FAISS index what is searched.
         index: the file's, if somebody has it open; None to open it.
+        sizes: reads the sizes of its lists from a file of their own; None where there is none.
     """
 
     def __init__(
-        self, path: Path, info: FileInfo | None, made: Callable[[Any], T], *, index: Any = None
+        self,
+        path: Path,
+        info: FileInfo | None,
+        made: Callable[[Any], T],
+        *,
+        index: Any = None,
+        sizes: Callable[[], Any] | None = None,
     ) -> None:
-        self.path = path
+        self.path, self._sizes = path, sizes
         self._info, self._made, self._index = info, made, index
         self._opening = forks.Lock()
         self._opened: T | None = None
@@ -102,9 +109,10 @@ class IndexFile(Generic[T]):
                     from indexes.generation import file_checks
 
                     if self._index is None:
+                        sizes = None if self._sizes is None else self._sizes()
                         if self._info is not None:
-                            file_checks.check(self.path, self._info)
-                        self._index = ivf.open_mapped(self.path)
+                            file_checks.check(self.path, self._info, sizes=sizes)
+                        self._index = ivf.open_mapped(self.path, sizes=sizes)
                     self._opened = self._made(self._index)
                 opened = self._opened
         return opened

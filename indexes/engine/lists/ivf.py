@@ -307,9 +307,12 @@ def load(path: Path) -> Any:
     return _read(path, 0)
 
 
-def open_mapped(path: Path) -> Any:
-    """Open the index by mapping its file. Read-only: adding to what is mapped ends the process."""
-    return mapped_lists.open_in_place(path) or _read(path, faiss().IO_FLAG_MMAP_IFC)
+def open_mapped(path: Path, *, sizes: Any = None) -> Any:
+    """Open the index by mapping its file. Read-only: adding to what is mapped ends the process.
+
+    ``sizes`` are those of its lists, where they are known (`mapped_lists.open_in_place`).
+    """
+    return mapped_lists.open_in_place(path, sizes=sizes) or _read(path, faiss().IO_FLAG_MMAP_IFC)
 
 
 def _read(path: Path, flags: int) -> Any:

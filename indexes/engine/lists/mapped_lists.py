@@ -39,9 +39,12 @@ _TESTED: Final = {("1", "15")}  # versions of FAISS
 _known: dict[Any, bool] = {}
 
 
-def open_in_place(path: Path) -> Any | None:
+def open_in_place(path: Path, *, sizes: NDArray[np.uint32] | None = None) -> Any | None:
     """Open the index at ``path`` with its block lists left in the file; read-only.
 
+    Args:
+        path: the file.
+        sizes: how many rows each list has, where that is known; they were held against the file.
     Returns:
         the index; None for a file without such lists, or not whole: FAISS itself then reads it, or says what is wrong.
     """
@@ -51,7 +54,7 @@ def open_in_place(path: Path) -> Any | None:
     try:
         with path.open("rb") as file:
             start = _lists_at(file.fileno())
-            found = None if start is None else _places(file.fileno(), start)
+            found = None if start is None else _places(file.fileno(), start, sizes)
             if start is None or found is None:
                 return None
             # What comes before the lists, then as many lists of no rows; only the pages that this changes are copied.
@@ -157,7 +160,9 @@ def _windows(file: int, begin: int) -> Iterator[tuple[int, bytes]]:
         begin += _STEP
 
 
-def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+def _places(
+    file: int, start: int, known: NDArray[np.uint32] | None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
     """Return each list's number of rows and where its codes begin, ``(nlist,)`` each; None if they do not fill the file.
 
     Sizes are read, not mapped: of the pages between them a query needs few.
@@ -169,6 +174,8 @@ def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint6
     _, nlist, _, rows, size = _HEADER.unpack(header)
     if nlist > (end - start) // (2 * _SIZE):
         return None
+    if known is not None:
+        return _counted(known, start, end, nlist, rows, size)
     sizes, places = [0] * nlist, [0] * nlist
     place, read, number_of = start, os.pread, int.from_bytes
     for number in range(nlist):
@@ -181,6 +188,19 @@ def _places(file: int, start: int) -> tuple[NDArray[np.uint64], NDArray[np.uint6
     if place != end:
         return None
     return np.array(sizes, dtype=np.uint64), np.array(places, dtype=np.uint64)
+
+
+def _counted(
+    known: NDArray[np.uint32], start: int, end: int, nlist: int, rows: int, size: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+    """Return what `_places` does, by adding up sizes that are known: nothing is read."""
+    sizes = known.astype(np.int64)
+    taken = _SIZE * (sizes + 2) + -(-sizes // rows) * size  # (nlist,)
+    ends = start + np.cumsum(taken)
+    if len(sizes) != nlist or (int(ends[-1]) if nlist else start) != end:
+        return None
+    places = ends - taken + _SIZE * (sizes + 2)
+    return sizes.astype(np.uint64), places.astype(np.uint64)
 
 
 def _in_file(module: Any, path: Path, sizes: NDArray[np.uint64], places: NDArray[np.uint64]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,3 +172,19 @@ def test_a_file_that_was_right_is_read_again_when_it_has_changed(tmp_path, monke
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(StoreCorrupt, match="checksum differs"):
         file_checks.check(path, info)
+
+
+def test_sizes_that_are_known_stand_for_those_between_the_lists(tmp_path, monkeypatch):
+    path = saved(tmp_path, "HR,IVF16,RaBitQfs")
+    monkeypatch.setattr(file_checks, "WHOLE", 100)
+    info = file_checks.measured(path, FileInfo.of(path))
+    sizes = file_checks.sizes_of_blocks(path)
+    assert sizes.sum() == len(ROWS)
+    (tmp_path / "other").mkdir()
+    assert file_checks.sizes_of_blocks(saved(tmp_path / "other", "IVF16,SQ8")) is None
+
+    monkeypatch.setattr(file_checks.os, "pread", None)  # none is read
+    file_checks.check(path, info, sizes=sizes)
+    for wrong in (sizes[:-1], sizes[::-1], sizes + np.uint32(1)):
+        with pytest.raises(StoreCorrupt, match="not the bytes that were published"):
+            file_checks.check(path, replace(info, sha256="another"), sizes=wrong)
