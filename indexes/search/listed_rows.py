@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
@@ -12,10 +11,7 @@ from indexes.generation import RowLists
 from indexes.search.exact import is_sooner
 from indexes.search.inverted import InvertedSearcher
 from indexes.search.searcher import Parameters, Wanted
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, merged
-
-_CANDIDATES: Final = 1 << 18
-"""Candidates of several queries that are held at once."""
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, merged, padding
 
 
 class WithListed:
@@ -62,36 +58,18 @@ class WithListed:
                 return flat.exact_among(self._rows, queries, kept + self._first, k=wanted.k)
         nprobe = min(self._base.parameters(wanted).nprobe or 1, self._base.stage.nlist)
         probed = nearest.nearest_lists(self._base.stage.index, queries, nprobe=nprobe)  # (q, nprobe)
-        parts: list[Neighbors] = []
-        waiting: list[Ids] = []
-        held = 0
+        found = padding(len(queries), wanted.k)
         for number, lists in enumerate(probed):
-            waiting.append(self._in_lists(lists, allowed))
-            held = max(held, len(waiting[-1]))
-            last = number + 1 == len(probed)
-            if last or held * (len(waiting) + 1) > _CANDIDATES:
-                start = number + 1 - len(waiting)
-                parts.append(self._scored(queries[start : number + 1], waiting, k=wanted.k))
-                waiting, held = [], 0
-        if not parts:
-            return self._scored(queries, [], k=wanted.k)
-        return Neighbors(
-            ids=np.concatenate([part.ids for part in parts]),
-            scores=np.concatenate([part.scores for part in parts]),
-        )
+            ids = self._in_lists(lists, allowed)
+            one = flat.exact_among(self._rows, queries[number : number + 1], ids, k=wanted.k)
+            found.ids[number], found.scores[number] = one.ids[0], one.scores[0]
+        return found
 
     def _in_lists(self, lists: Ids, allowed: Bitmap | None) -> Ids:
-        """Return the rows in some lists that may be found."""
+        """Return the rows in some lists that may be found, ascending."""
         lists = lists[lists >= 0]
-        ids = np.concatenate([table.among(lists) for table in self._tables])
+        ids = np.sort(np.concatenate([table.among(lists) for table in self._tables]))
         return ids if allowed is None else ids[allowed[ids - self._first]]
-
-    def _scored(self, queries: Vectors, candidates: Sequence[Ids], *, k: int) -> Neighbors:
-        """Order the candidates of some queries by their exact cosines."""
-        ids = np.full((len(queries), max(map(len, candidates), default=0)), -1, dtype=np.int64)
-        for row, some in zip(ids, candidates, strict=True):
-            row[: len(some)] = some
-        return flat.scored(self._rows, queries, ids, k=k)
 
     def _every(self, queries: Vectors, wanted: Wanted) -> Neighbors:
         """Compare all rows behind the base that may be found."""

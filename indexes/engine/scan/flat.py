@@ -111,7 +111,9 @@ def exact_among(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbor
     Returns:
         what `exact` finds with flags for these rows.
     """
-    found = exact(rows[ids], queries, k=k)
+    some = rows[ids]  # (m, d)
+    view = fp16_view(some) if len(queries) == 1 and len(ids) else None
+    found = exact(some, queries, k=k, view=view)
     missing = found.ids < 0  # (q, k)
     return Neighbors(
         ids=np.where(missing, -1, ids[np.where(missing, 0, found.ids)]) if len(ids) else found.ids,
