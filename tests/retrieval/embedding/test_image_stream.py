@@ -24,8 +24,13 @@ class MeanColour:
     """An encoder whose vector is the direction of the mean colour."""
 
     def __init__(
-        self, *, fail_above: int | None = None, error: Exception | type[Exception] = MemoryError
+        self,
+        *,
+        fail_above: int | None = None,
+        error: Exception | type[Exception] = MemoryError,
+        device: str = "cpu",
     ) -> None:
+        self.device = device
         self.space = Space(name="mean", dim=3, fingerprint="mean")
         self.batches: list[int] = []
         self.fail_above, self.error = fail_above, error
@@ -59,7 +64,9 @@ def rows(outcomes: Iterator[Embedded[int]]) -> dict[int, np.ndarray]:
 
 
 def no_decoding_thread() -> bool:
-    return not any(thread.name.startswith("retrieval-decode") for thread in threading.enumerate())
+    return not any(
+        thread.name.startswith(("retrieval-decode", "retrieval-encode")) for thread in threading.enumerate()
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,8 +74,11 @@ def no_decoding_thread() -> bool:
     kinds=st.lists(st.sampled_from(["new", "new", "new", "broken", "copy", "stored"]), max_size=60),
     batch=st.integers(1, 9),
     threads=st.integers(1, 5),
+    device=st.sampled_from(["cpu", "cuda:0"]),
 )
-def test_every_item_once_in_order_with_its_own_vector(kinds: list[str], batch: int, threads: int) -> None:
+def test_every_item_once_in_order_with_its_own_vector(
+    kinds: list[str], batch: int, threads: int, device: str
+) -> None:
     stored = content_hash(colour(0))
 
     def open_image(item: int) -> bytes:
@@ -82,7 +92,7 @@ def test_every_item_once_in_order_with_its_own_vector(kinds: list[str], batch: i
     copies = 0
     for outcome in embed(
         range(len(kinds)),
-        MeanColour(),
+        MeanColour(device=device),
         open_image=open_image,
         known=seen.__contains__,
         threads=threads,
@@ -176,17 +186,21 @@ def test_items_are_read_as_they_are_needed() -> None:
     assert next(endless) <= 12
 
 
-def test_closing_early_leaves_no_thread() -> None:
-    outcomes = embed(range(100), MeanColour(), open_image=colour, threads=4, batch=4)
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_closing_early_leaves_no_thread(device: str) -> None:
+    outcomes = embed(range(100), MeanColour(device=device), open_image=colour, threads=4, batch=4)
     next(outcomes)
     outcomes.close()
 
     assert no_decoding_thread()
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
 @pytest.mark.parametrize("place", ["encoder", "open_image", "preprocess", "items", "caller"])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_exception_anywhere_propagates_and_leaves_no_thread(place: str, kind: type[BaseException]) -> None:
+def test_an_exception_anywhere_propagates_and_leaves_no_thread(
+    place: str, kind: type[BaseException], device: str
+) -> None:
     def fail(*_: object) -> None:
         raise kind
 
@@ -195,7 +209,7 @@ def test_an_exception_anywhere_propagates_and_leaves_no_thread(place: str, kind:
         if place == "items":
             fail()
 
-    encoder = MeanColour()
+    encoder = MeanColour(device=device)
     if place == "encoder":
         encoder.encode_pixels = fail
     if place == "preprocess":
@@ -216,8 +230,20 @@ def test_an_exception_anywhere_propagates_and_leaves_no_thread(place: str, kind:
     assert no_decoding_thread()
 
 
+class RuntimeException(Exception):
+    """One of ONNX Runtime's: no RuntimeError."""
+
+
+RuntimeException.__module__ = "onnxruntime.capi.onnxruntime_pybind11_state"
+
+
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeException("bfc_arena.cc:361: Failed to allocate memory for requested buffer of size 42"),
+    ],
 )
 def test_out_of_memory_halves_the_batch(error: Exception) -> None:
     encoder = MeanColour(fail_above=5, error=error)
@@ -292,19 +318,89 @@ def test_partial_batches_teach_nothing() -> None:
 
 def test_on_an_accelerator_the_batch_grows() -> None:
     class Fast(MeanColour):
-        device = "cuda:0"
-
         def encode_pixels(self, batch: np.ndarray) -> np.ndarray:
             time.sleep(0.004)  # whatever the size: larger is better
             return super().encode_pixels(batch)
 
-    encoder = Fast()
+    encoder = Fast(device="cuda:0")
     list(embed(range(64 * 8 + 128 * 8), encoder, open_image=colour))
     plain = MeanColour()
     list(embed(range(200), plain, open_image=colour))
 
     assert max(encoder.batches) >= 128
     assert max(plain.batches) == 32
+
+
+def test_copies_and_broken_files_do_not_keep_the_batch_small() -> None:
+    """Nine of ten files are copies: batches that are encoded are never full."""
+    size = BatchSize(64, largest=1024)
+    for _ in range(40):
+        size.record(size.images // 10, 1.0, of=size.images)
+
+    assert size.images == 1024
+    size = BatchSize(8, largest=64)
+    for _ in range(40):
+        size.record(0, 1.0, of=size.images)  # all were: that tells nothing
+
+    assert size.images == 8
+
+
+def test_an_accelerator_encodes_while_the_caller_stores() -> None:
+    encoding, stored = threading.Event(), []
+
+    class Waiting(MeanColour):
+        def encode_pixels(self, batch: np.ndarray) -> np.ndarray:
+            if len(self.batches) == 1:
+                encoding.set()  # the second batch, while the caller still has the first
+            return super().encode_pixels(batch)
+
+    for outcome in embed(range(8), Waiting(device="cuda:0"), open_image=colour, batch=4):
+        assert encoding.wait(timeout=30)
+        stored += outcome.items
+
+    assert stored == list(range(8))
+
+
+def test_a_copy_of_what_the_caller_does_not_know_yet_is_not_encoded_again() -> None:
+    known: set[bytes] = set()
+    encoder = MeanColour(device="cuda:0")
+    reused = []
+    for outcome in embed(
+        range(12), encoder, open_image=lambda _: colour(1), known=known.__contains__, batch=4
+    ):
+        reused += [item for item, _ in outcome.reused]
+        known.update(outcome.contents)
+
+    assert encoder.batches == [1]
+    assert reused == list(range(1, 12))
+
+
+class ByBytes(MeanColour):
+    """Takes bytes, and normalises them itself."""
+
+    def __init__(self, **options: str) -> None:
+        super().__init__(**options)
+        self.arrays: list[tuple[int, ...]] = []
+
+    def preprocess_bytes(self, image: Image.Image) -> np.ndarray:
+        return np.asarray(image.resize((4, 4)))
+
+    def encode_bytes(self, batch: np.ndarray) -> np.ndarray:
+        assert batch.dtype == np.uint8
+        return self.encode_pixels(batch.astype(np.float32))
+
+    def bytes_array(self, shape: tuple[int, ...]) -> np.ndarray:
+        self.arrays.append(shape)
+        return np.empty(shape, np.uint8)
+
+
+@pytest.mark.parametrize(("device", "arrays"), [("cuda:0", [(4, 4, 4, 3)]), ("cpu", [])])
+def test_an_accelerator_gets_bytes_in_memory_of_its_own(device: str, arrays: list[tuple[int, ...]]) -> None:
+    encoder = ByBytes(device=device)
+    vectors = rows(embed(range(4), encoder, open_image=colour, batch=4))
+
+    np.testing.assert_allclose([vectors[n] for n in range(4)], [direction(n) for n in range(4)], atol=1e-6)
+    assert encoder.arrays == arrays
 
 
 def test_items_may_be_pictures_and_arrays_which_are_no_copies_of_each_other() -> None:

@@ -41,3 +41,11 @@ class TestDevices:
         assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
         assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"))
         assert not is_out_of_memory(RuntimeError("shapes do not fit"))
+
+    def test_onnx_runtimes_own_errors_are_told_too(self):
+        from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+        assert is_out_of_memory(RuntimeException("Failed to allocate memory for requested buffer of size 1"))
+        assert is_out_of_memory(RuntimeException("CUDA failure 2: out of memory ; GPU=0"))
+        assert not is_out_of_memory(RuntimeException("shapes do not fit"))
+        assert not is_out_of_memory(KeyError("out of memory"))

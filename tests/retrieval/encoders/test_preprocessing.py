@@ -1,10 +1,19 @@
 """Images are prepared as the reference does, in numpy and in torch."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.encoders.preprocessing import Preprocessing, differentiable, preprocess, torch_preprocessing
+from retrieval.encoders.preprocessing import (
+    Preprocessing,
+    cropped,
+    differentiable,
+    normalised,
+    preprocess,
+    torch_preprocessing,
+)
 from retrieval.errors import EncoderError
 
 MEAN, STD = (0.481, 0.458, 0.408), (0.269, 0.261, 0.276)
@@ -31,6 +40,18 @@ class TestPreprocessing:
 
         assert actual.shape == expected.shape == (3, 64, 64)
         assert np.abs(actual - expected).max() < 0.05  # Pillow rounds to 8 bits: 1/255/0.26 = 0.015, twice
+
+    def test_bytes_are_the_pixels_before_they_are_normalised(self):
+        how = Preprocessing(size=(64, 48), mean=MEAN, std=STD, resize="longest", fill=(10, 20, 30))
+        pixels = cropped(waves(300, 200), how)
+
+        assert (pixels.shape, pixels.dtype) == ((64, 48, 3), np.uint8)
+        np.testing.assert_array_equal(normalised(pixels, how), preprocess(waves(300, 200), how))
+
+    def test_a_description_is_read_back_from_json(self):
+        how = Preprocessing(size=(64, 48), scale=(70, 70), mean=MEAN, std=STD, fill=(1, 2, 3))
+
+        assert Preprocessing.from_json(json.loads(json.dumps(how.to_json()))) == how
 
     @pytest.mark.parametrize("interpolation", ["box", "bilinear", "hamming", "bicubic", "lanczos"])
     @pytest.mark.parametrize("size", [(300, 200), (41, 29), (64, 300)])
