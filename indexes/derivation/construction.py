@@ -142,9 +142,14 @@ class Construction:
             if device is None:
                 notes.append(f"{self._device}: faiss can use no such GPU, so the index is built on the CPU")
             elif not on_gpu.holds(index):
+                rest = (
+                    "it finds the lists, and the CPU does the rest"
+                    if ivf.lists_of(index)
+                    else "the CPU builds it"
+                )
                 notes.append(
-                    f"{self._device}: a GPU cannot hold {planned.factory}, so it is built on the CPU; "
-                    '`kind="ivfpq"` is one that it can'
+                    f"{self._device}: a GPU cannot hold {planned.factory}; {rest}; "
+                    '`kind="ivfpq"` is one that it can hold'
                 )
         for note in filter(None, notes):
             self._progress(Event(phase="plan", message=note))

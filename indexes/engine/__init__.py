@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         one_thread,
         threads,
     )
+    from indexes.engine.cuda_driver import cuda_devices
     from indexes.engine.gpu_index import Candidates, Card
     from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, nearest, prefixes
     from indexes.engine.refined import Refined
@@ -41,6 +42,7 @@ else:
                 "threads",
             ),
             "costs": (),
+            "cuda_driver": ("cuda_devices",),
             "gpu_index": ("Candidates", "Card"),
             "lists": ("SMALLEST", "block_lists", "chain", "ivf", "nearest", "prefixes"),
             "refined": ("Refined",),
@@ -65,6 +67,7 @@ __all__ = [
     "block_lists",
     "chain",
     "costs",
+    "cuda_devices",
     "exact",
     "faiss",
     "faiss_threads",

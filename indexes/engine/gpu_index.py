@@ -1,8 +1,10 @@
 """Train, encode, hold and search an index on a GPU.
 
 faiss-gpu has classes for plain and product-quantised inverted files and for flat rows, in half precision too; it has
-none for FastScan, RaBitQ, graphs or reranking. So the part that it can hold goes there, everything before and behind stays
-on the CPU, and what comes back is an ordinary index. Where there is no GPU nothing here is reached.
+none for FastScan, RaBitQ, graphs or reranking, and its inverted files want a flat coarse quantiser. So the part that it can hold
+goes there, with the centroids of a graph laid flat; everything before and behind stays on the CPU, and what comes back is an
+ordinary index. Of the other inverted files the card finds the centroids and each row's list. Where there is no GPU nothing here is
+reached.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.engine.backend import faiss
+from indexes.engine.cuda_driver import free_memory
 from indexes.engine.lists import chain, ivf
 from indexes.engine.refined import Refined
 from indexes.engine.scan import flat
@@ -26,6 +29,8 @@ MOST = 2048
 
 _CODES = frozenset({1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96})  # bytes a row
 
+_SCALARS = ("QT_8bit", "QT_8bit_uniform", "QT_8bit_direct", "QT_4bit", "QT_4bit_uniform", "QT_fp16")
+
 _SHARE = 0.8  # of the card's free memory that rows may take
 _ERROR = np.float32(2e-3)  # more than a cosine of half-precision factors is wrong by
 _BLOCK = 65_536
@@ -36,9 +41,18 @@ def holds(index: Any) -> bool:
     """Say whether a GPU has a class for the inverted file within ``index``."""
     module = faiss()
     inner = ivf.innermost(index)
-    if isinstance(inner, module.IndexIVFPQ):
-        return type(inner) is module.IndexIVFPQ and inner.pq.nbits == 8 and inner.pq.M in _CODES
-    return type(inner) in {module.IndexIVFFlat, module.IndexIVFScalarQuantizer}
+    if type(inner) is module.IndexIVFPQ:
+        pq = inner.pq
+        return (
+            pq.nbits == 8
+            and pq.M in _CODES
+            and inner.d % pq.M == 0
+            and bool(inner.by_residual)
+            and inner.polysemous_ht == 0
+        )
+    if type(inner) is module.IndexIVFScalarQuantizer:
+        return inner.sq.qtype in {getattr(module.ScalarQuantizer, name) for name in _SCALARS}
+    return type(inner) is module.IndexIVFFlat
 
 
 def moved(inner: Any, number: int) -> Any:
@@ -53,24 +67,100 @@ def moved(inner: Any, number: int) -> Any:
     return result
 
 
+def laid_flat(inner: Any) -> Any:
+    """Return an index with the lists and codebooks of an inverted file that `holds`, and its centroids in a flat quantiser.
+
+    The lists are shared, not copied: keep ``inner`` unchanged while this lives.
+    """
+    module = faiss()
+    flat_centroids = module.IndexFlat(inner.d, inner.metric_type)
+    if inner.quantizer.ntotal:
+        flat_centroids.add(inner.quantizer.reconstruct_n(0, inner.quantizer.ntotal))
+    shape = (flat_centroids, inner.d, inner.nlist)
+    if isinstance(inner, module.IndexIVFPQ):
+        result = module.IndexIVFPQ(*shape, inner.pq.M, inner.pq.nbits, inner.metric_type)
+        result.pq = inner.pq
+        result.do_polysemous_training = False
+    elif isinstance(inner, module.IndexIVFScalarQuantizer):
+        result = module.IndexIVFScalarQuantizer(*shape, inner.sq.qtype, inner.metric_type, inner.by_residual)
+        result.sq = inner.sq
+    else:
+        result = module.IndexIVFFlat(*shape, inner.metric_type)
+    result.by_residual, result.nprobe = inner.by_residual, inner.nprobe
+    result.is_trained, result.ntotal = inner.is_trained, inner.ntotal
+    result.replace_invlists(inner.invlists, False)  # noqa: FBT003 - not owned
+    result.referenced_objects = [flat_centroids, inner]
+    return result
+
+
+def _take(inner: Any, result: Any) -> None:
+    """Give ``inner`` the centroids, codebooks and lists of what came back from a card; ``result`` is used up."""
+    module = faiss()
+    if inner.quantizer.ntotal != inner.nlist:
+        centroids = result.quantizer.reconstruct_n(0, inner.nlist)
+        inner.quantizer.reset()
+        inner.quantizer.add(centroids)
+        inner.quantizer.is_trained = True
+    if isinstance(inner, module.IndexIVFPQ):
+        inner.pq = result.pq
+    elif isinstance(inner, module.IndexIVFScalarQuantizer):
+        inner.sq = result.sq
+    result.own_invlists = False
+    inner.replace_invlists(result.invlists, True)  # noqa: FBT003 - owned from now on
+    inner.ntotal, inner.is_trained = result.ntotal, result.is_trained
+
+
 def train(index: Any, sample: Vectors, *, device: int | None) -> None:
-    """Train in place on ``sample``, ``(m, d)``, on GPU ``device`` where it `holds` the index, else on the CPU.
+    """Train in place on ``sample``, ``(m, d)``, on GPU ``device``.
+
+    Of an inverted file that a card does not `holds`, such as RaBitQ's, k-means of the centroids runs there, the rest on the CPU.
 
     Raises:
         OptionError: FAISS cannot; see `ivf.train`. Or the card cannot, for want of memory mostly.
     """
-    if device is None or not holds(index):
+    inner = ivf.innermost(index)
+    if device is None or not isinstance(inner, faiss().IndexIVF):
         ivf.train(index, sample)
         return
-    inner = ivf.innermost(index)
+    if not holds(index):
+        with _explained(device):
+            ivf.train(index, sample, centroids=_FlatOnCard(device).empty)
+        return
     ivf.prepare(inner)
     seen = chain.train(index, sample)
     with _explained(device):
-        there = moved(inner, device)
+        result = laid_flat(inner)
+        there = moved(result, device)
+        ivf.prepare(there)
         there.train(seen)
-        there.copyTo(inner)
-    inner.is_trained = True
+        there.copyTo(result)
+    _take(inner, result)
     chain.finish(index)
+
+
+class _FlatOnCard:
+    """Makes empty indexes that compare with all rows on one card."""
+
+    def __init__(self, device: int) -> None:
+        self._device = device
+        self._resources = faiss().StandardGpuResources()
+
+    def empty(self, rows: Vectors, metric: int) -> Any:
+        """Return one for rows as wide as ``rows``."""
+        module = faiss()
+        config = module.GpuIndexFlatConfig()
+        config.device, config.useFloat16 = self._device, False
+        result = module.GpuIndexFlat(self._resources, rows.shape[1], metric, config)
+        result.referenced_objects = [self._resources]
+        return result
+
+    def assigning(self, rows: Vectors, metric: int) -> Any:
+        """Return one that also has its rows on the CPU, where encoding a residual asks for one after the other."""
+        there = self.empty(rows, metric)
+        result = faiss().IndexRefineFlat(there)
+        result.k_factor = 1.0
+        result.referenced_objects = [there]
+        return result
 
 
 @contextmanager
@@ -90,18 +180,25 @@ def _explained(device: int) -> Iterator[None]:
 def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, device: int | None) -> None:
     """Add blocks of rows under their ids, encoded on GPU ``device`` where it `holds` the index, else on the CPU.
 
+    Of other inverted files the card finds each row's list.
+
     Raises:
         OptionError: the card cannot, for want of memory mostly.
     """
-    if device is None or not holds(index):
+    inner = ivf.innermost(index)
+    if device is None or not isinstance(inner, faiss().IndexIVF):
         ivf.add(index, blocks)
         return
-    inner = ivf.innermost(index)
     with _explained(device):
-        there = moved(inner, device)
+        if not holds(index):
+            ivf.add(index, blocks, centroids=_FlatOnCard(device).assigning)
+            return
+        result = laid_flat(inner)
+        there = moved(result, device)
         for ids, rows in blocks:
             there.add_with_ids(chain.apply(index, rows), ids)
-        there.copyTo(inner)
+        there.copyTo(result)
+    _take(inner, result)
     chain.finish(index)
 
 
@@ -109,8 +206,15 @@ def served(index: Any, *, device: int) -> Any | None:
     """Return a copy of ``index`` that searches on GPU ``device``; None where a GPU has no class for it, or no room."""
     if not holds(index):
         return None
+    module = faiss()
+    result = laid_flat(ivf.innermost(index))
+    before = list(chain.transforms(index))
+    if before:
+        result = module.IndexPreTransform(result)
+        for transform in reversed(before):
+            result.prepend_transform(transform)
     try:
-        return moved(index, device)
+        return moved(result, device)
     except RuntimeError:
         return None
 
@@ -119,18 +223,6 @@ def fits(rows: int, dim: int, *, device: int) -> bool:
     """Say whether so many half-precision rows fit the card beside what it holds already."""
     memory = free_memory(device)
     return memory is None or 2 * rows * dim < _SHARE * memory
-
-
-def free_memory(device: int) -> int | None:
-    """Return the card's free bytes, None where nobody tells."""
-    import subprocess
-
-    command = ["nvidia-smi", f"--id={device}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return int(run.stdout.split()[0]) << 20
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
 
 
 class Candidates(Protocol):

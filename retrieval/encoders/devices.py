@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from indexes.engine import cuda_devices
 from retrieval.encoders.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = [
     "allowed_threads",
     "check_device_name",
-    "cuda_devices",
     "is_out_of_memory",
     "onnx_providers",
     "require_device",
@@ -54,20 +54,6 @@ def require_device(device: str) -> str:
         if int(name.partition(":")[2] or 0) >= there:
             raise OptionError(f"device {name}: there are {there} CUDA devices, cuda:0 to cuda:{there - 1}")
     return name
-
-
-def cuda_devices() -> int:
-    """Return how many CUDA devices the driver shows to this process; 0 without a driver."""
-    import ctypes
-
-    count = ctypes.c_int(0)
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-            return 0
-    except (OSError, AttributeError):
-        return 0
-    return count.value
 
 
 def torch_device(device: str) -> str:

@@ -6,9 +6,9 @@ along all dimensions. FAISS keeps the lists' own quantiser: only k-means and add
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,13 +35,17 @@ def pays(inner: Any) -> bool:
     )
 
 
+Centroids: TypeAlias = Callable[[Vectors, int], Any]
+"""Makes an empty index that finds nearest centroids, of rows like these and a metric."""
+
+
 @contextmanager
-def in_training(inner: Any, sample: Vectors) -> Iterator[None]:
-    """Let k-means on ``sample``, ``(m, d)``, look by fewer dimensions first where that `pays`."""
-    if not pays(inner):
+def in_training(inner: Any, sample: Vectors, *, centroids: Centroids | None = None) -> Iterator[None]:
+    """Let k-means on ``sample``, ``(m, d)``, look by fewer dimensions first where that `pays`, or as ``centroids`` do."""
+    if not isinstance(inner, faiss().IndexIVF) or (centroids is None and not pays(inner)):
         yield
         return
-    rough = _quantizer(sample, inner.metric_type)
+    rough = (centroids or _quantizer)(sample, inner.metric_type)
     inner.clustering_index = rough
     try:
         yield
@@ -52,20 +56,21 @@ def in_training(inner: Any, sample: Vectors) -> Iterator[None]:
 class Rough:
     """Stands in for the quantiser of ``inner``, trained, while rows are added; made with the first that are many."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner, self._pays = inner, pays(inner)
+    def __init__(self, inner: Any, *, centroids: Centroids | None = None) -> None:
+        self._inner, self._make = inner, centroids or _quantizer
+        self._pays = pays(inner) if centroids is None else isinstance(inner, faiss().IndexIVF)
         self._made: Any = None
 
     @contextmanager
     def adding(self, count: int) -> Iterator[None]:
-        """Let ``count`` rows be assigned by fewer dimensions first where that `pays`."""
+        """Let ``count`` rows be assigned by fewer dimensions first where that `pays`, or by the centroids given."""
         if not self._pays or count < ADDED:
             yield
             return
         own = self._inner.quantizer
         if self._made is None:
             centroids = own.reconstruct_n(0, own.ntotal)
-            self._made = _quantizer(centroids, self._inner.metric_type)
+            self._made = self._make(centroids, self._inner.metric_type)
             self._made.add(centroids)
         self._inner.quantizer = self._made
         try:

@@ -222,9 +222,16 @@ def selector(allowed: Bitmap) -> Any:
     return faiss().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
 
-def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
+def train(
+    index: Any, sample: Vectors, *, seed: int = 0, centroids: assignment.Centroids | None = None
+) -> None:
     """Train in place on ``sample``, ``(m, d)``.
 
+    Args:
+        index: untrained.
+        sample: rows.
+        seed: of k-means.
+        centroids: makes what k-means finds nearest centroids with, on a GPU for instance.
     Raises:
         OptionError: FAISS cannot, for instance for fewer rows than lists; the message holds its reason.
     """
@@ -233,7 +240,7 @@ def train(index: Any, sample: Vectors, *, seed: int = 0) -> None:
     try:
         with faiss_threads(threads()):
             seen = chain.train(index, sample)
-            with assignment.in_training(inner, seen):
+            with assignment.in_training(inner, seen, centroids=centroids):
                 chain.behind(index).train(seen)
     except RuntimeError as error:
         raise OptionError(
@@ -258,16 +265,22 @@ def prepare(inner: Any, *, seed: int = 0) -> None:
         )
 
 
-def add(index: Any, blocks: Iterable[tuple[Ids, Vectors]]) -> None:
+def add(
+    index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, centroids: assignment.Centroids | None = None
+) -> None:
     """Add blocks of rows under their ids; an index that is not `removable` takes ids 0, 1, 2 … in order only.
 
+    Args:
+        index: trained.
+        blocks: ids and rows.
+        centroids: makes what finds each row's list, on a GPU for instance.
     Raises:
         OptionError: FAISS cannot; the message holds its reason.
     """
     chosen = removable(index)
     inner = innermost(index)
     block_lists.clear_behind(inner)
-    rough = assignment.Rough(inner)
+    rough = assignment.Rough(inner, centroids=centroids)
     for ids, rows in blocks:
         try:
             with faiss_threads(threads()), rough.adding(len(rows)):

@@ -86,15 +86,21 @@ class NanoEncoder(CallableEncoder):
 
     @cached_property
     def device(self) -> str:
-        """Where `encode_pixels` runs: ``cpu``, ``cuda:0`` and so on, or ``mps``; nothing heavy is loaded to say ``cpu``."""
+        """Where `encode_pixels` runs: ``cpu``, ``cuda:0`` and so on, or ``mps``; nothing heavy is loaded to say ``cpu``.
+
+        ONNX Runtime with CUDA built in runs on the CPU where a library or a driver is missing, so it is asked.
+        """
         if self._device in {"cpu", "mps"}:
             return self._device
-        name, _, index = self._device.partition(":")
-        if name == "auto":
-            # On auto the graph decides: torch is never loaded to encode.
-            has_it = "CUDAExecutionProvider" in onnx_runtime().get_available_providers()
-            return "cuda:0" if has_it else "cpu"
-        return f"{name}:{index or 0}"
+        card = f"cuda:{self._device.partition(':')[2] or 0}"
+        if self._is_in_torch():
+            return card
+        # On auto the graph decides: torch is never loaded to encode.
+        if "CUDAExecutionProvider" not in onnx_runtime().get_available_providers():
+            return "cpu"
+        with self._lock:
+            providers = self._session.get_providers()
+        return card if "CUDAExecutionProvider" in providers else "cpu"
 
     @property
     def decode_size(self) -> int:
@@ -208,16 +214,23 @@ class NanoEncoder(CallableEncoder):
         bank = read_querybank(path, weight=facts.get("popularity", POPULARITY_WEIGHT))
         return MultiCrop(tower, crops or CROPS, querybank=bank).eval()
 
+    def _is_in_torch(self) -> bool:
+        """Say whether the image tower runs in torch: on MPS, and on CUDA where ONNX Runtime has none."""
+        if self._device == "mps":
+            return True
+        onnx_has_it = "CUDAExecutionProvider" in onnx_runtime().get_available_providers()
+        return self._device.startswith("cuda") and not onnx_has_it and find_spec("torch") is not None
+
+    @cached_property
+    def _session(self) -> Session:
+        graph = str(self._weights("image.onnx"))
+        return Session(graph, providers=onnx_providers(self._device), threads=self._threads)
+
     @cached_property
     def _image_tower(self) -> Any:
-        onnxruntime = onnx_runtime()
-        onnx_has_it = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        if self._device == "mps" or (
-            self._device.startswith("cuda") and not onnx_has_it and find_spec("torch")
-        ):
+        if self._is_in_torch():
             return self._run_in_torch()
-        graph = str(self._weights("image.onnx"))
-        session = Session(graph, providers=onnx_providers(self._device), threads=self._threads)
+        session = self._session
 
         def run(batch: NDArray[np.float32]) -> Vectors:
             rows: Vectors = session.run(None, {"pixels": np.ascontiguousarray(batch, np.float32)})[0]

@@ -226,6 +226,24 @@ def test_speed_of_words(encoder):
     assert min(seconds) < 0.002  # usually 0.0003
 
 
+@pytest.mark.parametrize(("given", "expected"), [("auto", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
+@pytest.mark.parametrize("works", [True, False])
+def test_the_device_is_where_it_runs(monkeypatch, given, expected, works):
+    """ONNX Runtime with CUDA built in, on a machine that may lack the driver or a library."""
+    import onnxruntime
+
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(
+        "retrieval.encoders.families.nano.Session.get_providers", lambda _: providers[not works :]
+    )
+    monkeypatch.setattr(
+        "retrieval.encoders.families.nano.onnx_providers", lambda device: ["CPUExecutionProvider"]
+    )
+
+    assert open_nano(device=given).device == (expected if works else "cpu")
+
+
 def test_unknown_versions_and_models_are_refused_by_name():
     with pytest.raises(UnknownEncoder, match=r"nano@99 .* nano@1"):
         open_nano("99")
