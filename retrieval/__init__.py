@@ -19,6 +19,7 @@ measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
 pick images             representatives, outliers; Picked, PickedImage
+audit a collection      audit; Audit, Issue, IssueImage, Association
 guess labels            classify, suspects, query_by_examples; Classification, Guess, Suspects, Suspect, Voter
 publish images          activate, Activated
 follow long calls       Progress
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         create,
         sync_vectors,
     )
+    from retrieval.curation.audit import Association, Audit, Issue, IssueImage, audit
     from retrieval.curation.duplicates import (
         DuplicateImage,
         Duplicates,
@@ -121,6 +123,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activated",
+    "Association",
+    "Audit",
     "BackfillReport",
     "BuildReport",
     "Classification",
@@ -136,6 +140,8 @@ __all__ = [
     "Guess",
     "Hit",
     "Hits",
+    "Issue",
+    "IssueImage",
     "MoveReport",
     "Neighbors",
     "Pairs",
@@ -155,6 +161,7 @@ __all__ = [
     "UpgradeReport",
     "Voter",
     "activate",
+    "audit",
     "backfill",
     "build_index",
     "classify",
@@ -230,6 +237,11 @@ _HOMES = {
     "MoveReport": "retrieval.curation.duplicates.moving.moves:MoveReport",
     "duplicates": "retrieval.curation.duplicates.finding:duplicates",
     "undo_moves": "retrieval.curation.duplicates.moving.moves:undo_moves",
+    "Association": "retrieval.curation.audit.association_bias:Association",
+    "Audit": "retrieval.curation.audit.audit_report:Audit",
+    "Issue": "retrieval.curation.audit.issues:Issue",
+    "IssueImage": "retrieval.curation.audit.issues:IssueImage",
+    "audit": "retrieval.curation.audit.auditing:audit",
     "Classification": "retrieval.curation.labels.guesses:Classification",
     "Guess": "retrieval.curation.labels.guesses:Guess",
     "Suspect": "retrieval.curation.labels.guesses:Suspect",

@@ -1,4 +1,4 @@
-"""Keep what pictures are compared by, in a folder of the collection that may be deleted: decoding a photograph takes longest."""
+"""Keep what was read of pictures, in a folder of the collection that may be deleted: decoding a photograph takes longest."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStore"]
 
-_FOLDER: Final = "features"
+FEATURES: Final = "features"
+"""The folder of what pictures are compared by."""
+
 _NAMES: Final[dict[bytes, dict[str, bool]]] = {b"features": {}}
 _ROOM: Final = 256  # bytes of an entry beside its value
 
 
 class FeatureStore(AbstractContextManager["FeatureStore"]):
-    """`retrieval.matching.Features` as bytes, by the content hash of their images; a context manager.
+    """What was read of images as bytes, by their content hash; a context manager. In ``features`` it is `retrieval.matching.Features`.
 
     For reading, a folder that is missing or damaged is empty. For writing it is made, and made again if it is damaged; where it cannot
     be written, features are kept in memory until the end.
 
     Args:
         directory: the collection's.
+        folder: name of the folder below it.
         writable: features will be put in.
     """
 
-    def __init__(self, directory: Path, *, writable: bool = False) -> None:
-        self._path = directory / _FOLDER
+    def __init__(self, directory: Path, *, folder: str = FEATURES, writable: bool = False) -> None:
+        self._path = directory / folder
         self._memory: dict[bytes, bytes] = {}
         self._environment = self._opened(writable=writable)
         self._writable = writable and self._environment is not None

@@ -28,6 +28,7 @@ SUMMARIES = {
     "cluster": "Divide a collection into groups of images that are alike.",
     "representatives": "List the images that stand for all others.",
     "outliers": "List the images that are least like the others.",
+    "audit": "Say what state a collection is in.",
     "classify": "Guess labels from labelled images, or find wrong ones.",
     "activate": "Make images easier to find again, before they are published.",
     "encoders": "List the encoders that are or could be installed.",

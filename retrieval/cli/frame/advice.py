@@ -22,6 +22,7 @@ COMMANDS = {
     "add": "retrieve add",
     "backfill": "retrieve upgrade backfill",
     "build_index": "retrieve build-index",
+    "audit": "retrieve audit",
     "classify": "retrieve classify",
     "cluster": "retrieve cluster",
     "delete": "retrieve delete",
@@ -40,9 +41,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "against", "allow_private", "attacks", "background", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "against", "allow_private", "attacks", "attributes", "background", "checks", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
     "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "min_psnr", "n_groups",
-    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "text", "truncate_dim", "under", "vectors", "views", "without_new",
+    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
+    from retrieval.cli.reports.audits import audit_lines
     from retrieval.cli.reports.builds import build_summary, next_step
     from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
     from retrieval.cli.reports.evaluations import evaluation_tables, pair_notes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from retrieval.cli.reports.upgrades import backfilled, history, measured
 
 __all__ = [
+    "audit_lines",
     "backfilled",
     "build_summary",
     "bytes_words",
@@ -66,6 +68,7 @@ def __getattr__(name: str) -> object:
     return lazy(
         __name__,
         {
+            "audits": ("audit_lines",),
             "builds": ("build_summary", "next_step"),
             "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
             "evaluations": ("evaluation_tables", "pair_notes"),

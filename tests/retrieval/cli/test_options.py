@@ -116,6 +116,7 @@ CONTRACT = {
     "cluster": {"--n-groups", "--words", "--under", "--glob", "--where", "--html", "--csv"},
     "representatives": {"-n", "--method", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
     "outliers": {"-n", "--neighbors", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
+    "audit": {"--labels", "--column", "--splits", "--checks", "--targets", "--attributes", "--html", "--csv"},
     "classify": {"--labels", "--suspect", "--column"},
     "activate": {
         "--out",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.collection import Collection
-from retrieval.curation.labels.known_labels import known_labels
+from retrieval.curation.labels.given_labels import known_labels
 from retrieval.curation.labels.neighbour_votes import CANDIDATES, LabelledNeighbours, vote
 from tests.retrieval.curation.labels.conftest import labels_of
 

@@ -1,0 +1,113 @@
+"""The command ``retrieve audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Session,
+    columns,
+    emit,
+    given,
+    interrupts,
+    on_terminal,
+    one_form,
+    option,
+    session,
+    shared,
+    watching,
+)
+from retrieval.cli.reports import audit_lines, stale
+from retrieval.render import json_text
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection
+
+__all__ = ["audit"]
+
+AUDIT = "retrieval.curation.audit.auditing:audit"
+
+
+@click.command(
+    "audit",
+    cls=Command,
+    common=("--labels", "--splits", "--html", "--csv"),
+    sections={
+        "What to look at": ("--checks", "--column", "--targets", "--attributes"),
+        "Which images": ("--under", "--glob", "--where"),
+    },
+    example="retrieve audit --html audit.html",
+)
+@option("--labels", of=AUDIT, type=FILE, metavar="CSV", help="file,label: look for wrong labels, too.")
+@option("--splits", of=AUDIT, metavar="COLUMN", help="Pictures in several values of this column are leaks.")
+@option("--checks", of=AUDIT, metavar="NAME,…", help="What to look at.")
+@option("--column", of=AUDIT, metavar="NAME", help="Take the labels from this column.")
+@click.option("--targets", nargs=2, metavar="X Y", help="Words with commas, or folders: who is compared.")
+@click.option("--attributes", nargs=2, metavar="A B", help="Words or folders: what they may be near to.")
+@option("--under", of=AUDIT, metavar="DIR", help="Only files below this folder.")
+@option("--glob", of=AUDIT, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option("--where", of=AUDIT, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@click.option("--csv", is_flag=True, help="Print CSV, a line for each image of each issue.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with the images, too.")
+@shared
+@session
+def audit(
+    session: Session,
+    /,
+    *,
+    targets: tuple[str, str] | None,
+    attributes: tuple[str, str] | None,
+    csv: bool,
+    html: Path | None,
+    index: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Say what state a collection is in.
+
+    Doubles, leaks between splits, wrong labels, outliers, blurry, dark, light, grey and empty pictures, odd shapes, and what is
+    rarely found. Nothing is changed, and nothing is encoded again.
+    """
+    one_form({"--json": as_json, "--csv": csv})
+    if (targets is None) != (attributes is None):
+        raise click.UsageError("--targets and --attributes go together, two sets each")
+    interrupts.raise_from_now_on()
+    from retrieval.collection import open_collection
+    from retrieval.curation.audit import audit as look
+    from retrieval.curation.audit import facts_in_words
+
+    with open_collection(index) as collection:
+        if targets is not None and attributes is not None:
+            options["targets"] = [_members(collection, one) for one in targets]
+            options["attributes"] = [_members(collection, one) for one in attributes]
+        with watching(session) as progress:
+            found = look(collection, progress=progress, **given(**options))
+        if collection.changed():
+            session.note(stale(collection))
+    if as_json:
+        emit(json_text(found.to_json()))
+    elif csv:
+        emit(found.to_csv(terminal=on_terminal()))
+    else:
+        emit(audit_lines(found, columns=columns() if on_terminal() else 0))
+    if not session.quiet:
+        for line in facts_in_words(found):
+            session.note(line)
+    if html is not None:
+        found.write_page(html)
+        session.note(f"wrote {html}")
+
+
+def _members(collection: Collection, text: str) -> Path | str:
+    """Take a text for a folder of the collection if images lie there, else for words."""
+    from retrieval.errors import OptionError
+
+    try:
+        return Path(text) if "," not in text and collection.mask(under=text).any() else text
+    except OptionError:  # a folder elsewhere
+        return text

@@ -1,0 +1,107 @@
+"""Write a page of small pictures with words below them: one file, no script, no network."""
+
+from __future__ import annotations
+
+import os
+from html import escape as markup
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from retrieval.collection import open_collection
+from retrieval.display import escape, thumbnails
+from retrieval.render import LOOK, replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Pictures", "write_picture_page"]
+
+_SIZE: Final = (400, 300)
+_MOST: Final = 40_000
+"""Characters of one picture."""
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="retrieve">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<header><h1>$title</h1><p class="note">$note</p></header>
+<main>
+$sections
+</main>
+</body>
+</html>
+"""
+
+
+def write_picture_page(path: Path, *, title: str, note: str, sections: list[str], none: str) -> None:
+    """Write a page.
+
+    Args:
+        path: its file.
+        title, note, none: text, which is escaped here; `none` stands where there are no sections.
+        sections: HTML.
+    Raises:
+        StoreFull: no space left; a file that had the name stays.
+    """
+    text = Template(_PAGE).substitute(
+        title=markup(escape(title)),
+        note=markup(note),
+        style=LOOK + (files("retrieval.curation.pages") / "picture_page.css").read_text("utf-8"),
+        sections="\n".join(sections) or f"<p>{markup(none)}</p>",
+    )
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+class Pictures:
+    """Small pictures of rows.
+
+    Args:
+        directory: the collection's.
+        wanted: paths by row.
+        root: the folder that these are relative to.
+        beside: the folder where the page will lie.
+    Raises:
+        CollectionNotFound: the collection is no longer there.
+    """
+
+    def __init__(self, directory: Path, wanted: dict[int, str], *, root: Path, beside: Path) -> None:
+        self._beside = beside
+        self._sources: dict[int, Any] = {}
+        self._links: dict[int, str] = {}
+        with open_collection(directory, root=root) as collection:
+            for number, path in wanted.items():
+                if path in collection:  # it may have been deleted since
+                    row = collection[path]
+                    self._links[number] = row.link
+                    self._sources[number] = row.origin or row.link
+                else:
+                    self._links[number] = self._sources[number] = os.path.join(root, path)
+        self._made = thumbnails(self._sources.values(), size=_SIZE, most=_MOST)
+
+    def figure(self, number: int, path: str, words: str, *, kind: str = "") -> str:
+        """Return one picture with words below it; it links to the image."""
+        small, shown, link = self._made[self._sources[number]], markup(escape(path)), self._links[number]
+        inner = (
+            f'<img src="{markup(small.uri)}" alt="{shown}" width="{small.width}" height="{small.height}" loading="lazy">'
+            if small.uri
+            else f'<span class="fault">not shown: {markup(small.fault)}</span>'
+        )
+        if link.startswith(("https://", "http://")):
+            inner = f'<a href="{markup(link)}">{inner}</a>'
+        elif os.path.isfile(link):
+            inner = f'<a href="{quote(os.fsencode(os.path.relpath(link, self._beside)))}">{inner}</a>'
+        return (
+            f'<figure class="{kind}">{inner}<figcaption><b>{markup(escape(words))}</b> <bdi>{shown}</bdi>'
+            "</figcaption></figure>"
+        )
