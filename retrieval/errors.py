@@ -12,6 +12,7 @@ RetrievalError                        (`indexes.errors` has the leaves about vec
 │   └── CapabilityMissing (TypeError)        e.g. words for an encoder without a text tower
 ├── CollectionLocked (StoreLocked)           somebody else still writes after the time to wait
 ├── PruneRefused (RuntimeError)              a build would remove more rows than it may unasked
+├── WorkerLost (ConnectionError)             a process that worked for this one has ended, or answers no more
 ├── SourceError (RuntimeError)               a source that does not keep its contract
 │   ├── SourceIncomplete                     it was not listed to its end: none of its rows is removed
 │   └── SourceConflict                       two distributions claim one type of source
@@ -71,6 +72,7 @@ __all__ = [
     "UnknownWords",
     "VectorError",
     "WeightsNotFound",
+    "WorkerLost",
 ]
 
 
@@ -146,6 +148,10 @@ class CapabilityMissing(EncoderError, TypeError):
 
 class PruneRefused(RetrievalError, RuntimeError):
     """A build would remove most of the collection, or rows behind links not followed any more; `prune` allows it."""
+
+
+class WorkerLost(RetrievalError, ConnectionError):
+    """A process that worked for this one has ended, or does not answer any more; what it had committed is kept."""
 
 
 class SourceError(RetrievalError, RuntimeError):

@@ -11,6 +11,7 @@ from retrieval.errors import CollectionNotFound, OptionError
 DIRECTORY = ".retrieve"
 ENVIRONMENT = "RETRIEVE_INDEX"
 MANIFEST = "manifest.json"
+SHARDS = "shards.json"
 
 DELETED = "the working directory was deleted; change to another one, or give absolute paths"
 
@@ -81,6 +82,23 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     return found
 
 
+def find_unsharded(path: str | os.PathLike[str] | None, *, what: str) -> Path:
+    """Return the directory of a collection that is not sharded; takes and raises what `find_collection` does.
+
+    Args:
+        path: as there.
+        what: works on one collection only, for the message.
+    Raises:
+        OptionError: the collection is sharded.
+    """
+    directory = find_collection(path)
+    if (directory / SHARDS).is_file():
+        raise OptionError(
+            f"{directory} is a sharded collection, and {what} works on one collection; nothing was changed"
+        )
+    return directory
+
+
 def find_below(folder: Path) -> Path | None:
     """Return the collection of the one direct subfolder that has one, where `find_collection` finds none.
 
@@ -94,7 +112,7 @@ def find_below(folder: Path) -> Path | None:
     if _upwards(folder) is not None:
         return None
     with os.scandir(folder) as inside:
-        names = sorted(entry.name for entry in inside if os.path.isfile(_manifest_in(entry.path)))
+        names = sorted(entry.name for entry in inside if _has_own(entry.path))
     if len(names) > 1:
         choices = ", ".join(f'`index="{name}"`' for name in names)
         raise CollectionNotFound(
@@ -106,24 +124,26 @@ def find_below(folder: Path) -> Path | None:
 def find_hidden(folder: Path) -> Path | None:
     """Return the collection that answers below an image folder until it gets one of its own; None if none does."""
     absolute = absolute_path(folder)
-    if os.path.isfile(_manifest_in(absolute)):
+    if _has_own(absolute):
         return None
-    return next(
-        (above / DIRECTORY for above in absolute.parents if os.path.isfile(_manifest_in(above))), None
-    )
+    return next((above / DIRECTORY for above in absolute.parents if _has_own(above)), None)
+
+
+def _is_collection(directory: Path) -> bool:
+    return (directory / MANIFEST).is_file() or (directory / SHARDS).is_file()
 
 
 def _upwards(start: Path) -> Path | None:
     for folder in (start, *start.parents):
         for candidate in (folder, folder / DIRECTORY):
-            if (candidate / MANIFEST).is_file():
+            if _is_collection(candidate):
                 return candidate
     return None
 
 
-def _manifest_in(folder: str | os.PathLike[str]) -> str:
-    """Return where the manifest lies of a collection inside its image folder: a bare one may be anybody's."""
-    return os.path.join(folder, DIRECTORY, MANIFEST)
+def _has_own(folder: str | os.PathLike[str]) -> bool:
+    """Say whether a collection lies inside its image folder: a bare manifest may be anybody's."""
+    return _is_collection(Path(folder) / DIRECTORY)
 
 
 def chosen_by_environment(directory: Path) -> bool:
@@ -140,7 +160,7 @@ def place_collection(folder: Path, index: str | os.PathLike[str] | None) -> Path
     """
     named = folder / DIRECTORY if index is None else absolute_path(index)
     try:
-        if not (named / MANIFEST).is_file() and (named / DIRECTORY / MANIFEST).is_file():
+        if not _is_collection(named) and _is_collection(named / DIRECTORY):
             named /= DIRECTORY
         str(named).encode()
     except OSError as error:  # a name that is too long, a circle of links …

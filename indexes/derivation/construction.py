@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from indexes.errors import StoreCorrupt
 from indexes.generation import Funnel, IndexInfo, Inverted
 from indexes.layout import TRANSFORMS
 from indexes.vectors import Halves, Ids, Space, Transform, Vectors, transforms
+
+if TYPE_CHECKING:
+    from indexes.derivation.shared_training import SharedTraining
 
 Writer = Callable[[Path], None]
 """Writes index.faiss to a path, and what belongs to it beside it; for exact search it writes nothing."""
@@ -34,6 +37,7 @@ class Construction:
         measured: measures what was made.
         learn: improves on a PCA rotation, where one is fitted.
         progress: is told of each step.
+        training: that this collection shares with others; its own rows are not trained on then.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class Construction:
         measured: Measured,
         learn: rotations.Learn | None,
         progress: OnEvent,
+        training: SharedTraining | None = None,
     ) -> None:
+        self._training = training
         self._home, self._now, self._space = home, now, space
         self._target, self._device = target, device
         self._measured, self._learn, self._progress = measured, learn, progress
@@ -109,18 +115,23 @@ class Construction:
     def _trained(self, planned: Plan) -> tuple[IndexInfo, Any, Transform | None]:
         now = self._now
         turn = self.turn(self._widths(planned.dim)) if needs_turn(self._space, planned.dim) else None
-        index = ivf.make(
-            planned.factory or "",
-            dim=now.rows.shape[1],
-            prefix=planned.dim,
-            rotation=None if turn is None else turn.matrix,
+        shared = self._training
+        index = (
+            shared.load()
+            if shared is not None
+            else ivf.make(
+                planned.factory or "",
+                dim=now.rows.shape[1],
+                prefix=planned.dim,
+                rotation=None if turn is None else turn.matrix,
+            )
         )
         device = gpu(self._device)
         self._say_what_differs(index, planned, device)
         if now.count > parts.SHARD_ROWS and ivf.removable(index):
             index, trained = self._in_shards(index, planned, device, turn)
         else:
-            trained = self._train(index, planned, device)
+            trained = shared.facts.rows if shared is not None else self._train(index, planned, device)
             on_gpu.add(index, self._blocks(index, 0), device=device)
         facts: dict[str, Any] = {
             "factory": planned.factory,
@@ -158,7 +169,7 @@ class Construction:
         """Train in place on a sample of the live rows; return how many those are."""
         picked = self._picked(planned)
         self._progress(Event(phase="train", total=len(picked), message=f"training on {len(picked):,} rows"))
-        on_gpu.train(index, _wide(self._now.rows, picked), device=device)
+        on_gpu.train(index, wide_rows(self._now.rows, picked), device=device)
         self._progress(Event(phase="train", done=len(picked), total=len(picked)))
         return len(picked)
 
@@ -174,7 +185,9 @@ class Construction:
         building = self._home / parts.BUILDING
         rows = self._now.rows
         # Everything that decides what codes mean: shards of another rotation are of another index.
-        factory = f"{planned.factory} {'' if turn is None else turn.target.fingerprint}"
+        shared = self._training
+        mark = shared.facts.sha256 if shared is not None else "" if turn is None else turn.target.fingerprint
+        factory = f"{planned.factory} {mark}"
         made = parts.started(building, rows, factory=factory, dim=planned.dim)
         if made is not None:
             try:
@@ -185,7 +198,8 @@ class Construction:
         if made is None:
             picked = self._picked(planned)
             made = parts.recipe(factory, rows, picked, dim=planned.dim, shard_rows=parts.SHARD_ROWS)
-            self._train(index, planned, device)
+            if shared is None:
+                self._train(index, planned, device)
             parts.keep_trained(building, index, made)
         whole = index
         index = parts.filled(
@@ -213,7 +227,7 @@ class Construction:
             if live_only:
                 ids = ids[~now.dead[ids]]
             if len(ids):
-                yield ids, _wide(now.rows, ids)
+                yield ids, wide_rows(now.rows, ids)
             self._progress(
                 Event(
                     phase="add",
@@ -241,7 +255,8 @@ def _of_turn(turn: Transform, widths: tuple[int, ...]) -> str:
     return f"rotation by {turn.method}: share of the energy {energy}{against}"
 
 
-def _wide(rows: Halves, ids: Ids) -> Vectors:
+def wide_rows(rows: Halves, ids: Ids) -> Vectors:
+    """Return some rows ``(n, d)`` as float32: ``(m, d)``."""
     wide = np.empty((len(ids), rows.shape[1]), dtype=np.float32)
     for start in range(0, len(ids), BLOCK):
         part = rows[ids[start : start + BLOCK]]

@@ -17,6 +17,7 @@ from indexes.derivation.measurement import ExtraQueries, Rows
 from indexes.derivation.publish import Carried, Facts, publish, published, with_folder
 from indexes.derivation.revision import Revision
 from indexes.derivation.rotations import Learn
+from indexes.derivation.shared_training import SharedTraining
 from indexes.errors import OptionError
 from indexes.generation import Columns, Manifest, Source, is_new, request
 from indexes.store import RERANK, RerankRows, VectorStore
@@ -47,6 +48,7 @@ def derive(
     sources: tuple[Source, ...] | None = None,
     derived: Sequence[DerivedFile] = (),
     columns: Columns | None = None,
+    training: SharedTraining | None = None,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -77,6 +79,7 @@ def derive(
         sources: recorded instead of all these; for collections with others than a folder.
         derived: files that the generation gets besides.
         columns: of the rows, as the manifest is to say it; None keeps what it says.
+        training: that the collection shares with others, of the factory string that ``kind`` names; None trains its own.
     Returns:
         the manifest that is current now.
     Raises:
@@ -96,7 +99,7 @@ def derive(
     asked = request(home, basis or before, kind=kind, dim=dim, recall=recall, device=device)
     if basis is None and dim is None and asked.dim not in ("auto", *space.nesting):
         asked = replace(asked, dim=None)  # a width of the space before
-    now = _rows(store)
+    now = stored_rows(store)
     build = Revision(
         home,
         now,
@@ -107,6 +110,7 @@ def derive(
         space=space,
         renames=store.renames,
         learn=learn,
+        training=training,
     )
     info, files = build.decide()
     if (
@@ -183,7 +187,7 @@ def publish_tail(
     same = sources is None or (before is not None and before.sources == sources)
     if sources is None:
         sources = with_folder(before, root=root, options=source_options)
-    now = _rows(store)
+    now = stored_rows(store)
     asked = request(home, before, kind=None, dim=None, recall=None, device="cpu")
     basis = carried.basis or _of_these_rows(before, home, store, space)
     build = Revision(home, now, asked, basis, None, _quiet, space=space, renames=store.renames)
@@ -224,6 +228,7 @@ def _quiet(_: Event) -> None:
     """Tell nobody."""
 
 
-def _rows(store: VectorStore) -> Rows:
+def stored_rows(store: VectorStore) -> Rows:
+    """Return what a store holds, as it is derived from."""
     rows = RerankRows.open(store.directory / RERANK, dim=store.dim, count=store.count).rows
     return Rows(np.asarray(rows), store.tombstones())

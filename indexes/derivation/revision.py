@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from indexes.layout import TRANSFORMS
 from indexes.search import prefixes_of
 from indexes.vectors import Space, Transform, transforms
 
+if TYPE_CHECKING:
+    from indexes.derivation.shared_training import SharedTraining
+
 _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes
 )
@@ -63,7 +66,9 @@ class Revision:
         space: Space,
         renames: int,
         learn: rotations.Learn | None = None,
+        training: SharedTraining | None = None,
     ) -> None:
+        self._training = training
         self._renames = renames  # of the store, as `keytable.KeyTable` counts them
         self._home, self._now, self._asked, self._before = home, now, asked, before
         self._progress = progress
@@ -78,6 +83,7 @@ class Revision:
             measured=self._measured,
             learn=learn,
             progress=progress,
+            training=training,
         )
         self._listing = Listing(home, now)
         self._designs: list[dict[str, Any]] = []
@@ -135,7 +141,7 @@ class Revision:
             if isinstance(before.index, Exact):
                 same = self.unchanged() and before.index.recall_reason == planned.reason
                 return (None if same else self._flat(planned.reason)), _nothing
-            if not self._outgrown(before.index, planned):
+            if not self._outgrown(before.index, planned) and self._of_training(before):
                 return self._kept(before, before.index, planned)
         self._progress(Event(phase="plan", message=str(planned)))
         if planned.factory is None:
@@ -244,6 +250,18 @@ class Revision:
         except StoreCorrupt:
             return False
         return before.space.dim == self._now.rows.shape[1] and before.count <= self._now.count
+
+    def _of_training(self, before: Manifest) -> bool:
+        """Say whether the published index is of the training that this collection shares with others, if it shares one."""
+        if self._training is None:
+            return True
+        try:
+            check_file(self._home, before, INDEX)
+            return self._training.made(
+                ivf.open_mapped(generation_path(self._home, before.generation) / INDEX)
+            )
+        except StoreCorrupt:
+            return False
 
     @staticmethod
     def _outgrown(info: IndexInfo, planned: Plan) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from indexes.engine.cuda_driver import cuda_devices
     from indexes.engine.gpu_index import Candidates, Card
-    from indexes.engine.lists import SMALLEST, block_lists, chain, ivf, nearest, prefixes
+    from indexes.engine.lists import SMALLEST, Probes, block_lists, chain, ivf, nearest, prefixes
     from indexes.engine.refined import Refined
     from indexes.engine.scan import Floats, exact, flat, knn_accuracy
     from indexes.engine.targets import Aim, same_codes
@@ -44,7 +44,7 @@ else:
             "costs": (),
             "cuda_driver": ("cuda_devices",),
             "gpu_index": ("Candidates", "Card"),
-            "lists": ("SMALLEST", "block_lists", "chain", "ivf", "nearest", "prefixes"),
+            "lists": ("SMALLEST", "Probes", "block_lists", "chain", "ivf", "nearest", "prefixes"),
             "refined": ("Refined",),
             "scan": ("Floats", "exact", "flat", "knn_accuracy"),
             "targets": ("Aim", "same_codes"),
@@ -59,6 +59,7 @@ __all__ = [
     "Card",
     "Floats",
     "K",
+    "Probes",
     "Questions",
     "Refined",
     "Trial",

@@ -33,9 +33,10 @@ class Costs:
     Args:
         index: trained and filled.
         width: of the rows that candidates are compared with.
+        shards: indexes like this one that are searched as one: lists are chosen once, and probed in each.
     """
 
-    def __init__(self, index: Any, *, width: int) -> None:
+    def __init__(self, index: Any, *, width: int, shards: int = 1) -> None:
         inner = ivf.innermost(index)
         self._nlist = ivf.lists_of(index)
         self._dim, self._width = int(inner.d), width
@@ -53,6 +54,11 @@ class Costs:
             self._scanned = _rows_in_a_probed_list(inner)
         elif _is_graph(inner):
             self._graph = True
+        self._list, self._scanned, self._rows = (
+            shards * self._list,
+            shards * self._scanned,
+            shards * self._rows,
+        )
 
     def microseconds(self, *, nprobe: int | None, shortlist: int) -> float:
         """Return the cost of one query on one thread."""

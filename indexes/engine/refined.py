@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.engine.backend import faiss, faiss_threads, fp16_view, threads
-from indexes.engine.lists import ivf
+from indexes.engine.lists import Probes, choose_lists, ivf, search_lists
 from indexes.vectors import Halves, Ids, Neighbors, Vectors, best
 
 __all__ = ["Refined"]
@@ -101,6 +101,35 @@ class Refined:
         if self.index.metric_type != faiss().METRIC_INNER_PRODUCT:
             scores = -scores
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
+
+    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
+        """Choose the lists of queries, ``(q, d)`` float32 C-contiguous unit rows, for every index of this training."""
+        with faiss_threads(1 if len(queries) == 1 else threads()):
+            return choose_lists(self.index, queries, nprobe=nprobe)
+
+    def probed(self, chosen: Probes, *, k: int, selector: Any = None) -> Neighbors:
+        """Find each query's best ``k`` by the codes in lists that were chosen by an index of this training.
+
+        Returns:
+            ids and scores as `codes` gives them; they compare among indexes of one training.
+        """
+        step = self._at_once(chosen.lists.shape[1], k)
+        with faiss_threads(1 if len(chosen.lists) == 1 else threads()):
+            parts = [
+                search_lists(
+                    self.index,
+                    chosen.part(start, start + step),
+                    k=k,
+                    selector=selector,
+                )
+                for start in range(0, max(len(chosen.lists), 1), step)
+            ]
+        if len(parts) == 1:
+            return parts[0]
+        return Neighbors(
+            ids=np.concatenate([part.ids for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+        )
 
     def _raw(
         self, queries: Vectors, wanted: int, nprobe: int | None, shortlist: int, selector: Any

@@ -138,7 +138,7 @@ def recall(
 
 def costs_of(stage: Stage) -> Costs:
     """Return what searches of a stage cost."""
-    return Costs(stage.index, width=int(stage.index.d))
+    return Costs(stage.index, width=int(stage.index.d), shards=getattr(stage, "shards", 1))
 
 
 def passes(trial: Trial, target: float) -> bool:

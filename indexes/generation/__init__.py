@@ -42,6 +42,18 @@ if TYPE_CHECKING:
     from indexes.generation.recent import Recent
     from indexes.generation.row_files import further_files, further_name, kept_files_and_next
     from indexes.generation.row_lists import ROW_LISTS, RowLists, listed_rows, open_row_lists
+    from indexes.generation.shards import (
+        SHARDS,
+        SHIFT,
+        Shard,
+        Shards,
+        Training,
+        read_shards,
+        read_whole_manifest,
+        shard_name,
+        shards_around,
+        write_shards,
+    )
     from indexes.generation.sources import FOLDER, HAND, Source, free_number, source_of_type
     from indexes.generation.tombstones import TOMBSTONES, published_live, write_live
     from indexes.generation.verification import FileCheck, verify
@@ -84,6 +96,18 @@ else:
             "recent": ("Recent",),
             "row_files": ("further_files", "further_name", "kept_files_and_next"),
             "row_lists": ("ROW_LISTS", "RowLists", "listed_rows", "open_row_lists"),
+            "shards": (
+                "SHARDS",
+                "SHIFT",
+                "Shard",
+                "Shards",
+                "Training",
+                "read_shards",
+                "read_whole_manifest",
+                "shard_name",
+                "shards_around",
+                "write_shards",
+            ),
             "sources": ("FOLDER", "HAND", "Source", "free_number", "source_of_type"),
             "tombstones": ("TOMBSTONES", "published_live", "write_live"),
             "verification": ("FileCheck", "verify"),
@@ -103,6 +127,8 @@ __all__ = [
     "PLAIN",
     "REENCODING",
     "ROW_LISTS",
+    "SHARDS",
+    "SHIFT",
     "TABLE",
     "TOMBSTONES",
     "Columns",
@@ -118,7 +144,10 @@ __all__ = [
     "Recent",
     "Request",
     "RowLists",
+    "Shard",
+    "Shards",
     "Source",
+    "Training",
     "check_file",
     "check_sizes",
     "file_checks",
@@ -141,7 +170,11 @@ __all__ = [
     "published_live",
     "read_manifest",
     "read_pinned",
+    "read_shards",
+    "read_whole_manifest",
     "request",
+    "shard_name",
+    "shards_around",
     "source_of_type",
     "store_path",
     "sweep_generations",
@@ -149,4 +182,5 @@ __all__ = [
     "write_list_sizes",
     "write_live",
     "write_manifest",
+    "write_shards",
 ]

@@ -5,10 +5,7 @@ Long because every fact of a collection stands here once: its meaning, how it is
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +38,7 @@ from indexes.generation.index_kinds import (
     index_to_json,
 )
 from indexes.generation.recent import Recent
+from indexes.generation.sealed_json import check_seal, parsed_json, sealed
 from indexes.generation.sources import FOLDER, Source, parse_sources
 from indexes.vectors import Space
 
@@ -92,9 +90,6 @@ MIGRATING = "migrating"
 
 REENCODING = "reencoding"
 """State of an upgrade whose old encoder answers until every image is encoded again."""
-
-_CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
-"""How the file ends from format 3 on: the SHA-256 of everything before."""
 
 _UNSEALED = (1, 2)
 """Formats without a checksum."""
@@ -248,9 +243,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return what lies in `manifest.json`: the object, ending in a checksum of all that comes before it."""
-        whole = json.dumps(self.to_json(), indent=2, allow_nan=False).encode()
-        facts = whole.removesuffix(b"\n}")
-        return facts + b',\n  "checksum": "%b"\n}\n' % hashlib.sha256(facts).hexdigest().encode()
+        return sealed(self.to_json())
 
     @classmethod
     def from_json(cls, data: Any, *, path: Path) -> Manifest:
@@ -337,10 +330,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     """
     path = Path(directory) / MANIFEST
     whole = path.read_bytes()
-    try:
-        data = json.loads(whole)
-    except (ValueError, RecursionError) as error:
-        raise corrupt(path, f"not JSON: {error}") from error
+    data = parsed_json(whole, path=path)
     if isinstance(data, dict) and data.get("format") in (
         *_UNSEALED,
         PLAIN,
@@ -356,11 +346,7 @@ def _check_seal(whole: bytes, data: Mapping[str, Any], path: Path) -> None:
     """Refuse a manifest that was changed since it was written; those of formats 1 and 2 had no checksum."""
     if data["format"] in _UNSEALED and "checksum" not in data:
         return
-    seal = _CHECKSUM.search(whole)
-    if seal is None:
-        raise corrupt(path, "its checksum is missing at the end")
-    if hashlib.sha256(whole[: seal.start()]).hexdigest() != seal.group(1).decode():
-        raise corrupt(path, "its checksum does not fit: something in it was changed since it was written")
+    check_seal(whole, path=path)
 
 
 def returnable(manifest: Manifest) -> list[Manifest]:

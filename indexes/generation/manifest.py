@@ -42,6 +42,7 @@ from indexes.generation.description import (
     store_path,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
+from indexes.generation.shards import kept_for_readers
 from indexes.generation.sources import Source
 from indexes.generation.verification import FileCheck, verify
 from indexes.repair_hints import cure_of_file
@@ -174,17 +175,21 @@ def sweep_generations(directory: str | os.PathLike[str], manifest: Manifest) -> 
 
     A publish does so, and every writer that has nothing to publish: one that was killed right after its publish could not.
     """
-    remove_generations(directory, keep=manifest.generation, also=_kept(manifest))
+    remove_generations(directory, keep=manifest.generation, also=_kept(directory, manifest))
 
 
 def has_stale_generations(directory: str | os.PathLike[str], manifest: Manifest) -> bool:
     """Say whether there are generations that `sweep_generations` would remove, if nobody reads them."""
-    return bool(_others(directory, {manifest.generation, *_kept(manifest)}))
+    return bool(_others(directory, {manifest.generation, *_kept(directory, manifest)}))
 
 
-def _kept(manifest: Manifest) -> set[int]:
-    """Return the generations that a return to an earlier encoder would need: its index took long to train."""
-    return {earlier.generation for earlier in returnable(manifest)}
+def _kept(directory: str | os.PathLike[str], manifest: Manifest) -> set[int]:
+    """Return the generations that are needed besides the newest.
+
+    A return to an earlier encoder would need its own: its index took long to train. Readers of a sharded collection open those
+    that it names.
+    """
+    return {earlier.generation for earlier in returnable(manifest)} | kept_for_readers(directory)
 
 
 def _previous(home: Path) -> Manifest | None:

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from indexes.search.funnel import Funnel
     from indexes.search.generation import Generation
     from indexes.search.prefix_scan import Narrow, scanned
-    from indexes.search.widths import FACTOR, TUNED_K, prefixes_of, require_whole, unmeasured
+    from indexes.search.shard_search import joined, search_shards
+    from indexes.search.widths import (
+        FACTOR,
+        TUNED_K,
+        lengthened,
+        prefixes_of,
+        reaching,
+        require_whole,
+        unmeasured,
+    )
 else:
     __getattr__ = lazy(
         __name__,
@@ -19,7 +28,16 @@ else:
             "funnel": ("Funnel",),
             "generation": ("Generation",),
             "prefix_scan": ("Narrow", "scanned"),
-            "widths": ("FACTOR", "TUNED_K", "prefixes_of", "require_whole", "unmeasured"),
+            "shard_search": ("joined", "search_shards"),
+            "widths": (
+                "FACTOR",
+                "TUNED_K",
+                "lengthened",
+                "prefixes_of",
+                "reaching",
+                "require_whole",
+                "unmeasured",
+            ),
         },
     )
 
@@ -30,8 +48,12 @@ __all__ = [
     "Generation",
     "Narrow",
     "funnel",
+    "joined",
+    "lengthened",
     "prefixes_of",
+    "reaching",
     "require_whole",
     "scanned",
+    "search_shards",
     "unmeasured",
 ]

@@ -42,7 +42,9 @@ from indexes.vectors import (
     Ids,
     Neighbors,
     Vectors,
+    merged,
     optional_integer,
+    padding,
     places,
     row_flags,
 )
@@ -50,7 +52,7 @@ from indexes.vectors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from indexes.engine import Candidates, Refined
+    from indexes.engine import Candidates, Probes, Refined
     from indexes.generation import FileInfo, Pin, RowLists
     from indexes.join import SelfJoin
     from indexes.search.inverted import InvertedSearcher
@@ -355,6 +357,52 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         with self._lease:
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             return self._inverted().codes(queries, k=k, nprobe=nprobe, live=self.live)
+
+    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
+        """Choose the lists of queries, ``(q, d)`` unit rows, for every index of this one's training.
+
+        Raises:
+            OptionError: the collection is flat.
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            return self._inverted().stage.probes(np.ascontiguousarray(queries, np.float32), nprobe=nprobe)
+
+    def probed(self, chosen: Probes, *, k: int) -> Neighbors:
+        """Find each query's best ``k`` live rows of the base by their codes, in lists that an index of the same training chose.
+
+        A collection without lists finds none.
+
+        Returns:
+            ids and scores as `Refined.codes` gives them; they compare among indexes of one training.
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            if isinstance(self._base, ExactSearcher):
+                return padding(len(chosen.lists), k)
+            return self._inverted().probed(chosen, k=k, live=self.live)
+
+    def scored(self, queries: Vectors, ids: Ids, *, k: int, unlisted: bool = False) -> Neighbors:
+        """Order candidates of each query by exact cosine and keep the best ``k``.
+
+        Args:
+            queries: ``(q, d)`` unit rows.
+            ids: ``(q, m)`` candidates, none twice; padded with -1.
+            k: neighbours wanted.
+            unlisted: compare every live row besides that the base index does not hold.
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            queries = np.ascontiguousarray(queries, dtype=np.float32)
+            found = flat.scored(self._rows, queries, ids, k=k)
+            base = 0 if isinstance(self._base, ExactSearcher) else self.manifest.index.base_rows
+            if not unlisted or base >= self.count:
+                return found
+            keep = None if self.live is None else self.live[base:]
+            rest = flat.exact(self._rows[base : self.count], queries, k=k, keep=keep, first_id=base)
+            return merged(found, rest, k=k)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the rows ``ids`` ``(m,)`` as ``(m, d)`` float32, in their order, tombstoned ones too.

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes.engine import Refined, ivf
+from indexes.engine import Probes, Refined, ivf
 from indexes.generation import Inverted
 from indexes.search import exact
 from indexes.search.device import ServingCard
 from indexes.search.searcher import IndexFile, Parameters, Wanted
-from indexes.search.widths import TUNED_K, lengthened
+from indexes.search.widths import TUNED_K, lengthened, reaching
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors
-
-_REACH = 0.6
 
 
 class InvertedSearcher:
@@ -85,19 +82,25 @@ class InvertedSearcher:
             shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
         nprobe = wanted.nprobe
         if nprobe is None and info.nprobe is not None:
-            nprobe = info.nprobe
-            if wanted.filtered or k > TUNED_K:
-                # The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it
-                # grow slower: with this power, filters of 1 to 50 % kept the recall tuned for at a million rows.
-                share = max(self._kept(wanted), 1) / info.base_rows if wanted.filtered else 1.0
-                reach = max(1.0, k / TUNED_K) / share
-                nprobe = min(math.ceil(nprobe * reach**_REACH), self.stage.nlist)
+            share = max(self._kept(wanted), 1) / info.base_rows if wanted.filtered else 1.0
+            nprobe = reaching(info.nprobe, k=k, share=share)
+            if nprobe != info.nprobe:
+                nprobe = min(nprobe, self.stage.nlist)
         return Parameters(nprobe, max(shortlist, k))
 
     @property
     def memory(self) -> int:
         """Bytes of the index file."""
         return self.file.bytes
+
+    def probed(self, chosen: Probes, *, k: int, live: Bitmap | None) -> Neighbors:
+        """Find each query's best ``k`` live rows by their codes, in lists that an index of the same training chose.
+
+        Returns:
+            ids and scores as `Refined.codes` gives them; they compare among indexes of one training.
+        """
+        selector = None if live is None else self._without_dead(live)[1]
+        return self.stage.probed(chosen, k=k, selector=selector)
 
     def codes(self, queries: Vectors, *, k: int, nprobe: int | None, live: Bitmap | None) -> Neighbors:
         """Find each query's best ``k`` live rows by their codes alone, nothing reranked.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from indexes.errors import OptionError
 from indexes.vectors import Space
 
@@ -10,6 +12,8 @@ FACTOR = 10
 
 TUNED_K = 10
 """Neighbours that shortlists are measured for; a larger ``k`` takes shortlists as many times as long."""
+
+_REACH = 0.6
 
 _WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 
@@ -27,6 +31,18 @@ def unmeasured(k: int, shortlist: int | None = None) -> int:
 def lengthened(shortlist: int, k: int) -> int:
     """Return how long a measured shortlist is for more neighbours than it was measured for."""
     return shortlist if k <= TUNED_K else -(-shortlist * k // TUNED_K)
+
+
+def reaching(nprobe: int, *, k: int, share: float = 1.0) -> int:
+    """Return how many lists are probed for more neighbours than they were measured for, or among a share of the rows.
+
+    The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it grow slower: with this
+    power, filters of 1 to 50 % kept the recall tuned for at a million rows.
+    """
+    if k <= TUNED_K and share == 1.0:
+        return nprobe
+    reach: float = max(1.0, k / TUNED_K) / share
+    return math.ceil(nprobe * math.pow(reach, _REACH))
 
 
 def require_prefix(dim: int, space: Space, *, turned: bool) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from retrieval.display import path_json
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ def arrow_table(opened: Opened) -> Any:
     table, types = opened.columns.table()
     import pyarrow as pa
 
-    live = np.flatnonzero(opened.live)
+    live = opened.live_ids()
     names = [path_json(os.fsdecode(record.key))["path"] for record in opened.store.records(live)]
     table = table if len(live) == len(table) else table.take(pa.array(live))
     columns = [pa.array(live), pa.array(names, pa.string()), *table.columns[1:]]

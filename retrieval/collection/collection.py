@@ -14,7 +14,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.errors import value_text
-from indexes.generation import HAND, Manifest
+from indexes.generation import HAND, SHARDS, Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.answers import Hits, count_searched, origin_of
 from retrieval.collection.queries import (
@@ -28,7 +28,6 @@ from retrieval.collection.queries import (
     is_number,
     live_id,
     row,
-    row_filter,
     row_numbers,
 )
 from retrieval.collection.row_view import Keys, Row
@@ -71,6 +70,8 @@ def open_collection(
     encoder: EncoderLike | None = None,
     device: str = "auto",
     root: str | os.PathLike[str] | None = None,
+    cluster: str | None = None,
+    allow_partial: bool = False,
 ) -> Collection:
     """Open a collection for searching; nothing is read but its manifest.
 
@@ -82,14 +83,28 @@ def open_collection(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``, for queries that need the encoder; ``cuda`` searches there
             too, where faiss-gpu is installed.
         root: where the images lie, if not where the collection recorded them.
+        cluster: where the shards of a sharded collection are kept: ``local``, ``ray`` or ``ray://HOST:PORT``; None is this process.
+        allow_partial: search a sharded collection without the shards that are missing or damaged; answers name them (`Hits.missing`).
     Raises:
         CollectionNotFound: there is none.
         ManifestTooNew: it was written by a later version.
         StoreCorrupt: a file is missing or short.
         SpaceMismatch: `encoder` is of another space.
-        OptionError: the device is not there.
+        OptionError: the device is not there, or `cluster` names none or is given for a collection that is not sharded.
+        WorkerLost: a process of the cluster ended.
     """
-    return Collection(find_collection(path), encoder=encoder, device=device, root=root)
+    directory = find_collection(path)
+    if (directory / SHARDS).is_file():
+        from retrieval.collection.sharded import ShardedCollection
+
+        return ShardedCollection(
+            directory, encoder=encoder, device=device, root=root, cluster=cluster, allow_partial=allow_partial
+        )
+    if cluster is not None:
+        raise OptionError(
+            f"{directory} is one collection, which is searched in one process; leave `cluster=…` out"
+        )
+    return Collection(directory, encoder=encoder, device=device, root=root)
 
 
 class Collection(AbstractContextManager["Collection"]):
@@ -111,12 +126,19 @@ class Collection(AbstractContextManager["Collection"]):
         self._root = root
         self._refreshing = forks.Lock()
         self._closed = False
-        self._opened = open_newest(directory, device=self._device)
+        self._opened = self._open_newest()
         try:
             self._encoders = QueryEncoders(self._opened, device=self._device, given=encoder, root=root)
         except BaseException:
             self._opened.close()
             raise
+
+    def _open_newest(self, before: Opened | None = None) -> Opened:
+        """Open the newest generation; ``before`` is what is open so far."""
+        return open_newest(self.directory, device=self._device, before=before)
+
+    def _newest_version(self) -> tuple[int, int]:
+        return newest_version(self.directory)
 
     def refresh(self) -> bool:
         """Show the newest generation; say whether there was a newer one. Searches that are under way end in the old one.
@@ -127,11 +149,11 @@ class Collection(AbstractContextManager["Collection"]):
         """
         with self._refreshing:
             self._require_open()
-            if newest_version(self.directory) == self.manifest.version:
+            if self._newest_version() == self.manifest.version:
                 return False
             before = self._opened
             # Opened first: should it fail, the one before still answers.
-            self._opened = open_newest(self.directory, device=self._device, before=before)
+            self._opened = self._open_newest(before)
             self._encoders.follow(self._opened)
             before.close()
             if self._closed:  # meanwhile, by another thread, which may have seen the one before only
@@ -145,11 +167,11 @@ class Collection(AbstractContextManager["Collection"]):
         Both have the same encoder, if it is right for both. Each is closed by itself. Raises as `refresh` does.
         """
         with self._refreshing, self._using() as opened:
-            if newest_version(self.directory) == opened.manifest.version:
+            if self._newest_version() == opened.manifest.version:
                 return None
-            newest = open_newest(self.directory, device=self._device, before=opened)
+            newest = self._open_newest(opened)
             other = object.__new__(type(self))
-            other.directory, other._device, other._root = self.directory, self._device, self._root
+            other.__dict__.update(self.__dict__)
             other._refreshing, other._closed = forks.Lock(), False
             other._opened, other._encoders = newest, self._encoders.followed_by(newest)
             return other
@@ -322,7 +344,7 @@ class Collection(AbstractContextManager["Collection"]):
         """
         asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
         with self._using() as opened:
-            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
+            keep = opened.row_filter(root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
             run = SearchRun(
                 opened=opened,
                 encoders=self._encoders,
@@ -339,7 +361,10 @@ class Collection(AbstractContextManager["Collection"]):
                 sure=bool(sure),
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
-            return run.one(asked) if isinstance(asked, Query) else run.many(asked)
+            found = run.one(asked) if isinstance(asked, Query) else run.many(asked)
+            for one in [found] if isinstance(found, Hits) else found:
+                one.missing = opened.missing
+            return found
 
     def search_many(self, queries: Sequence[QueryLike], **options: Unpack[SearchOptions]) -> list[Hits]:
         """Search for each query: the old name of ``search([…])``."""
@@ -392,8 +417,8 @@ class Collection(AbstractContextManager["Collection"]):
             return opened.neighbors(
                 queries,
                 k=k,
-                keep=row_filter(
-                    opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where
+                keep=opened.row_filter(
+                    root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where
                 ),
                 dim=truncate_dim,
                 nprobe=nprobe,
@@ -485,6 +510,11 @@ class Collection(AbstractContextManager["Collection"]):
         """Which rows have no tombstone, ``(count,)`` bool; do not change it."""
         return self._opened.live
 
+    def row_ids(self) -> Ids:
+        """Return the ids of all rows without a tombstone, ascending: ``(n,)`` int64."""
+        with self._using() as opened:
+            return opened.live_ids()
+
     @property
     def rotation(self) -> Transform | None:
         """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
@@ -505,7 +535,7 @@ class Collection(AbstractContextManager["Collection"]):
         Rows with a tombstone never do; without a filter all others do. Raises what these filters raise in `search`.
         """
         with self._using() as opened:
-            keep = row_filter(opened, root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
+            keep = opened.row_filter(root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
             live = opened.live
             return live.copy() if keep is None else keep.flags & live
 
@@ -534,7 +564,7 @@ class Collection(AbstractContextManager["Collection"]):
             ShapeError: flags of another length, or more than one axis.
         """
         with self._using() as opened:
-            rows = opened.live if ids is None else row_numbers(opened, ids, root=self.root)
+            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
             return opened.vectors(rows)[:, : opened.space.dim]
 
     @named_arguments
@@ -549,7 +579,7 @@ class Collection(AbstractContextManager["Collection"]):
             MissingRow, OptionError, ShapeError: as in `vectors`.
         """
         with self._using() as opened:
-            rows = np.flatnonzero(opened.live) if ids is None else row_numbers(opened, ids, root=self.root)
+            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
             return [unpack(data) for data in opened.store.columns(np.atleast_1d(rows))]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:

@@ -22,7 +22,7 @@ from retrieval.views import open_views
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexes.vectors import Bitmap, Space, Vectors
+    from indexes.vectors import Bitmap, Ids, Space, Vectors
     from retrieval.collection.migration import Pair
     from retrieval.collection.queries import RowFilter
     from retrieval.columns import ColumnFilter
@@ -126,6 +126,31 @@ class Opened:
             np.broadcast_to(np.True_, self.manifest.count) if live is None else live
         )  # one byte for all rows
 
+    def live_ids(self) -> Ids:
+        """Return the ids of all rows without a tombstone, ascending."""
+        return np.flatnonzero(self.live)
+
+    def spread_ids(self, most: int) -> Ids:
+        """Return the ids of some rows without a tombstone, spread evenly over all."""
+        ids = np.unique(np.linspace(0, self.manifest.count - 1, most).astype(np.int64))
+        live: Ids = ids[self.is_live(ids)]
+        return live
+
+    def row_ids(self, ids: Any) -> Ids:
+        """Return ids of rows, or flags of all, as ``(m,)`` int64; raises as `indexes.vectors.row_ids` does."""
+        return row_ids(ids, count=self.manifest.count, where=self.directory)
+
+    def row_filter(self, **filters: Any) -> RowFilter | None:
+        """Return which rows pass filters; takes and raises what `retrieval.collection.queries.row_filter` does."""
+        from retrieval.collection.queries import row_filter
+
+        return row_filter(self, **filters)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not searched: nothing."""
+        return ()
+
     def is_live(self, ids: Any) -> Any:
         """Say of each of some rows whether it has no tombstone, in the shape of `ids`."""
         live = self.generation.live
@@ -191,7 +216,7 @@ class Opened:
             MissingRow: an id that the collection does not hold.
             OptionError, ShapeError: something that is no id.
         """
-        numbers = row_ids(ids, count=self.manifest.count, where=self.directory)
+        numbers = self.row_ids(ids)
         return self.generation.vectors(numbers) if self.pair is None else self.pair.of_rows(numbers)
 
     def find(self, key: bytes) -> int | None:
@@ -260,14 +285,17 @@ def open_newest(directory: Path, *, device: str, before: Opened | None = None) -
             ) from error
         with pin:
             try:
-                return _open(directory, manifest, device=device, before=before)
+                return open_published(directory, manifest, device=device, before=before)
             except (StoreCorrupt, FileNotFoundError):
                 # A change of the encoder may have ended meanwhile, and taken its rows away.
                 if read_manifest(directory).generation == manifest.generation:
                     raise
 
 
-def _open(directory: Path, manifest: Manifest, *, device: str, before: Opened | None) -> Opened:
+def open_published(
+    directory: Path, manifest: Manifest, *, device: str, before: Opened | None = None
+) -> Opened:
+    """Open what one manifest describes; raises as `open_newest` does, and `FileNotFoundError` where its generation is gone."""
     generation = Generation.open(
         directory,
         manifest,

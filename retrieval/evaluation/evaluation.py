@@ -183,7 +183,7 @@ def evaluate(
 
 
 def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
-    live = np.flatnonzero(collection.live)  # (n,)
+    live = collection.row_ids()  # (n,)
     ids = np.sort(np.random.default_rng(SEED).permutation(live)[:sample])  # (s,)
     if len(live) <= 1:
         return ids, None

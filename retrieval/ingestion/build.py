@@ -1,53 +1,27 @@
-"""Build a collection from its sources: incremental, resumable, published whole.
+"""Build a collection from its sources, whole or in shards: what users call.
 
-The way of a build, each step in a module of its own: the place and the sources (`source_choice`), the encoder (`encoder_choice`),
-what changed (`changes`), whether that may be (`source_keys`, `pruning`), the new images (`intake`), and the end (`publication`).
-Long because the order of a build stands in one function.
+`one_collection` builds one, the room `sharded` many. Long because the contract of all options stands here.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
-from indexes.derivation import check_dim, publish_tail
-from retrieval.collection.rows import (
-    BuildReport,
-    carried,
-    check_request,
-    derived_files,
-    locked,
-    opened,
-    plain,
-    swept,
-)
+from indexes.generation import SHARDS
 from retrieval.deprecation import renamed_keywords
-from retrieval.display import progress_shown
-from retrieval.encoders import require_device
-from retrieval.errors import ImagesSkipped
+from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
-from retrieval.ingestion.build_columns import BuildColumns
 from retrieval.ingestion.build_place import find_directory
-from retrieval.ingestion.build_views import BuildViews
-from retrieval.ingestion.changes import find_changes, rows_after
-from retrieval.ingestion.encoder_choice import BuildEncoder
-from retrieval.ingestion.intake import Intake
-from retrieval.ingestion.pruning import refuse_losing, refuse_unasked
-from retrieval.ingestion.publication import finish_build
-from retrieval.ingestion.report import report_of
-from retrieval.ingestion.source_choice import choose_sources
-from retrieval.sources import reason_words
+from retrieval.ingestion.one_collection import build_one, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retrieval.collection.rows import Growing
-    from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.collection.rows import BuildReport
+    from retrieval.encoders import EncoderLike
     from retrieval.ingestion.build_place import SourceLike
-    from retrieval.ingestion.build_sources import BuildSource
-    from retrieval.ingestion.changes import Changes
-    from retrieval.progress import OnProgress, ShowProgress
+    from retrieval.progress import ShowProgress
 
 
 @renamed_keywords(dim="truncate_dim", recall="target_recall", folder="sources")
@@ -78,6 +52,10 @@ def build_index(
     max_pixels: int | None = None,
     headers: bool | None = None,
     views: int | None = None,
+    shards: int | None = None,
+    shard_rows: int | None = None,
+    cluster: str | None = None,
+    retrain: bool = False,
     device: str = "auto",
     progress: ShowProgress = True,
 ) -> BuildReport:
@@ -127,6 +105,13 @@ def build_index(
             are read once; nothing is encoded again.
         views: how many parts of each image get a vector of their own, so that small crops of it and what it shows small are
             found, too; 0 drops them. ``None`` keeps the collection's own choice, and is none for a new one.
+        shards: makes a sharded collection: so many collections, built apart and asked as one. Of one that is there already, the
+            number stays.
+        shard_rows: rows from which on new parts of the source go to another shard; ``None`` keeps the collection's own, and is
+            ten million for a new one.
+        cluster: where shards are built: ``local:N`` for N processes of this machine, ``ray`` or ``ray://HOST:PORT``; ``None`` is
+            this process, one shard after the other.
+        retrain: trains the first stage of a sharded collection anew, on its rows of today; no image is encoded again.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Returns:
@@ -139,13 +124,14 @@ def build_index(
         UnknownEncoder, WeightsNotFound: the encoder cannot be had.
         SpaceMismatch: an encoder object that gives other vectors than the collection holds for the same images.
         ImagesSkipped: `strict`, and files were skipped or not seen.
+        WorkerLost: a process of `cluster` has ended three times over one shard; what it committed is kept.
     """
-    started = time.monotonic()
-    device = require_device(device)
-    given = _several(sources)
-    directory = find_directory(given, index)
-    wanted: dict[str, Any] = {"kind": kind, "dim": truncate_dim, "recall": target_recall}
-    asked = {
+    options: dict[str, Any] = {
+        "root": root,
+        "encoder": encoder,
+        "kind": kind,
+        "truncate_dim": truncate_dim,
+        "target_recall": target_recall,
         "exclude": exclude,
         "include": include,
         "follow_links": follow_links,
@@ -156,146 +142,31 @@ def build_index(
         "allow_private": allow_private,
         "every": every,
         "pages": pages,
+        "rehash": rehash,
+        "prune": prune,
+        "drop_source": drop_source,
+        "strict": strict,
+        "max_pixels": max_pixels,
+        "headers": headers,
+        "views": views,
+        "device": device,
+        "progress": progress,
     }
-    with progress_shown(progress) as watch, locked(directory) as lock:
-        before = swept(directory)
-        chosen = choose_sources(
-            given,
-            directory,
-            before,
-            options={name: _plain(value) for name, value in asked.items() if value is not None},
-            root=root,
-            drop=_several(drop_source),
-        )
-        models = BuildEncoder(encoder, directory, before, device)
-        models.require()
-        check_request(lambda: models.space, **wanted)
-        viewed = BuildViews(directory, before, views)
-        columns = BuildColumns(before, headers=headers, sources=chosen.chosen)
-        found = find_changes(
-            chosen,
-            directory,
-            before,
-            retry_large=max_pixels is not None,
-            rehash=rehash,
-            prune=prune,
-            progress=watch,
-        )
-        for source, changes in zip(chosen.chosen, found, strict=True):
-            refuse_unasked(
-                changes,
-                source,
-                prune=prune,
-                is_first=before is None,
-                may_be_empty=chosen.may_be_empty(source),
-            )
-        # Before anything is stored:
-        check_dim(models.stored_space, truncate_dim, rows=rows_after(found, before))
+    given = several(sources)
+    directory = find_directory(given, index)
+    if shards is None and not (directory / SHARDS).is_file():
+        for name, value in (("shard_rows", shard_rows), ("cluster", cluster), ("retrain", retrain or None)):
+            if value is not None:
+                raise OptionError(f"`{name}=…` goes with a sharded collection; make one with `shards=N`")
+        return build_one(given, directory, **options)
+    from retrieval.ingestion.sharded import build_shards
 
-        facts: dict[str, Any] = {"space": models.stored_space, "encoder": models.stored}
-        recorded = (*chosen.recorded, *chosen.dropped)
-        with opened(directory, lock, before, **facts, sources=recorded, columns=columns.begun) as store:
-            viewed.begin()
-            if (
-                before is not None and chosen.adds
-            ):  # so that no row has a number that the manifest does not know
-                publish_tail(
-                    directory,
-                    plain(store),
-                    **facts,
-                    carried=carried(store, briefly=True),
-                    sources=recorded,
-                    derived=derived_files(),
-                )
-            intakes = _take_in(
-                chosen.chosen, found, store, models, watch, max_pixels=max_pixels, headers=columns.headers
-            )
-            for source in chosen.chosen:
-                columns.fill(store, source.source, number=source.number, progress=watch)
-                columns.update(store, source)
-            if not prune:
-                for source, intake in zip(chosen.chosen, intakes, strict=True):
-                    refuse_losing(intake.changes, source, broken=len(intake.broken))
-            facts |= {"sources": chosen.recorded}
-            manifest, parts, dropped = finish_build(
-                directory,
-                chosen,
-                lock,
-                store,
-                intakes,
-                models,
-                columns,
-                viewed,
-                facts | wanted,
-                device=device,
-                max_pixels=max_pixels,
-                progress=watch,
-            )
-    report = report_of(
-        manifest, directory, chosen, intakes, dropped, parts, seconds=time.monotonic() - started
+    return build_shards(
+        given,
+        directory,
+        shards=shards,
+        shard_rows=shard_rows,
+        cluster=cluster,
+        retrain=retrain,
+        options=options,
     )
-    if strict and report.incomplete:
-        raise ImagesSkipped(
-            f"{report.incomplete[0]}; {report.not_seen:,} rows of sources that were not listed to their end stay as they were"
-        )
-    if strict and report.skipped:
-        raise ImagesSkipped(
-            f"{report.skipped:,} files were skipped ({reason_words(report.skipped_by_reason)}); "
-            f"the index is complete without them; {directory / 'skipped.tsv'} lists them"
-        )
-    return report
-
-
-def _take_in(
-    sources: Sequence[BuildSource],
-    found: Sequence[Changes],
-    store: Growing,
-    models: BuildEncoder,
-    progress: OnProgress | None,
-    *,
-    max_pixels: int | None,
-    headers: bool,
-) -> list[Intake]:
-    """Bring the fresh images of all sources into the store, one source after the other."""
-    total = sum(len(changes.fresh) + len(changes.media) for changes in found)
-    done = 0
-    checked: list[Encoder] = []  # once it was compared with what the collection holds
-    intakes: list[Intake] = []
-    for source, changes in zip(sources, found, strict=True):
-
-        def encoder(source: BuildSource = source) -> Encoder:
-            if not checked:
-                checked.append(models.checked(store, source.source))
-            return checked[0]
-
-        fresh = len(changes.fresh) + len(changes.media)
-        intake = Intake(
-            changes,
-            store,
-            source.source,
-            encoder,
-            progress,
-            max_pixels=max_pixels,
-            number=source.number,
-            before=done,
-            total=total,
-            headers=headers,
-        )
-        intake.run()
-        done += fresh
-        intakes.append(intake)
-    return intakes
-
-
-def _several(given: Any) -> list[Any]:
-    """Return what was given as a list: one source, several, or none."""
-    if given is None:
-        return []
-    if isinstance(given, str | os.PathLike) or hasattr(given, "entries"):
-        return [given]
-    return list(given)
-
-
-def _plain(value: Any) -> Any:
-    """Return an option's value as JSON has it."""
-    return value if isinstance(value, str | int | float | bool) else list(value)

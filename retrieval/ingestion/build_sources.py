@@ -9,6 +9,7 @@ from indexes.generation import HAND
 from retrieval.sources import STANDARD_INPUT, FolderSource, Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from indexes.generation import Source as Recorded
@@ -28,6 +29,7 @@ class BuildSource:
         below: the key of the part of a folder that is walked, with a slash at its end; empty for all of it.
         is_new: the collection did not have it.
         is_main: its memory lies beside the manifest, as that of the first folder does.
+        takes: which keys are this collection's, of which other shards hold the others; None for all.
     """
 
     source: Source
@@ -36,6 +38,7 @@ class BuildSource:
     below: bytes = b""
     is_new: bool = False
     is_main: bool = False
+    takes: Callable[[bytes], bool] | None = None
 
     @property
     def number(self) -> int:

@@ -169,7 +169,7 @@ def find_changes(
                 else StoredFiles.of(store.packed(source=one.number), most=store.count)
             )
             changes = compare(
-                _watched(one.source, seen, progress, rows=len(stored)),
+                _own(_watched(one.source, seen, progress, rows=len(stored)), one.takes),
                 stored,
                 source=one.source,
                 records=lambda ids: [] if store is None else store.records(ids),
@@ -208,6 +208,15 @@ def _watched(
         if progress is not None and number % 1000 == 0:
             progress(Progress(phase="scan", done=number, total=max(total, number) if total else None))
         yield entry
+
+
+def _own(
+    entries: Iterator[Listed | Skipped], takes: Callable[[bytes], bool] | None
+) -> Iterator[Listed | Skipped]:
+    """Yield the entries of this shard; a folder that could not be looked into may hold some of every shard."""
+    if takes is None:
+        return entries
+    return (entry for entry in entries if takes(entry.key) or (isinstance(entry, Skipped) and entry.folder))
 
 
 def compare(

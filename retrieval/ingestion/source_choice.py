@@ -41,7 +41,7 @@ from retrieval.sources import (
 from retrieval.sources.remote import is_url, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from indexes.generation import Manifest
     from retrieval.ingestion.build_place import SourceLike
@@ -58,6 +58,7 @@ def choose_sources(
     options: Mapping[str, Any],
     root: str | os.PathLike[str] | None = None,
     drop: Sequence[str | os.PathLike[str]] = (),
+    takes: Callable[[bytes], bool] | None = None,
 ) -> BuildSources:
     """Match the sources that were named with those that the manifest names, and open them.
 
@@ -68,6 +69,7 @@ def choose_sources(
         options: what was asked for, by name; each source takes what it understands.
         root: the folder that paths are recorded relative to.
         drop: texts of recorded sources that are to be removed with their rows.
+        takes: which keys are taken; None for all.
     Raises:
         OptionError: a source cannot be opened, stands twice, or is none of the collection's that is to be dropped; or an option
             means nothing to any of them.
@@ -102,7 +104,7 @@ def choose_sources(
         )
     choice.refuse_unused()
     return BuildSources(
-        chosen=tuple(choice.chosen),
+        chosen=tuple(replace(one, takes=takes) for one in choice.chosen),
         recorded=tuple(choice.recorded),
         dropped=dropped,
         passed_over=tuple(passed_over),

@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.names.fusion import SAMPLE, fused
-    from retrieval.names.lookup import LookedUp
+    from retrieval.names.lookup import LookedUp, joined
     from retrieval.names.name_index import has_fts5
     from retrieval.names.names import Names
     from retrieval.names.names_file import NAMES, NamesFile
@@ -24,6 +24,7 @@ __all__ = [
     "asked_words",
     "fused",
     "has_fts5",
+    "joined",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
@@ -31,7 +32,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "fusion": ("SAMPLE", "fused"),
-            "lookup": ("LookedUp",),
+            "lookup": ("LookedUp", "joined"),
             "name_index": ("has_fts5",),
             "names": ("Names",),
             "names_file": ("NAMES", "NamesFile"),

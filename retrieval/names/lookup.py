@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.names.words import AskedWord
 
-__all__ = ["LookedUp", "look_up"]
+__all__ = ["LookedUp", "joined", "look_up"]
 
 _LEAST: Final = 1_000
 """Rows that a collection counts as, for how rare a word is in it."""
@@ -39,6 +39,7 @@ class LookedUp:
         ids: ``(n,)`` ascending ids of the rows that were found by their names.
         has: ``(n, w)`` flags: which words each of them has.
         common: ``(w,)`` flags: so many rows have it that not all of these are among `ids`.
+        counts: ``(w,)`` how many rows have it, roughly where it is common.
     """
 
     words: Sequence[AskedWord]
@@ -47,6 +48,7 @@ class LookedUp:
     ids: Ids
     has: NDArray[np.bool_]
     common: NDArray[np.bool_]
+    counts: NDArray[np.int64]
 
     @property
     def has_common(self) -> bool:
@@ -68,6 +70,10 @@ class LookedUp:
         number = np.maximum(has.sum(axis=1), 1)  # (n,)
         gains: NDArray[np.float64] = (found / whole) ** 2 * (found / number) ** (1 / number)
         return gains
+
+    def among(self, shown: NDArray[np.bool_]) -> LookedUp:
+        """Return the same of some of the rows that were found, by flags ``(n,)``."""
+        return replace(self, ids=self.ids[shown], has=self.has[shown])
 
     def words_of(self, texts: Iterable[set[str]]) -> NDArray[np.bool_]:
         """Return which words of the query the words of some rows are, ``(n, w)``."""
@@ -115,13 +121,35 @@ def look_up(
             for way in words[number].ways:
                 both = _joined(indexes, partial(NameIndex.rows_with_any, groups=rare, and_all=way))
                 has[:, number] |= np.isin(ids, both, assume_unique=True)
-    looked = LookedUp(words=words, rarity=rarity, held=counts > 0, ids=ids, has=has, common=common)
+    looked = LookedUp(
+        words=words, rarity=rarity, held=counts > 0, ids=ids, has=has, common=common, counts=counts
+    )
     doubts = np.flatnonzero(doubtful(ids))
     if not len(doubts):
         return looked
     has[doubts] = looked.words_of(named_by(ids[doubts]))
     still = has.any(axis=1)
     return replace(looked, ids=ids[still], has=has[still])
+
+
+def joined(found: Sequence[LookedUp], *, firsts: Sequence[int], rows: int) -> LookedUp:
+    """Return what the names of several collections say to one query.
+
+    Args:
+        found: in each.
+        firsts: what is added to the ids of each; ascending.
+        rows: how many live rows all of them have.
+    """
+    counts = np.sum([one.counts for one in found], axis=0)  # (w,)
+    return LookedUp(
+        words=found[0].words,
+        rarity=np.array([_rarity(int(count), rows) for count in counts]),
+        held=counts > 0,
+        ids=np.concatenate([one.ids + first for one, first in zip(found, firsts, strict=True)]),
+        has=np.concatenate([one.has for one in found]),
+        common=np.any([one.common for one in found], axis=0),
+        counts=counts,
+    )
 
 
 def _rows_of(

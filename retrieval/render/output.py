@@ -78,18 +78,23 @@ def hits(found: Sequence[HitLike], form: Form, *, columns: int = 80, terminal: b
         case Form.CSV:
             text = _csv(found, terminal=terminal)
         case Form.JSON:
-            text = json_text([hit_json(hit, checked=_checked(found)) for hit in found])
+            text = json_text(
+                [hit_json(hit, checked=_checked(found), missing=_missing(found)) for hit in found]
+            )
         case Form.JSONL:
-            text = "".join(json_text(hit_json(hit, checked=_checked(found))) for hit in found)
+            text = "".join(
+                json_text(hit_json(hit, checked=_checked(found), missing=_missing(found))) for hit in found
+            )
         case Form.TABLE:
             text = _hit_table(found, columns)
     return text.encode()
 
 
-def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
+def hit_json(hit: HitLike, *, checked: int | None = None, missing: Sequence[str] = ()) -> dict[str, Any]:
     """Give a hit the contract's keys; the row's columns if it has some; the region in a collection with views; while the encoder changes, the order's value and the space.
 
     ``match`` is how probable it is that the image is what was asked, null where that is not known. Where `checked` hits were compared with the picture that was asked with, it has what was found.
+    ``missing`` names the shards that were not searched, where there are some.
     ``copies`` and ``cosine`` are old names of ``n_duplicates`` and, while the encoder changes, of ``score``.
     """
     score = None if math.isnan(hit.score) else round(float(hit.score), SCORE_DECIMALS)
@@ -125,6 +130,8 @@ def hit_json(hit: HitLike, *, checked: int | None = None) -> dict[str, Any]:
             "verified_probability": hit.verified_probability,
             "outline": hit.outline,
         }
+    if missing:
+        facts["missing"] = list(missing)
     return facts
 
 
@@ -150,6 +157,11 @@ def relation_text(hit: HitLike) -> str:
 def _checked(found: Sequence[HitLike]) -> int | None:
     number: int | None = getattr(found, "checked", None)
     return number
+
+
+def _missing(found: Sequence[HitLike]) -> Sequence[str]:
+    names: Sequence[str] = getattr(found, "missing", ())
+    return names
 
 
 def score_text(hit: HitLike, *, decimals: int = 4) -> str:

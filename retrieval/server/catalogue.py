@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from retrieval.collection import open_collection
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import DIRECTORY, MANIFEST, find_below, find_collection, working_directory
+from retrieval.location import DIRECTORY, MANIFEST, SHARDS, find_below, find_collection, working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -248,8 +248,10 @@ class Catalogue:
 
 def _look(directory: Path) -> tuple[int, ...]:
     """Return what differs once another manifest was published; empty where there is none."""
-    try:
-        status = os.stat(directory / MANIFEST)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+    for name in (SHARDS, MANIFEST):
+        try:
+            status = os.stat(directory / name)
+        except OSError:
+            continue
+        return status.st_ino, status.st_mtime_ns, status.st_size
+    return ()

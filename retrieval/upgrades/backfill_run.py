@@ -20,7 +20,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection
+from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 from retrieval.sources import open_source
 from retrieval.sources.media import same_content
@@ -108,7 +108,7 @@ def backfill(
     """
     if count is not None and count < 0:
         raise OptionError(f"a backfill of {count} images cannot be; give a number from 0 up, or all")
-    directory = find_collection(path)
+    directory = find_unsharded(path, what="`backfill`")
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest) or Reencoding.read(directory, manifest)

@@ -11,7 +11,7 @@ from retrieval.collection import require_settled, sweep, under_way, writer
 from retrieval.collection.rows import derived_files
 from retrieval.deprecation import renamed_function
 from retrieval.errors import OptionError
-from retrieval.location import find_collection
+from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, A
         OptionError: nothing is kept, or the upgrade is not finished.
         StoreLocked: somebody else writes to the collection.
     """
-    directory = find_collection(path)
+    directory = find_unsharded(path, what="`finish_upgrade`")
     with writer(directory) as lock:
         manifest = read_manifest(directory)
         require_settled(manifest, what="the old vectors are in use")

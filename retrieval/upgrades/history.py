@@ -13,7 +13,7 @@ from indexes.generation import read_manifest
 from indexes.vectors import compatibility
 from retrieval.errors import OptionError
 from retrieval.evaluation import figure
-from retrieval.location import find_collection
+from retrieval.location import find_unsharded
 from retrieval.upgrades.plan import REENCODE
 
 __all__ = ["plot_curve", "upgrade_report"]
@@ -35,7 +35,7 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
     Raises:
         OptionError: the collection has never been upgraded.
     """
-    directory = find_collection(path)
+    directory = find_unsharded(path, what="`upgrade_report`")
     upgrades = read_manifest(directory).upgrades
     if not upgrades:
         raise OptionError(f"{directory} has never been upgraded; begin with `upgrade(encoder=SPEC)`")

@@ -16,7 +16,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection
+from retrieval.location import find_unsharded
 from retrieval.sources import open_source
 from retrieval.upgrades.restore import Restored
 from retrieval.views import refuse_views
@@ -85,7 +85,7 @@ def rollback(
             them all, or it keeps views of images; the collection is as it was.
         StoreLocked: somebody else writes to the collection.
     """
-    directory = find_collection(path)
+    directory = find_unsharded(path, what="`rollback`")
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)

@@ -22,7 +22,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_collection
+from retrieval.location import find_unsharded
 from retrieval.sources import open_source
 from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
 from retrieval.upgrades.plan import REENCODE, best_of, costs_of, require_space, ways_of, with_sample
@@ -110,7 +110,7 @@ def upgrade(
         raise OptionError(f"method {method!r} is not one; use auto, {', '.join((*METHODS, REENCODE))}")
     if sample < 1:
         raise OptionError(f"sample is {sample}; it must be at least 1")
-    directory = find_collection(path)
+    directory = find_unsharded(path, what="`upgrade`")
     with progress_shown(progress) as watch, writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)

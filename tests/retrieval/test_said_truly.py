@@ -39,7 +39,8 @@ def test_a_collection_of_vectors_was(tmp_path):
 def test_an_encoder_that_cannot_be_had_is_found_before_the_folder_is_walked(tmp_path, monkeypatch, spec):
     fill(tmp_path, ["a.png"])
     monkeypatch.setattr(
-        "retrieval.ingestion.build.find_changes", lambda *_, **__: pytest.fail("the folder was walked")
+        "retrieval.ingestion.one_collection.find_changes",
+        lambda *_, **__: pytest.fail("the folder was walked"),
     )
     with pytest.raises((UnknownEncoder, retrieval.RetrievalError)):
         retrieval.build_index(tmp_path, encoder=spec)

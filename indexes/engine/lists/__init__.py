@@ -9,6 +9,7 @@ from indexes.exports import lazy
 if TYPE_CHECKING:
     from indexes.engine.lists import assignment, block_lists, chain, ivf, mapped_lists, nearest, prefixes
     from indexes.engine.lists.ivf import SMALLEST
+    from indexes.engine.lists.list_choice import Probes, choose_lists, search_lists
 else:
     __getattr__ = lazy(
         __name__,
@@ -20,7 +21,20 @@ else:
             "mapped_lists": (),
             "nearest": (),
             "prefixes": (),
+            "list_choice": ("Probes", "choose_lists", "search_lists"),
         },
     )
 
-__all__ = ["SMALLEST", "assignment", "block_lists", "chain", "ivf", "mapped_lists", "nearest", "prefixes"]
+__all__ = [
+    "SMALLEST",
+    "Probes",
+    "assignment",
+    "block_lists",
+    "chain",
+    "choose_lists",
+    "ivf",
+    "mapped_lists",
+    "nearest",
+    "prefixes",
+    "search_lists",
+]

@@ -41,7 +41,7 @@ def lists_for(rows: int) -> int:
     return max(1, lists // 64 * 64 if lists >= 64 else lists)
 
 
-def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1) -> str:
+def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1, lists: int | None = None) -> str:
     """Return the FAISS factory string of a kind.
 
     Args:
@@ -51,8 +51,9 @@ def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1) -> str:
         rows: rows that it will hold.
         dim: its width.
         bits: bits a dimension of RaBitQ.
+        lists: inverted lists; None for as many as suit the rows.
     """
-    lists = lists_for(rows)
+    lists = lists or lists_for(rows)
     coarse = f"IVF{lists}" + ("_HNSW32" if lists >= HNSW_LISTS else "")
     if kind == "ivfrabitq":
         rotation = "RR" if dim & (dim - 1) else "HR"  # FAISS pads other widths to the next power

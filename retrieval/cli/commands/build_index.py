@@ -46,6 +46,7 @@ BUILD = "retrieval.ingestion.build:build_index"
         ),
         "Files": ("--root", "--follow-links", "--rehash", "--max-pixels", "--headers", "--strict"),
         "Index": ("--kind", "--truncate-dim", "--target-recall", "--views"),
+        "Shards": ("--shards", "--shard-rows", "--cluster", "--retrain"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
     example="retrieve build-index photos/ --exclude 'drafts/**'",
@@ -183,6 +184,21 @@ BUILD = "retrieval.ingestion.build:build_index"
     metavar="N",
     help="Encode N parts of each image, too; 0 drops them.",
 )
+@option("--shards", of=BUILD, type=int, metavar="N", help="Make a sharded collection of N parts at first.")
+@option(
+    "--shard-rows",
+    of=BUILD,
+    type=int,
+    metavar="R",
+    help="Begin another shard at so many rows.  [default: 10000000]",
+)
+@option(
+    "--cluster",
+    of=BUILD,
+    metavar="CLUSTER",
+    help="Build shards on local[:N], ray or ray://HOST:PORT.",
+)
+@option("--retrain", of=BUILD, is_flag=True, help="Train all shards anew; no image is encoded again.")
 @option("--strict", of=BUILD, is_flag=True, help="Exit 1 if any image was skipped or not seen.")
 @click.option("--vectors", type=FILE, metavar="FILE.npy", help="Index these vectors (n, d), not images.")
 @click.option("--keys", type=FILE, metavar="FILE", help="Their names, one UTF-8 line a row.")
@@ -295,6 +311,10 @@ def _without_images(options: dict[str, Any]) -> dict[str, Any]:
         "max_pixels",
         "headers",
         "views",
+        "shards",
+        "shard_rows",
+        "cluster",
+        "retrain",
     ):
         if options.pop(name) not in (None, ()):
             raise click.UsageError(

@@ -45,6 +45,13 @@ def _text(facts: Mapping[str, Any]) -> str:
     ]
     if facts["views"]:
         pairs.append(("views", views_words(facts["views"], stored_dim=facts["stored_dim"])))
+    pairs += [
+        (
+            "shards" if number == 0 else "",
+            f"{shard['name']}: {shard['rows']:,} images{', missing' if shard['missing'] else ''}{_fit(facts, shard)}",
+        )
+        for number, shard in enumerate(facts.get("shards", ()))
+    ]
     if facts["columns"]:
         pairs.append(("columns", ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items())))
     if upgrade:
@@ -56,6 +63,13 @@ def _text(facts: Mapping[str, Any]) -> str:
         for number, run in enumerate(facts["activations"])
     ]
     return fields(pairs)
+
+
+def _fit(facts: Mapping[str, Any], shard: Mapping[str, Any]) -> str:
+    """Say how well the shared training fits a shard: the recall that its own rows have."""
+    if facts["training"] is None or shard["recall_at_10"] is None:
+        return ""
+    return f", recall@10 among them {shard['recall_at_10']:.3f}"
 
 
 def _sources(sources: list[Mapping[str, Any]]) -> list[tuple[str, str]]:

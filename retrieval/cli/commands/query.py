@@ -95,6 +95,8 @@ OPEN = "retrieval.collection.collection:open_collection"
             "--truncate-dim",
             "--nprobe",
             "--device",
+            "--cluster",
+            "--allow-partial",
         ),
         "Output": ("--copy-to", "--link-to", "--jsonl", "--csv", "-f", "-0"),
     },
@@ -173,6 +175,13 @@ OPEN = "retrieval.collection.collection:open_collection"
 @click.option("--copy-to", type=FOLDER, metavar="DIR", help="Copy the images of the hits into a folder.")
 @click.option("--link-to", type=FOLDER, metavar="DIR", help="Put links to them into a folder.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page with thumbnails, too.")
+@option(
+    "--cluster",
+    of=OPEN,
+    metavar="CLUSTER",
+    help="Keep shards in processes: local, ray or ray://HOST:PORT.",
+)
+@option("--allow-partial", of=OPEN, is_flag=True, help="Search without shards that are missing or damaged.")
 @device_option(OPEN, "where to encode and search.")
 @shared
 @session
@@ -200,6 +209,8 @@ def query(
     link_to: Path | None,
     index: Path | None,
     device: str | None,
+    cluster: str | None,
+    allow_partial: bool | None,
     **options: Any,
 ) -> None:
     """Search by words, by image, or by several at once.
@@ -217,7 +228,8 @@ def query(
         raise click.UsageError("--copy-to and --link-to exclude each other; choose one")
     from retrieval.collection import open_collection
 
-    with open_collection(index, **given(device=device)) as collection:
+    opening = given(device=device, cluster=cluster, allow_partial=allow_partial)
+    with open_collection(index, **opening) as collection:
         asked = _asked(
             collection,
             queries=queries,
@@ -235,6 +247,8 @@ def query(
         found = collection.search(asked, **settings)
         width = {"columns": columns()} if form is Form.TABLE else {}
         emit(hits(found, form, **width, terminal=on_terminal()))
+        if found.missing:
+            session.note(f"note: not searched: {', '.join(found.missing)}")
         if not found:
             session.note("no image qualifies")
         elif found.checked is not None:

@@ -26,10 +26,13 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 
     Each damaged file is listed with what mends it.
     """
+    from indexes.generation import SHARDS
     from indexes.generation import verify as check_files
+    from retrieval.collection.sharded import verify_shards
     from retrieval.location import find_collection
 
-    checks = check_files(find_collection(index))  # not opened: what is damaged may not open
+    directory = find_collection(index)  # not opened: what is damaged may not open
+    checks = verify_shards(directory) if (directory / SHARDS).is_file() else check_files(directory)
     emit(json_text(_json(checks)) if as_json else _listed(checks))
     return 0 if all(check.ok for check in checks) else 1
 

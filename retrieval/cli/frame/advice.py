@@ -41,9 +41,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "against", "allow_private", "attacks", "attributes", "background", "checks", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "against", "allow_partial", "allow_private", "attacks", "attributes", "background", "checks", "cluster", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
     "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "min_psnr", "n_groups",
-    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "root", "sample", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
+    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "retrain", "root", "sample", "shard_rows", "shards", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

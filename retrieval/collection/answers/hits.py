@@ -35,6 +35,7 @@ class Hits(list[Hit]):
         searched: how many rows could have been found: those of the collection, or those that the filters allow.
         unknown_words: words of the query that the encoder has never learned; they were hardly taken into account.
         checked: with `verify`: how many hits were compared with the picture that was asked with; None otherwise.
+        missing: names of the shards that were not searched; only with `allow_partial` there are any.
         error: why there is no answer, in a batch of which other queries were answered; whatever uses such an answer raises
             it. None otherwise.
     """
@@ -43,6 +44,7 @@ class Hits(list[Hit]):
     searched: int
     unknown_words: tuple[str, ...]
     checked: int | None
+    missing: tuple[str, ...] = ()
 
     error: Exception | None = None
 
@@ -142,13 +144,15 @@ class Hits(list[Hit]):
         return self.copy()
 
     def _like(self, hits: Iterable[Hit]) -> Self:
-        return type(self)(
+        like = type(self)(
             hits,
             query=self.query,
             searched=self.searched,
             unknown_words=self.unknown_words,
             checked=self.checked,
         )
+        like.missing = self.missing
+        return like
 
 
 def _is_named(hit: Hit) -> bool:

@@ -188,8 +188,7 @@ def _order(opened: Opened, pool: _Pool, nearest: _Nearest | None, found: Blend |
     """Return the places of the pool, best first; ties by smaller id."""
     if nearest is None or found is None or not pool.gains.any():
         return np.lexsort((pool.ids, -np.nan_to_num(pool.scores, nan=0.0), -pool.gains))
-    usual = np.unique(np.linspace(0, opened.manifest.count - 1, SAMPLE).astype(np.int64))
-    usual = usual[opened.is_live(usual)]
+    usual = opened.spread_ids(SAMPLE)
     sample = nearest.pool(usual, np.zeros(len(usual))).scores
     best = max(float(pool.scores.max()), float(found.scores[0, :1].max(initial=-1.0)))
     lifted = fused(pool.scores, pool.gains, best=best, usual=sample)

@@ -71,6 +71,6 @@ def origin_of(opened: Opened | Collection, record: Record, *, root: str) -> Orig
 @lru_cache(maxsize=8)
 def _opened(directory: str, root: str, version: tuple[int, int]) -> Source:  # noqa: ARG001 - another one after a build
     """Open the sources of a collection once for many hits."""
-    from indexes.generation import read_manifest
+    from indexes.generation import read_whole_manifest
 
-    return open_source(Path(directory), read_manifest(directory), root=root)
+    return open_source(Path(directory), read_whole_manifest(directory), root=root)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
         encode_query,
     )
     from retrieval.collection.queries.regions import Cut, Region, as_region, cut_out
-    from retrieval.collection.queries.row_lookup import RowName, RowNames, is_key, live_id, row_numbers
+    from retrieval.collection.queries.row_lookup import (
+        RowName,
+        RowNames,
+        is_key,
+        live_id,
+        live_ids,
+        row_numbers,
+    )
     from retrieval.collection.queries.terms import Query, Term, image, row, text, total, vector
     from retrieval.collection.queries.typed_words import parse_query
     from retrieval.collection.queries.values import ArrayLike, as_array, is_number
@@ -50,6 +57,7 @@ __all__ = [
     "is_key",
     "is_number",
     "live_id",
+    "live_ids",
     "open_picture",
     "parse_query",
     "require_same_encoder",
@@ -73,7 +81,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "query_encoders": ("QueryEncoders",),
             "query_vectors": ("ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"),
             "regions": ("Cut", "Region", "as_region", "cut_out"),
-            "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "row_numbers"),
+            "row_lookup": ("RowName", "RowNames", "is_key", "live_id", "live_ids", "row_numbers"),
             "terms": ("Query", "Term", "image", "row", "text", "total", "vector"),
             "typed_words": ("parse_query",),
             "values": ("ArrayLike", "as_array", "is_number"),

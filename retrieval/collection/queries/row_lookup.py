@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from indexes.errors import value_text
-from indexes.vectors import integer, row_ids
+from indexes.vectors import integer
 from retrieval.collection.queries.values import as_array, is_number
 from retrieval.errors import MissingRow, OptionError
 from retrieval.sources import keys
@@ -48,7 +48,7 @@ def live_id(opened: Opened, name: Any, *, root: Path) -> int:
     if is_key(name):
         return _of_key(opened, name, root)
     number = integer(name, "the id", least=None, most=None)
-    (found,) = row_ids([number], count=opened.manifest.count, where=opened.directory).tolist()
+    (found,) = opened.row_ids([number]).tolist()
     if not opened.is_live(found):
         raise MissingRow(f"{opened.directory}: row {number} was deleted, or its image has changed since")
     return int(found)
@@ -89,7 +89,7 @@ def row_numbers(opened: Opened, names: Any, *, root: Path) -> Ids:
     names = _listed(names)
     if isinstance(names, list) and not _NUMBERS.issuperset(map(type, names)):
         names = [_of_key(opened, name, root) if is_key(name) else name for name in names]
-    return row_ids(names, count=opened.manifest.count, where=opened.directory)
+    return opened.row_ids(names)
 
 
 def _listed(names: Any) -> list[Any] | np.ndarray[Any, Any]:

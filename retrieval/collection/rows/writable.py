@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexes.derivation import check_dim, plan, publish_tail
 from indexes.files import make_directories, sync_directory, writing
-from indexes.generation import read_manifest, store_path
+from indexes.generation import SHARDS, read_manifest, shards_around, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import sweep, sweep_changes
@@ -27,17 +27,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(directory: Path, *, timeout: float = 0) -> Iterator[WriterLock]:
+def locked(directory: Path, *, timeout: float = 0, is_shard: bool = False) -> Iterator[WriterLock]:
     """Make the collection's directory and lock it; where that fails with nothing stored, take it away again.
 
     Args:
         directory: the collection's.
         timeout: seconds to wait for another writer.
+        is_shard: it is written as a shard, by a build of the whole.
     Raises:
-        OptionError: a file is in the way.
+        OptionError: a file is in the way; it is a sharded collection, or a shard of one.
         StoreReadOnly, StoreFull: the directory cannot be made.
         CollectionLocked: somebody else writes to it.
     """
+    if (directory / SHARDS).is_file():
+        raise OptionError(
+            f"{directory} is a sharded collection: `build_index` alone writes it, so that its shards stay whole; nothing was changed"
+        )
+    around = None if is_shard else shards_around(directory)
+    if around is not None:
+        raise OptionError(f'{directory} is a shard of {around}; build that: `build_index(index="{around}")`')
     made = _make(directory)
     with waiting_writer(directory, timeout=timeout) as lock:
         try:

@@ -29,6 +29,7 @@ from retrieval.curation.duplicates.sets import KINDS, Duplicates, Member, Report
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError, SpaceMismatch
 from retrieval.hints import named_arguments
+from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.collection import Collection
-    from retrieval.progress import OnProgress, ShowProgress
+from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["duplicates"]
 
@@ -118,7 +119,8 @@ def duplicates(
 
 def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack) -> Collection:
     if isinstance(collection, str | os.PathLike):
-        return stack.enter_context(open_collection(collection))
+        collection = stack.enter_context(open_collection(collection))
+    find_unsharded(collection.directory, what="`duplicates`")
     return collection
 
 

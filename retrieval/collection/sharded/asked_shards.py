@@ -1,0 +1,185 @@
+"""Ask the shards of a collection, wherever they are kept; one whose process has ended is opened again, once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from indexes import forks
+from indexes.errors import StoreCorrupt
+from indexes.vectors import padding
+from retrieval.collection.sharded.numbering import first_of
+from retrieval.collection.sharded.shard_reader import ShardReader
+from retrieval.errors import CollectionNotFound, WorkerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.engine import Probes
+    from indexes.generation import Shard, Shards
+    from indexes.vectors import Ids, Neighbors, Vectors
+    from retrieval.distributed import Actor, Cluster
+
+__all__ = ["AskedShards"]
+
+ANSWER_SECONDS: Final = 60.0
+"""Seconds within which a shard in another process has to answer."""
+
+_DAMAGED = (StoreCorrupt, CollectionNotFound, FileNotFoundError)
+
+
+class AskedShards:
+    """The shards of a collection, open.
+
+    Args:
+        directory: of the whole.
+        shards: what `shards.json` says.
+        cluster: where they are kept.
+        device: where each may search.
+        allow_partial: go on without shards that are missing or damaged.
+    Attributes:
+        missing: names of those.
+    Raises:
+        StoreCorrupt: a shard is missing or damaged; the message names it.
+        WorkerLost: the process of one ended while it was opened.
+    """
+
+    def __init__(
+        self, directory: Path, shards: Shards, cluster: Cluster, *, device: str, allow_partial: bool
+    ) -> None:
+        self._directory, self._cluster, self._device = directory, cluster, device
+        self._shards = {shard.number: shard for shard in shards.shards}
+        self._partial = allow_partial
+        self._lock = forks.Lock()
+        self._kept: dict[int, Actor] = {}
+        self.missing: list[str] = []
+        try:
+            for shard in shards.shards:
+                self._open(shard)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, shard: Shard) -> None:
+        place = os.fspath(self._directory / shard.name)
+        try:
+            self._kept[shard.number] = self._cluster.keep(
+                ShardReader, place, shard.manifest.to_json(), self._device
+            )
+        except _DAMAGED as error:
+            if not self._partial:
+                raise _named(shard, error) from error
+            self._leave_out(shard)
+
+    def _leave_out(self, shard: Shard) -> None:
+        self._kept.pop(shard.number, None)
+        if shard.name not in self.missing:
+            self.missing.append(shard.name)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the shards that are open."""
+        return list(self._kept)
+
+    @property
+    def firsts(self) -> list[int]:
+        """The ids of their first rows."""
+        return [first_of(number) for number in self._kept]
+
+    def one(self, number: int, method: str, /, *args: Any, **options: Any) -> Any:
+        """Ask one shard.
+
+        Raises:
+            StoreCorrupt: it is damaged, or was left out.
+            WorkerLost: its process has ended twice, or does not answer.
+        """
+        return self.each(method, {number: args}, **options)[number]
+
+    def each(self, method: str, args: Mapping[int, Sequence[Any]], /, **options: Any) -> dict[int, Any]:
+        """Ask shards, each with arguments of its own; all work at the same time where they are in processes of their own.
+
+        Returns:
+            the answers by the shards' numbers; where shards may be missing, those of the others.
+        """
+        waiting = {}
+        for number, own in args.items():
+            actor = self._kept.get(number)
+            if actor is None:
+                raise StoreCorrupt(
+                    f"{self._directory / self._shards[number].name} was not opened: it is missing"
+                )
+            waiting[number] = self._asked(number, method, own, options)
+        found = {}
+        for number, answer in waiting.items():
+            shard = self._shards[number]
+            try:
+                try:
+                    found[number] = answer.get(ANSWER_SECONDS)
+                except WorkerLost:
+                    self._open_again(shard)
+                    found[number] = self._asked(number, method, args[number], options).get(ANSWER_SECONDS)
+            except WorkerLost as error:
+                if not self._partial:
+                    raise WorkerLost(f"{self._directory / shard.name} was not searched: {error}") from error
+                self._leave_out(shard)
+            except _DAMAGED as error:
+                if not self._partial:
+                    raise _named(shard, error) from error
+                self._leave_out(shard)
+        return found
+
+    def _asked(self, number: int, method: str, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        return self._kept[number].ask(method, *args, **options)
+
+    def _open_again(self, shard: Shard) -> None:
+        with self._lock:
+            self._kept[shard.number].close()
+            self._open(shard)
+            if shard.number not in self._kept:
+                raise WorkerLost(f"{shard.name} cannot be opened again")
+
+    def every(self, method: str, /, *args: Any, **options: Any) -> dict[int, Any]:
+        """Ask all shards with the same arguments."""
+        return self.each(method, dict.fromkeys(self._kept, args), **options)
+
+    # As `indexes.search.ShardSearchers`:
+
+    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
+        """Choose lists by the first shard that has some."""
+        number = next(number for number in self._kept if not self._shards[number].manifest.index.exact)
+        chosen: Probes = self.one(number, "probes", queries, nprobe)
+        return chosen
+
+    def probed(self, chosen: Probes, *, k: int) -> list[Neighbors]:
+        """Search the codes of all shards."""
+        return self._in_order(self.every("probed", chosen, k), queries=len(chosen.lists), k=k)
+
+    def scored(self, queries: Vectors, ids: Sequence[Ids], *, k: int) -> list[Neighbors]:
+        """Score the candidates of all shards."""
+        args = {number: (queries, own, k) for number, own in zip(self._kept, ids, strict=False)}
+        return self._in_order(self.each("scored", args), queries=len(queries), k=k)
+
+    def _in_order(self, found: Mapping[int, Neighbors], *, queries: int, k: int) -> list[Neighbors]:
+        """Return what each shard found, nothing for one that was lost meanwhile."""
+        return [found.get(number) or padding(queries, k) for number in self._kept]
+
+    @property
+    def has_lists(self) -> bool:
+        """Say whether a shard that is open has inverted lists."""
+        return any(not self._shards[number].manifest.index.exact for number in self._kept)
+
+    def close(self) -> None:
+        """Release all shards."""
+        for actor in self._kept.values():
+            actor.close()
+        self._cluster.close()
+
+
+def _named(shard: Shard, error: Exception) -> StoreCorrupt:
+    """Return an error that names the shard, and what can be done without it."""
+    what = "its files are missing" if isinstance(error, FileNotFoundError) else str(error)
+    return StoreCorrupt(
+        f"the shard {shard.name} cannot be searched: {what}; restore it, build again, or search the others with "
+        "`allow_partial=True`"
+    )

@@ -1,0 +1,191 @@
+"""`ShardedCollection`: many collections asked as one, with the methods of `Collection`.
+
+It is a `Collection`, so that whatever takes one takes it, too: what differs is what is open, and what needs all rows in one array.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection as AbstractCollection
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import numpy as np
+
+from indexes.generation import read_shards, shard_name
+from retrieval.collection import Collection
+from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
+from retrieval.collection.sharded.verification import verify_shards
+from retrieval.distributed import check_cluster
+from retrieval.errors import CollectionNotFound, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import SupportsIndex
+
+    from indexes.generation import FileCheck
+    from retrieval.collection import Opened
+    from retrieval.encoders import EncoderLike
+
+__all__ = ["ShardedCollection"]
+
+_AT_ONCE = 16_384
+
+
+class ShardedCollection(Collection):
+    """A sharded collection opened for searching.
+
+    A row's id is its shard's number times 2**32, plus its id in the shard. Flags of rows, such as `mask` gives, are those of one
+    shard after the other.
+
+    Args:
+        directory: of the whole.
+        encoder, device, root: as `Collection` has them.
+        cluster: where shards are kept; None is this process.
+        allow_partial: search without shards that are missing or damaged.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        encoder: EncoderLike | None = None,
+        device: str = "auto",
+        root: str | os.PathLike[str] | None = None,
+        cluster: str | None = None,
+        allow_partial: bool = False,
+    ) -> None:
+        check_cluster(cluster)
+        self._cluster, self._partial = cluster, allow_partial
+        super().__init__(directory, encoder=encoder, device=device, root=root)
+
+    def _open_newest(self, before: Opened | None = None) -> Opened:
+        del before
+        opened = open_shards(
+            self.directory, device=self._device, cluster=self._cluster, allow_partial=self._partial
+        )
+        return cast("Opened", opened)
+
+    @property
+    def _shards(self) -> OpenedShards:
+        return cast("OpenedShards", self._opened)
+
+    def _newest_version(self) -> tuple[int, int]:
+        try:
+            return read_shards(self.directory).generation, 0
+        except FileNotFoundError as error:
+            raise CollectionNotFound(f"no collection in {self.directory}; it was deleted or moved") from error
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of the shards that are not searched."""
+        return self._shards.missing
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle as the path and the options."""
+        return _opened_again, (*self._place(), self._encoders.given, self._cluster, self._partial)
+
+    def __copy__(self) -> ShardedCollection:
+        return _opened_again(*self._place(), self._encoders.given, self._cluster, self._partial)
+
+    def keys(self) -> Any:
+        """Return the keys of all rows, in the order of their ids; they are read while you go through them."""
+        return _Keys(self)
+
+    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[str]]:
+        """Return all live vectors ``(n, d)`` float16 and their keys, in the order of ids."""
+        with self._using() as opened:
+            shards = cast("OpenedShards", opened)
+            rows = np.empty((len(self), self.space.dim), dtype=np.float16)
+            names: list[str] = []
+            for part, keys in shards.all_rows(_AT_ONCE):
+                rows[len(names) : len(names) + len(part)] = part
+                names += [os.fsdecode(key) for key in keys]
+            return rows[: len(names)], names
+
+    def verify(self) -> list[FileCheck]:
+        """Check every file of all shards, and those of the whole."""
+        return verify_shards(self.directory)
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``retrieve info --json`` prints, with a line for each shard."""
+        shards = self._shards.shards
+        return super().info() | {
+            "shards": [
+                {
+                    "name": shard.name,
+                    "rows": shard.manifest.live,
+                    "generation": shard.manifest.generation,
+                    "kind": shard.manifest.index.kind,
+                    "recall_at_10": shard.manifest.index.recall_at_10,
+                    "missing": shard.name in self.missing,
+                }
+                for shard in shards.shards
+            ],
+            "training": None if shards.training is None else shards.training.to_json(),
+        }
+
+    def changed(self) -> bool:
+        """Say, from modification times, whether images came or went since the build."""
+        return self.source.changed(self.directory / shard_name(0))
+
+    @property
+    def live(self) -> Any:
+        """Which rows have no tombstone, of one shard after the other."""
+        with self._using() as opened:
+            return opened.live
+
+    def ids_by_path(self) -> NoReturn:
+        """Refuse: a dictionary of everything."""
+        self._refuse("`ids_by_path`", "`id_of` gives the id of a key")
+
+    def writer(self, *, timeout: float = 0.0) -> NoReturn:
+        """Refuse: rows by hand lie in one collection."""
+        del timeout
+        self._refuse(
+            "`add`, `upsert`, `delete`, `add_images` and `writer`", "images come and go by `build_index`"
+        )
+
+    def sync_vectors(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: rows by hand lie in one collection."""
+        self._refuse("`sync_vectors`", "images come and go by `build_index`")
+
+    def pairs(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: rows of several shards are not joined."""
+        self._refuse("`pairs` and `duplicates`", "ask each shard for its own")
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise OptionError(
+            f"{self.directory} is a sharded collection, and {what} work on one collection; {instead}"
+        )
+
+
+class _Keys(AbstractCollection[str]):
+    """The keys of all rows, read while you go through them."""
+
+    def __init__(self, collection: ShardedCollection) -> None:
+        self._collection = collection
+
+    def __len__(self) -> int:
+        return len(self._collection)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str | bytes | os.PathLike) and key in self._collection
+
+    def __iter__(self) -> Iterator[str]:
+        with self._collection._using() as opened:  # noqa: SLF001 - a part of it
+            for _, keys in cast("OpenedShards", opened).all_rows(_AT_ONCE):
+                yield from map(os.fsdecode, keys)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} keys of {str(self._collection.directory)!r}>"
+
+
+def _opened_again(
+    directory: str, device: str, root: str | None, encoder: Any, cluster: str | None, partial: bool
+) -> ShardedCollection:
+    from pathlib import Path
+
+    return ShardedCollection(
+        Path(directory), encoder=encoder, device=device, root=root, cluster=cluster, allow_partial=partial
+    )

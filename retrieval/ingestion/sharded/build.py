@@ -1,0 +1,325 @@
+"""Build a sharded collection: list the source once, give its units to shards, build each shard, publish all as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from indexes.files import make_directories, replace_file, writing
+from indexes.generation import MANIFEST, SHARDS, Source, read_shards, shard_name
+from indexes.store import WriterLock
+from retrieval.collection.rows import BuildReport, published
+from retrieval.display import progress_shown
+from retrieval.distributed import check_cluster, open_cluster, require_alike
+from retrieval.encoders import encode_phrases, load_encoder, require_device
+from retrieval.errors import OptionError, SourceIncomplete
+from retrieval.ingestion import choose_sources
+from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
+from retrieval.ingestion.sharded.ledger import run_jobs
+from retrieval.ingestion.sharded.publication import SHARD_ROWS, Asked, publish_shards
+from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
+from retrieval.location import record_path, record_root
+from retrieval.progress import Progress, telling
+from retrieval.sources import (
+    STANDARD_INPUT,
+    FolderSource,
+    Seen,
+    Skipped,
+    SkippedFile,
+    read_skipped,
+    spec_of,
+    write_skipped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.derivation import SharedTraining
+    from indexes.generation import Shards
+    from indexes.vectors import Vectors
+    from retrieval.distributed import Cluster
+    from retrieval.ingestion import SourceLike
+    from retrieval.progress import OnProgress
+    from retrieval.sources import Source as Images
+
+__all__ = ["build_shards"]
+
+LEDGER: Final = "building.json"
+"""The file, beside `shards.json`, with the units of shards that a build has begun; a build that was killed goes on by it."""
+
+_REFUSED = ("views", "truncate_dim", "drop_source")
+_OF_WALK = ("exclude", "include", "follow_links", "image_column", "key_column", "column", "from0",
+            "allow_private", "every", "pages")  # fmt: skip
+
+
+def build_shards(
+    given: Sequence[SourceLike],
+    directory: Path,
+    *,
+    shards: int | None,
+    shard_rows: int | None,
+    cluster: str | None,
+    retrain: bool,
+    options: Mapping[str, Any],
+) -> BuildReport:
+    """Build a sharded collection; takes, returns and raises what `retrieval.build_index` does.
+
+    Args:
+        given: the source that was named; none for the one that the collection has.
+        directory: of the whole.
+        shards, shard_rows, cluster, retrain: as there.
+        options: the others of a build.
+    """
+    started = time.monotonic()
+    _check(given, directory, shards, shard_rows, cluster, options)
+    device = require_device(options["device"])
+    make_directories(directory)
+    with (
+        WriterLock(directory),
+        progress_shown(options["progress"]) as watch,
+        open_cluster(cluster, gpus=1 if device.startswith("cuda") else 0) as workers,
+    ):
+        before = read_shards(directory) if (directory / SHARDS).is_file() else None
+        source, recorded = _source(given, directory, before, options)
+        require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
+        ranges, count = _ranges(source, directory, before, shards, shard_rows, watch)
+        training = None if before is None else _training(directory, before)
+        jobs = [
+            ShardJob(
+                directory=str(directory / shard_name(number)),
+                source=_travelling(source, given, workers),
+                ranges=ranges,
+                number=number,
+                training=training,
+                options=_options(options, device, workers, watch),
+            )
+            for number in range(count)
+        ]
+        notes: list[str] = []
+        names = [shard_name(number) for number in range(count)]
+        reports: list[BuildReport] = run_jobs(workers, build_shard, jobs, names=names, lost=notes.append)
+        units = ranges.units()
+        made = publish_shards(
+            directory,
+            {number: units.get(number, ()) for number in range(count)},
+            recorded,
+            Asked(
+                kind=options["kind"],
+                recall=options["target_recall"],
+                retrain=retrain,
+                shard_rows=shard_rows,
+                device=device,
+            ),
+            workers,
+            before=before,
+            phrases=lambda: _phrases(options["encoder"], directory, device),
+            progress=telling(watch),
+        )
+        with suppress(FileNotFoundError):
+            (directory / LEDGER).unlink()
+        _write_skipped(directory, count)
+    return _report(made, directory, source, reports, notes, seconds=time.monotonic() - started)
+
+
+def _check(
+    given: Sequence[SourceLike],
+    directory: Path,
+    shards: int | None,
+    shard_rows: int | None,
+    cluster: str | None,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse what a sharded collection cannot take, before anything is written."""
+    check_cluster(cluster)
+    for name, value in (("shards", shards), ("shard_rows", shard_rows)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise OptionError(f"{name} is {value!r:.80}; it must be a whole number, at least 1")
+    if len(given) > 1:
+        raise OptionError(
+            f"a sharded collection has one source, not {len(given)}; name many files by one text with braces or stars, or in a "
+            "listing"
+        )
+    for name in _REFUSED:
+        if options[name]:
+            raise OptionError(f"`{name}` works on one collection, not on a sharded one; leave it out")
+    if (directory / MANIFEST).is_file() and not (directory / SHARDS).is_file():
+        raise OptionError(
+            f"{directory} is one collection already; make the sharded one elsewhere with `index=…`, or leave `shards` out"
+        )
+    if any(getattr(one, "spec", one) == STANDARD_INPUT for one in given):
+        raise OptionError(
+            "a list on standard input can be read once only, shards read it once each; write it to a file"
+        )
+
+
+def _source(
+    given: Sequence[SourceLike], directory: Path, before: Shards | None, options: Mapping[str, Any]
+) -> tuple[Images, Source]:
+    """Open the source, and say how the whole records it; it is the one that the collection has."""
+    first = directory / shard_name(0)
+    asked = {
+        name: value if isinstance(value, str | int | float | bool) else list(value)
+        for name in _OF_WALK
+        if (value := options[name]) is not None
+    }
+    known = published(first) if first.is_dir() else None
+    if known is None and not given:
+        raise OptionError("nothing says what to build; name a source")
+    chosen = choose_sources(given, first, known, options=asked, root=options["root"]).chosen[0]
+    if before is not None and chosen.is_new:
+        raise OptionError(
+            f"{directory} was built from {spec_of(directory, before.source)}, the one source that a sharded collection has; it "
+            f"takes no other ({chosen.source.name})"
+        )
+    if chosen.below:
+        raise OptionError(
+            f"{chosen.name} is a part of {chosen.source.name}; a sharded collection is built whole"
+        )
+    source = chosen.source
+    path = (
+        record_root(directory, source.root)
+        if isinstance(source, FolderSource)
+        else record_path(directory, source.spec)
+    )
+    return source, replace(chosen.recorded, path=path)
+
+
+def _ranges(
+    source: Images,
+    directory: Path,
+    before: Shards | None,
+    shards: int | None,
+    shard_rows: int | None,
+    watch: OnProgress | None,
+) -> tuple[Ranges, int]:
+    """List the source, give new units to shards, and keep that before any shard is built."""
+    begun = _begun(directory)
+    known = {} if before is None else {shard.number: shard.units for shard in before.shards}
+    known |= begun
+    ranges = Ranges.of(known)
+    counts = UnitCounts()
+    with suppress(
+        SourceIncomplete
+    ):  # each shard's build says so; what was not listed is given to a shard later
+        for number, entry in enumerate(source.entries(Seen()), start=1):
+            if not isinstance(entry, Skipped):
+                counts.add(entry.key, ranges)
+            if watch is not None and number % 1000 == 0:
+                watch(Progress(phase="scan", done=number, total=None))
+    total = sum(counts.counts.values()) + sum(counts.known.values())
+    wanted = len(known) or shards or 1
+    if not known and total < wanted:
+        raise OptionError(
+            f"{source.name} has {total:,} images, too few for {wanted} shards; nothing was built"
+        )
+    limit = shard_rows or (SHARD_ROWS if before is None else before.shard_rows)
+    count = assign(ranges, counts, shards=wanted, shard_rows=limit, is_first=not known)
+    units = ranges.units()
+    facts = {str(number): units.get(number, ()) for number in range(count)}
+    path = directory / LEDGER
+    with writing(path):
+        replace_file(path, json.dumps(facts, indent=1).encode())
+    return ranges, count
+
+
+def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:
+    """Return the units that a build which was killed had given to shards."""
+    try:
+        facts = json.loads((directory / LEDGER).read_bytes())
+        return {int(number): tuple((name, first) for name, first in units) for number, units in facts.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _training(directory: Path, before: Shards) -> SharedTraining | None:
+    from indexes.derivation import SharedTraining
+
+    return None if before.training is None else SharedTraining.of(directory, before.training)
+
+
+def _travelling(source: Images, given: Sequence[SourceLike], workers: Cluster) -> str | Images | None:
+    """Return the source as a job takes it: a text, which any process opens anew."""
+    if not given:
+        return None
+    if workers.is_here and not isinstance(given[0], str | os.PathLike):
+        return given[0]
+    return source.spec if source.type == FolderSource.type else f"{source.type}:{source.spec}"
+
+
+def _options(
+    options: Mapping[str, Any], device: str, workers: Cluster, watch: OnProgress | None
+) -> dict[str, Any]:
+    """Return the options of a shard's build."""
+    encoder = options["encoder"]
+    if not workers.is_here and encoder is not None and not isinstance(encoder, str):
+        raise OptionError(
+            "an encoder object stays in this process; name it by its spec, or leave `cluster=…` out"
+        )
+    rest = {
+        name: value for name, value in options.items() if name not in {"kind", "device", "progress", "strict"}
+    }
+    return rest | {
+        "strict": False,
+        "device": device,
+        "progress": (watch or False) if workers.is_here else False,
+    }
+
+
+def _phrases(encoder: Any, directory: Path, device: str) -> Mapping[str, Vectors]:
+    """Encode the built-in phrases: queries by words lie off the distribution of images."""
+    manifest = published(directory / shard_name(0))
+    spec = encoder or (None if manifest is None else manifest.encoder)
+    if spec is None:
+        return {}
+    words = encode_phrases(load_encoder(spec, device=device))
+    return {} if words is None else {"text": words}
+
+
+def _write_skipped(directory: Path, count: int) -> None:
+    """List what was skipped in all shards beside `shards.json`."""
+    files: dict[bytes, SkippedFile] = {}
+    for number in range(count):
+        files |= read_skipped(directory / shard_name(number))
+    write_skipped(directory, files.values())
+
+
+def _report(
+    made: Shards,
+    directory: Path,
+    source: Images,
+    reports: Sequence[BuildReport],
+    notes: Sequence[str],
+    *,
+    seconds: float,
+) -> BuildReport:
+    """Put together what all shards did."""
+    skipped: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for one in reports:
+        skipped.update(one.skipped_by_reason)
+        others.update(one.other_files)
+    first = reports[0]
+    every = [note for one in reports for note in one.notes]
+    return BuildReport.of(
+        made.manifest,
+        root=source.root if isinstance(source, FolderSource) else directory.parent,
+        directory=directory,
+        seconds=seconds,
+        encoded=sum(one.encoded for one in reports),
+        reused=sum(one.reused for one in reports),
+        moved=sum(one.moved for one in reports),
+        removed=sum(one.removed for one in reports),
+        skipped_by_reason=dict(skipped.most_common()),
+        other_files=dict(others.most_common()),
+        left_out=first.left_out,
+        sources=[source.name],
+        not_seen=sum(one.not_seen for one in reports),
+        incomplete=list(dict.fromkeys(line for one in reports for line in one.incomplete)),
+        notes=list(dict.fromkeys([*every, *notes])),
+    )

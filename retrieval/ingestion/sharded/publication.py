@@ -1,0 +1,217 @@
+"""End a sharded build: train once for all shards, index each, measure the whole, and replace `shards.json` last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from indexes.derivation import (
+    Event,
+    SharedTraining,
+    measure_shards,
+    shared_factory,
+    stored_rows,
+    train_together,
+)
+from indexes.generation import (
+    Exact,
+    Inverted,
+    Request,
+    Shard,
+    Shards,
+    read_manifest,
+    shard_name,
+    store_path,
+    write_shards,
+)
+from indexes.search import Generation
+from indexes.store import VectorStore
+from retrieval.errors import OptionError
+from retrieval.ingestion.sharded.jobs import IndexJob, index_shard
+from retrieval.ingestion.sharded.ledger import run_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from indexes.derivation import OnEvent
+    from indexes.generation import IndexInfo, Manifest, Source
+    from indexes.vectors import Vectors
+    from retrieval.distributed import Cluster
+
+__all__ = ["SHARD_ROWS", "Asked", "publish_shards"]
+
+SHARD_ROWS = 10_000_000
+"""Rows from which on another shard begins, where nobody says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a build of all shards is asked for.
+
+    Attributes:
+        kind: of index; None keeps the collection's own.
+        recall: the target; None keeps it.
+        retrain: train anew.
+        shard_rows: rows from which on another shard begins; None keeps it.
+        device: where faiss may use a GPU.
+    """
+
+    kind: str | None = None
+    recall: float | None = None
+    retrain: bool = False
+    shard_rows: int | None = None
+    device: str = "cpu"
+
+
+def publish_shards(
+    directory: Path,
+    units: Mapping[int, Sequence[tuple[str, str]]],
+    source: Source,
+    asked: Asked,
+    cluster: Cluster,
+    *,
+    before: Shards | None,
+    phrases: Callable[[], Mapping[str, Vectors]],
+    progress: OnEvent | None = None,
+) -> Shards:
+    """Publish what shards hold as one collection; the caller holds the lock of the whole.
+
+    Args:
+        directory: of the whole.
+        units: of each shard by its number, from 0 on; each shard lies there with its rows.
+        source: where all rows come from.
+        asked: what is asked for.
+        cluster: where shards are indexed.
+        before: what is published.
+        phrases: returns sets of queries besides stored rows, that are measured, too.
+        progress: is told of each step.
+    """
+    progress = progress or _quiet
+    request = _request(asked, before)
+    places = [directory / shard_name(number) for number in sorted(units)]
+    manifests = [read_manifest(place) for place in places]
+    _require_alike(manifests, places)
+    training = _training(directory, places, manifests, asked, request, before, progress)
+    kind = "flat" if training is None else training.facts.factory
+    jobs = [
+        IndexJob(
+            directory=str(place), kind=kind, training=training, recall=request.recall, device=asked.device
+        )
+        for place, manifest in zip(places, manifests, strict=True)
+        if not _is_indexed(manifest, training, before)
+    ]
+    if jobs:
+        progress(Event(phase="add", message=f"encoding the rows of {len(jobs)} shards by one training"))
+        run_jobs(cluster, index_shard, jobs, names=[job.directory for job in jobs])
+        manifests = [read_manifest(place) for place in places]
+    shards = tuple(
+        Shard(name=place.name, units=tuple(units[number]), manifest=manifest)
+        for number, (place, manifest) in enumerate(zip(places, manifests, strict=True))
+    )
+    made = Shards(
+        generation=1 if before is None else before.generation + 1,
+        source=source,
+        request=request,
+        shard_rows=asked.shard_rows or (SHARD_ROWS if before is None else before.shard_rows),
+        shards=shards,
+        index=Exact(dim=manifests[0].space.dim, base_rows=0, recall_target=request.recall),
+        training=None if training is None else training.facts,
+    )
+    if before is not None and _same(made, before):
+        return before
+    made = replace(made, index=_measured(places, made, before, phrases, progress))
+    write_shards(directory, made)
+    return made
+
+
+def _request(asked: Asked, before: Shards | None) -> Request:
+    """Fill in what the collection was asked for where nothing else is said."""
+    own = None if before is None else before.request
+    kind = asked.kind or ("auto" if own is None else own.kind)
+    recall = asked.recall or (0.95 if own is None else own.recall)
+    return Request(kind=kind, dim=None, recall=float(recall), device=asked.device)
+
+
+def _require_alike(manifests: Sequence[Manifest], places: Sequence[Path]) -> None:
+    first = manifests[0]
+    for manifest, place in zip(manifests, places, strict=True):
+        if not manifest.space.same_as(first.space):
+            raise OptionError(
+                f"{place} holds vectors of {manifest.space.name}, other shards those of {first.space.name}; build all by one encoder"
+            )
+
+
+def _training(
+    directory: Path,
+    places: Sequence[Path],
+    manifests: Sequence[Manifest],
+    asked: Asked,
+    request: Request,
+    before: Shards | None,
+    progress: OnEvent,
+) -> SharedTraining | None:
+    """Return the training that is there, or train; None where every row is compared."""
+    same = before is not None and (asked.kind in (None, before.request.kind))
+    if before is not None and before.training is not None and same and not asked.retrain:
+        there = SharedTraining.of(directory, before.training)
+        there.check()
+        return there
+    rows = [manifest.live for manifest in manifests]
+    width = manifests[0].space.dim
+    factory = shared_factory(request.kind, rows, width=width, device=asked.device)
+    if factory is None:
+        return None
+    stores = [
+        VectorStore.open(store_path(place, manifest), dim=width, count=manifest.count)
+        for place, manifest in zip(places, manifests, strict=True)
+    ]
+    try:
+        held = [stored_rows(store) for store in stores]
+        return train_together(directory, held, factory, device=asked.device, progress=progress)
+    finally:
+        for store in stores:
+            store.close()
+
+
+def _is_indexed(manifest: Manifest, training: SharedTraining | None, before: Shards | None) -> bool:
+    """Say whether a shard is indexed by this training already: its own build has seen to it, then."""
+    if training is None:
+        return isinstance(manifest.index, Exact)
+    known = before is not None and before.training == training.facts
+    return known and isinstance(manifest.index, Exact | Inverted)
+
+
+def _same(one: Shards, other: Shards) -> bool:
+    """Say whether nothing would change but the number of the publish."""
+    same = replace(one, generation=other.generation, index=other.index)
+    return same.to_json() == other.to_json()
+
+
+def _measured(
+    places: Sequence[Path],
+    made: Shards,
+    before: Shards | None,
+    phrases: Callable[[], Mapping[str, Vectors]],
+    progress: OnEvent,
+) -> IndexInfo:
+    generations: list[Generation] = []
+    try:
+        for place, shard in zip(places, made.shards, strict=True):
+            generations.append(Generation.open(place, shard.manifest))
+        same = before is not None and before.training == made.training
+        return measure_shards(
+            generations,
+            training=made.training,
+            request=made.request,
+            extra=phrases() if made.training is not None else {},
+            progress=progress,
+            before=before.index if before is not None and same else None,
+        )
+    finally:
+        for one in generations:
+            one.close()
+
+
+def _quiet(_: Event) -> None:
+    """Tell nobody."""

@@ -1,0 +1,34 @@
+"""Commands take a sharded collection as any other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from tests.retrieval.folders import fill
+
+NAMES = [f"{folder}/{number}.png" for folder in "ab" for number in range(6)]
+
+
+def test_the_commands_take_a_sharded_collection(tmp_path, run):
+    root, place = fill(tmp_path / "photos", NAMES), str(tmp_path / "big")
+
+    assert run("build-index", root, "--index", place, "--shards", "2", "--encoder", "fake")[0] == 0
+    code, out, _ = run("query", root / "a/0.png", "--index", place, "-k", "3", "--json")
+    assert (code, len(json.loads(out))) == (0, 3)
+    assert b"shard-00001: 6 images" in run("info", "--index", place)[1]
+    assert len(json.loads(run("info", "--index", place, "--json")[1])["shards"]) == 2
+    assert run("verify", "--index", place)[0] == 0
+    vectors, keys = tmp_path / "v.npy", tmp_path / "k.txt"
+    assert run("export", "--index", place, "--vectors", vectors, "--keys", keys)[0] == 0
+    assert len(keys.read_text().splitlines()) == 12
+    assert run("evaluate", "--index", place)[0] == 0
+    code, _, error = run("add", "--index", place, "--vectors", vectors, "--keys", keys)
+    assert (code, "sharded collection" in error) == (1, True)
+    shutil.rmtree(tmp_path / "big/shard-00001")
+    code, out, error = run("query", "--id", "0", "--index", place, "--allow-partial", "--json")
+    assert (code, json.loads(out)[0]["missing"]) == (0, ["shard-00001"])
+    assert "not searched: shard-00001" in error
+    code, _, error = run("query", "--id", "0", "--index", place)
+    assert (code, "--allow-partial" in error) == (1, True)
+    assert run("verify", "--index", place)[0] == 1

@@ -1,0 +1,118 @@
+"""Functions run and objects live in other processes; one that dies is an error that says so."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from retrieval.distributed import check_cluster, open_cluster, require_alike
+from retrieval.distributed.nodes import node_facts
+from retrieval.errors import OptionError, WorkerLost
+from tests.retrieval.distributed import work
+
+
+@pytest.fixture(scope="module", params=["here", "local:2"])
+def cluster(request):
+    with open_cluster(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def local():
+    with open_cluster("local:2") as opened:
+        yield opened
+
+
+def test_answers_come_in_the_order_of_the_calls(cluster):
+    answers = [cluster.submit(work.squared, number) for number in range(6)]
+
+    assert [answer.get() for answer in answers] == [0, 1, 4, 9, 16, 25]
+
+
+def test_an_object_keeps_its_state(cluster):
+    actor = cluster.keep(work.Counter, 3)
+
+    assert [actor.ask("add", 2, times=2).get(), actor.ask("add", 1).get()] == [7, 8]
+    actor.close()
+
+
+def test_work_is_done_elsewhere(local):
+    found = {local.submit(work.pid).get() for _ in range(4)}
+
+    assert os.getpid() not in found
+    assert len(found) <= 2
+    assert found <= set(local.pids)
+
+
+def test_what_a_call_raises_is_raised(local):
+    with pytest.raises(ValueError, match="as it was"):
+        local.submit(work.fail, "as it was").get()
+    with pytest.raises(ValueError, match="below zero"):
+        local.keep(work.Counter, -1)
+
+
+def test_a_process_that_dies_loses_its_call_alone(local):
+    waiting = [local.submit(work.die), *(local.submit(work.squared, number) for number in range(4))]
+
+    with pytest.raises(WorkerLost, match="has ended"):
+        waiting[0].get()
+    assert [answer.get() for answer in waiting[1:]] == [0, 1, 4, 9]
+    assert local.submit(work.squared, 5).get() == 25
+
+
+def test_an_object_whose_process_dies_is_lost(local):
+    actor = local.keep(work.Counter, 0)
+
+    with pytest.raises(WorkerLost):
+        actor.ask("die").get()
+    actor.close()
+
+
+def test_an_answer_that_is_late_is_an_error(local):
+    late = local.submit(work.sleep, 0.5)
+
+    with pytest.raises(WorkerLost, match=r"within 0\.01 s"):
+        late.get(0.01)
+    assert late.get() is None
+
+
+def test_processes_end_with_the_cluster():
+    with open_cluster("local:1") as cluster:
+        actor_pid = cluster.keep(work.Counter, 0).pid
+        worker_pid = cluster.submit(work.pid).get()
+
+    for pid in (actor_pid, worker_pid):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("text", ["moon", "local:0", "local:x", "ray:", "http://x"])
+def test_a_text_that_names_no_cluster_is_refused(text):
+    with pytest.raises(OptionError, match="is no cluster"):
+        check_cluster(text)
+
+
+@pytest.mark.parametrize("text", [None, "local", "local:3", "ray", "ray://host:10001"])
+def test_a_cluster_is_recognised(text):
+    check_cluster(text)
+
+
+def test_nodes_must_see_the_paths(local, tmp_path):
+    require_alike(local, paths=[str(tmp_path)])
+
+    with pytest.raises(OptionError, match="sees no"):
+        require_alike(local, paths=[str(tmp_path / "away")])
+
+
+def test_nodes_must_have_the_same_versions(monkeypatch):
+    class Other:
+        is_here = False
+
+        def everywhere(self, function, *args):
+            facts = function(*args)
+            return {"node 7": facts | {"versions": facts["versions"] | {"numpy": "0.1"}}}
+
+    with pytest.raises(OptionError, match=r"node 7 has numpy 0\.1"):
+        require_alike(Other())
+    assert "Python" in node_facts(())["versions"]

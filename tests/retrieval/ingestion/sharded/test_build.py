@@ -1,0 +1,176 @@
+"""A source becomes a sharded collection: whole, incremental, resumable."""
+
+from __future__ import annotations
+
+import pytest
+
+import retrieval
+from indexes.generation import read_shards
+from retrieval.errors import OptionError
+from retrieval.ingestion.sharded import jobs
+from tests.retrieval.folders import CountingEncoder, fill
+
+NAMES = [f"{folder}/{number}.png" for folder in "abcd" for number in range(3)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    return fill(tmp_path / "photos", NAMES)
+
+
+def build(root, **options):
+    options = {"index": root.parent / "big", "encoder": CountingEncoder(), "progress": False} | options
+    return retrieval.build_index(*([root] if options.pop("named", True) else []), **options)
+
+
+def test_a_build_encodes_each_image_once_and_again_only_what_changed(root):
+    report = build(root, shards=2)
+
+    assert (report.images, report.encoded, report.removed) == (12, 12, 0)
+    first = read_shards(root.parent / "big")
+    again = build(root)
+    assert (again.images, again.encoded, again.reused) == (12, 0, 0)
+    assert read_shards(root.parent / "big") == first
+    (root / "a/0.png").unlink()
+    fill(root, ["b/new.png", "e/0.png"], first=400)
+    third = build(root, named=False)
+    assert (third.images, third.encoded, third.removed) == (13, 2, 1)
+    assert read_shards(root.parent / "big").generation == 2
+
+
+def test_units_stay_where_they_are(root):
+    build(root, shards=2)
+    before = {key: shard.name for shard in read_shards(root.parent / "big").shards for key, _ in shard.units}
+    fill(root, [f"{name}/0.png" for name in ("aa", "ca", "zz")], first=600)
+
+    build(root)
+
+    shards = read_shards(root.parent / "big").shards
+    after = {key: shard.name for shard in shards for key, _ in shard.units}
+    assert {key: after[key] for key in before} == before
+    assert {after[key] for key in ("aa", "ca", "zz")} == {"shard-00001"}
+
+
+def test_another_shard_begins_when_the_last_is_full(root):
+    build(root, shards=2, shard_rows=7)
+    fill(root, [f"e/{number}.png" for number in range(3)], first=700)
+
+    report = build(root)
+
+    assert report.images == 15
+    assert [shard.manifest.live for shard in read_shards(root.parent / "big").shards] == [6, 6, 3]
+
+
+def test_a_build_that_dies_between_shards_goes_on(root, monkeypatch):
+    real, done = jobs.build_one, []
+
+    def dying(given, directory, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(directory)
+        return real(given, directory, **options)
+
+    monkeypatch.setattr(jobs, "build_one", dying)
+    with pytest.raises(KeyboardInterrupt):
+        build(root, shards=2)
+    monkeypatch.setattr(jobs, "build_one", real)
+    assert not (root.parent / "big/shards.json").exists()
+
+    report = build(root, shards=2)
+
+    assert (report.images, report.encoded) == (12, 6)
+    assert not (root.parent / "big/building.json").exists()
+
+
+def test_readers_see_all_shards_as_they_were_until_the_build_ends(root, monkeypatch):
+    build(root, shards=2)
+    fill(root, ["a/new.png", "d/new.png"], first=800)
+    real, seen = jobs.build_one, []
+
+    def watched(given, directory, **options):
+        done = real(given, directory, **options)
+        with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as sharded:
+            seen.append((len(sharded), len(sharded.search("red", k=20, names="off"))))
+        return done
+
+    monkeypatch.setattr(jobs, "build_one", watched)
+    build(root)
+
+    assert seen == [(12, 12), (12, 12)]
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as sharded:
+        assert len(sharded) == 14
+
+
+def test_skipped_files_of_all_shards_are_listed_once(root):
+    (root / "a/empty.jpg").touch()
+    (root / "d/empty.jpg").touch()
+    (root / "d/notes.txt").write_text("no image")
+
+    report = build(root, shards=2)
+
+    assert report.skipped_by_reason == {"empty": 2}
+    assert report.other_files == {"txt": 1}
+    lines = (root.parent / "big/skipped.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == ["a/empty.jpg", "d/empty.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"shards": 0}, "at least 1"),
+        ({"shards": 40}, "too few for 40 shards"),
+        ({"shards": 2, "views": 3}, "`views` works on one collection"),
+        ({"shards": 2, "truncate_dim": 16}, "`truncate_dim` works on one collection"),
+        ({"shards": 2, "kind": "HNSW16,Flat"}, "no inverted lists"),
+        ({"shards": 2, "cluster": "moon"}, "no cluster"),
+        ({"shards": 2, "cluster": "local:1"}, "stays in this process"),
+        ({"cluster": "local"}, "goes with a sharded collection"),
+        ({"retrain": True}, "goes with a sharded collection"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused(root, options, said):
+    with pytest.raises(OptionError, match=said):
+        build(root, **options)
+
+
+def test_one_collection_does_not_become_a_sharded_one(root):
+    build(root)
+
+    with pytest.raises(OptionError, match="is one collection already"):
+        build(root, shards=2)
+
+
+def test_another_source_is_refused(root, tmp_path):
+    build(root, shards=2)
+
+    with pytest.raises(OptionError, match="the one source"):
+        retrieval.build_index(
+            fill(tmp_path / "others", ["x.png"]), index=root.parent / "big", encoder=CountingEncoder()
+        )
+
+
+def test_tars_are_units(tmp_path):
+    import tarfile
+
+    fill(tmp_path / "made", NAMES)
+    for folder in "abcd":
+        with tarfile.open(tmp_path / f"{folder}.tar", "w") as archive:
+            for path in sorted((tmp_path / "made" / folder).iterdir()):
+                archive.add(path, path.name)
+
+    report = retrieval.build_index(
+        str(tmp_path / "{a,b,c,d}.tar"),
+        index=tmp_path / "big",
+        shards=2,
+        encoder=CountingEncoder(),
+        progress=False,
+    )
+
+    assert report.encoded == 12
+    shards = read_shards(tmp_path / "big").shards
+    assert [shard.manifest.live for shard in shards] == [6, 6]
+    with retrieval.open(tmp_path / "big", encoder=CountingEncoder()) as sharded:
+        assert sharded["c.tar/1.png"].open().size == (48, 48)
+        (hit,) = sharded.search(sharded["c.tar/1.png"].id, k=1, include_self=True)
+        assert hit.open().size == (48, 48)
