@@ -34,7 +34,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "search(query, k=10)": "query find ask similarity_search search_images search_text",
         "search_vectors(vectors, k=10)": "knn nearest kneighbors neighbors nearest_neighbors get_nearest_examples",
         "keys(), or iterate over the collection": "paths files filenames names items list all",
-        "id_of(key), key_of(id) or mask()": "ids row_ids",
+        "id_of(key), key_of(id) or mask()": "ids",
         "vectors()": "values embeddings reconstruct reconstruct_n to_numpy get_vectors array",
         "vectors([key]) or id_of(key)": "get get_vector fetch lookup retrieve",
         "len(collection)": "count count_rows ntotal size n num_rows",

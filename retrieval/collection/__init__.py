@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         writer,
     )
     from retrieval.collection.row_view import Row
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshot import Opened, open_published
     from retrieval.collection.verification import CHECKED
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "loss_of",
     "next_store",
     "open_collection",
+    "open_published",
     "prefix_loss",
     "remove_staging",
     "require_settled",
@@ -64,7 +65,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "prefix_loss": ("Loss", "loss_of"),
             "query_map": ("Fitted",),
             "row_view": ("Row",),
-            "snapshot": ("Opened",),
+            "snapshot": ("Opened", "open_published"),
             "verification": ("CHECKED",),
             "row_stores": (
                 "PAST",

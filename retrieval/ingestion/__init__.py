@@ -8,19 +8,17 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.ingestion.build import build_index
-    from retrieval.ingestion.build_place import SourceLike
     from retrieval.ingestion.encoder_choice import DEFAULT_ENCODER
     from retrieval.ingestion.one_collection import build_one
     from retrieval.ingestion.source_choice import choose_sources
 
-__all__ = ["DEFAULT_ENCODER", "SourceLike", "build_index", "build_one", "choose_sources"]
+__all__ = ["DEFAULT_ENCODER", "build_index", "build_one", "choose_sources"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "build": ("build_index",),
-            "build_place": ("SourceLike",),
             "encoder_choice": ("DEFAULT_ENCODER",),
             "one_collection": ("build_one",),
             "source_choice": ("choose_sources",),

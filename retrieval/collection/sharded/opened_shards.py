@@ -1,4 +1,7 @@
-"""Open all shards that `shards.json` names: what `Opened` is for one collection, with ids of the whole."""
+"""Open all shards that `shards.json` names: what `Opened` is for one collection, with ids of the whole.
+
+Long because it stands in for every method of `Opened` and of its generation.
+"""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ import numpy as np
 from indexes import forks
 from indexes.generation import Manifest
 from indexes.vectors import Neighbors, rescored
+from retrieval.collection import open_published
 from retrieval.collection.queries import RowFilter, row_filter
-from retrieval.collection.snapshot import open_published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

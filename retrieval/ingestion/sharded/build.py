@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from indexes.generation import Shards
     from indexes.vectors import Vectors
     from retrieval.distributed import Cluster
-    from retrieval.ingestion import SourceLike
     from retrieval.progress import OnProgress
     from retrieval.sources import Source as Images
 
@@ -59,7 +58,7 @@ _OF_WALK = ("exclude", "include", "follow_links", "image_column", "key_column", 
 
 
 def build_shards(
-    given: Sequence[SourceLike],
+    given: Sequence[Any],
     directory: Path,
     *,
     shards: int | None,
@@ -128,7 +127,7 @@ def build_shards(
 
 
 def _check(
-    given: Sequence[SourceLike],
+    given: Sequence[Any],
     directory: Path,
     shards: int | None,
     shard_rows: int | None,
@@ -159,7 +158,7 @@ def _check(
 
 
 def _source(
-    given: Sequence[SourceLike], directory: Path, before: Shards | None, options: Mapping[str, Any]
+    given: Sequence[Any], directory: Path, before: Shards | None, options: Mapping[str, Any]
 ) -> tuple[Images, Source]:
     """Open the source, and say how the whole records it; it is the one that the collection has."""
     first = directory / shard_name(0)
@@ -243,7 +242,7 @@ def _training(directory: Path, before: Shards) -> SharedTraining | None:
     return None if before.training is None else SharedTraining.of(directory, before.training)
 
 
-def _travelling(source: Images, given: Sequence[SourceLike], workers: Cluster) -> str | Images | None:
+def _travelling(source: Images, given: Sequence[Any], workers: Cluster) -> str | Images | None:
     """Return the source as a job takes it: a text, which any process opens anew."""
     if not given:
         return None

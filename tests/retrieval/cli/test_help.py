@@ -52,7 +52,7 @@ def test_a_page_fits_a_screen_and_ends_with_an_example(run, names: list[str], mo
     monkeypatch.setenv("COLUMNS", "80")
     lines = page(run, *names).splitlines()
 
-    assert len(lines) <= {"build-index": 63, "query": 60}.get(
+    assert len(lines) <= {"build-index": 67, "query": 61}.get(
         " ".join(names), 47
     )  # those with many kinds of options
     assert max(map(len, lines)) <= 80
