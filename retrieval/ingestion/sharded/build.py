@@ -247,7 +247,8 @@ def _travelling(source: Images, given: Sequence[Any], workers: Cluster) -> str |
     if not given:
         return None
     if workers.is_here and not isinstance(given[0], str | os.PathLike):
-        return given[0]
+        opened: Images = given[0]
+        return opened
     return source.spec if source.type == FolderSource.type else f"{source.type}:{source.spec}"
 
 
