@@ -30,7 +30,7 @@ from retrieval.errors import (
     StoreCorrupt,
     VectorError,
 )
-from retrieval.ingestion import build
+from retrieval.ingestion import one_collection
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, ids_by_key, picture
 
@@ -306,8 +306,8 @@ def test_what_comes_while_a_folder_is_listed_shows(tmp_path: Path, monkeypatch: 
         fill(folder, ["a/late.png"], first=1)
         return changes
 
-    compare = build.find_changes
-    monkeypatch.setattr(build, "find_changes", compared)
+    compare = one_collection.find_changes
+    monkeypatch.setattr(one_collection, "find_changes", compared)
     retrieval.build_index(folder, encoder=ENCODER)
     with retrieval.open(folder, encoder=ENCODER) as collection:
         assert collection.changed()

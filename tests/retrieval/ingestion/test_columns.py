@@ -11,7 +11,7 @@ import pytest
 import retrieval
 from indexes.generation import read_manifest
 from retrieval.errors import ImageError
-from retrieval.ingestion import build as build_module
+from retrieval.ingestion import one_collection as build_module
 from retrieval.sources import FolderSource
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, picture, touch_later
