@@ -71,13 +71,13 @@ def gpu(device: str) -> int | None:
     """Return which GPU faiss may use for a device name, None for none of them.
 
     Args:
-        device: ``auto`` and ``cuda`` are the first one, ``cuda:N`` is the one of that number; ``cpu`` and ``mps`` none. An
+        device: ``auto``, ``cuda`` and ``cuda:all`` are the first one, ``cuda:N`` is the one of that number; ``cpu`` and ``mps`` none. An
             encoder may run on a GPU that faiss cannot use (faiss-cpu is installed): that is no error, and None.
     """
     name, _, number = device.partition(":")
     if name not in {"auto", "cuda"}:
         return None
-    wanted = int(number or 0)
+    wanted = int(number) if number.isdecimal() else 0
     return wanted if wanted < getattr(faiss(), "get_num_gpus", int)() else None
 
 

@@ -38,8 +38,9 @@ def exact_on(device: str) -> Callable[[Halves], Candidates | None] | None:
             return None
         from retrieval.encoders import torch_device
 
-        free, _ = torch.cuda.mem_get_info(torch_device(device))
-        return TorchRows(rows, device=device) if len(rows) and rows.nbytes < _SHARE * free else None
+        place = torch_device(device)
+        free, _ = torch.cuda.mem_get_info(place)
+        return TorchRows(rows, device=place) if len(rows) and rows.nbytes < _SHARE * free else None
 
     return put
 

@@ -12,6 +12,7 @@ from retrieval.encoders.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = [
+    "ALL_CARDS",
     "allowed_threads",
     "check_device_name",
     "is_out_of_memory",
@@ -19,6 +20,9 @@ __all__ = [
     "require_device",
     "torch_device",
 ]
+
+ALL_CARDS = "cuda:all"
+"""The device of an encoder that runs on every card; whatever needs one card takes the first."""
 
 _NO_MEMORY = r"out of memory|failed to allocate memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
 """What torch, ONNX Runtime and the libraries below them say when a card is full."""
@@ -31,8 +35,8 @@ def check_device_name(device: str) -> str:
         OptionError: not a name that any machine could have.
     """
     name = device.strip()
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise OptionError(f"device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:(\d+|all))?", name):
+        raise OptionError(f"device {device!r}: expected auto, cpu, cuda, cuda:N, cuda:all or mps")
     return name
 
 
@@ -51,7 +55,7 @@ def require_device(device: str) -> str:
             raise OptionError(
                 f"device {name}: this machine has no CUDA device that a driver sees; use cpu or auto"
             )
-        if int(name.partition(":")[2] or 0) >= there:
+        if name != ALL_CARDS and int(name.partition(":")[2] or 0) >= there:
             raise OptionError(f"device {name}: there are {there} CUDA devices, cuda:0 to cuda:{there - 1}")
     return name
 
@@ -64,7 +68,7 @@ def torch_device(device: str) -> str:
     """
     import torch
 
-    name = check_device_name(device)
+    name = _one_card(check_device_name(device))
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -89,7 +93,7 @@ def onnx_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
     Raises:
         OptionError: the installed ONNX Runtime has no provider for the device.
     """
-    name = check_device_name(device)
+    name = _one_card(check_device_name(device))
     available = onnx_runtime().get_available_providers()
     if name == "cpu" or (name == "auto" and "CUDAExecutionProvider" not in available):
         return ["CPUExecutionProvider"]
@@ -102,6 +106,10 @@ def onnx_providers(device: str) -> list[str | tuple[str, dict[str, str]]]:
         )
     index = name.partition(":")[2] or "0"
     return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+
+
+def _one_card(name: str) -> str:
+    return "cuda" if name == ALL_CARDS else name
 
 
 def is_out_of_memory(error: BaseException) -> bool:

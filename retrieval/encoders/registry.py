@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypedDict, cast, overload
 
 from indexes import DISTRIBUTION
 from indexes.distribution import claimants_of, entry_points_of
+from indexes.engine import cuda_devices
+from retrieval.encoders.devices import ALL_CARDS, require_device
 from retrieval.encoders.encoder_objects import encoder_object
 from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
@@ -72,7 +75,8 @@ def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder:
 
     Args:
         spec: ``scheme`` (its newest version), ``scheme@version``, ``scheme:model``, an encoder, or a class of encoders.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; an encoder object stays where it is.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``cuda:all`` is one process for each card. An encoder
+            object stays where it is.
     Raises:
         UnknownEncoder: no such scheme, version or model.
         EncoderConflict: two installed distributions claim the scheme.
@@ -83,6 +87,14 @@ def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder:
     """
     if not isinstance(spec, str):
         return encoder_object(spec, what=f"the object given as encoder ({type(spec).__name__})")
+    if device.strip() == ALL_CARDS:
+        require_device(device)
+        cards = [f"cuda:{number}" for number in range(cuda_devices())]
+        if len(cards) > 1:
+            from retrieval.encoders.several_cards import on_cards
+
+            return on_cards(partial(_on_device, spec), cards)
+        device = cards[0]
     parsed = parse_spec(spec)
     family, owner = _find(parsed.scheme)
     if parsed.model is None:
@@ -101,6 +113,10 @@ def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder:
             ) from error
         raise EncoderError(f"encoder {parsed}: the plugin {owner!r} failed to open it: {error!r}") from error
     return encoder_object(encoder, what=f"what the distribution {owner!r} opened for {parsed}")
+
+
+def _on_device(spec: str, device: str) -> Encoder:
+    return load_encoder(spec, device=device)
 
 
 def canonical_spec(spec: str) -> str:

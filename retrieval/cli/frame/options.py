@@ -242,7 +242,11 @@ def device_option(of: str, text: str = "where the encoder and the search run.") 
         return require_device(value)
 
     return option(
-        "--device", of=of, metavar="DEVICE", callback=there, help=f"auto, cpu, cuda[:n] or mps: {text}"
+        "--device",
+        of=of,
+        metavar="DEVICE",
+        callback=there,
+        help=f"auto, cpu, cuda[:n], cuda:all or mps: {text}",
     )
 
 

@@ -242,7 +242,7 @@ def test_a_device_that_no_machine_has_is_refused_by_whatever_opens_a_collection(
     status, _, err = run("query", "--id", "0", "--index", photos, "--device", "nonsense")
 
     assert status == 1
-    assert "expected auto, cpu, cuda, cuda:N or mps" in err
+    assert "expected auto, cpu, cuda, cuda:N, cuda:all or mps" in err
 
 
 def test_every_command_has_a_module_of_its_name() -> None:

@@ -9,7 +9,7 @@ from retrieval.errors import OptionError
 class TestDevices:
     @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "", "cpu:0"])
     def test_a_word_that_is_no_device_is_refused(self, name):
-        with pytest.raises(OptionError, match="expected auto, cpu, cuda, cuda:N or mps"):
+        with pytest.raises(OptionError, match="expected auto, cpu, cuda, cuda:N, cuda:all or mps"):
             check_device_name(name)
 
     def test_a_cuda_device_that_is_not_there_is_refused_with_the_cure(self, monkeypatch):
