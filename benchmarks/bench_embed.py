@@ -147,7 +147,7 @@ def _opened(name: str, options: argparse.Namespace, work: Path) -> tuple[Any, Pa
         encoder = encoder_of("lite2", data=options.data, work=work)
         return encoder, work / "encoders" / "lite2" / "image.onnx", _lite2(options.data, work)[0]
     encoder = retrieval.load_encoder(name, device="cpu")
-    return encoder, encoder._folder / "image.onnx", encoder.torch_module().tower  # noqa: SLF001
+    return encoder, encoder._folder / "image.onnx", encoder.torch_module().model  # noqa: SLF001
 
 
 def _variants(
@@ -190,11 +190,10 @@ def _variants(
     quantization.quantize_dynamic(whole, work / "dynamic.onnx", per_channel=True)
     yield "int8, dynamic", of(work / "dynamic.onnx")
     torch.set_num_threads(allowed_cores())
-    halved = module.to(torch.bfloat16)
 
     def bfloat16(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            rows: NDArray[np.float32] = halved(torch.from_numpy(batch).to(torch.bfloat16)).float().numpy()
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            rows: NDArray[np.float32] = module(torch.from_numpy(batch)).float().numpy()
         return rows
 
     yield "bfloat16 in torch", bfloat16
