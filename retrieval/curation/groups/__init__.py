@@ -9,8 +9,18 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.curation.groups.clustering import cluster
     from retrieval.curation.groups.group_report import Group, Groups
+    from retrieval.curation.groups.principal_axes import PrincipalAxes
+    from retrieval.curation.groups.vocabulary import everyday_nouns, read_words, word_vectors
 
-__all__ = ["Group", "Groups", "cluster"]
+__all__ = [
+    "Group",
+    "Groups",
+    "PrincipalAxes",
+    "cluster",
+    "everyday_nouns",
+    "read_words",
+    "word_vectors",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
@@ -18,5 +28,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "clustering": ("cluster",),
             "group_report": ("Group", "Groups"),
+            "principal_axes": ("PrincipalAxes",),
+            "vocabulary": ("everyday_nouns", "read_words", "word_vectors"),
         },
     )

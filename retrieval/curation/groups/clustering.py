@@ -10,9 +10,10 @@ import numpy as np
 
 from indexes.vectors import integer
 from retrieval.collection import open_collection
-from retrieval.curation.groups.group_names import everyday_nouns, name_groups, read_words
+from retrieval.curation.groups.group_names import name_groups
 from retrieval.curation.groups.group_report import Group, Groups
 from retrieval.curation.groups.partition import MOST_GROUPS, partition
+from retrieval.curation.groups.vocabulary import everyday_nouns, read_words
 from retrieval.curation.picks import most_telling, picked_images
 from retrieval.display import progress_shown
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch

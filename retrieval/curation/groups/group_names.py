@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.encoders import TextEncoder, VocabularyEncoder, checked_text
-from retrieval.errors import CapabilityMissing, OptionError
+from retrieval.curation.groups.vocabulary import word_vectors
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import NDArray
 
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
 
-__all__ = ["NamedBy", "everyday_nouns", "name_groups", "read_words"]
+__all__ = ["NamedBy", "name_groups"]
 
 _PER_GROUP: Final = 3
 _QUANTILE: Final = 0.95
 _TAKEN_OFF: Final = 0.5
 """Share of a word's usual high cosine that is taken off: some words are near to every image."""
 
-_MOST_WORDS: Final = 20_000
 _AT_ONCE: Final = 256
-"""Words that are encoded together."""
+"""Words that are compared with the sample together."""
 
 _TRIED: Final = 100
 """Words of a group that its name is chosen from."""
 
 NamedBy = tuple[tuple[str, float], ...]
 """The nearest words of a group, each with its cosine to the group's mean, best first."""
-
-
-@cache
-def everyday_nouns() -> tuple[str, ...]:
-    """Return the words that groups are named by unless others are given."""
-    text = files(__package__).joinpath("nouns.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
-
-
-def read_words(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Read words from a text file: one name a line, empty lines left out.
-
-    Raises:
-        OptionError: there is no such file, it has no words, too many, or is no UTF-8 text.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(
-            f"{path}: cannot be read as a list of words; give a text file in UTF-8 with one name a line"
-        ) from error
-    words = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not 0 < len(words) <= _MOST_WORDS:
-        raise OptionError(f"{path} has {len(words):,} names; give 1 to {_MOST_WORDS:,}, one a line")
-    return words
 
 
 def name_groups(
@@ -80,21 +48,16 @@ def name_groups(
     Raises:
         CapabilityMissing: the encoder knows no words, or none of these.
     """
-    if not isinstance(encoder, TextEncoder):
-        raise CapabilityMissing(f"the encoder {encoder.space.name} knows no words")
-    if isinstance(encoder, VocabularyEncoder):
-        words = tuple(word for word in words if not encoder.unknown_words(word))
-    if not words:
-        raise CapabilityMissing(f"the encoder {encoder.space.name} has learned none of the words")
+    words, vectors = word_vectors(encoder, words)  # (w, d)
     units = means / np.maximum(np.linalg.norm(means, axis=1), 1e-12)[:, None]  # (g, d)
-    cosines: list[NDArray[np.floating[Any]]] = []  # (g, b) each
-    scores: list[NDArray[np.floating[Any]]] = []
-    for start in range(0, len(words), _AT_ONCE):
-        vectors = checked_text(encoder, words[start : start + _AT_ONCE])  # (b, d)
-        usual = np.quantile(sample @ vectors.T, _QUANTILE, axis=0)  # (b,)
-        cosines.append(units @ vectors.T)
-        scores.append(cosines[-1] - _TAKEN_OFF * usual)
-    return _chosen(words, np.hstack(cosines), np.hstack(scores))
+    usual = np.concatenate(
+        [
+            np.quantile(sample @ some.T, _QUANTILE, axis=0)
+            for some in np.array_split(vectors, -(-len(words) // _AT_ONCE))
+        ]
+    )  # (w,)
+    cosines = units @ vectors.T  # (g, w)
+    return _chosen(words, cosines, cosines - _TAKEN_OFF * usual)
 
 
 def _chosen(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.curation.groups.merge_tree import MergeTree, merge_tree
+from retrieval.curation.groups.principal_axes import PrincipalAxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,15 +71,15 @@ def partition(
     numbers = np.random.default_rng(seed)
     chosen = np.sort(numbers.permutation(rows)[:_SAMPLE])
     sample = read(chosen)
-    axes = _Axes(sample)
-    small = axes.along(sample)  # (s, a)
+    axes = PrincipalAxes(sample, _DIM)
+    small = _unit(axes.along(sample))  # (s, a); a row that is the mean itself stays zero
     centres = _merged(small, number, numbers)
     labels = np.empty(rows, dtype=np.int64)
     sums = np.zeros((len(centres), sample.shape[1]))
     along = np.zeros((len(centres), small.shape[1]))
     for places in _blocks(rows):
         block = read(places)
-        near = axes.along(block)
+        near = _unit(axes.along(block))
         labels[places] = own = _nearest(near, centres)
         sums += _summed(block, own, len(centres))
         along += _summed(near, own, len(centres))
@@ -94,20 +95,6 @@ def partition(
         means=np.asarray(sums[order] / sizes[:, None], dtype=np.float32),
         tree=merge_tree(along[order], sizes),
     )
-
-
-class _Axes:
-    """The principal axes of a sample. Along them rows have the sample's mean taken off, and length 1."""
-
-    def __init__(self, sample: Vectors) -> None:
-        self._mean = sample.mean(axis=0, dtype=np.float32)
-        moved = sample - self._mean
-        _, found = np.linalg.eigh(moved.T @ moved)
-        self._axes = np.ascontiguousarray(found[:, ::-1][:, :_DIM], dtype=np.float32)  # (d, a)
-
-    def along(self, rows: Vectors) -> Vectors:
-        """Return ``(m, a)`` float32 rows of length 1; a row that is the mean itself stays zero."""
-        return _unit((rows - self._mean) @ self._axes)
 
 
 def _merged(rows: Vectors, number: int | None, numbers: np.random.Generator) -> Vectors:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.curation.groups.group_names import everyday_nouns, name_groups
+from retrieval.curation.groups.group_names import name_groups
+from retrieval.curation.groups.vocabulary import everyday_nouns
 from retrieval.errors import CapabilityMissing
 from retrieval.testing import FakeEncoder
 
