@@ -1,6 +1,6 @@
 """How well does a collection know what it has: "likely nothing", groups, guessed labels, doubtful labels; and what does it cost?
 
-    python benchmarks/bench_curate.py --data DIR [--parts match,match_cost,groups,classify,suspects,examples,audit] [--work DIR] [--rows 100000] [--repeats 15]
+    python benchmarks/bench_curate.py --data DIR [--parts match,match_cost,groups,classify,suspects,examples,audit,map] [--work DIR] [--rows 100000] [--repeats 15]
                                       [--sets imagenette,scenes,animals,caltech101,clothing]
 
 match       labelled photographs that nano was not trained on, each thing asked for once where it is and once where it is not, by its
@@ -18,6 +18,8 @@ suspects    the same photographs, all labelled, 5 % of the labels changed: how m
 audit       1,200 photographs as JPEG files, of which 270 have a defect made by hand (`made_defects.py`): what share of the images found
             has it, and what share of those that have it was found; beside CleanVision in the same run, where it is installed. Photographs
             that are grey or dark by themselves count as wrong for both.
+map         maps of 10,000 rows, or of as many as `--map-rows` names: seconds of each step, bytes, frames of a drag in Chromium without a
+            graphics card, and the share of the ten nearest neighbours that are among the ten nearest on the map.
 
 Expected: area 0.82 and 0.5 flagged by words with nano@2; error 0.05; at most 1.2 times the CPU time by words; groups reach 0.95 of k-means;
 0.95 of the accuracy of logistic regression; 0.6 of the first suspects.
@@ -55,7 +57,7 @@ from tools.fit_relevance.asking import KINDS, ask
 from tools.fit_relevance.judging import judge
 from tools.fit_relevance.photographs import Photographs, gather
 
-PARTS = ("match", "match_cost", "groups", "classify", "suspects", "examples", "audit")
+PARTS = ("match", "match_cost", "groups", "classify", "suspects", "examples", "audit", "map")
 SETS = ("imagenette", "scenes", "animals", "caltech101", "clothing")
 SHOTS = (1, 2, 4, 8, 16)
 DRAWS = 3
@@ -74,6 +76,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--work", type=Path, help="where vectors are kept between runs")
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--map-rows", default="10000")
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     kept = RESULTS / "curate.json"
@@ -85,6 +88,7 @@ def main() -> None:
         "suspects": doubted,
         "examples": exampled,
         "audit": audited,
+        "map": charted,
     }
     facts: dict[str, Any] = {}
     if kept.exists():
@@ -94,6 +98,13 @@ def main() -> None:
             facts[part] = facts.get(part, {}) | measures[part](options)  # sets may be measured one by one
             print(json.dumps({part: facts[part]}, indent=1, default=asdict))
     save("curate", load=load, **facts)
+
+
+def charted(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure maps; imported here, because it drives a browser."""
+    from benchmarks.curate.maps import mapped
+
+    return mapped(options.data, options.work, tuple(map(int, options.map_rows.split(","))))
 
 
 def told_apart(options: argparse.Namespace) -> dict[str, Any]:

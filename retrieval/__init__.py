@@ -18,6 +18,7 @@ change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_rep
 measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
+make a map              map_images; ImageMap, MapPage
 pick images             representatives, outliers; Picked, PickedImage
 audit a collection      audit; Audit, Issue, IssueImage, Association
 guess labels            classify, suspects, query_by_examples; Classification, Guess, Suspects, Suspect, Voter
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         query_by_examples,
         suspects,
     )
+    from retrieval.curation.map import ImageMap, MapPage, map_images
     from retrieval.curation.picks import Picked, PickedImage, outliers, representatives
     from retrieval.encoders import (
         DifferentiableEncoder,
@@ -140,8 +142,10 @@ __all__ = [
     "Guess",
     "Hit",
     "Hits",
+    "ImageMap",
     "Issue",
     "IssueImage",
+    "MapPage",
     "MoveReport",
     "Neighbors",
     "Pairs",
@@ -173,6 +177,7 @@ __all__ = [
     "finish_upgrade",
     "image",
     "load_encoder",
+    "map_images",
     "open",
     "outliers",
     "query_by_examples",
@@ -230,6 +235,9 @@ _HOMES = {
     "Group": "retrieval.curation.groups.group_report:Group",
     "Groups": "retrieval.curation.groups.group_report:Groups",
     "cluster": "retrieval.curation.groups.clustering:cluster",
+    "ImageMap": "retrieval.curation.map.image_map:ImageMap",
+    "MapPage": "retrieval.curation.map.map_page:MapPage",
+    "map_images": "retrieval.curation.map.collection_map:map_images",
     "Picked": "retrieval.curation.picks.picked:Picked",
     "PickedImage": "retrieval.curation.picks.picked_image:PickedImage",
     "outliers": "retrieval.curation.picks.odd_images:outliers",

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.hints import attribute_of
 from retrieval.sources.media import split_path
 
@@ -34,20 +35,23 @@ class Row:
     Attributes:
         id: the row's id.
         key: its key, for an image its path relative to the root; bytes that are not UTF-8 are surrogate-escaped.
-        content: hash of the image's bytes as they were when it was indexed, 16 bytes; empty for a row of a vector.
+        content: hash of the image's bytes as they were when it was indexed, 16 bytes; of a row by hand, of what was handed over.
+        by_hand: whether it was added as a vector or an image, not found by a build. It may have no file.
     """
 
-    __slots__ = ("_collection", "_origin", "content", "id", "key")
+    __slots__ = ("_collection", "_origin", "by_hand", "content", "id", "key")
 
     id: int
     key: str
     content: bytes
+    by_hand: bool
 
     def __init__(
         self, collection: Collection, number: int, record: Record, *, origin: Origin | None = None
     ) -> None:
         self._collection, self._origin = collection, origin
         self.id, self.key, self.content = number, os.fsdecode(record.key), record.content
+        self.by_hand = is_by_hand(record, hand_number(collection.manifest))
 
     @property
     def vector(self) -> NDArray[np.float32]:

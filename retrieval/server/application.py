@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from retrieval.display import escape
 from retrieval.server import page
 from retrieval.server.access_log import access_line
-from retrieval.server.api import Service, problem, routes
+from retrieval.server.api import Service, named_maps, problem, routes
 from retrieval.server.catalogue import Catalogue, named_collections
 from retrieval.server.safety import Door, Guard, fetcher, session_routes
 from retrieval.server.scheduling import Scheduler, StopWhenDisconnected
@@ -49,7 +49,7 @@ def create_app(
         on_ready: called once when the encoders are warm.
     Raises:
         CollectionNotFound: one is not there.
-        OptionError: two have one name.
+        OptionError: two have one name, or a map cannot be read.
     """
     found = collections if isinstance(collections, Mapping) else named_collections(collections)
     scheduler = Scheduler(settings.batching)
@@ -63,6 +63,7 @@ def create_app(
         settings=settings,
         catalogue=catalogue,
         scheduler=scheduler,
+        maps=named_maps(settings.maps, catalogue.names),
         fetch=fetcher(settings) if settings.allow_urls else None,
     )
     door = Door(settings)

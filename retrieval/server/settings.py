@@ -83,6 +83,7 @@ class Settings:
         token: what clients must show; None where it listens on this machine only.
         originals: give out the images as they are, not only thumbnails.
         review: show duplicates for a review, and keep what people decide in the collection.
+        maps: pages that `retrieval.map_images` wrote, ``FILE`` or ``NAME=FILE`` for a collection of that name each.
         allow_urls: fetch pictures from public addresses that requests name.
         cors: origins, such as ``https://example.org``, whose pages may ask.
         allow_hosts: names by which clients may reach it, besides its addresses.
@@ -101,6 +102,7 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     originals: bool = False
     review: bool = False
+    maps: tuple[str, ...] = ()
     allow_urls: bool = False
     cors: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ SUMMARIES = {
     "rollback": "Return to the encoder before the last upgrade.",
     "duplicates": "Find images that are there twice, and move doubles away.",
     "cluster": "Divide a collection into groups of images that are alike.",
+    "map": "Make a map on which images that are alike lie together.",
     "representatives": "List the images that stand for all others.",
     "outliers": "List the images that are least like the others.",
     "audit": "Say what state a collection is in.",

@@ -35,6 +35,9 @@ SETTINGS = "retrieval.server.settings:Settings"
 @click.option("--token-file", type=FILE, metavar="FILE", help="Let in only who shows the token in this file.")
 @option("--originals", of=SETTINGS, is_flag=True, help="Give out the images themselves, not only thumbnails.")
 @option("--review", of=SETTINGS, is_flag=True, help="Let people review duplicates, and keep their decisions.")
+@click.option(
+    "--map", "maps", multiple=True, metavar="[NAME=]FILE", help="Show this map; it then searches any words."
+)
 @option(
     "--allow-urls", of=SETTINGS, is_flag=True, help="Fetch pictures from public addresses that requests name."
 )

@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": "retrieve evaluate",
     "finish_upgrade": "retrieve upgrade finish",
     "installed_families": "retrieve encoders",
+    "map_images": "retrieve map",
     "outliers": "retrieve outliers",
     "representatives": "retrieve representatives",
     "rollback": "retrieve rollback",

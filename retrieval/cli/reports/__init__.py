@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         views_words,
     )
     from retrieval.cli.reports.labels import label_lines, label_notes
+    from retrieval.cli.reports.maps import map_notes, map_page_notes
     from retrieval.cli.reports.paths import found_from_here, shown
     from retrieval.cli.reports.picks import picked_text
     from retrieval.cli.reports.search_notes import (
@@ -45,6 +46,8 @@ __all__ = [
     "index_words",
     "label_lines",
     "label_notes",
+    "map_notes",
+    "map_page_notes",
     "measured",
     "moved",
     "narrowed",
@@ -76,6 +79,7 @@ def __getattr__(name: str) -> object:
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
             "labels": ("label_lines", "label_notes"),
             "paths": ("found_from_here", "shown"),
+            "maps": ("map_notes", "map_page_notes"),
             "picks": ("picked_text",),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),

@@ -13,6 +13,7 @@ from retrieval.display import path_json
 from retrieval.encoders import TextEncoder
 from retrieval.errors import RetrievalError
 from retrieval.server.api.hits import json_response
+from retrieval.server.api.maps import map_address
 from retrieval.server.api.parameters import only
 from retrieval.server.api.queries import folder_of
 from retrieval.server.api.reviews import review_address
@@ -62,6 +63,7 @@ class CollectionFacts(Struct):
     duplicates: Annotated[
         str | None, Meta(description="address of the page to review duplicates, where the server offers it")
     ]
+    map: Annotated[str | None, Meta(description="address of the collection's map, where the server has one")]
     address: str
 
 
@@ -139,6 +141,7 @@ def _facts_of(service: Service, served: Served) -> dict[str, Any]:
         "columns": own.column_types(),
         "originals": service.settings.originals,
         "duplicates": review_address(served, service) if service.settings.review else None,
+        "map": map_address(served, service),
         "address": f"{service.settings.prefix}/v1/collections/{quote(served.name, safe='')}",
     }
 

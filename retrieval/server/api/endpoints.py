@@ -16,6 +16,7 @@ from retrieval.server.api import (
     health,
     images,
     listings,
+    maps,
     reviews,
     searches,
 )
@@ -209,6 +210,14 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answer=reviews.review,
         gives="text/html",
         statuses=(404, 501, 503),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{_COLLECTION}/map",
+        short="/v1/map",
+        answer=maps.show_map,
+        gives="text/html",
+        statuses=(404,),
     ),
     Endpoint(
         method="POST",

@@ -11,7 +11,8 @@ from retrieval.server.api.reviews import Searches
 from retrieval.server.api.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from pathlib import Path
 
     from retrieval.server import Catalogue, Served, Settings
     from retrieval.server.scheduling import Scheduler
@@ -33,6 +34,7 @@ class Service:
         scheduler: runs searches and other work.
         thumbnails: made and kept.
         searches: for duplicates, under way.
+        maps: files of maps by the collections that they show.
         fetch: reads what lies at a public address; None where no URLs are fetched.
         ready: the encoders are warm.
     """
@@ -42,6 +44,7 @@ class Service:
     scheduler: Scheduler
     thumbnails: Thumbnails = field(init=False)
     searches: Searches = field(default_factory=Searches)
+    maps: Mapping[str, Path] = field(default_factory=dict)
     fetch: Callable[[str], bytes] | None = None
     ready: bool = False
 

@@ -114,6 +114,7 @@ CONTRACT = {
         "--undo",
     },
     "cluster": {"--n-groups", "--words", "--under", "--glob", "--where", "--html", "--csv"},
+    "map": {"--html", "--parquet", "--labels", "--words", "--under", "--glob", "--where"},
     "representatives": {"-n", "--method", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
     "outliers": {"-n", "--neighbors", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
     "audit": {"--labels", "--column", "--splits", "--checks", "--targets", "--attributes", "--html", "--csv"},

@@ -84,6 +84,8 @@ async function meet() {
   byId("collection").value = query().collection;
   selection.clear();
   selection.offerZip(Boolean(current()?.originals));
+  byId("map").hidden = !current()?.map;
+  byId("map").href = current()?.map ?? "";
   byId("duplicates").hidden = !current()?.duplicates;
   byId("duplicates").href = current()?.duplicates ?? "";
   await learn();

@@ -1,0 +1,1 @@
+"""Parts of `bench_curate.py` that are modules of their own."""

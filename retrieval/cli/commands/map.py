@@ -1,0 +1,87 @@
+"""The command ``retrieve map``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Session,
+    emit,
+    given,
+    interrupts,
+    option,
+    session,
+    shared,
+    watching,
+)
+from retrieval.cli.reports import map_notes, map_page_notes, stale
+from retrieval.render import json_text
+
+__all__ = ["map"]
+
+MAP = "retrieval.curation.map.collection_map:map_images"
+
+
+@click.command(
+    "map",
+    cls=Command,
+    common=("--html", "--parquet", "--labels", "--words"),
+    sections={"Which images": ("--under", "--glob", "--where")},
+    example="retrieve map --html map.html",
+)
+@click.option("--html", type=FILE, metavar="FILE", help="Write the map as a page: one file.")
+@click.option("--parquet", type=FILE, metavar="FILE", help="Write it as a table for other programs.")
+@option("--labels", of=MAP, type=FILE, metavar="CSV", help="file,label: colour it by these labels, too.")
+@option(
+    "--words",
+    of=MAP,
+    type=FILE,
+    metavar="FILE",
+    help="Words to search it by, one a line; else everyday nouns.",
+)
+@option("--under", of=MAP, metavar="DIR", help="Only files below this folder.")
+@option("--glob", of=MAP, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+@option("--where", of=MAP, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@shared
+@session
+def map(  # noqa: A001 - a command's function has its name
+    session: Session,
+    /,
+    *,
+    html: Path | None,
+    parquet: Path | None,
+    index: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make a map of a collection on which images that are alike lie together.
+
+    The page pans, zooms, colours by groups and columns, and is searched by words. Nothing is encoded again or changed.
+    """
+    if html is None and parquet is None:
+        raise click.UsageError("nothing to write; give --html FILE or --parquet FILE")
+    interrupts.raise_from_now_on()
+    from retrieval.collection import open_collection
+    from retrieval.curation.map import map_images
+
+    with open_collection(index) as collection:
+        with watching(session) as progress:
+            found = map_images(collection, progress=progress, **given(**options))
+            page = None if html is None else found.write_page(html, progress=progress)
+        if collection.changed():
+            session.note(stale(collection))
+    if as_json:
+        emit(json_text(found.to_json()))
+    for line in map_notes(found):
+        session.note(line)
+    if page is not None:
+        for line in map_page_notes(page, name=str(html)):
+            session.note(line)
+    if parquet is not None:
+        found.write_table(parquet)
+        session.note(f"wrote {parquet}")
