@@ -85,7 +85,7 @@ def map_images(
         show = stack.enter_context(progress_shown(progress))
         known = None if labels is None else known_labels(collection, labels)
         groups = cluster(collection, words=words, under=under, glob=glob, where=where, progress=show)
-        mask = np.zeros(len(collection.live), dtype=bool)
+        mask = np.zeros_like(collection.mask())
         mask[_some(groups.ids)] = True
         run = _Mapping(collection, mask, show)
         label_of = {} if known is None else dict(zip(known.ids.tolist(), known.codes.tolist(), strict=True))
