@@ -14,7 +14,9 @@ from indexes.search import exact
 from indexes.search.device import ServingCard
 from indexes.search.searcher import IndexFile, Parameters, Wanted
 from indexes.search.widths import TUNED_K, lengthened, reaching
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors
+from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, padding
+
+_OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out
 
 
 class InvertedSearcher:
@@ -63,9 +65,12 @@ class InvertedSearcher:
             found = there or stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
             return self._exact.filled(found, queries, wanted, kept=len(self._rows))
         kept = self._kept(wanted)
-        if not stage.filters or (wanted.filtered and exact.is_sooner(kept, queries=len(queries))):
+        if wanted.filtered and (not stage.filters or exact.is_sooner(kept, queries=len(queries))):
             return self._exact.search(queries, wanted)
         nprobe, shortlist = self.parameters(wanted)
+        if not stage.filters:
+            found = self._living(queries, wanted, nprobe=nprobe, shortlist=shortlist, kept=kept)
+            return self._exact.filled(found, queries, wanted, kept=kept)
         selector = (
             ivf.selector(wanted.allowed[: len(self._rows)])
             if wanted.filtered
@@ -73,6 +78,22 @@ class InvertedSearcher:
         )
         found = stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist, selector=selector)
         return self._exact.filled(found, queries, wanted, kept=kept)
+
+    def _living(
+        self, queries: Vectors, wanted: Wanted, *, nprobe: int | None, shortlist: int, kept: int
+    ) -> Neighbors:
+        """Search an index that cannot leave tombstones out: more rows are found, and more again for whom they were too few."""
+        k, rows = wanted.k, len(self._rows)
+        live = np.asarray(wanted.allowed)[:rows]
+        most = min(k + rows - kept, _OVER * k, rows)
+        found, short, more = padding(len(queries), k), np.arange(len(queries)), min(2 * k, most)
+        while len(short):
+            some = self.stage.search(queries[short], k=more, nprobe=nprobe, shortlist=max(shortlist, more))
+            some = _living(some, live, k=k)
+            found.ids[short], found.scores[short] = some.ids, some.scores
+            short = short[some.ids[:, -1] < 0] if more < most else short[:0]
+            more = min(4 * more, most)
+        return found
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return what was measured for ten neighbours among all rows, and more for more or fewer."""
@@ -121,11 +142,7 @@ class InvertedSearcher:
         if stage.filters:
             return stage.codes(queries, k=k, nprobe=nprobe, selector=self._without_dead(live)[1])
         wanted = min(k + len(live) - int(np.count_nonzero(live)), len(live))
-        found = stage.codes(queries, k=wanted, nprobe=nprobe)
-        ids = np.where((found.ids >= 0) & live[np.maximum(found.ids, 0)], found.ids, -1)
-        order = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]  # the live ones first, in their order
-        ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(found.scores, order, axis=1)
-        return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
+        return _living(stage.codes(queries, k=wanted, nprobe=nprobe), live, k=k)
 
     def _kept(self, wanted: Wanted) -> int:
         """Return how many rows may be found."""
@@ -141,3 +158,14 @@ class InvertedSearcher:
             own = live[: len(self._rows)]
             self._live = int(np.count_nonzero(own)), ivf.selector(own)
         return self._live
+
+
+def _living(found: Neighbors, live: Bitmap, *, k: int) -> Neighbors:
+    """Leave the rows with a tombstone out of answers, and keep the best ``k``; padded with -1 and -inf."""
+    ids = np.where((found.ids >= 0) & live[np.maximum(found.ids, 0)], found.ids, -1)
+    order = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]  # the live ones first, in their order
+    ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(found.scores, order, axis=1)
+    padded = padding(len(ids), k)
+    padded.ids[:, : ids.shape[1]] = ids
+    padded.scores[:, : ids.shape[1]] = np.where(ids < 0, -np.inf, scores)
+    return padded

@@ -369,3 +369,32 @@ def test_another_index_is_opened_though_one_is_open(tmp_path):
             found = second.search(QUERIES, k=10, nprobe=10**6, shortlist=2300)
             same(found, flat.exact(second.rows, QUERIES, k=10))
             assert second.first_stage().index.ntotal == 2300
+
+
+@pytest.mark.parametrize("kind", ["PQ8", "PCA16,LSH", "NSG16,Flat"])
+def test_a_deletion_leaves_an_index_in_use_that_cannot_filter(tmp_path, kind, monkeypatch):
+    """Some more rows are found, and those with a tombstone left out; no query is compared with every row."""
+    fill(tmp_path, 0, 3000)
+    whole = build(tmp_path, kind=kind)
+    with Generation.open(tmp_path, whole) as opened:
+        before = opened.search(QUERIES, k=20)
+    dead = sorted({int(number) for number in before.ids[::3, :3].ravel()})
+    with VectorStore.open(tmp_path, dim=32, writable=True) as store:
+        store.remove(dead)
+        store.commit()
+    manifest = build(tmp_path)
+    compared = []
+    plain = exact.ExactSearcher.search
+    monkeypatch.setattr(
+        exact.ExactSearcher,
+        "search",
+        lambda self, queries, wanted: compared.append(len(queries)) or plain(self, queries, wanted),
+    )
+    live = ~np.isin(np.arange(3000), dead)
+    with Generation.open(tmp_path, manifest) as opened:
+        found = opened.search(QUERIES, k=5)
+        expected = flat.exact(opened.rows, QUERIES, k=5, keep=live)
+    assert compared == []
+    assert not np.isin(found.ids, dead).any()
+    assert (found.ids >= 0).all()
+    assert recall_at_k(found.ids, expected.ids) > 0.7
