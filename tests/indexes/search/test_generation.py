@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Recipe, queries, vectors
-from indexes.derivation.derivation import derive
+from indexes.derivation.derivation import derive, publish_tail
 from indexes.engine import flat, ivf
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation.manifest import INDEX, generation_path
@@ -398,3 +398,28 @@ def test_a_deletion_leaves_an_index_in_use_that_cannot_filter(tmp_path, kind, mo
     assert not np.isin(found.ids, dead).any()
     assert (found.ids >= 0).all()
     assert recall_at_k(found.ids, expected.ids) > 0.7
+
+
+def test_one_query_finds_recent_rows_as_several_do_whatever_was_deleted(tmp_path):
+    fill(tmp_path, 0, 3000)
+    build(tmp_path, kind="ivfrabitq")
+    grow(tmp_path, 3000, 3200, dead=[*range(3000, 3200, 3), 7])
+    with Generation.open(tmp_path, build(tmp_path)) as opened:
+        for k in (1, 10, 150):
+            together = opened.search(QUERIES, k=k, nprobe=10**6, shortlist=3200)
+            for number, query in enumerate(QUERIES):
+                alone = opened.search(query[np.newaxis], k=k, nprobe=10**6, shortlist=3200)
+                np.testing.assert_array_equal(alone.ids[0], together.ids[number])
+                np.testing.assert_allclose(alone.scores[0], together.scores[number], atol=1e-6)
+
+
+def test_one_query_of_which_fewer_rows_are_left_is_padded(tmp_path):
+    fill(tmp_path, 0, 3000)
+    build(tmp_path, kind="ivfpq")
+    grow(tmp_path, 3000, 3200, dead=[*range(3100), *range(3104, 3200)])
+    with VectorStore.open(tmp_path, dim=32, writable=True) as store:
+        manifest = publish_tail(tmp_path, store, space=SPACE, encoder=None, root=None)
+    with Generation.open(tmp_path, manifest) as opened:
+        found = opened.search(QUERIES[:1], k=7)
+    assert sorted(found.ids[0].tolist()) == [-1] * 3 + [3100, 3101, 3102, 3103]
+    assert np.isneginf(found.scores[0, 4:]).all()
