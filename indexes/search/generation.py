@@ -23,6 +23,7 @@ from indexes.generation import (
     Manifest,
     check_sizes,
     generation_path,
+    listed_rows,
     open_keys,
     open_list_sizes,
     open_row_lists,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from indexes.generation import FileInfo, Pin, RowLists
     from indexes.join import SelfJoin
     from indexes.search.inverted import InvertedSearcher
+    from indexes.search.listed_rows import WithListed
     from indexes.search.prefix_scan import Narrow
     from indexes.vectors import Transform
 
@@ -106,11 +108,12 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         )
         self._searcher: Searcher = self._base
         covered = manifest.index.base_rows
+        self._listed: WithListed | None = None
         if tables := self._row_lists():
             from indexes.search.listed_rows import WithListed
 
             covered = tables[-1].first + len(tables[-1])
-            self._searcher = WithListed(self._inverted(), self._rows[:covered], tables)
+            self._searcher = self._listed = WithListed(self._inverted(), self._rows[:covered], tables)
         if self._base is not self._every and covered < manifest.count:
             from indexes.search.recent_rows import WithRecent
 
@@ -390,14 +393,17 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             queries: ``(q, d)`` unit rows.
             ids: ``(q, m)`` candidates, none twice; padded with -1.
             k: neighbours wanted.
-            unlisted: compare every live row besides that the base index does not hold.
+            unlisted: compare live rows besides that the base index does not hold: those that its lists tell of where a query
+                probes these, and all others.
         Raises:
             StoreClosed: the generation is closed.
         """
         with self._lease:
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             found = flat.scored(self._rows, queries, ids, k=k)
-            base = 0 if isinstance(self._base, ExactSearcher) else self.manifest.index.base_rows
+            base = 0 if isinstance(self._base, ExactSearcher) else listed_rows(self.manifest)
+            if unlisted and self._listed is not None:
+                found = merged(found, self._listed.listed(queries, Wanted(k, self.live)), k=k)
             if not unlisted or base >= self.count:
                 return found
             keep = None if self.live is None else self.live[base:]
@@ -433,6 +439,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._rerank = RerankRows(self._rerank.path, self._rows)
         self.__dict__.pop("_prefixes", None)
         self._every = self._base = self._searcher = ExactSearcher(self._rows)
+        self._listed = None
         self._pin.close()
 
     def __exit__(self, *_error: object) -> None:

@@ -30,7 +30,7 @@ class WithListed:
     def search(self, queries: Vectors, wanted: Wanted) -> Neighbors:
         """Find each query's best rows; see `Searcher.search`."""
         base = self._base.search(queries, wanted)
-        listed = self._listed(queries, wanted)
+        listed = self.listed(queries, wanted)
         found = merged(base, listed, k=wanted.k)
         short = np.flatnonzero(found.ids[:, -1] < 0) if len(queries) else np.empty(0, np.int64)
         if short.size:
@@ -49,7 +49,7 @@ class WithListed:
         """Bytes of the base's first stage and of the tables."""
         return self._base.memory + 8 * sum(map(len, self._tables))
 
-    def _listed(self, queries: Vectors, wanted: Wanted) -> Neighbors:
+    def listed(self, queries: Vectors, wanted: Wanted) -> Neighbors:
         """Compare the rows in the lists that each query probes; all that may be found, where these are few."""
         allowed = self._allowed(wanted)
         if wanted.filtered and allowed is not None:
