@@ -51,7 +51,8 @@ class Encoder(Protocol):
 
     An encoder may also have ``decode_size: int | None``, the short side in pixels that a scaled decode should
     keep at least (`None`, or no such attribute: decode in full), and ``device: str``, where it runs (``cpu`` without
-    such an attribute): ahead of an accelerator, batches are larger and decoded further ahead. One that was trained to extend
+    such an attribute): ahead of an accelerator, batches are larger and decoded further ahead. If it has ``trouble: str | None``
+    and that is a line at the end of a build, the build passes it on as a note. One that was trained to extend
     older spaces has ``extends: tuple[Space, ...]``: its first components, as many as such a space is wide and normalised on
     their own, may be compared with that space's vectors, so that `retrieval.upgrade` needs to fit nothing; or it has
     ``maps_back(space)``, which gives the map of queries by image to such a space and that of queries by words (or None).

@@ -219,6 +219,11 @@ class Intake:
                 handled = self._before + self.encoded + self.reused + self.moved + self.same + self.failed
                 self._progress(Progress(phase="embed", done=handled, total=total, skipped=len(self.skipped)))
 
+        trouble = getattr(encoder, "trouble", None)
+        if trouble is not None and self._progress is not None:
+            self._progress(
+                Progress(phase="embed", done=self.encoded, total=total, message=f"note: {trouble}")
+            )
         if self.without and not self.encoded and not self._had_rows:
             raise EncoderError(
                 f"encoder {encoder.space.name}: no vector (zero or not finite) for any of {self.without} images; "

@@ -37,6 +37,7 @@ from retrieval.encoders.families.torch_models import (
     known_preprocessing,
     quiet,
     running,
+    trouble_of,
     unfit_weights,
 )
 from retrieval.encoders.towers import folder_of
@@ -95,6 +96,11 @@ class OpenClipEncoder(CallableEncoder):
     def device(self) -> str:
         """Where the model runs, such as ``cpu`` or ``cuda:0``."""
         return str(self._device)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model runs slower than it might, in one line; None where nothing is amiss."""
+        return trouble_of(self._towers)
 
     @property
     def decode_size(self) -> int:

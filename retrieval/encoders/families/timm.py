@@ -38,6 +38,7 @@ from retrieval.encoders.families.torch_models import (
     image_tower,
     quiet,
     running,
+    trouble_of,
     unfit_weights,
     weight_bytes,
 )
@@ -92,6 +93,11 @@ class TimmEncoder(CallableEncoder):
     def device(self) -> str:
         """Where the model runs, such as ``cpu`` or ``cuda:0``."""
         return str(self._device)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model runs slower than it might, in one line; None where nothing is amiss."""
+        return trouble_of(self._towers)
 
     @property
     def decode_size(self) -> int:

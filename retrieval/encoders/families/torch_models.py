@@ -34,6 +34,7 @@ __all__ = [
     "known_preprocessing",
     "quiet",
     "running",
+    "trouble_of",
     "unfit_weights",
     "weight_bytes",
 ]
@@ -102,6 +103,11 @@ def encode_bytes(towers: CpuTowers | CardTowers, batch: NDArray[np.uint8], how: 
     if isinstance(towers, CardTowers):
         return towers.encode("image", batch)
     return towers.encode("image", np.stack([normalised(pixels, how) for pixels in batch]))
+
+
+def trouble_of(towers: CpuTowers | CardTowers) -> str | None:
+    """Return why towers run slower than they might; None where nothing is amiss."""
+    return towers.trouble if isinstance(towers, CpuTowers) else None
 
 
 def bytes_array(towers: CpuTowers | CardTowers, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -51,9 +51,11 @@ class CpuTowers:
 
     Attributes:
         note: why a tower runs in torch, in one line; None while there is nothing to say.
+        trouble: the same, where something is amiss: people should know.
     """
 
     note: str | None
+    trouble: str | None
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class CpuTowers:
         self._sessions: dict[str, Session | None] = {}
         self._facts = graph_cache.read_facts(folder)
         self._encoded, self._tried = 0, False
-        self.note = None
+        self.note = self.trouble = None
 
     def encode(self, name: str, inputs: NDArray[Any]) -> Vectors:
         """Return ``(b, d)`` float32 unit rows of a tower's inputs ``(b, ...)``."""
@@ -184,7 +186,7 @@ class CpuTowers:
         return {"reason": reason}
 
     def _warn(self, line: str) -> None:
-        self.note = line
+        self.note = self.trouble = line
         warnings.warn(line, RuntimeWarning, stacklevel=2)
 
 

@@ -160,3 +160,17 @@ def test_huge_images_and_broken_giants_stay_within_400_mb(tmp_path: Path) -> Non
 
     assert int(measured.stdout.split()[-1]) <= 400
     assert set(read_skipped(tmp_path / ".retrieve")) == {b"deep.png", b"plain.bmp"}
+
+
+@pytest.mark.parametrize("trouble", ["the image tower runs in torch: onnx is missing", None])
+def test_what_is_amiss_with_an_encoder_is_told_once(photos: Path, trouble: str | None) -> None:
+    class Slow(CountingEncoder):
+        pass
+
+    told: list[Progress] = []
+    encoder = Slow()
+    encoder.trouble = trouble  # type: ignore[attr-defined]
+    build(photos, encoder, progress=told.append)
+    notes = [entry.message for entry in told if entry.message and "runs in torch" in entry.message]
+
+    assert notes == ([] if trouble is None else [f"note: {trouble}"])

@@ -109,6 +109,7 @@ def test_a_graph_that_is_no_faster_is_not_used(tmp_path, monkeypatch):
         made.note
         == "the text tower runs in torch: ONNX Runtime takes 2.00 times torch's time on this machine"
     )
+    assert made.trouble is None  # nothing is amiss
     later = towers(tmp_path / "cache")
     later.encode("image", pixels(1))  # known, not measured again
     assert later.note == made.note.replace("text", "image")
@@ -159,6 +160,7 @@ def test_without_the_package_onnx_torch_goes_on_and_nothing_is_remembered(tmp_pa
     made.encode("image", pixels(64))  # it does not try with every batch
 
     assert made.runtime("image") == "torch"
+    assert made.trouble == made.note is not None
     assert not (tmp_path / "cache").exists()
 
 
