@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retrieval.curation.audit.audit_report import Audit
-    from retrieval.curation.audit.issues import Issue
+    from retrieval.curation.audit.issues import Issue, IssueImage
 
 __all__ = ["MOST", "write_audit"]
 
@@ -32,7 +32,8 @@ def write_audit(found: Audit, path: Path) -> None:
     """
     pictures = Pictures(
         found.directory,
-        {image.id: image.path for issue in found for image in issue.images[:MOST]},
+        {image.id: image.path for issue in found for image in issue.images[:MOST]}
+        | {image.id: image.path for image in _hubs(found)},
         root=found.root,
         beside=path.absolute().parent,
     )
@@ -43,6 +44,7 @@ def write_audit(found: Audit, path: Path) -> None:
         sections=[
             _summary(found),
             *(_issue(issue, pictures) for issue in found if issue.images),
+            *_most_found(found, pictures),
             *_facts(found),
         ],
         none="",
@@ -71,6 +73,20 @@ def _issue(issue: Issue, pictures: Pictures) -> str:
         f'<section id="{issue.name}"><h2>{issue.name} <span>{len(issue):,}</span></h2>'
         f'<p class="note">{markup(issue.meaning)}{first}</p><div class="shots">{inner}</div></section>'
     )
+
+
+def _hubs(found: Audit) -> tuple[IssueImage, ...]:
+    return () if found.hubness is None else found.hubness.most
+
+
+def _most_found(found: Audit, pictures: Pictures) -> Iterator[str]:
+    inner = "".join(pictures.figure(one.id, one.path, one.note) for one in _hubs(found))
+    if inner:
+        yield (
+            "<section><h2>Most often found</h2>"
+            '<p class="note">They are among the nearest of the most images, and may crowd out others.</p>'
+            f'<div class="shots">{inner}</div></section>'
+        )
 
 
 def _facts(found: Audit) -> Iterator[str]:

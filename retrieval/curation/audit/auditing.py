@@ -106,10 +106,11 @@ def audit(
             issues.append(_doubtful(doubted))
             inside = mask[known.ids]
             counts = np.bincount(known.codes[inside], minlength=len(known.names)).tolist()
-            classes = class_balance(
-                {name: count for name, count in zip(known.names, counts, strict=True) if count},
-                without=int(mask.sum() - inside.sum()),
-            )
+            if inside.any():
+                classes = class_balance(
+                    {name: count for name, count in zip(known.names, counts, strict=True) if count},
+                    without=int(mask.sum() - inside.sum()),
+                )
             if sets is not None:
                 names = {
                     number: known.names[code]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from retrieval.curation.audit.issues import IssueImage
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _MOST: Final = 100_000
 _BLOCK: Final = 1_024
 _SEED: Final = 10
 _TOP: Final = 0.01
+_NAMED: Final = 10
 _LEAST: Final = 1e-12
 
 
@@ -40,6 +42,7 @@ class Hubness:
         skew: of how often images are named: 0 if all are named alike; above 1.4 a few are named much more than others.
         never: how many are never named.
         top_share: share of all names that the 1 % most often named have.
+        most: the ten most often named; `value` is how often.
         ids: ``(rows,)`` the rows.
         counts: ``(rows,)`` how often each is named.
     """
@@ -50,6 +53,7 @@ class Hubness:
     skew: float
     never: int
     top_share: float
+    most: tuple[IssueImage, ...]
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
 
@@ -62,6 +66,7 @@ class Hubness:
             "skew": round(self.skew, 4),
             "never": self.never,
             "top_share": round(self.top_share, 4),
+            "most": [one.to_json() for one in self.most],
         }
 
 
@@ -101,6 +106,15 @@ def hubness(collection: Collection, mask: Bitmap, *, progress: OnProgress | None
         skew=float((apart**3).mean()) / spread**3,
         never=int((counts == 0).sum()),
         top_share=float(top.sum() / max(counts.sum(), 1)),
+        most=tuple(
+            IssueImage(
+                path=collection.key_of(int(ids[at])),
+                id=int(ids[at]),
+                value=float(counts[at]),
+                note=f"among the nearest of {counts[at]:,}",
+            )
+            for at in np.argsort(-counts, kind="stable")[:_NAMED].tolist()
+        ),
         ids=ids,
         counts=counts,
     )

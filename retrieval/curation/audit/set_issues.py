@@ -12,7 +12,7 @@ from retrieval.curation.audit.issues import Issue, IssueImage
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from retrieval.collection import Collection
     from retrieval.curation.duplicates import DuplicateImage, Duplicates, DuplicateSet
@@ -137,18 +137,26 @@ def label_conflicts(found: Duplicates, labels: Mapping[int, str]) -> Issue:
         name="label_conflicts",
         looked_at=len(labels),
         images=_differing(
-            (one for one in found if one.kind != "scene"),
+            found,
             labels,
             lambda image: f"{labels[image.id]}: {_WORDS[image.kind]}",
+            without="scene",
         ),
     )
 
 
-def _differing(sets: Iterable[DuplicateSet], of: Mapping[int, str], note: Any) -> tuple[IssueImage, ...]:
+def _differing(
+    sets: Iterable[DuplicateSet],
+    of: Mapping[int, str],
+    note: Callable[[DuplicateImage], str],
+    *,
+    without: str = "",
+) -> tuple[IssueImage, ...]:
+    """Return the images of sets, but for those of one kind, to whose rows several values belong."""
     images: list[IssueImage] = []
     for number, one in enumerate(sets, start=1):
         known = [image for image in one if image.id in of]
-        if len({of[image.id] for image in known}) > 1:
+        if one.kind != without and len({of[image.id] for image in known}) > 1:
             images += [
                 IssueImage(path=image.path, id=image.id, value=float(number), note=note(image))
                 for image in known

@@ -120,9 +120,14 @@ def test_copies_with_different_labels_are_a_conflict(split: Path) -> None:
     )
 
     assert found_in(report, "label_conflicts") == ["test/copy-3.png", "train/03.png"]
+    assert report.duplicates is not None
     assert report.classes is not None
     assert report.classes.counts == {"b": 12, "a": 10}
     assert report.classes.without == 21
+    assert {report.duplicates[int(one.value) - 1].stays.path for one in report["label_conflicts"].images} == {
+        "train/03.png"
+    }
+    assert audit(split, checks=[], labels=labels, under="test").classes is None
     assert report.suspects is not None
     assert len(report["doubtful_labels"]) == len(report.suspects)
 

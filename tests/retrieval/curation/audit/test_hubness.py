@@ -44,7 +44,8 @@ def test_a_hub_and_its_victims_are_seen(tmp_path: Path) -> None:
     assert level is not None
     assert skewed is not None
     assert skewed.skew > level.skew
-    assert skewed.ids[skewed.counts.argmax()] == 200
+    assert skewed.most[0].path == "200"
+    assert skewed.most[0].value == skewed.counts.max()
     assert level.never == 0
 
 
