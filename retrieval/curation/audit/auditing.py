@@ -22,6 +22,7 @@ from retrieval.curation.picks import outliers
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
+from retrieval.location import find_unsharded
 from retrieval.sources import read_skipped
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def audit(
         opened = collection
         if isinstance(opened, str | os.PathLike):
             opened = stack.enter_context(open_collection(opened))
+        find_unsharded(opened.directory, what="`audit`")
         show = stack.enter_context(progress_shown(progress))
         mask = opened.mask(**filters)
         bias = None if targets is None or attributes is None else association(opened, targets, attributes)

@@ -15,6 +15,7 @@ from retrieval.curation.labels.label_model import LabelModel
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
+from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def classify(
     if not 0 <= least <= 1:
         raise OptionError(f"`least` is {least}; give a probability, 0 to 1")
     with ExitStack() as stack:
-        opened = _open(collection, stack)
+        opened = _open(collection, stack, "`classify`")
         known = known_labels(opened, labels, column=column)
         wanted = opened.mask(under=under, glob=glob, where=where)
         wanted[known.ids] = False
@@ -139,7 +140,7 @@ def suspects(
     if not 0 <= least <= 1:
         raise OptionError(f"`least` is {least}; give a probability, 0 to 1")
     with ExitStack() as stack:
-        opened = _open(collection, stack)
+        opened = _open(collection, stack, "`suspects`")
         known = known_labels(opened, labels, column=column)
         wanted = opened.mask(under=under, glob=glob, where=where)[known.ids]
         able = known.counts[known.codes] > 1
@@ -186,9 +187,10 @@ def suspects(
         )
 
 
-def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack) -> Collection:
+def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack, what: str) -> Collection:
     if isinstance(collection, str | os.PathLike):
-        return stack.enter_context(open_collection(collection))
+        collection = stack.enter_context(open_collection(collection))
+    find_unsharded(collection.directory, what=what)
     return collection
 
 

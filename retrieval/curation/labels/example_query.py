@@ -8,6 +8,7 @@ import numpy as np
 
 from retrieval.collection.queries import Query, as_minus, vector
 from retrieval.errors import QueryError
+from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,9 @@ def query_by_examples(
         a query for `search`, which does not find the examples themselves. Its scores are lower than those between like images.
     Raises:
         QueryError: there is no wanted example, or nothing tells them from all other images.
-        OptionError: the encoder is being changed.
+        OptionError: the encoder is being changed, or the collection is sharded.
     """
+    find_unsharded(collection.directory, what="`query_by_examples`")
     wanted, unwanted = (as_minus(some, beside=collection.root) for some in (like, unlike))
     if not wanted:
         raise QueryError("there is no example of what you want; give one in `like`")
