@@ -121,7 +121,7 @@ def _information(image: Image.Image) -> float:
         return 0.0
     shares = np.bincount(steps + 255, minlength=511) / len(steps)
     shares = shares[shares > 0]
-    return float(-(shares * np.log2(shares)).sum())
+    return float(-(shares * np.log2(shares)).sum()) + 0.0  # no -0.0
 
 
 def _blur(grey: NDArray[np.float32]) -> float:
