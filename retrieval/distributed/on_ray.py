@@ -44,7 +44,13 @@ class _RayAnswer:
 
 
 class _RayActor:
-    """An object that a Ray actor keeps."""
+    """An object that a Ray actor keeps.
+
+    Attributes:
+        pid: of the actor's process, on its node.
+    """
+
+    pid: int | None = None
 
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
@@ -61,11 +67,12 @@ class _RayActor:
 class _Keeper:
     """What runs in the actor."""
 
-    def __init__(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self._kept = factory(*args)
+    def __init__(self) -> None:
+        self._kept: Any = None
 
-    def ready(self) -> int:
-        """Say that the object is there."""
+    def make(self, factory: Callable[..., Any], args: tuple[Any, ...]) -> int:
+        """Make the object, and return this process's id."""
+        self._kept = factory(*args)
         return os.getpid()
 
     def ask(self, method: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -133,13 +140,14 @@ class RayCluster(AbstractContextManager["RayCluster"]):
     def keep(self, factory: Callable[..., Any], /, *args: Any) -> _RayActor:
         """Keep an object in an actor, which takes no core of the cluster while nobody asks."""
         remote = self._ray.remote(max_restarts=0, num_cpus=0, num_gpus=self._gpus)(_Keeper)
-        actor = remote.remote(factory, args)
+        actor = remote.remote()
+        kept = _RayActor(self._ray, actor)
         try:
-            _RayAnswer(self._ray, actor.ready.remote()).get()
-        except WorkerLost as error:
-            cause = getattr(error.__cause__, "cause", None)
-            raise cause or error from error
-        return _RayActor(self._ray, actor)
+            kept.pid = _RayAnswer(self._ray, actor.make.remote(factory, args)).get()
+        except BaseException:
+            kept.close()
+            raise
+        return kept
 
     def everywhere(self, function: Callable[..., Any], /, *args: Any) -> dict[str, Any]:
         """Run a function once on each node that is alive."""

@@ -82,11 +82,6 @@ class AskedShards:
         """The numbers of the shards that are open."""
         return list(self._kept)
 
-    @property
-    def firsts(self) -> list[int]:
-        """The ids of their first rows."""
-        return [first_of(number) for number in self._kept]
-
     def one(self, number: int, method: str, /, *args: Any, **options: Any) -> Any:
         """Ask one shard.
 
@@ -143,37 +138,60 @@ class AskedShards:
         """Ask all shards with the same arguments."""
         return self.each(method, dict.fromkeys(self._kept, args), **options)
 
-    # As `indexes.search.ShardSearchers`:
+    def at_once(self) -> ShardsAtOnce:
+        """Return the shards that are open now, for one search."""
+        return ShardsAtOnce(self, self.numbers)
 
-    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
-        """Choose lists by the first shard that has some."""
-        number = next(number for number in self._kept if not self._shards[number].manifest.index.exact)
-        chosen: Probes = self.one(number, "probes", queries, nprobe)
-        return chosen
-
-    def probed(self, chosen: Probes, *, k: int) -> list[Neighbors]:
-        """Search the codes of all shards."""
-        return self._in_order(self.every("probed", chosen, k), queries=len(chosen.lists), k=k)
-
-    def scored(self, queries: Vectors, ids: Sequence[Ids], *, k: int) -> list[Neighbors]:
-        """Score the candidates of all shards."""
-        args = {number: (queries, own, k) for number, own in zip(self._kept, ids, strict=False)}
-        return self._in_order(self.each("scored", args), queries=len(queries), k=k)
-
-    def _in_order(self, found: Mapping[int, Neighbors], *, queries: int, k: int) -> list[Neighbors]:
-        """Return what each shard found, nothing for one that was lost meanwhile."""
-        return [found.get(number) or padding(queries, k) for number in self._kept]
+    def with_lists(self, numbers: Sequence[int]) -> int:
+        """Return the first of some shards that has inverted lists."""
+        return next(number for number in numbers if not self._shards[number].manifest.index.exact)
 
     @property
     def has_lists(self) -> bool:
         """Say whether a shard that is open has inverted lists."""
-        return any(not self._shards[number].manifest.index.exact for number in self._kept)
+        return any(not self._shards[number].manifest.index.exact for number in self.numbers)
 
     def close(self) -> None:
         """Release all shards."""
         for actor in self._kept.values():
             actor.close()
         self._cluster.close()
+
+
+class ShardsAtOnce:
+    """The shards of one search, as `indexes.search.search_shards` asks them; one that is lost meanwhile finds nothing.
+
+    Attributes:
+        firsts: the ids of their first rows.
+    """
+
+    def __init__(self, asked: AskedShards, numbers: Sequence[int]) -> None:
+        self._asked, self._numbers = asked, numbers
+        self.firsts = [first_of(number) for number in numbers]
+
+    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
+        """Choose lists by the first shard that has some."""
+        chosen: Probes = self._asked.one(self._asked.with_lists(self._numbers), "probes", queries, nprobe)
+        return chosen
+
+    def probed(self, chosen: Probes, *, k: int) -> list[Neighbors]:
+        """Search the codes of all shards."""
+        found = self._asked.each("probed", self._open(dict.fromkeys(self._numbers, (chosen, k))))
+        return self._in_order(found, queries=len(chosen.lists), k=k)
+
+    def scored(self, queries: Vectors, ids: Sequence[Ids], *, k: int) -> list[Neighbors]:
+        """Score the candidates of all shards."""
+        pairs = zip(self._numbers, ids, strict=True)
+        found = self._asked.each("scored", self._open({number: (queries, own, k) for number, own in pairs}))
+        return self._in_order(found, queries=len(queries), k=k)
+
+    def _open(self, args: dict[int, Any]) -> dict[int, Any]:
+        """Leave out shards that were lost since the search began."""
+        there = set(self._asked.numbers)
+        return {number: own for number, own in args.items() if number in there}
+
+    def _in_order(self, found: Mapping[int, Neighbors], *, queries: int, k: int) -> list[Neighbors]:
+        return [found.get(number) or padding(queries, k) for number in self._numbers]
 
 
 def _named(shard: Shard, error: Exception) -> StoreCorrupt:

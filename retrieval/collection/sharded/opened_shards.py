@@ -252,13 +252,14 @@ class OpenedShards:
                 queries, keep, k=k, nprobe=nprobe, shortlist=shortlist, exact=exact, dim=dim
             )
         else:
+            at_once = self._asked.at_once()
             found = search_shards(
-                self._asked,
+                at_once,
                 queries,
                 k=k,
                 nprobe=nprobe or reaching(index.nprobe or 1, k=k),
                 shortlist=max(shortlist or lengthened(index.shortlist or 4 * k, k), k),
-                firsts=self._asked.firsts,
+                firsts=at_once.firsts,
             )
             self._fill(found, queries, k=k)
         return Blend(

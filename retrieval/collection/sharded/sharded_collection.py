@@ -16,7 +16,7 @@ from retrieval.collection import Collection
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
 from retrieval.collection.sharded.verification import verify_shards
 from retrieval.distributed import check_cluster
-from retrieval.errors import CollectionNotFound, OptionError
+from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,16 @@ class ShardedCollection(Collection):
 
     def __copy__(self) -> ShardedCollection:
         return _opened_again(*self._place(), self._encoders.given, self._cluster, self._partial)
+
+    def search(self, *query: Any, **options: Any) -> Any:
+        """Search as `Collection.search` does; where shards may be missing, once more without one that is lost meanwhile."""
+        known = len(self.missing)
+        try:
+            return super().search(*query, **options)
+        except (WorkerLost, StoreCorrupt):
+            if not self._partial or len(self.missing) == known:
+                raise
+        return super().search(*query, **options)
 
     def keys(self) -> Any:
         """Return the keys of all rows, in the order of their ids; they are read while you go through them."""

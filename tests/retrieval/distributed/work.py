@@ -19,6 +19,10 @@ def die() -> None:
     os.kill(os.getpid(), 9)
 
 
+def die_always(_: object) -> None:
+    die()
+
+
 def die_once(marker: str) -> str:
     """End the process at the first call, answer at the next."""
     path = Path(marker)

@@ -1,0 +1,63 @@
+"""Shards in processes of their own answer as in this one; one whose process dies is opened again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.errors import OptionError, StoreCorrupt
+from tests.retrieval.shards import shards_of, vectors
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("made")
+    rows = vectors(1200)
+    shards_of(directory, [rows[:700], rows[700:]])
+    return directory
+
+
+def actors(collection):
+    return collection._opened._asked._kept
+
+
+def test_shards_in_processes_answer_as_in_this_one(made):
+    queries = vectors(5, seed=1)
+    with retrieval.open(made) as here, retrieval.open(made, cluster="local") as there:
+        for options in ({}, {"exact": True}, {"glob": "*7"}, {"mask": here.mask(under="1")}):
+            found = there.search_vectors(queries, k=10, **options)
+            plain = here.search_vectors(queries, k=10, **options)
+            assert np.array_equal(found.ids, plain.ids)
+            assert np.allclose(found.scores, plain.scores, atol=1e-6)
+        assert there.search(0, k=3) == here.search(0, k=3)
+        assert len({os.getpid(), *(actor.pid for actor in actors(there).values())}) == 3
+
+        os.kill(actors(there)[1].pid, signal.SIGKILL)
+        assert there.search(0, k=3) == here.search(0, k=3)
+        assert there.missing == ()
+
+
+def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path):
+    shutil.copytree(made, tmp_path / "own")
+    with retrieval.open(tmp_path / "own", cluster="local", allow_partial=True) as sharded:
+        os.kill(actors(sharded)[1].pid, signal.SIGKILL)
+        shutil.move(tmp_path / "own/shard-00001", tmp_path / "away")
+
+        found = sharded.search(0, k=1000)
+
+        assert found.missing == ("shard-00001",)
+        assert len(found) == 699
+    with pytest.raises(StoreCorrupt, match="shard-00001"):
+        retrieval.open(tmp_path / "own", cluster="local")
+
+
+def test_one_collection_is_not_kept_in_processes(tmp_path):
+    retrieval.sync_vectors(tmp_path, vectors(5), list("abcde"), space="made", progress=False)
+
+    with pytest.raises(OptionError, match="one collection"):
+        retrieval.open(tmp_path, cluster="local")

@@ -1,0 +1,90 @@
+"""A job whose worker dies is run again; builds whose workers are killed end with each image once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+import retrieval
+from indexes.generation import read_shards
+from retrieval.distributed import open_cluster
+from retrieval.errors import WorkerLost
+from retrieval.ingestion.sharded import build
+from retrieval.ingestion.sharded.ledger import run_jobs
+from tests.retrieval.distributed import work
+from tests.retrieval.folders import fill
+
+
+def test_a_job_that_loses_its_worker_is_run_again(tmp_path):
+    lost: list[str] = []
+    with open_cluster("local:2") as cluster:
+        jobs = [str(tmp_path / name) for name in "ab"]
+        found = run_jobs(cluster, work.die_once, jobs, names=["first", "second"], lost=lost.append)
+
+        assert found == ["done", "done"]
+        assert sorted(line.split(":")[0] for line in lost) == ["first", "second"]
+        with pytest.raises(WorkerLost, match=r"first: .*\(3 times\)"):
+            run_jobs(cluster, work.die_always, ["x"], names=["first"])
+
+
+def test_an_error_of_a_job_is_raised_when_the_others_have_ended():
+    with open_cluster("here") as here, pytest.raises(ValueError, match="so it is"):
+        run_jobs(here, work.fail, ["so it is"], names=["first"])
+
+
+NAMES = [f"{folder}/{number}.png" for folder in "abcdefgh" for number in range(6)]
+
+
+def test_shards_are_built_in_processes(tmp_path):
+    root = fill(tmp_path / "photos", NAMES[:12])
+
+    report = retrieval.build_index(
+        root, index=tmp_path / "big", shards=2, cluster="local:2", encoder="nano", progress=False
+    )
+
+    assert (report.images, report.encoded) == (12, 12)
+    with retrieval.open(tmp_path / "big") as sharded:
+        assert len(sharded) == 12
+        assert sharded.search(root / "a/0.png", k=1, include_self=True)[0].path == "a/0.png"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_a_build_whose_worker_is_killed_at_any_moment_ends(tmp_path, monkeypatch, seed):
+    root = fill(tmp_path / "photos", NAMES)
+    chance = random.Random(seed)
+    clusters = []
+    real = build.open_cluster
+    monkeypatch.setattr(
+        build,
+        "open_cluster",
+        lambda *args, **options: clusters.append(real(*args, **options)) or clusters[-1],
+    )
+    killed = []
+
+    def kill() -> None:
+        while not clusters or not clusters[0].pids:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 6))
+        pid = chance.choice(clusters[0].pids)
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    report = retrieval.build_index(
+        root, index=tmp_path / "big", shards=8, cluster="local:2", encoder="nano", progress=False
+    )
+    killer.join()
+
+    assert killed
+    assert report.images == len(NAMES)
+    manifests = [shard.manifest for shard in read_shards(tmp_path / "big").shards]
+    assert sum(one.count for one in manifests) == sum(one.live for one in manifests) == len(NAMES)
+    with retrieval.open(tmp_path / "big") as sharded:
+        assert sorted(sharded) == sorted(NAMES)
