@@ -1,11 +1,13 @@
 """What does a collection of 1, 3 or 10 million vectors take, how do its costs grow, and what does a change of it cost?
 
-    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing] [--dim 128] [--kind auto]
+    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing,shards,actors] [--dim 128] [--kind auto]
                                      [--adds 20] [--repeats 1] [--work DIR] [--name scale]
 
 one        an array with its keys is built, asked (cold, warm, in a batch, filtered), grown by a hundredth so many times, a
            hundredth is deleted, and it is asked again
 listing    a build over a source that lists so many made images, none of which has changed
+shards     eight shards beside one collection of the same rows: CPU time of a query, and recall
+actors     the shards searched through local processes and in this one, in batches; encoding by two processes and by one
 
 Rows lie around 20,000 centres, with noise of 0.7 of the centres' own spread, seeded. Each step runs in a process of its own, whose CPU
 time, bytes written and anonymous memory (`RssAnon`, sampled every 50 ms) are kept. One size runs after the other, each is
@@ -28,7 +30,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.frame import RESULTS, save, watch
-from benchmarks.scale import listing, one, paper
+from benchmarks.scale import listing, one, paper, shards
 from benchmarks.scale.made import CLUSTERS, NOISE
 
 MOST_DISK = 30 << 30
@@ -49,6 +51,14 @@ def parts(given: argparse.Namespace) -> dict[str, Part]:
             lambda work, rows: one.run(work, rows, given.dim, given.kind, adds=given.adds),
         ),
         "listing": Part(listing.needed, lambda work, rows: listing.run(work, rows, repeats=given.repeats)),
+        "shards": Part(
+            lambda rows: shards.needed(rows, given.dim),
+            lambda work, rows: shards.run(work, rows, given.dim, given.kind),
+        ),
+        "actors": Part(
+            lambda rows: shards.needed(rows, given.dim),
+            lambda work, rows: shards.run_actors(work, rows, given.dim, given.kind),
+        ),
     }
 
 
@@ -95,7 +105,8 @@ def main() -> None:
                     sizes=sizes,
                     growth=paper.to_json(sizes),
                 )
-                paper.write(path.with_suffix(".md"), json.loads(path.read_text(encoding="utf-8")))
+                if any("one" in parts for parts in sizes.values()):
+                    paper.write(path.with_suffix(".md"), json.loads(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

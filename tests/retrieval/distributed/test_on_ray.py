@@ -65,7 +65,9 @@ def test_a_build_goes_on_when_a_node_dies(tmp_path, folder, monkeypatch):
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    whole = Cluster(initialize_head=True, head_node_args=small | {"include_dashboard": False})
+    whole = Cluster(
+        initialize_head=True, head_node_args=small | {"include_dashboard": False, "temp_dir": folder}
+    )
     nodes = [whole.add_node(**small) for _ in range(2)]
     monkeypatch.setenv("RAY_ADDRESS", whole.address)
     root = fill(tmp_path / "photos", [f"{name}/{number}.png" for name in "abcdefgh" for number in range(4)])
