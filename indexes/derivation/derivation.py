@@ -49,6 +49,7 @@ def derive(
     derived: Sequence[DerivedFile] = (),
     columns: Columns | None = None,
     training: SharedTraining | None = None,
+    waiting: int | None = None,
 ) -> Manifest:
     """Publish a generation that answers for the committed rows, doing no more than they call for.
 
@@ -80,6 +81,7 @@ def derive(
         derived: files that the generation gets besides.
         columns: of the rows, as the manifest is to say it; None keeps what it says.
         training: that the collection shares with others, of the factory string that ``kind`` names; None trains its own.
+        waiting: most new rows that are searched beside the base, if fewer than usual.
     Returns:
         the manifest that is current now.
     Raises:
@@ -111,6 +113,7 @@ def derive(
         renames=store.renames,
         learn=learn,
         training=training,
+        waiting=waiting,
     )
     info, files = build.decide()
     if (

@@ -67,8 +67,10 @@ class Revision:
         renames: int,
         learn: rotations.Learn | None = None,
         training: SharedTraining | None = None,
+        waiting: int | None = None,
     ) -> None:
         self._training = training
+        self._waiting = waiting  # most rows that may, if fewer than usual
         self._renames = renames  # of the store, as `keytable.KeyTable` counts them
         self._home, self._now, self._asked, self._before = home, now, asked, before
         self._progress = progress
@@ -303,7 +305,11 @@ class Revision:
         try:
             check_file(self._home, before, INDEX)
             waiting = now.count - info.base_rows
-            merge = waiting > tail_rows(info.base_rows) and waiting > self._listing.most(path, info)
+            least = tail_rows(info.base_rows)
+            if self._waiting is None:
+                merge = waiting > least and waiting > self._listing.most(path, info)
+            else:
+                merge = waiting > min(self._waiting, least)
             merge = merge or self._dilapidated(path, info)
             if not merge and not retarget:
                 return (None if self.unchanged() else info), self._carry

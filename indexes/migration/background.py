@@ -126,16 +126,18 @@ class Side:
         plain = centred.copy()
         square = float(self.mean @ self.mean)
         for number, places in enumerate(ids):
-            there = slice(None) if places.min(initial=0) >= 0 else places >= 0
-            near = rows[places[there]].astype(np.float32)  # (k, d)
-            norms = np.einsum("kd,kd->k", near, near)
+            there = slice(None) if min(places.tolist(), default=0) >= 0 else places >= 0
+            near = rows.take(places[there], axis=0).astype(np.float32)  # (k, d)
+            asks = np.stack((queries[number], self.mean, asked[number]), axis=1)  # (d, 3)
             by_query, by_mean, by_asked = (
-                np.einsum("kd,d->k", near, row) for row in (queries[number], self.mean, asked[number])
-            )
-            plain[number, there] = by_query / np.sqrt(np.maximum(norms, _LEAST))
-            about = np.sqrt(np.maximum(norms - 2 * by_mean + square, _LEAST))
-            centred[number, there] = (by_asked - asked[number] @ self.mean) / about
-        return centred, np.clip(plain, -1, 1, where=np.isfinite(plain), out=plain)
+                near @ asks
+            ).T  # one small product, which BLAS gives no other thread
+            norms = np.einsum("kd,kd->k", near, near)
+            about = np.maximum(norms - 2 * by_mean + square, _LEAST)
+            centred[number, there] = (by_asked - float(asked[number] @ self.mean)) / np.sqrt(about)
+            cosines = by_query / np.sqrt(np.maximum(norms, _LEAST))
+            plain[number, there] = np.minimum(np.maximum(cosines, -1), 1)
+        return centred, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

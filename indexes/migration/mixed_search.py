@@ -194,7 +194,7 @@ class Mixture:
         wide = max(k, min(_WIDER * max(k, TUNED_K), self._generation.count))
         if shortlist is not None:
             wide = min(wide, max(shortlist, k))
-        options |= {"k": wide, "shortlist": shortlist}
+        options |= {"k": wide, "shortlist": shortlist, "depth": k}
         seen = self._old.search(
             background.old.plain(asked_old, level), dim=None if dim == old.shape[1] else dim, **options
         ).ids

@@ -42,6 +42,10 @@ INDEXED = 5_000
 """Rows from which they get an index; comparing fewer costs no more than a query that finds a large gallery through one."""
 
 _KIND = "ivfrabitq"
+_WAITING, _WAITING_SHARE = (
+    500,
+    40,
+)  # rows that may wait outside it: so many, or one of so many if that is more
 
 ROWS_OF = "rows_of.npy"
 """File of a generation: ``(count,)`` int64, the staged row that answers for each id, -1 where the old one does."""
@@ -166,7 +170,9 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
         if briefly:
             publish_tail(self.store.directory, self.store, space=space, encoder=None)
         else:
-            derive(self.store.directory, self.store, space=space, encoder=None, kind=_KIND)
+            # A query in the middle of a change searches two indexes; so fewer rows wait than elsewhere.
+            waiting = max(_WAITING, self.store.live // _WAITING_SHARE)
+            derive(self.store.directory, self.store, space=space, encoder=None, kind=_KIND, waiting=waiting)
 
     def close(self) -> None:
         """Close the store; what was not committed is dropped."""

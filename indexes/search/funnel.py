@@ -159,7 +159,8 @@ class FunnelSearcher:
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return the shortlist that was measured for ten neighbours, and a longer one for more."""
-        measured = lengthened(self._info.shortlist or 4 * TUNED_K, wanted.k)
+        k = wanted.k if wanted.depth is None else wanted.depth
+        measured = lengthened(self._info.shortlist or 4 * TUNED_K, k)
         return Parameters(None, measured if wanted.shortlist is None else wanted.shortlist)
 
     @property

@@ -183,6 +183,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         shortlist: int | None = None,
         exact: bool = False,
         dim: int | None = None,
+        depth: int | None = None,
     ) -> Neighbors:
         """Find each query's ``k`` best live rows.
 
@@ -197,6 +198,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             shortlist: candidates to rerank; None for what was tuned, more for a larger ``k``.
             exact: compare every live row at full width.
             dim: rank by this prefix width first, then the shortlist at full width, over every live row.
+            depth: choose lists and candidates for so many neighbours only; the others come as they do. None for ``k``.
         Returns:
             ids and cosines at full width, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
         Raises:
@@ -231,7 +233,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
                 candidates = unmeasured(k, shortlist)
                 return self._prefixes.search(queries, dim=dim, shortlist=candidates, k=k, keep=allowed)
             searcher = self._every if exact or not len(queries) else self._searcher
-            return searcher.search(queries, Wanted(k, allowed, keep is not None, nprobe, shortlist))
+            return searcher.search(queries, Wanted(k, allowed, keep is not None, nprobe, shortlist, depth))
 
     def limited(self, rows: Bitmap) -> Generation:
         """Open this generation once more, to answer for some of its rows as if the others had tombstones.

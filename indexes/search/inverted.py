@@ -97,7 +97,7 @@ class InvertedSearcher:
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return what was measured for ten neighbours among all rows, and more for more or fewer."""
-        k, info = wanted.k, self._info
+        k, info = wanted.k if wanted.depth is None else wanted.depth, self._info
         shortlist = wanted.shortlist
         if shortlist is None:
             shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
@@ -107,7 +107,7 @@ class InvertedSearcher:
             nprobe = reaching(info.nprobe, k=k, share=share)
             if nprobe != info.nprobe:
                 nprobe = min(nprobe, self.stage.nlist)
-        return Parameters(nprobe, max(shortlist, k))
+        return Parameters(nprobe, max(shortlist, wanted.k))
 
     @property
     def memory(self) -> int:

@@ -25,6 +25,7 @@ class Wanted(NamedTuple):
         filtered: the caller asked for some rows only, rather than that some have a tombstone.
         nprobe: lists to probe; None for what was measured, more for a larger ``k`` or a narrow filter.
         shortlist: candidates to rerank; None for what was measured, more for a larger ``k``.
+        depth: neighbours for which lists and candidates are chosen, where that are fewer than ``k``; None for ``k``.
     """
 
     k: int
@@ -32,6 +33,7 @@ class Wanted(NamedTuple):
     filtered: bool = False
     nprobe: int | None = None
     shortlist: int | None = None
+    depth: int | None = None
 
 
 class Parameters(NamedTuple):

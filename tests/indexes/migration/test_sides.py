@@ -112,6 +112,20 @@ def test_rows_beyond_the_index_are_searched_with_it(tmp_path, monkeypatch):
     side.close()
 
 
+@pytest.mark.parametrize(("more", "waiting"), [(20, 20), (60, 0)])
+def test_few_new_rows_wait_outside_the_index(tmp_path, monkeypatch, more, waiting):
+    monkeypatch.setattr(staging, "_WAITING", 1)
+    staged(tmp_path, monkeypatch)
+
+    with Staging.open(tmp_path, dim=NEW.dim) as store:
+        store.append(2 * COUNT + np.arange(more), rows(more, NEW.dim, seed=5), [b""] * more, state=SERVED)
+        store.commit()
+        store.index(NEW)
+
+    manifest = read_manifest(tmp_path)
+    assert manifest.count - manifest.index.base_rows == waiting  # one row of 40 may wait: 25 or 26
+
+
 @pytest.mark.parametrize("harm", ["older", "damaged", "none"])
 def test_without_a_usable_index_all_new_rows_are_compared(tmp_path, monkeypatch, harm):
     fresh = staged(tmp_path, monkeypatch)

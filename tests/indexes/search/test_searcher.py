@@ -49,6 +49,18 @@ def test_each_kind_of_index_has_its_searcher(opened, name, kind):
     assert type(opened[name]._searcher) is kind
 
 
+@pytest.mark.parametrize("name", ["funnel", "inverted", "recent"])
+def test_a_depth_chooses_what_a_search_costs_and_not_how_many_it_finds(opened, name):
+    searcher = opened[name]._searcher
+    of_ten, of_fifty = searcher.parameters(Wanted(10)), searcher.parameters(Wanted(50))
+
+    shallow = searcher.parameters(Wanted(50, depth=10))
+    assert shallow == Parameters(of_ten.nprobe, max(of_ten.shortlist, 50 if name != "funnel" else 0))
+    assert shallow.shortlist < of_fifty.shortlist
+    found = opened[name].search(QUERIES, k=50, depth=10)
+    assert (found.ids >= 0).all()
+
+
 @pytest.mark.parametrize("name", ["exact", "funnel", "inverted", "recent"])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_a_searcher_that_leaves_nothing_out_equals_brute_force(opened, name, share):
