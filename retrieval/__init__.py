@@ -19,6 +19,7 @@ measure                 evaluate, Evaluation
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
 make a map              map_images; ImageMap, MapPage
+compare encoders        compare; Comparison, ComparedGroup, ComparedImage, ComparedQuality
 pick images             representatives, outliers; Picked, PickedImage
 audit a collection      audit; Audit, Issue, IssueImage, Association
 guess labels            classify, suspects, query_by_examples; Classification, Guess, Suspects, Suspect, Voter
@@ -78,6 +79,13 @@ if TYPE_CHECKING:
         sync_vectors,
     )
     from retrieval.curation.audit import Association, Audit, Issue, IssueImage, audit
+    from retrieval.curation.compare import (
+        ComparedGroup,
+        ComparedImage,
+        ComparedQuality,
+        Comparison,
+        compare,
+    )
     from retrieval.curation.duplicates import (
         DuplicateImage,
         Duplicates,
@@ -131,6 +139,10 @@ __all__ = [
     "BuildReport",
     "Classification",
     "Collection",
+    "ComparedGroup",
+    "ComparedImage",
+    "ComparedQuality",
+    "Comparison",
     "DifferentiableEncoder",
     "DuplicateImage",
     "DuplicateSet",
@@ -170,6 +182,7 @@ __all__ = [
     "build_index",
     "classify",
     "cluster",
+    "compare",
     "create",
     "duplicates",
     "evaluate",
@@ -232,6 +245,11 @@ _HOMES = {
     "DuplicateImage": "retrieval.curation.duplicates.sets.image_sets:DuplicateImage",
     "DuplicateSet": "retrieval.curation.duplicates.sets.image_sets:DuplicateSet",
     "Duplicates": "retrieval.curation.duplicates.sets.report:Duplicates",
+    "ComparedGroup": "retrieval.curation.compare.comparison:ComparedGroup",
+    "ComparedImage": "retrieval.curation.compare.comparison:ComparedImage",
+    "ComparedQuality": "retrieval.curation.compare.comparison:ComparedQuality",
+    "Comparison": "retrieval.curation.compare.comparison:Comparison",
+    "compare": "retrieval.curation.compare.comparing:compare",
     "Group": "retrieval.curation.groups.group_report:Group",
     "Groups": "retrieval.curation.groups.group_report:Groups",
     "cluster": "retrieval.curation.groups.clustering:cluster",

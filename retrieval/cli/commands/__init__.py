@@ -31,6 +31,7 @@ SUMMARIES = {
     "outliers": "List the images that are least like the others.",
     "audit": "Say what state a collection is in.",
     "classify": "Guess labels from labelled images, or find wrong ones.",
+    "compare": "Compare two encoders over the same images, before you choose one.",
     "activate": "Make images easier to find again, before they are published.",
     "encoders": "List the encoders that are or could be installed.",
 }

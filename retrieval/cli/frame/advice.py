@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "retrieve audit",
     "classify": "retrieve classify",
     "cluster": "retrieve cluster",
+    "compare": "retrieve compare",
     "delete": "retrieve delete",
     "duplicates": "retrieve duplicates",
     "undo_moves": "retrieve duplicates --undo",

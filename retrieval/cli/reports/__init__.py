@@ -6,6 +6,7 @@ TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from retrieval.cli.reports.audits import audit_lines
     from retrieval.cli.reports.builds import build_summary, next_step
+    from retrieval.cli.reports.comparisons import comparison_notes, comparison_table
     from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
     from retrieval.cli.reports.evaluations import evaluation_tables, pair_notes
     from retrieval.cli.reports.groups import group_lines, group_notes
@@ -36,6 +37,8 @@ __all__ = [
     "build_summary",
     "bytes_words",
     "collection_note",
+    "comparison_notes",
+    "comparison_table",
     "duplicate_notes",
     "duplicate_sets",
     "evaluation_tables",
@@ -73,6 +76,7 @@ def __getattr__(name: str) -> object:
         {
             "audits": ("audit_lines",),
             "builds": ("build_summary", "next_step"),
+            "comparisons": ("comparison_notes", "comparison_table"),
             "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
             "evaluations": ("evaluation_tables", "pair_notes"),
             "groups": ("group_lines", "group_notes"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
     from retrieval.collection import Collection
+    from retrieval.collection.queries import RowNames
     from retrieval.curation.groups.group_names import NamedBy
     from retrieval.curation.groups.partition import Partition
     from retrieval.curation.picks import PickedImage
@@ -52,6 +53,7 @@ def cluster(
     under: str | os.PathLike[str] | None = None,
     glob: str | None = None,
     where: Any = None,
+    ids: RowNames | None = None,
     progress: ShowProgress = None,
 ) -> Groups:
     """Divide a collection into groups of images that are alike. Nothing is encoded again, and nothing is changed.
@@ -62,7 +64,7 @@ def cluster(
         collection: a collection, or its path.
         n_groups: how many groups; None for the number that describes the images most shortly.
         words: a text file of names to choose from, one a line; None for everyday nouns. Encoders without words name nothing.
-        under, glob, where: only images that pass these filters of `Collection.search`.
+        under, glob, where, ids: only images that pass these filters of `Collection.search`.
         progress: True for a bar where somebody sees one, or a function.
     Returns:
         the groups, the largest first. There are fewer than `n_groups` where images have equal vectors.
@@ -77,12 +79,12 @@ def cluster(
             collection = stack.enter_context(open_collection(collection))
         find_unsharded(collection.directory, what="`cluster`")
         show = stack.enter_context(progress_shown(progress))
-        ids = np.flatnonzero(collection.mask(under=under, glob=glob, where=where))
-        if number is not None and number > len(ids):
+        rows = np.flatnonzero(collection.mask(under=under, glob=glob, where=where, ids=ids))
+        if number is not None and number > len(rows):
             raise OptionError(
-                f"`n_groups` is {number:,}, and there are {len(ids):,} images; give fewer groups"
+                f"`n_groups` is {number:,}, and there are {len(rows):,} images; give fewer groups"
             )
-        return _Clustering(collection, ids, show).run(number, names, required=words is not None)
+        return _Clustering(collection, rows, show).run(number, names, required=words is not None)
 
 
 class _Clustering:

@@ -119,6 +119,7 @@ CONTRACT = {
     "outliers": {"-n", "--neighbors", "--under", "--glob", "--where", "--html", "--csv", "-f", "-0"},
     "audit": {"--labels", "--column", "--splits", "--checks", "--targets", "--attributes", "--html", "--csv"},
     "classify": {"--labels", "--suspect", "--column"},
+    "compare": {"--labels", "--column", "-k", "--sample", "--html", "--device"},
     "activate": {
         "--out",
         "--steps",

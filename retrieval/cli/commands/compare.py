@@ -1,0 +1,75 @@
+"""The command ``retrieve compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    Command,
+    Session,
+    device_option,
+    emit,
+    given,
+    option,
+    session,
+    shared_by,
+    watching,
+)
+from retrieval.cli.reports import comparison_notes, comparison_table
+from retrieval.render import json_text
+
+__all__ = ["compare"]
+
+COMPARE = "retrieval.curation.compare.comparing:compare"
+
+
+@click.command(
+    "compare",
+    cls=Command,
+    common=("--labels", "--sample", "--html"),
+    example="retrieve compare photos/ onnx:better --labels labels.csv --html differences.html",
+)
+@click.argument("sides", nargs=-1, required=True, metavar="[A] B")
+@option("--labels", of=COMPARE, type=FILE, metavar="CSV", help="file,label: measure by labels, too.")
+@option("--column", of=COMPARE, metavar="NAME", help="Take the labels from this column.")
+@option("-k", of=COMPARE, type=int, metavar="K", help="Neighbours that are compared.")
+@option("--sample", of=COMPARE, type=int, metavar="N", help="Images that ask, and that an encoder B encodes.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page with examples side by side, too.")
+@device_option(COMPARE, "where the encoder runs.")
+@shared_by("A, where only B is named; else looked for from here upwards.")
+@session
+def compare(
+    session: Session,
+    /,
+    *,
+    sides: tuple[str, ...],
+    html: Path | None,
+    index: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compare two encoders over the same images, before you choose one.
+
+    A is a collection, else the one of this folder. B is another collection of the same images, or an encoder, which encodes a
+    sample for it. Nothing is changed.
+    """
+    if len(sides) > 2:
+        raise click.UsageError("name two at most: the collection A, and B")
+    if len(sides) == 2 and index is not None:
+        raise click.UsageError("name A once: as the first argument, or by --index")
+    from retrieval.collection import open_collection
+    from retrieval.curation.compare import compare as measured
+
+    first = sides[0] if len(sides) == 2 else index
+    with open_collection(first) as collection, watching(session) as progress:
+        found = measured(collection, sides[-1], progress=progress, **given(**options))
+    emit(json_text(found.to_json()) if as_json else comparison_table(found))
+    for line in comparison_notes(found):
+        session.note(line)
+    if html is not None:
+        found.write_page(html)
+        session.note(f"wrote {html}")

@@ -1,0 +1,83 @@
+"""Print how two encoders differ: neighbours that they share, quality by labels, groups about which they agree least."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrieval.display import escape
+from retrieval.render import fields, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrieval.curation.compare import Comparison
+    from retrieval.evaluation.copy_detection import Interval
+
+__all__ = ["comparison_notes", "comparison_table"]
+
+_MEASURES = {"knn_accuracy": "kNN accuracy"}
+_WIDE = 100  # columns of a table of three intervals
+
+
+def comparison_table(found: Comparison) -> str:
+    """Write what was measured."""
+    how = "a sample that was encoded for this" if found.encoded else "that both have"
+    text = fields(
+        [
+            ("a", f"{escape(found.a)}, {found.dim_a:,} dimensions"),
+            ("b", f"{escape(found.b)}, {found.dim_b:,} dimensions"),
+            ("images", f"{found.images:,}, {how}; {found.queries:,} of them asked for"),
+            ("same", f"{_interval(found.overlap)} of {found.k} neighbours; by chance {found.chance:.3f}"),
+            ("same first", f"{_interval(found.same_first)}"),
+        ]
+    )
+    if found.quality:
+        rows = [
+            (
+                _MEASURES.get(one.measure, one.measure.replace("map_at_", "mAP@")),
+                _interval(one.a),
+                _interval(one.b),
+                _interval(one.difference, "+"),
+            )
+            for one in found.quality
+        ]
+        text += table(("measure", "a", "b", "b - a"), rows, columns=_WIDE)
+    if found.groups:
+        named = ("group", "images", "same") + (("kNN a", "kNN b") if found.quality else ())
+        lines = [
+            (escape(group.name) or "-", f"{group.queries:,}", f"{group.overlap:.3f}")
+            + ((_share(group.knn_a), _share(group.knn_b)) if found.quality else ())
+            for group in found.groups
+        ]
+        text += table(named, lines)
+    return text
+
+
+def comparison_notes(found: Comparison) -> Iterator[str]:
+    """Yield what there is to say besides the numbers."""
+    better = found.better
+    if found.quality:
+        name = {"a": found.a, "b": found.b, None: ""}[better]
+        yield (
+            f"{escape(name)} finds the right label more often, on {found.labelled:,} labelled images"
+            if better
+            else f"{found.labelled:,} labelled images do not tell which encoder finds more"
+        )
+        yield f"right by b alone: {found.wins:,} images; by a alone: {found.losses:,}"
+    left_out = [
+        (found.only_a, "in a alone"),
+        (found.only_b, "in b alone"),
+        (found.changed, "with other bytes"),
+        (found.unreadable, "that cannot be read"),
+    ]
+    told = ", ".join(f"{count:,} {what}" for count, what in left_out if count)
+    if told:
+        yield f"images left out: {told}"
+
+
+def _interval(found: Interval, sign: str = "") -> str:
+    return f"{found.value:{sign}.3f} ({found.low:{sign}.3f} to {found.high:{sign}.3f})"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
