@@ -71,7 +71,7 @@ class Changes:
         parts: key of a film or document → ids and stamps of the rows of its pictures.
         missing: key → id of live rows whose file was not found.
         moved_away: keys of those missing rows whose file was moved away on purpose.
-        sizes: the sizes in bytes of the files behind the live rows, ascending.
+        sizes: the sizes in bytes of the files behind the live rows, ascending; none where no file is fresh.
         unfollowed: keys of those missing rows that lie behind links which were not followed.
         unmounted: folders that were file systems of their own and are none now, or empty → how many missing rows lie below.
         skipped: files that will not become vectors, as far as is known before reading.
@@ -253,7 +253,8 @@ def compare(
         comparison.take(batch)
     comparison.finish(records, below, keep=keep, moved=moved)
     changes.notes = seen.notes
-    changes.sizes, changes.stored, changes.parts = stored.sizes(), len(stored), stored.parts
+    changes.sizes = stored.sizes() if changes.fresh else _NONE
+    changes.stored, changes.parts = len(stored), stored.parts
     changes.skipped_elsewhere = [file for key, file in before.skipped.items() if not key.startswith(below)]
     changes.remembered, changes.left_out = before.rejected, seen.left_out
     _remember(changes, comparison, before, below=below)
