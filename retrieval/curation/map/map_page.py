@@ -51,7 +51,7 @@ _HEAD: Final = 4_096
 _POLICY: Final = re.compile(
     rb'content="(default-src \'none\'; img-src [^"]*; script-src (\'sha256-[A-Za-z0-9+/=]+\'); [^"]*)"'
 )
-_MADE: Final = '<meta name="generator" content="retrieve">'
+_MADE: Final = '<meta name="generator" content="retrieve: map">'
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
