@@ -113,7 +113,7 @@ def compare(
             images = encode_sample_of(a, encoder, sample=sample, progress=watch)
         if len(images.ids) < k + 2:
             raise OptionError(
-                f"{len(images.ids):,} images can be compared; for `k={k}` {k + 2:,} are needed at least"
+                f"{len(images.ids):,} images can be compared; for {k:,} neighbours each {k + 2:,} are needed at least"
             )
         run = _Comparing(a, images, known, k=k, progress=watch)
         return run.report(name, dim, queries=sample)
