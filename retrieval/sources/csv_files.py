@@ -18,7 +18,7 @@ def csv_lines(
     """Yield file and word of each line of a CSV file with the header ``file,column``.
 
     Args:
-        path: the CSV file, UTF-8.
+        path: the CSV file, UTF-8; commas, semicolons or tabs stand between the fields, as in its header.
         column: what the words' column is called.
         file: what the files' column is called.
         missing: the word of a line that ends before it; such lines are left out where this is None.
@@ -30,7 +30,9 @@ def csv_lines(
             if lines.read(2) in ("\udcff\udcfe", "\udcfe\udcff"):
                 raise OptionError(f"{os.fspath(path)}: is UTF-16; save it as UTF-8")
             lines.seek(0)
-            reader = csv.DictReader(lines)
+            between = _between(lines.readline(), {file, column})
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter=between)
             if reader.fieldnames is None or not {file, column} <= set(reader.fieldnames):
                 raise OptionError(
                     f"{os.fspath(path)}: expected the header {file},{column}, found {','.join(reader.fieldnames or ['nothing'])}"
@@ -39,5 +41,15 @@ def csv_lines(
                 word = missing if line[column] is None else line[column]
                 if line[file] is not None and word is not None:
                     yield line[file], word
+    except FileNotFoundError as error:
+        raise OptionError(f"{os.fspath(path)}: no such file") from error
     except (OSError, csv.Error) as error:
         raise OptionError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+def _between(header: str, wanted: set[str]) -> str:
+    """Return what stands between the fields: spreadsheets write semicolons where a comma divides decimals."""
+    for between in (",", ";", "\t"):
+        if wanted <= set(next(csv.reader([header], delimiter=between), [])):
+            return between
+    return ","

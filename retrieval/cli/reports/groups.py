@@ -41,6 +41,7 @@ def group_notes(found: Groups) -> Iterator[str]:
     """Yield what there is to say besides the groups."""
     groups = "group" if len(found) == 1 else "groups"
     how = "as many as describe the images most shortly" if found.estimated else "as many as were asked for"
-    yield f"{len(found):,} {groups} of {len(found.ids):,} images, {how}"
+    images = "image" if len(found.ids) == 1 else "images"
+    yield f"{len(found):,} {groups} of {len(found.ids):,} {images}{f', {how}' if len(found) else ''}"
     if found.unnamed:
         yield f"no names: {escape(found.unnamed)}"

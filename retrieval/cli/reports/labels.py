@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from retrieval.display import cells, escape, shorten
+from retrieval.cli.reports.listings import listing
+from retrieval.display import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +28,10 @@ def label_lines(found: Classification | Suspects, *, columns: int) -> str:
     from retrieval.curation.labels import Suspects
 
     if isinstance(found, Suspects):
-        rows: list[tuple[tuple[str, ...], float, str]] = [
-            ((one.label, one.likely), one.probability, one.path) for one in found
-        ]
-    else:
-        rows = [((one.label or "-",), one.probability, one.path) for one in found]
-    return "".join(_line(words, share, path, columns) for words, share, path in rows)
+        doubted = [(f"{one.probability:.2f}", one.label, one.likely, one.path) for one in found]
+        return listing(("probability", "label", "likelier", "path"), doubted, columns=columns)
+    guessed = [(f"{one.probability:.2f}", one.label or "-", one.path) for one in found]
+    return listing(("probability", "label", "path"), guessed, columns=columns)
 
 
 def label_notes(found: Classification | Suspects) -> Iterator[str]:
@@ -48,17 +47,13 @@ def label_notes(found: Classification | Suspects) -> Iterator[str]:
         without = "".join(f"; {count:,} got none: {reason}" for reason, count in sorted(reasons.items()))
         yield f"{found.guessed:,} of {len(found):,} images got a label{without}"
     if found.unknown:
-        yield f"{found.unknown:,} labelled files are not in the collection"
+        files = "labelled file is" if found.unknown == 1 else "labelled files are"
+        yield (
+            f"{found.unknown:,} {files} not in the collection, first {escape(found.first_unknown)}: "
+            "paths are relative to its folder, in UTF-8"
+        )
     choice = found.choice
     if choice.accuracy is None:
         yield "each label has one image, so how well this guesses could not be measured"
     else:
         yield f"of {choice.tried:,} labelled images, each left out once, {choice.accuracy:.0%} were guessed right"
-
-
-def _line(words: tuple[str, ...], share: float, path: str, columns: int) -> str:
-    fields, shown = [f"{share:.2f}", *map(escape, words)], escape(path)
-    if not columns:
-        return "\t".join([*fields, shown]) + "\n"
-    front = "  ".join(fields) + "  "
-    return f"{front}{shorten(shown, max(columns - cells(front), 8))}\n"

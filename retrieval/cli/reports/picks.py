@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from retrieval.display import cells, escape, shorten
+from retrieval.cli.reports.listings import listing
+from retrieval.display import escape
 from retrieval.render import json_text
 
 if TYPE_CHECKING:
@@ -30,15 +31,11 @@ def picked_text(found: Picked, form: str, *, columns: int) -> str | bytes:
         return b"".join(os.fsencode(image.path) + b"\0" for image in found)
     if form == "-f":
         return "".join(f"{escape(image.path)}\n" for image in found)
-    return "".join(f"{line}\n" for line in _lines(found, columns))
-
-
-def _lines(found: Picked, columns: int) -> list[str]:
-    lines = []
-    for image in found:
-        counted = "" if image.stands_for is None else f"{image.stands_for:>8,}"
-        front = f"{image.score:.4f}{counted}\t"
-        room = max(columns - cells(front.expandtabs()), 8) if columns else 0
-        path = escape(image.path)
-        lines.append(front + (shorten(path, room) if room else path))
-    return lines
+    if columns and any(image.stands_for is not None for image in found):
+        counted = [(f"{image.score:.4f}", f"{image.stands_for or 0:,}", image.path) for image in found]
+        return listing(("score", "stands for", "path"), counted, columns=columns)
+    scored = [
+        (f"{image.score:.4f}" + ("" if image.stands_for is None else f"{image.stands_for:>8,}"), image.path)
+        for image in found
+    ]
+    return listing(("score", "path"), scored, columns=columns)

@@ -72,7 +72,7 @@ def _table(found: Comparison) -> str:
         f'<th scope="col">{markup(escape(word))}</th>' for word in ("", found.a, found.b, "difference")
     )
     rows = "".join(
-        f'<tr><th scope="row">{one.measure.replace("_", " ")}</th>'
+        f'<tr><th scope="row">{one.measure.replace("map_at_", "mAP@").replace("knn_", "kNN ")}</th>'
         + "".join(
             f"<td>{part.value:{sign}.3f} <span>{part.low:{sign}.3f} to {part.high:{sign}.3f}</span></td>"
             for part, sign in ((one.a, ""), (one.b, ""), (one.difference, "+"))

@@ -38,12 +38,14 @@ class KnownLabels:
         codes: ``(m,)`` places in `names`.
         names: the labels, sorted.
         unknown: how many of the files with a label are not in the collection.
+        first_unknown: the first of these files, as it is written; empty where there is none.
     """
 
     ids: Ids
     codes: NDArray[np.int64]
     names: tuple[str, ...]
     unknown: int = 0
+    first_unknown: str = ""
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -70,32 +72,47 @@ def known_labels(
     named = _of_column(collection, column) if labels is None else _of_files(collection, labels)
     what = f"the column {column!r}" if labels is None else _name(labels)
     label_of: dict[int, str] = {}
-    unknown = 0
-    for number, label in named:
+    unknown, first_unknown = 0, ""
+    for file, number, label in named:
         if number is None:
             unknown += 1
+            first_unknown = first_unknown or file
         elif label_of.setdefault(number, label) != label:
             raise OptionError(
                 f"{what}: {escape(collection.key_of(number))} has two labels, "
                 f"{escape(label_of[number])} and {escape(label)}; give it one"
             )
     if not label_of:
-        raise OptionError(f"{what} gives no image of {collection.directory} a label")
+        raise OptionError(
+            f"{what} gives no image of {collection.root} a label{_absent(unknown, first_unknown)}"
+        )
     ids = np.array(sorted(label_of), dtype=np.int64)
     names, codes = np.unique(np.array([label_of[number] for number in ids.tolist()]), return_inverse=True)
     if len(names) < 2:
         raise OptionError(
             f"{what}: all images have the label {escape(str(names[0]))}; give two labels at least"
         )
-    return KnownLabels(ids=ids, codes=codes.astype(np.int64), names=tuple(names.tolist()), unknown=unknown)
+    return KnownLabels(
+        ids=ids,
+        codes=codes.astype(np.int64),
+        names=tuple(names.tolist()),
+        unknown=unknown,
+        first_unknown=first_unknown,
+    )
+
+
+def _absent(unknown: int, first: str) -> str:
+    if not unknown:
+        return ""
+    return f"; there is no {escape(first)} there: paths are relative to this folder, in UTF-8"
 
 
 def _name(labels: LabelsLike) -> str:
     return "the mapping of labels" if isinstance(labels, Mapping) else os.fspath(labels)
 
 
-def _of_files(collection: Collection, labels: LabelsLike) -> Iterator[tuple[int | None, str]]:
-    """Yield the row of each labelled file, None for a file that is not in the collection."""
+def _of_files(collection: Collection, labels: LabelsLike) -> Iterator[tuple[str, int | None, str]]:
+    """Yield each labelled file with its row, None for a file that is not in the collection, and its label."""
     lines: Iterable[tuple[str, str]] = (
         labels.items() if isinstance(labels, Mapping) else csv_lines(labels, "label")
     )
@@ -103,14 +120,14 @@ def _of_files(collection: Collection, labels: LabelsLike) -> Iterator[tuple[int 
         if not label:
             continue
         key = os.path.normpath(file).replace(os.sep, "/")
-        yield (collection.id_of(key) if key in collection else None), label
+        yield file, (collection.id_of(key) if key in collection else None), label
 
 
-def _of_column(collection: Collection, column: str | None) -> Iterator[tuple[int | None, str]]:
+def _of_column(collection: Collection, column: str | None) -> Iterator[tuple[str, int | None, str]]:
     live = np.flatnonzero(collection.live)
     for start in range(0, len(live), _BLOCK):
         some = live[start : start + _BLOCK]
         for number, columns in zip(some.tolist(), collection.columns(some), strict=True):
             label = columns.get(str(column))
             if label is not None and label != "":
-                yield number, str(label)
+                yield "", number, str(label)

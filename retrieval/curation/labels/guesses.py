@@ -127,6 +127,7 @@ class _Report(Sequence[T]):
         names: the labels, sorted.
         labelled: how many images of the collection have a label.
         unknown: how many of the labelled files are not in the collection.
+        first_unknown: the first of these files, as it is written; empty where there is none.
         choice: how labels are guessed.
     """
 
@@ -135,6 +136,7 @@ class _Report(Sequence[T]):
     labelled: int
     unknown: int
     choice: Choice
+    first_unknown: str = ""
     _root: str = ""
     _directory: str = ""
 
@@ -166,6 +168,7 @@ class _Report(Sequence[T]):
             "labels": list(self.names),
             "labelled": self.labelled,
             "unknown": self.unknown,
+            "first_unknown": self.first_unknown,
             "choice": self.choice.to_json(),
         }
 

@@ -101,7 +101,8 @@ class Pictures:
             inner = f'<a href="{markup(link)}">{inner}</a>'
         elif os.path.isfile(link):
             inner = f'<a href="{quote(os.fsencode(os.path.relpath(link, self._beside)))}">{inner}</a>'
+        broken = shown.replace("/", "/<wbr>")  # a line ends between folders, where it can
         return (
-            f'<figure class="{kind}">{inner}<figcaption><b>{markup(escape(words))}</b> <bdi>{shown}</bdi>'
+            f'<figure class="{kind}">{inner}<figcaption><b>{markup(escape(words))}</b> <bdi>{broken}</bdi>'
             "</figcaption></figure>"
         )

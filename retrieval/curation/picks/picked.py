@@ -67,7 +67,10 @@ class Picked(Sequence["PickedImage"]):
     @property
     def title(self) -> str:
         """What they are, such as ``20 representatives of 890 images``."""
-        return f"{len(self):,} {_TITLES[self.method]} of {self.total:,} images"
+        kind = _TITLES[self.method]
+        if len(self) == 1:
+            kind = kind.replace("images", "image").removesuffix("s")
+        return f"{len(self):,} {kind} of {self.total:,} {'image' if self.total == 1 else 'images'}"
 
     @property
     def below_fence(self) -> int:

@@ -101,9 +101,10 @@ def _figure(image: PickedImage, small: Thumbnail, beside: Path | None) -> str:
     counted = (
         "" if image.stands_for is None else f'<span class="duplicates">for {image.stands_for:,} images</span>'
     )
+    broken = whole.replace("/", "/<wbr>")  # a line ends between folders, where it can
     return (
         f'<li style="--shape:{shape:.3f}">{framed}<p class="facts"><span class="score">{image.score:.3f}</span>{counted}</p>'
-        f'<p class="name" title="{whole}"><bdi>{whole}</bdi></p></li>'
+        f'<p class="name" title="{whole}"><bdi>{broken}</bdi></p></li>'
     )
 
 

@@ -77,6 +77,20 @@ def test_a_wrong_label_is_listed_first(coloured: Path, every: Path, run) -> None
     assert "of 12 labels are doubtful" in err
 
 
+def test_labelled_files_that_are_not_there_are_named(coloured: Path, few: Path, tmp_path: Path, run) -> None:
+    elsewhere = written(
+        tmp_path / "elsewhere.csv", {"photos/00-red.png": "red", "photos/01-blue.png": "blue"}
+    )
+    few.write_text(few.read_text() + "photos/04-red.png,red\n")
+
+    some = run("classify", "--index", coloured, "--labels", few)[2]
+    status, _, none = run("classify", "--index", coloured, "--labels", elsewhere)
+
+    assert "1 labelled file is not in the collection, first photos/04-red.png: paths are relative" in some
+    assert status == 1
+    assert f"gives no image of {coloured} a label; there is no photos/00-red.png there" in none
+
+
 def test_pages_show_the_images(coloured: Path, few: Path, every: Path, tmp_path: Path, run) -> None:
     guessed, doubted = tmp_path / "guessed.html", tmp_path / "doubted.html"
 

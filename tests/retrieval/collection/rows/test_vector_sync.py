@@ -305,6 +305,19 @@ def test_labels_of_any_line_ends_are_the_same(tmp_path: Path, end: str, mark: st
     assert list(csv_lines(tmp_path / "labels.csv", "label")) == [("a.jpg", "cat"), ("b, c.jpg", "dog")]
 
 
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_fields_may_stand_between_semicolons_or_tabs(tmp_path: Path, between: str) -> None:
+    lines = [("\ufefffile", "label"), ("a, b.jpg", "cat")]
+    (tmp_path / "labels.csv").write_text("".join(f"{between.join(line)}\n" for line in lines))
+
+    assert list(csv_lines(tmp_path / "labels.csv", "label")) == [("a, b.jpg", "cat")]
+
+
+def test_a_csv_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"labels\.csv: no such file$"):
+        list(csv_lines(tmp_path / "labels.csv", "label"))
+
+
 def test_labels_in_utf16_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes("file,label\na.jpg,cat\n".encode("utf-16"))
 

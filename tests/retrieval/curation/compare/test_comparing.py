@@ -159,4 +159,5 @@ def test_a_page_shows_both_sides_and_escapes_names(
     text = (tmp_path / "differences.html").read_text(encoding="utf-8")
     assert "&lt;red&gt;" in text
     assert "<red>" not in text
+    assert '<th scope="row">kNN accuracy</th>' in text
     assert text.count('class="pair"') == len(found.lost) + sum(len(group.images) for group in found.groups)

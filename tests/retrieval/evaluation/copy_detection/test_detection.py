@@ -121,7 +121,7 @@ def test_odd_lines_are_taken_or_told(photos: retrieval.Collection, tmp_path: Pat
     ("lines", "header", "message"),
     [
         (["a.png,gone.png"], "query,original", "names no original of the collection"),
-        (["a.png,00.png"], "query;original", "expected the header query,original, found query;original"),
+        (["a.png,00.png"], "query:original", "expected the header query,original, found query:original"),
         (["a.png,00.png"], "query,original", "no query with an original can be read; .*a.png: vanished"),
     ],
 )
