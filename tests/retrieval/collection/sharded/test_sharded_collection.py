@@ -15,6 +15,7 @@ from indexes.generation import SHIFT
 from indexes.vectors import recall_at_k
 from retrieval.collection.sharded import ShardedCollection
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreCorrupt
+from retrieval.ingestion.sharded import publication
 from tests.retrieval.folders import fill
 from tests.retrieval.shards import shards_of, vectors
 
@@ -305,6 +306,27 @@ def test_training_again_encodes_all_shards_anew(made, tmp_path):
     with retrieval.open(directory) as sharded:
         found = sharded.search_vectors(rows, k=10)
         assert recall_at_k(found.ids, sharded.search_vectors(rows, k=10, exact=True).ids) >= 0.93
+
+
+def test_recall_is_measured_again_once_a_twentieth_of_the_rows_has_changed(made, tmp_path, monkeypatch):
+    _, parts, _ = made
+    directory, measured = tmp_path / "other", []
+    real = publication.measure_shards
+    monkeypatch.setattr(
+        publication, "measure_shards", lambda *args, **options: measured.append(1) or real(*args, **options)
+    )
+    shards_of(directory, parts[:2])
+    for number, count in ((10, 1), (200, 2)):
+        more = np.concatenate([parts[1], vectors(number, seed=number)])
+        keys = [f"1/{row}" for row in range(len(more))]
+        # Put away: a shard is written by builds of the whole alone.
+        (directory / "shards.json").rename(directory / "away")
+        retrieval.sync_vectors(directory, more, keys, index=directory / "shard-00001", progress=False)
+        (directory / "away").rename(directory / "shards.json")
+
+        shards_of(directory, parts[:2])
+
+        assert len(measured) == count
 
 
 def test_readers_keep_the_generations_that_are_named(own, encoder):
