@@ -510,10 +510,16 @@ class Collection(AbstractContextManager["Collection"]):
         """Which rows have no tombstone, ``(count,)`` bool; do not change it."""
         return self._opened.live
 
-    def row_ids(self) -> Ids:
-        """Return the ids of all rows without a tombstone, ascending: ``(n,)`` int64."""
+    def row_ids(self, mask: Any = None) -> Ids:
+        """Return the ids of rows, ascending: ``(n,)`` int64.
+
+        Args:
+            mask: ``(count,)`` flags such as `mask` returns; None for all rows without a tombstone.
+        Raises:
+            ShapeError: flags of another length.
+        """
         with self._using() as opened:
-            return opened.live_ids()
+            return opened.live_ids() if mask is None else row_numbers(opened, mask, root=self.root)
 
     @property
     def rotation(self) -> Transform | None:

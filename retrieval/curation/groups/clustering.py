@@ -79,7 +79,7 @@ def cluster(
             collection = stack.enter_context(open_collection(collection))
         find_unsharded(collection.directory, what="`cluster`")
         show = stack.enter_context(progress_shown(progress))
-        rows = np.flatnonzero(collection.mask(under=under, glob=glob, where=where, ids=ids))
+        rows = collection.row_ids(collection.mask(under=under, glob=glob, where=where, ids=ids))
         if number is not None and number > len(rows):
             raise OptionError(
                 f"`n_groups` is {number:,}, and there are {len(rows):,} images; give fewer groups"
@@ -127,7 +127,7 @@ class _Clustering:
     def _keys(self) -> dict[int, str]:
         """Return the key of each row by its id."""
         wanted = set(self._ids.tolist())
-        every = zip(np.flatnonzero(self._collection.mask()).tolist(), self._collection.keys(), strict=True)
+        every = zip(self._collection.row_ids().tolist(), self._collection.keys(), strict=True)
         return {number: key for number, key in every if number in wanted}
 
     def _scores(self, found: Partition) -> NDArray[np.float32]:

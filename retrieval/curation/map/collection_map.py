@@ -85,8 +85,8 @@ def map_images(
         show = stack.enter_context(progress_shown(progress))
         known = None if labels is None else known_labels(collection, labels)
         groups = cluster(collection, words=words, under=under, glob=glob, where=where, progress=show)
-        mask = np.zeros_like(collection.mask())
-        mask[_some(groups.ids)] = True
+        mask = collection.mask(under=under, glob=glob, where=where)
+        mask[mask] = _taken(len(groups.ids))
         run = _Mapping(collection, mask, show)
         label_of = {} if known is None else dict(zip(known.ids.tolist(), known.codes.tolist(), strict=True))
         named = [
@@ -96,9 +96,9 @@ def map_images(
         return run.make(groups, chosen, named if known is not None else None, required=words is not None)
 
 
-def _some(ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return as many of the rows as a map shows."""
-    return np.random.default_rng(0).permutation(ids)[:MOST_IMAGES]
+def _taken(count: int) -> NDArray[np.bool_]:
+    """Say which of some images a map shows, ``(count,)``."""
+    return np.random.default_rng(0).permutation(count) < MOST_IMAGES
 
 
 class _Mapping:
@@ -106,7 +106,7 @@ class _Mapping:
 
     def __init__(self, collection: Collection, mask: Bitmap, progress: OnProgress | None) -> None:
         self._collection, self._mask, self._progress = collection, mask, progress
-        self.ids = np.flatnonzero(mask)
+        self.ids = collection.row_ids(mask)
 
     def make(
         self, groups: Groups, words: tuple[str, ...], labels: list[str | None] | None, *, required: bool

@@ -26,7 +26,7 @@
     return array;
   }
   const n = facts.paths.length, words = facts.words, perWord = facts.per_word, near = facts.neighbors;
-  const ids = part(Uint32Array, n);
+  const ids = part(Float64Array, n); // of a sharded collection they have more than 32 bits
   const wordRows = part(Uint32Array, words.length * perWord);
   const neighbors = part(Uint32Array, n * near);
   const xs = part(Uint16Array, n), ys = part(Uint16Array, n);

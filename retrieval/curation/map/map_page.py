@@ -285,7 +285,7 @@ def _numbers(found: ImageMap, order: NDArray[np.int64], shapes: NDArray[np.uint8
     near = found.neighbors.places[order][:, :_NEIGHBORS]
     places = np.clip(np.round(found.positions[order] * _SIDE), 0, _SIDE).astype("<u2")
     arrays = [
-        found.ids[order].astype("<u4"),
+        found.ids[order].astype("<f8"),
         *([rank[found.words.places].astype("<u4")] if found.words else []),
         rank[near].astype("<u4"),
         places[:, 0],

@@ -50,10 +50,8 @@ def neighbor_graph(
         number: how many neighbours; all others where there are fewer.
         told: is called with how many rows are done.
     """
-    ids = np.flatnonzero(mask)
+    ids = collection.row_ids(mask)
     wanted = min(number, max(len(ids) - 1, 0))
-    place_of = np.zeros(len(mask), dtype=np.int64)
-    place_of[ids] = np.arange(len(ids))
     places = np.zeros((len(ids), wanted), dtype=np.int64)
     scores = np.zeros((len(ids), wanted), dtype=np.float32)
     for start in range(0, len(ids) if wanted else 0, _BLOCK):
@@ -61,7 +59,7 @@ def neighbor_graph(
         found, near, full = _others(collection, some, mask, wanted, exact=len(ids) <= _EXACT)
         if not full.all():  # an index that looks at few lists may find too few rows that pass the filters
             found[~full], near[~full], _ = _others(collection, some[~full], mask, wanted, exact=True)
-        places[start : start + _BLOCK] = place_of[found]
+        places[start : start + _BLOCK] = np.searchsorted(ids, found)
         scores[start : start + _BLOCK] = near
         told(start + len(some))
     return NeighborGraph(places=places, scores=scores)

@@ -69,7 +69,7 @@ def outliers(
         find_unsharded(collection.directory, what="`outliers`")
         show = stack.enter_context(progress_shown(progress))
         mask = collection.mask(under=under, glob=glob, where=where)
-        ids = np.flatnonzero(mask)
+        ids = collection.row_ids(mask)
         if len(ids) < 2:
             return Picked(images=(), method="outliers", total=len(ids), sampled=len(ids))
         scores = np.empty(len(ids))

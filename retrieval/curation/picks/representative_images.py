@@ -72,7 +72,7 @@ def representatives(
             collection = stack.enter_context(open_collection(collection))
         find_unsharded(collection.directory, what="`representatives`")
         show = stack.enter_context(progress_shown(progress))
-        ids = np.flatnonzero(collection.mask(under=under, glob=glob, where=where))
+        ids = collection.row_ids(collection.mask(under=under, glob=glob, where=where))
         sample = np.sort(np.random.default_rng(_SEED).permutation(ids)[: _SAMPLES[method]])
         if not len(ids):
             return Picked(images=(), method=method, total=0, sampled=0)

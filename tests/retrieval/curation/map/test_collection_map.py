@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -123,3 +124,21 @@ def test_without_the_library_the_extra_is_named(coloured: Path, monkeypatch: pyt
 
     with pytest.raises(MissingExtra, match="map"):
         retrieval.map_images(coloured)
+
+
+def test_sharded_collections_have_groups_picks_and_maps(coloured: Path, words: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(coloured, photos, ignore=shutil.ignore_patterns(".retrieve"))
+    retrieval.build_index(photos, encoder=FakeEncoder(), shards=2)
+
+    with retrieval.open(photos, encoder=FakeEncoder()) as collection:
+        found = retrieval.map_images(collection, words=words)
+        odd = retrieval.outliers(collection, 3)
+        telling = retrieval.representatives(collection, 3)
+        page = found.write_page(tmp_path / "map.html")
+
+    assert found.ids.max() > 2**31
+    assert (np.array(found.groups)[found.labels - 1] == folders(found)).all()
+    assert page.pictures == sum(COUNTS.values())
+    assert {path.split("/")[0] for path in (image.path for image in telling)} == set(COUNTS)
+    assert len(odd) == 3
