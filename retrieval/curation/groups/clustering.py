@@ -18,7 +18,6 @@ from retrieval.curation.picks import most_telling, picked_images
 from retrieval.display import progress_shown
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ def cluster(
     with ExitStack() as stack:
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
-        find_unsharded(collection.directory, what="`cluster`")
         show = stack.enter_context(progress_shown(progress))
         rows = collection.row_ids(collection.mask(under=under, glob=glob, where=where, ids=ids))
         if number is not None and number > len(rows):

@@ -14,7 +14,6 @@ from retrieval.curation.picks.picked import Picked
 from retrieval.curation.picks.picked_image import picked_images
 from retrieval.display import progress_shown
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ def outliers(
     with ExitStack() as stack:
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
-        find_unsharded(collection.directory, what="`outliers`")
         show = stack.enter_context(progress_shown(progress))
         mask = collection.mask(under=under, glob=glob, where=where)
         ids = collection.row_ids(mask)

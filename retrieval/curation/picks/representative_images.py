@@ -16,7 +16,6 @@ from retrieval.curation.picks.picked_image import picked_images
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ def representatives(
     with ExitStack() as stack:
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
-        find_unsharded(collection.directory, what="`representatives`")
         show = stack.enter_context(progress_shown(progress))
         ids = collection.row_ids(collection.mask(under=under, glob=glob, where=where))
         sample = np.sort(np.random.default_rng(_SEED).permutation(ids)[: _SAMPLES[method]])

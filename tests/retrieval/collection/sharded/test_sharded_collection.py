@@ -178,10 +178,7 @@ def test_it_pickles_and_copies(both):
         lambda sharded: retrieval.classify(sharded, {"cats/0.png": "cat"}),
         lambda sharded: retrieval.suspects(sharded, {"cats/0.png": "cat"}),
         lambda sharded: retrieval.query_by_examples(sharded, "red"),
-        retrieval.cluster,
         lambda sharded: retrieval.compare(sharded, "nano"),
-        retrieval.outliers,
-        retrieval.representatives,
         lambda sharded: retrieval.upgrade(sharded.directory, encoder="nano"),
         lambda sharded: retrieval.rollback(sharded.directory),
         lambda sharded: retrieval.sync_vectors(
