@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    NEW_FILE,
     Command,
     Session,
     columns,
@@ -53,7 +54,7 @@ AUDIT = "retrieval.curation.audit.auditing:audit"
 @option("--glob", of=AUDIT, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=AUDIT, metavar="SQL", help="Only rows whose columns fulfil this condition.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image of each issue.")
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page with the images, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with the images, too.")
 @shared
 @session
 def audit(

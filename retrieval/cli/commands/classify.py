@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    NEW_FILE,
     Command,
     Session,
     columns,
@@ -48,7 +49,7 @@ CLASSIFY = "retrieval.curation.labels.classification:classify"
 @option("--glob", of=CLASSIFY, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=CLASSIFY, metavar="SQL", help="Only rows whose columns fulfil this condition.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page with the images, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with the images, too.")
 @shared
 @session
 def classify(

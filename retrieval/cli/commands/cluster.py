@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    NEW_FILE,
     Command,
     Session,
     columns,
@@ -56,7 +57,7 @@ CLUSTER = "retrieval.curation.groups.clustering:cluster"
 @option("--under", of=CLUSTER, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=CLUSTER, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=CLUSTER, metavar="SQL", help="Only rows whose columns fulfil this condition.")
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page of the groups, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the groups, too.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @shared
 @session

@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    NEW_FILE,
     Command,
     Session,
     device_option,
@@ -38,7 +39,7 @@ COMPARE = "retrieval.curation.compare.comparing:compare"
 @option("--column", of=COMPARE, metavar="NAME", help="Take the labels from this column.")
 @option("-k", of=COMPARE, type=int, metavar="K", help="Neighbours that are compared.")
 @option("--sample", of=COMPARE, type=int, metavar="N", help="Images that ask, and that an encoder B encodes.")
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page with examples side by side, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with examples side by side, too.")
 @device_option(COMPARE, "where the encoder runs.")
 @shared_by("A, where only B is named; else looked for from here upwards.")
 @session

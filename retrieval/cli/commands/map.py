@@ -9,6 +9,7 @@ import click
 
 from retrieval.cli.frame import (
     FILE,
+    NEW_FILE,
     Command,
     Session,
     emit,
@@ -34,8 +35,8 @@ MAP = "retrieval.curation.map.collection_map:map_images"
     sections={"Which images": ("--under", "--glob", "--where")},
     example="retrieve map --html map.html",
 )
-@click.option("--html", type=FILE, metavar="FILE", help="Write the map as a page: one file.")
-@click.option("--parquet", type=FILE, metavar="FILE", help="Write it as a table for other programs.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write the map as a page: one file.")
+@click.option("--parquet", type=NEW_FILE, metavar="FILE", help="Write it as a table for other programs.")
 @option("--labels", of=MAP, type=FILE, metavar="CSV", help="file,label: colour it by these labels, too.")
 @option(
     "--words",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from retrieval.cli.frame import (
-    FILE,
+    NEW_FILE,
     Command,
     Session,
     columns,
@@ -45,7 +45,7 @@ REPRESENTATIVES = "retrieval.curation.picks.representative_images:representative
 @option("--under", of=REPRESENTATIVES, metavar="DIR", help="Only files below this folder.")
 @option("--glob", of=REPRESENTATIVES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
 @option("--where", of=REPRESENTATIVES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page of the images, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @click.option("-f", "--files", is_flag=True, help="Print only paths.")
 @click.option("-0", "--null", is_flag=True, help="Print them as raw bytes, each ended by NUL.")

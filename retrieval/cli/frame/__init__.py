@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from retrieval.cli.frame.options import (
         FILE,
         FOLDER,
+        NEW_FILE,
         WIDTH,
         WIDTHS,
         RenamedOption,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "FOLDER",
+    "NEW_FILE",
     "WIDTH",
     "WIDTHS",
     "Command",
@@ -71,6 +73,7 @@ def __getattr__(name: str) -> object:
             "options": (
                 "FILE",
                 "FOLDER",
+                "NEW_FILE",
                 "Session",
                 "RenamedOption",
                 "SignatureOption",

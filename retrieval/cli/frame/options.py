@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "FOLDER",
+    "NEW_FILE",
     "WIDTH",
     "WIDTHS",
     "RenamedOption",
@@ -39,7 +41,20 @@ __all__ = [
     "shared_by",
 ]
 
+
+class _NewFile(click.Path):
+    """A file that is written at the end: its folder is looked for before the work begins."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}; make it first", param, ctx)
+        return path
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_FILE = _NewFile(dir_okay=False)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 

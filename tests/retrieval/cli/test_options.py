@@ -18,6 +18,18 @@ from tests.retrieval.cli.shell import ROOT
 EVERYWHERE = {"--index", "--json", "--quiet", "--debug"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["audit"], ["classify"], ["cluster"], ["compare", "nano"], ["map"], ["outliers"], ["representatives"]],
+    ids=lambda command: command[0],
+)
+def test_pages_without_a_folder_are_refused_before_the_work(run, tmp_path: Path, command: list[str]) -> None:
+    status, out, err = run(*command, "--html", tmp_path / "away" / "page.html")
+
+    assert (status, out) == (2, b"")
+    assert f"there is no folder '{tmp_path / 'away'}'; make it first" in err
+
+
 CONTRACT = {
     "demo": {"--out", "--device"},
     "build-index": {
