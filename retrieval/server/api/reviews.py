@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from urllib.parse import quote
@@ -74,6 +75,10 @@ class Kept(Struct):
     kept: Annotated[int, Meta(description="decisions")]
 
 
+_Turn = tuple[tuple[int, int], int]
+"""Version of a collection, and how many decisions this server has kept."""
+
+
 class _Stopped(Exception):
     """The server ends while duplicates are being found."""
 
@@ -82,27 +87,37 @@ class _Stopped(Exception):
 class Searches:
     """Searches for duplicates under way, one a collection; requests that come meanwhile wait for the same."""
 
-    _running: dict[str, asyncio.Task[Duplicates]] = field(default_factory=dict)
+    _running: dict[str, tuple[_Turn, asyncio.Task[Duplicates]]] = field(default_factory=dict)
+    _decided: Counter[str] = field(default_factory=Counter)
     _ended: bool = False
 
     async def found(self, served: Served) -> Duplicates:
         """Return the duplicates of a collection.
 
+        What was found for a client that left is given to the next one, unless a build or a decision has come since.
+
         Raises:
             Refused: they are still being found; another request will have them.
         """
-        task = self._running.get(served.name)
-        if task is None:
-            task = self._running[served.name] = asyncio.create_task(self._find(served))
-        done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-        if not done:
-            raise Refused(
-                503,
-                "the duplicates are still being found, which takes long only the first time; ask again in a while",
-                headers={"Retry-After": str(_AGAIN)},
-            )
-        self._running.pop(served.name, None)
-        return task.result()
+        turn: _Turn = (served.version, self._decided[served.name])
+        while True:
+            begun, task = self._running.get(served.name) or (turn, asyncio.create_task(self._find(served)))
+            self._running[served.name] = begun, task
+            done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
+            if not done:
+                raise Refused(
+                    503,
+                    "the duplicates are still being found, which takes long only the first time; ask again in a while",
+                    headers={"Retry-After": str(_AGAIN)},
+                )
+            if self._running.get(served.name) == (begun, task):
+                del self._running[served.name]
+            if begun[0] == turn[0] and begun[1] >= turn[1]:
+                return task.result()
+
+    def decided(self, name: str) -> None:
+        """Give nobody what was found in a collection before now: somebody has decided."""
+        self._decided[name] += 1
 
     async def _find(self, served: Served) -> Duplicates:
         with served:
@@ -115,7 +130,7 @@ class Searches:
     async def close(self) -> None:
         """Stop searches that are under way; what they found is kept."""
         self._ended = True
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
 
 
 async def review(service: Service, request: Request) -> Response:
@@ -153,6 +168,7 @@ async def decide(service: Service, request: Request) -> Response:
 
     with served:
         await service.scheduler.run(keep)
+        service.searches.decided(served.name)
     return json_response({"kept": len(decisions)})
 
 

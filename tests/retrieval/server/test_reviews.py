@@ -76,7 +76,7 @@ class TestSearches:
 
             monkeypatch.setattr(reviews.Searches, "_find", find)
             monkeypatch.setattr(reviews, "_PATIENCE", 0.01)
-            searches, served = reviews.Searches(), SimpleNamespace(name="photos")
+            searches, served = reviews.Searches(), SimpleNamespace(name="photos", version=(1, 1))
             refused = await asyncio.gather(
                 *(searches.found(served) for _ in range(3)), return_exceptions=True
             )
@@ -89,6 +89,38 @@ class TestSearches:
             (Refused, 503, {"Retry-After": "10"})
         ] * 3
         assert (begun, found) == (1, "found")
+
+    def test_what_nobody_waited_for_is_given_unless_somebody_decided_or_built(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def go() -> list[object]:
+            begun: list[int] = []
+
+            async def find(_: reviews.Searches, served: object) -> int:
+                begun.append(0)
+                await asyncio.sleep(0.01)
+                return len(begun)
+
+            async def left(served: object) -> None:
+                with pytest.raises(Refused):
+                    await searches.found(served)
+                await asyncio.gather(*(task for _, task in searches._running.values()))
+
+            monkeypatch.setattr(reviews.Searches, "_find", find)
+            monkeypatch.setattr(reviews, "_PATIENCE", 0.0)
+            searches = reviews.Searches()
+            first, second = (SimpleNamespace(name="photos", version=(1, number)) for number in (1, 2))
+            answers = []
+            for served, decided in ((first, False), (first, True), (second, False)):
+                await left(first)
+                if decided:
+                    searches.decided("photos")
+                monkeypatch.setattr(reviews, "_PATIENCE", 30.0)
+                answers.append(await searches.found(served))
+                monkeypatch.setattr(reviews, "_PATIENCE", 0.0)
+            return answers
+
+        assert asyncio.run(go()) == [1, 3, 5]
 
 
 class TestDecisions:
