@@ -32,7 +32,7 @@ COMPARE = "retrieval.curation.compare.comparing:compare"
     "compare",
     cls=Command,
     common=("--labels", "--sample", "--html"),
-    example="retrieve compare photos/ onnx:better --labels labels.csv --html differences.html",
+    example="retrieve compare photos/ onnx:better --labels labels.csv --html page.html",
 )
 @click.argument("sides", nargs=-1, required=True, metavar="[A] B")
 @option("--labels", of=COMPARE, type=FILE, metavar="CSV", help="file,label: measure by labels, too.")
