@@ -60,7 +60,7 @@ def map(  # noqa: A001 - a command's function has its name
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make a map of a collection on which images that are alike lie together.
+    """Make a map on which images that are alike lie together.
 
     The page pans, zooms, colours by groups and columns, and is searched by words. Nothing is encoded again or changed.
     """
