@@ -44,12 +44,12 @@ COMMANDS = {
 
 OPTIONS = {
     "against", "allow_partial", "allow_private", "attacks", "attributes", "background", "checks", "cluster", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
-    "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "min_psnr", "n_groups",
-    "names", "out", "pairs", "port", "precision", "prune", "quality", "reference", "retrain", "root", "sample", "shard_rows", "shards", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
+    "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "method", "min_psnr", "n_groups",
+    "names", "neighbors", "out", "pairs", "port", "precision", "prune", "quality", "reference", "retrain", "root", "sample", "shard_rows", "shards", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 
-_OTHER_NAMES = {"kinds": "kind"}
+_OTHER_NAMES = {"kinds": "--kind", "n": "-n"}
 """Others, which the command line calls otherwise."""
 
 _CALL = re.compile(rf"`({'|'.join(COMMANDS)})(?:\(([^`]*)\))?`")
@@ -91,10 +91,10 @@ def _command(found: re.Match[str]) -> str:
 
 
 def _option(name: str, value: str | None) -> str:
-    option = _OTHER_NAMES.get(name, name).replace("_", "-")
+    option = _OTHER_NAMES.get(name) or f"--{name.replace('_', '-')}"
     if value == "False":
-        return f"--no-{option}"
-    return f"--{option}" if value in (None, "", "True") else f"--{option} {_value(str(value))}"
+        return f"--no-{option.removeprefix('--')}"
+    return option if value in (None, "", "True") else f"{option} {_value(str(value))}"
 
 
 def _value(text: str) -> str:

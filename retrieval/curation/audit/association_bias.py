@@ -183,7 +183,8 @@ def _vectors(collection: Collection, members: AssociationSet, what: str, *, leas
             else np.empty((0, 1), np.float32)
         )
     if len(found) < least:
-        raise OptionError(f"`{what}`: {_name(members)} has {len(found)} members; give {least} at least")
+        number = f"{len(found)} member{'' if len(found) == 1 else 's'}"
+        raise OptionError(f"`{what}`: {_name(members)} has {number}; give {least} at least")
     return found
 
 

@@ -83,9 +83,8 @@ def known_labels(
                 f"{escape(label_of[number])} and {escape(label)}; give it one"
             )
     if not label_of:
-        raise OptionError(
-            f"{what} gives no image of {collection.root} a label{_absent(unknown, first_unknown)}"
-        )
+        cure = _absent(unknown, first_unknown) if labels is not None else _columns(collection)
+        raise OptionError(f"{what} gives no image of {collection.root} a label{cure}")
     ids = np.array(sorted(label_of), dtype=np.int64)
     names, codes = np.unique(np.array([label_of[number] for number in ids.tolist()]), return_inverse=True)
     if len(names) < 2:
@@ -105,6 +104,13 @@ def _absent(unknown: int, first: str) -> str:
     if not unknown:
         return ""
     return f"; there is no {escape(first)} there: paths are relative to this folder, in UTF-8"
+
+
+def _columns(collection: Collection) -> str:
+    """Name the columns that the first rows have."""
+    some = np.flatnonzero(collection.live)[:_BLOCK]
+    names = sorted({name for columns in collection.columns(some) for name in columns})
+    return f"; there are the columns {escape(', '.join(names))}" if names else "; there are no columns"
 
 
 def _name(labels: LabelsLike) -> str:
