@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from indexes.derivation.recent_publish import publish_rows
     from indexes.derivation.rotations import fit
     from indexes.derivation.shard_tuning import measure_shards
-    from indexes.derivation.shared_training import SharedTraining, shared_factory, train_together
+    from indexes.derivation.shared_training import (
+        SharedTraining,
+        shared_factory,
+        sweep_trainings,
+        train_together,
+    )
 else:
     __getattr__ = lazy(
         __name__,
@@ -26,7 +31,7 @@ else:
             "recent_publish": ("publish_rows",),
             "rotations": ("fit",),
             "shard_tuning": ("measure_shards",),
-            "shared_training": ("SharedTraining", "shared_factory", "train_together"),
+            "shared_training": ("SharedTraining", "shared_factory", "sweep_trainings", "train_together"),
         },
     )
 
@@ -46,5 +51,6 @@ __all__ = [
     "publish_tail",
     "shared_factory",
     "stored_rows",
+    "sweep_trainings",
     "train_together",
 ]

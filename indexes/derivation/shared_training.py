@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ from indexes.derivation.construction import wide_rows
 from indexes.derivation.measurement import Rows
 from indexes.engine import gpu, gpu_index, ivf
 from indexes.errors import OptionError, StoreCorrupt
-from indexes.files import partial_of, sha256, sync_directory, sync_file, writing
+from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
 from indexes.vectors import Ids
 
-__all__ = ["SharedTraining", "shared_factory", "train_together"]
+__all__ = ["SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
 
 TRAINING = "training"
-TRAINED = "trained.faiss"
-"""The directory of the training, in that of the whole, and the file in it."""
+"""The directory of the training, in that of the whole. A file is named by its hash: another training replaces no file."""
 
 ROWS_PER_LIST = 200
 """Rows that a list of a shard holds at least, on average."""
@@ -45,7 +45,7 @@ class SharedTraining:
     @classmethod
     def of(cls, directory: Path, facts: Training) -> SharedTraining:
         """Return the training of the sharded collection in ``directory``."""
-        return cls(path=directory / TRAINING / TRAINED, facts=facts)
+        return cls(path=directory / TRAINING / f"{facts.sha256[:16]}.faiss", facts=facts)
 
     def check(self) -> None:
         """Make sure that the file is what was trained.
@@ -76,7 +76,18 @@ class SharedTraining:
         )
 
 
-def shared_factory(kind: str, shards: Sequence[int], *, width: int, device: str = "cpu") -> str | None:
+def sweep_trainings(directory: Path, kept: Training | None) -> None:
+    """Remove every training from the directory of the whole but the one that is published."""
+    known = None if kept is None else SharedTraining.of(directory, kept).path.name
+    with suppress(OSError):
+        for path in (directory / TRAINING).iterdir():
+            if path.name != known:
+                path.unlink()
+
+
+def shared_factory(
+    kind: str, shards: Sequence[int], *, width: int, device: str = "cpu", bits: int = 1
+) -> str | None:
     """Return the factory string of the first stage that suits several shards; None where every row is compared.
 
     Args:
@@ -84,6 +95,7 @@ def shared_factory(kind: str, shards: Sequence[int], *, width: int, device: str 
         shards: live rows of each.
         width: of the rows.
         device: as `plan` has it.
+        bits: bits a dimension of ``ivfrabitq``.
     Raises:
         OptionError: the kind is not one, or has no lists, so that shards could not share its training.
     """
@@ -99,7 +111,7 @@ def shared_factory(kind: str, shards: Sequence[int], *, width: int, device: str 
             )
         return planned.factory
     lists = min(ivf.lists_for(total), max(1, max(shards) // ROWS_PER_LIST))
-    return ivf.factory_for(planned.kind, rows=total, dim=width, lists=lists)
+    return ivf.factory_for(planned.kind, rows=total, dim=width, lists=lists, bits=bits)
 
 
 def train_together(
@@ -128,16 +140,15 @@ def train_together(
     index = ivf.make(factory, dim=width)
     gpu_index.train(index, sample, device=gpu(device))
     progress(Event(phase="train", done=size, total=size))
-    path = directory / TRAINING / TRAINED
-    with writing(path):
-        path.parent.mkdir(exist_ok=True)
-        partial = partial_of(path)
+    partial = directory / TRAINING / f"{PARTIAL}trained.faiss"
+    with writing(partial):
+        partial.parent.mkdir(exist_ok=True)
         ivf.save(index, partial)
         sync_file(partial)
-        partial.replace(path)
-        sync_directory(path.parent)
+        made = SharedTraining.of(directory, Training(factory=factory, sha256=sha256(partial), rows=size))
+        move(partial, made.path)
         sync_directory(directory)
-    return SharedTraining(path=path, facts=Training(factory=factory, sha256=sha256(path), rows=size))
+    return made
 
 
 def _picked(shards: Sequence[Rows], size: int) -> list[Ids]:

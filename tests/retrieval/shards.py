@@ -25,7 +25,12 @@ def vectors(count: int, *, seed: int = 0) -> np.ndarray:
 
 
 def shards_of(
-    directory: Path, parts: Sequence[np.ndarray], *, kind: str = "ivfrabitq", retrain: bool = False
+    directory: Path,
+    parts: Sequence[np.ndarray],
+    *,
+    kind: str = "ivfrabitq",
+    retrain: bool = False,
+    recall: float | None = None,
 ) -> Shards:
     """Store each part as a shard, and publish them as one."""
     for number, part in enumerate(parts):
@@ -38,7 +43,7 @@ def shards_of(
             directory,
             {number: [(str(number), "")] for number in range(len(parts))},
             Source(path=record_root(directory, directory)),
-            Asked(kind=kind, retrain=retrain),
+            Asked(kind=kind, retrain=retrain, recall=recall),
             here,
             before=read_shards(directory) if (directory / "shards.json").exists() else None,
             phrases=dict,

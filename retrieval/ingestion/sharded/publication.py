@@ -11,6 +11,7 @@ from indexes.derivation import (
     measure_shards,
     shared_factory,
     stored_rows,
+    sweep_trainings,
     train_together,
 )
 from indexes.generation import (
@@ -92,9 +93,54 @@ def publish_shards(
     progress = progress or _quiet
     request = _request(asked, before)
     places = [directory / shard_name(number) for number in sorted(units)]
-    manifests = [read_manifest(place) for place in places]
+    manifests: Sequence[Manifest] = [read_manifest(place) for place in places]
     _require_alike(manifests, places)
-    training = _training(directory, places, manifests, asked, request, before, progress)
+    for bits in (1, 2):
+        training = _training(directory, places, manifests, asked, request, before, progress, bits=bits)
+        manifests = _indexed(places, manifests, training, asked, request, before, cluster, progress)
+        made = Shards(
+            generation=1 if before is None else before.generation + 1,
+            source=source,
+            request=request,
+            shard_rows=asked.shard_rows or (SHARD_ROWS if before is None else before.shard_rows),
+            shards=tuple(
+                Shard(name=place.name, units=tuple(units[number]), manifest=manifest)
+                for number, (place, manifest) in enumerate(zip(places, manifests, strict=True))
+            ),
+            index=Exact(dim=manifests[0].space.dim, base_rows=0, recall_target=request.recall),
+            training=None if training is None else training.facts,
+        )
+        if before is not None and _same(made, before):
+            return before
+        made = replace(made, index=_measured(places, made, before, phrases, progress))
+        if bits == 2 or not _falls_short(made):
+            break
+        progress(
+            Event(phase="plan", message=f"{made.index.factory}: {made.index.recall_reason}; trying 2 bits")
+        )
+    write_shards(directory, made)
+    sweep_trainings(directory, made.training)
+    return made
+
+
+def _falls_short(made: Shards) -> bool:
+    """Say whether codes of one bit a dimension, which were ours to choose, do not reach the target."""
+    index = made.index
+    named = made.request.kind in {"auto", "ivfrabitq"}
+    return named and index.recall_reason is not None and str(index.factory).endswith("RaBitQfs")
+
+
+def _indexed(
+    places: Sequence[Path],
+    manifests: Sequence[Manifest],
+    training: SharedTraining | None,
+    asked: Asked,
+    request: Request,
+    before: Shards | None,
+    cluster: Cluster,
+    progress: OnEvent,
+) -> Sequence[Manifest]:
+    """Index the shards that are not of this training yet, and return what all have published."""
     kind = "flat" if training is None else training.facts.factory
     jobs = [
         IndexJob(
@@ -103,28 +149,11 @@ def publish_shards(
         for place, manifest in zip(places, manifests, strict=True)
         if not _is_indexed(manifest, training, before)
     ]
-    if jobs:
-        progress(Event(phase="add", message=f"encoding the rows of {len(jobs)} shards by one training"))
-        run_jobs(cluster, index_shard, jobs, names=[job.directory for job in jobs])
-        manifests = [read_manifest(place) for place in places]
-    shards = tuple(
-        Shard(name=place.name, units=tuple(units[number]), manifest=manifest)
-        for number, (place, manifest) in enumerate(zip(places, manifests, strict=True))
-    )
-    made = Shards(
-        generation=1 if before is None else before.generation + 1,
-        source=source,
-        request=request,
-        shard_rows=asked.shard_rows or (SHARD_ROWS if before is None else before.shard_rows),
-        shards=shards,
-        index=Exact(dim=manifests[0].space.dim, base_rows=0, recall_target=request.recall),
-        training=None if training is None else training.facts,
-    )
-    if before is not None and _same(made, before):
-        return before
-    made = replace(made, index=_measured(places, made, before, phrases, progress))
-    write_shards(directory, made)
-    return made
+    if not jobs:
+        return manifests
+    progress(Event(phase="add", message=f"encoding the rows of {len(jobs)} shards by one training"))
+    run_jobs(cluster, index_shard, jobs, names=[job.directory for job in jobs])
+    return [read_manifest(place) for place in places]
 
 
 def _request(asked: Asked, before: Shards | None) -> Request:
@@ -152,16 +181,22 @@ def _training(
     request: Request,
     before: Shards | None,
     progress: OnEvent,
+    *,
+    bits: int,
 ) -> SharedTraining | None:
-    """Return the training that is there, or train; None where every row is compared."""
+    """Return the training that is there, or train; None where every row is compared.
+
+    Args:
+        bits: a dimension of the codes, where they are ours to choose; with more than 1 nothing that is there will do.
+    """
     same = before is not None and (asked.kind in (None, before.request.kind))
-    if before is not None and before.training is not None and same and not asked.retrain:
+    if before is not None and before.training is not None and same and not asked.retrain and bits == 1:
         there = SharedTraining.of(directory, before.training)
         there.check()
         return there
     rows = [manifest.live for manifest in manifests]
     width = manifests[0].space.dim
-    factory = shared_factory(request.kind, rows, width=width, device=asked.device)
+    factory = shared_factory(request.kind, rows, width=width, device=asked.device, bits=bits)
     if factory is None:
         return None
     stores = [

@@ -305,6 +305,18 @@ def test_training_again_encodes_all_shards_anew(made, tmp_path):
         assert recall_at_k(found.ids, sharded.search_vectors(rows, k=10, exact=True).ids) >= 0.93
 
 
+def test_codes_get_a_second_bit_where_one_is_not_enough(tmp_path):
+    rows = np.random.default_rng(5).standard_normal((16_000, 32)).astype(np.float32)  # without any clusters
+
+    shards = shards_of(tmp_path, [rows[:8000], rows[8000:]], recall=0.99)
+
+    assert shards.training.factory.endswith("RaBitQfs2")
+    assert [path.suffix for path in (tmp_path / "training").iterdir()] == [".faiss"]
+    assert shards_of(tmp_path, [rows[:8000], rows[8000:]], recall=0.99) == shards
+    with retrieval.open(tmp_path) as sharded:
+        assert all(check.ok for check in sharded.verify())
+
+
 def test_recall_is_measured_again_once_a_twentieth_of_the_rows_has_changed(made, tmp_path, monkeypatch):
     _, parts, _ = made
     directory, measured = tmp_path / "other", []
