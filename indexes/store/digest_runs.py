@@ -5,7 +5,8 @@ million. Here the digests that a commit adds are one run, sorted; runs of like s
 as often as the rows double. An entry stays until its run is merged: whoever looks a digest up asks the row whether it still has it.
 
 Layout of the database: for each run ``kind, number`` → its entries, as a number; then ``kind, number, first head, place`` → a page of
-entries with their CRC-32. An entry is a digest of 16 bytes and an id of 8, all big-endian; a run is sorted by heads, the digests' first 8 bytes.
+entries with their CRC-32. Under the kind as a capital letter, a large run has a *filter* (Bloom 1970): bits that say of most digests that they are
+not in it, so that many new ones are looked up without reading pages. An entry is a digest of 16 bytes and an id of 8, all big-endian; a run is sorted by heads, the digests' first 8 bytes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _IN_PAGE: Final = (4096 - 16 - 4) // _ENTRY  # entries that fill a page, less LM
 _NUMBER: Final = 4
 _PREFIX: Final = 1 + _NUMBER
 _WINDOW: Final = 256  # pages read at once while runs are merged
+_FILTERED: Final = 1 << 14  # entries from which a run has a filter
+_SEVERAL: Final = 64  # digests looked up together from which filters are read
 _BESIDE: Final = 512  # bytes a page that LMDB may need besides
 
 Entries = NDArray[np.uint64]
@@ -68,9 +71,11 @@ def put(
     for number in reversed(old):
         stream = _merged(_entries(txn, database, kind, number), stream)
     new = before[-1][0] + 1 if before else 0
-    _write(txn, database, kind, new, stream)
+    total = len(entries) + sum(size for _, size in before[len(before) - merged :])
+    _write(txn, database, kind, new, stream, filter_bytes=_filter_bytes(total))
     for number in old:
         _delete(txn, database, kind, number)
+        txn.delete(_filter_name(kind, number), db=database)
 
 
 def room(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, added: int) -> int:
@@ -78,7 +83,7 @@ def room(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, added: int) -
     sizes = [size for _, size in _runs(txn, database, kind)]
     merged = _to_merge(sizes, added)
     entries = added + sum(sizes[len(sizes) - merged :])
-    return (entries // _IN_PAGE + 1) * (4096 + _BESIDE)
+    return (entries // _IN_PAGE + 1) * (4096 + _BESIDE) + _filter_bytes(entries) + 8192
 
 
 def find(
@@ -91,14 +96,50 @@ def find(
     Raises:
         StoreCorrupt: a page is not what was written.
     """
-    prefixes = [_prefix(kind, number) for number, _ in reversed(_runs(txn, database, kind))]
+    wanted = sorted(digests)
     found: dict[bytes, list[int]] = {}
-    if prefixes:
-        with txn.cursor(database) as cursor:
-            for digest in sorted(digests):
-                if ids := [id_ for prefix in prefixes for id_ in _in_run(cursor, prefix, digest)]:
-                    found[digest] = ids
+    with txn.cursor(database) as cursor:
+        for number, _ in reversed(_runs(txn, database, kind)):
+            prefix = _prefix(kind, number)
+            for digest in _perhaps_in(txn, database, kind, number, wanted):
+                if ids := _in_run(cursor, prefix, digest):
+                    found.setdefault(digest, []).extend(ids)
     return found
+
+
+def _perhaps_in(
+    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, number: int, digests: list[bytes]
+) -> list[bytes]:
+    """Return those of some digests that a run may have; all of a few, or where it has no filter.
+
+    Raises:
+        StoreCorrupt: its filter is not what was written.
+    """
+    if len(digests) < _SEVERAL:
+        return digests
+    data = txn.get(_filter_name(kind, number), db=database)
+    if data is None:
+        return digests
+    bits = np.frombuffer(_whole(data, "the filter of a run"), np.uint8)
+    places = _places(np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2), len(bits))  # (4, n)
+    there = (bits[places >> np.uint64(3)] >> (places & np.uint64(7)).astype(np.uint8) & 1).all(axis=0)
+    return [digests[place] for place in np.flatnonzero(there).tolist()]
+
+
+def _places(digests: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """Return which bits of a filter of so many bytes stand for digests, ``(4, n)``."""
+    mask, half = np.uint64(8 * size - 1), np.uint64(32)
+    head, tail = (digests[:, column].astype(np.uint64) for column in (0, 1))
+    return np.stack((head & mask, head >> half & mask, tail & mask, tail >> half & mask))
+
+
+def _filter_bytes(entries: int) -> int:
+    """Return how many bytes the filter of so many entries has, a power of two: 8 to 16 bits an entry; 0 for none."""
+    return 1 << max(entries - 1, 1).bit_length() if entries >= _FILTERED else 0
+
+
+def _filter_name(kind: bytes, number: int) -> bytes:
+    return _prefix(kind.upper(), number)
 
 
 def _in_run(cursor: Any, prefix: bytes, digest: bytes) -> list[int]:
@@ -126,10 +167,17 @@ def _in_run(cursor: Any, prefix: bytes, digest: bytes) -> list[int]:
 
 def _page(data: bytes) -> bytes:
     """Return the entries of a page, once their checksum fits."""
-    entries = data[:-4]
-    if len(entries) % _ENTRY or crc32(entries).to_bytes(4, "big") != data[-4:]:
-        raise StoreCorrupt("vectors.lmdb: a page of digests is not what was written; run `verify`")
+    entries = _whole(data, "a page of digests")
+    if len(entries) % _ENTRY:
+        raise StoreCorrupt("vectors.lmdb: a page of digests is cut; run `verify`")
     return entries
+
+
+def _whole(data: bytes, what: str) -> bytes:
+    """Return what stands before a checksum, if that fits."""
+    if crc32(data[:-4]).to_bytes(4, "big") != data[-4:]:
+        raise StoreCorrupt(f"vectors.lmdb: {what} is not what was written; run `verify`")
+    return data[:-4]
 
 
 def _runs(txn: lmdb.Transaction[bytes], database: Any, kind: bytes) -> list[tuple[int, int]]:
@@ -208,18 +256,33 @@ def _merged(one: Iterator[Entries], other: Iterator[Entries]) -> Iterator[Entrie
 
 
 def _write(
-    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, number: int, stream: Iterator[Entries]
+    txn: lmdb.Transaction[bytes],
+    database: Any,
+    kind: bytes,
+    number: int,
+    stream: Iterator[Entries],
+    *,
+    filter_bytes: int,
 ) -> None:
-    """Write a run page by page."""
+    """Write a run page by page, and its filter."""
     prefix, count, place = _prefix(kind, number), 0, 0
+    bits = np.zeros(filter_bytes, np.uint8)
     left = np.empty((0, 3), dtype=">u8")
     for part in stream:
         entries = _joined(left, part)
         whole = len(entries) // _IN_PAGE * _IN_PAGE
         place = _write_pages(txn, database, prefix, place, entries[:whole])
         left, count = entries[whole:], count + len(part)
+        if filter_bytes:
+            places = _places(part, filter_bytes).ravel()
+            np.bitwise_or.at(
+                bits, places >> np.uint64(3), np.uint8(1) << (places & np.uint64(7)).astype(np.uint8)
+            )
     _write_pages(txn, database, prefix, place, left)
     txn.put(prefix, pack_id(count), db=database)
+    if filter_bytes:
+        data = bits.tobytes()
+        txn.put(_filter_name(kind, number), data + crc32(data).to_bytes(4, "big"), db=database)
 
 
 def _write_pages(

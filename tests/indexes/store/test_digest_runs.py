@@ -152,3 +152,43 @@ def test_verify_finds_a_row_that_no_run_leads_to(tmp_path, monkeypatch):
         store._environment.write(lambda txn, db: digest_runs._delete(txn, db[RUNS], KEY, 0), room=1 << 16)
         assert list(store.not_found_by_key()) == [0, 1, 2]
         assert list(store.not_found_by_content()) == []
+
+
+def test_most_digests_that_a_large_run_has_not_are_left_out_by_its_filter(environment, monkeypatch):
+    found, database = environment
+    count = 20_000
+    with found.begin(write=True) as txn:
+        digest_runs.put(txn, database, KEY, [digest(number) for number in range(count)], range(count))
+    asked = []
+    look = digest_runs._in_run
+    monkeypatch.setattr(
+        digest_runs, "_in_run", lambda cursor, prefix, one: asked.append(one) or look(cursor, prefix, one)
+    )
+    with found.begin() as txn:
+        there = digest_runs.find(txn, database, KEY, [digest(number) for number in range(count)])
+        assert there == {digest(number): [number] for number in range(count)}
+        asked.clear()
+        assert digest_runs.find(txn, database, KEY, [digest(-number) for number in range(1, 5_001)]) == {}
+    assert len(asked) < 250  # 9 to 17 bits an entry; about 40 as it is
+    with found.begin(write=True) as txn:
+        name = digest_runs._filter_name(KEY, 0)
+        data = bytearray(txn.get(name, db=database))
+        data[9] ^= 2
+        txn.put(name, bytes(data), db=database)
+    with found.begin() as txn, pytest.raises(StoreCorrupt, match="the filter of a run"):
+        digest_runs.find(txn, database, KEY, [digest(number) for number in range(100)])
+
+
+def test_a_run_that_was_merged_leaves_no_filter(environment, monkeypatch):
+    monkeypatch.setattr(digest_runs, "_FILTERED", 10)
+    found, database = environment
+    for start in range(0, 300, 30):
+        with found.begin(write=True) as txn:
+            names = [digest(number) for number in range(start, start + 30)]
+            digest_runs.put(txn, database, KEY, names, range(start, start + 30))
+    with found.begin() as txn:
+        filters = [name for name, _ in txn.cursor(database) if name.startswith(b"K")]
+        runs = [digest_runs._filter_name(KEY, number) for number, _ in digest_runs._runs(txn, database, KEY)]
+        there = digest_runs.find(txn, database, KEY, [digest(number) for number in range(400)])
+    assert filters == runs
+    assert there == {digest(number): [number] for number in range(300)}

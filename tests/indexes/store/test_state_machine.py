@@ -181,6 +181,8 @@ class LargeStoreIsADict(StoreIsADict):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(digest_runs, "FROM_ROWS", 5)
         self.patch.setattr(digest_runs, "_IN_PAGE", 2)
+        self.patch.setattr(digest_runs, "_FILTERED", 4)
+        self.patch.setattr(digest_runs, "_SEVERAL", 2)
         super().__init__()
 
     @invariant()
