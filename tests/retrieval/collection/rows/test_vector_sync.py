@@ -7,7 +7,6 @@ import pytest
 
 import retrieval
 from indexes.derivation import build_plan
-from indexes.engine import backend, gpu_index
 from indexes.store.store import VectorStore
 from indexes.vectors.arrays import unit_rows
 from retrieval.collection.rows import hand_rows, vector_blocks
@@ -21,6 +20,7 @@ from retrieval.errors import (
 )
 from retrieval.render.export import write_export
 from retrieval.sources.csv_files import csv_lines
+from tests.indexes.engine.faiss_gpu import Faked
 from tests.retrieval.folders import ids_by_key
 
 
@@ -253,9 +253,8 @@ def test_the_device_decides_what_auto_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, kind: str
 ) -> None:
     monkeypatch.setattr(build_plan, "FLAT_ROWS", 300)
-    monkeypatch.setattr(backend.faiss(), "get_num_gpus", lambda: 1)
+    Faked().install(monkeypatch)
     monkeypatch.setattr("retrieval.encoders.devices.cuda_devices", lambda: 1)
-    monkeypatch.setattr(gpu_index, "holds", lambda index: False)  # there is no card to move it to
     rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
 
     report = retrieval.sync_vectors(
