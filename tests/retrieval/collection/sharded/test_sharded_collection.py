@@ -305,6 +305,7 @@ def test_training_again_encodes_all_shards_anew(made, tmp_path):
         assert recall_at_k(found.ids, sharded.search_vectors(rows, k=10, exact=True).ids) >= 0.93
 
 
+@pytest.mark.slow  # measures the recall of several codes
 def test_codes_get_a_second_bit_where_one_is_not_enough(tmp_path):
     rows = np.random.default_rng(5).standard_normal((16_000, 32)).astype(np.float32)  # without any clusters
 
