@@ -543,7 +543,13 @@ class Collection(AbstractContextManager["Collection"]):
         with self._using() as opened:
             keep = opened.row_filter(root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
             live = opened.live
-            return live.copy() if keep is None else keep.flags & live
+            if keep is None:
+                return live.copy()
+            if keep.ids is None:
+                return keep.flags & live
+            flags = np.zeros_like(live)  # ids need not count up from 0: those of shards do not
+            flags[np.flatnonzero(live)[np.searchsorted(opened.live_ids(), keep.ids)]] = True
+            return flags
 
     def encode(self, query: QueryLike, *, minus: QueryLike | Sequence[QueryLike] = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""

@@ -120,6 +120,9 @@ def test_flags_are_those_of_one_shard_after_the_other(both):
 
     assert {hit.path for hit in found} == {"dogs/1.png", "dogs/2.png", "dogs/3.png"}
     assert len(sharded.vectors(flags)) == 4
+    named = sharded.row_ids(flags)
+    np.testing.assert_array_equal(sharded.mask(ids=named[::-1]), flags)
+    np.testing.assert_array_equal(sharded.row_ids(sharded.mask(ids=["dogs/0.png"])), named[:1])
     with pytest.raises(ShapeError, match="one shard after the other"):
         sharded.search(0, mask=flags[1:])
 
