@@ -82,7 +82,8 @@ def dots(one: NDArray[Real], other: NDArray[Real]) -> NDArray[Real]:
 
     Each is one of BLAS, and so the same whatever stands beside it; `einsum` takes five times as long.
     """
-    products: NDArray[Real] = (one[..., np.newaxis, :] @ other[..., np.newaxis])[..., 0, 0]
+    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold infinities
+        products: NDArray[Real] = (one[..., np.newaxis, :] @ other[..., np.newaxis])[..., 0, 0]
     return products
 
 

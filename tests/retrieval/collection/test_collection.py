@@ -349,12 +349,14 @@ def test_pictures_need_not_exist_any_more(photos: Path, tmp_path: Path) -> None:
         assert collection.search(Image.new("RGB", (8, 8), "red"), k=2)
 
 
-def test_a_row_says_whether_it_was_added_by_hand(collection: retrieval.Collection) -> None:
-    found = next(iter(collection))
-    (number,) = collection.add(collection.vectors([found]), ["mine"])
+def test_a_row_says_whether_it_was_added_by_hand(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    with retrieval.open(tmp_path / "photos", encoder=ENCODER) as collection:
+        found = next(iter(collection))
+        (number,) = collection.add(collection.vectors([found]), ["mine"])
 
-    assert collection[int(number)].by_hand
-    assert not collection[found].by_hand
+        assert collection[int(number)].by_hand
+        assert not collection[found].by_hand
 
 
 def test_an_id_beyond_64_bits_is_a_missing_row(collection: retrieval.Collection) -> None:

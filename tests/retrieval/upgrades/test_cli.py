@@ -155,7 +155,7 @@ def test_usage(photos, run, arguments, said):
         (["upgrade", "--encoder", "nothing"], "no encoder scheme"),
         (["upgrade", "--encoder", "drift:new", "--method", "prefix"], "method prefix does not apply"),
         (["upgrade", "--encoder", "drift:new", "--sample", "0"], "sample is 0"),
-        (["upgrade", "--encoder", "drift:new", "--labels", "none.csv"], "none.csv cannot be read"),
+        (["upgrade", "--encoder", "drift:new", "--labels", "none.csv"], "none.csv: no such file"),
         (["upgrade", "--drop-old"], "no old vectors are kept"),
         (["rollback"], "no upgrade to undo"),
     ],

@@ -264,7 +264,7 @@ def test_a_collection_without_the_file_answers_from_memory(tmp_path: Path, folde
 def test_a_large_collection_without_the_file_is_compared_by_vectors(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.names.names.NAMES", "other")
+    monkeypatch.setattr("retrieval.names.names_file.NAMES", "other")
     monkeypatch.setattr("retrieval.names.names._IN_MEMORY", 5)
     with retrieval.open(folder, encoder=FakeEncoder(dim=16)) as photos:
         assert photos.search("dogs") == photos.search("dogs", names="off")
@@ -298,10 +298,10 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, folder: Path) 
 
 def test_nothing_is_opened_before_the_first_words(photos: retrieval.Collection) -> None:
     photos.search(picture(3))
-    assert photos._opened.names._file is None
+    assert photos._opened.names._files is None
 
     photos.search("dogs")
-    assert photos._opened.names._file is not None
+    assert photos._opened.names._files is not None
 
 
 def test_threads_and_a_forked_child_look_up_too(photos: retrieval.Collection) -> None:
