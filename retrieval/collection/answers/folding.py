@@ -104,7 +104,8 @@ def find_rows(
         found = first or opened.search(query, k=wanted, keep=keep, words=words, **options)
         first = None
         count = int(np.count_nonzero(found.ids[0] >= 0))
-        if count and found.ids[0, :count].min() < 0:  # rows that are no numbers have no place in an order
+        # Rows that are no numbers have no place in an order.
+        if count and (found.ids[0, :count].min() < 0 or np.isnan(found.scores[0, :count].min())):
             raise StoreCorrupt(
                 f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `verify`"
             )
