@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from retrieval.render import html_page, html_style
     from retrieval.render.export import write_export
     from retrieval.render.html_page import Answer
-    from retrieval.render.html_style import LOOK
+    from retrieval.render.html_style import HEAD, LOOK
     from retrieval.render.output import (
         Form,
         csv_text,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from retrieval.render.table_export import is_table, write_table
 
 __all__ = [
+    "HEAD",
     "LOOK",
     "Answer",
     "Form",
@@ -47,7 +48,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "export": ("write_export",),
             "html_page": ("Answer",),
-            "html_style": ("LOOK",),
+            "html_style": ("HEAD", "LOOK"),
             "output": (
                 "Form",
                 "csv_text",

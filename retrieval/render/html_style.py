@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 
-__all__ = ["LOOK", "PAGE", "STYLE"]
+__all__ = ["HEAD", "LOOK", "PAGE", "STYLE"]
 
-PAGE = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -17,7 +17,12 @@ PAGE = """<!doctype html>
 <style>$style</style>
 </head>
 <body>
-<header>
+"""
+"""How a page begins that loads nothing: with the placeholders ``$title`` and ``$style``."""
+
+PAGE = (
+    HEAD
+    + """<header>
 $heading$note$contents
 </header>
 <main>
@@ -29,6 +34,7 @@ $links</footer>
 </body>
 </html>
 """
+)
 
 LOOK = (files("retrieval.render") / "look.css").read_text("utf-8")
 """What the result page and the page of a server share."""

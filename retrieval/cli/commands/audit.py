@@ -14,6 +14,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     interrupts,
     on_terminal,
@@ -50,9 +51,7 @@ AUDIT = "retrieval.curation.audit.auditing:audit"
 @option("--column", of=AUDIT, metavar="NAME", help="Take the labels from this column.")
 @click.option("--targets", nargs=2, metavar="X Y", help="Words with commas, or folders: who is compared.")
 @click.option("--attributes", nargs=2, metavar="A B", help="Words or folders: what they may be near to.")
-@option("--under", of=AUDIT, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=AUDIT, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=AUDIT, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(AUDIT)
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image of each issue.")
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with the images, too.")
 @shared

@@ -14,6 +14,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     interrupts,
     on_terminal,
@@ -45,9 +46,7 @@ CLASSIFY = "retrieval.curation.labels.classification:classify"
 @option("--column", of=CLASSIFY, metavar="NAME", help="Take the labels from this column.")
 @click.option("--suspect", is_flag=True, help="List labels that are likely wrong instead.")
 @option("--least", of=CLASSIFY, type=float, metavar="P", help="Least probability of a guess.")
-@option("--under", of=CLASSIFY, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=CLASSIFY, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=CLASSIFY, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(CLASSIFY)
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with the images, too.")
 @shared

@@ -14,6 +14,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     on_terminal,
     one_form,
@@ -54,9 +55,7 @@ CLUSTER = "retrieval.curation.groups.clustering:cluster"
     metavar="FILE",
     help="Choose names from this file, one a line; else everyday nouns.",
 )
-@option("--under", of=CLUSTER, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=CLUSTER, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=CLUSTER, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(CLUSTER)
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the groups, too.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @shared

@@ -14,6 +14,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     interrupts,
     on_terminal,
@@ -65,9 +66,7 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 )
 @option("--keep", of=DUPLICATES, metavar="RULE", help="Who stays: best, largest, oldest, newest or first.")
 @click.option("--ignore", type=FILE, metavar="FILE", help="Follow decisions that the review page saved.")
-@option("--under", of=DUPLICATES, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=DUPLICATES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=DUPLICATES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(DUPLICATES)
 @click.option("--html", type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
 @click.option(
     "--link-to", type=FOLDER, metavar="DIR", help="Put links to each set into a folder, for looking."

@@ -13,6 +13,7 @@ from retrieval.cli.frame import (
     Command,
     Session,
     emit,
+    filters,
     given,
     interrupts,
     option,
@@ -45,9 +46,7 @@ MAP = "retrieval.curation.map.collection_map:map_images"
     metavar="FILE",
     help="Words to search it by, one a line; else everyday nouns.",
 )
-@option("--under", of=MAP, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=MAP, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=MAP, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(MAP)
 @shared
 @session
 def map(  # noqa: A001 - a command's function has its name

@@ -13,6 +13,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     on_terminal,
     one_form,
@@ -37,9 +38,7 @@ OUTLIERS = "retrieval.curation.picks.odd_images:outliers"
 )
 @option("-n", "n", of=OUTLIERS, type=int, metavar="N", help="How many images.")
 @option("--neighbors", of=OUTLIERS, type=int, metavar="K", help="How many neighbours of each image count.")
-@option("--under", of=OUTLIERS, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=OUTLIERS, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=OUTLIERS, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(OUTLIERS)
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @click.option("-f", "--files", is_flag=True, help="Print only paths.")

@@ -22,6 +22,7 @@ from retrieval.cli.frame import (
     columns,
     device_option,
     emit,
+    filters,
     given,
     interrupts,
     on_terminal,
@@ -139,9 +140,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     help="Probe this many lists, where the index has lists.",
 )
 @option("--exact", of=SEARCH, is_flag=True, help="Compare with every image.")
-@option("--under", of=SEARCH, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=SEARCH, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=SEARCH, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(SEARCH)
 @option(
     "--ids",
     of=SEARCH,

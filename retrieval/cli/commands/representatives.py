@@ -13,6 +13,7 @@ from retrieval.cli.frame import (
     Session,
     columns,
     emit,
+    filters,
     given,
     on_terminal,
     one_form,
@@ -42,9 +43,7 @@ REPRESENTATIVES = "retrieval.curation.picks.representative_images:representative
     metavar="METHOD",
     help="facility-location for the most telling, k-center for the most diverse.",
 )
-@option("--under", of=REPRESENTATIVES, metavar="DIR", help="Only files below this folder.")
-@option("--glob", of=REPRESENTATIVES, metavar="GLOB", help="Only paths that match; ** crosses folders.")
-@option("--where", of=REPRESENTATIVES, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+@filters(REPRESENTATIVES)
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
 @click.option("-f", "--files", is_flag=True, help="Print only paths.")

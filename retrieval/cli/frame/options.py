@@ -31,6 +31,7 @@ __all__ = [
     "columns",
     "device_option",
     "emit",
+    "filters",
     "given",
     "installed_version",
     "on_terminal",
@@ -163,6 +164,18 @@ def option(*names: str, of: str, **settings: Any) -> Callable[[Any], Any]:
     if settings.get("is_flag"):
         settings["default"] = None
     return click.option(*names, cls=SignatureOption, of=of, **settings)
+
+
+def filters(of: str) -> Callable[[Any], Any]:
+    """Declare the options that say which images count, arguments of the function ``module:name``."""
+
+    def declared(command: Any) -> Any:
+        where = option("--where", of=of, metavar="SQL", help="Only rows whose columns fulfil this condition.")
+        glob = option("--glob", of=of, metavar="GLOB", help="Only paths that match; ** crosses folders.")
+        under = option("--under", of=of, metavar="DIR", help="Only files below this folder.")
+        return under(glob(where(command)))
+
+    return declared
 
 
 def given(**options: Any) -> dict[str, Any]:

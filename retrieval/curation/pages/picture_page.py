@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from retrieval.collection import open_collection
 from retrieval.display import escape, thumbnails
-from retrieval.render import LOOK, replacing
+from retrieval.render import HEAD, LOOK, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,25 +22,16 @@ _SIZE: Final = (400, 300)
 _MOST: Final = 40_000
 """Characters of one picture."""
 
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="retrieve">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<header><h1>$title</h1><p class="note">$note</p></header>
+_PAGE: Final = (
+    HEAD
+    + """<header><h1>$title</h1><p class="note">$note</p></header>
 <main>
 $sections
 </main>
 </body>
 </html>
 """
+)
 
 
 def write_picture_page(path: Path, *, title: str, note: str, sections: list[str], none: str) -> None:

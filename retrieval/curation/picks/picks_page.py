@@ -21,20 +21,9 @@ __all__ = ["figures", "image_page", "pictures"]
 
 _SIZE: Final = (360, 240)
 _NARROWEST, _WIDEST = 0.72, 2.4
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="retrieve">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<header>
+_PAGE: Final = (
+    html_style.HEAD
+    + """<header>
 <h1>$title</h1>
 <p class="note">$note</p>
 $contents</header>
@@ -48,6 +37,7 @@ Each picture links to its photograph as long as this page and the photographs st
 </body>
 </html>
 """
+)
 
 
 def image_page(

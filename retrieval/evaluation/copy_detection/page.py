@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from retrieval.display import Thumbnail, escape, thumbnails
-from retrieval.render import LOOK, replacing
+from retrieval.render import HEAD, LOOK, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,25 +25,16 @@ _SIZE: Final = (480, 360)
 _MOST: Final = 60_000
 """Characters of one picture."""
 
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="retrieve">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<header><h1>$title</h1><p class="note">$note</p>$table</header>
+_PAGE: Final = (
+    HEAD
+    + """<header><h1>$title</h1><p class="note">$note</p>$table</header>
 <main>
 $sections
 </main>
 </body>
 </html>
 """
+)
 
 
 def write(found: CopyDetection, path: str | os.PathLike[str]) -> None:
