@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         replacing,
         table,
     )
+    from retrieval.render.page_links import image_href
     from retrieval.render.table_export import is_table, write_table
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "hits",
     "html_page",
     "html_style",
+    "image_href",
     "is_table",
     "json_text",
     "replacing",
@@ -59,6 +61,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "replacing",
                 "table",
             ),
+            "page_links": ("image_href",),
             "table_export": ("is_table", "write_table"),
         },
     )

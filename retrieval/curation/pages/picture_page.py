@@ -7,11 +7,10 @@ from html import escape as markup
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from retrieval.collection import open_collection
 from retrieval.display import escape, thumbnails
-from retrieval.render import HEAD, LOOK, replacing
+from retrieval.render import HEAD, LOOK, image_href, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,10 +87,8 @@ class Pictures:
             if small.uri
             else f'<span class="fault">not shown: {markup(small.fault)}</span>'
         )
-        if link.startswith(("https://", "http://")):
-            inner = f'<a href="{markup(link)}">{inner}</a>'
-        elif os.path.isfile(link):
-            inner = f'<a href="{quote(os.fsencode(os.path.relpath(link, self._beside)))}">{inner}</a>'
+        if href := image_href(link, self._beside):
+            inner = f'<a href="{href}">{inner}</a>'
         broken = shown.replace("/", "/<wbr>")  # a line ends between folders, where it can
         return (
             f'<figure class="{kind}">{inner}<figcaption><b>{markup(escape(words))}</b> <bdi>{broken}</bdi>'

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from html import escape as markup
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from retrieval.display import Thumbnail, escape, thumbnails
-from retrieval.render import html_style
+from retrieval.render import html_style, image_href
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,7 +82,7 @@ def _figure(image: PickedImage, small: Thumbnail, beside: Path | None) -> str:
         if small.uri
         else f'<span class="fault">not shown: {markup(small.fault)}</span>'
     )
-    href = _href(image, beside)
+    href = image_href(image.link, beside)
     framed = (
         f'<a class="frame" href="{href}">{picture}</a>' if href else f'<span class="frame">{picture}</span>'
     )
@@ -100,12 +98,3 @@ def _figure(image: PickedImage, small: Thumbnail, beside: Path | None) -> str:
 
 def _picture(image: PickedImage) -> Any:
     return image.origin or image.link
-
-
-def _href(image: PickedImage, beside: Path | None) -> str:
-    """Return a link to an image: a relative path, or the address of an image on the web; nothing for one in an archive."""
-    if image.link.startswith(("https://", "http://")):
-        return markup(image.link)
-    if beside is None or not os.path.isfile(image.link):
-        return ""
-    return quote(os.fsencode(os.path.relpath(image.link, beside)))

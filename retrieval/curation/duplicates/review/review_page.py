@@ -15,11 +15,10 @@ from html import escape as markup
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from retrieval.curation.duplicates.judgements import Judgement
 from retrieval.display import Thumbnail, escape, path_json, thumbnails
-from retrieval.render import html_style, replacing
+from retrieval.render import html_style, image_href, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +236,7 @@ def _figure(
     )
     if drawn:
         inner += f'<svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
-    href = _href(image, beside)
+    href = image_href(image.link, beside)
     framed = (
         f'<a class="shot {kind}" href="{href}">{inner}</a>'
         if href
@@ -265,13 +264,3 @@ def _figure(
 def _polygon(outline: Any, *, name: str = "") -> str:
     points = " ".join(f"{x:.4f},{y:.4f}" for x, y in outline)
     return f'<polygon{f" id={chr(34)}{name}{chr(34)}" if name else ""} points="{points}"/>'
-
-
-def _href(image: DuplicateImage, beside: Path | None) -> str:
-    """Return a link to an image: a relative path, or the address of an image on the web; nothing for one in an archive."""
-    link = image.link
-    if link.startswith(("https://", "http://")):
-        return markup(link)
-    if beside is None or not os.path.isfile(link):
-        return ""
-    return quote(os.fsencode(os.path.relpath(link, beside)))
