@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 from indexes.errors import value_text
 
 
@@ -10,7 +14,12 @@ def test_a_value_is_cut():
     assert value_text([1, 2]) == "[1, 2]"
 
 
-def test_a_value_that_cannot_be_described_is_named_by_its_type():
+def test_a_value_that_cannot_be_described_is_named_by_its_type(
+    request: pytest.FixtureRequest,
+):
+    # Some libraries raise the interpreter's limit when they are imported.
+    request.addfinalizer(lambda limit=sys.getrecursionlimit(): sys.setrecursionlimit(limit))
+    sys.setrecursionlimit(1000)
     deep: list[object] = []
     for _ in range(5000):
         deep = [deep]
