@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_a_value_that_cannot_be_described_is_named_by_its_type(
     request: pytest.FixtureRequest,
 ):
     # Some libraries raise the interpreter's limit when they are imported.
-    request.addfinalizer(lambda limit=sys.getrecursionlimit(): sys.setrecursionlimit(limit))
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
     sys.setrecursionlimit(1000)
     deep: list[object] = []
     for _ in range(5000):
