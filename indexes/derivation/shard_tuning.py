@@ -10,7 +10,7 @@ import numpy as np
 from indexes.derivation.build_plan import Event, OnEvent
 from indexes.engine import K, Questions, flat, tune, without
 from indexes.generation import NAMED, SHIFT, Exact, IndexInfo, Inverted
-from indexes.search import joined, search_shards
+from indexes.search import joined, search_shards, shard_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,6 +108,12 @@ class _Stage:
         del selector
         firsts = _firsts(self._generations)
         return search_shards(self, queries, k=k, nprobe=nprobe or 1, shortlist=shortlist, firsts=firsts)
+
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int, selector: Any = None) -> Ids:
+        """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes."""
+        del selector
+        firsts = _firsts(self._generations)
+        return shard_candidates(self, queries, count=count, nprobe=nprobe, firsts=firsts)
 
     def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose lists by the first shard that has some."""

@@ -102,6 +102,10 @@ class Refined:
             scores = -scores
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
 
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int, selector: Any = None) -> Ids:
+        """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes; as `codes`."""
+        return self.codes(queries, k=count, nprobe=nprobe, selector=selector).ids
+
     def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose the lists of queries, ``(q, d)`` float32 C-contiguous unit rows, for every index of this training."""
         with faiss_threads(1 if len(queries) == 1 else threads()):

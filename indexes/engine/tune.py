@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.engine.costs import Costs
 from indexes.engine.scan import flat
@@ -15,6 +16,9 @@ from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, recall_of_e
 K = 10
 SAMPLE = 1000
 """Stored rows that are asked: the standard error of the recall is about 0.003."""
+
+_PART = 250  # questions after which it may be clear what a setting reaches
+_CLEAR = 5.0  # standard errors between a recall and the target
 
 SHORTLISTS = (20, 40, 80, 160, 320, 640)
 
@@ -52,7 +56,7 @@ class Trial:
 
 
 class Stage(Protocol):
-    """A first stage over stored rows: what `tune` measures."""
+    """A first stage over stored rows: what `tune` measures; one with lists is a `ListStage`."""
 
     index: Any
     nlist: int
@@ -61,6 +65,14 @@ class Stage(Protocol):
         self, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int, selector: Any = None
     ) -> Neighbors:
         """Find each query's best ``k`` of its shortlist among the rows selected."""
+        ...
+
+
+class ListStage(Stage, Protocol):
+    """A first stage with lists, which says in what order its codes put rows."""
+
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int, selector: Any = None) -> Ids:
+        """Return the rows that `search` would rerank, ``(q, count)``, best first by their codes; padded with -1."""
         ...
 
 
@@ -168,25 +180,67 @@ def tune(
         selector: of the rows that are live, for an index that filters.
         shortlists: to try, rising.
     """
-    search = _Search(stage, questions, target, selector)
-    good = [trial for trial in (search.smallest(shortlist) for shortlist in shortlists) if trial is not None]
-    tried = tuple(search.tried.values())
-    if good:
-        return Tuned(chosen=min(good, key=lambda trial: trial.microseconds), reached=True, tried=tried)
-    return Tuned(chosen=max(tried, key=lambda trial: min(trial.recall.values())), reached=False, tried=tried)
+    search = _Search(stage, questions, target, selector, shortlists)
+    best = search.best()
+    if best is not None:
+        return Tuned(chosen=best, reached=True, tried=tuple(search.tried.values()))
+    found = max(search.tried.values(), key=lambda trial: min(trial.recall.values()))
+    best = found if stage.nlist == 0 else search.measured(found)
+    return Tuned(chosen=best, reached=False, tried=tuple(search.tried.values()))
 
 
 class _Search:
+    """The settings of one stage, each measured when it is asked for.
+
+    The candidates of a short shortlist are the first ones of a longer: one search by the codes says the recall of all
+    shortlists with as many lists. A part of the questions decides where it is clear. What is chosen is measured as it will be searched.
+    """
+
     def __init__(
-        self, stage: Stage, questions: Mapping[str, Questions], target: float, selector: Any
+        self,
+        stage: Stage,
+        questions: Mapping[str, Questions],
+        target: float,
+        selector: Any,
+        shortlists: Sequence[int],
     ) -> None:
         self._stage, self._questions, self._target, self._selector = stage, questions, target, selector
+        self._shortlists = tuple(shortlists)
         self.tried: dict[tuple[int | None, int], Trial] = {}
         self._passes: dict[tuple[int | None, int], bool] = {}
         self._costs = costs_of(stage)
         self._cheapest = float("inf")
+        self._shares: dict[int, dict[str, NDArray[np.float64]]] = {}
 
-    def smallest(self, shortlist: int) -> Trial | None:
+    def best(self) -> Trial | None:
+        """Return the cheapest trial that passes, None if none does."""
+        while True:
+            self._cheapest = float("inf")
+            good = [trial for trial in map(self._smallest, self._shortlists) if trial is not None]
+            if not good:
+                return None
+            best = min(good, key=lambda trial: trial.microseconds)
+            if self._stage.nlist == 0:
+                return best
+            best = self.measured(best)
+            if passes(best, self._target):
+                return best
+            self._passes[best.nprobe, best.shortlist] = False
+
+    def measured(self, trial: Trial) -> Trial:
+        """Return a trial's setting as all questions measure it."""
+        key = (trial.nprobe, trial.shortlist)
+        self.tried[key] = recall(
+            self._stage,
+            self._questions,
+            nprobe=trial.nprobe,
+            shortlist=trial.shortlist,
+            selector=self._selector,
+            costs=self._costs,
+        )
+        return self.tried[key]
+
+    def _smallest(self, shortlist: int) -> Trial | None:
         """Return the trial with the fewest lists that passes with this shortlist, None if none does."""
         if self._stage.nlist == 0:
             tried = not self._dearer(None, shortlist) and self._try(None, shortlist)
@@ -211,20 +265,30 @@ class _Search:
 
     def _hopeless(self, nprobe: int, shortlist: int) -> bool:
         """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
-        now, before = self.tried[nprobe, shortlist].recall, self.tried[nprobe // 2, shortlist].recall
-        return all(now[name] - before[name] < 0.002 and now[name] < self._target for name in now)
+        place = self._shortlists.index(shortlist)
+        for name, shares in self._shares[nprobe].items():
+            before = self._shares[nprobe // 2][name]
+            asked = min(len(shares), len(before))  # the same questions of both
+            now = shares[:asked, place].mean()
+            if now - before[:asked, place].mean() >= 0.002 or now >= self._target:
+                return False
+        return True
 
     def _try(self, nprobe: int | None, shortlist: int) -> bool:
         key = (nprobe, shortlist)
         if key in self._passes:
             return self._passes[key]
-        trial = recall(
-            self._stage,
-            self._questions,
-            nprobe=nprobe,
-            shortlist=shortlist,
-            selector=self._selector,
-            costs=self._costs,
+        trial = (
+            self._counted(nprobe, shortlist)
+            if nprobe is not None
+            else recall(
+                self._stage,
+                self._questions,
+                nprobe=None,
+                shortlist=shortlist,
+                selector=self._selector,
+                costs=self._costs,
+            )
         )
         passed = passes(trial, self._target)
         self.tried[key] = trial
@@ -232,3 +296,44 @@ class _Search:
         if passed:
             self._cheapest = min(self._cheapest, trial.microseconds)
         return passed
+
+    def _counted(self, nprobe: int, shortlist: int) -> Trial:
+        """Return what the candidates in so many lists say of a shortlist."""
+        if nprobe not in self._shares:
+            self._shares[nprobe] = {
+                name: self._shares_of(asked, nprobe) for name, asked in self._questions.items()
+            }
+        place = self._shortlists.index(shortlist)
+        each = {name: shares[:, place] for name, shares in self._shares[nprobe].items()}
+        return Trial(
+            nprobe=nprobe,
+            shortlist=shortlist,
+            recall={name: float(shares.mean()) for name, shares in each.items()},
+            standard_error={
+                name: float(shares.std() / np.sqrt(len(shares))) for name, shares in each.items()
+            },
+            microseconds=self._costs.microseconds(nprobe=nprobe, shortlist=shortlist),
+        )
+
+    def _shares_of(self, asked: Questions, nprobe: int) -> NDArray[np.float64]:
+        """Return each question's share of true neighbours among the first candidates, by shortlist: ``(q, s)``.
+
+        Questions are asked part by part, until it is clear for every shortlist whether its recall reaches the target.
+        """
+        order = np.random.default_rng(0).permutation(len(asked.queries))
+        shares = np.empty((0, len(self._shortlists)))
+        for start in range(0, len(order), _PART):
+            part = order[start : start + _PART]
+            found = cast("ListStage", self._stage).candidates(
+                np.ascontiguousarray(asked.queries[part]),
+                count=self._shortlists[-1],
+                nprobe=nprobe,
+                selector=self._selector,
+            )
+            true = asked.true[part]
+            columns = [recall_of_each(found[:, :size], true) for size in self._shortlists]
+            shares = np.concatenate([shares, np.stack(columns, axis=1)])
+            away = np.abs(shares.mean(axis=0) - self._target)
+            if (away > _CLEAR * shares.std(axis=0) / np.sqrt(len(shares))).all():
+                break
+        return shares

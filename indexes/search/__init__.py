@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from indexes.search.funnel import Funnel
     from indexes.search.generation import Generation
     from indexes.search.prefix_scan import Narrow, scanned
-    from indexes.search.shard_search import joined, search_shards
+    from indexes.search.shard_search import joined, search_shards, shard_candidates
     from indexes.search.widths import (
         FACTOR,
         TUNED_K,
@@ -28,7 +28,7 @@ else:
             "funnel": ("Funnel",),
             "generation": ("Generation",),
             "prefix_scan": ("Narrow", "scanned"),
-            "shard_search": ("joined", "search_shards"),
+            "shard_search": ("joined", "search_shards", "shard_candidates"),
             "widths": (
                 "FACTOR",
                 "TUNED_K",
@@ -55,5 +55,6 @@ __all__ = [
     "require_whole",
     "scanned",
     "search_shards",
+    "shard_candidates",
     "unmeasured",
 ]

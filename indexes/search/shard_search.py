@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from indexes.engine import Probes
     from indexes.vectors import Ids, Vectors
 
-__all__ = ["ShardSearchers", "joined", "search_shards"]
+__all__ = ["ShardSearchers", "joined", "search_shards", "shard_candidates"]
 
 
 class ShardSearchers(Protocol):
@@ -53,6 +53,21 @@ def search_shards(
     chosen = shards.probes(queries, nprobe=nprobe)
     found = shards.probed(chosen, k=max(shortlist, k))
     return joined(shards.scored(queries, _shortlists(found, size=max(shortlist, k)), k=k), k=k, firsts=firsts)
+
+
+def shard_candidates(
+    shards: ShardSearchers, queries: Vectors, *, count: int, nprobe: int, firsts: Sequence[int]
+) -> Ids:
+    """Return the rows that `search_shards` would rerank with a shortlist of ``count``, best first by their codes.
+
+    Args:
+        shards, queries, nprobe, firsts: as there.
+        count: candidates.
+    Returns:
+        ids ``(q, count)``, padded with -1; rows that no list holds are not among them.
+    """
+    found = shards.probed(shards.probes(queries, nprobe=nprobe), k=count)
+    return joined(found, k=count, firsts=firsts).ids
 
 
 def joined(found: Sequence[Neighbors], *, k: int, firsts: Sequence[int]) -> Neighbors:

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.engine import flat, ivf, tune
 from indexes.engine.refined import Refined
-from indexes.vectors.metrics import recall_at_k
+from indexes.vectors.metrics import recall_at_k, recall_of_each
 
 RECIPE = Recipe(rows=4000, dim=32, clusters=80, topics=8)
 ROWS = vectors(RECIPE).astype(np.float16)
@@ -115,3 +115,45 @@ def test_a_query_that_is_no_row_loses_one_place_of_a_padded_list():
     found = np.array([[4, -1, -1], [4, 7, 9]])
 
     np.testing.assert_array_equal(tune.without(found, np.array([-1, 7])), [[4, -1], [4, 9]])
+
+
+class Counted:
+    """A stage that counts the questions it is asked."""
+
+    def __init__(self, stage):
+        self.stage, self.index, self.nlist = stage, stage.index, stage.nlist
+        self.searched, self.coded = [], []
+
+    def search(self, queries, *, nprobe, shortlist, **options):
+        self.searched.append((nprobe, shortlist))
+        return self.stage.search(queries, nprobe=nprobe, shortlist=shortlist, **options)
+
+    def candidates(self, queries, *, nprobe, **options):
+        self.coded.append((nprobe, len(queries)))
+        return self.stage.candidates(queries, nprobe=nprobe, **options)
+
+
+@pytest.mark.parametrize("nprobe", [2, 9, 32])
+def test_the_first_candidates_say_what_a_shortlist_would_find(stage, asked, nprobe):
+    questions = asked["image"]
+    codes = stage.candidates(questions.queries, count=tune.SHORTLISTS[-1], nprobe=nprobe)
+
+    for shortlist in tune.SHORTLISTS:
+        measured = tune.recall(stage, asked, nprobe=nprobe, shortlist=shortlist).recall["image"]
+        counted = recall_of_each(codes[:, :shortlist], questions.true).mean()
+        assert counted == pytest.approx(measured, abs=1e-9)
+
+
+def test_each_number_of_lists_is_searched_once_for_all_shortlists(stage):
+    counted = Counted(stage)
+    asked = {"image": tune.stored_questions(ROWS, live=None, sample=1000)}
+    tuned = tune.tune(counted, asked, target=0.9)
+    of_lists = dict.fromkeys((nprobe for nprobe, _ in counted.coded), 0)
+    for nprobe, some in counted.coded:
+        of_lists[nprobe] += some
+
+    assert tuned.reached
+    assert max(of_lists.values()) <= 1000
+    assert of_lists[1] == 250  # far from the target: a part of the questions says so
+    assert counted.searched[-1] == (tuned.chosen.nprobe, tuned.chosen.shortlist)  # what is chosen is searched
+    assert len(counted.searched) < len(tuned.tried)
