@@ -9,22 +9,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from retrieval.server.api import (
-    clip_retrieval,
-    collections,
-    downloads,
-    health,
-    images,
-    listings,
-    maps,
-    reviews,
-    searches,
-)
+from retrieval.server.api import health
+from retrieval.server.api.collections import collections, maps, reviews
 from retrieval.server.api.hits import Answer, Answers, encoded
+from retrieval.server.api.images import LARGEST, downloads, images
 from retrieval.server.api.openapi_document import openapi
-from retrieval.server.api.problems import problem_of
-from retrieval.server.api.requests import DownloadRequest, SearchRequest
-from retrieval.server.api.thumbnails import LARGEST
+from retrieval.server.api.requests import DownloadRequest, SearchRequest, problem_of
+from retrieval.server.api.searches import clip_retrieval, listings, searches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

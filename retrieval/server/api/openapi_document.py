@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from retrieval.server.api.problems import TYPE, Problem
+from retrieval.server.api.requests import TYPE, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from retrieval.server.api.reviews import Searches
-from retrieval.server.api.thumbnails import Thumbnails
+from retrieval.server.api.collections import Searches
+from retrieval.server.api.images import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

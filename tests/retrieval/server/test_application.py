@@ -41,7 +41,7 @@ def test_numbers(client) -> None:
 
 
 def test_a_bug_is_a_problem_and_one_line(client, monkeypatch, capsys) -> None:
-    from retrieval.server.api import collections
+    from retrieval.server.api.collections import collections
 
     monkeypatch.setattr(collections, "_facts_of", lambda *_: 1 / 0)
     answer = client.get("/v1/collections")

@@ -13,8 +13,8 @@ import msgspec
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.requests import Part, Search
+from retrieval.server.api.requests.problems import Refused
+from retrieval.server.api.requests.schema import Part, Search
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData

@@ -20,10 +20,8 @@ from retrieval.curation.duplicates import (
     write_decisions,
 )
 from retrieval.errors import MissingRow
-from retrieval.server.api.bodies import read_json
-from retrieval.server.api.hits import images_address, json_response
-from retrieval.server.api.parameters import only
-from retrieval.server.api.problems import Refused
+from retrieval.server.api import images_address, json_response
+from retrieval.server.api.requests import Refused, only, read_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates import DuplicateImage, Duplicates
     from retrieval.progress import Progress
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["OWN_PAGES_ONLY", "DecisionsRequest", "Kept", "Searches", "decide", "review", "review_address"]
 

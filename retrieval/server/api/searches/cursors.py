@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from retrieval.server.api.problems import Refused
+from retrieval.server.api.requests import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

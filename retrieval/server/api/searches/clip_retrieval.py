@@ -17,19 +17,17 @@ from msgspec import Struct
 
 from retrieval.display import path_json
 from retrieval.errors import ImageError
-from retrieval.server.api.hits import json_response
-from retrieval.server.api.pictures import picture_row
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.queries import options_of, query_of
-from retrieval.server.api.requests import Search
-from retrieval.server.api.thumbnails import entity_tag
+from retrieval.server.api import json_response
+from retrieval.server.api.images import entity_tag, picture_row
+from retrieval.server.api.requests import Refused, Search
+from retrieval.server.api.searches.queries import options_of, query_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["KnnRequest", "MetadataRequest", "indices_list", "knn_service", "metadata"]
 

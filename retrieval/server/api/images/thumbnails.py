@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from retrieval.display import small_jpeg
-from retrieval.server.api.pictures import picture_bytes
+from retrieval.server.api.images.pictures import picture_bytes
 
 if TYPE_CHECKING:
     from retrieval.collection import Row

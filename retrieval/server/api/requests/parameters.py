@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.server.api.problems import Refused
+from retrieval.server.api.requests.problems import Refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request

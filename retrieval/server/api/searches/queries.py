@@ -8,17 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrieval.collection.queries import Query, image, row, text, total, vector
-from retrieval.server.api.bodies import decoded_base64
-from retrieval.server.api.pictures import picture_bytes, picture_row
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.requests import Part
+from retrieval.server.api.images import picture_bytes, picture_row
+from retrieval.server.api.requests import Part, Refused, decoded_base64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from retrieval.server import Limits, Served
+    from retrieval.server.api import Service
     from retrieval.server.api.requests import Search
-    from retrieval.server.api.service import Service
 
 __all__ = ["options_of", "query_of"]
 

@@ -9,18 +9,16 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from retrieval.display import path_json
-from retrieval.server.api.hits import images_address, json_response
-from retrieval.server.api.parameters import number_parameter, only
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.queries import options_of
-from retrieval.server.api.requests import Search
+from retrieval.server.api import images_address, json_response
+from retrieval.server.api.requests import Refused, Search, number_parameter, only
+from retrieval.server.api.searches.queries import options_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["Listing", "listing"]
 

@@ -12,7 +12,8 @@ import pytest
 
 import retrieval
 from retrieval.curation.duplicates import DECISIONS, review_policy
-from retrieval.server.api import Refused, reviews
+from retrieval.server.api import Refused
+from retrieval.server.api.collections import reviews
 
 TOKEN = "a token of 24 letters".replace(" ", "-")
 PAGE = "/v1/collections/photos/duplicates"

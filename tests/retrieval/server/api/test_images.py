@@ -12,7 +12,7 @@ from PIL import Image
 
 import retrieval
 from retrieval.server import Limits
-from retrieval.server.api.thumbnails import Thumbnails
+from retrieval.server.api.images.thumbnails import Thumbnails
 from tests.retrieval.pictures import jpeg, scene, stored_turned
 
 
@@ -157,7 +157,7 @@ class TestDownloads:
     def test_names_in_an_archive_lead_nowhere_else(self) -> None:
         from types import SimpleNamespace
 
-        from retrieval.server.api.downloads import _entry
+        from retrieval.server.api.images.downloads import _entry
 
         used: set[str] = set()
         rows = [

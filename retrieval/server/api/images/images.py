@@ -12,18 +12,17 @@ from starlette.responses import Response
 
 from retrieval.display import path_json
 from retrieval.errors import ImageError
-from retrieval.server.api.hits import images_address, json_response
-from retrieval.server.api.parameters import number_parameter, only
-from retrieval.server.api.pictures import original_bytes, picture_row
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.thumbnails import LARGEST, entity_tag, nearest_size
+from retrieval.server.api import images_address, json_response
+from retrieval.server.api.images.pictures import original_bytes, picture_row
+from retrieval.server.api.images.thumbnails import LARGEST, entity_tag, nearest_size
+from retrieval.server.api.requests import Refused, number_parameter, only
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from retrieval.collection import Row
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["ImageFacts", "facts", "original", "thumbnail"]
 

@@ -10,9 +10,8 @@ from starlette.responses import StreamingResponse
 
 from retrieval.curation.map import served_head
 from retrieval.errors import OptionError
-from retrieval.server.api.hits import images_address
-from retrieval.server.api.parameters import only
-from retrieval.server.api.problems import Refused
+from retrieval.server.api import images_address
+from retrieval.server.api.requests import Refused, only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["map_address", "named_maps", "show_map"]
 

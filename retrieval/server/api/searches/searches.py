@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from retrieval.collection import CHECKED
-from retrieval.server.api.bodies import read_form, read_json
-from retrieval.server.api.cursors import Cursor, digest_of, read_cursor, write_cursor
-from retrieval.server.api.hits import encoded, hit_objects, json_response
-from retrieval.server.api.parameters import number_parameter
-from retrieval.server.api.problems import Refused, problem_content
-from retrieval.server.api.queries import options_of, query_of
-from retrieval.server.api.requests import Search, SearchRequest
+from retrieval.server.api import encoded, hit_objects, json_response
+from retrieval.server.api.requests import (
+    Refused,
+    Search,
+    SearchRequest,
+    number_parameter,
+    problem_content,
+    read_form,
+    read_json,
+)
+from retrieval.server.api.searches.cursors import Cursor, digest_of, read_cursor, write_cursor
+from retrieval.server.api.searches.queries import options_of, query_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["search", "similar"]
 

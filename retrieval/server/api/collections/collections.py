@@ -12,11 +12,11 @@ from msgspec import Meta, Struct
 from retrieval.display import path_json
 from retrieval.encoders import TextEncoder
 from retrieval.errors import RetrievalError
-from retrieval.server.api.hits import json_response
-from retrieval.server.api.maps import map_address
-from retrieval.server.api.parameters import only
-from retrieval.server.api.queries import folder_of
-from retrieval.server.api.reviews import review_address
+from retrieval.server.api import json_response
+from retrieval.server.api.collections.maps import map_address
+from retrieval.server.api.collections.reviews import review_address
+from retrieval.server.api.requests import only
+from retrieval.server.api.searches import folder_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from retrieval.collection import Collection
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = [
     "CollectionFacts",

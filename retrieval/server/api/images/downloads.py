@@ -12,11 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from retrieval.display import escape
 from retrieval.errors import ImageError, MissingRow
-from retrieval.server.api.bodies import read_json
-from retrieval.server.api.images import require_originals
-from retrieval.server.api.pictures import original_bytes, picture_row
-from retrieval.server.api.problems import Refused
-from retrieval.server.api.requests import DownloadRequest
+from retrieval.server.api.images.images import require_originals
+from retrieval.server.api.images.pictures import original_bytes, picture_row
+from retrieval.server.api.requests import DownloadRequest, Refused, read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from retrieval.collection import Row
     from retrieval.server import Served
-    from retrieval.server.api.service import Service
+    from retrieval.server.api import Service
 
 __all__ = ["download"]
 
