@@ -4,12 +4,23 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
-    from retrieval.cli.reports.audits import audit_lines
     from retrieval.cli.reports.builds import build_summary, next_step
-    from retrieval.cli.reports.comparisons import comparison_notes, comparison_table
-    from retrieval.cli.reports.duplicates import duplicate_notes, duplicate_sets, moved
+    from retrieval.cli.reports.curation import (
+        audit_lines,
+        comparison_notes,
+        comparison_table,
+        duplicate_notes,
+        duplicate_sets,
+        group_lines,
+        group_notes,
+        label_lines,
+        label_notes,
+        map_notes,
+        map_page_notes,
+        moved,
+        picked_text,
+    )
     from retrieval.cli.reports.evaluations import evaluation_tables, pair_notes
-    from retrieval.cli.reports.groups import group_lines, group_notes
     from retrieval.cli.reports.index_facts import (
         bytes_words,
         index_words,
@@ -17,10 +28,7 @@ if TYPE_CHECKING:
         recall_words,
         views_words,
     )
-    from retrieval.cli.reports.labels import label_lines, label_notes
-    from retrieval.cli.reports.maps import map_notes, map_page_notes
     from retrieval.cli.reports.paths import found_from_here, shown
-    from retrieval.cli.reports.picks import picked_text
     from retrieval.cli.reports.search_notes import (
         collection_note,
         narrowed,
@@ -74,17 +82,25 @@ def __getattr__(name: str) -> object:
     return lazy(
         __name__,
         {
-            "audits": ("audit_lines",),
             "builds": ("build_summary", "next_step"),
-            "comparisons": ("comparison_notes", "comparison_table"),
-            "duplicates": ("duplicate_notes", "duplicate_sets", "moved"),
+            "curation": (
+                "audit_lines",
+                "comparison_notes",
+                "comparison_table",
+                "duplicate_notes",
+                "duplicate_sets",
+                "group_lines",
+                "group_notes",
+                "label_lines",
+                "label_notes",
+                "map_notes",
+                "map_page_notes",
+                "moved",
+                "picked_text",
+            ),
             "evaluations": ("evaluation_tables", "pair_notes"),
-            "groups": ("group_lines", "group_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
-            "labels": ("label_lines", "label_notes"),
             "paths": ("found_from_here", "shown"),
-            "maps": ("map_notes", "map_page_notes"),
-            "picks": ("picked_text",),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.cli.reports.listings import listing
+from retrieval.cli.reports.curation.listings import listing
 
 HEADINGS = ("score", "label", "path")
 ROWS = [("0.5", "a", "long folder/inner/one.jpg"), ("0.25", "名前", "two.jpg")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from retrieval.cli.reports.listings import listing
+from retrieval.cli.reports.curation.listings import listing
 from retrieval.display import escape
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.cli.reports.listings import listing
+from retrieval.cli.reports.curation.listings import listing
 
 if TYPE_CHECKING:
     from retrieval.curation.audit import Audit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from retrieval.cli.reports.index_facts import bytes_words
+from retrieval.cli.reports import bytes_words
 from retrieval.display import escape
 
 if TYPE_CHECKING:

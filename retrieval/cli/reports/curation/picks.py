@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from retrieval.cli.reports.listings import listing
+from retrieval.cli.reports.curation.listings import listing
 from retrieval.display import escape
 from retrieval.render import json_text
 
