@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.encoders.batch_size import BatchSize
     from retrieval.encoders.checked import checked_pixels, checked_text, sound_pixels
     from retrieval.encoders.checkpoints import hub_file, url_file
     from retrieval.encoders.devices import (
+        BatchSize,
+        Session,
         allowed_threads,
         check_device_name,
         is_out_of_memory,
         onnx_providers,
+        onnx_runtime,
         require_device,
         torch_device,
     )
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
         VocabularyEncoder,
     )
     from retrieval.encoders.registry import FamilyInfo, canonical_spec, installed_families, load_encoder
-    from retrieval.encoders.runtime import Session, onnx_runtime
     from retrieval.encoders.vocabulary import Vocabulary
 
 __all__ = [
@@ -105,14 +106,16 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "batch_size": ("BatchSize",),
             "checked": ("checked_pixels", "checked_text", "sound_pixels"),
             "checkpoints": ("hub_file", "url_file"),
             "devices": (
-                "check_device_name",
+                "BatchSize",
+                "Session",
                 "allowed_threads",
+                "check_device_name",
                 "is_out_of_memory",
                 "onnx_providers",
+                "onnx_runtime",
                 "require_device",
                 "torch_device",
             ),
@@ -137,7 +140,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "VocabularyEncoder",
             ),
             "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
-            "runtime": ("Session", "onnx_runtime"),
             "vocabulary": ("Vocabulary",),
         },
     )

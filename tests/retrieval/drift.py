@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from retrieval.errors import UnknownEncoder
 from retrieval.testing import GRID, FakeEncoder
 from tests.retrieval.family import Family

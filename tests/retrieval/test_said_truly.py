@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from retrieval.cli.reports import history
-from retrieval.encoders import devices
+from retrieval.encoders.devices import devices
 from retrieval.errors import CapabilityMissing, OptionError, SpaceMismatch, UnknownEncoder
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, without_probes

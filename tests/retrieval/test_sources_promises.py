@@ -17,7 +17,7 @@ import pytest
 
 import retrieval
 from retrieval.cli import main
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from retrieval.errors import RetrievalError
 from retrieval.testing import check_source
 from tests.retrieval.cli import fake

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.cli import main
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from tests.retrieval.cli import fake
 from tests.retrieval.cli.shell import HOSTILE, PLAIN, RAW
 from tests.retrieval.folders import fill, picture

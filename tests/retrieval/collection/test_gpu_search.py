@@ -56,7 +56,7 @@ def test_a_collection_compares_on_the_card_that_torch_sees(
         return TorchRows(rows, device="cpu")
 
     monkeypatch.setattr(
-        "retrieval.encoders.devices.cuda_devices", lambda: 1
+        "retrieval.encoders.devices.devices.cuda_devices", lambda: 1
     )  # the card that `put` stands in for
     monkeypatch.setattr(
         "retrieval.collection.snapshot.exact_on", lambda device: put if device == "cuda" else None

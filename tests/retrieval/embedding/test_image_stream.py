@@ -14,7 +14,7 @@ from PIL import Image
 from indexes.vectors.space import Space
 from retrieval.embedding import image_stream as embedding
 from retrieval.embedding.image_stream import Embedded, embed
-from retrieval.encoders.batch_size import BatchSize
+from retrieval.encoders.devices.batch_size import BatchSize
 from retrieval.errors import EncoderError, ImageError
 from retrieval.sources.decoding.decoder import content_hash
 from tests.retrieval.pictures import png

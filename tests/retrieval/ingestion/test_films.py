@@ -143,7 +143,7 @@ def test_a_build_killed_within_a_film_continues(photos, encoder, monkeypatch):
             yield found
 
     monkeypatch.setattr(media_intake, "all_parts", killed)
-    monkeypatch.setattr("retrieval.encoders.batch_size._CPU_BATCH", 1)
+    monkeypatch.setattr("retrieval.encoders.devices.batch_size._CPU_BATCH", 1)
     with pytest.raises(KeyboardInterrupt):
         build(photos, encoder, every=1.0)
     monkeypatch.setattr(media_intake, "all_parts", read)

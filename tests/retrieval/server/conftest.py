@@ -13,7 +13,7 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 from starlette.testclient import TestClient
 
 from retrieval import build_index
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from retrieval.server import Settings, create_app
 from tests.retrieval.cli import fake
 from tests.retrieval.folders import fill

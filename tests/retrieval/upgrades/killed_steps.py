@@ -13,7 +13,7 @@ import retrieval.upgrades.restore
 import retrieval.upgrades.trial.sample
 import retrieval.upgrades.upgrade_start
 from indexes.store import commit_pace
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from tests.killing import serve
 from tests.retrieval.drift import mild_view
 from tests.retrieval.folders import fill

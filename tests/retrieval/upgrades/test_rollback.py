@@ -151,7 +151,7 @@ class TestRollback:
         assert "new/a.png" not in check_all_new(migrating, "old")
         monkeypatch.undo()
         with pytest.MonkeyPatch.context() as patch:
-            from retrieval.encoders import registry
+            from retrieval.encoders.registry import registry
 
             patch.setitem(registry.BUILT_IN, "drift", "tests.retrieval.drift")
             assert retrieval.build_index(migrating).encoded == 2

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from retrieval.encoders.runtime import onnx_runtime
+from retrieval.encoders.devices.runtime import onnx_runtime
 from tools.train_nano.inputs.data import Photo, load_rgb, squash
 
 TEACHER_SIDE = 224

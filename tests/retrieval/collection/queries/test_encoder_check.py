@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from indexes.generation import MANIFEST, read_manifest, write_manifest
-from retrieval.encoders import registry
+from retrieval.encoders.registry import registry
 from retrieval.errors import SpaceMismatch
 from retrieval.testing import FakeEncoder
 from tests.retrieval.drift import drift, mild_view

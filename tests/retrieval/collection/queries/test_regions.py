@@ -113,7 +113,7 @@ class TestSearching:
 
     def test_on_the_command_line(self, photos, tmp_path: Path, capsysbinary, monkeypatch) -> None:
         from retrieval.cli import main
-        from retrieval.encoders import registry
+        from retrieval.encoders.registry import registry
         from tests.retrieval.cli import fake
 
         monkeypatch.setitem(registry.BUILT_IN, "fake", fake.__name__)

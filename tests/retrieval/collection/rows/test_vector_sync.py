@@ -254,7 +254,7 @@ def test_the_device_decides_what_auto_builds(
 ) -> None:
     monkeypatch.setattr(build_plan, "FLAT_ROWS", 300)
     Faked().install(monkeypatch)
-    monkeypatch.setattr("retrieval.encoders.devices.cuda_devices", lambda: 1)
+    monkeypatch.setattr("retrieval.encoders.devices.devices.cuda_devices", lambda: 1)
     rows = np.random.default_rng(0).standard_normal((600, 32)).astype(np.float32)
 
     report = retrieval.sync_vectors(

@@ -12,12 +12,12 @@ from indexes import DISTRIBUTION
 from indexes.distribution import claimants_of, entry_points_of
 from indexes.engine import cuda_devices
 from retrieval.encoders.devices import ALL_CARDS, require_device
-from retrieval.encoders.encoder_objects import encoder_object
+from retrieval.encoders.registry.encoder_objects import encoder_object
 from retrieval.errors import EncoderConflict, EncoderError, MissingExtra, RetrievalError, UnknownEncoder
 
 if TYPE_CHECKING:
+    from retrieval.encoders import Encoder, EncoderFamily, EncoderLike
     from retrieval.encoders.families import NanoEncoder
-    from retrieval.encoders.protocols import Encoder, EncoderFamily, EncoderLike
 
 __all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]
 
@@ -91,7 +91,7 @@ def load_encoder(spec: EncoderLike, *, device: str = "auto") -> Encoder:
         require_device(device)
         cards = [f"cuda:{number}" for number in range(cuda_devices())]
         if len(cards) > 1:
-            from retrieval.encoders.several_cards import on_cards
+            from retrieval.encoders.devices import on_cards
 
             return on_cards(partial(_on_device, spec), cards)
         device = cards[0]
@@ -207,7 +207,7 @@ def _find(scheme: str) -> tuple[EncoderFamily, str]:
         ) from error
     if scheme in BUILT_IN:
         return cast("EncoderFamily", family), owners[0]
-    from retrieval.encoders.plugin_family import whole_family
+    from retrieval.encoders.registry.plugin_family import whole_family
 
     whole = whole_family(family, scheme=scheme, where=f"{value} of {owners[0]!r}")
     return cast("EncoderFamily", whole), owners[0]

@@ -2,7 +2,12 @@
 
 import pytest
 
-from retrieval.encoders.devices import check_device_name, is_out_of_memory, onnx_providers, torch_device
+from retrieval.encoders.devices.devices import (
+    check_device_name,
+    is_out_of_memory,
+    onnx_providers,
+    torch_device,
+)
 from retrieval.errors import OptionError
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
-from retrieval.encoders.devices import is_out_of_memory
-from retrieval.encoders.encoding import CallableEncoder
-from retrieval.encoders.protocols import ByteEncoder, TextEncoder
+from retrieval.encoders import ByteEncoder, CallableEncoder, TextEncoder
+from retrieval.encoders.devices.devices import is_out_of_memory
 from retrieval.errors import CapabilityMissing, EncoderError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from indexes.vectors import Space, Vectors
-    from retrieval.encoders.protocols import Encoder
+    from retrieval.encoders import Encoder
 
 __all__ = ["EncoderOnCards", "on_cards"]
 

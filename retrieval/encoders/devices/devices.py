@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from indexes.engine import cuda_devices
-from retrieval.encoders.runtime import onnx_runtime
+from retrieval.encoders.devices.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
 __all__ = [

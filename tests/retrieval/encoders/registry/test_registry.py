@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from retrieval.encoders import canonical_spec, installed_families, load_encoder
-from retrieval.encoders.registry import BUILT_IN, Spec, parse_spec
+from retrieval.encoders.registry.registry import BUILT_IN, Spec, parse_spec
 from retrieval.errors import EncoderConflict, EncoderError, UnknownEncoder
 from retrieval.testing import FakeEncoder, check_encoder
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_built_in_families_need_no_metadata_and_import_nothing_heavy():
         "canonical_spec('open_clip:x/y'); canonical_spec('onnx:x'); "
         "print(*[m for m in ('torch', 'onnxruntime', 'open_clip', 'timm', 'PIL', 'faiss') if m in sys.modules])"
     )
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[4])
     process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -12,12 +12,12 @@ from retrieval.encoders.families.nano import open_nano
 encoder = open_nano(device="cpu", threads=1)
 encoder.encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
 """
-SAY = "import os; from retrieval.encoders.runtime import onnx_runtime; onnx_runtime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+SAY = "import os; from retrieval.encoders.devices.runtime import onnx_runtime; onnx_runtime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
 
 def run(code: str, home: Path, **environment: str) -> str:
     """Run ``code`` with a home of its own, without what makes ONNX Runtime silent by itself (``CI`` and its like)."""
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     told = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(root), **environment}
     done = subprocess.run(
         [sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True, cwd=home

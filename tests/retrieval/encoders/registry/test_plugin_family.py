@@ -14,7 +14,7 @@ from retrieval.encoders import canonical_spec, installed_families, load_encoder
 from retrieval.errors import EncoderError, MissingExtra, OptionError, UnknownEncoder
 from retrieval.testing import FakeEncoder, check_encoder, check_family
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_a_model_that_the_loader_does_not_know_names_the_plugin():
 
 
 def test_the_plugin_of_the_guide_works_as_it_stands_there(tmp_path, monkeypatch):
-    guide = (Path(__file__).parents[3] / "retrieval" / "encoders" / "README.md").read_text()
+    guide = (Path(__file__).parents[4] / "retrieval" / "encoders" / "README.md").read_text()
     module = re.search(
         r"```python\n(import numpy.*?class Colours.*?)check_encoder\(Colours", guide, re.DOTALL
     )

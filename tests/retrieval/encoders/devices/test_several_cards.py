@@ -9,8 +9,9 @@ from PIL import Image
 
 from indexes.engine import backend
 from retrieval.embedding import embed
-from retrieval.encoders import ByteEncoder, TextEncoder, load_encoder, registry
-from retrieval.encoders.several_cards import EncoderOnCards, on_cards
+from retrieval.encoders import ByteEncoder, TextEncoder, load_encoder
+from retrieval.encoders.devices.several_cards import EncoderOnCards, on_cards
+from retrieval.encoders.registry import registry
 from retrieval.errors import EncoderError, OptionError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.pictures import png
@@ -148,7 +149,8 @@ def test_the_device_of_all_cards(monkeypatch):
     monkeypatch.setattr(registry, "require_device", lambda device: device)
     monkeypatch.setattr(registry, "cuda_devices", lambda: 3)
     monkeypatch.setattr(
-        "retrieval.encoders.several_cards.on_cards", lambda load, devices: opened.append((load, devices))
+        "retrieval.encoders.devices.several_cards.on_cards",
+        lambda load, devices: opened.append((load, devices)),
     )
     load_encoder("nano@1", device="cuda:all")
 
@@ -158,7 +160,7 @@ def test_the_device_of_all_cards(monkeypatch):
 
 
 def test_without_a_card_all_cards_are_refused(monkeypatch):
-    monkeypatch.setattr("retrieval.encoders.devices.cuda_devices", lambda: 0)
+    monkeypatch.setattr("retrieval.encoders.devices.devices.cuda_devices", lambda: 0)
     with pytest.raises(OptionError, match="device cuda:all: this machine has no CUDA device"):
         load_encoder("nano", device="cuda:all")
 

@@ -9,7 +9,7 @@ from indexes.vectors import Space
 from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:
-    from retrieval.encoders.protocols import Encoder
+    from retrieval.encoders import Encoder
 
 __all__ = ["encoder_object"]
 
