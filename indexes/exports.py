@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,9 @@ def lazy(room: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any
 
     def load(name: str) -> Any:
         if name in home_of:
-            return getattr(importlib.import_module(f"{room}.{home_of[name]}"), name)
+            value = getattr(importlib.import_module(f"{room}.{home_of[name]}"), name)
+            setattr(sys.modules[room], name, value)  # searches ask a thousand times a second
+            return value
         if name in homes:
             return importlib.import_module(f"{room}.{name}")
         raise AttributeError(f"module {room!r} has no attribute {name!r}")
