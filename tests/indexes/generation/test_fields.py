@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.generation import HAND, Source, source_of_type
@@ -71,7 +71,6 @@ def seal(data: object) -> bytes:
     return f'{facts},\n  "checksum": "{hashlib.sha256(facts.encode()).hexdigest()}"\n}}\n'.encode()
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # many fields, on machines that are busy
 @given(original=manifests())
 def test_what_is_written_is_read_back(original):
     text = json.dumps(original.to_json(), allow_nan=False)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.derivation.derivation import derive
@@ -18,7 +18,6 @@ from indexes.store.store import NewRow, VectorStore
 from tests.indexes.search.test_generation import SPACE, VECTORS
 
 NAMES = st.binary(min_size=1, max_size=40)
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on machines that are busy
 
 
 def table_of(names, path):
@@ -26,7 +25,6 @@ def table_of(names, path):
     return KeyTable.open(path)
 
 
-@patient
 @given(names=st.lists(NAMES, max_size=20), more=st.lists(NAMES, max_size=5))
 def test_a_table_is_the_list_of_its_keys(tmp_path_factory, names, more):
     path = tmp_path_factory.mktemp("t") / KEYS
@@ -51,7 +49,6 @@ def test_an_extended_table_shares_what_the_first_one_holds():
     assert held < 50_000  # a copy takes 1.4 million bytes
 
 
-@patient
 @given(
     names=st.lists(st.text("ab", min_size=1, max_size=30).map(str.encode), max_size=20),
     prefix=st.text("ab", max_size=20).map(str.encode),
@@ -73,7 +70,6 @@ def test_keys_between_a_prefix_and_a_suffix(names, prefix, suffix, cut, ends):
     assert some.tolist() == [one for one in expected if start <= one < (len(names) if stop is None else stop)]
 
 
-@patient
 @given(
     names=st.lists(st.text("ab/", min_size=1, max_size=12).map(str.encode), max_size=20),
     prefix=st.sampled_from([b"", b"a/", b"ab/", b"a/b/", b"/"]),

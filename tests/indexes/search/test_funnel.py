@@ -46,7 +46,7 @@ def test_a_head_is_sliced_and_then_normalised():
     np.testing.assert_allclose(funnel.compact(ROWS, 8), prefixes.head(ROWS, 8), atol=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     dim=st.sampled_from([1, 3, 8, 16, 32, 63]),
     k=st.integers(1, 40),

@@ -153,7 +153,7 @@ def test_a_filter_of_one_cluster_finds_far_queries_too(lists, monkeypatch):
     assert (found.ids >= 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1), k=st.integers(1, 60), q=st.integers(1, 6))
 def test_any_filter_through_the_index_with_every_list_equals_brute_force(lists, seed, share, k, q):
     keep = np.random.default_rng(seed).random(4000) < share

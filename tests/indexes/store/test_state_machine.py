@@ -196,5 +196,5 @@ class LargeStoreIsADict(StoreIsADict):
 
 TestLargeStoreIsADict = LargeStoreIsADict.TestCase
 TestStoreIsADict = StoreIsADict.TestCase
-TestLargeStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
-TestStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+TestLargeStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15)
+TestStoreIsADict.settings = settings(max_examples=15, stateful_step_count=15)

@@ -171,7 +171,7 @@ def test_a_cast_that_fails_is_told_what_to_write_instead(photos):
     assert found(photos, "TRY_CAST(label AS INTEGER) IS NULL AND width > 0") == [0, 1, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(max_size=60))
 def test_no_text_does_more_than_find_rows_or_be_refused(photos, text):
     try:

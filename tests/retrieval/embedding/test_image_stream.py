@@ -69,7 +69,7 @@ def no_decoding_thread() -> bool:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kinds=st.lists(st.sampled_from(["new", "new", "new", "broken", "copy", "stored"]), max_size=60),
     batch=st.integers(1, 9),

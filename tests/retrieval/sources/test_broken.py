@@ -49,7 +49,7 @@ def test_cut_anywhere_it_is_an_image_or_a_reason(form: str, capfd: pytest.Captur
 FILES = [encoded(scene(24, 16), form) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(FILES),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.binary(max_size=2), max_size=30), max_size=12))
 def test_it_tells_what_a_set_tells(calls: list[list[bytes]]) -> None:
     distinct, met = DistinctKeys(), set[bytes]()
@@ -25,7 +24,6 @@ def test_it_stays_small() -> None:
     assert len(distinct._runs) <= 17
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.binary(max_size=2), max_size=30), max_size=5), st.binary(max_size=2))
 def test_a_key_is_found_where_it_stands_first(blocks: list[list[bytes]], key: bytes) -> None:
     every = [name for block in blocks for name in block]

@@ -59,7 +59,7 @@ def take(path):
     return stack
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 150),
     dim=st.integers(1, 24),
@@ -90,7 +90,7 @@ def test_rows_that_are_no_numbers_are_told_apart_with_a_view_as_without():
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(0, 150),
     dim=st.integers(1, 24),

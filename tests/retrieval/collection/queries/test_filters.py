@@ -51,7 +51,7 @@ FILTERS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(filters=st.fixed_dictionaries({}, optional=FILTERS))
 def test_every_search_finds_exactly_what_passes_all_filters(
     collection: retrieval.Collection, filters: dict

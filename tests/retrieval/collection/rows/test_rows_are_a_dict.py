@@ -165,4 +165,4 @@ class RowsAreADict(RuleBasedStateMachine):
 
 
 TestRowsAreADict = RowsAreADict.TestCase
-TestRowsAreADict.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestRowsAreADict.settings = settings(max_examples=25, stateful_step_count=20)

@@ -163,5 +163,5 @@ def unit(seed: int) -> list[float]:
     return (row / np.linalg.norm(row)).astype(np.float16).tolist()
 
 
-Rows.TestCase.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
+Rows.TestCase.settings = settings(max_examples=12, stateful_step_count=20)
 TestRows = Rows.TestCase

@@ -63,7 +63,7 @@ def test_a_part_makes_place_for_the_whole() -> None:
     assert sets == {2: [0, 1]}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=40), st.integers(0, 2**32 - 1))
 def test_every_member_was_compared_with_the_one_that_stays(pairs, seed: int) -> None:
     rng = np.random.default_rng(seed)
