@@ -15,7 +15,7 @@ write queries           image, text, row, vector, Query, QueryLike
 write single rows       Collection.add, upsert, delete, add_images; RowWriter
 use encoders            load_encoder, fingerprint, Encoder, TextEncoder, DifferentiableEncoder, Space
 change the encoder      upgrade, backfill, finish_upgrade, rollback, upgrade_report; UpgradeReport, BackfillReport, RollbackReport
-measure                 evaluate, Evaluation
+measure                 evaluate, calibrate_matches; Evaluation, MatchCalibration
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
 make a map              map_images; ImageMap, MapPage
@@ -115,7 +115,7 @@ if TYPE_CHECKING:
         load_encoder,
     )
     from retrieval.errors import RetrievalError
-    from retrieval.evaluation import Evaluation, evaluate
+    from retrieval.evaluation import Evaluation, MatchCalibration, calibrate_matches, evaluate
     from retrieval.ingestion import build_index
     from retrieval.progress import Progress
     from retrieval.upgrades import (
@@ -158,6 +158,7 @@ __all__ = [
     "Issue",
     "IssueImage",
     "MapPage",
+    "MatchCalibration",
     "MoveReport",
     "Neighbors",
     "Pairs",
@@ -180,6 +181,7 @@ __all__ = [
     "audit",
     "backfill",
     "build_index",
+    "calibrate_matches",
     "classify",
     "cluster",
     "compare",
@@ -276,6 +278,8 @@ _HOMES = {
     "classify": "retrieval.curation.labels.classification:classify",
     "query_by_examples": "retrieval.curation.labels.example_query:query_by_examples",
     "suspects": "retrieval.curation.labels.classification:suspects",
+    "MatchCalibration": "retrieval.evaluation.match_calibration:MatchCalibration",
+    "calibrate_matches": "retrieval.evaluation.match_calibration:calibrate_matches",
     "evaluate": "retrieval.evaluation.evaluation:evaluate",
     "fingerprint": "retrieval.encoders:fingerprint",
     "image": "retrieval.collection.queries.terms:image",

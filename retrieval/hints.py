@@ -29,6 +29,14 @@ _NAMES: dict[str, dict[str, str]] = {
         "retrieval.build_index(folder) or retrieval.sync_vectors(folder, vectors, keys), which save what they make": (
             "write write_index save save_index dump"
         ),
+        "retrieval.map_images(collection)": "map make_map plot visualize umap tsne projection atlas",
+        "retrieval.cluster(collection)": "groups clusters kmeans group find_groups",
+        "retrieval.outliers(collection)": "find_outliers anomalies odd",
+        "retrieval.representatives(collection)": "coreset sample select diverse prototypes",
+        "retrieval.classify(collection, labels)": "predict_labels label auto_label tag",
+        "retrieval.suspects(collection, labels)": "label_errors label_issues find_label_issues mislabeled",
+        "retrieval.duplicates(collection)": "dedup dedupe deduplicate find_duplicates near_duplicates",
+        "retrieval.query_by_examples(collection, like, unlike)": "like few_shot by_examples",
     },
     "Collection": {
         "search(query, k=10)": "query find ask similarity_search search_images search_text",
@@ -48,6 +56,14 @@ _NAMES: dict[str, dict[str, str]] = {
         "nothing: a call that changes rows has saved them when it returns": "save commit flush persist write",
         "mask(where=…, under=…, glob=…, ids=…)": "where select",
         "refresh()": "reload sync checkout_latest",
+        "map_images()": "map make_map plot visualize umap tsne projection atlas",
+        "cluster()": "groups clusters kmeans group find_groups",
+        "outliers()": "find_outliers anomalies odd",
+        "representatives()": "coreset sample select diverse prototypes",
+        "classify(labels)": "predict_labels label auto_label tag",
+        "suspects(labels)": "label_errors label_issues find_label_issues mislabeled",
+        "duplicates()": "dedup dedupe deduplicate find_duplicates near_duplicates",
+        "query_by_examples(like, unlike)": "like few_shot by_examples",
     },
     "Row": {
         "key": "path filename name",

@@ -146,6 +146,11 @@ def _has_own(folder: str | os.PathLike[str]) -> bool:
     return _is_collection(Path(folder) / DIRECTORY)
 
 
+def lies_in(folder: str | os.PathLike[str]) -> bool:
+    """Say whether a folder is the directory of a collection, or has one of its own; what lies above it does not count."""
+    return _is_collection(Path(folder)) or _has_own(folder)
+
+
 def chosen_by_environment(directory: Path) -> bool:
     """Say whether ``RETRIEVE_INDEX`` names this collection."""
     named = os.environ.get(ENVIRONMENT)

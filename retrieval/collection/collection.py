@@ -17,6 +17,7 @@ from indexes.errors import value_text
 from indexes.generation import HAND, SHARDS, Manifest
 from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
 from retrieval.collection.answers import Hits, count_searched, origin_of
+from retrieval.collection.far_methods import FarMethods
 from retrieval.collection.queries import (
     Query,
     QueryEncoders,
@@ -107,10 +108,11 @@ def open_collection(
     return Collection(directory, encoder=encoder, device=device, root=root)
 
 
-class Collection(AbstractContextManager["Collection"]):
+class Collection(FarMethods, AbstractContextManager["Collection"]):
     """A collection opened for searching; safe to share among threads, and a context manager.
 
-    It shows the generation that was current when it was opened; `refresh` moves on to a newer one.
+    It shows the generation that was current when it was opened; `refresh` moves on to a newer one. Functions that take a
+    collection are its methods, too: `FarMethods` lists them.
     """
 
     def __init__(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from indexes.vectors import unit_rows
+from retrieval.collection import Collection, open_collection, require_settled
 from retrieval.collection.relevance import (
     GREATEST_ERROR,
     Background,
@@ -20,16 +23,20 @@ from retrieval.collection.relevance import (
     trial,
     write_calibrations,
 )
+from retrieval.display import progress_shown
 from retrieval.encoders import TextEncoder
 from retrieval.errors import CapabilityMissing, OptionError
+from retrieval.evaluation.copy_detection import encoded, files_below
+from retrieval.hints import named_arguments
+from retrieval.location import lies_in
 from retrieval.sources import csv_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from indexes.vectors import Vectors
-    from retrieval.collection import Collection
     from retrieval.collection.relevance import Kind
+    from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["MatchCalibration", "calibrate_matches"]
 
@@ -50,75 +57,148 @@ class MatchCalibration:
 
     Attributes:
         labels: how many labels were asked for.
+        images: how many images have a label.
+        unknown: how many of the files with a label are not in the collection.
+        background: how many photographs queries are compared with, too.
+        own_background: they are rows of the collection itself.
+        unreadable: how many files of the background could not be read.
         errors: the calibration error of each kind of queries, on labels that nothing was fitted on.
         used: the kinds whose error is small enough, at most 0.1: of their queries hits have a `match` now.
     """
 
     labels: int
+    images: int
+    unknown: int
+    background: int
+    own_background: bool
+    unreadable: int
     errors: Mapping[Kind, float]
     used: tuple[Kind, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts by the names that ``--json`` prints."""
+        return asdict(self)
 
+
+@named_arguments
 def calibrate_matches(
-    collection: Collection,
+    collection: Collection | str | os.PathLike[str],
     labels: str | os.PathLike[str] | Mapping[str, str],
     *,
-    background: Collection | None = None,
+    background: Collection | str | os.PathLike[str] | None = None,
+    progress: ShowProgress = None,
 ) -> MatchCalibration:
     """Ask for each label where it is and where it is not, fit how probable a match is, and keep that beside the collection.
 
-    Hits of the collection have a `match` from then on, for kinds of queries whose error on other labels is at most 0.1.
+    Hits of the collection have a `match` from then on, for kinds of queries whose error on other labels is at most 0.1. The
+    others have none.
 
     Args:
-        collection: with labels for some of its rows, and of one encoder.
+        collection: with labels for some of its rows, and of one encoder; or its path.
         labels: a CSV file with the header ``file,label``, or labels by key.
-        background: other photographs of everyday things, a collection of the same encoder. None takes rows of this one.
+        background: other photographs of everyday things: a folder of images, of which up to 3,000 are encoded, or a
+            collection of the same encoder. None takes rows of `collection`.
+        progress: True for a bar where somebody sees one, or a function.
     Raises:
-        OptionError: fewer than ten labels have five rows each; the background has fewer than a hundred rows, or is of another
-            encoder; or the encoder is being changed.
+        OptionError: fewer than ten labels have five rows each; the background has fewer than a hundred images, or is a collection
+            of another encoder; or the encoder is being changed.
+        CapabilityMissing: the background is a folder, and the collection has no encoder.
+        CollectionNotFound: there is none.
         StoreReadOnly, StoreFull: it cannot be kept.
     """
-    label_of = dict(labels.items() if isinstance(labels, Mapping) else csv_lines(labels, "label"))
-    ids = {collection.id_of(key): label for key, label in label_of.items() if key in collection}
-    rows = np.array(sorted(ids), dtype=np.int64)  # (m,)
-    names = np.array([ids[number] for number in rows.tolist()])
-    kinds, counts = np.unique(names, return_counts=True)
-    asked = kinds[counts >= FEWEST_ROWS].tolist()
-    if len(asked) < FEWEST_LABELS:
-        raise OptionError(
-            f"{len(asked)} labels have {FEWEST_ROWS} rows or more; a calibration needs {FEWEST_LABELS} labels"
+    with ExitStack() as stack:
+        if isinstance(collection, str | os.PathLike):
+            collection = stack.enter_context(open_collection(collection))
+        show = stack.enter_context(progress_shown(progress))
+        require_settled(collection.manifest, what="matches of two spaces cannot be calibrated")
+        label_of = dict(labels.items() if isinstance(labels, Mapping) else csv_lines(labels, "label"))
+        ids = {collection.id_of(key): label for key, label in label_of.items() if key in collection}
+        rows = np.array(sorted(ids), dtype=np.int64)  # (m,)
+        names = np.array([ids[number] for number in rows.tolist()])
+        kinds, counts = np.unique(names, return_counts=True)
+        asked = kinds[counts >= FEWEST_ROWS].tolist()
+        if len(asked) < FEWEST_LABELS:
+            raise OptionError(
+                f"{len(asked)} labels have {FEWEST_ROWS} rows or more; a calibration needs {FEWEST_LABELS} labels"
+            )
+        vectors, unreadable = _background(collection, background, show)
+        usual = Background(vectors)
+        trials = _trials(collection, rows, names, asked, usual)
+        fitted = {kind: _fitted(made, asked) for kind, made in trials.items()}
+        used = {kind: one for kind, one in fitted.items() if one.error <= GREATEST_ERROR}
+        write_calibrations(collection.directory, collection.space, usual, used)
+        return MatchCalibration(
+            labels=len(asked),
+            images=len(rows),
+            unknown=len(label_of) - len(ids),
+            background=len(vectors),
+            own_background=background is None,
+            unreadable=unreadable,
+            errors={kind: round(one.error, 4) for kind, one in fitted.items()},
+            used=tuple(used),
         )
-    usual = _background(collection, background)
-    vectors = np.asarray(collection.rows[rows], dtype=np.float32)
+
+
+def _background(
+    collection: Collection,
+    given: Collection | str | os.PathLike[str] | None,
+    progress: OnProgress | None,
+) -> tuple[Vectors, int]:
+    """Return vectors of up to 3,000 photographs ``(n, d)``, and how many of them could not be read."""
+    if given is None:
+        return _some_of(collection), 0
+    if isinstance(given, Collection):
+        if not given.space.same_as(collection.space):
+            raise OptionError(f"the background is of {given.space}, the collection of {collection.space}")
+        return _some_of(given), 0
+    if lies_in(given):
+        with open_collection(given) as other:
+            if other.space.same_as(collection.space):
+                return _some_of(other), 0
+    files = files_below(given)
+    chosen = [files[place] for place in _spread(len(files))]
+    _require_enough(len(chosen))
+    made = encoded(chosen, collection.encoder, phase="background", progress=progress)
+    _require_enough(len(made.vectors))
+    return unit_rows(made.vectors, what="background"), len(made.failed)
+
+
+def _some_of(source: Collection) -> Vectors:
+    ids = source.row_ids()
+    _require_enough(len(ids))
+    return source.vectors(ids[_spread(len(ids))])
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    """Return places of at most `_BACKGROUND` of so many, spread over all."""
+    return np.unique(np.linspace(0, count - 1, _BACKGROUND).astype(np.int64))
+
+
+def _require_enough(count: int) -> None:
+    if count < _FEWEST_BACKGROUND:
+        raise OptionError(f"the background has {count} images; give at least {_FEWEST_BACKGROUND}")
+
+
+def _trials(
+    collection: Collection,
+    rows: NDArray[np.int64],
+    names: NDArray[np.str_],
+    asked: list[str],
+    usual: Background,
+) -> dict[Kind, list[Trial]]:
+    vectors = collection.vectors(rows)
     trials: dict[Kind, list[Trial]] = {"images": _by_images(vectors, names, asked, usual)}
     try:
         encoder = collection.encoder
     except CapabilityMissing:  # made of vectors alone
-        encoder = None
+        return trials
     if isinstance(encoder, TextEncoder):
-        words = encoder.encode_text(asked)
         trials["words"] = [
             one
-            for name, query in zip(asked, words, strict=True)
+            for name, query in zip(asked, encoder.encode_text(asked), strict=True)
             for one in _both(query, vectors, names, name, usual)
         ]
-    fitted = {kind: _fitted(made, asked) for kind, made in trials.items()}
-    used = {kind: one for kind, one in fitted.items() if one.error <= GREATEST_ERROR}
-    write_calibrations(collection.directory, collection.space, usual, used)
-    return MatchCalibration(
-        labels=len(asked), errors={kind: one.error for kind, one in fitted.items()}, used=tuple(used)
-    )
-
-
-def _background(collection: Collection, given: Collection | None) -> Background:
-    source = collection if given is None else given
-    if not source.space.same_as(collection.space):
-        raise OptionError(f"the background is of {source.space}, the collection of {collection.space}")
-    live = np.flatnonzero(source.live)
-    if len(live) < _FEWEST_BACKGROUND:
-        raise OptionError(f"the background has {len(live)} rows; give at least {_FEWEST_BACKGROUND}")
-    chosen = np.unique(np.linspace(0, len(live) - 1, _BACKGROUND).astype(np.int64))
-    return Background(np.asarray(source.rows[live[chosen]], dtype=np.float32))
+    return trials
 
 
 def _by_images(vectors: Vectors, names: NDArray[np.str_], asked: list[str], usual: Background) -> list[Trial]:

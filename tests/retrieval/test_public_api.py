@@ -13,6 +13,7 @@ from typing import Any
 
 import retrieval
 from retrieval import testing
+from retrieval.collection.far_methods import FarMethod
 
 FROZEN = Path(__file__).with_name("public_api.txt")
 
@@ -48,6 +49,8 @@ def class_lines(name: str, cls: type) -> list[str]:
             members |= vars(base)
     for member in sorted(members):
         value = members[member]
+        if isinstance(value, FarMethod):
+            value = getattr(cls, member)
         value = inspect.unwrap(value) if callable(value) else getattr(value, "__func__", value)
         if member.startswith("_") or is_old(value) or getattr(value, "__name__", "").startswith("_"):
             continue

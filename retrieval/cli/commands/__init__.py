@@ -22,6 +22,7 @@ SUMMARIES = {
     "info": "Say what a collection holds and how well it searches.",
     "verify": "Check every file of a collection; exit 1 if one is damaged.",
     "evaluate": "Measure recall, latency and labelled quality.",
+    "calibrate": "Learn from labels how probable it is that a hit is what was asked.",
     "upgrade": "Move a collection to a better encoder without starting again.",
     "rollback": "Return to the encoder before the last upgrade.",
     "duplicates": "Find images that are there twice, and move doubles away.",

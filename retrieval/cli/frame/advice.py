@@ -23,6 +23,7 @@ COMMANDS = {
     "backfill": "retrieve upgrade backfill",
     "build_index": "retrieve build-index",
     "audit": "retrieve audit",
+    "calibrate_matches": "retrieve calibrate",
     "classify": "retrieve classify",
     "cluster": "retrieve cluster",
     "compare": "retrieve compare",

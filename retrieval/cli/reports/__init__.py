@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from retrieval.cli.reports.builds import build_summary, next_step
+    from retrieval.cli.reports.calibrations import calibration_table
     from retrieval.cli.reports.curation import (
         audit_lines,
         comparison_notes,
@@ -44,6 +45,7 @@ __all__ = [
     "backfilled",
     "build_summary",
     "bytes_words",
+    "calibration_table",
     "collection_note",
     "comparison_notes",
     "comparison_table",
@@ -83,6 +85,7 @@ def __getattr__(name: str) -> object:
         __name__,
         {
             "builds": ("build_summary", "next_step"),
+            "calibrations": ("calibration_table",),
             "curation": (
                 "audit_lines",
                 "comparison_notes",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retrieval.evaluation.copy_detection.curves import Interval, Ranked, intervals, threshold_at
     from retrieval.evaluation.copy_detection.detection import DEPTH, measure
     from retrieval.evaluation.copy_detection.first_verified import FirstVerified
+    from retrieval.evaluation.copy_detection.query_files import encoded, files_below
     from retrieval.evaluation.copy_detection.report import CopyDetection, PairRanking, WorstPair
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "PairRanking",
     "Ranked",
     "WorstPair",
+    "encoded",
+    "files_below",
     "in_background",
     "intervals",
     "measure",
@@ -35,6 +38,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "curves": ("Interval", "Ranked", "intervals", "threshold_at"),
             "detection": ("DEPTH", "measure"),
             "first_verified": ("FirstVerified",),
+            "query_files": ("encoded", "files_below"),
             "report": ("CopyDetection", "PairRanking", "WorstPair"),
         },
     )

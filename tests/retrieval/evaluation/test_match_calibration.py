@@ -1,13 +1,16 @@
 """Any encoder's matches can be calibrated, on a collection with labels."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import retrieval
 from retrieval.errors import OptionError
 from retrieval.evaluation import calibrate_matches
+from retrieval.testing import FakeEncoder
 from tests.retrieval.collection.relevance.worlds import DIM, background, things
 
 KINDS, EACH = 15, 12
@@ -53,7 +56,91 @@ def test_what_is_too_little_is_refused(tmp_path: Path) -> None:
     with photos, retrieval.create(tmp_path / "b", dim=DIM, space=photos.space) as usual:
         with pytest.raises(OptionError, match="9 labels have 5 rows or more"):
             calibrate_matches(photos, dict(list(labels.items())[: 9 * EACH]))
-        with pytest.raises(OptionError, match="has 0 rows"):
+        with pytest.raises(OptionError, match="has 0 images"):
             calibrate_matches(photos, labels, background=usual)
         with retrieval.create(tmp_path / "c", dim=8) as other, pytest.raises(OptionError, match="is of"):
             calibrate_matches(photos, labels, background=other)
+
+
+def write_things(folder: Path, *, kinds: int, each: int, seed: int) -> dict[str, str]:
+    """Write pictures of 8 x 8 cells, alike within a kind; return the label of each file."""
+    numbers = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    labels = {}
+    for kind in range(kinds):
+        thing = numbers.integers(0, 256, size=(8, 8, 3))
+        for place in range(each):
+            cells = np.clip(thing + numbers.integers(-20, 21, size=thing.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(cells).save(folder / f"{kind:03}-{place}.png")
+            labels[f"{kind:03}-{place}.png"] = f"thing {kind}"
+    return labels
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    labels = write_things(folder / "photos", kinds=10, each=6, seed=0)
+    write_things(folder / "everyday", kinds=110, each=1, seed=1)
+    return folder / "photos", labels, folder / "everyday"
+
+
+def test_a_folder_of_photographs_is_encoded_as_the_background(
+    pictures: tuple[Path, dict[str, str], Path], tmp_path: Path
+) -> None:
+    folder, labels, everyday = pictures
+    copied = shutil.copytree(everyday, tmp_path / "everyday")
+    (copied / "broken.png").write_bytes(b"no picture")
+    retrieval.build_index(folder, index=tmp_path / "index", encoder=FakeEncoder())
+
+    with retrieval.open(tmp_path / "index", encoder=FakeEncoder()) as photos:
+        found = photos.calibrate_matches({**labels, "gone.png": "thing 1"}, background=copied)
+
+        assert (found.background, found.own_background, found.unreadable) == (110, False, 1)
+        assert (found.labels, found.images, found.unknown) == (10, 60, 1)
+        assert set(found.errors) == {"images", "words"}
+        assert (photos.search(0)[0].match is not None) == ("images" in found.used)
+
+
+def test_a_folder_with_an_index_of_the_same_encoder_is_not_encoded_again(
+    pictures: tuple[Path, dict[str, str], Path], tmp_path: Path
+) -> None:
+    folder, labels, everyday = pictures
+    copied = shutil.copytree(everyday, tmp_path / "everyday")
+    retrieval.build_index(folder, index=tmp_path / "index", encoder=FakeEncoder())
+    retrieval.build_index(copied, encoder=FakeEncoder())
+    for path in copied.glob("*.png"):
+        path.unlink()
+
+    with retrieval.open(tmp_path / "index", encoder=FakeEncoder()) as photos:
+        assert photos.calibrate_matches(labels, background=copied).background == 110
+
+
+def test_a_sharded_collection_is_calibrated_as_one(
+    pictures: tuple[Path, dict[str, str], Path], tmp_path: Path
+) -> None:
+    folder, labels, everyday = pictures
+    retrieval.build_index(folder, index=tmp_path / "one", encoder=FakeEncoder())
+    retrieval.build_index(folder, index=tmp_path / "many", encoder=FakeEncoder(), shards=2)
+
+    one, many = (retrieval.open(tmp_path / name, encoder=FakeEncoder()) for name in ("one", "many"))
+    with one, many:
+        found = [each.calibrate_matches(labels, background=everyday) for each in (one, many)]
+
+        assert found[1].used == found[0].used
+        assert found[1].errors["words"] == pytest.approx(found[0].errors["words"], abs=0.01)
+        if "words" in found[0].used:
+            assert many.search("red")[0].match is not None
+
+
+def test_a_folder_with_few_photographs_is_refused(
+    pictures: tuple[Path, dict[str, str], Path], tmp_path: Path
+) -> None:
+    folder, labels, _ = pictures
+    retrieval.build_index(folder, index=tmp_path / "index", encoder=FakeEncoder())
+    write_things(tmp_path / "few", kinds=3, each=1, seed=1)
+
+    with (
+        retrieval.open(tmp_path / "index", encoder=FakeEncoder()) as photos,
+        pytest.raises(OptionError, match="has 3 images"),
+    ):
+        photos.calibrate_matches(labels, background=tmp_path / "few")

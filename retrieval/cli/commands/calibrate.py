@@ -1,0 +1,80 @@
+"""The command ``retrieve calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retrieval.cli.frame import (
+    FILE,
+    FOLDER,
+    Command,
+    Session,
+    device_option,
+    emit,
+    given,
+    interrupts,
+    option,
+    session,
+    shared,
+    watching,
+)
+from retrieval.cli.reports import calibration_table
+from retrieval.render import json_text
+
+__all__ = ["calibrate"]
+
+CALIBRATE = "retrieval.evaluation.match_calibration:calibrate_matches"
+OPEN = "retrieval.collection.collection:open_collection"
+
+
+@click.command(
+    "calibrate",
+    cls=Command,
+    common=("--labels", "--background"),
+    example="retrieve calibrate --labels labels.csv --background everyday/",
+)
+@option(
+    "--labels",
+    of=CALIBRATE,
+    type=FILE,
+    required=True,
+    metavar="CSV",
+    help="file,label: what images show; ten labels of five images or more.",
+)
+@option(
+    "--background",
+    of=CALIBRATE,
+    type=FOLDER,
+    metavar="DIR",
+    help="Photographs of everyday things, a hundred or more; else images of the collection.",
+)
+@device_option(OPEN, "where the background is encoded.")
+@shared
+@session
+def calibrate(
+    session: Session,
+    /,
+    *,
+    labels: Path,
+    background: Path | None,
+    device: str | None,
+    index: Path | None,
+    as_json: bool,
+) -> None:
+    """Learn from labels how probable it is that a hit is what was asked.
+
+    Hits get a `match` then, and the line behind which comes likely nothing. A kind of query that it tells badly gets none.
+    """
+    interrupts.raise_from_now_on()
+    from retrieval.collection import open_collection
+    from retrieval.evaluation import calibrate_matches
+
+    with open_collection(index, **given(device=device)) as collection, watching(session) as progress:
+        found = calibrate_matches(collection, labels, progress=progress, **given(background=background))
+    emit(json_text(found.to_json()) if as_json else calibration_table(found))
+    if found.unknown and not session.quiet:
+        session.note(f"{found.unknown:,} files of the labels are not in the collection")
+    if found.unreadable and not session.quiet:
+        session.note(f"{found.unreadable:,} files of the background cannot be read")

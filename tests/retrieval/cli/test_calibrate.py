@@ -1,0 +1,65 @@
+"""``retrieve calibrate``: hits have a match from then on, where that was measured to be true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.retrieval.evaluation.test_match_calibration import write_things
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, run) -> Path:
+    labels = write_things(tmp_path / "things", kinds=10, each=6, seed=0)
+    lines = [f"{file},{label}" for file, label in labels.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines, "gone.png,thing 1"]))
+    assert run("build-index", tmp_path / "things", "--encoder", "fake", "--quiet")[0] == 0
+    return tmp_path / "things"
+
+
+def test_it_says_which_queries_have_a_match_now(labelled: Path, tmp_path: Path, run) -> None:
+    write_things(tmp_path / "everyday", kinds=100, each=1, seed=1)
+
+    status, out, err = run(
+        "calibrate",
+        "--index",
+        labelled,
+        "--labels",
+        tmp_path / "labels.csv",
+        "--background",
+        tmp_path / "everyday",
+    )
+
+    assert status == 0, err
+    text = out.decode()
+    assert "10 of 60 labelled images" in text
+    assert "100 images of the background" in text
+    assert "1 files of the labels are not in the collection" in err
+    for kind in ("words", "images"):
+        (line,) = [line for line in text.splitlines() if line.startswith(kind)]
+        assert "have a match now" in line or "above 0.1; hits have no match" in line
+
+
+def test_json_has_the_same_facts_and_the_hits_agree(labelled: Path, tmp_path: Path, run) -> None:
+    write_things(tmp_path / "everyday", kinds=100, each=1, seed=1)
+    arguments = ("--labels", tmp_path / "labels.csv", "--background", tmp_path / "everyday", "--json")
+
+    facts = json.loads(run("calibrate", "--index", labelled, *arguments)[1])
+    hits = json.loads(run("query", "--index", labelled, "--id", "0", "--json")[1])
+
+    assert (facts["labels"], facts["background"], facts["own_background"]) == (10, 100, False)
+    assert (hits[0]["match"] is not None) == ("images" in facts["used"])
+
+
+def test_what_is_missing_is_said_with_the_command_that_cures_it(labelled: Path, tmp_path: Path, run) -> None:
+    status, _, err = run("query", "--index", labelled, "--id", "0", "--sure")
+
+    assert status == 1
+    assert "which `retrieve calibrate` does" in err
+
+    status, _, err = run("calibrate", "--index", labelled, "--labels", tmp_path / "labels.csv")
+
+    assert status == 1
+    assert "the background has 60 images; give at least 100" in err
