@@ -59,7 +59,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "map_images()": "map make_map plot visualize umap tsne projection atlas",
         "cluster()": "groups clusters kmeans group find_groups",
         "outliers()": "find_outliers anomalies odd",
-        "representatives()": "coreset sample select diverse prototypes",
+        "representatives()": "coreset sample diverse prototypes",
         "classify(labels)": "predict_labels label auto_label tag",
         "suspects(labels)": "label_errors label_issues find_label_issues mislabeled",
         "duplicates()": "dedup dedupe deduplicate find_duplicates near_duplicates",
