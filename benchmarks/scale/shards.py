@@ -16,8 +16,8 @@ import retrieval
 from benchmarks.scale.made import BLOCK, QUERIES_SEED, centres, drawn, key
 from indexes.generation import SHIFT, Shards, Source, shard_name
 from retrieval.collection.rows import sync_vectors
+from retrieval.collection.sharded.rows import Asked, publish_shards
 from retrieval.distributed import open_cluster
-from retrieval.ingestion.sharded import Asked, publish_shards
 
 SHARDS, QUERIES, BATCH, ROUNDS = 8, 256, 64, 5
 IMAGES = 600

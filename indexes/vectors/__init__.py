@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         unit_rows,
     )
     from indexes.vectors.cosines import clipped, dots, rescored
-    from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids
+    from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids, spread
     from indexes.vectors.metrics import (
         compatibility,
         curve_area,
@@ -46,7 +46,7 @@ else:
                 "unit_rows",
             ),
             "cosines": ("clipped", "dots", "rescored"),
-            "integers": ("integer", "optional_integer", "places", "row_flags", "row_ids"),
+            "integers": ("integer", "optional_integer", "places", "row_flags", "row_ids", "spread"),
             "linear_maps": (),
             "metrics": (
                 "compatibility",
@@ -95,6 +95,7 @@ __all__ = [
     "rescored",
     "row_flags",
     "row_ids",
+    "spread",
     "stored_rows",
     "transforms",
     "unit_rows",

@@ -11,7 +11,7 @@ import numpy as np
 from indexes.errors import MissingRow, OptionError, ShapeError, value_text
 from indexes.vectors.arrays import Ids
 
-__all__ = ["integer", "optional_integer", "places", "row_flags", "row_ids"]
+__all__ = ["integer", "optional_integer", "places", "row_flags", "row_ids", "spread"]
 
 _LARGEST = 2**63 - 1
 _PLACES = 1 << 27  # an id and a score each: 1.6 GB
@@ -63,6 +63,11 @@ def places(k: Any, *, queries: int, rows: int) -> int:
             f"k is {number:,}, and the collection holds {rows:,} rows; ask for as many as there are at most"
         )
     return number
+
+
+def spread(count: int, most: int) -> Ids:
+    """Return some of so many places, spread evenly over all, ascending; none where there are none."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def row_ids(ids: Any, *, count: int, where: object) -> Ids:

@@ -12,7 +12,7 @@ from indexes.migration import Blend
 from indexes.search import Generation
 from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
-from indexes.vectors import Neighbors, rescored, row_ids
+from indexes.vectors import Neighbors, rescored, row_ids, spread
 from retrieval.collection.gpu_search import exact_on
 from retrieval.errors import CollectionNotFound, StoreCorrupt
 from retrieval.names import Names
@@ -132,7 +132,7 @@ class Opened:
 
     def spread_ids(self, most: int) -> Ids:
         """Return the ids of some rows without a tombstone, spread evenly over all."""
-        ids = np.unique(np.linspace(0, self.manifest.count - 1, most).astype(np.int64))
+        ids = spread(self.manifest.count, most)
         live: Ids = ids[self.is_live(ids)]
         return live
 

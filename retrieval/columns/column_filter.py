@@ -10,6 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from retrieval.columns.headers import HEADER_TYPES
 from retrieval.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from indexes.generation import Manifest
@@ -103,13 +105,14 @@ class ColumnFilter:
             self._open()
             return self._table, self._types
 
-    def rows(self, condition: str) -> Ids:
+    def rows(self, condition: str, *, elsewhere: Mapping[str, str] = MappingProxyType({})) -> Ids:
         """Return the ids ``(m,)`` of the rows for which a condition holds, ascending, tombstoned ones too.
 
         The last few answers are kept: a page after the first asks the same once more.
 
         Args:
             condition: a boolean expression over the columns, in SQL.
+            elsewhere: types of columns that rows of other shards have; none here has a value of those that it has not.
         Raises:
             OptionError: it is no such expression, cannot be computed, or takes too long.
             MissingExtra: DuckDB or pyarrow is not installed.
@@ -123,7 +126,7 @@ class ColumnFilter:
             if condition in self._answers:
                 self._answers.move_to_end(condition)
                 return self._answers[condition]
-        found = self._ask(condition)
+        found = self._ask(condition, elsewhere)
         found.setflags(write=False)
         if len(found) <= _KEPT_ROWS:
             with self._lock:
@@ -132,7 +135,7 @@ class ColumnFilter:
                     self._answers.popitem(last=False)
         return found
 
-    def _ask(self, condition: str) -> Ids:
+    def _ask(self, condition: str, elsewhere: Mapping[str, str]) -> Ids:
         """Let the engine find the rows."""
         duckdb = _require_duckdb()
         with self._lock:
@@ -144,7 +147,7 @@ class ColumnFilter:
         timer.start()
         try:
             names = {name: f"c{place}" for place, name in enumerate(sorted(self._types))}
-            table = self._with_unsaid(names, condition)
+            table = self._with_unsaid(names, condition, elsewhere)
             query = query_of(condition, names, lambda call, text: _value(cursor, call, text))
             cursor.register(ROWS, table)
             found = cursor.execute(query).fetchnumpy()[ROW_ID]
@@ -162,14 +165,15 @@ class ColumnFilter:
             cursor.close()
         return np.sort(np.asarray(found, dtype=np.int64))
 
-    def _with_unsaid(self, names: dict[str, str], condition: str) -> Any:
+    def _with_unsaid(self, names: dict[str, str], condition: str, elsewhere: Mapping[str, str]) -> Any:
         """Return the table; with what files may say and none does, if a condition names it: no row has a value."""
         table, columns = self._table, self._manifest.columns
-        if columns is None or not columns.headers:
-            return table
+        may_have = dict(elsewhere)
+        if columns is not None and columns.headers:
+            may_have |= HEADER_TYPES
         said = {name.casefold() for name in names}
-        for name, kind in HEADER_TYPES.items():
-            if name not in said and name in condition.casefold():
+        for name, kind in may_have.items():
+            if name.casefold() not in said and name.casefold() in condition.casefold():
                 names[name] = f"c{len(names)}"
                 (field,) = schema_of({name: kind})
                 table = table.append_column(names[name], require_pyarrow(_ASKS).nulls(len(table), field.type))

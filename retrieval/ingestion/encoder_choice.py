@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from indexes.vectors import spread
 from retrieval.collection import Migration
-from retrieval.collection.queries import require_same_encoder, require_same_vectors
+from retrieval.collection.queries import LOOKED_AT, require_same_encoder, require_same_vectors
 from retrieval.collection.rows import plain
 from retrieval.encoders import (
     canonical_spec,
@@ -108,11 +109,11 @@ class BuildEncoder:
             return
         rows = plain(store)
         gone = rows.tombstones()
+        ids = spread(len(gone), LOOKED_AT)
         require_same_vectors(
             self.encoder,
             source,
-            count=len(gone),
-            live=lambda number: not gone[number],
+            ids=ids[~gone[ids]],
             record=rows.record,
             row=lambda number: rows.rows(number, number + 1)[0],
         )

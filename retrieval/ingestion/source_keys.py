@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.changes import Changes
 
-__all__ = ["refuse_dropping", "refuse_taken_keys"]
+__all__ = ["refuse_dropping", "refuse_taken_keys", "taken_by_hand"]
 
 _AT_ONCE = 4096  # keys looked up in one snapshot
 
@@ -75,7 +75,8 @@ def refuse_taken_keys(
     for source, changes in zip(sources, found, strict=True):
         for record in _holders(changes, store):
             if is_by_hand(record, hand):
-                raise OptionError(_taken_by_hand(record, source))
+                is_folder = source.recorded.type == FOLDER
+                raise OptionError(taken_by_hand(record, source.source.name, is_folder=is_folder))
             if record.source == source.number or record.source in dropped:
                 continue
             _, other = by_number.get(record.source, (None, None))
@@ -129,10 +130,11 @@ def _taken(key: bytes, first: str, second: str, *, moved: bool) -> str:
     )
 
 
-def _taken_by_hand(record: Record, source: BuildSource) -> str:
-    kind = "file" if source.recorded.type == FOLDER else "image"
-    cure = "leave it out with `exclude`, " if source.recorded.type == FOLDER else ""
+def taken_by_hand(record: Record, source: str, *, is_folder: bool) -> str:
+    """Say that an image of a source has the key of a row that was added by hand, and what can be done."""
+    kind = "file" if is_folder else "image"
+    cure = "leave it out with `exclude`, " if is_folder else ""
     return (
-        f"the {kind} {os.fsdecode(record.key)!r} of {source.source.name} and row {record.id}, which was added by hand, have the "
+        f"the {kind} {os.fsdecode(record.key)!r} of {source} and row {record.id}, which was added by hand, have the "
         f"same key; nothing was changed. Rename the {kind}, {cure}or `delete` that row"
     )

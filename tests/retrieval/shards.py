@@ -9,8 +9,8 @@ import numpy as np
 
 from indexes.generation import Shards, Source, read_shards, shard_name
 from retrieval.collection.rows import sync_vectors
+from retrieval.collection.sharded.rows import Asked, publish_shards
 from retrieval.distributed import open_cluster
-from retrieval.ingestion.sharded import Asked, publish_shards
 from retrieval.location import record_root
 
 DIM = 32

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
+    from retrieval.collection.queries.encoder_check import (
+        LOOKED_AT,
+        require_same_encoder,
+        require_same_vectors,
+    )
     from retrieval.collection.queries.filters import RowFilter, row_filter
     from retrieval.collection.queries.inputs import QueryLike, Single, as_batch, as_minus, as_query
     from retrieval.collection.queries.part_vectors import open_picture
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from retrieval.collection.queries.values import ArrayLike, as_array, is_number
 
 __all__ = [
+    "LOOKED_AT",
     "ONE_QUERYS",
     "ArrayLike",
     "Cut",
@@ -74,7 +79,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "encoder_check": ("require_same_encoder", "require_same_vectors"),
+            "encoder_check": ("LOOKED_AT", "require_same_encoder", "require_same_vectors"),
             "filters": ("RowFilter", "row_filter"),
             "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
             "part_vectors": ("open_picture",),

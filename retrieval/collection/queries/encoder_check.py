@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.store import Record
-    from indexes.vectors import Vectors
+    from indexes.vectors import Ids, Vectors
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
 
-__all__ = ["require_same_encoder", "require_same_vectors"]
+__all__ = ["LOOKED_AT", "require_same_encoder", "require_same_vectors"]
 
 _IMAGES = 3
-_LOOKED_AT = 24
+LOOKED_AT = 24
 """Rows whose files are looked at, spread over the collection, until `_IMAGES` unchanged ones are found."""
 
 
@@ -57,8 +57,7 @@ def require_same_vectors(
     encoder: Encoder,
     source: Source,
     *,
-    count: int,
-    live: Callable[[int], Any],
+    ids: Ids,
     record: Callable[[int], Record],
     row: Callable[[int], Vectors],
 ) -> None:
@@ -69,8 +68,8 @@ def require_same_vectors(
     Args:
         encoder: of the space of the rows.
         source: where the images lie.
-        count: how many rows there are.
-        live, record, row: give of a row's id whether it has no tombstone, its record, its vector ``(d,)``.
+        ids: of live rows, up to `LOOKED_AT`, spread over all.
+        record, row: give of a row's id its record, its vector ``(d,)``.
     Raises:
         SpaceMismatch: the median cosine of up to three images is below `LEAST_COSINE`; the message says what was found.
         EncoderError: the encoder does not keep its contract.
@@ -81,7 +80,7 @@ def require_same_vectors(
         if source.name in _SAME.get(encoder, ()):
             return
     cosines, names = [], []
-    for number, key, data in _unchanged(source, count, live, record):
+    for number, key, data in _unchanged(source, ids, record):
         try:
             image = decode(data, decode_size=getattr(encoder, "decode_size", None))
         except ImageError:
@@ -106,14 +105,12 @@ def require_same_vectors(
 
 
 def _unchanged(
-    source: Source, count: int, live: Callable[[int], Any], record: Callable[[int], Record]
+    source: Source, ids: Ids, record: Callable[[int], Record]
 ) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield rows whose files are as they were, with their keys and bytes."""
     from retrieval.sources.decoding import content_hash
 
-    for number in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64)).tolist():
-        if not live(number):
-            continue
+    for number in ids.tolist():
         known = record(number)
         entry = source.find(source.link(known.key)) if known.stamp else None
         if entry is None or entry.stamp != known.stamp:

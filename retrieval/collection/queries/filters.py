@@ -14,6 +14,7 @@ from retrieval.errors import OptionError, ShapeError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from indexes.vectors import Bitmap, Ids
@@ -66,6 +67,7 @@ def row_filter(
     ids: Any,
     mask: Any,
     where: Any = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> RowFilter | None:
     """Return which rows pass all filters that are given; None where there are none.
 
@@ -77,6 +79,7 @@ def row_filter(
         ids: row ids and keys.
         mask: ``(count,)`` flags.
         where: a condition over columns, or ``(count,)`` flags.
+        elsewhere: types of columns that rows of other shards have.
     Raises:
         MissingRow: an id or key that there is no row of.
         OptionError: `under` lies outside, or something that is neither an id nor a key.
@@ -95,7 +98,7 @@ def row_filter(
     flags = None if mask is None else _flags(mask, count, name="mask")
     kept = None
     if isinstance(where, str):
-        kept = opened.columns.rows(where)
+        kept = opened.columns.rows(where, elsewhere=elsewhere or {})
         kept = kept[opened.is_live(kept)]
     elif where is not None:
         given = _flags(where, count, name="where")

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from indexes import forks
-from retrieval.collection.queries.encoder_check import require_same_encoder, require_same_vectors
+from retrieval.collection.queries.encoder_check import LOOKED_AT, require_same_encoder, require_same_vectors
 from retrieval.collection.queries.terms import Query
 from retrieval.encoders import VocabularyEncoder, load_encoder
 from retrieval.errors import CapabilityMissing, UnknownWords
@@ -105,8 +105,7 @@ class QueryEncoders:
                 require_same_vectors(
                     encoder,
                     open_source(opened.directory, opened.manifest, root=self._root),
-                    count=opened.manifest.count,
-                    live=opened.is_live,
+                    ids=opened.spread_ids(LOOKED_AT),
                     record=opened.store.record,
                     row=lambda number: opened.vectors([number])[0],
                 )
@@ -159,7 +158,7 @@ def _nothing() -> None:
 def _origin(opened: Opened) -> str:
     """Say how a collection without a recorded encoder was built; only rows of images have the stamp of a file."""
     space = opened.space.name
-    if opened.manifest.count and opened.store.record(opened.manifest.count - 1).stamp:
+    if any(record.stamp for record in opened.store.records(opened.spread_ids(LOOKED_AT))):
         return f"was built from images by the encoder object {space}"
     return f"was built from vectors of the space {space}"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from indexes.store import CommitPace, NewRow
+from indexes.vectors import row_ids
 from retrieval.collection.rows.key_lists import shown_key
 from retrieval.collection.rows.row_sources import is_by_hand
 from retrieval.errors import MissingRow, OptionError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from indexes.vectors import Halves, Ids
 
-__all__ = ["HandRows", "content_of_vector"]
+__all__ = ["HandRows", "Held", "content_of_vector"]
 
 COMMIT_BYTES = 256 << 20
 """Of vectors that may wait. A commit touches most pages of the tables that are ordered by hashes, so few large ones write less."""
@@ -26,8 +27,8 @@ COMMIT_BYTES = 256 << 20
 _AT_ONCE = 4096  # keys looked up in one snapshot
 
 
-class _Held(NamedTuple):
-    """Who holds a key."""
+class Held(NamedTuple):
+    """The row that has a key."""
 
     id: int
     content: bytes
@@ -44,6 +45,7 @@ class HandRows:
         store: open for writing.
         source: number of their source.
         origin: says where rows of another source come from, by its number, for messages.
+        first: the id that callers have for the store's first row: that of a shard's rows is none of the store's.
     Attributes:
         added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
     """
@@ -53,13 +55,16 @@ class HandRows:
     unchanged: int
     deleted: int
 
-    def __init__(self, store: VectorStore, *, source: int, origin: Callable[[int], str]) -> None:
-        self._store, self._source, self._origin = store, source, origin
+    def __init__(
+        self, store: VectorStore, *, source: int, origin: Callable[[int], str], first: int = 0
+    ) -> None:
+        self._store, self._source, self._origin, self._first = store, source, origin, first
         self._pace = CommitPace(store, rows=max(1, COMMIT_BYTES // (2 * store.dim)))
-        self._next = store.count
-        self._waiting: dict[bytes, _Held | None] = {}  # None: deleted
+        self._next = first + store.count
+        self._waiting: dict[bytes, Held | None] = {}  # None: deleted
         self._waiting_keys: dict[int, bytes] = {}
         self._waiting_columns: dict[int, bytes] = {}
+        self._live = store.live
         self.added = self.updated = self.unchanged = self.deleted = 0
 
     @property
@@ -68,9 +73,17 @@ class HandRows:
         return self.added + self.updated
 
     @property
-    def next_id(self) -> int:
-        """The id that the next new row gets."""
-        return self._next
+    def live(self) -> int:
+        """How many rows without a tombstone there will be, those of other sources too."""
+        return self._live + self.added - self.deleted
+
+    def next_ids(self, count: int) -> list[int]:
+        """Return the ids that the next new rows get."""
+        return list(range(self._next, self._next + count))
+
+    def checked_ids(self, ids: Any, *, where: object) -> Ids:
+        """Return ids that callers give as ``(m,)`` int64; takes and raises what `indexes.vectors.row_ids` does."""
+        return row_ids(ids, count=self._next, where=where)
 
     def require_new(self, keys: Iterable[bytes]) -> None:
         """Refuse keys that rows have already.
@@ -78,15 +91,9 @@ class HandRows:
         Raises:
             OptionError: one is taken; the message names it.
         """
-        for number, (key, held) in enumerate(self._holders(keys), start=1):
-            if held is None:
-                continue
-            if not held.by_hand:
-                raise OptionError(self._foreign(number, key, held.id))
-            raise OptionError(
-                f"key {number} ({shown_key(key)}) is taken by row {held.id}; nothing was added. "
-                "Choose another key, or replace that row with `upsert`"
-            )
+        for number, (key, held) in enumerate(self.holders(keys), start=1):
+            if held is not None:
+                self.refuse_taken(number, key, held)
 
     def require_own(self, keys: Iterable[bytes]) -> None:
         """Refuse keys that rows of another source have.
@@ -94,9 +101,9 @@ class HandRows:
         Raises:
             OptionError: one belongs to a row of a source; the message names both.
         """
-        for number, (key, held) in enumerate(self._holders(keys), start=1):
-            if held is not None and not held.by_hand:
-                raise OptionError(self._foreign(number, key, held.id))
+        for number, (key, held) in enumerate(self.holders(keys), start=1):
+            if held is not None:
+                self.require_by_hand(number, key, held)
 
     def put(
         self,
@@ -120,7 +127,7 @@ class HandRows:
         ids: list[int] = []
         new: list[int] = []
         known: dict[int, bytes] = {}  # columns of rows that are replaced
-        holders = self._holders(keys) if again else ((key, None) for key in keys)
+        holders = self.holders(keys) if again else ((key, None) for key in keys)
         for place, ((_, held), content) in enumerate(zip(holders, contents, strict=True)):
             if held is not None and held.content == content:
                 if columns is not None:
@@ -149,7 +156,7 @@ class HandRows:
             )
             for place in new:
                 self._waiting_columns[self._next] = known[place] if columns is None else columns[place]
-                self._wait(keys[place], _Held(self._next, contents[place], by_hand=True))
+                self._wait(keys[place], Held(self._next, contents[place], by_hand=True))
                 self._waiting_keys[self._next] = keys[place]
                 self._next += 1
         return ids
@@ -158,7 +165,7 @@ class HandRows:
         """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
         for number in ids:
             self._wait(self._key(number), None)
-            self._store.remove([number])
+            self._store.remove([number - self._first])
             self.deleted += 1
 
     def ids_of(self, keys: Iterable[bytes]) -> list[int]:
@@ -168,17 +175,7 @@ class HandRows:
             MissingRow: no row has one of them.
             OptionError: one belongs to a row of a source.
         """
-        found = []
-        for number, (key, held) in enumerate(self._holders(keys), start=1):
-            if held is None:
-                ids = "; ids of rows are given as `ids`" if key.isdigit() else ""
-                raise MissingRow(
-                    f"key {number} ({shown_key(key)}): the collection has no such row; nothing was deleted{ids}"
-                )
-            if not held.by_hand:
-                raise OptionError(self._foreign(number, key, held.id))
-            found.append(held.id)
-        return found
+        return [self.own_id(number, key, held) for number, (key, held) in enumerate(self.holders(keys), 1)]
 
     def require_ids(self, ids: Ids) -> list[int]:
         """Return some ids, each once, if they are live rows that were made by hand.
@@ -190,18 +187,50 @@ class HandRows:
         numbers = list(dict.fromkeys(ids.tolist()))
         for number in numbers:
             key = self._key(number)
-            ((_, held),) = self._holders([key])
+            ((_, held),) = self.holders([key])
             if held is None or held.id != number:
                 raise MissingRow(
                     f"row {number} ({shown_key(key)}) was deleted or replaced; nothing was deleted"
                 )
-            if not held.by_hand:
-                raise OptionError(self._foreign(0, key, number))
+            self.require_by_hand(0, key, held)
         return numbers
+
+    def refuse_taken(self, number: int, key: bytes, held: Held) -> NoReturn:
+        """Refuse a new row whose key a row has; ``number`` counts the keys that were given."""
+        self.require_by_hand(number, key, held)
+        raise OptionError(
+            f"key {number} ({shown_key(key)}) is taken by row {held.id}; nothing was added. "
+            "Choose another key, or replace that row with `upsert`"
+        )
+
+    def require_by_hand(self, number: int, key: bytes, held: Held) -> None:
+        """Refuse to change a row of a source; ``number`` counts the keys that were given, 0 where ids were."""
+        if held.by_hand:
+            return
+        what = f"key {number} ({shown_key(key)})" if number else f"row {held.id} ({shown_key(key)})"
+        source = self._store.record(held.id - self._first).source
+        raise OptionError(
+            f"{what} belongs to {self._origin(source)} (row {held.id}), which only `build_index` changes; "
+            "nothing was written. Choose another key, or change the file and build"
+        )
+
+    def own_id(self, number: int, key: bytes, held: Held | None) -> int:
+        """Return the row by hand that has a key; raises as `ids_of` does."""
+        if held is None:
+            ids = "; ids of rows are given as `ids`" if key.isdigit() else ""
+            raise MissingRow(
+                f"key {number} ({shown_key(key)}): the collection has no such row; nothing was deleted{ids}"
+            )
+        self.require_by_hand(number, key, held)
+        return held.id
 
     def rows_by_hand(self) -> Iterator[tuple[int, bytes]]:
         """Yield the ids and keys of the committed rows that were made by hand."""
-        return ((record.id, record.key) for record in self._store.scan() if is_by_hand(record, self._source))
+        return (
+            (self._first + record.id, record.key)
+            for record in self._store.scan()
+            if is_by_hand(record, self._source)
+        )
 
     def commit(self) -> None:
         """Make all that waits durable."""
@@ -216,11 +245,11 @@ class HandRows:
     def _columns(self, number: int) -> bytes:
         """Return the columns of a row, one that waits too."""
         waiting = self._waiting_columns.get(number)
-        return self._store.columns([number])[0] if waiting is None else waiting
+        return self._store.columns([number - self._first])[0] if waiting is None else waiting
 
     def _recolumn(self, number: int, columns: bytes) -> None:
         if columns != self._columns(number):
-            self._store.set_columns(number, columns)
+            self._store.set_columns(number - self._first, columns)
             self._waiting_columns[number] = columns
 
     def _forget(self) -> None:
@@ -228,11 +257,11 @@ class HandRows:
         self._waiting_keys.clear()
         self._waiting_columns.clear()
 
-    def _wait(self, key: bytes, held: _Held | None) -> None:
+    def _wait(self, key: bytes, held: Held | None) -> None:
         self._waiting[key] = held
 
-    def _holders(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, _Held | None]]:
-        """Yield keys with who holds each; many are looked up at once."""
+    def holders(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Held | None]]:
+        """Yield keys with the row that has each, None where none has; many are looked up at once."""
         stream = iter(keys)
         while block := list(islice(stream, _AT_ONCE)):
             for key, record in zip(block, self._store.find_records(block), strict=True):
@@ -241,18 +270,11 @@ class HandRows:
                 else:
                     yield key, None if record is None else self._held(record)
 
-    def _held(self, record: Record) -> _Held:
-        return _Held(record.id, record.content, is_by_hand(record, self._source))
+    def _held(self, record: Record) -> Held:
+        return Held(self._first + record.id, record.content, is_by_hand(record, self._source))
 
     def _key(self, number: int) -> bytes:
-        return self._waiting_keys.get(number) or self._store.record(number).key
-
-    def _foreign(self, number: int, key: bytes, row: int) -> str:
-        what = f"key {number} ({shown_key(key)})" if number else f"row {row} ({shown_key(key)})"
-        return (
-            f"{what} belongs to {self._origin(self._store.record(row).source)} (row {row}), which only `build_index` changes; "
-            "nothing was written. Choose another key, or change the file and build"
-        )
+        return self._waiting_keys.get(number) or self._store.record(number - self._first).key
 
 
 def content_of_vector(row: Halves) -> bytes:

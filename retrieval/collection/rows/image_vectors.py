@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from indexes.store import VectorStore
     from indexes.vectors import Halves
+    from retrieval.collection.rows.rows_by_hand import Contents
     from retrieval.encoders import Encoder
     from retrieval.sources.decoding import ImageSource
 
@@ -93,12 +93,13 @@ class ImageList:
 
 
 def encode_images(
-    images: Iterable[_Item], encoder: Encoder, store: VectorStore, *, headers: bool
+    images: Iterable[_Item], encoder: Encoder, store: Contents, *, headers: bool
 ) -> tuple[Halves, list[bytes], list[bytes]]:
     """Encode images in batches; exact copies of an image, and of what the store holds, are encoded once.
 
     Args:
-        images, encoder, store: those.
+        images, encoder: those.
+        store: the rows that there are.
         headers: look at what files say of their images, too.
     Returns:
         unit rows ``(n, d)`` float16, the hashes of what was encoded, and packed columns, in the order of the images.

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes import forks
-from indexes.derivation import derive, publish_rows
 from indexes.errors import value_text
-from indexes.vectors import row_ids
 from retrieval.collection import require_settled, sweep
-from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import plain
+from retrieval.collection.rows.hand_publication import (
+    current,
+    device_of,
+    phrases_of,
+    publish_by_hand,
+    rows_where,
+)
 from retrieval.collection.rows.hand_rows import HandRows
 from retrieval.collection.rows.image_vectors import ImageList, encode_images
 from retrieval.collection.rows.key_lists import KeyList
@@ -24,36 +27,31 @@ from retrieval.collection.rows.lock_wait import TIMEOUT, waiting_writer
 from retrieval.collection.rows.row_sources import hand_number, origin_of, sources_with_hand
 from retrieval.collection.rows.vector_blocks import VectorBlocks
 from retrieval.collection.rows.vector_sync import sync_vectors
-from retrieval.collection.rows.writable import learn_rotation, opened, published
-from retrieval.columns import ColumnFilter, packed_columns, summary
-from retrieval.encoders import encode_phrases
+from retrieval.collection.rows.writable import opened
+from retrieval.columns import packed_columns
 from retrieval.errors import (
-    CollectionNotFound,
-    EncoderError,
     OptionError,
     ShapeError,
-    SpaceMismatch,
     StoreClosed,
     StoreLocked,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from indexes.generation import Manifest
-    from indexes.store import VectorStore
-    from indexes.vectors import Ids, Vectors
+    from indexes.vectors import Ids
     from retrieval.collection import Collection
     from retrieval.collection.rows.image_vectors import Images
     from retrieval.collection.rows.key_lists import KeysLike
+    from retrieval.collection.rows.rows_by_hand import Contents, RowsByHand
     from retrieval.collection.rows.rows_report import RowsReport
     from retrieval.collection.rows.vector_blocks import VectorsLike
     from retrieval.columns import ColumnsLike
 
-__all__ = ["RowWriter", "synchronized", "writing_rows"]
+__all__ = ["REFUSED", "RowWriter", "show_newest", "synchronized", "writing_rows"]
 
-_REFUSED = "rows cannot be added or deleted now"
+REFUSED = "rows cannot be added or deleted now"
 
 
 class RowWriter:
@@ -65,14 +63,18 @@ class RowWriter:
         added, updated, unchanged, deleted: how many rows were new; got another vector; had it already; were deleted.
     """
 
-    def __init__(self, store: VectorStore, collection: Collection, *, source: int) -> None:
-        """Write rows of a source to a store that is open for it; `Collection.writer` calls this."""
-        self._store, self._collection = store, collection
-        self._rows = HandRows(
-            store,
-            source=source,
-            origin=lambda number: origin_of(number, collection.manifest.sources, collection.directory),
-        )
+    def __init__(
+        self, rows: RowsByHand, collection: Collection, *, contents: Contents, find: Callable[[str], Ids]
+    ) -> None:
+        """Write rows by hand; `Collection.writer` calls this.
+
+        Args:
+            rows: of a store, or of all shards, open for writing.
+            collection: whose they are.
+            contents: finds rows by the hash of what they were made of.
+            find: returns the live rows for which a condition holds, once all that waits is committed.
+        """
+        self._rows, self._collection, self._contents, self._find = rows, collection, contents, find
         self._busy, self._process = forks.Lock(), os.getpid()
         self._over = False
 
@@ -128,7 +130,7 @@ class RowWriter:
             vectors, contents, columns = encode_images(
                 given,
                 self._collection.encoder,
-                self._store,
+                self._contents,
                 headers=known_columns is not None and known_columns.headers > 0,
             )
             names = given.require_keys(len(vectors))
@@ -144,30 +146,15 @@ class RowWriter:
             if sum(given is not None for given in (keys, ids, where)) != 1:
                 raise OptionError("delete takes either `keys`, `ids` or `where`")
             if where is not None:
-                chosen = rows.require_ids(self._found(rows, where))
+                rows.commit()
+                chosen = rows.require_ids(self._find(where))
             elif keys is not None:
                 chosen = rows.ids_of(KeyList(keys, one=True))
             else:
-                directory = self._collection.directory
-                chosen = rows.require_ids(row_ids(ids, count=rows.next_id, where=directory))
+                chosen = rows.require_ids(rows.checked_ids(ids, where=self._collection.directory))
             rows.delete(chosen)
             rows.commit_if_due()
             return len(chosen)
-
-    def _found(self, rows: HandRows, where: str) -> Ids:
-        """Return the live rows for which a condition holds, those too that this block has added."""
-        rows.commit()
-        published = _current(self._collection.directory)
-        manifest = replace(published, count=self._store.count)
-        if published.columns is not None and published.columns.changes != self._store.column_changes:
-            manifest = replace(manifest, files={})  # the table there says what rows were before
-        columns = ColumnFilter(self._collection.directory, manifest, self._store)
-        try:
-            found = columns.rows(where)
-        finally:
-            columns.close()
-        live: Ids = found[~self._store.tombstones()[found]]
-        return live
 
     def end(self) -> None:
         """Commit all that waits, and take no further calls."""
@@ -176,7 +163,7 @@ class RowWriter:
             self._rows.commit()
 
     @contextmanager
-    def _writing(self) -> Iterator[HandRows]:
+    def _writing(self) -> Iterator[RowsByHand]:
         """Give the rows to one thread at a time.
 
         Raises:
@@ -210,12 +197,11 @@ class RowWriter:
         return blocks, names
 
     def _ids_as_keys(self, count: int) -> list[bytes]:
-        first = self._rows.next_id
-        return [str(number).encode() for number in range(first, first + count)]
+        return [str(number).encode() for number in self._rows.next_ids(count)]
 
     @staticmethod
     def _put(
-        rows: HandRows, blocks: VectorBlocks, names: Iterable[bytes], columns: list[bytes] | None
+        rows: RowsByHand, blocks: VectorBlocks, names: Iterable[bytes], columns: list[bytes] | None
     ) -> Ids:
         ids = np.empty(len(blocks), dtype=np.int64)  # (n,)
         keys = iter(names)
@@ -239,10 +225,10 @@ def synchronized(
             index=collection.directory,
             prune=prune,
             timeout=timeout,
-            device=_device(collection.manifest),
+            device=device_of(collection.manifest),
         )
     finally:
-        _show(collection)
+        show_newest(collection)
 
 
 @contextmanager
@@ -251,36 +237,28 @@ def writing_rows(collection: Collection, *, timeout: float = TIMEOUT) -> Iterato
     directory = _require_there(collection)
     try:
         with waiting_writer(directory, timeout=timeout) as lock:
-            before = _current(directory)
-            require_settled(before, what=_REFUSED)
+            before = current(directory)
+            require_settled(before, what=REFUSED)
             sweep(directory, before)
             facts: dict[str, Any] = {"space": before.space, "encoder": before.encoder, "root": before.root}
             sources = sources_with_hand(before, root=before.root)
             with opened(directory, lock, before, **facts, with_rows=sources) as growing:
                 store = plain(growing)
-                rows = RowWriter(store, collection, source=hand_number(before))
+                rows = HandRows(
+                    store,
+                    source=hand_number(before),
+                    origin=lambda number: origin_of(number, before.sources, directory),
+                )
+                writer = RowWriter(
+                    rows, collection, contents=store, find=lambda where: rows_where(directory, store, where)
+                )
                 try:
-                    yield rows
+                    yield writer
                 finally:
-                    rows.end()
-                lock.check()
-                recorded = sources if rows.added or rows.updated else None
-                known = before.columns
-                columns = summary(store, known, headers=0 if known is None else known.headers)
-                if publish_rows(directory, store, sources=recorded, columns=columns) is None:
-                    derive(
-                        directory,
-                        store,
-                        **facts,
-                        sources=recorded,
-                        device=_device(before),
-                        extra_queries=lambda: _phrases(collection),
-                        learn=learn_rotation,
-                        columns=columns,
-                        derived=derived_files(columns),
-                    )
+                    writer.end()
+                publish_by_hand(directory, store, before, rows, lock, phrases=lambda: phrases_of(collection))
     finally:
-        _show(collection)
+        show_newest(collection)
 
 
 def _require_there(collection: Collection) -> Path:
@@ -293,35 +271,13 @@ def _require_there(collection: Collection) -> Path:
     """
     with collection._using():  # noqa: SLF001 - a part of it; whoever closed it may not write
         directory = collection.directory
-    require_settled(_current(directory), what=_REFUSED)
+    require_settled(current(directory), what=REFUSED)
     return directory
 
 
-def _current(directory: Path) -> Manifest:
-    manifest = published(directory)
-    if manifest is None:
-        raise CollectionNotFound(
-            f"no collection in {directory} any more: it was moved or deleted since it was opened; open it where it is now"
-        )
-    return manifest
-
-
-def _show(collection: Collection) -> None:
+def show_newest(collection: Collection) -> None:
     """Let a collection show what was published; one that another thread has closed meanwhile stays closed."""
     with suppress(StoreClosed, FileNotFoundError):
         with collection._using():  # noqa: SLF001 - a part of it
             pass
         collection.refresh()
-
-
-def _device(manifest: Manifest) -> str:
-    return "cpu" if manifest.request is None else manifest.request.device
-
-
-def _phrases(collection: Collection) -> Mapping[str, Vectors]:
-    """Encode the built-in phrases that an index is tuned for too, where the encoder can be had."""
-    try:
-        words = encode_phrases(collection.encoder)
-    except (EncoderError, SpaceMismatch):
-        return {}
-    return {} if words is None else {"text": words}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import check_dim, derive
 from indexes.errors import value_text
+from indexes.generation import SHARDS
 from indexes.vectors import Space
-from retrieval.collection import require_settled
+from retrieval.collection import open_collection, require_settled
 from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import plain
 from retrieval.collection.rows.hand_rows import HandRows
@@ -30,11 +31,14 @@ from retrieval.location import home_of, place_collection, record_root
 from retrieval.progress import Progress, telling
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from indexes.generation import Manifest
     from retrieval.collection.rows.key_lists import KeysLike
+    from retrieval.collection.rows.rows_by_hand import RowsByHand
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["build_index_from_vectors", "named_space", "sync_vectors"]
+__all__ = ["build_index_from_vectors", "named_space", "refuse_dropping", "sync_vectors", "write_blocks"]
 
 
 def sync_vectors(
@@ -79,6 +83,11 @@ def sync_vectors(
     if len(names) != len(blocks):
         raise ShapeError(f"{len(blocks):,} vectors but {len(names):,} keys; give one key a vector")
     directory = place_collection(home, index)
+    if (directory / SHARDS).is_file():
+        asked = {"kind": kind, "truncate_dim": truncate_dim, "target_recall": target_recall}
+        return _sync_shards(
+            directory, vectors, keys, space, asked, prune=prune, timeout=timeout, progress=progress
+        )
     with progress_shown(progress) as watch, locked(directory, timeout=timeout) as lock:
         before = swept(directory)
         require_settled(before, what="vectors cannot be imported now")
@@ -101,7 +110,7 @@ def sync_vectors(
             gone = [number for number, key in rows.rows_by_hand() if key not in names]
             if not prune:
                 refuse_dropping(rows=store.live, removed=len(gone), keys=len(names), folder=home)
-            _write(rows, blocks, names, progress=watch)
+            write_blocks(rows, blocks, names, progress=watch)
             rows.delete(gone)
             rows.commit()
             lock.check()
@@ -128,6 +137,29 @@ def sync_vectors(
         unchanged=rows.unchanged,
         deleted=rows.deleted,
     )
+
+
+def _sync_shards(
+    directory: Path,
+    vectors: VectorsLike,
+    keys: KeysLike,
+    space: str | Space | None,
+    asked: Mapping[str, Any],
+    *,
+    prune: bool,
+    timeout: float,
+    progress: ShowProgress,
+) -> RowsReport:
+    """Make the rows by hand of a sharded collection equal to vectors."""
+    for name, value in asked.items():
+        if value is not None:
+            raise OptionError(
+                f"{directory} is a sharded collection: `{name}` is given to `build_index`; nothing was changed"
+            )
+    with open_collection(directory) as collection:
+        _space(space, vectors, dim=VectorBlocks(vectors).dim, before=collection.manifest)
+        with progress_shown(progress):
+            return collection.sync_vectors(vectors, keys, prune=prune, timeout=timeout)
 
 
 def build_index_from_vectors(
@@ -186,7 +218,9 @@ def _space(space: str | Space | None, vectors: Any, *, dim: int, before: Manifes
     return target
 
 
-def _write(rows: HandRows, blocks: VectorBlocks, names: KeyList, *, progress: OnProgress | None) -> None:
+def write_blocks(
+    rows: RowsByHand, blocks: VectorBlocks, names: KeyList, *, progress: OnProgress | None
+) -> None:
     """Bring new and changed rows into the store, block by block."""
     keys = iter(names)
     for start, block in blocks.blocks():

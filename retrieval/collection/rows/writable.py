@@ -41,7 +41,8 @@ def locked(directory: Path, *, timeout: float = 0, is_shard: bool = False) -> It
     """
     if (directory / SHARDS).is_file():
         raise OptionError(
-            f"{directory} is a sharded collection: `build_index` alone writes it, so that its shards stay whole; nothing was changed"
+            f"{directory} is a sharded collection, whose shards are written together: by `build_index`, and by the methods of what "
+            "`open` gives; nothing was changed"
         )
     around = None if is_shard else shards_around(directory)
     if around is not None:

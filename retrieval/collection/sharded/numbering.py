@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.generation import SHIFT
+from retrieval.errors import MissingRow, OptionError, ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from indexes.vectors import Ids
 
-__all__ = ["first_of", "local", "shard_of", "split"]
+__all__ = ["checked_ids", "first_of", "local", "of_places", "shard_of", "split"]
 
 _WITHIN = (1 << SHIFT) - 1
 
@@ -39,3 +40,51 @@ def split(ids: Ids) -> Iterator[tuple[int, Ids, Ids]]:
     for number in np.unique(numbers).tolist():
         places = np.flatnonzero(numbers == number)
         yield number, places, ids[places] & _WITHIN
+
+
+def of_places(places: Ids, counts: Mapping[int, int]) -> Ids:
+    """Return the ids of rows ``(m,)`` that are counted through all shards.
+
+    Args:
+        places: from 0 on.
+        counts: of rows, by the shards' numbers, in their order.
+    """
+    ends = np.cumsum(list(counts.values()), dtype=np.int64)  # (s,)
+    shard = np.searchsorted(ends, places, side="right")  # (m,)
+    starts = np.concatenate(([0], ends[:-1]))
+    firsts = np.array([first_of(number) for number in counts], dtype=np.int64)
+    ids: Ids = firsts[shard] + places - starts[shard]
+    return ids
+
+
+def checked_ids(ids: Any, counts: Mapping[int, int], *, where: object) -> Ids:
+    """Return row ids as `indexes.vectors.row_ids` does; flags are of one shard after the other.
+
+    Args:
+        ids: what callers give.
+        counts: of rows, by the shards' numbers, in their order.
+        where: the collection, for messages.
+    Raises:
+        MissingRow: no shard has such a row.
+        OptionError: floats, texts, or whatever else is no id.
+        ShapeError: flags of another length, or more than one axis.
+    """
+    found = np.asarray(ids)
+    if found.ndim == 0:
+        found = found[np.newaxis]
+    if found.ndim != 1:
+        raise ShapeError(f"row ids: expected one axis, got shape {found.shape}")
+    if found.dtype == np.bool_:
+        count = sum(counts.values())
+        if found.shape != (count,):
+            raise ShapeError(
+                f"flags of rows: expected one for each of the {count:,} rows, got {len(found):,}"
+            )
+        return of_places(np.flatnonzero(found), counts)
+    if found.dtype.kind not in "iu" and len(found):
+        raise OptionError(f"row ids must be integers, got {found.dtype}")
+    numbers = found.astype(np.int64)
+    for number in numbers.tolist():
+        if number < 0 or (number & _WITHIN) >= counts.get(shard_of(number), 0):
+            raise MissingRow(f"{where}: no row {number}; ids are a shard's number times 2**32, plus a row's")
+    return numbers

@@ -14,15 +14,15 @@ from indexes.generation import Inverted, read_shards
 from indexes.migration import Blend
 from indexes.search import joined, lengthened, reaching, search_shards
 from indexes.store.lmdb import Lease
-from indexes.vectors import Neighbors, optional_integer, places
+from indexes.vectors import Neighbors, optional_integer, places, spread
 from retrieval.collection.queries import RowFilter, live_ids
 from retrieval.collection.sharded.asked_shards import AskedShards
-from retrieval.collection.sharded.numbering import first_of, split
+from retrieval.collection.sharded.numbering import checked_ids, first_of, of_places, split
 from retrieval.collection.sharded.shard_filter import ShardFilter
 from retrieval.collection.sharded.shard_reader import FilterSpec
 from retrieval.collection.sharded.shard_records import ShardColumns, ShardNames, ShardPaths, ShardStore
 from retrieval.distributed import open_cluster
-from retrieval.errors import CollectionNotFound, MissingRow, OptionError, ShapeError
+from retrieval.errors import CollectionNotFound, OptionError, ShapeError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -129,21 +129,14 @@ class OpenedShards:
 
     def spread_ids(self, most: int) -> Ids:
         """Return the ids of some live rows, spread evenly over all."""
-        counts = [self._counts[number] for number in self._asked.numbers]
-        rows = np.unique(np.linspace(0, max(sum(counts) - 1, 0), most).astype(np.int64))
-        ids = self._of_places(rows)
+        counts = self._there()
+        ids = of_places(spread(sum(counts.values()), most), counts)
         live: Ids = ids[self.is_live(ids)]
         return live
 
-    def _of_places(self, rows: Ids) -> Ids:
-        """Return the ids of rows that are counted through all shards."""
-        numbers = self._asked.numbers
-        ends = np.cumsum([self._counts[number] for number in numbers])  # (s,)
-        place = np.searchsorted(ends, rows, side="right")  # (m,)
-        starts = np.concatenate(([0], ends[:-1]))
-        return (
-            np.array([first_of(number) for number in numbers], dtype=np.int64)[place] + rows - starts[place]
-        )
+    def _there(self) -> dict[int, int]:
+        """Return the rows of each shard that is open."""
+        return {number: self._counts[number] for number in self._asked.numbers}
 
     def is_live(self, ids: Any) -> Any:
         """Say of each of some rows whether it has no tombstone, in the shape of `ids`."""
@@ -155,28 +148,7 @@ class OpenedShards:
 
     def row_ids(self, ids: Any) -> Ids:
         """Return row ids, checked, as `indexes.vectors.row_ids` does; flags are of one shard after the other."""
-        found = np.asarray(ids)
-        if found.ndim == 0:
-            found = found[np.newaxis]
-        if found.ndim != 1:
-            raise ShapeError(f"row ids: expected one axis, got shape {found.shape}")
-        if found.dtype == np.bool_:
-            counts = sum(self._counts[number] for number in self._asked.numbers)
-            if found.shape != (counts,):
-                raise ShapeError(
-                    f"flags of rows: expected one for each of the {counts:,} rows, got {len(found):,}"
-                )
-            return self._of_places(np.flatnonzero(found))
-        if found.dtype.kind not in "iu" and len(found):
-            raise OptionError(f"row ids must be integers, got {found.dtype}")
-        numbers = found.astype(np.int64)
-        for number in numbers.tolist():
-            shard = number >> 32
-            if number < 0 or (number & 0xFFFFFFFF) >= self._counts.get(shard, 0):
-                raise MissingRow(
-                    f"{self.directory}: no row {number}; ids are a shard's number times 2**32, plus a row's"
-                )
-        return numbers
+        return checked_ids(ids, self._there(), where=self.directory)
 
     def require_settled(self, what: str) -> None:
         """Nothing changes its encoder."""
@@ -192,10 +164,13 @@ class OpenedShards:
         if any(given is not None for given in (under, glob, mask, where)):
             below = None if under is None else keys.relative(under, root)
             flags, own_where = self._cut(mask, "mask"), self._cut(where, "where")
+            types = self.columns.types() if isinstance(where, str) else None
             kept = ShardFilter(
                 self._asked,
                 {
-                    number: FilterSpec(os.fspath(root), below, glob, own_where[number], flags[number])
+                    number: FilterSpec(
+                        os.fspath(root), below, glob, own_where[number], flags[number], columns=types
+                    )
                     for number in self._asked.numbers
                 },
             )

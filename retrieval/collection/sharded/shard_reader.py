@@ -17,7 +17,7 @@ from retrieval.collection import open_published
 from retrieval.collection.queries import RowFilter, row_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from indexes.engine import Probes
     from indexes.store import Record
@@ -37,6 +37,7 @@ class FilterSpec(NamedTuple):
         under, glob, where: as `Collection.search` has them.
         mask: flags of the shard's rows.
         ids: of the shard's rows, ascending.
+        columns: types of the columns of all shards, where there is a condition.
     """
 
     root: str
@@ -45,6 +46,7 @@ class FilterSpec(NamedTuple):
     where: Any = None
     mask: Bitmap | None = None
     ids: Ids | None = None
+    columns: Mapping[str, str] | None = None
 
 
 class ShardReader:
@@ -105,6 +107,7 @@ class ShardReader:
                 ids=None,
                 mask=spec.mask,
                 where=spec.where,
+                elsewhere=spec.columns,
             )
         with self._lock:
             self._filter = spec, kept

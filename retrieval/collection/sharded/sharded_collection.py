@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.generation import read_shards, shard_name
 from retrieval.collection import Collection
+from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
 from retrieval.collection.sharded.verification import verify_shards
 from retrieval.distributed import check_cluster
@@ -20,11 +21,13 @@ from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import SupportsIndex
 
     from indexes.generation import FileCheck
     from retrieval.collection import Opened
+    from retrieval.collection.rows import KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.encoders import EncoderLike
 
 __all__ = ["ShardedCollection"]
@@ -149,16 +152,22 @@ class ShardedCollection(Collection):
         """Refuse: a dictionary of everything."""
         self._refuse("`ids_by_path`", "`id_of` gives the id of a key")
 
-    def writer(self, *, timeout: float = 0.0) -> NoReturn:
-        """Refuse: rows by hand lie in one collection."""
-        del timeout
-        self._refuse(
-            "`add`, `upsert`, `delete`, `add_images` and `writer`", "images come and go by `build_index`"
-        )
+    def writer(self, *, timeout: float = TIMEOUT) -> AbstractContextManager[RowWriter]:
+        """Give a block in which many rows are added, replaced and deleted; takes and raises what `Collection.writer` does.
 
-    def sync_vectors(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: rows by hand lie in one collection."""
-        self._refuse("`sync_vectors`", "images come and go by `build_index`")
+        A row that is replaced stays in its shard. New rows go to the last shard until that is full, then another begins.
+        """
+        from retrieval.collection.sharded.rows import writing_shards
+
+        return writing_shards(self, timeout=timeout)
+
+    def sync_vectors(
+        self, vectors: VectorsLike, keys: KeysLike, *, prune: bool = False, timeout: float = TIMEOUT
+    ) -> RowsReport:
+        """Make the rows by hand of all shards equal to vectors; takes and raises what `Collection.sync_vectors` does."""
+        from retrieval.collection.sharded.rows import sync_shards
+
+        return sync_shards(self, vectors, keys, prune=prune, timeout=timeout)
 
     def pairs(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: rows of several shards are not joined."""

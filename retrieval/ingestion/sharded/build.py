@@ -14,14 +14,14 @@ from indexes.files import make_directories, replace_file, writing
 from indexes.generation import MANIFEST, SHARDS, Source, read_shards, shard_name
 from indexes.store import WriterLock
 from retrieval.collection.rows import BuildReport, published
+from retrieval.collection.sharded.rows import SHARD_ROWS, Asked, publish_shards
 from retrieval.display import progress_shown
-from retrieval.distributed import check_cluster, open_cluster, require_alike
+from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
 from retrieval.encoders import encode_phrases, load_encoder, require_device
 from retrieval.errors import OptionError, SourceIncomplete
 from retrieval.ingestion import choose_sources
+from retrieval.ingestion.sharded.hand_keys import HandKeys
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
-from retrieval.ingestion.sharded.ledger import run_jobs
-from retrieval.ingestion.sharded.publication import SHARD_ROWS, Asked, publish_shards
 from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
 from retrieval.location import record_path, record_root
 from retrieval.progress import Progress, telling
@@ -87,7 +87,7 @@ def build_shards(
         before = read_shards(directory) if (directory / SHARDS).is_file() else None
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
-        ranges, count = _ranges(source, directory, before, shards, shard_rows, watch)
+        ranges, count = _ranges(source, recorded, directory, before, shards, shard_rows, watch)
         training = None if before is None else _training(directory, before)
         jobs = [
             ShardJob(
@@ -191,6 +191,7 @@ def _source(
 
 def _ranges(
     source: Images,
+    recorded: Source,
     directory: Path,
     before: Shards | None,
     shards: int | None,
@@ -202,12 +203,13 @@ def _ranges(
     known = {} if before is None else {shard.number: shard.units for shard in before.shards}
     known |= begun
     ranges = Ranges.of(known)
-    counts = UnitCounts()
+    counts, by_hand = UnitCounts(), HandKeys(directory, before)
     with suppress(
         SourceIncomplete
     ):  # each shard's build says so; what was not listed is given to a shard later
         for number, entry in enumerate(source.entries(Seen()), start=1):
             if not isinstance(entry, Skipped):
+                by_hand.refuse(entry.key, recorded, source.name)
                 counts.add(entry.key, ranges)
             if watch is not None and number % 1000 == 0:
                 watch(Progress(phase="scan", done=number, total=None))
@@ -218,6 +220,9 @@ def _ranges(
             f"{source.name} has {total:,} images, too few for {wanted} shards; nothing was built"
         )
     limit = shard_rows or (SHARD_ROWS if before is None else before.shard_rows)
+    if before is not None:  # rows by hand take place, too
+        last = before.shards[-1]
+        counts.known[last.number] = max(counts.known.get(last.number, 0), last.manifest.live)
     count = assign(ranges, counts, shards=wanted, shard_rows=limit, is_first=not known)
     units = ranges.units()
     facts = {str(number): units.get(number, ()) for number in range(count)}

@@ -1,4 +1,4 @@
-"""Do the work of one shard, in this process or in another one: everything that it takes and returns pickles."""
+"""Bring the images of one shard in, in this process or in another one: everything that this takes and returns pickles."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.derivation import derive
-from indexes.errors import StoreCorrupt
-from retrieval.collection.rows import derived_files, learn_rotation, locked, opened, plain, swept
 from retrieval.ingestion import build_one
 
 if TYPE_CHECKING:
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion.sharded.units import Ranges
     from retrieval.sources import Source
 
-__all__ = ["IndexJob", "ShardJob", "build_shard", "index_shard"]
+__all__ = ["ShardJob", "build_shard"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,27 +44,8 @@ class ShardJob:
         return self.ranges.shard_of(key) == self.number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexJob:
-    """Index the rows of one shard by a training that it shares.
-
-    Attributes:
-        directory: the shard's.
-        kind: ``flat``, or the training's factory string.
-        training: that; None for ``flat``.
-        recall: the target.
-        device: where faiss may use a GPU.
-    """
-
-    directory: str
-    kind: str
-    training: SharedTraining | None
-    recall: float | None
-    device: str
-
-
 def build_shard(job: ShardJob) -> BuildReport:
-    """Do the first job; raises as `retrieval.build_index` does."""
+    """Do the job; raises as `retrieval.build_index` does."""
     return build_one(
         [] if job.source is None else [job.source],
         Path(job.directory),
@@ -76,34 +54,3 @@ def build_shard(job: ShardJob) -> BuildReport:
         kind="flat" if job.training is None else job.training.facts.factory,
         **job.options,
     )
-
-
-def index_shard(job: IndexJob) -> None:
-    """Do the second job.
-
-    Raises:
-        StoreCorrupt: the shard is not there.
-    """
-    directory = Path(job.directory)
-    with locked(directory, is_shard=True) as lock:
-        before = swept(directory)
-        if before is None:
-            raise StoreCorrupt(f"{directory} has no manifest.json; build again")
-        facts: dict[str, Any] = {
-            "space": before.space,
-            "encoder": before.encoder,
-            "sources": before.sources,
-        }
-        with opened(directory, lock, before, **facts) as growing:
-            lock.check()
-            derive(
-                directory,
-                plain(growing),
-                **facts,
-                kind=job.kind,
-                recall=job.recall,
-                training=job.training,
-                device=job.device,
-                learn=learn_rotation,
-                derived=derived_files(before.columns),
-            )

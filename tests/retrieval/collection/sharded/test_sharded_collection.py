@@ -14,8 +14,8 @@ import retrieval
 from indexes.generation import SHIFT
 from indexes.vectors import recall_at_k
 from retrieval.collection.sharded import ShardedCollection
+from retrieval.collection.sharded.rows import publication
 from retrieval.errors import MissingRow, OptionError, ShapeError, StoreCorrupt
-from retrieval.ingestion.sharded import publication
 from tests.retrieval.folders import fill
 from tests.retrieval.shards import shards_of, vectors
 
@@ -169,9 +169,6 @@ def test_it_pickles_and_copies(both):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda sharded: sharded.add(np.ones((1, 64))),
-        lambda sharded: sharded.delete("cats/0.png"),
-        lambda sharded: sharded.sync_vectors(np.ones((1, 64)), ["a"]),
         lambda sharded: sharded.pairs(0.5),
         lambda sharded: sharded.rows,
         lambda sharded: sharded.aim(),
@@ -185,7 +182,7 @@ def test_it_pickles_and_copies(both):
         lambda sharded: retrieval.upgrade(sharded.directory, encoder="nano"),
         lambda sharded: retrieval.rollback(sharded.directory),
         lambda sharded: retrieval.sync_vectors(
-            sharded.root, np.ones((1, 64)), ["a"], index=sharded.directory, progress=False
+            sharded.root, np.ones((1, 64)), ["a"], index=sharded.directory, kind="flat", progress=False
         ),
     ],
 )

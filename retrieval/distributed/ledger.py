@@ -1,4 +1,4 @@
-"""Run the jobs of shards; one whose process has ended is run again, and goes on with what it had committed."""
+"""Run jobs that keep what they have done; one whose process has ended is run again, and goes on with that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retrieval.errors import WorkerLost
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from retrieval.distributed import Cluster
+    from retrieval.distributed.protocol import Cluster
 
 __all__ = ["run_jobs"]
 
@@ -27,14 +27,14 @@ def run_jobs(
 ) -> list[Any]:
     """Run a function for each job, as many at a time as the cluster has workers.
 
-    What a job has done lies in its shard's directory: its own manifest is the ledger. So a job that is run again does only what
-    is left.
+    What a job has done lies in a directory of its own, whose manifest is the ledger. So a job that is run again does only what is
+    left.
 
     Args:
         cluster: where they run.
         function: of a module.
         jobs: its arguments.
-        names: of the shards, for messages.
+        names: of the jobs, for messages.
         lost: is told of each worker that was lost.
     Returns:
         what the function returned, in order.

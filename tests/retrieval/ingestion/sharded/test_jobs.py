@@ -1,4 +1,4 @@
-"""A job whose worker dies is run again; builds whose workers are killed end with each image once."""
+"""Shards are built in processes; builds whose workers are killed end with each image once."""
 
 from __future__ import annotations
 
@@ -12,30 +12,8 @@ import pytest
 
 import retrieval
 from indexes.generation import read_shards
-from retrieval.distributed import open_cluster
-from retrieval.errors import WorkerLost
 from retrieval.ingestion.sharded import build
-from retrieval.ingestion.sharded.ledger import run_jobs
-from tests.retrieval.distributed import work
 from tests.retrieval.folders import fill
-
-
-def test_a_job_that_loses_its_worker_is_run_again(tmp_path):
-    lost: list[str] = []
-    with open_cluster("local:2") as cluster:
-        jobs = [str(tmp_path / name) for name in "ab"]
-        found = run_jobs(cluster, work.die_once, jobs, names=["first", "second"], lost=lost.append)
-
-        assert found == ["done", "done"]
-        assert sorted(line.split(":")[0] for line in lost) == ["first", "second"]
-        with pytest.raises(WorkerLost, match=r"first: .*\(3 times\)"):
-            run_jobs(cluster, work.die_always, ["x"], names=["first"])
-
-
-def test_an_error_of_a_job_is_raised_when_the_others_have_ended():
-    with open_cluster("here") as here, pytest.raises(ValueError, match="so it is"):
-        run_jobs(here, work.fail, ["so it is"], names=["first"])
-
 
 NAMES = [f"{folder}/{number}.png" for folder in "abcdefgh" for number in range(6)]
 

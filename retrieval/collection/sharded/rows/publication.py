@@ -1,4 +1,4 @@
-"""End a sharded build: train once for all shards, index each, measure the whole, and replace `shards.json` last."""
+"""Publish shards as one collection: train once for all, index each, measure the whole, and replace `shards.json` last."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from indexes.generation import (
 )
 from indexes.search import Generation
 from indexes.store import VectorStore
+from retrieval.collection.sharded.rows.index_jobs import IndexJob, index_shard
+from retrieval.distributed import open_cluster, run_jobs
 from retrieval.errors import OptionError
-from retrieval.ingestion.sharded.jobs import IndexJob, index_shard
-from retrieval.ingestion.sharded.ledger import run_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.distributed import Cluster
 
-__all__ = ["SHARD_ROWS", "Asked", "publish_shards"]
+__all__ = ["SHARD_ROWS", "Asked", "publish_again", "publish_as_they_are", "publish_shards"]
 
 SHARD_ROWS = 10_000_000
 """Rows from which on another shard begins, where nobody says."""
@@ -121,6 +121,53 @@ def publish_shards(
     write_shards(directory, made)
     sweep_trainings(directory, made.training)
     return made
+
+
+def publish_again(
+    directory: Path, before: Shards, *, count: int, phrases: Callable[[], Mapping[str, Vectors]]
+) -> Shards:
+    """Publish what shards hold by now, as they were asked for before; takes what `publish_shards` does.
+
+    Args:
+        directory, phrases: as there.
+        before: what is published.
+        count: how many shards there are by now.
+    """
+    with open_cluster(None) as here:
+        return publish_shards(
+            directory,
+            _units(before, count),
+            before.source,
+            Asked(device=before.request.device),
+            here,
+            before=before,
+            phrases=phrases,
+        )
+
+
+def publish_as_they_are(directory: Path, before: Shards, *, count: int) -> None:
+    """Let readers see what shards have published, training and measuring nothing; takes what `publish_again` does."""
+    units = _units(before, count)
+    made = replace(
+        before,
+        generation=before.generation + 1,
+        shards=tuple(
+            Shard(
+                name=shard_name(number),
+                units=units[number],
+                manifest=read_manifest(directory / shard_name(number)),
+            )
+            for number in range(count)
+        ),
+    )
+    if not _same(made, before):
+        write_shards(directory, made)
+
+
+def _units(before: Shards, count: int) -> dict[int, tuple[tuple[str, str], ...]]:
+    """Return the units of each shard; one that was begun for rows by hand has none."""
+    known = {shard.number: shard.units for shard in before.shards}
+    return {number: known.get(number, ()) for number in range(count)}
 
 
 def _falls_short(made: Shards) -> bool:
