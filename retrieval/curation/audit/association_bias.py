@@ -170,7 +170,7 @@ def _interval(near: list[NDArray[np.float64]], size: int, rng: np.random.Generat
 def _vectors(collection: Collection, members: AssociationSet, what: str, *, least: int) -> Vectors:
     """Return the unit vectors of a set."""
     if isinstance(members, PurePath):
-        ids = np.flatnonzero(collection.mask(under=members))
+        ids = collection.row_ids(collection.mask(under=members))
         if len(ids) > _MOST:
             ids = np.sort(np.random.default_rng(_SEED).permutation(ids)[:_MOST])
         found: Vectors = collection.vectors(ids)

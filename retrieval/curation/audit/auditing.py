@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.collection import open_collection
+from retrieval.collection import open_collection, require_settled
 from retrieval.curation.audit.association_bias import association
 from retrieval.curation.audit.audit_report import Audit, SkippedImage
 from retrieval.curation.audit.class_balance import class_balance
@@ -90,7 +90,9 @@ def audit(
         opened = collection
         if isinstance(opened, str | os.PathLike):
             opened = stack.enter_context(open_collection(opened))
-        find_unsharded(opened.directory, what="`audit`")
+        require_settled(opened.manifest, what="the vectors are of two spaces, so images cannot be compared")
+        if "duplicates" in wanted:
+            _require_duplicates(opened)
         show = stack.enter_context(progress_shown(progress))
         mask = opened.mask(**filters)
         bias = None if targets is None or attributes is None else association(opened, targets, attributes)
@@ -106,7 +108,7 @@ def audit(
         if known is not None:
             doubted = suspects(opened, labels, column=column, progress=show, **filters)
             issues.append(_doubtful(doubted))
-            inside = mask[known.ids]
+            inside = np.isin(known.ids, opened.row_ids(mask))
             counts = np.bincount(known.codes[inside], minlength=len(known.names)).tolist()
             if inside.any():
                 classes = class_balance(
@@ -148,6 +150,15 @@ def audit(
             _root=os.fspath(opened.root),
             _directory=os.fspath(opened.directory),
         )
+
+
+def _require_duplicates(collection: Collection) -> None:
+    """Say before the work that duplicates are not looked for in a sharded collection."""
+    try:
+        find_unsharded(collection.directory, what="`duplicates`")
+    except OptionError as error:
+        others = ",".join(name for name in CHECKS if name != "duplicates")
+        raise OptionError(f'{error}; to look at everything else, give `checks="{others}"`') from error
 
 
 def _checked(checks: Sequence[str]) -> tuple[str, ...]:

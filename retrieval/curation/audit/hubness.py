@@ -78,24 +78,22 @@ def hubness(collection: Collection, mask: Bitmap, *, progress: OnProgress | None
         mask: ``(count,)`` flags of the rows to look at.
         progress: is told how far it has come.
     """
-    ids = np.flatnonzero(mask)
+    ids = collection.row_ids(mask)
     total = len(ids)
     if total < 5 * K:
         return None
     if total > _MOST:
         ids = np.sort(np.random.default_rng(_SEED).permutation(ids)[:_MOST])
-        mask = np.zeros_like(mask)
-        mask[ids] = True
-    named = np.zeros(len(mask), dtype=np.int64)
+        mask = collection.mask(ids=ids)
+    counts = np.zeros(len(ids), dtype=np.int64)
     for start in range(0, len(ids), _BLOCK):
         some = ids[start : start + _BLOCK]
         found = collection.search_vectors(collection.vectors(some), k=K + 1, mask=mask).ids  # (b, k + 1)
         others = (found >= 0) & (found != some[:, np.newaxis])
         others &= np.cumsum(others, axis=1) <= K  # a row that did not find itself names one too many
-        named += np.bincount(found[others], minlength=len(named))
+        counts += np.bincount(np.searchsorted(ids, found[others]), minlength=len(ids))
         if progress is not None:
             progress(Progress(phase="hubs", done=start + len(some), total=len(ids)))
-    counts = named[ids]
     apart = counts - counts.mean()
     spread = max(float(np.sqrt((apart**2).mean())), _LEAST)
     top = np.sort(counts)[::-1][: max(round(_TOP * len(ids)), 1)]

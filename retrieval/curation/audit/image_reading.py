@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,15 +11,13 @@ from typing import TYPE_CHECKING, Final
 from indexes.engine import allowed_cores
 from retrieval.collection import FeatureStore
 from retrieval.curation.audit.pixel_facts import PixelFacts, read_pixel_facts
-from retrieval.curation.duplicates.images import ImageRows
 from retrieval.errors import ImageError, RetrievalError
 from retrieval.progress import Progress
 from retrieval.sources.decoding import content_hash
 
 if TYPE_CHECKING:
-    from indexes.store import Record
     from indexes.vectors import Bitmap
-    from retrieval.collection import Collection
+    from retrieval.collection import Collection, Row
     from retrieval.progress import OnProgress
 
 __all__ = ["FOLDER", "ReadImages", "read_images"]
@@ -55,49 +54,45 @@ def read_images(collection: Collection, mask: Bitmap, *, progress: OnProgress | 
     facts: dict[int, PixelFacts] = {}
     unread: Counter[str] = Counter()
     fresh = 0
+    ids = collection.row_ids(mask).tolist()
     with (
-        ImageRows(collection, mask) as rows,
         FeatureStore(collection.directory, folder=FOLDER, writable=True) as kept,
         ThreadPoolExecutor(max_workers=allowed_cores()) as pool,
     ):
-        ids = rows.ids.tolist()
         for start in range(0, len(ids), _AT_ONCE):
-            records = rows.records(ids[start : start + _AT_ONCE])
-            known = kept.get([record.content for record in records if record.content])
-            unknown: list[Record] = []
-            for record in records:
-                one = PixelFacts.from_bytes(known.get(record.content, b""))
+            rows = [collection[number] for number in ids[start : start + _AT_ONCE]]
+            known = kept.get([row.content for row in rows if not row.by_hand])
+            unknown: list[Row] = []
+            for row in rows:
+                one = None if row.by_hand else PixelFacts.from_bytes(known.get(row.content, b""))
                 if one is None:
-                    unknown.append(record)
+                    unknown.append(row)
                 else:
-                    facts[record.id] = one
+                    facts[row.id] = one
             new: list[tuple[bytes, bytes]] = []
-            for record, found in zip(
-                unknown, pool.map(lambda record: _read(rows, record), unknown), strict=True
-            ):
+            for row, found in zip(unknown, pool.map(_read, unknown), strict=True):
                 if isinstance(found, str):
                     unread[found] += 1
                     continue
-                content, facts[record.id] = found
-                new.append((content, facts[record.id].to_bytes()))
+                content, facts[row.id] = found
+                new.append((content, facts[row.id].to_bytes()))
             kept.put(new)
             fresh += len(new)
             if progress is not None:
                 progress(
-                    Progress(
-                        phase="pixels", done=start + len(records), total=len(ids), skipped=unread.total()
-                    )
+                    Progress(phase="pixels", done=start + len(rows), total=len(ids), skipped=unread.total())
                 )
         if len(ids) == len(collection) and len(kept) > 2 * len(ids):
-            kept.keep_only(content.tobytes() for content in rows.contents[rows.ids])
+            kept.keep_only(collection[number].content for number in ids)
     return ReadImages(facts=facts, unread=unread, fresh=fresh)
 
 
-def _read(rows: ImageRows, record: Record) -> tuple[bytes, PixelFacts] | str:
+def _read(row: Row) -> tuple[bytes, PixelFacts] | str:
     """Return the content hash and the facts of an image, or why it could not be read."""
     try:
-        data = rows.read(record)
-        return record.content or content_hash(data), read_pixel_facts(data, name=repr(record.key)[2:-1])
+        data = row.read_bytes()
+        content = content_hash(data) if row.by_hand else row.content
+        return content, read_pixel_facts(data, name=repr(os.fsencode(row.key))[2:-1])
     except ImageError as error:
         return error.reason
     except RetrievalError:

@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from retrieval.curation.audit.issues import Issue, IssueImage
 from retrieval.errors import OptionError
 
@@ -76,10 +74,12 @@ def splits_of(collection: Collection, column: str | None) -> Splits | None:
         if len(named) < 2:
             return None
         found = {
-            number: name for name in named for number in np.flatnonzero(collection.mask(under=name)).tolist()
+            number: name
+            for name in named
+            for number in collection.row_ids(collection.mask(under=name)).tolist()
         }
         return Splits(by="folders", of=found)
-    live = np.flatnonzero(collection.live)
+    live = collection.row_ids()
     found = {}
     for start in range(0, len(live), _BLOCK):
         some = live[start : start + _BLOCK]

@@ -30,7 +30,6 @@ from retrieval.display import progress_shown
 from retrieval.encoders import canonical_spec, load_encoder
 from retrieval.errors import EncoderError, OptionError
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,13 +92,10 @@ def compare(
     with ExitStack() as stack:
         if isinstance(a, str | os.PathLike):
             a = stack.enter_context(open_collection(a))
-        find_unsharded(a.directory, what="`compare`")
         watch = stack.enter_context(progress_shown(progress))
         require_settled(a.manifest, what="the vectors are of two spaces, so they cannot be compared")
         if isinstance(b, os.PathLike) or (isinstance(b, str) and os.path.isdir(b)):
             b = stack.enter_context(open_collection(b))
-        if isinstance(b, Collection):
-            find_unsharded(b.directory, what="`compare`")
         known = None if labels is None and column is None else known_labels(a, labels, column=column)
         if isinstance(b, Collection):
             require_settled(b.manifest, what="the vectors are of two spaces, so they cannot be compared")

@@ -83,7 +83,7 @@ def _same_keys(a: Collection, b: Collection, progress: OnProgress | None) -> tup
     """Return the rows of both whose key is in both, ``(m,)`` each, in the order of the first one's."""
     ours: list[int] = []
     theirs: list[int] = []
-    rows = zip(np.flatnonzero(a.mask()).tolist(), a.keys(), strict=True)
+    rows = zip(a.row_ids().tolist(), a.keys(), strict=True)
     for done, (number, key) in enumerate(rows, start=1):
         if key in b:
             ours.append(number)
@@ -113,8 +113,7 @@ def encode_sample_of(
     Raises:
         OptionError: none of them can be read.
     """
-    live = np.flatnonzero(a.mask())
-    drawn = np.random.default_rng(_SEED).permutation(live)[:sample]
+    drawn = np.random.default_rng(_SEED).permutation(a.row_ids())[:sample]
     ids: list[int] = []
     blocks: list[Halves] = []
     changed = unreadable = done = 0

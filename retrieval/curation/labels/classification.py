@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from retrieval.collection import open_collection
+from retrieval.collection import open_collection, require_settled
 from retrieval.curation.labels.given_labels import known_labels
 from retrieval.curation.labels.guesses import Classification, Guess, Suspect, Suspects, Voter
 from retrieval.curation.labels.label_model import LabelModel
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
@@ -66,11 +65,10 @@ def classify(
     if not 0 <= least <= 1:
         raise OptionError(f"`least` is {least}; give a probability, 0 to 1")
     with ExitStack() as stack:
-        opened = _open(collection, stack, "`classify`")
+        opened = _open(collection, stack)
         known = known_labels(opened, labels, column=column)
         wanted = opened.mask(under=under, glob=glob, where=where)
-        wanted[known.ids] = False
-        ids = np.flatnonzero(wanted)
+        ids = opened.row_ids(wanted & ~opened.mask(ids=known.ids))
         show = stack.enter_context(progress_shown(progress))
         model = LabelModel(opened, known)
         names = _Names(opened, known)
@@ -141,9 +139,9 @@ def suspects(
     if not 0 <= least <= 1:
         raise OptionError(f"`least` is {least}; give a probability, 0 to 1")
     with ExitStack() as stack:
-        opened = _open(collection, stack, "`suspects`")
+        opened = _open(collection, stack)
         known = known_labels(opened, labels, column=column)
-        wanted = opened.mask(under=under, glob=glob, where=where)[known.ids]
+        wanted = np.isin(known.ids, opened.row_ids(opened.mask(under=under, glob=glob, where=where)))
         able = known.counts[known.codes] > 1
         places = np.flatnonzero(wanted & able)
         show = stack.enter_context(progress_shown(progress))
@@ -189,10 +187,10 @@ def suspects(
         )
 
 
-def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack, what: str) -> Collection:
+def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack) -> Collection:
     if isinstance(collection, str | os.PathLike):
         collection = stack.enter_context(open_collection(collection))
-    find_unsharded(collection.directory, what=what)
+    require_settled(collection.manifest, what="the vectors are of two spaces, so labels cannot be compared")
     return collection
 
 

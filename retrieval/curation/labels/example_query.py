@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from retrieval.collection import require_settled
 from retrieval.collection.queries import Query, as_minus, vector
 from retrieval.errors import QueryError
-from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,11 @@ def query_by_examples(
         a query for `search`, which does not find the examples themselves. Its scores are lower than those between like images.
     Raises:
         QueryError: there is no wanted example, or nothing tells them from all other images.
-        OptionError: the encoder is being changed, or the collection is sharded.
+        OptionError: the encoder is being changed.
     """
-    find_unsharded(collection.directory, what="`query_by_examples`")
+    require_settled(
+        collection.manifest, what="the vectors are of two spaces, so examples cannot be compared with them"
+    )
     wanted, unwanted = (as_minus(some, beside=collection.root) for some in (like, unlike))
     if not wanted:
         raise QueryError("there is no example of what you want; give one in `like`")
@@ -70,11 +72,11 @@ def query_by_examples(
 
 def _spread(collection: Collection) -> tuple[Vectors, Vectors]:
     """Return the mean ``(d,)`` and the covariance ``(d, d)`` of the collection, from a sample of 20,000 rows."""
-    live = np.flatnonzero(collection.live)
+    live = collection.row_ids()
     some = np.sort(np.random.default_rng(_SEED).permutation(live)[:_SAMPLE])
     if not len(some):
         raise QueryError(f"{collection.directory} holds no images to compare examples with")
-    rows = collection.rows[some].astype(np.float32)  # (s, d)
+    rows = collection.vectors(some)  # (s, d)
     mean: Vectors = rows.mean(axis=0)
     rows -= mean
     covariance: Vectors = rows.T @ rows / len(rows)

@@ -108,7 +108,7 @@ def _absent(unknown: int, first: str) -> str:
 
 def _columns(collection: Collection) -> str:
     """Name the columns that the first rows have."""
-    some = np.flatnonzero(collection.live)[:_BLOCK]
+    some = collection.row_ids()[:_BLOCK]
     names = sorted({name for columns in collection.columns(some) for name in columns})
     return f"; there are the columns {escape(', '.join(names))}" if names else "; there are no columns"
 
@@ -130,7 +130,7 @@ def _of_files(collection: Collection, labels: LabelsLike) -> Iterator[tuple[str,
 
 
 def _of_column(collection: Collection, column: str | None) -> Iterator[tuple[str, int | None, str]]:
-    live = np.flatnonzero(collection.live)
+    live = collection.row_ids()
     for start in range(0, len(live), _BLOCK):
         some = live[start : start + _BLOCK]
         for number, columns in zip(some.tolist(), collection.columns(some), strict=True):

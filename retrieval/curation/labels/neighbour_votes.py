@@ -55,8 +55,7 @@ class LabelledNeighbours:
         self._ids = known.ids
         self.mean = mean_of(collection)
         self._square = float(self.mean @ self.mean)
-        self._mask: Bitmap = np.zeros(len(collection.live), dtype=bool)
-        self._mask[known.ids] = True
+        self._mask: Bitmap = collection.mask(ids=known.ids)
         self._shared = np.concatenate(
             [
                 collection.vectors(known.ids[start : start + _SAMPLE]) @ self.mean
@@ -103,9 +102,9 @@ class LabelledNeighbours:
 
 def mean_of(collection: Collection) -> Vectors:
     """Return the mean of the collection's vectors, ``(d,)`` float32, from a sample of 20,000."""
-    live = np.flatnonzero(collection.live)
+    live = collection.row_ids()
     some = np.sort(np.random.default_rng(_SEED).permutation(live)[:_SAMPLE])
-    mean: Vectors = collection.rows[some].astype(np.float32).mean(axis=0)
+    mean: Vectors = collection.vectors(some).mean(axis=0)
     return mean
 
 

@@ -175,10 +175,6 @@ def test_it_pickles_and_copies(both):
         lambda sharded: sharded.search_codes(np.ones((1, 64))),
         lambda sharded: retrieval.duplicates(sharded, progress=False),
         retrieval.audit,
-        lambda sharded: retrieval.classify(sharded, {"cats/0.png": "cat"}),
-        lambda sharded: retrieval.suspects(sharded, {"cats/0.png": "cat"}),
-        lambda sharded: retrieval.query_by_examples(sharded, "red"),
-        lambda sharded: retrieval.compare(sharded, "nano"),
         lambda sharded: retrieval.upgrade(sharded.directory, encoder="nano"),
         lambda sharded: retrieval.rollback(sharded.directory),
         lambda sharded: retrieval.sync_vectors(
