@@ -47,6 +47,10 @@ WORDS: Final = {
     "sprites": "shrinking pictures",
     "pair": "pairing",
     "captions": "asking captions",
+    "attacks": "asking altered copies",
+    "background": "encoding a background",
+    "queries": "encoding queries",
+    "check": "comparing pictures",
     "join": "looking for likely pairs",
     "look": "reading likely images",
 }
@@ -73,11 +77,15 @@ UNITS: Final = {
     "sprites": "images",
     "pair": "images",
     "captions": "captions",
+    "attacks": "attacks",
+    "background": "images",
+    "queries": "images",
+    "check": "pairs",
     "join": "rows",
     "look": "images",
 }
 MINUTE, HOUR = 60, 3600
-BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {remaining} left{postfix}"
+BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {left} left{postfix}"
 
 
 @contextmanager
@@ -190,7 +198,18 @@ def _tqdm() -> Any:
     """Return tqdm without the thread that watches over bars: at exit it would wait for a lock that an interrupt left held."""
     from tqdm import tqdm
 
-    return type("Drawn", (tqdm,), {"monitor_interval": 0})
+    class Drawn(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0
+
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            """What a bar may show; ``left`` is the time in the words of `duration`."""
+            facts = super().format_dict
+            rate = facts["rate"] or (facts["n"] - facts["initial"]) / max(facts["elapsed"], 1e-9)
+            rest = (facts["total"] or 0) - facts["n"]
+            return facts | {"left": duration(rest / rate) if rate > 0 else "?"}
+
+    return Drawn
 
 
 def _columns(stream: TextIO) -> int:

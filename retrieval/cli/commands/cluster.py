@@ -16,6 +16,7 @@ from retrieval.cli.frame import (
     emit,
     filters,
     given,
+    interrupts,
     on_terminal,
     one_form,
     option,
@@ -75,6 +76,7 @@ def cluster(
     Each group is named by the nearest word, and shown by the images that stand for it. Nothing is encoded again or changed.
     """
     one_form({"--json": as_json, "--csv": csv})
+    interrupts.raise_from_now_on()
     from retrieval.collection import open_collection
     from retrieval.curation.groups import cluster as find
 

@@ -15,6 +15,7 @@ from retrieval.cli.frame import (
     device_option,
     emit,
     given,
+    interrupts,
     option,
     session,
     shared_by,
@@ -62,9 +63,14 @@ def compare(
         raise click.UsageError("name two at most: the collection A, and B")
     if len(sides) == 2 and index is not None:
         raise click.UsageError("name A once: as the first argument, or by --index")
+    interrupts.raise_from_now_on()
     from retrieval.collection import open_collection
     from retrieval.curation.compare import compare as measured
 
+    if len(sides) == 1 and index is None and _is_first(sides[0]):
+        raise click.UsageError(
+            f"{sides[0]} is a collection, A; name B behind it: another one of the same images, or an encoder such as nano@1"
+        )
     first = sides[0] if len(sides) == 2 else index
     with open_collection(first) as collection, watching(session) as progress:
         found = measured(collection, sides[-1], progress=progress, **given(**options))
@@ -74,3 +80,16 @@ def compare(
     if html is not None:
         found.write_page(html)
         session.note(f"wrote {html}")
+
+
+def _is_first(side: str) -> bool:
+    """Say whether what was named alone is a collection, and nothing else could be compared with it."""
+    from retrieval.errors import CollectionNotFound
+    from retrieval.location import find_collection, lies_in
+
+    if not lies_in(side):
+        return False
+    try:
+        return find_collection() == find_collection(side)
+    except CollectionNotFound:
+        return True

@@ -15,6 +15,7 @@ from retrieval.cli.frame import (
     emit,
     filters,
     given,
+    interrupts,
     on_terminal,
     one_form,
     option,
@@ -62,6 +63,7 @@ def outliers(
     Each line has the mean cosine with an image's nearest neighbours, the oddest first, and its path.
     """
     form = one_form({"--json": as_json, "--csv": csv, "-f": files, "-0": null})
+    interrupts.raise_from_now_on()
     from retrieval.collection import open_collection
     from retrieval.curation.picks import outliers as find
 

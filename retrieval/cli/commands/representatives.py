@@ -15,6 +15,7 @@ from retrieval.cli.frame import (
     emit,
     filters,
     given,
+    interrupts,
     on_terminal,
     one_form,
     option,
@@ -67,6 +68,7 @@ def representatives(
     Each line has the mean cosine with the images that one stands for, how many these are, and its path.
     """
     form = one_form({"--json": as_json, "--csv": csv, "-f": files, "-0": null})
+    interrupts.raise_from_now_on()
     from retrieval.collection import open_collection
     from retrieval.curation.picks import representatives as pick
 

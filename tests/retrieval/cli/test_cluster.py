@@ -7,7 +7,11 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from retrieval.cli.reports import group_notes
+from retrieval.curation.groups import Groups
 
 
 @pytest.fixture
@@ -61,3 +65,21 @@ def test_more_groups_than_images_are_refused_by_name(at) -> None:
     assert (status, out) == (1, b"")
     assert "29" in err
     assert "28 images" in err
+
+
+def test_few_groups_of_many_images_are_followed_by_how_to_get_finer_ones() -> None:
+    def notes(groups: int, images: int, *, estimated: bool) -> str:
+        ids = np.arange(images)
+        found = Groups(
+            groups=(None,) * groups,  # type: ignore[arg-type]  # only counted
+            ids=ids,
+            labels=ids % groups + 1,
+            scores=np.ones(images, np.float32),
+            estimated=estimated,
+        )
+        return next(group_notes(found))
+
+    assert notes(5, 345, estimated=True).endswith("; for finer ones: --n-groups 20")
+    assert "finer" not in notes(5, 345, estimated=False)
+    assert "finer" not in notes(25, 890, estimated=True)
+    assert "finer" not in notes(5, 50, estimated=True)

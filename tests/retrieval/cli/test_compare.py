@@ -67,3 +67,15 @@ def test_a_folder_without_a_collection_is_an_error(photos: Path, tmp_path: Path,
 
     assert status == 1
     assert "no collection" in err
+
+
+def test_a_collection_that_is_named_alone_wants_another_side(
+    photos: Path, tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for here in (tmp_path, photos):  # no other collection from here upwards, and the same one
+        monkeypatch.chdir(here)
+
+        status, _, err = run("compare", photos)
+
+        assert status == 2
+        assert "name B behind it" in err

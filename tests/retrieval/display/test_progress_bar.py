@@ -89,6 +89,16 @@ def test_a_bar_is_drawn_on_a_terminal_and_in_a_notebook(kind, monkeypatch) -> No
     assert screen(stream.getvalue()) == [""]
 
 
+def test_a_bar_says_the_time_left_in_the_words_of_a_log(monkeypatch) -> None:
+    stream = Terminal()
+    drawn(stream, True, monkeypatch)
+
+    told = set(re.findall(r"images/s, ([^\r]*?) left", stream.getvalue()))
+    assert "? left" not in stream.getvalue().split("50/100")[-1]
+    assert told <= {"?", *(f"{seconds} s" for seconds in range(120))}
+    assert told - {"?"}
+
+
 @pytest.mark.parametrize(
     ("kind", "progress"), [(io.StringIO, True), (Terminal, False), (Terminal, None), (Notebook, False)]
 )

@@ -15,6 +15,9 @@ __all__ = ["group_lines", "group_notes"]
 
 _NAMED = 3
 
+_FEW, _LARGE, _FINER = 10, 40, 4
+"""Groups, and images in a group on average, from which finer groups are proposed; and how many times as many."""
+
 
 def group_lines(found: Groups, *, columns: int) -> str:
     """Lay out the groups: number, size, name, nearest words, then the paths of the first representatives.
@@ -42,6 +45,12 @@ def group_notes(found: Groups) -> Iterator[str]:
     groups = "group" if len(found) == 1 else "groups"
     how = "as many as describe the images most shortly" if found.estimated else "as many as were asked for"
     images = "image" if len(found.ids) == 1 else "images"
-    yield f"{len(found):,} {groups} of {len(found.ids):,} {images}{f', {how}' if len(found) else ''}"
+    finer = f"; for finer ones: --n-groups {_FINER * len(found)}" if _is_coarse(found) else ""
+    yield f"{len(found):,} {groups} of {len(found.ids):,} {images}{f', {how}' if len(found) else ''}{finer}"
     if found.unnamed:
         yield f"no names: {escape(found.unnamed)}"
+
+
+def _is_coarse(found: Groups) -> bool:
+    """Say whether few groups were found of many images."""
+    return found.estimated and 0 < len(found) < _FEW and len(found.ids) >= _LARGE * len(found)
