@@ -198,13 +198,13 @@ def _tqdm() -> Any:
     """Return tqdm without the thread that watches over bars: at exit it would wait for a lock that an interrupt left held."""
     from tqdm import tqdm
 
-    class Drawn(tqdm):  # type: ignore[type-arg]
+    class Drawn(tqdm):  # type: ignore[misc]  # untyped
         monitor_interval = 0
 
         @property
         def format_dict(self) -> dict[str, Any]:
             """What a bar may show; ``left`` is the time in the words of `duration`."""
-            facts = super().format_dict
+            facts: dict[str, Any] = super().format_dict
             rate = facts["rate"] or (facts["n"] - facts["initial"]) / max(facts["elapsed"], 1e-9)
             rest = (facts["total"] or 0) - facts["n"]
             return facts | {"left": duration(rest / rate) if rate > 0 else "?"}

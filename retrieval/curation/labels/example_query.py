@@ -79,5 +79,5 @@ def _spread(collection: Collection) -> tuple[Vectors, Vectors]:
     rows = collection.vectors(some)  # (s, d)
     mean: Vectors = rows.mean(axis=0)
     rows -= mean
-    covariance: Vectors = rows.T @ rows / len(rows)
+    covariance: Vectors = np.asarray(rows.T @ rows / len(rows), dtype=np.float32)
     return mean, covariance
