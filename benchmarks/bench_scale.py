@@ -9,7 +9,7 @@ listing    a build over a source that lists so many made images, none of which h
 shards     eight shards beside one collection of the same rows: CPU time of a query, and recall
 actors     the shards searched through local processes and in this one, in batches; encoding by two processes and by one
 
-Rows lie around 20,000 centres, with noise of 0.7 of the centres' own spread, seeded. Each step runs in a process of its own, whose CPU
+Rows are those of `benchmarks/synthetic.py`, a hundred a cluster, seeded: neighbours are as hard to find at each size. Each step runs in a process of its own, whose CPU
 time, bytes written and anonymous memory (`RssAnon`, sampled every 50 ms) are kept. One size runs after the other, each is
 removed, and none begins without the disk that it needs. Results are written after each part: `scale.json`, and `scale.md` with the fits of
 how costs grow and, on paper, 100 million and a billion rows on 8 and 64 machines.
@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.frame import RESULTS, save, watch
 from benchmarks.scale import listing, one, paper, shards
-from benchmarks.scale.made import CLUSTERS, NOISE
 
 MOST_DISK = 30 << 30
 
@@ -101,7 +100,7 @@ def main() -> None:
                 print(json.dumps({name: facts}, indent=2), flush=True)
                 path = save(
                     given.name,
-                    parameters={"clusters": CLUSTERS, "noise": NOISE, "kind": given.kind, "adds": given.adds},
+                    parameters={"rows_a_cluster": 100, "kind": given.kind, "adds": given.adds},
                     sizes=sizes,
                     growth=paper.to_json(sizes),
                 )

@@ -40,7 +40,9 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
+class World:
+    """What vectors of a recipe are drawn around, see `world`."""
+
     mean: Floats  # (d,)
     basis: Floats  # (d, d) a random rotation
     spectrum: Floats  # (d,) standard deviations along it, summing to unit variance
@@ -48,7 +50,8 @@ class _World:
     weights: NDArray[np.float64]  # (c,) cumulated Zipf probabilities
 
 
-def _world(recipe: Recipe) -> _World:
+def world(recipe: Recipe) -> World:
+    """Return what the vectors of a recipe are drawn around."""
     rng = np.random.default_rng([recipe.seed, 0])
     d = recipe.dim
     clusters = recipe.clusters or max(1, recipe.rows // 100)
@@ -62,7 +65,7 @@ def _world(recipe: Recipe) -> _World:
     centres = 0.6 * topics[rng.integers(len(topics), size=clusters)] + 0.5 * offsets
     sizes = 1.0 / np.arange(1, clusters + 1) ** 0.7
     weights = np.cumsum(rng.permutation(sizes))
-    return _World(
+    return World(
         mean=mean,
         basis=basis,
         spectrum=spectrum,
@@ -71,7 +74,8 @@ def _world(recipe: Recipe) -> _World:
     )
 
 
-def _draw(world: _World, count: int, rng: np.random.Generator) -> Floats:
+def drawn(world: World, count: int, rng: np.random.Generator) -> Floats:
+    """Draw vectors, ``(count, d)`` float32 unit rows."""
     cluster = np.minimum(np.searchsorted(world.weights, rng.random(count)), len(world.centres) - 1)
     radius = np.exp(0.3 * rng.standard_normal((count, 1))).astype(np.float32)
     noise = rng.standard_normal((count, len(world.mean)), dtype=np.float32) * world.spectrum  # (n, d)
@@ -82,9 +86,9 @@ def _draw(world: _World, count: int, rng: np.random.Generator) -> Floats:
 
 def blocks(recipe: Recipe, *, rows: int = _BLOCK) -> Iterator[Floats]:
     """Yield the vectors in blocks of ``rows``, ``(b, d)`` float32 unit rows."""
-    world = _world(recipe)
+    around = world(recipe)
     for number, start in enumerate(range(0, recipe.rows, rows)):
-        yield _draw(world, min(rows, recipe.rows - start), np.random.default_rng([recipe.seed, 1, number]))
+        yield drawn(around, min(rows, recipe.rows - start), np.random.default_rng([recipe.seed, 1, number]))
 
 
 def vectors(recipe: Recipe) -> Floats:
@@ -94,7 +98,7 @@ def vectors(recipe: Recipe) -> Floats:
 
 def queries(recipe: Recipe, count: int) -> Floats:
     """Return ``count`` fresh draws from the same distribution, ``(count, d)``; none of them is a row."""
-    return _draw(_world(recipe), count, np.random.default_rng([recipe.seed, 2]))
+    return drawn(world(recipe), count, np.random.default_rng([recipe.seed, 2]))
 
 
 def intrinsic_dimension(scores: Floats) -> float:

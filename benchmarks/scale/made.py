@@ -1,4 +1,4 @@
-"""Make what the parts of `bench_scale.py` store: seeded vectors in clusters, their keys, and a source that lists made images."""
+"""Make what the parts of `bench_scale.py` store: seeded vectors, their keys, and a source that lists made images."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CLUSTERS, NOISE = 20_000, 0.7
+from benchmarks.synthetic import Recipe, World, world
+from benchmarks.synthetic import drawn as draw
+
 BLOCK = 65_536
 IN_FOLDER = 1_000
 QUERIES_SEED = 1 << 40
 
 
-def centres(dim: int) -> NDArray[np.float32]:
-    """Return the centres that rows lie around, ``(c, d)``."""
-    return np.random.default_rng(0).standard_normal((CLUSTERS, dim), dtype=np.float32)
+def world_of(rows: int, dim: int) -> World:
+    """Return what the vectors of a collection of so many rows are drawn around: a hundred rows a cluster.
+
+    With clusters whose number does not grow a collection's size would change how hard its neighbours are to find, and costs of
+    different sizes would say more of the vectors than of the index.
+    """
+    return world(Recipe(rows=rows, dim=dim))
 
 
-def drawn(count: int, around: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Return unit rows ``(count, d)`` around the centres, with noise of 0.7 of their spread; the same seed gives the same."""
-    rng = np.random.default_rng([1, seed])
-    rows = rng.standard_normal((count, around.shape[1]), dtype=np.float32)
-    rows *= np.float32(NOISE)
-    rows += around[rng.integers(len(around), size=count)]
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+def drawn(count: int, around: World, seed: int) -> NDArray[np.float32]:
+    """Return unit rows ``(count, d)``; the same seed gives the same."""
+    return draw(around, count, np.random.default_rng([1, seed]))
 
 
 def key(number: int) -> str:
@@ -41,7 +42,7 @@ def key(number: int) -> str:
 def write_inputs(work: Path, rows: int, dim: int) -> tuple[Path, Path]:
     """Write the vectors of so many rows and their keys, block by block; return both files."""
     vectors, keys = work / f"{rows}.npy", work / f"{rows}.txt"
-    around = centres(dim)
+    around = world_of(rows, dim)
     with vectors.open("wb") as file, keys.open("w", encoding="ascii") as names:
         np.lib.format.write_array_header_2_0(
             file, {"descr": "<f2", "fortran_order": False, "shape": (rows, dim)}

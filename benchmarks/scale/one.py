@@ -34,11 +34,11 @@ def run(work: Path, rows: int, dim: int, kind: str, *, adds: int) -> dict[str, A
             for path in sorted(directory.iterdir())
         }
         facts["disk_bytes_a_row"] = round(bytes_on_disk(directory) / rows, 1)
-        facts["ask"] = step("ask", home)
+        facts["ask"] = step("ask", home, str(rows))
         if adds:
             facts["change"] = step("change", home, str(rows), str(adds))
             facts["disk_bytes_after"] = bytes_on_disk(directory)
-            facts["ask_after"] = step("ask", home)
+            facts["ask_after"] = step("ask", home, str(rows))
     finally:
         for path in (vectors, keys):
             path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 import retrieval
-from benchmarks.scale.made import BLOCK, QUERIES_SEED, centres, drawn, key
+from benchmarks.scale.made import BLOCK, QUERIES_SEED, drawn, key, world_of
 from indexes.generation import SHIFT, Shards, Source, shard_name
 from retrieval.collection.rows import sync_vectors
 from retrieval.collection.sharded.rows import Asked, publish_shards
@@ -30,7 +30,7 @@ def needed(rows: int, dim: int) -> int:
 
 def run(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
     """Build both, and ask both the same queries in turn: CPU time of single queries and of batches, and recall."""
-    around = centres(dim)
+    around = world_of(rows, dim)
     built = _build(work, rows, dim, kind)
     queries = drawn(QUERIES, around, QUERIES_SEED)
     with retrieval.open(work / "one") as one, retrieval.open(work / "shards") as many:
@@ -57,7 +57,7 @@ def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
     """Search eight shards through local processes and in this one, in batches; encode by two processes and by one."""
     if not (work / "shards").exists():
         _build(work, rows, dim, kind)
-    queries = drawn(QUERIES, centres(dim), QUERIES_SEED)
+    queries = drawn(QUERIES, world_of(rows, dim), QUERIES_SEED)
 
     def asked(collection: Any) -> object:
         return [
@@ -110,7 +110,7 @@ def _encoding(work: Path) -> dict[str, Any]:
 
 def _build(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
     """Store the same rows as one collection and as eight shards."""
-    around, per = centres(dim), rows // SHARDS
+    around, per = world_of(rows, dim), rows // SHARDS
     assert rows == per * SHARDS, f"{rows} rows are not eight equal shards"
     whole = np.empty((rows, dim), dtype=np.float16)
     for start in range(0, rows, BLOCK):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from benchmarks.scale.made import QUERIES_SEED, MadeSource, centres, drawn, key
+from benchmarks.scale.made import QUERIES_SEED, MadeSource, drawn, key, world_of
 from benchmarks.scale.processes import costs, forget_pages
+from benchmarks.synthetic import intrinsic_dimension
 from indexes.generation import read_manifest, store_path
 from indexes.store import NewRow, VectorStore
 from retrieval.sources.registry import BUILT_IN
@@ -42,10 +43,10 @@ def build(home: str, vectors: str, keys: str, kind: str) -> dict[str, Any]:
     return {**facts, "steps": said}
 
 
-def ask(home: str) -> dict[str, Any]:
+def ask(home: str, rows: str) -> dict[str, Any]:
     """Ask queries that are not stored: cold ones, single ones, a batch, filtered ones; compare with exact search."""
     with retrieval.open(home) as collection:
-        queries = drawn(QUERIES, centres(collection.space.dim), QUERIES_SEED)
+        queries = drawn(QUERIES, world_of(int(rows), collection.space.dim), QUERIES_SEED)
         facts: dict[str, Any] = {"rows": len(collection), **_cold(collection, queries)}
         for query in queries[:50]:
             collection.search_vectors(query[np.newaxis], k=10)
@@ -54,8 +55,10 @@ def ask(home: str) -> dict[str, Any]:
             found = collection.search_vectors(queries, k=10).ids
         facts["batch_cpu_ms"] = 1e3 * batch["cpu_s"] / QUERIES
         with costs() as every:
-            exact = collection.search_vectors(queries, k=10, exact=True).ids
+            true = collection.search_vectors(queries, k=10, exact=True)
+        exact = true.ids
         facts["exact_cpu_ms"] = 1e3 * every["cpu_s"] / QUERIES
+        facts["intrinsic_dimension"] = round(intrinsic_dimension(true.scores), 1)
         recall = [len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
         facts["recall_at_10"] = round(float(np.mean(recall)), 4)
         facts["standard_error"] = round(float(np.std(recall) / len(recall) ** 0.5), 4)
@@ -112,7 +115,7 @@ def change(home: str, rows: str, times: str) -> dict[str, Any]:
     first, times_ = int(rows), int(times)
     share = first // 100
     with retrieval.open(home) as collection:
-        around = centres(collection.space.dim)
+        around = world_of(first, collection.space.dim)
         collection.search_vectors(drawn(1, around, 5), k=10)
         adds = []
         for number in range(times_):
@@ -132,7 +135,7 @@ def change(home: str, rows: str, times: str) -> dict[str, Any]:
             collection.delete(ids=np.sort(gone))
     return {
         "rows_each": share,
-        "float16_bytes_each": 2 * around.shape[1] * share,
+        "float16_bytes_each": 2 * collection.space.dim * share,
         "adds": adds,
         "delete": deleted,
     }
