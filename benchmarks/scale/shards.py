@@ -30,6 +30,7 @@ def needed(rows: int, dim: int) -> int:
 
 def run(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
     """Build both, and ask both the same queries in turn: CPU time of single queries and of batches, and recall."""
+    work = _place(work, rows)
     around = world_of(rows, dim)
     built = _build(work, rows, dim, kind)
     queries = drawn(QUERIES, around, QUERIES_SEED)
@@ -55,6 +56,7 @@ def run(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
 
 def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
     """Search eight shards through local processes and in this one, in batches; encode by two processes and by one."""
+    work = _place(work, rows)
     if not (work / "shards").exists():
         _build(work, rows, dim, kind)
     queries = drawn(QUERIES, world_of(rows, dim), QUERIES_SEED)
@@ -80,6 +82,13 @@ def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
         "search_rate_of_actors": _inverse(slower),
         "encoding": _encoding(work),
     }
+
+
+def _place(work: Path, rows: int) -> Path:
+    """Return where the collections of a size lie, which both parts use."""
+    place = work / str(rows)
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _encoding(work: Path) -> dict[str, Any]:

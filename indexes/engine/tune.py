@@ -18,6 +18,7 @@ SAMPLE = 1000
 """Stored rows that are asked: the standard error of the recall is about 0.003."""
 
 _PART = 250  # questions after which it may be clear what a setting reaches
+_FEW = 160  # candidates that serve the short shortlists, which mostly suffice
 _CLEAR = 5.0  # standard errors between a recall and the target
 
 SHORTLISTS = (20, 40, 80, 160, 320, 640)
@@ -192,7 +193,7 @@ def tune(
 class _Search:
     """The settings of one stage, each measured when it is asked for.
 
-    The candidates of a short shortlist are the first ones of a longer: one search by the codes says the recall of all
+    The candidates of a short shortlist are the first ones of a longer: one search by the codes says the recall of several
     shortlists with as many lists. A part of the questions decides where it is clear. What is chosen is measured as it will be searched.
     """
 
@@ -210,7 +211,7 @@ class _Search:
         self._passes: dict[tuple[int | None, int], bool] = {}
         self._costs = costs_of(stage)
         self._cheapest = float("inf")
-        self._shares: dict[int, dict[str, NDArray[np.float64]]] = {}
+        self._shares: dict[tuple[int, int], dict[str, NDArray[np.float64]]] = {}
 
     def best(self) -> Trial | None:
         """Return the cheapest trial that passes, None if none does."""
@@ -265,9 +266,9 @@ class _Search:
 
     def _hopeless(self, nprobe: int, shortlist: int) -> bool:
         """Say whether twice the lists brought next to nothing: the shortlist is what limits."""
-        place = self._shortlists.index(shortlist)
-        for name, shares in self._shares[nprobe].items():
-            before = self._shares[nprobe // 2][name]
+        place, depth = self._shortlists.index(shortlist), self._depth(shortlist)
+        for name, shares in self._shares[nprobe, depth].items():
+            before = self._shares[nprobe // 2, depth][name]
             asked = min(len(shares), len(before))  # the same questions of both
             now = shares[:asked, place].mean()
             if now - before[:asked, place].mean() >= 0.002 or now >= self._target:
@@ -299,12 +300,12 @@ class _Search:
 
     def _counted(self, nprobe: int, shortlist: int) -> Trial:
         """Return what the candidates in so many lists say of a shortlist."""
-        if nprobe not in self._shares:
-            self._shares[nprobe] = {
-                name: self._shares_of(asked, nprobe) for name, asked in self._questions.items()
+        place, depth = self._shortlists.index(shortlist), self._depth(shortlist)
+        if (nprobe, depth) not in self._shares:
+            self._shares[nprobe, depth] = {
+                name: self._shares_of(asked, nprobe, depth) for name, asked in self._questions.items()
             }
-        place = self._shortlists.index(shortlist)
-        each = {name: shares[:, place] for name, shares in self._shares[nprobe].items()}
+        each = {name: shares[:, place] for name, shares in self._shares[nprobe, depth].items()}
         return Trial(
             nprobe=nprobe,
             shortlist=shortlist,
@@ -315,23 +316,28 @@ class _Search:
             microseconds=self._costs.microseconds(nprobe=nprobe, shortlist=shortlist),
         )
 
-    def _shares_of(self, asked: Questions, nprobe: int) -> NDArray[np.float64]:
-        """Return each question's share of true neighbours among the first candidates, by shortlist: ``(q, s)``.
+    def _depth(self, shortlist: int) -> int:
+        """Return how many candidates are looked at for a shortlist: many of them cost more than the lists."""
+        return _FEW if shortlist <= _FEW else self._shortlists[-1]
+
+    def _shares_of(self, asked: Questions, nprobe: int, depth: int) -> NDArray[np.float64]:
+        """Return each question's share of true neighbours among the first candidates, by shortlist up to ``depth``: ``(q, s)``.
 
         Questions are asked part by part, until it is clear for every shortlist whether its recall reaches the target.
         """
         order = np.random.default_rng(0).permutation(len(asked.queries))
-        shares = np.empty((0, len(self._shortlists)))
+        sizes = [size for size in self._shortlists if size <= depth]
+        shares = np.empty((0, len(sizes)))
         for start in range(0, len(order), _PART):
             part = order[start : start + _PART]
             found = cast("ListStage", self._stage).candidates(
                 np.ascontiguousarray(asked.queries[part]),
-                count=self._shortlists[-1],
+                count=depth,
                 nprobe=nprobe,
                 selector=self._selector,
             )
             true = asked.true[part]
-            columns = [recall_of_each(found[:, :size], true) for size in self._shortlists]
+            columns = [recall_of_each(found[:, :size], true) for size in sizes]
             shares = np.concatenate([shares, np.stack(columns, axis=1)])
             away = np.abs(shares.mean(axis=0) - self._target)
             if (away > _CLEAR * shares.std(axis=0) / np.sqrt(len(shares))).all():

@@ -22,6 +22,7 @@ _MEANT = {
     "shape": "ids.shape",
 }
 _SHOWN = 10  # queries, and neighbours of each, in a notebook
+_MANY = 4  # times the places wanted from which it pays to leave most candidates out before they are sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +142,16 @@ class Neighbors:
 def ranking(ids: Ids, scores: NDArray[np.float32], *, k: int) -> NDArray[np.int64]:
     """Return where in its row each of the best ``k`` stands, as `best` orders them: ``(q, min(s, k))``."""
     scores = np.where(ids < 0, -np.inf, scores)  # (q, s)
-    order: NDArray[np.int64] = np.lexsort((ids, -scores), axis=-1)[:, :k]
-    return order
+    if scores.shape[1] <= _MANY * k or not len(scores):
+        order: NDArray[np.int64] = np.lexsort((ids, -scores), axis=-1)[:, :k]
+        return order
+    # Only those that may be among the best are sorted: all that are no worse than the k-th.
+    least = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]  # (q, 1)
+    most = max(k, int((scores >= least).sum(axis=1).max()))
+    some = np.argpartition(-scores, most - 1, axis=1)[:, :most]  # (q, m)
+    near = np.take_along_axis(scores, some, axis=1)
+    order = np.lexsort((np.take_along_axis(ids, some, axis=1), -near), axis=-1)[:, :k]
+    return np.take_along_axis(some, order, axis=1)
 
 
 def best(ids: Ids, scores: NDArray[np.float32], *, k: int) -> Neighbors:

@@ -131,3 +131,18 @@ def test_a_name_of_another_library_is_answered_with_ours():
     with pytest.raises(AttributeError, match="use scores: cosines"):
         _ = neighbors.distances
     assert pickle.loads(pickle.dumps(neighbors)).ids.tolist() == [[0]]  # noqa: S301
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_few_of_many_are_the_first_of_all(k):
+    rng = np.random.default_rng(k)
+    scores = rng.integers(0, 30, (40, 200)).astype(np.float32)  # with ties across every place
+    ids = rng.permuted(np.tile(np.arange(200), (40, 1)), axis=1)
+    ids[rng.random(ids.shape) < 0.2] = -1
+    ids[0] = -1
+    scores[1, rng.random(200) < 0.9] = np.nan
+    every = best(ids, scores, k=200)
+    found = best(ids, scores, k=k)
+
+    np.testing.assert_array_equal(found.ids, every.ids[:, :k])
+    np.testing.assert_array_equal(found.scores, every.scores[:, :k])
