@@ -34,6 +34,7 @@ class Refined:
         self.index = index
         self.nlist = ivf.lists_of(index)
         self.filters = ivf.filters(index)
+        self._inner = ivf.innermost(index)
         view = fp16_view(rows)
         view.ntotal = index.ntotal  # FAISS wants as many here
         view.metric_type = (
@@ -117,15 +118,14 @@ class Refined:
         Returns:
             ids and scores as `codes` gives them; they compare among indexes of one training.
         """
-        step = self._at_once(chosen.lists.shape[1], k)
+        width = chosen.lists.shape[1]
+        step, made, key = self._at_once(width, k), self._made(selector), (width, 0, k)
+        params = made.get(key)
+        if params is None:
+            params = made[key] = ivf.parameters(self._inner, nprobe=width, selector=selector, shortlist=k)
         with faiss_threads(1 if len(chosen.lists) == 1 else threads()):
             parts = [
-                search_lists(
-                    self.index,
-                    chosen.part(start, start + step),
-                    k=k,
-                    selector=selector,
-                )
+                search_lists(self._inner, chosen.part(start, start + step), k=k, params=params)
                 for start in range(0, max(len(chosen.lists), 1), step)
             ]
         if len(parts) == 1:

@@ -108,6 +108,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         )
         self._searcher: Searcher = self._base
         covered = manifest.index.base_rows
+        self._indexed = 0 if isinstance(self._base, ExactSearcher) else listed_rows(manifest)
         self._listed: WithListed | None = None
         if tables := self._row_lists():
             from indexes.search.listed_rows import WithListed
@@ -403,7 +404,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         with self._lease:
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             found = flat.scored(self._rows, queries, ids, k=k)
-            base = 0 if isinstance(self._base, ExactSearcher) else listed_rows(self.manifest)
+            base = self._indexed
             if unlisted and self._listed is not None:
                 found = merged(found, self._listed.listed(queries, Wanted(k, self.live)), k=k)
             if not unlisted or base >= self.count:

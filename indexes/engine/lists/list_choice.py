@@ -46,22 +46,21 @@ def choose_lists(index: Any, queries: Vectors, *, nprobe: int) -> Probes:
     return Probes(rows, lists, distances)
 
 
-def search_lists(index: Any, probed: Probes, *, k: int, selector: Any = None) -> Neighbors:
+def search_lists(inner: Any, probed: Probes, *, k: int, params: Any) -> Neighbors:
     """Find each query's best ``k`` in the lists that were chosen for it, by the codes alone.
 
     Args:
-        index: of the training that the lists were chosen by.
+        inner: the innermost index, of the training that the lists were chosen by.
         probed: what `choose_lists` returned.
         k: neighbours wanted.
-        selector: a FAISS selector of the ids allowed.
+        params: FAISS's parameters (`ivf.parameters`) for so many lists.
     Returns:
         ids and the index's own estimates, ``(q, k)``, higher is better; they compare among indexes of one training. Best
         first, padded with -1 and -inf.
     """
-    module, inner = faiss(), ivf.innermost(index)
-    count, width = probed.lists.shape
+    module = faiss()
+    count = len(probed.lists)
     scores, ids = np.empty((count, k), dtype=np.float32), np.empty((count, k), dtype=np.int64)
-    params = ivf.parameters(inner, nprobe=width, selector=selector, shortlist=k)
     arrays = [np.ascontiguousarray(array) for array in probed]  # held until the call returns
     rows, lists, distances = (module.swig_ptr(array) for array in arrays)
     inner.search_preassigned_c(
@@ -69,4 +68,6 @@ def search_lists(index: Any, probed: Probes, *, k: int, selector: Any = None) ->
     )
     if inner.metric_type != module.METRIC_INNER_PRODUCT:
         scores = -scores
-    return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
+    if ids[:, -1:].min(initial=0) < 0:
+        scores[ids < 0] = -np.inf
+    return Neighbors(ids=ids, scores=scores)

@@ -231,3 +231,20 @@ def test_refuses_what_does_not_fit():
         flat.exact(rows, queries, k=1, keep=np.ones(4, dtype=np.bool_))
     with pytest.raises(OptionError, match="at least 1"):
         flat.exact(rows, queries, k=0)
+
+
+def test_one_querys_candidates_get_the_scores_and_places_that_they_get_among_many():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 24)).astype(np.float16)
+    rows[7] = rows[300]  # a tie
+    queries = rows[[7, 20]].astype(np.float32)
+    ids = np.stack([rng.permutation(400)[:60], rng.permutation(400)[:60]])
+    ids[0, :2] = 300, 7
+    ids[0, 2:] = np.where(np.isin(ids[0, 2:], (7, 300)), -1, ids[0, 2:])
+    ids[1, 5:] = -1
+    together = flat.scored(rows, queries, ids, k=10)
+
+    for number in range(2):
+        alone = flat.scored(rows, queries[number : number + 1], ids[number : number + 1], k=10)
+        np.testing.assert_array_equal(alone.ids[0], together.ids[number])
+        np.testing.assert_array_equal(alone.scores[0], together.scores[number])
