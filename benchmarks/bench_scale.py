@@ -11,7 +11,7 @@ actors     the shards searched through local processes and in this one, in batch
 
 Rows are those of `benchmarks/synthetic.py`, a hundred a cluster, seeded: neighbours are as hard to find at each size. Each step runs in a process of its own, whose CPU
 time, bytes written and anonymous memory (`RssAnon`, sampled every 50 ms) are kept. One size runs after the other, each is
-removed, and none begins without the disk that it needs. Results are written after each part: `scale.json`, and `scale.md` with the fits of
+removed, and none begins without the disk that it needs. Results are written after each step: `scale.json`, and `scale.md` with the fits of
 how costs grow and, on paper, 100 million and a billion rows on 8 and 64 machines.
 """
 
@@ -36,10 +36,10 @@ MOST_DISK = 30 << 30
 
 
 class Part(NamedTuple):
-    """A part: how many bytes of disk so many rows need at most, and what measures it in a folder."""
+    """A part: how many bytes of disk so many rows need at most, and what measures it in a folder and keeps each step."""
 
     needed: Callable[[int], int]
-    run: Callable[[Path, int], dict[str, Any]]
+    run: Callable[[Path, int, one.Keep], dict[str, Any]]
 
 
 def parts(given: argparse.Namespace) -> dict[str, Part]:
@@ -47,16 +47,18 @@ def parts(given: argparse.Namespace) -> dict[str, Part]:
     return {
         "one": Part(
             lambda rows: one.needed(rows, given.dim),
-            lambda work, rows: one.run(work, rows, given.dim, given.kind, adds=given.adds),
+            lambda work, rows, keep: one.run(work, rows, given.dim, given.kind, adds=given.adds, keep=keep),
         ),
-        "listing": Part(listing.needed, lambda work, rows: listing.run(work, rows, repeats=given.repeats)),
+        "listing": Part(
+            listing.needed, lambda work, rows, _keep: listing.run(work, rows, repeats=given.repeats)
+        ),
         "shards": Part(
             lambda rows: shards.needed(rows, given.dim),
-            lambda work, rows: shards.run(work, rows, given.dim, given.kind),
+            lambda work, rows, _keep: shards.run(work, rows, given.dim, given.kind),
         ),
         "actors": Part(
             lambda rows: shards.needed(rows, given.dim),
-            lambda work, rows: shards.run_actors(work, rows, given.dim, given.kind),
+            lambda work, rows, _keep: shards.run_actors(work, rows, given.dim, given.kind),
         ),
     }
 
@@ -94,18 +96,22 @@ def main() -> None:
         for rows in map(int, given.rows.split(",")):
             for name in given.parts.split(","):
                 require_disk(work, measures[name].needed(rows), f"{name} of {rows:,} rows")
+
+                def keep(facts: dict[str, Any], rows: int = rows, name: str = name) -> None:
+                    sizes.setdefault(str(rows), {})[name] = facts
+                    path = save(
+                        given.name,
+                        parameters={"rows_a_cluster": 100, "kind": given.kind, "adds": given.adds},
+                        sizes=sizes,
+                        growth=paper.to_json(sizes),
+                    )
+                    if any("one" in parts for parts in sizes.values()):
+                        paper.write(path.with_suffix(".md"), json.loads(path.read_text(encoding="utf-8")))
+
                 with watch() as load:
-                    facts = measures[name].run(work, rows)
-                sizes.setdefault(str(rows), {})[name] = {**facts, "load_cores": asdict(load)}
+                    facts = measures[name].run(work, rows, keep)
+                keep({**facts, "load_cores": asdict(load)})
                 print(json.dumps({name: facts}, indent=2), flush=True)
-                path = save(
-                    given.name,
-                    parameters={"rows_a_cluster": 100, "kind": given.kind, "adds": given.adds},
-                    sizes=sizes,
-                    growth=paper.to_json(sizes),
-                )
-                if any("one" in parts for parts in sizes.values()):
-                    paper.write(path.with_suffix(".md"), json.loads(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ def needed(rows: int, dim: int) -> int:
     return rows * (BYTES_A_ROW * 2 * dim + FIXED_BYTES_A_ROW)
 
 
-def run(work: Path, rows: int, dim: int, kind: str, *, adds: int) -> dict[str, Any]:
+Keep = Callable[[dict[str, Any]], None]
+"""Is handed what has been measured so far, after each step."""
+
+
+def run(work: Path, rows: int, dim: int, kind: str, *, adds: int, keep: Keep) -> dict[str, Any]:
     """Build, ask and change a collection of so many rows, and remove it."""
     vectors, keys = write_inputs(work, rows, dim)
     home = work / f"one-{rows}"
@@ -34,10 +39,13 @@ def run(work: Path, rows: int, dim: int, kind: str, *, adds: int) -> dict[str, A
             for path in sorted(directory.iterdir())
         }
         facts["disk_bytes_a_row"] = round(bytes_on_disk(directory) / rows, 1)
+        keep(facts | reached(facts))
         facts["ask"] = step("ask", home, str(rows))
+        keep(facts | reached(facts))
         if adds:
             facts["change"] = step("change", home, str(rows), str(adds))
             facts["disk_bytes_after"] = bytes_on_disk(directory)
+            keep(facts | reached(facts))
             facts["ask_after"] = step("ask", home, str(rows))
     finally:
         for path in (vectors, keys):
