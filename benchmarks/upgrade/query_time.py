@@ -1,7 +1,7 @@
 """Measure what a query takes in the middle of an upgrade, beside one before it and one after it.
 
 Vectors are seeded: the new space is the old one turned, bent and with noise. Old rows have the index that a build gives them; rows
-that were encoded again have the one that a backfill gives them, and its last 1.25 % wait outside, as on average. Queries alternate,
+that were encoded again have the one that a backfill gives them, and its last 0.25 % wait outside, as on average. Queries alternate,
 one at a time; ratios are of CPU time, which other processes disturb least, and of wall time. No query is encoded.
 """
 
@@ -25,8 +25,8 @@ from indexes.vectors import Ids, Neighbors, Space, Vectors, rescored, unit_rows
 
 DIMS = (256, 384)
 ASKED, K = 200, 10
-SHARES = (0.05, 0.2, 0.5, 0.8, 0.95)
-_WAITING, _SAMPLE, _BLOCK = 0.0125, 5_000, 20_000
+SHARES = (0.05, *(round(0.1 * tenth, 1) for tenth in range(1, 10)), 0.95)
+_WAITING, _SAMPLE, _BLOCK = 0.0025, 5_000, 20_000
 OLD, NEW = (
     Space(name=name, dim=dim, fingerprint=name) for name, dim in zip(("old", "new"), DIMS, strict=True)
 )

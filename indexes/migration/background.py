@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +22,9 @@ from numpy.typing import NDArray
 from indexes.errors import ShapeError, StoreCorrupt
 from indexes.files import limit_reached, parsed
 from indexes.layout import BACKGROUND
-from indexes.vectors import Halves, Ids, Vectors
+from indexes.vectors import Halves, Vectors
 
-__all__ = ["BACKGROUND", "Background", "Side"]
+__all__ = ["BACKGROUND", "Asked", "Background", "Side"]
 
 AXES = 64
 """Directions kept of a sample; with so many the spread of a query's scores is told to 3 %, by 512 of its rows to 6 %."""
@@ -37,7 +39,27 @@ Level: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 """The mean and the standard deviation of what each query scores with the sample, ``(q, 1)`` both."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked(NamedTuple):
+    """A query in one space, as `Side.ask` prepares it.
+
+    Attributes:
+        query: ``(d,)`` the unit row.
+        plain: ``(d,)`` the unit row whose plain cosines order rows nearly as the cosines about the mean do: so one search as
+            usual finds them.
+        along: its product with the mean.
+        length: its distance from the mean.
+        mean, spread: the mean and the standard deviation of what it scores with the sample, about the mean.
+    """
+
+    query: NDArray[np.float32]
+    plain: NDArray[np.float32]
+    along: float
+    length: float
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
     """What tells how queries score with a sample in one space.
 
@@ -85,59 +107,64 @@ class Side:
 
     def level(self, asked: Vectors) -> Level:
         """Return what each query scores with the sample."""
-        # One query by einsum: BLAS would share so small a product out to threads, and wait for them on a busy machine.
-        along = np.einsum("qd,da->qa", asked, self.axes) if len(asked) == 1 else asked @ self.axes  # (q, a)
+        along = asked @ self.axes  # (q, a)
         variance = np.einsum("qa,qa->q", along, along) + np.float32(self.rest)
         spread = np.maximum(np.sqrt(variance), _LEAST)
         return (asked @ self.centre)[:, np.newaxis], spread[:, np.newaxis]
 
-    def plain(self, asked: Vectors, level: Level) -> Vectors:
-        """Return unit rows ``(q, d)`` whose plain cosines order rows nearly as the cosines about the mean do.
+    def ask(self, query: NDArray[np.float32]) -> Asked:
+        """Prepare one query ``(d,)`` for a search: where it lies about the mean, and what it scores with the sample.
 
-        A row ``g`` scores ``asked·(g - m) / |g - m|``. Where the best rows are, that grows with ``asked·g`` and, as the length
-        falls with ``m·g``, with this too: by the score over the length. So one search as usual finds them.
-
-        Args:
-            asked: ``(q, d)`` what `asked` returned.
-            level: of these queries.
+        All of it comes of one product with the directions of `_probes`: in a search each call of numpy's is felt.
         """
-        mean, spread = level
-        length = np.sqrt(max(1 - float(self.mean @ self.mean), _LEAST))
-        return _units(asked + np.minimum(mean + _SALIENT * spread, 1) / length * self.mean)
+        # By einsum: BLAS would share so small a product out to threads, and wait for them on a busy machine.
+        seen = (
+            np.einsum("d,ad->a", query, self._probes) - self._probes_of_mean
+        )  # (a + 2,), of the query about the mean
+        own, square = float(query @ query), self._square
+        along = float(seen[-1]) + square
+        length = sqrt(max(own - 2 * along + square, _LEAST**2))
+        axes = seen[:-2]
+        spread = max(sqrt(float(axes @ axes) / length**2 + self.rest), _LEAST)
+        mean = float(seen[-2]) / length
+        # A row g scores asked·(g - m) / |g - m|. Where the best rows are, that grows with asked·g and, as the length falls with
+        # m·g, with this too: by the score over the length. What is asked is (query - m) / length.
+        by_query = 1 / length
+        by_mean = min(mean + _SALIENT * spread, 1) / sqrt(max(1 - square, _LEAST)) - by_query
+        size = sqrt(max(by_query**2 * own + 2 * by_query * by_mean * along + by_mean**2 * square, _LEAST**2))
+        plain = query * np.float32(by_query / size) + self.mean * np.float32(by_mean / size)
+        return Asked(query=query, plain=plain, along=along, length=length, mean=mean, spread=spread)
+
+    def compared(self, asked: Asked, rows: Halves) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the cosines about the mean, and those of the query as it is, with some rows ``(k, d)``: ``(k,)`` both."""
+        near = rows.astype(np.float32)
+        # One small product, which BLAS gives no other thread.
+        by_query, by_mean = (near @ np.array((asked.query, self.mean)).T).T  # (k,), (k,)
+        norms = np.maximum(np.einsum("kd,kd->k", near, near), _LEAST)
+        about = norms - 2 * by_mean + np.float32(self._square)
+        centred = by_query - by_mean - np.float32(asked.along - self._square)
+        centred /= np.sqrt(np.maximum(about, _LEAST)) * np.float32(asked.length)
+        return centred, by_query / np.sqrt(norms)
 
     def scores(self, asked: Vectors, gallery: Vectors) -> NDArray[np.float32]:
         """Return the cosines about the mean of queries with every row of a gallery, ``(q, g)``."""
         scores: NDArray[np.float32] = asked @ _units(gallery - self.mean).T
         return scores
 
-    def found(
-        self, asked: Vectors, queries: Vectors, rows: Halves, ids: Ids
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the cosines about the mean, and those of the queries as they are, with rows that were found.
+    @cached_property
+    def _probes(self) -> NDArray[np.float32]:
+        """The axes, the centre and the mean: ``(a + 2, d)``."""
+        return np.ascontiguousarray(np.vstack((self.axes.T, self.centre, self.mean)), dtype=np.float32)
 
-        Args:
-            asked, queries: ``(q, d)`` what `asked` returned, and the unit rows that it was given.
-            rows: ``(n, d)``.
-            ids: ``(q, k)`` of rows, padded with -1.
-        Returns:
-            ``(q, k)`` both, padded with -inf.
-        """
-        centred = np.full(ids.shape, -np.inf, dtype=np.float32)
-        plain = centred.copy()
-        square = float(self.mean @ self.mean)
-        for number, places in enumerate(ids):
-            there = slice(None) if min(places.tolist(), default=0) >= 0 else places >= 0
-            near = rows.take(places[there], axis=0).astype(np.float32)  # (k, d)
-            asks = np.stack((queries[number], self.mean, asked[number]), axis=1)  # (d, 3)
-            by_query, by_mean, by_asked = (
-                near @ asks
-            ).T  # one small product, which BLAS gives no other thread
-            norms = np.einsum("kd,kd->k", near, near)
-            about = np.maximum(norms - 2 * by_mean + square, _LEAST)
-            centred[number, there] = (by_asked - float(asked[number] @ self.mean)) / np.sqrt(about)
-            cosines = by_query / np.sqrt(np.maximum(norms, _LEAST))
-            plain[number, there] = np.minimum(np.maximum(cosines, -1), 1)
-        return centred, plain
+    @cached_property
+    def _probes_of_mean(self) -> NDArray[np.float32]:
+        """What the mean has along each of them: ``(a + 2,)``."""
+        return self._probes @ self.mean
+
+    @cached_property
+    def _square(self) -> float:
+        """The squared length of the mean."""
+        return float(self.mean @ self.mean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,8 +196,12 @@ class Background:
             )
         return cls(old=Side.of(old), new=Side.of(new), moved=moved)
 
-    def on_new_scale(self, scores: NDArray[Any], old: Level, new: Level) -> NDArray[np.float32]:
+    def on_new_scale(
+        self, scores: NDArray[Any], old: Level | tuple[float, float], new: Level | tuple[float, float]
+    ) -> NDArray[np.float32]:
         """Return scores of the old side ``(q, k)`` as so many standard deviations on the new side; levels of the same queries.
+
+        Those of one query, ``(k,)``, with its levels as numbers.
 
         From `_KNEE` on, of either scale, they rise to 1 at 1: on both sides a row that is asked for itself is behind none that is
         only alike.
@@ -179,8 +210,11 @@ class Background:
         slope = self.stretch * new_spread / spread  # (q, 1)
         knee = np.minimum(mean + (_KNEE - new_mean) / slope, _KNEE)  # (q, 1), on the old scale
         there = new_mean + (knee - mean) * slope
-        near = there + (scores - knee) / (1 - knee) * (1 - there)
-        return np.asarray(np.where(scores > knee, near, new_mean + (scores - mean) * slope), dtype=np.float32)
+        line = np.asarray(new_mean + (scores - mean) * slope, dtype=np.float32)
+        beyond = scores > knee
+        if not beyond.any():
+            return line
+        return np.where(beyond, there + (scores - knee) / (1 - knee) * (1 - there), line).astype(np.float32)
 
     def scores(
         self, old: Vectors, new: Vectors, gallery_old: Vectors, gallery_new: Vectors

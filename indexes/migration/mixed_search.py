@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
-from indexes.migration.background import Background
+from indexes.migration.background import Asked, Background
 from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
 from indexes.migration.sides import NewSide, OldSide
@@ -32,6 +33,9 @@ from indexes.vectors import (
     ranking,
     rescored,
 )
+
+_LEAST_SHARE = 0.5
+"""Of the rows that the new side is taken to have at least, when its lists are chosen: what is asked for may lie there alone."""
 
 _WIDER = 2
 """Rows that each side is asked for, for each neighbour wanted: they hold 0.997 of the ten nearest about the mean, or more."""
@@ -68,6 +72,8 @@ class Mixture:
         self._ids = ids = np.full(len(rows), -1, dtype=np.int64)  # (m,) the id that each new row answers for
         ids[rows_of[renewed]] = np.flatnonzero(renewed)
         self._any = bool(renewed.any())
+        alive = generation.count if live is None else int(np.count_nonzero(live))
+        self._share = max(_LEAST_SHARE, np.count_nonzero(renewed) / max(alive, 1))
         self._old = OldSide(generation, rows_of >= 0)
         self._new = (
             NewSide(rows, ids, space=space)
@@ -188,25 +194,49 @@ class Mixture:
         **options: Any,
     ) -> Blend:
         """Search both sides by what queries score about the means, on one scale; arguments as of `search`."""
-        asked_old = background.old.asked(old, moved=True)
-        asked_new = background.new.asked(new, moved=True)
-        level, new_level = background.old.level(asked_old), background.new.level(asked_new)
-        wide = max(k, min(_WIDER * max(k, TUNED_K), self._generation.count))
+        asked = [
+            (background.old.ask(by_old), background.new.ask(by_new))
+            for by_old, by_new in zip(old, new, strict=True)
+        ]
+        near = max(k, TUNED_K)
+        wide = max(k, min(_WIDER * near, self._generation.count))
         if shortlist is not None:
             wide = min(wide, max(shortlist, k))
-        options |= {"k": wide, "shortlist": shortlist, "depth": k}
-        seen = self._old.search(
-            background.old.plain(asked_old, level), dim=None if dim == old.shape[1] else dim, **options
-        ).ids
-        centred, cosines = background.old.found(asked_old, old, self._generation.rows, seen)
-        ids, scores = seen, background.on_new_scale(centred, level, new_level)
+        options |= {"k": wide, "shortlist": shortlist}
+        by_old, by_new = zip(*asked, strict=True) if asked else ((), ())
+        width = None if dim == old.shape[1] else dim
+        seen = self._old.search(_plain(by_old, like=old), dim=width, depth=near, **options).ids
+        fresh = None
         if self._any:
-            fresh = self._new.search(background.new.plain(asked_new, new_level), dim=dim, **options).ids
-            staged = np.where(fresh < 0, -1, self.rows_of[fresh])
-            centred, plain = background.new.found(asked_new, new, self.rows, staged)
-            ids, scores = np.hstack((ids, fresh)), np.hstack((scores, centred))
-            cosines = np.hstack((cosines, plain))
-        return self._ordered(ids, scores, cosines, k=k)
+            # Of the nearest of all, this side's index has to find but those that lie here.
+            depth = ceil(near * self._share)
+            fresh = self._new.search(_plain(by_new, like=new), dim=dim, depth=depth, **options).ids
+        blend = None if len(asked) == 1 else _nothing(len(asked), k)
+        for place, (one, other) in enumerate(asked):
+            ids = _found(seen[place])
+            centred, cosines = background.old.compared(one, self._generation.rows.take(ids, axis=0))
+            scores = background.on_new_scale(centred, (one.mean, one.spread), (other.mean, other.spread))
+            old_rows = len(ids)
+            if fresh is not None:
+                more = _found(fresh[place])
+                centred, plain = background.new.compared(other, self.rows.take(self.rows_of[more], axis=0))
+                ids, scores = np.concatenate((ids, more)), np.concatenate((scores, centred))
+                cosines = np.concatenate((cosines, plain))
+            order = np.lexsort((ids, -scores))[:k]
+            if (
+                blend is None and len(order) == k
+            ):  # making places and filling them would cost one query a tenth
+                return Blend(
+                    ids=ids[np.newaxis, order],
+                    scores=scores[np.newaxis, order],
+                    cosines=cosines[np.newaxis, order],
+                    renewed=order[np.newaxis] >= old_rows,
+                )
+            blend = blend or _nothing(len(asked), k)
+            there = place, slice(0, len(order))
+            blend.ids[there], blend.scores[there] = ids[order], scores[order]
+            blend.cosines[there], blend.renewed[there] = cosines[order], order >= old_rows
+        return blend or _nothing(0, k)
 
     def _ordered(
         self, ids: Ids, scores: NDArray[np.float32], cosines: NDArray[np.float32], *, k: int
@@ -224,3 +254,25 @@ class Mixture:
         if none.any():
             scores, cosines = np.where(none, -np.inf, scores), np.where(none, -np.inf, cosines)
         return Blend(ids=ids, scores=scores, cosines=cosines, renewed=~none & (self.rows_of[ids] >= 0))
+
+
+def _found(ids: Ids) -> Ids:
+    """Return the ids of one query without padding, which stands last."""
+    return ids if ids[-1] >= 0 else ids[ids >= 0]
+
+
+def _plain(asked: Sequence[Asked], *, like: Vectors) -> Vectors:
+    """Return what one side is searched with, ``(q, d)``."""
+    if len(asked) == 1:
+        return asked[0].plain[np.newaxis]
+    return np.array([one.plain for one in asked], dtype=np.float32).reshape(like.shape)
+
+
+def _nothing(queries: int, k: int) -> Blend:
+    """Return places that nobody has taken yet, to be written to."""
+    return Blend(
+        ids=np.full((queries, k), -1, dtype=np.int64),
+        scores=np.full((queries, k), -np.inf, dtype=np.float32),
+        cosines=np.full((queries, k), -np.inf, dtype=np.float32),
+        renewed=np.zeros((queries, k), dtype=np.bool_),
+    )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes.engine import flat, fp16_view
+from indexes.engine import flat
 from indexes.errors import StoreCorrupt
 from indexes.generation import read_pinned
+from indexes.migration.few_rows import FEW, FewRows
 from indexes.search import Generation, Narrow, unmeasured
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Space, Vectors
-
-FEW = 5_000
-"""Rows up to which comparing them all is about as fast as an index over all of the gallery."""
 
 
 class OldSide:
@@ -29,31 +26,33 @@ class OldSide:
 
     def __init__(self, generation: Generation, replaced: Bitmap) -> None:
         self._generation = generation
-        self._left: Ids | None = None  # where they are few
+        self._few: FewRows | None = None
         self._limited: Generation | None = None
         if not replaced.any():
             return
         left = ~replaced if generation.live is None else generation.live & ~replaced
         if np.count_nonzero(left) <= FEW:
-            self._left = np.flatnonzero(left)
+            ids = np.flatnonzero(left)
+            self._few = FewRows(generation.rows, ids, ids)
         else:
             self._limited = generation.limited(left)
 
     def search(
-        self, queries: Vectors, *, k: int, keep: Bitmap | None, dim: int | None, **options: Any
+        self,
+        queries: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None,
+        dim: int | None,
+        exact: bool = False,
+        shortlist: int | None = None,
+        **options: Any,
     ) -> Neighbors:
         """Find each query's ``k`` best rows; arguments as of `Generation.search`."""
-        if self._left is None:
-            return (self._limited or self._generation).search(queries, k=k, keep=keep, dim=dim, **options)
-        rows, view = self._copied
-        found = flat.exact(rows, queries, k=k, keep=None if keep is None else keep[self._left], view=view)
-        return _named(found, self._left)
-
-    @cached_property
-    def _copied(self) -> tuple[Halves, Any]:
-        """The few rows next to each other, and as FAISS sees them; made twice if two threads come first."""
-        rows = np.ascontiguousarray(self._generation.rows[self._left])
-        return rows, fp16_view(rows)
+        if self._few is not None:
+            return self._few.search(queries, k=k, keep=keep, exact=exact, shortlist=shortlist)
+        searched = self._limited or self._generation
+        return searched.search(queries, k=k, keep=keep, dim=dim, exact=exact, shortlist=shortlist, **options)
 
     def close(self) -> None:
         """Release the files."""
@@ -75,9 +74,13 @@ class NewSide:
         self._rows, self._ids, self._space, self._staged = rows, ids, space, staged
         self._narrow = Narrow(rows, space, rotation=lambda: None)
         self._answers = ids >= 0  # (m,)
-        self._every: Any = fp16_view(rows) if len(rows) and self._answers.all() else None
+        self._few: FewRows | None = None
         self._limited: Generation | None = None
-        if staged is not None:
+        if staged is None:
+            if np.count_nonzero(self._answers) <= FEW:
+                places = np.flatnonzero(self._answers)
+                self._few = FewRows(rows, places, ids[places])
+        else:
             self._answers = np.zeros(staged.count, dtype=np.bool_)
             self._answers[: len(ids)] = ids >= 0
             self._ids = np.full(staged.count, -1, dtype=np.int64)
@@ -97,9 +100,19 @@ class NewSide:
         return cls(rows, ids, space=space, staged=_staged(Path(directory), count=len(rows), space=space))
 
     def search(
-        self, queries: Vectors, *, k: int, keep: Bitmap | None, dim: int | None, **options: Any
+        self,
+        queries: Vectors,
+        *,
+        k: int,
+        keep: Bitmap | None,
+        dim: int | None,
+        exact: bool = False,
+        shortlist: int | None = None,
+        **options: Any,
     ) -> Neighbors:
         """Find each query's ``k`` best rows; arguments as of `Generation.search`, ids of the collection."""
+        if self._few is not None:
+            return self._few.search(queries, k=k, keep=keep, exact=exact, shortlist=shortlist)
         if dim == self._space.dim:
             dim = None
         flags = None
@@ -108,15 +121,16 @@ class NewSide:
         if self._staged is not None:
             try:
                 searched = self._limited or self._staged
+                options |= {"exact": exact, "shortlist": shortlist}
                 return _named(searched.search(queries, k=k, keep=flags, dim=dim, **options), self._ids)
             except StoreCorrupt:  # the index is a shortcut, and the next backfill makes it anew
                 flags = self._answers if flags is None else flags
                 flags = flags[: len(self._rows)]
-        elif flags is None and self._every is None:
+        elif flags is None and not self._answers.all():
             flags = self._answers
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if dim is None:
-            found = flat.exact(self._rows, queries, k=k, keep=flags, view=self._every)
+            found = flat.exact(self._rows, queries, k=k, keep=flags)
         else:
             found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         return _named(found, self._ids)

@@ -43,8 +43,8 @@ INDEXED = 5_000
 
 _KIND = "ivfrabitq"
 _WAITING, _WAITING_SHARE = (
-    500,
-    40,
+    250,
+    200,
 )  # rows that may wait outside it: so many, or one of so many if that is more
 
 ROWS_OF = "rows_of.npy"

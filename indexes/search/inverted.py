@@ -104,7 +104,8 @@ class InvertedSearcher:
         nprobe = wanted.nprobe
         if nprobe is None and info.nprobe is not None:
             share = max(self._kept(wanted), 1) / info.base_rows if wanted.filtered else 1.0
-            nprobe = reaching(info.nprobe, k=k, share=share)
+            least = TUNED_K if wanted.depth is None else 1
+            nprobe = reaching(info.nprobe, k=k, share=share, least=least)
             if nprobe != info.nprobe:
                 nprobe = min(nprobe, self.stage.nlist)
         return Parameters(nprobe, max(shortlist, wanted.k))

@@ -25,7 +25,8 @@ class Wanted(NamedTuple):
         filtered: the caller asked for some rows only, rather than that some have a tombstone.
         nprobe: lists to probe; None for what was measured, more for a larger ``k`` or a narrow filter.
         shortlist: candidates to rerank; None for what was measured, more for a larger ``k``.
-        depth: neighbours for which lists and candidates are chosen, where that are fewer than ``k``; None for ``k``.
+        depth: neighbours for which lists and candidates are chosen, where that are fewer than ``k``, be they fewer than ten; None
+            for ``k``, and lists for ten at least.
     """
 
     k: int

@@ -33,15 +33,16 @@ def lengthened(shortlist: int, k: int) -> int:
     return shortlist if k <= TUNED_K else -(-shortlist * k // TUNED_K)
 
 
-def reaching(nprobe: int, *, k: int, share: float = 1.0) -> int:
+def reaching(nprobe: int, *, k: int, share: float = 1.0, least: int = TUNED_K) -> int:
     """Return how many lists are probed for more neighbours than they were measured for, or among a share of the rows.
 
-    The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it grow slower: with this
+    Lists are chosen for ``least`` neighbours at least. The k-th neighbour among a share f of the rows lies about where the k/f-th of all does. Lists for it grow slower: with this
     power, filters of 1 to 50 % kept the recall tuned for at a million rows.
     """
-    if k <= TUNED_K and share == 1.0:
+    k = max(k, least)
+    if k == TUNED_K and share == 1.0:
         return nprobe
-    reach: float = max(1.0, k / TUNED_K) / share
+    reach: float = k / TUNED_K / share
     return math.ceil(nprobe * math.pow(reach, _REACH))
 
 
