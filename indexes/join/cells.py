@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from indexes.engine import Floats, in_threads, ivf, threads
 from indexes.join.crowds import Crowds, uncrowded
 from indexes.join.wide_rows import lengths, wide
-from indexes.vectors import Bitmap, Halves, Ids, Vectors
+from indexes.vectors import Bitmap, Halves, Ids, Vectors, as_stacked
 
 _SAMPLED = 16  # rows of a cell whose mean is its centroid
 _TRAINED = 40  # rows a cell that cells are trained on
@@ -70,27 +70,33 @@ def whole(count: int, ids: Ids) -> Cells:
     )
 
 
-def of_index(index: Any, rows: Halves, live: Bitmap | None, *, threshold: float) -> Cells:
-    """Return the lists of an index as cells; rows that it does not hold go to the nearest.
+def of_indexes(indexes: Sequence[Any], rows: Halves, live: Bitmap | None, *, threshold: float) -> Cells:
+    """Return the lists of indexes as cells; rows that none holds go to the nearest.
 
     Args:
-        index: a FAISS index with inverted lists, whose ids are positions in ``rows``.
+        indexes: FAISS indexes with inverted lists, whose ids are positions in ``rows``: one, or as many of one training as
+            there are arrays that ``rows`` stacks, None for an array without one.
         rows: ``(n, d)`` float16.
         live: ``(n,)`` flags of the rows that may be found; None for all.
         threshold: the least cosine of a pair.
     """
-    ids, places = ivf.ids_of_lists(index)
-    cell = np.repeat(np.arange(len(places) - 1, dtype=np.int32), np.diff(places))  # (m,)
-    inside = (ids >= 0) & (ids < len(rows))
-    if live is not None:
-        inside &= live[np.where(inside, ids, 0)]
     cell_of = np.full(len(rows), -1, dtype=np.int32)
-    cell_of[ids[inside]] = cell[inside]
-    return _finished(rows, live, cell_of, lists=len(places) - 1, threshold=threshold)
+    stacked, lists = as_stacked(rows), 0
+    for index, part, start in zip(indexes, stacked.parts, stacked.starts.tolist(), strict=True):
+        if index is None:
+            continue
+        ids, places = ivf.ids_of_lists(index)
+        lists = len(places) - 1
+        cell = np.repeat(np.arange(lists, dtype=np.int32), np.diff(places))  # (m,)
+        inside = (ids >= 0) & (ids < len(part))
+        if live is not None:
+            inside &= live[start + np.where(inside, ids, 0)]
+        cell_of[start + ids[inside]] = cell[inside]
+    return _finished(rows, live, cell_of, lists=lists, threshold=threshold)
 
 
 def trained(rows: Halves, live: Bitmap | None, *, threshold: float, seed: int = 0) -> Cells:
-    """Train cells by k-means and assign all rows to them; the arguments are those of `of_index`."""
+    """Train cells by k-means and assign all rows to them; the arguments are those of `of_indexes`."""
     ids = np.arange(len(rows)) if live is None else np.flatnonzero(live)
     lists = ivf.lists_for(len(ids))
     rng = np.random.default_rng(seed)

@@ -47,12 +47,13 @@ class SelfJoin:
     """The pairs of some rows with all.
 
     Args:
-        rows: ``(n, d)`` float16.
+        rows: ``(n, d)`` float16; stacked ones, too.
         threshold: the least cosine of a pair.
         at_most: partners that a row names; the best ones.
         live: ``(n,)`` flags of the rows that may be in a pair; None for all.
         asked: ``(q,)`` the rows whose pairs are wanted, ascending; None for all that may be in one.
-        index: a FAISS index over the rows; its inverted lists are the cells.
+        index: a FAISS index over the rows; its inverted lists are the cells. A list has one, or None, for each array of
+            stacked rows; all are of one training.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class SelfJoin:
         asked: Ids | None = None,
         index: Any = None,
     ) -> None:
-        self._rows, self._live, self._index = rows, live, index
+        self._rows, self._live = rows, live
+        listed = index if isinstance(index, list) else [index]
+        self._indexes = [one if one is not None and ivf.lists_of(one) else None for one in listed]
         self._threshold, self._at_most = threshold, at_most
         self._found = np.arange(len(rows)) if live is None else np.flatnonzero(live)
         self._asked = self._found if asked is None else asked
@@ -84,9 +87,9 @@ class SelfJoin:
         """The rows by cells."""
         comparisons = len(self._asked) * len(self._found)
         few = len(self._asked) * _FEW <= len(self._found)
-        if self._index is not None and ivf.lists_of(self._index):
+        if any(one is not None for one in self._indexes):
             if comparisons > (_DIRECT_FEW if few else DIRECT):
-                return grouping.of_index(self._index, self._rows, self._live, threshold=self._threshold)
+                return grouping.of_indexes(self._indexes, self._rows, self._live, threshold=self._threshold)
         elif comparisons > DIRECT and not few:
             return grouping.trained(self._rows, self._live, threshold=self._threshold)
         return grouping.whole(len(self._rows), self._found)

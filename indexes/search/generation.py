@@ -316,14 +316,23 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         from indexes.join import SelfJoin
 
         with self._lease:
-            index = None
-            if not isinstance(self._base, ExactSearcher):
-                from indexes.search.inverted import InvertedSearcher
-
-                index = self._base.stage.index if isinstance(self._base, InvertedSearcher) else None
             return SelfJoin(
-                self._rows, threshold=threshold, at_most=at_most, live=self.live, asked=asked, index=index
+                self._rows,
+                threshold=threshold,
+                at_most=at_most,
+                live=self.live,
+                asked=asked,
+                index=self.lists_index,
             )
+
+    @property
+    def lists_index(self) -> Any:
+        """The FAISS index whose inverted lists group the rows; None where there is none. Do not change it."""
+        if isinstance(self._base, ExactSearcher):
+            return None
+        from indexes.search.inverted import InvertedSearcher
+
+        return self._base.stage.index if isinstance(self._base, InvertedSearcher) else None
 
     def _row_lists(self) -> list[RowLists]:
         """Return the tables of rows behind the base by its lists; none where the index has no lists."""

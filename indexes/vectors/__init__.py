@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from indexes.vectors.neighbors import Neighbors, best, merged, padding, ranking
     from indexes.vectors.space import Space
+    from indexes.vectors.stacked_rows import StackedRows, as_stacked
     from indexes.vectors.transforms import Matrix, Transform, procrustes
 else:
     __getattr__ = lazy(
@@ -60,6 +61,7 @@ else:
             ),
             "neighbors": ("Neighbors", "best", "merged", "padding", "ranking"),
             "space": ("Space",),
+            "stacked_rows": ("StackedRows", "as_stacked"),
             "transforms": ("Matrix", "Transform", "procrustes"),
         },
     )
@@ -71,8 +73,10 @@ __all__ = [
     "Matrix",
     "Neighbors",
     "Space",
+    "StackedRows",
     "Transform",
     "Vectors",
+    "as_stacked",
     "best",
     "clipped",
     "compatibility",

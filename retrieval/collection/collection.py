@@ -523,6 +523,24 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
         with self._using() as opened:
             return opened.live_ids() if mask is None else row_numbers(opened, mask, root=self.root)
 
+    def places(self, ids: RowNames) -> Ids:
+        """Return where rows stand in arrays that have one entry a row: `rows`, `live`, and flags such as `mask` gives.
+
+        In one collection that is a row's id. In a sharded one rows are counted through all shards.
+
+        Args:
+            ids: ids and keys.
+        Raises:
+            MissingRow: there is no such row.
+        """
+        with self._using() as opened:
+            return opened.places(row_numbers(opened, ids, root=self.root))
+
+    def ids_at(self, places: Ids) -> Ids:
+        """Return the ids of rows that stand at some places, as `places` says them: ``(m,)`` int64."""
+        with self._using() as opened:
+            return opened.ids_at(np.asarray(places, dtype=np.int64))
+
     @property
     def rotation(self) -> Transform | None:
         """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""

@@ -108,8 +108,7 @@ def _read(path: Path) -> dict[int, Loss]:
 
 
 def _measured(collection: Collection, dim: int) -> Loss:
-    live = np.flatnonzero(collection.live)
-    ids = np.sort(np.random.default_rng(0).permutation(live)[:_SAMPLE])
+    ids = np.sort(np.random.default_rng(0).permutation(collection.row_ids())[:_SAMPLE])
     queries = collection.vectors(ids)
     true = collection.search_vectors(queries, k=TUNED_K + 1, exact=True).ids
     found = collection.search_vectors(queries, k=TUNED_K + 1, truncate_dim=dim, shortlist=SHORTLIST).ids

@@ -136,6 +136,14 @@ class Opened:
         live: Ids = ids[self.is_live(ids)]
         return live
 
+    def places(self, ids: Any) -> Ids:
+        """Return where rows stand in arrays with one entry a row; that is their ids here, and not in shards."""
+        return self.row_ids(ids)
+
+    def ids_at(self, places: Ids) -> Ids:
+        """Return the ids of rows by their places."""
+        return self.row_ids(places)
+
     def row_ids(self, ids: Any) -> Ids:
         """Return ids of rows, or flags of all, as ``(m,)`` int64; raises as `indexes.vectors.row_ids` does."""
         return row_ids(ids, count=self.manifest.count, where=self.directory)

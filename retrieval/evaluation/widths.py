@@ -60,9 +60,10 @@ def by_width(
         check_dim(space, dim, rows=len(collection))
     keep = None if collection.live.all() else collection.live
     queries = collection.vectors(ids)
-    true = without(exact(rows, queries, k=K + 1, keep=keep).ids, ids)
+    own = collection.places(ids)
+    true = without(exact(rows, queries, k=K + 1, keep=keep).ids, own)
     asked = _Asked(
-        rows=rows, keep=keep, queries=queries, own=ids, true=true, rotation=_rotation(collection, dims)
+        rows=rows, keep=keep, queries=queries, own=own, true=true, rotation=_rotation(collection, dims)
     )
     shortlist = max(collection.manifest.index.shortlist or prefix_loss.SHORTLIST, K + 1)
     found, losses = [], []
@@ -70,7 +71,7 @@ def by_width(
         heads = asked.heads(rows, dim)
         accuracy = None
         if labelled is not None and labels is not None:
-            accuracy = knn_accuracy(asked.heads(rows[labelled], dim), labels)
+            accuracy = knn_accuracy(asked.heads(rows[collection.places(labelled)], dim), labels)
         found.append({"dim": dim, **asked.measured(dim, heads, shortlist), "knn_accuracy": accuracy})
         if dim < space.dim and (space.nesting or collection.rotation is not None):
             losses.append(_loss(asked, dim, heads))

@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from indexes.engine import faiss, faiss_threads, fp16_view, in_threads, threads
 from indexes.engine.scan.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, dots, floats, padding
+from indexes.vectors import (
+    Bitmap,
+    Halves,
+    Ids,
+    Neighbors,
+    StackedRows,
+    Vectors,
+    dots,
+    floats,
+    merged,
+    padding,
+)
 
 __all__ = ["Halves", "exact", "exact_among", "floats", "scored"]
 
@@ -51,7 +62,7 @@ def exact(
     candidates, generously, and one function scores and orders them.
 
     Args:
-        rows: ``(n, d)`` float16, an array or a memory map.
+        rows: ``(n, d)`` float16, an array or a memory map, or several stacked.
         queries: ``(q, d)`` float32 unit rows.
         k: neighbours wanted, at least 1.
         keep: ``(n,)`` flags; only rows whose flag is set are considered.
@@ -63,6 +74,8 @@ def exact(
         ShapeError: the widths differ, or ``keep`` has not one flag a row.
         OptionError: ``k`` is less than 1.
     """
+    if isinstance(rows, StackedRows):
+        return _stacked(rows, queries, k=k, keep=keep, first_id=first_id)
     n, dim = rows.shape
     if queries.ndim != 2 or queries.shape[1] != dim:
         raise ShapeError(f"queries: expected (q, {dim}), got {queries.shape}")
@@ -99,6 +112,18 @@ def exact(
     if ids is not None and len(ids):
         found = np.where(found < 0, -1, ids[found])
     return Neighbors(ids=np.where(found < 0, -1, found + first_id), scores=scores)
+
+
+def _stacked(rows: StackedRows, queries: Vectors, *, k: int, keep: Bitmap | None, first_id: int) -> Neighbors:
+    """Search one part after the other, and keep the best of all."""
+    if keep is not None and keep.shape != (len(rows),):
+        raise ShapeError(f"keep: expected ({len(rows)},) flags, got {keep.shape}")
+    best = padding(len(queries), max(k, 1))
+    for start, part in zip(rows.starts.tolist(), rows.parts, strict=True):
+        own = None if keep is None else keep[start : start + len(part)]
+        found = exact(part, queries, k=k, keep=own, first_id=first_id + start)
+        best = merged(best, found, k=k)
+    return best
 
 
 def exact_among(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbors:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids
 
-__all__ = ["checked_ids", "first_of", "local", "of_places", "shard_of", "split"]
+__all__ = ["checked_ids", "first_of", "local", "of_places", "shard_of", "split", "to_places"]
 
 _WITHIN = (1 << SHIFT) - 1
 
@@ -55,6 +55,15 @@ def of_places(places: Ids, counts: Mapping[int, int]) -> Ids:
     firsts = np.array([first_of(number) for number in counts], dtype=np.int64)
     ids: Ids = firsts[shard] + places - starts[shard]
     return ids
+
+
+def to_places(ids: Ids, counts: Mapping[int, int]) -> Ids:
+    """Return where rows ``(m,)`` stand when they are counted through all shards: what `of_places` takes."""
+    ends = np.cumsum(list(counts.values()), dtype=np.int64)  # (s,)
+    starts = np.zeros(max(counts, default=0) + 1, dtype=np.int64)
+    starts[list(counts)] = np.concatenate(([0], ends[:-1]))
+    places: Ids = starts[ids >> SHIFT] + (ids & _WITHIN)
+    return places
 
 
 def checked_ids(ids: Any, counts: Mapping[int, int], *, where: object) -> Ids:

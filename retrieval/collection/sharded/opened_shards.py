@@ -17,12 +17,13 @@ from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, optional_integer, places, spread
 from retrieval.collection.queries import RowFilter, live_ids
 from retrieval.collection.sharded.asked_shards import AskedShards
-from retrieval.collection.sharded.numbering import checked_ids, first_of, of_places, split
+from retrieval.collection.sharded.numbering import checked_ids, first_of, of_places, split, to_places
 from retrieval.collection.sharded.shard_filter import ShardFilter
 from retrieval.collection.sharded.shard_reader import FilterSpec
 from retrieval.collection.sharded.shard_records import ShardColumns, ShardNames, ShardPaths, ShardStore
+from retrieval.collection.sharded.whole_rows import WholeRows
 from retrieval.distributed import open_cluster
-from retrieval.errors import CollectionNotFound, OptionError, ShapeError
+from retrieval.errors import CollectionNotFound, OptionError, ShapeError, StoreCorrupt
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.generation import Manifest, Shards
-    from indexes.vectors import Bitmap, Halves, Ids, Space, Vectors
+    from indexes.vectors import Bitmap, Halves, Ids, Space, StackedRows, Vectors
     from retrieval.collection import Opened
+    from retrieval.collection.sharded.whole_rows import ShardJoin
 
 __all__ = ["OpenedShards", "open_shards"]
 
@@ -83,6 +85,7 @@ class OpenedShards:
         self.columns = ShardColumns(asked)
         self.generation = _Rows(self)
         self._counts = {shard.number: shard.manifest.count for shard in shards.shards}
+        self._whole = WholeRows(directory, shards)
         self._lease = Lease(f"{directory}: the collection is closed; open it again")
 
     def enter(self) -> None:
@@ -100,7 +103,28 @@ class OpenedShards:
     def close(self) -> None:
         """Release all shards, once nobody uses them any more."""
         if self._lease.close():
+            self._whole.close()
             self._asked.close()
+
+    def whole(self) -> WholeRows:
+        """Return the rows of all shards, mapped in this process wherever the shards are kept.
+
+        Raises:
+            StoreCorrupt: a shard is missing.
+        """
+        if self.missing:
+            raise StoreCorrupt(
+                f"{self.directory}: the shard {self.missing[0]} is missing, and what was asked for needs the rows of all; restore it"
+            )
+        return self._whole
+
+    def places(self, ids: Ids) -> Ids:
+        """Return where rows stand in flags of all rows, and in `ShardedCollection.rows`."""
+        return to_places(self.row_ids(ids), self._there())
+
+    def ids_at(self, places: Ids) -> Ids:
+        """Return the ids of rows by their places."""
+        return of_places(np.asarray(places, dtype=np.int64), self._there())
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -305,7 +329,7 @@ class OpenedShards:
 
 
 class _Rows:
-    """Stand in for one generation: rows by id; there is no array of all rows, and no one index."""
+    """Stand in for one generation: rows by id, or stacked; there is no one index."""
 
     rotation = None
 
@@ -317,9 +341,9 @@ class _Rows:
         return self._opened.vectors(ids)
 
     @property
-    def rows(self) -> NoReturn:
-        """There is no array of all rows."""
-        raise OptionError(_of_one(self._opened.directory, "needs one array of all rows"))
+    def rows(self) -> StackedRows:
+        """Every stored vector, of one shard after the other."""
+        return self._opened.whole().rows
 
     def first_stage(self) -> NoReturn:
         """There is no one index."""
@@ -329,9 +353,9 @@ class _Rows:
         """There is no one index."""
         self.first_stage()
 
-    def self_join(self, *_: Any, **__: Any) -> NoReturn:
-        """Rows of several shards are not joined."""
-        raise OptionError(_of_one(self._opened.directory, "compares all rows with each other"))
+    def self_join(self, threshold: float, *, at_most: int, asked: Ids | None = None) -> ShardJoin:
+        """Prepare to find the pairs of rows of all shards."""
+        return self._opened.whole().join(threshold, at_most=at_most, asked=asked)
 
 
 def _of_one(directory: Path, what: str) -> str:

@@ -169,10 +169,6 @@ class ShardedCollection(Collection):
 
         return sync_shards(self, vectors, keys, prune=prune, timeout=timeout)
 
-    def pairs(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: rows of several shards are not joined."""
-        self._refuse("`pairs` and `duplicates`", "ask each shard for its own")
-
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise OptionError(
             f"{self.directory} is a sharded collection, and {what} work on one collection; {instead}"

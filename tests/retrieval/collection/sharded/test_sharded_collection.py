@@ -159,6 +159,20 @@ def test_it_is_evaluated(both):
     assert len(sharded) == len(one)
 
 
+def test_rows_stand_where_flags_of_them_stand(both):
+    sharded, one = both
+    ids = sharded.row_ids()
+    places = sharded.places(ids)
+
+    assert sharded.rows.shape == (13, 64)
+    np.testing.assert_array_equal(places, np.flatnonzero(sharded.live))
+    np.testing.assert_array_equal(sharded.ids_at(places), ids)
+    np.testing.assert_array_equal(sharded.rows[places].astype(np.float32), sharded.vectors(ids))
+    assert sharded.places("dogs/0.png").tolist() == sharded.places([sharded.id_of("dogs/0.png")]).tolist()
+    np.testing.assert_array_equal(one.places([3, 1]), [3, 1])
+    np.testing.assert_array_equal(one.ids_at(np.array([3, 1])), [3, 1])
+
+
 def test_it_pickles_and_copies(both):
     sharded, _ = both
     with pickle.loads(pickle.dumps(sharded)) as other:  # noqa: S301 - our own
@@ -169,8 +183,6 @@ def test_it_pickles_and_copies(both):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda sharded: sharded.pairs(0.5),
-        lambda sharded: sharded.rows,
         lambda sharded: sharded.aim(),
         lambda sharded: sharded.search_codes(np.ones((1, 64))),
         lambda sharded: retrieval.duplicates(sharded, progress=False),
@@ -248,6 +260,70 @@ def test_lists_are_chosen_once_and_recall_reaches_the_target(made):
     assert own.ids[:, 0].tolist() == [5, (1 << SHIFT) + 100, (3 << SHIFT) + 100]
     assert shards.training is not None
     assert shards.index.recall_at_10 >= 0.95
+
+
+def named_pairs(collection, **options):
+    """Return pairs of keys, which do not depend on ids, and their scores."""
+    found = {}
+    for block in collection.pairs(0.75, **options):
+        for one, other, score in zip(*block, strict=True):
+            pair = frozenset((collection.key_of(int(one)), collection.key_of(int(other))))
+            found[pair] = round(float(score), 4)
+    return found
+
+
+@pytest.fixture(scope="module")
+def alike(made, tmp_path_factory):
+    """Give one collection of the rows of all shards, with their keys."""
+    directory, parts, _ = made
+    keys = [f"{number}/{row}" for number, part in enumerate(parts) for row in range(len(part))]
+    place = tmp_path_factory.mktemp("one")
+    retrieval.sync_vectors(place, np.concatenate(parts), keys, space="made", kind="ivfrabitq", progress=False)
+    with retrieval.open(directory) as sharded, retrieval.open(place) as one:
+        yield sharded, one
+
+
+def test_rows_of_all_shards_are_joined(alike):
+    sharded, one = alike
+
+    found = named_pairs(sharded)
+
+    assert found == named_pairs(one)
+    shards = {frozenset(key[0] for key in pair) for pair in found}
+    assert {frozenset("01"), frozenset("23"), frozenset("0")} <= shards
+    some = ["0/3", "3/7", "1/1"]
+    assert named_pairs(sharded, since=some) == named_pairs(one, since=some)
+
+
+def test_widths_are_measured_over_all_shards(alike, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "file,label\n" + "".join(f"{n}/{row},{row % 3}\n" for n in range(4) for row in range(50))
+    )
+
+    found, true = (
+        retrieval.evaluate(one, dims=(16, 32), sample=100, labels=labels, progress=False).dims
+        for one in alike
+    )
+
+    assert [mine["dim"] for mine in found] == [16, 32]
+    assert [mine["knn_accuracy"] for mine in found] == [its["knn_accuracy"] for its in true]
+    assert found[1]["recall_at_10"] == 1.0
+    assert found[0]["recall_at_10"] == pytest.approx(true[0]["recall_at_10"], abs=0.1)  # another sample
+    assert 0.3 < found[0]["recall_at_10"] < found[0]["recall_at_10_reranked"]
+
+
+def test_the_lists_of_all_shards_group_the_rows_of_a_join(alike, monkeypatch):
+    from indexes.join import self_join
+
+    sharded, one = alike
+    exact = named_pairs(one)
+    monkeypatch.setattr(self_join, "DIRECT", 1)
+
+    found = named_pairs(sharded)
+
+    assert set(found) <= set(exact)
+    assert len(found) >= 0.9 * len(exact)  # usually 0.98
 
 
 def test_more_neighbours_than_lists_hold_are_filled(made):
