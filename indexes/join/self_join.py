@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from itertools import count as counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from indexes.join.pairs import Pairs
 from indexes.join.partners import SLACK, SPARE, Partners, best_of
 from indexes.join.reach import Reach, measured, scores_of_cells
 from indexes.join.wide_rows import lengths, unit, wide
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, rescored
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, StackedRows, Vectors, rescored
 
 DIRECT = 1 << 31
 """Comparisons up to which every row is compared with every other: they take a few seconds."""
@@ -58,7 +58,7 @@ class SelfJoin:
 
     def __init__(
         self,
-        rows: Halves,
+        rows: Halves | StackedRows,
         *,
         threshold: float,
         at_most: int,
@@ -66,7 +66,8 @@ class SelfJoin:
         asked: Ids | None = None,
         index: Any = None,
     ) -> None:
-        self._rows, self._live = rows, live
+        # Stacked rows are read as an array is.
+        self._rows, self._live = cast("Halves", rows), live
         listed = index if isinstance(index, list) else [index]
         self._indexes = [one if one is not None and ivf.lists_of(one) else None for one in listed]
         self._threshold, self._at_most = threshold, at_most

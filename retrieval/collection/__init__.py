@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retrieval.collection.migration import Migration, carried_by, require_settled, under_way
     from retrieval.collection.prefix_loss import Loss, loss_of
     from retrieval.collection.query_map import Fitted
+    from retrieval.collection.row_records import Records
     from retrieval.collection.row_stores import (
         PAST,
         ROLLBACK_ROWS,
@@ -38,6 +39,7 @@ __all__ = [
     "Loss",
     "Migration",
     "Opened",
+    "Records",
     "Row",
     "activations",
     "carried_by",
@@ -64,6 +66,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "migration": ("Migration", "carried_by", "require_settled", "under_way"),
             "prefix_loss": ("Loss", "loss_of"),
             "query_map": ("Fitted",),
+            "row_records": ("Records",),
             "row_view": ("Row",),
             "snapshot": ("Opened", "open_published"),
             "verification": ("CHECKED",),

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from indexes.join import Pairs
     from indexes.vectors import Space, Transform
     from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
+    from retrieval.collection.row_records import Records
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.collection.search_run import NamesMode, SearchOptions
     from retrieval.collection.snapshot import Opened
@@ -522,6 +523,24 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
         """
         with self._using() as opened:
             return opened.live_ids() if mask is None else row_numbers(opened, mask, root=self.root)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows there are, those with a tombstone too; of a sharded collection one number a shard."""
+        return (self.manifest.count,)
+
+    def open_records(self) -> Records:
+        """Open the records of all rows by their places, as of the generation that answers; a context manager."""
+        from indexes.generation import store_path
+        from indexes.store import VectorStore
+
+        manifest = self.manifest
+        return VectorStore.open(
+            store_path(self.directory, manifest),
+            dim=manifest.space.dim,
+            count=manifest.count,
+            live=self.live,
+        )
 
     def places(self, ids: RowNames) -> Ids:
         """Return where rows stand in arrays that have one entry a row: `rows`, `live`, and flags such as `mask` gives.

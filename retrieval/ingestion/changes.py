@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexes.generation import store_path
+from indexes.generation import shards_around, store_path
 from indexes.store import VectorStore
 from retrieval.collection.rows import moved_stamps
 from retrieval.errors import SourceIncomplete
@@ -159,7 +159,7 @@ def find_changes(
         OptionError: a source cannot be listed, or an entry has a key that another source or a row by hand has.
     """
     found: list[Changes] = []
-    moved = moved_stamps(directory)
+    moved = moved_stamps(shards_around(directory) or directory)
     with _rows(directory, before) as store:
         for one in sources.chosen:
             seen = Seen()

@@ -93,7 +93,10 @@ def checked_ids(ids: Any, counts: Mapping[int, int], *, where: object) -> Ids:
     if found.dtype.kind not in "iu" and len(found):
         raise OptionError(f"row ids must be integers, got {found.dtype}")
     numbers = found.astype(np.int64)
-    for number in numbers.tolist():
-        if number < 0 or (number & _WITHIN) >= counts.get(shard_of(number), 0):
-            raise MissingRow(f"{where}: no row {number}; ids are a shard's number times 2**32, plus a row's")
+    known = np.zeros(max(counts, default=0) + 2, dtype=np.int64)  # the last one of no shard
+    known[list(counts)] = list(counts.values())
+    shards = np.where(numbers < 0, len(known) - 1, np.minimum(numbers >> SHIFT, len(known) - 1))
+    missing = numbers[(numbers & _WITHIN) >= known[shards]]
+    if len(missing):
+        raise MissingRow(f"{where}: no row {missing[0]}; ids are a shard's number times 2**32, plus a row's")
     return numbers

@@ -16,6 +16,7 @@ from retrieval.collection import Collection
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
 from retrieval.collection.sharded.verification import verify_shards
+from retrieval.collection.sharded.whole_records import WholeRecords
 from retrieval.distributed import check_cluster
 from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt, WorkerLost
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
     from indexes.generation import FileCheck
-    from retrieval.collection import Opened
+    from retrieval.collection import Opened, Records
     from retrieval.collection.rows import KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.encoders import EncoderLike
 
@@ -141,6 +142,22 @@ class ShardedCollection(Collection):
     def changed(self) -> bool:
         """Say, from modification times, whether images came or went since the build."""
         return self.source.changed(self.directory / shard_name(0))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows each shard has, those with a tombstone too."""
+        return tuple(shard.manifest.count for shard in self._shards.shards.shards)
+
+    def open_records(self) -> Records:
+        """Open the records of the rows of all shards in this process; see `Collection.open_records`.
+
+        Raises:
+            StoreCorrupt: a shard is missing.
+        """
+        with self._using() as opened:
+            shards = cast("OpenedShards", opened)
+            shards.whole()
+            return WholeRecords(self.directory, shards.shards, shards.live)
 
     @property
     def live(self) -> Any:

@@ -29,7 +29,6 @@ from retrieval.curation.duplicates.sets import KINDS, Duplicates, Member, Report
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError, SpaceMismatch
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +119,6 @@ def duplicates(
 def _open(collection: Collection | str | os.PathLike[str], stack: ExitStack) -> Collection:
     if isinstance(collection, str | os.PathLike):
         collection = stack.enter_context(open_collection(collection))
-    find_unsharded(collection.directory, what="`duplicates`")
     return collection
 
 

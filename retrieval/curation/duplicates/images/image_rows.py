@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.generation import store_path
-from indexes.store import VectorStore
 from retrieval.collection.answers import origin_of
 from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.columns import unpack
@@ -33,6 +31,8 @@ __all__ = ["ImageRows"]
 class ImageRows(AbstractContextManager["ImageRows"]):
     """The rows of a collection that are looked at, and what reads their images; a context manager.
 
+    Rows are numbered by their places, see `Collection.places`: in one collection these are their ids.
+
     Args:
         collection: the collection; it shows one generation.
         mask: ``(count,)`` flags of the rows to look at.
@@ -42,15 +42,9 @@ class ImageRows(AbstractContextManager["ImageRows"]):
         self.collection = collection
         self.mask = mask
         self.ids: Ids = np.flatnonzero(mask)  # (n,)
-        manifest = collection.manifest
-        self._store = VectorStore.open(
-            store_path(collection.directory, manifest),
-            dim=manifest.space.dim,
-            count=manifest.count,
-            live=collection.live,
-        )
+        self._store = collection.open_records()
         self._source = collection.source
-        self._hand = hand_number(manifest)
+        self._hand = hand_number(collection.manifest)
 
     def __exit__(self, *_error: object) -> None:
         self._store.close()
@@ -68,6 +62,10 @@ class ImageRows(AbstractContextManager["ImageRows"]):
             if record.content and self.mask[record.id] and not is_by_hand(record, self._hand):
                 found[record.id] = np.frombuffer(record.content, dtype=np.uint64)
         return found
+
+    def row_id(self, number: int) -> int:
+        """Return the id of a row."""
+        return int(self.collection.ids_at(np.array([number]))[0])
 
     def records(self, ids: Iterable[int]) -> list[Record]:
         """Return the records of some rows, without a content hash for those by hand: theirs is of the vector."""

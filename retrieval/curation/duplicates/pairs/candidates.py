@@ -13,7 +13,7 @@ from retrieval.errors import StoreFull
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,15 +50,16 @@ class _Part:
     """A join of some rows with all, as far as it has come.
 
     Attributes:
-        begin, end: the rows: those below `begin` were joined before.
+        begin, end: how many rows each shard had before and has: those below `begin` were joined before. One number for one
+            collection.
         generation: in which it was joined; its blocks are those of this generation.
         blocks: how many of them are done.
         whole: all are.
         cut: near rows beyond those that were named.
     """
 
-    begin: int
-    end: int
+    begin: list[int]
+    end: list[int]
     generation: int
     blocks: int = 0
     whole: bool = False
@@ -70,7 +71,7 @@ class _State:
     """What is kept of a join.
 
     Attributes:
-        mark: of the first and last row that were joined: another collection in the same place has another one.
+        mark: of the first and last rows that were joined: another collection in the same place has another one.
         parts: the joins so far.
     """
 
@@ -82,18 +83,21 @@ class _State:
         if text is None:
             return cls()
         facts = json.loads(text)
-        return cls(mark=facts["mark"], parts=[_Part(**part) for part in facts["parts"]])
+        state = cls(mark=facts["mark"], parts=[_Part(**part) for part in facts["parts"]])
+        if any(isinstance(part.end, int) for part in state.parts):
+            return cls()  # an earlier version's
+        return state
 
     @property
-    def rows(self) -> int:
-        """How many rows are joined with each other, or are about to be."""
-        return self.parts[-1].end if self.parts else 0
+    def rows(self) -> list[int]:
+        """How many rows of each shard are joined with all, or are about to be."""
+        return self.parts[-1].end if self.parts else []
 
 
 def within(
     rows: ImageRows, results: Results, *, threshold: float, progress: OnProgress | None = None
 ) -> Candidates:
-    """Return the pairs of rows of a collection whose cosine is at least a threshold, each row's `AT_MOST` likest.
+    """Return the pairs of rows of a collection, by their places, whose cosine is at least a threshold, each row's `AT_MOST` likest.
 
     What was joined before is kept: after a build only the new rows are joined with all, and a killed join goes on.
 
@@ -106,14 +110,15 @@ def within(
     collection = rows.collection
     name = f"{collection.space.name} {collection.space.dim} {threshold} {AT_MOST}"
     state = _State.of(results.join(name))
-    generation, count = collection.manifest.generation, rows.count
+    generation, counts = collection.manifest.generation, list(collection.counts)
     if not _continues(state, rows):
         results.forget_join(name)
         state = _State()
     if state.parts and not state.parts[-1].whole and state.parts[-1].generation != generation:
-        state.parts[-1] = _Part(begin=state.parts[-1].begin, end=count, generation=generation)
-    elif state.rows < count:
-        state.parts.append(_Part(begin=state.rows, end=count, generation=generation))
+        state.parts[-1] = _Part(begin=state.parts[-1].begin, end=counts, generation=generation)
+    elif state.rows != counts:
+        begin = state.rows + [0] * (len(counts) - len(state.rows))
+        state.parts.append(_Part(begin=begin, end=counts, generation=generation))
     if state.parts and not state.parts[-1].whole:
         state.mark = _mark(rows, state.parts[-1].end)
         _join(collection, results, name, state, threshold=threshold, progress=progress)
@@ -130,19 +135,27 @@ def within(
     scores = np.concatenate(
         [np.frombuffer(block[2], np.float32) for block in kept] or [np.empty(0, np.float32)]
     )
+    pairs = collection.places(pairs.ravel()).reshape(pairs.shape)
     lives = rows.mask[pairs].all(axis=1) if len(pairs) else np.empty(0, np.bool_)
     return _joined(pairs[lives], scores[lives], cut=sum(part.cut for part in state.parts))
 
 
 def _continues(state: _State, rows: ImageRows) -> bool:
     """Say whether what is kept is of this collection, as it was or with rows behind."""
-    return not state.parts or (state.rows <= rows.count and state.mark == _mark(rows, state.rows))
+    counts, known = rows.collection.counts, state.rows
+    grown = len(known) <= len(counts) and all(one <= now for one, now in zip(known, counts, strict=False))
+    return not state.parts or (grown and state.mark == _mark(rows, known))
 
 
-def _mark(rows: ImageRows, count: int) -> str:
+def _mark(rows: ImageRows, counts: Sequence[int]) -> str:
+    """Return the mark of the first so many rows of each shard."""
     digest = hashlib.blake2b(digest_size=16)
-    for record in rows.records(sorted({0, count - 1}) if count else []):
-        digest.update(record.content + record.stamp[:8])
+    first = 0
+    for count, now in zip(counts, rows.collection.counts, strict=False):
+        ends = sorted({first, first + count - 1}) if count else []
+        for record in rows.records(ends):
+            digest.update(record.content + record.stamp[:8])
+        first += now
     return digest.hexdigest()
 
 
@@ -159,9 +172,14 @@ def _join(
     part = state.parts[-1]
     number = len(state.parts) - 1
     since = None
-    if part.begin:
-        since = np.arange(part.begin, part.end)
-        since = since[collection.live[since]]
+    if any(part.begin):
+        ends = np.cumsum(part.end)
+        new = [
+            np.arange(end - size + begin, end)
+            for begin, size, end in zip(part.begin, part.end, ends, strict=True)
+        ]
+        since = np.concatenate(new)
+        since = collection.ids_at(since[collection.live[since]])
     if since is None or len(since):
         for found in collection.pairs(threshold, at_most=AT_MOST, since=since, first_block=part.blocks):
             arrays = (
@@ -191,7 +209,7 @@ def between(
 ) -> Candidates:
     """Return pairs of a row of one collection and a row of another one: each row's `AT_MOST` likest there.
 
-    The rows of the other collection are numbered behind those of the first.
+    Rows go by their places; those of the other collection are numbered behind those of the first.
 
     Args:
         collection: the collection.
@@ -212,9 +230,10 @@ def _neighbours(
     """Yield pairs of rows and their cosines, block by block."""
     for start in range(0, len(ids), _BLOCK):
         block = ids[start : start + _BLOCK]
-        near = other.search_vectors(collection.vectors(block), k=AT_MOST)
+        near = other.search_vectors(collection.vectors(collection.ids_at(block)), k=AT_MOST)
         kept = (near.ids >= 0) & (near.scores >= threshold)  # (b, k)
-        yield np.stack([np.repeat(block, kept.sum(axis=1)), near.ids[kept]], axis=1), near.scores[kept]
+        there = other.places(near.ids[kept])
+        yield np.stack([np.repeat(block, kept.sum(axis=1)), there], axis=1), near.scores[kept]
         if progress is not None:
             progress(Progress(phase="join", done=min(start + _BLOCK, len(ids)), total=len(ids)))
 

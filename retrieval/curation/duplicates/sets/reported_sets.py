@@ -284,7 +284,7 @@ class ReportedSets:
             score = min(float(one @ other) / max(lengths, _LEAST), 1.0)
         return DuplicateImage(
             path=os.fsdecode(record.key),
-            id=number,
+            id=gallery.row_id(number),
             kind=kind,
             keep=keep,
             reason=reason,
@@ -306,7 +306,7 @@ class ReportedSets:
 
     def _vector(self, row: int) -> NDArray[np.float32]:
         gallery, number = self._pictures.gallery(row)
-        vector: NDArray[np.float32] = gallery.collection.vectors(number)[0]
+        vector: NDArray[np.float32] = gallery.collection.vectors(gallery.row_id(number))[0]
         return vector
 
     def candidate(self, row: int) -> Candidate:
