@@ -22,7 +22,6 @@ from retrieval.curation.picks import outliers
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
-from retrieval.location import find_unsharded
 from retrieval.sources import read_skipped
 
 if TYPE_CHECKING:
@@ -91,8 +90,6 @@ def audit(
         if isinstance(opened, str | os.PathLike):
             opened = stack.enter_context(open_collection(opened))
         require_settled(opened.manifest, what="the vectors are of two spaces, so images cannot be compared")
-        if "duplicates" in wanted:
-            _require_duplicates(opened)
         show = stack.enter_context(progress_shown(progress))
         mask = opened.mask(**filters)
         bias = None if targets is None or attributes is None else association(opened, targets, attributes)
@@ -150,15 +147,6 @@ def audit(
             _root=os.fspath(opened.root),
             _directory=os.fspath(opened.directory),
         )
-
-
-def _require_duplicates(collection: Collection) -> None:
-    """Say before the work that duplicates are not looked for in a sharded collection."""
-    try:
-        find_unsharded(collection.directory, what="`duplicates`")
-    except OptionError as error:
-        others = ",".join(name for name in CHECKS if name != "duplicates")
-        raise OptionError(f'{error}; to look at everything else, give `checks="{others}"`') from error
 
 
 def _checked(checks: Sequence[str]) -> tuple[str, ...]:

@@ -10,11 +10,8 @@ import pytest
 import retrieval
 from retrieval.collection import Collection
 from retrieval.curation.audit import hubness as hubness_module
-from retrieval.errors import OptionError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.curation.coloured import COLOURS, write_coloured
-
-CHECKS = ("pixels", "outliers", "hubness")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +78,7 @@ def test_examples_find_what_is_like_them(pair: tuple[Collection, Collection]) ->
 
 
 def test_the_state_of_all_shards_is_told(pair: tuple[Collection, Collection]) -> None:
-    one, many = (each.audit(checks=CHECKS, labels=labels()) for each in pair)
+    one, many = (each.audit(labels=labels()) for each in pair)
 
     assert many.images == one.images == 27
     assert [issue.name for issue in many.issues] == [issue.name for issue in one.issues]
@@ -126,8 +123,3 @@ def test_encoders_are_compared_over_all_shards(pair: tuple[Collection, Collectio
     assert many.overlap.value == pytest.approx(one.overlap.value, abs=0.05)
     with retrieval.open(folder / "other") as other:
         assert other.compare(pair[1], k=3).overlap.value == pytest.approx(many.overlap.value, abs=0.01)
-
-
-def test_what_cannot_be_had_of_shards_is_refused_with_what_can(pair: tuple[Collection, Collection]) -> None:
-    with pytest.raises(OptionError, match='give `checks="pixels,outliers,hubness"`'):
-        pair[1].audit()

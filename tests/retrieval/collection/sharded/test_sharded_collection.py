@@ -185,7 +185,6 @@ def test_it_pickles_and_copies(both):
     [
         lambda sharded: sharded.aim(),
         lambda sharded: sharded.search_codes(np.ones((1, 64))),
-        retrieval.audit,
         lambda sharded: retrieval.upgrade(sharded.directory, encoder="nano"),
         lambda sharded: retrieval.rollback(sharded.directory),
         lambda sharded: retrieval.sync_vectors(
