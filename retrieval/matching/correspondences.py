@@ -40,18 +40,20 @@ def correspondences(a: Features, b: Features, *, mirrored: bool) -> Corresponden
     empty = np.empty(0, np.complex64)
     if len(a.points) < 2 or len(b.points) < 2:
         return Correspondences(source=empty, target=empty, turn=empty, mirrored=mirrored)
-    rows = a.descriptors[:, _MIRROR] if mirrored else a.descriptors
+    rows = a.descriptors.take(_MIRROR, axis=1) if mirrored else a.descriptors
     cv2 = opencv()
     # OpenCV's product keeps to this thread; that of numpy starts as many as there are cores.
     products = cv2.gemm(rows, b.descriptors, 1.0, None, 0.0, flags=cv2.GEMM_2_T)  # (n, m)
     every = np.arange(len(products))
     best = products.argmax(axis=1)  # (n,)
     nearest = products[every, best]
-    back = products.argmax(axis=0)  # (m,)
     products[every, best] = -1
     second = products.max(axis=1)
-    kept = (back[best] == every) & (1 - nearest < _RATIO**2 * (1 - second))
-    chosen = np.flatnonzero(kept)
+    chosen = np.flatnonzero(1 - nearest < _RATIO**2 * (1 - second))
+    # Few are left: only their columns are asked whether the row is their nearest, too.
+    products[every, best] = nearest
+    back = products.take(best[chosen], axis=1).argmax(axis=0)
+    chosen = chosen[back == chosen]
     chosen = chosen[np.argsort(-nearest[chosen], kind="stable")[:_MOST]]
     source, target = a.points[chosen], b.points[best[chosen]]
     x, angle = source[:, 0], source[:, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _TRIED = 50
 _ENOUGH = 0.5  # share of the pairs
 _FEWEST = 4  # points that agree, below which a placement is chance
 _FRAMED = 0.9  # correlation of two thumbnails
+_ROW = 1024  # more than any place has pixels, and small enough that float32 counts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +116,10 @@ def framed(a: Features, b: Features) -> Iterator[Placement]:
 
     This finds what has no local features: skies, and pictures that were blurred much.
     """
-    scores = []
-    for mirrored in (False, True):
-        small = a.thumbnail[:, ::-1] if mirrored else a.thumbnail
-        for quarters in range(4):
-            score = float((np.rot90(small, -quarters) * b.thumbnail).sum())
-            scores.append((score, mirrored, quarters))
-    score, mirrored, quarters = max(scores)
-    if score >= _FRAMED:
+    scores = a.thumbnail.ravel()[_turned(len(a.thumbnail))] @ b.thumbnail.ravel()  # (8,)
+    best = int(scores.argmax())
+    if scores[best] >= _FRAMED:
+        mirrored, quarters = best >= 4, best % 4
         source = corners(a.grey.shape)
         if mirrored:
             source = source[[1, 0, 3, 2]]
@@ -131,10 +129,17 @@ def framed(a: Features, b: Features) -> Iterator[Placement]:
             yield Placement(matrix=matrix, agreeing=0, pairs=0, mirrored=mirrored)
 
 
+@functools.cache
+def _turned(side: int) -> NDArray[np.int64]:
+    """Return the places of a square's pixels turned by none to three quarters, then so mirrored, ``(8, side²)``."""
+    places = np.arange(side * side).reshape(side, side)
+    return np.stack([np.rot90(one, -turn).ravel() for one in (places, places[:, ::-1]) for turn in range(4)])
+
+
 def _distinct(source: NDArray[np.complex64], target: NDArray[np.complex64]) -> int:
     """Count places, not features: one place may have several features, of other sizes and angles."""
     return min(
-        len({(round(x), round(y)) for x, y in (points / 2).view(np.float32).reshape(-1, 2).tolist()})
+        len(np.unique(np.round(points.real / 2) * _ROW + np.round(points.imag / 2)))
         for points in (source, target)
     )
 
