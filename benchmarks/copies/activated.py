@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from benchmarks.copies.galleries import gallery
-from benchmarks.copies.micro_ap import MOST
+from benchmarks.copies.galleries import MOST, gallery
 from benchmarks.copies.run import Run
 
 ROWS = 3_000

@@ -2,90 +2,150 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.copies.galleries import gallery
-from benchmarks.copies.micro_ap import MOST, ROWS
+from benchmarks.copies.galleries import MOST, PICTURES, ROWS, gallery
 from benchmarks.copies.photographs import SEED, opened
 from benchmarks.copies.run import Run
 from benchmarks.copies.truth import relation_of
 from benchmarks.copies.vectors import encoded_names
-from retrieval.matching import Features, compare, features
+from retrieval.matching import Features, features
+from retrieval.matching.calibration import SIGNS, Calibration, calibration
+from retrieval.matching.comparison import evidence
 
-PICTURES = 20_000
 HITS = 50
-_HELD = 3_000  # features, a quarter of a megabyte each
+ROUNDS = (5, 15, HITS)
+"""Hits that are compared in each round: what is one picture, or nearly, is among the first."""
+AGREES_AT_LEAST = 0.25
+"""The share of tiles that agree loosely, below which nothing was ever called one picture: signs are kept from there on."""
+_HELD = 6_000  # features, a quarter of a megabyte each
+
+
+class Compared(NamedTuple):
+    """What a picture was compared with.
+
+    Attributes:
+        query: its place.
+        others: places of the hits that it was compared with.
+        found: of those whose pixels agree somewhere, the place, and for each way to lay the one on the other the points that
+            agree and the signs.
+    """
+
+    query: int
+    others: list[int]
+    found: list[tuple[int, list[tuple[int, list[float]]]]]
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """Compare each picture with its first hits, folder by folder in a drawn order, for `Run.minutes`; the next run continues.
+    """Compare each picture with its first hits, for `Run.minutes`; the next run continues.
 
-    A pair that two pictures name is compared once. Pictures of one folder come together, because they name each other: so each
-    is described about once. No picture is altered, so whatever is verified must be the same picture under two names.
+    The first hits of all pictures come first. What the pixels say is kept, so that another calibration judges it again without
+    comparing. A pair that two pictures name is compared once. No picture is altered: whatever is verified must be the same picture
+    under two names.
     """
     names = gallery(run.data, rows=ROWS, originals=MOST).names[:PICTURES]
     rows = encoded_names(run.data, gallery(run.data, rows=ROWS, originals=MOST).names, run.work)[:PICTURES]
-    path = run.work / "false-pairs.jsonl"
-    done = {}
-    if path.exists():
-        done = {line["query"]: line for line in map(json.loads, path.read_text().splitlines())}
-    compared = {frozenset(pair) for line in done.values() for pair in line["pairs"]}
-    held = _Held(run.data, names)
-    end = told = time.monotonic()
-    end += 60 * run.minutes
+    mark = hashlib.blake2b(" ".join(SIGNS).encode(), digest_size=4).hexdigest()
+    path = run.work / f"false-pairs-{mark}.jsonl"
+    kept = [Compared(*json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
     with path.open("a") as file:
-        for query in _order(names):
-            if names[query] in done:
+        for line in _compared(run, names, rows, kept):
+            file.write(json.dumps(line) + "\n")
+            kept.append(line)
+    return _judged(names, kept)
+
+
+def _compared(
+    run: Run, names: Sequence[str], rows: NDArray[np.float32], kept: Sequence[Compared]
+) -> Iterator[Compared]:
+    """Compare what is left, round by round, for the time there is."""
+    done = {frozenset((line.query, other)) for line in kept for other in line.others}
+    asked = Counter(line.query for line in kept)
+    held = _Held(run.data, names)
+    told = time.monotonic()
+    end = told + 60 * run.minutes
+    order = _order(names)
+    for turn, (first, last) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False)):
+        for query in order:
+            if asked[query] > turn:
                 continue
             if time.monotonic() > end:
-                break
-            line: dict[str, Any] = {"query": names[query], "pairs": [], "verified": []}
-            scores = rows @ rows[query]
-            for row in np.argsort(-scores)[: HITS + 1].tolist():
-                pair = frozenset((query, row))
-                if row == query or pair in compared:
+                return
+            line = Compared(query, [], [])
+            for other in _hits(rows, query)[first:last]:
+                pair = frozenset((query, other))
+                if pair in done:
                     continue
-                verdict = compare(held[query], held[row])
-                compared.add(pair)
-                line["pairs"].append([query, row])
-                if verdict.verified:
-                    line["verified"].append([names[row], round(verdict.probability, 4)])
-            done[names[query]] = line
-            file.write(json.dumps(line) + "\n")
+                done.add(pair)
+                line.others.append(other)
+                found = [
+                    (one.placed.agreeing, one.signs.round(5).tolist())
+                    for one in evidence(held[query], held[other])
+                ]
+                if any(signs[0] >= AGREES_AT_LEAST for _, signs in found):
+                    line.found.append((other, found))
+            yield line
             if time.monotonic() - told > 60:
                 told = time.monotonic()
-                file.flush()
-                print(f"{len(done):,} of {PICTURES:,} pictures, {len(compared):,} pairs", flush=True)
-    verified = [
-        (line["query"], other, probability, relation_of(line["query"], other) or "not looked at")
-        for line in done.values()
-        for other, probability in line["verified"]
-    ]
-    counted: dict[str, int] = {}
-    for *_, relation in verified:
-        counted[relation] = counted.get(relation, 0) + 1
+                print(f"hits to {last}: picture {query:,}; {len(done):,} pairs", flush=True)
+
+
+def _hits(rows: NDArray[np.float32], query: int) -> list[int]:
+    """Return the places of the first `HITS` others, the nearest first."""
+    scores = rows @ rows[query]
+    scores[query] = -np.inf
+    nearest = np.argpartition(-scores, HITS)[:HITS]
+    return [int(place) for place in nearest[np.argsort(-scores[nearest], kind="stable")]]
+
+
+def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
+    """Judge what the pixels said by the calibration that is shipped, and say what was looked at by eye."""
+    known = calibration()
+    verified = []
+    for line in kept:
+        for other, found in line.found:
+            probability = _probability(known, found)
+            if probability is not None:
+                pair = names[line.query], names[other]
+                verified.append((*pair, round(probability, 4), relation_of(*pair) or "not looked at"))
+    verified.sort(key=lambda one: (one[3], -one[2]))
+    asked = Counter(line.query for line in kept)
     result = {
-        "pictures": PICTURES, "asked with": len(done), "hits a picture": HITS, "pairs compared": len(compared),
-        "verified": len(verified), "verified pairs, by what they are": counted,
+        "pictures": PICTURES,
+        "asked with, for their first hits": {
+            str(hits): sum(rounds > turn for rounds in asked.values()) for turn, hits in enumerate(ROUNDS)
+        },
+        "pairs compared": sum(len(line.others) for line in kept), "of which pixels agree": sum(len(line.found) for line in kept),
+        "verified": len(verified), "verified pairs, by what they are": dict(Counter(one[3] for one in verified)),
         "verified and not the same picture": [one for one in verified if one[3] not in {"picture", "not looked at"}],
         "not looked at": [one for one in verified if one[3] == "not looked at"],
     }  # fmt: skip
     print(
-        json.dumps({name: value for name, value in result.items() if isinstance(value, int | dict)}),
-        flush=True,
+        json.dumps({name: value for name, value in result.items() if not isinstance(value, list)}), flush=True
     )
     return result
 
 
+def _probability(known: Calibration, found: Sequence[tuple[int, list[float]]]) -> float | None:
+    """Return the probability of a pair that is verified, as `compare` does; None of one that is not."""
+    for agreeing, signs in found:
+        probability, relation = known.judged(np.array(signs), agreeing)
+        if relation == "picture":
+            return probability
+    return None
+
+
 def _order(names: Sequence[str]) -> list[int]:
-    """Return the pictures folder by folder, the folders in a drawn order."""
+    """Return the pictures folder by folder, the folders in a drawn order: pictures of a folder name each other."""
     folders = sorted({str(Path(name).parent) for name in names})
     drawn = dict(zip(folders, np.random.default_rng(SEED).permutation(len(folders)).tolist(), strict=True))
     return sorted(range(len(names)), key=lambda place: (drawn[str(Path(names[place]).parent)], names[place]))

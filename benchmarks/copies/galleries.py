@@ -11,7 +11,11 @@ import numpy as np
 from benchmarks.copies.photographs import SEED
 from tools.train_nano.inputs.data import list_photos
 
-__all__ = ["Gallery", "gallery"]
+__all__ = ["MOST", "PICTURES", "ROWS", "Gallery", "gallery", "unmeasured"]
+
+ROWS = 30_000
+MOST = 500  # originals; fewer are the first of them, in the same gallery
+PICTURES = 20_000  # of that gallery: those whose false pairs are counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,11 @@ def gallery(data: Path, *, rows: int, originals: int) -> Gallery:
         untrained=min(len(known), len(names)),
         absent=tuple(free[:originals]),
     )
+
+
+def unmeasured(data: Path) -> list[str]:
+    """Return photographs for fitting: no copy of them is measured, and no false pair counted; a gallery may hold them."""
+    return list(gallery(data, rows=10**9, originals=MOST).names[PICTURES:])
 
 
 def _drawn(names: list[str], rng: np.random.Generator) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 
-from benchmarks.copies.galleries import gallery
+from benchmarks.copies.galleries import MOST, ROWS, gallery
 from benchmarks.copies.photographs import opened
 from benchmarks.copies.run import Run
 from benchmarks.copies.truth import relation_of
@@ -25,8 +25,6 @@ from retrieval.evaluation.copy_detection.checks import Checks
 from retrieval.evaluation.copy_detection.detection import Scored, rankings, verified_scores
 from retrieval.matching import compare, features
 
-ROWS = 30_000
-MOST = 500  # originals; fewer are the first of them, in the same gallery
 BACKGROUND = 1_000
 DEPTH = 50
 

@@ -70,9 +70,9 @@ class Calibration:
     verified: float
     points: int
 
-    def judged(self, pixels: Agreement, agreeing: int, pairs: int) -> tuple[float, Relation]:
-        """Return the probability that both are the same picture, and what the one is to the other."""
-        outputs = self.outputs(signs(pixels, agreeing, pairs)[None])
+    def judged(self, found: NDArray[np.float64], agreeing: int) -> tuple[float, Relation]:
+        """Return the probability that both are the same picture, and what the one is to the other, from their `signs`."""
+        outputs = self.outputs(found[None])
         probability = float(np.interp(odds(outputs)[0], self.knots[:, 0], self.knots[:, 1]))
         if probability >= self.verified:
             return probability, "picture"

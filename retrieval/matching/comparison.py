@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.matching.agreement import Agreement, agreement
-from retrieval.matching.calibration import Relation, calibration
+from retrieval.matching.calibration import Relation, calibration, signs
 from retrieval.matching.correspondences import correspondences
 from retrieval.matching.geometry import Placement, corners, framed, placement
 from retrieval.matching.local_features import Features
@@ -49,6 +50,11 @@ class Evidence:
     placed: Placement
     pixels: Agreement
 
+    @property
+    def signs(self) -> NDArray[np.float64]:
+        """What the relation is computed from, `SIGNS`."""
+        return signs(self.pixels, self.placed.agreeing, self.placed.pairs)
+
 
 _CLEAR = 25
 """Pairs of points that agree, from which the picture lies so, and is not also tried mirrored."""
@@ -67,7 +73,7 @@ def compare(a: Features, b: Features) -> Verdict:
     known = calibration()
     found: list[tuple[float, Relation, Evidence]] = []
     for one in evidence(a, b):
-        found.append((*known.judged(one.pixels, one.placed.agreeing, one.placed.pairs), one))
+        found.append((*known.judged(one.signs, one.placed.agreeing), one))
         if found[-1][1] == "picture":
             break
     if not found:

@@ -2,8 +2,8 @@
 
     python -m tools.fit_matching --data DIR [--photographs 400]
 
-Half of the photographs that nano was not trained on are used, and the judged pairs of that half; ``benchmarks/bench_copies.py``
-measures on the other half.
+The photographs, and the look-alikes among them, are none of the 20,000 that ``benchmarks/bench_copies.py`` measures on. Of the judged
+pairs, which are bursts of those, half are used, and the other half is measured.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retrieval.matching.calibration as shipped
-from retrieval.matching.calibration import RELATIONS, Calibration, Network, odds, signs
+from retrieval.matching.calibration import RELATIONS, Calibration, Network, odds
 from retrieval.matching.comparison import evidence
 from retrieval.matching.local_features import features
 from tools.fit_matching.alterations import chained
 from tools.fit_matching.network import trained
-from tools.fit_matching.pairs import Pair, is_for_fitting, judged, made
+from tools.fit_matching.pairs import Pair, judged, look_alikes, made
 
 TARGET = Path(shipped.__file__).with_name("calibration.json")
 FOLDS = 10
@@ -67,20 +68,20 @@ def main() -> None:
 
 def gathered(data: Path, photographs: int) -> list[Row]:
     """Compare all pairs for fitting."""
-    from tools.train_nano.inputs.data import list_photos
+    from benchmarks.copies.galleries import unmeasured
 
-    names = [p.file for p in list_photos(data) if p.split != "train" and is_for_fitting(p.file)]
+    names = unmeasured(data)
     chosen = [names[i] for i in np.random.default_rng(SEED).permutation(len(names))[:photographs]]
     rows: list[Row] = []
     rng = np.random.default_rng(SEED)
     number = 0
-    for pair in (*judged(data, fitting=True), *made(data, chosen, seed=SEED)):
+    for pair in chain(judged(data, fitting=True), look_alikes(data), made(data, chosen, seed=SEED)):
         for shown in _altered(pair, rng):
             one, other = features(shown.one), features(shown.other)
             number += 1
             for found in evidence(one, other) if rng.random() < 0.5 else evidence(other, one):
-                seen = signs(found.pixels, found.placed.agreeing, found.placed.pairs).round(5).tolist()
-                rows.append(Row(seen, shown.relation, number, pair.photograph, pair.how == "judged"))
+                seen = found.signs.round(5).tolist()
+                rows.append(Row(seen, shown.relation, number, pair.photograph, pair.photograph < 0))
     return rows
 
 

@@ -12,12 +12,16 @@ from PIL import Image
 from PIL.Image import Image as Picture
 
 from tools.fit_matching.alterations import MORE, chained, pasted, screenshot, stickers, text_bar
+from tools.fit_matching.drawings import designed, drawn
 from tools.fit_matching.exposures import another_exposure
 
-__all__ = ["JUDGED", "Pair", "is_for_fitting", "judged", "made", "opened"]
+__all__ = ["JUDGED", "LOOK_ALIKES", "Pair", "is_for_fitting", "judged", "look_alikes", "made", "opened"]
 
 JUDGED = Path(__file__).parent.parent.parent / "benchmarks" / "copies_judged.tsv"
 """Pairs that a person looked at: relation, the one photograph, the other; a tab between."""
+
+LOOK_ALIKES = Path(__file__).with_name("look_alikes.tsv")
+"""Photographs outside of those that are measured, whose pixels agree in part; a person looked at them. As `JUDGED`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +55,25 @@ def opened(data: Path, name: str) -> Picture:
 
 def judged(data: Path, *, fitting: bool) -> Iterator[Pair]:
     """Yield the pairs that a person judged."""
-    for line in JUDGED.read_text().splitlines():
-        relation, one, other = line.split("\t")[:3]
+    for relation, one, other in _listed(JUDGED):
         if is_for_fitting(min(one, other)) == fitting:
             yield Pair(one=opened(data, one), other=opened(data, other), relation=relation, how="judged")
 
 
+def look_alikes(data: Path) -> Iterator[Pair]:
+    """Yield photographs that look alike in part and are near each other by descriptor, for fitting."""
+    for relation, one, other in _listed(LOOK_ALIKES):
+        yield Pair(one=opened(data, one), other=opened(data, other), relation=relation, how="look-alikes")
+
+
+def _listed(path: Path) -> Iterator[tuple[str, str, str]]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        relation, one, other = line.split("\t")[:3]
+        yield relation, one, other
+
+
 def made(data: Path, names: list[str], *, seed: int) -> Iterator[Pair]:
-    """Yield copies of each photograph, other exposures of it, others that carry the same thing, and others."""
+    """Yield copies of each photograph, other exposures of it, others that carry the same thing, drawings, and others."""
     rng = np.random.default_rng(seed)
     for place, name in enumerate(names):
         image = opened(data, name)
@@ -87,6 +102,16 @@ def made(data: Path, names: list[str], *, seed: int) -> Iterator[Pair]:
         for step in range(1, 4):
             other = opened(data, names[(place + step) % len(names)])
             yield Pair(one=image, other=other, relation="none", how="another photograph", photograph=place)
+        yield from _drawings(place, [image, *others], np.random.default_rng([seed, place]))
+
+
+def _drawings(place: int, grounds: list[Picture], rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield a sign that was drawn twice, and a drawing and its copy."""
+    design = designed(rng)
+    one, again = (drawn(design, rng, ground=ground) for ground in (grounds[0], grounds[-1]))
+    yield Pair(one=one, other=again, relation="object", how="drawn twice", photograph=place)
+    copy, how = chained(one, rng, others=grounds[1:])
+    yield Pair(one=one, other=copy, relation="picture", how=" + ".join(("a drawing", *how)), photograph=place)
 
 
 def _overlaid(image: Picture, seed: int) -> Picture:
