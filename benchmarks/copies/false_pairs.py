@@ -58,13 +58,13 @@ def measure(run: Run) -> dict[str, Any]:
     path = run.work / f"false-pairs-{mark}.jsonl"
     kept = [Compared(*json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
     with path.open("a") as file:
-        for line in _compared(run, names, rows, kept):
+        for line in compared(run, names, rows, kept):
             file.write(json.dumps(line) + "\n")
             kept.append(line)
     return _judged(names, kept)
 
 
-def _compared(
+def compared(
     run: Run, names: Sequence[str], rows: NDArray[np.float32], kept: Sequence[Compared]
 ) -> Iterator[Compared]:
     """Compare what is left, round by round, for the time there is."""
@@ -81,7 +81,7 @@ def _compared(
             if time.monotonic() > end:
                 return
             line = Compared(query, [], [])
-            for other in _hits(rows, query)[first:last]:
+            for other in hits(rows, query)[first:last]:
                 pair = frozenset((query, other))
                 if pair in done:
                     continue
@@ -99,7 +99,7 @@ def _compared(
                 print(f"hits to {last}: picture {query:,}; {len(done):,} pairs", flush=True)
 
 
-def _hits(rows: NDArray[np.float32], query: int) -> list[int]:
+def hits(rows: NDArray[np.float32], query: int) -> list[int]:
     """Return the places of the first `HITS` others, the nearest first."""
     scores = rows @ rows[query]
     scores[query] = -np.inf
@@ -113,7 +113,7 @@ def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
     verified = []
     for line in kept:
         for other, found in line.found:
-            probability = _probability(known, found)
+            probability = probability_of(known, found)
             if probability is not None:
                 pair = names[line.query], names[other]
                 verified.append((*pair, round(probability, 4), relation_of(*pair) or "not looked at"))
@@ -122,7 +122,7 @@ def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
     result = {
         "pictures": PICTURES,
         "asked with, for their first hits": {
-            str(hits): sum(rounds > turn for rounds in asked.values()) for turn, hits in enumerate(ROUNDS)
+            str(last): sum(rounds > turn for rounds in asked.values()) for turn, last in enumerate(ROUNDS)
         },
         "pairs compared": sum(len(line.others) for line in kept), "of which pixels agree": sum(len(line.found) for line in kept),
         "verified": len(verified), "verified pairs, by what they are": dict(Counter(one[3] for one in verified)),
@@ -135,7 +135,7 @@ def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
     return result
 
 
-def _probability(known: Calibration, found: Sequence[tuple[int, list[float]]]) -> float | None:
+def probability_of(known: Calibration, found: Sequence[tuple[int, list[float]]]) -> float | None:
     """Return the probability of a pair that is verified, as `compare` does; None of one that is not."""
     for agreeing, signs in found:
         probability, relation = known.judged(np.array(signs), agreeing)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from benchmarks.copies import truth
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from benchmarks.copies import false_pairs, truth
 from benchmarks.copies.peers import recalls
+from benchmarks.copies.run import Run
+from retrieval.matching import compare, features
+from retrieval.matching.calibration import calibration
+from retrieval.matching.comparison import evidence
 from tools.fit_matching.alterations import PLAIN
+from tools.fit_matching.drawings import designed, drawn
 
 
 def test_copies_are_counted_above_the_threshold_of_the_precision() -> None:
@@ -32,3 +41,45 @@ def test_pairs_that_were_looked_at_are_known_either_way_round() -> None:
 
     assert truth.relation_of(one, other) == truth.relation_of(other, one) == relation
     assert truth.relation_of(one, "images/none.webp") == ""
+
+
+def drawings(number: int) -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    ground = Image.new("RGB", (64, 64), "grey")
+    return [drawn(designed(rng), rng, ground=ground) for _ in range(number)]
+
+
+def test_what_was_kept_of_a_pair_is_judged_as_the_pair_is() -> None:
+    one, other = (features(image) for image in drawings(2))
+    copy = features(ImageOps.mirror(drawings(1)[0]))
+    verdicts = [compare(a, b) for a, b in ((copy, one), (one, other))]
+    kept = [
+        false_pairs.probability_of(
+            calibration(), [(found.placed.agreeing, found.signs.tolist()) for found in evidence(a, b)]
+        )
+        for a, b in ((copy, one), (one, other))
+    ]
+
+    assert [verdict.verified for verdict in verdicts] == [True, False]
+    assert kept == [verdicts[0].probability, None]
+
+
+def test_the_first_hits_of_all_pictures_are_compared_first_and_no_pair_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = dict(zip("abcde", drawings(5), strict=True))
+    monkeypatch.setattr(false_pairs, "HITS", 3)
+    monkeypatch.setattr(false_pairs, "ROUNDS", (1, 3))
+    monkeypatch.setattr(false_pairs, "opened", lambda _, name: images[name])
+    rows = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
+    run = Run(data=tmp_path, number=0, work=tmp_path, minutes=1.0)
+    whole = list(false_pairs.compared(run, list(images), rows, []))
+    pairs = [frozenset((line.query, other)) for line in whole for other in line.others]
+    again = list(false_pairs.compared(run, list(images), rows, whole[:7]))
+
+    assert [line.query for line in whole] == [0, 1, 2, 3, 4] * 2
+    assert len(pairs) == len(set(pairs))
+    assert {frozenset((line.query, other)) for line in whole[:5] for other in line.others} == {
+        frozenset((query, false_pairs.hits(rows, query)[0])) for query in range(5)
+    }
+    assert again == whole[7:]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
+from retrieval.matching import compare, features
 from retrieval.matching.calibration import RELATIONS, SIGNS, from_json, odds
+from tools.fit_matching import drawings
 from tools.fit_matching.__main__ import Row, fitted
 from tools.fit_matching.network import trained
 
@@ -17,6 +20,16 @@ def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
     signs[:, 0] += 2.0 * (relations == 0)
     signs[:, 1] += 2.0 * (relations == 1)
     return signs, relations
+
+
+def test_a_sign_is_drawn_twice_and_is_not_the_same_picture_then() -> None:
+    ground = Image.new("RGB", (60, 40), "grey")
+    design = drawings.designed(np.random.default_rng(5))
+    one, other = (drawings.drawn(design, np.random.default_rng(seed), ground=ground) for seed in (1, 2))
+    verdict = compare(features(one), features(other))
+
+    assert np.array_equal(one, drawings.drawn(design, np.random.default_rng(1), ground=ground))
+    assert not verdict.verified
 
 
 def test_a_network_tells_relations_and_is_the_same_again(monkeypatch) -> None:
