@@ -8,7 +8,7 @@ from PIL import Image
 from retrieval.matching import compare, features
 from retrieval.matching.calibration import RELATIONS, SIGNS, from_json, odds
 from tools.fit_matching import drawings
-from tools.fit_matching.__main__ import Row, fitted
+from tools.fit_matching.__main__ import Row, fitted, together
 from tools.fit_matching.network import trained
 
 
@@ -39,6 +39,17 @@ def test_a_network_tells_relations_and_is_the_same_again(monkeypatch) -> None:
 
     assert (one(signs).argmax(axis=1) == relations).mean() > 0.97
     assert np.array_equal(one(signs), again(signs))
+
+
+def test_pairs_and_photographs_of_two_runs_keep_numbers_of_their_own() -> None:
+    judged, first, second = (
+        Row([0.0], "scene", pair, photograph, photograph < 0)
+        for pair, photograph in ((1, -1), (2, 0), (3, 1))
+    )
+    both = together([[judged, first, second], [first, second]])
+
+    assert len({row.pair for row in both}) == len(both)
+    assert [row.photograph for row in both] == [-1, 0, 1, 2, 3]
 
 
 def test_the_probability_is_the_share_that_is_right(monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """Fit when two pictures are called the same, and write ``retrieval/matching/calibration.json``.
 
     python -m tools.fit_matching --data DIR [--photographs 400]
+    python -m tools.fit_matching --data DIR --photographs 130 --seed 2 --signs one.json two.json    # with what one.json kept
 
 The photographs, and the look-alikes among them, are none of the 20,000 that ``benchmarks/bench_copies.py`` measures on. Of the judged
 pairs, which are bursts of those, half are used, and the other half is measured.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -32,7 +34,6 @@ FOLDS = 10
 NETWORKS = 4
 PRECISION = 0.99
 POINTS = 6  # fewer agree by chance
-SEED = 1
 
 
 class Row(NamedTuple):
@@ -52,30 +53,55 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photographs", type=int, default=400)
     parser.add_argument(
-        "--signs", type=Path, help="where the signs of the pairs are kept between runs (.json)"
+        "--seed", type=int, default=1, help="which photographs are drawn, and how they are altered"
+    )
+    parser.add_argument(
+        "--signs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="where the signs of the pairs are kept between runs (.json); all files that are there are fitted on together",
     )
     options = parser.parse_args()
-    if options.signs is not None and options.signs.exists():
-        rows = [Row(*row) for row in json.loads(options.signs.read_text())]
-    else:
-        rows = gathered(options.data, options.photographs)
-        if options.signs is not None:
-            options.signs.write_text(json.dumps(rows))
-    facts = fitted(rows)
+    parts = [[Row(*row) for row in json.loads(path.read_text())] for path in options.signs if path.exists()]
+    missing = [path for path in options.signs if not path.exists()]
+    if missing or not parts:
+        parts.append(gathered(options.data, options.photographs, seed=options.seed, judged_too=not parts))
+        if missing:
+            missing[0].write_text(json.dumps(parts[-1]))
+    facts = fitted(together(parts))
     TARGET.write_text(json.dumps(facts, separators=(",", ":")).replace('],"', '],\n"') + "\n")
     print(json.dumps(facts["provenance"], indent=1))
 
 
-def gathered(data: Path, photographs: int) -> list[Row]:
-    """Compare all pairs for fitting."""
+def together(parts: Sequence[list[Row]]) -> list[Row]:
+    """Give pairs and photographs of several runs numbers of their own."""
+    rows: list[Row] = []
+    for part in parts:
+        pairs, photographs = (
+            1 + max((getattr(row, name) for row in rows), default=-1) for name in ("pair", "photograph")
+        )
+        rows += [
+            row._replace(
+                pair=row.pair + pairs,
+                photograph=row.photograph + photographs if row.photograph >= 0 else row.photograph,
+            )
+            for row in part
+        ]
+    return rows
+
+
+def gathered(data: Path, photographs: int, *, seed: int, judged_too: bool) -> list[Row]:
+    """Compare pairs for fitting; those that a person judged are the same whatever the seed."""
     from benchmarks.copies.galleries import unmeasured
 
     names = unmeasured(data)
-    chosen = [names[i] for i in np.random.default_rng(SEED).permutation(len(names))[:photographs]]
+    chosen = [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:photographs]]
     rows: list[Row] = []
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     number = 0
-    for pair in chain(judged(data, fitting=True), look_alikes(data), made(data, chosen, seed=SEED)):
+    known = chain(judged(data, fitting=True), look_alikes(data)) if judged_too else ()
+    for pair in chain(known, made(data, chosen, seed=seed)):
         for shown in _altered(pair, rng):
             one, other = features(shown.one), features(shown.other)
             number += 1
