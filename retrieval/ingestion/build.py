@@ -78,7 +78,7 @@ def build_index(
             cut and a rotation is fitted; ``auto`` measures and chooses; ``None`` is the full width.
         target_recall: recall@10 to reach, in (0, 1]; ``None`` keeps the collection's own, and is 0.95 for a new one.
         exclude: globs over paths relative to the root to leave out; ``None`` keeps the collection's own, none leave nothing out.
-        include: globs of system folders that are walked all the same (`retrieval.sources.selection.SKIPPED_FOLDERS` lists them), and of
+        include: globs of system folders that are walked all the same (`retrieval.sources.folders.selection.SKIPPED_FOLDERS` lists them), and of
             what to take in them; ``None`` keeps the collection's own.
         follow_links: walk into linked folders, which are listed as skipped otherwise; ``None`` keeps the collection's own choice.
         image_column: the column of a table or a listing with the images, or with their paths or URLs; ``None`` keeps the

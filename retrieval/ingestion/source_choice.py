@@ -29,7 +29,6 @@ from retrieval.sources import (
     FolderOptions,
     FolderSource,
     RememberingSource,
-    folder_memory,
     memory_of,
     named_type,
     open_recorded,
@@ -38,6 +37,7 @@ from retrieval.sources import (
     spec_of,
     whole_text,
 )
+from retrieval.sources.folders import folder_memory
 from retrieval.sources.remote import is_url, public_url
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.sources import file_marks, folder_memory, keys
+    from retrieval.sources import file_marks, keys
     from retrieval.sources.collection_source import (
         MEMORIES,
         CollectionSource,
@@ -17,23 +17,35 @@ if TYPE_CHECKING:
         spec_of,
     )
     from retrieval.sources.csv_files import csv_lines
-    from retrieval.sources.folder import FolderSource
-    from retrieval.sources.folder_memory import FolderMemory, digest, holding, remember
-    from retrieval.sources.folder_options import FolderOptions
-    from retrieval.sources.folder_walk import (
+    from retrieval.sources.folders import (
+        FIRST_BYTES,
         FORMATS,
         NOT_FOLLOWED,
+        RAW_SUFFIXES,
+        RESOURCE_FORK,
+        SUFFIXES,
+        UNSUPPORTED,
         UNSUPPORTED_FORMAT,
         Folder,
+        FolderMemory,
+        FolderOptions,
+        FolderSource,
         Found,
         Seen,
+        Selection,
         Skipped,
+        SourceEntry,
+        digest,
+        folder_memory,
         has_image_suffix,
+        holding,
+        recognise,
+        remember,
         suffix_of,
         walk,
     )
     from retrieval.sources.hashed_keys import DistinctKeys, KeyPlaces
-    from retrieval.sources.listing import RAW_SUFFIXES, SUFFIXES, UNSUPPORTED, SourceEntry
+    from retrieval.sources.keys import glob_pattern, stamp
     from retrieval.sources.protocol import (
         LONGEST_NAME,
         MOST_COLUMNS,
@@ -57,8 +69,6 @@ if TYPE_CHECKING:
         source_type,
         whole_text,
     )
-    from retrieval.sources.selection import RESOURCE_FORK, Selection
-    from retrieval.sources.signatures import FIRST_BYTES, recognise
     from retrieval.sources.skipped_list import (
         LASTING,
         UNKNOWN,
@@ -114,6 +124,7 @@ __all__ = [
     "digest",
     "file_marks",
     "folder_memory",
+    "glob_pattern",
     "has_image_suffix",
     "holding",
     "keys",
@@ -128,6 +139,7 @@ __all__ = [
     "remember",
     "source_type",
     "spec_of",
+    "stamp",
     "suffix_of",
     "walk",
     "whole_text",
@@ -138,9 +150,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "signatures": ("FIRST_BYTES", "recognise"),
-            "hashed_keys": ("DistinctKeys", "KeyPlaces"),
-            "file_marks": (),
             "collection_source": (
                 "CollectionSource",
                 "MEMORIES",
@@ -150,36 +159,49 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "spec_of",
             ),
             "csv_files": ("csv_lines",),
-            "folder": ("FolderSource",),
-            "folder_memory": ("FolderMemory", "digest", "holding", "remember"),
-            "folder_options": ("FolderOptions",),
-            "folder_walk": (
+            "file_marks": (),
+            "folders": (
+                "FIRST_BYTES",
                 "FORMATS",
                 "Folder",
+                "FolderMemory",
+                "FolderOptions",
+                "FolderSource",
                 "Found",
                 "NOT_FOLLOWED",
+                "RAW_SUFFIXES",
+                "RESOURCE_FORK",
+                "SUFFIXES",
                 "Seen",
+                "Selection",
                 "Skipped",
+                "SourceEntry",
+                "UNSUPPORTED",
                 "UNSUPPORTED_FORMAT",
+                "digest",
+                "folder_memory",
                 "has_image_suffix",
+                "holding",
+                "recognise",
+                "remember",
                 "suffix_of",
                 "walk",
             ),
-            "keys": (),
-            "listing": ("RAW_SUFFIXES", "SUFFIXES", "SourceEntry", "UNSUPPORTED"),
+            "hashed_keys": ("DistinctKeys", "KeyPlaces"),
+            "keys": ("glob_pattern", "stamp"),
             "protocol": (
-                "LONGEST_NAME",
-                "MOST_COLUMNS",
                 "ColumnSource",
                 "ColumnValue",
                 "CountedSource",
                 "Entry",
                 "FileSource",
+                "LONGEST_NAME",
                 "Listed",
+                "MOST_COLUMNS",
+                "ReadAheadSource",
                 "RememberingSource",
                 "Source",
                 "SourceType",
-                "ReadAheadSource",
                 "WatchedColumnSource",
             ),
             "registry": (
@@ -190,7 +212,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "source_type",
                 "whole_text",
             ),
-            "selection": ("RESOURCE_FORK", "Selection"),
             "skipped_list": (
                 "LASTING",
                 "SkippedFile",

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.generation import FOLDER, HAND
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import resolve_path, resolve_root
-from retrieval.sources.folder import FolderSource
-from retrieval.sources.folder_options import FolderOptions
+from retrieval.sources.folders import FolderOptions, FolderSource
 from retrieval.sources.protocol import RememberingSource
 from retrieval.sources.registry import source_type
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.generation import Source as Recorded
-    from retrieval.sources.listing import Seen, Skipped
+    from retrieval.sources.folders import Seen, Skipped
     from retrieval.sources.protocol import Entry, Listed, Source
 
 __all__ = ["MEMORIES", "CollectionSource", "memory_of", "open_recorded", "open_source", "spec_of"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, Protocol, Type
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from retrieval.sources.listing import Seen, Skipped
+    from retrieval.sources.folders import Seen, Skipped
 
 __all__ = [
     "LONGEST_NAME",

@@ -28,9 +28,9 @@ BUILT_IN = {
     "tar": "retrieval.sources.tar:TarSource",
     "table": "retrieval.sources.tables:TableSource",
     "listing": "retrieval.sources.listings:ListingSource",
-    SINGLE_FILE: "retrieval.sources.single_file:SingleFile",
+    SINGLE_FILE: "retrieval.sources.folders.single_file:SingleFile",
     "remote": "retrieval.sources.remote:RemoteSource",
-    "folder": "retrieval.sources.folder:FolderSource",
+    "folder": "retrieval.sources.folders.folder:FolderSource",
 }
 """Our own types, in the order in which they are asked whether they recognise a text; a folder is what is left."""
 

@@ -40,7 +40,7 @@ class SkippedFile:
     Attributes:
         key: its path relative to the root, as raw bytes.
         reason: a short, stable word.
-        stamp: size and modification time when it was tried; empty if unknown. Not in the list: see `retrieval.sources.folder_memory`.
+        stamp: size and modification time when it was tried; empty if unknown. Not in the list: see `retrieval.sources.folders.folder_memory`.
         detail: one line for people.
     """
 

@@ -12,8 +12,8 @@ import pytest
 
 import retrieval
 from retrieval.errors import PruneRefused
-from retrieval.sources import folder_walk as walking
-from retrieval.sources.folder_memory import read_folders
+from retrieval.sources.folders import folder_walk as walking
+from retrieval.sources.folders.folder_memory import read_folders
 from tests.retrieval.folders import CountingEncoder, fill
 from tests.retrieval.ingestion.galleries import build, paths
 

@@ -15,9 +15,9 @@ from retrieval.ingestion.changes import compare
 from retrieval.ingestion.pruning import refuse_emptying
 from retrieval.ingestion.stored_files import StoredFiles
 from retrieval.sources import FolderMemory
-from retrieval.sources.folder import FolderSource
-from retrieval.sources.folder_options import FolderOptions
-from retrieval.sources.folder_walk import Seen, Skipped
+from retrieval.sources.folders.folder import FolderSource
+from retrieval.sources.folders.folder_options import FolderOptions
+from retrieval.sources.folders.folder_walk import Seen, Skipped
 from tests.retrieval.folders import CountingEncoder, fill
 from tests.retrieval.ingestion.galleries import build, paths
 

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.sources import folder_walk, read_skipped
+from retrieval.sources import read_skipped
+from retrieval.sources.folders import folder_walk
 from tests.retrieval.folders import picture
 from tests.retrieval.ingestion.galleries import build, paths
 from tests.retrieval.sources.media.made import dng, quarters

@@ -69,7 +69,7 @@ def test_times_that_this_file_system_does_not_hold(
     photos: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch, time: int
 ) -> None:
     """As a file system with wider times would give them."""
-    from retrieval.sources import folder_walk
+    from retrieval.sources.folders import folder_walk
 
     look = folder_walk._look
     monkeypatch.setattr(

@@ -20,9 +20,9 @@ from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.stored_files import StoredFiles
 from retrieval.sources import FolderMemory, keys
 from retrieval.sources.collection_source import open_source
-from retrieval.sources.folder import FolderSource
-from retrieval.sources.folder_options import FolderOptions
-from retrieval.sources.folder_walk import Seen, Skipped
+from retrieval.sources.folders.folder import FolderSource
+from retrieval.sources.folders.folder_options import FolderOptions
+from retrieval.sources.folders.folder_walk import Seen, Skipped
 from retrieval.sources.protocol import Source
 from tests.retrieval.folders import CountingEncoder, fill
 

@@ -76,7 +76,7 @@ def test_stamps_differ_by_options_and_begin_with_the_files():
 
 def test_names_of_parts_load_neither_pillow_nor_a_decoder():
     code = (
-        "import sys, retrieval.sources.folder, retrieval.sources.tar.tar_source, retrieval.sources.media.parts\n"
+        "import sys, retrieval.sources.folders.folder, retrieval.sources.tar.tar_source, retrieval.sources.media.parts\n"
         "print([name for name in ('PIL', 'av', 'pypdfium2', 'rawpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

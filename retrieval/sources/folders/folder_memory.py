@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from indexes.files import replace_file, writing
-from retrieval.sources.folder_walk import Folder, names_in
-from retrieval.sources.skipped_list import SkippedFile, read_skipped, write_skipped
+from retrieval.sources import SkippedFile, read_skipped, write_skipped
+from retrieval.sources.folders.folder_walk import Folder, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.sources.folder_options import FolderOptions
+    from retrieval.sources.folders.folder_options import FolderOptions
 
 __all__ = [
     "FOLDERS",

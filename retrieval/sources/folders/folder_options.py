@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import OptionError
+from retrieval.sources.folders.selection import Selection
 from retrieval.sources.media import MediaOptions
-from retrieval.sources.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ class FolderOptions:
     """The options of a folder.
 
     Attributes:
-        exclude, include: globs, see `retrieval.sources.selection.Selection`.
+        exclude, include: globs, see `retrieval.sources.folders.selection.Selection`.
         follow_links: linked folders are walked.
         media: which pictures of films and documents are taken.
     """

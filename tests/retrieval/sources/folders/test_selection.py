@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.sources.folder_walk import Found, Seen, walk
-from retrieval.sources.selection import SKIPPED_FOLDERS, Selection
+from retrieval.sources.folders.folder_walk import Found, Seen, walk
+from retrieval.sources.folders.selection import SKIPPED_FOLDERS, Selection
 from tests.retrieval.sources.test_folder_walk import touch
 
 SYSTEM = [

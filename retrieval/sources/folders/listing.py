@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from retrieval.sources.keys import stamp
+from retrieval.sources import stamp
 
 __all__ = [
     "FORMATS",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from retrieval.sources.signatures import FIRST_BYTES, first_bytes, recognise
+from retrieval.sources.folders.signatures import FIRST_BYTES, first_bytes, recognise
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "MPO", "DIB"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.distribution import pip_install
 from retrieval.sources.decoding import has_rawpy, os_reason
-from retrieval.sources.listing import (
+from retrieval.sources.folders.listing import (
     FORMATS,
     NOT_FOLLOWED,
     RAW_SUFFIXES,
@@ -24,8 +24,8 @@ from retrieval.sources.listing import (
     has_image_suffix,
     suffix_of,
 )
-from retrieval.sources.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
-from retrieval.sources.signatures import first_bytes, recognise
+from retrieval.sources.folders.selection import OWN, RESOURCE_FORK, SKIPPED_FOLDERS, Selection
+from retrieval.sources.folders.signatures import first_bytes, recognise
 
 _DEVELOPED = frozenset({"jpg", "jpeg", "jpe", "jfif", "heic", "heif", "hif"})
 """What the names of photographs end in that cameras write beside raw ones."""
@@ -35,7 +35,7 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")  # how the system writes blanks in the pat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from retrieval.sources.folder_options import FolderOptions
+    from retrieval.sources.folders.folder_options import FolderOptions
 
 __all__ = [
     "FORMATS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.sources.keys import glob_pattern
+from retrieval.sources import glob_pattern
 
 if TYPE_CHECKING:
     import re

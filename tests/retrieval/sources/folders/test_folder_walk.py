@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.sources.folder_walk import SKIPPED_FOLDERS, SUFFIXES, UNSUPPORTED, Found, Skipped, walk
-from retrieval.sources.listing import RAW_SUFFIXES
+from retrieval.sources.folders.folder_walk import SKIPPED_FOLDERS, SUFFIXES, UNSUPPORTED, Found, Skipped, walk
+from retrieval.sources.folders.listing import RAW_SUFFIXES
 
 
 def touch(root: Path, *names: str) -> None:

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from retrieval.errors import OptionError
 from retrieval.sources import file_marks, keys
-from retrieval.sources.folder import FolderSource
-from retrieval.sources.folder_options import FolderOptions
-from retrieval.sources.folder_walk import FORMATS, UNSUPPORTED_FORMAT, Skipped, has_image_suffix, suffix_of
-from retrieval.sources.listing import RAW_SUFFIXES, UNSUPPORTED, SourceEntry
+from retrieval.sources.folders.folder import FolderSource
+from retrieval.sources.folders.folder_options import FolderOptions
+from retrieval.sources.folders.folder_walk import (
+    FORMATS,
+    UNSUPPORTED_FORMAT,
+    Skipped,
+    has_image_suffix,
+    suffix_of,
+)
+from retrieval.sources.folders.listing import RAW_SUFFIXES, UNSUPPORTED, SourceEntry
 from retrieval.sources.media import DOCUMENT_SUFFIXES, FILM_SUFFIXES, split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Self
 
-    from retrieval.sources.folder_walk import Found, Seen
-    from retrieval.sources.protocol import Entry
+    from retrieval.sources import Entry
+    from retrieval.sources.folders.folder_walk import Found, Seen
 
 __all__ = ["SingleFile"]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.sources import folder_memory
-from retrieval.sources.folder_memory import (
+from retrieval.sources.folders import folder_memory
+from retrieval.sources.folders.folder_memory import (
     changed_since,
     read_folders,
     read_rejected,
     write_folders,
     write_rejected,
 )
-from retrieval.sources.folder_options import FolderOptions
-from retrieval.sources.folder_walk import Folder, Seen, walk
+from retrieval.sources.folders.folder_options import FolderOptions
+from retrieval.sources.folders.folder_walk import Folder, Seen, walk
 from tests.retrieval.folders import fill
 
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from retrieval.errors import OptionError
 from retrieval.location import require_folder
 from retrieval.sources import keys
-from retrieval.sources.folder_options import FolderOptions
-from retrieval.sources.folder_walk import Found, Seen, Skipped, look, walk_files
-from retrieval.sources.listing import SourceEntry
+from retrieval.sources.folders.folder_options import FolderOptions
+from retrieval.sources.folders.folder_walk import Found, Seen, Skipped, look, walk_files
+from retrieval.sources.folders.listing import SourceEntry
 from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Self
 
-    from retrieval.sources.protocol import Entry
+    from retrieval.sources import Entry
 
 __all__ = ["FolderSource"]
 
@@ -139,6 +139,6 @@ class FolderSource:
 
     def changed(self, memory: Path) -> bool:
         """Ask the folders' own modification times, and list those that have changed."""
-        from retrieval.sources.folder_memory import changed_since
+        from retrieval.sources.folders.folder_memory import changed_since
 
         return changed_since(memory, self.root, self.taken)
