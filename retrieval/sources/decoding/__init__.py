@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         read_file_head,
         refuse_large,
     )
+    from retrieval.sources.decoding.file_formats import describe
     from retrieval.sources.decoding.formats import plugin_for, quiet
     from retrieval.sources.decoding.image_files import OpenedFile, open_file
     from retrieval.sources.decoding.os_reasons import has_rawpy, os_reason
-    from retrieval.sources.decoding.reasons import BROKEN, image_error
-    from retrieval.sources.decoding.tiff_samples import describe
+    from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 
 __all__ = [
     "BROKEN",
@@ -33,6 +33,7 @@ __all__ = [
     "UPRIGHT",
     "ImageSource",
     "OpenedFile",
+    "broken",
     "content_hash",
     "decode",
     "describe",
@@ -64,10 +65,10 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "read_file_head",
                 "refuse_large",
             ),
+            "file_formats": ("describe",),
             "formats": ("plugin_for", "quiet"),
             "image_files": ("OpenedFile", "open_file"),
             "os_reasons": ("has_rawpy", "os_reason"),
-            "reasons": ("BROKEN", "image_error"),
-            "tiff_samples": ("describe",),
+            "reasons": ("BROKEN", "broken", "image_error"),
         },
     )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from retrieval.sources.decoding.sample_range import extremes, sample_range, scaled
+from retrieval.sources.decoding.file_formats import extremes, sample_range, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrieval.sources.decoding.tiff_pages import Page
+    from retrieval.sources.decoding.file_formats import Page
 
 __all__ = ["UPRIGHT", "conversion_bytes", "mode_bytes", "reduced", "rgb"]
 

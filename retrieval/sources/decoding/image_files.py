@@ -13,32 +13,35 @@ from PIL import Image, JpegImagePlugin
 from indexes.distribution import pip_install
 from retrieval.errors import ImageError
 from retrieval.sources.decoding.colours import UPRIGHT, mode_bytes
-from retrieval.sources.decoding.formats import plugin_for
-from retrieval.sources.decoding.jpeg_rows import (
+from retrieval.sources.decoding.file_formats import (
+    UnsupportedTiff,
     all_scans_begun,
     block_height,
+    choose_page,
     coefficient_bytes,
-    endings,
-    missing_part,
-)
-from retrieval.sources.decoding.png_chunks import readable_png, transparent_value
-from retrieval.sources.decoding.raw_previews import has_raw_signature, holds_sensor_data, preview
-from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
-from retrieval.sources.decoding.tiff_pages import choose_page, read_pages, with_first_page
-from retrieval.sources.decoding.tiff_samples import (
-    UnsupportedTiff,
     describe,
+    endings,
+    has_raw_signature,
+    holds_sensor_data,
     is_plain,
+    missing_part,
     pillow_reads,
+    preview,
+    read_pages,
     read_samples,
+    readable_png,
     require_known,
     sample_bytes,
+    transparent_value,
+    with_first_page,
 )
+from retrieval.sources.decoding.formats import plugin_for
+from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
 
 if TYPE_CHECKING:
     import os
 
-    from retrieval.sources.decoding.tiff_pages import Page
+    from retrieval.sources.decoding.file_formats import Page
 
 __all__ = ["MOST_MISSING", "OpenedFile", "open_file", "orientation_of"]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from retrieval.errors import ImageError
 from retrieval.sources.decoding.decoder import decode
-from retrieval.sources.decoding.tiff_pages import choose_page, read_pages
+from retrieval.sources.decoding.file_formats.tiff_pages import choose_page, read_pages
 from tests.retrieval.pictures import encoded, scene
 from tests.retrieval.sources.differences import difference
 

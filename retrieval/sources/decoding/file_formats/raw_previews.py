@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from indexes.distribution import pip_install
-from retrieval.sources.decoding.reasons import BROKEN, broken, image_error
+from retrieval.sources.decoding import BROKEN, broken, image_error
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
     from retrieval.errors import ImageError
-    from retrieval.sources.decoding.tiff_pages import Page
+    from retrieval.sources.decoding.file_formats.tiff_pages import Page
 
 __all__ = ["has_raw_signature", "holds_sensor_data", "preview"]
 

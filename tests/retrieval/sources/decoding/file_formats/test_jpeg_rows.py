@@ -5,7 +5,7 @@ import pytest
 
 from retrieval.errors import ImageError
 from retrieval.sources.decoding.decoder import MOST_MISSING, decode
-from retrieval.sources.decoding.jpeg_rows import coefficient_bytes, missing_part
+from retrieval.sources.decoding.file_formats.jpeg_rows import coefficient_bytes, missing_part
 from tests.retrieval.pictures import encoded, scene
 from tests.retrieval.sources.differences import difference
 

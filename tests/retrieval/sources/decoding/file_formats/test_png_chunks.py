@@ -10,7 +10,7 @@ from PIL import Image
 
 from retrieval.activation.originals import read_original
 from retrieval.sources.decoding.decoder import decode
-from retrieval.sources.decoding.png_chunks import readable_png
+from retrieval.sources.decoding.file_formats.png_chunks import readable_png
 from tests.retrieval.pictures import png, scene
 from tests.retrieval.sources.differences import difference
 

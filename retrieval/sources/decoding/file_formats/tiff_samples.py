@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from retrieval.sources.decoding.sample_range import extremes, sample_range, scaled
-from retrieval.sources.decoding.tiff_pages import Page, with_first_page
+from retrieval.sources.decoding.file_formats.sample_range import extremes, sample_range, scaled
+from retrieval.sources.decoding.file_formats.tiff_pages import Page, with_first_page
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from PIL import Image
 
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import decode
-from retrieval.sources.decoding.raw_previews import preview
+from retrieval.sources.decoding.file_formats.raw_previews import preview
 from tests.retrieval.sources.media.made import COLOURS, dng, quarter_colours, quarters
 
 rawpy = pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
@@ -62,7 +62,7 @@ def test_photographs_cut_anywhere_give_a_preview_or_a_reason():
 
 
 def test_pixels_without_a_file_format_become_a_png():
-    from retrieval.sources.decoding.raw_previews import _png
+    from retrieval.sources.decoding.file_formats.raw_previews import _png
 
     assert decode(_png(quarters(320, 192), 6)).size == (192, 320)
     assert Image.open(io.BytesIO(_png(quarters(), 1))).format == "PNG"
