@@ -51,7 +51,7 @@ def picture(bench: Bench, collection: retrieval.Collection, name: str) -> dict[s
     """Show before, after and ten times the difference of NASA's portrait of Eileen Collins (public domain, in scikit-image)."""
     from skimage.data import astronaut
 
-    from retrieval.activation.fidelity import psnr, ssim
+    from retrieval.activation.pixels.fidelity import psnr, ssim
 
     folder = bench.work / "picture"
     shutil.rmtree(folder, ignore_errors=True)

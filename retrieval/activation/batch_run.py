@@ -76,8 +76,7 @@ class Run:
         """Optimise a batch, write its copies and measure them."""
         import torch
 
-        from retrieval.activation.objective import find_rivals, objective
-        from retrieval.activation.perturbation import perturb
+        from retrieval.activation.pixels import find_rivals, objective, perturb
 
         images = batch.images
         rows, own, notes = self._rows(images)

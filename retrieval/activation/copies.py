@@ -18,8 +18,8 @@ from indexes.files import (
     sync_directory,
     writing,
 )
-from retrieval.activation.fidelity import linf, psnr, ssim
 from retrieval.activation.originals import published
+from retrieval.activation.pixels import linf, psnr, ssim
 from retrieval.errors import OptionError
 from retrieval.location import inside
 from retrieval.sources import (
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.activation.fidelity import Pixels
     from retrieval.activation.originals import Original
+    from retrieval.activation.pixels import Pixels
 
 __all__ = ["Copy", "Job", "collect", "finish"]
 

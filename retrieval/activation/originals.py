@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from retrieval.activation.visibility import noticeable
+from retrieval.activation.pixels import noticeable
 from retrieval.errors import ImageError
 from retrieval.sources.decoding import BROKEN, MAX_PIXELS, UPRIGHT, describe, loaded, quiet
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.activation.fidelity import Pixels
+    from retrieval.activation.pixels import Pixels
     from retrieval.sources.decoding import OpenedFile
 
 __all__ = ["FORMATS", "Original", "lossless", "published", "read_original"]

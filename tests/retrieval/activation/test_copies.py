@@ -9,8 +9,8 @@ import pytest
 
 import retrieval
 from retrieval.activation.copies import collect, finish
-from retrieval.activation.fidelity import linf, psnr, ssim
 from retrieval.activation.originals import read_original
+from retrieval.activation.pixels.fidelity import linf, psnr, ssim
 from retrieval.errors import OptionError
 from retrieval.sources.decoding.decoder import decode
 from tests.retrieval.activation.galleries import NAMES, pixels

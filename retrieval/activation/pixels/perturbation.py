@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from retrieval.activation.random_edits import TRANSFORMATIONS
-from retrieval.activation.visibility import LUMA
+from retrieval.activation.pixels.random_edits import TRANSFORMATIONS
+from retrieval.activation.pixels.visibility import LUMA
 from retrieval.encoders import allowed_threads
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from retrieval.activation.originals import Original
+    from retrieval.activation import Original
 
 __all__ = ["Loss", "perturb"]
 

@@ -12,8 +12,8 @@ from tests.retrieval.pictures import encoded, scene
 
 torch = pytest.importorskip("torch", reason="torch comes with the extra open-clip")
 
-from retrieval.activation import random_edits  # noqa: E402 - they import torch
-from retrieval.activation.perturbation import RMS, perturb  # noqa: E402
+from retrieval.activation.pixels import random_edits  # noqa: E402
+from retrieval.activation.pixels.perturbation import RMS, perturb  # noqa: E402
 
 
 @pytest.fixture(scope="module")

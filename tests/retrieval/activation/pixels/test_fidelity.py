@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from retrieval.activation.fidelity import linf, psnr, ssim
-from retrieval.activation.visibility import LUMA, noticeable
+from retrieval.activation.pixels.fidelity import linf, psnr, ssim
+from retrieval.activation.pixels.visibility import LUMA, noticeable
 from retrieval.errors import ShapeError
 
 metrics = pytest.importorskip("skimage.metrics", reason="the definitions are scikit-image's")

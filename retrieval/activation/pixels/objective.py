@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from indexes.engine import Aim
     from indexes.vectors import Bitmap, Ids, Vectors
-    from retrieval.activation.perturbation import Loss
+    from retrieval.activation.pixels.perturbation import Loss
     from retrieval.collection import Collection
 
 __all__ = ["Rivals", "find_rivals", "objective"]

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from retrieval.activation.fidelity import Pixels
+    from retrieval.activation.pixels.fidelity import Pixels
 
 __all__ = ["LUMA", "noticeable"]
 
