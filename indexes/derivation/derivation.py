@@ -76,7 +76,7 @@ def derive(
         progress: called with an `Event` from this thread.
         previous: the published manifest, if the caller has read it.
         carried: what goes with the index.
-        source_options: of that folder, see `indexes.generation.description.Source`; None keeps those that are there.
+        source_options: of that folder, see `indexes.generation.description.description.Source`; None keeps those that are there.
         sources: recorded instead of all these; for collections with others than a folder.
         derived: files that the generation gets besides.
         columns: of the rows, as the manifest is to say it; None keeps what it says.

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from indexes.checksums import Sound, digest
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, sha256
-from indexes.generation.index_kinds import FileInfo
+from indexes.generation.description import FileInfo
 from indexes.repair_hints import UNREADABLE, cure_of_file
 
 WHOLE: Final = 32 << 20

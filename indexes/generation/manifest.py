@@ -36,14 +36,14 @@ from indexes.generation.description import (
     Inverted,
     Manifest,
     Request,
+    Source,
     generation_path,
+    kept_for_readers,
     read_manifest,
     returnable,
     store_path,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
-from indexes.generation.shards import kept_for_readers
-from indexes.generation.sources import Source
 from indexes.generation.verification import FileCheck, verify
 from indexes.repair_hints import cure_of_file
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.generation.description import MANIFEST
+from indexes.generation.description.description import MANIFEST
 from indexes.generation.manifest import check_sizes, generation_path, read_pinned, verify
 from indexes.store.mirror import RerankRows
 from indexes.store.store import VectorStore

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation.key_table import KeyTable
+from indexes.generation.row_files.key_table import KeyTable
 from retrieval.collection.queries.terms import row
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.sources import keys

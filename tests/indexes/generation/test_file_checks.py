@@ -14,7 +14,7 @@ from indexes.checksums import digest
 from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
 from indexes.generation import file_checks
-from indexes.generation.index_kinds import FileInfo
+from indexes.generation.description.index_kinds import FileInfo
 
 ROWS = np.random.default_rng(0).standard_normal((3000, 32)).astype(np.float32)
 

@@ -145,9 +145,10 @@ def test_a_carried_file_keeps_its_hash_and_a_new_one_of_its_length_does_not(tmp_
     link_or_copy(generation_path(tmp_path, 1) / "carried", prepared / "carried")
     (prepared / "rewritten").write_text("fghij")
     hashed = []
-    real = sys.modules["indexes.generation.index_kinds"].sha256
+    real = sys.modules["indexes.generation.description.index_kinds"].sha256
     monkeypatch.setattr(
-        "indexes.generation.index_kinds.sha256", lambda path: hashed.append(path.name) or real(path)
+        "indexes.generation.description.index_kinds.sha256",
+        lambda path: hashed.append(path.name) or real(path),
     )
     second = publish(tmp_path, replace(first, generation=2), prepared)
 

@@ -15,7 +15,7 @@ from indexes.derivation.derivation import derive, publish_tail
 from indexes.engine import flat, ivf
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation.manifest import INDEX, generation_path
-from indexes.generation.tombstones import TOMBSTONES
+from indexes.generation.row_files.tombstones import TOMBSTONES
 from indexes.search import exact
 from indexes.search.generation import Generation
 from indexes.store.mirror import RERANK

@@ -12,7 +12,7 @@ import pytest
 from indexes.engine import ivf
 from indexes.errors import StoreClosed, SystemLimit
 from indexes.files import writing
-from indexes.generation.tombstones import TOMBSTONES, read_live, write_live
+from indexes.generation.row_files.tombstones import TOMBSTONES, read_live, write_live
 from indexes.store.lmdb import environment
 from indexes.store.store import VectorStore
 from tests.indexes.store.rows import DIM

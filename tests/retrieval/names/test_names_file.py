@@ -11,13 +11,8 @@ import pytest
 
 import retrieval
 from indexes.derivation import derive
-from indexes.generation import (
-    further_files,
-    generation_path,
-    read_manifest,
-    row_files,
-    write_manifest,
-)
+from indexes.generation import further_files, generation_path, read_manifest, write_manifest
+from indexes.generation.row_files import row_files
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection.rows import derived_files
 from retrieval.columns import pack

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.generation.key_table import KeyTable
+from indexes.generation.row_files.key_table import KeyTable
 from retrieval.errors import OptionError
 from retrieval.sources import keys
 

@@ -18,7 +18,7 @@ from tests.retrieval.upgrades.galleries import COUNT, NAMES, truth
 
 class TestMigrating:
     def test_an_older_version_refuses_it(self, migrating, monkeypatch):
-        monkeypatch.setattr("indexes.generation.description.FORMAT", 2)
+        monkeypatch.setattr("indexes.generation.description.description.FORMAT", 2)
         with pytest.raises(ManifestTooNew, match="has format 5, this version reads up to format 2"):
             retrieval.open(migrating)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 import retrieval
-from indexes.generation.description import Manifest
+from indexes.generation.description.description import Manifest
 from indexes.generation.manifest import read_manifest
 from retrieval.errors import OptionError
 from retrieval.upgrades.trial.sample import view_of

@@ -218,7 +218,7 @@ def test_an_interrupted_build_keeps_what_it_had(home, monkeypatch):
 
 def test_older_versions_refuse_by_name(home, monkeypatch):
     built(home, views=1)
-    monkeypatch.setattr("indexes.generation.description.FORMAT", 5)
+    monkeypatch.setattr("indexes.generation.description.description.FORMAT", 5)
     with pytest.raises(ManifestTooNew, match="format 6"):
         read_manifest(home / ".retrieve")
 

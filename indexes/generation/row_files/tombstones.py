@@ -8,8 +8,8 @@ import numpy as np
 
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, parsed, write_array
+from indexes.generation import check_file
 from indexes.generation.description import Manifest, generation_path
-from indexes.generation.manifest import check_file
 from indexes.vectors import Bitmap
 
 TOMBSTONES = "tombstones.npy"

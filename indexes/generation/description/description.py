@@ -26,8 +26,8 @@ from indexes.fields import (
     plain_names,
     text,
 )
-from indexes.generation.columns import Columns
-from indexes.generation.index_kinds import (
+from indexes.generation.description.columns import Columns
+from indexes.generation.description.index_kinds import (
     Exact,
     FileInfo,
     Funnel,
@@ -37,9 +37,9 @@ from indexes.generation.index_kinds import (
     index_from_old_json,
     index_to_json,
 )
-from indexes.generation.recent import Recent
-from indexes.generation.sealed_json import check_seal, parsed_json, sealed
-from indexes.generation.sources import FOLDER, Source, parse_sources
+from indexes.generation.description.recent import Recent
+from indexes.generation.description.sealed_json import check_seal, parsed_json, sealed
+from indexes.generation.description.sources import FOLDER, Source, parse_sources
 from indexes.vectors import Space
 
 __all__ = [

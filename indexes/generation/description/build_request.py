@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexes.errors import StoreCorrupt
-from indexes.generation.description import Manifest, Request, generation_path
+from indexes.generation.description.description import Manifest, Request, generation_path
 from indexes.layout import REPORT
 
 __all__ = ["RECALL", "Request", "is_new", "request"]

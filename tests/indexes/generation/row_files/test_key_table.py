@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from indexes.derivation.derivation import derive
 from indexes.errors import StoreCorrupt
-from indexes.generation import further_files, row_files, verify
-from indexes.generation.key_table import KEYS, KeyTable
+from indexes.generation import further_files, verify
 from indexes.generation.manifest import generation_path
+from indexes.generation.row_files import row_files
+from indexes.generation.row_files.key_table import KEYS, KeyTable
 from indexes.search.generation import Generation
 from indexes.store.store import NewRow, VectorStore
 from tests.indexes.search.test_generation import SPACE, VECTORS

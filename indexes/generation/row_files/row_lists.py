@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, parsed, write_array
+from indexes.generation import check_file
 from indexes.generation.description import Manifest, generation_path
-from indexes.generation.manifest import check_file
-from indexes.generation.row_files import further_files, further_name
+from indexes.generation.row_files.row_files import further_files, further_name
 from indexes.repair_hints import cure_of_file
 from indexes.vectors import Ids
 

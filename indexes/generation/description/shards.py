@@ -15,10 +15,10 @@ from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
 from indexes.fields import Fields, corrupt, count, objects, optional, text
 from indexes.files import replace_file, writing
-from indexes.generation.description import Manifest, Request, read_manifest
-from indexes.generation.index_kinds import IndexInfo, index_from_json, index_to_json
-from indexes.generation.sealed_json import check_seal, parsed_json, sealed
-from indexes.generation.sources import Source
+from indexes.generation.description.description import Manifest, Request, read_manifest
+from indexes.generation.description.index_kinds import IndexInfo, index_from_json, index_to_json
+from indexes.generation.description.sealed_json import check_seal, parsed_json, sealed
+from indexes.generation.description.sources import Source
 
 __all__ = [
     "SHARDS",

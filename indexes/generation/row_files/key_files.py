@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from indexes.generation import check_file
 from indexes.generation.description import Manifest, generation_path
-from indexes.generation.key_table import KEYS, KeyTable
-from indexes.generation.manifest import check_file
-from indexes.generation.row_files import further_files, further_name
+from indexes.generation.row_files.key_table import KEYS, KeyTable
+from indexes.generation.row_files.row_files import further_files, further_name
 
 __all__ = ["open_keys"]
 

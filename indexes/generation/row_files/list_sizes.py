@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached, link_or_copy, parsed, write_array
-from indexes.generation import file_checks
+from indexes.generation import INDEX, check_file, file_checks
 from indexes.generation.description import Manifest, generation_path
-from indexes.generation.manifest import INDEX, check_file
 from indexes.repair_hints import cure_of_file
 
 __all__ = ["LIST_SIZES", "open_list_sizes", "write_list_sizes"]
