@@ -28,7 +28,8 @@ from indexes.generation.description import (
 from indexes.generation.pins import read_pinned
 from indexes.layout import VECTORS, VIEW_TABLE, VIEWS
 from indexes.repair_hints import BUILD, UNREADABLE, cure_of_file, cure_of_generation
-from indexes.store import RERANK, VectorStore, seals
+from indexes.store import RERANK, VectorStore
+from indexes.store.tables import seals
 
 _LOST = (
     f"the stored vectors are damaged: restore {VECTORS} from a backup, "

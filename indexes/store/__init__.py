@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.store import seals
     from indexes.store.commit_pace import CommitPace
     from indexes.store.lock import WriterLock
     from indexes.store.mirror import RERANK, RerankRows
-    from indexes.store.records import (
+    from indexes.store.store import VectorStore
+    from indexes.store.tables import (
         SOURCES,
         NewRow,
         Record,
         content_of,
         key_and_stamp,
         pack_id,
+        seals,
         source_of,
         unpack_id,
     )
-    from indexes.store.store import VectorStore
 else:
     __getattr__ = lazy(
         __name__,
@@ -29,18 +29,18 @@ else:
             "commit_pace": ("CommitPace",),
             "lock": ("WriterLock",),
             "mirror": ("RERANK", "RerankRows"),
-            "records": (
-                "SOURCES",
+            "store": ("VectorStore",),
+            "tables": (
                 "NewRow",
                 "Record",
+                "SOURCES",
                 "content_of",
                 "key_and_stamp",
                 "pack_id",
+                "seals",
                 "source_of",
                 "unpack_id",
             ),
-            "seals": (),
-            "store": ("VectorStore",),
         },
     )
 

@@ -34,39 +34,38 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
-from indexes.store.columns import changes_of, columns_of, scan_columns, wrong_columns
-from indexes.store.digest_lookup import (
-    ids_of_contents,
-    not_found_by_content,
-    not_found_by_key,
-    record_by_key,
-    records_by_key,
-)
 from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, replace_rows
-from indexes.store.records import (
-    NewRow,
-    Record,
-    key_of,
-    of_source,
-    pack_id,
-    unpack_record,
-)
-from indexes.store.seals import put_facts
 from indexes.store.tables import (
     FLAGS,
     NAMES,
     OPTIONAL,
     PLAIN,
+    NewRow,
+    Record,
     block_sum,
+    changes_of,
+    columns_of,
     describe,
+    ids_of_contents,
+    key_of,
     missing,
+    not_found_by_content,
+    not_found_by_key,
+    of_source,
+    pack_id,
     packed_records,
+    put_facts,
+    record_by_key,
+    records_by_key,
     records_of,
     renames_of,
     rows_of,
     rows_per_block,
+    scan_columns,
+    unpack_record,
+    wrong_columns,
 )
 from indexes.store.writer import Writer, require
 from indexes.vectors import Bitmap, Halves, Ids, Vectors

@@ -11,15 +11,22 @@ import numpy as np
 
 from indexes import forks
 from indexes.errors import MissingRow, ShapeError, StoreLocked
-from indexes.store.columns import COLUMNS
-from indexes.store.digest_lookup import holders, room_of_runs
-from indexes.store.digest_runs import RUNS
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK, cut_rows, write_rows
-from indexes.store.pending import Changes
-from indexes.store.records import NewRow, check_fields, unpack_id
-from indexes.store.tables import records_of, rows_of, rows_per_block
+from indexes.store.tables import (
+    COLUMNS,
+    RUNS,
+    Changes,
+    NewRow,
+    check_fields,
+    holders,
+    records_of,
+    room_of_runs,
+    rows_of,
+    rows_per_block,
+    unpack_id,
+)
 from indexes.vectors import Bitmap, Halves, Ids, Vectors, stored_rows
 
 _BLOCKS_AT_ONCE = 16  # copied to `rerank.f16` where it has fallen behind

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from indexes.generation.manifest import Exact, Manifest, new_generation_dir, publish, read_pinned
-from indexes.store import digest_runs
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, VectorStore
+from indexes.store.tables import digest_runs
 from indexes.vectors.space import Space
 from tests.killing import serve
 

@@ -11,8 +11,8 @@ import pytest
 
 from indexes.generation.manifest import generation_path, read_manifest, verify, write_manifest
 from indexes.generation.verification import walk_rows
-from indexes.store.records import key_digest, pack_id
 from indexes.store.store import NewRow, VectorStore
+from indexes.store.tables.records import key_digest, pack_id
 from tests.indexes.generation.generations import DIM, published
 from tests.strategies import unit
 

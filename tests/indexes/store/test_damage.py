@@ -7,8 +7,8 @@ import os
 import pytest
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.store.records import unpack_id
 from indexes.store.store import NewRow, VectorStore, rebuild_rerank
+from indexes.store.tables.records import unpack_id
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

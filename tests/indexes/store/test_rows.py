@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexes.store.store import NewRow, VectorStore
-from indexes.store.tables import rows_per_block
+from indexes.store.tables.tables import rows_per_block
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
 

@@ -105,7 +105,9 @@ def test_a_reader_follows_a_map_that_another_process_grew(home, monkeypatch):
 def test_a_full_map_grows_and_the_transaction_is_run_again(home, monkeypatch):
     monkeypatch.setattr(environment, "_ROOM", 1 << 20)
     with VectorStore.open(home, dim=DIM, writable=True) as store:
-        monkeypatch.setattr("indexes.store.pending.Changes.size", lambda *_a, **_k: 0)  # underestimated
+        monkeypatch.setattr(
+            "indexes.store.tables.pending.Changes.size", lambda *_a, **_k: 0
+        )  # underestimated
         before = store._environment._lmdb.info()["map_size"]
         rows = unit(30_000, DIM, seed=1)
         store.append(rows, [NewRow(key=b"%d" % i) for i in range(10, 30_010)])

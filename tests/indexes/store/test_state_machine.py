@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from indexes.errors import MissingRow
-from indexes.store import digest_runs
 from indexes.store.lmdb import environment
 from indexes.store.store import NewRow, Record, VectorStore
+from indexes.store.tables import digest_runs
 from tests.indexes.store.rows import DIM
 from tests.strategies import columns, contents, keys, sources, stamps, unit_vectors
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.store.records import pack_record
 from indexes.store.store import Record
+from indexes.store.tables.records import pack_record
 from retrieval.errors import OptionError, PruneRefused
 from retrieval.ingestion.changes import compare
 from retrieval.ingestion.pruning import refuse_emptying

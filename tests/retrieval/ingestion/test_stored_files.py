@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from indexes.store import Record
-from indexes.store.records import pack_record
+from indexes.store.tables.records import pack_record
 from retrieval.ingestion.stored_files import StoredFiles
 
 

@@ -15,7 +15,7 @@ from indexes.errors import StoreCorrupt
 from indexes.layout import VECTORS
 from indexes.store.lmdb import pages as lmdb_pages
 from indexes.store.store import NewRow, VectorStore
-from indexes.store.tables import FLAGS
+from indexes.store.tables.tables import FLAGS
 from tests.strategies import unit
 
 DIM, PAGE = 8, 4096

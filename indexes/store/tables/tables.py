@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.store import seals
-from indexes.store.columns import COLUMNS
-from indexes.store.digest_runs import RUNS
 from indexes.store.lmdb import Databases, Environment
-from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
-from indexes.store.records import Record, pack_id, unpack_id, unpack_record
+from indexes.store.tables import seals
+from indexes.store.tables.columns import COLUMNS
+from indexes.store.tables.digest_runs import RUNS
+from indexes.store.tables.pending import FORMAT, TOMBSTONES_PER_CHUNK
+from indexes.store.tables.records import Record, pack_id, unpack_id, unpack_record
 from indexes.vectors import Bitmap
 
 PLAIN: Final = 1
-"""The format of a new store, whose records have no sources and no columns; see `indexes.store.pending.FORMAT`."""
+"""The format of a new store, whose records have no sources and no columns; see `indexes.store.tables.pending.FORMAT`."""
 
 NAMES: Final[dict[bytes, dict[str, bool]]] = {
     b"blocks": {},

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from indexes.errors import MissingRow, OptionError, StoreCorrupt
-from indexes.store.records import COLUMNS_BYTES, pack_id
 from indexes.store.store import NewRow, VectorStore
+from indexes.store.tables.records import COLUMNS_BYTES, pack_id
 from tests.indexes.store.rows import DIM, new_rows
 from tests.indexes.store.test_damage import format_of
 from tests.strategies import unit

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
-from indexes.store import columns, digest_runs, seals
-from indexes.store.digest_runs import RUNS
-from indexes.store.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
+from indexes.store.tables import columns, digest_runs, seals
+from indexes.store.tables.digest_runs import RUNS
+from indexes.store.tables.records import NewRow, Record, key_digest, pack_id, pack_record, unpack_id
 from indexes.vectors import Bitmap
 
 NUMBERED: Final = 2
@@ -23,7 +23,7 @@ COLUMNED: Final = 3
 """The layout of a store with columns."""
 
 FORMAT: Final = 4
-"""The layout of a store that keeps runs of digests (`indexes.store.digest_runs`), and the newest that this version reads."""
+"""The layout of a store that keeps runs of digests (`indexes.store.tables.digest_runs`), and the newest that this version reads."""
 
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""

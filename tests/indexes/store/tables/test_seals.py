@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import StoreCorrupt
-from indexes.store.records import (
+from indexes.store.store import NewRow, VectorStore
+from indexes.store.tables.records import (
     Record,
     key_and_stamp,
     pack_id,
@@ -21,10 +22,9 @@ from indexes.store.records import (
     source_of,
     unpack_record,
 )
-from indexes.store.store import NewRow, VectorStore
 from tests.strategies import contents, keys, stamps, unit
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 @given(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import StoreCorrupt
-from indexes.store.records import pack_id, unpack_id
+from indexes.store.tables.records import pack_id, unpack_id
 
 RUNS: Final = b"runs"
 """The database."""

@@ -16,7 +16,7 @@ import lmdb
 
 from indexes.errors import StoreCorrupt
 from indexes.store.lmdb import Databases, Environment
-from indexes.store.records import pack_id, unpack_id
+from indexes.store.tables.records import pack_id, unpack_id
 
 COLUMNS: Final = b"columns"
 """The database, and the fact that counts the commits that changed columns of stored rows."""

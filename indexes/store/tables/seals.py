@@ -1,7 +1,7 @@
 """Keep checksums of what lies in `vectors.lmdb`: blocks of rows, records, columns, tombstones.
 
 They lie among the store's facts (*meta*), and are checked whenever a block, a bitmap or the facts are read. Records have
-theirs in themselves, see `indexes.store.records`; so have columns, see `indexes.store.columns`. A store of a version that wrote none is sealed by its next commit.
+theirs in themselves, see `indexes.store.tables.records`; so have columns, see `indexes.store.tables.columns`. A store of a version that wrote none is sealed by its next commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import lmdb
 
 from indexes.checksums import digest
 from indexes.errors import StoreCorrupt
-from indexes.store.records import pack_id, sealed_record, unpack_id
+from indexes.store.tables.records import pack_id, sealed_record, unpack_id
 
 SEALED: Final = b"sealed"
 """The fact that everything has a checksum; its value is that of the other facts."""

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from indexes.errors import StoreCorrupt
-from indexes.store import NewRow, VectorStore, digest_runs
-from indexes.store.digest_runs import CONTENT, KEY, RUNS
+from indexes.store import NewRow, VectorStore
+from indexes.store.tables import digest_runs
+from indexes.store.tables.digest_runs import CONTENT, KEY, RUNS
 from tests.strategies import unit
 
 DIM = 8

@@ -1,6 +1,6 @@
 """Find rows by digests: those of their keys, and hashes of their contents.
 
-A store begins with a tree of each. Once it is large new digests go into runs (`indexes.store.digest_runs`), and the trees stay as
+A store begins with a tree of each. Once it is large new digests go into runs (`indexes.store.tables.digest_runs`), and the trees stay as
 they are. Runs and such trees keep digests that rows no longer have, so each row found is asked for its tombstone and its key.
 """
 
@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 import lmdb
 
 from indexes.errors import StoreCorrupt
-from indexes.store import digest_runs
-from indexes.store.digest_runs import RUNS
 from indexes.store.lmdb import Databases, Environment
-from indexes.store.pending import FORMAT, TOMBSTONES_PER_CHUNK
-from indexes.store.records import key_digest, key_of, pack_id, unpack_id, unpack_record
-from indexes.store.tables import dead_in, packed_in
+from indexes.store.tables import digest_runs
+from indexes.store.tables.digest_runs import RUNS
+from indexes.store.tables.pending import FORMAT, TOMBSTONES_PER_CHUNK
+from indexes.store.tables.records import key_digest, key_of, pack_id, unpack_id, unpack_record
+from indexes.store.tables.tables import dead_in, packed_in
 
 T = TypeVar("T")
 
