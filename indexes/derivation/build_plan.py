@@ -12,7 +12,7 @@ from typing import TypeAlias
 from indexes.engine import SMALLEST, gpu, ivf, threads
 from indexes.errors import OptionError
 from indexes.generation import NAMED, Exact, Funnel, IndexInfo, Inverted
-from indexes.search import funnel
+from indexes.search.searchers import funnel
 
 FLAT_ROWS = 50_000
 """Rows up to which exact search is fast enough for anybody, and nothing needs to be trained."""

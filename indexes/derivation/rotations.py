@@ -9,7 +9,7 @@ import numpy as np
 
 from indexes.engine import flat, prefixes
 from indexes.errors import OptionError
-from indexes.search import funnel
+from indexes.search.searchers import funnel
 from indexes.vectors import Halves, Ids, Matrix, Space, Transform, Vectors, recall_of_each, transforms
 
 Learn = Callable[[Vectors, Sequence[int], Matrix], Matrix | None]

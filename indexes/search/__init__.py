@@ -7,37 +7,40 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.search import funnel
-    from indexes.search.funnel import Funnel
+    from indexes.search.device import ServingCard
     from indexes.search.generation import Generation
     from indexes.search.prefix_scan import Narrow, scanned
-    from indexes.search.shard_search import joined, search_shards, shard_candidates
-    from indexes.search.widths import (
+    from indexes.search.searchers import (
         FACTOR,
         TUNED_K,
+        Funnel,
+        funnel,
         lengthened,
         prefixes_of,
         reaching,
         require_whole,
         unmeasured,
     )
+    from indexes.search.shard_search import joined, search_shards, shard_candidates
 else:
     __getattr__ = lazy(
         __name__,
         {
-            "funnel": ("Funnel",),
+            "device": ("ServingCard",),
             "generation": ("Generation",),
             "prefix_scan": ("Narrow", "scanned"),
-            "shard_search": ("joined", "search_shards", "shard_candidates"),
-            "widths": (
+            "searchers": (
                 "FACTOR",
+                "Funnel",
                 "TUNED_K",
+                "funnel",
                 "lengthened",
                 "prefixes_of",
                 "reaching",
                 "require_whole",
                 "unmeasured",
             ),
+            "shard_search": ("joined", "search_shards", "shard_candidates"),
         },
     )
 
@@ -47,6 +50,7 @@ __all__ = [
     "Funnel",
     "Generation",
     "Narrow",
+    "ServingCard",
     "funnel",
     "joined",
     "lengthened",

@@ -31,10 +31,15 @@ from indexes.generation import (
     published_live,
     store_path,
 )
-from indexes.search.exact import ExactSearcher, is_sooner
-from indexes.search.open_searcher import open_searcher
-from indexes.search.searcher import Searcher, Wanted
-from indexes.search.widths import require_whole, unmeasured
+from indexes.search.searchers import (
+    ExactSearcher,
+    Searcher,
+    Wanted,
+    is_sooner,
+    open_searcher,
+    require_whole,
+    unmeasured,
+)
 from indexes.store import RERANK, RerankRows
 from indexes.store.lmdb import Lease
 from indexes.vectors import (
@@ -56,9 +61,8 @@ if TYPE_CHECKING:
     from indexes.engine import Candidates, Probes, Refined
     from indexes.generation import FileInfo, Pin, RowLists
     from indexes.join import SelfJoin
-    from indexes.search.inverted import InvertedSearcher
-    from indexes.search.listed_rows import WithListed
     from indexes.search.prefix_scan import Narrow
+    from indexes.search.searchers import InvertedSearcher, WithListed
     from indexes.vectors import Transform
 
 
@@ -111,12 +115,12 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._indexed = 0 if isinstance(self._base, ExactSearcher) else listed_rows(manifest)
         self._listed: WithListed | None = None
         if tables := self._row_lists():
-            from indexes.search.listed_rows import WithListed
+            from indexes.search.searchers import WithListed
 
             covered = tables[-1].first + len(tables[-1])
             self._searcher = self._listed = WithListed(self._inverted(), self._rows[:covered], tables)
         if self._base is not self._every and covered < manifest.count:
-            from indexes.search.recent_rows import WithRecent
+            from indexes.search.searchers import WithRecent
 
             self._searcher = WithRecent(self._searcher, self._rows, covered)
 
@@ -330,7 +334,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         """The FAISS index whose inverted lists group the rows; None where there is none. Do not change it."""
         if isinstance(self._base, ExactSearcher):
             return None
-        from indexes.search.inverted import InvertedSearcher
+        from indexes.search.searchers import InvertedSearcher
 
         return self._base.stage.index if isinstance(self._base, InvertedSearcher) else None
 
@@ -341,7 +345,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
     def _inverted(self) -> InvertedSearcher:
         self._lease.require_open()
         from indexes.engine import SMALLEST
-        from indexes.search.inverted import InvertedSearcher
+        from indexes.search.searchers import InvertedSearcher
 
         if isinstance(self._base, InvertedSearcher):
             return self._base

@@ -10,8 +10,7 @@ from indexes import forks
 from indexes.engine import flat
 from indexes.generation import Manifest, check_file, generation_path
 from indexes.layout import TRANSFORMS
-from indexes.search import funnel
-from indexes.search.widths import require_prefix
+from indexes.search.searchers import funnel, require_prefix
 from indexes.vectors import Bitmap, Halves, Neighbors, Space, Transform, Vectors, transforms
 
 HEADS_BYTES = 1 << 28

@@ -10,7 +10,8 @@ import numpy as np
 
 from indexes.derivation import check_dim, fit
 from indexes.engine import exact, knn_accuracy, prefixes, without
-from indexes.search import funnel, prefixes_of
+from indexes.search import prefixes_of
+from indexes.search.searchers import funnel
 from indexes.vectors import recall_at_k
 from retrieval.collection import prefix_loss
 from retrieval.evaluation.latency import latency

@@ -20,8 +20,8 @@ from indexes.generation import (
     open_row_lists,
     read_manifest,
 )
-from indexes.search import exact
 from indexes.search.generation import Generation
+from indexes.search.searchers import exact
 from indexes.store.store import VectorStore
 from indexes.vectors import recall_at_k
 from tests.indexes.derivation.published import check, index_file

@@ -14,7 +14,7 @@ from indexes.errors import OptionError
 from indexes.generation.manifest import generation_path, read_manifest, verify
 from indexes.layout import REPORT, TRANSFORMS
 from indexes.search.generation import Generation
-from indexes.search.widths import prefixes_of
+from indexes.search.searchers.widths import prefixes_of
 from indexes.store.store import VectorStore
 from indexes.vectors import transforms
 from indexes.vectors.arrays import unit_rows

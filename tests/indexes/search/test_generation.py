@@ -16,8 +16,8 @@ from indexes.engine import flat, ivf
 from indexes.errors import MissingRow, OptionError, ShapeError, StoreClosed, StoreCorrupt
 from indexes.generation.manifest import INDEX, generation_path
 from indexes.generation.row_files.tombstones import TOMBSTONES
-from indexes.search import exact
 from indexes.search.generation import Generation
+from indexes.search.searchers import exact
 from indexes.store.mirror import RERANK
 from indexes.store.store import NewRow, VectorStore
 from indexes.vectors.metrics import recall_at_k

@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from indexes.generation.manifest import generation_path
-from indexes.search.widths import TUNED_K
+from indexes.search.searchers.widths import TUNED_K
 from retrieval.cli import main
 from retrieval.collection import prefix_loss
 from retrieval.collection.prefix_loss import Loss, loss_of

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import retrieval
 from indexes.engine import flat
-from indexes.search import exact as exact_search
+from indexes.search.searchers import exact as exact_search
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, ids_by_key, picture

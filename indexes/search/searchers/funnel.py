@@ -10,9 +10,9 @@ import numpy as np
 
 from indexes.engine import Refined, faiss_threads, flat, prefixes, threads
 from indexes.generation import Funnel as FunnelInfo
-from indexes.search import exact
-from indexes.search.searcher import IndexFile, Parameters, Wanted
-from indexes.search.widths import TUNED_K, lengthened
+from indexes.search.searchers import exact
+from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
+from indexes.search.searchers.widths import TUNED_K, lengthened
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, padding
 
 _BLOCK = 65_536

@@ -5,12 +5,12 @@ import pytest
 
 from indexes.engine import flat
 from indexes.generation.manifest import INDEX, generation_path
-from indexes.search.exact import ExactSearcher
-from indexes.search.funnel import FunnelSearcher
 from indexes.search.generation import Generation
-from indexes.search.inverted import InvertedSearcher
-from indexes.search.recent_rows import WithRecent
-from indexes.search.searcher import Parameters, Wanted
+from indexes.search.searchers.exact import ExactSearcher
+from indexes.search.searchers.funnel import FunnelSearcher
+from indexes.search.searchers.inverted import InvertedSearcher
+from indexes.search.searchers.recent_rows import WithRecent
+from indexes.search.searchers.searcher import Parameters, Wanted
 from tests.indexes.search.test_generation import DEAD, QUERIES, VECTORS, build, fill, grow, same
 
 

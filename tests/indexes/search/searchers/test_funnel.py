@@ -9,8 +9,9 @@ from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.derivation import funnel_plan
 from indexes.engine import flat, ivf, prefixes, tune
 from indexes.errors import OptionError
-from indexes.search import funnel, prefix_scan, widths
-from indexes.search.funnel import Funnel
+from indexes.search import prefix_scan
+from indexes.search.searchers import funnel, widths
+from indexes.search.searchers.funnel import Funnel
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.metrics import recall_at_k
 from indexes.vectors.space import Space

@@ -8,9 +8,9 @@ import numpy as np
 
 from indexes.engine import flat, nearest
 from indexes.generation import RowLists
-from indexes.search.exact import is_sooner
-from indexes.search.inverted import InvertedSearcher
-from indexes.search.searcher import Parameters, Wanted
+from indexes.search.searchers.exact import is_sooner
+from indexes.search.searchers.inverted import InvertedSearcher
+from indexes.search.searchers.searcher import Parameters, Wanted
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, merged, padding
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.engine import flat, fp16_view
-from indexes.search.searcher import Parameters, Wanted
+from indexes.search.searchers.searcher import Parameters, Wanted
 
 if TYPE_CHECKING:
-    from indexes.search.device import ServingCard
+    from indexes.search import ServingCard
     from indexes.vectors import Halves, Neighbors, Vectors
 
 ROWS, ROWS_OF_SEVERAL = 5_000, 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexes.engine import faiss, faiss_threads, flat, fp16_view, ivf
-from indexes.search.searcher import Parameters, Searcher, Wanted
+from indexes.search.searchers.searcher import Parameters, Searcher, Wanted
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, merged, padding
 
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.generation import IndexInfo
-    from indexes.search.device import ServingCard
-    from indexes.search.exact import ExactSearcher
-    from indexes.search.funnel import FunnelSearcher
-    from indexes.search.inverted import InvertedSearcher
+    from indexes.search import ServingCard
+    from indexes.search.searchers.exact import ExactSearcher
+    from indexes.search.searchers.funnel import FunnelSearcher
+    from indexes.search.searchers.inverted import InvertedSearcher
     from indexes.vectors import Halves
 
 
@@ -45,10 +45,10 @@ def open_searcher(
         case _ if not info.base_rows:
             return every
         case Funnel():
-            from indexes.search.funnel import FunnelSearcher
+            from indexes.search.searchers.funnel import FunnelSearcher
 
             return FunnelSearcher(path, info, rows[: info.base_rows], opened=opened)
         case Inverted():
-            from indexes.search.inverted import InvertedSearcher
+            from indexes.search.searchers.inverted import InvertedSearcher
 
             return InvertedSearcher(path, info, rows[: info.base_rows], card=card, opened=opened, sizes=sizes)

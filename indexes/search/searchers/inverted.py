@@ -10,10 +10,10 @@ import numpy as np
 
 from indexes.engine import Probes, Refined, ivf
 from indexes.generation import Inverted
-from indexes.search import exact
-from indexes.search.device import ServingCard
-from indexes.search.searcher import IndexFile, Parameters, Wanted
-from indexes.search.widths import TUNED_K, lengthened, reaching
+from indexes.search import ServingCard
+from indexes.search.searchers import exact
+from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
+from indexes.search.searchers.widths import TUNED_K, lengthened, reaching
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, padding
 
 _OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out
