@@ -23,7 +23,7 @@ from benchmarks.matryoshka.towers import (
     taught,
     teacher_targets,
 )
-from indexes.derivation import rotations
+from indexes.derivation.construction import rotations
 from indexes.engine.lists.prefixes import head
 from indexes.engine.scan.knn import knn_accuracy
 from indexes.vectors.arrays import unit_rows

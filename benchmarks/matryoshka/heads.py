@@ -32,7 +32,7 @@ from benchmarks.matryoshka.tables import (
     shown,
 )
 from benchmarks.matryoshka.trials import CHOSEN_AT, EPOCHS, Labels, Trials, choose, hits
-from indexes.derivation import rotations
+from indexes.derivation.construction import rotations
 from indexes.engine.lists.prefixes import head
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.transforms import Matrix

@@ -7,40 +7,59 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.derivation.build_plan import FLAT_ROWS, Event, OnEvent, plan
-    from indexes.derivation.derivation import check_dim, derive, publish_tail, stored_rows
-    from indexes.derivation.derived_files import DerivedFile
-    from indexes.derivation.publish import Carried
-    from indexes.derivation.recent_publish import publish_rows
-    from indexes.derivation.rotations import fit
-    from indexes.derivation.shard_tuning import measure_shards
-    from indexes.derivation.shared_training import (
+    from indexes.derivation.build_plan import (
+        BLOCK,
+        FLAT_ROWS,
+        Event,
+        OnEvent,
+        Plan,
+        plan,
+        require_disk,
+        require_memory,
+    )
+    from indexes.derivation.construction import (
         SharedTraining,
+        fit,
         shared_factory,
         sweep_trainings,
         train_together,
     )
+    from indexes.derivation.derivation import check_dim, derive, publish_tail, stored_rows
+    from indexes.derivation.derived_files import DerivedFile
+    from indexes.derivation.publish import Carried
+    from indexes.derivation.recent_publish import publish_rows
+    from indexes.derivation.tuning import measure_shards
 else:
     __getattr__ = lazy(
         __name__,
         {
-            "build_plan": ("FLAT_ROWS", "Event", "OnEvent", "plan"),
+            "build_plan": (
+                "BLOCK",
+                "Event",
+                "FLAT_ROWS",
+                "OnEvent",
+                "Plan",
+                "plan",
+                "require_disk",
+                "require_memory",
+            ),
+            "construction": ("SharedTraining", "fit", "shared_factory", "sweep_trainings", "train_together"),
             "derivation": ("check_dim", "derive", "publish_tail", "stored_rows"),
             "derived_files": ("DerivedFile",),
             "publish": ("Carried",),
             "recent_publish": ("publish_rows",),
-            "rotations": ("fit",),
-            "shard_tuning": ("measure_shards",),
-            "shared_training": ("SharedTraining", "shared_factory", "sweep_trainings", "train_together"),
+            "tuning": ("measure_shards",),
         },
     )
 
 __all__ = [
+    "BLOCK",
     "FLAT_ROWS",
     "Carried",
     "DerivedFile",
     "Event",
     "OnEvent",
+    "Plan",
     "SharedTraining",
     "check_dim",
     "derive",
@@ -49,6 +68,8 @@ __all__ = [
     "plan",
     "publish_rows",
     "publish_tail",
+    "require_disk",
+    "require_memory",
     "shared_factory",
     "stored_rows",
     "sweep_trainings",

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from indexes.derivation import parts
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
+from indexes.derivation.construction import Learn, SharedTraining, parts
 from indexes.derivation.derived_files import DerivedFile
-from indexes.derivation.measurement import ExtraQueries, Rows
 from indexes.derivation.publish import Carried, Facts, publish, published, with_folder
 from indexes.derivation.revision import Revision
-from indexes.derivation.rotations import Learn
-from indexes.derivation.shared_training import SharedTraining
+from indexes.derivation.tuning import ExtraQueries, Rows
 from indexes.errors import OptionError
 from indexes.generation import Columns, Manifest, Source, is_new, request
 from indexes.store import RERANK, RerankRows, VectorStore

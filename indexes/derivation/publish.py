@@ -11,7 +11,7 @@ from typing import Any
 
 from indexes.derivation.construction import Writer
 from indexes.derivation.derived_files import DerivedFile
-from indexes.derivation.measurement import Rows
+from indexes.derivation.tuning import Rows
 from indexes.errors import StoreCorrupt
 from indexes.files import link_or_copy, sync_directory, sync_names, writing
 from indexes.generation import (

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derivation import rotations, width_choice
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
-from indexes.derivation.construction import Construction, Writer, needs_turn
-from indexes.derivation.measurement import MEASURED_ROWS, ExtraQueries, Measured, Rows
+from indexes.derivation.construction import Construction, Writer, needs_turn, rotations
 from indexes.derivation.row_listing import Listing, tail_rows
+from indexes.derivation.tuning import MEASURED_ROWS, ExtraQueries, Measured, Rows, width_choice
 from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
 from indexes.files import link_or_copy
@@ -37,7 +36,7 @@ from indexes.search import prefixes_of
 from indexes.vectors import Space, Transform, transforms
 
 if TYPE_CHECKING:
-    from indexes.derivation.shared_training import SharedTraining
+    from indexes.derivation.construction import SharedTraining
 
 _MORE_BITS = (
     0.98  # recall from which RaBitQ with 2 bits reranks so much less that it is worth twice the bytes

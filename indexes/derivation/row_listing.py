@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.derivation.build_plan import BLOCK
-from indexes.derivation.measurement import Rows
+from indexes.derivation.tuning import Rows
 from indexes.engine import flat, ivf, nearest
 from indexes.errors import StoreCorrupt
 from indexes.files import link_or_copy

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexes.derivation import construction, recent_publish, row_listing
+from indexes.derivation import recent_publish, row_listing
+from indexes.derivation.construction import construction
 from indexes.derivation.recent_publish import publish_rows
 from indexes.engine import flat
 from indexes.generation import (

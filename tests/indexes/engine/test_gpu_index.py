@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from indexes.derivation import parts
+from indexes.derivation.construction import parts
 from indexes.engine import backend, chain, cuda_driver, flat, gpu_index, ivf
 from indexes.errors import OptionError
 from indexes.generation.manifest import INDEX, generation_path

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Recipe, queries, vectors
-from indexes.derivation import funnel_plan
+from indexes.derivation.tuning import funnel_plan
 from indexes.engine import flat, ivf, prefixes, tune
 from indexes.errors import OptionError
 from indexes.search import prefix_scan

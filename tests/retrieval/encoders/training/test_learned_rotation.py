@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexes.derivation import rotations
+from indexes.derivation.construction import rotations
 from indexes.vectors import transforms
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from indexes.derivation import build_plan, construction, parts
+from indexes.derivation import build_plan
+from indexes.derivation.construction import construction, parts
 from indexes.derivation.derivation import derive
 from indexes.engine import ivf
 from indexes.errors import OptionError, StoreFull

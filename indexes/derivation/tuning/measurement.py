@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.derivation import funnel_plan
-from indexes.derivation.build_plan import Event, OnEvent
+from indexes.derivation import Event, OnEvent
+from indexes.derivation.tuning import funnel_plan
 from indexes.engine import Refined, ivf, tune
 from indexes.generation import Funnel as FunnelInfo
 from indexes.generation import Inverted

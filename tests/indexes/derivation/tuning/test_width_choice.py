@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from indexes.derivation import derivation, rotations
-from indexes.derivation.width_choice import Design, ranked
+from indexes.derivation import derivation
+from indexes.derivation.construction import rotations
+from indexes.derivation.tuning.width_choice import Design, ranked
 from indexes.engine import flat
 from indexes.errors import OptionError
 from indexes.generation.manifest import generation_path, read_manifest, verify

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from indexes.derivation.build_plan import Event, OnEvent, plan
-from indexes.derivation.construction import wide_rows
-from indexes.derivation.measurement import Rows
+from indexes.derivation import Event, OnEvent, plan
+from indexes.derivation.construction.construction import wide_rows
+from indexes.derivation.tuning import Rows
 from indexes.engine import gpu, gpu_index, ivf
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.derivation import shared_factory, train_together
-from indexes.derivation.measurement import Rows
+from indexes.derivation.tuning.measurement import Rows
 from indexes.engine import ivf
 from indexes.errors import OptionError, StoreCorrupt
 

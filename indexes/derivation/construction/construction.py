@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derivation import parts, rotations
-from indexes.derivation.build_plan import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
-from indexes.derivation.measurement import Measured, Rows
+from indexes.derivation import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
+from indexes.derivation.construction import parts, rotations
+from indexes.derivation.tuning import Measured, Rows
 from indexes.engine import flat, gpu, ivf
 from indexes.engine import gpu_index as on_gpu
 from indexes.errors import StoreCorrupt
@@ -19,7 +19,7 @@ from indexes.layout import TRANSFORMS
 from indexes.vectors import Halves, Ids, Space, Transform, Vectors, transforms
 
 if TYPE_CHECKING:
-    from indexes.derivation.shared_training import SharedTraining
+    from indexes.derivation.construction.shared_training import SharedTraining
 
 Writer = Callable[[Path], None]
 """Writes index.faiss to a path, and what belongs to it beside it; for exact search it writes nothing."""

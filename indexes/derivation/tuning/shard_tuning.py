@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.derivation.build_plan import Event, OnEvent
+from indexes.derivation import Event, OnEvent
 from indexes.engine import K, Questions, flat, tune, without
 from indexes.generation import NAMED, SHIFT, Exact, IndexInfo, Inverted
 from indexes.search import joined, search_shards, shard_candidates

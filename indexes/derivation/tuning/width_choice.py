@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.derivation import funnel_plan
-from indexes.derivation.build_plan import FLAT_ROWS, Plan, plan
+from indexes.derivation import FLAT_ROWS, Plan, plan
+from indexes.derivation.tuning import funnel_plan
 from indexes.engine import Questions, Refined, costs, gpu, ivf, tune
 from indexes.errors import OptionError
 from indexes.generation import NAMED, Exact

@@ -1,0 +1,43 @@
+"""Train, fill and write an index, for one collection or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexes.exports import lazy
+
+if TYPE_CHECKING:
+    from indexes.derivation.construction import parts, rotations
+    from indexes.derivation.construction.construction import Construction, Writer, needs_turn
+    from indexes.derivation.construction.rotations import Learn, fit
+    from indexes.derivation.construction.shared_training import (
+        SharedTraining,
+        shared_factory,
+        sweep_trainings,
+        train_together,
+    )
+
+__all__ = [
+    "Construction",
+    "Learn",
+    "SharedTraining",
+    "Writer",
+    "fit",
+    "needs_turn",
+    "parts",
+    "rotations",
+    "shared_factory",
+    "sweep_trainings",
+    "train_together",
+]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = lazy(
+        __name__,
+        {
+            "construction": ("Construction", "Writer", "needs_turn"),
+            "parts": (),
+            "rotations": ("Learn", "fit"),
+            "shared_training": ("SharedTraining", "shared_factory", "sweep_trainings", "train_together"),
+        },
+    )
