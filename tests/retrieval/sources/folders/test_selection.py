@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.sources.folders.folder_walk import Found, Seen, walk
 from retrieval.sources.folders.selection import SKIPPED_FOLDERS, Selection
-from tests.retrieval.sources.test_folder_walk import touch
+from tests.retrieval.sources.folders.test_folder_walk import touch
 
 SYSTEM = [
     "@Recycle", ".@__thumb", "#snapshot", "#recycle", ".Trash-1000", ".Trash-501", ".Trash", "@eaDir", "$RECYCLE.BIN",
