@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexes.search.widths import TUNED_K, lengthened, reaching
+from indexes.search.searchers.widths import TUNED_K, lengthened, reaching
 
 
 def test_ten_neighbours_of_all_rows_take_what_was_measured():
