@@ -8,21 +8,29 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.ingestion.build import build_index
+    from retrieval.ingestion.build_place import SourceLike, is_text_of_another
+    from retrieval.ingestion.build_sources import choose_sources, taken_by_hand
     from retrieval.ingestion.encoder_choice import DEFAULT_ENCODER
     from retrieval.ingestion.one_collection import build_one
-    from retrieval.ingestion.source_choice import choose_sources
-    from retrieval.ingestion.source_keys import taken_by_hand
 
-__all__ = ["DEFAULT_ENCODER", "build_index", "build_one", "choose_sources", "taken_by_hand"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "SourceLike",
+    "build_index",
+    "build_one",
+    "choose_sources",
+    "is_text_of_another",
+    "taken_by_hand",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "build": ("build_index",),
+            "build_place": ("SourceLike", "is_text_of_another"),
+            "build_sources": ("choose_sources", "taken_by_hand"),
             "encoder_choice": ("DEFAULT_ENCODER",),
             "one_collection": ("build_one",),
-            "source_choice": ("choose_sources",),
-            "source_keys": ("taken_by_hand",),
         },
     )

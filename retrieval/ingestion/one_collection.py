@@ -25,14 +25,13 @@ from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.ingestion.build_columns import BuildColumns
+from retrieval.ingestion.build_sources import choose_sources
 from retrieval.ingestion.build_views import BuildViews
-from retrieval.ingestion.changes import find_changes, rows_after
+from retrieval.ingestion.changes import find_changes, refuse_losing, refuse_unasked, rows_after
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
-from retrieval.ingestion.pruning import refuse_losing, refuse_unasked
 from retrieval.ingestion.publication import finish_build
 from retrieval.ingestion.report import report_of
-from retrieval.ingestion.source_choice import choose_sources
 from retrieval.sources import reason_words
 
 if TYPE_CHECKING:

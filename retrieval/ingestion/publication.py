@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import derive
 from retrieval.collection.rows import carried, derived_files, learn_rotation, plain
-from retrieval.ingestion.source_memories import write_memories
+from retrieval.ingestion.build_sources import write_memories
 from retrieval.progress import telling
 
 if TYPE_CHECKING:

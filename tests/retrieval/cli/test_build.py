@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.ingestion.pruning import PROTECTED_ROWS
+from retrieval.ingestion.changes.pruning import PROTECTED_ROWS
 from retrieval.sources.folders.listing import RAW_SUFFIXES, SUFFIXES
 from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
 from tests.retrieval.folders import fill

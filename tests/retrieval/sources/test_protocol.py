@@ -15,9 +15,9 @@ import retrieval
 from indexes.generation.manifest import read_manifest
 from indexes.store.store import VectorStore
 from retrieval.errors import ImageError, OptionError
-from retrieval.ingestion.changes import compare
-from retrieval.ingestion.intake import Intake
-from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.ingestion.changes.changes import compare
+from retrieval.ingestion.changes.stored_files import StoredFiles
+from retrieval.ingestion.intake.intake import Intake
 from retrieval.sources import FolderMemory, keys
 from retrieval.sources.collection_source import open_source
 from retrieval.sources.folders.folder import FolderSource

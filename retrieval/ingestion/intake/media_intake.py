@@ -33,7 +33,7 @@ _BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 
 
 class PartsTaker(Protocol):
-    """What takes pictures into the store: `retrieval.ingestion.intake.Intake`."""
+    """What takes pictures into the store: `retrieval.ingestion.intake.intake.Intake`."""
 
     changes: Changes
     store: Growing

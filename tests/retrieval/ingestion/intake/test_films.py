@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from retrieval.errors import OptionError
-from retrieval.ingestion import media_intake
+from retrieval.ingestion.intake import media_intake
 from retrieval.sources import read_skipped
 from tests.retrieval.folders import fill
 from tests.retrieval.ingestion.galleries import build, paths
@@ -130,7 +130,7 @@ def test_films_are_given_up_by_an_empty_spacing(photos, encoder):
 
 
 def test_a_build_killed_within_a_film_continues(photos, encoder, monkeypatch):
-    from retrieval.ingestion import intake
+    from retrieval.ingestion.intake import intake
 
     film(moving(12), photos / "trip" / "clip.mp4", g=25)
     monkeypatch.setattr(intake, "COMMIT_ROWS", 1)

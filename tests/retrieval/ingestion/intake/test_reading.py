@@ -11,7 +11,7 @@ import pytest
 
 import retrieval.sources.decoding.decoder
 from retrieval.columns import Value
-from retrieval.ingestion import fresh_files, intake
+from retrieval.ingestion.intake import fresh_files, intake
 from retrieval.sources.folders.folder import FolderSource
 from tests.retrieval.folders import CountingEncoder, picture, touch_later
 from tests.retrieval.ingestion.galleries import bitmaps, build, paths

@@ -11,8 +11,8 @@ from indexes.generation import FOLDER, HAND, free_number
 from indexes.generation import Source as Recorded
 from indexes.store import SOURCES
 from retrieval.errors import OptionError
-from retrieval.ingestion.build_place import is_text_of_another
-from retrieval.ingestion.build_sources import BuildSource, BuildSources
+from retrieval.ingestion import is_text_of_another
+from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
 from retrieval.location import (
     DIRECTORY,
     ENVIRONMENT,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from indexes.generation import Manifest
-    from retrieval.ingestion.build_place import SourceLike
+    from retrieval.ingestion import SourceLike
     from retrieval.sources import Source
 
 __all__ = ["choose_sources"]

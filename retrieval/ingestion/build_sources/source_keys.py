@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
     from indexes.store import Record, VectorStore
-    from retrieval.ingestion.build_sources import BuildSource, BuildSources
+    from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.changes import Changes
 
 __all__ = ["refuse_dropping", "refuse_taken_keys", "taken_by_hand"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.generation import Source as Recorded
-    from retrieval.ingestion.build_sources import BuildSource, BuildSources
+    from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.intake import Intake
 
 __all__ = ["read_memory", "write_memories"]

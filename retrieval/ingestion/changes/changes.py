@@ -19,9 +19,8 @@ from indexes.generation import shards_around, store_path
 from indexes.store import VectorStore
 from retrieval.collection.rows import moved_stamps
 from retrieval.errors import SourceIncomplete
-from retrieval.ingestion.source_keys import refuse_dropping, refuse_taken_keys
-from retrieval.ingestion.source_memories import read_memory
-from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.ingestion.build_sources import read_memory, refuse_dropping, refuse_taken_keys
+from retrieval.ingestion.changes.stored_files import StoredFiles
 from retrieval.progress import Progress
 from retrieval.sources import (
     LASTING,

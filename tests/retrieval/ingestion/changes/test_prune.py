@@ -11,9 +11,9 @@ import pytest
 from indexes.store.store import Record
 from indexes.store.tables.records import pack_record
 from retrieval.errors import OptionError, PruneRefused
-from retrieval.ingestion.changes import compare
-from retrieval.ingestion.pruning import refuse_emptying
-from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.ingestion.changes.changes import compare
+from retrieval.ingestion.changes.pruning import refuse_emptying
+from retrieval.ingestion.changes.stored_files import StoredFiles
 from retrieval.sources import FolderMemory
 from retrieval.sources.folders.folder import FolderSource
 from retrieval.sources.folders.folder_options import FolderOptions

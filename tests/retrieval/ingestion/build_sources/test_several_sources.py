@@ -25,7 +25,7 @@ from retrieval.sources import read_skipped, source_type
 from tests.retrieval.folders import CountingEncoder, fill, picture, touch_later
 from tests.retrieval.ingestion.galleries import NAMES, build, paths
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 MORE = [f"more/{number}.png" for number in range(4)]
 
 

@@ -18,8 +18,8 @@ from indexes.store import CommitPace, NewRow
 from retrieval.collection.rows import plain
 from retrieval.columns import own_columns, pack, parts
 from retrieval.errors import EncoderError, ImageError
-from retrieval.ingestion.fresh_files import ByteBudget, FreshFile
-from retrieval.ingestion.media_intake import Part, media_parts
+from retrieval.ingestion.intake.fresh_files import ByteBudget, FreshFile
+from retrieval.ingestion.intake.media_intake import Part, media_parts
 from retrieval.progress import OnProgress, Progress
 from retrieval.sources import LASTING, UNKNOWN, ReadAheadSource, SkippedFile, digest, keys
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from indexes.store import Record
 from indexes.store.tables.records import pack_record
-from retrieval.ingestion.stored_files import StoredFiles
+from retrieval.ingestion.changes.stored_files import StoredFiles
 
 
 def stamp(size: int, time: int) -> bytes:

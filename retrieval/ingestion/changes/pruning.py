@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from retrieval.ingestion.build_sources import BuildSource
-    from retrieval.ingestion.changes import Changes
+    from retrieval.ingestion.changes.changes import Changes
     from retrieval.sources import Selection
 
 __all__ = [
