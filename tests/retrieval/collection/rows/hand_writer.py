@@ -123,5 +123,5 @@ if __name__ == "__main__":
     faiss()  # whatever a writer needs is loaded before the fork: it is killed within a second
     for room in ("derivation.derivation", "derivation.recent_publish", "search.generation", "store.store"):
         import_module(f"indexes.{room}")
-    import_module("retrieval.collection.rows.row_writer")
+    import_module("retrieval.collection.rows.by_hand.row_writer")
     serve(work)

@@ -12,22 +12,18 @@ import numpy as np
 from indexes import forks
 from indexes.errors import value_text
 from retrieval.collection import require_settled, sweep
-from retrieval.collection.rows.growth import plain
-from retrieval.collection.rows.hand_publication import (
+from retrieval.collection.rows import TIMEOUT, opened, plain, waiting_writer
+from retrieval.collection.rows.by_hand.hand_publication import (
     current,
     device_of,
     phrases_of,
     publish_by_hand,
     rows_where,
 )
-from retrieval.collection.rows.hand_rows import HandRows
-from retrieval.collection.rows.image_vectors import ImageList, encode_images
-from retrieval.collection.rows.key_lists import KeyList
-from retrieval.collection.rows.lock_wait import TIMEOUT, waiting_writer
-from retrieval.collection.rows.row_sources import hand_number, origin_of, sources_with_hand
-from retrieval.collection.rows.vector_blocks import VectorBlocks
-from retrieval.collection.rows.vector_sync import sync_vectors
-from retrieval.collection.rows.writable import opened
+from retrieval.collection.rows.by_hand.hand_rows import HandRows
+from retrieval.collection.rows.by_hand.row_sources import hand_number, origin_of, sources_with_hand
+from retrieval.collection.rows.by_hand.vector_sync import sync_vectors
+from retrieval.collection.rows.inputs import ImageList, KeyList, VectorBlocks, encode_images
 from retrieval.columns import packed_columns
 from retrieval.errors import (
     OptionError,
@@ -42,11 +38,9 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids
     from retrieval.collection import Collection
-    from retrieval.collection.rows.image_vectors import Images
-    from retrieval.collection.rows.key_lists import KeysLike
-    from retrieval.collection.rows.rows_by_hand import Contents, RowsByHand
-    from retrieval.collection.rows.rows_report import RowsReport
-    from retrieval.collection.rows.vector_blocks import VectorsLike
+    from retrieval.collection.rows.by_hand.rows_by_hand import Contents, RowsByHand
+    from retrieval.collection.rows.by_hand.rows_report import RowsReport
+    from retrieval.collection.rows.inputs import Images, KeysLike, VectorsLike
     from retrieval.columns import ColumnsLike
 
 __all__ = ["REFUSED", "RowWriter", "show_newest", "synchronized", "writing_rows"]

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import derive, publish_rows
-from retrieval.collection.rows.generation_files import derived_files
-from retrieval.collection.rows.row_sources import sources_with_hand
-from retrieval.collection.rows.writable import learn_rotation, published
+from retrieval.collection.rows import derived_files, learn_rotation, published
+from retrieval.collection.rows.by_hand.row_sources import sources_with_hand
 from retrieval.columns import ColumnFilter, summary
 from retrieval.encoders import encode_phrases
 from retrieval.errors import CollectionNotFound, EncoderError, SpaceMismatch
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from indexes.store import VectorStore, WriterLock
     from indexes.vectors import Ids, Vectors
     from retrieval.collection import Collection
-    from retrieval.collection.rows.hand_rows import HandRows
+    from retrieval.collection.rows.by_hand.hand_rows import HandRows
 
 __all__ = ["current", "device_of", "phrases_of", "publish_by_hand", "rows_where"]
 

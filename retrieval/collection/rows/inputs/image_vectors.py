@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from indexes.vectors import stored_rows
-from retrieval.collection.rows.key_lists import KeyList, as_key
+from retrieval.collection.rows.inputs.key_lists import KeyList, as_key
 from retrieval.columns import header_columns, pack
 from retrieval.errors import ImageError, ShapeError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from indexes.vectors import Halves
-    from retrieval.collection.rows.rows_by_hand import Contents
+    from retrieval.collection.rows.by_hand import Contents
     from retrieval.encoders import Encoder
     from retrieval.sources.decoding import ImageSource
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.collection.rows.vector_blocks import VectorBlocks
+from retrieval.collection.rows.inputs.vector_blocks import VectorBlocks
 from retrieval.errors import OptionError, ShapeError
 from tests.strategies import unit
 

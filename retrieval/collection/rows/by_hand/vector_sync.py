@@ -14,15 +14,20 @@ from indexes.errors import value_text
 from indexes.generation import SHARDS
 from indexes.vectors import Space
 from retrieval.collection import open_collection, require_settled
-from retrieval.collection.rows.generation_files import derived_files
-from retrieval.collection.rows.growth import plain
-from retrieval.collection.rows.hand_rows import HandRows
-from retrieval.collection.rows.key_lists import KeyList
-from retrieval.collection.rows.lock_wait import TIMEOUT
-from retrieval.collection.rows.row_sources import hand_number, origin_of, sources_with_hand
-from retrieval.collection.rows.rows_report import RowsReport
-from retrieval.collection.rows.vector_blocks import VectorBlocks, VectorsLike
-from retrieval.collection.rows.writable import check_request, learn_rotation, locked, opened, swept
+from retrieval.collection.rows import (
+    TIMEOUT,
+    check_request,
+    derived_files,
+    learn_rotation,
+    locked,
+    opened,
+    plain,
+    swept,
+)
+from retrieval.collection.rows.by_hand.hand_rows import HandRows
+from retrieval.collection.rows.by_hand.row_sources import hand_number, origin_of, sources_with_hand
+from retrieval.collection.rows.by_hand.rows_report import RowsReport
+from retrieval.collection.rows.inputs import KeyList, VectorBlocks, VectorsLike
 from retrieval.deprecation import warn_renamed
 from retrieval.display import progress_shown
 from retrieval.encoders import require_device
@@ -34,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from indexes.generation import Manifest
-    from retrieval.collection.rows.key_lists import KeysLike
-    from retrieval.collection.rows.rows_by_hand import RowsByHand
+    from retrieval.collection.rows.by_hand.rows_by_hand import RowsByHand
+    from retrieval.collection.rows.inputs import KeysLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["build_index_from_vectors", "named_space", "refuse_dropping", "sync_vectors", "write_blocks"]

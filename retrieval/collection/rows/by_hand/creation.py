@@ -11,9 +11,8 @@ from indexes.errors import value_text
 from indexes.generation import read_manifest, write_manifest
 from indexes.vectors import Space, integer
 from retrieval.collection import Collection, open_collection
-from retrieval.collection.rows.lock_wait import TIMEOUT
-from retrieval.collection.rows.vector_sync import named_space
-from retrieval.collection.rows.writable import locked, opened, published
+from retrieval.collection.rows import TIMEOUT, locked, opened, published
+from retrieval.collection.rows.by_hand.vector_sync import named_space
 from retrieval.encoders import canonical_spec, load_encoder, vectors_of_probes
 from retrieval.errors import OptionError, ShapeError
 from retrieval.hints import named_arguments

@@ -9,7 +9,8 @@ import retrieval
 from indexes.derivation import build_plan
 from indexes.store.store import VectorStore
 from indexes.vectors.arrays import unit_rows
-from retrieval.collection.rows import hand_rows, vector_blocks
+from retrieval.collection.rows.by_hand import hand_rows
+from retrieval.collection.rows.inputs import vector_blocks
 from retrieval.errors import (
     CapabilityMissing,
     OptionError,
@@ -195,7 +196,7 @@ def test_a_first_import_that_fails_leaves_nothing(
 def test_an_interrupted_import_answers_with_what_it_has_and_continues(
     tmp_path: Path, vectors: np.ndarray, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.collection.rows.vector_blocks.BLOCK_ROWS", 50)
+    monkeypatch.setattr("retrieval.collection.rows.inputs.vector_blocks.BLOCK_ROWS", 50)
 
     def stop(progress: retrieval.Progress) -> None:
         if progress.done >= 100:

@@ -15,7 +15,8 @@ import retrieval
 from indexes.derivation import build_plan
 from indexes.generation import read_manifest
 from indexes.store import VectorStore, WriterLock
-from retrieval.collection.rows import hand_rows, vector_blocks
+from retrieval.collection.rows.by_hand import hand_rows
+from retrieval.collection.rows.inputs import vector_blocks
 from retrieval.errors import (
     CollectionLocked,
     CollectionNotFound,

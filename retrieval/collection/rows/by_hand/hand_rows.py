@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from indexes.store import CommitPace, NewRow
 from indexes.vectors import row_ids
-from retrieval.collection.rows.key_lists import shown_key
-from retrieval.collection.rows.row_sources import is_by_hand
+from retrieval.collection.rows.by_hand.row_sources import is_by_hand
+from retrieval.collection.rows.inputs import shown_key
 from retrieval.errors import MissingRow, OptionError
 
 if TYPE_CHECKING:
