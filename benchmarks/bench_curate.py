@@ -49,7 +49,7 @@ import retrieval
 from benchmarks.frame import RESULTS, ratio, save, spread, watch
 from benchmarks.made_defects import make_folder
 from indexes.engine import faiss
-from retrieval.collection.matches import Judge
+from retrieval.collection.verdicts.matches import Judge
 from retrieval.curation.groups.partition import partition
 from retrieval.curation.labels import classify, query_by_examples, suspects
 from retrieval.encoders.families.nano import open_nano

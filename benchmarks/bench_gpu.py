@@ -261,7 +261,7 @@ def exact(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from indexes.engine import Card, flat, gpu
-    from retrieval.collection.gpu_search import exact_on
+    from retrieval.collection.snapshots.gpu_search import exact_on
 
     free, _ = torch.cuda.mem_get_info()
     count = min(options.exact_rows, int(0.35 * free / (2 * DIM)))

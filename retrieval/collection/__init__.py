@@ -9,10 +9,7 @@ from retrieval.exports import lazy
 if TYPE_CHECKING:
     from retrieval.collection import activations, prefix_loss
     from retrieval.collection.collection import Collection, open_collection
-    from retrieval.collection.feature_store import FeatureStore
-    from retrieval.collection.migration import Migration, carried_by, require_settled, under_way
     from retrieval.collection.prefix_loss import Loss, loss_of
-    from retrieval.collection.query_map import Fitted
     from retrieval.collection.row_records import Records
     from retrieval.collection.row_stores import (
         PAST,
@@ -25,8 +22,16 @@ if TYPE_CHECKING:
         writer,
     )
     from retrieval.collection.row_view import Row
-    from retrieval.collection.snapshot import Opened, open_published
-    from retrieval.collection.verification import CHECKED
+    from retrieval.collection.snapshots import (
+        Fitted,
+        Migration,
+        Opened,
+        carried_by,
+        open_published,
+        require_settled,
+        under_way,
+    )
+    from retrieval.collection.verdicts import CHECKED, FeatureStore
 
 __all__ = [
     "CHECKED",
@@ -62,14 +67,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "activations": (),
             "collection": ("Collection", "open_collection"),
-            "feature_store": ("FeatureStore",),
-            "migration": ("Migration", "carried_by", "require_settled", "under_way"),
             "prefix_loss": ("Loss", "loss_of"),
-            "query_map": ("Fitted",),
             "row_records": ("Records",),
-            "row_view": ("Row",),
-            "snapshot": ("Opened", "open_published"),
-            "verification": ("CHECKED",),
             "row_stores": (
                 "PAST",
                 "ROLLBACK_ROWS",
@@ -80,5 +79,16 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "sweep_changes",
                 "writer",
             ),
+            "row_view": ("Row",),
+            "snapshots": (
+                "Fitted",
+                "Migration",
+                "Opened",
+                "carried_by",
+                "open_published",
+                "require_settled",
+                "under_way",
+            ),
+            "verdicts": ("CHECKED", "FeatureStore"),
         },
     )

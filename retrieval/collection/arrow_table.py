@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from retrieval.display import path_json
 
 if TYPE_CHECKING:
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
 
 __all__ = ["arrow_table"]
 

@@ -34,8 +34,8 @@ from retrieval.collection.queries import (
 from retrieval.collection.row_view import Keys, Row
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.search_run import SearchRun
-from retrieval.collection.snapshot import newest_version, open_newest
-from retrieval.collection.verification import CHECKED
+from retrieval.collection.snapshots import newest_version, open_newest
+from retrieval.collection.verdicts import CHECKED
 from retrieval.columns import unpack
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from retrieval.collection.row_records import Records
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.collection.search_run import NamesMode, SearchOptions
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
     from retrieval.columns import ColumnsLike, Value
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
@@ -938,7 +938,7 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
     def _upgrade(self) -> dict[str, Any] | None:
         if not self.manifest.upgrades:
             return None
-        from retrieval.collection.migration import summary
+        from retrieval.collection.snapshots import summary
 
         return summary(self.manifest.upgrades[-1])
 

@@ -15,11 +15,9 @@ import numpy as np
 from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
-from retrieval.collection.matches import judge_of
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
-from retrieval.collection.query_parts import with_parts
 from retrieval.collection.relevance import LOOKED_AT
-from retrieval.collection.verification import checked_hits, pictured, query_picture
+from retrieval.collection.verdicts import checked_hits, judge_of, pictured, query_picture, with_parts
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
 from retrieval.names import asked_words, has_fts5
 
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
         RowFilter,
         RowNames,
     )
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
     from retrieval.names import LookedUp
 
 __all__ = ["NamesMode", "SearchOptions", "SearchRun"]

@@ -12,7 +12,7 @@ from indexes.generation import MIGRATING, check_file, generation_path
 from indexes.layout import MAPS
 from indexes.migration import BACKGROUND, Background, Calibration, Mixture, write_rows_of
 from indexes.vectors import Space, transforms
-from retrieval.collection.query_map import Fitted
+from retrieval.collection.snapshots.query_map import Fitted
 from retrieval.errors import OptionError, StoreCorrupt
 
 if TYPE_CHECKING:

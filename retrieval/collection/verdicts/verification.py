@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from indexes.engine import allowed_cores
 from indexes.vectors import integer
 from retrieval.collection.answers import Hits, origin_of, with_verdict
-from retrieval.collection.feature_store import FeatureStore
 from retrieval.collection.queries import cut_out, open_picture
 from retrieval.collection.rows import hand_number, is_by_hand
+from retrieval.collection.verdicts.feature_store import FeatureStore
 from retrieval.errors import ImageError, OptionError, StoreCorrupt
 from retrieval.views import cut
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from retrieval.collection.answers import Hit
     from retrieval.collection.queries import Query, Term
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
     from retrieval.matching import Features, Verdict
 
 __all__ = ["CHECKED", "checked_hits", "pictured", "query_picture"]

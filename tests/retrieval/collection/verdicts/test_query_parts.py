@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.collection.query_parts import PARTS
+from retrieval.collection.verdicts.query_parts import PARTS
 from retrieval.testing import FakeEncoder
 from retrieval.views import windows
-from tests.retrieval.collection.test_verification import photos
+from tests.retrieval.collection.verdicts.test_verification import photos
 
 __all__ = ["photos"]  # the fixture
 

@@ -13,7 +13,7 @@ from indexes.search import Generation
 from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids, spread
-from retrieval.collection.gpu_search import exact_on
+from retrieval.collection.snapshots.gpu_search import exact_on
 from retrieval.errors import CollectionNotFound, StoreCorrupt
 from retrieval.names import Names
 from retrieval.sources import keys
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.vectors import Bitmap, Ids, Space, Vectors
-    from retrieval.collection.migration import Pair
     from retrieval.collection.queries import RowFilter
+    from retrieval.collection.snapshots.migration import Pair
     from retrieval.columns import ColumnFilter
     from retrieval.views import OpenViews
 
@@ -171,7 +171,7 @@ class Opened:
             OptionError: it does; the message begins with `what`.
         """
         if self.manifest.migrating:
-            from retrieval.collection.migration import require_settled
+            from retrieval.collection.snapshots.migration import require_settled
 
             require_settled(self.manifest, what=what)
 
@@ -340,7 +340,7 @@ def open_published(
 
 
 def _both_sides(directory: Path, manifest: Manifest, generation: Generation) -> Pair | None:
-    from retrieval.collection.migration import Migration, Pair
+    from retrieval.collection.snapshots.migration import Migration, Pair
 
     migration = Migration.read(directory, manifest)
     if migration is None:

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 import retrieval
-from retrieval.collection import FeatureStore, verification
+from retrieval.collection import FeatureStore
 from retrieval.collection.answers import Hit
+from retrieval.collection.verdicts import verification
 from retrieval.errors import OptionError
 from retrieval.testing import FakeEncoder
 

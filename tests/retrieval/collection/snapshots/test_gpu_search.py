@@ -9,8 +9,8 @@ import retrieval
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.engine import flat
 from indexes.engine.gpu_index import Card
-from retrieval.collection import gpu_search
-from retrieval.collection.gpu_search import TorchRows, exact_on
+from retrieval.collection.snapshots import gpu_search
+from retrieval.collection.snapshots.gpu_search import TorchRows, exact_on
 
 RECIPE = Recipe(rows=3000, dim=64, clusters=60, topics=8)
 ROWS = vectors(RECIPE).astype(np.float16)
@@ -59,7 +59,7 @@ def test_a_collection_compares_on_the_card_that_torch_sees(
         "retrieval.encoders.devices.devices.cuda_devices", lambda: 1
     )  # the card that `put` stands in for
     monkeypatch.setattr(
-        "retrieval.collection.snapshot.exact_on", lambda device: put if device == "cuda" else None
+        "retrieval.collection.snapshots.snapshot.exact_on", lambda device: put if device == "cuda" else None
     )
     with retrieval.open(tmp_path) as plain, retrieval.open(tmp_path, device="cuda") as fast:
         expected, found = plain.search_vectors(QUERIES, k=5), fast.search_vectors(QUERIES, k=5)

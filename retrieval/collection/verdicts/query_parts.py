@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection.answers import Hit
     from retrieval.collection.queries import QueryEncoders
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
     from retrieval.matching import Features, Verdict
     from retrieval.views import Box
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers import Hits
     from retrieval.collection.queries import Query, QueryVector
     from retrieval.collection.relevance import Background, Calibration
-    from retrieval.collection.snapshot import Opened
+    from retrieval.collection.snapshots import Opened
 
 __all__ = ["Judge", "judge_of"]
 
