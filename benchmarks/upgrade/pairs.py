@@ -24,7 +24,7 @@ from indexes.migration import Background, Probe, alignment
 from indexes.vectors import Bitmap, Space, Vectors, linear_maps
 from retrieval.collection import Fitted
 from retrieval.encoders import load_encoder
-from retrieval.upgrades.encoders import extension_of
+from retrieval.upgrades.start.encoders import extension_of
 from retrieval.upgrades.trial.maps import CLEARLY, Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.maps import EXTENDING as BROUGHT
 from retrieval.upgrades.trial.measurement import background_of

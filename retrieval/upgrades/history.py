@@ -14,7 +14,7 @@ from indexes.vectors import compatibility
 from retrieval.errors import OptionError
 from retrieval.evaluation import figure
 from retrieval.location import find_unsharded
-from retrieval.upgrades.plan import REENCODE
+from retrieval.upgrades.start import REENCODE
 
 __all__ = ["plot_curve", "upgrade_report"]
 

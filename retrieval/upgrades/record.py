@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.generation import MIGRATING, REENCODING
 from indexes.vectors import curve_area
-from retrieval.upgrades.plan import REENCODE, Plan
+from retrieval.upgrades.start import REENCODE, Plan
 from retrieval.upgrades.trial import POINTS, Measured, calibrate
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class UpgradeReport:
         gone, unreadable: files of the sample that are missing or changed, or cannot be read.
         left_out: methods that were not fitted, and why.
         state: ``migrating``, ``reencoding``, ``complete``, ``rolled back``; None where nothing was recorded.
-        ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.plan.ways_of`.
-        costs: of encoding the rest of the gallery again, see `retrieval.upgrades.plan.Costs`.
+        ways: what each way to the new encoder costs and gives, see `retrieval.upgrades.start.plan.ways_of`.
+        costs: of encoding the rest of the gallery again, see `retrieval.upgrades.start.plan.Costs`.
         alone: ``old`` and ``new``: what each finds by itself, without a map, and the number of ``queries``. Those are more than
             the held-out ones, and they decide whether the new encoder is a better one. Empty for an upgrade of an earlier version.
     """

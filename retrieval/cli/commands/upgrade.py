@@ -24,7 +24,7 @@ from retrieval.render import json_text
 
 __all__ = ["upgrade"]
 
-UPGRADE = "retrieval.upgrades.upgrade_start:upgrade"
+UPGRADE = "retrieval.upgrades.start.upgrade_start:upgrade"
 
 
 class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import retrieval
-import retrieval.upgrades.backfill_run
-import retrieval.upgrades.restore
+import retrieval.upgrades.backfill.backfill_run
+import retrieval.upgrades.rollback.restore
+import retrieval.upgrades.start.upgrade_start
 import retrieval.upgrades.trial.sample
-import retrieval.upgrades.upgrade_start
 from indexes.store import commit_pace
 from retrieval.encoders.registry import registry
 from tests.killing import serve
@@ -27,7 +27,7 @@ def prepare() -> None:
     """Let specs name the encoders, and let everything be committed and published at once."""
     registry.BUILT_IN["drift"] = "tests.retrieval.drift"
     retrieval.upgrades.trial.sample.view_of = mild_view
-    commit_pace.SECONDS = retrieval.upgrades.backfill_run.PUBLISH_SECONDS = 0.0
+    commit_pace.SECONDS = retrieval.upgrades.backfill.backfill_run.PUBLISH_SECONDS = 0.0
 
 
 def step(folder: str, name: str) -> None:

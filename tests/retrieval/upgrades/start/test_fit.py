@@ -64,7 +64,7 @@ class TestFit:
     def test_a_map_that_finds_more_is_not_recorded_where_the_new_encoder_finds_less(
         self, photos, monkeypatch
     ):
-        from retrieval.upgrades import upgrade_start
+        from retrieval.upgrades.start import upgrade_start
 
         before = state(photos)
         compared = upgrade_start.compare_encoders

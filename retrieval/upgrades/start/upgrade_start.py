@@ -24,11 +24,10 @@ from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_unsharded
 from retrieval.sources import open_source
-from retrieval.upgrades.encoders import extension_of, new_encoder, old_encoder_of
-from retrieval.upgrades.plan import REENCODE, best_of, costs_of, require_space, ways_of, with_sample
-from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
-from retrieval.upgrades.rows_without_images import refuse_rows_without_images
-from retrieval.upgrades.succession import (
+from retrieval.upgrades import UpgradeReport, entry_of, reencoding_entry, refuse_rows_without_images, rounded
+from retrieval.upgrades.start.encoders import extension_of, new_encoder, old_encoder_of
+from retrieval.upgrades.start.plan import REENCODE, best_of, costs_of, require_space, ways_of, with_sample
+from retrieval.upgrades.start.succession import (
     added_since,
     encode_added,
     require_no_fall,

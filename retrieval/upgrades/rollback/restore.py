@@ -16,7 +16,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.errors import OptionError
 from retrieval.progress import Progress
 from retrieval.sources.media import same_content
-from retrieval.upgrades.rows_without_images import count_by_hand
+from retrieval.upgrades import count_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

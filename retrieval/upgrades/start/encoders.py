@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.vectors import linear_maps
 from retrieval.encoders import canonical_spec, expect, load_encoder
 from retrieval.errors import EncoderError, OptionError, RetrievalError
-from retrieval.upgrades.succession import require_another
+from retrieval.upgrades.start.succession import require_another
 from retrieval.upgrades.trial import Extension
 
 if TYPE_CHECKING:
