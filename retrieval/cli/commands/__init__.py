@@ -40,6 +40,20 @@ SUMMARIES = {
 
 Each has a module of its name, which defines a function of its name.
 """
+_ROOMS = {
+    "collections": ("build-index", "add", "delete", "export", "info", "verify", "upgrade", "rollback"),
+    "curation": (
+        "duplicates",
+        "cluster",
+        "map",
+        "representatives",
+        "outliers",
+        "audit",
+        "classify",
+        "compare",
+    ),
+    "search": ("demo", "query", "serve", "evaluate", "calibrate", "activate", "encoders"),
+}
 
 
 class Commands(MutableMapping[str, "click.Command"]):
@@ -52,7 +66,8 @@ class Commands(MutableMapping[str, "click.Command"]):
         command = self._loaded[name]
         if command is None:
             own = name.replace("-", "_")
-            command = getattr(importlib.import_module(f"{__name__}.{own}"), own)
+            room = next(room for room, names in _ROOMS.items() if name in names)
+            command = getattr(importlib.import_module(f"{__name__}.{room}.{own}"), own)
             self._loaded[name] = command
         return command
 

@@ -260,7 +260,7 @@ def test_a_device_that_no_machine_has_is_refused_by_whatever_opens_a_collection(
 
 
 def test_every_command_has_a_module_of_its_name() -> None:
-    modules = {path.stem for path in (ROOT / "retrieval/cli/commands").glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (ROOT / "retrieval/cli/commands").glob("*/*.py")} - {"__init__"}
 
     assert {name.replace("-", "_") for name in retrieve.commands} == modules
 

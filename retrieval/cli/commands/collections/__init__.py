@@ -1,0 +1,1 @@
+"""Make collections, change them, look after them."""

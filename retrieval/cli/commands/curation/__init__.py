@@ -1,0 +1,1 @@
+"""Find duplicates, groups, mistakes and gaps in a collection."""

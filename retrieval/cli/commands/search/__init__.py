@@ -1,0 +1,1 @@
+"""Search collections, give them to others, make images easier to find."""
