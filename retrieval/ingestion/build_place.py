@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexes.generation import FOLDER
 from retrieval.errors import OptionError
@@ -13,13 +13,12 @@ from retrieval.sources import STANDARD_INPUT, FolderSource, named_type, open_spe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
 
     from retrieval.sources import Source
 
-    SourceLike: TypeAlias = str | os.PathLike[str] | Source
-
 __all__ = ["SourceLike", "find_directory", "is_text_of_another"]
+
+SourceLike: TypeAlias = "str | os.PathLike[str] | Source"
 
 
 def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | None) -> Path:
