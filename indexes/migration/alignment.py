@@ -69,22 +69,29 @@ class Probe:
         """Return the mean cosine with the target, to tell apart what is right equally often."""
         return float(np.einsum("qd,qd->q", queries, gallery[self.target]).mean()) if len(queries) else 0.0
 
-    def worth(self, scores: NDArray[np.floating[Any]]) -> float:
-        """Return what settings are chosen by: how often the first hit is right; with labels, how far up the query's own image is, too.
+    def worth_each(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return what each query counts for settings that are chosen ``(q,)``: whether its first hit is right.
+
+        With labels, how far up the query's own image is counts, too.
 
         Args:
             scores: ``(q, g)`` of every query with every gallery row.
         """
         if not len(scores):
-            return 0.0
+            return np.zeros(0)
         places = np.arange(len(scores)), self.target
         if self.labels is None:
-            return float((scores.argmax(axis=1) == self.target).mean())
+            return (scores.argmax(axis=1) == self.target).astype(np.float64)
         above = (scores > scores[places][:, np.newaxis]).sum(axis=1)  # (q,)
         others = scores.copy()
         others[places] = -np.inf
         right = self.labels[others.argmax(axis=1)] == self.labels[self.target]
-        return float(right.mean() + _ITSELF * (1 / (1 + above)).mean())
+        worth: NDArray[np.float64] = right + _ITSELF / (1 + above)
+        return worth
+
+    def worth(self, scores: NDArray[np.floating[Any]]) -> float:
+        """Return what settings are chosen by: the mean of `worth_each`."""
+        return float(self.worth_each(scores).mean()) if len(scores) else 0.0
 
     def score(self, queries: Vectors) -> float:
         """Score mapped queries on the old gallery by their `worth`; cosines decide ties."""

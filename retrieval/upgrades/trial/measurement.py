@@ -17,12 +17,18 @@ from retrieval.upgrades.trial.maps import K
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from indexes.vectors import Bitmap, Vectors
     from retrieval.upgrades.trial.questions import Questions
 
 _TIMED = 200
 POINTS = 11
-_STRETCHES = (1.0, 0.85, 1.15, 1.3, 1.5)
+_STRETCHES = (0.85, 1.15, 1.3, 1.5)
+_BEYOND = 2.0
+"""Standard errors by which a stretch must find more than none: few queries choose, and between like encoders a wrong one lets one
+side of a mixed gallery crowd out the other."""
+
 _MIXED = (0.2, 0.5, 0.8)  # shares encoded again that a stretch is chosen at
 
 
@@ -164,17 +170,23 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
 
     own = np.arange(len(select.target)), select.target
 
-    def mixed(option: Background) -> float:
+    def mixed(option: Background) -> NDArray[np.float64]:
         old_scores, new_scores = option.scores(mapped, select.new, select.gallery_old, select.gallery_new)
-        worth = 0.0
+        worth = np.zeros(len(mapped))  # (q,)
         for share in _MIXED:
             scores = np.where(ranks < share, new_scores, old_scores)
             if select.labels is not None:  # it is asked for where it is hard to find
                 scores[own] = old_scores[own]
-            worth += select.worth(scores)
+            worth += select.worth_each(scores)
         return worth
 
-    return max((replace(best, stretch=stretch) for stretch in _STRETCHES), key=mixed)
+    usual, chosen, most = mixed(best), best, 0.0
+    for stretch in _STRETCHES:
+        option = replace(best, stretch=stretch)
+        won = mixed(option) - usual
+        if won.mean() > max(most, _BEYOND * won.std() / math.sqrt(max(len(won), 1))):
+            chosen, most = option, float(won.mean())
+    return chosen
 
 
 def backfill_curve(

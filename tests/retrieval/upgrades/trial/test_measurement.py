@@ -1,0 +1,61 @@
+"""The scale of a mixed gallery is chosen by what queries find, and not by chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from indexes.migration import Probe
+from indexes.vectors.arrays import unit_rows
+from indexes.vectors.space import Space
+from indexes.vectors.transforms import Transform
+from retrieval.collection.query_map import Fitted
+from retrieval.upgrades.trial.measurement import background_of
+
+DIM, COUNT = 32, 600
+OLD, NEW = (Space(name=name, dim=DIM, fingerprint=name) for name in ("old", "new"))
+
+
+def way_of(matrix):
+    """Return a way that maps by a matrix."""
+    image, back = (
+        Transform(source=source, target=target, method="ridge", matrix=np.ascontiguousarray(part, np.float32))
+        for source, target, part in ((NEW, OLD, matrix), (OLD, NEW, matrix.T))
+    )
+    return Fitted(method="ridge", image=image, back=back)
+
+
+def probe_of(draws, turn, *, queries, noise):
+    """Return a gallery that two encoders see nearly alike, but turned, and views of some of it."""
+    gallery = unit_rows(draws.standard_normal((COUNT, DIM)))
+    target = draws.permutation(COUNT)[:queries]
+    seen = unit_rows(gallery[target] + noise * draws.standard_normal((queries, DIM)))
+    return Probe(
+        gallery_old=unit_rows(gallery @ turn + 0.02 * draws.standard_normal((COUNT, DIM))),
+        gallery_new=gallery,
+        old=unit_rows(seen @ turn),
+        new=seen,
+        target=target,
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 5, 7])
+def test_between_like_encoders_few_queries_choose_no_stretch(seed):
+    draws = np.random.default_rng(seed)
+    turn = np.linalg.qr(draws.standard_normal((DIM, DIM)))[0]
+    probe = probe_of(draws, turn, queries=40, noise=0.4)  # one or two of them find more with a stretch
+
+    background = background_of(way_of(turn), probe, old=probe.gallery_old, new=probe.gallery_new)
+
+    assert background.stretch == 1.0
+
+
+def test_a_map_that_blurs_stretches_the_old_side():
+    draws = np.random.default_rng(0)
+    turn = np.linalg.qr(draws.standard_normal((DIM, DIM)))[0]
+    blurred = turn + 0.18 * draws.standard_normal((DIM, DIM))
+    probe = probe_of(draws, turn, queries=300, noise=0.15)
+
+    background = background_of(way_of(blurred), probe, old=probe.gallery_old, new=probe.gallery_new)
+
+    assert background.stretch > 1
