@@ -81,13 +81,12 @@ class Probe:
             return np.zeros(0)
         places = np.arange(len(scores)), self.target
         if self.labels is None:
-            return (scores.argmax(axis=1) == self.target).astype(np.float64)
+            return np.asarray(scores.argmax(axis=1) == self.target, dtype=np.float64)
         above = (scores > scores[places][:, np.newaxis]).sum(axis=1)  # (q,)
         others = scores.copy()
         others[places] = -np.inf
         right = self.labels[others.argmax(axis=1)] == self.labels[self.target]
-        worth: NDArray[np.float64] = right + _ITSELF / (1 + above)
-        return worth
+        return np.asarray(right + _ITSELF / (1 + above), dtype=np.float64)
 
     def worth(self, scores: NDArray[np.floating[Any]]) -> float:
         """Return what settings are chosen by: the mean of `worth_each`."""

@@ -8,6 +8,7 @@ added again where that finds more: it would draw every query to what most of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from indexes.vectors.transforms import Transform, paired
 __all__ = [
     "about_mean",
     "centred_procrustes",
+    "centred_rotations",
     "extension",
     "lambda_loss",
     "lambda_orthogonal",
@@ -46,25 +48,35 @@ def centred_procrustes(source: Space, target: Space, x: Any, y: Any, *, rank: in
         rank: keep only so many directions, those in which the two sides vary together most; few pairs tell nothing of
             the others (as the low-rank maps of Drift-Adapter). None for all.
     """
+    return centred_rotations(source, target, x, y, ranks=(rank,))[0]
+
+
+def centred_rotations(
+    source: Space, target: Space, x: Any, y: Any, *, ranks: Sequence[int | None]
+) -> list[Transform]:
+    """Fit `centred_procrustes` with each of some ranks, for little more than one takes."""
     u, v = paired(source, target, x, y)
     mean = u.mean(axis=0)
     left, _, right = np.linalg.svd(
         ((u - mean).T @ (v - v.mean(axis=0))).astype(np.float64), full_matrices=False
     )
-    factors = None
-    if rank is not None:
-        left, right = left[:, :rank], right[:rank]
-        factors = np.ascontiguousarray(left, dtype=np.float32), np.ascontiguousarray(right, dtype=np.float32)
-    matrix = left @ right  # (d_in, d_out)
-    return Transform(
-        source=source,
-        target=target,
-        method="procrustes",
-        matrix=np.ascontiguousarray(matrix, dtype=np.float32),
-        offset=(-mean @ matrix).astype(np.float32),
-        facts={"pairs": len(u), "centred": True} | ({} if rank is None else {"rank": rank}),
-        factors=factors,
-    )
+    found = []
+    for rank in ranks:
+        factors = left[:, :rank], right[:rank]
+        matrix = factors[0] @ factors[1]  # (d_in, d_out)
+        halves = [np.ascontiguousarray(factor, dtype=np.float32) for factor in factors]
+        found.append(
+            Transform(
+                source=source,
+                target=target,
+                method="procrustes",
+                matrix=np.ascontiguousarray(matrix, dtype=np.float32),
+                offset=(-mean @ matrix).astype(np.float32),
+                facts={"pairs": len(u), "centred": True} | ({} if rank is None else {"rank": rank}),
+                factors=None if rank is None else (halves[0], halves[1]),
+            )
+        )
+    return found
 
 
 def ridge(source: Space, target: Space, x: Any, y: Any, *, strength: float) -> Transform:

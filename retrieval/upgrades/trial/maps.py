@@ -21,7 +21,8 @@ METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda
 EXTENDING = METHODS[:2]  # what an encoder brings with it
 
 K = 10
-_RANK = 192  # directions of a rotation between wide spaces
+_RANKS = (192, 256)  # directions of a rotation between wide spaces
+_SPARED = 0.75  # share of the whole map's work up to which such a one is tried
 _WIDE = 512  # dimensions of both spaces beyond which the softly orthogonal map takes minutes
 CLEARLY = 0.01  # what a way must find more to be taken before a cheaper one
 _TOLERANCES = (1.0, 4.0, 12.0)  # of the softly orthogonal map
@@ -91,9 +92,10 @@ def fit(
         for name in EXTENDING
         if name in wanted and (extends is None or extends.image.method != name)
     }
-    centred = linear_maps.centred_procrustes(source, target, x, y)
+    ranks = [rank for rank in _RANKS if rank * (source.dim + target.dim) <= _SPARED * source.dim * target.dim]
+    centred, *narrow = linear_maps.centred_rotations(source, target, x, y, ranks=(None, *ranks))
     single = [
-        _best([*_narrow(source, target, x, y), procrustes(source, target, x, y), centred], select),
+        _best([*narrow, procrustes(source, target, x, y), centred], select),
         _best(
             [
                 option
@@ -170,13 +172,6 @@ def _best(options: Sequence[Transform], select: Probe) -> Transform:
     close = [(score, step) for score, step in found if score > best - CLEARLY]
     least = min(step.multiplications for _, step in close)
     return max((pair for pair in close if pair[1].multiplications == least), key=lambda pair: pair[0])[1]
-
-
-def _narrow(source: Space, target: Space, x: Vectors, y: Vectors) -> list[Transform]:
-    """Fit the rotation of few directions, where that spares more than half of the work."""
-    if _RANK * (source.dim + target.dim) > source.dim * target.dim / 2:
-        return []
-    return [linear_maps.centred_procrustes(source, target, x, y, rank=_RANK)]
 
 
 def _mixture(single: Sequence[Transform], select: Probe) -> tuple[Transform, float]:

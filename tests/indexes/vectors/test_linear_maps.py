@@ -134,3 +134,14 @@ def test_a_rotation_of_few_directions_is_the_whole_one_where_the_rows_have_no_mo
     np.testing.assert_allclose(few.moved(x), x @ few.matrix + few.offset, atol=1e-5)
     np.testing.assert_allclose(few.apply(x), whole.apply(x), atol=1e-4)
     assert not np.allclose(few.apply(draw(5, 12)), whole.apply(draw(5, 12)), atol=0.1)
+
+
+def test_rotations_of_several_ranks_are_those_fitted_one_by_one():
+    x, y = draw(300, 12), draw(300, 8, seed=1)
+    together = linear_maps.centred_rotations(A, B, x, y, ranks=(None, 3, 5))
+
+    for rank, fitted in zip((None, 3, 5), together, strict=True):
+        alone = linear_maps.centred_procrustes(A, B, x, y, rank=rank)
+        np.testing.assert_array_equal(fitted.matrix, alone.matrix)
+        assert np.linalg.matrix_rank(fitted.matrix, tol=1e-4) == (rank or 8)
+        assert fitted.multiplications == (12 * 8 if rank is None else rank * (12 + 8))
