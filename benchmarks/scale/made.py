@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,7 @@ def write_inputs(work: Path, rows: int, dim: int) -> tuple[Path, Path]:
     return vectors, keys
 
 
-@dataclass(frozen=True, slots=True)
-class MadeImage:
+class MadeImage(NamedTuple):
     """An entry of `MadeSource`."""
 
     key: bytes
@@ -91,9 +90,9 @@ class MadeSource:
 
     def entries(self, _seen: Any = None) -> Iterator[MadeImage]:
         """Yield them."""
+        stamp = struct.Struct("<QQ").pack
         for number in range(self.count):
-            stamp = (1_000_000 + number).to_bytes(8, "little") + (number << 20).to_bytes(8, "little")
-            yield MadeImage(key(number).encode(), stamp)
+            yield MadeImage(key(number).encode(), stamp(1_000_000 + number, number << 20))
 
     def read(self, _entry: Any, *, max_pixels: int | None = None) -> bytes:  # noqa: ARG002 -- the protocol's
         """Return a picture."""

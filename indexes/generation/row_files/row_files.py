@@ -14,7 +14,7 @@ from typing import Final
 
 __all__ = ["LARGE", "further_files", "further_name", "kept_files_and_next"]
 
-LARGE: Final = 1 << 18
+LARGE: Final = 1 << 16
 """Rows from which on the first file of a kind is not written again for those that come later.
 
 As many as a store has before it keeps runs of digests: versions that do not know further files cannot read such a store.

@@ -28,7 +28,7 @@ RUNS: Final = b"runs"
 KEY, CONTENT = b"k", b"c"
 """Kinds: digests of keys, and content hashes."""
 
-FROM_ROWS: Final = 1 << 18
+FROM_ROWS: Final = 1 << 16
 """Rows that a store has before it keeps runs: a tree of so many digests is small, and older versions read it."""
 
 MOST: Final = 1 << 22
