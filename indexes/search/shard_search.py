@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from indexes.engine import Probes
     from indexes.vectors import Ids, Vectors
 
+_SOME = 16  # candidates that a shard finds besides twice its share of them
+
 __all__ = ["ShardSearchers", "joined", "search_shards", "shard_candidates"]
 
 
@@ -50,9 +52,10 @@ def search_shards(
     Returns:
         ids and exact cosines, ``(q, k)``, best first; ties by smaller id; padded with -1 and -inf.
     """
+    size = max(shortlist, k)
     chosen = shards.probes(queries, nprobe=nprobe)
-    found = shards.probed(chosen, k=max(shortlist, k))
-    return joined(shards.scored(queries, _shortlists(found, size=max(shortlist, k)), k=k), k=k, firsts=firsts)
+    found = shards.probed(chosen, k=max(_of_each(size, shards=len(firsts)), k))
+    return joined(shards.scored(queries, _shortlists(found, size=size), k=k), k=k, firsts=firsts)
 
 
 def shard_candidates(
@@ -66,7 +69,8 @@ def shard_candidates(
     Returns:
         ids ``(q, count)``, padded with -1; rows that no list holds are not among them.
     """
-    found = shards.probed(shards.probes(queries, nprobe=nprobe), k=count)
+    each = _of_each(count, shards=len(firsts))
+    found = shards.probed(shards.probes(queries, nprobe=nprobe), k=each)
     return joined(found, k=count, firsts=firsts).ids
 
 
@@ -82,6 +86,14 @@ def joined(found: Sequence[Neighbors], *, k: int, firsts: Sequence[int]) -> Neig
         [np.where(one.ids < 0, -1, one.ids + first) for one, first in zip(found, firsts, strict=True)]
     )
     return best(ids, np.hstack([one.scores for one in found]), k=k)
+
+
+def _of_each(size: int, *, shards: int) -> int:
+    """Return how many candidates of a shortlist each shard finds: twice its share, and some.
+
+    To find all of them in every shard takes twice the time. Recall is measured with what is found so.
+    """
+    return min(size, 2 * -(-size // shards) + _SOME)
 
 
 def _shortlists(found: Sequence[Neighbors], *, size: int) -> list[Ids]:

@@ -1,8 +1,8 @@
 """Keep which rows have a digest in sorted runs: what a commit writes depends on what it adds, not on all that is there.
 
 In a tree ordered by digests every row that is added touches a page of its own, and a hundred thousand rows nearly all pages of ten
-million. Here the digests that a commit adds are one run, sorted; runs of like size are merged, so that a digest is written again about
-as often as the rows double. An entry stays until its run is merged: whoever looks a digest up asks the row whether it still has it.
+million. Here the digests that a commit adds are one run, sorted; once there are several of like size they are merged, so that a digest is written
+again about as often as the rows grow five times. An entry stays until its run is merged: whoever looks a digest up asks the row whether it still has it.
 
 Layout of the database: for each run ``kind, number`` → its entries, as a number; then ``kind, number, first head, place`` → a page of
 entries with their CRC-32. Under the kind as a capital letter, a large run has a *filter* (Bloom 1970): bits that say of most digests that they are
@@ -37,6 +37,9 @@ MOST: Final = 1 << 22
 _DIGEST, _HEAD, _ENTRY = 16, 8, 24
 _IN_PAGE: Final = (4096 - 16 - 4) // _ENTRY  # entries that fill a page, less LMDB's header and the checksum
 _NUMBER: Final = 4
+_ALIKE: Final = (
+    4  # runs that wait until they are merged with a further one; and times its size that each may have
+)
 _PREFIX: Final = 1 + _NUMBER
 _WINDOW: Final = 256  # pages read at once while runs are merged
 _FILTERED: Final = 1 << 14  # entries from which a run has a filter
@@ -195,13 +198,17 @@ def _runs(txn: lmdb.Transaction[bytes], database: Any, kind: bytes) -> list[tupl
 
 
 def _to_merge(sizes: Sequence[int], added: int) -> int:
-    """Return how many of the newest runs are merged with so many new entries."""
+    """Return how many of the newest runs are merged with so many new entries: some of like size, or fewer that nearly fill a run."""
     merged, total = 0, added
-    for size in reversed(sizes):
-        if size > 2 * total or size + total > MOST:
-            break
-        merged, total = merged + 1, total + size
-    return merged
+    while True:
+        alike, more = 0, 0
+        for size in reversed(sizes[: len(sizes) - merged]):
+            if size > _ALIKE * total or size + more + total > MOST:
+                break
+            alike, more = alike + 1, more + size
+        if not alike or (alike < _ALIKE and total + more <= MOST // 2):
+            return merged
+        merged, total = merged + alike, total + more
 
 
 def _prefix(kind: bytes, number: int) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.search import joined
-from indexes.search.shard_search import _shortlists
+from indexes.search.shard_search import _of_each, _shortlists
 from indexes.vectors import Neighbors, best
 
 
@@ -48,3 +49,10 @@ def test_a_shortlist_is_of_all_shards_together():
 
     assert first.tolist() == [[0, 1, -1, -1]]
     assert second.tolist() == [[0, -1, -1, -1]]
+
+
+@pytest.mark.parametrize(
+    ("size", "shards", "found"), [(160, 8, 56), (20, 8, 20), (100, 1, 100), (640, 2, 640)]
+)
+def test_a_shard_finds_twice_its_share_of_a_shortlist_and_some(size, shards, found):
+    assert _of_each(size, shards=shards) == found
