@@ -82,20 +82,18 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
     return found
 
 
-def find_unsharded(path: str | os.PathLike[str] | None, *, what: str) -> Path:
-    """Return the directory of a collection that is not sharded; takes and raises what `find_collection` does.
+def find_whole(path: str | os.PathLike[str] | None, *, what: str) -> Path:
+    """Return the directory of a collection that is no shard of another one; takes and raises what `find_collection` does.
 
     Args:
         path: as there.
-        what: works on one collection only, for the message.
+        what: changes whole collections only, for the message.
     Raises:
-        OptionError: the collection is sharded.
+        OptionError: the collection is a shard.
     """
     directory = find_collection(path)
-    if (directory / SHARDS).is_file():
-        raise OptionError(
-            f"{directory} is a sharded collection, and {what} works on one collection; nothing was changed"
-        )
+    if directory.name.startswith("shard-") and (directory.parent / SHARDS).is_file():
+        raise OptionError(f"{directory} is a shard, and {what} works on the whole: name {directory.parent}")
     return directory
 
 

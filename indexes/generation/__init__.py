@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         shards_around,
         source_of_type,
         store_path,
+        stores_for_readers,
         write_shards,
     )
     from indexes.generation.manifest import (
@@ -117,6 +118,7 @@ else:
                 "request",
                 "shard_name",
                 "shards_around",
+                "stores_for_readers",
                 "source_of_type",
                 "store_path",
                 "write_shards",
@@ -219,6 +221,7 @@ __all__ = [
     "shards_around",
     "source_of_type",
     "store_path",
+    "stores_for_readers",
     "sweep_generations",
     "verify",
     "write_list_sizes",

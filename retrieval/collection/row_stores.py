@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from indexes.files import remove_partials, sync_directory
-from indexes.generation import GENERATIONS, has_stale_generations, sweep_generations
+from indexes.generation import GENERATIONS, has_stale_generations, stores_for_readers, sweep_generations
 from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
 from retrieval.views import drop_views
@@ -77,7 +77,7 @@ def sweep(directory: Path, manifest: Manifest) -> None:
     Views of images go, too, where it keeps none. A process that was killed after publishing leaves what it was about to remove. Readers that have it mapped go on.
     The manifest is made durable first: it may be a killed process's, and after a crash the one before may name them.
     """
-    named = {manifest.store}
+    named = {manifest.store} | stores_for_readers(directory)
     for upgrade in manifest.upgrades:
         previous = upgrade.get("previous")
         if previous:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import Carried, publish_tail
-from indexes.generation import read_manifest, store_path
+from indexes.generation import SHARDS, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import require_settled, sweep, under_way, writer
 from retrieval.collection.rows import derived_files
 from retrieval.deprecation import renamed_function
 from retrieval.errors import OptionError
-from retrieval.location import find_unsharded
+from retrieval.location import find_whole
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-__all__ = ["drop_old", "finish_upgrade"]
+__all__ = ["drop_old", "finish_one", "finish_upgrade"]
 
 
 def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
@@ -27,7 +28,16 @@ def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, A
         OptionError: nothing is kept, or the upgrade is not finished.
         StoreLocked: somebody else writes to the collection.
     """
-    directory = find_unsharded(path, what="`finish_upgrade`")
+    directory = find_whole(path, what="`finish_upgrade`")
+    if (directory / SHARDS).is_file():
+        from retrieval.upgrades.sharded import finish_shards
+
+        return finish_shards(directory)
+    return finish_one(directory)
+
+
+def finish_one(directory: Path) -> Mapping[str, Any]:
+    """Finish the upgrade of the collection in a directory, a shard or a whole; returns and raises what `finish_upgrade` does."""
     with writer(directory) as lock:
         manifest = read_manifest(directory)
         require_settled(manifest, what="the old vectors are in use")

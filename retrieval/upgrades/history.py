@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from indexes.generation import read_manifest
+from indexes.generation import read_whole_manifest
 from indexes.vectors import compatibility
 from retrieval.errors import OptionError
 from retrieval.evaluation import figure
-from retrieval.location import find_unsharded
+from retrieval.location import find_whole
 from retrieval.upgrades.start import REENCODE
 
 __all__ = ["plot_curve", "upgrade_report"]
@@ -35,8 +35,8 @@ def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]
     Raises:
         OptionError: the collection has never been upgraded.
     """
-    directory = find_unsharded(path, what="`upgrade_report`")
-    upgrades = read_manifest(directory).upgrades
+    directory = find_whole(path, what="`upgrade_report`")
+    upgrades = read_whole_manifest(directory).upgrades
     if not upgrades:
         raise OptionError(f"{directory} has never been upgraded; begin with `upgrade(encoder=SPEC)`")
     from retrieval.upgrades.record import UpgradeReport

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         read_whole_manifest,
         shard_name,
         shards_around,
+        stores_for_readers,
         write_shards,
     )
     from indexes.generation.description.sources import FOLDER, HAND, Source, free_number, source_of_type
@@ -81,6 +82,7 @@ __all__ = [
     "shards_around",
     "source_of_type",
     "store_path",
+    "stores_for_readers",
     "write_shards",
 ]
 
@@ -118,6 +120,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "read_whole_manifest",
                 "shard_name",
                 "shards_around",
+                "stores_for_readers",
                 "write_shards",
             ),
             "sources": ("FOLDER", "HAND", "Source", "free_number", "source_of_type"),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.fields import Fields, corrupt, count, objects, optional, text
+from indexes.fields import Fields, corrupt, count, mapping, objects, optional, text
 from indexes.files import replace_file, writing
 from indexes.generation.description.description import Manifest, Request, read_manifest
 from indexes.generation.description.index_kinds import IndexInfo, index_from_json, index_to_json
@@ -31,6 +31,7 @@ __all__ = [
     "read_whole_manifest",
     "shard_name",
     "shards_around",
+    "stores_for_readers",
     "write_shards",
 ]
 
@@ -125,6 +126,7 @@ class Shards:
         index: how the whole is searched, and what that was measured to do.
         training: that all shards share; None where every row is compared.
         options: what builds are asked for besides, as JSON values.
+        upgrade: what is recorded of the last change of the encoder, as an entry of `Manifest.upgrades`; None where there was none.
     """
 
     generation: int
@@ -135,6 +137,7 @@ class Shards:
     index: IndexInfo
     training: Training | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    upgrade: Mapping[str, Any] | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -154,7 +157,7 @@ class Shards:
             columns=columns,
             files={},
             recent=None,
-            upgrades=(),
+            upgrades=() if self.upgrade is None else (self.upgrade,),
             activations=(),
         )
 
@@ -169,6 +172,7 @@ class Shards:
             "request": self.request.to_json(),
             "options": dict(self.options),
             "shard_rows": self.shard_rows,
+            "upgrade": None if self.upgrade is None else dict(self.upgrade),
             "training": None if self.training is None else self.training.to_json(),
             "shards": [shard.to_json() for shard in self.shards],
             "index": index_to_json(self.index),
@@ -198,6 +202,7 @@ class Shards:
             request=fields.get("request", lambda value: Request.from_json(value, path=path)),
             options=fields.get("options", dict),
             shard_rows=fields.get("shard_rows", count),
+            upgrade=fields.later("upgrade", optional(mapping), missing=None),
             training=fields.get("training", optional(lambda value: Training.from_json(value, path=path))),
             shards=shards,
             index=fields.get("index", lambda value: index_from_json(value, path=path)),
@@ -247,15 +252,25 @@ def shards_around(directory: str | os.PathLike[str]) -> Path | None:
 
 def kept_for_readers(directory: str | os.PathLike[str]) -> set[int]:
     """Return the generations of a shard that its `shards.json` names: readers open them until that is replaced."""
+    return {manifest.generation for manifest in _read_by_others(directory)}
+
+
+def stores_for_readers(directory: str | os.PathLike[str]) -> set[str]:
+    """Return the stores of a shard, as `Manifest.store` names them, in which these generations lie."""
+    return {manifest.store for manifest in _read_by_others(directory)}
+
+
+def _read_by_others(directory: str | os.PathLike[str]) -> list[Manifest]:
+    """Return what `shards.json` says of a shard; nothing of any other collection."""
     whole = shards_around(directory)
     if whole is None:
-        return set()
+        return []
     try:
         found = read_shards(whole)
     except (FileNotFoundError, StoreCorrupt):
-        return set()
+        return []
     name = Path(directory).name
-    return {shard.manifest.generation for shard in found.shards if shard.name == name}
+    return [shard.manifest for shard in found.shards if shard.name == name]
 
 
 def read_whole_manifest(directory: str | os.PathLike[str]) -> Manifest:

@@ -14,7 +14,7 @@ from indexes.files import make_directories, replace_file, writing
 from indexes.generation import MANIFEST, SHARDS, Source, read_shards, shard_name
 from indexes.store import WriterLock
 from retrieval.collection.rows import BuildReport, published
-from retrieval.collection.sharded.rows import SHARD_ROWS, Asked, publish_shards
+from retrieval.collection.sharded.rows import SHARD_ROWS, Asked, publish_shards, require_no_upgrade
 from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
 from retrieval.encoders import encode_phrases, load_encoder, require_device
@@ -85,6 +85,8 @@ def build_shards(
         open_cluster(cluster, gpus=1 if device.startswith("cuda") else 0) as workers,
     ):
         before = read_shards(directory) if (directory / SHARDS).is_file() else None
+        if before is not None:
+            require_no_upgrade(before, what="shards cannot be built now")
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         ranges, count = _ranges(source, recorded, directory, before, shards, shard_rows, watch)

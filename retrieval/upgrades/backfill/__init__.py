@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.backfill.backfill_run import BackfillReport, backfill
+    from retrieval.upgrades.backfill.backfill_run import BackfillReport, backfill, backfill_one
 
-__all__ = ["BackfillReport", "backfill"]
+__all__ = ["BackfillReport", "backfill", "backfill_one"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
-            "backfill_run": ("BackfillReport", "backfill"),
+            "backfill_run": ("BackfillReport", "backfill", "backfill_one"),
         },
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import publish_tail
-from indexes.generation import read_manifest, store_path
+from indexes.generation import SHARDS, read_manifest, store_path
 from indexes.migration import SERVED, Staging
 from indexes.store import CommitPace, VectorStore, WriterLock
 from retrieval.collection import Migration, remove_staging, sweep, writer
@@ -20,7 +20,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_unsharded
+from retrieval.location import find_whole
 from retrieval.progress import Progress
 from retrieval.sources import open_source
 from retrieval.sources.media import same_content
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
-__all__ = ["BackfillReport", "backfill"]
+__all__ = ["BackfillReport", "backfill", "backfill_one"]
 
 PUBLISH_SECONDS = 30.0
 _BLOCK = 4096
@@ -108,8 +108,31 @@ def backfill(
     """
     if count is not None and count < 0:
         raise OptionError(f"a backfill of {count} images cannot be; give a number from 0 up, or all")
-    directory = find_unsharded(path, what="`backfill`")
-    with progress_shown(progress) as watch, writer(directory) as lock:
+    directory = find_whole(path, what="`backfill`")
+    options: dict[str, Any] = {"count": count, "encoder": encoder, "device": device, "root": root}
+    with progress_shown(progress) as watch:
+        if (directory / SHARDS).is_file():
+            from retrieval.upgrades.sharded import backfill_shards
+
+            return backfill_shards(directory, **options, progress=watch)
+        return backfill_one(directory, **options, progress=watch)
+
+
+def backfill_one(
+    directory: Path,
+    *,
+    count: int | None,
+    encoder: EncoderLike | None,
+    device: str,
+    root: str | os.PathLike[str] | None,
+    progress: OnProgress | None,
+    kind: str | None = None,
+) -> BackfillReport:
+    """Encode images of the collection in a directory again, a shard or a whole; takes and returns what `backfill` does.
+
+    ``kind`` is the index that the new rows get with the last one; None for that of the old rows.
+    """
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest) or Reencoding.read(directory, manifest)
         if migration is None:
@@ -123,11 +146,11 @@ def backfill(
             given = None if encoder is None else load_encoder(encoder, device=device)
             if isinstance(migration, Reencoding):  # rows may have come by hand since it began
                 refuse_rows_without_images(store, manifest, source)
-            run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, watch)
+            run = _Run(directory, lock, manifest, migration, store, staging, given, device, source, progress)
             run.go(count)
             complete = run.remaining == 0
             if complete:
-                run.complete()
+                run.complete(kind)
         if complete:
             remove_staging(directory)
     return BackfillReport(
@@ -285,8 +308,8 @@ class _Run:
             derived=derived_files(),
         )
 
-    def complete(self) -> None:
-        """Switch over to the new space."""
+    def complete(self, kind: str | None) -> None:
+        """Switch over to the new space, with an index of a kind."""
         self.manifest = switch_over(
             self._directory,
             self.manifest,
@@ -298,4 +321,5 @@ class _Run:
             encoder=self.encoder,
             lock=self._lock,
             progress=self._progress,
+            kind=kind,
         )

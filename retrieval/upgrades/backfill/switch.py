@@ -40,6 +40,7 @@ def switch_over(
     encoder: Callable[[], Encoder],
     lock: WriterLock,
     progress: OnProgress | None,
+    kind: str | None = None,
 ) -> Manifest:
     """Publish a generation wholly in the new space: the same ids, records and tombstones, the new rows.
 
@@ -55,6 +56,7 @@ def switch_over(
         encoder: loads the new one, if the index is tuned for words too.
         lock: checked before anything is published.
         progress: called with a `Progress` now and then.
+        kind: of the index; None keeps that of the old rows.
     """
     staged = RerankRows.open(
         staging.store.directory / RERANK, dim=staging.store.dim, count=staging.store.count
@@ -90,6 +92,7 @@ def switch_over(
             space=migration.new_space,
             encoder=migration.new,
             root=manifest.root,
+            kind=kind,
             extra_queries=phrases,
             progress=watched,
             previous=manifest,

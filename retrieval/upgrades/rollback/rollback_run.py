@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import Carried, publish_tail
-from indexes.generation import MANIFEST, Manifest, read_manifest, store_path
+from indexes.generation import MANIFEST, SHARDS, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
 from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_unsharded
+from retrieval.location import find_whole
 from retrieval.sources import open_source
 from retrieval.upgrades.rollback.restore import Restored
 from retrieval.views import refuse_views
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from indexes.store import WriterLock
     from retrieval.encoders import Encoder, EncoderLike
-    from retrieval.progress import ShowProgress
+    from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["RollbackReport", "rollback"]
+__all__ = ["RollbackReport", "rollback", "rollback_one"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,32 @@ def rollback(
             them all, or it keeps views of images; the collection is as it was.
         StoreLocked: somebody else writes to the collection.
     """
-    directory = find_unsharded(path, what="`rollback`")
-    with progress_shown(progress) as watch, writer(directory) as lock:
+    directory = find_whole(path, what="`rollback`")
+    options: dict[str, Any] = {
+        "without_new": without_new,
+        "encoder": encoder,
+        "device": device,
+        "root": root,
+    }
+    with progress_shown(progress) as watch:
+        if (directory / SHARDS).is_file():
+            from retrieval.upgrades.sharded import rollback_shards
+
+            return rollback_shards(directory, **options, progress=watch)
+        return rollback_one(directory, **options, progress=watch)
+
+
+def rollback_one(
+    directory: Path,
+    *,
+    without_new: bool,
+    encoder: EncoderLike | None,
+    device: str,
+    root: str | os.PathLike[str] | None,
+    progress: OnProgress | None,
+) -> RollbackReport:
+    """Roll back the collection in a directory, a shard or a whole; takes, returns and raises what `rollback` does."""
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         refuse_views(directory, manifest, what="a rollback")
@@ -101,7 +125,7 @@ def rollback(
             VectorStore.open(store_path(directory, manifest), dim=manifest.space.dim) as present,
             VectorStore.open(store_path(directory, before), dim=before.space.dim) as old,
         ):
-            back = Restored(directory, lock, manifest, before, entry, present, old, watch)
+            back = Restored(directory, lock, manifest, before, entry, present, old, progress)
             missing = back.missing()
             if len(missing) and not without_new:
                 old_encoder = _old_encoder(given, before, len(missing), device=device)

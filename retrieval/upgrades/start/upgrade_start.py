@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import Carried, publish_tail
-from indexes.generation import read_manifest, store_path
+from indexes.generation import SHARDS, read_manifest, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
 from retrieval.collection import STAGING, carried_by, remove_staging, sweep, writer
@@ -22,7 +22,7 @@ from retrieval.collection.rows import derived_files
 from retrieval.display import progress_shown
 from retrieval.encoders import note_when_encoding, vectors_of_probes
 from retrieval.errors import OptionError, RetrievalError
-from retrieval.location import find_unsharded
+from retrieval.location import find_whole
 from retrieval.sources import open_source
 from retrieval.upgrades import UpgradeReport, entry_of, reencoding_entry, refuse_rows_without_images, rounded
 from retrieval.upgrades.start.encoders import extension_of, new_encoder, old_encoder_of
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
-__all__ = ["upgrade"]
+__all__ = ["upgrade", "upgrade_one"]
 
 
 def upgrade(
@@ -109,8 +109,49 @@ def upgrade(
         raise OptionError(f"method {method!r} is not one; use auto, {', '.join((*METHODS, REENCODE))}")
     if sample < 1:
         raise OptionError(f"sample is {sample}; it must be at least 1")
-    directory = find_unsharded(path, what="`upgrade`")
-    with progress_shown(progress) as watch, writer(directory) as lock:
+    directory = find_whole(path, what="`upgrade`")
+    options: dict[str, Any] = {
+        "encoder": encoder,
+        "sample": sample,
+        "method": method,
+        "labels": labels,
+        "dry_run": dry_run,
+        "force": force,
+        "device": device,
+        "old_encoder": old_encoder,
+        "root": root,
+    }
+    with progress_shown(progress) as watch:
+        if (directory / SHARDS).is_file():
+            from retrieval.upgrades.sharded import upgrade_shards
+
+            return upgrade_shards(directory, **options, progress=watch)
+        return upgrade_one(directory, **options, progress=watch)
+
+
+def upgrade_one(
+    directory: Path,
+    *,
+    encoder: EncoderLike,
+    sample: int,
+    method: str,
+    labels: str | os.PathLike[str] | None,
+    dry_run: bool,
+    force: bool,
+    device: str,
+    old_encoder: EncoderLike | None,
+    root: str | os.PathLike[str] | None,
+    progress: OnProgress | None,
+    whole: Manifest | None = None,
+) -> UpgradeReport:
+    """Upgrade the collection in a directory, a shard or a whole; takes, returns and raises what `upgrade` does.
+
+    Args:
+        directory: the collection's.
+        progress: called now and then.
+        whole: what the manifest of all shards would say, whose rows are to be encoded; None where there are no others.
+    """
+    with writer(directory) as lock:
         manifest = read_manifest(directory)
         sweep(directory, manifest)
         if not dry_run:
@@ -129,6 +170,7 @@ def upgrade(
             spec=spec,
             source=source,
             staging=staging,
+            whole=whole or manifest,
         )
         try:
             report = _run(
@@ -139,7 +181,7 @@ def upgrade(
                 record=not dry_run,
                 force=force,
                 old=old_encoder_of(old_encoder, manifest, device=device),
-                progress=watch,
+                progress=progress,
             )
         except (RetrievalError, OSError):
             remove_staging(directory, but=(planned,))
@@ -160,6 +202,7 @@ class _Work:
     spec: str | None
     source: Source
     staging: str
+    whole: Manifest
 
     @property
     def name(self) -> str:
@@ -263,7 +306,7 @@ def _decide(
     )
     compatible = [pair for pair in zip(found.ways, found.measured, strict=True) if pair[1].compatible]
     best = best_of(compatible)[1] if compatible else None
-    costs = costs_of(work.directory, work.manifest, taken, dim=work.new.space.dim)
+    costs = costs_of(work.directory, work.whole, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
         new=work.name,

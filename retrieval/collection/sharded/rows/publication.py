@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import (
     Event,
@@ -15,6 +15,7 @@ from indexes.derivation import (
     train_together,
 )
 from indexes.generation import (
+    REENCODING,
     Exact,
     Inverted,
     Request,
@@ -27,6 +28,7 @@ from indexes.generation import (
 )
 from indexes.search import Generation
 from indexes.store import VectorStore
+from retrieval.collection import under_way
 from retrieval.collection.sharded.rows.index_jobs import IndexJob, index_shard
 from retrieval.distributed import open_cluster, run_jobs
 from retrieval.errors import OptionError
@@ -40,7 +42,14 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.distributed import Cluster
 
-__all__ = ["SHARD_ROWS", "Asked", "publish_again", "publish_as_they_are", "publish_shards"]
+__all__ = [
+    "SHARD_ROWS",
+    "Asked",
+    "publish_again",
+    "publish_as_they_are",
+    "publish_shards",
+    "require_no_upgrade",
+]
 
 SHARD_ROWS = 10_000_000
 """Rows from which on another shard begins, where nobody says."""
@@ -58,6 +67,8 @@ class Asked:
         retrain: train anew.
         shard_rows: rows from which on another shard begins; None keeps it.
         device: where faiss may use a GPU.
+        reindex: index every shard, whatever index it says that it has.
+        upgrade: what is recorded of a change of the encoder; None keeps what is.
     """
 
     kind: str | None = None
@@ -65,6 +76,8 @@ class Asked:
     retrain: bool = False
     shard_rows: int | None = None
     device: str = "cpu"
+    reindex: bool = False
+    upgrade: Mapping[str, Any] | None = None
 
 
 def publish_shards(
@@ -109,6 +122,7 @@ def publish_shards(
             ),
             index=Exact(dim=manifests[0].space.dim, base_rows=0, recall_target=request.recall),
             training=None if training is None else training.facts,
+            upgrade=asked.upgrade or (None if before is None else before.upgrade),
         )
         if before is not None and _same(made, before):
             return before
@@ -145,12 +159,18 @@ def publish_again(
         )
 
 
-def publish_as_they_are(directory: Path, before: Shards, *, count: int) -> None:
-    """Let readers see what shards have published, training and measuring nothing; takes what `publish_again` does."""
+def publish_as_they_are(
+    directory: Path, before: Shards, *, count: int, upgrade: Mapping[str, Any] | None = None
+) -> None:
+    """Let readers see what shards have published, training and measuring nothing; takes what `publish_again` does.
+
+    ``upgrade`` is what is recorded of a change of the encoder; None keeps what is.
+    """
     units = _units(before, count)
     made = replace(
         before,
         generation=before.generation + 1,
+        upgrade=upgrade or before.upgrade,
         shards=tuple(
             Shard(
                 name=shard_name(number),
@@ -162,6 +182,16 @@ def publish_as_they_are(directory: Path, before: Shards, *, count: int) -> None:
     )
     if not _same(made, before):
         write_shards(directory, made)
+
+
+def require_no_upgrade(shards: Shards, *, what: str) -> None:
+    """Refuse what cannot be done while shards are encoded again one after the other.
+
+    Raises:
+        OptionError: they are; the message begins with `what` and says how to end it.
+    """
+    if shards.upgrade is not None and shards.upgrade["state"] == REENCODING:
+        raise OptionError(f"{what}: {under_way(shards.upgrade)}")
 
 
 def _units(before: Shards, count: int) -> dict[int, tuple[tuple[str, str], ...]]:
@@ -194,7 +224,7 @@ def _indexed(
             directory=str(place), kind=kind, training=training, recall=request.recall, device=asked.device
         )
         for place, manifest in zip(places, manifests, strict=True)
-        if not _is_indexed(manifest, training, before)
+        if asked.reindex or not _is_indexed(manifest, training, before)
     ]
     if not jobs:
         return manifests

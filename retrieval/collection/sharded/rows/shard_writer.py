@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from indexes.derivation import SharedTraining
 from indexes.generation import read_shards
 from retrieval.collection.rows import (
+    REFUSED,
     TIMEOUT,
     KeyList,
     RowsReport,
@@ -20,7 +21,11 @@ from retrieval.collection.rows import (
     waiting_writer,
     write_blocks,
 )
-from retrieval.collection.sharded.rows.publication import publish_again, publish_as_they_are
+from retrieval.collection.sharded.rows.publication import (
+    publish_again,
+    publish_as_they_are,
+    require_no_upgrade,
+)
 from retrieval.collection.sharded.rows.shard_hand_rows import ShardHandRows
 from retrieval.errors import CollectionNotFound, RetrievalError, ShapeError
 
@@ -88,10 +93,11 @@ def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[Shard
     """Give the rows by hand of all shards, and publish what was committed; also where the block raises."""
     with collection._using():  # noqa: SLF001 - a part of it; whoever closed it may not write
         directory = collection.directory
-    _current(directory)
+    require_no_upgrade(_current(directory), what=REFUSED)
     try:
         with waiting_writer(directory, timeout=timeout) as lock:
             before = _current(directory)
+            require_no_upgrade(before, what=REFUSED)
             rows: ShardHandRows | None = None
             try:
                 with ExitStack() as stack:

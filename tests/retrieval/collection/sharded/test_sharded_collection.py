@@ -185,8 +185,6 @@ def test_it_pickles_and_copies(both):
     [
         lambda sharded: sharded.aim(),
         lambda sharded: sharded.search_codes(np.ones((1, 64))),
-        lambda sharded: retrieval.upgrade(sharded.directory, encoder="nano"),
-        lambda sharded: retrieval.rollback(sharded.directory),
         lambda sharded: retrieval.sync_vectors(
             sharded.root, np.ones((1, 64)), ["a"], index=sharded.directory, kind="flat", progress=False
         ),
