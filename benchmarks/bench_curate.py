@@ -46,8 +46,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import retrieval
+from benchmarks.curate.made_defects import make_folder
 from benchmarks.frame import RESULTS, ratio, save, spread, watch
-from benchmarks.made_defects import make_folder
 from indexes.engine import faiss
 from retrieval.collection.verdicts.matches import Judge
 from retrieval.curation.groups.partition import partition

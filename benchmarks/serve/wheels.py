@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench_install import ROOT, download, pip
+from benchmarks.first_use.bench_install import ROOT, download, pip
 
 __all__ = ["wheels"]
 

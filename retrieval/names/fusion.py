@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["LIFT", "SAMPLE", "fused"]
 
 LIFT: Final = 1.5
-"""How far a name that says all lifts a row, in spans from a usual row to the best one; `benchmarks/bench_names.py` measures it."""
+"""How far a name that says all lifts a row, in spans from a usual row to the best one; `benchmarks/queries/bench_names.py` measures it."""
 
 SAMPLE: Final = 128
 """Rows of which the usual one is taken."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bench_gpu
+from benchmarks.encode import bench_gpu
 from indexes.engine import backend
 from tests.indexes.engine import faiss_gpu
 

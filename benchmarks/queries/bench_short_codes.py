@@ -1,6 +1,6 @@
 """Do short product codes find more when they are compared by L2 distance than by inner product, and at which cost?
 
-    python benchmarks/bench_short_codes.py [--rows 200000] [--dim 256] [--factories IVF1728,PQ8 ...]
+    python benchmarks/queries/bench_short_codes.py [--rows 200000] [--dim 256] [--factories IVF1728,PQ8 ...]
 
 Each factory string is built twice on the same rows, once for each metric, with the same training rows and seed. Queries ask
 both for shortlists of several lengths in the same number of lists; each shortlist is reranked exactly. Then each is timed with
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks import synthetic
 from benchmarks.frame import alternate, ratio, save, watch

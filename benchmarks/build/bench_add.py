@@ -1,6 +1,6 @@
 """What does adding rows cost, until another process finds them, beside building the collection again?
 
-    python benchmarks/bench_add.py [--rows 200000] [--dim 256] [--repeats 15] [--rebuilds 3]
+    python benchmarks/build/bench_add.py [--rows 200000] [--dim 256] [--repeats 15] [--rebuilds 3]
 
 Seeded vectors with keys, in a collection that is compared as a whole (flat) and in one with an index (ivfrabitq). Each round adds one
 row, then 1,000 rows, by `Collection.add`. The clock ends when a reader in another process has refreshed and shows them; its
@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks import synthetic

@@ -1,6 +1,6 @@
 """How fast is a batch of image files asked, beside a build over such files, and what do a few ids cost among a million rows?
 
-    RETRIEVAL_DATA=… python benchmarks/bench_queries.py [--repeats 7] [--data FOLDER] [--built 1000] [--asked 200]
+    RETRIEVAL_DATA=… python benchmarks/queries/bench_queries.py [--repeats 7] [--data FOLDER] [--built 1000] [--asked 200]
 
 A build takes in photographs that it has never seen, a batch asks with others that are not indexed, with the same encoder
 (nano, loaded once), alternating. Rates are photographs a second; "one by one" asks the batch's files in a loop. The filters
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks.frame import alternate, ratio, save, spread, watch

@@ -1,6 +1,6 @@
 """What does a condition over columns cost, and what does a search lose that finds only rows which fulfil it?
 
-    python benchmarks/bench_where.py [--rows 1000000] [--dim 64] [--kind ivfrabitq] [--queries 50] [--repeats 5]
+    python benchmarks/queries/bench_where.py [--rows 1000000] [--dim 64] [--kind ivfrabitq] [--queries 50] [--repeats 5]
 
 filter   time to find the rows for which a condition holds, over the mapped table of a generation: a number, a time, a text that
          comes again and again, a caption of each row, and all together. Each is asked anew.
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks.frame import alternate, ratio, save, spread, watch

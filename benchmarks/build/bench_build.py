@@ -1,6 +1,6 @@
 """How fast, and in how much memory, does a folder or an array become a collection?
 
-    python benchmarks/bench_build.py [--data DIR] [--images 1500] [--repeats 5] [--parts photos,again,million]
+    python benchmarks/build/bench_build.py [--data DIR] [--images 1500] [--repeats 5] [--parts photos,again,million]
 
 photos   `build_index` with nano against the bare loops: D images/s decoded and preprocessed, E encoded, each alone on all
          cores; one after the other they would make 1 / (1/D + 1/E). The photographs are real ones (``--data`` or
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks import synthetic

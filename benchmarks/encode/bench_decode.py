@@ -1,6 +1,6 @@
 """How much faster than open_clip's own preprocessing is ours on photographs of 12 megapixels?
 
-    python -m benchmarks.bench_decode [--images 8] [--repeats 7]
+    python -m benchmarks.encode.bench_decode [--images 8] [--repeats 7]
 
 Nobody may redistribute a folder of camera originals, so real photographs that scikit-image ships are enlarged to
 4000 x 3000 by Lanczos and saved as JPEG, quality 90: the sizes are a camera's, the finest detail is not (fewer nonzero

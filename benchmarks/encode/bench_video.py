@@ -1,6 +1,6 @@
 """How fast is a picture a second of a film, one thread, beside ffmpeg's own filter `fps=1`?
 
-    python -m benchmarks.bench_video [--seconds 60] [--repeats 7]
+    python -m benchmarks.encode.bench_video [--seconds 60] [--repeats 7]
 
 The film is made: photographs that scikit-image ships, over which a camera moves, with grain, 1280 x 720, 25 frames a second, coded as
 H.264 by x264's defaults (groups of at most 250 frames, three B-frames). ffmpeg comes from the package `imageio-ffmpeg`. Both read the

@@ -1,6 +1,6 @@
 """How many bytes does a first install download, beside other tools that search images?
 
-    python benchmarks/bench_install.py [--tools rclip lancedb …]
+    python benchmarks/first_use/bench_install.py [--tools rclip lancedb …]
 
 pip resolves each tool for this Python and platform and installs nothing (``pip install --dry-run --report``); the sizes of
 the files that it would fetch are summed. Of ours it is the wheel built here and what the extra ``cpu`` brings. Models that a
@@ -19,11 +19,11 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.frame import save, watch
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOOLS = (
     "rclip",
     "lancedb",

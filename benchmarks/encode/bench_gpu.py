@@ -1,6 +1,6 @@
 """What does a GPU give: encoding, exact search and indexes, each against the bare loop or the library called directly?
 
-    python benchmarks/bench_gpu.py [--parts tower,images,onnx,memory,exact,ivfpq,rabitq] [--minutes 8]
+    python benchmarks/encode/bench_gpu.py [--parts tower,images,onnx,memory,exact,ivfpq,rabitq] [--minutes 8]
                                    [--images 20000] [--rows 4000000] [--exact-rows 10000000]
 
 One command, made for the first minutes on a card. The parts come in order of worth, and each writes its result when it ends.
@@ -33,11 +33,11 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks import synthetic
+from benchmarks.encode.random_tower import random_tower
 from benchmarks.frame import alternate, ratio, save, spread, watch
-from benchmarks.random_tower import random_tower
 from indexes.distribution import pip_install
 
 DIM = 512
@@ -135,7 +135,7 @@ def files_of(options: argparse.Namespace) -> list[bytes]:
     """Return JPEGs of 500 x 375."""
     from PIL import Image
 
-    from benchmarks.bench_build import sources
+    from benchmarks.build.bench_build import sources
 
     files = []
     for path in sources(options.data)[:1000]:

@@ -1,6 +1,6 @@
 """Which scores do answers have: the best answer to words, the nearest other photograph, unrelated pairs?
 
-    python benchmarks/bench_scores.py --index DIR --labels labels.csv
+    python -m benchmarks.queries.bench_scores --index DIR --labels labels.csv
 
 ``labels.csv`` (``file,label``) names the photographs of the collection; pairs of one label are *like*. Percentiles are over
 twenty everyday queries in words, and over all photographs. Result: ``results/scores.json``.

@@ -1,6 +1,6 @@
 """Does the work of a self-join grow as the rows, where most of them are nearly the same?
 
-    python benchmarks/crowds_join.py        # joins_crowds.json: 20,000 rows, with 12,500 to 50,000 blank pages, or frames of a film
+    python benchmarks/joins/crowds_join.py        # joins_crowds.json: 20,000 rows, with 12,500 to 50,000 blank pages, or frames of a film
 
 The rows are clustered as image embeddings are, and a fifth of them are altered copies. Blank pages have one direction but for noise.
 The frames of a film walk at random, a small step from one to the next. Rows are joined as arrays, once for each number of them.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.frame import save, watch
 from benchmarks.synthetic import Recipe, altered_copies, blank_pages, vectors

@@ -1,6 +1,6 @@
 """How fast do models encode on a CPU, and what does reduced precision spoil?
 
-    python benchmarks/bench_embed.py [--data DIR] [--parts towers,precision] [--batch 16] [--images 1000] [--encoders nano@2,lite2]
+    python benchmarks/encode/bench_embed.py [--data DIR] [--parts towers,precision] [--batch 16] [--images 1000] [--encoders nano@2,lite2]
 
 towers     open_clip's ViT-B/32 with random weights: images and texts a second of the encoder, as it is after its towers were
            exported, over the bare model of torch with as many threads; how long exporting takes, and its least cosine
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.encode.random_tower import random_tower
 from benchmarks.frame import alternate, ratio, save, watch
-from benchmarks.random_tower import random_tower
 from indexes.engine import allowed_cores
 
 WORDS = "two people at a table by the window, late in the evening"

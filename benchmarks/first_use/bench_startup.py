@@ -1,6 +1,6 @@
 """How long does a cold process take: help, an import, a query by words, opening a large collection?
 
-    python benchmarks/bench_startup.py [--repeats 7] [--skip-million]
+    python benchmarks/first_use/bench_startup.py [--repeats 7] [--skip-million]
 
 Every time is of a whole process, wall clock, alternating with a process that only imports what peers import. The query runs
 on 10,000 rows in the space of nano (random vectors: the search is exact, so their values do not matter), by words. The
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks import synthetic
@@ -165,7 +165,7 @@ def main() -> None:
                 json.loads(
                     subprocess.run(
                         [sys.executable, "-c", OPENING, str(folder), str(query)],
-                        check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent,
+                        check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
                     ).stdout
                 )
                 for _ in range(options.repeats + 1)

@@ -1,6 +1,6 @@
 """What do names add to a query by words, what do they spoil, and what do they cost?
 
-    RETRIEVAL_DATA=… python benchmarks/bench_names.py [--parts quality,time] [--each 8] [--repeats 5] [--rows 200000]
+    RETRIEVAL_DATA=… python benchmarks/queries/bench_names.py [--parts quality,time] [--each 8] [--repeats 5] [--rows 200000]
 
 quality   photographs of labelled sets in folders named as their labels, and photographs with captions, through nano in one
           collection; queries are the labels and captions, each with names and without, and by the reciprocal ranks of both lists.
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
 from benchmarks.frame import Spread, ratio, save, spread, watch

@@ -1,6 +1,6 @@
 """How fast are images read from tar files, tables and a distant store, and what does a build cost that finds nothing new?
 
-    python benchmarks/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts tar,table,remote,noop] [--work DIR]
+    python benchmarks/build/bench_sources.py [--data DIR] [--images 1200] [--repeats 5] [--parts tar,table,remote,noop] [--work DIR]
 
 tar      `build_index` with nano over photographs in tar files of 100, plain and gzipped, against the same photographs in a folder.
 table    `build_index` with nano over photographs in a parquet file, against the same photographs in a folder.
@@ -37,10 +37,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import retrieval
-from benchmarks.bench_build import SIZE, make_photos
+from benchmarks.build.bench_build import SIZE, make_photos
 from benchmarks.frame import alternate, ratio, save, spread, watch
 from indexes.generation import read_manifest, store_path
 from indexes.store import NewRow, VectorStore

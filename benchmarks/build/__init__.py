@@ -1,0 +1,1 @@
+"""Measure what it costs to build a collection and to change it."""

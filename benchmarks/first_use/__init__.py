@@ -1,0 +1,1 @@
+"""Measure the download and the cold start."""

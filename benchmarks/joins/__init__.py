@@ -1,0 +1,1 @@
+"""Measure how long it takes to find all pairs that are alike."""

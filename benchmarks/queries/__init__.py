@@ -1,0 +1,1 @@
+"""Measure what queries cost, and what their answers are worth."""
