@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ ROOMS = sorted({path.parent for path in MODULES})
 LOOSE = {"indexes": 10, "retrieval": 10}
 LONG = 350
 """Lines above which a module says why it is long."""
+MOST = 12
+"""Modules that a folder may hold, its face not counted."""
+LARGER = {
+    "benchmarks/copies": "a module for each question about copies, all asked by one script",
+    "tests/campaign": "a module for each kind of trouble that a campaign makes",
+}
+"""Folders that hold more, and why."""
 
 
 def name_of(path: Path) -> str:
@@ -98,6 +106,17 @@ def test_few_modules_stand_loose(package: str) -> None:
     loose = [path.name for path in (ROOT / package).glob("*.py")]
 
     assert len(loose) <= LOOSE[package], loose
+
+
+def test_no_folder_holds_more_modules_than_one_takes_in_at_a_glance() -> None:
+    counts = Counter(
+        path.parent.relative_to(ROOT).as_posix()
+        for folder in ("indexes", "retrieval", "tests", "benchmarks", "tools")
+        for path in (ROOT / folder).glob("**/*.py")
+        if path.name != "__init__.py"
+    )
+
+    assert {folder for folder, modules in counts.items() if modules > MOST} == set(LARGER)
 
 
 def test_long_modules_say_why() -> None:

@@ -27,7 +27,7 @@ COMMANDS = ("build", "build", "build", "build", "upgrade", "backfill", "rollback
 
 @pytest.fixture(scope="module")
 def commands():
-    served = Server("tests.retrieval.crash_rounds")
+    served = Server("tests.retrieval.promises.crash_rounds")
     yield served
     served.close()
 

@@ -27,7 +27,7 @@ from tests.retrieval.sources.remote.server import serving
 from tests.retrieval.sources.tar.archives import png, write_tar
 
 NAMES = [f"{folder}/{number}.png" for folder in ("cats", "dogs") for number in range(4)]
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture(autouse=True)

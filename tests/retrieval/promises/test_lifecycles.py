@@ -27,7 +27,7 @@ from retrieval.errors import CollectionNotFound, ImageError, RetrievalError, Sto
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, picture
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROWS, DIM = 500, 16
 SECONDS = 120.0
 VECTORS = np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)

@@ -1,6 +1,6 @@
 """The public names, their arguments and their defaults: what is written in `public_api.txt`, and nothing else.
 
-A later version may add names, and arguments that may be left out; then ``python -m tests.retrieval.test_public_api`` writes
+A later version may add names, and arguments that may be left out; then ``python -m tests.retrieval.public.test_public_api`` writes
 the file anew. What is taken away or means something else answers by its old name for one release (`retrieval.deprecation`).
 """
 
@@ -84,7 +84,7 @@ def arguments(function: Any) -> str:
 def test_the_public_names_their_arguments_and_their_defaults_are_those_that_were_promised() -> None:
     expected = FROZEN.read_text().splitlines()
 
-    assert described() == expected, "see the docstring of tests/retrieval/test_public_api.py"
+    assert described() == expected, "see the docstring of tests/retrieval/public/test_public_api.py"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(__file__).parent / "programs"
 RIGHT, WRONG = PROGRAMS / "right_types.py", PROGRAMS / "wrong_types.py"
 LEAST_KNOWN = 98.0  # per cent; usually 99.7
