@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.derivation import SharedTraining
+    from indexes.vectors import Vectors
     from retrieval.collection.rows import Growing
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.ingestion.build_place import SourceLike
@@ -52,6 +53,7 @@ def build_one(
     directory: Path,
     *,
     takes: Callable[[bytes], bool] | None = None,
+    elsewhere: Callable[[bytes], Vectors | None] | None = None,
     training: SharedTraining | None = None,
     root: str | os.PathLike[str] | None,
     encoder: EncoderLike | None,
@@ -84,6 +86,7 @@ def build_one(
         given: the sources that were named; none for those that the collection has.
         directory: the collection's.
         takes: of a shard, which keys are its own; the others are another shard's.
+        elsewhere: of a shard, returns the vector of a content that another shard has or had.
         training: of the first stage that a shard shares with others.
     """
     started = time.monotonic()
@@ -153,7 +156,14 @@ def build_one(
                     derived=derived_files(),
                 )
             intakes = _take_in(
-                chosen.chosen, found, store, models, watch, max_pixels=max_pixels, headers=columns.headers
+                chosen.chosen,
+                found,
+                store,
+                models,
+                watch,
+                max_pixels=max_pixels,
+                headers=columns.headers,
+                elsewhere=elsewhere,
             )
             for source in chosen.chosen:
                 columns.fill(store, source.source, number=source.number, progress=watch)
@@ -200,6 +210,7 @@ def _take_in(
     *,
     max_pixels: int | None,
     headers: bool,
+    elsewhere: Callable[[bytes], Vectors | None] | None,
 ) -> list[Intake]:
     """Bring the fresh images of all sources into the store, one source after the other."""
     total = sum(len(changes.fresh) + len(changes.media) for changes in found)
@@ -225,6 +236,7 @@ def _take_in(
             before=done,
             total=total,
             headers=headers,
+            elsewhere=elsewhere,
         )
         intake.run()
         done += fresh

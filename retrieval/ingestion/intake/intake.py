@@ -58,6 +58,7 @@ class Intake:
         number: of the source, in the records of its rows.
         before: how many images of other sources were handled already, of ``total``, for progress.
         total: images of all sources; None for those of this one.
+        elsewhere: returns the vector of a content that another shard has or had; None where no other may have any.
         headers: store what each image's file says of it (size, time, camera, place) as columns.
     Attributes:
         changes: those.
@@ -93,6 +94,7 @@ class Intake:
         before: int = 0,
         total: int | None = None,
         headers: bool = False,
+        elsewhere: Callable[[bytes], Vectors | None] | None = None,
     ) -> None:
         self._number, self._headers = number, headers
         self._before, self._total = before, len(changes.fresh) if total is None else total
@@ -107,6 +109,8 @@ class Intake:
         self.broken: list[int] = []
         self.replaced: list[int] = []
         self._added: set[bytes] = set()  # contents of rows appended by this build
+        self._elsewhere = elsewhere
+        self._foreign: dict[bytes, Vectors] = {}  # content → vector of a row of another shard
         self._rows: dict[bytes, int] = {}  # content → a row that was there before and has it
         self._pending: dict[bytes, Vectors] = {}  # content → vector of rows appended but not committed
         self._pace = CommitPace(store, rows=COMMIT_ROWS)
@@ -175,12 +179,16 @@ class Intake:
 
     def is_known(self, content: bytes) -> bool:
         """Say whether a row has this content; called from several threads."""
-        if content in self._added or content in self._rows:
+        if content in self._added or content in self._rows or content in self._foreign:
             return True
         found = plain(self.store).find_content(content)
         if len(found):
             self._rows[content] = int(found[0])
-        return len(found) > 0
+            return True
+        vector = None if self._elsewhere is None else self._elsewhere(content)
+        if vector is not None:
+            self._foreign[content] = vector
+        return vector is not None
 
     def _embed(self, rest: Iterator[FreshFile | Part]) -> None:
         from retrieval.embedding import embed
@@ -244,6 +252,9 @@ class Intake:
     def _commit(self) -> None:
         self._pace.commit()
         self._pending.clear()
+        for content in list(self._foreign):  # other threads add to it
+            if content in self._added:  # the own store has it now
+                del self._foreign[content]
 
     def _reuse(self, item: FreshFile, content: bytes) -> None:
         """Take in a file whose content has a vector already: touched, moved or copied."""
@@ -273,7 +284,7 @@ class Intake:
 
     def vector_of(self, content: bytes) -> Vectors:
         """Return the vector ``(1, d)`` of a row that has a known content."""
-        vector = self._pending.get(content)
+        vector = self._pending.get(content, self._foreign.get(content))
         if vector is None:
             number = self._rows.get(content)
             if number is None:  # encoded by this build, and committed since

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.ingestion import build_one
+from retrieval.ingestion.sharded.sibling_rows import SiblingRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +48,14 @@ class ShardJob:
 
 def build_shard(job: ShardJob) -> BuildReport:
     """Do the job; raises as `retrieval.build_index` does."""
-    return build_one(
-        [] if job.source is None else [job.source],
-        Path(job.directory),
-        takes=job.takes,
-        training=job.training,
-        kind="flat" if job.training is None else job.training.facts.factory,
-        **job.options,
-    )
+    directory = Path(job.directory)
+    with closing(SiblingRows(directory.parent, job.number)) as siblings:
+        return build_one(
+            [] if job.source is None else [job.source],
+            directory,
+            takes=job.takes,
+            elsewhere=siblings.vector,
+            training=job.training,
+            kind="flat" if job.training is None else job.training.facts.factory,
+            **job.options,
+        )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+import numpy as np
 import pytest
 
 import retrieval
@@ -36,6 +39,28 @@ def test_a_build_encodes_each_image_once_and_again_only_what_changed(root):
     third = build(root, named=False)
     assert (third.images, third.encoded, third.removed) == (13, 2, 1)
     assert read_shards(root.parent / "big").generation == 2
+
+
+def test_an_image_that_moves_to_another_shard_keeps_its_vector(root):
+    build(root, shards=2)
+    homes = {
+        unit: shard.number for shard in read_shards(root.parent / "big").shards for unit, _ in shard.units
+    }
+    first = next(unit for unit in "abcd" if homes[unit] == 0)
+    last = next(unit for unit in "abcd" if homes[unit] == 1)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as before:
+        moved, back, copied = before.vectors([f"{first}/0.png", f"{last}/0.png", f"{last}/1.png"])
+    (root / first / "0.png").rename(root / last / "moved.png")
+    (root / last / "0.png").rename(root / first / "back.png")
+    shutil.copy(root / last / "1.png", root / first / "copy.png")
+
+    report = build(root)
+
+    assert (report.images, report.encoded, report.removed) == (13, 0, 2)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as after:
+        found = after.vectors([f"{last}/moved.png", f"{first}/back.png", f"{first}/copy.png"])
+    np.testing.assert_array_equal(found, [moved, back, copied])
+    assert build(root).encoded == 0
 
 
 def test_units_stay_where_they_are(root):
