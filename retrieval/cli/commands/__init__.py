@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import click
 
-__all__ = ["SUMMARIES", "Commands"]
+    from retrieval.cli.commands.long_question import asked
+
+__all__ = ["SUMMARIES", "Commands", "asked"]
 
 SUMMARIES = {
     "demo": "Index sample photographs, answer queries, write a page.",
@@ -85,3 +87,9 @@ class Commands(MutableMapping[str, "click.Command"]):
 
     def __len__(self) -> int:
         return len(self._loaded)
+
+
+def __getattr__(name: str) -> object:
+    from retrieval.exports import lazy
+
+    return lazy(__name__, {"long_question": ("asked",)})(name)

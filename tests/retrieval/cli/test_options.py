@@ -100,6 +100,7 @@ CONTRACT = {
         "--html",
         "--device",
     },
+    "calibrate": {"--labels", "--background", "--device"},
     "upgrade": {
         "--encoder",
         "--sample",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
@@ -22,9 +23,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import audit_lines, stale
+from retrieval.cli.reports import audit_lines
 from retrieval.render import json_text
 
 if TYPE_CHECKING:
@@ -77,18 +77,14 @@ def audit(
     if (targets is None) != (attributes is None):
         raise click.UsageError("--targets and --attributes go together, two sets each")
     interrupts.raise_from_now_on()
-    from retrieval.collection import open_collection
     from retrieval.curation.audit import audit as look
     from retrieval.curation.audit import facts_in_words
 
-    with open_collection(index) as collection:
+    with asked(session, index) as (collection, progress):
         if targets is not None and attributes is not None:
             options["targets"] = [_members(collection, one) for one in targets]
             options["attributes"] = [_members(collection, one) for one in attributes]
-        with watching(session) as progress:
-            found = look(collection, progress=progress, **given(**options))
-        if collection.changed():
-            session.note(stale(collection))
+        found = look(collection, progress=progress, **given(**options))
     if as_json:
         emit(json_text(found.to_json()))
     elif csv:

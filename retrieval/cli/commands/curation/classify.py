@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
@@ -22,9 +23,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import label_lines, label_notes, stale
+from retrieval.cli.reports import label_lines, label_notes
 from retrieval.render import json_text
 
 if TYPE_CHECKING:
@@ -70,16 +70,12 @@ def classify(
     if (options["labels"] is None) == (options["column"] is None):
         raise click.UsageError("say where the labels are: give --labels CSV or --column NAME, one of both")
     interrupts.raise_from_now_on()
-    from retrieval.collection import open_collection
     from retrieval.curation.labels import classify as guess
     from retrieval.curation.labels import suspects
 
     found: Classification | Suspects
-    with open_collection(index) as collection:
-        with watching(session) as progress:
-            found = (suspects if suspect else guess)(collection, progress=progress, **given(**options))
-        if collection.changed():
-            session.note(stale(collection))
+    with asked(session, index) as (collection, progress):
+        found = (suspects if suspect else guess)(collection, progress=progress, **given(**options))
     if as_json:
         emit(json_text(found.to_json()))
     elif csv:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
@@ -22,9 +23,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import group_lines, group_notes, stale
+from retrieval.cli.reports import group_lines, group_notes
 from retrieval.render import json_text
 
 if TYPE_CHECKING:
@@ -77,14 +77,10 @@ def cluster(
     """
     one_form({"--json": as_json, "--csv": csv})
     interrupts.raise_from_now_on()
-    from retrieval.collection import open_collection
     from retrieval.curation.groups import cluster as find
 
-    with open_collection(index) as collection:
-        with watching(session) as progress:
-            found = find(collection, progress=progress, **given(**options))
-        if collection.changed():
-            session.note(stale(collection))
+    with asked(session, index) as (collection, progress):
+        found = find(collection, progress=progress, **given(**options))
     _print(found, as_json=as_json, csv=csv)
     for line in group_notes(found):
         session.note(line)

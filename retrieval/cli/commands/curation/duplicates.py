@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     FOLDER,
@@ -22,9 +23,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import duplicate_notes, duplicate_sets, moved, stale
+from retrieval.cli.reports import duplicate_notes, duplicate_sets, moved
 from retrieval.render import json_text
 
 if TYPE_CHECKING:
@@ -113,14 +113,10 @@ def duplicates(
         session.kept = "what was moved back stays there; the same command continues"
         _tell(session, undo_moves(undo), as_json=as_json, back=True)
         return
-    from retrieval.collection import open_collection
     from retrieval.curation.duplicates import duplicates as find
 
-    with open_collection(index) as collection:
-        with watching(session) as progress:
-            found = find(collection, progress=progress, **given(**options))
-        if collection.changed():
-            session.note(stale(collection))
+    with asked(session, index) as (collection, progress):
+        found = find(collection, progress=progress, **given(**options))
     report = None
     if move_to is not None:
         session.kept = f"what was moved can be moved back: --undo {move_to}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     NEW_FILE,
@@ -19,9 +20,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import map_notes, map_page_notes, stale
+from retrieval.cli.reports import map_notes, map_page_notes
 from retrieval.render import json_text
 
 __all__ = ["map"]
@@ -66,15 +66,11 @@ def map(  # noqa: A001 - a command's function has its name
     if html is None and parquet is None:
         raise click.UsageError("nothing to write; give --html FILE or --parquet FILE")
     interrupts.raise_from_now_on()
-    from retrieval.collection import open_collection
     from retrieval.curation.map import map_images
 
-    with open_collection(index) as collection:
-        with watching(session) as progress:
-            found = map_images(collection, progress=progress, **given(**options))
-            page = None if html is None else found.write_page(html, progress=progress)
-        if collection.changed():
-            session.note(stale(collection))
+    with asked(session, index) as (collection, progress):
+        found = map_images(collection, progress=progress, **given(**options))
+        page = None if html is None else found.write_page(html, progress=progress)
     if as_json:
         emit(json_text(found.to_json()))
     for line in map_notes(found):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     NEW_FILE,
     Command,
@@ -21,9 +22,8 @@ from retrieval.cli.frame import (
     option,
     session,
     shared,
-    watching,
 )
-from retrieval.cli.reports import picked_text, stale
+from retrieval.cli.reports import picked_text
 
 __all__ = ["outliers"]
 
@@ -64,14 +64,10 @@ def outliers(
     """
     form = one_form({"--json": as_json, "--csv": csv, "-f": files, "-0": null})
     interrupts.raise_from_now_on()
-    from retrieval.collection import open_collection
     from retrieval.curation.picks import outliers as find
 
-    with open_collection(index) as collection:
-        with watching(session) as progress:
-            found = find(collection, progress=progress, **given(**options))
-        if collection.changed():
-            session.note(stale(collection))
+    with asked(session, index) as (collection, progress):
+        found = find(collection, progress=progress, **given(**options))
     emit(picked_text(found, form, columns=columns() if on_terminal() else 0))
     session.note(found.title)
     if found.typical is not None:

@@ -35,9 +35,8 @@ OPEN = "retrieval.collection.collection:open_collection"
     common=("--labels", "--background"),
     example="retrieve calibrate --labels labels.csv --background everyday/",
 )
-@option(
+@click.option(
     "--labels",
-    of=CALIBRATE,
     type=FILE,
     required=True,
     metavar="CSV",
