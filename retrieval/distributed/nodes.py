@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from indexes import DISTRIBUTION
-from retrieval.errors import OptionError, RetrievalError
+from retrieval.distributed.ledger import TRIES
+from retrieval.errors import OptionError, RetrievalError, WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +29,12 @@ def require_alike(cluster: Cluster, *, paths: Sequence[str] = ()) -> None:
         paths: absolute paths that must exist on each.
     Raises:
         OptionError: a node differs; the message names it, what it has and what it should have.
+        WorkerLost: the process that was asked has ended, `TRIES` times.
     """
     if cluster.is_here:
         return
     own = node_facts(())["versions"]
-    for name, facts in cluster.everywhere(node_facts, tuple(paths)).items():
+    for name, facts in _asked(cluster, tuple(paths)).items():
         if isinstance(facts, RetrievalError):
             raise facts
         for package in dict.fromkeys([*own, *facts["versions"]]):
@@ -46,6 +49,14 @@ def require_alike(cluster: Cluster, *, paths: Sequence[str] = ()) -> None:
                 f"the node {name} sees no {facts['missing'][0]}; source and index must lie where every node finds them under "
                 "the same path"
             )
+
+
+def _asked(cluster: Cluster, paths: Sequence[str]) -> dict[str, Any]:
+    """Ask every node; once more where a process, or a node, ends while it is asked."""
+    for _ in range(TRIES - 1):
+        with suppress(WorkerLost):
+            return cluster.everywhere(node_facts, paths)
+    return cluster.everywhere(node_facts, paths)
 
 
 def node_facts(paths: Sequence[str]) -> dict[str, Any]:

@@ -116,3 +116,23 @@ def test_nodes_must_have_the_same_versions(monkeypatch):
     with pytest.raises(OptionError, match=r"node 7 has numpy 0\.1"):
         require_alike(Other())
     assert "Python" in node_facts(())["versions"]
+
+
+def test_a_node_that_ends_while_it_is_asked_is_asked_again():
+    class Dying:
+        is_here = False
+        asked = 0
+
+        def everywhere(self, function, *args):
+            self.asked += 1
+            if self.asked <= self.deaths:
+                raise WorkerLost("a process has ended")
+            return {"node 7": function(*args)}
+
+    cluster = Dying()
+    cluster.deaths = 2
+    require_alike(cluster)
+    assert cluster.asked == 3
+    cluster.deaths = 9
+    with pytest.raises(WorkerLost):
+        require_alike(cluster)
