@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         FIRST,
         LOOKED_AT,
         Signals,
-        first_distinct,
         signals,
     )
     from retrieval.collection.relevance.trials import trial
@@ -42,7 +41,6 @@ __all__ = [
     "calibrated",
     "calibration_error",
     "cross_fitted",
-    "first_distinct",
     "fit",
     "likely",
     "signals",
@@ -58,7 +56,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "calibration": ("SURE", "Calibration", "likely"),
             "calibrations": ("GREATEST_ERROR", "Kind", "Relevance", "calibrated", "write_calibrations"),
             "fitting": ("Trial", "calibration_error", "cross_fitted", "fit"),
-            "match_signals": ("FEWEST", "FIRST", "LOOKED_AT", "Signals", "first_distinct", "signals"),
+            "match_signals": ("FEWEST", "FIRST", "LOOKED_AT", "Signals", "signals"),
             "trials": ("trial",),
         },
     )

@@ -69,9 +69,14 @@ class Background:
 
     @cached_property
     def mean(self) -> NDArray[np.float32]:
-        """The mean vector ``(d,)``, which is taken off before hits are compared with each other."""
+        """The mean vector ``(d,)``, around which hits are compared with each other."""
         found: NDArray[np.float32] = self.vectors.mean(axis=0, dtype=np.float32)
         return found
+
+    @cached_property
+    def mean_square(self) -> float:
+        """The product of the mean with itself."""
+        return float(self.mean @ self.mean)
 
     @cached_property
     def axes(self) -> NDArray[np.float32]:
@@ -83,6 +88,10 @@ class Background:
         return np.ascontiguousarray(found[:, ::-1][:, :_AXES].T, dtype=np.float32)
 
     @cached_property
+    def _axes_and_mean(self) -> NDArray[np.float32]:
+        return np.concatenate([self.axes, self.mean[np.newaxis]])  # (a + 1, d)
+
+    @cached_property
     def _along(self) -> NDArray[np.float32]:
         return np.asarray((self.vectors - self.mean) @ self.axes.T, dtype=np.float32)  # (n, a)
 
@@ -92,31 +101,30 @@ class Background:
 
     def nearest(self, query: NDArray[np.float32]) -> Nearest:
         """Return what is nearest to a query ``(d,)``."""
-        estimates = self._along @ (self.axes @ query)  # (n,), their mean is 0
-        size = len(estimates)
-        looked_at = min(_LOOKED_AT, size)
-        some = np.argpartition(estimates, size - looked_at)[size - looked_at :]
-        scores = self.vectors[some] @ query  # (40,)
-        order = (-scores).argsort(kind="stable")[:MOST]
+        along = self._axes_and_mean @ query  # (a + 1,)
+        estimates = self._along @ along[:-1]  # (n,), their mean is 0
+        looked_at = min(_LOOKED_AT, len(estimates))
+        some = estimates.argpartition(-looked_at)[-looked_at:]
+        scores = self.vectors[some] @ query  # (60,)
+        order = scores.argsort()[: -MOST - 1 : -1]
         return Nearest(
             places=some[order],
             scores=scores[order],
-            mean=float(self.mean @ query),
-            spread=math.sqrt(float(estimates @ estimates) / size) or 1.0,
+            mean=float(along[-1]),
+            spread=math.sqrt(float(estimates @ estimates) / len(estimates)) or 1.0,
         )
 
     def nearer(self, rows: Vectors, scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Estimate which share of the background is nearer to each of some rows ``(m, d)`` than a cosine, ``(m,)``."""
-        estimates = (rows @ self.axes.T) @ self._some_along  # (m, n / 4)
-        estimates += (rows @ self.mean)[:, None]
-        shares: NDArray[np.float64] = (estimates > scores[:, None]).sum(axis=1) / estimates.shape[1]
-        return shares
+        """Estimate which share of the background is nearer to each of some rows ``(m, d)`` than a cosine, ``(m,)``.
 
-    def centred(self, rows: Vectors) -> Vectors:
-        """Return rows ``(m, d)`` without the mean, as unit rows."""
-        moved = rows - self.mean
-        moved /= np.sqrt(np.einsum("md,md->m", moved, moved) + 1e-12)[:, None]
-        return moved  # (m, d)
+        Args:
+            rows: unit rows.
+            scores: ``(m,)`` the cosines, less the rows' products with the mean.
+        """
+        estimates = (rows @ self.axes.T) @ self._some_along  # (m, n / 4)
+        above = estimates > scores[:, np.newaxis]
+        shares: NDArray[np.float64] = np.count_nonzero(above, axis=1) / estimates.shape[1]
+        return shares
 
     def write(self, path: Path) -> None:
         """Write it in 8 bits a number, one scale a row; ``path`` is replaced when the file is whole."""

@@ -54,11 +54,9 @@ def calibrated(directory: Path, space: Space) -> Relevance | None:
         StoreCorrupt: the collection's own calibration is damaged.
     """
     path = os.path.join(directory, FOLDER, _FACTS)
-    try:
-        facts = os.stat(path)
-    except OSError:
+    if not os.access(path, os.F_OK):  # asked for each query: an exception would cost more than all else here
         return _shipped(space.fingerprint)
-    own = _read_own(Path(path), facts.st_mtime_ns, space.fingerprint)
+    own = _read_own(Path(path), os.stat(path).st_mtime_ns, space.fingerprint)
     return own or _shipped(space.fingerprint)
 
 

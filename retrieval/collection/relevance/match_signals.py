@@ -50,6 +50,7 @@ OF_ROW = (
 _TOP = 5
 _COPY = 0.9995
 _LEAST = 1e-3
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,73 +66,78 @@ class Signals:
     rows: NDArray[np.float64]
 
 
-def first_distinct(rows: Vectors) -> NDArray[np.int64]:
-    """Return which of some rows ``(m, d)``, best first, are the first `FIRST` that are no copies of an earlier one."""
+def first_distinct(alike: NDArray[np.float32]) -> list[int]:
+    """Return which of some rows, best first, are the first `FIRST` that are no copies of an earlier one.
+
+    Args:
+        alike: ``(m, m)`` their cosines.
+    """
     kept: list[int] = []
-    for place, alike in enumerate((rows @ rows.T).tolist()):
-        if all(alike[other] < _COPY for other in kept):
+    for place, others in enumerate(alike.tolist()):
+        if all(others[other] < _COPY for other in kept):
             kept.append(place)
         if len(kept) == FIRST:
             break
-    return np.array(kept, dtype=np.int64)
+    return kept
 
 
 def signals(
-    query: NDArray[np.float32],
-    rows: Vectors,
-    first: NDArray[np.int64],
-    background: Background,
-    *,
-    searched: int,
+    query: NDArray[np.float32], rows: Vectors, background: Background, *, looked_at: int, searched: int
 ) -> Signals:
     """Compute the signals of a query and of some rows that it found.
 
+    All products of vectors are computed at once, and cosines around the background's mean come from these: a search waits for it.
+
     Args:
         query: ``(d,)`` unit vector.
-        rows: ``(m, d)`` unit rows.
-        first: which of them are the best that the query found, as `first_distinct` gives them; at least one.
+        rows: ``(m, d)`` unit rows, at least one.
         background: of the same space.
+        looked_at: so many of the rows are the best that the query found, best first; those among them that are no copies tell
+            of the query.
         searched: how many rows could have been found.
     """
-    scores = rows @ query  # (m,)
     near = background.nearest(query)
-    heads, tops = len(first), min(_TOP, len(near.places))
-    all_of_them = background.centred(
-        np.concatenate([rows[first], background.vectors[near.places[:tops]], rows])
-    )
-    alike = all_of_them @ all_of_them[: heads + tops].T  # (f + 5 + m, f + 5)
-    among_heads, among_tops = (
-        _mean_off_diagonal(alike[part, part]) for part in (slice(heads), slice(heads, heads + tops))
-    )
-    if heads == 1:
-        among_heads = among_tops
-    own = alike[heads + tops :]  # (m, f + 5)
-    like_heads = own[:, :heads].sum(axis=1, dtype=np.float64)  # (m,)
-    like_heads /= heads
+    tops = min(_TOP, len(near.places))
+    block = np.concatenate(
+        [query[np.newaxis], background.mean[np.newaxis], background.vectors[near.places[:tops]], rows]
+    )  # (2 + t + m, d)
+    compared = block[2:]  # (t + m, d)
+    products = compared @ block[: 2 + tops + looked_at].T  # (t + m, 2 + t + l)
+    first = first_distinct(products[tops : tops + looked_at, 2 + tops :])
+    heads = len(first)
+    scores = products[tops:, 0]  # (m,)
+    moved = background.mean_square - products[:, 1]  # (t + m,)
+    squares = np.einsum("nd,nd->n", compared, compared) + moved - products[:, 1]
+    lengths = np.sqrt(np.maximum(squares, _TINY))  # (t + m,) of what is left without the mean
+    anchors = [*range(tops), *(tops + place for place in first)]
+    alike = products[:, [2 + place for place in anchors]] - products[:, 1:2]  # (t + m, t + f)
+    alike += moved[anchors]
+    alike /= lengths[:, np.newaxis]
+    alike /= lengths[anchors]
+    of_rows = np.empty((len(rows), len(OF_ROW)))  # (m, 4)
+    of_rows[:, 0] = scores
+    like_heads, like_tops = alike[tops:, tops:].sum(axis=1), alike[:, :tops].sum(axis=1) / tops
+    among_tops = (float(like_tops[:tops].sum()) - 1) / max(tops - 1, 1)
     # One of the first is not compared with itself.
-    like_heads[first] = (like_heads[first] * heads - 1) / (heads - 1) if heads > 1 else among_tops
-    like_tops = own[:, heads:].sum(axis=1, dtype=np.float64) / tops  # (m,)
-    nearer = np.log(background.nearer(rows, scores) + _LEAST)  # (m,)
-    of_rows = np.stack([scores, like_heads, like_tops, nearer], axis=1)  # (m, 4)
+    like_heads[first] -= 1
+    like_heads /= heads
+    like_heads[first] = like_heads[first] * (heads / (heads - 1)) if heads > 1 else among_tops
+    of_rows[:, 1], of_rows[:, 2] = like_heads, like_tops[tops:]
+    of_rows[:, 3] = np.log(background.nearer(rows, scores - products[tops:, 1]) + _LEAST)
     means = of_rows[first].sum(axis=0) / heads
-    best = near.scores.astype(np.float64)
-    five = float(best[:tops].sum()) / tops
-    score = float(means[0])
+    score, among_heads, to_tops, nearer = means.tolist()
+    best = near.scores.tolist()
+    five = sum(best[:tops]) / tops
     of_query = np.array([
         score,
         score - best[0],
         score - five,
-        score - float(best.sum()) / len(best),
+        score - sum(best) / len(best),
         among_heads,
         among_tops,
-        means[2],
+        to_tops,
         (five - near.mean) / near.spread,
-        means[3],
+        nearer,
         math.log10(max(searched, 1)),
     ])  # fmt: skip
     return Signals(query=of_query, rows=of_rows - means)
-
-
-def _mean_off_diagonal(square: NDArray[np.float32]) -> float:
-    size = len(square)
-    return (float(square.sum()) - float(np.einsum("ii->", square))) / max(size * (size - 1), 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.collection.relevance.fitting import Trial
-from retrieval.collection.relevance.match_signals import LOOKED_AT, first_distinct, signals
+from retrieval.collection.relevance.match_signals import LOOKED_AT, signals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,5 +44,5 @@ def trial(
     best = best[np.argsort(-scores[best], kind="stable")]
     best = best[[place for place in PLACES if place < most]]
     rows = vectors[best]
-    found = signals(query, rows, first_distinct(rows[:LOOKED_AT]), background, searched=len(vectors))
+    found = signals(query, rows, background, looked_at=min(LOOKED_AT, len(rows)), searched=len(vectors))
     return Trial(signals=found, right=right[best], present=bool(right.any()), name=name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.collection.answers import set_match
-from retrieval.collection.relevance import FEWEST, LOOKED_AT, calibrated, first_distinct, signals
+from retrieval.collection.relevance import FEWEST, LOOKED_AT, calibrated, signals
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class Judge:
         best = found[:LOOKED_AT]
         ids = list(dict.fromkeys([*best, *(hit.id for hit in hits)]))
         rows = opened.generation.vectors(np.array(ids, dtype=np.int64))  # (m, d)
-        told = signals(
-            asked.vector[0], rows, first_distinct(rows[: len(best)]), self.background, searched=searched
-        )
+        told = signals(asked.vector[0], rows, self.background, looked_at=len(best), searched=searched)
         matches = dict(zip(ids, self.calibration.probabilities(told).tolist(), strict=True))
         for hit in hits:
             set_match(hit, round(matches[hit.id], 4))
