@@ -19,7 +19,7 @@ measure                 evaluate, calibrate_matches; Evaluation, MatchCalibratio
 find duplicates         duplicates, undo_moves; Duplicates, DuplicateSet, DuplicateImage, MoveReport
 find groups             cluster; Groups, Group
 make a map              map_images; ImageMap, MapPage
-compare encoders        compare; Comparison, ComparedGroup, ComparedImage, ComparedQuality
+compare encoders        compare; Comparison, ComparedGroup, ComparedImage, ComparedQuality, ComparedWord, ComparedWords
 pick images             representatives, outliers; Picked, PickedImage
 audit a collection      audit; Audit, Issue, IssueImage, Association
 guess labels            classify, suspects, query_by_examples; Classification, Guess, Suspects, Suspect, Voter
@@ -83,6 +83,8 @@ if TYPE_CHECKING:
         ComparedGroup,
         ComparedImage,
         ComparedQuality,
+        ComparedWord,
+        ComparedWords,
         Comparison,
         compare,
     )
@@ -142,6 +144,8 @@ __all__ = [
     "ComparedGroup",
     "ComparedImage",
     "ComparedQuality",
+    "ComparedWord",
+    "ComparedWords",
     "Comparison",
     "DifferentiableEncoder",
     "DuplicateImage",
@@ -250,6 +254,8 @@ _HOMES = {
     "ComparedGroup": "retrieval.curation.compare.comparison:ComparedGroup",
     "ComparedImage": "retrieval.curation.compare.comparison:ComparedImage",
     "ComparedQuality": "retrieval.curation.compare.comparison:ComparedQuality",
+    "ComparedWord": "retrieval.curation.compare.comparison:ComparedWord",
+    "ComparedWords": "retrieval.curation.compare.comparison:ComparedWords",
     "Comparison": "retrieval.curation.compare.comparison:Comparison",
     "compare": "retrieval.curation.compare.comparing:compare",
     "Group": "retrieval.curation.groups.group_report:Group",

@@ -12,16 +12,33 @@ if TYPE_CHECKING:
         ComparedGroup,
         ComparedImage,
         ComparedQuality,
+        ComparedWord,
+        ComparedWords,
         Comparison,
     )
 
-__all__ = ["ComparedGroup", "ComparedImage", "ComparedQuality", "Comparison", "compare"]
+__all__ = [
+    "ComparedGroup",
+    "ComparedImage",
+    "ComparedQuality",
+    "ComparedWord",
+    "ComparedWords",
+    "Comparison",
+    "compare",
+]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "comparing": ("compare",),
-            "comparison": ("ComparedGroup", "ComparedImage", "ComparedQuality", "Comparison"),
+            "comparison": (
+                "ComparedGroup",
+                "ComparedImage",
+                "ComparedQuality",
+                "ComparedWord",
+                "ComparedWords",
+                "Comparison",
+            ),
         },
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes.vectors import integer
 from retrieval.collection import Collection, open_collection, require_settled
+from retrieval.curation.compare.compared_words import compare_words
 from retrieval.curation.compare.comparison import (
     ComparedGroup,
     ComparedImage,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from indexes.vectors import Ids
+    from retrieval.curation.compare.comparison import ComparedWords
     from retrieval.curation.compare.neighbour_agreement import Near, Right
     from retrieval.curation.compare.paired_images import PairedImages
     from retrieval.curation.labels import KnownLabels, LabelsLike
@@ -62,6 +64,7 @@ def compare(
     *,
     labels: LabelsLike | None = None,
     column: str | None = None,
+    words: str | os.PathLike[str] | None = None,
     k: int = 10,
     sample: int = 1000,
     device: str = "auto",
@@ -78,6 +81,8 @@ def compare(
             a path.
         labels: a CSV file with the header ``file,label``, or labels by key: measure how often the nearest image has the same one.
         column: the column that has the labels; give this or `labels`.
+        words: a text file of words that both are asked, one a line; None for the names of labels, or for a hundred everyday nouns
+            that stand out. Nothing is asked where one of the encoders knows no words.
         k: neighbours that are compared.
         sample: images that are asked for; with an encoder, the images that it encodes.
         device: where the encoder runs.
@@ -86,7 +91,7 @@ def compare(
         OptionError: both are of one space, no image is in both, or fewer than `k` + 2; an upgrade is under way; labels that
             cannot be read; `k` or `sample` is less than 1.
         CollectionNotFound: there is none.
-        EncoderError: the encoder cannot be had, or reads no images.
+        EncoderError: the encoder cannot be had, or reads no images; or `words` are given, and one knows none of them.
     """
     k, sample = integer(k, "k"), integer(sample, "sample")
     with ExitStack() as stack:
@@ -112,7 +117,15 @@ def compare(
                 f"{len(images.ids):,} images can be compared; for {k:,} neighbours each {k + 2:,} are needed at least"
             )
         run = _Comparing(a, images, known, k=k, progress=watch)
-        return run.report(name, dim, queries=sample)
+        answered = compare_words(
+            a,
+            images,
+            lambda: (a.encoder, b.encoder if isinstance(b, Collection) else encoder),
+            words=words,
+            labels=run.labels,
+            k=k,
+        )
+        return run.report(name, dim, queries=sample, answered=answered)
 
 
 def _encoder(b: EncoderLike, *, device: str) -> Encoder:
@@ -165,8 +178,18 @@ class _Comparing:
         self._collection, self._images, self._known, self._k = collection, images, known, k
         self._progress = progress
 
-    def report(self, name: str, dim: int, *, queries: int) -> Comparison:
-        """Compare neighbours of so many images, and by labels."""
+    @property
+    def labels(self) -> tuple[Ids, NDArray[np.int64], tuple[str, ...]] | None:
+        """Places of the labelled images, the label of each, and the labels' names; None without labels."""
+        if self._known is None:
+            return None
+        labelled = np.flatnonzero(np.isin(self._images.ids, self._known.ids))  # (m,) places
+        return labelled, self._codes(labelled), self._known.names
+
+    def report(
+        self, name: str, dim: int, *, queries: int, answered: tuple[ComparedWords | None, str]
+    ) -> Comparison:
+        """Compare neighbours of so many images, and by labels; ``answered`` is what words found, or why none was asked."""
         images, k = self._images, self._k
         count = len(images.ids)
         draws = np.random.default_rng(_SEED)
@@ -199,6 +222,8 @@ class _Comparing:
             won=self._shown(_some(won)),
             losses=len(lost),
             wins=len(won),
+            words=answered[0],
+            wordless=answered[1],
         )
 
     def _quality(

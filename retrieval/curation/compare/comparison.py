@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from retrieval.curation.picks import PickedImage
     from retrieval.evaluation.copy_detection import Interval
 
-__all__ = ["ComparedGroup", "ComparedImage", "ComparedQuality", "Comparison"]
+__all__ = ["ComparedGroup", "ComparedImage", "ComparedQuality", "ComparedWord", "ComparedWords", "Comparison"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class ComparedQuality:
     """One measure by labels, of the same queries in the same gallery; in 95 of 100 draws of the queries it is from low to high.
 
     Attributes:
-        measure: ``knn_accuracy`` or ``map_at_10``.
+        measure: ``knn_accuracy`` or ``map_at_10``; of words ``words_precision_at_10``.
         a, b: of each encoder.
         difference: of the second less the first, query by query.
     """
@@ -95,6 +95,63 @@ class ComparedQuality:
             "a": asdict(self.a),
             "b": asdict(self.b),
             "difference": asdict(self.difference),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedWord:
+    """A word, and what each encoder finds for it.
+
+    Attributes:
+        word: what was asked.
+        overlap: share of the first images that both encoders find.
+        a, b: the first images by each encoder, best first; their `score` is its cosine.
+    """
+
+    word: str
+    overlap: float
+    a: tuple[PickedImage, ...]
+    b: tuple[PickedImage, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts by the names that ``--json`` prints."""
+        return {
+            "word": self.word,
+            "overlap": round(self.overlap, 6),
+            "a": [image.to_json() for image in self.a],
+            "b": [image.to_json() for image in self.b],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedWords:
+    """How two encoders answer words over the same images.
+
+    Attributes:
+        words: how many were asked.
+        overlap: share of a word's first images that both find.
+        same_first: share of the words whose first image is the same.
+        chance: the overlap of encoders that have nothing in common.
+        quality: how many of the first images of a label's name have that label; empty without labels.
+        least: some words, those about which the encoders agree least first.
+    """
+
+    words: int
+    overlap: Interval
+    same_first: Interval
+    chance: float
+    quality: tuple[ComparedQuality, ...]
+    least: tuple[ComparedWord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts by the names that ``--json`` prints."""
+        return {
+            "words": self.words,
+            "overlap": asdict(self.overlap),
+            "same_first": asdict(self.same_first),
+            "chance": round(self.chance, 6),
+            "quality": [one.to_json() for one in self.quality],
+            "least": [one.to_json() for one in self.least],
         }
 
 
@@ -120,6 +177,8 @@ class Comparison:
         groups: where they agree least first; those that are too small to tell are left out.
         lost, won: labelled images whose nearest has their label by the first encoder alone, or by the second alone; some of them.
         losses, wins: how many such images there are.
+        words: how they answer words; None where one of them knows none.
+        wordless: why no words were asked; empty where they were.
     """
 
     a: str
@@ -144,6 +203,8 @@ class Comparison:
     won: tuple[ComparedImage, ...]
     losses: int
     wins: int
+    words: ComparedWords | None = None
+    wordless: str = ""
 
     @property
     def better(self) -> Literal["a", "b"] | None:
@@ -175,6 +236,8 @@ class Comparison:
             "groups": [group.to_json() for group in self.groups],
             "lost": [image.to_json() for image in self.lost],
             "won": [image.to_json() for image in self.won],
+            "words": None if self.words is None else self.words.to_json(),
+            "wordless": self.wordless,
         }
 
     def write_page(self, path: str | os.PathLike[str]) -> None:

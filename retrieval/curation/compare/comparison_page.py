@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from retrieval.curation.compare.comparison import ComparedImage, Comparison
+    from retrieval.curation.compare.comparison import ComparedImage, ComparedWord, Comparison
     from retrieval.display import Thumbnail
 
 __all__ = ["comparison_html", "write_comparison"]
@@ -42,7 +42,13 @@ def write_comparison(found: Comparison, path: Path) -> None:
 def comparison_html(found: Comparison, *, beside: Path | None = None) -> str:
     """Return the page's HTML; pictures link to the images if it is to lie ``beside`` them."""
     examples = [*found.lost, *found.won, *(one for group in found.groups for one in group.images)]
-    made = pictures(image for one in examples for image in (one.image, *one.a, *one.b))
+    words = () if found.words is None else found.words.least
+    made = pictures(
+        [
+            *(image for one in examples for image in (one.image, *one.a, *one.b)),
+            *(image for one in words for image in (*one.a, *one.b)),
+        ]
+    )
     shown = _Shown(found, made, beside)
     sections = [
         shown.section(f"Found by {found.b} alone", f"{found.wins:,} images", found.won),
@@ -53,16 +59,24 @@ def comparison_html(found: Comparison, *, beside: Path | None = None) -> str:
             )
             for group in found.groups
         ),
+        *map(shown.word, words),
     ]
     return image_page(
         f"{found.a} and {found.b}",
         note=f"{found.images:,} images, {found.queries:,} of them asked for: of {found.k} neighbours of each, "
-        f"{found.overlap.value:.2f} are the same.",
+        f"{found.overlap.value:.2f} are the same.{_of_words(found)}",
         contents=_table(found),
         sections="\n".join(filter(None, sections)),
         footer=_FOOTER,
         style=_STYLE,
     )
+
+
+def _of_words(found: Comparison) -> str:
+    words = found.words
+    if words is None:
+        return ""
+    return f" {words.words:,} words were asked, too: of the first {found.k} images of each, {words.overlap.value:.2f} are the same."
 
 
 def _table(found: Comparison) -> str:
@@ -72,15 +86,19 @@ def _table(found: Comparison) -> str:
         f'<th scope="col">{markup(escape(word))}</th>' for word in ("", found.a, found.b, "difference")
     )
     rows = "".join(
-        f'<tr><th scope="row">{one.measure.replace("map_at_", "mAP@").replace("knn_", "kNN ")}</th>'
+        f'<tr><th scope="row">{_measure(one.measure)}</th>'
         + "".join(
             f"<td>{part.value:{sign}.3f} <span>{part.low:{sign}.3f} to {part.high:{sign}.3f}</span></td>"
             for part, sign in ((one.a, ""), (one.b, ""), (one.difference, "+"))
         )
         + "</tr>"
-        for one in found.quality
+        for one in (*found.quality, *(found.words.quality if found.words else ()))
     )
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>\n"
+
+
+def _measure(name: str) -> str:
+    return name.replace("map_at_", "mAP@").replace("knn_", "kNN ").replace("words_precision_at_", "words@")
 
 
 class _Shown:
@@ -98,11 +116,20 @@ class _Shown:
             f"{inner}</section>"
         )
 
-    def _pair(self, one: ComparedImage) -> str:
-        label = f'<p class="side"><bdi>{markup(escape(one.label))}</bdi></p>' if one.label else ""
-        sides = "".join(
+    def word(self, one: ComparedWord) -> str:
+        """Return what both encoders find for a word."""
+        return (
+            f'<section><div class="query"><h2>asked: <bdi>{markup(escape(one.word))}</bdi></h2><p>{one.overlap:.2f} the same</p></div>\n'
+            f'<div class="pair"><div></div><div>{self._sides(one)}</div></div></section>'
+        )
+
+    def _sides(self, one: ComparedImage | ComparedWord) -> str:
+        return "".join(
             f'<p class="side">{markup(escape(name))}</p><ol class="hits">{figures(images, self._made, self._beside)}</ol>'
             for name, images in ((self._found.a, one.a), (self._found.b, one.b))
         )
+
+    def _pair(self, one: ComparedImage) -> str:
+        label = f'<p class="side"><bdi>{markup(escape(one.label))}</bdi></p>' if one.label else ""
         own = f'<ol class="hits">{figures((one.image,), self._made, self._beside)}</ol>'
-        return f'<div class="pair"><div>{label}{own}</div><div>{sides}</div></div>'
+        return f'<div class="pair"><div>{label}{own}</div><div>{self._sides(one)}</div></div>'

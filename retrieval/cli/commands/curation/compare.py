@@ -38,6 +38,13 @@ COMPARE = "retrieval.curation.compare.comparing:compare"
 @click.argument("sides", nargs=-1, required=True, metavar="[A] B")
 @option("--labels", of=COMPARE, type=FILE, metavar="CSV", help="file,label: measure by labels, too.")
 @option("--column", of=COMPARE, metavar="NAME", help="Take the labels from this column.")
+@option(
+    "--words",
+    of=COMPARE,
+    type=FILE,
+    metavar="FILE",
+    help="Words to ask both, one a line; else names of labels, or everyday nouns.",
+)
 @option("-k", of=COMPARE, type=int, metavar="K", help="Neighbours that are compared.")
 @option("--sample", of=COMPARE, type=int, metavar="N", help="Images that ask, and that an encoder B encodes.")
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page with examples side by side, too.")

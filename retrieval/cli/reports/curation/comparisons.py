@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison_notes", "comparison_table"]
 
-_MEASURES = {"knn_accuracy": "kNN accuracy"}
+_MEASURES = (("knn_", "kNN "), ("map_at_", "mAP@"), ("words_precision_at_", "words@"))
+_LEAST = 5  # words that are named
 _WIDE = 100  # columns of a table of three intervals
 
 
@@ -29,17 +30,13 @@ def comparison_table(found: Comparison) -> str:
             ("images", f"{found.images:,}, {how}; {found.queries:,} of them asked for"),
             ("same", f"{_interval(found.overlap)} of {found.k} neighbours; by chance {found.chance:.3f}"),
             ("same first", f"{_interval(found.same_first)}"),
+            *_words(found),
         ]
     )
     if found.quality:
         rows = [
-            (
-                _MEASURES.get(one.measure, one.measure.replace("map_at_", "mAP@")),
-                _interval(one.a),
-                _interval(one.b),
-                _interval(one.difference, "+"),
-            )
-            for one in found.quality
+            (_measure(one.measure), _interval(one.a), _interval(one.b), _interval(one.difference, "+"))
+            for one in (*found.quality, *(found.words.quality if found.words else ()))
         ]
         text += table(("measure", "a", "b", "b - a"), rows, columns=_WIDE)
     if found.groups:
@@ -73,6 +70,26 @@ def comparison_notes(found: Comparison) -> Iterator[str]:
     told = ", ".join(f"{count:,} {what}" for count, what in left_out if count)
     if told:
         yield f"images left out: {told}"
+
+
+def _words(found: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield what words found by both, or why none was asked."""
+    words = found.words
+    if words is None:
+        yield "words", f"not asked: {escape(found.wordless)}"
+        return
+    yield (
+        "words",
+        f"{_interval(words.overlap)} of {found.k} images, {words.words:,} words; by chance {words.chance:.3f}",
+    )
+    least = ", ".join(f"{escape(one.word)} {one.overlap:.1f}" for one in words.least[:_LEAST])
+    yield "differ on", least
+
+
+def _measure(name: str) -> str:
+    for own, shown in _MEASURES:
+        name = name.replace(own, shown)
+    return name
 
 
 def _interval(found: Interval, sign: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from PIL import Image
 
 import retrieval
 from indexes.vectors import Space
-from retrieval.errors import OptionError
+from retrieval.collection import Collection
+from retrieval.errors import CapabilityMissing, OptionError
 from retrieval.testing import FakeEncoder
 
 
@@ -161,3 +163,65 @@ def test_a_page_shows_both_sides_and_escapes_names(
     assert "<red>" not in text
     assert '<th scope="row">kNN accuracy</th>' in text
     assert text.count('class="pair"') == len(found.lost) + sum(len(group.images) for group in found.groups)
+
+
+@pytest.fixture
+def photos(folder: Path) -> Iterator[Collection]:
+    with retrieval.open(folder, encoder=FakeEncoder()) as opened:
+        yield opened
+
+
+def test_words_are_asked_by_both(photos: Collection, labels: dict[str, str]) -> None:
+    other = FakeEncoder(dim=32, name="other")
+
+    found = photos.compare(other, labels=labels, k=3)
+
+    words = found.words
+    assert words is not None
+    assert (words.words, found.wordless) == (3, "")
+    (right,) = words.quality
+    assert right.measure == "words_precision_at_3"
+    assert (right.a.value, right.b.value) == (1.0, 1.0)
+    assert words.chance == pytest.approx(3 / 27)
+    assert {one.word for one in words.least} == {"red", "green", "blue"}
+    for one in words.least:
+        shared = {image.path for image in one.a} & {image.path for image in one.b}
+        assert one.overlap == pytest.approx(len(shared) / 3)
+        assert all(image.path.startswith(one.word) for image in (*one.a, *one.b))
+
+
+def test_words_of_a_file_are_asked_and_those_without_a_label_are_not_judged(
+    photos: Collection, labels: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("red\nunheard\n", encoding="utf-8")
+
+    found = photos.compare(
+        FakeEncoder(dim=32, name="other"), labels=labels, words=tmp_path / "words.txt", k=3
+    )
+
+    assert found.words is not None
+    assert found.words.words == 2
+    assert found.words.quality[0].a.value == 1.0
+
+
+def test_everyday_nouns_are_asked_where_nothing_else_is_said(photos: Collection) -> None:
+    found = photos.compare(FakeEncoder(dim=32, name="other"), k=3)
+
+    assert found.words is not None
+    assert found.words.words == 100
+    assert found.words.quality == ()
+
+
+def test_an_encoder_without_words_is_asked_none_and_that_is_said(
+    photos: Collection, labels: dict[str, str], tmp_path: Path
+) -> None:
+    class Wordless(GreyEncoder):
+        encode_text = None  # type: ignore[assignment]
+
+    found = photos.compare(Wordless(), k=3)
+
+    assert found.words is None
+    assert "knows no words" in found.wordless
+    (tmp_path / "words.txt").write_text("red\n", encoding="utf-8")
+    with pytest.raises(CapabilityMissing, match="knows no words"):
+        photos.compare(Wordless(), words=tmp_path / "words.txt", k=3)
