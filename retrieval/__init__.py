@@ -27,6 +27,8 @@ publish images          activate, Activated
 follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
 test plug-ins           retrieval.testing
+
+Long because every public name stands here three times: for readers, for type checkers, and with its home.
 """
 
 from __future__ import annotations

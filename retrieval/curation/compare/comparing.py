@@ -1,4 +1,7 @@
-"""Compare two encoders over the same images: which neighbours they share, where they differ, which finds the right labels."""
+"""Compare two encoders over the same images: which neighbours they share, where they differ, which finds the right labels.
+
+Long because all steps of a comparison share what was asked and what both encoders found.
+"""
 
 from __future__ import annotations
 

@@ -53,13 +53,13 @@ def comparison_html(found: Comparison, *, beside: Path | None = None) -> str:
     sections = [
         shown.section(f"Found by {found.b} alone", f"{found.wins:,} images", found.won),
         shown.section(f"Found by {found.a} alone", f"{found.losses:,} images", found.lost),
+        *map(shown.word, words),
         *(
             shown.section(
                 group.name or "a group without a name", f"{group.overlap:.2f} the same", group.images
             )
             for group in found.groups
         ),
-        *map(shown.word, words),
     ]
     return image_page(
         f"{found.a} and {found.b}",

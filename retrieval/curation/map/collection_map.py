@@ -139,6 +139,7 @@ class _Mapping:
             unsearchable=reason,
             total=len(groups.ids),
             columns=columns,
+            given_labels=labels,
             root=os.path.abspath(self._collection.root),
             links=links,
             origins=origins,

@@ -42,6 +42,7 @@ class ImageMap:
         unsearchable: why it does not; empty where it does.
         total: images that it was made for.
         columns: values of each column, one a row; None for what is missing.
+        given_labels: the label of each row that it was made with; None where there were none.
         root: the folder of the images.
         links: the file or address of each image; empty for a row by hand without a file.
         origins: where images are read from that are no files of the folder, by place.
@@ -58,6 +59,7 @@ class ImageMap:
     unsearchable: str = ""
     total: int
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    given_labels: Sequence[str | None] | None = None
     root: str = ""
     links: tuple[str, ...] = ()
     origins: Mapping[int, Origin] = field(default_factory=dict)
@@ -123,6 +125,8 @@ class ImageMap:
 
     def write_table(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file with a row for each image: ``path``, ``id``, ``x``, ``y``, ``group``, ``neighbors`` and the columns.
+
+        If the map was given labels, there is a column ``label``, too.
 
         Embedding Atlas opens it with ``--x x --y y --neighbors neighbors``.
 

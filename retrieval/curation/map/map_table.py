@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["write_map_table"]
 
-_OWN: Final = ("path", "id", "x", "y", "group", "neighbors")
-
 
 def write_map_table(found: ImageMap, path: Path) -> None:
     """Write a row for each image, in the order of ids.
 
     ``neighbors`` has what Embedding Atlas reads: places of rows in this table as ``ids``, and cosine ``distances``. ``y`` grows
-    upwards, as in charts. A path that is not UTF-8 is percent-encoded. A column called as one of these gets an underscore
-    behind its name.
+    upwards, as in charts. ``label`` is there if the map was given labels. A path that is not UTF-8 is percent-encoded. A column called
+    as one of these gets an underscore behind its name.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -55,8 +53,10 @@ def write_map_table(found: ImageMap, path: Path) -> None:
         "group": pa.array([found.groups[label - 1] for label in found.labels.tolist()], pa.string()),
         "neighbors": near,
     }
+    if found.given_labels is not None:
+        arrays["label"] = pa.array(found.given_labels, pa.string())
     for name, values in found.columns.items():
-        arrays[f"{name}_" if name in _OWN else name] = _column(pa, values)
+        arrays[f"{name}_" if name in arrays else name] = _column(pa, values)
     with replacing(path) as file:
         pq.write_table(pa.table(arrays), file)
 

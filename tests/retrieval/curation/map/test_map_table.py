@@ -28,6 +28,18 @@ def test_each_image_has_its_place_group_and_neighbours(found: ImageMap, tmp_path
     assert {row["width"] for row in rows} == {32}
 
 
+def test_given_labels_are_a_column_of_their_own(tmp_path: Path) -> None:
+    with retrieval.create(tmp_path / "rows", dim=4) as collection:
+        collection.add(np.eye(4), ["a", "b", "c", "d"], columns=[{"label": "own"}, {}, {}, {}])
+        retrieval.map_images(collection, labels={"a": "one", "c": "two"}).write_table(
+            tmp_path / "map.parquet"
+        )
+
+    table = pq.read_table(tmp_path / "map.parquet")
+    assert table.column("label").to_pylist() == ["one", None, "two", None]
+    assert table.column("label_").to_pylist() == ["own", None, None, None]
+
+
 def test_columns_never_take_the_names_of_the_map(tmp_path: Path) -> None:
     with retrieval.create(tmp_path / "rows", dim=4) as collection:
         collection.add(
