@@ -6,14 +6,13 @@ The truth is LMDB's. A get from there touches every page of a block of about 1,0
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import MissingRow, StoreCorrupt
-from indexes.files import PARTIAL, sync_directory, writing
+from indexes.files import sync_directory, writing
 from indexes.vectors import Ids, Vectors
 
 RERANK = "rerank.f16"
@@ -129,20 +128,3 @@ def cut_rows(path: Path, *, count: int, dim: int) -> int:
         finally:
             os.close(file)
     return kept
-
-
-def replace_rows(path: Path, blocks: Iterable[NDArray[np.float16]]) -> None:
-    """Write the file anew from consecutive blocks and put it in place in one step; maps of the old one stay valid.
-
-    Raises:
-        StoreFull: no space left; the old file stays.
-        StoreReadOnly: the folder cannot be written.
-    """
-    partial = path.with_name(PARTIAL + path.name)
-    with writing(path), partial.open("wb") as file:
-        for block in blocks:
-            file.write(np.ascontiguousarray(block).data.cast("B"))
-        file.flush()
-        os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_directory(path.parent)

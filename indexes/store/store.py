@@ -36,7 +36,7 @@ from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_dir
 from indexes.layout import VECTORS
 from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
-from indexes.store.mirror import RERANK, replace_rows
+from indexes.store.mirror import RERANK
 from indexes.store.tables import (
     FLAGS,
     NAMES,
@@ -70,7 +70,7 @@ from indexes.store.tables import (
 from indexes.store.writer import Writer, require
 from indexes.vectors import Bitmap, Halves, Ids, Vectors
 
-__all__ = ["VECTORS", "NewRow", "Record", "VectorStore", "rebuild_rerank"]
+__all__ = ["VECTORS", "NewRow", "Record", "VectorStore"]
 
 
 _SCAN = 4096
@@ -519,16 +519,3 @@ def _begin(meta: Mapping[bytes, bytes], txn: lmdb.Transaction[bytes], databases:
     for name, value in meta.items():
         txn.put(name, value, db=databases[b"meta"])
     put_facts(txn, databases)
-
-
-def rebuild_rerank(directory: str | os.PathLike[str], *, dim: int) -> None:
-    """Write `rerank.f16` anew from LMDB and put it in place in one step; maps of the old one stay valid.
-
-    The caller holds the writer's lock. Raises as `VectorStore.open` does, and:
-
-    Raises:
-        StoreFull: no space left; the old file stays.
-        StoreReadOnly: the directory cannot be written.
-    """
-    with VectorStore.open(directory, dim=dim) as store:
-        replace_rows(store.directory / RERANK, (rows for _, rows in store.blocks()))

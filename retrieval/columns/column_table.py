@@ -23,7 +23,6 @@ __all__ = [
     "batches",
     "column_types",
     "in_small_chunks",
-    "named_schema",
     "require_pyarrow",
     "schema_of",
     "types_in",
@@ -92,13 +91,6 @@ def types_in(schema: Any) -> dict[str, str]:
     if not isinstance(listed, list) or len(listed) != len(schema.names):
         raise ValueError("its columns have no names")
     return dict(listed)
-
-
-def named_schema(types: Mapping[str, str]) -> Any:
-    """Return the schema of the same table with people's names of the columns, for other programs."""
-    pa = require_pyarrow("a table of columns")
-    schema = schema_of(types)
-    return pa.schema([pa.field(name, field.type) for name, field in zip(sorted(types), schema, strict=True)])
 
 
 def batches(store: VectorStore, types: Mapping[str, str], start: int, stop: int) -> Iterator[Any]:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FilterSpec", "ShardReader"]
 
-_KEYS = 4096
-
 
 class FilterSpec(NamedTuple):
     """Which rows of a shard may be found, as a caller said it.

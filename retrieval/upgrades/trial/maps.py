@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Space, Vectors
 
-Method: TypeAlias = Literal["auto", "prefix", "built-in", "procrustes", "ridge", "lambda", "slerp"]
 METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda", "slerp")
 EXTENDING = METHODS[:2]  # what an encoder brings with it
 

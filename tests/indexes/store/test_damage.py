@@ -7,7 +7,7 @@ import os
 import pytest
 
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.store.store import NewRow, VectorStore, rebuild_rerank
+from indexes.store.store import NewRow, VectorStore
 from indexes.store.tables.records import unpack_id
 from tests.indexes.store.rows import DIM, new_rows
 from tests.strategies import unit
@@ -60,13 +60,3 @@ def test_a_longer_rerank_file_is_cut_and_a_shorter_one_refilled(home):
         path.write_bytes(spoiled)
         VectorStore.open(home, dim=DIM, writable=True).close()
         assert whole == path.read_bytes()
-
-
-def test_the_rerank_file_is_rebuilt_from_the_store(home):
-    path = home / "rerank.f16"
-    whole = path.read_bytes()
-    path.write_bytes(b"\0" * len(whole))
-    rebuild_rerank(home, dim=DIM)
-
-    assert whole == path.read_bytes()
-    assert sorted(entry.name for entry in home.iterdir()) == ["rerank.f16", "vectors.lmdb"]

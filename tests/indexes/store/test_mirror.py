@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import MissingRow, StoreCorrupt, StoreFull
-from indexes.store.mirror import RerankRows, cut_rows, replace_rows, write_rows
+from indexes.store.mirror import RerankRows, cut_rows, write_rows
 from tests.strategies import unit
 
 DIM = 24
@@ -75,14 +75,6 @@ def test_cutting_leaves_whole_rows_that_count(path, size, count, kept):
 
     assert cut_rows(path, count=count, dim=DIM) == kept
     assert path.stat().st_size == kept * DIM * 2
-
-
-def test_a_map_outlives_the_replacement_of_its_file(path, rows):
-    before = RerankRows.open(path, dim=DIM, count=50)
-    replace_rows(path, [rows[:3], rows[3:7]])
-
-    np.testing.assert_array_equal(before.rows, rows)
-    np.testing.assert_array_equal(RerankRows.open(path, dim=DIM, count=7).rows, rows[:7])
 
 
 def test_short_writes_are_completed(path, rows, monkeypatch):
