@@ -19,8 +19,9 @@ from benchmarks.copies.run import Run
 from benchmarks.copies.truth import relation_of
 from benchmarks.copies.vectors import encoded_names
 from retrieval.matching import Features, features
-from retrieval.matching.calibration import SIGNS, Calibration, calibration
+from retrieval.matching.calibration import Calibration, calibration
 from retrieval.matching.comparison import evidence
+from retrieval.matching.signs import SIGNS
 
 HITS = 50
 ROUNDS = (5, 15, HITS)

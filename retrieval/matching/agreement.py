@@ -23,6 +23,7 @@ _BLURS = (1.6, 2.4, 3.6, 5.4, 8.0)
 _FLAT = 3.0  # grey levels: the deviation below which a tile shows nothing
 _SMALLEST = 400.0  # pixels of overlap
 _PARTS = 10  # a side that are followed
+_INSIDE = 0.6  # share of a tile that lies in the overlap
 _WINDOW = 15
 _LOST = 3.0  # pixels: what parts that were not found again count
 _FOLLOWED = 0.7  # pixels
@@ -40,6 +41,9 @@ class Agreement:
         followed: share of the small parts that were found again within a pixel of their place.
         tone: correlation of the mean grey levels of the tiles that agree.
         size: pixels of the overlap.
+        levels: ``(2, r, c)`` mean grey levels of the tiles in both pictures.
+        contrast: ``(2, r, c)`` deviations of their grey levels, 0.7 at least.
+        inside: ``(r, c)`` tiles of which more than half lies in the overlap, flat ones too.
     """
 
     matrix: NDArray[np.float64]
@@ -49,6 +53,9 @@ class Agreement:
     followed: float
     tone: float
     size: float
+    levels: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    inside: NDArray[np.bool_]
 
     @property
     def shown(self) -> NDArray[np.float32]:
@@ -108,7 +115,7 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
         warped, mask = _warp(cv2, warped, refined, size, mask)
         if mask.sum() < _SMALLEST:
             return None
-    tiles, tone = _tiles(cv2, still, warped, mask)
+    tiles = _tiles(cv2, still, warped, mask)
     area = float(mask.sum())
     share_over = area / max(1.0, over.size * abs(np.linalg.det(matrix[:2, :2])))
     cover = min(1.0, share_over), min(1.0, area / under.size)
@@ -116,12 +123,11 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
         matrix, cover = np.linalg.inv(matrix).astype(np.float64), (cover[1], cover[0])
     return Agreement(
         matrix=matrix / matrix[2, 2],
-        tiles=tiles,
         cover=cover,
         drift=drift,
         followed=followed,
-        tone=tone,
         size=area,
+        **tiles,
     )
 
 
@@ -212,7 +218,8 @@ def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _tiles(
     cv2: Any, one: NDArray[np.float32], two: NDArray[np.float32], mask: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], float]:
+) -> dict[str, Any]:
+    """Measure `Agreement`'s tiles, tone, levels, contrast and inside."""
     height, width = mask.shape
     tile = int(np.clip(np.sqrt(mask.sum()) / 10, 6, 20))
     columns, rows = max(1, width // tile), max(1, height // tile)
@@ -232,7 +239,7 @@ def _tiles(
     xx = means(one * one * mask) / share - x0 * x0
     yy = means(two * two * mask) / share - y0 * y0
     xy = means(one * two * mask) / share - x0 * y0
-    shows = (weight > 0.6) & (np.maximum(xx, yy) > _FLAT**2)
+    shows = (weight > _INSIDE) & (np.maximum(xx, yy) > _FLAT**2)
     clipped = ((x > 250) | (x < 5)) & (xx < 4) | ((y > 250) | (y < 5)) & (yy < 4)
     found = np.where(shows & ~clipped, xy / np.sqrt(np.maximum(xx, 0.5) * np.maximum(yy, 0.5)), np.nan)
     agree = found > AGREES
@@ -240,4 +247,7 @@ def _tiles(
     if agree.sum() >= 4:
         u, v = x[agree] - x[agree].mean(), y[agree] - y[agree].mean()
         tone = float((u * v).sum() / np.sqrt(max((u * u).sum() * (v * v).sum(), 1.0)))
-    return found.astype(np.float32), tone
+    return {
+        "tiles": found.astype(np.float32), "tone": tone, "levels": np.stack([x, y]),
+        "contrast": np.sqrt(np.maximum(np.stack([xx, yy]), 0.5)), "inside": weight > _INSIDE,
+    }  # fmt: skip

@@ -11,22 +11,12 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.matching.agreement import Agreement
-
-__all__ = ["RELATIONS", "SIGNS", "Calibration", "Network", "Relation", "calibration", "signs"]
+__all__ = ["RELATIONS", "Calibration", "Network", "Relation", "calibration"]
 
 Relation = Literal["picture", "scene", "object", "none"]
 
 RELATIONS: Final[tuple[Relation, ...]] = ("picture", "scene", "object")
 """In the order of a network's outputs. Pictures of which nothing lies on the other have no signs."""
-
-SIGNS: Final = (
-    "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those above 0.7",
-    "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles", "stretch",
-    "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7", "share 0.5 to 0.9 of that above 0.5",
-    "tenth of those above 0.5", "quarter of those above 0.5", "neighbours", "extent",
-)  # fmt: skip
-"""What relations are computed from, in the order of a network's inputs."""
 
 _FARTHEST: Final = 3.0  # spreads from the mean
 
@@ -95,61 +85,6 @@ def odds(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     others = outputs[:, 1:]
     most = others.max(axis=1)
     return np.asarray(outputs[:, 0] - most - np.log(np.exp(others - most[:, None]).sum(axis=1)))
-
-
-def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
-    """Return `SIGNS` as numbers, ``(21,)``."""
-    tiles = np.sort(pixels.shown) if len(pixels.shown) else np.zeros(1, np.float32)
-    above = {
-        limit: len(tiles) - int(np.searchsorted(tiles, limit, "right")) for limit in (0.5, 0.7, 0.9, 0.97)
-    }
-    share = {limit: number / len(tiles) for limit, number in above.items()}
-    loose = tiles[len(tiles) - above[0.5] :]
-    large, small = np.linalg.svd(pixels.matrix[:2, :2], compute_uv=False)
-    return np.array(
-        [
-            share[0.7],
-            share[0.9],
-            share[0.97],
-            _quantile(tiles, 0.75),
-            np.log(1.005 - _quantile(tiles[len(tiles) - above[0.7] :], 0.5)),
-            max(pixels.cover),
-            min(pixels.cover),
-            pixels.drift,
-            np.log(1.005 - pixels.tone),
-            np.log1p(agreeing),
-            agreeing / max(pairs, 1),
-            np.log1p(len(pixels.shown)),
-            np.log(large / small),
-            share[0.97] / max(share[0.7], 0.02),
-            pixels.followed,
-            min(pixels.followed / max(share[0.7], 0.02), 2.0),
-            (above[0.5] - above[0.9]) / max(above[0.5], 1),
-            np.log(1.005 - _quantile(loose, 0.1)),
-            np.log(1.005 - _quantile(loose, 0.25)),
-            _neighbours(pixels.tiles),
-            pixels.extent,
-        ]
-    )
-
-
-def _quantile(ordered: NDArray[np.float32], share: float) -> float:
-    """Return a quantile of ordered numbers; 0 of none."""
-    return float(ordered[int(share * (len(ordered) - 1))]) if len(ordered) else 0.0
-
-
-def _neighbours(tiles: NDArray[np.float32]) -> float:
-    """Return of the pairs of tiles side by side, of which one agrees well, the share where both do."""
-    good, shown = tiles > 0.9, np.isfinite(tiles)
-    either = both = 0
-    for one, other in (
-        ((slice(1, None),), (slice(None, -1),)),
-        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
-    ):
-        seen = shown[one] & shown[other]
-        either += int((seen & (good[one] | good[other])).sum())
-        both += int((seen & good[one] & good[other]).sum())
-    return both / max(either, 1)
 
 
 @functools.cache

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.matching.agreement import Agreement, agreement
-from retrieval.matching.calibration import Relation, calibration, signs
+from retrieval.matching.calibration import Relation, calibration
 from retrieval.matching.correspondences import correspondences
 from retrieval.matching.geometry import Placement, corners, framed, placement
 from retrieval.matching.local_features import Features
+from retrieval.matching.signs import signs
 
 __all__ = ["Evidence", "Outline", "Verdict", "compare", "evidence"]
 

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from retrieval.matching import compare, features
-from retrieval.matching.calibration import RELATIONS, SIGNS, from_json, odds
+from retrieval.matching.calibration import RELATIONS, from_json, odds
+from retrieval.matching.signs import SIGNS
 from tools.fit_matching import drawings
 from tools.fit_matching.__main__ import Row, fitted, together
 from tools.fit_matching.network import trained

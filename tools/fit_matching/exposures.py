@@ -12,16 +12,21 @@ from tools.fit_matching.alterations import Draw
 __all__ = ["another_exposure"]
 
 
-def another_exposure(image: Picture, rng: Draw) -> Picture:
+def another_exposure(image: Picture, rng: Draw, *, still: bool = False) -> Picture:
     """Return what a camera may have seen a moment later.
 
     Near and far things move apart (a smooth field of shifts with one step in it), a part in the middle moves by itself,
     the light changes smoothly over the picture, and the noise is new.
+
+    Args:
+        image: the first exposure.
+        rng: says what moved, and how.
+        still: the camera was held nearly still, so that little moves but those parts.
     """
     pixels = np.asarray(image, np.float32)  # (h, w, 3)
     height, width = pixels.shape[:2]
     short = min(height, width)
-    strength = short * rng.uniform(0.012, 0.06)
+    strength = short * (rng.uniform(0.0, 0.012) if still else rng.uniform(0.012, 0.06))
     depth = _smooth(rng, height, width, cells=3) + (_smooth(rng, height, width, cells=4) > 0.3)
     angle = rng.uniform(0, 2 * np.pi)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

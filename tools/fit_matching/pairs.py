@@ -102,7 +102,11 @@ def made(data: Path, names: list[str], *, seed: int) -> Iterator[Pair]:
         for step in range(1, 4):
             other = opened(data, names[(place + step) % len(names)])
             yield Pair(one=image, other=other, relation="none", how="another photograph", photograph=place)
-        yield from _drawings(place, [image, *others], np.random.default_rng([seed, place]))
+        own = np.random.default_rng([seed, place])
+        yield from _drawings(place, [image, *others], own)
+        if place % 2:
+            held = another_exposure(image, own, still=True)
+            yield Pair(one=image, other=held, relation="scene", how="a still camera", photograph=place)
 
 
 def _drawings(place: int, grounds: list[Picture], rng: np.random.Generator) -> Iterator[Pair]:
