@@ -32,7 +32,7 @@ from tools.fit_matching.pairs import Pair, judged, look_alikes, made
 TARGET = Path(shipped.__file__).with_name("calibration.json")
 FOLDS = 10
 NETWORKS = 4
-PRECISION = 0.98  # of these pairs: most that are no copies are hard on purpose, so that of others more are right
+PRECISION = 0.98  # of these pairs, most of which are hard: of others more are right
 POINTS = 6  # fewer agree by chance
 
 
