@@ -117,8 +117,3 @@ def _clear_median(pixels: Agreement) -> float:
     """Return the logarithm of what the median of the tiles that both show clearly lacks; 0 of few tiles."""
     clear = np.sort(pixels.tiles[np.isfinite(pixels.tiles) & (pixels.contrast.min(axis=0) > _CLEAR)])
     return float(np.log(1.005 - max(_quantile(clear, 0.5), -0.9))) if len(clear) >= 4 else 0.0
-
-
-def _quantile(ordered: NDArray[np.float32], share: float) -> float:
-    """Return a quantile of ordered numbers; 0 of none."""
-    return float(ordered[int(share * (len(ordered) - 1))]) if len(ordered) else 0.0
