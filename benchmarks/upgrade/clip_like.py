@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from indexes.vectors import unit_rows
 
 SIDE, WIDTH = 224, 256
-STEPS, BATCH = 600, 128
-_CONTEXT, _FEATURES, _BLOCK = 24, 1280, 32
+STEPS, BATCH = 400, 128
+_CONTEXT, _FEATURES, _BLOCK = 16, 1280, 32
 
 
 def train(data: Path, folder: Path) -> Any:
@@ -30,7 +30,7 @@ def train(data: Path, folder: Path) -> Any:
 
     torch.manual_seed(0)
     head = torch.nn.Linear(_FEATURES, WIDTH, bias=False)
-    text = TextTransformer(context_length=_CONTEXT, width=192, heads=4, layers=2, output_dim=WIDTH)
+    text = TextTransformer(context_length=_CONTEXT, width=128, heads=4, layers=1, output_dim=WIDTH)
     scale = torch.nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))
     optimizer = torch.optim.AdamW([*head.parameters(), *text.parameters(), scale], lr=1e-3, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,10 @@ class Probe:
                 scores[np.arange(len(own)), own] = -np.inf
                 flags[part] = self.labels[scores.argmax(axis=1)] == self.labels[own]
         return flags
+
+    def itself(self, queries: Vectors, gallery: Vectors) -> Bitmap:
+        """Return ``(q,)`` flags: the first hit of each query among the gallery's rows is the row that it was made from."""
+        return replace(self, labels=None).right(queries, gallery)
 
     def margin(self, queries: Vectors, gallery: Vectors) -> float:
         """Return the mean cosine with the target, to tell apart what is right equally often."""

@@ -43,6 +43,8 @@ class Measured:
         map_microseconds: time to map one query, one thread; what a second encoder costs is not in it.
         compatible: new queries find more in the old gallery than old ones do (Shen et al. 2020, BCT). A mixture with the old query
             is never far from it and finds a few more or less by chance, so it must find more than chance explains.
+        finds_itself: share of queries that find the image that they were made of first in the old gallery, before any other: a map may
+            keep what kind of thing is shown, and lose which picture it is.
         text_old_old, text_new_old: share of the new encoder's own ten best for words that the old one finds, and that
             mapped words find in the old gallery; None without words.
     """
@@ -55,6 +57,7 @@ class Measured:
     regression_rate: float
     map_microseconds: float
     compatible: bool
+    finds_itself: float
     text_old_old: float | None = None
     text_new_old: float | None = None
 
@@ -77,7 +80,8 @@ def measure(
         text_old = overlap(nearest(words_old, probe.gallery_old, k=K), truth)
     measured = []
     for way in fitted:
-        right = probe.right(way.queries(probe.new, probe.old), probe.gallery_old)
+        mapped = way.queries(probe.new, probe.old)
+        right = probe.right(mapped, probe.gallery_old)
         text = None
         if words_new is not None and truth is not None:
             asked = way.queries(words_new, words_old, words=True)
@@ -95,6 +99,7 @@ def measure(
                 map_microseconds=_microseconds(way, probe),
                 compatible=bool(right.mean() > old.mean())
                 and (way.alpha is None or _beyond_chance(old, right)),
+                finds_itself=float(probe.itself(mapped, probe.gallery_old).mean()),
                 text_old_old=text_old,
                 text_new_old=text,
             )

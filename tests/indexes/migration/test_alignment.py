@@ -48,6 +48,15 @@ def test_a_probe_with_labels_never_counts_the_query_itself():
     assert not probe.right(unit_rows(gallery + 0.5 * gallery[[2, 3, 0, 1]]), gallery).any()
 
 
+def test_what_a_query_was_made_from_is_found_itself_whatever_labels_say():
+    gallery = np.eye(4, dtype=np.float32)
+    queries = unit_rows(gallery[[0, 2]] + 0.1 * gallery[[1, 3]])
+    asked = {"gallery_old": gallery, "gallery_new": gallery, "old": queries, "new": queries}
+    probe = Probe(**asked, target=np.array([0, 3]), labels=np.array([0, 0, 1, 1]))
+
+    assert probe.itself(queries, gallery).tolist() == [True, False]
+
+
 def test_overlap_counts_shares_in_any_order():
     assert alignment.overlap(np.array([[1, 2, 3, 4]]), np.array([[4, 1, 9, 8]])) == 0.5
 

@@ -9,7 +9,7 @@ from indexes.migration import Probe
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform
-from retrieval.collection.query_map import Fitted
+from retrieval.collection import Fitted
 from retrieval.upgrades.trial.measurement import background_of
 
 DIM, COUNT = 32, 600
