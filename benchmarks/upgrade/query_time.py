@@ -1,7 +1,7 @@
 """Measure what a query takes in the middle of an upgrade, beside one before it and one after it.
 
 Vectors are seeded: the new space is the old one turned, bent and with noise. Old rows have the index that a build gives them; rows
-that were encoded again have the one that a backfill gives them, and its last 0.25 % wait outside, as on average. Queries alternate,
+that were encoded again have the one that a backfill gives them. Queries alternate,
 one at a time; ratios are of CPU time, which other processes disturb least, and of wall time. No query is encoded.
 """
 
@@ -26,7 +26,7 @@ from indexes.vectors import Ids, Neighbors, Space, Vectors, rescored, unit_rows
 DIMS = (256, 384)
 ASKED, K = 200, 10
 SHARES = (0.05, *(round(0.1 * tenth, 1) for tenth in range(1, 10)), 0.95)
-_WAITING, _SAMPLE, _BLOCK = 0.0025, 5_000, 20_000
+_SAMPLE, _BLOCK = 5_000, 20_000
 OLD, NEW = (
     Space(name=name, dim=dim, fingerprint=name) for name, dim in zip(("old", "new"), DIMS, strict=True)
 )
@@ -75,7 +75,6 @@ def query_time(work: Path, *, rows: int, repeats: int) -> None:
             "queries": ASKED,
             "k": K,
             "repeats": repeats,
-            "waiting": _WAITING,
         },
         shares=results,
     )
@@ -102,14 +101,12 @@ def _built(home: Path, rows: Vectors, space: Space) -> Generation:
 
 
 def _staged(home: Path, rows: Vectors, ids: Ids) -> Path:
-    """Stage rows as a backfill does, its last publish with some that wait outside the index."""
+    """Stage rows as a backfill does."""
     if not (home / "manifest.json").exists():
         with Staging.open(home, dim=NEW.dim) as staging:
-            first = round((1 - _WAITING) * len(rows))
-            for part in (slice(0, first), slice(first, None)):
-                staging.append(ids[part], rows[part], [b""] * len(rows[part]), state=SERVED)
-                staging.commit()
-                staging.index(NEW)
+            staging.append(ids, rows, [b""] * len(rows), state=SERVED)
+            staging.commit()
+            staging.index(NEW, whole=True)
     return home
 
 

@@ -210,7 +210,7 @@ class Background:
         slope = self.stretch * new_spread / spread  # (q, 1)
         knee = np.minimum(mean + (_KNEE - new_mean) / slope, _KNEE)  # (q, 1), on the old scale
         there = new_mean + (knee - mean) * slope
-        line = np.asarray(new_mean + (scores - mean) * slope, dtype=np.float32)
+        line = np.asarray(scores * slope + (new_mean - mean * slope), dtype=np.float32)
         beyond = scores > knee
         if not beyond.any():
             return line

@@ -47,6 +47,9 @@ _WAITING, _WAITING_SHARE = (
     200,
 )  # rows that may wait outside it: so many, or one of so many if that is more
 
+_WHOLE = 100_000
+"""Rows up to which none has to wait: adding some to the index and writing it takes about a second then."""
+
 ROWS_OF = "rows_of.npy"
 """File of a generation: ``(count,)`` int64, the staged row that answers for each id, -1 where the old one does."""
 
@@ -156,7 +159,7 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
         """Make what was asked for durable."""
         self.store.commit()
 
-    def index(self, space: Space, *, briefly: bool = False) -> None:
+    def index(self, space: Space, *, briefly: bool = False, whole: bool = False) -> None:
         """Index the committed rows once they are many, so that queries need not compare all of them.
 
         The index lies beside the rows and grows with them, as a collection's does. Publish after it what lists the rows.
@@ -164,6 +167,7 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
         Args:
             space: of the rows.
             briefly: leave newer rows to be compared, and train nothing.
+            whole: let none wait outside it, as long as writing it takes about a second.
         """
         if self.store.live < INDEXED:
             return
@@ -172,6 +176,8 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
         else:
             # A query in the middle of a change searches two indexes; so fewer rows wait than elsewhere.
             waiting = max(_WAITING, self.store.live // _WAITING_SHARE)
+            if whole and self.store.live <= _WHOLE:
+                waiting = 0
             derive(self.store.directory, self.store, space=space, encoder=None, kind=_KIND, waiting=waiting)
 
     def close(self) -> None:

@@ -291,7 +291,7 @@ class _Run:
         self._staging.commit()
         self._lock.check()
         if not isinstance(self._migration, Reencoding):
-            self._staging.index(self._migration.new_space, briefly=briefly)
+            self._staging.index(self._migration.new_space, briefly=briefly, whole=True)
         self._table, added = self._staging.tables(self._store.count)
         self.manifest = publish_tail(
             self._directory,

@@ -126,6 +126,16 @@ def test_few_new_rows_wait_outside_the_index(tmp_path, monkeypatch, more, waitin
     assert manifest.count - manifest.index.base_rows == waiting  # one row of 200 may wait: 5
 
 
+def test_none_waits_where_all_are_to_be_in_the_index(tmp_path, monkeypatch):
+    staged(tmp_path, monkeypatch)
+    with Staging.open(tmp_path, dim=NEW.dim) as store:
+        store.append([2 * COUNT], rows(1, NEW.dim, seed=5), [b""], state=SERVED)
+        store.commit()
+        store.index(NEW, whole=True)
+
+    assert read_manifest(tmp_path).index.base_rows == COUNT + 1
+
+
 @pytest.mark.parametrize("harm", ["older", "damaged", "none"])
 def test_without_a_usable_index_all_new_rows_are_compared(tmp_path, monkeypatch, harm):
     fresh = staged(tmp_path, monkeypatch)
