@@ -336,6 +336,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="caltech101,cats_dogs,groceries", help="for protocol")
     parser.add_argument("--pairs", help="for real: some pairs, the names of each parted by a blank")
+    parser.add_argument("--name", default="upgrade_real", help="for real: of the file of results")
     parser.add_argument("--rows", type=int, default=100_000, help="for time")
     options = parser.parse_args()
     data = Path(os.environ["RETRIEVAL_DATA"])
@@ -344,7 +345,7 @@ def main() -> None:
             wanted = (
                 None if options.pairs is None else [tuple(pair.split()) for pair in options.pairs.split(",")]
             )
-            real(data, options.work, seeds=options.seeds, wanted=wanted)
+            real(data, options.work, seeds=options.seeds, wanted=wanted, name=options.name)
         elif part == "time":
             query_time(options.work, rows=options.rows, repeats=options.seeds)
         elif part == "frozen":

@@ -240,8 +240,18 @@ def encoded(name: str, seen: Photographs, *, data: Path, work: Path) -> Encoded:
     return Encoded(queries=whole[:QUERIES], gallery=whole[QUERIES:], crops=crops)
 
 
-def real(data: Path, work: Path, *, seeds: int, wanted: Sequence[tuple[str, ...]] | None = None) -> None:
-    """Measure pairs, all of them or those ``wanted``; encode and measure what ``work`` does not hold yet."""
+def real(
+    data: Path,
+    work: Path,
+    *,
+    seeds: int,
+    wanted: Sequence[tuple[str, ...]] | None = None,
+    name: str = "upgrade_real",
+) -> None:
+    """Measure pairs, all of them or those ``wanted``; encode and measure what ``work`` does not hold yet.
+
+    The results are saved under ``name``.
+    """
     seen = photographs(data)
     asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
     results = []
@@ -254,7 +264,7 @@ def real(data: Path, work: Path, *, seeds: int, wanted: Sequence[tuple[str, ...]
             results.append({"old": names[0], "new": names[1], **summary(runs), "runs": runs})
             print(report_line(results[-1]), flush=True)
     save(
-        "upgrade_real",
+        name,
         load=load,
         parameters={"gallery": len(asked.gallery), "queries": QUERIES, "sample": SAMPLE, "seeds": seeds},
         pairs=results,
