@@ -44,7 +44,7 @@ PAIRS = (
     ("nano@2", "lite2"),
     ("lite0", "lite2"),
     EXTENDING,
-    ("clip", "nano@2"),
+    ("nano@2", "clip"),
 )
 
 
