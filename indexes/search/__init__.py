@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         unmeasured,
     )
     from indexes.search.shard_search import joined, search_shards, shard_candidates
+    from indexes.search.united_shards import UnitedShards
 else:
     __getattr__ = lazy(
         __name__,
@@ -41,6 +42,7 @@ else:
                 "unmeasured",
             ),
             "shard_search": ("joined", "search_shards", "shard_candidates"),
+            "united_shards": ("UnitedShards",),
         },
     )
 
@@ -51,6 +53,7 @@ __all__ = [
     "Generation",
     "Narrow",
     "ServingCard",
+    "UnitedShards",
     "funnel",
     "joined",
     "lengthened",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
-from indexes.engine import flat
+from indexes.engine import flat, ivf
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import (
     INDEX,
@@ -95,6 +95,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._directory = directory
         self._pin = pin
         card = None
+        self._on_card = device.startswith("cuda")
         if device.startswith("cuda"):
             from indexes.search.device import ServingCard
 
@@ -306,6 +307,24 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             StoreClosed: the generation is closed.
         """
         return self._inverted().stage
+
+    @property
+    def is_all_in_lists(self) -> bool:
+        """Say whether every row lies in the inverted lists of the index, which can be held to some ids, on no card."""
+        index = self.lists_index
+        if index is None or self._on_card or self.manifest.index.base_rows < self.count:
+            return False
+        return ivf.lists_of(index) > 0 and ivf.filters(index)
+
+    def copied_index(self) -> Any:
+        """Read the base index into memory of its own, to be changed.
+
+        Raises:
+            StoreCorrupt: it cannot be read.
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            return ivf.load(generation_path(self._directory, self.manifest.generation) / INDEX)
 
     def self_join(self, threshold: float, *, at_most: int, asked: Ids | None = None) -> SelfJoin:
         """Prepare to find the pairs of live rows whose cosine reaches a threshold; the lists of the base index group them.

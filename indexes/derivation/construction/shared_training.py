@@ -24,8 +24,11 @@ __all__ = ["SharedTraining", "shared_factory", "sweep_trainings", "train_togethe
 TRAINING = "training"
 """The directory of the training, in that of the whole. A file is named by its hash: another training replaces no file."""
 
-ROWS_PER_LIST = 200
-"""Rows that a list of a shard holds at least, on average."""
+ROWS_PER_LIST = 32
+"""Rows that a list of a shard holds at least, on average: FAISS scans so many at once.
+
+Of 8 shards of 25,000 rows, in one process, a query took 3.3 times the CPU of one collection with 200 rows a list, and 2.2 with 50.
+"""
 
 _COMPARED = 16  # centroids by which an index is recognised
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from indexes import forks
 from indexes.errors import StoreCorrupt
+from indexes.search import UnitedShards
 from indexes.vectors import padding
 from retrieval.collection.sharded.numbering import first_of
 from retrieval.collection.sharded.shard_reader import ShardReader
@@ -25,6 +26,9 @@ __all__ = ["AskedShards"]
 
 ANSWER_SECONDS: Final = 60.0
 """Seconds within which a shard in another process has to answer."""
+
+_MANY: Final = 100
+"""Queries from which it pays to join the shards that lie in this process."""
 
 _DAMAGED = (StoreCorrupt, CollectionNotFound, FileNotFoundError)
 
@@ -54,6 +58,8 @@ class AskedShards:
         self._lock = forks.Lock()
         self._kept: dict[int, Actor] = {}
         self.missing: list[str] = []
+        self._queries, self._joining = 0, forks.Lock()
+        self._united: UnitedShards | Literal[False] | None = None  # False: they cannot be
         try:
             for shard in shards.shards:
                 self._open(shard)
@@ -137,6 +143,27 @@ class AskedShards:
     def every(self, method: str, /, *args: Any, **options: Any) -> dict[int, Any]:
         """Ask all shards with the same arguments."""
         return self.each(method, dict.fromkeys(self._kept, args), **options)
+
+    def united(self, queries: int) -> UnitedShards | None:
+        """Return the shards joined in memory, where all lie in this process and many queries have come; None otherwise.
+
+        Args:
+            queries: how many come now.
+        """
+        self._queries += queries
+        if self._queries >= _MANY and self._united is None:
+            with self._joining:
+                if self._united is None:
+                    self._united = self._joined() or False
+        return self._united or None
+
+    def _joined(self) -> UnitedShards | None:
+        if not self._cluster.is_here or self.missing:
+            return None
+        generations = list(self.every("generation").values())
+        if not UnitedShards.can_be(generations):
+            return None
+        return UnitedShards(generations, [first_of(number) for number in self.numbers])
 
     def at_once(self) -> ShardsAtOnce:
         """Return the shards that are open now, for one search."""

@@ -251,15 +251,21 @@ class OpenedShards:
                 queries, keep, k=k, nprobe=nprobe, shortlist=shortlist, exact=exact, dim=dim
             )
         else:
-            at_once = self._asked.at_once()
-            found = search_shards(
-                at_once,
-                queries,
-                k=k,
-                nprobe=nprobe or reaching(index.nprobe or 1, k=k),
-                shortlist=max(shortlist or lengthened(index.shortlist or 4 * k, k), k),
-                firsts=at_once.firsts,
-            )
+            nprobe = nprobe or reaching(index.nprobe or 1, k=k)
+            shortlist = max(shortlist or lengthened(index.shortlist or 4 * k, k), k)
+            united = self._asked.united(len(queries))
+            if united is not None:
+                found = united.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+            else:
+                at_once = self._asked.at_once()
+                found = search_shards(
+                    at_once,
+                    queries,
+                    k=k,
+                    nprobe=nprobe,
+                    shortlist=shortlist,
+                    firsts=at_once.firsts,
+                )
             self._fill(found, queries, k=k)
         return Blend(
             ids=found.ids,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from indexes.engine import Probes
+    from indexes.search import Generation
     from indexes.store import Record
     from indexes.vectors import Bitmap, Halves, Ids, Vectors
     from retrieval.names import AskedWord, LookedUp
@@ -67,6 +68,10 @@ class ShardReader:
     def close(self) -> None:
         """Release every file."""
         self._opened.close()
+
+    def generation(self) -> Generation:
+        """Return what is open, for callers in this process."""
+        return self._opened.generation
 
     def probes(self, queries: Vectors, nprobe: int) -> Probes:
         """Choose the lists of queries for all shards."""
