@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from indexes.engine import Refined, block_lists, faiss, ivf
-from indexes.generation import INDEX, Inverted
+from indexes.generation import INDEX
 from indexes.vectors import Neighbors, dots, floats, padding, rescored
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ __all__ = ["UnitedShards"]
 
 MOST_BYTES: Final = 512 << 20
 """Bytes of the index files that are joined in memory, at most."""
+
+
+_SPARE: Final = 6
+"""Rows that are scored in double precision besides those wanted: stored ones are of length 1 to 1e-4 only."""
 
 
 class UnitedShards:
@@ -61,18 +65,20 @@ class UnitedShards:
         """Find each query's best rows; takes and returns what `indexes.search.search_shards` does, for ``q > 0``."""
         size = max(shortlist, k)
         candidates = self._stage.codes(queries, k=size, nprobe=nprobe, selector=self._selector).ids
-        found = padding(len(queries), k)
-        halves = np.zeros((len(queries), k, queries.shape[1]), dtype=np.float16)  # (q, k, d)
+        more = k + _SPARE
+        found = padding(len(queries), more)
+        halves = np.zeros((len(queries), more, queries.shape[1]), dtype=np.float16)  # (q, more, d)
         for number, query in enumerate(queries):
             ids = candidates[number]
             ids = np.sort(ids[ids >= 0])  # (m,)
             near = self._gathered(ids)
             wide = np.empty(near.shape, dtype=np.float32)  # (m, d)
             floats(near, wide)
-            order = (-dots(wide, query)).argsort(kind="stable")[:k]  # ties by smaller id
+            order = (-dots(wide, query)).argsort(kind="stable")[:more]  # ties by smaller id
             found.ids[number, : len(order)] = ids[order]
             halves[number, : len(order)] = near[order]
-        return self._named(found.ids, rescored(_places(found.ids), queries, halves.reshape(-1, queries.shape[1])))
+        ranked = rescored(_places(found.ids), queries, halves.reshape(-1, queries.shape[1]))
+        return self._named(found.ids, Neighbors(ids=ranked.ids[:, :k], scores=ranked.scores[:, :k]))
 
     def _gathered(self, ids: Ids) -> Halves:
         """Return the rows of some ids, ascending, counted through all shards."""
