@@ -33,7 +33,8 @@ class Costs:
     Args:
         index: trained and filled.
         width: of the rows that candidates are compared with.
-        shards: indexes like this one that are searched as one: lists are chosen once, and probed in each.
+        shards: indexes like this one that are searched as one: lists are chosen once, and probed in each, by one set of tables
+            (`indexes.search.UnitedShards`).
     """
 
     def __init__(self, index: Any, *, width: int, shards: int = 1) -> None:
@@ -54,11 +55,7 @@ class Costs:
             self._scanned = _rows_in_a_probed_list(inner)
         elif _is_graph(inner):
             self._graph = True
-        self._list, self._scanned, self._rows = (
-            shards * self._list,
-            shards * self._scanned,
-            shards * self._rows,
-        )
+        self._scanned, self._rows = shards * self._scanned, shards * self._rows
 
     def microseconds(self, *, nprobe: int | None, shortlist: int) -> float:
         """Return the cost of one query on one thread."""

@@ -13,7 +13,7 @@ from retrieval.collection.sharded import asked_shards
 from tests.retrieval.shards import shards_of, vectors
 
 
-@pytest.fixture(scope="module", params=["ivfrabitq", "IVF16,PQ8"])
+@pytest.fixture(scope="module", params=["ivfrabitq", "IVF16,PQ8", "HR,IVF16_HNSW8,RaBitQfs"])
 def made(request, tmp_path_factory):
     """Give a directory of three shards of which one has tombstones."""
     directory = tmp_path_factory.mktemp("made")

@@ -57,9 +57,10 @@ def test_a_damaged_training_is_named(trained):
 @pytest.mark.parametrize(
     ("kind", "shards", "lists"),
     [
-        ("auto", [1_250_000] * 8, 6250),
+        ("auto", [1_250_000] * 8, 25_280),
         ("auto", [10_000_000], 25_280),
-        ("ivfpq", [2000, 1000], 10),
+        ("auto", [40_000] * 8, 1250),
+        ("ivfpq", [2000, 1000], 62),
         ("IVF33,PQ8", [2000], 33),
     ],
 )
