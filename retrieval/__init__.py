@@ -219,13 +219,13 @@ _MODULES = ("errors", "testing")  # modules that users need whole
 # Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
 _HOMES = {
     "Activated": "retrieval.activation.activation:Activated",
-    "BackfillReport": "retrieval.upgrades.backfill.backfill_run:BackfillReport",
-    "RollbackReport": "retrieval.upgrades.rollback.rollback_run:RollbackReport",
+    "BackfillReport": "retrieval.upgrades.backfilling.backfill_run:BackfillReport",
+    "RollbackReport": "retrieval.upgrades.rolling_back.rollback_run:RollbackReport",
     "UpgradeReport": "retrieval.upgrades.record:UpgradeReport",
-    "backfill": "retrieval.upgrades.backfill.backfill_run:backfill",
+    "backfill": "retrieval.upgrades.backfilling.backfill_run:backfill",
     "drop_old": "retrieval.upgrades.finish:drop_old",
     "finish_upgrade": "retrieval.upgrades.finish:finish_upgrade",
-    "rollback": "retrieval.upgrades.rollback.rollback_run:rollback",
+    "rollback": "retrieval.upgrades.rolling_back.rollback_run:rollback",
     "upgrade": "retrieval.upgrades.start.upgrade_start:upgrade",
     "upgrade_report": "retrieval.upgrades.history:upgrade_report",
     "BuildReport": "retrieval.collection.rows.build_report:BuildReport",

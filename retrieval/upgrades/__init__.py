@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.backfill import BackfillReport, backfill, backfill_one
+    from retrieval.upgrades.backfilling import BackfillReport, backfill, backfill_one
     from retrieval.upgrades.finish import drop_old, finish_one, finish_upgrade
     from retrieval.upgrades.history import plot_curve, upgrade_report
     from retrieval.upgrades.record import UpgradeReport, entry_of, reencoding_entry, rounded
-    from retrieval.upgrades.rollback import RollbackReport, rollback, rollback_one
+    from retrieval.upgrades.rolling_back import RollbackReport, rollback, rollback_one
     from retrieval.upgrades.rows_without_images import count_by_hand, refuse_rows_without_images
     from retrieval.upgrades.start import upgrade, upgrade_one
 
@@ -41,11 +41,11 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "backfill": ("BackfillReport", "backfill", "backfill_one"),
+            "backfilling": ("BackfillReport", "backfill", "backfill_one"),
             "finish": ("drop_old", "finish_one", "finish_upgrade"),
             "history": ("plot_curve", "upgrade_report"),
             "record": ("UpgradeReport", "entry_of", "reencoding_entry", "rounded"),
-            "rollback": ("RollbackReport", "rollback", "rollback_one"),
+            "rolling_back": ("RollbackReport", "rollback", "rollback_one"),
             "rows_without_images": ("count_by_hand", "refuse_rows_without_images"),
             "start": ("upgrade", "upgrade_one"),
         },

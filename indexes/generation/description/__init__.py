@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexes.generation.description.build_request import is_new, request
     from indexes.generation.description.columns import TABLE, Columns
     from indexes.generation.description.description import (
+        FORMAT,
         GENERATIONS,
         MANIFEST,
         MIGRATING,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from indexes.generation.description.index_kinds import NAMED, Exact, FileInfo, Funnel, IndexInfo, Inverted
     from indexes.generation.description.recent import Recent
     from indexes.generation.description.shards import (
-        FORMAT,
         SHARDS,
         SHIFT,
         Shard,
@@ -93,6 +93,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "build_request": ("is_new", "request"),
             "columns": ("Columns", "TABLE"),
             "description": (
+                "FORMAT",
                 "GENERATIONS",
                 "MANIFEST",
                 "MIGRATING",
@@ -109,7 +110,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "index_kinds": ("Exact", "FileInfo", "Funnel", "IndexInfo", "Inverted", "NAMED"),
             "recent": ("Recent",),
             "shards": (
-                "FORMAT",
                 "SHARDS",
                 "SHIFT",
                 "Shard",

@@ -40,7 +40,7 @@ SHARDS: Final = "shards.json"
 SHIFT: Final = 32
 """Bits of a row's id that are its id within its shard."""
 
-FORMAT = 1
+SHARDS_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ class Shards:
         """Return what the file holds besides its checksum."""
         first = self.shards[0].manifest
         return {
-            "format": FORMAT,
+            "format": SHARDS_FORMAT,
             "space": first.space.to_json(),
             "generation": self.generation,
             "source": self.source.to_json(numbered=True),
@@ -188,9 +188,9 @@ class Shards:
         """
         fields = Fields(data, path=path)
         found = fields.get("format", count)
-        if found > FORMAT:
+        if found > SHARDS_FORMAT:
             raise ManifestTooNew(
-                f"{path}: has format {found}, this version reads up to format {FORMAT}; "
+                f"{path}: has format {found}, this version reads up to format {SHARDS_FORMAT}; "
                 f"install a newer version: {pip_install(options='--upgrade')}"
             )
         shards = tuple(Shard.from_json(value, path=path) for value in fields.get("shards", objects))
@@ -225,7 +225,7 @@ def read_shards(directory: str | os.PathLike[str]) -> Shards:
     path = Path(directory) / SHARDS
     whole = path.read_bytes()
     data = parsed_json(whole, path=path)
-    if isinstance(data, dict) and data.get("format") == FORMAT:  # of others the format is said first
+    if isinstance(data, dict) and data.get("format") == SHARDS_FORMAT:  # of others the format is said first
         check_seal(whole, path=path)
     return Shards.from_json(data, path=path)
 

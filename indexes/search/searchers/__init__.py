@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from indexes.search.searchers.funnel import Funnel
     from indexes.search.searchers.inverted import InvertedSearcher
     from indexes.search.searchers.listed_rows import WithListed
-    from indexes.search.searchers.open_searcher import open_searcher
+    from indexes.search.searchers.opening import open_searcher
     from indexes.search.searchers.recent_rows import WithRecent
     from indexes.search.searchers.searcher import Searcher, Wanted
     from indexes.search.searchers.widths import (
@@ -55,7 +55,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "funnel": ("Funnel",),
             "inverted": ("InvertedSearcher",),
             "listed_rows": ("WithListed",),
-            "open_searcher": ("open_searcher",),
+            "opening": ("open_searcher",),
             "recent_rows": ("WithRecent",),
             "searcher": ("Searcher", "Wanted"),
             "widths": (

@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.activation.pixels.fidelity import Pixels, linf, psnr, ssim
-    from retrieval.activation.pixels.objective import find_rivals, objective
+    from retrieval.activation.pixels.objectives import find_rivals, objective
     from retrieval.activation.pixels.perturbation import perturb
     from retrieval.activation.pixels.visibility import noticeable
 
@@ -19,7 +19,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "fidelity": ("Pixels", "linf", "psnr", "ssim"),
-            "objective": ("find_rivals", "objective"),
+            "objectives": ("find_rivals", "objective"),
             "perturbation": ("perturb",),
             "visibility": ("noticeable",),
         },

@@ -150,6 +150,8 @@ class Opened:
 
     def row_filter(self, **filters: Any) -> RowFilter | None:
         """Return which rows pass filters; takes and raises what `retrieval.collection.queries.row_filter` does."""
+        if all(given is None for name, given in filters.items() if name != "root"):
+            return None  # most searches have no filter, and looking the function up takes as long as all else here
         from retrieval.collection.queries import row_filter
 
         return row_filter(self, **filters)

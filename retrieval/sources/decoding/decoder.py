@@ -130,7 +130,7 @@ def decode(
     """Return upright 8-bit RGB pixels: of an animation the first frame, of a TIFF the largest page, what is transparent over white.
 
     The orientation that EXIF or XMP states is applied. Deep samples are scaled to eight bits as
-    `retrieval.sources.decoding.file_formats.sample_range` says. CMYK, YCbCr, Lab, HSV, palette, grey and black-and-white images are converted; colour
+    `retrieval.sources.decoding.file_formats.sample_ranges` says. CMYK, YCbCr, Lab, HSV, palette, grey and black-and-white images are converted; colour
     profiles are not applied. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size straight from its cosine transform where that
     leaves enough pixels. Other images that would not fit otherwise are made smaller band by band.
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import retrieval
-import retrieval.upgrades.backfill.backfill_run
-import retrieval.upgrades.rollback.restore
+import retrieval.upgrades.backfilling.backfill_run
+import retrieval.upgrades.rolling_back.restore
 import retrieval.upgrades.trial.sample
 from indexes.store import commit_pace
 from retrieval.errors import CollectionNotFound, MissingRow
@@ -36,7 +36,7 @@ def _at_once(monkeypatch):
     """Let everything be committed and published at once: more to cut."""
     monkeypatch.setattr(retrieval.upgrades.trial.sample, "view_of", mild_view)
     monkeypatch.setattr(commit_pace, "SECONDS", 0.0)
-    monkeypatch.setattr(retrieval.upgrades.backfill.backfill_run, "PUBLISH_SECONDS", 0.0)
+    monkeypatch.setattr(retrieval.upgrades.backfilling.backfill_run, "PUBLISH_SECONDS", 0.0)
 
 
 def build(home: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import retrieval
-import retrieval.upgrades.backfill.backfill_run
-import retrieval.upgrades.rollback.restore
+import retrieval.upgrades.backfilling.backfill_run
+import retrieval.upgrades.rolling_back.restore
 import retrieval.upgrades.start.upgrade_start
 import retrieval.upgrades.trial.sample
 from indexes.store import commit_pace
@@ -27,7 +27,7 @@ def prepare() -> None:
     """Let specs name the encoders, and let everything be committed and published at once."""
     registry.BUILT_IN["drift"] = "tests.retrieval.drift"
     retrieval.upgrades.trial.sample.view_of = mild_view
-    commit_pace.SECONDS = retrieval.upgrades.backfill.backfill_run.PUBLISH_SECONDS = 0.0
+    commit_pace.SECONDS = retrieval.upgrades.backfilling.backfill_run.PUBLISH_SECONDS = 0.0
 
 
 def step(folder: str, name: str) -> None:

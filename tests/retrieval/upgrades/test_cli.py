@@ -177,7 +177,7 @@ def test_an_interrupt_says_what_is_safe(photos, run, monkeypatch):
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retrieval.upgrades.backfill.backfill_run.in_order", interrupt)
+    monkeypatch.setattr("retrieval.upgrades.backfilling.backfill_run.in_order", interrupt)
     status, _, err = run("upgrade", "--index", photos, "--backfill", "all")
 
     assert status == 130

@@ -12,7 +12,7 @@ from retrieval.render import fields, json_text
 
 __all__ = ["rollback"]
 
-ROLLBACK = "retrieval.upgrades.rollback.rollback_run:rollback"
+ROLLBACK = "retrieval.upgrades.rolling_back.rollback_run:rollback"
 
 
 @click.command("rollback", cls=Command, common=("--without-new", "--device"), example="retrieve rollback")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         holds_sensor_data,
         preview,
     )
-    from retrieval.sources.decoding.file_formats.sample_range import extremes, sample_range, scaled
+    from retrieval.sources.decoding.file_formats.sample_ranges import extremes, sample_range, scaled
     from retrieval.sources.decoding.file_formats.tiff_pages import (
         Page,
         choose_page,
@@ -71,7 +71,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "jpeg_rows": ("all_scans_begun", "block_height", "coefficient_bytes", "endings", "missing_part"),
             "png_chunks": ("readable_png", "transparent_value"),
             "raw_previews": ("has_raw_signature", "holds_sensor_data", "preview"),
-            "sample_range": ("extremes", "sample_range", "scaled"),
+            "sample_ranges": ("extremes", "sample_range", "scaled"),
             "tiff_pages": ("Page", "choose_page", "read_pages", "with_first_page"),
             "tiff_samples": (
                 "UnsupportedTiff",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from retrieval.sources.decoding.file_formats.sample_range import extremes, sample_range, scaled
+from retrieval.sources.decoding.file_formats.sample_ranges import extremes, sample_range, scaled
 from retrieval.sources.decoding.file_formats.tiff_pages import Page, with_first_page
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from retrieval.encoders import expect, load_encoder
 from retrieval.errors import OptionError, RetrievalError
 from retrieval.location import find_whole
 from retrieval.sources import open_source
-from retrieval.upgrades.rollback.restore import Restored
+from retrieval.upgrades.rolling_back.restore import Restored
 from retrieval.views import refuse_views
 
 if TYPE_CHECKING:

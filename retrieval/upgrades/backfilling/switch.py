@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Migration
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
-    from retrieval.upgrades.backfill.reencoding import Reencoding
+    from retrieval.upgrades.backfilling.reencoding import Reencoding
 
 __all__ = ["switch_over"]
 

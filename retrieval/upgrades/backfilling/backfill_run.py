@@ -25,8 +25,8 @@ from retrieval.progress import Progress
 from retrieval.sources import open_source
 from retrieval.sources.media import same_content
 from retrieval.upgrades import refuse_rows_without_images
-from retrieval.upgrades.backfill.reencoding import Reencoding
-from retrieval.upgrades.backfill.switch import switch_over
+from retrieval.upgrades.backfilling.reencoding import Reencoding
+from retrieval.upgrades.backfilling.switch import switch_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.backfill.backfill_run import BackfillReport, backfill, backfill_one
+    from retrieval.upgrades.backfilling.backfill_run import BackfillReport, backfill, backfill_one
 
 __all__ = ["BackfillReport", "backfill", "backfill_one"]
 

@@ -109,7 +109,7 @@ class TestRollback:
         fill(migrating, ["new/a.png", "new/b.png"], first=1000)
         retrieval.build_index(migrating)
         with monkeypatch.context() as patch:
-            patch.setattr("retrieval.upgrades.rollback.restore.derive", interrupt)
+            patch.setattr("retrieval.upgrades.rolling_back.restore.derive", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 retrieval.rollback(migrating)
         assert {"new/a.png", "new/b.png"} < check_all_new(migrating, "new").keys()
@@ -138,7 +138,7 @@ class TestRollback:
                 raise EncoderError("its weights are not here")
             return real(spec, **options)
 
-        monkeypatch.setattr("retrieval.upgrades.rollback.rollback_run.load_encoder", missing)
+        monkeypatch.setattr("retrieval.upgrades.rolling_back.rollback_run.load_encoder", missing)
         with pytest.raises(
             OptionError, match=r"2 images were added since .* drift:old must encode them .*`without_new=True`"
         ):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.rollback.rollback_run import RollbackReport, rollback, rollback_one
+    from retrieval.upgrades.rolling_back.rollback_run import RollbackReport, rollback, rollback_one
 
 __all__ = ["RollbackReport", "rollback", "rollback_one"]
 
