@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import click
 
     from retrieval.cli.commands.long_question import asked
+    from retrieval.cli.commands.picked_images import picked_output, print_picked
 
-__all__ = ["SUMMARIES", "Commands", "asked"]
+__all__ = ["SUMMARIES", "Commands", "asked", "picked_output", "print_picked"]
 
 SUMMARIES = {
     "demo": "Index sample photographs, answer queries, write a page.",
@@ -92,4 +93,5 @@ class Commands(MutableMapping[str, "click.Command"]):
 def __getattr__(name: str) -> object:
     from retrieval.exports import lazy
 
-    return lazy(__name__, {"long_question": ("asked",)})(name)
+    homes = {"long_question": ("asked",), "picked_images": ("picked_output", "print_picked")}
+    return lazy(__name__, homes)(name)

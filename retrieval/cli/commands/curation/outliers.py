@@ -7,23 +7,18 @@ from typing import Any
 
 import click
 
-from retrieval.cli.commands import asked
+from retrieval.cli.commands import asked, picked_output, print_picked
 from retrieval.cli.frame import (
-    NEW_FILE,
     Command,
     Session,
-    columns,
-    emit,
     filters,
     given,
     interrupts,
-    on_terminal,
     one_form,
     option,
     session,
     shared,
 )
-from retrieval.cli.reports import picked_text
 
 __all__ = ["outliers"]
 
@@ -40,10 +35,7 @@ OUTLIERS = "retrieval.curation.picks.odd_images:outliers"
 @option("-n", "n", of=OUTLIERS, type=int, metavar="N", help="How many images.")
 @option("--neighbors", of=OUTLIERS, type=int, metavar="K", help="How many neighbours of each image count.")
 @filters(OUTLIERS)
-@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
-@click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
-@click.option("-f", "--files", is_flag=True, help="Print only paths.")
-@click.option("-0", "--null", is_flag=True, help="Print them as raw bytes, each ended by NUL.")
+@picked_output
 @shared
 @session
 def outliers(
@@ -68,13 +60,10 @@ def outliers(
 
     with asked(session, index) as (collection, progress):
         found = find(collection, progress=progress, **given(**options))
-    emit(picked_text(found, form, columns=columns() if on_terminal() else 0))
-    session.note(found.title)
+    notes = []
     if found.typical is not None:
-        session.note(
+        notes.append(
             f"{found.below_fence:,} of them lie below {found.fence:.3f}, far from usual; "
             f"half of all images have {found.typical:.3f} or more"
         )
-    if html is not None:
-        found.write_page(html)
-        session.note(f"wrote {html}")
+    print_picked(session, found, form, notes=notes, html=html)

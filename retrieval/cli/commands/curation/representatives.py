@@ -7,23 +7,18 @@ from typing import Any
 
 import click
 
-from retrieval.cli.commands import asked
+from retrieval.cli.commands import asked, picked_output, print_picked
 from retrieval.cli.frame import (
-    NEW_FILE,
     Command,
     Session,
-    columns,
-    emit,
     filters,
     given,
     interrupts,
-    on_terminal,
     one_form,
     option,
     session,
     shared,
 )
-from retrieval.cli.reports import picked_text
 
 __all__ = ["representatives"]
 
@@ -45,10 +40,7 @@ REPRESENTATIVES = "retrieval.curation.picks.representative_images:representative
     help="facility-location for the most telling, k-center for the most diverse.",
 )
 @filters(REPRESENTATIVES)
-@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page of the images, too.")
-@click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
-@click.option("-f", "--files", is_flag=True, help="Print only paths.")
-@click.option("-0", "--null", is_flag=True, help="Print them as raw bytes, each ended by NUL.")
+@picked_output
 @shared
 @session
 def representatives(
@@ -73,10 +65,7 @@ def representatives(
 
     with asked(session, index) as (collection, progress):
         found = pick(collection, progress=progress, **given(**options))
-    emit(picked_text(found, form, columns=columns() if on_terminal() else 0))
-    session.note(found.title)
+    notes = []
     if found.sampled < found.total:
-        session.note(f"chosen among {found.sampled:,} of them, by chance")
-    if html is not None:
-        found.write_page(html)
-        session.note(f"wrote {html}")
+        notes.append(f"chosen among {found.sampled:,} of them, by chance")
+    print_picked(session, found, form, notes=notes, html=html)
