@@ -91,6 +91,8 @@ def main() -> None:
     known = RESULTS / f"{given.name}.json"
     sizes = json.loads(known.read_text(encoding="utf-8"))["sizes"] if known.exists() else {}
     measures = parts(given)
+    if given.work:
+        Path(given.work).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
         work = Path(folder)
         for rows in map(int, given.rows.split(",")):
