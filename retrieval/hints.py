@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What other libraries call things, and what they are here.
 _NAMES: dict[str, dict[str, str]] = {
@@ -160,11 +159,14 @@ def attribute_of(this: object, name: str) -> Any:
     raise missing_attribute(owner, name, dir(type(this)))
 
 
-def named_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function say, when its arguments do not fit, what they are called here."""
+def named_arguments(function: F) -> F:
+    """Let a function say, when its arguments do not fit, what they are called here.
+
+    It returns what it takes, by its type, too: so type checkers know decorated functions within circles of imports.
+    """
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
@@ -173,7 +175,7 @@ def named_arguments(function: Callable[P, R]) -> Callable[P, R]:
                 raise
             raise TypeError(message) from error
 
-    return call
+    return cast("F", call)
 
 
 def _misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:

@@ -3,9 +3,6 @@
 Those rooms stand above this one and import it, so this one names them by text only: nothing of them is loaded with a collection.
 """
 
-# Within a circle of imports mypy knows no type of a decorated function yet and takes Any; other type checkers know it.
-# mypy: disable-error-code="has-type"
-
 from __future__ import annotations
 
 import importlib

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,15 +26,18 @@ from retrieval.display import progress_shown
 from retrieval.encoders import TextEncoder
 from retrieval.errors import CapabilityMissing, OptionError
 from retrieval.evaluation.copy_detection import encoded, files_below
+from retrieval.evaluation.given_labels import known_labels
 from retrieval.hints import named_arguments
 from retrieval.location import lies_in
-from retrieval.sources import csv_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from indexes.vectors import Vectors
     from retrieval.collection.relevance import Kind
+    from retrieval.evaluation.given_labels import LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["MatchCalibration", "calibrate_matches"]
@@ -83,8 +85,9 @@ class MatchCalibration:
 @named_arguments
 def calibrate_matches(
     collection: Collection | str | os.PathLike[str],
-    labels: str | os.PathLike[str] | Mapping[str, str],
+    labels: LabelsLike | None = None,
     *,
+    column: str | None = None,
     background: Collection | str | os.PathLike[str] | None = None,
     progress: ShowProgress = None,
 ) -> MatchCalibration:
@@ -96,11 +99,12 @@ def calibrate_matches(
     Args:
         collection: with labels for some of its rows, and of one encoder; or its path.
         labels: a CSV file with the header ``file,label``, or labels by key.
+        column: the column of the collection that has the labels; give this or `labels`.
         background: other photographs of everyday things: a folder of images, of which up to 3,000 are encoded, or a
             collection of the same encoder. None takes rows of `collection`.
         progress: True for a bar where somebody sees one, or a function.
     Raises:
-        OptionError: fewer than ten labels have five rows each; the background has fewer than a hundred images, or is a collection
+        OptionError: labels that cannot be used; fewer than ten labels have five rows each; the background has fewer than a hundred images, or is a collection
             of another encoder; or the encoder is being changed.
         CapabilityMissing: the background is a folder, and the collection has no encoder.
         CollectionNotFound: there is none.
@@ -111,26 +115,27 @@ def calibrate_matches(
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
         require_settled(collection.manifest, what="matches of two spaces cannot be calibrated")
-        label_of = dict(labels.items() if isinstance(labels, Mapping) else csv_lines(labels, "label"))
-        ids = {collection.id_of(key): label for key, label in label_of.items() if key in collection}
-        rows = np.array(sorted(ids), dtype=np.int64)  # (m,)
-        names = np.array([ids[number] for number in rows.tolist()])
-        kinds, counts = np.unique(names, return_counts=True)
-        asked = kinds[counts >= FEWEST_ROWS].tolist()
+        known = known_labels(collection, labels, column=column)
+        names = np.array(known.names)[known.codes]  # (m,)
+        asked = [
+            name
+            for name, count in zip(known.names, known.counts.tolist(), strict=True)
+            if count >= FEWEST_ROWS
+        ]
         if len(asked) < FEWEST_LABELS:
             raise OptionError(
                 f"{len(asked)} labels have {FEWEST_ROWS} rows or more; a calibration needs {FEWEST_LABELS} labels"
             )
         vectors, unreadable = _background(collection, background, show)
         usual = Background(vectors)
-        trials = _trials(collection, rows, names, asked, usual)
+        trials = _trials(collection, known.ids, names, asked, usual)
         fitted = {kind: _fitted(made, asked) for kind, made in trials.items()}
         used = {kind: one for kind, one in fitted.items() if one.error <= GREATEST_ERROR}
         write_calibrations(collection.directory, collection.space, usual, used)
         return MatchCalibration(
             labels=len(asked),
-            images=len(rows),
-            unknown=len(label_of) - len(ids),
+            images=len(known.ids),
+            unknown=known.unknown,
             background=len(vectors),
             own_background=background is None,
             unreadable=unreadable,

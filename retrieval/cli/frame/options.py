@@ -37,6 +37,7 @@ __all__ = [
     "on_terminal",
     "one_form",
     "option",
+    "require_labels",
     "session",
     "shared",
     "shared_by",
@@ -299,6 +300,16 @@ def one_form(flags: Mapping[str, bool]) -> str:
     if len(asked) > 1:
         raise click.UsageError(f"{asked[0]} and {asked[1]} exclude each other; choose one form of output")
     return asked[0] if asked else ""
+
+
+def require_labels(labels: object, column: object) -> None:
+    """Refuse a command whose labels are nowhere, or in two places.
+
+    Raises:
+        click.UsageError: both ``--labels`` and ``--column`` are given, or neither.
+    """
+    if (labels is None) == (column is None):
+        raise click.UsageError("say where the labels are: give --labels CSV or --column NAME, one of both")
 
 
 def on_terminal() -> bool:

@@ -17,10 +17,11 @@ from retrieval.curation.audit.image_reading import read_images
 from retrieval.curation.audit.issues import MEANINGS, Issue, IssueImage, pixel_issues
 from retrieval.curation.audit.set_issues import duplicate_issues, label_conflicts, leaks, splits_of
 from retrieval.curation.duplicates import duplicates
-from retrieval.curation.labels import known_labels, suspects
+from retrieval.curation.labels import suspects
 from retrieval.curation.picks import outliers
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
+from retrieval.evaluation import known_labels
 from retrieval.hints import named_arguments
 from retrieval.sources import read_skipped
 
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.curation.audit.association_bias import AssociationSet
     from retrieval.curation.audit.hubness import Hubness
-    from retrieval.curation.labels import LabelsLike, Suspects
+    from retrieval.curation.labels import Suspects
     from retrieval.curation.picks import Picked
+    from retrieval.evaluation import LabelsLike
     from retrieval.progress import ShowProgress
 
 __all__ = ["CHECKS", "audit"]

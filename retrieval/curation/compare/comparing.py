@@ -28,11 +28,11 @@ from retrieval.curation.compare.neighbour_agreement import (
 )
 from retrieval.curation.compare.paired_images import encode_sample_of, pair_collections
 from retrieval.curation.groups import cluster
-from retrieval.curation.labels import known_labels
 from retrieval.curation.picks import picked_images
 from retrieval.display import progress_shown
 from retrieval.encoders import canonical_spec, load_encoder
 from retrieval.errors import EncoderError, OptionError
+from retrieval.evaluation import known_labels
 from retrieval.hints import named_arguments
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from retrieval.curation.compare.comparison import ComparedWords
     from retrieval.curation.compare.neighbour_agreement import Near, Right
     from retrieval.curation.compare.paired_images import PairedImages
-    from retrieval.curation.labels import KnownLabels, LabelsLike
     from retrieval.encoders import Encoder, EncoderLike
+    from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["compare"]

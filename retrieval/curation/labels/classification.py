@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.collection import open_collection, require_settled
-from retrieval.curation.labels.given_labels import known_labels
 from retrieval.curation.labels.guesses import Classification, Guess, Suspect, Suspects, Voter
 from retrieval.curation.labels.label_model import LabelModel
 from retrieval.display import progress_shown
 from retrieval.errors import OptionError
+from retrieval.evaluation import known_labels
 from retrieval.hints import named_arguments
 from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
-    from retrieval.curation.labels.given_labels import KnownLabels, LabelsLike
     from retrieval.curation.labels.neighbour_votes import Near
+    from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["classify", "suspects"]

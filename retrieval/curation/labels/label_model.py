@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids, Vectors
     from retrieval.collection import Collection
-    from retrieval.curation.labels.given_labels import KnownLabels
+    from retrieval.evaluation import KnownLabels
 
 __all__ = ["Choice", "LabelModel"]
 

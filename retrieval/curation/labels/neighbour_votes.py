@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap, Ids, Vectors
     from retrieval.collection import Collection
-    from retrieval.curation.labels.given_labels import KnownLabels
+    from retrieval.evaluation import KnownLabels
 
 __all__ = ["CANDIDATES", "LabelledNeighbours", "Near", "vote"]
 

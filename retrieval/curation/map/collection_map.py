@@ -10,7 +10,6 @@ import numpy as np
 
 from retrieval.collection import open_collection
 from retrieval.curation.groups import PrincipalAxes, cluster, read_words
-from retrieval.curation.labels import known_labels
 from retrieval.curation.map.colorings import (
     Coloring,
     category_coloring,
@@ -23,6 +22,7 @@ from retrieval.curation.map.neighbor_graph import neighbor_graph
 from retrieval.curation.map.word_scores import map_words, word_scores
 from retrieval.display import progress_shown
 from retrieval.errors import EncoderError, SpaceMismatch
+from retrieval.evaluation import known_labels
 from retrieval.hints import named_arguments
 from retrieval.progress import Progress
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.answers import Origin
     from retrieval.curation.groups import Groups
-    from retrieval.curation.labels import LabelsLike
     from retrieval.curation.map.word_scores import WordScores
+    from retrieval.evaluation import LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["MOST_IMAGES", "map_images"]

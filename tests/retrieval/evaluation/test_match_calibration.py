@@ -39,6 +39,22 @@ def test_hits_have_a_match_from_then_on(tmp_path: Path) -> None:
         assert np.mean(right) > np.mean(wrong) + 0.2  # usually 0.5 more
 
 
+def test_labels_of_a_column_do_as_those_of_a_mapping(tmp_path: Path) -> None:
+    vectors, kinds = things(np.random.default_rng(0), kinds=KINDS, each=EACH)
+    named = [f"thing {kind}" for kind in kinds.tolist()]
+    with retrieval.create(tmp_path / "a", dim=DIM) as photos:
+        photos.add(vectors, columns=[{"shows": name} for name in named])
+
+        by_column = calibrate_matches(photos, column="shows")
+        by_mapping = calibrate_matches(photos, {str(row): label for row, label in enumerate(named)})
+
+        assert by_column == by_mapping
+        with pytest.raises(OptionError, match="one of both"):
+            calibrate_matches(photos)
+        with pytest.raises(OptionError, match="the column 'show' gives no image"):
+            calibrate_matches(photos, column="show")
+
+
 def test_rows_of_its_own_do_as_a_background(tmp_path: Path) -> None:
     photos, labels = labelled(tmp_path / "a")
     table = tmp_path / "labels.csv"

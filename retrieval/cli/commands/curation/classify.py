@@ -21,6 +21,7 @@ from retrieval.cli.frame import (
     on_terminal,
     one_form,
     option,
+    require_labels,
     session,
     shared,
 )
@@ -67,8 +68,7 @@ def classify(
     The nearest labelled images vote. An image without a near one, or without a probable label, gets none. Nothing is encoded.
     """
     one_form({"--json": as_json, "--csv": csv})
-    if (options["labels"] is None) == (options["column"] is None):
-        raise click.UsageError("say where the labels are: give --labels CSV or --column NAME, one of both")
+    require_labels(options["labels"], options["column"])
     interrupts.raise_from_now_on()
     from retrieval.curation.labels import classify as guess
     from retrieval.curation.labels import suspects

@@ -16,6 +16,7 @@ from retrieval.cli.frame import (
     given,
     interrupts,
     option,
+    require_labels,
     session,
     shared,
     watching,
@@ -32,16 +33,17 @@ OPEN = "retrieval.collection.collection:open_collection"
 @click.command(
     "calibrate",
     cls=Command,
-    common=("--labels", "--background"),
+    common=("--labels", "--column", "--background"),
     example="retrieve calibrate --labels labels.csv --background everyday/",
 )
-@click.option(
+@option(
     "--labels",
+    of=CALIBRATE,
     type=FILE,
-    required=True,
     metavar="CSV",
     help="file,label: what images show; ten labels of five images or more.",
 )
+@option("--column", of=CALIBRATE, metavar="NAME", help="Take the labels from this column.")
 @option(
     "--background",
     of=CALIBRATE,
@@ -56,7 +58,8 @@ def calibrate(
     session: Session,
     /,
     *,
-    labels: Path,
+    labels: Path | None,
+    column: str | None,
     background: Path | None,
     device: str | None,
     index: Path | None,
@@ -66,12 +69,15 @@ def calibrate(
 
     Hits get a `match` then, and the line behind which comes likely nothing. A kind of query that it tells badly gets none.
     """
+    require_labels(labels, column)
     interrupts.raise_from_now_on()
     from retrieval.collection import open_collection
     from retrieval.evaluation import calibrate_matches
 
     with open_collection(index, **given(device=device)) as collection, watching(session) as progress:
-        found = calibrate_matches(collection, labels, progress=progress, **given(background=background))
+        found = calibrate_matches(
+            collection, progress=progress, **given(labels=labels, column=column, background=background)
+        )
     emit(json_text(found.to_json()) if as_json else calibration_table(found))
     if found.unknown and not session.quiet:
         session.note(f"{found.unknown:,} files of the labels are not in the collection")

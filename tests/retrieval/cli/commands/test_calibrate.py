@@ -53,6 +53,23 @@ def test_json_has_the_same_facts_and_the_hits_agree(labelled: Path, tmp_path: Pa
     assert (hits[0]["match"] is not None) == ("images" in facts["used"])
 
 
+@pytest.mark.parametrize("labels", [(), ("--labels", "labels.csv", "--column", "label")])
+def test_labels_are_named_once(labelled: Path, tmp_path: Path, run, labels: tuple[str, ...]) -> None:
+    given = [tmp_path / one if one.endswith(".csv") else one for one in labels]
+
+    status, _, err = run("calibrate", "--index", labelled, *given)
+
+    assert status == 2
+    assert "give --labels CSV or --column NAME, one of both" in err
+
+
+def test_a_column_that_is_not_there_is_said(labelled: Path, run) -> None:
+    status, _, err = run("calibrate", "--index", labelled, "--column", "shows")
+
+    assert status == 1
+    assert "the column 'shows' gives no image" in err
+
+
 def test_what_is_missing_is_said_with_the_command_that_cures_it(labelled: Path, tmp_path: Path, run) -> None:
     status, _, err = run("query", "--index", labelled, "--id", "0", "--sure")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from retrieval.collection import Collection
-from retrieval.curation.labels.given_labels import known_labels
 from retrieval.curation.labels.neighbour_votes import CANDIDATES, LabelledNeighbours, vote
+from retrieval.evaluation import known_labels
 from tests.retrieval.curation.labels.conftest import labels_of
 
 
