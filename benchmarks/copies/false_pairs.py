@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter, OrderedDict
@@ -18,16 +17,17 @@ from benchmarks.copies.photographs import SEED, opened
 from benchmarks.copies.run import Run
 from benchmarks.copies.truth import relation_of
 from benchmarks.copies.vectors import encoded_names
-from retrieval.matching import Features, features
-from retrieval.matching.calibration import Calibration, calibration
+from retrieval.matching import Features, compare, features
+from retrieval.matching.agreement import Agreement
 from retrieval.matching.comparison import evidence
-from retrieval.matching.signs import SIGNS
 
 HITS = 50
 ROUNDS = (5, 15, HITS)
 """Hits that are compared in each round: what is one picture, or nearly, is among the first."""
 AGREES_AT_LEAST = 0.25
-"""The share of tiles that agree loosely, below which nothing was ever called one picture: signs are kept from there on."""
+"""The share of tiles that agree loosely, below which nothing was ever called one picture: such pairs are not judged."""
+LOOSE = 0.7  # correlation of such a tile
+_AT_ONCE = 256
 _HELD = 6_000  # features, a quarter of a megabyte each
 
 
@@ -37,32 +37,31 @@ class Compared(NamedTuple):
     Attributes:
         query: its place.
         others: places of the hits that it was compared with.
-        found: of those whose pixels agree somewhere, the place, and for each way to lay the one on the other the points that
-            agree and the signs.
+        found: places of those hits whose pixels agree in part.
     """
 
     query: int
     others: list[int]
-    found: list[tuple[int, list[tuple[int, list[float]]]]]
+    found: list[int]
 
 
 def measure(run: Run) -> dict[str, Any]:
     """Compare each picture with its first hits, for `Run.minutes`; the next run continues.
 
-    The first hits of all pictures come first. What the pixels say is kept, so that another calibration judges it again without
-    comparing. A pair that two pictures name is compared once. No picture is altered: whatever is verified must be the same picture
-    under two names.
+    The first hits of all pictures come first. Of which pairs the pixels agree in part is kept, and these few are judged anew by each
+    run: another calibration need not compare all. A pair that two pictures name is compared once. No picture is altered:
+    whatever is verified must be the same picture under two names.
     """
     names = gallery(run.data, rows=ROWS, originals=MOST).names[:PICTURES]
     rows = encoded_names(run.data, gallery(run.data, rows=ROWS, originals=MOST).names, run.work)[:PICTURES]
-    mark = hashlib.blake2b(" ".join(SIGNS).encode(), digest_size=4).hexdigest()
-    path = run.work / f"false-pairs-{mark}.jsonl"
+    path = run.work / "false-pairs.jsonl"
     kept = [Compared(*json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
     with path.open("a") as file:
         for line in compared(run, names, rows, kept):
             file.write(json.dumps(line) + "\n")
             kept.append(line)
-    return _judged(names, kept)
+            file.flush()
+    return _judged(run.data, names, kept)
 
 
 def compared(
@@ -74,7 +73,7 @@ def compared(
     held = _Held(run.data, names)
     told = time.monotonic()
     end = told + 60 * run.minutes
-    order = _order(names)
+    order, nearest = _order(names), hits(rows)
     for turn, (first, last) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False)):
         for query in order:
             if asked[query] > turn:
@@ -82,42 +81,49 @@ def compared(
             if time.monotonic() > end:
                 return
             line = Compared(query, [], [])
-            for other in hits(rows, query)[first:last]:
+            for other in nearest[query, first:last].tolist():
                 pair = frozenset((query, other))
                 if pair in done:
                     continue
                 done.add(pair)
                 line.others.append(other)
-                found = [
-                    (one.placed.agreeing, one.signs.round(5).tolist())
-                    for one in evidence(held[query], held[other])
-                ]
-                if any(signs[0] >= AGREES_AT_LEAST for _, signs in found):
-                    line.found.append((other, found))
+                if any(agrees(one.pixels) for one in evidence(held[query], held[other])):
+                    line.found.append(other)
             yield line
             if time.monotonic() - told > 60:
                 told = time.monotonic()
                 print(f"hits to {last}: picture {query:,}; {len(done):,} pairs", flush=True)
 
 
-def hits(rows: NDArray[np.float32], query: int) -> list[int]:
-    """Return the places of the first `HITS` others, the nearest first."""
-    scores = rows @ rows[query]
-    scores[query] = -np.inf
-    nearest = np.argpartition(-scores, HITS)[:HITS]
-    return [int(place) for place in nearest[np.argsort(-scores[nearest], kind="stable")]]
+def agrees(pixels: Agreement) -> bool:
+    """Say whether enough tiles agree loosely that two pictures may be called one."""
+    shown = pixels.shown
+    return len(shown) > 0 and float((shown > LOOSE).mean()) >= AGREES_AT_LEAST
 
 
-def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
-    """Judge what the pixels said by the calibration that is shipped, and say what was looked at by eye."""
-    known = calibration()
+def hits(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the places of each picture's first `HITS` others, the nearest first, ``(n, HITS)``."""
+    found = np.empty((len(rows), HITS), np.int64)
+    for start in range(0, len(rows), _AT_ONCE):
+        scores = rows[start : start + _AT_ONCE] @ rows.T  # (b, n)
+        some = np.arange(len(scores))
+        scores[some, start + some] = -np.inf
+        nearest = np.argpartition(-scores, HITS, axis=1)[:, :HITS]
+        order = np.argsort(-np.take_along_axis(scores, nearest, axis=1), axis=1, kind="stable")
+        found[start : start + _AT_ONCE] = np.take_along_axis(nearest, order, axis=1)
+    return found
+
+
+def _judged(data: Path, names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
+    """Judge the pairs whose pixels agree in part by the calibration that is shipped, and say what was looked at by eye."""
+    held = _Held(data, names)
     verified = []
     for line in kept:
-        for other, found in line.found:
-            probability = probability_of(known, found)
-            if probability is not None:
+        for other in line.found:
+            verdict = compare(held[line.query], held[other])
+            if verdict.verified:
                 pair = names[line.query], names[other]
-                verified.append((*pair, round(probability, 4), relation_of(*pair) or "not looked at"))
+                verified.append((*pair, round(verdict.probability, 4), relation_of(*pair) or "not looked at"))
     verified.sort(key=lambda one: (one[3], -one[2]))
     asked = Counter(line.query for line in kept)
     result = {
@@ -134,15 +140,6 @@ def _judged(names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
         json.dumps({name: value for name, value in result.items() if not isinstance(value, list)}), flush=True
     )
     return result
-
-
-def probability_of(known: Calibration, found: Sequence[tuple[int, list[float]]]) -> float | None:
-    """Return the probability of a pair that is verified, as `compare` does; None of one that is not."""
-    for agreeing, signs in found:
-        probability, relation = known.judged(np.array(signs), agreeing)
-        if relation == "picture":
-            return probability
-    return None
 
 
 def _order(names: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval.matching.geometry import Placement, corners
 from retrieval.matching.local_features import Features
+from retrieval.matching.moved_parts import moved_parts
 from retrieval.matching.opencv import opencv
 
 __all__ = ["AGREES", "Agreement", "agreement"]
@@ -27,6 +28,7 @@ _INSIDE = 0.6  # share of a tile that lies in the overlap
 _WINDOW = 15
 _LOST = 3.0  # pixels: what parts that were not found again count
 _FOLLOWED = 0.7  # pixels
+_FINE = 1.6  # pixels: the deviation of the blur that takes fine detail away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,12 @@ class Agreement:
         levels: ``(2, r, c)`` mean grey levels of the tiles in both pictures.
         contrast: ``(2, r, c)`` deviations of their grey levels, 0.7 at least.
         inside: ``(r, c)`` tiles of which more than half lies in the overlap, flat ones too.
+        fine: ``(r, c)`` correlations −1…1 of the tiles' finest detail alone; NaN as in ``tiles``.
+        detail: ``(2, r, c)`` deviations of that detail, in grey levels.
+        sway: how alike small parts that lie side by side are beside their place, −1…1: what noise left has no direction,
+            and near and far things that moved apart have one.
+        moved: share of tiles that disagree though both show something, of which the one is found beside its place in the other.
+        apart: how many tiles were looked for so.
     """
 
     matrix: NDArray[np.float64]
@@ -56,6 +64,11 @@ class Agreement:
     levels: NDArray[np.float32]
     contrast: NDArray[np.float32]
     inside: NDArray[np.bool_]
+    fine: NDArray[np.float32]
+    detail: NDArray[np.float32]
+    sway: float
+    moved: float
+    apart: int
 
     @property
     def shown(self) -> NDArray[np.float32]:
@@ -109,13 +122,14 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
     if mask.sum() < _SMALLEST:
         return None
     still, warped = _equally_sharp(cv2, still, warped, mask)
-    refined, drift, followed = _refined(cv2, still, warped, mask)
+    refined, drift, followed, sway = _refined(cv2, still, warped, mask)
     if refined is not None:
         matrix = (np.linalg.inv(shift) @ refined @ shift @ matrix).astype(np.float64)
         warped, mask = _warp(cv2, warped, refined, size, mask)
         if mask.sum() < _SMALLEST:
             return None
-    tiles = _tiles(cv2, still, warped, mask)
+    tiles, places = _tiles(cv2, still, warped, mask)
+    moved, apart = moved_parts(still, warped, places, tiles["tiles"], tiles["contrast"])
     area = float(mask.sum())
     share_over = area / max(1.0, over.size * abs(np.linalg.det(matrix[:2, :2])))
     cover = min(1.0, share_over), min(1.0, area / under.size)
@@ -127,6 +141,9 @@ def agreement(a: Features, b: Features, placed: Placement) -> Agreement | None:
         drift=drift,
         followed=followed,
         size=area,
+        sway=sway,
+        moved=moved,
+        apart=apart,
         **tiles,
     )
 
@@ -179,14 +196,14 @@ def _equally_sharp(
 
 def _refined(
     cv2: Any, still: NDArray[np.float32], warped: NDArray[np.float32], mask: NDArray[np.float32]
-) -> tuple[NDArray[np.float64] | None, float, float]:
-    """Follow small parts from the one to the other; fit how all moved; return it, `drift` and `followed`."""
+) -> tuple[NDArray[np.float64] | None, float, float, float]:
+    """Follow small parts from the one to the other; fit how all moved; return it, `drift`, `followed` and `sway`."""
     height, width = mask.shape
     step = max(6, round(np.sqrt(height * width) / _PARTS))
     grid = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1).T[:, ::-1]
     grid = grid[mask[grid[:, 1], grid[:, 0]] > 0].astype(np.float32)  # (p, 2)
     if len(grid) < 6:
-        return None, _LOST, 0.0
+        return None, _LOST, 0.0, 0.0
     one, two = _even(cv2, warped), _even(cv2, still)
     moved, found, error = cv2.calcOpticalFlowPyrLK(
         one, two, grid[:, None], None, winSize=(_WINDOW, _WINDOW), maxLevel=1,
@@ -195,18 +212,33 @@ def _refined(
     moved = moved[:, 0]
     good = (found[:, 0] > 0) & (error[:, 0] < 14) & (np.abs(moved - grid).max(axis=1) < 6)
     if good.sum() < 6:
-        return None, _LOST, 0.0
+        return None, _LOST, 0.0, 0.0
     source, target = grid[good], moved[good]
     matrix, inside = cv2.estimateAffine2D(
         source[:, None], target[:, None], method=cv2.RANSAC, ransacReprojThreshold=0.8, maxIters=100
     )
     if matrix is None or inside.sum() < 6 or np.abs(matrix[:, :2] - np.eye(2)).max() > 0.2:
-        return None, _LOST, 0.0
+        return None, _LOST, 0.0, 0.0
     beside = target - (source @ matrix[:, :2].T + matrix[:, 2])
     off = np.sqrt((beside**2).sum(axis=1))
     near = off < _FOLLOWED
     moved_as_one = np.vstack([matrix, (0, 0, 1)])
-    return moved_as_one, float(np.median(np.minimum(off, _LOST))), float(near.sum() / len(grid))
+    sway = _sway(source, beside, off < _LOST, step=step)
+    return moved_as_one, float(np.median(np.minimum(off, _LOST))), float(near.sum() / len(grid)), sway
+
+
+def _sway(
+    places: NDArray[np.float32], beside: NDArray[np.float64], use: NDArray[np.bool_], *, step: int
+) -> float:
+    """Return how alike neighbours are beside their place: the mean product of neighbours over the mean square."""
+    if use.sum() < 6:
+        return 0.0
+    places, beside = places[use], beside[use]
+    apart = np.abs(places[:, None] - places[None, :]).sum(axis=2)  # (p, p)
+    near = (apart > 0) & (apart <= step + 1)
+    if not near.any():
+        return 0.0
+    return float((beside @ beside.T)[near].mean() / max(float((beside**2).sum(axis=1).mean()), 1e-4))
 
 
 def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -218,8 +250,11 @@ def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _tiles(
     cv2: Any, one: NDArray[np.float32], two: NDArray[np.float32], mask: NDArray[np.float32]
-) -> dict[str, Any]:
-    """Measure `Agreement`'s tiles, tone, levels, contrast and inside."""
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Measure `Agreement`'s tiles, tone, levels, contrast, inside, fine and detail; return also where the tiles lie.
+
+    That is ``(3,)``: the side of a tile, and left and top of the first.
+    """
     height, width = mask.shape
     tile = int(np.clip(np.sqrt(mask.sum()) / 10, 6, 20))
     columns, rows = max(1, width // tile), max(1, height // tile)
@@ -247,7 +282,11 @@ def _tiles(
     if agree.sum() >= 4:
         u, v = x[agree] - x[agree].mean(), y[agree] - y[agree].mean()
         tone = float((u * v).sum() / np.sqrt(max((u * u).sum() * (v * v).sum(), 1.0)))
+    u, v = (image - cv2.GaussianBlur(image, (0, 0), _FINE) for image in (one, two))
+    uu, vv, uv = (means(product * mask) / share for product in (u * u, v * v, u * v))
+    fine = np.where(np.isfinite(found), uv / np.sqrt(np.maximum(uu * vv, 1e-4)), np.nan)
     return {
         "tiles": found.astype(np.float32), "tone": tone, "levels": np.stack([x, y]),
         "contrast": np.sqrt(np.maximum(np.stack([xx, yy]), 0.5)), "inside": weight > _INSIDE,
-    }  # fmt: skip
+        "fine": fine.astype(np.float32), "detail": np.sqrt(np.stack([uu, vv])),
+    }, np.array([tile, left, top])  # fmt: skip

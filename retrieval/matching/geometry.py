@@ -80,7 +80,9 @@ def placement(pairs: Correspondences, a: Features) -> Placement | None:
         return None
     if pairs.mirrored:
         matrix = matrix @ mirror(a.grey.shape[1])
-    return Placement(matrix=matrix, agreeing=agreeing, pairs=len(source), mirrored=pairs.mirrored)
+    # Points of a symmetric thing may tell a mirrored picture from pairs of features that are not.
+    mirrored = bool(np.linalg.det(matrix[:2, :2]) < 0)
+    return Placement(matrix=matrix, agreeing=agreeing, pairs=len(source), mirrored=mirrored)
 
 
 def _most_agreed(

@@ -16,6 +16,7 @@ SIGNS: Final = (
     "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles", "stretch",
     "share above 0.97 of that above 0.7", "followed", "followed of the share above 0.7", "share 0.5 to 0.9 of that above 0.5",
     "tenth of those above 0.5", "quarter of those above 0.5", "neighbours", "extent", "spread of gains", "tone of all", "clear share above 0.9", "bad neighbours", "clear median",
+    "fine", "quarter of fine", "fine detail", "unequal detail", "sway", "moved", "apart",
 )  # fmt: skip
 """What relations are computed from, in the order of a network's inputs."""
 
@@ -24,7 +25,7 @@ _CLEAR: Final = 12.0  # grey levels: the deviation from which a tile is clear
 
 
 def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
-    """Return `SIGNS` as numbers, ``(26,)``."""
+    """Return `SIGNS` as numbers, ``(33,)``."""
     tiles = np.sort(pixels.shown) if len(pixels.shown) else np.zeros(1, np.float32)
     above = {
         limit: len(tiles) - int(np.searchsorted(tiles, limit, "right")) for limit in (0.5, 0.7, 0.9, 0.97)
@@ -60,6 +61,10 @@ def signs(pixels: Agreement, agreeing: int, pairs: int) -> NDArray[np.float64]:
             _clear_share(pixels),
             _together(pixels.tiles, pixels.tiles < 0.6),
             _clear_median(pixels),
+            *_fine(pixels),
+            pixels.sway,
+            pixels.moved,
+            np.log1p(pixels.apart),
         ]
     )
 
@@ -104,6 +109,24 @@ def _tone_of_all(pixels: Agreement) -> float:
     slope = v[agree].mean() / u[agree].mean()
     beside = np.abs(y - slope * x - np.median((y - slope * x)[agree])) / max(1.0, np.sqrt(slope))
     return float((beside[pixels.inside] < _LEVELS).mean())
+
+
+def _fine(pixels: Agreement) -> tuple[float, float, float, float]:
+    """Return how well the finest detail agrees in tiles that agree, median and quarter; how much there is of it, and how unequal.
+
+    Two copies of one exposure share its noise, leaves and grass, as far as both kept them. Two exposures do not.
+    """
+    agree = (pixels.tiles > AGREES) & np.isfinite(pixels.fine)
+    if agree.sum() < 4:
+        return 0.0, 0.0, 0.0, 0.0
+    fine = np.sort(pixels.fine[agree])
+    less, more = np.sort(np.median(pixels.detail[:, agree], axis=1))
+    return (
+        float(np.log(1.02 - _quantile(fine, 0.5))),
+        float(np.log(1.02 - _quantile(fine, 0.25))),
+        float(np.log(0.2 + less)),
+        float(np.log((0.2 + more) / (0.2 + less))),
+    )
 
 
 def _clear_share(pixels: Agreement) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from typing import TYPE_CHECKING
 
 from retrieval.display import cells, escape, shorten
@@ -37,7 +38,9 @@ def duplicate_sets(found: Duplicates, *, columns: int) -> str:
             lines.append(f"{front}{shorten(path, room) if room else path}".rstrip())
             if image.keep or image.kind in {"picture", "scene"}:
                 reason = escape(image.reason)
-                lines.append(f"{'':>8}{'':<13}{shorten(reason, room) if room else reason}")
+                # A reason is wrapped and not cut: it names the other file.
+                parts = textwrap.wrap(reason, room) if room else [reason]
+                lines += [f"{'':>8}{'':<13}{part}" for part in parts]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -65,8 +68,8 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
         yield f"{found.unread:,} images could not be read, so only their bytes counted: {named}{more}"
     if found.cut:
         yield (
-            f"each image names the {found.at_most} likest; {found.cut:,} near ones beyond these were left out "
-            "(a pair may count twice, or be named by its other image)"
+            f"each image was compared with the {found.at_most} likest of its near ones, not with all: {found.cut:,} likely pairs beyond "
+            "these were not looked at; run the command again after a clean-up to look at more"
         )
     if going and not moving:
         yield "nothing was changed; --html FILE makes a page to review, --move-to DIR moves what could go"

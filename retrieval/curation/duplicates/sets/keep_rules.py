@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ KEEP: Final = ("best", "largest", "oldest", "newest", "first")
 """Rules for who stays."""
 
 _LOSSLESS: Final = 100
+_CAMERA: Final = re.compile(r"(IMG|_MG|DSC|DSCN|DSCF|_DSC|P\d{3}|PXL|GOPR|DJI|CIMG|SAM|WP)_?\d{3,}", re.IGNORECASE)
+_COPY: Final = re.compile(r"\(\d+\)|\b(copy|copie|copia|kopie)\b", re.IGNORECASE)
 _EQUAL_SHARPNESS: Final = 1.02
 """Ratio of sharpness up to which two images are equally sharp: saving again makes an image seem a little sharper."""
 
@@ -36,6 +39,7 @@ class Candidate:
         has_camera: the file says with what it was taken.
         time: modification time in nanoseconds; None where there is none.
         is_reference: it lies in a folder that is never listed to go.
+        is_link: the file is a symbolic link to another one.
         said: 1 if a person said that it stays, -1 if that it goes, else 0.
     """
 
@@ -49,6 +53,7 @@ class Candidate:
     has_camera: bool = False
     time: int | None = None
     is_reference: bool = False
+    is_link: bool = False
     said: int = 0
 
 
@@ -65,14 +70,16 @@ def check_rule(rule: str) -> str:
 
 def order_of(rule: str) -> Callable[[Candidate], tuple[object, ...]]:
     """Return what orders candidates, the one that stays first; the same for any order that they come in."""
-    return lambda one: (-one.said, not one.is_reference, *_RULES[rule](one), *_by_name(one))
+    return lambda one: (-one.said, not one.is_reference, one.is_link, *_RULES[rule](one), *_by_name(one))
 
 
 def order_among_equals(rule: str) -> Callable[[Candidate], tuple[object, ...]]:
     """Return what orders candidates that show equal pixels: for ``best`` the one with the camera's data, then the smaller file."""
     if rule != "best":
         return order_of(rule)
-    return lambda one: (-one.said, not one.is_reference, not one.has_camera, one.size_bytes, *_by_name(one))
+    return lambda one: (
+        -one.said, not one.is_reference, one.is_link, not one.has_camera, one.size_bytes, *_by_name(one),
+    )  # fmt: skip
 
 
 def why(rule: str, stays: Candidate, others: list[Candidate], *, equal: bool) -> str:
@@ -102,6 +109,8 @@ def why(rule: str, stays: Candidate, others: list[Candidate], *, equal: bool) ->
             return "the smaller file of the same pixels"
         if any(other.size_bytes < stays.size_bytes for other in others):
             return "the larger file"
+    if any(_name_rank(other) != _name_rank(stays) for other in others):
+        return "named by a camera" if _name_rank(stays) == 0 else "no copy by its name"
     return (
         "the shortest name"
         if _name_length(stays) < min(map(_name_length, others), default=0)
@@ -114,12 +123,18 @@ def _differ(name: str, stays: Candidate, others: list[Candidate]) -> bool:
 
 
 def _by_name(one: Candidate) -> tuple[object, ...]:
-    """Order files that are equal otherwise: programs make the names of copies longer."""
-    return (_name_length(one), one.path.count("/"), one.path, one.id)
+    """Order files that are equal otherwise: cameras count, and programs mark copies and make their names longer."""
+    return (_name_rank(one), _name_length(one), one.path.count("/"), one.path, one.id)
 
 
 def _name_length(one: Candidate) -> int:
     return len(os.path.basename(one.path))
+
+
+def _name_rank(one: Candidate) -> int:
+    """Return 0 for a name that a camera gave, 2 for one that a program gave a copy, 1 for others."""
+    name = os.path.basename(one.path)
+    return 2 if _COPY.search(name) else 0 if _CAMERA.match(name) else 1
 
 
 def _best(one: Candidate) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from retrieval import matching
 from retrieval.curation.duplicates.images import GRID, ImageRows
 from retrieval.curation.duplicates.judgements import Judgement, Overlay, outside
 from retrieval.curation.duplicates.pairs import Star, unlike_parts
-from retrieval.curation.duplicates.sets.covered_parts import is_part_covered
+from retrieval.curation.duplicates.sets.covered_parts import difference
 from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
 from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_among_equals, order_of, why
 from retrieval.sources import keys
@@ -252,7 +252,7 @@ class ReportedSets:
         if one.kind == "pixels":
             return False, f"the same pixels as {path}"
         if one.kind == "scene":
-            return self._kinds != ("scene",), f"another photograph of the scene of {path}"
+            return self._kinds != ("scene",), f"likely another photograph of the scene of {path}"
         judgement = one.judgement
         what = "mirrored, " if judgement is not None and judgement.mirrored else ""
         size = f"{candidate.width} × {candidate.height}"
@@ -262,13 +262,14 @@ class ReportedSets:
         if candidate.said < 0:
             return False, f"you decided so: {what}{size}"
         if overlay.shown < _WHOLE and self._has_more(one.row, judgement):
-            return True, f"shows {path} and more: {what}{size}"
+            more = f"shows {path} and more" if overlay.covered >= _WHOLE else f"shares a part with {path}"
+            return True, f"{more}: {what}{size}"
         if self._keep == "best" and overlay.covered < _WHOLE and overlay.scale < _AS_SHARP:
             return True, f"a part of {path}, in more pixels: {what}{size}"
         if overlay.covered < _WHOLE:
             return False, f"a part of {path}: {what}{size}"
-        if overlay.shown >= _WHOLE and is_part_covered(self._pictures, one.row, stays):
-            return True, f"the same picture as {path}, but a part differs: {what}{size}"
+        if overlay.shown >= _WHOLE and (other := difference(self._pictures, one.row, stays)):
+            return True, f"the same picture as {path}, {other}: {what}{size}"
         return False, f"the same picture as {path}: {what}{size}"
 
     def _image(
@@ -328,6 +329,7 @@ class ReportedSets:
             has_camera=facts is not None and facts.has_camera,
             time=gallery.time(record),
             is_reference=bool(self._reference[row]),
+            is_link=os.path.islink(self._file(row)),
             said=self._decisions.said(self._pictures.judged(row)),
         )
         self._candidates[row] = made
