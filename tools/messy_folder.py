@@ -23,8 +23,12 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
+    if options.out.exists():
+        parser.error(f"{options.out} is there already; name a folder that is not")
     suffixes = {".jpg", ".jpeg", ".png", ".webp"}
     there = sorted(path for path in options.photographs.rglob("*") if path.suffix.lower() in suffixes)
+    if len(there) < PHOTOGRAPHS:
+        parser.error(f"{options.photographs} has {len(there)} images; {PHOTOGRAPHS} are needed")
     chosen = random.Random(5).sample(there, PHOTOGRAPHS)
     folders = [options.out / name for name in ("2019", "old disk", "exports", "phone")]
     for folder in folders:

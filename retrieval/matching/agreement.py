@@ -233,12 +233,16 @@ def _sway(
     """Return how alike neighbours are beside their place: the mean product of neighbours over the mean square."""
     if use.sum() < 6:
         return 0.0
-    places, beside = places[use], beside[use]
-    apart = np.abs(places[:, None] - places[None, :]).sum(axis=2)  # (p, p)
-    near = (apart > 0) & (apart <= step + 1)
-    if not near.any():
-        return 0.0
-    return float((beside @ beside.T)[near].mean() / max(float((beside**2).sum(axis=1).mean()), 1e-4))
+    column, row = (places[use].astype(np.int64) // step).T
+    shifts, there = (
+        np.zeros((row.max() + 1, column.max() + 1, 2)),
+        np.zeros((row.max() + 1, column.max() + 1)),
+    )
+    shifts[row, column], there[row, column] = beside[use], 1.0
+    products = (shifts[1:] * shifts[:-1]).sum() + (shifts[:, 1:] * shifts[:, :-1]).sum()
+    neighbours = (there[1:] * there[:-1]).sum() + (there[:, 1:] * there[:, :-1]).sum()
+    mean_square = float((beside[use] ** 2).sum(axis=1).mean())
+    return float(products / neighbours / max(mean_square, 1e-4)) if neighbours else 0.0
 
 
 def _even(cv2: Any, image: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -267,13 +271,15 @@ def _tiles(
 
     weight = means(mask)
     share = np.maximum(weight, 1e-6)
-    x, y = means(one * mask) / share, means(two * mask) / share
     # Around a number near the tile's own mean, so that float32 loses nothing.
-    one, two = one - one.mean(), two - two.mean()
-    x0, y0 = means(one * mask) / share, means(two * mask) / share
-    xx = means(one * one * mask) / share - x0 * x0
-    yy = means(two * two * mask) / share - y0 * y0
-    xy = means(one * two * mask) / share - x0 * y0
+    middles = one.mean(), two.mean()
+    one, two = one - middles[0], two - middles[1]
+    held, other = one * mask, two * mask  # the mask is 0 or 1
+    x, y = means(held) / share, means(other) / share
+    xx = means(held * held) / share - x * x
+    yy = means(other * other) / share - y * y
+    xy = means(held * other) / share - x * y
+    x, y = x + middles[0], y + middles[1]
     shows = (weight > _INSIDE) & (np.maximum(xx, yy) > _FLAT**2)
     clipped = ((x > 250) | (x < 5)) & (xx < 4) | ((y > 250) | (y < 5)) & (yy < 4)
     found = np.where(shows & ~clipped, xy / np.sqrt(np.maximum(xx, 0.5) * np.maximum(yy, 0.5)), np.nan)
@@ -282,8 +288,8 @@ def _tiles(
     if agree.sum() >= 4:
         u, v = x[agree] - x[agree].mean(), y[agree] - y[agree].mean()
         tone = float((u * v).sum() / np.sqrt(max((u * u).sum() * (v * v).sum(), 1.0)))
-    u, v = (image - cv2.GaussianBlur(image, (0, 0), _FINE) for image in (one, two))
-    uu, vv, uv = (means(product * mask) / share for product in (u * u, v * v, u * v))
+    u, v = ((image - cv2.GaussianBlur(image, (0, 0), _FINE)) * mask for image in (one, two))
+    uu, vv, uv = (means(product) / share for product in (u * u, v * v, u * v))
     fine = np.where(np.isfinite(found), uv / np.sqrt(np.maximum(uu * vv, 1e-4)), np.nan)
     return {
         "tiles": found.astype(np.float32), "tone": tone, "levels": np.stack([x, y]),

@@ -12,7 +12,9 @@ from retrieval.matching.opencv import opencv
 __all__ = ["moved_parts"]
 
 _DISAGREES: Final = 0.6  # correlation of a tile, below which it is looked for
-_CLEAR: Final = 12.0  # grey levels: the deviation that a tile needs in both pictures, so that it is known again
+_CLEAR: Final = (
+    12.0  # grey levels: the deviation that a tile needs in both pictures, so that it is known again
+)
 _MOST: Final = 8  # tiles that are looked for
 _PART: Final = 20  # pixels of the part's side
 _REACH: Final = 20  # pixels to each side in which it is looked for
@@ -41,7 +43,9 @@ def moved_parts(
     cv2 = opencv()
     with np.errstate(invalid="ignore"):
         weight = np.where(tiles < _DISAGREES, contrast.min(axis=0), 0.0)
-    asked = [int(at) for at in np.argsort(-weight, axis=None, kind="stable")[:_MOST] if weight.flat[at] >= _CLEAR]
+    asked = [
+        int(at) for at in np.argsort(-weight, axis=None, kind="stable")[:_MOST] if weight.flat[at] >= _CLEAR
+    ]
     side, left, top = places.tolist()
     height, width = still.shape
     if not asked or min(height, width) < 2 * _PART:

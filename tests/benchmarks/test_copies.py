@@ -51,7 +51,10 @@ def drawings(number: int) -> list[Image.Image]:
 def test_a_copy_agrees_in_part_at_least_and_another_drawing_does_not() -> None:
     one, other = (features(image) for image in drawings(2))
     copy = features(ImageOps.mirror(drawings(1)[0]))
-    agree = [any(false_pairs.agrees(found.pixels) for found in evidence(a, b)) for a, b in ((copy, one), (one, other))]
+    agree = [
+        any(false_pairs.agrees(found.pixels) for found in evidence(a, b))
+        for a, b in ((copy, one), (one, other))
+    ]
 
     assert compare(copy, one).verified
     assert agree == [True, False]

@@ -101,6 +101,8 @@ def duplicates(
             )
         show = stack.enter_context(progress_shown(progress))
         galleries = [stack.enter_context(ImageRows(own, own.mask(under=under, glob=glob, where=where)))]
+        if len(own) and not len(galleries[0].ids):
+            raise OptionError(f"no image of {own.directory} passes the filters; give others, or none")
         if other is not None:
             galleries.append(stack.enter_context(ImageRows(other, other.mask())))
         search = _Search(

@@ -54,3 +54,41 @@ def test_a_copy_has_no_doubt_about_it() -> None:
 
     assert same["clear share above 0.9"] == same["tone of all"] == 1.0
     assert same["bad neighbours"] == 0.0
+
+
+def grainy(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 8, (256, 256))
+
+
+def test_a_thing_that_moved_is_found_beside_its_place_and_what_a_sticker_hides_is_not() -> None:
+    moved, covered = picture(), picture()
+    moved[100:150, 100:150] = picture()[110:160, 112:162]
+    covered[100:150, 100:150] = np.kron(np.random.default_rng(3).integers(0, 256, (10, 10)), np.ones((5, 5)))
+    one, other = signs_of(moved), signs_of(covered)
+
+    assert one["apart"] > 0 and other["apart"] > 0
+    assert one["moved"] > 0.5 > other["moved"]
+
+
+def test_near_and_far_things_that_moved_apart_sway_and_noise_does_not() -> None:
+    rows, columns = np.mgrid[:256, :256].astype(np.float64)
+    shifts = 1.5 * np.sin(columns / 40) * np.cos(rows / 50)
+    inside = np.clip(columns + shifts, 0, 255).astype(int)
+    swayed, noisy = np.take_along_axis(picture(), inside, axis=1), picture() + grainy(1)
+
+    assert signs_of(swayed)["sway"] > signs_of(noisy)["sway"] + 0.1
+
+
+def test_two_copies_of_one_exposure_share_its_noise_and_two_exposures_do_not() -> None:
+    first, again = picture() + grainy(1), picture() + grainy(2)
+    shared, own = (
+        next(
+            evidence(
+                *(features(Image.fromarray(np.clip(one, 0, 255).astype(np.uint8))) for one in (first, other))
+            )
+        )
+        for other in (0.9 * first + 10, again)
+    )
+    at = SIGNS.index("fine")
+
+    assert shared.signs[at] < own.signs[at] - 0.5  # usually -3.9 and -2.9

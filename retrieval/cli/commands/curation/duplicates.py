@@ -11,6 +11,7 @@ from retrieval.cli.commands import asked
 from retrieval.cli.frame import (
     FILE,
     FOLDER,
+    NEW_FILE,
     Command,
     Session,
     columns,
@@ -67,7 +68,7 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 @option("--keep", of=DUPLICATES, metavar="RULE", help="Who stays: best, largest, oldest, newest or first.")
 @click.option("--ignore", type=FILE, metavar="FILE", help="Follow decisions that the review page saved.")
 @filters(DUPLICATES)
-@click.option("--html", type=FILE, metavar="FILE", help="Write a page to review the sets, too.")
+@click.option("--html", type=NEW_FILE, metavar="FILE", help="Write a page to review the sets, too.")
 @click.option(
     "--link-to", type=FOLDER, metavar="DIR", help="Put links to each set into a folder, for looking."
 )
@@ -115,6 +116,9 @@ def duplicates(
         return
     from retrieval.curation.duplicates import duplicates as find
 
+    target = move_to or link_to
+    if target is not None and target.exists() and not target.is_dir():
+        raise click.UsageError(f"{target} is no folder; choose another name")
     with asked(session, index) as (collection, progress):
         found = find(collection, progress=progress, **given(**options))
     report = None
@@ -128,7 +132,8 @@ def duplicates(
     if html is not None:
         shown = found.write_page(html)
         some = f" (the first {shown:,} sets)" if shown < len(found) else ""
-        session.note(f"wrote {html}{some}; then: retrieve duplicates --ignore decisions.json --move-to DIR")
+        then = "; then: retrieve duplicates --ignore decisions.json --move-to DIR" if shown else ""
+        session.note(f"wrote {html}{some}{then}")
     if link_to is not None:
         session.note(f"{len(found.link_to(link_to)):,} links in {link_to}")
     if report is not None and not as_json:

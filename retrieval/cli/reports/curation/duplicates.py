@@ -54,7 +54,7 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
         sets = "set" if len(found) == 1 else "sets"
         yield f"{len(found):,} {sets}: {told}; {len(going):,} of {found.images:,} images could go ({size / 1e6:,.1f} MB)"
     else:
-        yield f"no duplicates among {found.images:,} images"
+        yield f"no duplicates among {found.images:,} image{'' if found.images == 1 else 's'}"
     if found.compared and found.expected_recall is not None and "picture" in found.kinds:
         yield f"at this precision, {found.expected_recall:.0%} of altered copies were found among photographs whose copies are known"
     yield from found.missed

@@ -27,6 +27,9 @@ __all__ = ["AT_MOST", "Candidates", "between", "within"]
 AT_MOST: Final = 15
 """Rows that each row names, the likest ones."""
 
+_NEW: Final = 4 * AT_MOST
+"""Rows that a new row names: an earlier row may have it among its likest though not the other way round."""
+
 _BLOCK: Final = 1024
 
 
@@ -137,7 +140,26 @@ def within(
     )
     pairs = collection.places(pairs.ravel()).reshape(pairs.shape)
     lives = rows.mask[pairs].all(axis=1) if len(pairs) else np.empty(0, np.bool_)
-    return _joined(pairs[lives], scores[lives], cut=sum(part.cut for part in state.parts))
+    found = _joined(pairs[lives], scores[lives], cut=sum(part.cut for part in state.parts))
+    return _named(found, count=len(rows.mask))
+
+
+def _named(found: Candidates, *, count: int) -> Candidates:
+    """Keep the pairs of which one row is among the `AT_MOST` likest of the other; the others are cut, too.
+
+    So it makes no difference which rows were there first.
+
+    Args:
+        found: pairs, each once.
+        count: rows that there are.
+    """
+    ends = found.pairs.ravel(order="F")  # (2p,) all first rows, then all second ones
+    order = np.lexsort((found.pairs[:, ::-1].ravel(order="F"), -np.tile(found.scores, 2), ends))
+    sizes = np.bincount(ends, minlength=count)
+    places = np.empty(len(ends), np.int64)
+    places[order] = np.arange(len(ends)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    kept = (places.reshape(2, -1) < AT_MOST).any(axis=0)
+    return Candidates(found.pairs[kept], found.scores[kept], found.cut + int((~kept).sum()))
 
 
 def _continues(state: _State, rows: ImageRows) -> bool:
@@ -180,8 +202,9 @@ def _join(
         ]
         since = np.concatenate(new)
         since = collection.ids_at(since[collection.live[since]])
+    at_most = AT_MOST if since is None else _NEW
     if since is None or len(since):
-        for found in collection.pairs(threshold, at_most=AT_MOST, since=since, first_block=part.blocks):
+        for found in collection.pairs(threshold, at_most=at_most, since=since, first_block=part.blocks):
             arrays = (
                 found.ids_a.astype(np.int64).tobytes(),
                 found.ids_b.astype(np.int64).tobytes(),

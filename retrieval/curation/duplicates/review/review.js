@@ -102,6 +102,13 @@
     if (key === "j" || key === "arrowdown" || key === "arrowright") go(at + 1);
     else if (key === "k" || key === "arrowup" || key === "arrowleft") go(at - 1);
     else if (key === "s") save();
+    else if (key === "n") go(pairs.findLastIndex((pair) => pair.closest(".set") === pairs[at].closest(".set")) + 1);
+    else if (key === "a") {
+      const set = pairs[at].closest(".set");
+      const some = pairs.filter((pair) => pair.closest(".set") === set && "goes" in pair.dataset);
+      for (const pair of some) if (decided.get(pair) !== words.g) decide(pair, words.g);
+      go(pairs.findLastIndex((pair) => pair.closest(".set") === set) + 1);
+    }
     else if (key === "u") {
       decided.delete(pairs[at]);
       show(pairs[at]);

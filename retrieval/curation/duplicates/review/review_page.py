@@ -43,7 +43,7 @@ _WORDS: Final = {
 }
 _CHOICES: Final = (
     ("second-goes", "g", "this one goes"),
-    ("first-goes", "x", "the left one goes"),
+    ("first-goes", "x", "the one that stays goes"),
     ("keep-both", "b", "both stay"),
     ("different", "d", "different"),
 )
@@ -64,19 +64,20 @@ $post<title>$title</title>
 <header>
 <h1>$title</h1>
 <p class="note">$note</p>
-</header>
+$kinds</header>
 <div class="bar-of-keys">
 <p id="count"></p>
 <p class="keys"><span><kbd>j</kbd> <kbd>k</kbd> next, previous</span> <span><kbd>g</kbd> goes</span>
-<span><kbd>x</kbd> left goes</span> <span><kbd>b</kbd> both stay</span>
-<span><kbd>d</kbd> different</span> <span><kbd>u</kbd> undecide</span> <span><kbd>s</kbd> save</span></p>
+<span><kbd>x</kbd> the one that stays goes</span> <span><kbd>b</kbd> both stay</span>
+<span><kbd>d</kbd> different</span> <span><kbd>a</kbd> all of this set go as listed</span> <span><kbd>u</kbd> undecide</span>
+<span><kbd>n</kbd> next set</span> <span><kbd>s</kbd> save</span></p>
 <button id="save" type="button">Save decisions</button><p id="told" role="status"></p>
 </div>
 <main>
 $sections
 </main>
 <footer>
-The left image of each set stays. A dashed line shows where one image lies in the other. Nothing is changed here: save your
+The first image of each set stays. Likeness is the cosine of two images' vectors, at most 1. A dashed line shows where one image lies in the other. Nothing is changed here: save your
 decisions, and give the file to the next run, which follows them (<code>ignore</code>). Pairs that you leave undecided follow the
 rule.
 </footer>
@@ -125,6 +126,7 @@ def review_html(
     return Template(_PAGE).substitute(
         title=title,
         note=markup(note),
+        kinds=_kinds(sets),
         style=html_style.STYLE + _text("review.css"),
         script=_text("review.js"),
         policy=review_policy(pictures=pictures is not None, post=bool(post_to)),
@@ -132,6 +134,20 @@ def review_html(
         collection=markup(escape(os.fspath(found.directory))),
         sections="\n".join(sections) or "<p>There are none.</p>",
     )
+
+
+def _kinds(sets: tuple[DuplicateSet, ...]) -> str:
+    """Return links to the first set of each kind; nothing where there is one kind only."""
+    first: dict[str, int] = {}
+    for number, one in enumerate(sets, start=1):
+        first.setdefault(one.kind, number)
+    if len(first) < 2:
+        return ""
+    counts = {kind: sum(one.kind == kind for one in sets) for kind in first}
+    links = " · ".join(
+        f'<a href="#t{number}">{_WORDS[kind]}</a> {counts[kind]:,}' for kind, number in first.items()
+    )
+    return f'<p class="note">{links}</p>\n'
 
 
 def review_policy(*, pictures: bool, post: bool) -> str:
@@ -202,7 +218,7 @@ def _pair(
     judged = {"first": _named(stays), "second": _named(image)}
     turned = Judgement(relation="", outline=image.outline).reversed().outline
     drawn = _polygon(turned) if turned is not None and image.outline is not None else ""
-    state = " data-decided" if image.decided else ""
+    state = (" data-decided" if image.decided else "") + ("" if image.keep else " data-goes")
     choices = "".join(
         f'<button type="button" data-word="{word}" aria-pressed="false">{label} <kbd>{key}</kbd></button>'
         for word, key, label in _CHOICES

@@ -52,9 +52,7 @@ def difference(pictures: Pictures, one: int, other: int) -> str:
         return "or a page with the same lines"
     if float((abs(cells[0] - cells[1]) >= _LEVELS).mean()) < _CHANGED:
         return ""  # most copies end here, without another comparison
-    covered = (
-        matching.covered_share(*features) >= _BLOCK or matching.compare(*features).agreement < _AGREED
-    )
+    covered = matching.covered_share(*features) >= _BLOCK or matching.compare(*features).agreement < _AGREED
     return "but a part differs" if covered else ""
 
 

@@ -19,7 +19,9 @@ KEEP: Final = ("best", "largest", "oldest", "newest", "first")
 """Rules for who stays."""
 
 _LOSSLESS: Final = 100
-_CAMERA: Final = re.compile(r"(IMG|_MG|DSC|DSCN|DSCF|_DSC|P\d{3}|PXL|GOPR|DJI|CIMG|SAM|WP)_?\d{3,}", re.IGNORECASE)
+_CAMERA: Final = re.compile(
+    r"(IMG|_MG|DSC|DSCN|DSCF|_DSC|P\d{3}|PXL|GOPR|DJI|CIMG|SAM|WP)_?\d{3,}", re.IGNORECASE
+)
 _COPY: Final = re.compile(r"\(\d+\)|\b(copy|copie|copia|kopie)\b", re.IGNORECASE)
 _EQUAL_SHARPNESS: Final = 1.02
 """Ratio of sharpness up to which two images are equally sharp: saving again makes an image seem a little sharper."""

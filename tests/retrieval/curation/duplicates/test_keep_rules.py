@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_of, why
+from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_among_equals, order_of, why
 
 
 def candidate(number: int, *, size_bytes: int, sharpness: float = 10.0) -> Candidate:
@@ -36,3 +36,17 @@ def test_a_sharper_picture_stays_before_a_larger_file() -> None:
 
     assert [sharp, large] == sorted([large, sharp], key=order_of("best"))
     assert why("best", sharp, [large], equal=False) == "the sharpest"
+
+
+def named(path: str, **facts: bool) -> Candidate:
+    return Candidate(id=0, path=path, size_bytes=9, **facts)
+
+
+def test_of_equal_files_a_cameras_name_stays_a_marked_copy_goes_and_a_link_is_no_file() -> None:
+    camera, other, copy = named("2019/IMG_0001.jpg"), named("x.jpg"), named("a (1).jpg")
+    link = named("a.jpg", is_link=True)
+
+    assert sorted([link, copy, other, camera], key=order_of("best")) == [camera, other, copy, link]
+    assert sorted([link, copy, camera], key=order_among_equals("best")) == [camera, copy, link]
+    assert why("best", camera, [copy], equal=True) == "named by a camera"
+    assert why("best", other, [copy], equal=True) == "no copy by its name"
