@@ -21,7 +21,13 @@ if TYPE_CHECKING:
         require_whole,
         unmeasured,
     )
-    from indexes.search.shard_search import joined, search_shards, shard_candidates
+    from indexes.search.shard_search import (
+        candidates_of_each,
+        joined,
+        search_shards,
+        shard_candidates,
+        shortlists,
+    )
     from indexes.search.united_shards import UnitedShards
 else:
     __getattr__ = lazy(
@@ -41,7 +47,13 @@ else:
                 "require_whole",
                 "unmeasured",
             ),
-            "shard_search": ("joined", "search_shards", "shard_candidates"),
+            "shard_search": (
+                "candidates_of_each",
+                "joined",
+                "search_shards",
+                "shard_candidates",
+                "shortlists",
+            ),
             "united_shards": ("UnitedShards",),
         },
     )
@@ -54,6 +66,7 @@ __all__ = [
     "Narrow",
     "ServingCard",
     "UnitedShards",
+    "candidates_of_each",
     "funnel",
     "joined",
     "lengthened",
@@ -63,5 +76,6 @@ __all__ = [
     "scanned",
     "search_shards",
     "shard_candidates",
+    "shortlists",
     "unmeasured",
 ]

@@ -309,12 +309,22 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         return self._inverted().stage
 
     @property
-    def is_all_in_lists(self) -> bool:
-        """Say whether every row lies in the inverted lists of the index, which can be held to some ids, on no card."""
+    def rows_file(self) -> Path:
+        """The file that the rows are mapped from."""
+        return self._rerank.path
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Say whether its lists, if it has some, can be held to some ids and lie on no card."""
         index = self.lists_index
-        if index is None or self._on_card or self.manifest.index.base_rows < self.count:
-            return False
-        return ivf.lists_of(index) > 0 and ivf.filters(index)
+        if index is None:
+            return isinstance(self._base, ExactSearcher) and not self._on_card
+        return not self._on_card and ivf.lists_of(index) > 0 and ivf.filters(index)
+
+    @property
+    def is_all_in_lists(self) -> bool:
+        """Say whether every row lies in the inverted lists of the index."""
+        return self.lists_index is not None and self.manifest.index.base_rows >= self.count
 
     def copied_index(self) -> Any:
         """Read the base index into memory of its own, to be changed.

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 _SOME = 16  # candidates that a shard finds besides twice its share of them
 
-__all__ = ["ShardSearchers", "joined", "search_shards", "shard_candidates"]
+__all__ = [
+    "ShardSearchers",
+    "candidates_of_each",
+    "joined",
+    "search_shards",
+    "shard_candidates",
+    "shortlists",
+]
 
 
 class ShardSearchers(Protocol):
@@ -54,8 +61,8 @@ def search_shards(
     """
     size = max(shortlist, k)
     chosen = shards.probes(queries, nprobe=nprobe)
-    found = shards.probed(chosen, k=max(_of_each(size, shards=len(firsts)), k))
-    return joined(shards.scored(queries, _shortlists(found, size=size), k=k), k=k, firsts=firsts)
+    found = shards.probed(chosen, k=max(candidates_of_each(size, shards=len(firsts)), k))
+    return joined(shards.scored(queries, shortlists(found, size=size), k=k), k=k, firsts=firsts)
 
 
 def shard_candidates(
@@ -69,7 +76,7 @@ def shard_candidates(
     Returns:
         ids ``(q, count)``, padded with -1; rows that no list holds are not among them.
     """
-    each = _of_each(count, shards=len(firsts))
+    each = candidates_of_each(count, shards=len(firsts))
     found = shards.probed(shards.probes(queries, nprobe=nprobe), k=each)
     return joined(found, k=count, firsts=firsts).ids
 
@@ -88,7 +95,7 @@ def joined(found: Sequence[Neighbors], *, k: int, firsts: Sequence[int]) -> Neig
     return best(ids, np.hstack([one.scores for one in found]), k=k)
 
 
-def _of_each(size: int, *, shards: int) -> int:
+def candidates_of_each(size: int, *, shards: int) -> int:
     """Return how many candidates of a shortlist each shard finds: twice its share, and some.
 
     To find all of them in every shard takes twice the time. Recall is measured with what is found so.
@@ -96,7 +103,7 @@ def _of_each(size: int, *, shards: int) -> int:
     return min(size, 2 * -(-size // shards) + _SOME)
 
 
-def _shortlists(found: Sequence[Neighbors], *, size: int) -> list[Ids]:
+def shortlists(found: Sequence[Neighbors], *, size: int) -> list[Ids]:
     """Return of each shard the candidates that are among the best of all by their codes: ``(q, s)``, padded with -1."""
     scores = np.hstack([one.scores for one in found])  # (q, n * s)
     if scores.shape[1] > size:

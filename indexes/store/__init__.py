@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexes.store.commit_pace import CommitPace
     from indexes.store.lock import WriterLock
     from indexes.store.mirror import RERANK, RerankRows
+    from indexes.store.row_maps import map_together
     from indexes.store.store import VectorStore
     from indexes.store.tables import (
         SOURCES,
@@ -29,6 +30,7 @@ else:
             "commit_pace": ("CommitPace",),
             "lock": ("WriterLock",),
             "mirror": ("RERANK", "RerankRows"),
+            "row_maps": ("map_together",),
             "store": ("VectorStore",),
             "tables": (
                 "NewRow",
@@ -55,6 +57,7 @@ __all__ = [
     "WriterLock",
     "content_of",
     "key_and_stamp",
+    "map_together",
     "pack_id",
     "seals",
     "source_of",

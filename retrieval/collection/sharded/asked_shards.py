@@ -1,40 +1,49 @@
-"""Ask the shards of a collection, wherever they are kept; one whose process has ended is opened again, once."""
+"""Ask the shards of a collection, wherever they are kept; those whose process has ended are opened again, once."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from indexes import forks
 from indexes.errors import StoreCorrupt
-from indexes.search import UnitedShards
+from indexes.search import candidates_of_each, joined, shortlists
 from indexes.vectors import padding
-from retrieval.collection.sharded.numbering import first_of
-from retrieval.collection.sharded.shard_reader import ShardReader
-from retrieval.errors import CollectionNotFound, WorkerLost
+from retrieval.collection.sharded.shard_group import DAMAGED, ShardGroup
+from retrieval.errors import WorkerLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from indexes.engine import Probes
     from indexes.generation import Shard, Shards
-    from indexes.vectors import Ids, Neighbors, Vectors
-    from retrieval.distributed import Actor, Cluster
+    from indexes.vectors import Neighbors, Vectors
+    from retrieval.distributed import Actor, Answer, Cluster
 
 __all__ = ["AskedShards"]
 
 ANSWER_SECONDS: Final = 60.0
-"""Seconds within which a shard in another process has to answer."""
+"""Seconds within which shards in another process have to answer."""
 
-_MANY: Final = 100
-"""Queries from which it pays to join the shards that lie in this process."""
 
-_DAMAGED = (StoreCorrupt, CollectionNotFound, FileNotFoundError)
+@dataclass(eq=False, slots=True)
+class _Group:
+    """Shards that one process keeps.
+
+    Attributes:
+        actor: a `ShardGroup` there.
+        numbers: of the shards that are open.
+    """
+
+    actor: Actor
+    numbers: list[int]
 
 
 class AskedShards:
     """The shards of a collection, open.
+
+    Each process of a cluster keeps as many shards as the others, so that their lists can be joined there.
 
     Args:
         directory: of the whole.
@@ -56,37 +65,57 @@ class AskedShards:
         self._shards = {shard.number: shard for shard in shards.shards}
         self._partial = allow_partial
         self._lock = forks.Lock()
-        self._kept: dict[int, Actor] = {}
+        self._groups: list[_Group] = []
         self.missing: list[str] = []
-        self._queries, self._joining = 0, forks.Lock()
-        self._united: UnitedShards | Literal[False] | None = None  # False: they cannot be
+        numbers = list(self._shards)
+        processes = 1 if cluster.is_here else max(1, min(len(numbers), cluster.workers))
         try:
-            for shard in shards.shards:
-                self._open(shard)
+            for first in range(processes):
+                own = numbers[first::processes]
+                actor = self._kept(own)
+                self._groups.append(_Group(actor, own))
+                self._look(self._groups[-1])
         except BaseException:
             self.close()
             raise
 
-    def _open(self, shard: Shard) -> None:
-        place = os.fspath(self._directory / shard.name)
-        try:
-            self._kept[shard.number] = self._cluster.keep(
-                ShardReader, place, shard.manifest.to_json(), self._device
+    def _kept(self, numbers: Sequence[int]) -> Actor:
+        """Open some shards in one process."""
+        facts = {
+            number: (
+                os.fspath(self._directory / self._shards[number].name),
+                self._shards[number].manifest.to_json(),
             )
-        except _DAMAGED as error:
-            if not self._partial:
-                raise _named(shard, error) from error
-            self._leave_out(shard)
+            for number in numbers
+        }
+        return self._cluster.keep(ShardGroup, facts, self._device)
 
-    def _leave_out(self, shard: Shard) -> None:
-        self._kept.pop(shard.number, None)
-        if shard.name not in self.missing:
-            self.missing.append(shard.name)
+    def _look(self, group: _Group) -> None:
+        """Leave out the shards of a group that could not be opened.
+
+        Raises:
+            StoreCorrupt: there is one, and none may be missing.
+        """
+        numbers, broken = group.actor.ask("opened").get(ANSWER_SECONDS)
+        for number, error in broken.items():
+            if not self._partial:
+                raise _named(self._shards[number], error) from error
+            self._leave_out([number])
+        group.numbers = numbers
+
+    def _leave_out(self, numbers: Sequence[int]) -> None:
+        for group in self._groups:
+            group.numbers = [number for number in group.numbers if number not in numbers]
+        for number in numbers:
+            if (name := self._shards[number].name) not in self.missing:
+                self.missing.append(name)
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the shards that are open."""
-        return list(self._kept)
+        """The numbers of the shards that are open, ascending."""
+        if len(self._groups) == 1:
+            return self._groups[0].numbers
+        return sorted(number for group in self._groups for number in group.numbers)
 
     def one(self, number: int, method: str, /, *args: Any, **options: Any) -> Any:
         """Ask one shard.
@@ -98,127 +127,128 @@ class AskedShards:
         return self.each(method, {number: args}, **options)[number]
 
     def each(self, method: str, args: Mapping[int, Sequence[Any]], /, **options: Any) -> dict[int, Any]:
-        """Ask shards, each with arguments of its own; all work at the same time where they are in processes of their own.
+        """Ask shards, each with arguments of its own; all processes work at the same time.
 
         Returns:
-            the answers by the shards' numbers; where shards may be missing, those of the others.
+            the answers by the shards' numbers, ascending; where shards may be missing, those of the others.
         """
-        waiting = {}
-        for number, own in args.items():
-            actor = self._kept.get(number)
-            if actor is None:
+        for number in args:
+            if not any(number in group.numbers for group in self._groups):
                 raise StoreCorrupt(
                     f"{self._directory / self._shards[number].name} was not opened: it is missing"
                 )
-            waiting[number] = self._asked(number, method, own, options)
+        calls = []
+        for group in self._groups:
+            own = {number: args[number] for number in group.numbers if number in args}
+            if own:
+                calls.append((group, ("each", method, own, options)))
         found = {}
-        for number, answer in waiting.items():
-            shard = self._shards[number]
-            try:
-                try:
-                    found[number] = answer.get(ANSWER_SECONDS)
-                except WorkerLost:
-                    self._open_again(shard)
-                    found[number] = self._asked(number, method, args[number], options).get(ANSWER_SECONDS)
-            except WorkerLost as error:
+        for answers in self._answers(calls):
+            for number, (answer, error) in (answers or {}).items():
+                if error is None:
+                    found[number] = answer
+                    continue
                 if not self._partial:
-                    raise WorkerLost(f"{self._directory / shard.name} was not searched: {error}") from error
-                self._leave_out(shard)
-            except _DAMAGED as error:
-                if not self._partial:
-                    raise _named(shard, error) from error
-                self._leave_out(shard)
-        return found
-
-    def _asked(self, number: int, method: str, args: Sequence[Any], options: dict[str, Any]) -> Any:
-        return self._kept[number].ask(method, *args, **options)
-
-    def _open_again(self, shard: Shard) -> None:
-        with self._lock:
-            self._kept[shard.number].close()
-            self._open(shard)
-            if shard.number not in self._kept:
-                raise WorkerLost(f"{shard.name} cannot be opened again")
+                    raise _named(self._shards[number], error) from error
+                self._leave_out([number])
+        return {number: found[number] for number in args if number in found}
 
     def every(self, method: str, /, *args: Any, **options: Any) -> dict[int, Any]:
         """Ask all shards with the same arguments."""
-        return self.each(method, dict.fromkeys(self._kept, args), **options)
+        return self.each(method, dict.fromkeys(self.numbers, args), **options)
 
-    def united(self, queries: int) -> UnitedShards | None:
-        """Return the shards joined in memory, where all lie in this process and many queries have come; None otherwise.
+    def search(self, queries: Vectors, *, k: int, nprobe: int, shortlist: int) -> Neighbors:
+        """Search all shards as one: lists are chosen once, and candidates of all merged before anything is reranked.
+
+        Takes and returns what `indexes.search.search_shards` does, with ids of the whole. At least one shard has inverted lists.
+        """
+        groups = [group for group in self._groups if group.numbers]
+        if len(groups) == 1:
+            (alone,) = self._answers([(groups[0], ("search", queries, k, nprobe, shortlist))])
+            return alone or padding(len(queries), k)
+        chooser = next(group for group in groups if any(map(self._has_lists, group.numbers)))
+        (chosen,) = self._answers([(chooser, ("probes", queries, nprobe))])
+        if chosen is None:  # it was lost, and may be missing
+            return self.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+        size = max(shortlist, k)
+        each = max(candidates_of_each(size, shards=len(self.numbers)), k)
+        most = max(candidates_of_each(size, shards=len(groups)), k)
+        codes = self._answers([(group, ("probed", chosen, most, each)) for group in groups])
+        ids = shortlists([one or padding(len(queries), most) for one in codes], size=size)
+        scored = [(group, ("scored", queries, own, k)) for group, own in zip(groups, ids, strict=True)]
+        found = [one for one in self._answers(scored) if one is not None]
+        return joined(found, k=k, firsts=[0] * len(found)) if found else padding(len(queries), k)
+
+    def _answers(self, calls: Sequence[tuple[_Group, tuple[Any, ...]]]) -> list[Any]:
+        """Ask groups at the same time; one whose process has ended is opened and asked again, once.
 
         Args:
-            queries: how many come now.
+            calls: groups, each with a method of `ShardGroup` and its arguments.
+        Returns:
+            their answers; None of a group that was lost and may be missing.
         """
-        self._queries += queries
-        if self._queries >= _MANY and self._united is None:
-            with self._joining:
-                if self._united is None:
-                    self._united = self._joined() or False
-        return self._united or None
+        waiting = [(group, what, _sent(group, what) if group.numbers else None) for group, what in calls]
+        return [self._answer(group, what, answer) for group, what, answer in waiting]
 
-    def _joined(self) -> UnitedShards | None:
-        if not self._cluster.is_here or self.missing:
+    def _answer(self, group: _Group, what: tuple[Any, ...], answer: Answer | None) -> Any:
+        numbers = group.numbers
+        if answer is None:  # all its shards are missing
             return None
-        generations = list(self.every("generation").values())
-        if not UnitedShards.can_be(generations):
+        try:
+            try:
+                return answer.get(ANSWER_SECONDS)
+            except WorkerLost:
+                with self._lock:
+                    group.actor.close()
+                    group.actor = self._kept(numbers)
+                    self._look(group)
+            except DAMAGED:
+                self._look(group)
+                if group.numbers == numbers:  # nobody knows which
+                    raise
+            return group.actor.ask(*what).get(ANSWER_SECONDS) if group.numbers else None
+        except WorkerLost as error:
+            if not self._partial:
+                names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in numbers)
+                raise WorkerLost(
+                    f"{names} {'was' if len(numbers) == 1 else 'were'} not searched: {error}"
+                ) from error
+            self._leave_out(numbers)
             return None
-        return UnitedShards(generations, [first_of(number) for number in self.numbers])
-
-    def at_once(self) -> ShardsAtOnce:
-        """Return the shards that are open now, for one search."""
-        return ShardsAtOnce(self, self.numbers)
-
-    def with_lists(self, numbers: Sequence[int]) -> int:
-        """Return the first of some shards that has inverted lists."""
-        return next(number for number in numbers if not self._shards[number].manifest.index.exact)
 
     @property
     def has_lists(self) -> bool:
         """Say whether a shard that is open has inverted lists."""
-        return any(not self._shards[number].manifest.index.exact for number in self.numbers)
+        return any(self._has_lists(number) for number in self.numbers)
+
+    def _has_lists(self, number: int) -> bool:
+        return not self._shards[number].manifest.index.exact
 
     def close(self) -> None:
         """Release all shards."""
-        for actor in self._kept.values():
-            actor.close()
+        for group in self._groups:
+            group.actor.close()
         self._cluster.close()
 
 
-class ShardsAtOnce:
-    """The shards of one search, as `indexes.search.search_shards` asks them; one that is lost meanwhile finds nothing.
+class _Raised:
+    """What was raised at once, where a call is made in this process."""
 
-    Attributes:
-        firsts: the ids of their first rows.
-    """
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
-    def __init__(self, asked: AskedShards, numbers: Sequence[int]) -> None:
-        self._asked, self._numbers = asked, numbers
-        self.firsts = [first_of(number) for number in numbers]
+    def get(self, timeout: float | None = None) -> Any:
+        """Raise it."""
+        del timeout
+        raise self._error
 
-    def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
-        """Choose lists by the first shard that has some."""
-        chosen: Probes = self._asked.one(self._asked.with_lists(self._numbers), "probes", queries, nprobe)
-        return chosen
 
-    def probed(self, chosen: Probes, *, k: int) -> list[Neighbors]:
-        """Search the codes of all shards."""
-        found = self._asked.each("probed", self._open(dict.fromkeys(self._numbers, (chosen, k))))
-        return self._in_order(found, queries=len(chosen.lists), k=k)
-
-    def scored(self, queries: Vectors, ids: Sequence[Ids], *, k: int) -> list[Neighbors]:
-        """Score the candidates of all shards."""
-        pairs = zip(self._numbers, ids, strict=True)
-        found = self._asked.each("scored", self._open({number: (queries, own, k) for number, own in pairs}))
-        return self._in_order(found, queries=len(queries), k=k)
-
-    def _open(self, args: dict[int, Any]) -> dict[int, Any]:
-        """Leave out shards that were lost since the search began."""
-        there = set(self._asked.numbers)
-        return {number: own for number, own in args.items() if number in there}
-
-    def _in_order(self, found: Mapping[int, Neighbors], *, queries: int, k: int) -> list[Neighbors]:
-        return [found.get(number) or padding(queries, k) for number in self._numbers]
+def _sent(group: _Group, what: tuple[Any, ...]) -> Answer:
+    """Ask a group; it raises where the answer is waited for."""
+    try:
+        return group.actor.ask(*what)
+    except DAMAGED as error:
+        return _Raised(error)
 
 
 def _named(shard: Shard, error: Exception) -> StoreCorrupt:

@@ -12,7 +12,7 @@ import numpy as np
 
 from indexes.generation import Inverted, read_shards
 from indexes.migration import Blend
-from indexes.search import joined, lengthened, reaching, search_shards
+from indexes.search import joined, lengthened, reaching
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, optional_integer, places, spread
 from retrieval.collection.queries import RowFilter, live_ids
@@ -253,19 +253,7 @@ class OpenedShards:
         else:
             nprobe = nprobe or reaching(index.nprobe or 1, k=k)
             shortlist = max(shortlist or lengthened(index.shortlist or 4 * k, k), k)
-            united = self._asked.united(len(queries))
-            if united is not None:
-                found = united.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
-            else:
-                at_once = self._asked.at_once()
-                found = search_shards(
-                    at_once,
-                    queries,
-                    k=k,
-                    nprobe=nprobe,
-                    shortlist=shortlist,
-                    firsts=at_once.firsts,
-                )
+            found = self._asked.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
             self._fill(found, queries, k=k)
         return Blend(
             ids=found.ids,

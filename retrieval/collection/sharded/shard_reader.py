@@ -73,6 +73,11 @@ class ShardReader:
         """Return what is open, for callers in this process."""
         return self._opened.generation
 
+    @property
+    def has_lists(self) -> bool:
+        """Say whether its index has inverted lists."""
+        return not self._opened.manifest.index.exact
+
     def probes(self, queries: Vectors, nprobe: int) -> Probes:
         """Choose the lists of queries for all shards."""
         return self._opened.generation.probes(queries, nprobe=nprobe)

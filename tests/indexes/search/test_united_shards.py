@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.search import UnitedShards, shard_search, united_shards
-from retrieval.collection.sharded import asked_shards
+from indexes.search import shard_search, united_shards
+from retrieval.collection.sharded import shard_group
 from tests.retrieval.shards import shards_of, vectors
 
 
@@ -25,7 +25,8 @@ def made(request, tmp_path_factory):
 
 
 def is_joined(collection) -> bool:
-    return isinstance(collection._opened._asked._united, UnitedShards)
+    (group,) = collection._opened._asked._groups
+    return group.actor.ask("is_united").get()
 
 
 def test_they_answer_as_they_do_one_by_one(made, monkeypatch):
@@ -50,7 +51,7 @@ def test_they_answer_as_they_do_one_by_one(made, monkeypatch):
 
 
 def test_more_neighbours_than_the_lists_probed_hold_are_filled(made, monkeypatch):
-    monkeypatch.setattr(asked_shards, "_MANY", 1)
+    monkeypatch.setattr(shard_group, "_MANY", 1)
     with retrieval.open(made) as sharded:
         found = sharded.search_vectors(vectors(2, seed=2), k=2230, nprobe=1)
         assert is_joined(sharded)
@@ -58,20 +59,22 @@ def test_more_neighbours_than_the_lists_probed_hold_are_filled(made, monkeypatch
     assert [len(set(row)) for row in found.ids.tolist()] == [2230, 2230]
 
 
-def test_rows_behind_the_lists_keep_shards_apart(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(asked_shards, "_MANY", 1)
+def test_rows_behind_the_lists_are_searched_besides(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_group, "_MANY", 1)
     shutil.copytree(made, tmp_path / "own")
-    new = vectors(1, seed=3)
+    new = vectors(3, seed=3)
     with retrieval.open(tmp_path / "own") as sharded:
-        (row,) = sharded.add(new, ["new"])
+        rows = sharded.add(new, ["new", "newer", "newest"])
+        sharded.delete(ids=rows[1:2])
         found = sharded.search_vectors(new, k=1)
-        assert not is_joined(sharded)
+        assert is_joined(sharded)
 
-    assert found.ids[0, 0] == row
+    assert found.ids[[0, 2], 0].tolist() == rows[[0, 2]].tolist()
+    assert found.ids[1, 0] != rows[1]
 
 
 def test_large_lists_stay_where_they_lie(made, monkeypatch):
-    monkeypatch.setattr(asked_shards, "_MANY", 1)
+    monkeypatch.setattr(shard_group, "_MANY", 1)
     monkeypatch.setattr(united_shards, "MOST_BYTES", 1000)
     with retrieval.open(made) as sharded:
         sharded.search_vectors(vectors(3, seed=1), k=3)

@@ -56,7 +56,7 @@ def test_a_ray_of_this_machine_builds_and_searches(tmp_path, folder):
             retrieval.open(tmp_path / "big") as here,
         ):
             assert there.search(0, k=5) == here.search(0, k=5)
-            os.kill(there._opened._asked._kept[1].pid, 9)
+            os.kill(there._opened._asked._groups[-1].actor.pid, 9)
             assert there.search(0, k=5) == here.search(0, k=5)
 
 

@@ -23,7 +23,7 @@ def made(tmp_path_factory):
 
 
 def actors(collection):
-    return collection._opened._asked._kept
+    return [group.actor for group in collection._opened._asked._groups]
 
 
 def test_shards_in_processes_answer_as_in_this_one(made):
@@ -35,7 +35,7 @@ def test_shards_in_processes_answer_as_in_this_one(made):
             assert np.array_equal(found.ids, plain.ids)
             assert np.allclose(found.scores, plain.scores, atol=1e-6)
         assert there.search(0, k=3) == here.search(0, k=3)
-        assert len({os.getpid(), *(actor.pid for actor in actors(there).values())}) == 3
+        assert len({os.getpid(), *(actor.pid for actor in actors(there))}) == 3
 
         os.kill(actors(there)[1].pid, signal.SIGKILL)
         assert there.search(0, k=3) == here.search(0, k=3)
