@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build import build_index
     from retrieval.ingestion.build_place import SourceLike, is_text_of_another
     from retrieval.ingestion.build_sources import choose_sources, taken_by_hand
+    from retrieval.ingestion.changes import PROTECTED_ROWS
     from retrieval.ingestion.encoder_choice import DEFAULT_ENCODER
     from retrieval.ingestion.one_collection import build_one
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "PROTECTED_ROWS",
     "SourceLike",
     "build_index",
     "build_one",
@@ -30,6 +32,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "build": ("build_index",),
             "build_place": ("SourceLike", "is_text_of_another"),
             "build_sources": ("choose_sources", "taken_by_hand"),
+            "changes": ("PROTECTED_ROWS",),
             "encoder_choice": ("DEFAULT_ENCODER",),
             "one_collection": ("build_one",),
         },

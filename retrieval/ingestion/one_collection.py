@@ -46,13 +46,15 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build_sources import BuildSource
     from retrieval.ingestion.changes import Changes
     from retrieval.progress import OnProgress, ShowProgress
+    from retrieval.sources import Part
 
 
 def build_one(
     given: Sequence[SourceLike],
     directory: Path,
     *,
-    takes: Callable[[bytes], bool] | None = None,
+    part: Part | None = None,
+    most_stay: bool = False,
     elsewhere: Callable[[bytes], Vectors | None] | None = None,
     training: SharedTraining | None = None,
     root: str | os.PathLike[str] | None,
@@ -85,7 +87,8 @@ def build_one(
     Args:
         given: the sources that were named; none for those that the collection has.
         directory: the collection's.
-        takes: of a shard, which keys are its own; the others are another shard's.
+        part: of a shard, which part of the source is its own; the rest is other shards'.
+        most_stay: of a shard, as `refuse_unasked` has it.
         elsewhere: of a shard, returns the vector of a content that another shard has or had.
         training: of the first stage that a shard shares with others.
     """
@@ -104,7 +107,7 @@ def build_one(
         "every": every,
         "pages": pages,
     }
-    with progress_shown(progress) as watch, locked(directory, is_shard=takes is not None) as lock:
+    with progress_shown(progress) as watch, locked(directory, is_shard=part is not None) as lock:
         before = swept(directory)
         chosen = choose_sources(
             given,
@@ -113,7 +116,7 @@ def build_one(
             options={name: _plain(value) for name, value in asked.items() if value is not None},
             root=root,
             drop=several(drop_source),
-            takes=takes,
+            part=part,
         )
         models = BuildEncoder(encoder, directory, before, device)
         models.require()
@@ -135,7 +138,8 @@ def build_one(
                 source,
                 prune=prune,
                 is_first=before is None,
-                may_be_empty=takes is not None or chosen.may_be_empty(source),
+                may_be_empty=part is not None or chosen.may_be_empty(source),
+                most_stay=most_stay,
             )
         # Before anything is stored:
         check_dim(models.stored_space, truncate_dim, rows=rows_after(found, before))
@@ -170,7 +174,7 @@ def build_one(
                 columns.update(store, source)
             if not prune:
                 for source, intake in zip(chosen.chosen, intakes, strict=True):
-                    refuse_losing(intake.changes, source, broken=len(intake.broken))
+                    refuse_losing(intake.changes, source, broken=len(intake.broken), most_stay=most_stay)
             facts |= {"sources": chosen.recorded}
             manifest, parts, dropped = finish_build(
                 directory,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
-from indexes.generation import read_shards, shard_name
+from indexes.generation import read_shards
 from retrieval.collection import Collection
 from retrieval.collection.rows import TIMEOUT
 from retrieval.collection.sharded.opened_shards import OpenedShards, open_shards
@@ -141,7 +141,8 @@ class ShardedCollection(Collection):
 
     def changed(self) -> bool:
         """Say, from modification times, whether images came or went since the build."""
-        return self.source.changed(self.directory / shard_name(0))
+        shards = self._shards.shards.shards
+        return any(self.source.changed(self.directory / shard.name) for shard in shards)
 
     @property
     def counts(self) -> tuple[int, ...]:

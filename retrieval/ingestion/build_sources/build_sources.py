@@ -9,11 +9,10 @@ from indexes.generation import HAND
 from retrieval.sources import STANDARD_INPUT, FolderSource, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from indexes.generation import Source as Recorded
-    from retrieval.sources import Source
+    from retrieval.sources import Part, Source
 
 __all__ = ["BuildSource", "BuildSources"]
 
@@ -29,7 +28,7 @@ class BuildSource:
         below: the key of the part of a folder that is walked, with a slash at its end; empty for all of it.
         is_new: the collection did not have it.
         is_main: its memory lies beside the manifest, as that of the first folder does.
-        takes: which keys are this collection's, of which other shards hold the others; None for all.
+        part: what of it is this collection's, where other shards hold the rest; None for all.
     """
 
     source: Source
@@ -38,7 +37,7 @@ class BuildSource:
     below: bytes = b""
     is_new: bool = False
     is_main: bool = False
-    takes: Callable[[bytes], bool] | None = None
+    part: Part | None = None
 
     @property
     def number(self) -> int:

@@ -41,11 +41,11 @@ from retrieval.sources.folders import folder_memory
 from retrieval.sources.remote import is_url, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from indexes.generation import Manifest
     from retrieval.ingestion import SourceLike
-    from retrieval.sources import Source
+    from retrieval.sources import Part, Source
 
 __all__ = ["choose_sources"]
 
@@ -58,7 +58,7 @@ def choose_sources(
     options: Mapping[str, Any],
     root: str | os.PathLike[str] | None = None,
     drop: Sequence[str | os.PathLike[str]] = (),
-    takes: Callable[[bytes], bool] | None = None,
+    part: Part | None = None,
 ) -> BuildSources:
     """Match the sources that were named with those that the manifest names, and open them.
 
@@ -69,7 +69,7 @@ def choose_sources(
         options: what was asked for, by name; each source takes what it understands.
         root: the folder that paths are recorded relative to.
         drop: texts of recorded sources that are to be removed with their rows.
-        takes: which keys are taken; None for all.
+        part: what of them is taken; None for all.
     Raises:
         OptionError: a source cannot be opened, stands twice, or is none of the collection's that is to be dropped; or an option
             means nothing to any of them.
@@ -104,7 +104,7 @@ def choose_sources(
         )
     choice.refuse_unused()
     return BuildSources(
-        chosen=tuple(replace(one, takes=takes) for one in choice.chosen),
+        chosen=tuple(replace(one, part=part) for one in choice.chosen),
         recorded=tuple(choice.recorded),
         dropped=dropped,
         passed_over=tuple(passed_over),

@@ -8,15 +8,15 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.ingestion.changes.changes import Changes, find_changes, rows_after
-    from retrieval.ingestion.changes.pruning import refuse_losing, refuse_unasked
+    from retrieval.ingestion.changes.pruning import PROTECTED_ROWS, refuse_losing, refuse_unasked
 
-__all__ = ["Changes", "find_changes", "refuse_losing", "refuse_unasked", "rows_after"]
+__all__ = ["PROTECTED_ROWS", "Changes", "find_changes", "refuse_losing", "refuse_unasked", "rows_after"]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
             "changes": ("Changes", "find_changes", "rows_after"),
-            "pruning": ("refuse_losing", "refuse_unasked"),
+            "pruning": ("PROTECTED_ROWS", "refuse_losing", "refuse_unasked"),
         },
     )

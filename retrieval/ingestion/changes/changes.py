@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.ingestion.build_sources import BuildSources
     from retrieval.progress import OnProgress
-    from retrieval.sources import FolderMemory, Listed, Source
+    from retrieval.sources import FolderMemory, Listed, Part, Source
 
 __all__ = ["Changes", "compare", "find_changes", "rows_after"]
 
@@ -161,14 +161,14 @@ def find_changes(
     moved = moved_stamps(shards_around(directory) or directory)
     with _rows(directory, before) as store:
         for one in sources.chosen:
-            seen = Seen()
+            seen = Seen(part=one.part)
             stored = (
                 StoredFiles.of((), most=0)
                 if store is None
                 else StoredFiles.of(store.packed(source=one.number), most=store.count)
             )
             changes = compare(
-                _own(_watched(one.source, seen, progress, rows=len(stored)), one.takes),
+                _own(_watched(one.source, seen, progress, rows=len(stored)), one.part),
                 stored,
                 source=one.source,
                 records=lambda ids: [] if store is None else store.records(ids),
@@ -209,13 +209,16 @@ def _watched(
         yield entry
 
 
-def _own(
-    entries: Iterator[Listed | Skipped], takes: Callable[[bytes], bool] | None
-) -> Iterator[Listed | Skipped]:
-    """Yield the entries of this shard; a folder that could not be looked into may hold some of every shard."""
-    if takes is None:
+def _own(entries: Iterator[Listed | Skipped], part: Part | None) -> Iterator[Listed | Skipped]:
+    """Yield the entries of this shard; a folder that could not be looked into may hold some of several."""
+    if part is None:
         return entries
-    return (entry for entry in entries if takes(entry.key) or (isinstance(entry, Skipped) and entry.folder))
+    return (entry for entry in entries if part.takes(entry.key) or _is_told(entry, part))
+
+
+def _is_told(entry: Listed | Skipped, part: Part) -> bool:
+    """Say whether this shard tells of what could not be looked at."""
+    return isinstance(entry, Skipped) and part.enters(entry.key + b"/" if entry.folder else entry.key)
 
 
 def compare(

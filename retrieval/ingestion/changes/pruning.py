@@ -32,7 +32,13 @@ _MOUNT = "Mount its drive, or remove their rows with `prune=True`"
 
 
 def refuse_unasked(
-    changes: Changes, source: BuildSource, *, prune: bool, is_first: bool, may_be_empty: bool = False
+    changes: Changes,
+    source: BuildSource,
+    *,
+    prune: bool,
+    is_first: bool,
+    may_be_empty: bool = False,
+    most_stay: bool = False,
 ) -> None:
     """Stop a build, before it writes anything, that nobody can have meant.
 
@@ -42,6 +48,7 @@ def refuse_unasked(
         prune: it may remove rows; only a source without anything is refused then.
         is_first: there is no collection yet.
         may_be_empty: it need not hold any images.
+        most_stay: of a shard: most rows of all shards are still listed, so that many of one may go, or move to another.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
         OptionError: the source holds no images, and the collection has none of it.
@@ -50,33 +57,35 @@ def refuse_unasked(
     if not prune:
         refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=folder)
         refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
-        refuse_emptying(
-            rows=changes.rows,
-            removed=len(changes.missing) - len(changes.moved_away) - changes.may_have_moved,
-            found=changes.images,
-            folder=folder,
-            missing=changes.missing,
-            selection=selection,
-        )
+        if not most_stay:
+            refuse_emptying(
+                rows=changes.rows,
+                removed=len(changes.missing) - len(changes.moved_away) - changes.may_have_moved,
+                found=changes.images,
+                folder=folder,
+                missing=changes.missing,
+                selection=selection,
+            )
     if not (
         may_be_empty or changes.rows or changes.fresh or changes.media or (changes.skipped and not is_first)
     ):
         raise OptionError(_nothing(folder, changes))
 
 
-def refuse_losing(changes: Changes, source: BuildSource, *, broken: int) -> None:
+def refuse_losing(changes: Changes, source: BuildSource, *, broken: int, most_stay: bool = False) -> None:
     """Stop a build, before it removes anything, whose files turned out to be unreadable.
 
     Args:
         changes: what it does to one source, as it is known now.
         source: that source.
         broken: rows of files that can no longer be read.
+        most_stay: as `refuse_unasked` has it.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
     """
     refuse_emptying(
         rows=changes.rows,
-        removed=len(changes.missing) - len(changes.moved_away) + broken,
+        removed=(0 if most_stay else len(changes.missing) - len(changes.moved_away)) + broken,
         found=1,
         folder=source.name,
         missing=changes.missing,

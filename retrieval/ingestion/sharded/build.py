@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from indexes.files import make_directories, replace_file, writing
@@ -19,7 +19,7 @@ from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
 from retrieval.encoders import encode_phrases, load_encoder, require_device
 from retrieval.errors import OptionError, SourceIncomplete
-from retrieval.ingestion import choose_sources
+from retrieval.ingestion import PROTECTED_ROWS, choose_sources
 from retrieval.ingestion.sharded.hand_keys import HandKeys
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
 from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
@@ -28,9 +28,11 @@ from retrieval.progress import Progress, telling
 from retrieval.sources import (
     STANDARD_INPUT,
     FolderSource,
+    RememberingSource,
     Seen,
     Skipped,
     SkippedFile,
+    memory_of,
     read_skipped,
     spec_of,
     write_skipped,
@@ -89,7 +91,8 @@ def build_shards(
             require_no_upgrade(before, what="shards cannot be built now")
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
-        ranges, count = _ranges(source, recorded, directory, before, shards, shard_rows, watch)
+        listed = _listed(source, recorded, directory, before, shards, shard_rows, watch)
+        ranges, count = listed.ranges, listed.count
         training = None if before is None else _training(directory, before)
         jobs = [
             ShardJob(
@@ -97,6 +100,7 @@ def build_shards(
                 source=_travelling(source, given, workers),
                 ranges=ranges,
                 number=number,
+                most_stay=listed.most_stay,
                 training=training,
                 options=_options(options, device, workers, watch),
             )
@@ -125,7 +129,7 @@ def build_shards(
         with suppress(FileNotFoundError):
             (directory / LEDGER).unlink()
         _write_skipped(directory, count)
-    return _report(made, directory, source, reports, notes, seconds=time.monotonic() - started)
+    return _report(made, directory, source, listed, reports, notes, seconds=time.monotonic() - started)
 
 
 def _check(
@@ -191,7 +195,24 @@ def _source(
     return source, replace(chosen.recorded, path=path)
 
 
-def _ranges(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """What a listing of the source tells before any shard is built.
+
+    Attributes:
+        ranges: which keys are whose.
+        count: of shards.
+        left_out: how many system folders were left out, by name.
+        most_stay: it names at least half as many images as there are rows; then the build of a shard may lose most of its own.
+    """
+
+    ranges: Ranges
+    count: int
+    left_out: Mapping[str, int]
+    most_stay: bool
+
+
+def _listed(
     source: Images,
     recorded: Source,
     directory: Path,
@@ -199,22 +220,27 @@ def _ranges(
     shards: int | None,
     shard_rows: int | None,
     watch: OnProgress | None,
-) -> tuple[Ranges, int]:
+) -> _Listed:
     """List the source, give new units to shards, and keep that before any shard is built."""
     begun = _begun(directory)
     known = {} if before is None else {shard.number: shard.units for shard in before.shards}
     known |= begun
     ranges = Ranges.of(known)
-    counts, by_hand = UnitCounts(), HandKeys(directory, before)
+    counts, by_hand, seen = UnitCounts(), HandKeys(directory, before), Seen()
+    images, is_whole = 0, False
+    if isinstance(source, RememberingSource):
+        source.memory = memory_of(directory, recorded.number)
     with suppress(
         SourceIncomplete
     ):  # each shard's build says so; what was not listed is given to a shard later
-        for number, entry in enumerate(source.entries(Seen()), start=1):
+        for number, entry in enumerate(source.entries(seen), start=1):
             if not isinstance(entry, Skipped):
                 by_hand.refuse(entry.key, recorded, source.name)
                 counts.add(entry.key, ranges)
+                images += entry.claimed
             if watch is not None and number % 1000 == 0:
                 watch(Progress(phase="scan", done=number, total=None))
+        is_whole = True
     total = sum(counts.counts.values()) + sum(counts.known.values())
     wanted = len(known) or shards or 1
     if not known and total < wanted:
@@ -231,7 +257,13 @@ def _ranges(
     path = directory / LEDGER
     with writing(path):
         replace_file(path, json.dumps(facts, indent=1).encode())
-    return ranges, count
+    rows = 0 if before is None else before.manifest.live - by_hand.count
+    return _Listed(
+        ranges=ranges,
+        count=count,
+        left_out=seen.left_out,
+        most_stay=is_whole and (rows < PROTECTED_ROWS or 2 * (rows - images) <= rows),
+    )
 
 
 def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:
@@ -300,6 +332,7 @@ def _report(
     made: Shards,
     directory: Path,
     source: Images,
+    listed: _Listed,
     reports: Sequence[BuildReport],
     notes: Sequence[str],
     *,
@@ -311,7 +344,6 @@ def _report(
     for one in reports:
         skipped.update(one.skipped_by_reason)
         others.update(one.other_files)
-    first = reports[0]
     every = [note for one in reports for note in one.notes]
     return BuildReport.of(
         made.manifest,
@@ -324,7 +356,7 @@ def _report(
         removed=sum(one.removed for one in reports),
         skipped_by_reason=dict(skipped.most_common()),
         other_files=dict(others.most_common()),
-        left_out=first.left_out,
+        left_out=dict(listed.left_out),
         sources=[source.name],
         not_seen=sum(one.not_seen for one in reports),
         incomplete=list(dict.fromkeys(line for one in reports for line in one.incomplete)),

@@ -34,6 +34,11 @@ class HandKeys:
         self._shards = () if shards is None else shards.shards
         self._keys = KeyList(self)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._keys)
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield all keys."""
         return (record.key for record in self._rows())

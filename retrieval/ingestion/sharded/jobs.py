@@ -30,6 +30,7 @@ class ShardJob:
         source: the text that names the source, or an open one where it stays in this process; None for the shard's own.
         ranges: which keys are whose.
         number: the shard's.
+        most_stay: most rows of all shards are still listed.
         training: that it shares; None where there is none yet.
         options: of the build.
     """
@@ -38,12 +39,18 @@ class ShardJob:
     source: str | Source | None
     ranges: Ranges
     number: int
+    most_stay: bool
     training: SharedTraining | None
     options: Mapping[str, Any]
 
     def takes(self, key: bytes) -> bool:
         """Say whether a key is this shard's."""
         return self.ranges.shard_of(key) == self.number
+
+    def enters(self, prefix: bytes) -> bool:
+        """Say whether keys that begin so may be this shard's; of what is nobody's yet the first shard tells."""
+        shards = self.ranges.below(prefix)
+        return self.number in shards if shards else self.number == 0
 
 
 def build_shard(job: ShardJob) -> BuildReport:
@@ -53,7 +60,8 @@ def build_shard(job: ShardJob) -> BuildReport:
         return build_one(
             [] if job.source is None else [job.source],
             directory,
-            takes=job.takes,
+            part=job,
+            most_stay=job.most_stay,
             elsewhere=siblings.vector,
             training=job.training,
             kind="flat" if job.training is None else job.training.facts.factory,

@@ -67,6 +67,16 @@ class Ranges:
         firsts, shards = found
         return shards[max(bisect.bisect_right(firsts, key) - 1, 0)]
 
+    def below(self, prefix: bytes) -> set[int]:
+        """Return the shards that may have keys which begin so: with ``/`` or ``#`` at its end, or a whole key; none if the unit is new."""
+        found = self.bounds.get(unit_of(prefix))
+        if found is None:
+            return set()
+        firsts, shards = found
+        low = max(bisect.bisect_right(firsts, prefix) - 1, 0)
+        high = bisect.bisect_left(firsts, prefix[:-1] + bytes([prefix[-1] + 1]), lo=low + 1)
+        return set(shards[low:high])
+
     def give(self, unit: str, first: bytes, shard: int) -> None:
         """Give the keys of a unit from one on to a shard."""
         firsts, shards = self.bounds.setdefault(unit, ([], []))

@@ -139,6 +139,9 @@ def walk_files(
                 yield Skipped(
                     key=key, reason=UNSUPPORTED_FORMAT, detail=f"{suffix} is not read; convert it ({FORMATS})"
                 )
+            elif not is_folder and not seen.takes(key):
+                if suffix in SUFFIXES and not name.startswith(RESOURCE_FORK):
+                    level.folder.add(key)  # without looking: `names_in` counts it, too
             elif not is_folder:
                 found = _look(entry, key, claimed=suffix in SUFFIXES and not name.startswith(RESOURCE_FORK))
                 if found is None:
@@ -167,6 +170,8 @@ def walk_files(
                         continue
                     inside = True
                 level.folder.add(key)
+                if not seen.enters(key + b"/"):
+                    continue
                 entered = _enter(
                     entry, key, ancestors=[other.identity for other in stack], follow_links=follow_links
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from retrieval.sources import stamp
 
@@ -18,6 +18,7 @@ __all__ = [
     "UNSUPPORTED_FORMAT",
     "Folder",
     "Found",
+    "Part",
     "Seen",
     "Skipped",
     "SourceEntry",
@@ -128,11 +129,24 @@ class Folder:
         self.names += zlib.crc32(key)
 
 
+class Part(Protocol):
+    """The part of a source that a walk is for, where others walk the rest; it pickles."""
+
+    def takes(self, key: bytes) -> bool:
+        """Say whether an entry belongs to the part."""
+        ...
+
+    def enters(self, prefix: bytes) -> bool:
+        """Say whether entries whose keys begin so may: a folder with ``/`` behind its key, a table with ``#``."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What a walk saw besides images.
+    """What a walk saw besides images, and what it is for.
 
     Attributes:
+        part: what is wanted; None for all. A source need not look at it: other entries are left out later. It spares looking at them.
         folders: every folder that was listed, by its key.
         left_out: folders left out because of their names, by these, with how often each was met.
         notes: lines that people should read, such as that an archive is not sorted; the report has them.
@@ -141,6 +155,15 @@ class Seen:
     folders: dict[bytes, Folder] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    part: Part | None = None
+
+    def takes(self, key: bytes) -> bool:
+        """Say whether an entry is wanted."""
+        return self.part is None or self.part.takes(key)
+
+    def enters(self, prefix: bytes) -> bool:
+        """Say whether entries whose keys begin so may be wanted."""
+        return self.part is None or self.part.enters(prefix)
 
     def note(self, line: str) -> None:
         """Keep a line for people, once."""

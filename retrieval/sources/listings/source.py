@@ -143,9 +143,9 @@ class ListingSource:
                 named = [self._key(line) for line in block]
                 is_new = distinct.add(named).tolist()
                 for line, key, new in zip(block, named, is_new, strict=True):
-                    if new:
+                    if new and seen.takes(key):
                         yield self._entry(line, key)
-                    else:
+                    elif not new:
                         twice += 1
         if twice:
             lines_name = "1 line names" if twice == 1 else f"{twice:,} lines name"

@@ -159,7 +159,7 @@ class RemoteSource:
             if hidden is not None and not self._selection.includes(file.path):
                 seen.left_out[hidden] += 1
                 continue
-            if name:
+            if name and seen.takes(os.fsencode(file.path)):
                 yield file
 
     def _described(self, file: RemoteFile) -> RemoteFile:

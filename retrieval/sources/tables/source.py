@@ -114,7 +114,7 @@ class TableSource:
         except ImageError:
             return None
 
-    def entries(self, seen: Seen) -> Iterator[_Row | Skipped]:  # noqa: ARG002 -- a table holds nothing else
+    def entries(self, seen: Seen) -> Iterator[_Row | Skipped]:
         """Yield the rows of each table. Of images nothing is read, of columns with keys, paths and URLs all.
 
         Raises:
@@ -127,7 +127,7 @@ class TableSource:
         distinct, faults, listed = DistinctKeys(), list[ImageError](), 0
         for table in self._set.tables:
             try:
-                for entry in self._rows(table, distinct):
+                for entry in self._rows(table, distinct, seen):
                     listed += 1
                     yield entry
             except ImageError as error:
@@ -147,7 +147,7 @@ class TableSource:
         self._set = TableSet(self._set.text, self._remote, image_column=self._image_column, others=others)
         self.__dict__.pop("_known", None)
 
-    def _rows(self, table: TableName, distinct: DistinctKeys) -> Iterator[_Row | Skipped]:
+    def _rows(self, table: TableName, distinct: DistinctKeys, seen: Seen) -> Iterator[_Row | Skipped]:
         opened = self._set.opened(table)
         if self._column is not None:
             require_columns(opened.file.schema, self._column, name=public_url(table.location))
@@ -155,6 +155,8 @@ class TableSource:
         name = os.fsencode(table.name)
         if self._key_column is None and not opened.names_places:
             text = table.name
+            if not seen.enters(name + b"#"):
+                return
             for row in range(opened.rows):
                 yield _Row(b"%b#%d" % (name, row), stamp, text, row)
             return
@@ -174,6 +176,8 @@ class TableSource:
                         reason="no-key" if not key else "repeated-key",
                         detail=what,
                     )
+                elif not seen.takes(key):
+                    continue
                 elif place is None:
                     yield _Row(key, stamp, table.name, row)
                 else:

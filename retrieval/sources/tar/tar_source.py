@@ -112,6 +112,9 @@ class TarSource:
         whole = 0
         memory = ListingMemory(self.memory)
         for name, path in self._find().items():
+            if not seen.enters(name + b"/"):
+                whole += 1
+                continue
             try:
                 listing = self._reader.listing(path, keep=memory)
             except FileNotFoundError:
