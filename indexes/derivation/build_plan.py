@@ -140,7 +140,7 @@ def plan(
     if count < least:
         return Plan.exact(width, f"{count:,} rows are too few for {factory}, which needs {least:,}")
     wished = max(
-        ivf.TRAINED_PER_LIST * lists, 0 if kind == "ivfrabitq" else 65_536
+        ivf.TRAINED_PER_LIST * lists, 0 if "RaBitQ" in factory else 65_536
     )  # RaBitQ learns no codebook
     sample = min(count, wished, max(_SAMPLE_BYTES // (4 * width), lists))
     row = _row_bytes(index, narrow)
