@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         require_memory,
     )
     from indexes.derivation.construction import (
+        FIT_ROWS,
         SharedTraining,
         fit,
         shared_factory,
@@ -43,7 +44,14 @@ else:
                 "require_disk",
                 "require_memory",
             ),
-            "construction": ("SharedTraining", "fit", "shared_factory", "sweep_trainings", "train_together"),
+            "construction": (
+                "FIT_ROWS",
+                "SharedTraining",
+                "fit",
+                "shared_factory",
+                "sweep_trainings",
+                "train_together",
+            ),
             "derivation": ("check_dim", "derive", "publish_tail", "stored_rows"),
             "derived_files": ("DerivedFile",),
             "publish": ("Carried",),
@@ -54,6 +62,7 @@ else:
 
 __all__ = [
     "BLOCK",
+    "FIT_ROWS",
     "FLAT_ROWS",
     "Carried",
     "DerivedFile",

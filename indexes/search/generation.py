@@ -367,6 +367,20 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
 
         return self._base.stage.index if isinstance(self._base, InvertedSearcher) else None
 
+    def list_residual(self, ids: Ids) -> float | None:
+        """Return the mean squared distance of rows to the centroids of their lists; None without lists.
+
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            index = self.lists_index
+            if index is None or not ivf.lists_of(index):
+                return None
+            from indexes.engine.lists import nearest
+
+            return nearest.list_residual(index, self._rerank.gather(ids))
+
     def _row_lists(self) -> list[RowLists]:
         """Return the tables of rows behind the base by its lists; none where the index has no lists."""
         return [] if self._base is self._every else open_row_lists(self._directory, self.manifest)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from indexes.derivation.construction.construction import Construction, Writer, needs_turn
     from indexes.derivation.construction.rotations import Learn, fit
     from indexes.derivation.construction.shared_training import (
+        FIT_ROWS,
         SharedTraining,
         shared_factory,
         sweep_trainings,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "FIT_ROWS",
     "Construction",
     "Learn",
     "SharedTraining",
@@ -38,6 +40,12 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "construction": ("Construction", "Writer", "needs_turn"),
             "parts": (),
             "rotations": ("Learn", "fit"),
-            "shared_training": ("SharedTraining", "shared_factory", "sweep_trainings", "train_together"),
+            "shared_training": (
+                "FIT_ROWS",
+                "SharedTraining",
+                "shared_factory",
+                "sweep_trainings",
+                "train_together",
+            ),
         },
     )

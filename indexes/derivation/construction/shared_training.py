@@ -14,13 +14,14 @@ from indexes.derivation import Event, OnEvent, plan
 from indexes.derivation.construction.construction import wide_rows
 from indexes.derivation.tuning import Rows
 from indexes.engine import gpu, gpu_index, ivf
+from indexes.engine.lists import nearest
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
 from indexes.search.united_shards import MOST_BYTES
 from indexes.vectors import Ids
 
-__all__ = ["SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
+__all__ = ["FIT_ROWS", "SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
 
 TRAINING = "training"
 """The directory of the training, in that of the whole. A file is named by its hash: another training replaces no file."""
@@ -30,6 +31,9 @@ ROWS_PER_LIST = 32
 
 JOINED_ROWS_PER_LIST = 4
 """The same where they can be joined (`indexes.search.UnitedShards`): then as many lists are best as for one collection."""
+
+FIT_ROWS = 1000
+"""Rows by which it is measured how well a training fits."""
 
 _COMPARED = 16  # centroids by which an index is recognised
 
@@ -144,23 +148,27 @@ def train_together(
     sample = np.concatenate([wide_rows(one.rows, ids) for one, ids in zip(shards, picked, strict=True)])
     index = ivf.make(factory, dim=width)
     gpu_index.train(index, sample, device=gpu(device))
+    asked = _picked(shards, FIT_ROWS, seed=1)
+    others = np.concatenate([wide_rows(one.rows, ids) for one, ids in zip(shards, asked, strict=True)])
+    residual = round(nearest.list_residual(index, others), 6) if ivf.lists_of(index) else None
     progress(Event(phase="train", done=size, total=size))
     partial = directory / TRAINING / f"{PARTIAL}trained.faiss"
     with writing(partial):
         partial.parent.mkdir(exist_ok=True)
         ivf.save(index, partial)
         sync_file(partial)
-        made = SharedTraining.of(directory, Training(factory=factory, sha256=sha256(partial), rows=size))
+        facts = Training(factory=factory, sha256=sha256(partial), rows=size, residual=residual)
+        made = SharedTraining.of(directory, facts)
         move(partial, made.path)
         sync_directory(directory)
     return made
 
 
-def _picked(shards: Sequence[Rows], size: int) -> list[Ids]:
+def _picked(shards: Sequence[Rows], size: int, *, seed: int = 0) -> list[Ids]:
     """Draw rows from all shards, as many from each as it has a share of them; ascending ids of each."""
     live = [np.flatnonzero(~one.dead) for one in shards]
     total = sum(map(len, live))
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     places = np.sort(generator.choice(total, size=min(size, total), replace=False))
     ends = np.cumsum([0, *map(len, live)])
     return [

@@ -12,7 +12,7 @@ from indexes.engine import faiss, faiss_threads, threads
 from indexes.engine.lists import chain
 from indexes.vectors import Vectors
 
-__all__ = ["lists_of_rows", "nearest_lists"]
+__all__ = ["list_residual", "lists_of_rows", "nearest_lists"]
 
 _EFFORT = 64  # nodes that a graph of centroids keeps in sight, at least
 
@@ -40,3 +40,13 @@ def lists_of_rows(index: Any, blocks: Iterator[Vectors]) -> NDArray[np.uint32]:
     """Return the list in which an index would keep each row of some blocks, ``(n,)``."""
     found = [nearest_lists(index, rows, nprobe=1)[:, 0].astype(np.uint32) for rows in blocks]
     return np.concatenate([np.empty(0, np.uint32), *found])
+
+
+def list_residual(index: Any, rows: Vectors) -> float:
+    """Return the mean squared distance of rows ``(n, d)`` to the centroids of their lists: what the codes have left to describe."""
+    if not len(rows):
+        return 0.0
+    lists = nearest_lists(index, rows, nprobe=1)[:, 0]
+    turned = np.ascontiguousarray(chain.apply(index, rows), dtype=np.float32)
+    centroids = faiss().downcast_index(chain.behind(index).quantizer).reconstruct_batch(lists)
+    return float(np.mean(np.square(turned - centroids).sum(axis=1)))

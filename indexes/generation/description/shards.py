@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
-from indexes.fields import Fields, corrupt, count, mapping, objects, optional, text
+from indexes.fields import Fields, corrupt, count, mapping, number, objects, optional, text
 from indexes.files import replace_file, writing
 from indexes.generation.description.description import Manifest, Request, read_manifest
 from indexes.generation.description.index_kinds import IndexInfo, index_from_json, index_to_json
@@ -51,15 +51,18 @@ class Training:
         factory: the FAISS factory string.
         sha256: of the file, in hexadecimal.
         rows: that it was trained on.
+        residual: mean squared distance of rows of all shards to the centroids of their lists, just after; None where an earlier version trained.
     """
 
     factory: str
     sha256: str
     rows: int
+    residual: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file says of it."""
-        return {"factory": self.factory, "sha256": self.sha256, "rows": self.rows}
+        residual = {} if self.residual is None else {"residual": self.residual}
+        return {"factory": self.factory, "sha256": self.sha256, "rows": self.rows} | residual
 
     @classmethod
     def from_json(cls, value: Any, *, path: Path) -> Training:
@@ -69,6 +72,7 @@ class Training:
             factory=found.get("factory", text),
             sha256=found.get("sha256", text),
             rows=found.get("rows", count),
+            residual=found.later("residual", optional(number), missing=None),
         )
 
 

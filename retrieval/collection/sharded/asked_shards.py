@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from indexes.engine import Probes
     from indexes.generation import Shard, Shards
     from indexes.vectors import Neighbors, Vectors
     from retrieval.distributed import Actor, Answer, Cluster
@@ -166,10 +167,7 @@ class AskedShards:
         if len(groups) == 1:
             (alone,) = self._answers([(groups[0], ("search", queries, k, nprobe, shortlist))])
             return alone or padding(len(queries), k)
-        chooser = next(group for group in groups if any(map(self._has_lists, group.numbers)))
-        (chosen,) = self._answers([(chooser, ("probes", queries, nprobe))])
-        if chosen is None:  # it was lost, and may be missing
-            return self.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+        chosen = self._probes(queries, nprobe=nprobe)
         size = max(shortlist, k)
         each = max(candidates_of_each(size, shards=len(self.numbers)), k)
         most = max(candidates_of_each(size, shards=len(groups)), k)
@@ -178,6 +176,26 @@ class AskedShards:
         scored = [(group, ("scored", queries, own, k)) for group, own in zip(groups, ids, strict=True)]
         found = [one for one in self._answers(scored) if one is not None]
         return joined(found, k=k, firsts=[0] * len(found)) if found else padding(len(queries), k)
+
+    def codes(self, queries: Vectors, *, k: int, nprobe: int) -> Neighbors:
+        """Find each query's best ``k`` by the codes of all shards, nothing reranked; ids are those of the whole."""
+        chosen = self._probes(queries, nprobe=nprobe)
+        groups = [group for group in self._groups if group.numbers]
+        found = self._answers([(group, ("probed", chosen, k, k)) for group in groups])
+        parts = [one for one in found if one is not None]
+        return joined(parts, k=k, firsts=[0] * len(parts)) if parts else padding(len(queries), k)
+
+    def _probes(self, queries: Vectors, *, nprobe: int) -> Probes:
+        """Choose the lists of queries for all shards, by the index of one."""
+        while True:
+            listed = [group for group in self._groups if any(map(self._has_lists, group.numbers))]
+            if not listed:
+                raise StoreCorrupt(f"{self._directory}: no shard that is open has lists")
+            chooser = listed[0]
+            (chosen,) = self._answers([(chooser, ("probes", queries, nprobe))])
+            if chosen is not None:  # else it was lost, and may be missing
+                found: Probes = chosen
+                return found
 
     def _answers(self, calls: Sequence[tuple[_Group, tuple[Any, ...]]]) -> list[Any]:
         """Ask groups at the same time; one whose process has ended is opened and asked again, once.

@@ -262,6 +262,22 @@ class OpenedShards:
             renewed=np.zeros(found.ids.shape, dtype=np.bool_),
         )
 
+    def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
+        """Find each query's best ``k`` rows by the codes alone, in lists that are chosen once.
+
+        Raises:
+            OptionError: every row is compared, there are no codes.
+        """
+        index = self.manifest.index
+        if not isinstance(index, Inverted) or not self._asked.has_lists:
+            raise OptionError(
+                f"{self.directory} is searched exactly (flat), so nothing is lost in codes; "
+                'a compressed index has some: build it with `kind="ivfrabitq"`, ivfpq or a FAISS factory string'
+            )
+        return self._asked.codes(
+            np.ascontiguousarray(queries, dtype=np.float32), k=k, nprobe=nprobe or index.nprobe or 1
+        )
+
     def _each_alone(
         self, queries: Vectors, keep: RowFilter | ShardFilter | None, *, k: int, **options: Any
     ) -> Neighbors:
@@ -304,6 +320,11 @@ class OpenedShards:
             rows[where] = self._asked.one(shard, "vectors", own)
         return rows
 
+    def list_residuals(self, most: int) -> dict[int, float]:
+        """Return `ShardReader.list_residual` of each shard that has lists, by number."""
+        found = self._asked.every("list_residual", most)
+        return {number: one for number, one in found.items() if one is not None}
+
     def find(self, key: bytes) -> int | None:
         """Return the row with this key, None if there is none."""
         return self.store.find(key)
@@ -343,9 +364,9 @@ class _Rows:
         """There is no one index."""
         raise OptionError(_of_one(self._opened.directory, "needs one index of all rows"))
 
-    def codes(self, *_: Any, **__: Any) -> NoReturn:
-        """There is no one index."""
-        self.first_stage()
+    def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
+        """Find each query's best rows by the codes alone; takes and returns what `Generation.codes` does."""
+        return self._opened.codes(queries, k=k, nprobe=nprobe)
 
     def self_join(self, threshold: float, *, at_most: int, asked: Ids | None = None) -> ShardJoin:
         """Prepare to find the pairs of rows of all shards."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from indexes import forks
 from indexes.generation import Manifest
-from indexes.vectors import Neighbors, rescored
+from indexes.vectors import Neighbors, rescored, spread
 from retrieval.collection import open_published
 from retrieval.collection.queries import RowFilter, row_filter
 
@@ -77,6 +77,13 @@ class ShardReader:
     def has_lists(self) -> bool:
         """Say whether its index has inverted lists."""
         return not self._opened.manifest.index.exact
+
+    def list_residual(self, most: int) -> float | None:
+        """Return how far rows lie from the centroids of their lists, mean and squared, of up to so many; None without lists or rows."""
+        live = self._opened.live_ids()
+        if not len(live):
+            return None
+        return self._opened.generation.list_residual(live[spread(len(live), most)])
 
     def probes(self, queries: Vectors, nprobe: int) -> Probes:
         """Choose the lists of queries for all shards."""

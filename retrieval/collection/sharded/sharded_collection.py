@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
+from indexes.derivation import FIT_ROWS
 from indexes.generation import read_shards
 from retrieval.collection import Collection
 from retrieval.collection.rows import TIMEOUT
@@ -122,8 +123,13 @@ class ShardedCollection(Collection):
         return verify_shards(self.directory)
 
     def info(self) -> dict[str, Any]:
-        """Return what ``retrieve info --json`` prints, with a line for each shard."""
+        """Return what ``retrieve info --json`` prints, with a line for each shard.
+
+        ``training_fit`` of a shard is how far rows of it lie from the centroids of their lists, beside how far rows of all shards lay when these were
+        trained: 1 is as well as then, more is worse.
+        """
         shards = self._shards.shards
+        fits = self._fits()
         return super().info() | {
             "shards": [
                 {
@@ -132,12 +138,23 @@ class ShardedCollection(Collection):
                     "generation": shard.manifest.generation,
                     "kind": shard.manifest.index.kind,
                     "recall_at_10": shard.manifest.index.recall_at_10,
+                    "training_fit": fits.get(shard.number),
                     "missing": shard.name in self.missing,
                 }
                 for shard in shards.shards
             ],
             "training": None if shards.training is None else shards.training.to_json(),
         }
+
+    def _fits(self) -> dict[int, float]:
+        """Return how well the training fits each shard that has lists, by number."""
+        with self._using() as opened:
+            shards = cast("OpenedShards", opened)
+            training = shards.shards.training
+            if training is None or not training.residual:
+                return {}
+            found = shards.list_residuals(FIT_ROWS)
+            return {number: round(own / training.residual, 3) for number, own in found.items()}
 
     def changed(self) -> bool:
         """Say, from modification times, whether images came or went since the build."""

@@ -74,7 +74,9 @@ class Ranges:
             return set()
         firsts, shards = found
         low = max(bisect.bisect_right(firsts, prefix) - 1, 0)
-        high = bisect.bisect_left(firsts, prefix[:-1] + bytes([prefix[-1] + 1]), lo=low + 1)
+        high = low + 1
+        while high < len(firsts) and firsts[high].startswith(prefix):
+            high += 1
         return set(shards[low:high])
 
     def give(self, unit: str, first: bytes, shard: int) -> None:

@@ -27,6 +27,8 @@ def folder(monkeypatch):
     """Give Ray a folder for its files; its sockets need a short path."""
     place = tempfile.mkdtemp(prefix="ray", dir="/tmp")
     monkeypatch.setenv("RETRIEVE_RAY_DIR", place)
+    monkeypatch.setenv("RAY_TMPDIR", place)  # Ray's simulation of several nodes writes its address below that
+    os.mkdir(os.path.join(place, "ray"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     yield place
     shutil.rmtree(place, ignore_errors=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
+_POOR_FIT = 1.2
+
 
 @click.command("info", cls=Command, example="retrieve info --index photos")
 @shared
@@ -66,10 +68,14 @@ def _text(facts: Mapping[str, Any]) -> str:
 
 
 def _fit(facts: Mapping[str, Any], shard: Mapping[str, Any]) -> str:
-    """Say how well the shared training fits a shard: the recall that its own rows have."""
+    """Say how well the shared training fits a shard: the recall that its own rows have, and how far these lie from their lists."""
     if facts["training"] is None or shard["recall_at_10"] is None:
         return ""
-    return f", recall@10 among them {shard['recall_at_10']:.3f}"
+    recall, fit = f", recall@10 among them {shard['recall_at_10']:.3f}", shard["training_fit"]
+    if fit is None:
+        return recall
+    far = "; train anew with build-index --retrain" if fit > _POOR_FIT else ""
+    return f"{recall}, rows {fit:.2f} times as far from their lists as at training{far}"
 
 
 def _sources(sources: list[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -184,7 +184,6 @@ def test_it_pickles_and_copies(both):
     "call",
     [
         lambda sharded: sharded.aim(),
-        lambda sharded: sharded.search_codes(np.ones((1, 64))),
         lambda sharded: retrieval.sync_vectors(
             sharded.root, np.ones((1, 64)), ["a"], index=sharded.directory, kind="flat", progress=False
         ),
@@ -256,6 +255,35 @@ def test_lists_are_chosen_once_and_recall_reaches_the_target(made):
     assert own.ids[:, 0].tolist() == [5, (1 << SHIFT) + 100, (3 << SHIFT) + 100]
     assert shards.training is not None
     assert shards.index.recall_at_10 >= 0.95
+
+
+def test_codes_are_searched_over_all_shards(made):
+    directory, parts, _ = made
+    with retrieval.open(directory) as sharded:
+        every = sharded.search_codes(np.concatenate(parts)[[5, 900, 2500]], k=2600, nprobe=1000)
+        few = sharded.search_codes(vectors(30, seed=1), k=10)
+        truth = sharded.search_vectors(vectors(30, seed=1), k=10, exact=True)
+
+    assert np.array_equal(np.sort(every.ids[0]), np.sort(every.ids[1]))
+    assert len(np.unique(every.ids[0])) == 2600 - (every.ids[0] < 0).sum()
+    assert (np.diff(every.scores, axis=1) <= 0).all()
+    assert 0.2 < recall_at_k(few.ids, truth.ids) < 1  # nothing is reranked
+
+
+def test_it_is_told_how_well_the_training_fits_each_shard(made, tmp_path):
+    directory, parts, _ = made
+    with retrieval.open(directory) as sharded:
+        assert all(0.9 < shard["training_fit"] < 1.1 for shard in sharded.info()["shards"])
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((32, 32)))[0].astype(np.float32)
+    shutil.copytree(directory, tmp_path / "own")
+    with retrieval.open(tmp_path / "own") as sharded:
+        sharded.add(vectors(800, seed=5) @ turn, keys=[f"new/{number}" for number in range(800)])
+        fits = [shard["training_fit"] for shard in sharded.info()["shards"]]
+        assert max(fits[:3]) < 1.1
+        assert fits[3] > 1.2  # 800 of its 1,000 rows lie elsewhere
+    shards_of(tmp_path / "own", parts, retrain=True)
+    with retrieval.open(tmp_path / "own") as sharded:
+        assert all(0.8 < shard["training_fit"] < 1.2 for shard in sharded.info()["shards"])
 
 
 def named_pairs(collection, **options):

@@ -9,8 +9,9 @@ import pytest
 
 import retrieval
 from indexes.generation import read_shards
-from retrieval.errors import OptionError
+from retrieval.errors import OptionError, PruneRefused
 from retrieval.ingestion.sharded import jobs
+from retrieval.sources.folders import folder_walk
 from tests.retrieval.folders import CountingEncoder, fill
 
 NAMES = [f"{folder}/{number}.png" for folder in "abcd" for number in range(3)]
@@ -61,6 +62,59 @@ def test_an_image_that_moves_to_another_shard_keeps_its_vector(root):
         found = after.vectors([f"{last}/moved.png", f"{first}/back.png", f"{first}/copy.png"])
     np.testing.assert_array_equal(found, [moved, back, copied])
     assert build(root).encoded == 0
+
+
+def test_most_images_of_a_shard_may_move_or_go_where_most_of_the_whole_stay(root):
+    fill(root, [f"{folder}/{number}.png" for folder in "abcd" for number in range(3, 12)], first=500)
+    build(root, shards=2)
+    homes = {
+        unit: shard.number for shard in read_shards(root.parent / "big").shards for unit, _ in shard.units
+    }
+    first, second = (unit for unit in "abcd" if homes[unit] == 0)
+    last = next(unit for unit in "abcd" if homes[unit] == 1)
+    for path in [*(root / first).iterdir(), *(root / second).iterdir()]:
+        path.rename(root / last / f"{path.parent.name}-{path.name}")
+
+    report = build(root)
+
+    assert (report.images, report.encoded, report.removed) == (48, 0, 24)
+    for path in (root / last).iterdir():
+        path.unlink()
+    with pytest.raises(PruneRefused):
+        build(root)
+    assert build(root, prune=True).images == 12
+
+
+def test_a_shard_lists_its_own_units_only(root, monkeypatch):
+    looked = []
+    real = folder_walk._enter
+    monkeypatch.setattr(
+        folder_walk, "_enter", lambda entry, key, **options: looked.append(key) or real(entry, key, **options)
+    )
+
+    build(root, shards=2)
+
+    assert sorted(looked) == sorted([b"a", b"b", b"c", b"d"] * 2)  # once for all, and each by its shard
+
+
+def test_it_is_told_whether_images_came_to_any_shard(root):
+    build(root, shards=2)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as sharded:
+        assert not sharded.changed()
+    for folder in ("a", "b", "c", "d", "e"):
+        fill(root, [f"{folder}/new.png"], first=900 + ord(folder))
+        with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as sharded:
+            assert sharded.changed()
+        build(root)
+
+
+def test_what_nobody_holds_is_skipped_once(root):
+    (root / "x").mkdir()
+    (root / "x/drawing.psd").write_bytes(b"8BPS")
+
+    report = build(root, shards=2)
+
+    assert report.skipped_by_reason == {"unsupported-format": 1}
 
 
 def test_units_stay_where_they_are(root):

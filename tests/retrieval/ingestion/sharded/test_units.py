@@ -89,3 +89,8 @@ def test_every_key_has_one_shard_for_ever(first, second, shards):
     assert {key: after[key] for key in first} == before
     assert all(shard is not None and shard < more for shard in after.values())
     assert {key: again.shard_of(key) for key in after} == after
+    for key in after:
+        folders = [key[: place + 1] for place, byte in enumerate(key) if byte in b"/#"]
+        for prefix in [*folders, key]:
+            if unit_of(prefix) == unit_of(key):  # a table's name may have a slash behind its mark
+                assert again.shard_of(key) in again.below(prefix)
