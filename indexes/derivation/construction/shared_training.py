@@ -19,7 +19,7 @@ from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
 from indexes.search.united_shards import MOST_BYTES
-from indexes.vectors import Ids
+from indexes.vectors import Ids, Vectors, spread
 
 __all__ = ["FIT_ROWS", "SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
 
@@ -33,7 +33,7 @@ JOINED_ROWS_PER_LIST = 4
 """The same where they can be joined (`indexes.search.UnitedShards`): then as many lists are best as for one collection."""
 
 FIT_ROWS = 1000
-"""Rows by which it is measured how well a training fits."""
+"""Rows of a shard by which it is measured how well a training fits."""
 
 _COMPARED = 16  # centroids by which an index is recognised
 
@@ -148,27 +148,31 @@ def train_together(
     sample = np.concatenate([wide_rows(one.rows, ids) for one, ids in zip(shards, picked, strict=True)])
     index = ivf.make(factory, dim=width)
     gpu_index.train(index, sample, device=gpu(device))
-    asked = _picked(shards, FIT_ROWS, seed=1)
-    others = np.concatenate([wide_rows(one.rows, ids) for one, ids in zip(shards, asked, strict=True)])
-    residual = round(nearest.list_residual(index, others), 6) if ivf.lists_of(index) else None
+    residuals = tuple(round(nearest.list_residual(index, _some(one)), 6) for one in shards)
     progress(Event(phase="train", done=size, total=size))
     partial = directory / TRAINING / f"{PARTIAL}trained.faiss"
     with writing(partial):
         partial.parent.mkdir(exist_ok=True)
         ivf.save(index, partial)
         sync_file(partial)
-        facts = Training(factory=factory, sha256=sha256(partial), rows=size, residual=residual)
+        facts = Training(factory=factory, sha256=sha256(partial), rows=size, residuals=residuals)
         made = SharedTraining.of(directory, facts)
         move(partial, made.path)
         sync_directory(directory)
     return made
 
 
-def _picked(shards: Sequence[Rows], size: int, *, seed: int = 0) -> list[Ids]:
+def _some(shard: Rows) -> Vectors:
+    """Return some live rows of a shard, spread evenly: ``(m, d)``."""
+    live = np.flatnonzero(~shard.dead)
+    return wide_rows(shard.rows, live[spread(len(live), FIT_ROWS)])
+
+
+def _picked(shards: Sequence[Rows], size: int) -> list[Ids]:
     """Draw rows from all shards, as many from each as it has a share of them; ascending ids of each."""
     live = [np.flatnonzero(~one.dead) for one in shards]
     total = sum(map(len, live))
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     places = np.sort(generator.choice(total, size=min(size, total), replace=False))
     ends = np.cumsum([0, *map(len, live)])
     return [

@@ -51,18 +51,25 @@ class Training:
         factory: the FAISS factory string.
         sha256: of the file, in hexadecimal.
         rows: that it was trained on.
-        residual: mean squared distance of rows of all shards to the centroids of their lists, just after; None where an earlier version trained.
+        residuals: of each shard by its number, the mean squared distance of its rows to the centroids of their lists, just after; 0 without rows. Empty
+            where an earlier version trained.
     """
 
     factory: str
     sha256: str
     rows: int
-    residual: float | None = None
+    residuals: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file says of it."""
-        residual = {} if self.residual is None else {"residual": self.residual}
-        return {"factory": self.factory, "sha256": self.sha256, "rows": self.rows} | residual
+        residuals = {"residuals": list(self.residuals)} if self.residuals else {}
+        return {"factory": self.factory, "sha256": self.sha256, "rows": self.rows} | residuals
+
+    def residual_of(self, shard: int) -> float | None:
+        """Return that of a shard; of one that was begun later the mean of the others. None where nothing was measured."""
+        known = [one for one in self.residuals if one]
+        own = self.residuals[shard] if shard < len(self.residuals) else 0.0
+        return own or (sum(known) / len(known) if known else None)
 
     @classmethod
     def from_json(cls, value: Any, *, path: Path) -> Training:
@@ -72,7 +79,7 @@ class Training:
             factory=found.get("factory", text),
             sha256=found.get("sha256", text),
             rows=found.get("rows", count),
-            residual=found.later("residual", optional(number), missing=None),
+            residuals=found.later("residuals", _numbers, missing=()),
         )
 
 
@@ -282,6 +289,12 @@ def read_whole_manifest(directory: str | os.PathLike[str]) -> Manifest:
     if (Path(directory) / SHARDS).is_file():
         return read_shards(directory).manifest
     return read_manifest(directory)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a list of numbers")
+    return tuple(map(number, value))
 
 
 def _name(value: Any) -> str:

@@ -125,8 +125,8 @@ class ShardedCollection(Collection):
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints, with a line for each shard.
 
-        ``training_fit`` of a shard is how far rows of it lie from the centroids of their lists, beside how far rows of all shards lay when these were
-        trained: 1 is as well as then, more is worse.
+        ``training_fit`` of a shard is how far its rows lie from the centroids of their lists, mean and squared, beside how far they lay when these were
+        trained: 1 is as well as then, more is worse. A shard that was begun later is compared with the others.
         """
         shards = self._shards.shards
         fits = self._fits()
@@ -151,10 +151,13 @@ class ShardedCollection(Collection):
         with self._using() as opened:
             shards = cast("OpenedShards", opened)
             training = shards.shards.training
-            if training is None or not training.residual:
+            if training is None or not training.residuals:
                 return {}
-            found = shards.list_residuals(FIT_ROWS)
-            return {number: round(own / training.residual, 3) for number, own in found.items()}
+            found = {
+                number: (own, training.residual_of(number))
+                for number, own in shards.list_residuals(FIT_ROWS).items()
+            }
+            return {number: round(now / then, 3) for number, (now, then) in found.items() if then}
 
     def changed(self) -> bool:
         """Say, from modification times, whether images came or went since the build."""
