@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import retrieval
 from benchmarks import synthetic
 from benchmarks.frame import Spread, save, spread, watch
-from indexes.derivation.row_listing import TAIL_ROWS
+from indexes.derivation.recent_segments import TAIL_ROWS
 
 KINDS = ("flat", "ivfrabitq")
 SIZES = (1, 1_000)

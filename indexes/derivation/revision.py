@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.derivation.build_plan import Event, OnEvent, Plan, plan
 from indexes.derivation.construction import Construction, Writer, needs_turn, rotations
-from indexes.derivation.row_listing import Listing, tail_rows
+from indexes.derivation.recent_segments import Segments, tail_rows
 from indexes.derivation.tuning import MEASURED_ROWS, ExtraQueries, Measured, Rows, width_choice
 from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
@@ -86,7 +86,7 @@ class Revision:
             progress=progress,
             training=training,
         )
-        self._listing = Listing(home, now)
+        self._segments = Segments(home, now)
         self._designs: list[dict[str, Any]] = []
         self._chosen_for = asked.chosen_for
         self._told = 0  # designs measured
@@ -283,7 +283,7 @@ class Revision:
         )
 
     def _carry(self, path: Path) -> None:
-        """Take the published index over as it is, with the lists of rows behind it."""
+        """Take the published index over as it is, with the segments of the rows behind it."""
         before = self._before
         if before is None:
             return
@@ -292,7 +292,7 @@ class Revision:
                 published = generation_path(self._home, before.generation)
                 link_or_copy(published / name, path.with_name(name))
         if isinstance(before.index, Inverted):
-            self._listing.carry(before, path.parent)
+            self._segments.carry(before, path.parent)
 
     def _kept(
         self, before: Manifest, info: Funnel | Inverted, planned: Plan
@@ -306,7 +306,7 @@ class Revision:
             waiting = now.count - info.base_rows
             least = tail_rows(info.base_rows)
             if self._waiting is None:
-                merge = waiting > least and waiting > self._listing.most(path, info)
+                merge = waiting > least and waiting > self._segments.most(path, info)
             else:
                 merge = waiting > min(self._waiting, least)
             merge = merge or self._dilapidated(path, info)

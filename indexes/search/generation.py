@@ -23,12 +23,12 @@ from indexes.generation import (
     Manifest,
     check_sizes,
     generation_path,
-    listed_rows,
+    indexed_rows,
     open_keys,
     open_list_sizes,
-    open_row_lists,
     pin_generation,
     published_live,
+    segment_files,
     store_path,
 )
 from indexes.search.searchers import (
@@ -59,10 +59,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from indexes.engine import Candidates, Probes, Refined
-    from indexes.generation import FileInfo, Pin, RowLists
+    from indexes.generation import FileInfo, Pin
     from indexes.join import SelfJoin
     from indexes.search.prefix_scan import Narrow
-    from indexes.search.searchers import InvertedSearcher, WithListed
+    from indexes.search.searchers import InvertedSearcher, WithSegments
     from indexes.vectors import Transform
 
 
@@ -112,18 +112,14 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             sizes=partial(open_list_sizes, directory, manifest),
         )
         self._searcher: Searcher = self._base
-        covered = manifest.index.base_rows
-        self._indexed = 0 if isinstance(self._base, ExactSearcher) else listed_rows(manifest)
-        self._listed: WithListed | None = None
-        if tables := self._row_lists():
-            from indexes.search.searchers import WithListed
-
-            covered = tables[-1].first + len(tables[-1])
-            self._searcher = self._listed = WithListed(self._inverted(), self._rows[:covered], tables)
-        if self._base is not self._every and covered < manifest.count:
+        self._indexed = 0 if isinstance(self._base, ExactSearcher) else indexed_rows(manifest)
+        self._segments = self._with_segments() if self._indexed > manifest.index.base_rows else None
+        if self._segments is not None:
+            self._searcher = self._segments
+        if self._base is not self._every and self._indexed < manifest.count:
             from indexes.search.searchers import WithRecent
 
-            self._searcher = WithRecent(self._searcher, self._rows, covered)
+            self._searcher = WithRecent(self._searcher, self._rows, self._indexed)
 
     @classmethod
     def open(
@@ -315,8 +311,10 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
 
     @property
     def can_be_joined(self) -> bool:
-        """Say whether its lists, if it has some, can be held to some ids and lie on no card."""
+        """Say whether its lists, if it has some, can be held to some ids, lie on no card and have no segments beside them."""
         index = self.lists_index
+        if self._segments is not None:
+            return False
         if index is None:
             return isinstance(self._base, ExactSearcher) and not self._on_card
         return not self._on_card and ivf.lists_of(index) > 0 and ivf.filters(index)
@@ -381,9 +379,14 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
 
             return nearest.list_residual(index, self._rerank.gather(ids))
 
-    def _row_lists(self) -> list[RowLists]:
-        """Return the tables of rows behind the base by its lists; none where the index has no lists."""
-        return [] if self._base is self._every else open_row_lists(self._directory, self.manifest)
+    def _with_segments(self) -> WithSegments:
+        """Return what searches the base and the segments of the rows behind it."""
+        from indexes.search.searchers import WithSegments
+
+        manifest, base = self.manifest, self.manifest.index.base_rows
+        folder = generation_path(self._directory, manifest.generation)
+        files = [(folder / file.name, manifest.files[file.name]) for file in segment_files(manifest)]
+        return WithSegments(self._inverted(), self._rows[: self._indexed], files, first=base)
 
     def _inverted(self) -> InvertedSearcher:
         self._lease.require_open()
@@ -431,9 +434,9 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             return self._inverted().stage.probes(np.ascontiguousarray(queries, np.float32), nprobe=nprobe)
 
     def probed(self, chosen: Probes, *, k: int) -> Neighbors:
-        """Find each query's best ``k`` live rows of the base by their codes, in lists that an index of the same training chose.
+        """Find each query's best ``k`` live rows of the base and its segments by their codes.
 
-        A collection without lists finds none.
+        The lists were chosen by an index of the same training. A collection without lists finds none.
 
         Returns:
             ids and scores as `Refined.codes` gives them; they compare among indexes of one training.
@@ -443,7 +446,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         with self._lease:
             if isinstance(self._base, ExactSearcher):
                 return padding(len(chosen.lists), k)
-            return self._inverted().probed(chosen, k=k, live=self.live)
+            return (self._segments or self._inverted()).probed(chosen, k=k, live=self.live)
 
     def scored(self, queries: Vectors, ids: Ids, *, k: int, unlisted: bool = False) -> Neighbors:
         """Order candidates of each query by exact cosine and keep the best ``k``.
@@ -452,8 +455,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             queries: ``(q, d)`` unit rows.
             ids: ``(q, m)`` candidates, none twice; padded with -1.
             k: neighbours wanted.
-            unlisted: compare live rows besides that the base index does not hold: those that its lists tell of where a query
-                probes these, and all others.
+            unlisted: compare all live rows besides that neither the base index nor a segment holds.
         Raises:
             StoreClosed: the generation is closed.
         """
@@ -461,8 +463,6 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             found = flat.scored(self._rows, queries, ids, k=k)
             base = self._indexed
-            if unlisted and self._listed is not None:
-                found = merged(found, self._listed.listed(queries, Wanted(k, self.live)), k=k)
             if not unlisted or base >= self.count:
                 return found
             keep = None if self.live is None else self.live[base:]
@@ -498,7 +498,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._rerank = RerankRows(self._rerank.path, self._rows)
         self.__dict__.pop("_prefixes", None)
         self._every = self._base = self._searcher = ExactSearcher(self._rows)
-        self._listed = None
+        self._segments = None
         self._pin.close()
 
     def __exit__(self, *_error: object) -> None:

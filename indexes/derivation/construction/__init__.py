@@ -8,7 +8,7 @@ from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from indexes.derivation.construction import parts, rotations
-    from indexes.derivation.construction.construction import Construction, Writer, needs_turn
+    from indexes.derivation.construction.construction import Construction, Writer, needs_turn, wide_rows
     from indexes.derivation.construction.rotations import Learn, fit
     from indexes.derivation.construction.shared_training import (
         FIT_ROWS,
@@ -31,13 +31,14 @@ __all__ = [
     "shared_factory",
     "sweep_trainings",
     "train_together",
+    "wide_rows",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
     __getattr__ = lazy(
         __name__,
         {
-            "construction": ("Construction", "Writer", "needs_turn"),
+            "construction": ("Construction", "Writer", "needs_turn", "wide_rows"),
             "parts": (),
             "rotations": ("Learn", "fit"),
             "shared_training": (

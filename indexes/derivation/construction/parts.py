@@ -10,14 +10,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexes.engine import block_lists, chain, faiss, gpu_index, ivf
+from indexes.engine import block_lists, chain, faiss, gpu_index, ivf, segments
 from indexes.errors import StoreCorrupt
 from indexes.files import PARTIAL, remove_tree, sync_directory, sync_file, writing
 from indexes.vectors import Halves, Ids, Vectors
@@ -156,7 +156,7 @@ def filled(
         path = directory / f"{first}-{last}.faiss"
         if not _taken_in(whole, path):
             gpu_index.add(shard, _transformed(index, blocks(first, last)), device=device)
-            with writing(directory), _without_centroids(shard):
+            with writing(directory), segments.without_centroids(shard):
                 _saved(shard, path)
             block_lists.merge(whole, shard)
         done(last)
@@ -188,19 +188,6 @@ def _transformed(index: Any, blocks: Iterator[tuple[Ids, Vectors]]) -> Iterator[
     """Apply what stands before the inverted file: its shards are without it."""
     for ids, rows in blocks:
         yield ids, chain.apply(index, rows)
-
-
-@contextmanager
-def _without_centroids(shard: Any) -> Iterator[None]:
-    """Leave the coarse quantiser out while the shard is written: every shard would repeat it."""
-    module = faiss()
-    quantizer = shard.quantizer
-    empty = module.IndexFlat(shard.d, shard.metric_type)
-    shard.quantizer = empty
-    try:
-        yield
-    finally:
-        shard.quantizer = quantizer
 
 
 def _saved(index: Any, path: Path) -> None:

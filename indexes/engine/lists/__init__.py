@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.engine.lists import assignment, block_lists, chain, ivf, mapped_lists, nearest, prefixes
+    from indexes.engine.lists import (
+        assignment,
+        block_lists,
+        chain,
+        ivf,
+        mapped_lists,
+        nearest,
+        prefixes,
+        segments,
+    )
     from indexes.engine.lists.ivf import SMALLEST
     from indexes.engine.lists.list_choice import Probes, choose_lists, search_lists
 else:
@@ -21,6 +30,7 @@ else:
             "mapped_lists": (),
             "nearest": (),
             "prefixes": (),
+            "segments": (),
             "list_choice": ("Probes", "choose_lists", "search_lists"),
         },
     )
@@ -37,4 +47,5 @@ __all__ = [
     "nearest",
     "prefixes",
     "search_lists",
+    "segments",
 ]

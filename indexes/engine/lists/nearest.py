@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from indexes.engine import faiss, faiss_threads, threads
 from indexes.engine.lists import chain
 from indexes.vectors import Vectors
 
-__all__ = ["list_residual", "lists_of_rows", "nearest_lists"]
+__all__ = ["list_residual", "nearest_lists"]
 
 _EFFORT = 64  # nodes that a graph of centroids keeps in sight, at least
 
@@ -34,12 +33,6 @@ def nearest_lists(index: Any, queries: Vectors, *, nprobe: int) -> NDArray[np.in
         turned = np.ascontiguousarray(chain.apply(index, queries), dtype=np.float32)
         found: NDArray[np.int64] = quantizer.search(turned, nprobe, params=params)[1]
     return found
-
-
-def lists_of_rows(index: Any, blocks: Iterator[Vectors]) -> NDArray[np.uint32]:
-    """Return the list in which an index would keep each row of some blocks, ``(n,)``."""
-    found = [nearest_lists(index, rows, nprobe=1)[:, 0].astype(np.uint32) for rows in blocks]
-    return np.concatenate([np.empty(0, np.uint32), *found])
 
 
 def list_residual(index: Any, rows: Vectors) -> float:

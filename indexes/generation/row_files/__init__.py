@@ -11,24 +11,23 @@ if TYPE_CHECKING:
     from indexes.generation.row_files.key_table import KEYS, KeyTable
     from indexes.generation.row_files.list_sizes import LIST_SIZES, open_list_sizes, write_list_sizes
     from indexes.generation.row_files.row_files import further_files, further_name, kept_files_and_next
-    from indexes.generation.row_files.row_lists import ROW_LISTS, RowLists, listed_rows, open_row_lists
+    from indexes.generation.row_files.segment_names import SegmentFile, indexed_rows, segment_files
     from indexes.generation.row_files.tombstones import TOMBSTONES, published_live, write_live
 
 __all__ = [
     "KEYS",
     "LIST_SIZES",
-    "ROW_LISTS",
     "TOMBSTONES",
     "KeyTable",
-    "RowLists",
+    "SegmentFile",
     "further_files",
     "further_name",
+    "indexed_rows",
     "kept_files_and_next",
-    "listed_rows",
     "open_keys",
     "open_list_sizes",
-    "open_row_lists",
     "published_live",
+    "segment_files",
     "write_list_sizes",
     "write_live",
 ]
@@ -41,7 +40,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "key_table": ("KEYS", "KeyTable"),
             "list_sizes": ("LIST_SIZES", "open_list_sizes", "write_list_sizes"),
             "row_files": ("further_files", "further_name", "kept_files_and_next"),
-            "row_lists": ("ROW_LISTS", "RowLists", "listed_rows", "open_row_lists"),
+            "segment_names": ("SegmentFile", "indexed_rows", "segment_files"),
             "tombstones": ("TOMBSTONES", "published_live", "write_live"),
         },
     )

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from indexes.search.searchers.exact import ExactSearcher, is_sooner
     from indexes.search.searchers.funnel import Funnel
     from indexes.search.searchers.inverted import InvertedSearcher
-    from indexes.search.searchers.listed_rows import WithListed
     from indexes.search.searchers.opening import open_searcher
     from indexes.search.searchers.recent_rows import WithRecent
     from indexes.search.searchers.searcher import Searcher, Wanted
+    from indexes.search.searchers.segments import WithSegments
     from indexes.search.searchers.widths import (
         FACTOR,
         TUNED_K,
@@ -34,8 +34,8 @@ __all__ = [
     "InvertedSearcher",
     "Searcher",
     "Wanted",
-    "WithListed",
     "WithRecent",
+    "WithSegments",
     "funnel",
     "is_sooner",
     "lengthened",
@@ -54,10 +54,10 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "exact": ("ExactSearcher", "is_sooner"),
             "funnel": ("Funnel",),
             "inverted": ("InvertedSearcher",),
-            "listed_rows": ("WithListed",),
             "opening": ("open_searcher",),
             "recent_rows": ("WithRecent",),
             "searcher": ("Searcher", "Wanted"),
+            "segments": ("WithSegments",),
             "widths": (
                 "FACTOR",
                 "TUNED_K",

@@ -57,12 +57,10 @@ class InvertedSearcher:
         """Find each query's best rows; see `Searcher.search`."""
         stage, k = self.file.opened, wanted.k
         if wanted.allowed is None:
-            nprobe, shortlist = self.parameters(wanted)
-            card = None if self._card is None else self._card.get()
-            there = None
-            if card is not None:
-                there = card.search(stage.index, queries, k=k, nprobe=nprobe, shortlist=shortlist)
-            found = there or stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
+            found = self.on_card(queries, wanted)
+            if found is None:
+                nprobe, shortlist = self.parameters(wanted)
+                found = stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
             return self._exact.filled(found, queries, wanted, kept=len(self._rows))
         kept = self._kept(wanted)
         if wanted.filtered and (not stage.filters or exact.is_sooner(kept, queries=len(queries))):
@@ -78,6 +76,14 @@ class InvertedSearcher:
         )
         found = stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist, selector=selector)
         return self._exact.filled(found, queries, wanted, kept=kept)
+
+    def on_card(self, queries: Vectors, wanted: Wanted) -> Neighbors | None:
+        """Search on the GPU; None where there is none, it cannot, or not every row may be found."""
+        card = None if self._card is None or wanted.allowed is not None else self._card.get()
+        if card is None:
+            return None
+        nprobe, shortlist = self.parameters(wanted)
+        return card.search(self.stage.index, queries, k=wanted.k, nprobe=nprobe, shortlist=shortlist)
 
     def _living(
         self, queries: Vectors, wanted: Wanted, *, nprobe: int | None, shortlist: int, kept: int

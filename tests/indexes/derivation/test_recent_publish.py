@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from indexes.derivation import build_plan, recent_publish, row_listing
+from indexes.derivation import build_plan, recent_publish, recent_segments
 from indexes.derivation.derivation import derive
 from indexes.derivation.recent_publish import publish_rows
 from indexes.errors import StoreCorrupt
@@ -246,5 +246,5 @@ def check_rows(directory, manifest):
 
 
 def test_as_many_rows_wait_as_a_build_would_leave_outside():
-    found = [row_listing.tail_rows(base) for base in (0, 99, 2000, 10**6)]
-    assert found == [0, 9, 200, row_listing.TAIL_ROWS]
+    found = [recent_segments.tail_rows(base) for base in (0, 99, 2000, 10**6)]
+    assert found == [0, 9, 200, recent_segments.TAIL_ROWS]

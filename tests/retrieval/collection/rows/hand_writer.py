@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from indexes.derivation import recent_publish, row_listing
+from indexes.derivation import recent_publish, recent_segments
 from indexes.engine.backend import faiss
 from tests.indexes.crash_build import kill_at
 from tests.killing import serve
@@ -91,7 +91,7 @@ def _note(journal: Path, entry: dict[str, Any]) -> None:
 def work(home: str, name: str, seed: str, call: str, number: str) -> None:
     """Write until the process is killed, at a call of the system that changes something."""
     kill_at(call, int(number))
-    row_listing.TAIL_ROWS = recent_publish.TAIL_ROWS = TAIL
+    recent_segments.TAIL_ROWS = recent_publish.TAIL_ROWS = TAIL
     recent_publish.MOST_DELETED = DELETED
     rng = random.Random(int(seed))
     journal = Path(home) / f"{name}.journal"
