@@ -24,12 +24,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.frame import RESULTS, save, watch
+from benchmarks.frame import RESULTS, machine, save, watch
 from benchmarks.scale import listing, one, paper, shards
 
 MOST_DISK = 30 << 30
@@ -74,6 +75,12 @@ def require_disk(folder: Path, needed: int, what: str) -> None:
         raise SystemExit(f"{what} needs up to {needed >> 30} GiB of disk; {free >> 30} GiB are free")
 
 
+def _by() -> dict[str, Any]:
+    """Say by which version, on what and when a part was measured: sizes of several runs lie in one file."""
+    own = machine()
+    return {"commit": own["commit"], "cpu": own["cpu"], "at": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
 def main() -> None:
     """Run the sizes and parts asked for; results of others stay in the file."""
     parser = argparse.ArgumentParser(
@@ -112,7 +119,7 @@ def main() -> None:
 
                 with watch() as load:
                     facts = measures[name].run(work, rows, keep)
-                keep({**facts, "load_cores": asdict(load)})
+                keep({**facts, "load_cores": asdict(load), "by": _by()})
                 print(json.dumps({name: facts}, indent=2), flush=True)
 
 

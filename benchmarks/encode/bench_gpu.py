@@ -3,8 +3,9 @@
     python benchmarks/encode/bench_gpu.py [--parts tower,images,onnx,memory,exact,ivfpq,rabitq] [--minutes 8]
                                    [--images 20000] [--rows 4000000] [--exact-rows 10000000]
 
-One command, made for the first minutes on a card. The parts come in order of worth, and each writes its result when it ends.
-A part that lacks a package says which, and one that no longer fits ``--minutes`` says so; the others run.
+One command, made for the first minutes on a card. The parts come in order of worth, each in a process of its own, and each writes its
+result when it ends. A part that lacks a package says which, one that no longer fits ``--minutes`` says so, and one that is still
+running then is stopped; the others run.
 
 tower   a ViT-B/32 of open_clip with random weights (speed does not depend on them): images a second by float32 weights under
         autocast, by halves, by halves compiled; float32 pixels from pageable memory and bytes from pinned memory
@@ -24,6 +25,7 @@ import argparse
 import importlib
 import io
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -440,37 +442,59 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float, default=8.0)
     arguments.add_argument("--parts", default=",".join(PARTS))
     arguments.add_argument("--out", type=Path, help="folder of the results (benchmarks/results)")
+    arguments.add_argument("--alone", help=argparse.SUPPRESS)  # the part that this process is for
     options = arguments.parse_args()
+    if options.alone is not None:
+        measure(options.alone, options)
+        return
     if cuda_devices() == 0:
         print("this machine has no CUDA device that a driver sees: nothing is measured")
         return
-    place = {} if options.out is None else {"directory": options.out}
     began, longest = time.perf_counter(), 0.0
+    for part in options.parts.split(","):
+        started = time.perf_counter()
+        left = 60 * options.minutes - (started - began)
+        if left <= longest:
+            print(f"{part}: not measured; {left:.0f} s are left, and a part took {longest:.0f}", flush=True)
+            continue
+        apart(part, seconds=left)
+        longest = max(longest, time.perf_counter() - started)
+
+
+def apart(part: str, *, seconds: float) -> None:
+    """Measure a part in a process of its own: what hangs, dies or breaks the card's context takes no other part with it."""
+    command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--alone", part]
+    try:
+        code = subprocess.run(command, timeout=seconds, check=False).returncode
+    except subprocess.TimeoutExpired:
+        print(f"{part}: stopped; it took more than the {seconds:.0f} s that were left", flush=True)
+        return
+    if code:
+        print(f"{part}: failed; its process ended with {code}", flush=True)
+
+
+def measure(part: str, options: argparse.Namespace) -> None:
+    """Measure a part in this process, print what was found and keep it; say why not where that fails."""
+    place = {} if options.out is None else {"directory": options.out}
+    lacks = missing(part)
+    if lacks is not None:
+        print(f"{part}: not measured; {lacks}", flush=True)
+        return
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         options.work = Path(folder)
-        for part in options.parts.split(","):
-            left = 60 * options.minutes - (time.perf_counter() - began)
-            lacks = missing(part) or (
-                None if left > longest else f"{left:.0f} s are left, and a part took {longest:.0f}"
-            )
-            if lacks is not None:
-                print(f"{part}: not measured; {lacks}", flush=True)
-                continue
-            started = time.perf_counter()
-            try:
-                with watch() as load:
-                    facts = PARTS[part](options)
-            except Exception as error:  # noqa: BLE001 - the other parts are worth as much
-                print(f"{part}: failed; {type(error).__name__}: {error}", flush=True)
-                continue
-            took = time.perf_counter() - started
-            longest = max(longest, took)
-            print(
-                f"{part}: {took:.0f} s",
-                {key: value for key, value in facts.items() if key != "times"},
-                flush=True,
-            )
-            save(f"gpu_{part}", load=load, parameters={"dim": DIM, "k": K}, **place, **facts)
+        try:
+            with watch() as load:
+                facts = PARTS[part](options)
+        except Exception as error:  # noqa: BLE001 - the other parts are worth as much
+            print(f"{part}: failed; {type(error).__name__}: {error}", flush=True)
+            return
+    print(
+        f"{part}: {time.perf_counter() - started:.0f} s",
+        {key: value for key, value in facts.items() if key != "times"},
+        flush=True,
+    )
+    save(f"gpu_{part}", load=load, parameters={"dim": DIM, "k": K}, **place, **facts)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale.growth import COSTS, Growth, fits
+from benchmarks.scale.growth import COSTS, Growth, fits, of_this_version
 
 SHARD = 10_000_000
 TOTALS, MACHINES = (100_000_000, 1_000_000_000), (8, 64)
@@ -31,7 +31,13 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
         "",
         *_growth(found),
         "",
-        *_paper(found, cores=machine["cores"], largest=max(map(int, sizes), default=0)),
+        *_paper(
+            found,
+            cores=machine["cores"],
+            largest=max(
+                (int(rows) for rows, parts in of_this_version(sizes).items() if "one" in parts), default=0
+            ),
+        ),
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -55,6 +61,8 @@ def _sizes(sizes: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return sum(add[name] for add in adds) / len(adds)
 
     rows = [
+        cells("measured by version", lambda one: one["by"]["commit"]),
+        cells("processor", lambda one: one["by"]["cpu"]),
         cells("build, CPU minutes", lambda one: f"{one['build']['cpu_s'] / 60:.1f}"),
         cells("build, anonymous memory, MiB", lambda one: f"{one['build']['peak_anonymous_mib']:.0f}"),
         cells("bytes on disk a row", lambda one: f"{one['disk_bytes_a_row']:.0f}"),
@@ -62,6 +70,9 @@ def _sizes(sizes: Mapping[str, Mapping[str, Any]]) -> list[str]:
             "recall@10 (standard error)",
             lambda one: f"{one['ask']['recall_at_10']} ({one['ask']['standard_error']})",
         ),
+        cells("one query: lists", lambda one: f"{one['ask']['counted']['lists']:,}"),
+        cells("one query: codes read", lambda one: f"{one['ask']['counted']['codes']:,.0f}"),
+        cells("one query: counted microseconds", lambda one: f"{one['ask']['counted']['microseconds']:.0f}"),
         cells("one query, CPU ms", lambda one: f"{one['ask']['single']['cpu_ms']:.2f}"),
         cells("a query of a batch of 500, CPU ms", lambda one: f"{one['ask']['batch_cpu_ms']:.2f}"),
         cells("first answer, cold, ms", lambda one: f"{one['ask']['first_answer_ms']:.0f}"),
@@ -110,6 +121,7 @@ def _growth(found: Mapping[str, Growth]) -> list[str]:
         "## How costs grow",
         "",
         "Each cost as a power of the number of rows: 1 means that it grows as the rows do. The interval is one of 95 %.",
+        "Sizes of another version or processor than the newest are left out. Counted microseconds are the weights of `indexes/engine/costs.py`.",
         "",
         *_table(("cost", "exponent", "interval", "asked, at most"), rows),
     ]

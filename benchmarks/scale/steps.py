@@ -15,12 +15,14 @@ import retrieval
 from benchmarks.scale.made import QUERIES_SEED, MadeSource, drawn, key, world_of
 from benchmarks.scale.processes import costs, forget_pages
 from benchmarks.synthetic import intrinsic_dimension
-from indexes.generation import read_manifest, store_path
+from indexes.engine import ivf, tune
+from indexes.engine.costs import Costs
+from indexes.generation import INDEX, generation_path, read_manifest, store_path
 from indexes.store import NewRow, VectorStore
 from retrieval.sources.registry import BUILT_IN
 from retrieval.testing import FakeEncoder
 
-QUERIES, SINGLE, COLD = 500, 200, 20
+QUERIES, SINGLE, COLD, WARMING = 500, 200, 20, 4000
 BLOCK = 16_384
 SHARES = (0.001, 0.01, 0.1)
 """Of the rows, that filters keep."""
@@ -38,9 +40,20 @@ def build(home: str, vectors: str, keys: str, kind: str) -> dict[str, Any]:
             said.append(f"{time.monotonic() - began:.1f} s  {event.phase}: {event.message}")
             print(said[-1], file=sys.stderr, flush=True)
 
+    exact = [0.0]
+    asked = tune.stored_questions
+
+    def counted(*rows: Any, **options: Any) -> Any:
+        started = time.process_time()
+        try:
+            return asked(*rows, **options)
+        finally:
+            exact[0] += time.process_time() - started
+
+    tune.stored_questions = counted  # what every build asks exact search for, to measure its recall
     with costs() as facts:
         retrieval.sync_vectors(home, vectors, keys, space="scale", kind=kind, progress=told)
-    return {**facts, "steps": said}
+    return {**facts, "truth_cpu_s": round(exact[0], 2), "steps": said}
 
 
 def ask(home: str, rows: str) -> dict[str, Any]:
@@ -48,6 +61,10 @@ def ask(home: str, rows: str) -> dict[str, Any]:
     with retrieval.open(home) as collection:
         queries = drawn(QUERIES, world_of(int(rows), collection.space.dim), QUERIES_SEED)
         facts: dict[str, Any] = {"rows": len(collection), **_cold(collection, queries)}
+        # Warm: the pages that queries need are mapped, as they are in a process that has answered for a while.
+        collection.search_vectors(
+            drawn(WARMING, world_of(int(rows), collection.space.dim), QUERIES_SEED + 1), k=10
+        )
         for query in queries[:50]:
             collection.search_vectors(query[np.newaxis], k=10)
         facts["single"] = _each(collection, queries[:SINGLE])
@@ -66,7 +83,23 @@ def ask(home: str, rows: str) -> dict[str, Any]:
         index = collection.manifest.index
         names = ("kind", "factory", "nprobe", "shortlist", "recall_at_10", "base_rows")
         facts["index"] = {name: getattr(index, name, None) for name in names}
+        facts["counted"] = _counted(
+            collection.manifest, generation_path(collection.directory, collection.manifest.generation)
+        )
     return facts
+
+
+def _counted(manifest: Any, folder: Path) -> dict[str, float]:
+    """Count the work of a query, and what it costs by the weights that tuning uses."""
+    index = ivf.open_mapped(folder / INDEX)
+    sizes = np.diff(ivf.ids_of_lists(index)[1]).astype(np.float64)
+    settings = {"nprobe": manifest.index.nprobe, "shortlist": manifest.index.shortlist}
+    return {
+        "lists": len(sizes),
+        "codes": round(settings["nprobe"] * float((sizes**2).sum() / sizes.sum()), 1),
+        "candidates": settings["shortlist"],
+        "microseconds": Costs(index, width=manifest.space.dim).microseconds(**settings),
+    }
 
 
 def _cold(collection: Any, queries: Any) -> dict[str, float]:

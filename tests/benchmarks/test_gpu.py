@@ -35,29 +35,56 @@ def test_a_part_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install faiss-gpu" in (bench_gpu.missing("ivfpq") or "")
 
 
-def test_parts_that_fail_or_do_not_fit_leave_the_others(
+def test_parts_that_do_not_fit_leave_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("indexes.engine.cuda_driver.cuda_devices", lambda: 1)
+    clock, asked = [0.0], []
+    monkeypatch.setattr(bench_gpu.time, "perf_counter", lambda: clock[0])
+
+    def slow(part: str, *, seconds: float) -> None:
+        asked.append((part, seconds))
+        clock[0] += 400
+
+    monkeypatch.setattr(bench_gpu, "apart", slow)
+    monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--parts", "one,two"])
+    bench_gpu.main()
+
+    assert asked == [("one", 480.0)]
+    assert capsys.readouterr().out == "two: not measured; 80 s are left, and a part took 400\n"
+
+
+def test_a_part_that_hangs_or_dies_is_said(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs, dies = tmp_path / "hangs.py", tmp_path / "dies.py"
+    hangs.write_text("import time; time.sleep(60)")
+    dies.write_text("import os; os.abort()")
+    monkeypatch.setattr(sys, "argv", ["bench_gpu.py"])
+    for script, seconds in ((hangs, 0.5), (dies, 30.0)):
+        monkeypatch.setattr(bench_gpu, "__file__", str(script))
+        bench_gpu.apart(script.stem, seconds=seconds)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "hangs: stopped; it took more than the 0 s that were left",
+        "dies: failed; its process ended with -6",
+    ]
+
+
+def test_a_part_that_fails_says_why_and_one_that_ends_keeps_its_result(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(_options: argparse.Namespace) -> dict[str, Any]:
         raise RuntimeError("the card is hot")
 
-    monkeypatch.setattr("indexes.engine.cuda_driver.cuda_devices", lambda: 1)
     monkeypatch.setattr(bench_gpu, "missing", lambda _: None)
-    clock = [0.0]
-    monkeypatch.setattr(bench_gpu.time, "perf_counter", lambda: clock[0])
-
-    def slow(_options: argparse.Namespace) -> dict[str, Any]:
-        clock[0] += 400
-        return {"found": 1}
-
-    monkeypatch.setattr(bench_gpu, "PARTS", {"one": fails, "two": slow, "three": lambda _: {}})
-    monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--out", str(tmp_path), "--parts", "one,two,three"])
-    bench_gpu.main()
+    monkeypatch.setattr(bench_gpu, "PARTS", {"one": fails, "two": lambda _: {"found": 1}})
+    for part in ("one", "two"):
+        monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--out", str(tmp_path), "--alone", part])
+        bench_gpu.main()
 
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "one: failed; RuntimeError: the card is hot"
-    assert said[1] == "two: 400 s {'found': 1}"
-    assert said[2] == "three: not measured; 80 s are left, and a part took 400"
+    assert said == ["one: failed; RuntimeError: the card is hot", "two: 0 s {'found': 1}"]
     assert [path.name for path in tmp_path.iterdir()] == ["gpu_two.json"]
 
 

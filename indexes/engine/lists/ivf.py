@@ -35,9 +35,8 @@ _BUFFER = 1 << 20  # bytes of an index written together
 
 
 def lists_for(rows: int) -> int:
-    """Return how many inverted lists suit so many rows: about ``4 sqrt(n)``, twice that beyond a million."""
-    wanted = (4 if rows <= 1_000_000 else 8) * math.sqrt(rows)
-    lists = min(int(wanted), rows // _ROWS_PER_LIST)
+    """Return how many inverted lists suit so many rows: about ``4 sqrt(n)``."""
+    lists = min(int(4 * math.sqrt(rows)), rows // _ROWS_PER_LIST)
     return max(1, lists // 64 * 64 if lists >= 64 else lists)
 
 

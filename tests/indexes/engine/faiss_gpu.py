@@ -1,7 +1,7 @@
 """Stand in for faiss-gpu: its names and arguments, the CPU's work, and its refusals.
 
 What it refuses is what the sources of faiss-gpu 1.15 refuse without cuVS: classes, coarse quantisers that are not flat, codes, scalar
-quantisers, more than 2,048 neighbours or lists, selectors, cards that are not there.
+quantisers, more than 2,048 neighbours or lists, selectors, range searches, removing and merging rows, cards that are not there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ SCALARS = {
     faiss.ScalarQuantizer.QT_4bit_uniform,
     faiss.ScalarQuantizer.QT_fp16,
 }
+
+
+UNKNOWN = ("range_search", "remove_ids", "merge_from")
+"""What no class on a card does."""
 
 
 class Options:
@@ -62,6 +66,10 @@ class Faked:
         monkeypatch.setattr(faiss, "get_num_gpus", lambda: self._cards)
         monkeypatch.setattr(faiss.IndexIVF, "copyTo", copy_to, raising=False)
         monkeypatch.setattr(faiss.IndexRefine, "search", _checked(faiss.IndexRefine.search))
+        for kind in (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer):
+            monkeypatch.setattr(kind, "search", _searched(kind.search))
+            for name in UNKNOWN:
+                monkeypatch.setattr(kind, name, _unknown(name, getattr(kind, name)))
         for name, value in {
             "StandardGpuResources": object, "GpuClonerOptions": Options, "GpuIndexFlatConfig": Options,
             "INDICES_64_BIT": 3, "GpuIndexFlatIP": FlatOnCard, "GpuIndexFlat": self.flat,
@@ -192,16 +200,37 @@ def _checked(search: Any) -> Any:
             given = None if params is None else params.base_index_params
             if isinstance(base, faiss.IndexPreTransform) and given is not None:
                 given = given.index_params
-            factor = 1.0 if params is None else params.k_factor
-            if k * factor > MOST + 1:
-                raise RuntimeError(
-                    f"GPU index only supports min/max-K selection up to {MOST} (requested {k})"
-                )
-            if given is not None and getattr(given, "sel", None) is not None:
-                raise RuntimeError("GPU index does not support IDSelector")
-            if given is not None and getattr(given, "nprobe", 1) > MOST:
-                raise RuntimeError(f"GPU index only supports nprobe <= {MOST}")
+            _refuse_search(int(k * (1.0 if params is None else params.k_factor)), given)
         return search(self, queries, k, params=params, **others)
+
+    return refusing
+
+
+def _refuse_search(k: int, given: Any) -> None:
+    if k > MOST:
+        raise RuntimeError(f"GPU index only supports min/max-K selection up to {MOST} (requested {k})")
+    if given is not None and getattr(given, "sel", None) is not None:
+        raise RuntimeError("GPU index does not support IDSelector")
+    if given is not None and getattr(given, "nprobe", 1) > MOST:
+        raise RuntimeError(f"GPU index only supports nprobe <= {MOST}")
+
+
+def _searched(search: Any) -> Any:
+    """Return the search of a class whose members on a card refuse what the card refuses."""
+
+    def refusing(self: Any, queries: Any, k: int, *, params: Any = None, **others: Any) -> Any:
+        if _address(self) in Faked.there:
+            _refuse_search(k, params)
+        return search(self, queries, k, params=params, **others)
+
+    return refusing
+
+
+def _unknown(name: str, method: Any) -> Any:
+    def refusing(self: Any, *given: Any, **others: Any) -> Any:
+        if _address(self) in Faked.there:
+            raise RuntimeError(f"{name} not implemented for this type of index")
+        return method(self, *given, **others)
 
     return refusing
 

@@ -121,6 +121,25 @@ def test_faiss_gpu_refuses_what_the_stand_in_refuses(card):
         gpu_index.moved(faiss.index_factory(32, "IVF8,Flat"), 1)
 
 
+def test_an_index_on_a_card_refuses_what_no_card_does(card):
+    here = faiss.index_factory(32, "IVF8,Flat", faiss.METRIC_INNER_PRODUCT)
+    here.train(VECTORS[:500])
+    here.add(VECTORS[:500])
+    there = gpu_index.moved(here, 0)
+    selector = faiss.IDSelectorRange(0, 10)
+    for reason, asked in [
+        ("up to 2048", lambda: there.search(QUERIES, 2049)),
+        ("IDSelector", lambda: there.search(QUERIES, 3, params=faiss.SearchParametersIVF(sel=selector))),
+        ("nprobe", lambda: there.search(QUERIES, 3, params=faiss.SearchParametersIVF(nprobe=4096))),
+        ("range_search", lambda: there.range_search(QUERIES, 0.5)),
+        ("remove_ids", lambda: there.remove_ids(selector)),
+        ("merge_from", lambda: there.merge_from(here, 0)),
+    ]:
+        with pytest.raises(RuntimeError, match=reason):
+            asked()
+    assert here.remove_ids(selector) == 10  # the one on the CPU does
+
+
 @pytest.mark.parametrize("kind", ["ivfpq", "OPQ16_32,IVF16,PQ16", "IVF16,SQfp16", "IVF16_HNSW8,PQ16"])
 @pytest.mark.parametrize("shard_rows", [1 << 20, 1000])
 def test_what_a_card_trains_and_encodes_is_an_ordinary_index(tmp_path, card, monkeypatch, kind, shard_rows):

@@ -69,6 +69,24 @@ def test_as_many_neighbours_are_found_as_with_all_dimensions(rows, monkeypatch):
     assert recall(quick) > recall(whole) - 0.02
 
 
+@pytest.mark.parametrize("factory", ["HR,IVF128,RaBitQfs", "IVF128,SQ8"])
+def test_narrow_rows_find_their_lists_through_a_graph(rows, factory, monkeypatch):
+    monkeypatch.setattr(assignment, "GRAPH_LISTS", 64)
+    narrow = np.ascontiguousarray(rows[:, :64])
+    narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
+    index = ivf.make(factory, dim=64)
+    ivf.train(index, narrow[::2])
+    own = faiss.downcast_index(ivf.innermost(index).quantizer)
+    ivf.add(index, [(np.arange(ROWS), narrow)])
+
+    assert faiss.downcast_index(ivf.innermost(index).quantizer).this == own.this
+    asked = np.ascontiguousarray(chain.apply(index, narrow))
+    nearest = own.search(asked, 2)[1]
+    lists = lists_of_rows(index)
+    assert 0.9 < (lists == nearest[:, 0]).mean() < 1  # 0.97: it was another way
+    assert (lists[:, np.newaxis] == nearest).any(axis=1).mean() > 0.97  # 0.99
+
+
 @pytest.mark.usefixtures("_few_lists")
 def test_few_rows_are_assigned_by_the_lists_own_quantiser(rows, monkeypatch):
     index = ivf.make("IVF128,PQ16", dim=DIM)

@@ -240,7 +240,8 @@ def test_a_damaged_file_is_named_with_its_cure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected"), [(0, 1), (1, 1), (100, 2), (50_000, 832), (1_000_000, 3968), (4_000_000, 16_000)]
+    ("rows", "expected"),
+    [(0, 1), (1, 1), (100, 2), (50_000, 832), (1_000_000, 3968), (4_000_000, 8000), (16_777_216, 16_384)],
 )
 def test_lists_grow_with_the_root_of_the_rows(rows, expected):
     assert ivf.lists_for(rows) == expected
