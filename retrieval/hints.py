@@ -187,7 +187,8 @@ def _misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         fault = str(error)
     else:
         return None
-    name = f"{function.__qualname__}()"
+    method = "self" in parameters  # named by the class that callers know, wherever it is defined
+    name = f"{type(args[0]).__name__}.{function.__name__}()" if method else f"{function.__name__}()"
     for given in kwargs:
         if given not in parameters:
             meant = _argument(given, parameters)

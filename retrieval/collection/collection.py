@@ -10,13 +10,10 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from indexes import forks
-from indexes.errors import value_text
 from indexes.generation import HAND, SHARDS, Manifest
-from indexes.vectors import Bitmap, Ids, Neighbors, Vectors, integer, optional_integer, unit_rows
-from retrieval.collection.answers import Hits, count_searched, origin_of
+from indexes.vectors import Neighbors, Vectors, integer, optional_integer, unit_rows
+from retrieval.collection.answers import Hits, count_searched
 from retrieval.collection.far_methods import FarMethods
 from retrieval.collection.queries import (
     Query,
@@ -27,22 +24,19 @@ from retrieval.collection.queries import (
     encode_query,
     is_key,
     is_number,
-    live_id,
     row,
-    row_numbers,
 )
-from retrieval.collection.row_view import Keys, Row
-from retrieval.collection.rows import TIMEOUT
+from retrieval.collection.row_reads import RowReads
+from retrieval.collection.row_writes import RowWrites
+from retrieval.collection.rows import published_facts
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshots import newest_version, open_newest
 from retrieval.collection.verdicts import CHECKED
-from retrieval.columns import unpack
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
-from retrieval.errors import MissingRow, OptionError, ShapeError, StoreClosed
+from retrieval.errors import OptionError, ShapeError, StoreClosed
 from retrieval.hints import attribute_of, named_arguments
 from retrieval.location import find_collection, resolve_root
-from retrieval.sources import keys as source_keys
 from retrieval.sources import open_source, spec_of
 
 if TYPE_CHECKING:
@@ -50,18 +44,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import SupportsIndex, Unpack
 
-    import pyarrow as pa
-
     from indexes.engine import Aim
     from indexes.generation import FileCheck
     from indexes.join import Pairs
-    from indexes.vectors import Space, Transform
-    from retrieval.collection.queries import ArrayLike, QueryLike, RowName, RowNames, Single
-    from retrieval.collection.row_records import Records
-    from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
+    from indexes.vectors import Space
+    from retrieval.collection.queries import ArrayLike, QueryLike, RowNames, Single
     from retrieval.collection.search_run import NamesMode, SearchOptions
     from retrieval.collection.snapshots import Opened
-    from retrieval.columns import ColumnsLike, Value
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.sources import Source
 
@@ -109,11 +98,12 @@ def open_collection(
     return Collection(directory, encoder=encoder, device=device, root=root)
 
 
-class Collection(FarMethods, AbstractContextManager["Collection"]):
+class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collection"]):
     """A collection opened for searching; safe to share among threads, and a context manager.
 
-    It shows the generation that was current when it was opened; `refresh` moves on to a newer one. Functions that take a
-    collection are its methods, too: `FarMethods` lists them.
+    It shows the generation that was current when it was opened; `refresh` moves on to a newer one. `RowReads` says what can be
+    read of its rows, `RowWrites` how rows are added by hand. Functions that take a collection are its methods, too:
+    `FarMethods` lists them.
     """
 
     def __init__(
@@ -329,7 +319,7 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
             verify: compare the first 50 hits, or so many, with the picture that was asked with, pixel by pixel; those that show
                 the same picture, altered or not, come first. Hits then have `verified`, `relation`, `verified_probability`
                 and `outline`. `retrieval.matching` says what that proves.
-            sure: leave out the hits behind which comes likely nothing: `Hits.likely` of them stay. They have a `match` of 0.5 at
+            sure: drop the hits that likely do not match: `Hits.likely` of them stay. They have a `match` of 0.5 at
                 least on the whole, were found by their names, or were verified.
         Returns:
             Best first, ties by smaller id, by cosines and names together where names take part; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
@@ -462,13 +452,6 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
             opened.require_settled("images activated now would be moved for an index that is about to go")
             return Aim(opened.generation.first_stage().index)
 
-    def ids_of_content(self, content: bytes) -> Ids:
-        """Return the live rows of files with this content hash (`retrieval.sources.decoding.decoder.content_hash`), ascending."""
-        with self._using() as opened:
-            ids = opened.store.find_content(content)
-            live: Ids = ids[opened.is_live(ids)]
-            return live
-
     @named_arguments
     def pairs(
         self, threshold: float, *, at_most: int = 50, since: RowNames | None = None, first_block: int = 0
@@ -498,98 +481,6 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
 
         return near_pairs(self, threshold, at_most=at_most, since=since, first_block=first_block)
 
-    @property
-    def rows(self) -> np.ndarray[Any, np.dtype[np.float16]]:
-        """Every stored vector by its id, ``(count, d)`` float16, mapped; those of tombstoned rows too.
-
-        Raises:
-            OptionError: the encoder is being changed: the vectors are of two spaces.
-        """
-        self._opened.require_settled("the vectors are of two spaces")
-        return self._opened.generation.rows
-
-    @property
-    def live(self) -> Bitmap:
-        """Which rows have no tombstone, ``(count,)`` bool; do not change it."""
-        return self._opened.live
-
-    def row_ids(self, mask: Any = None) -> Ids:
-        """Return the ids of rows, ascending: ``(n,)`` int64.
-
-        Args:
-            mask: ``(count,)`` flags such as `mask` returns; None for all rows without a tombstone.
-        Raises:
-            ShapeError: flags of another length.
-        """
-        with self._using() as opened:
-            return opened.live_ids() if mask is None else row_numbers(opened, mask, root=self.root)
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """How many rows there are, those with a tombstone too; of a sharded collection one number a shard."""
-        return (self.manifest.count,)
-
-    def open_records(self) -> Records:
-        """Open the records of all rows by their places, as of the generation that answers; a context manager."""
-        from indexes.generation import store_path
-        from indexes.store import VectorStore
-
-        manifest = self.manifest
-        return VectorStore.open(
-            store_path(self.directory, manifest),
-            dim=manifest.space.dim,
-            count=manifest.count,
-            live=self.live,
-        )
-
-    def places(self, ids: RowNames) -> Ids:
-        """Return where rows stand in arrays that have one entry a row: `rows`, `live`, and flags such as `mask` gives.
-
-        In one collection that is a row's id. In a sharded one rows are counted through all shards.
-
-        Args:
-            ids: ids and keys.
-        Raises:
-            MissingRow: there is no such row.
-        """
-        with self._using() as opened:
-            return opened.places(row_numbers(opened, ids, root=self.root))
-
-    def ids_at(self, places: Ids) -> Ids:
-        """Return the ids of rows that stand at some places, as `places` says them: ``(m,)`` int64."""
-        with self._using() as opened:
-            return opened.ids_at(np.asarray(places, dtype=np.int64))
-
-    @property
-    def rotation(self) -> Transform | None:
-        """The rotation that a build fitted to make prefixes rank well; None where they need none, or none was fitted."""
-        return self._opened.generation.rotation
-
-    @named_arguments
-    def mask(
-        self,
-        *,
-        under: str | os.PathLike[str] | None = None,
-        glob: str | None = None,
-        ids: RowNames | None = None,
-        mask: Any = None,
-        where: Any = None,
-    ) -> Bitmap:
-        """Return which rows pass filters, those of `search`: ``(count,)`` bool by row id, the caller's own.
-
-        Rows with a tombstone never do; without a filter all others do. Raises what these filters raise in `search`.
-        """
-        with self._using() as opened:
-            keep = opened.row_filter(root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)
-            live = opened.live
-            if keep is None:
-                return live.copy()
-            if keep.ids is None:
-                return keep.flags & live
-            flags = np.zeros_like(live)  # ids need not count up from 0: those of shards do not
-            flags[np.flatnonzero(live)[np.searchsorted(opened.live_ids(), keep.ids)]] = True
-            return flags
-
     def encode(self, query: QueryLike, *, minus: QueryLike | Sequence[QueryLike] = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
         asked = as_query(query, beside=self.root)
@@ -597,283 +488,6 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
             asked -= away
         with self._using() as opened:
             return encode_query(asked, opened, self._encoders, root=self.root).vector[:, : opened.space.dim]
-
-    @named_arguments
-    def vectors(self, ids: RowNames | None = None) -> Vectors:
-        """Return the stored vectors of some rows: ``(m, d)`` float32.
-
-        Args:
-            ids: one id or key, or several in any order; or ``(count,)`` flags such as `mask` returns, which give the rows
-                where they are true. None for all rows without a tombstone, in the order of their ids.
-
-        While the encoder changes, a row that is not encoded again yet is given as where the new encoder is expected to
-        put it.
-
-        Raises:
-            MissingRow: an id or key that there is no row of.
-            OptionError: floats, or whatever else is neither an id nor a key.
-            ShapeError: flags of another length, or more than one axis.
-        """
-        with self._using() as opened:
-            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
-            return opened.vectors(rows)[:, : opened.space.dim]
-
-    @named_arguments
-    def columns(self, ids: RowNames | None = None) -> list[dict[str, Value]]:
-        """Return the columns of some rows: what is known of each image besides its picture, by name.
-
-        Args:
-            ids: as in `vectors`. None for all rows without a tombstone, in the order of their ids.
-        Returns:
-            a dictionary for each row, empty for one without columns.
-        Raises:
-            MissingRow, OptionError, ShapeError: as in `vectors`.
-        """
-        with self._using() as opened:
-            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
-            return [unpack(data) for data in opened.store.columns(np.atleast_1d(rows))]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return what `export` gives as vectors, so that ``numpy.asarray(photos)`` has a row for each of `keys`."""
-        rows = self.export()[0]
-        return np.array(rows, dtype=dtype) if copy else np.asarray(rows, dtype=dtype)
-
-    def __getitem__(self, row: RowName) -> Row:
-        """Look at one row: an `int` is an id, text and bytes are a key.
-
-        Raises:
-            MissingRow: there is no such row, or it was deleted.
-            OptionError: it is neither; `vectors` takes several.
-        """
-        if isinstance(row, slice | list | tuple) or (isinstance(row, np.ndarray) and row.ndim):
-            raise OptionError("photos[…] is one row, by id or key; `vectors([…])` gives those of several")
-        with self._using() as opened:
-            number = live_id(opened, row, root=self.root)
-            record = opened.store.record(number)
-            origin = origin_of(opened, record, root=os.path.abspath(self.root))
-            return Row(self, number, record, origin=origin)
-
-    def __contains__(self, row: object) -> bool:
-        """Say whether there is a row of this id or key."""
-        try:
-            with self._using() as opened:
-                live_id(opened, row, root=self.root)
-        except (MissingRow, OptionError):
-            return False
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the keys of all rows, in the order of their ids."""
-        return iter(self.keys())
-
-    __reversed__ = None
-
-    def keys(self) -> Keys:
-        """Return the keys of all rows in the order of their ids; they are read while you go through them."""
-        return Keys(self)
-
-    def folders(self, under: str | os.PathLike[str] | None = None) -> dict[str, int]:
-        """Return the names of the folders directly below one, sorted, with how many rows lie in each or below.
-
-        Args:
-            under: the folder, as `search` takes it; None for the root.
-        Raises:
-            OptionError: it lies outside the root.
-        """
-        with self._using() as opened:
-            return opened.paths().folders(source_keys.relative(under, self.root))
-
-    def id_of(self, key: str | bytes | os.PathLike[str]) -> int:
-        """Return the id of the row that has a key.
-
-        Raises:
-            MissingRow: there is none.
-            OptionError: it is no key.
-        """
-        if not is_key(key):
-            raise OptionError(
-                f"{value_text(key, 40)} ({type(key).__name__}) is no key; keys are text or bytes, and `key_of` gives that of an id"
-            )
-        with self._using() as opened:
-            return live_id(opened, key, root=self.root)
-
-    def key_of(self, number: int) -> str:
-        """Return the key of a row, for an image its path relative to the root; of a deleted row the key that it had.
-
-        Raises:
-            MissingRow: no row ever had this id.
-            OptionError: it is no integer.
-        """
-        if is_key(number):
-            raise OptionError(f"{value_text(number)} is a key; `id_of` gives its id")
-        with self._using() as opened:
-            return os.fsdecode(opened.store.record(integer(number, "the id", least=None, most=None)).key)
-
-    def ids_by_path(self) -> dict[str, int]:
-        """Return every row's id by its key: the old way to `id_of`."""
-        warn_renamed("ids_by_path()[key]", "id_of(key)")
-        with self._using() as opened:
-            return {os.fsdecode(record.key): record.id for record in opened.store.scan()}
-
-    def export(self) -> tuple[np.ndarray[Any, np.dtype[np.float16]], list[str]]:
-        """Return all live vectors ``(n, d)`` float16 and their keys, in the order of ids.
-
-        Bytes of a key that are not UTF-8 are surrogate-escaped; `os.fsencode` gives them back.
-
-        Raises:
-            OptionError: the encoder is being changed: the vectors are of two spaces.
-        """
-        with self._using() as opened:
-            opened.require_settled("the vectors are of two spaces")
-            live = np.flatnonzero(opened.live)  # (n,)
-            rows = opened.generation.rows[: opened.manifest.count]
-            if len(live) != opened.manifest.count:
-                rows = rows[live]
-            return rows, [os.fsdecode(record.key) for record in opened.store.records(live)]
-
-    def to_arrow(self) -> pa.Table:
-        """Return ``id``, ``key`` and the columns of all live rows as an Arrow table, in the order of ids.
-
-        A row without a value has null there. Texts that come again and again are a dictionary. Bytes of a key that are not UTF-8
-        are percent-encoded.
-
-        Raises:
-            MissingExtra: pyarrow is not installed.
-        """
-        from retrieval.collection.arrow_table import arrow_table
-
-        with self._using() as opened:
-            return arrow_table(opened)
-
-    @named_arguments
-    def add(
-        self,
-        vectors: VectorsLike,
-        keys: KeysLike | None = None,
-        *,
-        columns: ColumnsLike | None = None,
-        timeout: float = TIMEOUT,
-    ) -> Ids:
-        """Add rows by hand. When this returns they are durable, and this collection finds them.
-
-        Args:
-            vectors: ``(n, d)`` or ``(d,)`` real numbers of the stored space, an array, a tensor or lists; or the path of a
-                ``.npy`` file. They are normalised here.
-            keys: one for each vector: texts, bytes or integers, which become decimal texts; or the `Path` of a file with one a
-                line. ``None`` is each row's id as decimal text.
-            columns: what else is known of each row: a dictionary of names and values for each.
-            timeout: seconds to wait for another writer.
-        Returns:
-            the new ids ``(n,)`` int64, consecutive.
-        Raises:
-            OptionError: a key is taken, stands twice, or is none; or an upgrade is under way. Nothing was added.
-            ShapeError, VectorError: vectors of another width, zero, or not finite. Nothing was added.
-            CollectionLocked: somebody else still writes after `timeout`.
-            CollectionNotFound: the collection was moved or deleted.
-            StoreReadOnly, StoreFull, StoreClosed: it cannot be written; no space is left; it is closed.
-        """
-        with self.writer(timeout=timeout) as rows:
-            return rows.add(vectors, keys, columns=columns)
-
-    @named_arguments
-    def upsert(
-        self,
-        vectors: VectorsLike,
-        keys: KeysLike,
-        *,
-        columns: ColumnsLike | None = None,
-        timeout: float = TIMEOUT,
-    ) -> Ids:
-        """Add rows by hand, or replace those that have these keys already; takes and raises what `add` does.
-
-        A row that gets another vector gets another id. One that has this very vector stays as it is. Without `columns` rows
-        keep theirs.
-
-        Returns:
-            the rows' ids ``(n,)`` int64, in the order of the keys.
-        """
-        with self.writer(timeout=timeout) as rows:
-            return rows.upsert(vectors, keys, columns=columns)
-
-    @named_arguments
-    def add_images(self, images: Images, keys: KeysLike | None = None, *, timeout: float = TIMEOUT) -> Ids:
-        """Encode images with the collection's encoder and add them; raises what `add` and `encoder` do.
-
-        Args:
-            images: paths, bytes of files, open binary files, Pillow images or uint8 arrays; one, a list, or a stream.
-            keys: as in `add`. ``None`` is a path as it was given, and the row's id for any other image.
-            timeout: seconds to wait for another writer.
-        Returns:
-            the new ids ``(n,)`` int64.
-        Raises:
-            ImageError: an image cannot be read; the message names it. Nothing was added.
-        """
-        with self.writer(timeout=timeout) as rows:
-            return rows.add_images(images, keys)
-
-    @named_arguments
-    def delete(
-        self,
-        keys: KeysLike | None = None,
-        ids: Any = None,
-        *,
-        where: str | None = None,
-        timeout: float = TIMEOUT,
-    ) -> int:
-        """Delete rows that were added by hand.
-
-        Args:
-            keys: a key or several, as in `add`.
-            ids: an id or several, or ``(count,)`` flags, in place of keys.
-            where: all rows for which a condition over columns holds, as in `search`, in place of both.
-            timeout: seconds to wait for another writer.
-        Returns:
-            how many rows were deleted.
-        Raises:
-            MissingRow: there is no such row. Nothing was deleted.
-            OptionError: a row belongs to a file of the folder; delete that file, and build. Nothing was deleted.
-            CollectionLocked, CollectionNotFound, StoreReadOnly, StoreFull, StoreClosed: as in `add`.
-        """
-        with self.writer(timeout=timeout) as rows:
-            return rows.delete(keys, ids, where=where)
-
-    def __delitem__(self, row: str | bytes | SupportsIndex) -> None:
-        """Delete a row that was added by hand, by its key (text or bytes) or its id (an integer)."""
-        if isinstance(row, str | bytes):
-            self.delete(keys=row)
-        else:
-            self.delete(ids=row)
-
-    def writer(self, *, timeout: float = TIMEOUT) -> AbstractContextManager[RowWriter]:
-        """Give a block in which many rows are added, replaced and deleted, more than fit in memory.
-
-        The block's `RowWriter` has the methods `add`, `upsert`, `delete` and `add_images`. What they do is committed every few
-        seconds and published when the block ends. Until then searches see what was there before. If the block raises, what
-        was done so far is published all the same. A killed process loses the last seconds. Nobody else writes meanwhile.
-
-        Args:
-            timeout: seconds to wait for another writer.
-        Raises:
-            CollectionLocked, CollectionNotFound, StoreReadOnly, StoreFull, StoreClosed, OptionError: as in `add`.
-        """
-        from retrieval.collection.rows import writing_rows
-
-        return writing_rows(self, timeout=timeout)
-
-    @named_arguments
-    def sync_vectors(
-        self, vectors: VectorsLike, keys: KeysLike, *, prune: bool = False, timeout: float = TIMEOUT
-    ) -> RowsReport:
-        """Make the rows by hand equal to vectors that you have; `retrieval.sync_vectors` says more.
-
-        Args:
-            vectors, keys: as there.
-            prune: delete the rows by hand whose keys are not among these; otherwise nothing is changed if there are some.
-            timeout: seconds to wait for another writer.
-        """
-        from retrieval.collection.rows import synchronized
-
-        return synchronized(self, vectors, keys, prune=prune, timeout=timeout)
 
     def verify(self) -> list[FileCheck]:
         """Check every file's hash; says which to rebuild."""
@@ -885,23 +499,11 @@ class Collection(FarMethods, AbstractContextManager["Collection"]):
         """Return what ``retrieve info --json`` prints."""
         from retrieval.collection.activations import activations
 
-        index = self.manifest.index
-        return {
-            "root": str(self.root),
-            "index": str(self.directory),
-            "encoder": self.manifest.encoder or self.space.name,
+        facts = published_facts(self.manifest, root=self.root, directory=self.directory)
+        return facts | {
             "images": self.manifest.live,
-            "kind": index.kind,
-            "factory": index.factory,
-            "stored_dim": self.manifest.space.dim,
-            "truncate_dim": index.dim,
-            "width": self.manifest.space.dim,
-            "dim": index.dim,
-            "bytes_per_vector": index.bytes_per_vector,
-            "recall_at_10": index.recall_at_10,
-            "recall_sample": index.recall_sample,
-            "recall_reason": index.recall_reason,
-            "recall_at_10_text": index.recall_at_10_text,
+            "width": facts["stored_dim"],
+            "dim": facts["truncate_dim"],
             "columns": self.column_types(),
             "views": self._views(),
             "generation": self.manifest.generation,

@@ -92,7 +92,7 @@ class SearchRun:
         include_self: let stored rows find themselves.
         fold: fold files with the same bytes into one hit.
         verify: how many of the first hits are compared with the picture that was asked with.
-        sure: leave out hits behind which comes likely nothing.
+        sure: drop hits that likely do not match.
         options: ``dim``, ``nprobe`` and ``exact`` of `Opened.search`.
     """
 

@@ -106,7 +106,7 @@ def _opened(data: bytes) -> tuple[tuple[int, int], Image.Exif, Any]:
     from retrieval.sources.decoding import open_file, plugin_for
 
     plugin = plugin_for(data)
-    if plugin is not None and plugin[1] == "JpegImageFile":  # `open_file` would look through all of its scans
+    if plugin is not None and plugin[1] == "jpeg_factory":  # `open_file` would look through all of its scans
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data), "")
         exif = image.getexif()
         return image.size, exif, exif.get(_ORIENTATION)

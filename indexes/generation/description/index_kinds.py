@@ -98,15 +98,15 @@ class Exact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Funnel:
-    """Every row is ranked by codes of a short prefix, the best of them at full width.
+class _Compressed:
+    """What a `Funnel` and an `Inverted` have in common: a first stage in an index file, whose shortlist is reranked.
 
     Attributes:
-        dim: width of the first stage's prefix.
+        dim: width of the first stage; less than the space's where a prefix or a projection comes first.
         base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
         factory: the FAISS factory string of the first stage.
         transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
-        shortlist: candidates at full width to reach the target.
+        shortlist: candidates reranked at full width to reach the target.
         recall_target: recall@10 that was asked for.
         recall_at_10: measured against exact search; None for fewer than 100 rows.
         recall_sample: queries it was measured on.
@@ -130,56 +130,34 @@ class Funnel:
     bytes_per_vector: float = 0.0
     trained_rows: int = 0
     file: FileInfo | None = None
+
+    exact: ClassVar[bool] = False
+    retired: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel(_Compressed):
+    """Every row is ranked by codes of a short prefix, the best of them at full width."""
 
     type: ClassVar[str] = "funnel"
     kind: ClassVar[str] = "flat"
     wish: ClassVar[str] = "flat"
-    exact: ClassVar[bool] = False
-    retired: ClassVar[bool] = False
     nprobe: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inverted:
+class Inverted(_Compressed):
     """A FAISS index whose shortlist is reranked: inverted lists, or whatever a factory string makes.
 
     Attributes:
         kind: ``ivfpq``, ``ivfrabitq`` or ``factory``.
-        factory: the FAISS factory string.
-        dim: width of the first stage; less than the space's where a prefix or a projection comes first.
-        base_rows: rows in the index, the first ones; those from here to the manifest's count are the tail.
-        transform: the method of the rotation in ``transforms.npz`` that comes before a prefix; None for a plain prefix.
         nprobe: lists probed to reach the target; None where there are no lists.
-        shortlist: candidates reranked to reach the target.
-        recall_target: recall@10 that was asked for.
-        recall_at_10: measured against exact search; None for fewer than 100 rows.
-        recall_sample: queries it was measured on.
-        recall_reason: why there is no recall, or why it stays below the target.
-        recall_at_10_text: the same for text queries; None without a text tower.
-        bytes_per_vector: length of index.faiss over its rows.
-        trained_rows: rows that it was trained on.
-        file: the index file, also among the manifest's files.
     """
 
     kind: str
-    factory: str
-    dim: int
-    base_rows: int
-    recall_target: float
-    transform: str | None = None
     nprobe: int | None = None
-    shortlist: int | None = None
-    recall_at_10: float | None = None
-    recall_sample: int = 0
-    recall_reason: str | None = None
-    recall_at_10_text: float | None = None
-    bytes_per_vector: float = 0.0
-    trained_rows: int = 0
-    file: FileInfo | None = None
 
     type: ClassVar[str] = "inverted"
-    exact: ClassVar[bool] = False
-    retired: ClassVar[bool] = False
 
     @property
     def wish(self) -> str:

@@ -115,10 +115,23 @@ def _counted(counts: Mapping[str, int], *, most: int = 5) -> str:
 
 
 def next_step(report: Mapping[str, Any], *, words: bool) -> str:
-    """Name the command to try after a build."""
+    """Name the command to try after a build.
+
+    Args:
+        report: the JSON object of the contract.
+        words: the collection can be asked with words; otherwise with a row that it has.
+    """
     import shlex
 
     home = report["root"] if os.path.dirname(report["index"]) == report["root"] else report["index"]
     where = "" if found_from_here(report["root"], report["index"]) else f" --index {shlex.quote(shown(home))}"
-    query = '"a red bus in snow"' if words else "--id 0"
+    query = '"a red bus in snow"' if words else f"--id {_first_row(report['index'])}"
     return f"try: retrieve query {query}{where}"
+
+
+def _first_row(directory: str) -> int:
+    """Return the first row that has no tombstone, 0 where all have."""
+    from retrieval.collection import open_collection
+
+    with open_collection(directory) as collection:
+        return int(next(iter(collection.row_ids()), 0))

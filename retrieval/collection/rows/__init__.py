@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection.rows.build_report import BuildReport
+    from retrieval.collection.rows.build_report import BuildReport, published_facts
     from retrieval.collection.rows.by_hand import (
         REFUSED,
         HandRows,
@@ -78,6 +78,7 @@ __all__ = [
     "plain",
     "publish_by_hand",
     "published",
+    "published_facts",
     "refuse_dropping",
     "remember_moved",
     "rows_where",
@@ -95,7 +96,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "build_report": ("BuildReport",),
+            "build_report": ("BuildReport", "published_facts"),
             "by_hand": (
                 "HandRows",
                 "Held",

@@ -8,10 +8,34 @@ from typing import TYPE_CHECKING, Any, Self
 from retrieval.deprecation import renamed_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from indexes.generation import Manifest
+
+
+def published_facts(manifest: Manifest, *, root: Path, directory: Path) -> dict[str, Any]:
+    """Return what every report says of a published manifest and its index."""
+    index = manifest.index
+    return {
+        "root": str(root),
+        "index": str(directory),
+        "encoder": manifest.encoder or manifest.space.name,
+        "kind": index.kind,
+        "factory": index.factory,
+        "stored_dim": manifest.space.dim,
+        "truncate_dim": index.dim,
+        "bytes_per_vector": index.bytes_per_vector,
+        "recall_at_10": index.recall_at_10,
+        "recall_sample": index.recall_sample,
+        "recall_reason": index.recall_reason,
+        "recall_at_10_text": index.recall_at_10_text,
+    }
+
+
+def _reads_words(manifest: Manifest) -> bool | None:
+    """Say whether the encoder gave vectors for words, too, when its vectors of probes were recorded."""
+    recorded = None if manifest.migrating else manifest.probes.get(manifest.space.fingerprint)
+    return None if recorded is None else "text" in recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +91,7 @@ class BuildReport:
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     views: dict[str, int] | None = None
+    reads_words: bool | None = None
 
     if not TYPE_CHECKING:  # old names
         width = renamed_attribute("BuildReport.width", "stored_dim")
@@ -81,51 +106,19 @@ class BuildReport:
         directory: Path,
         seconds: float,
         encoded: int,
-        reused: int,
-        moved: int,
-        removed: int,
         skipped_by_reason: dict[str, int],
-        other_files: dict[str, int] | None = None,
-        left_out: dict[str, int] | None = None,
-        sources: Sequence[str] = (),
-        left_alone: int = 0,
-        not_seen: int = 0,
-        incomplete: Sequence[str] = (),
-        notes: Sequence[str] = (),
-        views: dict[str, int] | None = None,
+        **counted: Any,
     ) -> Self:
-        """Put together what was counted and what the published manifest says."""
-        index = manifest.index
+        """Put together what was counted, by the names of the attributes, and what the published manifest says."""
         return cls(
-            root=str(root),
-            index=str(directory),
-            encoder=manifest.encoder or manifest.space.name,
+            **published_facts(manifest, root=root, directory=directory),
             images=manifest.live,
             encoded=encoded,
-            reused=reused,
-            moved=moved,
-            removed=removed,
             skipped=sum(skipped_by_reason.values()),
             skipped_by_reason=skipped_by_reason,
             seconds=round(seconds, 3),
             images_per_second=round(encoded / max(seconds, 1e-9), 1),
-            kind=index.kind,
-            factory=index.factory,
-            stored_dim=manifest.space.dim,
-            truncate_dim=index.dim,
-            bytes_per_vector=index.bytes_per_vector,
-            recall_at_10=index.recall_at_10,
-            recall_sample=index.recall_sample,
-            recall_reason=index.recall_reason,
-            recall_at_10_text=index.recall_at_10_text,
-            other_files=other_files or {},
-            left_out=left_out or {},
-            sources=list(sources),
-            left_alone=left_alone,
-            not_seen=not_seen,
-            incomplete=list(incomplete),
-            notes=list(notes),
-            views=views,
+            **({"reads_words": _reads_words(manifest)} | counted),
         )
 
     def _repr_html_(self) -> str | None:
@@ -135,11 +128,11 @@ class BuildReport:
         return notebook.shown(lambda: notebook.facts(f"{self.images:,} images", self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object of the contract, old keys too; what was no image is not part of it."""
+        """Return the JSON object of the contract, old keys too; what only helps people is not part of it."""
         facts = asdict(self)
         new = {
             name: facts.pop(name)
             for name in ("sources", "left_alone", "not_seen", "incomplete", "notes", "views")
         }
-        del facts["other_files"], facts["left_out"]
+        del facts["other_files"], facts["left_out"], facts["reads_words"]
         return facts | {"width": self.stored_dim, "dim": self.truncate_dim} | new

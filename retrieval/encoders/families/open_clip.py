@@ -16,28 +16,20 @@ from indexes import forks
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
-    CallableEncoder,
     Preprocessing,
-    cropped,
-    differentiable,
     hash_weights,
     hub_file,
-    preprocess,
     space_fingerprint,
     torch_device,
 )
 from retrieval.encoders.families.open_clip_sources import WEIGHT_SUFFIXES, Source, source_of
 from retrieval.encoders.families.open_clip_towers import encode_image, text_tower
+from retrieval.encoders.families.torch_encoder import TorchEncoder
 from retrieval.encoders.families.torch_models import (
     TorchModel,
     absolute_model,
-    bytes_array,
-    encode_bytes,
-    image_tower,
     known_preprocessing,
     quiet,
-    running,
-    trouble_of,
     unfit_weights,
 )
 from retrieval.encoders.towers import folder_of
@@ -48,7 +40,6 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import NDArray
-    from PIL import Image
 
     from indexes.vectors import Vectors
 
@@ -58,8 +49,8 @@ INSTALL = pip_install("open-clip")
 TEXTS_AT_ONCE = 256
 
 
-class OpenClipEncoder(CallableEncoder):
-    """A CLIP model of open_clip, where it runs fastest: see `retrieval.encoders.towers`."""
+class OpenClipEncoder(TorchEncoder):
+    """A CLIP model of open_clip, for images and words."""
 
     def __init__(
         self,
@@ -71,61 +62,16 @@ class OpenClipEncoder(CallableEncoder):
         folder: Path,
         device: str,
     ) -> None:
-        self._model = model
-        self._space = space
-        self._how = how
         self._source = source
-        self._device = device
         self._tokenizer: Any = None
         self._lock = forks.Lock()
-        towers = {
-            "image": image_tower(how, encode_image),
-            "text": text_tower(source.config, tokens=self._tokens),
-        }
-        self._towers = running(model, towers, folder=folder, how=how, device=device)
+        towers = {"text": text_tower(source.config, tokens=self._tokens)}
+        super().__init__(
+            model, space=space, how=how, folder=folder, device=device, encode=encode_image, towers=towers
+        )
 
     def __reduce__(self) -> Any:
         return _opened, (self._space.name.partition(":")[2], self._device)
-
-    @property
-    def space(self) -> Space:
-        """The joint space of images and words."""
-        return self._space
-
-    @property
-    def device(self) -> str:
-        """Where the model runs, such as ``cpu`` or ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the model runs slower than it might, in one line; None where nothing is amiss."""
-        return trouble_of(self._towers)
-
-    @property
-    def decode_size(self) -> int:
-        """Twice the size that the model reads."""
-        return self._how.decode_size
-
-    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
-        """Return ``(3, h, w)`` float32, as open_clip's own evaluation transform does."""
-        return preprocess(image, self._how)
-
-    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
-        """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
-        return self._towers.encode("image", batch)
-
-    def preprocess_bytes(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Return ``(h, w, 3)`` uint8: as `preprocess`, but not normalised."""
-        return cropped(image, self._how)
-
-    def encode_bytes(self, batch: NDArray[np.uint8]) -> Vectors:
-        """Return ``(b, d)`` float32 unit rows for ``(b, h, w, 3)`` arrays of `preprocess_bytes`."""
-        return encode_bytes(self._towers, batch, self._how)
-
-    def bytes_array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for such arrays, from which the device copies fast."""
-        return bytes_array(self._towers, shape)
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Return ``(t, d)`` float32 unit rows of texts (a `str` is one); the tokenizer cuts off what exceeds the model's context."""
@@ -138,8 +84,7 @@ class OpenClipEncoder(CallableEncoder):
 
     def torch_module(self) -> torch.nn.Module:
         """Return the image tower, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
-        network = self._model() if self._device == "cpu" else self._model.taken()
-        return differentiable(self._how, network.encode_image, network).to(self._device)
+        return self._differentiable("encode_image")
 
     def _tokens(self, texts: list[str]) -> NDArray[np.int64]:
         with self._lock:  # the tokenizer is made on the first text, and its cache is no thread's own

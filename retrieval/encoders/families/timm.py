@@ -13,32 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from indexes.distribution import pip_install
 from indexes.vectors import Space
 from retrieval.encoders import (
-    CallableEncoder,
     Preprocessing,
-    cropped,
-    differentiable,
     hash_weights,
     hub_file,
-    preprocess,
     space_fingerprint,
     torch_device,
     url_file,
 )
+from retrieval.encoders.families.torch_encoder import TorchEncoder
 from retrieval.encoders.families.torch_models import (
     TorchModel,
     absolute_model,
-    bytes_array,
-    encode_bytes,
     hub_folder,
-    image_tower,
     quiet,
-    running,
-    trouble_of,
     unfit_weights,
     weight_bytes,
 )
@@ -47,10 +37,6 @@ from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, Weights
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
-    from PIL import Image
-
-    from indexes.vectors import Vectors
 
 __all__ = ["FAMILY", "TimmEncoder"]
 
@@ -68,66 +54,15 @@ class _Source:
     config: str = ""
 
 
-class TimmEncoder(CallableEncoder):
-    """A timm model's pooled features, without its classifier, where it runs fastest: see `retrieval.encoders.towers`."""
-
-    def __init__(
-        self, model: TorchModel, *, space: Space, how: Preprocessing, folder: Path, device: str
-    ) -> None:
-        self._model = model
-        self._space = space
-        self._how = how
-        self._device = device
-        towers = {"image": image_tower(how, _features)}
-        self._towers = running(model, towers, folder=folder, how=how, device=device)
+class TimmEncoder(TorchEncoder):
+    """A timm model's pooled features, without its classifier."""
 
     def __reduce__(self) -> Any:
         return _opened, (self._space.name.partition(":")[2], self._device)
 
-    @property
-    def space(self) -> Space:
-        """The space of the model's pooled features."""
-        return self._space
-
-    @property
-    def device(self) -> str:
-        """Where the model runs, such as ``cpu`` or ``cuda:0``."""
-        return str(self._device)
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the model runs slower than it might, in one line; None where nothing is amiss."""
-        return trouble_of(self._towers)
-
-    @property
-    def decode_size(self) -> int:
-        """Twice the size that the model's evaluation resizes to."""
-        return self._how.decode_size
-
-    def preprocess(self, image: Image.Image) -> NDArray[np.float32]:
-        """Return ``(3, h, w)`` float32, as timm's own evaluation transform does."""
-        return preprocess(image, self._how)
-
-    def encode_pixels(self, batch: NDArray[np.float32]) -> Vectors:
-        """Return ``(b, d)`` float32 unit rows for ``(b, 3, h, w)`` arrays."""
-        return self._towers.encode("image", batch)
-
-    def preprocess_bytes(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Return ``(h, w, 3)`` uint8: as `preprocess`, but not normalised."""
-        return cropped(image, self._how)
-
-    def encode_bytes(self, batch: NDArray[np.uint8]) -> Vectors:
-        """Return ``(b, d)`` float32 unit rows for ``(b, h, w, 3)`` arrays of `preprocess_bytes`."""
-        return encode_bytes(self._towers, batch, self._how)
-
-    def bytes_array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for such arrays, from which the device copies fast."""
-        return bytes_array(self._towers, shape)
-
     def torch_module(self) -> torch.nn.Module:
         """Return the model, resize and normalisation inside: ``(b, 3, h, w)`` in [0, 1] to ``(b, d)``."""
-        network = self._model() if self._device == "cpu" else self._model.taken()
-        return differentiable(self._how, network, network).to(self._device)
+        return self._differentiable()
 
 
 class TimmFamily:
@@ -187,7 +122,7 @@ class TimmFamily:
             dim=_width(loaded(), how, spec=spec),
             fingerprint=space_fingerprint(weights, how.to_json()),
         )
-        return TimmEncoder(loaded, space=space, how=how, folder=folder, device=place)
+        return TimmEncoder(loaded, space=space, how=how, folder=folder, device=place, encode=_features)
 
 
 FAMILY = TimmFamily()

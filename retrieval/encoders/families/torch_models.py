@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
-from retrieval.encoders import Preprocessing, hub_file, made_images, normalised, preprocess
+from retrieval.encoders import Preprocessing, hub_file, made_images, preprocess
 from retrieval.encoders.towers import CardTowers, CpuTowers, Tower, read_facts
 from retrieval.errors import EncoderError
 
@@ -21,20 +21,15 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from indexes.vectors import Vectors
-
 __all__ = [
     "TorchModel",
     "absolute_model",
     "as_module",
-    "bytes_array",
-    "encode_bytes",
     "hub_folder",
     "image_tower",
     "known_preprocessing",
     "quiet",
     "running",
-    "trouble_of",
     "unfit_weights",
     "weight_bytes",
 ]
@@ -96,23 +91,6 @@ def running(
     if read_facts(folder) is not None:
         model.give_back()  # exported before
     return CpuTowers(folder, model, towers, done=model.give_back, notes={"preprocessing": how.to_json()})
-
-
-def encode_bytes(towers: CpuTowers | CardTowers, batch: NDArray[np.uint8], how: Preprocessing) -> Vectors:
-    """Return ``(b, d)`` float32 unit rows of pixels ``(b, h, w, 3)``, normalised on the card where there is one."""
-    if isinstance(towers, CardTowers):
-        return towers.encode("image", batch)
-    return towers.encode("image", np.stack([normalised(pixels, how) for pixels in batch]))
-
-
-def trouble_of(towers: CpuTowers | CardTowers) -> str | None:
-    """Return why towers run slower than they might; None where nothing is amiss."""
-    return towers.trouble if isinstance(towers, CpuTowers) else None
-
-
-def bytes_array(towers: CpuTowers | CardTowers, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return memory for pixels on their way to where the towers run."""
-    return towers.array(shape) if isinstance(towers, CardTowers) else np.empty(shape, np.uint8)
 
 
 def known_preprocessing(folder: Path) -> Preprocessing | None:

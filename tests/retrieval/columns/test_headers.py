@@ -118,6 +118,12 @@ def test_maker_and_model_are_one_name(make, model, named):
     assert header_columns(encoded(exif=facts(make=make, model=model)))["camera"] == named
 
 
+def test_the_scans_of_a_jpeg_are_not_looked_through_for_its_header(monkeypatch):
+    monkeypatch.delattr("retrieval.sources.decoding.image_files.open_file")
+
+    assert header_columns(encoded(exif=facts(orientation=6)))["height"] == 60
+
+
 @given(st.data())
 def test_no_damage_raises(data):
     whole = bytearray(encoded(exif=facts(place=PLACE)))

@@ -239,6 +239,7 @@ def build_index(
     if options["index"] is None and sources:
         _note_hidden(session, Path(sources[0]))
     others: dict[str, Any] = {}
+    words: bool | None = False
     with watching(session) as progress:
         if vectors is None or keys is None:
             from retrieval.ingestion import build_index as build
@@ -246,6 +247,7 @@ def build_index(
             built = build(sources, **_given(options), progress=progress)
             facts = built.to_json()
             others = {"other_files": built.other_files, "left_out": built.left_out}
+            words = built.reads_words
         else:
             from retrieval.collection.rows import sync_vectors
 
@@ -256,7 +258,7 @@ def build_index(
         emit(json_text(facts | path_json(facts["root"], "root") | named))
     elif not session.quiet:
         emit(build_summary(facts, **others))
-        session.note(next_step(facts, words=vectors is None))
+        session.note(next_step(facts, words=words is not False))
 
 
 def _only(sources: tuple[str, ...]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from retrieval.collection.rows import published_facts
 from retrieval.deprecation import renamed_attribute
 
 if TYPE_CHECKING:
@@ -77,55 +78,32 @@ class RowsReport:
         deleted: int,
     ) -> Self:
         """Put together what was counted and what the published manifest says."""
-        index = manifest.index
+        facts = published_facts(manifest, root=root, directory=directory)
+        del facts["recall_at_10_text"]  # rows without an encoder have no queries by words
         return cls(
-            root=str(root),
-            index=str(directory),
-            encoder=manifest.encoder or manifest.space.name,
+            **facts,
             rows=manifest.live,
             added=added,
             updated=updated,
             unchanged=unchanged,
             deleted=deleted,
             seconds=round(seconds, 3),
-            kind=index.kind,
-            factory=index.factory,
-            stored_dim=manifest.space.dim,
-            truncate_dim=index.dim,
-            bytes_per_vector=index.bytes_per_vector,
-            recall_at_10=index.recall_at_10,
-            recall_sample=index.recall_sample,
-            recall_reason=index.recall_reason,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the contract: the keys of a build's, and those of rows."""
-        return {
-            "root": self.root,
-            "index": self.index,
-            "encoder": self.encoder,
+        facts = asdict(self)
+        del facts["rows"]
+        return facts | {
             "images": self.rows,
-            "added": self.added,
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "deleted": self.deleted,
             "encoded": self.written,
             "reused": self.unchanged,
             "moved": 0,
             "removed": self.deleted,
             "skipped": 0,
             "skipped_by_reason": {},
-            "seconds": self.seconds,
             "images_per_second": round(self.written / max(self.seconds, 1e-9), 1),
-            "kind": self.kind,
-            "factory": self.factory,
             "width": self.stored_dim,
-            "stored_dim": self.stored_dim,
-            "truncate_dim": self.truncate_dim,
             "dim": self.truncate_dim,
-            "bytes_per_vector": self.bytes_per_vector,
-            "recall_at_10": self.recall_at_10,
-            "recall_sample": self.recall_sample,
-            "recall_reason": self.recall_reason,
             "recall_at_10_text": None,
         }

@@ -12,7 +12,7 @@ import numpy as np
 from retrieval.collection.answers import origin_of
 from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.columns import unpack
-from retrieval.errors import MissingRow, OptionError
+from retrieval.errors import OptionError
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -136,10 +136,3 @@ class ImageRows(AbstractContextManager["ImageRows"]):
                 f"no row of {self.collection.directory} has a column {column!r}; `info` lists those that there are"
             )
         return values
-
-    def id_of(self, key: str) -> int | None:
-        """Return the row of a key; None where there is none."""
-        try:
-            return self.collection.id_of(key)
-        except MissingRow:
-            return None

@@ -62,7 +62,7 @@ class Options(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tr
     ] = "auto"
     include_self: Annotated[bool, Meta(description="let images of the query find themselves")] = False
     fold_duplicates: Annotated[bool, Meta(description="fold files with the same bytes into one hit")] = True
-    sure: Annotated[bool, Meta(description="leave out hits behind which comes likely nothing")] = False
+    sure: Annotated[bool, Meta(description="drop hits that likely do not match")] = False
     exact: Annotated[bool, Meta(description="compare with every image, not through the index")] = False
     verify: (
         bool

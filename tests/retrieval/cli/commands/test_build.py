@@ -11,6 +11,7 @@ import pytest
 
 from retrieval.ingestion.changes.pruning import PROTECTED_ROWS
 from retrieval.sources.folders.listing import RAW_SUFFIXES, SUFFIXES
+from retrieval.testing import FakeEncoder
 from tests.retrieval.cli.shell import BUILD_KEYS, PLAIN
 from tests.retrieval.folders import fill
 
@@ -45,6 +46,19 @@ class TestBuild:
         ):
             assert expected in words
         assert 'try: retrieve query "a red bus in snow" --index photos\n' in err
+
+    def test_an_encoder_that_reads_no_words_is_asked_with_a_row_that_is_there(
+        self, run, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.delattr(FakeEncoder, "encode_text")
+        folder = fill(tmp_path / "photos", PLAIN)
+        monkeypatch.chdir(folder)
+
+        assert "try: retrieve query --id 0\n" in run("build-index", ".", "--encoder", "fake")[2]
+        (folder / sorted(PLAIN)[0]).unlink()
+
+        assert "try: retrieve query --id 1\n" in run("build-index", ".")[2]
+        assert run("query", "--id", "1")[0] == 0
 
     def test_again_nothing_changes(self, run, photos: Path) -> None:
         _, out, _ = run("build-index", photos, "--json")
