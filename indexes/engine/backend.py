@@ -210,6 +210,26 @@ def in_threads(work: Callable[[], T], *, workers: int) -> list[T]:
         return [future.result() for future in [pool.submit(work) for _ in range(workers)]]
 
 
+def search_into(
+    index: Any, queries: NDArray[np.float32], k: int, params: Any
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Search as FAISS's own method does, without its checks, which take a twentieth of a query in lists.
+
+    Args:
+        index: a FAISS index of the width of the queries.
+        queries: ``(q, d)`` float32, C-contiguous.
+        k: neighbours wanted.
+        params: FAISS's search parameters.
+    Returns:
+        scores ``(q, k)`` and ids ``(q, k)`` int64.
+    """
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    ids = np.empty((len(queries), k), dtype=np.int64)
+    pointer = faiss().swig_ptr
+    index.search_c(len(queries), pointer(queries), k, pointer(scores), pointer(ids), params)
+    return scores, ids
+
+
 def linear(matrix: NDArray[np.float32]) -> Any:
     """Return the faiss transform ``y = A x`` of ``matrix``, ``(d_out, d_in)``."""
     module = faiss()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine.backend import faiss, faiss_threads, fp16_view, threads
+from indexes.engine.backend import faiss, faiss_threads, fp16_view, search_into, threads
 from indexes.engine.lists import Probes, choose_lists, ivf, search_lists
 from indexes.vectors import Halves, Ids, Neighbors, Vectors, best
 
@@ -151,8 +151,7 @@ class Refined:
             params = made[key] = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
         step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, shortlist)
         if len(queries) <= step:
-            scores, ids = self._refined.search(queries, wanted, params=params)
-            return scores, ids
+            return search_into(self._refined, queries, wanted, params)
         scores = np.empty((len(queries), wanted), dtype=np.float32)
         ids = np.empty((len(queries), wanted), dtype=np.int64)
         for start in range(0, len(queries), step):

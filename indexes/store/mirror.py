@@ -61,12 +61,13 @@ class RerankRows:
             MissingRow: an id is negative or not below ``count``.
         """
         ids = np.asarray(ids, np.int64)
+        rows = np.asarray(self.rows)  # without what a memmap does for each array that is made of it
         if ids.size and (ids.min() < 0 or ids.max() >= len(self.rows)):
             bad = ids[(ids < 0) | (ids >= len(self.rows))][0]
             raise MissingRow(
                 f"{self.path}: row {bad} is not among the {len(self.rows):,} rows; ids run from 0 to {len(self.rows) - 1:,}"
             )
-        return np.asarray(self.rows[ids], dtype=np.float32)  # (m, d)
+        return rows.take(ids, axis=0).astype(np.float32)  # (m, d)
 
 
 def _short(path: Path, found: str, expected: int) -> StoreCorrupt:

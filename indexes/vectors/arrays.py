@@ -37,6 +37,12 @@ def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> V
         ShapeError: not one or two axes of real numbers, no columns, or not ``dim`` wide.
         VectorError: a value is not finite, or a row is zero.
     """
+    # As queries mostly come: the checks below cost a fourth of a search in an index.
+    if type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous:
+        if array.shape == (dim,):
+            array = array[np.newaxis]
+        if array.shape == (1, dim) and abs(array[0].dot(array[0]).item() - 1) < _UNIT:
+            return array
     return _unit(array, dim=dim, what=what)[0]
 
 
@@ -74,8 +80,6 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
 
 def _plainly_unit(rows: Vectors) -> bool:
     """Say whether rows are seen to be unit at a glance, in single precision, as queries mostly are."""
-    if len(rows) == 1:
-        return bool(abs(float(np.einsum("d,d->", rows[0], rows[0])) - 1) < _UNIT)
     squares = np.einsum("nd,nd->n", rows, rows)  # (n,)
     return bool(np.count_nonzero(np.abs(squares - 1) < _UNIT) == len(rows))
 

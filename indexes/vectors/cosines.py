@@ -60,13 +60,16 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
     """
     if min(ids.tolist()) < 0:
         return None
-    near = rows.take(ids, axis=0).astype(np.float64)  # (k, d)
-    asked = query.astype(np.float64)  # (d,)
-    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold infinities
-        products, squares = np.vecdot(near, asked).tolist(), np.vecdot(near, near).tolist()
-    square = float(asked @ asked)
+    near = np.empty((len(ids) + 1, len(query)))  # (k + 1, d)
+    near[:-1] = rows.take(ids, axis=0)
+    near[-1] = query
+    squares = np.vecdot(near, near).tolist()
+    if not sum(squares) < inf:  # of damaged rows, which may hold anything
+        return None
+    products = np.vecdot(near, near[-1]).tolist()
+    square = products.pop()
     try:
-        cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=True)]
+        cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=False)]
     except ZeroDivisionError:
         return None
     scores = np.array(cosines, dtype=np.float32)

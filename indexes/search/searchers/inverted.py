@@ -16,6 +16,7 @@ from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
 from indexes.search.searchers.widths import TUNED_K, lengthened, reaching
 from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, padding
 
+_KNOWN = 256  # kinds of searches whose parameters are remembered
 _OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out
 
 
@@ -46,6 +47,7 @@ class InvertedSearcher:
         self.file = IndexFile(path, info.file, lambda index: Refined(index, rows), index=opened, sizes=sizes)
         self._info, self._rows, self._card = info, rows, card
         self._exact = exact.ExactSearcher(rows)
+        self._known: dict[tuple[Any, ...], Parameters] = {}  # of searches without a filter
         self._live: tuple[int, Any] | None = None  # how many rows have no tombstone, and a selector of them
 
     @property
@@ -103,6 +105,17 @@ class InvertedSearcher:
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return what was measured for ten neighbours among all rows, and more for more or fewer."""
+        if wanted.filtered:
+            return self._measured(wanted)
+        asked = (wanted.k, wanted.nprobe, wanted.shortlist, wanted.depth)
+        known = self._known.get(asked)
+        if known is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            known = self._known[asked] = self._measured(wanted)
+        return known
+
+    def _measured(self, wanted: Wanted) -> Parameters:
         k, info = wanted.k if wanted.depth is None else wanted.depth, self._info
         shortlist = wanted.shortlist
         if shortlist is None:

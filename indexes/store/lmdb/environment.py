@@ -49,6 +49,9 @@ class Environment:
     be read while a build in the same process writes to it, so openers share one. It is opened for reading, and opened
     again, between two transactions, when the first writer comes. A forked child opens its own: a fork waits until no
     thread is inside a transaction.
+
+    Attributes:
+        checked: names of pages whose checksums were found right; whoever reads such pages keeps it.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Environment:
 
     def _open(self, *, create: bool = False) -> None:
         data = self.path / DATA
+        self.checked: set[bytes] = set()
         size = 0 if create else file_size(data)
         options = {
             "max_dbs": len(self._names),

@@ -28,7 +28,7 @@ _WITH_RUNS: Final = pack_id(FORMAT)
 
 def holders(environment: Environment, digests: Sequence[bytes]) -> dict[bytes, int]:
     """Return which ids the digests of keys lead to; those that lead nowhere are left out."""
-    return _read(environment, partial(_holders, digests))
+    return _read(environment, partial(_holders, digests, checked=environment.checked))
 
 
 def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tuple[int, bytes | None] | None]:
@@ -38,7 +38,10 @@ def records_by_key(environment: Environment, keys: Sequence[bytes]) -> list[tupl
     def read(
         txn: lmdb.Transaction[bytes], databases: Databases
     ) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
-        ids = {digest: pack_id(number) for digest, number in _holders(digests, txn, databases).items()}
+        ids = {
+            digest: pack_id(number)
+            for digest, number in _holders(digests, txn, databases, checked=environment.checked).items()
+        }
         return ids, dict(txn.cursor(databases[b"records"]).getmulti(list(ids.values())))
 
     ids, records = _read(environment, read)
@@ -52,7 +55,7 @@ def record_by_key(environment: Environment, key: bytes) -> tuple[int, bytes | No
 
     def read(txn: lmdb.Transaction[bytes], databases: Databases) -> tuple[bytes, bytes | None] | None:
         if RUNS in databases:
-            number = _holders([digest], txn, databases).get(digest)
+            number = _holders([digest], txn, databases, checked=environment.checked).get(digest)
             packed = None if number is None else pack_id(number)
         else:
             packed = txn.get(digest, db=databases[b"keys"])
@@ -67,7 +70,7 @@ def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict
     wanted = list(contents)  # a read may be tried again
 
     def read(txn: lmdb.Transaction[bytes], databases: Databases) -> dict[bytes, list[int]]:
-        return _ids_of_contents(wanted, txn, databases)
+        return _ids_of_contents(wanted, txn, databases, checked=environment.checked)
 
     return _read(environment, read)
 
@@ -130,7 +133,11 @@ def room_of_runs(environment: Environment, keys: int, contents: int) -> int:
 
 
 def _holders(
-    digests: Sequence[bytes], txn: lmdb.Transaction[bytes], databases: Databases
+    digests: Sequence[bytes],
+    txn: lmdb.Transaction[bytes],
+    databases: Databases,
+    *,
+    checked: set[bytes] | None = None,
 ) -> dict[bytes, int]:
     """Return which ids the digests of keys lead to in a snapshot; those that lead nowhere are left out.
 
@@ -140,7 +147,7 @@ def _holders(
     found = {digest: unpack_id(data) for digest, data in txn.cursor(databases[b"keys"]).getmulti(digests)}
     if RUNS not in databases:
         return found
-    candidates = digest_runs.find(txn, databases[RUNS], digest_runs.KEY, digests)
+    candidates = digest_runs.find(txn, databases[RUNS], digest_runs.KEY, digests, checked)
     for digest, number in found.items():
         candidates.setdefault(digest, []).append(number)
     held: dict[bytes, int] = {}
@@ -166,7 +173,11 @@ def _is_dead(number: int, txn: lmdb.Transaction[bytes], databases: Databases) ->
 
 
 def _ids_of_contents(
-    contents: Iterable[bytes], txn: lmdb.Transaction[bytes], databases: Databases
+    contents: Iterable[bytes],
+    txn: lmdb.Transaction[bytes],
+    databases: Databases,
+    *,
+    checked: set[bytes] | None = None,
 ) -> dict[bytes, list[int]]:
     cursor = txn.cursor(databases[b"contents"])
     found = {
@@ -176,7 +187,8 @@ def _ids_of_contents(
     }
     if RUNS not in databases:
         return found
-    for content, numbers in digest_runs.find(txn, databases[RUNS], digest_runs.CONTENT, contents).items():
+    runs = digest_runs.find(txn, databases[RUNS], digest_runs.CONTENT, contents, checked)
+    for content, numbers in runs.items():
         found.setdefault(content, []).extend(numbers)
     live = {
         content: sorted(number for number in set(numbers) if not _is_dead(number, txn, databases))

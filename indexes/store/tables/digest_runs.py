@@ -43,6 +43,7 @@ _ALIKE: Final = (
 _PREFIX: Final = 1 + _NUMBER
 _WINDOW: Final = 256  # pages read at once while runs are merged
 _FILTERED: Final = 1 << 14  # entries from which a run has a filter
+_KNOWN: Final = 1 << 14  # pages remembered as right
 _SEVERAL: Final = 64  # digests looked up together from which filters are read
 _BESIDE: Final = 512  # bytes a page that LMDB may need besides
 
@@ -90,22 +91,36 @@ def room(txn: lmdb.Transaction[bytes], database: Any, kind: bytes, added: int) -
 
 
 def find(
-    txn: lmdb.Transaction[bytes], database: Any, kind: bytes, digests: Iterable[bytes]
+    txn: lmdb.Transaction[bytes],
+    database: Any,
+    kind: bytes,
+    digests: Iterable[bytes],
+    checked: set[bytes] | None = None,
 ) -> dict[bytes, list[int]]:
     """Return the ids that digests lead to, of newer runs first; those that lead nowhere are left out.
 
     A row may have been deleted since, or have got another key: the caller asks.
 
+    Args:
+        txn: a transaction.
+        database: of the runs.
+        kind: `KEY` or `CONTENT`.
+        digests: of 16 bytes.
+        checked: names of pages that were found right before, which need not be checked again; added to. A page is written
+            once: when runs are merged the new one has a higher number.
     Raises:
         StoreCorrupt: a page is not what was written.
     """
     wanted = sorted(digests)
     found: dict[bytes, list[int]] = {}
+    known = set[bytes]() if checked is None else checked
+    if len(known) > _KNOWN:
+        known.clear()
     with txn.cursor(database) as cursor:
         for number, _ in reversed(_runs(txn, database, kind)):
             prefix = _prefix(kind, number)
             for digest in _perhaps_in(txn, database, kind, number, wanted):
-                if ids := _in_run(cursor, prefix, digest):
+                if ids := _in_run(cursor, prefix, digest, known):
                     found.setdefault(digest, []).extend(ids)
     return found
 
@@ -145,7 +160,7 @@ def _filter_name(kind: bytes, number: int) -> bytes:
     return _prefix(kind.upper(), number)
 
 
-def _in_run(cursor: Any, prefix: bytes, digest: bytes) -> list[int]:
+def _in_run(cursor: Any, prefix: bytes, digest: bytes, checked: set[bytes]) -> list[int]:
     """Return the ids that a digest leads to in one run."""
     found: list[int] = []
     head = prefix + digest[:_HEAD]
@@ -158,10 +173,13 @@ def _in_run(cursor: Any, prefix: bytes, digest: bytes) -> list[int]:
     if begins and not (cursor.next() and cursor.key().startswith(head)):
         return found
     while True:
-        data = _page(cursor.value())
-        place = data.find(digest)
+        name, data = cursor.item()
+        if name not in checked:
+            _page(data)
+            checked.add(name)
+        place = data.find(digest)  # a multiple of an entry: the checksum behind the entries is none
         while place >= 0:
-            if place % _ENTRY == 0:
+            if place % _ENTRY == 0 and place + _ENTRY < len(data):
                 found.append(unpack_id(data[place + _DIGEST : place + _ENTRY]))
             place = data.find(digest, place + 1)
         if not cursor.next() or not cursor.key().startswith(head):

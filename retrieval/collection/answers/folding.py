@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+from math import isnan
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from retrieval.collection.answers.hit import MOST_NAMED, Hit
 from retrieval.collection.answers.origin import origin_of
@@ -103,9 +102,10 @@ def find_rows(
     while True:
         found = first or opened.search(query, k=wanted, keep=keep, words=words, **options)
         first = None
-        count = int(np.count_nonzero(found.ids[0] >= 0))
+        ids, scores = found.ids[0].tolist(), found.scores[0].tolist()
+        count = sum(number >= 0 for number in ids)
         # Rows that are no numbers have no place in an order.
-        if count and (found.ids[0, :count].min() < 0 or np.isnan(found.scores[0, :count].min())):
+        if count and (min(ids[:count]) < 0 or any(map(isnan, scores[:count]))):
             raise StoreCorrupt(
                 f"{opened.directory}: the stored vectors in rerank.f16 are no numbers; run `verify`"
             )
@@ -193,11 +193,16 @@ def _hits(
 ) -> list[Hit]:
     hits = []
     cosines = found.cosines[0].tolist()
-    columns = columns_of(opened, [record.id for _, record in chosen])
-    regions = regions_of(opened, found, [place for place, _ in chosen])
+    kept = opened.manifest.columns is not None
+    columns = columns_of(opened, [record.id for _, record in chosen]) if kept else None
+    regions = regions_of(opened, found, [place for place, _ in chosen]) if opened.views is not None else []
     for rank, (place, record) in enumerate(chosen, start=1):
-        facts = hit_facts(opened, record, same, root=root) | _side(opened, found, place) | regions[rank - 1]
-        hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], **facts))
+        facts = hit_facts(opened, record, same, root=root)
+        if opened.pair is not None:
+            facts |= _side(opened, found, place)
+        if regions:
+            facts |= regions[rank - 1]
+        hits.append(Hit(rank=rank, score=cosines[place], columns=columns and columns[rank - 1], **facts))
     return hits
 
 

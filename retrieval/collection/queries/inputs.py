@@ -96,6 +96,8 @@ def as_minus(value: Any, *, beside: Path | None = None) -> tuple[Query, ...]:
 def _read(value: Any, beside: Path | None) -> Query | Sequence[Any]:
     if isinstance(value, Query):
         return value
+    if type(value) is int:  # nothing else, and whether it is a path costs more to ask
+        return row(value)
     if isinstance(value, np.ndarray):
         return _from_array(value)
     if isinstance(value, str):

@@ -128,7 +128,7 @@ def _sum(
         if number is not None:
             rows.append(number)
     for side in sides:  # one, or one in each of two spaces
-        norm = float(np.linalg.norm(total[:, side]))
+        norm = math.sqrt(total[0, side].dot(total[0, side]))
         if not math.isfinite(norm):
             raise QueryError(
                 "a weight of the query is too large, or no number; weights of 0.1 to 10 are usual"

@@ -20,6 +20,8 @@ from retrieval.sources import keys
 from retrieval.views import open_views
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
     from pathlib import Path
 
     from indexes.vectors import Bitmap, Ids, Space, Vectors
@@ -148,13 +150,25 @@ class Opened:
         """Return ids of rows, or flags of all, as ``(m,)`` int64; raises as `indexes.vectors.row_ids` does."""
         return row_ids(ids, count=self.manifest.count, where=self.directory)
 
-    def row_filter(self, **filters: Any) -> RowFilter | None:
+    def row_filter(
+        self,
+        *,
+        root: Path,
+        under: str | os.PathLike[str] | None = None,
+        glob: str | None = None,
+        ids: Any = None,
+        mask: Any = None,
+        where: Any = None,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> RowFilter | None:
         """Return which rows pass filters; takes and raises what `retrieval.collection.queries.row_filter` does."""
-        if all(given is None for name, given in filters.items() if name != "root"):
+        if under is None and glob is None and ids is None and mask is None and where is None:
             return None  # most searches have no filter, and looking the function up takes as long as all else here
         from retrieval.collection.queries import row_filter
 
-        return row_filter(self, **filters)
+        return row_filter(
+            self, root=root, under=under, glob=glob, ids=ids, mask=mask, where=where, elsewhere=elsewhere
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -164,7 +178,9 @@ class Opened:
     def is_live(self, ids: Any) -> Any:
         """Say of each of some rows whether it has no tombstone, in the shape of `ids`."""
         live = self.generation.live
-        return np.ones(np.shape(ids), dtype=np.bool_) if live is None else live[ids]
+        if live is not None:
+            return live[ids]
+        return True if type(ids) is int else np.ones(np.shape(ids), dtype=np.bool_)
 
     def require_settled(self, what: str) -> None:
         """Refuse what cannot be done while the encoder changes.
