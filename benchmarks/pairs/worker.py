@@ -54,7 +54,7 @@ def prepare(files: int) -> None:
         return
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
-    space = retrieval.load_encoder("nano").space
+    space = retrieval.load_encoder("nano@1").space  # which both versions have
     retrieval.build_index_from_vectors(
         HOME / "small", vectors(SMALL, space.dim), names(SMALL), space=space, kind="flat"
     )
