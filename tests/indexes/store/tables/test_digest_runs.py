@@ -165,7 +165,9 @@ def test_most_digests_that_a_large_run_has_not_are_left_out_by_its_filter(enviro
     asked = []
     look = digest_runs._in_run
     monkeypatch.setattr(
-        digest_runs, "_in_run", lambda cursor, prefix, one: asked.append(one) or look(cursor, prefix, one)
+        digest_runs,
+        "_in_run",
+        lambda cursor, prefix, one, checked: asked.append(one) or look(cursor, prefix, one, checked),
     )
     with found.begin() as txn:
         there = digest_runs.find(txn, database, KEY, [digest(number) for number in range(count)])
