@@ -361,5 +361,5 @@ def _report(
         not_seen=sum(one.not_seen for one in reports),
         incomplete=list(dict.fromkeys(line for one in reports for line in one.incomplete)),
         notes=list(dict.fromkeys([*every, *notes])),
-        reads_words=first.reads_words,
+        reads_words=reports[0].reads_words,
     )
