@@ -91,21 +91,14 @@ class Refined:
             ids and scores, ``(q, k)``, best first; padded with -1 and -inf. The scores are the index's own estimates, higher
             is better, and compare only within one index: no cosines, and of LSH negated Hamming distances.
         """
-        params = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
-        step = self._at_once(nprobe, k)
-        with faiss_threads(1 if len(queries) == 1 else threads()):
-            parts = [
-                self.index.search(queries[start : start + step], k, params=params)
-                for start in range(0, max(len(queries), 1), step)
-            ]
-        scores, ids = (np.concatenate(found) for found in zip(*parts, strict=True))
+        scores, ids = self._by_codes(queries, k, nprobe, selector)
         if self.index.metric_type != faiss().METRIC_INNER_PRODUCT:
             scores = -scores
         return Neighbors(ids=ids, scores=np.where(ids < 0, -np.inf, scores).astype(np.float32))
 
-    def candidates(self, queries: Vectors, *, count: int, nprobe: int, selector: Any = None) -> Ids:
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int | None, selector: Any = None) -> Ids:
         """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes; as `codes`."""
-        return self.codes(queries, k=count, nprobe=nprobe, selector=selector).ids
+        return self._by_codes(queries, count, nprobe, selector)[1]
 
     def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose the lists of queries, ``(q, d)`` float32 C-contiguous unit rows, for every index of this training."""
@@ -134,6 +127,26 @@ class Refined:
             ids=np.concatenate([part.ids for part in parts]),
             scores=np.concatenate([part.scores for part in parts]),
         )
+
+    def _by_codes(
+        self, queries: Vectors, k: int, nprobe: int | None, selector: Any
+    ) -> tuple[NDArray[np.float32], Ids]:
+        """Return the index's own scores and ids, ``(q, k)`` both, padded with -1."""
+        made, key = self._made(selector), (nprobe, -1, k)
+        params = made.get(key)
+        if params is None:
+            params = made[key] = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
+        step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, k)
+        with faiss_threads(1 if len(queries) == 1 else threads()):
+            if len(queries) <= step:
+                scores, ids = self.index.search(queries, k, params=params)
+                return scores, ids
+            parts = [
+                self.index.search(queries[start : start + step], k, params=params)
+                for start in range(0, len(queries), step)
+            ]
+        scores, ids = (np.concatenate(found) for found in zip(*parts, strict=True))
+        return scores, ids
 
     def _raw(
         self, queries: Vectors, wanted: int, nprobe: int | None, shortlist: int, selector: Any

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import cached_property
-from math import sqrt
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +20,9 @@ from numpy.typing import NDArray
 from indexes.errors import ShapeError, StoreCorrupt
 from indexes.files import limit_reached, parsed
 from indexes.layout import BACKGROUND
-from indexes.vectors import Halves, Vectors
+from indexes.vectors import Vectors
 
-__all__ = ["BACKGROUND", "Asked", "Background", "Side"]
+__all__ = ["BACKGROUND", "Background", "Side"]
 
 AXES = 64
 """Directions kept of a sample; with so many the spread of a query's scores is told to 3 %, by 512 of its rows to 6 %."""
@@ -32,31 +30,8 @@ AXES = 64
 _LEAST = 1e-6
 _PARTS = ("mean", "centre", "axes", "rest")
 _KNEE = 0.9
-_SALIENT = 4.0
-"""Standard deviations above the mean at which a query's neighbours score: a little below the 4.7 to 6.7 of photographs."""
-
 Level: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 """The mean and the standard deviation of what each query scores with the sample, ``(q, 1)`` both."""
-
-
-class Asked(NamedTuple):
-    """A query in one space, as `Side.ask` prepares it.
-
-    Attributes:
-        query: ``(d,)`` the unit row.
-        plain: ``(d,)`` the unit row whose plain cosines order rows nearly as the cosines about the mean do: so one search as
-            usual finds them.
-        along: its product with the mean.
-        length: its distance from the mean.
-        mean, spread: the mean and the standard deviation of what it scores with the sample, about the mean.
-    """
-
-    query: NDArray[np.float32]
-    plain: NDArray[np.float32]
-    along: float
-    length: float
-    mean: float
-    spread: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,59 +87,10 @@ class Side:
         spread = np.maximum(np.sqrt(variance), _LEAST)
         return (asked @ self.centre)[:, np.newaxis], spread[:, np.newaxis]
 
-    def ask(self, query: NDArray[np.float32]) -> Asked:
-        """Prepare one query ``(d,)`` for a search: where it lies about the mean, and what it scores with the sample.
-
-        All of it comes of one product with the directions of `_probes`: in a search each call of numpy's is felt.
-        """
-        # By einsum: BLAS would share so small a product out to threads, and wait for them on a busy machine.
-        seen = (
-            np.einsum("d,ad->a", query, self._probes) - self._probes_of_mean
-        )  # (a + 2,), of the query about the mean
-        own, square = float(query @ query), self._square
-        along = float(seen[-1]) + square
-        length = sqrt(max(own - 2 * along + square, _LEAST**2))
-        axes = seen[:-2]
-        spread = max(sqrt(float(axes @ axes) / length**2 + self.rest), _LEAST)
-        mean = float(seen[-2]) / length
-        # A row g scores asked·(g - m) / |g - m|. Where the best rows are, that grows with asked·g and, as the length falls with
-        # m·g, with this too: by the score over the length. What is asked is (query - m) / length.
-        by_query = 1 / length
-        by_mean = min(mean + _SALIENT * spread, 1) / sqrt(max(1 - square, _LEAST)) - by_query
-        size = sqrt(max(by_query**2 * own + 2 * by_query * by_mean * along + by_mean**2 * square, _LEAST**2))
-        plain = query * np.float32(by_query / size) + self.mean * np.float32(by_mean / size)
-        return Asked(query=query, plain=plain, along=along, length=length, mean=mean, spread=spread)
-
-    def compared(self, asked: Asked, rows: Halves) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the cosines about the mean, and those of the query as it is, with some rows ``(k, d)``: ``(k,)`` both."""
-        near = rows.astype(np.float32)
-        # One small product, which BLAS gives no other thread.
-        by_query, by_mean = (near @ np.array((asked.query, self.mean)).T).T  # (k,), (k,)
-        norms = np.maximum(np.einsum("kd,kd->k", near, near), _LEAST)
-        about = norms - 2 * by_mean + np.float32(self._square)
-        centred = by_query - by_mean - np.float32(asked.along - self._square)
-        centred /= np.sqrt(np.maximum(about, _LEAST)) * np.float32(asked.length)
-        return centred, by_query / np.sqrt(norms)
-
     def scores(self, asked: Vectors, gallery: Vectors) -> NDArray[np.float32]:
         """Return the cosines about the mean of queries with every row of a gallery, ``(q, g)``."""
         scores: NDArray[np.float32] = asked @ _units(gallery - self.mean).T
         return scores
-
-    @cached_property
-    def _probes(self) -> NDArray[np.float32]:
-        """The axes, the centre and the mean: ``(a + 2, d)``."""
-        return np.ascontiguousarray(np.vstack((self.axes.T, self.centre, self.mean)), dtype=np.float32)
-
-    @cached_property
-    def _probes_of_mean(self) -> NDArray[np.float32]:
-        """What the mean has along each of them: ``(a + 2,)``."""
-        return self._probes @ self.mean
-
-    @cached_property
-    def _square(self) -> float:
-        """The squared length of the mean."""
-        return float(self.mean @ self.mean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -208,13 +134,21 @@ class Background:
         """
         (mean, spread), (new_mean, new_spread) = old, new
         slope = self.stretch * new_spread / spread  # (q, 1)
-        knee = np.minimum(mean + (_KNEE - new_mean) / slope, _KNEE)  # (q, 1), on the old scale
-        there = new_mean + (knee - mean) * slope
+        knee, there = self.knee(
+            mean, spread, new_mean, new_spread
+        )  # (q, 1), on the old scale and the new one
         line = np.asarray(scores * slope + (new_mean - mean * slope), dtype=np.float32)
         beyond = scores > knee
         if not beyond.any():
             return line
         return np.where(beyond, there + (scores - knee) / (1 - knee) * (1 - there), line).astype(np.float32)
+
+    def knee(self, mean: Any, spread: Any, new_mean: Any, new_spread: Any) -> tuple[Any, Any]:
+        """Return from where on old scores rise to 1 at 1, on the old scale and on the new one; levels as of `on_new_scale`."""
+        slope = self.stretch * new_spread / spread
+        knee = mean + (_KNEE - new_mean) / slope
+        knee = min(knee, _KNEE) if isinstance(knee, float) else np.minimum(knee, _KNEE)
+        return knee, new_mean + (knee - mean) * slope
 
     def scores(
         self, old: Vectors, new: Vectors, gallery_old: Vectors, gallery_new: Vectors

@@ -70,6 +70,22 @@ class FewRows:
             return found
         return Neighbors(ids=np.where(found.ids < 0, -1, self._ids[found.ids]), scores=found.scores)
 
+    def candidates(self, queries: Vectors, *, k: int) -> Ids:
+        """Return rows among which each query's best ``k`` are, all but few of them (`_SHORTLIST`).
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k: neighbours wanted.
+        Returns:
+            ``(q, s)`` where they stand among all rows, padded with -1 at the end.
+        """
+        rows, view = self._copied
+        if rows.size <= _CODED or not len(queries):
+            found = flat.exact(rows, queries, k=k, view=view).ids
+        else:
+            found = self._coded.candidates(queries, count=min(_SHORTLIST * k, len(rows)), nprobe=None)
+        return np.where(found < 0, -1, self._places[found]) if len(rows) else found
+
     @cached_property
     def _copied(self) -> tuple[Halves, Any]:
         """The rows, and as FAISS sees them; made twice if two threads come first."""

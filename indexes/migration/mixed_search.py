@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from indexes.errors import OptionError, ShapeError
 from indexes.generation import check_file, generation_path
-from indexes.migration.background import Asked, Background
+from indexes.migration.background import Background
 from indexes.migration.blend import Blend
 from indexes.migration.calibration import Calibration
+from indexes.migration.pair_scores import PairScores
 from indexes.migration.sides import NewSide, OldSide
 from indexes.migration.staging import ROWS_OF, read_rows_of
 from indexes.search import TUNED_K, Generation, require_whole
@@ -64,7 +65,8 @@ class Mixture:
         staging: Path | None = None,
     ) -> None:
         """Take over what `open` opened; ``staging`` is where an index of the new rows may lie."""
-        self._generation, self._background = generation, background
+        self._generation = generation
+        self._pair = None if background is None else PairScores(background)
         self._calibrations = calibrations
         self.rows, self.rows_of, self.space, self.prefixes = rows, rows_of, space, prefixes
         live = generation.live
@@ -135,7 +137,8 @@ class Mixture:
         """Find each query's ``k`` best live rows on both sides.
 
         Images are ordered by cosines about the mean of each side, those of the old side on the new one's scale (`Background`).
-        They are taken from twice as many rows, that either side ranks first by plain cosines (`Side.plain`).
+        They are taken from the rows that an index of either side proposes by plain cosines (`Asked.plain`), or from twice as many
+        rows that it ranks first by them.
 
         Args:
             new: ``(q, d_new)`` unit rows: the queries in the new space.
@@ -162,8 +165,8 @@ class Mixture:
             require_whole(dim, width=self.space.dim)
         k = places(k, queries=len(old), rows=self._generation.count)
         options: dict[str, Any] = {"keep": keep, "nprobe": nprobe, "shortlist": shortlist, "exact": exact}
-        if self._background is not None and not words:
-            return self._about_means(self._background, new, old, k=k, dim=dim, **options)
+        if self._pair is not None and not words:
+            return self._about_means(self._pair, new, old, k=k, dim=dim, **options)
         found = self._old.search(old, k=k, dim=None if dim == old.shape[1] else dim, **options)
         found = rescored(found, old, self._generation.rows)
         calibration = self._calibrations.get("text" if words else "image", self._calibrations["image"])
@@ -183,60 +186,77 @@ class Mixture:
         return self._ordered(ids, both, np.hstack((found.scores, fresh.scores)), k=k)
 
     def _about_means(
-        self,
-        background: Background,
-        new: Vectors,
-        old: Vectors,
-        *,
-        k: int,
-        dim: int | None,
-        shortlist: int | None,
-        **options: Any,
+        self, pair: PairScores, new: Vectors, old: Vectors, *, k: int, dim: int | None, **options: Any
     ) -> Blend:
         """Search both sides by what queries score about the means, on one scale; arguments as of `search`."""
-        asked = [
-            (background.old.ask(by_old), background.new.ask(by_new))
-            for by_old, by_new in zip(old, new, strict=True)
-        ]
-        near = max(k, TUNED_K)
-        wide = max(k, min(_WIDER * near, self._generation.count))
-        if shortlist is not None:
-            wide = min(wide, max(shortlist, k))
-        options |= {"k": wide, "shortlist": shortlist}
-        by_old, by_new = zip(*asked, strict=True) if asked else ((), ())
-        width = None if dim == old.shape[1] else dim
-        seen = self._old.search(_plain(by_old, like=old), dim=width, depth=near, **options).ids
-        fresh = None
-        if self._any:
-            # Of the nearest of all, this side's index has to find but those that lie here.
-            depth = ceil(near * self._share)
-            fresh = self._new.search(_plain(by_new, like=new), dim=dim, depth=depth, **options).ids
-        blend = None if len(asked) == 1 else _nothing(len(asked), k)
-        for place, (one, other) in enumerate(asked):
+        asked = [pair.ask(by_old, by_new) for by_old, by_new in zip(old, new, strict=True)]
+        if not asked:
+            return _nothing(0, k)
+        if len(asked) == 1:
+            plain_old, plain_new = asked[0][0].plain, asked[0][1].plain
+        else:
+            plain_old, plain_new = (np.concatenate([one[side].plain for one in asked]) for side in (0, 1))
+        seen, fresh = self._to_compare(plain_old, plain_new, k=k, dim=dim, **options)
+        blend = None
+        for place, one in enumerate(asked):
             ids = _found(seen[place])
-            centred, cosines = background.old.compared(one, self._generation.rows.take(ids, axis=0))
-            scores = background.on_new_scale(centred, (one.mean, one.spread), (other.mean, other.spread))
-            old_rows = len(ids)
+            old_rows, rows = self._generation.rows.take(ids, axis=0), None
             if fresh is not None:
-                more = _found(fresh[place])
-                centred, plain = background.new.compared(other, self.rows.take(self.rows_of[more], axis=0))
-                ids, scores = np.concatenate((ids, more)), np.concatenate((scores, centred))
-                cosines = np.concatenate((cosines, plain))
+                places = _found(fresh[place])
+                rows = self.rows.take(places, axis=0)
+                ids = np.concatenate((ids, self._ids.take(places)))
+            scores, cosines = pair.scores(*one, old_rows, rows)
             order = np.lexsort((ids, -scores))[:k]
-            if (
-                blend is None and len(order) == k
-            ):  # making places and filling them would cost one query a tenth
+            renewed = order >= len(old_rows)
+            # Making places and filling them would cost one query a tenth.
+            if len(asked) == 1 and len(order) == k:
                 return Blend(
-                    ids=ids[np.newaxis, order],
-                    scores=scores[np.newaxis, order],
-                    cosines=cosines[np.newaxis, order],
-                    renewed=order[np.newaxis] >= old_rows,
+                    ids=ids[order][np.newaxis],
+                    scores=scores[order][np.newaxis],
+                    cosines=cosines[order][np.newaxis],
+                    renewed=renewed[np.newaxis],
                 )
             blend = blend or _nothing(len(asked), k)
             there = place, slice(0, len(order))
             blend.ids[there], blend.scores[there] = ids[order], scores[order]
-            blend.cosines[there], blend.renewed[there] = cosines[order], order >= old_rows
+            blend.cosines[there], blend.renewed[there] = cosines[order], renewed
         return blend or _nothing(0, k)
+
+    def _to_compare(
+        self,
+        old: Vectors,
+        new: Vectors,
+        *,
+        k: int,
+        dim: int | None,
+        shortlist: int | None,
+        keep: Bitmap | None,
+        nprobe: int | None,
+        exact: bool,
+    ) -> tuple[Ids, Ids | None]:
+        """Return rows of both sides to compare with each query, by what one side is searched with; arguments as of `search`.
+
+        Returns:
+            ids of old rows ``(q, s)``, and places of new rows ``(q, t)``, None where there are none; padded with -1 at the end.
+        """
+        near = max(k, TUNED_K)
+        wide = max(k, min(_WIDER * near, self._generation.count))
+        # Of the nearest of all, the new side's index has to find but those that lie here.
+        depth = ceil(near * self._share)
+        if keep is None and nprobe is None and shortlist is None and dim is None and not exact:
+            seen = self._old.candidates(old, k=wide, depth=near)
+            fresh = self._new.candidates(new, k=wide, depth=depth) if self._any else None
+            if not _are_few(seen, fresh, k=k):
+                return seen, fresh
+        if shortlist is not None:
+            wide = min(wide, max(shortlist, k))
+        options: dict[str, Any] = {"k": wide, "keep": keep, "nprobe": nprobe, "shortlist": shortlist}
+        width = None if dim == old.shape[1] else dim
+        seen = self._old.search(old, dim=width, depth=near, exact=exact, **options).ids
+        if not self._any:
+            return seen, None
+        ids = self._new.search(new, dim=dim, depth=depth, exact=exact, **options).ids
+        return seen, np.where(ids < 0, -1, self.rows_of[ids])
 
     def _ordered(
         self, ids: Ids, scores: NDArray[np.float32], cosines: NDArray[np.float32], *, k: int
@@ -261,11 +281,15 @@ def _found(ids: Ids) -> Ids:
     return ids if ids[-1] >= 0 else ids[ids >= 0]
 
 
-def _plain(asked: Sequence[Asked], *, like: Vectors) -> Vectors:
-    """Return what one side is searched with, ``(q, d)``."""
-    if len(asked) == 1:
-        return asked[0].plain[np.newaxis]
-    return np.array([one.plain for one in asked], dtype=np.float32).reshape(like.shape)
+def _are_few(seen: Ids, fresh: Ids | None, *, k: int) -> bool:
+    """Say whether some query has fewer than ``k`` rows to compare: there may be more of them."""
+    full = fresh is not None and len(seen) == 1 and seen[0, -1] >= 0 and fresh[0, -1] >= 0
+    if full and seen.shape[1] >= k:  # as nearly every query, without another look
+        return False
+    found = (seen >= 0).sum(axis=1)
+    if fresh is not None:
+        found += (fresh >= 0).sum(axis=1)
+    return bool((found < k).any())
 
 
 def _nothing(queries: int, k: int) -> Blend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ class OldSide:
             return self._few.search(queries, k=k, keep=keep, exact=exact, shortlist=shortlist)
         searched = self._limited or self._generation
         return searched.search(queries, k=k, keep=keep, dim=dim, exact=exact, shortlist=shortlist, **options)
+
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids:
+        """Return rows to compare with each query: among them all but few of its best ``depth``, and most of its best ``k``.
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k, depth: as of `Generation.search`.
+        Returns:
+            ids ``(q, s)`` in any order, padded with -1 at the end.
+        """
+        if self._few is not None:
+            return self._few.candidates(queries, k=k)
+        return _candidates(self._limited or self._generation, queries, k=k, depth=depth)
 
     def close(self) -> None:
         """Release the files."""
@@ -135,6 +149,16 @@ class NewSide:
             found = self._narrow.search(queries, dim=dim, shortlist=unmeasured(k), k=k, keep=flags)
         return _named(found, self._ids)
 
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids:
+        """Return rows to compare with each query as `OldSide.candidates` does, by their places among the new rows."""
+        if self._few is not None:
+            return self._few.candidates(queries, k=k)
+        if self._staged is not None:
+            with suppress(StoreCorrupt):  # the index is a shortcut, and the next backfill makes it anew
+                return _candidates(self._limited or self._staged, queries, k=k, depth=depth)
+        keep = self._answers[: len(self._rows)]
+        return flat.exact(self._rows, queries, k=k, keep=None if keep.all() else keep).ids
+
     def close(self) -> None:
         """Release the files."""
         for opened in (self._limited, self._staged):
@@ -152,6 +176,12 @@ def _staged(directory: Path, *, count: int, space: Space) -> Generation | None:
             return Generation.open(directory, manifest)
     except (FileNotFoundError, StoreCorrupt):  # then every row is compared, and the next backfill makes one
         return None
+
+
+def _candidates(generation: Generation, queries: Vectors, *, k: int, depth: int) -> Ids:
+    """Return rows of a generation to compare with each query, ``(q, s)``, padded with -1 at the end."""
+    found = generation.candidates(queries, k=k, depth=depth)
+    return generation.search(queries, k=k, depth=depth).ids if found is None else found
 
 
 def _named(found: Neighbors, ids: Ids) -> Neighbors:

@@ -112,6 +112,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             sizes=partial(open_list_sizes, directory, manifest),
         )
         self._searcher: Searcher = self._base
+        self._proposing: dict[tuple[int, int], Callable[[Vectors], Ids] | None] = {}
         self._indexed = 0 if isinstance(self._base, ExactSearcher) else indexed_rows(manifest)
         self._segments = self._with_segments() if self._indexed > manifest.index.base_rows else None
         if self._segments is not None:
@@ -423,6 +424,33 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             return self._inverted().codes(queries, k=k, nprobe=nprobe, live=self.live)
 
+    def candidates(self, queries: Vectors, *, k: int, depth: int) -> Ids | None:
+        """Return the live rows that `search` would compare at full width, by their codes alone.
+
+        Args:
+            queries: ``(q, d)`` float32 C-contiguous unit rows.
+            k, depth: as of `search`.
+        Returns:
+            ids ``(q, s)`` in no order that means anything, padded with -1 at the end; None where `search` does not go by codes
+            alone: rows wait beside the index, or there is none, or it is on a card or cannot leave tombstones out.
+        Raises:
+            StoreClosed: the generation is closed.
+        """
+        with self._lease:
+            wanted = k, depth
+            if wanted not in self._proposing:
+                self._proposing[wanted] = self._proposer(k, depth)
+            propose = self._proposing[wanted]
+            return None if propose is None else propose(queries)
+
+    def _proposer(self, k: int, depth: int) -> Callable[[Vectors], Ids] | None:
+        """Return what `candidates` does for every query alike, None where it does nothing."""
+        from indexes.search.searchers import InvertedSearcher
+
+        if self._searcher is not self._base or self._on_card or not isinstance(self._base, InvertedSearcher):
+            return None
+        return self._base.proposer(Wanted(k, self.live, depth=depth))
+
     def probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose the lists of queries, ``(q, d)`` unit rows, for every index of this one's training.
 
@@ -497,6 +525,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
         self._rows = np.empty((0, self.manifest.space.dim), dtype=np.float16)
         self._rerank = RerankRows(self._rerank.path, self._rows)
         self.__dict__.pop("_prefixes", None)
+        self._proposing.clear()
         self._every = self._base = self._searcher = ExactSearcher(self._rows)
         self._segments = None
         self._pin.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from indexes.search import ServingCard
 from indexes.search.searchers import exact
 from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
 from indexes.search.searchers.widths import TUNED_K, lengthened, reaching
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, padding
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, padding
 
 _KNOWN = 256  # kinds of searches whose parameters are remembered
 _OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out
@@ -86,6 +87,19 @@ class InvertedSearcher:
             return None
         nprobe, shortlist = self.parameters(wanted)
         return card.search(self.stage.index, queries, k=wanted.k, nprobe=nprobe, shortlist=shortlist)
+
+    def proposer(self, wanted: Wanted) -> Callable[[Vectors], Ids] | None:
+        """Return what finds the rows that `search` compares at full width, ``(q, s)``, padded with -1; no filter is the caller's.
+
+        None where the index cannot leave tombstones out.
+        """
+        stage, selector = self.file.opened, None
+        if wanted.allowed is not None:
+            if not stage.filters:
+                return None
+            selector = self._without_dead(wanted.allowed)[1]
+        nprobe, shortlist = self.parameters(wanted)
+        return partial(stage.candidates, count=shortlist, nprobe=nprobe, selector=selector)
 
     def _living(
         self, queries: Vectors, wanted: Wanted, *, nprobe: int | None, shortlist: int, kept: int

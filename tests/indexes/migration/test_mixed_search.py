@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from indexes.derivation.derivation import derive
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
-from indexes.migration import calibration
+from indexes.migration import calibration, sides, staging
 from indexes.migration.background import Background
 from indexes.migration.calibration import Calibration
 from indexes.migration.mixed_search import Mixture
 from indexes.search.generation import Generation
+from indexes.store import RERANK, RerankRows
 from indexes.store.store import NewRow, VectorStore
 from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
@@ -205,3 +206,50 @@ def test_with_a_background_both_sides_are_ordered_about_their_means_on_one_scale
     deep = mixed.search(new, old, k=COUNT)
     assert np.isneginf(deep.cosines[deep.ids < 0]).all()
     assert deep.ids.shape == deep.scores.shape == deep.cosines.shape == (7, COUNT)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95])
+def test_what_is_taken_by_codes_alone_answers_as_comparing_all_does(tmp_path, monkeypatch, share):
+    monkeypatch.setattr(staging, "INDEXED", 60)
+    monkeypatch.setattr(sides, "FEW", 50)
+    draws = np.random.default_rng(0)
+    centres = draws.standard_normal((100, OLD.dim))
+    old_rows = unit_rows(centres[draws.integers(0, 100, 2000)] + 0.5 * draws.standard_normal((2000, OLD.dim)))
+    new_rows = unit_rows(old_rows @ draws.standard_normal((OLD.dim, NEW.dim)))
+    with VectorStore.create(tmp_path / "old", dim=OLD.dim) as store:
+        store.append(old_rows, [NewRow(key=b"%d" % n) for n in range(2000)])
+        store.commit()
+        manifest = derive(tmp_path / "old", store, space=OLD, encoder=None, kind="ivfrabitq")
+    renewed = np.sort(draws.permutation(2000)[: round(share * 2000)])
+    table = np.full(2000, -1, dtype=np.int64)
+    table[renewed] = np.arange(len(renewed))
+    with staging.Staging.open(tmp_path / "new", dim=NEW.dim) as store:
+        store.append(renewed, new_rows[renewed], [b""] * len(renewed), state=staging.SERVED)
+        store.commit()
+        store.index(NEW, whole=True)
+    fresh = np.asarray(RerankRows.open(tmp_path / "new" / RERANK, dim=NEW.dim, count=len(renewed)).rows)
+    background = Background.of(old_rows[:400], new_rows[:400], moved=True)
+    asked = draws.integers(0, 2000, 40)
+    old, new = unit_rows(old_rows[asked] + 0.1), unit_rows(new_rows[asked] + 0.1)
+    with Generation.open(tmp_path / "old", manifest) as generation:
+        mixed = Mixture(
+            generation,
+            fresh,
+            table,
+            space=NEW,
+            calibrations={"image": Calibration()},
+            background=background,
+            staging=tmp_path / "new",
+        )
+        quick = mixed.search(new, old, k=10)
+        every = mixed.search(new, old, k=10, exact=True)
+        for number in range(40):
+            one = mixed.search(new[number : number + 1], old[number : number + 1], k=10)
+            np.testing.assert_array_equal(one.ids[0], quick.ids[number])
+            np.testing.assert_allclose(one.scores[0], quick.scores[number], atol=1e-5)
+        mixed.close()
+
+    found = np.mean([np.isin(a, b).mean() for a, b in zip(quick.ids, every.ids, strict=True)])
+    assert found >= 0.9  # usual: 0.97
+    assert (np.diff(quick.scores, axis=1) <= 0).all()
+    np.testing.assert_array_equal(quick.renewed, table[quick.ids] >= 0)

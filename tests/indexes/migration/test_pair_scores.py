@@ -1,0 +1,87 @@
+"""One query's few rows are scored as all queries' rows are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from indexes.migration.background import Background
+from indexes.migration.pair_scores import PairScores
+from indexes.vectors.arrays import unit_rows
+
+
+def rows(n, d, seed=0, shift=0.0):
+    drawn = np.random.default_rng(seed).standard_normal((n, d))
+    drawn[:, 0] += shift
+    return unit_rows(drawn)
+
+
+@pytest.fixture
+def background():
+    return Background.of(rows(900, 8, shift=2), rows(900, 80, seed=1, shift=3), moved=True)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+@pytest.mark.parametrize("found", [(30, 30), (30, 7), (0, 7), (30, None)])
+def test_one_query_scores_as_all_queries_do(background, stretch, found):
+    background = replace(background, stretch=stretch)
+    old, new = (
+        rows(30, 8, seed=8, shift=2).astype(np.float16),
+        rows(30, 80, seed=9, shift=3).astype(np.float16),
+    )
+    asked_old, asked_new = rows(4, 8, seed=10, shift=2), rows(4, 80, seed=11, shift=3)
+    asked_old[0], asked_new[0] = unit_rows(old[:1].astype(np.float32)), unit_rows(new[:1].astype(np.float32))
+    wide = old.astype(np.float32), new.astype(np.float32)
+    every = background.scores(asked_old, asked_new, *wide)
+    pair = PairScores(background)
+
+    for number in range(4):
+        one = pair.ask(asked_old[number], asked_new[number])
+        fresh = None if found[1] is None else new[: found[1]]
+        scores, cosines = pair.scores(*one, old[: found[0]], fresh)
+
+        wanted = every[0][number, : found[0]], every[1][number, : found[1] or 0]
+        np.testing.assert_allclose(scores, np.concatenate(wanted), atol=1e-3)
+        plain = wide[0][: found[0]] @ asked_old[number], wide[1][: found[1] or 0] @ asked_new[number]
+        np.testing.assert_allclose(cosines, np.concatenate(plain), atol=2e-3)
+
+
+def test_a_row_that_is_asked_for_itself_is_near_one_on_the_common_scale(background):
+    gallery = rows(30, 8, seed=8, shift=2).astype(np.float16)
+    own = unit_rows(gallery[:1].astype(np.float32))[0]
+    pair = PairScores(background)
+    scores, _ = pair.scores(*pair.ask(own, rows(1, 80, seed=4)[0]), gallery, None)
+
+    assert scores[0] == pytest.approx(1, abs=1e-3)
+    assert scores.argmax() == 0
+
+
+def test_one_plain_search_finds_the_nearest_about_the_mean():
+    draws = np.random.default_rng(0)
+    centres = draws.standard_normal((300, 64))
+    gallery = unit_rows(centres[draws.integers(0, 300, 6000)] + 0.8 * draws.standard_normal((6000, 64)) + 0.8)
+    background = Background.of(gallery[:2000], gallery[:2000], moved=True)
+    side, pair, queries = background.old, PairScores(background), gallery[2000:2100]
+    best = np.argsort(-side.scores(side.asked(queries, moved=True), gallery), axis=1)[:, :10]
+
+    def kept(asked):
+        seen = np.argsort(-(asked @ gallery.T), axis=1)[:, :16]
+        return np.mean([np.isin(true, found).mean() for true, found in zip(best, seen, strict=True)])
+
+    plain = np.concatenate([pair.ask(query, query)[0].plain for query in queries])
+    np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, atol=1e-5)
+    assert kept(plain) > 0.97  # usual: 0.998
+    assert kept(plain) > kept(queries)
+
+
+def test_a_query_that_is_nothing_but_the_mean_is_no_error(background):
+    mean = background.old.mean / np.linalg.norm(background.old.mean)
+    pair = PairScores(background)
+    for query in (background.old.mean, mean):
+        one = pair.ask(query, background.new.mean)
+        assert np.isfinite(one[0].plain).all()
+        scores, cosines = pair.scores(*one, background.old.mean[np.newaxis].astype(np.float16), None)
+        assert np.isfinite(scores).all()
+        assert np.isfinite(cosines).all()
