@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from indexes import forks
 from indexes.derivation import derive, publish_tail
+from indexes.engine import ivf
 from indexes.errors import StoreCorrupt
 from indexes.files import (
     limit_reached,
@@ -42,6 +43,13 @@ INDEXED = 5_000
 """Rows from which they get an index; comparing fewer costs no more than a query that finds a large gallery through one."""
 
 _KIND = "ivfrabitq"
+_UNROTATED = 256
+"""Dimensions beyond which rows get codes without a rotation, where a cheap one (of a power of two) does not fit.
+
+Of 1,280-d photographs a query took 707 µs with a rotation and 321 µs without one, at equal recall, where other work had used the
+caches meanwhile (206 and 121 µs where none had); the shortlist was twice as long. Below, rotations are small.
+"""
+
 _WAITING, _WAITING_SHARE = (
     250,
     200,
@@ -178,7 +186,8 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
             waiting = max(_WAITING, self.store.live // _WAITING_SHARE)
             if whole and self.store.live <= _WHOLE:
                 waiting = 0
-            derive(self.store.directory, self.store, space=space, encoder=None, kind=_KIND, waiting=waiting)
+            kind = _kind_of(self.store.live, space.dim)
+            derive(self.store.directory, self.store, space=space, encoder=None, kind=kind, waiting=waiting)
 
     def close(self) -> None:
         """Close the store; what was not committed is dropped."""
@@ -186,6 +195,15 @@ class Staging(forks.Unshared, AbstractContextManager["Staging"]):
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _kind_of(rows: int, dim: int) -> str:
+    """Return which index so many rows get."""
+    if dim <= _UNROTATED or not dim & (dim - 1):
+        return _KIND
+    # A power of two stays the same until rows are four times as many; with it the index would be trained again.
+    lists = 1 << (ivf.lists_for(rows).bit_length() - 1)
+    return f"IVF{lists},RaBitQfs"
 
 
 def write_rows_of(prepared: Path, table: Ids, added: Ids) -> None:

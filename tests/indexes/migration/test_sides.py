@@ -160,3 +160,29 @@ def test_few_new_rows_get_no_index(tmp_path):
         store.commit()
         store.index(NEW)
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_wide_rows_get_codes_without_a_rotation_and_keep_their_lists_as_they_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "INDEXED", 300)
+    monkeypatch.setattr(staging, "_UNROTATED", 30)
+    space, fresh = Space(name="wide", dim=40, fingerprint="wide"), rows(1_000, 40, seed=6)
+    factories = []
+    for start in (0, 900):
+        part = slice(start, 900 if start == 0 else 1_000)
+        with Staging.open(tmp_path, dim=40) as store:
+            ids = np.arange(1_000)[part]
+            store.append(ids, fresh[part], [b""] * len(ids), state=SERVED)
+            store.commit()
+            store.index(space, whole=True)
+        index = read_manifest(tmp_path).index
+        factories.append(index.factory)
+        assert index.base_rows == part.stop
+    assert factories == ["IVF16,RaBitQfs"] * 2
+
+    mapped = np.asarray(RerankRows.open(tmp_path / RERANK, dim=40, count=1_000).rows)
+    side = NewSide.open(tmp_path, mapped, np.arange(1_000), space=space)
+    queries = rows(20, 40, seed=7)
+    truth = nearest(mapped, queries, np.ones(1_000, dtype=bool))
+    places = side.candidates(queries, k=20, depth=10)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(truth, places, strict=True)]) >= 0.9  # usual: 0.98
+    side.close()
