@@ -12,8 +12,8 @@ from indexes.generation import SHARDS
 from retrieval.deprecation import renamed_keywords
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments
-from retrieval.ingestion.build_place import find_directory
-from retrieval.ingestion.one_collection import build_one, several
+from retrieval.ingestion.build_place import find_directory, several
+from retrieval.ingestion.one_collection import build_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

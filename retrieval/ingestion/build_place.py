@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
     from retrieval.sources import Source
 
-__all__ = ["SourceLike", "find_directory", "is_text_of_another"]
+__all__ = ["SourceLike", "find_directory", "is_text_of_another", "several"]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | Source"
+
+
+def several(given: Any) -> list[Any]:
+    """Return what was given as a list: one source, several, or none."""
+    if given is None:
+        return []
+    if isinstance(given, str | os.PathLike) or hasattr(given, "entries"):
+        return [given]
+    return list(given)
 
 
 def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | None) -> Path:

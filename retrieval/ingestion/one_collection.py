@@ -25,6 +25,7 @@ from retrieval.display import progress_shown
 from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.ingestion.build_columns import BuildColumns
+from retrieval.ingestion.build_place import several
 from retrieval.ingestion.build_sources import choose_sources
 from retrieval.ingestion.build_views import BuildViews
 from retrieval.ingestion.changes import find_changes, refuse_losing, refuse_unasked, rows_after
@@ -246,15 +247,6 @@ def _take_in(
         done += fresh
         intakes.append(intake)
     return intakes
-
-
-def several(given: Any) -> list[Any]:
-    """Return what was given as a list: one source, several, or none."""
-    if given is None:
-        return []
-    if isinstance(given, str | os.PathLike) or hasattr(given, "entries"):
-        return [given]
-    return list(given)
 
 
 def _plain(value: Any) -> Any:
