@@ -39,10 +39,9 @@ def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> V
     """
     # As queries mostly come: the checks below cost a fourth of a search in an index.
     if type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous:
-        if array.shape == (dim,):
-            array = array[np.newaxis]
-        if array.shape == (1, dim) and abs(array[0].dot(array[0]).item() - 1) < _UNIT:
-            return array
+        given: Vectors = array[np.newaxis] if array.shape == (dim,) else array
+        if given.shape == (1, dim) and abs(given[0].dot(given[0]).item() - 1) < _UNIT:
+            return given
     return _unit(array, dim=dim, what=what)[0]
 
 

@@ -193,8 +193,7 @@ def _hits(
 ) -> list[Hit]:
     hits = []
     cosines = found.cosines[0].tolist()
-    kept = opened.manifest.columns is not None
-    columns = columns_of(opened, [record.id for _, record in chosen]) if kept else None
+    columns = columns_of(opened, [record.id for _, record in chosen])
     regions = regions_of(opened, found, [place for place, _ in chosen]) if opened.views is not None else []
     for rank, (place, record) in enumerate(chosen, start=1):
         facts = hit_facts(opened, record, same, root=root)
@@ -202,7 +201,7 @@ def _hits(
             facts |= _side(opened, found, place)
         if regions:
             facts |= regions[rank - 1]
-        hits.append(Hit(rank=rank, score=cosines[place], columns=columns and columns[rank - 1], **facts))
+        hits.append(Hit(rank=rank, score=cosines[place], columns=columns[rank - 1], **facts))
     return hits
 
 
