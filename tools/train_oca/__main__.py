@@ -2,7 +2,9 @@
 
     python -m tools.train_oca restore --work RUN --state FILE
     python -m tools.train_oca train   --data DATA --work RUN [--minutes 240]
+    python -m tools.train_oca further --data DATA --work RUN [--minutes 240]
     python -m tools.train_oca finish  --data DATA --work RUN
+    python -m tools.train_oca kinds   --data DATA --work RUN
     python -m tools.train_oca measure --data DATA --work RUN [--ship]
     python -m tools.train_oca keep    --work RUN --state FILE
 
@@ -10,7 +12,8 @@
 (SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of the tower of ``RUN/nano-2``
 where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2``, the bank of texts and the maps back to nano@1's space,
 and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
-and ships it if that is allowed. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
+and ships it if that is allowed. ``further`` trains the shipped tower by its own vectors instead, and writes ``RUN/nano-2`` with the shipped
+words; ``kinds`` writes there what is shipped with words that know which kinds have which members. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
 A nano@2 that is not shipped can be kept in one file: ``restore`` and ``measure --ship`` ship it, if it is still allowed; ``restore``,
 ``train``, ``finish`` and ``keep`` go on from it.
@@ -32,14 +35,19 @@ import torch
 
 from benchmarks.frame import save, watch
 from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
+from retrieval.encoders.families.nano_torch import folded_tower
+from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import list_photos
+from tools.train_nano.words.text import quantised
 from tools.train_nano.words.vocabulary import write_vocabulary
-from tools.train_oca import harder, measure
+from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
-from tools.train_oca.finish import TEXT_RECIPE, finish
+from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
+from tools.train_oca.further import export_further, go_on, look_at_all, set_training
+from tools.train_oca.kinds import words_with_kinds
 from tools.train_oca.ship import card, objections, table
 from tools.train_oca.state import keep, restore
-from tools.train_oca.train import RECIPE, last_tower, start_run
+from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
 
 
 def main() -> int:
@@ -55,6 +63,10 @@ def main() -> int:
     )
     train.add_argument("--float32", action="store_true", help="for processors without AVX512-BF16 or AMX")
     train.add_argument("--pid", type=Path, help="write the process's number here")
+    more = commands.add_parser("further", help="train the shipped tower further by its own vectors; goes on")
+    more.add_argument("--minutes", type=float, default=240.0, help="of the processor, over all sittings")
+    more.add_argument("--falls", type=float, default=0.6, help="as for train")
+    kinds = commands.add_parser("kinds", help="teach the shipped words which kinds have which members")
     last = commands.add_parser("finish", help="fit head, words, bank and maps; write RUN/nano-2")
     last.add_argument("--steps", type=int, default=TEXT_RECIPE.steps, help="of the words' training")
     exam = commands.add_parser("measure", help="compare RUN/nano-2 with nano@1")
@@ -63,9 +75,9 @@ def main() -> int:
     kept.add_argument("--state", type=Path, required=True)
     back = commands.add_parser("restore", help="lay out in RUN what keep wrote")
     back.add_argument("--state", type=Path, required=True)
-    for command in (train, last, exam, kept, back):
+    for command in (train, more, kinds, last, exam, kept, back):
         command.add_argument("--work", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    for command in (train, last, exam):
+    for command in (train, more, kinds, last, exam):
         command.add_argument("--data", type=Path, required=True, help="the data folder")
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
@@ -74,7 +86,9 @@ def main() -> int:
     torch.set_num_threads(1)
     steps = {
         "train": run_train,
+        "further": run_further,
         "finish": run_finish,
+        "kinds": run_kinds,
         "measure": run_measure,
         "keep": run_keep,
         "restore": run_restore,
@@ -89,6 +103,34 @@ def run_train(given: argparse.Namespace) -> int:
     lesson = prepare(given.data, given.wordnet, given.work, open_nano("1", threads=1))
     recipe = replace(RECIPE, minutes=given.minutes, falls=given.falls, bfloat16=not given.float32)
     start_run(given.work, lesson.data, recipe).train()
+    return 0
+
+
+def run_further(given: argparse.Namespace) -> int:
+    """Train the shipped tower by its own vectors, and write it beside the shipped words."""
+    known, words = look_at_all(given.data, given.work), WEIGHTS / "nano-2" / "text.safetensors"
+    recipe = replace(further.RECIPE, minutes=given.minutes, falls=given.falls)
+    go_on(given.work, set_training(known, words), recipe).train()
+    tower, samples = averaged(given.work)
+    export_further(
+        folded_tower(fold_state(tower), dim=tower.head.out_features),
+        known,
+        given.work / "nano-2",
+        words,
+        samples=samples,
+    )
+    return 0
+
+
+def run_kinds(given: argparse.Namespace) -> int:
+    """Write what is shipped, with words that know which kinds have which members."""
+    known, folder = look_at_all(given.data, given.work), given.work / "nano-2"
+    shipped = WEIGHTS / "nano-2"
+    student = words_with_kinds(
+        given.data, given.wordnet, known.photos, known.seen, shipped / "text.safetensors"
+    )
+    shutil.copytree(shipped, folder, dirs_exist_ok=True)
+    save_tensors(quantised(student), folder / "text.safetensors")
     return 0
 
 
@@ -114,7 +156,8 @@ def run_measure(given: argparse.Namespace) -> int:
             kept = given.work / f"answers-{encoder.space.fingerprint[:12]}.pkl"
             if not kept.exists():
                 kept.write_bytes(pickle.dumps(measure.answer(exam, given.data, pixels, encoder)))
-            answers[name] = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
+            found = pickle.loads(kept.read_bytes())  # noqa: S301 - this tool's own
+            answers[name] = measure.reworded(exam, found, encoder)
     widths = {
         f"{name} {dim}": measure.alone(exam, answers[name], dim=dim)
         for name, encoder in encoders.items()

@@ -44,12 +44,6 @@ def answer(
 
     Things are asked as conditions ("with a dog"), types by the first of their words.
     """
-    names = list(TOGETHER)
-    denied = [
-        words
-        for one, other in pairs_of(scenes)
-        for words in (f"a {names[one]}", f"a {names[one]} without a {names[other]}")
-    ]
     made = [
         embed_images(encoder, [alter(image) for alter, _ in TYPES.values()]) for image in changed
     ]  # of (types, d)
@@ -61,10 +55,23 @@ def answer(
             for name in LISTS["attacks-1"]
         },
         made=np.stack(made),
-        things=encoder.encode_text([f"with a {thing}" for thing in TOGETHER]),
-        types=encoder.encode_text([words[0] for _, words in TYPES.values()]),
-        without=encoder.encode_text(denied).reshape(len(denied) // 2, 2, -1),
+        **words(scenes, encoder),
     )
+
+
+def words(scenes: Sequence[Photo], encoder: NanoEncoder) -> dict[str, Rows]:
+    """Embed what is asked of ``scenes`` in words, by the names of `Harder`."""
+    names = list(TOGETHER)
+    denied = [
+        words
+        for one, other in pairs_of(scenes)
+        for words in (f"a {names[one]}", f"a {names[one]} without a {names[other]}")
+    ]
+    return {
+        "things": encoder.encode_text([f"with a {thing}" for thing in TOGETHER]),
+        "types": encoder.encode_text([words[0] for _, words in TYPES.values()]),
+        "without": encoder.encode_text(denied).reshape(len(denied) // 2, 2, -1),
+    }
 
 
 def attacked_first(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +96,7 @@ def answer(
         crop(pixels[exam.rows[i]], 0.2, np.random.default_rng((5, int(exam.rows[i])))) for i in exam.cropped
     ]
     originals = [load_rgb(data / exam.photos[i].file) for i in exam.copied]
-    captions = [photo.caption for photo in exam.photos if photo.group == "captions"]
-    _, said, kinds = queries(exam)
     altered = [alter(load_rgb(data / exam.photos[i].file)) for i, alter, _ in typed(exam)]
-    labelled = [photo for photo in exam.photos if photo.label]
     return Asked(
         gallery=gallery,
         crops=embed_images(encoder, crops),
@@ -107,19 +104,37 @@ def answer(
             name: embed_images(encoder, [attack(name, im, seed=0, of=FIRST) for im in originals])
             for name in LISTS[FIRST]
         },
-        sentences=encoder.encode_text(exam.said),
-        names=encoder.encode_text(list(relevant_by_label(labelled))),
-        scene_names=encoder.encode_text(list(relevant_by_caption(captions))),
-        phrases=encoder.encode_text([phrase.words for phrase in said]),
-        kinds=encoder.encode_text([phrase.words for phrase in kinds]),
         typed=embed_images(encoder, altered),
-        types=encoder.encode_text([words for _, asked in TYPES.values() for words in asked]),
+        **words(exam, encoder),
         harder=harder.answer(
             originals,
             [load_rgb(data / exam.photos[i].file) for i in retyped(exam)],
             [exam.photos[i] for i in queries(exam)[0]],
             encoder,
         ),
+    )
+
+
+def words(exam: Exam, encoder: NanoEncoder) -> dict[str, Rows]:
+    """Embed what is asked in words, by the names of `Asked`."""
+    _, said, kinds = queries(exam)
+    captions = [photo.caption for photo in exam.photos if photo.group == "captions"]
+    asked = {
+        "sentences": exam.said,
+        "names": list(relevant_by_label([photo for photo in exam.photos if photo.label])),
+        "scene_names": list(relevant_by_caption(captions)),
+        "phrases": [phrase.words for phrase in said],
+        "kinds": [phrase.words for phrase in kinds],
+        "types": [words for _, asked in TYPES.values() for words in asked],
+    }
+    return {name: encoder.encode_text(texts) for name, texts in asked.items()}
+
+
+def reworded(exam: Exam, found: Asked, encoder: NanoEncoder) -> Asked:
+    """Return the same answers with the words that an encoder has now."""
+    scenes = [exam.photos[i] for i in queries(exam)[0]]
+    return replace(
+        found, **words(exam, encoder), harder=replace(found.harder, **harder.words(scenes, encoder))
     )
 
 

@@ -30,10 +30,11 @@ UNLIKE_PLURALS = {"buses": "bus", "children": "child", "men": "man", "people": "
 
 def words_of(text: str) -> set[str]:
     """Give the words of a text in lower case, plurals as singulars: what two captions have in common."""
-    return {_singular(word) for word in re.findall(r"[a-z]+", text.lower())}
+    return {singular(word) for word in re.findall(r"[a-z]+", text.lower())}
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
+    """Give the singular of a plural noun, and any other word as it is."""
     if word in UNLIKE_PLURALS:
         return UNLIKE_PLURALS[word]
     for end, instead, least in ENDINGS:

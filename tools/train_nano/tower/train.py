@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.families.nano_torch import ImageTower
+from retrieval.encoders.families.nano_torch import CROPS, SIZE, ImageTower, cut
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap
 from tools.train_nano.inputs.augment import augment, light, mirrored, normalised
 from tools.train_nano.targets.asked import middle, scores_off
@@ -30,6 +30,7 @@ from tools.train_nano.tower.parallel import Replicas, move_average
 from tools.train_nano.tower.start import start_from
 
 NESTING = (16, 32, 64, 128, 256)
+SAID_TEMPERATURE = 0.05  # cosines of sentences with photographs differ less than those of photographs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Recipe:
     ``contrast`` weighs what makes copies found: each must be told as the one made of its photograph from ``bank`` others, by
     the tower's own latest vectors of them (the queue of He et al., 2020, "Momentum contrast"): a collection stores those,
     not the targets. ``old`` weighs the same where an earlier encoder's vectors are the gallery. ``places`` weighs what the teacher saw in each place of a view, ``asked`` how far off texts' scores are.
+    ``said`` weighs that sentences find their photographs, ``alike`` that photographs of one label find each other among those of their collection. ``harder`` copies are altered more
+    (`augment`); a share ``middle`` of the parts sees what the look at the middle sees, at its size.
     The stem and the first ``frozen`` stages of a tower that was trained before may stay as they are: forward and backward
     then take 0.6 of the time on a core without units for half precision.
     """
@@ -70,6 +73,10 @@ class Recipe:
     places: float = 0.5
     asked: float = 1.0
     frozen: int = 0
+    alike: float = 0.0
+    said: float = 0.0
+    harder: bool = False
+    middle: float = 0.0
     bank: int = 2048
     temperature: float = 0.1
     ramp: tuple[float, float] = (0.1, 0.5)
@@ -81,12 +88,34 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Sentences of photographs: those of photograph ``i`` are the unit ``rows`` ``(s, d)`` from ``starts[i]`` to ``starts[i + 1]``."""
+
+    starts: NDArray[np.int64]
+    rows: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, photographs: int, about: NDArray[np.int64], rows: NDArray[np.float32]) -> Said:
+        """Join the ``rows`` of sentences about the photographs ``about`` ``(s,)``, which rise."""
+        return cls(starts=np.searchsorted(about, np.arange(photographs + 1)), rows=rows)
+
+    def draw(
+        self, photographs: NDArray[np.int64], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Give which of some photographs have sentences, and one of each of these at random."""
+        low, high = self.starts[photographs], self.starts[photographs + 1]
+        own = np.flatnonzero(high > low)
+        return own, self.rows[np.random.default_rng(seed).integers(low[own], high[own])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
     """The arrays that training reads.
 
     ``pixels`` ``(n, s, s, 3)`` uint8; ``targets`` ``(n, d)`` float32; ``views`` and ``view_targets`` the same for altered
     training photographs that the teacher saw altered, which may be none, and ``view_places`` ``(v, 128, 7, 7)`` float16 what it saw in each place
-    of them; ``asked`` ``(d, d)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label;
+    of them; ``asked`` ``(d, d)`` the axes of `asked_axes`; ``label_codes`` ``(n,)`` int64, -1 for no label, and
+    ``groups`` ``(n,)`` int64 its collection, None where nothing asks for it;
     ``train`` and ``check`` are row numbers; ``weights`` says how often a training row is drawn. ``old`` ``(n, e)`` are an earlier
     encoder's vectors, ``back`` ``(d, e)`` the fixed map by which the targets hold them; None without one.
     """
@@ -103,6 +132,8 @@ class TrainingSet:
     check: dict[str, NDArray[np.int64]]
     old: NDArray[np.float32] | None = None
     back: NDArray[np.float32] | None = None
+    groups: NDArray[np.int64] | None = None
+    said: Said | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +145,8 @@ class Seen:
     match: float
     contrast: float
     old: float
+    alike: float
+    said: float
     places: float
     asked: float
 
@@ -152,7 +185,12 @@ class Run:
         nesting = nesting_of(width)
         self.match = MatryoshkaLoss(mean_cosine_gap, nesting)
         self.contrast = MatryoshkaLoss(own_first, nesting)
+        self.alike = MatryoshkaLoss(alike_first, nesting)
         self.recent = torch.zeros(recipe.bank, width, device=self.device)
+        self.labels, self.groups = (
+            None if part is None else torch.from_numpy(part).to(self.device)
+            for part in (data.label_codes, data.groups)
+        )
         self.old = self.back = None
         if data.old is not None and data.back is not None:
             self.old, self.back = (
@@ -224,6 +262,8 @@ class Run:
             "match": sum(seen.match for seen in found) / self.parts,
             "contrast": sum(seen.contrast for seen in found) / self.parts,
             "old": sum(seen.old for seen in found) / self.parts,
+            "alike": sum(seen.alike for seen in found) / self.parts,
+            "said": sum(seen.said for seen in found) / self.parts,
             "places": sum(seen.places for seen in found) / self.parts,
             "asked": sum(seen.asked for seen in found) / self.parts,
         }
@@ -239,9 +279,11 @@ class Run:
         seen = round(recipe.views * grown * len(rows)) if len(data.views) else 0
         rows, views = rows[: len(rows) - seen - hard], views[:seen]
         copied = rows[:hard]
+        look = CROPS[1] if np.random.default_rng(seed).random() < recipe.middle else None
+        side = side if look is None else SIZE
         made = [light(data.pixels[rows], side, seed=seed, device=device)]
         if hard:
-            made.append(augment(data.pixels[copied], side, seed=seed, device=device))
+            made.append(augment(data.pixels[copied], side, seed=seed, device=device, harder=recipe.harder))
         if seen:
             made.append(light(data.views[views], side, seed=seed + 1, device=device))
         target = torch.cat(
@@ -250,10 +292,9 @@ class Run:
                 torch.from_numpy(data.view_targets[views]).to(device),
             ]
         )  # (b, d)
+        x = torch.cat(made) if look is None else cut(torch.cat(made), look)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
-            maps = replica.tower.maps(
-                normalised(torch.cat(made)).contiguous(memory_format=torch.channels_last)
-            )
+            maps = replica.tower.maps(normalised(x).contiguous(memory_format=torch.channels_last))
             z = replica.tower.read(maps)  # (b, d)
             places = z.new_zeros(())
             if seen:
@@ -284,10 +325,44 @@ class Run:
             skip[:, len(known) :] |= self.recent_rows < 0
             asking = F.normalize(z[: len(known)] @ self.back, dim=1)
             old = own_first(asking, self.old[everyone], temperature=recipe.temperature, skip=skip)
+        alike = z.new_zeros(())
+        if recipe.alike and self.labels is not None and self.groups is not None:
+            known = torch.from_numpy(np.concatenate([rows, copied])).to(device)
+            everyone = torch.cat([names, self.recent_rows.clamp(min=0)])
+            other = everyone != known[:, None]
+            other[:, len(names) :] &= self.recent_rows >= 0
+            of_one = self.labels[everyone] == self.labels[known][:, None]
+            near = (self.groups[everyone] == self.groups[known][:, None]) & (self.labels[everyone] >= 0)
+            alike = self.alike(
+                z[: len(known)],
+                torch.cat([own, self.recent]),
+                marked=other & near & of_one,
+                among=other & near,
+                temperature=recipe.temperature,
+            )
+        said = z.new_zeros(())
+        if recipe.said and data.said is not None:
+            told, sentences = data.said.draw(rows, seed)
+            if len(told):
+                others = torch.ones(len(rows), dtype=torch.bool)
+                others[torch.from_numpy(told)] = False
+                order = torch.cat([torch.from_numpy(told), torch.nonzero(others)[:, 0]])
+                everyone = torch.cat([names[order], self.recent_rows])
+                skip = everyone == names[order][: len(told), None]
+                skip.fill_diagonal_(fill_value=False)
+                skip[:, len(rows) :] |= self.recent_rows < 0
+                said = self.contrast(
+                    torch.from_numpy(sentences).to(device),
+                    torch.cat([z[: len(rows)][order], self.recent]),
+                    temperature=SAID_TEMPERATURE,
+                    skip=skip,
+                )
         loss = (
             match
             + recipe.contrast * contrast
             + recipe.old * old
+            + recipe.alike * alike
+            + recipe.said * said
             + recipe.places * places
             + recipe.asked * asked
         )
@@ -295,7 +370,7 @@ class Run:
         return Seen(
             rows=names, vectors=own,
             match=float(match.detach()), contrast=float(contrast.detach()), old=float(old.detach()),
-            places=float(places.detach()), asked=float(asked.detach()),
+            alike=float(alike.detach()), said=float(said.detach()), places=float(places.detach()), asked=float(asked.detach()),
         )  # fmt: skip
 
     def _remember(self, found: list[Seen]) -> None:
@@ -388,3 +463,18 @@ def own_first(
     if skip is not None:
         logits = logits.masked_fill(skip, -torch.inf)
     return F.cross_entropy(logits, torch.arange(len(x), device=x.device))
+
+
+def alike_first(
+    x: torch.Tensor, bank: torch.Tensor, *, marked: torch.Tensor, among: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Tell the ``marked`` rows of a bank from the others ``among`` them (neighbourhood components: Goldberger et al., 2004).
+
+    Both are ``(x, bank)`` bool; a row without any marked one does not count.
+    """
+    logits = x @ bank.T / temperature
+    counted = marked.any(1)
+    if not counted.any():
+        return logits.sum() * 0
+    own = logits.masked_fill(~marked, -torch.inf)[counted].logsumexp(1)
+    return (logits.masked_fill(~among, -torch.inf)[counted].logsumexp(1) - own).mean()

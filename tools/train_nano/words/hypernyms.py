@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.train_nano.measure import unit
+from tools.train_nano.targets.discriminant import singular
 
 Rows = NDArray[np.float32]
 MOST = 0.6  # of all names: wider nouns (object, whole, entity) find nothing in particular
@@ -54,13 +55,28 @@ def read_nouns(folder: Path) -> Nouns:
 
 
 def meaning_of(nouns: Nouns, names: Sequence[str]) -> str | None:
-    """Give the meaning that most of some names for one thing share; of several the most usual; None for unknown names."""
-    lower = [name.lower() for name in names]
+    """Give the meaning that most of some names for one thing share; of several the most usual; None for unknown names.
+
+    A name that WordNet lacks stands for its singular, or for the end of it that WordNet has: a beef tomato is a tomato.
+    """
+    lower = [_known_as(nouns, name.lower()) for name in names]
     votes: dict[str, float] = defaultdict(float)
     for name in lower:
         for rank, meaning in enumerate(nouns.meanings.get(name, [])):
             votes[meaning] += 1 - 0.01 * rank
     return max(votes, key=lambda meaning: votes[meaning]) if votes else None
+
+
+def _known_as(nouns: Nouns, name: str) -> str:
+    words = name.replace("-", " ").split()
+    ends = [" ".join(words[at:]) for at in range(len(words))]
+    tried = [name, *(form for end in ends for form in (end, _singular(end)))]
+    return next((form for form in tried if form in nouns.meanings), name)
+
+
+def _singular(name: str) -> str:
+    *before, last = name.split()
+    return " ".join([*before, singular(last)])
 
 
 def closure(nouns: Nouns, meaning: str) -> set[str]:

@@ -1,0 +1,133 @@
+"""Training the shipped nano@2 further: harder copies, labels and sentences beside its own vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("onnx", reason="export needs onnx")
+
+from retrieval.encoders.families.nano_torch import ImageTower, read_state  # noqa: E402
+from tools.train_nano.inputs.augment import augment, random_affine, random_hue  # noqa: E402
+from tools.train_nano.measure import unit  # noqa: E402
+from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
+from tools.train_nano.tower.train import Recipe, Run, Said, TrainingSet, alike_first  # noqa: E402
+from tools.train_oca.further import SHIPPED, mixed  # noqa: E402
+
+WIDTH = 32
+CPU = torch.device("cpu")
+
+
+def test_hues_turn_and_grey_stays() -> None:
+    g = torch.Generator().manual_seed(0)
+    grey = torch.full((8, 3, 2, 2), 0.5)
+    torch.testing.assert_close(random_hue(grey, g, share=1.0), grey, atol=0.01, rtol=0)
+    red = torch.tensor([0.6, 0.4, 0.4]).view(1, 3, 1, 1).repeat(8, 1, 2, 2)
+    turned = random_hue(red, g, share=1.0)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    torch.testing.assert_close((turned * weights).sum(1), (red * weights).sum(1), atol=0.01, rtol=0)
+    assert (turned - red).abs().amax((1, 2, 3)).max() > 0.05
+    torch.testing.assert_close(random_hue(red, g, share=0.0), red, atol=0.01, rtol=0)
+
+
+def test_harder_copies_have_bars_and_small_crops() -> None:
+    pictures = torch.zeros(400, 3, 64, 64)
+    pictures[:, :, 14:50, 14:50] = 1  # a small crop of the middle shows nothing else
+    usual, harder = (
+        random_affine(pictures, 32, torch.Generator().manual_seed(3), harder=more) for more in (False, True)
+    )
+
+    within = [(x.amin((1, 2, 3)) > 0.9).float().mean() for x in (usual, harder)]
+    assert within[1] > within[0] + 0.05
+    whole = torch.ones(400, 3, 64, 64)
+    usual, harder = (
+        random_affine(whole, 32, torch.Generator().manual_seed(3), harder=more) for more in (False, True)
+    )
+    barred = [
+        ((x[:, 0, [0, -1], 16].amin(1) < 0.9) & (x[:, 0, 16, [0, -1]].amin(1) > 0.9)).float().mean()
+        for x in (usual, harder)
+    ]
+    assert barred[1] > barred[0] + 0.05
+
+
+def test_the_same_seed_makes_the_same_harder_copies() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), np.uint8)
+    found = augment(pixels, 32, seed=3, device=CPU, harder=True)
+
+    assert found.shape == (16, 3, 32, 32)
+    assert 0 <= found.min() <= found.max() <= 1
+    torch.testing.assert_close(found, augment(pixels, 32, seed=3, device=CPU, harder=True))
+    assert (found - augment(pixels, 32, seed=3, device=CPU)).abs().max() > 0.1
+
+
+def test_rows_of_one_label_are_told_from_others_among_their_collection() -> None:
+    x, bank = (torch.from_numpy(unit(np.random.default_rng(i).standard_normal((4, 6)))) for i in (0, 1))
+    marked = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]).bool()
+    among = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 1]]).bool()
+    powers = torch.exp(x @ bank.T / 0.5)
+    rows = [0, 1, 3]
+    expected = -torch.log((powers * marked).sum(1) / (powers * among).sum(1))[rows].mean()
+
+    found = alike_first(x, bank, marked=marked, among=among, temperature=0.5)
+
+    torch.testing.assert_close(found, expected)
+    assert alike_first(x, bank, marked=marked & False, among=among, temperature=0.5) == 0
+
+
+@pytest.fixture(scope="module")
+def said() -> Said:
+    return Said.of(32, np.array([1, 1, 3, 5]), np.arange(4, dtype=np.float32)[:, None].repeat(WIDTH, 1))
+
+
+def test_each_photograph_is_said_by_one_of_its_own_sentences(said: Said) -> None:
+    drawn = set()
+    for seed in range(20):
+        own, rows = said.draw(np.array([0, 5, 1, 2]), seed)
+        assert own.tolist() == [1, 2]
+        assert rows[0, 0] == 3
+        drawn.add(float(rows[1, 0]))
+    assert drawn == {0.0, 1.0}
+    assert len(said.draw(np.array([0, 2]), 0)[0]) == 0
+
+
+def test_labels_and_sentences_are_learnt(tmp_path) -> None:
+    numbers = np.random.default_rng(0)
+    targets = numbers.standard_normal((40, WIDTH)).astype(np.float32)
+    sentences = unit(numbers.standard_normal((32, WIDTH)))
+    data = TrainingSet(
+        pixels=numbers.integers(0, 256, (40, 10, 10, 3), np.uint8).repeat(16, 1).repeat(16, 2),
+        targets=targets,
+        views=np.empty((0, 64, 64, 3), np.uint8),
+        view_targets=np.empty((0, WIDTH), np.float32),
+        view_places=np.empty((0, AXES, GRID, GRID), np.float16),
+        asked=np.eye(WIDTH, dtype=np.float32),
+        label_codes=np.arange(16) % 4,
+        train=np.arange(32),
+        weights=np.full(32, 1 / 32),
+        check={"held": np.arange(32, 40)},
+        groups=np.zeros(40, np.int64),
+        said=Said.of(40, np.arange(32), sentences),
+    )
+    recipe = Recipe(
+        minutes=60, batch=32, part=32, workers=1, bank=32, warm_steps=2, ramp=(-1, 0), sizes=((1.0, 32),), hard=0.25, contrast=0.0,
+        asked=0.0, alike=0.5, said=0.5, middle=0.2, harder=True, rate=4e-3,
+    )  # fmt: skip
+    run = Run(tmp_path / "run", data, recipe, init=None)
+    told = [run._one_step() for _ in range(16)]
+
+    for loss in ("alike", "said"):
+        found = [losses[loss] for losses in told]
+        assert np.mean(found[-4:]) < np.mean(found[2:6])
+    quiet = Run(tmp_path / "quiet", data, replace(recipe, alike=0.0, said=0.0), init=None)._one_step()
+    assert quiet["alike"] == quiet["said"] == 0
+
+
+def test_a_mixture_of_towers_begins_at_the_shipped_one() -> None:
+    shipped = read_state(SHIPPED / "image.safetensors")
+    other = ImageTower(dim=len(shipped["head.bias"]))
+    torch.testing.assert_close(mixed(other, 0.0).state_dict()["head.bias"], shipped["head.bias"])
+    half = mixed(other, 0.5).state_dict()["head.bias"]
+    torch.testing.assert_close(half, (shipped["head.bias"] + other.head.bias.detach()) / 2, atol=1e-3, rtol=0)

@@ -1,0 +1,71 @@
+"""Shipped words learn which kinds have which members."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("onnx", reason="export needs onnx")
+
+from tests.tools.test_hypernyms import DATA, INDEX
+from tools.train_nano.inputs.data import Photo
+from tools.train_nano.measure import unit
+from tools.train_oca.kinds import kinds_of
+
+AXES = {"tench": 0, "goldfish": 1, "pug": 2, "fish": 7, "animal": 6}
+
+
+class Words:
+    """A text tower that gives each word an axis of its own."""
+
+    def encode(self, texts):
+        rows = np.zeros((len(texts), 9), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[AXES.get(text, 5)] = 1
+        rows[:, -1] = 0.5
+        return rows
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """The files that `kinds_of` reads: WordNet's, and the teachers' lists of names."""
+    (tmp_path / "data.noun").write_text(DATA, encoding="utf-8")
+    (tmp_path / "index.noun").write_text(INDEX, encoding="utf-8")
+    (tmp_path / "teachers").mkdir()
+    for file in ("clip_text_names.npz", "clip_lvis.npz"):
+        np.savez(
+            tmp_path / "teachers" / file, name=np.array(["goldfish", "pug", "crane", "sky", "sea", "ice"])
+        )
+    (tmp_path / "teachers" / "imagenet_labels.txt").write_text("none\ntench, Tinca tinca\n", encoding="utf-8")
+    return tmp_path
+
+
+def photo(label: str, caption: str = "") -> Photo:
+    """Give a photograph with a label or a sentence."""
+    return Photo(file="", group="all", label=label, caption=caption, split="train")
+
+
+def test_a_kind_lies_where_its_members_names_and_photographs_lie(folders) -> None:
+    photos = [photo("tench"), photo("tench"), photo("pug"), photo("pug")]
+    rows = unit(np.eye(8)[[3, 3, 4, 4]] + 0.01)
+    found = kinds_of(folders, folders, photos, Words(), rows)
+
+    assert {"fish", "sea fish", "animal"} <= set(found)
+    assert "goldfish" not in found  # one name is no kind
+    fish = found["fish"]
+    assert fish[0] > 0.3
+    assert fish[1] > 0.3  # by their names
+    assert fish[3] > 0.3  # by photographs of one of them
+    assert fish[4] < 0  # and not by others
+    assert abs(fish[7]) < 1e-6  # what is seldom said goes where its members are
+
+
+@pytest.mark.parametrize(("caption", "least", "most"), [("a fish", 0.8, 1.0), ("a crane", -0.01, 0.5)])
+def test_a_kind_that_is_often_said_stays_near(folders, caption: str, least: float, most: float) -> None:
+    photos = [photo("", caption=caption)] * 60 + [photo("tench")] * 4
+    rows = unit(np.random.default_rng(0).standard_normal((64, 8)) * [1, 1, 1, 1, 1, 1, 1, 0.01])
+    found = kinds_of(folders, folders, photos, Words(), rows)
+
+    assert least <= found["fish"][7] <= most
+    assert found["sea fish"][7] < 0.5
