@@ -104,7 +104,7 @@ def test_labels_and_sentences_are_learnt(tmp_path) -> None:
         view_targets=np.empty((0, WIDTH), np.float32),
         view_places=np.empty((0, AXES, GRID, GRID), np.float16),
         asked=np.eye(WIDTH, dtype=np.float32),
-        label_codes=np.arange(16) % 4,
+        label_codes=np.arange(40) % 4,
         train=np.arange(32),
         weights=np.full(32, 1 / 32),
         check={"held": np.arange(32, 40)},
