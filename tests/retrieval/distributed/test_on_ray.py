@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
 import threading
@@ -63,7 +64,7 @@ def test_a_ray_of_this_machine_builds_and_searches(tmp_path, folder):
 
 
 @pytest.mark.slow
-def test_a_build_goes_on_when_a_node_dies(tmp_path, folder, monkeypatch):
+def test_builds_go_on_when_nodes_die_at_any_moment(tmp_path, folder, monkeypatch):
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 1, "object_store_memory": 80 << 20}
@@ -73,24 +74,35 @@ def test_a_build_goes_on_when_a_node_dies(tmp_path, folder, monkeypatch):
     nodes = [whole.add_node(**small) for _ in range(2)]
     monkeypatch.setenv("RAY_ADDRESS", whole.address)
     root = fill(tmp_path / "photos", [f"{name}/{number}.png" for name in "abcdefgh" for number in range(4)])
-    place = tmp_path / "big"
+    built = []
 
-    def kill() -> None:
-        while not list(place.glob("shard-*/manifest.json")):
-            time.sleep(0.05)
-        whole.remove_node(nodes[0], allow_graceful=False)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
+    def build(number):
+        began = time.monotonic()
         report = retrieval.build_index(
-            root, index=place, shards=8, cluster="ray", encoder="nano", progress=False
+            root, index=tmp_path / f"big{number}", shards=8, cluster="ray", encoder="nano", progress=False
         )
-        killer.join()
+        manifests = [shard.manifest for shard in read_shards(tmp_path / f"big{number}").shards]
+        assert report.images == 32
+        assert sum(one.count for one in manifests) == sum(one.live for one in manifests) == 32
+        built.append(report)
+        return time.monotonic() - began
+
+    try:
+        undisturbed = build("-whole")
+        for seed in range(10):
+            chance = random.Random(seed)
+            place, moment = chance.randrange(2), chance.uniform(0, undisturbed)
+            killer = threading.Timer(moment, whole.remove_node, [nodes[place]], {"allow_graceful": False})
+            killer.start()
+            build(seed)
+            killer.join()
+            nodes[place] = whole.add_node(**small)
+            print(f"killed node {place} after {moment:.1f} of about {undisturbed:.1f} s: {built[-1].notes}")
+        with retrieval.open(tmp_path / "big9", cluster="ray") as there:
+            assert len(there.search(there.row_ids()[0], k=5)) == 5
     finally:
         ray.shutdown()
         whole.shutdown()
 
-    assert report.images == 32
-    manifests = [shard.manifest for shard in read_shards(place).shards]
-    assert sum(one.count for one in manifests) == 32
+    assert len(built) == 11
+    assert any(report.notes for report in built)  # some worker was lost
