@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Event,
         OnEvent,
         Plan,
+        available_memory,
         plan,
         require_disk,
         require_memory,
@@ -35,6 +36,7 @@ else:
         __name__,
         {
             "build_plan": (
+                "available_memory",
                 "BLOCK",
                 "Event",
                 "FLAT_ROWS",
@@ -70,6 +72,7 @@ __all__ = [
     "OnEvent",
     "Plan",
     "SharedTraining",
+    "available_memory",
     "check_dim",
     "derive",
     "fit",

@@ -13,6 +13,7 @@ import threading
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
+from indexes.derivation import available_memory
 from indexes.engine import allowed_cores
 from retrieval.errors import WorkerLost
 
@@ -214,8 +215,8 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
 
 def _fitting() -> int:
     """Return for how many processes there are cores and memory."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(allowed_cores(), free // _MEMORY))
+    free = available_memory()  # with what the system keeps of files, which it gives up when asked
+    return max(1, min(allowed_cores(), allowed_cores() if free is None else free // _MEMORY))
 
 
 def _work(calls: queue.Queue[tuple[_Pending, tuple[Any, ...]] | None], worker: _Worker) -> None:

@@ -39,7 +39,9 @@ class _RayAnswer:
         except errors.RayTaskError as error:
             raise error.cause from error
         except errors.RayError as error:  # the worker, its node or its actor has died
-            line = str(error).strip().splitlines()[0]
+            line = (
+                str(error).strip().splitlines()[0].partition(". ")[0]
+            )  # behind it lies advice on Ray's own tools
             raise WorkerLost(f"a worker of Ray has ended: {line}; what it committed is kept") from error
 
 

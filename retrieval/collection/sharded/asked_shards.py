@@ -6,10 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from indexes import forks
 from indexes.errors import StoreCorrupt
+from indexes.generation import INDEX
 from indexes.search import candidates_of_each, joined, shortlists
-from indexes.vectors import padding
+from indexes.search.united_shards import MOST_BYTES
+from indexes.vectors import Neighbors, padding
 from retrieval.collection.sharded.shard_group import DAMAGED, ShardGroup
 from retrieval.errors import WorkerLost
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from indexes.engine import Probes
     from indexes.generation import Shard, Shards
-    from indexes.vectors import Neighbors, Vectors
+    from indexes.vectors import Vectors
     from retrieval.distributed import Actor, Answer, Cluster
 
 __all__ = ["AskedShards"]
@@ -44,7 +48,8 @@ class _Group:
 class AskedShards:
     """The shards of a collection, open.
 
-    Each process of a cluster keeps as many shards as the others, so that their lists can be joined there.
+    Where the lists of all shards fit one process, each process keeps all, and queries are divided among them: rows are mapped, so they lie in memory
+    once a machine. Otherwise the shards are divided.
 
     Args:
         directory: of the whole.
@@ -70,9 +75,11 @@ class AskedShards:
         self.missing: list[str] = []
         numbers = list(self._shards)
         processes = 1 if cluster.is_here else max(1, min(len(numbers), cluster.workers))
+        self._has_all = processes == 1 or _bytes_of_lists(shards) <= MOST_BYTES
+        self._turn = 0
         try:
             for first in range(processes):
-                own = numbers[first::processes]
+                own = numbers if self._has_all else numbers[first::processes]
                 actor = self._kept(own)
                 self._groups.append(_Group(actor, own))
                 self._look(self._groups[-1])
@@ -101,12 +108,16 @@ class AskedShards:
         for number, error in broken.items():
             if not self._partial:
                 raise _named(self._shards[number], error) from error
-            self._leave_out([number])
+            self._leave_out({number: error}, known=group)
         group.numbers = numbers
 
-    def _leave_out(self, numbers: Sequence[int]) -> None:
+    def _leave_out(self, numbers: Mapping[int, Exception], *, known: _Group | None = None) -> None:
+        """Ask some shards no more, for what was raised of each; one group knows of it."""
         for group in self._groups:
+            own = [number for number in group.numbers if number in numbers]
             group.numbers = [number for number in group.numbers if number not in numbers]
+            for number in own if group is not known else []:
+                _sent(group, ("leave_out", number, numbers[number]))
         for number in numbers:
             if (name := self._shards[number].name) not in self.missing:
                 self.missing.append(name)
@@ -116,7 +127,7 @@ class AskedShards:
         """The numbers of the shards that are open, ascending."""
         if len(self._groups) == 1:
             return self._groups[0].numbers
-        return sorted(number for group in self._groups for number in group.numbers)
+        return sorted({number for group in self._groups for number in group.numbers})
 
     def one(self, number: int, method: str, /, *args: Any, **options: Any) -> Any:
         """Ask one shard.
@@ -133,16 +144,15 @@ class AskedShards:
         Returns:
             the answers by the shards' numbers, ascending; where shards may be missing, those of the others.
         """
-        for number in args:
-            if not any(number in group.numbers for group in self._groups):
+        own: dict[int, dict[int, Sequence[Any]]] = {}
+        for place, number in enumerate(args):
+            holders = [which for which, group in enumerate(self._groups) if number in group.numbers]
+            if not holders:
                 raise StoreCorrupt(
                     f"{self._directory / self._shards[number].name} was not opened: it is missing"
                 )
-        calls = []
-        for group in self._groups:
-            own = {number: args[number] for number in group.numbers if number in args}
-            if own:
-                calls.append((group, ("each", method, own, options)))
+            own.setdefault(holders[place % len(holders)], {})[number] = args[number]
+        calls = [(self._groups[which], ("each", method, some, options)) for which, some in own.items()]
         found = {}
         for answers in self._answers(calls):
             for number, (answer, error) in (answers or {}).items():
@@ -151,7 +161,7 @@ class AskedShards:
                     continue
                 if not self._partial:
                     raise _named(self._shards[number], error) from error
-                self._leave_out([number])
+                self._leave_out({number: error})
         return {number: found[number] for number in args if number in found}
 
     def every(self, method: str, /, *args: Any, **options: Any) -> dict[int, Any]:
@@ -164,9 +174,8 @@ class AskedShards:
         Takes and returns what `indexes.search.search_shards` does, with ids of the whole. At least one shard has inverted lists.
         """
         groups = [group for group in self._groups if group.numbers]
-        if len(groups) == 1:
-            (alone,) = self._answers([(groups[0], ("search", queries, k, nprobe, shortlist))])
-            return alone or padding(len(queries), k)
+        if self._has_all or len(groups) == 1:
+            return self._divided(groups, queries, k, nprobe, shortlist)
         chosen = self._probes(queries, nprobe=nprobe)
         size = max(shortlist, k)
         each = max(candidates_of_each(size, shards=len(self.numbers)), k)
@@ -177,10 +186,29 @@ class AskedShards:
         found = [one for one in self._answers(scored) if one is not None]
         return joined(found, k=k, firsts=[0] * len(found)) if found else padding(len(queries), k)
 
+    def _divided(
+        self, groups: Sequence[_Group], queries: Vectors, k: int, nprobe: int, shortlist: int
+    ) -> Neighbors:
+        """Let each group answer a part of the queries; each has all shards."""
+        self._turn += 1
+        first = self._turn % len(groups)
+        groups = [*groups[first:], *groups[:first]][: len(queries)]
+        parts = np.array_split(queries, len(groups))
+        calls = [
+            (group, ("search", part, k, nprobe, shortlist)) for group, part in zip(groups, parts, strict=True)
+        ]
+        found = [one or padding(len(part), k) for one, part in zip(self._answers(calls), parts, strict=True)]
+        if len(found) == 1:
+            return found[0]
+        return Neighbors(
+            ids=np.concatenate([one.ids for one in found]),
+            scores=np.concatenate([one.scores for one in found]),
+        )
+
     def codes(self, queries: Vectors, *, k: int, nprobe: int) -> Neighbors:
         """Find each query's best ``k`` by the codes of all shards, nothing reranked; ids are those of the whole."""
         chosen = self._probes(queries, nprobe=nprobe)
-        groups = [group for group in self._groups if group.numbers]
+        groups = [group for group in self._groups if group.numbers][: 1 if self._has_all else None]
         found = self._answers([(group, ("probed", chosen, k, k)) for group in groups])
         parts = [one for one in found if one is not None]
         return joined(parts, k=k, firsts=[0] * len(parts)) if parts else padding(len(queries), k)
@@ -226,12 +254,16 @@ class AskedShards:
                     raise
             return group.actor.ask(*what).get(ANSWER_SECONDS) if group.numbers else None
         except WorkerLost as error:
+            others = [one for one in self._groups if one is not group and one.numbers]
+            if self._has_all and others:
+                group.numbers = []
+                return self._answer(others[0], what, _sent(others[0], what))
             if not self._partial:
                 names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in numbers)
                 raise WorkerLost(
                     f"{names} {'was' if len(numbers) == 1 else 'were'} not searched: {error}"
                 ) from error
-            self._leave_out(numbers)
+            self._leave_out(dict.fromkeys(numbers, error))
             return None
 
     @property
@@ -247,6 +279,12 @@ class AskedShards:
         for group in self._groups:
             group.actor.close()
         self._cluster.close()
+
+
+def _bytes_of_lists(shards: Shards) -> int:
+    """Return how large the index files of all shards are."""
+    files = [shard.manifest.files.get(INDEX) for shard in shards.shards]
+    return sum(file.bytes for file in files if file is not None)
 
 
 class _Raised:

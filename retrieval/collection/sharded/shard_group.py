@@ -157,6 +157,7 @@ class ShardGroup:
     def leave_out(self, number: int, error: Exception) -> None:
         """Ask a shard no more: it is damaged."""
         self.broken[number] = error
+        self._united = None
         self._readers = {one: reader for one, reader in self._readers.items() if one != number}
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.errors import OptionError, StoreCorrupt
+from retrieval.collection.sharded import asked_shards
+from retrieval.errors import OptionError, StoreCorrupt, WorkerLost
 from tests.retrieval.shards import shards_of, vectors
 
 
@@ -26,14 +27,18 @@ def actors(collection):
     return [group.actor for group in collection._opened._asked._groups]
 
 
-def test_shards_in_processes_answer_as_in_this_one(made):
-    queries = vectors(5, seed=1)
+@pytest.mark.parametrize("all_in_each", [True, False])
+def test_shards_in_processes_answer_as_in_this_one(made, monkeypatch, all_in_each):
+    monkeypatch.setattr(asked_shards, "MOST_BYTES", 1 << 20 if all_in_each else 0)
+    queries = vectors(130, seed=1)
     with retrieval.open(made) as here, retrieval.open(made, cluster="local") as there:
         for options in ({}, {"exact": True}, {"glob": "*7"}, {"mask": here.mask(under="1")}):
             found = there.search_vectors(queries, k=10, **options)
             plain = here.search_vectors(queries, k=10, **options)
-            assert np.array_equal(found.ids, plain.ids)
-            assert np.allclose(found.scores, plain.scores, atol=1e-6)
+            assert np.mean(found.ids == plain.ids) > (
+                0.99 if options == {} else 0.9999
+            )  # candidates may differ
+            assert np.allclose(found.scores, plain.scores, atol=1e-6 if options else 0.05)
         assert there.search(0, k=3) == here.search(0, k=3)
         assert len({os.getpid(), *(actor.pid for actor in actors(there))}) == 3
 
@@ -42,7 +47,23 @@ def test_shards_in_processes_answer_as_in_this_one(made):
         assert there.missing == ()
 
 
-def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path):
+def test_a_process_that_cannot_be_started_again_is_left_to_the_others(made, tmp_path):
+    shutil.copytree(made, tmp_path / "own")
+    with retrieval.open(tmp_path / "own", cluster="local:2") as sharded:
+        before = [sharded.search(number, k=5) for number in range(4)]
+        sharded._opened._asked._cluster.keep = lose
+        os.kill(actors(sharded)[1].pid, signal.SIGKILL)
+
+        assert [sharded.search(number, k=5) for number in range(4)] == before
+        assert sharded.missing == ()
+
+
+def lose(*_):
+    raise WorkerLost("no process can be started")
+
+
+def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(asked_shards, "MOST_BYTES", 0)
     shutil.copytree(made, tmp_path / "own")
     with retrieval.open(tmp_path / "own", cluster="local", allow_partial=True) as sharded:
         os.kill(actors(sharded)[1].pid, signal.SIGKILL)
