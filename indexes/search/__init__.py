@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         shard_candidates,
         shortlists,
     )
-    from indexes.search.united_shards import UnitedShards
+    from indexes.search.united_shards import JOINED_BYTES, UnitedShards
 else:
     __getattr__ = lazy(
         __name__,
@@ -54,12 +54,13 @@ else:
                 "shard_candidates",
                 "shortlists",
             ),
-            "united_shards": ("UnitedShards",),
+            "united_shards": ("JOINED_BYTES", "UnitedShards"),
         },
     )
 
 __all__ = [
     "FACTOR",
+    "JOINED_BYTES",
     "TUNED_K",
     "Funnel",
     "Generation",

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from indexes.search.generation import Generation
     from indexes.vectors import Halves, Ids, Vectors
 
-__all__ = ["UnitedShards"]
+__all__ = ["JOINED_BYTES", "UnitedShards"]
 
-MOST_BYTES: Final = 512 << 20
+JOINED_BYTES: Final = 512 << 20
 """Bytes of the index files that are joined in memory, at most."""
 
 _SPARE: Final = 6
@@ -80,7 +80,7 @@ class UnitedShards:
         files = [one.manifest.files.get(INDEX) for one in listed]
         if not listed or None in files or not all(one.can_be_joined for one in generations):
             return None
-        if sum(file.bytes for file in files if file is not None) > MOST_BYTES:
+        if sum(file.bytes for file in files if file is not None) > JOINED_BYTES:
             return None
         dim = generations[0].manifest.space.dim
         paths, counts = [one.rows_file for one in generations], [one.count for one in generations]

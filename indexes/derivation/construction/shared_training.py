@@ -18,7 +18,7 @@ from indexes.engine.lists import nearest
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
-from indexes.search.united_shards import MOST_BYTES
+from indexes.search import JOINED_BYTES
 from indexes.vectors import Ids, Vectors, spread
 
 __all__ = ["FIT_ROWS", "SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
@@ -118,7 +118,7 @@ def shared_factory(
                 'use auto, flat, ivfpq, ivfrabitq or an "IVF…" factory string'
             )
         return planned.factory
-    least = JOINED_ROWS_PER_LIST if planned.disk <= MOST_BYTES else ROWS_PER_LIST
+    least = JOINED_ROWS_PER_LIST if planned.disk <= JOINED_BYTES else ROWS_PER_LIST
     lists = min(ivf.lists_for(total), max(1, max(shards) // least))
     return ivf.factory_for(planned.kind, rows=total, dim=width, lists=lists, bits=bits)
 

@@ -11,8 +11,7 @@ import numpy as np
 from indexes import forks
 from indexes.errors import StoreCorrupt
 from indexes.generation import INDEX
-from indexes.search import candidates_of_each, joined, shortlists
-from indexes.search.united_shards import MOST_BYTES
+from indexes.search import JOINED_BYTES, candidates_of_each, joined, shortlists
 from indexes.vectors import Neighbors, padding
 from retrieval.collection.sharded.shard_group import DAMAGED, ShardGroup
 from retrieval.errors import WorkerLost
@@ -75,7 +74,7 @@ class AskedShards:
         self.missing: list[str] = []
         numbers = list(self._shards)
         processes = 1 if cluster.is_here else max(1, min(len(numbers), cluster.workers))
-        self._has_all = processes == 1 or _bytes_of_lists(shards) <= MOST_BYTES
+        self._has_all = processes == 1 or _bytes_of_lists(shards) <= JOINED_BYTES
         self._turn = 0
         try:
             for first in range(processes):

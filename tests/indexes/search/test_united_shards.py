@@ -75,7 +75,7 @@ def test_rows_behind_the_lists_are_searched_besides(made, tmp_path, monkeypatch)
 
 def test_large_lists_stay_where_they_lie(made, monkeypatch):
     monkeypatch.setattr(shard_group, "_MANY", 1)
-    monkeypatch.setattr(united_shards, "MOST_BYTES", 1000)
+    monkeypatch.setattr(united_shards, "JOINED_BYTES", 1000)
     with retrieval.open(made) as sharded:
         sharded.search_vectors(vectors(3, seed=1), k=3)
         assert not is_joined(sharded)

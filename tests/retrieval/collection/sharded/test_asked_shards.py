@@ -29,7 +29,7 @@ def actors(collection):
 
 @pytest.mark.parametrize("all_in_each", [True, False])
 def test_shards_in_processes_answer_as_in_this_one(made, monkeypatch, all_in_each):
-    monkeypatch.setattr(asked_shards, "MOST_BYTES", 1 << 20 if all_in_each else 0)
+    monkeypatch.setattr(asked_shards, "JOINED_BYTES", 1 << 20 if all_in_each else 0)
     queries = vectors(130, seed=1)
     with retrieval.open(made) as here, retrieval.open(made, cluster="local") as there:
         for options in ({}, {"exact": True}, {"glob": "*7"}, {"mask": here.mask(under="1")}):
@@ -63,7 +63,7 @@ def lose(*_):
 
 
 def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(asked_shards, "MOST_BYTES", 0)
+    monkeypatch.setattr(asked_shards, "JOINED_BYTES", 0)
     shutil.copytree(made, tmp_path / "own")
     with retrieval.open(tmp_path / "own", cluster="local", allow_partial=True) as sharded:
         os.kill(actors(sharded)[1].pid, signal.SIGKILL)
