@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.derivation import build_plan
 from indexes.derivation.publish import published
-from indexes.derivation.recent_segments import TAIL_ROWS, tail_rows
+from indexes.derivation.recent_segments import TAIL_ROWS, waiting_rows
 from indexes.generation import (
     KEYS,
     PLAIN,
@@ -112,7 +112,7 @@ def _deleted(
 def _is_small(before: Manifest, store: VectorStore, deleted: tuple[int, ...]) -> bool:
     """Say whether so few rows are recent that they may stay beside the base."""
     index, first = before.index, indexed_rows(before)
-    most = tail_rows(index.base_rows)
+    most = waiting_rows(index)
     if isinstance(index, Exact):  # all rows are its base; only their keys wait
         if before.live <= build_plan.FLAT_ROWS < store.live:  # enough for an index
             return False

@@ -1,6 +1,6 @@
 """Encode the rows behind a large index's base in segments, so that searches find them though the index is not written again.
 
-A few such rows are compared with every query. Beyond `TAIL_ROWS` they are encoded by the base's own training, which costs no training,
+A few such rows are compared with every query. Beyond `SEGMENT_ROWS` they are encoded by the base's own training, which costs no training,
 into a segment of their own. Segments of like size are merged by copying their codes. When the rows outside grow to a fourth of the base
 they are merged into it, which encodes them once more. So a row is encoded twice until the base has grown by half.
 """
@@ -21,6 +21,7 @@ from indexes.files import link_or_copy
 from indexes.generation import (
     INDEX,
     Funnel,
+    IndexInfo,
     Inverted,
     Manifest,
     SegmentFile,
@@ -32,14 +33,22 @@ from indexes.generation import (
 from indexes.vectors import Ids, Vectors
 
 TAIL_ROWS = 20_000
-"""Rows that may wait outside the base, all compared exactly; or a tenth of it, if less. Then they are encoded, or merged into it."""
+"""Rows that may wait outside a base, all compared exactly; or a tenth of it, if less. Then they are merged into it."""
+
+SEGMENT_ROWS = 5_000
+"""Rows that may wait so beside a base of ten times `TAIL_ROWS` or more, until they are encoded: comparing them takes as long as the index."""
 
 _SHARE = 4  # of the base, that rows in segments may be one of
 
 
 def tail_rows(base: int) -> int:
-    """Return how many rows may wait outside a base of so many, all compared with every query."""
+    """Return how many rows may wait outside a base of so many that takes them in, all compared with every query."""
     return min(base // 10, TAIL_ROWS)
+
+
+def waiting_rows(info: IndexInfo) -> int:
+    """Return how many rows may wait outside an index before a new generation is written for them."""
+    return SEGMENT_ROWS if _is_large(info) else tail_rows(info.base_rows)
 
 
 class Segments:
@@ -69,7 +78,7 @@ class Segments:
         covered = known[-1].end if known else before.index.base_rows
         count = self._now.count
         kept, start = [file.first for file in known], None
-        if count - covered > TAIL_ROWS and _are_made(before.index, published / INDEX):
+        if count - covered > SEGMENT_ROWS and _are_made(before.index, published / INDEX):
             kept, start = kept_files_and_next(kept, covered, count)
         for file in known[: len(kept)]:
             link_or_copy(published / file.name, prepared / file.name)
@@ -100,8 +109,10 @@ class Segments:
                 yield ids, wide_rows(now.rows, ids)
 
 
-def _are_made(info: object, path: Path) -> bool:
+def _are_made(info: IndexInfo, path: Path) -> bool:
     """Say whether rows behind an index are encoded in segments, rather than merged into it."""
-    if not isinstance(info, Inverted) or info.nprobe is None or info.base_rows < 10 * TAIL_ROWS:
-        return False
-    return segments.can_be(ivf.open_mapped(path))
+    return _is_large(info) and segments.can_be(ivf.open_mapped(path))
+
+
+def _is_large(info: IndexInfo) -> bool:
+    return isinstance(info, Inverted) and info.nprobe is not None and info.base_rows >= 10 * TAIL_ROWS

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes import forks
 from indexes.engine import Probes, Refined, flat, ivf, segments
@@ -15,7 +16,7 @@ from indexes.generation import FileInfo, file_checks
 from indexes.search.searchers import exact
 from indexes.search.searchers.inverted import InvertedSearcher
 from indexes.search.searchers.searcher import Parameters, Wanted
-from indexes.vectors import Bitmap, Halves, Neighbors, Vectors, best, merged
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, best, merged
 
 
 class WithSegments:
@@ -45,8 +46,11 @@ class WithSegments:
         there = self._base.on_card(queries, wanted)
         chosen = self._base.stage.probes(queries, nprobe=nprobe or 1)
         stages = self._segments() if there is not None else [self._base.stage, *self._segments()]
-        candidates = _candidates(stages, chosen, k=shortlist, selector=selector)
-        found = flat.scored(self._rows, queries, candidates.ids, k=wanted.k)
+        ids, scores = _found(stages, chosen, k=shortlist, selector=selector)
+        if ids.shape[1] > shortlist:  # in any order: the cosines decide
+            near = np.argpartition(scores, -shortlist, axis=1)[:, -shortlist:]  # (q, s)
+            ids = np.take_along_axis(ids, near, axis=1)
+        found = flat.scored(self._rows, queries, ids, k=wanted.k)
         if there is not None:
             found = merged(there, found, k=wanted.k)
         return self._exact.filled(found, queries, wanted, kept=kept)
@@ -54,7 +58,8 @@ class WithSegments:
     def probed(self, chosen: Probes, *, k: int, live: Bitmap | None) -> Neighbors:
         """Find each query's best ``k`` live rows by their codes, in lists that were chosen; see `InvertedSearcher.probed`."""
         selector = None if live is None else self._without_dead(live)[1]
-        return _candidates([self._base.stage, *self._segments()], chosen, k=k, selector=selector)
+        stages = [self._base.stage, *self._segments()]
+        return best(*_found(stages, chosen, k=k, selector=selector), k=k)
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return how the base is searched, with a shortlist that grows as the rows have."""
@@ -102,7 +107,9 @@ class WithSegments:
         return self._live
 
 
-def _candidates(stages: Sequence[Refined], chosen: Probes, *, k: int, selector: Any) -> Neighbors:
-    """Find each query's best ``k`` by the codes of several indexes of one training, in lists that were chosen."""
+def _found(
+    stages: Sequence[Refined], chosen: Probes, *, k: int, selector: Any
+) -> tuple[Ids, NDArray[np.float32]]:
+    """Find each query's best ``k`` in each of several indexes of one training: ids and scores, ``(q, n * k)``, one after the other."""
     found = [stage.probed(chosen, k=k, selector=selector) for stage in stages]
-    return best(np.hstack([one.ids for one in found]), np.hstack([one.scores for one in found]), k=k)
+    return np.hstack([one.ids for one in found]), np.hstack([one.scores for one in found])

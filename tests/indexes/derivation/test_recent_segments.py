@@ -34,6 +34,7 @@ KINDS = ["ivfrabitq", "RR,IVF16,RaBitQfs2", "IVF16_HNSW32,SQ8", "IVF16,PQ4x4fs",
 def few(monkeypatch):
     """Take fifty rows for many."""
     monkeypatch.setattr(recent_segments, "TAIL_ROWS", 50)
+    monkeypatch.setattr(recent_segments, "SEGMENT_ROWS", 50)
     monkeypatch.setattr(recent_publish, "TAIL_ROWS", 50)
 
 

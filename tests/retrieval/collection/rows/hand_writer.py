@@ -91,7 +91,7 @@ def _note(journal: Path, entry: dict[str, Any]) -> None:
 def work(home: str, name: str, seed: str, call: str, number: str) -> None:
     """Write until the process is killed, at a call of the system that changes something."""
     kill_at(call, int(number))
-    recent_segments.TAIL_ROWS = recent_publish.TAIL_ROWS = TAIL
+    recent_segments.TAIL_ROWS = recent_segments.SEGMENT_ROWS = recent_publish.TAIL_ROWS = TAIL
     recent_publish.MOST_DELETED = DELETED
     rng = random.Random(int(seed))
     journal = Path(home) / f"{name}.journal"
