@@ -31,7 +31,6 @@ from retrieval.collection.row_writes import RowWrites
 from retrieval.collection.rows import published_facts
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshots import newest_version, open_newest
-from retrieval.collection.verdicts import CHECKED
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import OptionError, ShapeError, StoreClosed
@@ -350,7 +349,7 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
                 names=names,
                 include_self=include_self,
                 fold=fold_duplicates,
-                verify=CHECKED if verify is True else integer(int(verify), "verify", least=0),
+                verify=_checked(verify),
                 sure=bool(sure),
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
@@ -558,6 +557,15 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
 
         def __setitem__(self, row: object, vector: object) -> None:
             raise TypeError("rows of a collection are set by `upsert(vectors, keys)`")
+
+
+def _checked(verify: bool | int) -> int:
+    """Return how many hits are compared with the query's picture."""
+    if verify is True:
+        from retrieval.collection.verdicts import CHECKED
+
+        return CHECKED
+    return integer(int(verify), "verify", least=0)
 
 
 class _Using:

@@ -10,7 +10,6 @@ from indexes.files import remove_partials, sync_directory
 from indexes.generation import GENERATIONS, has_stale_generations, stores_for_readers, sweep_generations
 from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
-from retrieval.views import drop_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,6 +82,8 @@ def sweep(directory: Path, manifest: Manifest) -> None:
         if previous:
             named.add(previous.get("store", ""))
     if not manifest.views:
+        from retrieval.views import drop_views  # which loads what builds: whoever only reads needs none of it
+
         drop_views(directory)
     stores = [path for path in (directory / SPACES).glob("*") if f"{SPACES}/{path.name}" not in named]
     with suppress(OSError):

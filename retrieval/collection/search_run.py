@@ -17,7 +17,7 @@ from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
 from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
 from retrieval.collection.relevance import LOOKED_AT
-from retrieval.collection.verdicts import checked_hits, judge_of, pictured, query_picture, with_parts
+from retrieval.collection.verdicts import judge_of
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
 from retrieval.names import asked_words, has_fts5
 
@@ -200,6 +200,8 @@ class SearchRun:
             OptionError: hits cannot be compared with it.
         """
         if self.verify:
+            from retrieval.collection.verdicts import pictured
+
             pictured(query)
         return self._whole(query)
 
@@ -271,6 +273,8 @@ class SearchRun:
 
     def _verified(self, query: Query, asked: QueryVector, answer: Hits, hidden: frozenset[int]) -> Hits:
         """Compare the first hits with the picture that was asked with, and with parts of it where the rows have parts."""
+        from retrieval.collection.verdicts import checked_hits, pictured, query_picture, with_parts
+
         picture = query_picture(pictured(query), self.opened, root=self.root)
         checked = checked_hits(answer, picture, opened=self.opened, most=self.verify, k=self.k)
         if self.opened.views is None or any(hit.verified for hit in checked):

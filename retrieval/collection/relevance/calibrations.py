@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -31,7 +30,7 @@ GREATEST_ERROR: Final = 0.1
 """Calibration error above which nothing is said of a match."""
 
 _FACTS, _VECTORS = "calibration.json", "background.npz"
-_SHIPPED = ("nano-1", "nano-2")
+_SHIPPED, _HOME = ("nano-1", "nano-2"), Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +93,9 @@ def _read_own(path: Path, _changed: int, fingerprint: str) -> Relevance | None:
 @lru_cache(maxsize=8)
 def _shipped(fingerprint: str) -> Relevance | None:
     for name in _SHIPPED:
-        facts = json.loads(files(__package__).joinpath(f"{name}.json").read_bytes())
+        facts = json.loads((_HOME / f"{name}.json").read_bytes())
         if facts["fingerprint"] == fingerprint:
-            with files(__package__).joinpath(f"{name}.npz").open("rb") as file:
+            with (_HOME / f"{name}.npz").open("rb") as file:
                 return Relevance(background=Background.read(file), kinds=_kinds(facts))
     return None
 
