@@ -239,4 +239,5 @@ def _unknown(scheme: str) -> str:
     if not close and re.search(r"[-/.\d]", scheme):  # a bare model's name
         tagged = scheme if "/" in scheme else f"{scheme}/TAG"
         hint = f"for a model of open_clip or timm write open_clip:{tagged} or timm:{scheme}. "
-    return f"no encoder scheme {scheme!r}: {hint}Known: {', '.join(known)} (see `installed_families`)"
+    listed = f"{'Known' if hint else 'known'}: {', '.join(known)} (see `installed_families`)"
+    return f"no encoder scheme {scheme!r}: {hint}{listed}"

@@ -46,6 +46,7 @@ from retrieval.upgrades.trial import (
     keep_sample,
     labels_of,
     questions_of,
+    refusal_of,
     require_enough,
     try_methods,
 )
@@ -243,13 +244,16 @@ def _run(
             refuse_rows_without_images(store, manifest, work.source)
         label_of = {} if labels is None else labels_of(labels, store, work.source.name)
         added = added_since(work.directory, manifest, count=store.count, lock=work.lock)
+        extends = extension_of(work.new, manifest.space)
+        refused = refusal_of(method, work.new.space, manifest.space, extends)
+        if refused is not None:
+            raise OptionError(f"method {method} does not apply: {refused}")
         drawn, gone = draw(store, work.source, size=size, first=label_of, but=added)
         if not drawn:
             raise OptionError(
                 f"none of the {manifest.live:,} images lies below {work.source.name}; mount its drive, or bring them back"
             )
-        extends = extension_of(work.new, manifest.space)
-        require_enough(drawn, name=work.name)
+        require_enough(drawn, wanted=size, live=store.live, name=work.name)
         taken = encode_sample(drawn, store, staging, work.new, gone=gone, progress=progress)
         questions = questions_of(
             taken, drawn, label_of, old=old, new=work.new, fits=extends is None, progress=progress

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from retrieval.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.trial.maps import CLEARLY, EXTENDING, METHODS, Extension
+    from retrieval.upgrades.trial.maps import CLEARLY, EXTENDING, METHODS, Extension, refusal_of
     from retrieval.upgrades.trial.measurement import (
         POINTS,
         Measured,
@@ -41,6 +41,7 @@ __all__ = [
     "keep_sample",
     "labels_of",
     "questions_of",
+    "refusal_of",
     "require_enough",
     "try_methods",
 ]
@@ -49,7 +50,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
     __getattr__ = lazy(
         __name__,
         {
-            "maps": ("CLEARLY", "EXTENDING", "Extension", "METHODS"),
+            "maps": ("CLEARLY", "EXTENDING", "Extension", "METHODS", "refusal_of"),
             "measurement": (
                 "Measured",
                 "POINTS",

@@ -85,12 +85,10 @@ def fit(
     steps: list[tuple[str, Transform, float | None]] = []
     if extends is not None:
         steps.append((extends.image.method, extends.image, None))
-    left_out |= {
-        name: f"{source.name} was not trained to extend {target.name}"
-        + (" so" if extends is not None else "")
-        for name in EXTENDING
-        if name in wanted and (extends is None or extends.image.method != name)
-    }
+    for name in EXTENDING:
+        refused = refusal_of(name, source, target, extends)
+        if name in wanted and refused is not None:
+            left_out[name] = refused
     ranks = [rank for rank in _RANKS if rank * (source.dim + target.dim) <= _SPARED * source.dim * target.dim]
     centred, *narrow = linear_maps.centred_rotations(source, target, x, y, ranks=(None, *ranks))
     single = [
@@ -133,6 +131,15 @@ def fit(
         )
         for name, step, alpha in steps
     ], left_out
+
+
+def refusal_of(method: str, source: Space, target: Space, extends: Extension | None) -> str | None:
+    """Say why a method that a new encoder brings with it does not apply; None where it does, and for any other method."""
+    if method not in EXTENDING or (extends is not None and extends.image.method == method):
+        return None
+    if extends is None:
+        return f"{source.name} was not trained to extend {target.name}"
+    return f"{source.name} extends {target.name} in another way, `{extends.image.method}`"
 
 
 def refit(way: Fitted, pairs: Pairs, select: Probe) -> Fitted:

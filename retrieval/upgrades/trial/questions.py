@@ -54,17 +54,30 @@ def held_of(count: int) -> int:
     return min(MOST_HELD, max(LEAST_HELD, int(count * SHARE_HELD) // 2))
 
 
-def require_enough(drawn: Sequence[object], *, name: str) -> None:
+def require_enough(drawn: Sequence[object], *, wanted: int, live: int, name: str) -> None:
     """Refuse to measure on a handful of images; how well a map of few is fitted, is measured.
 
+    Args:
+        drawn: the images that are to be encoded.
+        wanted: how many were asked for.
+        live: images of the collection.
+        name: of the new encoder.
     Raises:
-        OptionError: there are so few.
+        OptionError: there are so few; the message says whether more were to be had.
     """
-    if len(drawn) < 4 * LEAST_HELD:
-        raise OptionError(
-            f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({4 * LEAST_HELD} at least); "
-            f'build so small a collection anew with `encoder="{name}"` and another `index`'
+    least = 4 * LEAST_HELD
+    if len(drawn) >= least:
+        return
+    cure = f'build so small a collection anew with `encoder="{name}"` and another `index`'
+    if wanted < least <= live:
+        cure = f"give `sample={least}` or more"
+    elif live >= least:
+        cure = (
+            f"the files of the other {live - len(drawn):,} are missing, have changed or are copies of these"
         )
+    raise OptionError(
+        f"a sample of {len(drawn):,} images is too small to measure an upgrade on ({least} at least); {cure}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 
 import retrieval
 from retrieval.errors import EncoderError, OptionError, SpaceMismatch, StoreLocked
+from retrieval.upgrades.start import upgrade_start
 from tests.retrieval.drift import OLD, drift, interrupted
 from tests.retrieval.folders import PROBES, picture
 from tests.retrieval.upgrades.galleries import COUNT, NAMES, state
@@ -36,6 +37,17 @@ class TestBadInput:
         with pytest.raises(OptionError, match="too small to measure"):
             retrieval.upgrade(photos, encoder="drift:new", sample=20, force=True)
         assert state(photos) == before
+
+    def test_a_sample_that_is_small_because_it_was_asked_for_can_be_raised(self, photos):
+        with pytest.raises(OptionError, match=r"too small to measure.*give `sample=40` or more"):
+            retrieval.upgrade(photos, encoder="drift:new", sample=20)
+
+    def test_a_method_that_the_encoder_does_not_bring_is_refused_before_an_image_is_encoded(
+        self, photos, monkeypatch
+    ):
+        monkeypatch.setattr(upgrade_start, "encode_sample", None)
+        with pytest.raises(OptionError, match=r"method prefix does not apply: .* was not trained to extend"):
+            retrieval.upgrade(photos, encoder="drift:new", method="prefix")
 
     def test_only_the_files_that_are_there_are_used_and_counted(self, photos):
         for name in NAMES[:50]:
