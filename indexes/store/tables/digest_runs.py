@@ -36,7 +36,7 @@ MOST: Final = 1 << 22
 
 _DIGEST, _HEAD, _ENTRY = 16, 8, 24
 _IN_PAGE: Final = (4096 - 16 - 4) // _ENTRY  # entries that fill a page, less LMDB's header and the checksum
-_NUMBER: Final = 4
+_NUMBER, _SUM = 4, 4
 _ALIKE: Final = (
     4  # runs that wait until they are merged with a further one; and times its size that each may have
 )
@@ -163,17 +163,18 @@ def _filter_name(kind: bytes, number: int) -> bytes:
 def _in_run(cursor: Any, prefix: bytes, digest: bytes, checked: set[bytes]) -> list[int]:
     """Return the ids that a digest leads to in one run."""
     found: list[int] = []
-    head = prefix + digest[:_HEAD]
+    short = digest[:_HEAD]
+    head = prefix + short
     # The last page that begins before the head, then those that begin with it.
     there = cursor.set_range(head)
     if not (cursor.prev() if there else cursor.last()):
         return found
-    name = cursor.key()
-    begins = len(name) == _PREFIX  # its number of entries, which stands before its first page
-    if begins and not (cursor.next() and cursor.key().startswith(head)):
-        return found
-    while True:
+    name, data = cursor.item()
+    if len(name) == _PREFIX:  # the number of its entries, which stands before its first page
+        if not (cursor.next() and cursor.key().startswith(head)):
+            return found
         name, data = cursor.item()
+    while True:
         if name not in checked:
             _page(data)
             checked.add(name)
@@ -182,7 +183,11 @@ def _in_run(cursor: Any, prefix: bytes, digest: bytes, checked: set[bytes]) -> l
             if place % _ENTRY == 0 and place + _ENTRY < len(data):
                 found.append(unpack_id(data[place + _DIGEST : place + _ENTRY]))
             place = data.find(digest, place + 1)
-        if not cursor.next() or not cursor.key().startswith(head):
+        last = data[-_ENTRY - _SUM : _HEAD - _ENTRY - _SUM]
+        if last > short or not cursor.next():
+            return found
+        name, data = cursor.item()
+        if not name.startswith(head):
             return found
 
 
