@@ -14,8 +14,9 @@ if TYPE_CHECKING:
         summary,
         under_way,
     )
+    from retrieval.collection.snapshots.opening import newest_version, open_newest, open_published
     from retrieval.collection.snapshots.query_map import Fitted
-    from retrieval.collection.snapshots.snapshot import Opened, newest_version, open_newest, open_published
+    from retrieval.collection.snapshots.snapshot import Opened
 
 __all__ = [
     "Fitted",
@@ -35,7 +36,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "migration": ("Migration", "carried_by", "require_settled", "summary", "under_way"),
+            "opening": ("newest_version", "open_newest", "open_published"),
             "query_map": ("Fitted",),
-            "snapshot": ("Opened", "newest_version", "open_newest", "open_published"),
+            "snapshot": ("Opened",),
         },
     )

@@ -59,7 +59,7 @@ def test_a_collection_compares_on_the_card_that_torch_sees(
         "retrieval.encoders.devices.devices.cuda_devices", lambda: 1
     )  # the card that `put` stands in for
     monkeypatch.setattr(
-        "retrieval.collection.snapshots.snapshot.exact_on", lambda device: put if device == "cuda" else None
+        "retrieval.collection.snapshots.opening.exact_on", lambda device: put if device == "cuda" else None
     )
     with retrieval.open(tmp_path) as plain, retrieval.open(tmp_path, device="cuda") as fast:
         expected, found = plain.search_vectors(QUERIES, k=5), fast.search_vectors(QUERIES, k=5)
