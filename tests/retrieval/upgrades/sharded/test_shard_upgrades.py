@@ -93,6 +93,14 @@ def test_all_shards_switch_with_the_last_image(planned):
         retrieval.backfill(planned, progress=False)
 
 
+def test_filters_and_evaluation_go_on_while_shards_are_encoded_again(planned):
+    retrieval.backfill(planned, count=30, progress=False)
+    with retrieval.open(planned) as photos:
+        hits = photos.search(photos.root / NAMES[3], k=COUNT, under="1")
+        assert {hit.path for hit in hits} == {name for name in NAMES if name.startswith("1/")}
+        assert retrieval.evaluate(photos).recall_at_10 == 1.0
+
+
 def test_a_rollback_returns_all_shards_at_any_moment(planned):
     before = hits(planned)
     retrieval.backfill(planned, count=100, progress=False)

@@ -10,7 +10,7 @@ from indexes.generation.manifest import read_manifest
 from retrieval.errors import OptionError
 from tests.retrieval.drift import drift, interrupted
 from tests.retrieval.folders import fill, ids_by_key, picture
-from tests.retrieval.upgrades.galleries import COUNT, check_all_new, state, truth
+from tests.retrieval.upgrades.galleries import COUNT, NAMES, check_all_new, state, truth
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ def test_the_rows_of_the_sample_and_the_added_ones_answer_and_all_others_are_old
     with retrieval.open(grown) as collection:
         assert collection.search(picture(1000), k=1)[0].path == "new/a.png"
         assert [check for check in collection.verify() if not check.ok] == []
+
+
+def test_filters_evaluation_and_new_images_go_on_after_the_second_upgrade(grown):
+    retrieval.upgrade(grown, encoder="drift:twin", sample=100)
+    fill(grown, ["1/late.png"], first=3000)
+    assert retrieval.build_index(grown).encoded == 1
+    with retrieval.open(grown, encoder=drift("twin")) as collection:
+        hits = collection.search(picture(3), k=COUNT, under="1")
+        assert {hit.path for hit in hits} == {
+            *(name for name in NAMES if name.startswith("1/")),
+            "1/late.png",
+        }
+        assert {hit.space for hit in hits} == {"drift:old", "drift:twin"}
+        assert collection.search(picture(3000), k=1)[0].path == "1/late.png"
+        assert retrieval.evaluate(collection).recall_at_10 == 1.0
+        with pytest.raises(OptionError, match="index that is about to go: an upgrade"):
+            collection.aim()
 
 
 def test_it_goes_on_to_the_end_and_the_ids_stay(grown):
