@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         stored_rows,
         unit_rows,
     )
+    from indexes.vectors.blas_threads import one_blas_thread
     from indexes.vectors.cosines import clipped, dots, rescored
     from indexes.vectors.integers import integer, optional_integer, places, row_flags, row_ids, spread
     from indexes.vectors.metrics import (
@@ -46,6 +47,7 @@ else:
                 "stored_rows",
                 "unit_rows",
             ),
+            "blas_threads": ("one_blas_thread",),
             "cosines": ("clipped", "dots", "rescored"),
             "integers": ("integer", "optional_integer", "places", "row_flags", "row_ids", "spread"),
             "linear_maps": (),
@@ -88,6 +90,7 @@ __all__ = [
     "map_at_k",
     "merged",
     "micro_ap",
+    "one_blas_thread",
     "optional_integer",
     "padding",
     "places",

@@ -266,6 +266,7 @@ def _run(
             old=old,
             new=work.new,
             old_space=manifest.space,
+            progress=progress,
         )
         return _decide(
             work,

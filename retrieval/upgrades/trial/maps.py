@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexes.migration import Probe, alignment, nearest, overlap, slerp
-from indexes.vectors import Transform, linear_maps, procrustes
+from indexes.vectors import Transform, linear_maps, one_blas_thread, procrustes
 from retrieval.collection import Fitted
+from retrieval.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from indexes.vectors import Space, Vectors
+    from retrieval.progress import OnProgress
 
 METHODS: tuple[str, ...] = ("prefix", "built-in", "procrustes", "ridge", "lambda", "slerp")
 EXTENDING = METHODS[:2]  # what an encoder brings with it
@@ -67,8 +69,14 @@ class Extension:
     text: Transform | None = None
 
 
+@one_blas_thread()
 def fit(
-    pairs: Pairs, select: Probe, *, method: str, extends: Extension | None
+    pairs: Pairs,
+    select: Probe,
+    *,
+    method: str,
+    extends: Extension | None,
+    progress: OnProgress | None = None,
 ) -> tuple[list[Fitted], dict[str, str]]:
     """Fit every method that applies; return them, and why others do not.
 
@@ -77,6 +85,7 @@ def fit(
         select: queries to choose settings by; not among the pairs.
         method: ``auto`` fits all; a name fits that one beside the baselines ``procrustes`` and ``ridge``.
         extends: how the new encoder asks the old gallery, where it was trained to extend that space.
+        progress: called with a `Progress` after each kind of map.
     """
     source, target = pairs.new_space, pairs.old_space
     x, y = pairs.asked()
@@ -89,38 +98,41 @@ def fit(
         refused = refusal_of(name, source, target, extends)
         if name in wanted and refused is not None:
             left_out[name] = refused
+    bends = min(source.dim, target.dim) <= _WIDE or method == "lambda"
+    bent = bool(wanted & {"lambda", "slerp"} and bends)
+    kinds = iter(range(1, 100))
+
+    def told() -> None:
+        if progress is not None:
+            progress(Progress(phase="fit", done=next(kinds), total=6 if bent else 3))
+
     ranks = [rank for rank in _RANKS if rank * (source.dim + target.dim) <= _SPARED * source.dim * target.dim]
     centred, *narrow = linear_maps.centred_rotations(source, target, x, y, ranks=(None, *ranks))
-    single = [
-        _best([*narrow, procrustes(source, target, x, y), centred], select),
-        _best(
-            [
-                option
-                for step in linear_maps.ridges(source, target, x, y)
-                for option in (step, linear_maps.about_mean(step, x))
-            ],
-            select,
-        ),
+    single = [_best([*narrow, procrustes(source, target, x, y), centred], select)]
+    told()
+    ridges = [
+        option
+        for step in linear_maps.ridges(source, target, x, y)
+        for option in (step, linear_maps.about_mean(step, x))
     ]
-    bends = min(source.dim, target.dim) <= _WIDE or method == "lambda"
+    single.append(_best(ridges, select))
+    told()
     if not bends and "lambda" in wanted:
         left_out["lambda"] = "it takes minutes to fit between spaces so wide; ask for it by its name"
-    if wanted & {"lambda", "slerp"} and bends:
-        single.append(
-            _best(
-                [
-                    linear_maps.lambda_orthogonal(
-                        source, target, x, y, start=centred.matrix, tolerance=tolerance
-                    )
-                    for tolerance in _TOLERANCES
-                ],
-                select,
+    if bent:
+        options = []
+        for tolerance in _TOLERANCES:
+            step = linear_maps.lambda_orthogonal(
+                source, target, x, y, start=centred.matrix, tolerance=tolerance
             )
-        )
+            options.append(step)
+            told()
+        single.append(_best(options, select))
     steps += [(step.method, step, None) for step in single if step.method in wanted]
     if "slerp" in wanted and len(select.old):
         steps.append(("slerp", *_mixture(single, select)))
     back = _back(pairs, select)
+    told()
     return [
         Fitted(
             method=name,
@@ -142,6 +154,7 @@ def refusal_of(method: str, source: Space, target: Space, extends: Extension | N
     return f"{source.name} extends {target.name} in another way, `{extends.image.method}`"
 
 
+@one_blas_thread()
 def refit(way: Fitted, pairs: Pairs, select: Probe) -> Fitted:
     """Fit a way again on other pairs, by the settings that were chosen for it; what an encoder brings stays as it is."""
     if way.image.method in EXTENDING:

@@ -17,6 +17,7 @@ from retrieval.upgrades.trial.sample import Sample
 if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
     from retrieval.encoders import Encoder
+    from retrieval.progress import OnProgress
 
 __all__ = ["Trial", "try_methods"]
 
@@ -56,6 +57,7 @@ def try_methods(
     old: Encoder | None,
     new: Encoder,
     old_space: Space,
+    progress: OnProgress | None = None,
 ) -> Trial:
     """Fit every method that applies on the sample, and measure each on queries that nothing was fitted on.
 
@@ -65,6 +67,7 @@ def try_methods(
         extends: how the new encoder asks the old gallery, where it was trained to extend that space.
         old, new: the encoders; without the old one nothing that asks with both is tried.
         old_space: the collection's.
+        progress: called with a `Progress` after each kind of map.
     """
     words = _phrases(old, new)
     third = (
@@ -88,7 +91,7 @@ def try_methods(
         views_old=taken.old[questions.viewed[viewed]],
         views_new=questions.views[viewed],
     )
-    ways, left_out = fit(tried, questions.select, method=method, extends=extends)
+    ways, left_out = fit(tried, questions.select, method=method, extends=extends, progress=progress)
     if old is None:
         ways = [way for way in ways if way.alpha is None]
         left_out["slerp"] = "it asks with both encoders, and the old one cannot be loaded"
