@@ -53,7 +53,7 @@ def kept_files_and_next(
         return kept, None
     while kept:
         size = start - kept[-1]
-        stays = size >= (LARGE if large is None else large) if kept[-1] == 0 else size > 2 * (count - start)
+        stays = size >= (LARGE if large is None else large) if kept[-1] == 0 else size > count - start
         if stays:
             break
         start = kept.pop()

@@ -146,7 +146,7 @@ def test_segments_of_like_size_are_merged_without_encoding_again(tmp_path, monke
         grow(tmp_path, start, start + 60)
         manifest = build(tmp_path)
         seen.append([end - first for first, end in rows_of(manifest)])
-    assert seen[:6] == [[60], [120], [180], [180, 60], [300], [300, 60]]
+    assert seen[:6] == [[60], [120], [120, 60], [240], [240, 60], [240, 120]]
     assert encoded == list(range(BASE, 2480))
     check(tmp_path, manifest)
 
