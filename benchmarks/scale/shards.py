@@ -20,7 +20,7 @@ from retrieval.collection.sharded.rows import Asked, publish_shards
 from retrieval.distributed import open_cluster
 
 SHARDS, QUERIES, BATCH, ROUNDS = 8, 256, 64, 5
-IMAGES = 600
+IMAGES = 4_000
 
 
 def needed(rows: int, dim: int) -> int:
@@ -101,6 +101,11 @@ def _encoding(work: Path) -> dict[str, Any]:
             path.parent.mkdir(parents=True, exist_ok=True)
             small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
             small.resize((640, 480), Image.Resampling.BICUBIC).save(path, quality=90)
+    began = time.perf_counter()
+    with open_cluster("local:2") as cluster:
+        for answer in [cluster.submit(os.getpid) for _ in range(2)]:
+            answer.get()
+        starting = round(time.perf_counter() - began, 3)
     seconds = {}
     for name, cluster in (("one", "here"), ("two", "local:2")):
         began = time.perf_counter()
@@ -113,6 +118,7 @@ def _encoding(work: Path) -> dict[str, Any]:
         "images": IMAGES,
         "seconds_of_one_process": seconds["one"],
         "seconds_of_two_processes": seconds["two"],
+        "seconds_until_two_processes_answer": starting,
         "rate_of_two_processes": round(seconds["one"] / seconds["two"], 3),
     }
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         new_generation_dir,
         publish,
         publish_beside,
+        record_activations,
         sweep_generations,
         write_manifest,
     )
@@ -132,6 +133,7 @@ else:
                 "publish",
                 "publish_beside",
                 "sweep_generations",
+                "record_activations",
                 "write_manifest",
             ),
             "pins": ("Pin", "pin_generation", "read_pinned"),
@@ -212,6 +214,7 @@ __all__ = [
     "read_pinned",
     "read_shards",
     "read_whole_manifest",
+    "record_activations",
     "request",
     "segment_files",
     "shard_name",

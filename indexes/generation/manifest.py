@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import (
@@ -29,6 +30,7 @@ from indexes.generation.description import (
     GENERATIONS,
     MANIFEST,
     PLAIN,
+    SHARDS,
     Exact,
     FileInfo,
     Funnel,
@@ -40,8 +42,10 @@ from indexes.generation.description import (
     generation_path,
     kept_for_readers,
     read_manifest,
+    read_shards,
     returnable,
     store_path,
+    write_shards,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
 from indexes.generation.verification import FileCheck, verify
@@ -72,6 +76,7 @@ __all__ = [
     "publish_beside",
     "read_manifest",
     "read_pinned",
+    "record_activations",
     "remove_generations",
     "store_path",
     "sweep_generations",
@@ -318,3 +323,15 @@ def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
             raise StoreCorrupt(
                 f"{path / name}: {found}, expected {info.bytes:,} bytes; {cure_of_file(path / name)}"
             )
+
+
+def record_activations(directory: str | os.PathLike[str], runs: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the runs of active indexing that a collection, or a sharded one, names; the caller holds its lock.
+
+    Raises:
+        StoreFull, StoreReadOnly: it cannot be written.
+    """
+    if (Path(directory) / SHARDS).is_file():
+        write_shards(directory, replace(read_shards(directory), activations=tuple(runs)))
+    else:
+        write_manifest(directory, replace(read_manifest(directory), activations=tuple(runs)))

@@ -123,6 +123,6 @@ def _opened(
 
 
 def _sample(collection: Collection) -> Ids:
-    live = np.flatnonzero(collection.mask())  # (n,)
+    live = collection.row_ids()  # (n,)
     chosen: Ids = np.sort(np.random.default_rng(0).permutation(live)[:SAMPLE])
     return chosen

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from indexes.engine import same_codes
 from indexes.files import make_directories, replace_file, writing
-from indexes.generation import read_manifest, write_manifest
+from indexes.generation import read_whole_manifest, record_activations
 from retrieval.collection.row_stores import ACTIVATIONS
 from retrieval.errors import ImageError, OptionError, StoreCorrupt
 
@@ -86,7 +86,7 @@ class Recording:
         self._directory, self._lock = directory, lock
         self._facts = {**tied_to, **settings}
         self._entries: list[Entry] = []
-        self._earlier = read_manifest(directory).activations
+        self._earlier = read_whole_manifest(directory).activations
         self._name = f"{ACTIVATIONS}/{len(self._earlier) + 1:04d}.jsonl"
         self._listed = 0  # bytes of the list that are known to be right
 
@@ -128,9 +128,7 @@ class Recording:
                 replace_file(path, lines)
         self._listed += len(lines)
         run = (self._run(),) if self._entries else ()
-        write_manifest(
-            self._directory, replace(read_manifest(self._directory), activations=(*self._earlier, *run))
-        )
+        record_activations(self._directory, (*self._earlier, *run))
 
     def _run(self) -> dict[str, Any]:
         done = self._entries

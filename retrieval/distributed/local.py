@@ -85,6 +85,11 @@ class _Worker:
             raise error
         return value
 
+    def start(self) -> None:
+        """Start the process."""
+        with self._lock:
+            self._started()
+
     def _started(self) -> Connection:
         if self._pipe is None:
             context = multiprocessing.get_context("spawn")
@@ -180,9 +185,9 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         """Run a function in the next process that is free."""
         pending = _Pending(f"a process of {self.name}")
         self._calls.put((pending, ("call", function, args)))
-        if len(self._workers) < self.workers:
+        while len(self._workers) < self.workers:  # all at once: each takes about a second to start
             worker = _Worker(threads=self._threads_each, place=len(self._workers))
-            thread = threading.Thread(target=_work, args=(self._calls, worker), daemon=True)
+            thread = threading.Thread(target=_begin, args=(self._calls, worker), daemon=True)
             self._workers.append(worker)
             self._threads.append(thread)
             thread.start()
@@ -217,6 +222,13 @@ def _fitting() -> int:
     """Return for how many processes there are cores and memory."""
     free = available_memory()  # with what the system keeps of files, which it gives up when asked
     return max(1, min(allowed_cores(), allowed_cores() if free is None else free // _MEMORY))
+
+
+def _begin(calls: queue.Queue[tuple[_Pending, tuple[Any, ...]] | None], worker: _Worker) -> None:
+    """Start a process before there is work for it, then hand calls to it."""
+    with suppress(OSError):  # the first call says so
+        worker.start()
+    _work(calls, worker)
 
 
 def _work(calls: queue.Queue[tuple[_Pending, tuple[Any, ...]] | None], worker: _Worker) -> None:

@@ -141,7 +141,9 @@ class RayCluster(AbstractContextManager["RayCluster"]):
 
     def keep(self, factory: Callable[..., Any], /, *args: Any) -> _RayActor:
         """Keep an object in an actor, which takes no core of the cluster while nobody asks."""
-        remote = self._ray.remote(max_restarts=0, num_cpus=0, num_gpus=self._gpus)(_Keeper)
+        remote = self._ray.remote(
+            max_restarts=0, num_cpus=0, num_gpus=self._gpus, scheduling_strategy="SPREAD"
+        )(_Keeper)
         actor = remote.remote()
         kept = _RayActor(self._ray, actor)
         try:

@@ -137,6 +137,7 @@ class Shards:
         index: how the whole is searched, and what that was measured to do.
         training: that all shards share; None where every row is compared.
         options: what builds are asked for besides, as JSON values.
+        activations: runs of active indexing, as `Manifest.activations`.
         upgrade: what is recorded of the last change of the encoder, as an entry of `Manifest.upgrades`; None where there was none.
     """
 
@@ -149,6 +150,7 @@ class Shards:
     training: Training | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     upgrade: Mapping[str, Any] | None = None
+    activations: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def manifest(self) -> Manifest:
@@ -169,7 +171,7 @@ class Shards:
             files={},
             recent=None,
             upgrades=() if self.upgrade is None else (self.upgrade,),
-            activations=(),
+            activations=self.activations,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -187,7 +189,7 @@ class Shards:
             "training": None if self.training is None else self.training.to_json(),
             "shards": [shard.to_json() for shard in self.shards],
             "index": index_to_json(self.index),
-        }
+        } | ({"activations": [dict(run) for run in self.activations]} if self.activations else {})
 
     @classmethod
     def from_json(cls, data: Any, *, path: Path) -> Shards:
@@ -217,6 +219,7 @@ class Shards:
             training=fields.get("training", optional(lambda value: Training.from_json(value, path=path))),
             shards=shards,
             index=fields.get("index", lambda value: index_from_json(value, path=path)),
+            activations=tuple(fields.later("activations", objects, missing=())),
         )
 
 

@@ -189,6 +189,9 @@ class AskedShards:
         self, groups: Sequence[_Group], queries: Vectors, k: int, nprobe: int, shortlist: int
     ) -> Neighbors:
         """Let each group answer a part of the queries; each has all shards."""
+        if len(groups) == 1:
+            (alone,) = self._answers([(groups[0], ("search", queries, k, nprobe, shortlist))])
+            return alone or padding(len(queries), k)
         self._turn += 1
         first = self._turn % len(groups)
         groups = [*groups[first:], *groups[:first]][: len(queries)]
@@ -197,8 +200,6 @@ class AskedShards:
             (group, ("search", part, k, nprobe, shortlist)) for group, part in zip(groups, parts, strict=True)
         ]
         found = [one or padding(len(part), k) for one, part in zip(self._answers(calls), parts, strict=True)]
-        if len(found) == 1:
-            return found[0]
         return Neighbors(
             ids=np.concatenate([one.ids for one in found]),
             scores=np.concatenate([one.scores for one in found]),

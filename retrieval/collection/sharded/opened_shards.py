@@ -6,10 +6,11 @@ Long because it stands in for every method of `Opened` and of its generation.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from indexes.derivation import SharedTraining
 from indexes.generation import Inverted, read_shards
 from indexes.migration import Blend
 from indexes.search import joined, lengthened, reaching
@@ -268,15 +269,24 @@ class OpenedShards:
         Raises:
             OptionError: every row is compared, there are no codes.
         """
+        index = self.require_codes()
+        return self._asked.codes(
+            np.ascontiguousarray(queries, dtype=np.float32), k=k, nprobe=nprobe or index.nprobe or 1
+        )
+
+    def require_codes(self) -> Inverted:
+        """Return how all shards are searched, by their codes.
+
+        Raises:
+            OptionError: every row is compared, there are no codes.
+        """
         index = self.manifest.index
         if not isinstance(index, Inverted) or not self._asked.has_lists:
             raise OptionError(
                 f"{self.directory} is searched exactly (flat), so nothing is lost in codes; "
                 'a compressed index has some: build it with `kind="ivfrabitq"`, ivfpq or a FAISS factory string'
             )
-        return self._asked.codes(
-            np.ascontiguousarray(queries, dtype=np.float32), k=k, nprobe=nprobe or index.nprobe or 1
-        )
+        return index
 
     def _each_alone(
         self, queries: Vectors, keep: RowFilter | ShardFilter | None, *, k: int, **options: Any
@@ -343,6 +353,16 @@ class OpenedShards:
                 yield rows, [key for key in found if key is not None]
 
 
+class _Trained(NamedTuple):
+    """A first stage without rows.
+
+    Attributes:
+        index: trained, empty.
+    """
+
+    index: Any
+
+
 class _Rows:
     """Stand in for one generation: rows by id, or stacked; there is no one index."""
 
@@ -360,9 +380,17 @@ class _Rows:
         """Every stored vector, of one shard after the other."""
         return self._opened.whole().rows
 
-    def first_stage(self) -> NoReturn:
-        """There is no one index."""
-        raise OptionError(_of_one(self._opened.directory, "needs one index of all rows"))
+    def first_stage(self) -> _Trained:
+        """Return the training of all shards, which holds no rows but encodes as each shard does.
+
+        Raises:
+            OptionError: every row is compared, there are no codes.
+        """
+        self._opened.require_codes()
+        training = self._opened.shards.training
+        if training is None:
+            raise StoreCorrupt(f"{self._opened.directory} has lists and names no training; build again")
+        return _Trained(SharedTraining.of(self._opened.directory, training).load())
 
     def codes(self, queries: Vectors, *, k: int, nprobe: int | None = None) -> Neighbors:
         """Find each query's best rows by the codes alone; takes and returns what `Generation.codes` does."""
@@ -371,7 +399,3 @@ class _Rows:
     def self_join(self, threshold: float, *, at_most: int, asked: Ids | None = None) -> ShardJoin:
         """Prepare to find the pairs of rows of all shards."""
         return self._opened.whole().join(threshold, at_most=at_most, asked=asked)
-
-
-def _of_one(directory: Path, what: str) -> str:
-    return f"{directory} is a sharded collection; what was asked for {what}, and works on one collection, such as a shard"

@@ -123,6 +123,7 @@ def publish_shards(
             index=Exact(dim=manifests[0].space.dim, base_rows=0, recall_target=request.recall),
             training=None if training is None else training.facts,
             upgrade=asked.upgrade or (None if before is None else before.upgrade),
+            activations=() if before is None else before.activations,
         )
         if before is not None and _same(made, before):
             return before

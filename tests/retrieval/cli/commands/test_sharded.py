@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+from indexes.generation import read_shards
 from tests.retrieval.folders import fill
 
 NAMES = [f"{folder}/{number}.png" for folder in "ab" for number in range(6)]
@@ -32,3 +33,30 @@ def test_the_commands_take_a_sharded_collection(tmp_path, run):
     code, _, error = run("query", "--id", "0", "--index", place)
     assert (code, "--allow-partial" in error) == (1, True)
     assert run("verify", "--index", place)[0] == 1
+
+
+def test_training_again_encodes_codes_and_no_image(tmp_path, run):
+    root, place = fill(tmp_path / "photos", NAMES), tmp_path / "big"
+
+    def built(*options):
+        code, out, error = run("build-index", root, "--index", place, "--json", *options)
+        assert code == 0, error
+        return json.loads(out)
+
+    built("--shards", "2", "--encoder", "fake", "--kind", "IVF2,Flat")
+    fill(root, ["a/new.png", "b/new.png"], first=700)
+    assert built()["encoded"] == 2
+    before = read_shards(place)
+
+    assert built("--retrain")["encoded"] == 0
+
+    after = read_shards(place)
+    assert after.training != before.training
+    assert [one.manifest.count for one in after.shards] == [one.manifest.count for one in before.shards]
+    assert all(
+        one.manifest.generation > other.manifest.generation
+        for one, other in zip(after.shards, before.shards, strict=True)
+    )
+    facts = json.loads(run("info", "--index", place, "--json")[1])
+    assert [shard["training_fit"] for shard in facts["shards"]] == [1, 1]
+    assert run("query", "--id", "0", "--index", place)[0] == 0

@@ -183,7 +183,6 @@ def test_it_pickles_and_copies(both):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda sharded: sharded.aim(),
         lambda sharded: retrieval.sync_vectors(
             sharded.root, np.ones((1, 64)), ["a"], index=sharded.directory, kind="flat", progress=False
         ),
