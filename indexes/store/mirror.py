@@ -62,7 +62,7 @@ class RerankRows:
         """
         ids = np.asarray(ids, np.int64)
         rows = np.asarray(self.rows)  # without what a memmap does for each array that is made of it
-        if ids.size and (ids.min() < 0 or ids.max() >= len(self.rows)):
+        if ids.size and ids.view(np.uint64).max() >= len(self.rows):  # a negative id is a huge one there
             bad = ids[(ids < 0) | (ids >= len(self.rows))][0]
             raise MissingRow(
                 f"{self.path}: row {bad} is not among the {len(self.rows):,} rows; ids run from 0 to {len(self.rows) - 1:,}"

@@ -19,6 +19,7 @@ from retrieval.collection.relevance import (
     calibration_error,
     cross_fitted,
     fit,
+    is_shipped,
     trial,
     write_calibrations,
 )
@@ -31,11 +32,11 @@ from retrieval.hints import named_arguments
 from retrieval.location import lies_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from indexes.vectors import Vectors
+    from indexes.vectors import Ids, Vectors
     from retrieval.collection.relevance import Kind
     from retrieval.evaluation.given_labels import LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
@@ -89,6 +90,7 @@ def calibrate_matches(
     *,
     column: str | None = None,
     background: Collection | str | os.PathLike[str] | None = None,
+    force: bool = False,
     progress: ShowProgress = None,
 ) -> MatchCalibration:
     """Ask for each label where it is and where it is not, fit how probable a match is, and keep that beside the collection.
@@ -102,9 +104,10 @@ def calibrate_matches(
         column: the column of the collection that has the labels; give this or `labels`.
         background: other photographs of everyday things: a folder of images, of which up to 3,000 are encoded, or a
             collection of the same encoder. None takes rows of `collection`.
+        force: replace the calibration that an encoder comes with, for this collection.
         progress: True for a bar where somebody sees one, or a function.
     Raises:
-        OptionError: labels that cannot be used; fewer than ten labels have five rows each; the background has fewer than a hundred images, or is a collection
+        OptionError: the encoder comes with a calibration, and `force` is not given; labels that cannot be used; fewer than ten labels have five rows each; the background has fewer than a hundred images, or is a collection
             of another encoder; or the encoder is being changed.
         CapabilityMissing: the background is a folder, and the collection has no encoder.
         CollectionNotFound: there is none.
@@ -115,6 +118,11 @@ def calibrate_matches(
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
         require_settled(collection.manifest, what="matches of two spaces cannot be calibrated")
+        if not force and is_shipped(collection.space):
+            raise OptionError(
+                f"{collection.space.name} comes with a calibration, measured on things of many kinds; one of your labels tells "
+                f"what is unlike them worse. `force=True` uses yours for {collection.directory} all the same"
+            )
         known = known_labels(collection, labels, column=column)
         names = np.array(known.names)[known.codes]  # (m,)
         asked = [
@@ -126,9 +134,17 @@ def calibrate_matches(
             raise OptionError(
                 f"{len(asked)} labels have {FEWEST_ROWS} rows or more; a calibration needs {FEWEST_LABELS} labels"
             )
-        vectors, unreadable = _background(collection, background, show)
+        vectors, unreadable, own = _background(collection, background, show)
         usual = Background(vectors)
-        trials = _trials(collection, known.ids, names, asked, usual)
+        label_of = dict(zip(known.ids.tolist(), names.tolist(), strict=True))
+        shown = np.array([label_of.get(number, "") for number in own.tolist()])  # (b,) or none
+
+        def without(name: str) -> Background:
+            """Return the background of a collection that lacks a label: rows of its own are not there either."""
+            left = vectors[shown != name] if len(shown) else vectors
+            return usual if len(left) == len(vectors) else Background(left, usual.axes)
+
+        trials = _trials(collection, known.ids, names, asked, usual, without)
         fitted = {kind: _fitted(made, asked) for kind, made in trials.items()}
         used = {kind: one for kind, one in fitted.items() if one.error <= GREATEST_ERROR}
         write_calibrations(collection.directory, collection.space, usual, used)
@@ -137,7 +153,7 @@ def calibrate_matches(
             images=len(known.ids),
             unknown=known.unknown,
             background=len(vectors),
-            own_background=background is None,
+            own_background=bool(len(own)),
             unreadable=unreadable,
             errors={kind: round(one.error, 4) for kind, one in fitted.items()},
             used=tuple(used),
@@ -148,30 +164,32 @@ def _background(
     collection: Collection,
     given: Collection | str | os.PathLike[str] | None,
     progress: OnProgress | None,
-) -> tuple[Vectors, int]:
-    """Return vectors of up to 3,000 photographs ``(n, d)``, and how many of them could not be read."""
+) -> tuple[Vectors, int, Ids]:
+    """Return vectors of up to 3,000 photographs ``(n, d)``, how many of them could not be read, and their ids if they are the collection's own."""
+    none = np.empty(0, dtype=np.int64)
     if given is None:
-        return _some_of(collection), 0
+        return _some_of(collection)
     if isinstance(given, Collection):
         if not given.space.same_as(collection.space):
             raise OptionError(f"the background is of {given.space}, the collection of {collection.space}")
-        return _some_of(given), 0
+        return _some_of(given)[0], 0, none
     if lies_in(given):
         with open_collection(given) as other:
             if other.space.same_as(collection.space):
-                return _some_of(other), 0
+                return _some_of(other)[0], 0, none
     files = files_below(given)
     chosen = [files[place] for place in _spread(len(files))]
     _require_enough(len(chosen))
     made = encoded(chosen, collection.encoder, phase="background", progress=progress)
     _require_enough(len(made.vectors))
-    return unit_rows(made.vectors, what="background"), len(made.failed)
+    return unit_rows(made.vectors, what="background"), len(made.failed), none
 
 
-def _some_of(source: Collection) -> Vectors:
+def _some_of(source: Collection) -> tuple[Vectors, int, Ids]:
     ids = source.row_ids()
     _require_enough(len(ids))
-    return source.vectors(ids[_spread(len(ids))])
+    some = ids[_spread(len(ids))]
+    return source.vectors(some), 0, some
 
 
 def _spread(count: int) -> NDArray[np.int64]:
@@ -190,9 +208,11 @@ def _trials(
     names: NDArray[np.str_],
     asked: list[str],
     usual: Background,
+    without: Callable[[str], Background],
 ) -> dict[Kind, list[Trial]]:
     vectors = collection.vectors(rows)
-    trials: dict[Kind, list[Trial]] = {"images": _by_images(vectors, names, asked, usual)}
+    backgrounds = {name: (usual, without(name)) for name in asked}
+    trials: dict[Kind, list[Trial]] = {"images": _by_images(vectors, names, backgrounds)}
     try:
         encoder = collection.encoder
     except CapabilityMissing:  # made of vectors alone
@@ -201,30 +221,36 @@ def _trials(
         trials["words"] = [
             one
             for name, query in zip(asked, encoder.encode_text(asked), strict=True)
-            for one in _both(query, vectors, names, name, usual)
+            for one in _both(query, vectors, names, name, backgrounds[name])
         ]
     return trials
 
 
-def _by_images(vectors: Vectors, names: NDArray[np.str_], asked: list[str], usual: Background) -> list[Trial]:
+def _by_images(
+    vectors: Vectors, names: NDArray[np.str_], backgrounds: Mapping[str, tuple[Background, Background]]
+) -> list[Trial]:
     numbers = np.random.default_rng(_SEED)
     made = []
-    for name in asked:
+    for name, both in backgrounds.items():
         for place in numbers.permutation(np.flatnonzero(names == name))[:_ASKED]:
             others = np.arange(len(names)) != place
-            made += _both(vectors[place], vectors[others], names[others], name, usual)
+            made += _both(vectors[place], vectors[others], names[others], name, both)
     return made
 
 
 def _both(
-    query: NDArray[np.float32], vectors: Vectors, names: NDArray[np.str_], name: str, usual: Background
+    query: NDArray[np.float32],
+    vectors: Vectors,
+    names: NDArray[np.str_],
+    name: str,
+    backgrounds: tuple[Background, Background],
 ) -> list[Trial]:
-    """Ask where the label is, and where it is left out."""
+    """Ask where the label is, and where it is left out, each with its background."""
     right = names == name
     absent = ~right
     return [
-        trial(query, vectors, right, usual, name=name),
-        trial(query, vectors[absent], right[absent], usual, name=name),
+        trial(query, vectors, right, backgrounds[0], name=name),
+        trial(query, vectors[absent], right[absent], backgrounds[1], name=name),
     ]
 
 

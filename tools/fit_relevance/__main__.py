@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import retrieval.collection.relevance as room
 from retrieval.collection.relevance import Background, fit
+from retrieval.collection.relevance.match_signals import VERSION
 from retrieval.encoders.families.nano import open_nano
 from tools.fit_relevance.asking import KINDS, ask
 from tools.fit_relevance.judging import judge
@@ -35,8 +37,8 @@ def main() -> None:
         encoder = open_nano(version, threads=1)
         photographs = gather(options.data, encoder, options.work)
         asked = list(ask(photographs, encoder, seed=SEED))
-        facts = {"space": encoder.space.name, "fingerprint": encoder.space.fingerprint}
-        facts["made_by"] = "python -m tools.fit_relevance"
+        facts: dict[str, Any] = {"space": encoder.space.name, "fingerprint": encoder.space.fingerprint}
+        facts |= {"signals": VERSION, "made_by": "python -m tools.fit_relevance"}
         kinds = {}
         for kind in KINDS:
             some = [one for one in asked if one.kind == kind]

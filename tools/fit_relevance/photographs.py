@@ -20,11 +20,13 @@ OF_LABEL = {
     "animals": 15, "caltech101": 5, "cats_dogs": 2, "clothing": 5, "flowers": 12, "groceries": 4, "imagenette": 15,
     "pandas": 10, "rooms": 14, "scenes": 18, "sports": 5, "street_vehicles": 15, "weather": 10,
 }  # fmt: skip
-"""Photographs of each label in the background."""
+"""Photographs of each label that are drawn for the background."""
 OF_SET = {
     "bsds": 120, "captions": 250, "clip_images": 100, "coco": 20, "coco_objects": 60, "flickr": 280, "food": 100,
 }  # fmt: skip
-"""Photographs of each set without labels in the background."""
+"""Photographs of each set without labels that are drawn for it."""
+EVERY = 2
+"""Every so many of them are in the background: twice as many tell hardly more, and cost each search more."""
 NEVER_TRAINED = "clothing"
 CHUNK = 256
 
@@ -84,7 +86,7 @@ def _background(photos: list[Photo]) -> list[int]:
     for (group, _), some in sorted(groups.items()):
         count = OF_LABEL.get(group) or OF_SET.get(group, 0)
         chosen += numbers.permutation(some)[:count].tolist()
-    return sorted(chosen)
+    return sorted(chosen)[::EVERY]
 
 
 def _embedded(data: Path, photos: list[Photo], encoder: NanoEncoder) -> NDArray[np.float32]:

@@ -44,9 +44,9 @@ COMMANDS = {
 """Functions of the library, and the commands that call them."""
 
 OPTIONS = {
-    "against", "allow_partial", "allow_private", "attacks", "attributes", "background", "checks", "cluster", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format",
+    "against", "allow_partial", "allow_private", "attacks", "attributes", "background", "checks", "cluster", "column", "copy_to", "device", "dims", "distractors", "drop_source", "encoder", "exclude", "follow_links", "force", "format", "glob",
     "from0", "ids", "ignore", "image_column", "include", "index", "keep", "key_column", "keys", "kind", "labels", "least", "max_pixels", "method", "min_psnr", "n_groups",
-    "names", "neighbors", "out", "pairs", "port", "precision", "prune", "quality", "reference", "retrain", "root", "sample", "shard_rows", "shards", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "without_new",
+    "names", "neighbors", "out", "pairs", "port", "precision", "prune", "quality", "reference", "retrain", "root", "sample", "shard_rows", "shards", "splits", "strength", "targets", "text", "truncate_dim", "under", "vectors", "views", "where", "without_new",
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 

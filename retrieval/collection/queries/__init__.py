@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         require_same_encoder,
         require_same_vectors,
     )
-    from retrieval.collection.queries.filters import RowFilter, row_filter
+    from retrieval.collection.queries.filters import RowFilter, passing_rows, row_filter
     from retrieval.collection.queries.inputs import QueryLike, Single, as_batch, as_minus, as_query
     from retrieval.collection.queries.part_vectors import open_picture
     from retrieval.collection.queries.query_encoders import QueryEncoders
@@ -65,6 +65,7 @@ __all__ = [
     "live_ids",
     "open_picture",
     "parse_query",
+    "passing_rows",
     "require_same_encoder",
     "require_same_vectors",
     "row",
@@ -80,7 +81,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "encoder_check": ("LOOKED_AT", "require_same_encoder", "require_same_vectors"),
-            "filters": ("RowFilter", "row_filter"),
+            "filters": ("RowFilter", "passing_rows", "row_filter"),
             "inputs": ("QueryLike", "Single", "as_batch", "as_minus", "as_query"),
             "part_vectors": ("open_picture",),
             "query_encoders": ("QueryEncoders",),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.vectors import Bitmap, Ids
-    from retrieval.collection import Opened
+    from retrieval.collection import Collection, Opened
 
-__all__ = ["RowFilter", "row_filter"]
+__all__ = ["RowFilter", "passing_rows", "row_filter"]
 
 
 class RowFilter:
@@ -112,6 +112,21 @@ def row_filter(
     if named is None:
         return RowFilter(count, flags=flags)
     return RowFilter(count, ids=named if flags is None else named[flags[named]])
+
+
+def passing_rows(collection: Collection, **filters: Any) -> Bitmap:
+    """Return which rows pass filters, as `Collection.mask` does, for what works on all of them.
+
+    Raises:
+        OptionError: the collection has images, and none of them passes; and what `Collection.mask` raises.
+    """
+    mask = collection.mask(**filters)
+    given = [f"`{name}={value_text(value)}`" for name, value in filters.items() if value is not None]
+    if given and not mask.any() and len(collection):
+        raise OptionError(
+            f"{collection.directory}: no image passes {' and '.join(given)}; check it, or leave it out"
+        )
+    return mask
 
 
 def _flags(mask: Any, count: int, *, name: str) -> Bitmap:

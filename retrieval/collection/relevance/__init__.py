@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Kind,
         Relevance,
         calibrated,
+        is_shipped,
         write_calibrations,
     )
     from retrieval.collection.relevance.fitting import Trial, calibration_error, cross_fitted, fit
@@ -42,6 +43,7 @@ __all__ = [
     "calibration_error",
     "cross_fitted",
     "fit",
+    "is_shipped",
     "likely",
     "signals",
     "trial",
@@ -54,7 +56,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         {
             "background": ("Background",),
             "calibration": ("SURE", "Calibration", "likely"),
-            "calibrations": ("GREATEST_ERROR", "Kind", "Relevance", "calibrated", "write_calibrations"),
+            "calibrations": (
+                "GREATEST_ERROR",
+                "Kind",
+                "Relevance",
+                "calibrated",
+                "is_shipped",
+                "write_calibrations",
+            ),
             "fitting": ("Trial", "calibration_error", "cross_fitted", "fit"),
             "match_signals": ("FEWEST", "FIRST", "LOOKED_AT", "Signals", "signals"),
             "trials": ("trial",),

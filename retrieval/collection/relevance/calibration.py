@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,15 +26,15 @@ SURE = 0.5
 _REACH = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """How probable a match is by its signals, for queries of one kind.
 
     Attributes:
-        query_means, query_spreads: ``(10,)`` of the signals of queries.
-        query_weights: ``(10,)`` and the bias behind them: the logit of *it has an answer*.
-        row_means, row_spreads: ``(4,)`` of the signals of rows.
-        row_weights: ``(9,)`` of `terms`, and the bias behind them.
+        query_means, query_spreads: ``(9,)`` of the signals of queries.
+        query_weights: ``(9,)`` and the bias behind them: the logit of *it has an answer*.
+        row_means, row_spreads: ``(3,)`` of the signals of rows.
+        row_weights: ``(7,)`` of `terms`, and the bias behind them.
         error: the expected calibration error, of queries that nothing was fitted on.
     """
 
@@ -45,19 +46,37 @@ class Calibration:
     row_weights: NDArray[np.float64]
     error: float
 
+    @cached_property
+    def _of_query(self) -> list[tuple[float, float, float]]:
+        """The mean, the spread and the weight of each signal of queries: nine numbers are scaled sooner without numpy."""
+        arrays = (self.query_means, self.query_spreads, self.query_weights[:-1])
+        return list(zip(*(array.tolist() for array in arrays), strict=True))
+
+    @cached_property
+    def _of_rows(self) -> tuple[NDArray[np.float64], ...]:
+        """The means of the signals of rows, how far from these they count, and weights of unscaled ones, ``(3,)`` each."""
+        count, reach = len(self.row_means), _REACH * self.row_spreads
+        plain, more = self.row_weights[1 : count + 1], self.row_weights[count + 1 : -1]
+        return self.row_means, reach, plain / self.row_spreads, more / self.row_spreads
+
     def answered(self, found: Signals) -> float:
         """Return the logit that a query has an answer at all."""
-        near = scaled(found.query, self.query_means, self.query_spreads)
-        return float(near @ self.query_weights[:-1] + self.query_weights[-1])
+        return float(self.query_weights[-1]) + sum(
+            weight * min(max((signal - mean) / spread, -_REACH), _REACH)
+            for signal, (mean, spread, weight) in zip(found.query.tolist(), self._of_query, strict=True)
+        )
 
     def probabilities(self, found: Signals) -> NDArray[np.float64]:
-        """Return for each row the probability that it is what was asked, ``(m,)``, 0 to 1."""
-        logit, weights, count = self.answered(found), self.row_weights, found.rows.shape[1]
+        """Return for each row the probability that it is what was asked, ``(m,)``, 0 to 1; a search waits for it."""
+        logit = self.answered(found)
+        means, reach, plain, more = self._of_rows
         # What `terms` weighs one by one, with the logit that all rows of a query share.
-        of_rows = weights[1 : count + 1] + math.tanh(logit) * weights[count + 1 : -1]  # (4,)
-        near = scaled(found.rows, self.row_means, self.row_spreads)
-        sums = near @ of_rows + (logit * weights[0] + weights[-1])  # (m,)
-        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-sums))
+        weights = plain + math.tanh(logit) * more  # (3,)
+        near = np.minimum(np.maximum(found.rows - means, -reach), reach)  # (m, 3)
+        odds = np.exp(
+            near @ weights + (logit * float(self.row_weights[0]) + float(self.row_weights[-1]))
+        )  # (m,)
+        probabilities: NDArray[np.float64] = odds / (1 + odds)
         return probabilities
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +118,7 @@ def scaled(
 
 
 def terms(logits: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what is weighed for each row: ``(m,)`` and ``(m, 4)`` give ``(m, 9)``.
+    """Return what is weighed for each row: ``(m,)`` and ``(m, 3)`` give ``(m, 7)``.
 
     The logit of its query, its own signals, and these again where the query has an answer or has none.
     """
@@ -107,9 +126,9 @@ def terms(logits: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.
 
 
 def likely(probabilities: NDArray[np.float64]) -> int:
-    """Return how many first hits to keep, so that most of what is kept is right, and of what is cut is not.
+    """Return how many first hits are likely matches: those before the first one that is less probable than `SURE`.
 
-    It is the number with the greatest sum of ``probability - SURE``; the least of these.
+    More hits behind them change nothing of it, so it does not depend on how many were asked for.
     """
-    sums = np.concatenate([[0.0], np.cumsum(np.asarray(probabilities, dtype=np.float64) - SURE)])
-    return int(sums.argmax())
+    below = np.flatnonzero(np.asarray(probabilities) < SURE)
+    return int(below[0]) if len(below) else len(probabilities)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from retrieval.collection.relevance.background import Background
 from retrieval.collection.relevance.calibration import Calibration
+from retrieval.collection.relevance.match_signals import VERSION
 from retrieval.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Space
 
-__all__ = ["FOLDER", "GREATEST_ERROR", "Kind", "Relevance", "calibrated", "write_calibrations"]
+__all__ = ["FOLDER", "GREATEST_ERROR", "Kind", "Relevance", "calibrated", "is_shipped", "write_calibrations"]
 
 Kind: TypeAlias = Literal["words", "images"]
 """What a query is made of."""
@@ -52,11 +53,16 @@ def calibrated(directory: Path, space: Space) -> Relevance | None:
     Raises:
         StoreCorrupt: the collection's own calibration is damaged.
     """
-    path = os.path.join(directory, FOLDER, _FACTS)
+    path = f"{directory}/{FOLDER}/{_FACTS}"
     if not os.access(path, os.F_OK):  # asked for each query: an exception would cost more than all else here
         return _shipped(space.fingerprint)
     own = _read_own(Path(path), os.stat(path).st_mtime_ns, space.fingerprint)
     return own or _shipped(space.fingerprint)
+
+
+def is_shipped(space: Space) -> bool:
+    """Say whether the package has a calibration for the vectors of an encoder."""
+    return _shipped(space.fingerprint) is not None
 
 
 def write_calibrations(
@@ -71,6 +77,7 @@ def write_calibrations(
     facts = {
         "space": space.name,
         "fingerprint": space.fingerprint,
+        "signals": VERSION,
         "kinds": {kind: one.to_json() for kind, one in kinds.items()},
     }
     with durable.replacing(folder / _FACTS) as file:
@@ -81,7 +88,7 @@ def write_calibrations(
 def _read_own(path: Path, _changed: int, fingerprint: str) -> Relevance | None:
     try:
         facts = json.loads(path.read_bytes())
-        if facts["fingerprint"] != fingerprint:
+        if facts["fingerprint"] != fingerprint or facts.get("signals") != VERSION:
             return None
         return Relevance(background=Background.read(path.with_name(_VECTORS)), kinds=_kinds(facts))
     except (OSError, ValueError, KeyError, TypeError) as error:

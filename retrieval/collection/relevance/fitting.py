@@ -46,7 +46,7 @@ def fit(trials: Sequence[Trial], *, error: float = 1.0) -> Calibration:
         trials: of one kind of queries; some are present, some are not.
         error: what `calibration_error` was of others.
     """
-    queries = np.stack([trial.signals.query for trial in trials])  # (n, 10)
+    queries = np.stack([trial.signals.query for trial in trials])  # (n, 9)
     present = np.array([trial.present for trial in trials], dtype=np.float64)
     weights = _weights([trial.name for trial in trials])
     query_means, query_spreads = queries.mean(axis=0), queries.std(axis=0) + 1e-9
@@ -54,7 +54,7 @@ def fit(trials: Sequence[Trial], *, error: float = 1.0) -> Calibration:
     query_weights = _logistic(near, present, weights)
     logits = near @ query_weights[:-1] + query_weights[-1]
     counts = [len(trial.right) for trial in trials]
-    rows = np.concatenate([trial.signals.rows for trial in trials])  # (m, 4)
+    rows = np.concatenate([trial.signals.rows for trial in trials])  # (m, 3)
     row_means, row_spreads = rows.mean(axis=0), rows.std(axis=0) + 1e-9
     design = terms(np.repeat(logits, counts), scaled(rows, row_means, row_spreads))
     right = np.concatenate([trial.right for trial in trials]).astype(np.float64)

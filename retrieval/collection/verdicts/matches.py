@@ -59,12 +59,12 @@ class Judge:
         if self.calibration is None or self.background is None or not found or not hits:
             return
         best = found[:LOOKED_AT]
-        ids = list(dict.fromkeys([*best, *(hit.id for hit in hits)]))
+        ids = list(dict.fromkeys([*best, *(hit["id"] for hit in hits)]))
         rows = opened.generation.vectors(np.array(ids, dtype=np.int64))  # (m, d)
         told = signals(asked.vector[0], rows, self.background, looked_at=len(best), searched=searched)
-        matches = dict(zip(ids, self.calibration.probabilities(told).tolist(), strict=True))
+        matches = dict(zip(ids, self.calibration.probabilities(told).round(4).tolist(), strict=True))
         for hit in hits:
-            set_match(hit, round(matches[hit.id], 4))
+            set_match(hit, matches[hit["id"]])
 
 
 def judge_of(

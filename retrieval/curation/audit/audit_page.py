@@ -54,7 +54,9 @@ def write_audit(found: Audit, path: Path) -> None:
 def _summary(found: Audit) -> str:
     rows = [
         [
-            f'<a href="#{issue.name}">{issue.name}</a>' if issue.images else issue.name,
+            f'<a href="#{issue.name}">{_breakable(issue.name)}</a>'
+            if issue.images
+            else _breakable(issue.name),
             f"{len(issue):,}",
             f"{len(issue) / max(issue.looked_at, 1):.1%}",
             markup(issue.meaning),
@@ -92,22 +94,15 @@ def _most_found(found: Audit, pictures: Pictures) -> Iterator[str]:
 def _facts(found: Audit) -> Iterator[str]:
     if found.classes is not None:
         some = list(found.classes.counts.items())[:_LABELS]
-        yield _section(
-            "Labels", ("label", "images"), ([markup(escape(name)), f"{count:,}"] for name, count in some)
-        )
+        yield _section("Labels", ("label", "images"), ([_text(name), f"{count:,}"] for name, count in some))
     if found.splits is not None:
         counts = found.splits.counts.items()
-        yield _section(
-            "Splits", ("split", "images"), ([markup(escape(name)), f"{count:,}"] for name, count in counts)
-        )
+        yield _section("Splits", ("split", "images"), ([_text(name), f"{count:,}"] for name, count in counts))
     if found.skipped:
         yield _section(
             "Skipped files",
             ("file", "reason", ""),
-            (
-                [f"<bdi>{markup(escape(one.path))}</bdi>", markup(one.reason), markup(escape(one.detail))]
-                for one in found.skipped[:_SKIPPED]
-            ),
+            ([_text(one.path), markup(one.reason), _text(one.detail)] for one in found.skipped[:_SKIPPED]),
         )
 
 
@@ -134,6 +129,9 @@ def facts_in_words(found: Audit) -> Iterator[str]:
             f"{len(one.counts):,} labels, balance {one.balance:.2f} (1 is even), largest {one.ratio:.1f} times the smallest{few}; "
             f"{one.without:,} images have no label"
         )
+    if found.suspects is not None and found.suspects.unknown:
+        named = _count(found.suspects.unknown, "labelled file")
+        yield f"{named} not in the collection, first {escape(found.suspects.first_unknown)}: paths are relative to its folder"
     if found.hubness is not None:
         hubs = found.hubness
         high = "; above 1.4 a few images crowd out others" if hubs.skew > 1.4 else ""
@@ -155,6 +153,16 @@ def _count(number: int, what: str) -> str:
 
 def _section(title: str, names: tuple[str, ...], rows: Iterable[list[str]]) -> str:
     return f"<section><h2>{title}</h2>{_table(names, rows)}</section>"
+
+
+def _text(value: str) -> str:
+    """Return markup of text that may be long: it breaks wherever the page is narrow."""
+    return f"<bdi>{markup(escape(value))}</bdi>"
+
+
+def _breakable(name: str) -> str:
+    """Return markup of an issue's name, which breaks between its words where the page is narrow."""
+    return name.replace("_", "_<wbr>")
 
 
 def _table(names: tuple[str, ...], rows: Iterable[list[str]]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.collection import open_collection, require_settled
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.audit.association_bias import association
 from retrieval.curation.audit.audit_report import Audit, SkippedImage
 from retrieval.curation.audit.class_balance import class_balance
@@ -93,7 +94,7 @@ def audit(
             opened = stack.enter_context(open_collection(opened))
         require_settled(opened.manifest, what="the vectors are of two spaces, so images cannot be compared")
         show = stack.enter_context(progress_shown(progress))
-        mask = opened.mask(**filters)
+        mask = passing_rows(opened, **filters)
         bias = None if targets is None or attributes is None else association(opened, targets, attributes)
         parts = splits_of(opened, splits) if "duplicates" in wanted else None
         known = None if labels is None and column is None else known_labels(opened, labels, column=column)

@@ -213,6 +213,7 @@ class _Comparing:
             only_b=images.only_b,
             changed=images.changed,
             unreadable=images.unreadable,
+            copies=images.copies,
             queries=len(asked),
             k=k,
             overlap=mean_of(overlap),

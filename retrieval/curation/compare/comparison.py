@@ -167,6 +167,7 @@ class Comparison:
         only_a, only_b: images that one of two collections alone has.
         changed: images left out because their bytes are not the same any more, or not the same in both.
         unreadable: images of the sample that could not be read.
+        copies: exact copies of images of the sample, which were left out.
         queries: images that were asked for.
         k: neighbours of each that were looked at.
         overlap: share of the neighbours that both find.
@@ -205,6 +206,7 @@ class Comparison:
     wins: int
     words: ComparedWords | None = None
     wordless: str = ""
+    copies: int = 0
 
     @property
     def better(self) -> Literal["a", "b"] | None:
@@ -216,6 +218,16 @@ class Comparison:
             return "b"
         return "a" if difference.high < 0 else None
 
+    @property
+    def verdict(self) -> str:
+        """Which encoder finds the right label more often, in words; empty without labels."""
+        if not self.quality:
+            return ""
+        if self.better is None:
+            return f"{self.labelled:,} labelled images do not tell which encoder finds more"
+        name = self.a if self.better == "a" else self.b
+        return f"{name} finds the right label more often, on {self.labelled:,} labelled images"
+
     def __repr__(self) -> str:
         return (
             f"<Comparison: {self.a} and {self.b}, {self.overlap.value:.3f} of {self.k} neighbours the same>"
@@ -224,7 +236,8 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return the facts by the names that ``--json`` prints."""
         plain = (
-            "a", "b", "dim_a", "dim_b", "images", "encoded", "only_a", "only_b", "changed", "unreadable", "queries", "k",
+            "a", "b", "dim_a", "dim_b", "images", "encoded", "only_a", "only_b", "changed", "unreadable", "copies", "queries",
+            "k",
             "labelled", "losses", "wins", "better",
         )  # fmt: skip
         return {

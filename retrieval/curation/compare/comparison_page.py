@@ -24,6 +24,10 @@ _STYLE: Final = """
 .pair > .hits { align-content: start; }
 .side { margin: 0 0 4px; color: var(--soft); font-size: 13px; }
 .hits + .side { margin-top: 18px; }
+section { margin: 0; border-top: 1px solid var(--line); }
+summary { padding: 12px 0; cursor: pointer; }
+summary h2 { display: inline; font-size: 18px; }
+summary span { margin-left: 10px; color: var(--soft); }
 table { border-collapse: collapse; margin-top: 16px; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 18px 5px 0; text-align: left; border-bottom: 1px solid var(--line); }
 td span { color: var(--soft); font-size: 12px; }
@@ -51,20 +55,20 @@ def comparison_html(found: Comparison, *, beside: Path | None = None) -> str:
     )
     shown = _Shown(found, made, beside)
     sections = [
-        shown.section(f"Found by {found.b} alone", f"{found.wins:,} images", found.won),
+        shown.section(f"Found by {found.b} alone", f"{found.wins:,} images", found.won, opened=True),
         shown.section(f"Found by {found.a} alone", f"{found.losses:,} images", found.lost),
         *map(shown.word, words),
         *(
             shown.section(
-                group.name or "a group without a name", f"{group.overlap:.2f} the same", group.images
+                group.name or "a group without a name", f"{group.overlap:.0%} the same", group.images
             )
             for group in found.groups
         ),
     ]
     return image_page(
         f"{found.a} and {found.b}",
-        note=f"{found.images:,} images, {found.queries:,} of them asked for: of {found.k} neighbours of each, "
-        f"{found.overlap.value:.2f} are the same.{_of_words(found)}",
+        note=f"{found.verdict}{'. ' if found.verdict else ''}{found.queries:,} of {found.images:,} images were asked for. "
+        f"Both encoders find {found.overlap.value:.0%} of the {found.k} nearest of each.{_of_words(found)}",
         contents=_table(found),
         sections="\n".join(filter(None, sections)),
         footer=_FOOTER,
@@ -76,7 +80,7 @@ def _of_words(found: Comparison) -> str:
     words = found.words
     if words is None:
         return ""
-    return f" {words.words:,} words were asked, too: of the first {found.k} images of each, {words.overlap.value:.2f} are the same."
+    return f" {words.words:,} words were asked, too: both find {words.overlap.value:.0%} of the first {found.k} images of each."
 
 
 def _table(found: Comparison) -> str:
@@ -101,27 +105,32 @@ def _measure(name: str) -> str:
     return name.replace("map_at_", "mAP@").replace("knn_", "kNN ").replace("words_precision_at_", "words@")
 
 
+def _folded(heading: str, facts: str, inner: str, *, opened: bool = False) -> str:
+    return (
+        f"<section><details{' open' if opened else ''}><summary><h2>{heading}</h2> <span>{markup(facts)}</span></summary>\n"
+        f"{inner}</details></section>"
+    )
+
+
 class _Shown:
     """Shows images beside their neighbours."""
 
     def __init__(self, found: Comparison, made: dict[Any, Thumbnail], beside: Path | None) -> None:
         self._found, self._made, self._beside = found, made, beside
 
-    def section(self, heading: str, facts: str, images: Iterable[ComparedImage]) -> str:
+    def section(
+        self, heading: str, facts: str, images: Iterable[ComparedImage], *, opened: bool = False
+    ) -> str:
+        """Return images below a heading that unfolds them: all at once would be screens of pictures."""
         inner = "\n".join(map(self._pair, images))
         if not inner:
             return ""
-        return (
-            f'<section><div class="query"><h2><bdi>{markup(escape(heading))}</bdi></h2><p>{markup(facts)}</p></div>\n'
-            f"{inner}</section>"
-        )
+        return _folded(f"<bdi>{markup(escape(heading))}</bdi>", facts, inner, opened=opened)
 
     def word(self, one: ComparedWord) -> str:
         """Return what both encoders find for a word."""
-        return (
-            f'<section><div class="query"><h2>asked: <bdi>{markup(escape(one.word))}</bdi></h2><p>{one.overlap:.2f} the same</p></div>\n'
-            f'<div class="pair"><div></div><div>{self._sides(one)}</div></div></section>'
-        )
+        inner = f'<div class="pair"><div></div><div>{self._sides(one)}</div></div>'
+        return _folded(f"asked: <bdi>{markup(escape(one.word))}</bdi>", f"{one.overlap:.0%} the same", inner)
 
     def _sides(self, one: ComparedImage | ComparedWord) -> str:
         return "".join(

@@ -38,6 +38,7 @@ class PairedImages:
         only_a, only_b: how many images one of them alone has.
         changed: images that both have, with other bytes.
         unreadable: images of the sample that could not be read.
+        copies: exact copies of others in the sample, which were left out.
         encoded: the second one encoded them for this comparison.
     """
 
@@ -48,6 +49,7 @@ class PairedImages:
     only_b: int = 0
     changed: int = 0
     unreadable: int = 0
+    copies: int = 0
     encoded: bool = False
 
 
@@ -116,7 +118,7 @@ def encode_sample_of(
     drawn = np.random.default_rng(_SEED).permutation(a.row_ids())[:sample]
     ids: list[int] = []
     blocks: list[Halves] = []
-    changed = unreadable = done = 0
+    changed = unreadable = copies = done = 0
     for batch in embed(_rows(a, drawn), encoder, open_image=_bytes_of):
         same = [
             row.by_hand or row.content == content
@@ -126,6 +128,7 @@ def encode_sample_of(
         blocks.append(batch.vectors[np.array(same, dtype=np.bool_)].astype(np.float16))
         changed += len(same) - sum(same)
         unreadable += len(batch.failed)
+        copies += len(batch.reused)
         done += len(batch.items) + len(batch.failed) + len(batch.reused)
         if progress is not None:
             progress(Progress(phase="sample", done=done, total=len(drawn)))
@@ -142,6 +145,7 @@ def encode_sample_of(
         b=np.concatenate(blocks)[order],
         changed=changed,
         unreadable=unreadable,
+        copies=copies,
         encoded=True,
     )
 

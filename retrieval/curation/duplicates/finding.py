@@ -10,6 +10,7 @@ import numpy as np
 
 from retrieval import matching
 from retrieval.collection import open_collection
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.duplicates.images import ImageRows, Pictures, Results
 from retrieval.curation.duplicates.judgements import DECISIONS, Decisions, read_decisions
 from retrieval.curation.duplicates.pairs import (
@@ -100,9 +101,9 @@ def duplicates(
                 f"{other.directory} holds vectors of {other.space}, expected {own.space}; build it with the same encoder"
             )
         show = stack.enter_context(progress_shown(progress))
-        galleries = [stack.enter_context(ImageRows(own, own.mask(under=under, glob=glob, where=where)))]
-        if len(own) and not len(galleries[0].ids):
-            raise OptionError(f"no image of {own.directory} passes the filters; give others, or none")
+        galleries = [
+            stack.enter_context(ImageRows(own, passing_rows(own, under=under, glob=glob, where=where)))
+        ]
         if other is not None:
             galleries.append(stack.enter_context(ImageRows(other, other.mask())))
         search = _Search(

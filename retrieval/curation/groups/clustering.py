@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes.vectors import integer
 from retrieval.collection import open_collection
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.groups.group_names import name_groups
 from retrieval.curation.groups.group_report import Group, Groups
 from retrieval.curation.groups.partition import MOST_GROUPS, partition
@@ -61,7 +62,7 @@ def cluster(
 
     Args:
         collection: a collection, or its path.
-        n_groups: how many groups; None for the number that describes the images most shortly.
+        n_groups: how many groups; None for a number that describes the images shortly, of groups that lie apart.
         words: a text file of names to choose from, one a line; None for everyday nouns. Encoders without words name nothing.
         under, glob, where, ids: only images that pass these filters of `Collection.search`.
         progress: True for a bar where somebody sees one, or a function.
@@ -77,7 +78,7 @@ def cluster(
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
-        rows = collection.row_ids(collection.mask(under=under, glob=glob, where=where, ids=ids))
+        rows = collection.row_ids(passing_rows(collection, under=under, glob=glob, where=where, ids=ids))
         if number is not None and number > len(rows):
             raise OptionError(
                 f"`n_groups` is {number:,}, and there are {len(rows):,} images; give fewer groups"

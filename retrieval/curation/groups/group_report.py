@@ -71,7 +71,7 @@ class Groups(Sequence[Group]):
         ids: ``(n,)`` the rows that were grouped, rising.
         labels: ``(n,)`` the number of each row's group, from 1.
         scores: ``(n,)`` cosine of each row with the mean of its group.
-        estimated: whether the number of groups was found by coding length.
+        estimated: whether the number of groups was found.
         unnamed: why the groups have no names; empty where they have.
     """
 

@@ -1,4 +1,4 @@
-"""Merge small clusters into larger ones, and find the number of groups that describes the rows most shortly.
+"""Merge small clusters into larger ones, and say how shortly each number of groups describes the rows.
 
 The pair whose union adds least to the squared distances within clusters is merged first (Ward 1963). Each number of groups has
 a coding length: bits for each row's place within its group, up to a tolerance, for naming its group, and for the groups' centres.
@@ -61,8 +61,8 @@ class MergeTree:
         _, first, inverse = np.unique(belongs, return_index=True, return_inverse=True)
         return np.argsort(np.argsort(first))[inverse]
 
-    def shortest(self, dim: int) -> int:
-        """Return the number of groups with the least coding length.
+    def coding_lengths(self, dim: int) -> NDArray[np.float64]:
+        """Return the coding length of 1, 2 … n groups, in nats for each row, ``(n,)``.
 
         Args:
             dim: of the rows, which have length 1.
@@ -73,7 +73,8 @@ class MergeTree:
         numbers = np.arange(len(self.sizes), 0, -1)
         places = rows * dim / 2 * np.log(_TOLERANCE + np.maximum(within, 0))
         centres = numbers * dim / 2 * np.log(rows)
-        return int(numbers[(places + centres + self._naming()).argmin()])
+        lengths: NDArray[np.float64] = (places + centres + self._naming())[::-1] / rows
+        return lengths
 
     def _naming(self) -> NDArray[np.float64]:
         """Return what it takes to say which group each row is of, before each merge and after the last, ``(n,)``."""

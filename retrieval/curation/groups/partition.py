@@ -1,4 +1,4 @@
-"""Divide vectors into groups: many small clusters by k-means, merged until their coding length is least."""
+"""Divide vectors into groups: many small clusters by k-means, merged into groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from retrieval.curation.groups.group_number import group_number
 from retrieval.curation.groups.merge_tree import MergeTree, merge_tree
 from retrieval.curation.groups.principal_axes import PrincipalAxes
 
@@ -64,7 +65,7 @@ def partition(
     Args:
         read: gives some rows by their places, ``(m, d)`` float32 of length 1.
         rows: how many there are, at least one.
-        number: of groups, 1 to `rows`; None to find it by coding length. Fewer are found where rows are equal.
+        number: of groups, 1 to `rows`; None to find it. Fewer are found where rows are equal.
         seed: of the sample and of where k-means starts.
         told: is called with how many rows have joined their group.
     """
@@ -110,7 +111,7 @@ def _merged(rows: Vectors, number: int | None, numbers: np.random.Generator) -> 
     _, labels = np.unique(labels, return_inverse=True)
     count = int(labels.max()) + 1
     tree = merge_tree(_summed(rows, labels, count), np.bincount(labels, minlength=count))
-    groups = tree.at(min(number or tree.shortest(rows.shape[1]), count))[labels]
+    groups = tree.at(min(number or group_number(tree, rows, labels), count))[labels]
     return _settled(rows, _unit(_summed(rows, groups, int(groups.max()) + 1)))[0]
 
 

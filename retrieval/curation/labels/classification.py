@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.collection import open_collection, require_settled
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.labels.guesses import Classification, Guess, Suspect, Suspects, Voter
 from retrieval.curation.labels.label_model import LabelModel
 from retrieval.display import progress_shown
@@ -67,7 +68,7 @@ def classify(
     with ExitStack() as stack:
         opened = _open(collection, stack)
         known = known_labels(opened, labels, column=column)
-        wanted = opened.mask(under=under, glob=glob, where=where)
+        wanted = passing_rows(opened, under=under, glob=glob, where=where)
         ids = opened.row_ids(wanted & ~opened.mask(ids=known.ids))
         show = stack.enter_context(progress_shown(progress))
         model = LabelModel(opened, known)
@@ -141,7 +142,7 @@ def suspects(
     with ExitStack() as stack:
         opened = _open(collection, stack)
         known = known_labels(opened, labels, column=column)
-        wanted = np.isin(known.ids, opened.row_ids(opened.mask(under=under, glob=glob, where=where)))
+        wanted = np.isin(known.ids, opened.row_ids(passing_rows(opened, under=under, glob=glob, where=where)))
         able = known.counts[known.codes] > 1
         places = np.flatnonzero(wanted & able)
         show = stack.enter_context(progress_shown(progress))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from retrieval.collection import open_collection
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.groups import PrincipalAxes, cluster, read_words
 from retrieval.curation.map.colorings import (
     Coloring,
@@ -85,7 +86,7 @@ def map_images(
         show = stack.enter_context(progress_shown(progress))
         known = None if labels is None else known_labels(collection, labels)
         groups = cluster(collection, words=words, under=under, glob=glob, where=where, progress=show)
-        mask = collection.mask(under=under, glob=glob, where=where)
+        mask = passing_rows(collection, under=under, glob=glob, where=where)
         mask[mask] = _taken(len(groups.ids))
         run = _Mapping(collection, mask, show)
         label_of = {} if known is None else dict(zip(known.ids.tolist(), known.codes.tolist(), strict=True))

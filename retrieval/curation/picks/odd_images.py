@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes.vectors import integer
 from retrieval.collection import open_collection
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.picks.picked import Picked
 from retrieval.curation.picks.picked_image import picked_images
 from retrieval.display import progress_shown
@@ -66,7 +67,7 @@ def outliers(
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
-        mask = collection.mask(under=under, glob=glob, where=where)
+        mask = passing_rows(collection, under=under, glob=glob, where=where)
         ids = collection.row_ids(mask)
         if len(ids) < 2:
             return Picked(images=(), method="outliers", total=len(ids), sampled=len(ids))

@@ -19,7 +19,7 @@ __all__ = ["Picked"]
 _TITLES: Final = {
     "facility-location": "representatives",
     "k-center": "diverse images",
-    "outliers": "outliers",
+    "outliers": "oddest images",
 }
 _FOOTERS: Final = {
     "facility-location": "These images stand for the others. The number is the mean cosine with the images that each stands for.",
@@ -83,6 +83,15 @@ class Picked(Sequence["PickedImage"]):
             raise OptionError(f"images picked by {self.method} have no fence; outliers have one")
         return sum(image.score < self.fence for image in self.images)
 
+    @property
+    def note(self) -> str:
+        """How far from usual they are; empty where that is not known."""
+        if self.fence is None or self.typical is None:
+            return ""
+        far = self.below_fence
+        count = "none of them is" if not far else f"{far:,} of them {'is' if far == 1 else 'are'}"
+        return f"{count} far from usual, below {self.fence:.3f}; half of all images have {self.typical:.3f} or more"
+
     def to_json(self) -> dict[str, Any]:
         """Return the facts by the names that ``--json`` prints."""
         return {
@@ -128,7 +137,7 @@ class Picked(Sequence["PickedImage"]):
         shown = figures(self.images, pictures(self.images), beside)
         text = image_page(
             self.title,
-            note="" if self.typical is None else f"All images: {self.typical:.3f} in the middle.",
+            note=f"{self.note[0].upper()}{self.note[1:]}." if self.note else "",
             sections=f'<section><ol class="hits">{shown}</ol></section>' if shown else "",
             footer=_FOOTERS[self.method],
         )

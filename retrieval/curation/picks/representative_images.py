@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes.vectors import integer
 from retrieval.collection import open_collection
+from retrieval.collection.queries import passing_rows
 from retrieval.curation.picks.choosing import most_diverse, most_telling
 from retrieval.curation.picks.picked import Picked
 from retrieval.curation.picks.picked_image import picked_images
@@ -70,7 +71,7 @@ def representatives(
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
-        ids = collection.row_ids(collection.mask(under=under, glob=glob, where=where))
+        ids = collection.row_ids(passing_rows(collection, under=under, glob=glob, where=where))
         sample = np.sort(np.random.default_rng(_SEED).permutation(ids)[: _SAMPLES[method]])
         if not len(ids):
             return Picked(images=(), method=method, total=0, sampled=0)

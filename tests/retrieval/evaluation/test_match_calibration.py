@@ -160,3 +160,30 @@ def test_a_folder_with_few_photographs_is_refused(
         pytest.raises(OptionError, match="has 3 images"),
     ):
         photos.calibrate_matches(labels, background=tmp_path / "few")
+
+
+def test_an_encoder_that_comes_with_a_calibration_keeps_it(tmp_path: Path) -> None:
+    vectors, kinds = things(np.random.default_rng(0), kinds=KINDS, each=EACH)
+    wide = np.zeros((len(vectors), 384), np.float32)
+    wide[:, :DIM] = vectors
+    labels = {str(row): f"thing {kind}" for row, kind in enumerate(kinds.tolist())}
+    with retrieval.create(tmp_path / "a", encoder="nano") as photos:
+        photos.add(wide)
+
+        with pytest.raises(OptionError, match="nano@2 comes with a calibration"):
+            calibrate_matches(photos, labels)
+        assert not (tmp_path / "a" / "relevance").exists()
+        assert calibrate_matches(photos, labels, force=True).labels == KINDS
+        assert list(tmp_path.glob("a/**/relevance/calibration.json"))
+
+
+def test_what_is_absent_is_absent_from_a_background_of_its_own_too(tmp_path: Path) -> None:
+    """Rows of a thing in the background would tell that it is absent, though no search has such a background."""
+    photos, labels = labelled(tmp_path / "a")
+    with photos:
+        calibrate_matches(photos, labels)
+        vectors, _ = things(np.random.default_rng(5), kinds=20, each=1)
+
+        absent = [photos.search(vector, k=5)[0].match for vector in vectors]
+
+        assert all(match is None or match < 0.5 for match in absent[:1]) or np.mean(absent) < 0.5

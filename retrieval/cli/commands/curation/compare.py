@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def compare(
         raise click.UsageError(
             f"{sides[0]} is a collection, A; name B behind it: another one of the same images, or an encoder such as nano@1"
         )
+    if len(sides) == 2 and _is_encoder(sides[0]):
+        raise click.UsageError(
+            f"A is a collection, and {sides[0]} is an encoder: two encoders are compared over the images of a collection. "
+            f"Build one with `--encoder {sides[0]}`, and name it as A"
+        )
     first = sides[0] if len(sides) == 2 else index
     with open_collection(first) as collection, watching(session) as progress:
         found = measured(collection, sides[-1], progress=progress, **given(**options))
@@ -87,6 +93,19 @@ def compare(
     if html is not None:
         found.write_page(html)
         session.note(f"wrote {html}")
+
+
+def _is_encoder(side: str) -> bool:
+    """Say whether what was named is an encoder, and no folder."""
+    from retrieval.encoders import canonical_spec
+    from retrieval.errors import EncoderError
+
+    if os.path.exists(side):
+        return False
+    try:
+        return bool(canonical_spec(side))
+    except EncoderError:
+        return False
 
 
 def _is_first(side: str) -> bool:

@@ -60,10 +60,4 @@ def outliers(
 
     with asked(session, index) as (collection, progress):
         found = find(collection, progress=progress, **given(**options))
-    notes = []
-    if found.typical is not None:
-        notes.append(
-            f"{found.below_fence:,} of them lie below {found.fence:.3f}, far from usual; "
-            f"half of all images have {found.typical:.3f} or more"
-        )
-    print_picked(session, found, form, notes=notes, html=html)
+    print_picked(session, found, form, notes=[found.note] if found.note else [], html=html)

@@ -51,6 +51,7 @@ OPEN = "retrieval.collection.collection:open_collection"
     metavar="DIR",
     help="Photographs of everyday things, a hundred or more; else images of the collection.",
 )
+@option("--force", of=CALIBRATE, is_flag=True, help="Use it even if the encoder comes with a calibration.")
 @device_option(OPEN, "where the background is encoded.")
 @shared
 @session
@@ -61,6 +62,7 @@ def calibrate(
     labels: Path | None,
     column: str | None,
     background: Path | None,
+    force: bool,
     device: str | None,
     index: Path | None,
     as_json: bool,
@@ -76,10 +78,15 @@ def calibrate(
 
     with open_collection(index, **given(device=device)) as collection, watching(session) as progress:
         found = calibrate_matches(
-            collection, progress=progress, **given(labels=labels, column=column, background=background)
+            collection,
+            progress=progress,
+            **given(labels=labels, column=column, background=background, force=force),
         )
+        kept = collection.directory / "relevance"
     emit(json_text(found.to_json()) if as_json else calibration_table(found))
     if found.unknown and not session.quiet:
         session.note(f"{found.unknown:,} files of the labels are not in the collection")
     if found.unreadable and not session.quiet:
         session.note(f"{found.unreadable:,} files of the background cannot be read")
+    if not session.quiet:
+        session.note(f"kept in {kept}; delete that folder to go back to what was before")

@@ -52,20 +52,15 @@ def comparison_table(found: Comparison) -> str:
 
 def comparison_notes(found: Comparison) -> Iterator[str]:
     """Yield what there is to say besides the numbers."""
-    better = found.better
     if found.quality:
-        name = {"a": found.a, "b": found.b, None: ""}[better]
-        yield (
-            f"{escape(name)} finds the right label more often, on {found.labelled:,} labelled images"
-            if better
-            else f"{found.labelled:,} labelled images do not tell which encoder finds more"
-        )
+        yield escape(found.verdict)
         yield f"right by b alone: {found.wins:,} images; by a alone: {found.losses:,}"
     left_out = [
         (found.only_a, "in a alone"),
         (found.only_b, "in b alone"),
         (found.changed, "with other bytes"),
         (found.unreadable, "that cannot be read"),
+        (found.copies, "that are exact copies of others"),
     ]
     told = ", ".join(f"{count:,} {what}" for count, what in left_out if count)
     if told:

@@ -43,7 +43,11 @@ def group_lines(found: Groups, *, columns: int) -> str:
 def group_notes(found: Groups) -> Iterator[str]:
     """Yield what there is to say besides the groups."""
     groups = "group" if len(found) == 1 else "groups"
-    how = "as many as describe the images most shortly" if found.estimated else "as many as were asked for"
+    how = (
+        "as many as describe the images shortly and lie apart"
+        if found.estimated
+        else "as many as were asked for"
+    )
     images = "image" if len(found.ids) == 1 else "images"
     finer = f"; for finer ones: --n-groups {_FINER * len(found)}" if _is_coarse(found) else ""
     yield f"{len(found):,} {groups} of {len(found.ids):,} {images}{f', {how}' if len(found) else ''}{finer}"

@@ -8,6 +8,7 @@ import pytest
 from indexes.vectors import Space
 from retrieval.collection.relevance import GREATEST_ERROR, calibrated, fit, write_calibrations
 from retrieval.collection.relevance.calibrations import FOLDER
+from retrieval.collection.relevance.match_signals import VERSION
 from retrieval.encoders.families.nano import open_nano
 from retrieval.errors import StoreCorrupt
 from tests.retrieval.collection.relevance.worlds import DIM, background, trials
@@ -57,7 +58,18 @@ def test_what_is_not_calibrated_well_enough_is_not_used(tmp_path: Path) -> None:
     assert list(found.kinds) == ["words"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b'{"fingerprint": "made-1", "kinds": {"words": {}}}'])
+def test_what_was_calibrated_with_other_signals_is_not_used(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_calibrations(tmp_path, SPACE, background(rng), {"images": fit(trials(rng, kinds=6), error=0.05)})
+    kept = tmp_path / FOLDER / "calibration.json"
+    kept.write_text(kept.read_text().replace(f'"signals": {VERSION}', '"signals": 1'))
+
+    assert calibrated(tmp_path, SPACE) is None
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b'{"fingerprint": "made-1", "signals": 2, "kinds": {"words": {}}}']
+)
 def test_a_damaged_one_is_an_error(tmp_path: Path, damage: bytes) -> None:
     rng = np.random.default_rng(0)
     write_calibrations(tmp_path, SPACE, background(rng), {"images": fit(trials(rng, kinds=6), error=0.05)})

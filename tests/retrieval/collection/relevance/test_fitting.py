@@ -49,13 +49,13 @@ def test_the_error_is_the_gap_of_probability_and_share() -> None:
     assert calibration_error(probabilities, right, weights) == 0
 
 
-def test_the_cut_keeps_what_is_mostly_right() -> None:
+def test_the_cut_lies_before_the_first_that_is_less_probable_than_not() -> None:
     cases = {
-        (): 0, (0.9, 0.8, 0.2): 2, (0.9, 0.4, 0.8): 3, (0.9, 0.2, 0.6): 1, (0.3, 0.2): 0, (0.4, 0.9, 0.1): 2,
-        (0.5,): 0,
+        (): 0, (0.9, 0.8, 0.2): 2, (0.9, 0.4, 0.8): 1, (0.3, 0.2): 0, (0.4, 0.9, 0.1): 0, (0.5,): 1, (0.9, 0.8): 2,
     }  # fmt: skip
 
     assert {case: likely(np.array(case)) for case in cases} == cases
+    assert all(likely(np.array(case[:k])) == min(k, cut) for case, cut in cases.items() for k in range(4))
 
 
 def test_json_gives_it_back() -> None:

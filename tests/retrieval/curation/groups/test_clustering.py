@@ -101,7 +101,8 @@ def test_filters_leave_out_other_images(coloured: Path) -> None:
         found = retrieval.cluster(collection, under="blue", n_groups=2)
 
         assert len(found.ids) == COUNTS["blue"]
-        assert len(retrieval.cluster(collection, glob="nothing*")) == 0
+        with pytest.raises(OptionError, match=r"no image passes `under=.blue.` and `glob=.nothing\*.`"):
+            retrieval.cluster(collection, under="blue", glob="nothing*")
 
 
 def test_vectors_without_words_have_groups_without_names(tmp_path: Path, words: Path) -> None:
