@@ -8,10 +8,13 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 
+from retrieval.encoders.families.nano_text import TextTower, map_tensors
 from tests.tools.test_hypernyms import DATA, INDEX
+from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
-from tools.train_oca.kinds import kinds_of
+from tools.train_nano.words.text import TextStudent, quantised, unquantised
+from tools.train_oca.kinds import kinds_of, with_kinds
 
 AXES = {"tench": 0, "goldfish": 1, "pug": 2, "fish": 7, "animal": 6}
 
@@ -69,3 +72,24 @@ def test_a_kind_that_is_often_said_stays_near(folders, caption: str, least: floa
 
     assert least <= found["fish"][7] <= most
     assert found["sea fish"][7] < 0.5
+
+
+def test_a_word_for_a_kind_is_read_from_its_table(tmp_path) -> None:
+    student = TextStudent(8)
+    plain, wide = tmp_path / "plain.safetensors", tmp_path / "wide.safetensors"
+    save_tensors(quantised(student), plain)
+    place = unit(np.random.default_rng(0).standard_normal((2, 8)))
+    tensors = with_kinds(
+        {k: np.array(v) for k, v in map_tensors(plain).items()}, {"fish": place[0], "big cat": place[1]}
+    )
+    save_tensors(tensors, wide)
+    before, after = TextTower(plain), TextTower(wide)
+
+    for text, row in (("Fish", 0), ("a fish", 0), ("the fishs", 0), ("big cats", 1)):
+        found = after.encode([text])[0]
+        assert found[:-1] @ place[row] > 0.999 * np.linalg.norm(found[:-1])
+        assert np.linalg.norm(found) == pytest.approx(1, abs=0.01)
+    others = ["a fish in a bowl", "cat", "", "big"]
+    np.testing.assert_array_equal(after.encode(others), before.encode(others))
+    again = unquantised(map_tensors(wide))
+    assert set(again.state_dict()) == set(student.state_dict())

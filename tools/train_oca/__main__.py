@@ -38,7 +38,6 @@ from retrieval.encoders.families.nano import WEIGHTS, NanoEncoder, open_nano
 from retrieval.encoders.families.nano_torch import folded_tower
 from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import list_photos
-from tools.train_nano.words.text import quantised
 from tools.train_nano.words.vocabulary import write_vocabulary
 from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
@@ -126,11 +125,11 @@ def run_kinds(given: argparse.Namespace) -> int:
     """Write what is shipped, with words that know which kinds have which members."""
     known, folder = look_at_all(given.data, given.work), given.work / "nano-2"
     shipped = WEIGHTS / "nano-2"
-    student = words_with_kinds(
+    tensors = words_with_kinds(
         given.data, given.wordnet, known.photos, known.seen, shipped / "text.safetensors"
     )
     shutil.copytree(shipped, folder, dirs_exist_ok=True)
-    save_tensors(quantised(student), folder / "text.safetensors")
+    save_tensors(tensors, folder / "text.safetensors")
     return 0
 
 

@@ -23,6 +23,7 @@ from retrieval.encoders.families.nano_torch import (
     read_querybank,
     read_state,
 )
+from tools.train_nano.export import read_note
 from tools.train_nano.inputs.data import Photo, decode_all, list_photos
 from tools.train_nano.measure import unit
 from tools.train_nano.prepare import assemble
@@ -35,7 +36,8 @@ from tools.train_oca.head import look, placed
 from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
-SHIPPED = WEIGHTS / "nano-2"
+SHIPPED, IMAGE = WEIGHTS / "nano-2", "image.safetensors"
+STATE = Path(__file__).parent / "further.safetensors"  # a tower that is not shipped yet, to go on from
 RECIPE = Recipe(
     batch=128, part=64, workers=1, rate=8e-4, warm_steps=40, views=0.0, hard=0.5, contrast=0.15, old=0.1, asked=0.1,
     alike=0.1, said=0.1, harder=True, middle=0.25, places=0.0, frozen=1, ramp=(-1.0, 0.0), ema=0.99, sizes=((1.0, 112),),
@@ -57,7 +59,7 @@ def look_at_all(data: Path, folder: Path, *, note: Callable[[str], None] = print
     """Decode all photographs and look at them once with the tower that nano@1 and the shipped nano@2 share; kept in ``folder``."""
     photos = list_photos(data)
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
-    state = read_state(SHIPPED / "image.safetensors")
+    state = read_state(SHIPPED / IMAGE)
     tower = folded_tower(state, dim=len(state["head.bias"]))
     kept = folder / "means.npy"
     if not kept.exists():
@@ -93,22 +95,25 @@ def set_training(known: Shipped, words: Path) -> TrainingSet:
 
 
 def go_on(folder: Path, data: TrainingSet, recipe: Recipe) -> Run:
-    """Return the run to go on with: of the checkpoint in ``folder``, else from the shipped weights."""
+    """Return the run to go on with: of the checkpoint in ``folder``, else of its ``nano-2``, else of `STATE`, else from the shipped weights."""
     if (folder / "checkpoint.pt").exists():
         return Run(folder, data, recipe, init=None)
-    return Run(folder, data, recipe, init=read_state(SHIPPED / "image.safetensors"))
+    kept = next(path for path in (folder / "nano-2" / IMAGE, STATE, SHIPPED / IMAGE) if path.exists())
+    run = Run(folder, data, recipe, init=read_state(kept))
+    run.samples = int(read_note(kept).get("samples", "0"))
+    return run
 
 
 def mixed(tower: ImageTower, share: float) -> ImageTower:
     """Return the mean of a trained tower's folded weights, ``share`` of it, and the shipped one's (Wortsman et al., 2022, arXiv 2109.01903)."""
-    own, shipped = fold_state(tower), read_state(SHIPPED / "image.safetensors")
+    own, shipped = fold_state(tower), read_state(SHIPPED / IMAGE)
     state = {name: share * value + (1 - share) * shipped[name] for name, value in own.items()}
     return folded_tower(state, dim=len(state["head.bias"]))
 
 
 def export_further(tower: ImageTower, known: Shipped, folder: Path, words: Path, *, samples: int) -> None:
     """Write every file of nano@2 into ``folder``: the tower, the shipped bank, ``words``, and the way back fitted to the tower's vectors."""
-    bank = read_querybank(SHIPPED / "image.safetensors", weight=POPULARITY)
+    bank = read_querybank(SHIPPED / IMAGE, weight=POPULARITY)
     assert bank is not None  # noqa: S101 - it is shipped with one
     train = np.flatnonzero([photo.split == "train" for photo in known.photos])
     few = np.sort(np.random.default_rng(3).permutation(train)[:6000])
@@ -118,7 +123,8 @@ def export_further(tower: ImageTower, known: Shipped, folder: Path, words: Path,
     )
     before = read_back(SHIPPED / "back.safetensors")
     x, y = np.concatenate([plain, altered]), np.tile(unit(known.old[few]), (2, 1))
-    back = before.image + ridge(x, y - x @ before.image, BACK_STRENGTH)
+    off: Rows = np.asarray(y - x @ before.image, np.float32)
+    back: Rows = np.asarray(before.image + ridge(x, off, BACK_STRENGTH), np.float32)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "text.safetensors").write_bytes(words.read_bytes())
     write(

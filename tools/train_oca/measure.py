@@ -133,9 +133,9 @@ def words(exam: Exam, encoder: NanoEncoder) -> dict[str, Rows]:
 def reworded(exam: Exam, found: Asked, encoder: NanoEncoder) -> Asked:
     """Return the same answers with the words that an encoder has now."""
     scenes = [exam.photos[i] for i in queries(exam)[0]]
-    return replace(
-        found, **words(exam, encoder), harder=replace(found.harder, **harder.words(scenes, encoder))
-    )
+    asked: dict[str, Any] = dict(words(exam, encoder))
+    condition: dict[str, Any] = dict(harder.words(scenes, encoder))
+    return replace(found, **asked, harder=replace(found.harder, **condition))
 
 
 def queries(exam: Exam) -> tuple[NDArray[np.int64], list[Phrase], list[Phrase]]:

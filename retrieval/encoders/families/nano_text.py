@@ -5,6 +5,9 @@ word table and the mean of the rows of its character n-grams (3 to 5, Bojanowski
 misspelt or unseen word lands near its relatives. Tables are hashed (two rows a word, so that collisions differ) and
 stored in 8 bits with one scale a row; rows are read from the mapped file as they are needed.
 
+Some words for kinds of things (fish, vehicle) have a place of their own, where their members lie: it takes the place of the sum
+for a text of such a word alone, with its article or in the plural.
+
 A text's last component is the same for all: it makes a photograph's last component count, which says how near the
 photograph lies to whatever is asked (`retrieval.encoders.families.nano_torch.Querybank`).
 """
@@ -29,6 +32,8 @@ GRAM_ROWS = 36864
 WIDTH = 128
 HIDDEN = 512
 MAX_WORDS = 64
+KINDS = "kinds"  # the tensor of words for kinds, one a line, and what begins the names of their rows
+ARTICLES = ("a", "an", "the")
 _DTYPES = {"F16": np.float16, "F32": np.float32, "I8": np.int8}
 
 Token = tuple[tuple[int, int], tuple[int, ...]]
@@ -106,6 +111,12 @@ class TextTower:
         self._first, self._first_bias = _float(tensors["first.weight"]), _float(tensors["first.bias"])
         self._second, self._second_bias = _float(tensors["second.weight"]), _float(tensors["second.bias"])
         self._skip = _float(tensors["skip.weight"])
+        # Earlier versions have no words for kinds.
+        listed = tensors[KINDS].tobytes().decode().split("\n") if KINDS in tensors else []
+        self._kinds = {words: row for row, words in enumerate(listed)}
+        none: NDArray[Any] = np.empty(0, np.float16)
+        self._kind_rows = tensors.get(f"{KINDS}.rows", none)
+        self._kind_scale = tensors.get(f"{KINDS}.scale", none)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: ``(t, d)`` float32 unit rows, in order; a text without a word gives the mean direction."""
@@ -113,9 +124,20 @@ class TextTower:
         hidden = np.maximum(pooled @ self._first.T + self._first_bias, 0)  # (t, 512)
         out = hidden @ self._second.T + self._second_bias + pooled @ self._skip.T  # (t, d - 1)
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        for place, text in zip(out, texts, strict=True):
+            if (row := self._kind(text)) is not None:
+                place[:] = self._kind_rows[row] * np.float32(self._kind_scale[row])
         rows = np.pad(out, ((0, 0), (0, 1)), constant_values=self._last)  # (t, d)
         rows = rows / np.sqrt(1 + self._last**2)
         return np.asarray(rows, np.float32)
+
+    def _kind(self, text: str) -> int | None:
+        """Give the row of a text that is a word for a kind, with an article or in the plural; None for any other text."""
+        if not self._kinds:
+            return None
+        words = words_of(text)
+        said = " ".join(words[1:] if len(words) > 1 and words[0] in ARTICLES else words)
+        return self._kinds.get(said, self._kinds.get(said.removesuffix("s")))
 
     def _pool(self, tokens: list[Token]) -> NDArray[np.float32]:
         if not tokens:

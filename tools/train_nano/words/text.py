@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from retrieval.encoders.families.nano_text import GRAM_ROWS, HIDDEN, WIDTH, WORD_ROWS, Token, tokens_of
+from retrieval.encoders.families.nano_text import GRAM_ROWS, HIDDEN, KINDS, WIDTH, WORD_ROWS, Token, tokens_of
 from retrieval.encoders.families.nano_torch import MEANING
 from retrieval.encoders.training.losses import MatryoshkaLoss, mean_cosine_gap, similarity_distillation
 from tools.train_nano.inputs.corpus import Text
@@ -189,7 +189,11 @@ def train_text(
 
 def unquantised(tensors: Mapping[str, NDArray[Any]]) -> TextStudent:
     """Give the training form of shipped tensors, to train on from there."""
-    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+    state = {
+        name: torch.from_numpy(array.astype(np.float32))
+        for name, array in tensors.items()
+        if not name.startswith(KINDS)
+    }
     for table, column in (("words", "word_weight"), ("grams", "gram_weight")):
         # Shipped, "words.weight" is how much each row counts; in a student it is the table itself.
         state[f"{column}.weight"] = state[f"{table}.weight"][:, None]
