@@ -53,6 +53,18 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
     if found.sets:
         sets = "set" if len(found) == 1 else "sets"
         yield f"{len(found):,} {sets}: {told}; {len(going):,} of {found.images:,} images could go ({size / 1e6:,.1f} MB)"
+        doubtful = sum(
+            image.keep
+            and image.kind == "picture"
+            and not image.reason.startswith("in ")  # a folder that never goes
+            for one in found
+            for image in one.images[1:]
+        )
+        if doubtful:
+            yield (
+                f"{doubtful:,} more {'shows' if doubtful == 1 else 'show'} the same picture and {'stays' if doubtful == 1 else 'stay'} "
+                "until you decide: more is shown, a part differs, or it is a page of text"
+            )
     else:
         yield f"no duplicates among {found.images:,} image{'' if found.images == 1 else 's'}"
     if found.compared and found.expected_recall is not None and "picture" in found.kinds:

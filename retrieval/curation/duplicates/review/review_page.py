@@ -43,7 +43,7 @@ _WORDS: Final = {
 }
 _CHOICES: Final = (
     ("second-goes", "g", "this one goes"),
-    ("first-goes", "x", "the one that stays goes"),
+    ("first-goes", "x", "the first one goes"),
     ("keep-both", "b", "both stay"),
     ("different", "d", "different"),
 )
@@ -68,8 +68,8 @@ $kinds</header>
 <div class="bar-of-keys">
 <p id="count"></p>
 <p class="keys"><span><kbd>j</kbd> <kbd>k</kbd> next, previous</span> <span><kbd>g</kbd> goes</span>
-<span><kbd>x</kbd> the one that stays goes</span> <span><kbd>b</kbd> both stay</span>
-<span><kbd>d</kbd> different</span> <span><kbd>a</kbd> all of this set go as listed</span> <span><kbd>u</kbd> undecide</span>
+<span><kbd>x</kbd> the first one goes</span> <span><kbd>b</kbd> both stay</span>
+<span><kbd>d</kbd> different</span> <span><kbd>a</kbd> all that are listed to go in this set</span> <span><kbd>u</kbd> undecide</span>
 <span><kbd>n</kbd> next set</span> <span><kbd>s</kbd> save</span></p>
 <button id="save" type="button">Save decisions</button><p id="told" role="status"></p>
 </div>

@@ -122,7 +122,7 @@ def test_decisions_by_keyboard_are_saved_and_followed(folder: Path, tmp_path: Pa
     browser.get((tmp_path / "review.html").as_uri())
     body = browser.find_element(By.TAG_NAME, "body")
 
-    body.send_keys("x")  # of the first pair the left one goes
+    body.send_keys("x")  # of the first pair the first one goes
     body.send_keys("b")  # of the second both stay
     body.send_keys("g")
     body.send_keys("k")
@@ -176,3 +176,22 @@ def test_decisions_are_posted_to_a_service(folder: Path, browser) -> None:
         "different",
     )
     assert json.loads(_Taker.taken[0])["format"] == 1
+
+
+def test_keys_decide_a_whole_set_and_go_to_the_next_one(folder: Path, tmp_path: Path, browser) -> None:
+    from selenium.webdriver.common.by import By
+
+    found = retrieval.duplicates(folder)
+    found.write_page(tmp_path / "review.html")
+    browser.get((tmp_path / "review.html").as_uri())
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("a")
+    pressed = browser.find_elements(By.CSS_SELECTOR, 'button[aria-pressed="true"]')
+
+    assert len(pressed) == sum(not image.keep for image in found[0])
+    assert {button.get_attribute("data-word") for button in pressed} == {"second-goes"}
+    body.send_keys("k")
+    body.send_keys("n")
+    active = browser.find_element(By.CSS_SELECTOR, ".pair.active")
+    assert active == browser.find_elements(By.CSS_SELECTOR, ".set")[1].find_element(By.CSS_SELECTOR, ".pair")
+    assert [one["level"] for one in browser.get_log("browser")] == []
