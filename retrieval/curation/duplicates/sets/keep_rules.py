@@ -112,7 +112,7 @@ def why(rule: str, stays: Candidate, others: list[Candidate], *, equal: bool) ->
         if any(other.size_bytes < stays.size_bytes for other in others):
             return "the larger file"
     if any(_name_rank(other) != _name_rank(stays) for other in others):
-        return "named by a camera" if _name_rank(stays) == 0 else "no copy by its name"
+        return "named by a camera" if _name_rank(stays) == 0 else "not named a copy"
     return (
         "the shortest name"
         if _name_length(stays) < min(map(_name_length, others), default=0)

@@ -32,7 +32,7 @@ def test_the_sets_are_printed_and_nothing_changes(photos: Path, at) -> None:
     assert out.decode().splitlines() == [
         "1. same bytes, 3 images",
         f"{'   keep':<21}plain/00.png",
-        f"{'':<21}the shortest name",
+        f"{'':<21}not named a copy",
         f"{'   go':<21}copy one.png",
         f"{'   go':<21}plain/copy two.png",
     ]

@@ -49,4 +49,4 @@ def test_of_equal_files_a_cameras_name_stays_a_marked_copy_goes_and_a_link_is_no
     assert sorted([link, copy, other, camera], key=order_of("best")) == [camera, other, copy, link]
     assert sorted([link, copy, camera], key=order_among_equals("best")) == [camera, copy, link]
     assert why("best", camera, [copy], equal=True) == "named by a camera"
-    assert why("best", other, [copy], equal=True) == "no copy by its name"
+    assert why("best", other, [copy], equal=True) == "not named a copy"
