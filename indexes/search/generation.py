@@ -376,7 +376,7 @@ class Generation(forks.Unshared, AbstractContextManager["Generation"]):
             index = self.lists_index
             if index is None or not ivf.lists_of(index):
                 return None
-            from indexes.engine.lists import nearest
+            from indexes.engine import nearest
 
             return nearest.list_residual(index, self._rerank.gather(ids))
 

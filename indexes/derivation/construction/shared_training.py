@@ -13,8 +13,7 @@ import numpy as np
 from indexes.derivation import Event, OnEvent, plan
 from indexes.derivation.construction.construction import wide_rows
 from indexes.derivation.tuning import Rows
-from indexes.engine import gpu, gpu_index, ivf
-from indexes.engine.lists import nearest
+from indexes.engine import gpu, gpu_index, ivf, nearest
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
