@@ -12,7 +12,7 @@ import numpy as np
 from indexes.migration import Background, Calibration, Probe, calibration, nearest, overlap
 from indexes.vectors import curve_area, regression_rate, update_gain
 from retrieval.collection import Fitted
-from retrieval.upgrades.trial.maps import K
+from retrieval.upgrades.trial.maps import EXTENDING, K
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +97,7 @@ def measure(
                 ),
                 regression_rate=regression_rate(old, right),
                 map_microseconds=_microseconds(way, probe),
-                compatible=bool(right.mean() > old.mean())
-                and (way.alpha is None or _beyond_chance(old, right)),
+                compatible=_is_compatible(way, old, right),
                 finds_itself=float(probe.itself(mapped, probe.gallery_old).mean()),
                 text_old_old=text_old,
                 text_new_old=text,
@@ -116,6 +115,13 @@ def compare_encoders(questions: Questions) -> tuple[float, float, int]:
     whole = questions.whole
     old, new = whole.right(whole.old, whole.gallery_old), whole.right(whole.new, whole.gallery_new)
     return float(old.mean()), float(new.mean()), len(old)
+
+
+def _is_compatible(way: Fitted, before: Bitmap, after: Bitmap) -> bool:
+    """Say whether mapped queries find more than old ones, as `Measured.compatible` has it; flags ``(q,)`` of what is right."""
+    if way.alpha is not None:
+        return bool(after.mean() > before.mean()) and _beyond_chance(before, after)
+    return bool(after.mean() >= before.mean() if way.method in EXTENDING else after.mean() > before.mean())
 
 
 def _beyond_chance(before: Bitmap, after: Bitmap) -> bool:

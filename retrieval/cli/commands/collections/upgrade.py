@@ -209,9 +209,10 @@ def _begin(
     facts = report.to_json()
     emit(json_text(facts) if as_json else measured(facts))
     if report.recorded and report.plan == "reencode":
+        asked = options.get("method") == "reencode"
+        why = "as you asked" if asked else "as no map finds more than it does beyond chance"
         session.note(
-            f"{report.old} answers until the last image is encoded again, as no map finds more than it does; encode them with: "
-            "retrieve upgrade backfill all"
+            f"{report.old} answers until the last image is encoded again, {why}; encode them with: retrieve upgrade backfill all"
         )
         return 0
     if report.recorded:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from indexes.vectors.arrays import unit_rows
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform
 from retrieval.collection import Fitted
-from retrieval.upgrades.trial.measurement import background_of
+from retrieval.upgrades.trial.measurement import background_of, measure
 
 DIM, COUNT = 32, 600
 OLD, NEW = (Space(name=name, dim=DIM, fingerprint=name) for name in ("old", "new"))
@@ -59,3 +61,15 @@ def test_a_map_that_blurs_stretches_the_old_side():
     background = background_of(way_of(blurred), probe, old=probe.gallery_old, new=probe.gallery_new)
 
     assert background.stretch > 1
+
+
+@pytest.mark.parametrize(("method", "compatible"), [("built-in", True), ("ridge", False)])
+def test_a_map_that_the_encoder_was_trained_with_has_to_find_as_many_another_one_more(method, compatible):
+    draws = np.random.default_rng(0)
+    probe = probe_of(draws, np.eye(DIM), queries=40, noise=0.4)
+    probe = replace(probe, gallery_new=probe.gallery_old, new=probe.old)
+
+    (found,) = measure([replace(way_of(np.eye(DIM)), method=method)], probe, words_old=None, words_new=None)
+
+    assert found.new_old == found.old_old
+    assert found.compatible is compatible
