@@ -63,8 +63,9 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
     near = np.empty((len(ids) + 1, len(query)))  # (k + 1, d)
     near[:-1] = rows.take(ids, axis=0)
     near[-1] = query
-    squares = np.vecdot(near, near).tolist()
-    if not sum(squares) < inf:  # of damaged rows, which may hold anything
+    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold anything
+        squares = np.vecdot(near, near).tolist()
+    if not sum(squares) < inf:
         return None
     products = np.vecdot(near, near[-1]).tolist()
     square = products.pop()
