@@ -20,7 +20,7 @@ _LEVELS: Final = 6
 _CHANGED: Final = 0.02
 """Share of changed cells from which the pictures are compared again: most copies are not."""
 
-_BLOCK: Final = 0.035
+_BLOCK: Final = 0.025
 """Share of two pictures that one block takes in which they differ, from which something covers a part of one."""
 
 _AGREED: Final = 0.9
