@@ -1,6 +1,6 @@
 """How well does a collection know what it has: "likely nothing", groups, guessed labels, doubtful labels; and what does it cost?
 
-    python benchmarks/bench_curate.py --data DIR [--parts match,match_cost,groups,classify,suspects,examples,audit,map] [--work DIR] [--rows 100000] [--repeats 15]
+    python benchmarks/bench_curate.py --data DIR [--parts match,match_cost,groups,classify,suspects,examples,compare,audit,map] [--work DIR] [--rows 100000] [--repeats 15]
                                       [--sets imagenette,scenes,animals,caltech101,clothing]
 
 match       labelled photographs that nano was not trained on, each thing asked for once where it is and once where it is not, by its
@@ -15,6 +15,8 @@ classify    labelled photographs that nano was not trained on, 1 to 16 of each c
 examples    24 classes searched by examples among all the photographs, three wanted and three unwanted ones: mean average precision beside that
             of the mean of the wanted ones, and of that less the mean of the unwanted ones. Unwanted ones are of the 30 nearest of other classes.
 suspects    the same photographs, all labelled, 5 % of the labels changed: how many of the first 5 % of the suspects are changed ones.
+compare     encoders of which it is known how they compare (`comparisons.py`): nano@2's vectors turned, with noise, drawn by chance; then
+            nano@2 and nano@1: what `retrieval.compare` says of them.
 audit       1,200 photographs as JPEG files, of which 270 have a defect made by hand (`made_defects.py`): what share of the images found
             has it, and what share of those that have it was found; beside CleanVision in the same run, where it is installed. Photographs
             that are grey or dark by themselves count as wrong for both.
@@ -46,6 +48,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import retrieval
+from benchmarks.curate.comparisons import compared
 from benchmarks.curate.made_defects import make_folder
 from benchmarks.frame import RESULTS, ratio, save, spread, watch
 from indexes.engine import faiss
@@ -57,7 +60,7 @@ from tools.fit_relevance.asking import KINDS, ask
 from tools.fit_relevance.judging import judge
 from tools.fit_relevance.photographs import Photographs, gather
 
-PARTS = ("match", "match_cost", "groups", "classify", "suspects", "examples", "audit", "map")
+PARTS = ("match", "match_cost", "groups", "classify", "suspects", "examples", "compare", "audit", "map")
 SETS = ("imagenette", "scenes", "animals", "caltech101", "clothing")
 SHOTS = (1, 2, 4, 8, 16)
 DRAWS = 3
@@ -87,6 +90,7 @@ def main() -> None:
         "classify": guessed,
         "suspects": doubted,
         "examples": exampled,
+        "compare": compared,
         "audit": audited,
         "map": charted,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.relevance import FIRST, SURE, calibration_error, cross_fitted
+from retrieval.collection.relevance import FIRST, LINE, calibration_error, cross_fitted
 from tools.fit_relevance.asking import Asked
 
 __all__ = ["area", "flagged", "judge"]
@@ -25,7 +25,7 @@ def judge(asked: Sequence[Asked]) -> dict[str, Any]:
         and of the whole domains, where ten photographs at least show what is asked for: the area under the curve of present
         against absent, the share of absent queries that is flagged while a tenth of the present ones is, the same of the
         best score alone, each with an interval over things; how many present ones had a right hit at all, and how many of
-        either are told to have likely nothing, since their first hit is less probable than not.
+        either are told to have likely nothing, since their first hit lies behind the line.
     """
     trials = [one.trial for one in asked]
     probabilities = cross_fitted(trials, [one.domain for one in asked])
@@ -74,8 +74,8 @@ def _told_apart(asked: Sequence[Asked], found: Sequence[NDArray[np.float64]]) ->
     right = np.array([bool(one.trial.right.any()) for one in asked])
     return {
         "things": len(set(names.tolist())),
-        "nothing_if_present": round(float(np.mean([one[0] < SURE for one in _of_kind(found, present)])), 3),
-        "nothing_if_absent": round(float(np.mean([one[0] < SURE for one in _of_kind(found, ~present)])), 3),
+        "nothing_if_present": round(float(np.mean([one[0] < LINE for one in _of_kind(found, present)])), 3),
+        "nothing_if_absent": round(float(np.mean([one[0] < LINE for one in _of_kind(found, ~present)])), 3),
         "found_if_present": round(float(right[present].mean()), 3),
         "auroc": _interval(area, ours, present, names),
         "flagged": _interval(flagged, ours, present, names),

@@ -8,7 +8,7 @@ from retrieval.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.relevance.background import Background
-    from retrieval.collection.relevance.calibration import SURE, Calibration, likely
+    from retrieval.collection.relevance.calibration import LINE, Calibration, likely
     from retrieval.collection.relevance.calibrations import (
         GREATEST_ERROR,
         Kind,
@@ -31,8 +31,8 @@ __all__ = [
     "FEWEST",
     "FIRST",
     "GREATEST_ERROR",
+    "LINE",
     "LOOKED_AT",
-    "SURE",
     "Background",
     "Calibration",
     "Kind",
@@ -55,7 +55,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
         __name__,
         {
             "background": ("Background",),
-            "calibration": ("SURE", "Calibration", "likely"),
+            "calibration": ("LINE", "Calibration", "likely"),
             "calibrations": (
                 "GREATEST_ERROR",
                 "Kind",

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from retrieval.collection.relevance.match_signals import Signals
 
-__all__ = ["SURE", "Calibration", "likely", "scaled", "terms"]
+__all__ = ["LINE", "Calibration", "likely", "scaled", "terms"]
 
-SURE = 0.5
-"""Probability from which a hit counts as a match."""
+LINE = 0.15
+"""Probability of a match below which likely nothing follows.
+
+With `nano@2` one of six things that are there is called likely nothing, and six of ten that are not. At 0.5 two of three that
+are there would be called so.
+"""
 
 _REACH = 3.0
 
@@ -126,9 +130,9 @@ def terms(logits: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.
 
 
 def likely(probabilities: NDArray[np.float64]) -> int:
-    """Return how many first hits are likely matches: those before the first one that is less probable than `SURE`.
+    """Return how many first hits are likely matches: those before the first one that is less probable than `LINE`.
 
     More hits behind them change nothing of it, so it does not depend on how many were asked for.
     """
-    below = np.flatnonzero(np.asarray(probabilities) < SURE)
+    below = np.flatnonzero(np.asarray(probabilities) < LINE)
     return int(below[0]) if len(below) else len(probabilities)

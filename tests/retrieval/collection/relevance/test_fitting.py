@@ -49,9 +49,9 @@ def test_the_error_is_the_gap_of_probability_and_share() -> None:
     assert calibration_error(probabilities, right, weights) == 0
 
 
-def test_the_cut_lies_before_the_first_that_is_less_probable_than_not() -> None:
+def test_the_line_lies_before_the_first_that_is_improbable() -> None:
     cases = {
-        (): 0, (0.9, 0.8, 0.2): 2, (0.9, 0.4, 0.8): 1, (0.3, 0.2): 0, (0.4, 0.9, 0.1): 0, (0.5,): 1, (0.9, 0.8): 2,
+        (): 0, (0.9, 0.2, 0.1): 2, (0.9, 0.1, 0.8): 1, (0.14, 0.1): 0, (0.1, 0.9, 0.1): 0, (0.15,): 1, (0.9, 0.2): 2,
     }  # fmt: skip
 
     assert {case: likely(np.array(case)) for case in cases} == cases
