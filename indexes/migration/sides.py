@@ -65,7 +65,7 @@ class OldSide:
             ids ``(q, s)`` in any order, padded with -1 at the end.
         """
         if self._few is not None:
-            return self._few.candidates(queries, k=k)
+            return self._few.candidates(queries, k=depth)
         return _candidates(self._limited or self._generation, queries, k=k, depth=depth)
 
     def close(self) -> None:
