@@ -26,7 +26,10 @@ TRAINING = "training"
 """The directory of the training, in that of the whole. A file is named by its hash: another training replaces no file."""
 
 ROWS_PER_LIST = 32
-"""Rows that a list of a shard holds at least, on average, where lists are too large to be joined: FAISS scans so many at once."""
+"""Rows that a list of a shard holds at least, on average, where lists are too large to be joined: FAISS scans so many at once.
+
+Of 8 shards of 25,000 rows, asked one after the other, a query took 3.3 times the CPU of one collection with 200 rows a list, and 2.2 with 50.
+"""
 
 JOINED_ROWS_PER_LIST = 4
 """The same where they can be joined (`indexes.search.UnitedShards`): then as many lists are best as for one collection."""
