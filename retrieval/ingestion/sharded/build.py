@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from indexes.files import make_directories, replace_file, writing
+from indexes.files import make_directories
 from indexes.generation import MANIFEST, SHARDS, Source, read_shards, shard_name
 from indexes.store import WriterLock
 from retrieval.collection.rows import BuildReport, published
-from retrieval.collection.sharded.rows import SHARD_ROWS, Asked, publish_shards, require_no_upgrade
+from retrieval.collection.sharded.rows import Asked, publish_shards, require_no_upgrade
 from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
 from retrieval.encoders import encode_phrases, load_encoder, require_device
-from retrieval.errors import OptionError, SourceIncomplete
-from retrieval.ingestion import PROTECTED_ROWS, choose_sources
-from retrieval.ingestion.sharded.hand_keys import HandKeys
+from retrieval.errors import OptionError
+from retrieval.ingestion import choose_sources
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
-from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
+from retrieval.ingestion.sharded.source_listing import LEDGER, ListedSource, list_source
 from retrieval.location import record_path, record_root
-from retrieval.progress import Progress, telling
+from retrieval.progress import telling
 from retrieval.sources import (
     STANDARD_INPUT,
     FolderSource,
-    RememberingSource,
-    Seen,
-    Skipped,
     SkippedFile,
-    memory_of,
     read_skipped,
     spec_of,
     write_skipped,
@@ -50,9 +44,6 @@ if TYPE_CHECKING:
     from retrieval.sources import Source as Images
 
 __all__ = ["build_shards"]
-
-LEDGER: Final = "building.json"
-"""The file, beside `shards.json`, with the units of shards that a build has begun; a build that was killed goes on by it."""
 
 _REFUSED = ("views", "truncate_dim", "drop_source")
 _OF_WALK = ("exclude", "include", "follow_links", "image_column", "key_column", "column", "from0",
@@ -91,7 +82,7 @@ def build_shards(
             require_no_upgrade(before, what="shards cannot be built now")
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
-        listed = _listed(source, recorded, directory, before, shards, shard_rows, watch)
+        listed = list_source(source, recorded, directory, before, shards, shard_rows, watch)
         ranges, count = listed.ranges, listed.count
         training = None if before is None else _training(directory, before)
         jobs = [
@@ -195,86 +186,6 @@ def _source(
     return source, replace(chosen.recorded, path=path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Listed:
-    """What a listing of the source tells before any shard is built.
-
-    Attributes:
-        ranges: which keys are whose.
-        count: of shards.
-        left_out: how many system folders were left out, by name.
-        most_stay: it names at least half as many images as there are rows; then the build of a shard may lose most of its own.
-    """
-
-    ranges: Ranges
-    count: int
-    left_out: Mapping[str, int]
-    most_stay: bool
-
-
-def _listed(
-    source: Images,
-    recorded: Source,
-    directory: Path,
-    before: Shards | None,
-    shards: int | None,
-    shard_rows: int | None,
-    watch: OnProgress | None,
-) -> _Listed:
-    """List the source, give new units to shards, and keep that before any shard is built."""
-    begun = _begun(directory)
-    known = {} if before is None else {shard.number: shard.units for shard in before.shards}
-    known |= begun
-    ranges = Ranges.of(known)
-    counts, by_hand, seen = UnitCounts(), HandKeys(directory, before), Seen()
-    images, is_whole = 0, False
-    if isinstance(source, RememberingSource):
-        source.memory = memory_of(directory, recorded.number)
-    with suppress(
-        SourceIncomplete
-    ):  # each shard's build says so; what was not listed is given to a shard later
-        for number, entry in enumerate(source.entries(seen), start=1):
-            if not isinstance(entry, Skipped):
-                by_hand.refuse(entry.key, recorded, source.name)
-                counts.add(entry.key, ranges)
-                images += entry.claimed
-            if watch is not None and number % 1000 == 0:
-                watch(Progress(phase="scan", done=number, total=None))
-        is_whole = True
-    total = sum(counts.counts.values()) + sum(counts.known.values())
-    wanted = len(known) or shards or 1
-    if not known and total < wanted:
-        raise OptionError(
-            f"{source.name} has {total:,} images, too few for {wanted} shards; nothing was built"
-        )
-    limit = shard_rows or (SHARD_ROWS if before is None else before.shard_rows)
-    if before is not None:  # rows by hand take place, too
-        last = before.shards[-1]
-        counts.known[last.number] = max(counts.known.get(last.number, 0), last.manifest.live)
-    count = assign(ranges, counts, shards=wanted, shard_rows=limit, is_first=not known)
-    units = ranges.units()
-    facts = {str(number): units.get(number, ()) for number in range(count)}
-    path = directory / LEDGER
-    with writing(path):
-        replace_file(path, json.dumps(facts, indent=1).encode())
-    rows = 0 if before is None else before.manifest.live - by_hand.count
-    return _Listed(
-        ranges=ranges,
-        count=count,
-        left_out=seen.left_out,
-        most_stay=is_whole and (rows < PROTECTED_ROWS or 2 * (rows - images) <= rows),
-    )
-
-
-def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:
-    """Return the units that a build which was killed had given to shards."""
-    try:
-        facts = json.loads((directory / LEDGER).read_bytes())
-        return {int(number): tuple((name, first) for name, first in units) for number, units in facts.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
 def _training(directory: Path, before: Shards) -> SharedTraining | None:
     from indexes.derivation import SharedTraining
 
@@ -332,7 +243,7 @@ def _report(
     made: Shards,
     directory: Path,
     source: Images,
-    listed: _Listed,
+    listed: ListedSource,
     reports: Sequence[BuildReport],
     notes: Sequence[str],
     *,

@@ -1,0 +1,110 @@
+"""List the source of a sharded collection once for all shards, give its new units to them, and keep that before any shard is built."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from indexes.files import replace_file, writing
+from retrieval.collection.sharded.rows import SHARD_ROWS
+from retrieval.errors import OptionError, SourceIncomplete
+from retrieval.ingestion import PROTECTED_ROWS
+from retrieval.ingestion.sharded.hand_keys import HandKeys
+from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
+from retrieval.progress import Progress
+from retrieval.sources import RememberingSource, Seen, Skipped, memory_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from indexes.generation import Shards, Source
+    from retrieval.progress import OnProgress
+    from retrieval.sources import Source as Images
+
+__all__ = ["LEDGER", "ListedSource", "list_source"]
+
+LEDGER: Final = "building.json"
+"""The file, beside `shards.json`, with the units of shards that a build has begun; a build that was killed goes on by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSource:
+    """What a listing of the source tells before any shard is built.
+
+    Attributes:
+        ranges: which keys are whose.
+        count: of shards.
+        left_out: how many system folders were left out, by name.
+        most_stay: it names at least half as many images as there are rows; then the build of a shard may lose most of its own.
+    """
+
+    ranges: Ranges
+    count: int
+    left_out: Mapping[str, int]
+    most_stay: bool
+
+
+def list_source(
+    source: Images,
+    recorded: Source,
+    directory: Path,
+    before: Shards | None,
+    shards: int | None,
+    shard_rows: int | None,
+    watch: OnProgress | None,
+) -> ListedSource:
+    """List the source, give new units to shards, and keep that before any shard is built."""
+    begun = _begun(directory)
+    known = {} if before is None else {shard.number: shard.units for shard in before.shards}
+    known |= begun
+    ranges = Ranges.of(known)
+    counts, by_hand, seen = UnitCounts(), HandKeys(directory, before), Seen()
+    images, is_whole = 0, False
+    if isinstance(source, RememberingSource):
+        source.memory = memory_of(directory, recorded.number)
+    with suppress(
+        SourceIncomplete
+    ):  # each shard's build says so; what was not listed is given to a shard later
+        for number, entry in enumerate(source.entries(seen), start=1):
+            if not isinstance(entry, Skipped):
+                by_hand.refuse(entry.key, recorded, source.name)
+                counts.add(entry.key, ranges)
+                images += entry.claimed
+            if watch is not None and number % 1000 == 0:
+                watch(Progress(phase="scan", done=number, total=None))
+        is_whole = True
+    total = sum(counts.counts.values()) + sum(counts.known.values())
+    wanted = len(known) or shards or 1
+    if not known and total < wanted:
+        raise OptionError(
+            f"{source.name} has {total:,} images, too few for {wanted} shards; nothing was built"
+        )
+    limit = shard_rows or (SHARD_ROWS if before is None else before.shard_rows)
+    if before is not None:  # rows by hand take place, too
+        last = before.shards[-1]
+        counts.known[last.number] = max(counts.known.get(last.number, 0), last.manifest.live)
+    count = assign(ranges, counts, shards=wanted, shard_rows=limit, is_first=not known)
+    units = ranges.units()
+    facts = {str(number): units.get(number, ()) for number in range(count)}
+    path = directory / LEDGER
+    with writing(path):
+        replace_file(path, json.dumps(facts, indent=1).encode())
+    rows = 0 if before is None else before.manifest.live - by_hand.count
+    return ListedSource(
+        ranges=ranges,
+        count=count,
+        left_out=seen.left_out,
+        most_stay=is_whole and (rows < PROTECTED_ROWS or 2 * (rows - images) <= rows),
+    )
+
+
+def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:
+    """Return the units that a build which was killed had given to shards."""
+    try:
+        facts = json.loads((directory / LEDGER).read_bytes())
+        return {int(number): tuple((name, first) for name, first in units) for number, units in facts.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
