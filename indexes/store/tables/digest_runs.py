@@ -34,8 +34,8 @@ FROM_ROWS: Final = 1 << 16
 MOST: Final = 1 << 20
 """Entries of a run that is not merged any more, be it only half as large.
 
-With four times as many, twenty additions of a hundredth to three million rows wrote all earlier digests again, and with them more than
-anything else: 1.3 times the float16 bytes of the rows added, and 0.5 now.
+With four times as many, twenty additions of a hundredth to three million rows of 128 dimensions wrote all earlier digests again: by the
+count of `_to_merge` 1.3 times the float16 bytes of the rows added, and 0.5 with so many.
 """
 
 _DIGEST, _HEAD, _ENTRY = 16, 8, 24
