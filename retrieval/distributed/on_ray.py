@@ -124,7 +124,8 @@ class RayCluster(AbstractContextManager["RayCluster"]):
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 line = " ".join(str(error).split())
                 raise OptionError(
-                    f"Ray cannot be reached at {named or 'this machine'}: {line:.300}"
+                    f"Ray cannot be reached at {named or 'this machine'}: {line:.300}; it must run there, with this process's versions of Ray and "
+                    "Python and its token (RAY_AUTH_TOKEN)"
                 ) from error
             self._started = True
         self.name = f"ray at {named or 'this machine'}"
