@@ -65,10 +65,10 @@ class Calibration:
 
     def answered(self, found: Signals) -> float:
         """Return the logit that a query has an answer at all."""
-        return float(self.query_weights[-1]) + sum(
-            weight * min(max((signal - mean) / spread, -_REACH), _REACH)
-            for signal, (mean, spread, weight) in zip(found.query.tolist(), self._of_query, strict=True)
-        )
+        total = float(self.query_weights[-1])
+        for signal, (mean, spread, weight) in zip(found.query.tolist(), self._of_query, strict=True):
+            total += weight * min(max((signal - mean) / spread, -_REACH), _REACH)
+        return total
 
     def probabilities(self, found: Signals) -> NDArray[np.float64]:
         """Return for each row the probability that it is what was asked, ``(m,)``, 0 to 1; a search waits for it."""
