@@ -93,7 +93,7 @@ def with_kinds(tensors: dict[str, NDArray[Any]], kinds: dict[str, Rows]) -> dict
 
 
 def words_with_kinds(
-    data: Path, wordnet: Path, photos: Sequence[Photo], seen: Rows, words: Path
+    data: Path, wordnet: Path, photos: list[Photo], seen: Rows, words: Path
 ) -> dict[str, NDArray[Any]]:
     """Return the tensors of the text tower in ``words`` with the kinds that it does not place well itself.
 
