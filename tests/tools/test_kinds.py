@@ -52,7 +52,7 @@ def photo(label: str, caption: str = "") -> Photo:
 def test_a_kind_lies_where_its_members_names_and_photographs_lie(folders) -> None:
     photos = [photo("tench"), photo("tench"), photo("pug"), photo("pug")]
     rows = unit(np.eye(8)[[3, 3, 4, 4]] + 0.01)
-    found = kinds_of(folders, folders, photos, Words(), rows)
+    found = kinds_of(folders, folders, photos, Words(), rows, least=2)
 
     assert {"fish", "sea fish", "animal"} <= set(found)
     assert "goldfish" not in found  # one name is no kind
@@ -68,7 +68,7 @@ def test_a_kind_lies_where_its_members_names_and_photographs_lie(folders) -> Non
 def test_a_kind_that_is_often_said_stays_near(folders, caption: str, least: float, most: float) -> None:
     photos = [photo("", caption=caption)] * 60 + [photo("tench")] * 4
     rows = unit(np.random.default_rng(0).standard_normal((64, 8)) * [1, 1, 1, 1, 1, 1, 1, 0.01])
-    found = kinds_of(folders, folders, photos, Words(), rows)
+    found = kinds_of(folders, folders, photos, Words(), rows, least=2)
 
     assert least <= found["fish"][7] <= most
     assert found["sea fish"][7] < 0.5

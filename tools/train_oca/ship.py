@@ -151,7 +151,7 @@ Its target joins nano@1's vector of the unaltered photograph with what MobileNet
 principal axes, the widest first. Trained on {photographs:,} photographs ({samples:,} samples through the convolutions, which are nano@1's where there are none) and 36,843 sentences, by `python -m tools.train_oca`;
 what each photograph collection is and what its licence says stands in nano@1's card, and the new ones' in the data's own list: sports,
 animals, flowers, weather, streets (none stated or research use), BSDS500 (research use), Flickr8k (research use), MS-COCO and food photographs
-(assorted CC). 1,875 words for kinds (fish, vehicle, big cat) are not the text tower's: by WordNet they lie where their members' names and
+(assorted CC). 854 words for kinds (fish, vehicle, big cat) are not the text tower's: by WordNet they lie where their members' names and
 photographs lie.
 
 What does not work:
