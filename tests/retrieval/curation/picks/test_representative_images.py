@@ -65,7 +65,8 @@ def test_only_images_that_pass_the_filters(collection) -> None:
     found = retrieval.representatives(collection, 30, under="green")
 
     assert len(found) == COUNTS["green"]
-    assert len(retrieval.representatives(collection, glob="nothing*")) == 0
+    with pytest.raises(OptionError, match=r"no image passes `glob=.nothing\*.`"):
+        retrieval.representatives(collection, glob="nothing*")
 
 
 def test_json_csv_and_page(tmp_path: Path, collection) -> None:
