@@ -87,25 +87,38 @@ def ridge(source: Space, target: Space, x: Any, y: Any, *, strength: float) -> T
         x, y: ``(n, d_in)`` and ``(n, d_out)``; row i of one belongs to row i of the other.
         strength: the penalty, in units of the mean variance of a component of ``x``.
     """
+    return ridges(source, target, x, y, strengths=(strength,))[0]
+
+
+def ridges(
+    source: Space, target: Space, x: Any, y: Any, *, strengths: Sequence[float] = _STRENGTHS
+) -> list[Transform]:
+    """Fit `ridge` with each of a few penalties: maps to choose among, for little more than one takes.
+
+    The narrower of the two Gram matrices is decomposed once: of the rows where they are fewer than components (the dual form), else of
+    the components.
+    """
     u, v = (rows.astype(np.float64) for rows in paired(source, target, x, y))
     mean_u, mean_v = u.mean(axis=0), v.mean(axis=0)
     u, v = u - mean_u, v - mean_v
-    gram = u.T @ u  # (d_in, d_in)
-    penalty = strength * max(float(np.trace(gram)) / source.dim, 1e-12)
-    matrix = np.linalg.solve(gram + penalty * np.eye(source.dim), u.T @ v)  # (d_in, d_out)
-    return Transform(
-        source=source,
-        target=target,
-        method="ridge",
-        matrix=matrix.astype(np.float32),
-        offset=(mean_v - mean_u @ matrix).astype(np.float32),
-        facts={"pairs": len(u), "strength": strength},
-    )
-
-
-def ridges(source: Space, target: Space, x: Any, y: Any) -> list[Transform]:
-    """Fit `ridge` with each of a few penalties: maps to choose among."""
-    return [ridge(source, target, x, y, strength=strength) for strength in _STRENGTHS]
+    dual = len(u) < source.dim
+    squares, axes = np.linalg.eigh(u @ u.T if dual else u.T @ u)  # (r,), (r, r)
+    left, right = (u.T @ axes, axes.T @ v) if dual else (axes, axes.T @ (u.T @ v))  # (d_in, r), (r, d_out)
+    spread = max(float((u**2).sum()) / source.dim, 1e-12)
+    found = []
+    for strength in strengths:
+        matrix = left @ (right / (np.maximum(squares, 0) + strength * spread)[:, np.newaxis])  # (d_in, d_out)
+        found.append(
+            Transform(
+                source=source,
+                target=target,
+                method="ridge",
+                matrix=matrix.astype(np.float32),
+                offset=(mean_v - mean_u @ matrix).astype(np.float32),
+                facts={"pairs": len(u), "strength": strength},
+            )
+        )
+    return found
 
 
 def lambda_orthogonal(

@@ -145,3 +145,17 @@ def test_rotations_of_several_ranks_are_those_fitted_one_by_one():
         np.testing.assert_array_equal(fitted.matrix, alone.matrix)
         assert np.linalg.matrix_rank(fitted.matrix, tol=1e-4) == (rank or 8)
         assert fitted.multiplications == (12 * 8 if rank is None else rank * (12 + 8))
+
+
+@pytest.mark.parametrize("count", [9, 300])  # fewer rows than components, and more
+@pytest.mark.parametrize("strength", [1e-4, 1.0])
+def test_ridge_solves_its_normal_equations(count, strength):
+    x, y = draw(count, 12), draw(count, 8, seed=1)
+    u, v = (rows - rows.mean(0) for rows in (x.astype(np.float64), y.astype(np.float64)))
+    gram = u.T @ u
+    expected = np.linalg.solve(gram + strength * np.trace(gram) / 12 * np.eye(12), u.T @ v)
+
+    fitted = linear_maps.ridge(A, B, x, y, strength=strength)
+
+    np.testing.assert_allclose(fitted.matrix, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose((x @ fitted.matrix + fitted.offset).mean(0), y.mean(0), atol=1e-5)
