@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import Event, OnEvent
-from indexes.engine import K, Questions, flat, tune, without
+from indexes.engine import K, Questions, flat, ivf, tune, without
 from indexes.generation import NAMED, SHIFT, Exact, IndexInfo, Inverted
 from indexes.search import joined, search_shards, shard_candidates
 
@@ -48,8 +48,9 @@ def measure_shards(
     indexed = [one for one in generations if isinstance(one.manifest.index, Inverted)]
     if training is None or not indexed:
         return Exact(dim=width, base_rows=rows, recall_target=request.recall)
+    stage = _Stage(generations, indexed)
     info = Inverted(
-        kind=request.kind if request.kind in NAMED else _kind(training.factory),
+        kind=_kind(request, training.factory, dim=width, lists=stage.nlist),
         factory=training.factory,
         dim=width,
         base_rows=rows,
@@ -62,7 +63,6 @@ def measure_shards(
     questions |= {
         name: _other_questions(generations, queries) for name, queries in extra.items() if len(queries)
     }
-    stage = _Stage(generations, indexed)
     if (
         isinstance(before, Inverted)
         and before.shortlist is not None
@@ -158,9 +158,12 @@ def _firsts(generations: Sequence[Generation]) -> list[int]:
     return [number << SHIFT for number in range(len(generations))]
 
 
-def _kind(factory: str) -> str:
-    """Return the name of the kind that a factory string was made for."""
-    return "ivfrabitq" if "RaBitQ" in factory else "ivfpq" if "PQ" in factory else "factory"
+def _kind(request: Request, factory: str, *, dim: int, lists: int) -> str:
+    """Return the name of the kind that was built: ``auto`` has chosen one that has a name."""
+    if request.kind in NAMED:
+        return request.kind
+    own = None if request.kind == factory else ivf.kind_of(factory, dim=dim, lists=lists)
+    return own or "factory"
 
 
 def _bytes(manifests: Sequence[Manifest]) -> float:

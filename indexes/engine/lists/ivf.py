@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,19 @@ def lists_for(rows: int) -> int:
     return max(1, lists // 64 * 64 if lists >= 64 else lists)
 
 
+def _rabitq_factory(coarse: str, dim: int, bits: int) -> str:
+    rotation = "RR" if dim & (dim - 1) else "HR"  # FAISS pads other widths to the next power
+    return f"{rotation},{coarse},RaBitQfs{bits if bits > 1 else ''}"
+
+
+def _pq_factory(coarse: str, dim: int, _bits: int) -> str:
+    return f"{coarse},PQ{next(m for m in _PQ_CODES if dim % m == 0)}"
+
+
+FACTORIES: dict[str, Callable[[str, int, int], str]] = {"ivfpq": _pq_factory, "ivfrabitq": _rabitq_factory}
+"""Of each kind that has a name: its factory string, by that of its lists, its width and its bits a dimension."""
+
+
 def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1, lists: int | None = None) -> str:
     """Return the FAISS factory string of a kind.
 
@@ -51,14 +64,31 @@ def factory_for(kind: str, *, rows: int, dim: int, bits: int = 1, lists: int | N
         dim: its width.
         bits: bits a dimension of RaBitQ.
         lists: inverted lists; None for as many as suit the rows.
+    Raises:
+        OptionError: no kind has this name.
     """
+    if kind not in FACTORIES:
+        raise OptionError(
+            f"index kind {kind!r} has no factory string of its own; {', '.join(FACTORIES)} have"
+        )
     lists = lists or lists_for(rows)
     coarse = f"IVF{lists}" + ("_HNSW32" if lists >= HNSW_LISTS else "")
-    if kind == "ivfrabitq":
-        rotation = "RR" if dim & (dim - 1) else "HR"  # FAISS pads other widths to the next power
-        return f"{rotation},{coarse},RaBitQfs{bits if bits > 1 else ''}"
-    codes = next(m for m in _PQ_CODES if dim % m == 0)
-    return f"{coarse},PQ{codes}"
+    return FACTORIES[kind](coarse, dim, bits)
+
+
+def kind_of(factory: str, *, dim: int, lists: int) -> str | None:
+    """Return the kind that a factory string was made for by `factory_for`; None where it is somebody's own.
+
+    Args:
+        factory: of an index.
+        dim: its width.
+        lists: its inverted lists.
+    """
+    for kind in FACTORIES:
+        for bits in (1, 2):
+            if factory_for(kind, rows=0, dim=dim, bits=bits, lists=lists) == factory:
+                return kind
+    return None
 
 
 def make(

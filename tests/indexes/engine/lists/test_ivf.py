@@ -9,6 +9,7 @@ from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.engine import flat, ivf
 from indexes.engine.refined import Refined
 from indexes.errors import OptionError, StoreCorrupt
+from indexes.generation import NAMED
 from indexes.vectors.metrics import recall_at_k
 from tests.strategies import unit
 
@@ -253,10 +254,25 @@ def test_a_width_that_is_no_power_of_two_is_turned_by_a_whole_matrix():
 
 
 def test_many_lists_get_a_graph_as_coarse_quantiser():
-    assert ivf.factory_for("ivfrabitq", rows=10_000_000, dim=512) == "HR,IVF25280_HNSW32,RaBitQfs"
+    assert ivf.factory_for("ivfrabitq", rows=40_000_000, dim=512) == "HR,IVF25280_HNSW32,RaBitQfs"
     assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=512, bits=2) == "HR,IVF3968,RaBitQfs2"
     assert ivf.factory_for("ivfpq", rows=1_000_000, dim=512) == "IVF3968,PQ64"
     assert ivf.factory_for("ivfpq", rows=1_000_000, dim=100) == "IVF3968,PQ20"
+
+
+def test_each_named_kind_has_a_factory_string_of_its_own_and_no_other_name_has():
+    assert sorted(ivf.FACTORIES) == sorted(NAMED)
+    for kind in NAMED:
+        for lists, dim in ((64, 512), (20_000, 100)):
+            factory = ivf.factory_for(kind, rows=0, dim=dim, lists=lists)
+            assert ivf.kind_of(factory, dim=dim, lists=lists) == kind
+    with pytest.raises(OptionError, match="ivfother"):
+        ivf.factory_for("ivfother", rows=1000, dim=64)
+
+
+@pytest.mark.parametrize("factory", ["IVF64,PQ64x4fs", "OPQ64,IVF64,PQ64", "IVF64,PQ32", "IVF64,RaBitQfs"])
+def test_a_factory_string_like_that_of_a_kind_is_not_taken_for_it(factory):
+    assert ivf.kind_of(factory, dim=512, lists=64) is None
 
 
 def test_a_shortlist_brings_recall():
