@@ -335,11 +335,14 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         return np.array(found.get(content, []), np.int64)
 
     def find_contents(self, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
-        """Return the ids of the live rows with each of a few content hashes, ascending, in one snapshot."""
-        return {
-            content: [number for number in ids if number < self._count and not self._dead[number]]
-            for content, ids in ids_of_contents(self._environment, contents).items()
-        }
+        """Return the ids of the live rows with each of a few content hashes, ascending; contents without are left out."""
+        count, dead = self._count, self._dead
+        live: dict[bytes, list[int]] = {}
+        for content, ids in ids_of_contents(self._environment, contents).items():
+            own = [number for number in ids if number < count and not dead[number]]
+            if own:
+                live[content] = own if len(own) == 1 else sorted(set(own))
+        return live
 
     def record(self, id: int) -> Record:  # noqa: A002 - the field's name
         """Return a row's record, a tombstoned row's too.

@@ -66,7 +66,10 @@ def record_by_key(environment: Environment, key: bytes) -> tuple[int, bytes | No
 
 
 def ids_of_contents(environment: Environment, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
-    """Return the ids that each of a few content hashes leads to, ascending, in one snapshot."""
+    """Return the ids that each of a few content hashes leads to, in any order, in one snapshot.
+
+    Rows with a tombstone may be among them, and one row twice: whoever asks knows which rows its own snapshot shows.
+    """
     wanted = list(contents)  # a read may be tried again
 
     def read(txn: lmdb.Transaction[bytes], databases: Databases) -> dict[bytes, list[int]]:
@@ -179,6 +182,7 @@ def _ids_of_contents(
     *,
     checked: set[bytes] | None = None,
 ) -> dict[bytes, list[int]]:
+    """Return what `ids_of_contents` does in a snapshot."""
     cursor = txn.cursor(databases[b"contents"])
     found = {
         content: [unpack_id(value) for value in cursor.iternext_dup()]
@@ -190,11 +194,7 @@ def _ids_of_contents(
     runs = digest_runs.find(txn, databases[RUNS], digest_runs.CONTENT, contents, checked)
     for content, numbers in runs.items():
         found.setdefault(content, []).extend(numbers)
-    live = {
-        content: sorted(number for number in set(numbers) if not _is_dead(number, txn, databases))
-        for content, numbers in found.items()
-    }
-    return {content: numbers for content, numbers in live.items() if numbers}
+    return found
 
 
 def _read(environment: Environment, function: Callable[[lmdb.Transaction[bytes], Databases], T]) -> T:
