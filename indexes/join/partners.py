@@ -73,6 +73,30 @@ class Partners:
         if self._waiting > self._most:
             self._choose()
 
+    @property
+    def lowest(self) -> np.float32:
+        """The least score that any row's partner has to reach."""
+        least: np.float32 = self._floor.min()
+        return least
+
+    def take_pairs(self, whose: Ids, members: Ids, scores: Vectors) -> None:
+        """Keep what may count of pairs, all that reach `lowest` of the rows compared.
+
+        Args:
+            whose: ``(p,)`` places of rows among those asked.
+            members: ``(p,)`` the rows that they were compared with.
+            scores: ``(p,)``.
+        """
+        reached = np.flatnonzero((scores >= self._floor[whose]) & (members != self._ids[whose]))
+        whose, members, scores = whose[reached], members[reached], scores[reached]
+        np.add.at(self.found, whose, 1)
+        some = np.flatnonzero(scores >= self._limits[whose])
+        if len(some):
+            self._parts.append((whose[some], members[some], scores[some]))
+            self._waiting += len(some)
+            if self._waiting > self._most:
+                self._choose()
+
     def _choose(self) -> None:
         """Keep each row's best, and let later partners reach the last of them."""
         whose, members, scores = best_of(*self.all(), at_most=self._kept)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from indexes.engine import flat
 from indexes.join.cells import Cells, compared
+from indexes.join.partners import best_of
 from indexes.join.wide_rows import unit
 from indexes.vectors import Bitmap, Halves, Ids, Vectors
 
@@ -20,6 +21,10 @@ _SAMPLE, _FEWER, _LEAST = (
     256,
     64,
 )  # rows compared with all others, at most, and where these have pairs enough
+FEW = 50
+"""A part of the rows that is few: the work of the join is then about that of reading all rows."""
+
+_PART = 0.25  # share of the rows that the sample is compared with where few are asked
 _ENOUGH = 1000  # pairs that fewer rows suffice for
 _TOLD = 50  # pairs below which a share of them says little
 _MEASURED = 8192  # pairs whose cells are looked at
@@ -59,10 +64,18 @@ def measured(
         live: ``(n,)`` flags of the rows that may be found; None for all.
         threshold, at_most: which pairs are wanted.
     """
-    # Comparing a sample with all takes its part of the time even where few rows are asked.
-    sample = np.random.default_rng(0).permutation(asked)[: max(_LEAST, min(_SAMPLE, len(asked) // 256))]
+    rng = np.random.default_rng(0)
+    order = rng.permutation(asked)
+    sample = order[: max(_LEAST, min(_SAMPLE, len(asked) // 256))]
     some = sample[:_FEWER]
-    one, other = _pairs(rows, some, live, threshold=threshold, at_most=at_most)
+    if len(asked) * FEW <= len(rows):
+        # Comparing a sample with all would take a quarter of the time: turning rows into floats costs most of it.
+        some = order[: 2 * _LEAST]
+        one, other = _pairs_with_part(
+            rows, some, live, part=rng.random(len(rows)) < _PART, threshold=threshold, at_most=at_most
+        )
+    else:
+        one, other = _pairs(rows, some, live, threshold=threshold, at_most=at_most)
     if len(one) < _ENOUGH and len(sample) > len(some):
         more = _pairs(rows, sample[_FEWER:], live, threshold=threshold, at_most=at_most)
         one, other = np.concatenate((one, more[0])), np.concatenate((other, more[1]))
@@ -81,6 +94,26 @@ def _pairs(
     near = flat.exact(rows, unit(rows, sample), k=at_most + 1, keep=live)
     place, rank = np.nonzero((near.scores >= threshold) & (near.ids != sample[:, np.newaxis]))
     return sample[place], near.ids[place, rank]
+
+
+def _pairs_with_part(
+    rows: Halves, sample: Ids, live: Bitmap | None, *, part: Bitmap, threshold: float, at_most: int
+) -> tuple[Ids, Ids]:
+    """Do what `_pairs` does with a part of the rows only, of which fewer are a row's best in proportion."""
+    ids = np.flatnonzero(part if live is None else part & live)
+    found: list[tuple[Ids, Ids, Vectors]] = []
+
+    def write(start: int, scores: NDArray[np.float32]) -> None:
+        place, whose = np.nonzero(scores >= threshold)
+        found.append((whose, ids[start + place], scores[place, whose]))
+
+    compared(rows, ids, unit(rows, sample), write)
+    whose, other, near = (np.concatenate(some) for some in zip(*found, strict=True))
+    there = other != sample[whose]
+    whose, other, _ = best_of(
+        whose[there], other[there], near[there], at_most=max(1, round(at_most * len(ids) / len(rows)))
+    )
+    return sample[whose], other
 
 
 def _gaps(rows: Halves, cells: Cells, one: Ids, other: Ids) -> NDArray[np.float32]:

@@ -20,14 +20,14 @@ from indexes.join import cells as grouping
 from indexes.join.cells import Cells, compared
 from indexes.join.pairs import Pairs
 from indexes.join.partners import SLACK, SPARE, Partners, best_of
-from indexes.join.reach import Reach, measured, scores_of_cells
+from indexes.join.reach import FEW, Reach, measured, scores_of_cells
+from indexes.join.small_tiles import compare_together, stretches
 from indexes.join.wide_rows import lengths, unit, wide
 from indexes.vectors import Bitmap, Halves, Ids, Neighbors, StackedRows, Vectors, rescored
 
 DIRECT = 1 << 31
 """Comparisons up to which every row is compared with every other: they take a few seconds."""
 
-_FEW = 50  # a part of the rows that is few: comparing these with all is sooner than training cells
 _DIRECT_FEW = (
     DIRECT >> 5
 )  # comparisons of few rows up to which that is sooner than reading the lists of an index
@@ -87,7 +87,7 @@ class SelfJoin:
     def cells(self) -> Cells:
         """The rows by cells."""
         comparisons = len(self._asked) * len(self._found)
-        few = len(self._asked) * _FEW <= len(self._found)
+        few = len(self._asked) * FEW <= len(self._found)
         if any(one is not None for one in self._indexes):
             if comparisons > (_DIRECT_FEW if few else DIRECT):
                 return grouping.of_indexes(self._indexes, self._rows, self._live, threshold=self._threshold)
@@ -154,7 +154,8 @@ class SelfJoin:
             norms[part] = lengths(wide(self._rows, asked[part]))
         floor = (np.float32(self._threshold) - SLACK) * norms
         limits = floor.copy()
-        workers = max(1, min(threads(), len(self.cells)))
+        together = stretches(self.cells, group)
+        workers = max(1, min(threads(), len(together)))
         numbers = counter()
 
         def work() -> Partners:
@@ -165,8 +166,12 @@ class SelfJoin:
                 at_most=self._at_most,
                 waiting=2 * max(len(asked), 1024) * self._at_most // workers,
             )
-            while (cell := next(numbers)) < len(self.cells):
-                self._compare(cell, asked, group(cell), kept)
+            while (number := next(numbers)) < len(together):
+                stretch = together[number]
+                if len(stretch) == 1:
+                    self._compare(stretch[0], asked, group(stretch[0]), kept)
+                else:
+                    compare_together(self._rows, self.cells, stretch, asked=asked, group=group, kept=kept)
             return kept
 
         parts = in_threads(work, workers=workers)
@@ -182,8 +187,6 @@ class SelfJoin:
     def _compare(self, cell: int, asked: Ids, whose: Ids, kept: Partners) -> None:
         """Compare the rows of a cell with those that need it."""
         members = self.cells.members(cell)
-        if not len(whose) or not len(members):
-            return
         product = Floats(unit(self._rows, members))
         step = max(64, _SCORES // len(members))
         buffer = np.empty((min(step, len(whose)), len(members)), dtype=np.float32)
