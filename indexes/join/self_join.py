@@ -23,7 +23,7 @@ from indexes.join.partners import SLACK, SPARE, Partners, best_of
 from indexes.join.reach import FEW, Reach, measured, scores_of_cells
 from indexes.join.small_tiles import compare_together, stretches
 from indexes.join.wide_rows import lengths, unit, wide
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, StackedRows, Vectors, rescored
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, StackedRows, Vectors, one_blas_thread, rescored
 
 DIRECT = 1 << 31
 """Comparisons up to which every row is compared with every other: they take a few seconds."""
@@ -174,7 +174,8 @@ class SelfJoin:
                     compare_together(self._rows, self.cells, stretch, asked=asked, group=group, kept=kept)
             return kept
 
-        parts = in_threads(work, workers=workers)
+        with one_blas_thread():  # small tiles are multiplied by numpy
+            parts = in_threads(work, workers=workers)
         found = np.sum([part.found for part in parts], axis=0)
         everything = [np.concatenate(some) for some in zip(*(part.all() for part in parts), strict=True)]
         place, members, _ = best_of(*everything, at_most=self._at_most + SPARE)

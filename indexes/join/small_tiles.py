@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from indexes.engine import faiss, linear
 from indexes.join.cells import Cells
 from indexes.join.partners import Partners
 from indexes.join.wide_rows import lengths, wide
@@ -63,14 +62,12 @@ def compare_together(
     ends = np.cumsum(heights * widths)
     starts = ends - heights * widths
     scores = np.empty(int(ends[-1]), dtype=np.float32)  # cell by cell, each (members, rows that need it)
-    pointer = faiss().swig_ptr
     for place, (height, width, start) in enumerate(
         zip(heights.tolist(), widths.tolist(), starts.tolist(), strict=True)
     ):
         query, member = first_query[place], first_member[place]
-        # faiss's BLAS keeps to the thread that calls it, numpy's does not.
-        product = linear(queries[query : query + width])
-        product.apply_noalloc(height, pointer(floats[member:]), pointer(scores[start:]))
+        tile = scores[start : start + height * width].reshape(height, width)
+        np.matmul(floats[member : member + height], queries[query : query + width].T, out=tile)
     # Stored rows have length 1 to about 1e-4 only.
     scores /= np.repeat(np.maximum(lengths(floats), 1e-12), np.repeat(widths, heights))
     hits = np.flatnonzero(scores >= kept.lowest)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.synthetic import Recipe, vectors
 from indexes.engine import ivf
-from indexes.join import SelfJoin, self_join
+from indexes.join import SelfJoin, self_join, small_tiles
 
 ROWS = vectors(Recipe(rows=6000, dim=32, clusters=120, topics=8)).astype(np.float16)
 THRESHOLD = 0.95
@@ -139,6 +139,38 @@ def test_new_rows_are_joined_with_all(index, direct) -> None:
 
     assert found <= expected
     assert len(found) >= (1 if direct else 0.98) * len(expected) > 0
+
+
+def test_few_new_rows_are_sampled_with_a_part_of_the_rows(index) -> None:
+    new = np.arange(5880, 6000)
+    expected = truth(ROWS, 0.85, asked=new)
+    with cells_wanted(), patch.object(self_join, "_DIRECT_FEW", 0):
+        join = SelfJoin(ROWS, threshold=0.85, at_most=6000, asked=new, index=index)
+        found = as_set(join.pairs(block) for block in range(join.blocks))
+
+    assert join.reach.recall >= 0.98  # not None: the part had pairs enough
+    assert join.reach.pairs < 0.5 * len(expected)
+    assert found <= expected
+    assert len(found) >= 0.97 * len(expected)
+
+
+@pytest.mark.parametrize("at_most", [5, 6000])
+def test_cells_compared_together_give_what_each_alone_gives(index, at_most) -> None:
+    new = np.arange(5800, 6000)
+    stretches = []
+
+    def seen(*args, **options):
+        stretches.append(args[2])
+        return small_tiles.compare_together(*args, **options)
+
+    with cells_wanted(), patch.object(self_join, "compare_together", seen):
+        together = joined(ROWS, threshold=0.9, at_most=at_most, asked=new, index=index)
+    with cells_wanted(), patch.object(small_tiles, "_SMALL", 0):
+        alone = joined(ROWS, threshold=0.9, at_most=at_most, asked=new, index=index)
+
+    assert max(map(len, stretches)) > 2
+    assert as_set(together) == as_set(alone)
+    assert sum(part.cut for part in together) == sum(part.cut for part in alone)
 
 
 def test_rows_that_the_index_does_not_hold_are_found(index) -> None:
