@@ -16,6 +16,7 @@ from retrieval.encoders import checked_text
 from retrieval.errors import OptionError
 from retrieval.evaluation import plots, widths
 from retrieval.evaluation.attacks import chosen
+from retrieval.evaluation.given_labels import known_labels
 from retrieval.evaluation.latency import latency
 from retrieval.progress import OnProgress, Progress, ShowProgress
 from retrieval.sources import csv_lines
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids, Vectors
     from retrieval.collection import Collection
     from retrieval.evaluation.copy_detection import CopyDetection
+    from retrieval.evaluation.given_labels import LabelsLike
 
 K = 10
 TIMED = 200
@@ -43,6 +45,8 @@ class Evaluation:
         latency_ms: ``p50`` and ``p95`` of one query, search alone, one thread, milliseconds.
         bytes_per_vector: what a search reads of each row first: ``index.faiss`` over rows, or two bytes a number.
         knn_accuracy: exact leave-one-out 1-nearest-neighbour accuracy among `labelled` files.
+        unknown: how many of the files with a label or a caption are not in the collection.
+        first_unknown: the first of these files, as it is written; empty where there is none.
         map_at_10: mean average precision of the ten nearest labelled files, divided by 10.
         attacks: one object for each attack, stage and measure (`retrieval.evaluation.survival.Outcome`); empty where not asked for.
         attacks_list: the name of the list that these attacks are of, such as ``attacks-2``.
@@ -57,6 +61,8 @@ class Evaluation:
     bytes_per_vector: float
     knn_accuracy: float | None = None
     labelled: int = 0
+    unknown: int = 0
+    first_unknown: str = ""
     map_at_10: float | None = None
     text_recall_at_1: float | None = None
     text_recall_at_5: float | None = None
@@ -82,7 +88,8 @@ class Evaluation:
 def evaluate(
     collection: Collection,
     *,
-    labels: str | os.PathLike[str] | None = None,
+    labels: LabelsLike | None = None,
+    column: str | None = None,
     captions: str | os.PathLike[str] | None = None,
     attacks: bool | str | Sequence[str] = False,
     pairs: str | os.PathLike[str] | None = None,
@@ -99,7 +106,8 @@ def evaluate(
 
     Args:
         collection: an open one.
-        labels: CSV with the header ``file,label``, paths relative to the root.
+        labels: CSV with the header ``file,label``, paths relative to the root; or labels by key.
+        column: the column that has the labels, instead of `labels`.
         captions: CSV with the header ``file,caption``; every line is a query against the whole collection.
         attacks: measure whether altered copies of images are found, of activated ones where there are any. True for all attacks of
             the newest list; or names of some of them, or the name of a list: a text with commas, or a sequence.
@@ -114,7 +122,8 @@ def evaluate(
         device: where captions are encoded; ``auto`` is where the collection was opened for.
         progress: True shows a bar on a terminal or in a notebook, False nothing; a function is called with each `Progress`.
     Raises:
-        OptionError: a CSV file cannot be read, has another header, or names no file of the collection; a width that is no
+        OptionError: a CSV file cannot be read, has another header, or names no file of the collection; all labels are the same,
+            or a file has two; a width that is no
             prefix; a figure that cannot be written; an attack that is in no list.
         MissingExtra: `plot`, and matplotlib is not installed; `verify`, and OpenCV is not.
         CapabilityMissing: captions, for an encoder without a text tower.
@@ -134,17 +143,19 @@ def evaluate(
     if plot is not None and not len(ids):
         raise OptionError(f"{collection.directory} holds no vectors, so there is nothing to draw")
     facts: dict[str, Any] = {}
-    known = None if labels is None else _labels(collection, labels)
+    known = None if labels is None and column is None else known_labels(collection, labels, column=column)
+    absent: list[str] = []
     if known is not None:
-        facts |= _labelled(collection, *known)
+        facts |= _labelled(collection, known.ids, known.codes)
     if dims and len(ids):
-        labelled, words = (None, None) if known is None else known
+        labelled, words = (None, None) if known is None else (known.ids, known.codes)
         facts["dims"] = widths.by_width(collection, dims, ids=ids, labelled=labelled, labels=words)
         if plot is not None:
             plots.widths(plot, facts["dims"])
     if captions is not None:
         with progress_shown(progress) as watch:
-            facts |= _captioned(collection, captions, device, watch)
+            found, absent = _captioned(collection, captions, device, watch)
+        facts |= found
     if asked is not None:
         from retrieval.evaluation.survival import measure
 
@@ -171,7 +182,10 @@ def evaluate(
                 device=device,
                 progress=watch,
             )
+    first = [*([known.first_unknown] if known is not None and known.unknown else []), *absent]
     return Evaluation(
+        unknown=len(absent) + (0 if known is None else known.unknown),
+        first_unknown=first[0] if first else "",
         recall_at_10=recall,
         recall_sample=len(ids),
         latency_ms=latency(
@@ -193,21 +207,6 @@ def _recall(collection: Collection, sample: int) -> tuple[Ids, float | None]:
     return ids, recall_at_k(without(found, ids), without(truth, ids))
 
 
-def _labels(collection: Collection, path: str | os.PathLike[str]) -> tuple[Ids, Ids]:
-    """Return the labelled rows, each once, and a number for the label of each."""
-    ids, words = _rows(collection, path, "label")
-    label_of = dict(zip(ids.tolist(), words, strict=True))
-    for number, word in zip(ids.tolist(), words, strict=True):
-        if label_of[number] != word:
-            raise OptionError(
-                f"{os.fspath(path)}: {collection.key_of(number)} has two labels, {word} and {label_of[number]}; give it one"
-            )
-    ids = np.array(
-        list(label_of), dtype=np.int64
-    )  # (m,) each once: listed twice, a file would be its own neighbour
-    return ids, np.unique(np.array(list(label_of.values())), return_inverse=True)[1]  # (m,)
-
-
 def _labelled(collection: Collection, ids: Ids, labels: Ids) -> dict[str, Any]:
     vectors = collection.vectors(ids)  # (m, d)
     rows = vectors.astype(np.float16)  # as they are stored
@@ -222,8 +221,9 @@ def _labelled(collection: Collection, ids: Ids, labels: Ids) -> dict[str, Any]:
 
 def _captioned(
     collection: Collection, path: str | os.PathLike[str], device: str, progress: OnProgress | None
-) -> dict[str, Any]:
-    ids, words = _rows(collection, path, "caption")
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what was measured, and the files that are not in the collection."""
+    ids, words, absent = _rows(collection, path, "caption")
     encoder = collection.encoder_on(device)
     rank = np.full(len(ids), K, dtype=np.int64)  # (m,) place of the right file, K where it is not found
     for start in range(0, len(ids), TEXT_BLOCK):
@@ -240,24 +240,29 @@ def _captioned(
         "text_recall_at_5": float(np.mean(rank < 5)),
         "text_recall_at_10": float(np.mean(rank < K)),
         "captions": len(ids),
-    }
+    }, absent
 
 
-def _rows(collection: Collection, path: str | os.PathLike[str], column: str) -> tuple[Ids, list[str]]:
-    """Return the ids and words of the lines whose file is in the collection.
+def _rows(
+    collection: Collection, path: str | os.PathLike[str], column: str
+) -> tuple[Ids, list[str], list[str]]:
+    """Return the ids and words of the lines whose file is in the collection, and the files of the others.
 
     Raises:
         OptionError: see `evaluate`.
     """
     ids: list[int] = []
     words: list[str] = []
+    absent: list[str] = []
     for file, word in csv_lines(path, column):
         key = os.path.normpath(file).replace(os.sep, "/")
         if key in collection:
             ids.append(collection.id_of(key))
             words.append(word)
+        else:
+            absent.append(file)
     if not ids:
         raise OptionError(
             f"{os.fspath(path)} names no file of the collection; its paths must be relative to {collection.root}"
         )
-    return np.array(ids, dtype=np.int64), words
+    return np.array(ids, dtype=np.int64), words, absent

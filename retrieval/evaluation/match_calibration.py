@@ -62,6 +62,7 @@ class MatchCalibration:
         labels: how many labels were asked for.
         images: how many images have a label.
         unknown: how many of the files with a label are not in the collection.
+        first_unknown: the first of these files, as it is written; empty where there is none.
         background: how many photographs queries are compared with, too.
         own_background: they are rows of the collection itself.
         unreadable: how many files of the background could not be read.
@@ -72,6 +73,7 @@ class MatchCalibration:
     labels: int
     images: int
     unknown: int
+    first_unknown: str
     background: int
     own_background: bool
     unreadable: int
@@ -152,6 +154,7 @@ def calibrate_matches(
             labels=len(asked),
             images=len(known.ids),
             unknown=known.unknown,
+            first_unknown=known.first_unknown,
             background=len(vectors),
             own_background=bool(len(own)),
             unreadable=unreadable,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         recall_words,
         views_words,
     )
-    from retrieval.cli.reports.paths import found_from_here, shown
+    from retrieval.cli.reports.paths import found_from_here, shown, unknown_notes
     from retrieval.cli.reports.search_notes import (
         collection_note,
         narrowed,
@@ -72,6 +72,7 @@ __all__ = [
     "retired",
     "shown",
     "stale",
+    "unknown_notes",
     "unnarrowed",
     "verified",
     "views_words",
@@ -103,7 +104,7 @@ def __getattr__(name: str) -> object:
             ),
             "evaluations": ("evaluation_tables", "pair_notes"),
             "index_facts": ("bytes_words", "index_words", "number_words", "recall_words", "views_words"),
-            "paths": ("found_from_here", "shown"),
+            "paths": ("found_from_here", "shown", "unknown_notes"),
             "search_notes": ("collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"),
             "upgrades": ("backfilled", "history", "measured"),
         },

@@ -1,12 +1,17 @@
-"""Show a path as one would type it."""
+"""Show a path as one would type it, and say which are not in the collection."""
 
 from __future__ import annotations
 
 import os
 
+from retrieval.display import escape
 from retrieval.location import inside
 
-__all__ = ["found_from_here", "shown"]
+TYPE_CHECKING = False  # typing is not imported for it
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["found_from_here", "shown", "unknown_notes"]
 
 
 def shown(path: str) -> str:
@@ -27,3 +32,13 @@ def found_from_here(root: str, index: str) -> bool:
     except FileNotFoundError:  # it was deleted
         return False
     return os.path.dirname(index) == root and inside(here, root) is not None
+
+
+def unknown_notes(unknown: int, first: str) -> Iterator[str]:
+    """Say how many files of a list are not in the collection, and which is the first; nothing where all are there."""
+    if unknown:
+        files = "listed file is" if unknown == 1 else "listed files are"
+        yield (
+            f"{unknown:,} {files} not in the collection, first {escape(first)}: "
+            "paths are relative to its folder, in UTF-8"
+        )

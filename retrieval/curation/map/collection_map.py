@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from retrieval.collection.answers import Origin
     from retrieval.curation.groups import Groups
     from retrieval.curation.map.word_scores import WordScores
-    from retrieval.evaluation import LabelsLike
+    from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
 __all__ = ["MOST_IMAGES", "map_images"]
@@ -56,6 +57,7 @@ def map_images(
     collection: Collection | str | os.PathLike[str],
     *,
     labels: LabelsLike | None = None,
+    column: str | None = None,
     words: str | os.PathLike[str] | None = None,
     under: str | os.PathLike[str] | None = None,
     glob: str | None = None,
@@ -70,6 +72,7 @@ def map_images(
     Args:
         collection: a collection, or its path.
         labels: a CSV file with the header ``file,label``, or labels by key.
+        column: the column that has the labels, instead of `labels`.
         words: a text file of words to name groups and search by, one a line; None for everyday nouns.
         under, glob, where: only images that pass these filters of `Collection.search`.
         progress: True for a bar where somebody sees one, or a function.
@@ -84,17 +87,13 @@ def map_images(
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
-        known = None if labels is None else known_labels(collection, labels)
+        given = labels is not None or column is not None
+        known = known_labels(collection, labels, column=column) if given else None
         groups = cluster(collection, words=words, under=under, glob=glob, where=where, progress=show)
         mask = passing_rows(collection, under=under, glob=glob, where=where)
         mask[mask] = _taken(len(groups.ids))
         run = _Mapping(collection, mask, show)
-        label_of = {} if known is None else dict(zip(known.ids.tolist(), known.codes.tolist(), strict=True))
-        named = [
-            None if code is None or known is None else known.names[code]
-            for code in (label_of.get(one) for one in run.ids.tolist())
-        ]
-        return run.make(groups, chosen, named if known is not None else None, required=words is not None)
+        return run.make(groups, chosen, known, required=words is not None)
 
 
 def _taken(count: int) -> NDArray[np.bool_]:
@@ -110,7 +109,7 @@ class _Mapping:
         self.ids = collection.row_ids(mask)
 
     def make(
-        self, groups: Groups, words: tuple[str, ...], labels: list[str | None] | None, *, required: bool
+        self, groups: Groups, words: tuple[str, ...], known: KnownLabels | None, *, required: bool
     ) -> ImageMap:
         """Do the steps in their order; ``required`` says that a person gave the words."""
         graph = neighbor_graph(
@@ -122,6 +121,7 @@ class _Mapping:
         own = groups.labels[np.isin(groups.ids, self.ids)]
         names = tuple(groups.title(group.number) for group in groups)
         columns = self._columns()
+        labels = None if known is None else self._labels(known)
         colorings = [
             category_coloring("group", [names[label - 1] for label in own.tolist()]),
             *([] if labels is None else [category_coloring("label", labels)]),
@@ -141,6 +141,8 @@ class _Mapping:
             total=len(groups.ids),
             columns=columns,
             given_labels=labels,
+            unknown=0 if known is None else known.unknown,
+            first_unknown="" if known is None else known.first_unknown,
             root=os.path.abspath(self._collection.root),
             links=links,
             origins=origins,
@@ -152,6 +154,11 @@ class _Mapping:
                 self._progress(Progress(phase=phase, done=done, total=total))
 
         return tell
+
+    def _labels(self, known: KnownLabels) -> list[str | None]:
+        """Return the label of each row; None where it has none."""
+        names = dict(zip(known.ids.tolist(), (known.names[code] for code in known.codes), strict=True))
+        return [names.get(number) for number in self.ids.tolist()]
 
     def _read(self, places: NDArray[np.int64]) -> Vectors:
         return self._collection.vectors(self.ids[places])
@@ -174,11 +181,17 @@ class _Mapping:
         if not len(self.ids):
             return None, ""
         try:
-            return word_scores(self._collection.encoder, words, self._read, len(self.ids)), ""
+            found = word_scores(self._collection.encoder, words, self._read, len(self.ids))
         except (EncoderError, SpaceMismatch) as error:
             if required:
                 raise
             return None, str(error)
+        return replace(found, absent=self._absent(found.words)), ""
+
+    def _absent(self, words: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Say of which words a search says that likely nothing matches, ``(w,)``; of none where it cannot tell."""
+        answers = self._collection.search(list(words), k=1, names="off", mask=self._mask)
+        return np.array([one.error is None and one.likely == 0 for one in answers], dtype=bool)
 
     def _files(self) -> tuple[tuple[str, ...], tuple[str, ...], dict[int, Origin]]:
         """Return keys, links, and origins by place; a row by hand without a file has no link."""

@@ -43,6 +43,8 @@ class ImageMap:
         total: images that it was made for.
         columns: values of each column, one a row; None for what is missing.
         given_labels: the label of each row that it was made with; None where there were none.
+        unknown: how many of the files with a label are not in the collection.
+        first_unknown: the first of these files, as it is written; empty where there is none.
         root: the folder of the images.
         links: the file or address of each image; empty for a row by hand without a file.
         origins: where images are read from that are no files of the folder, by place.
@@ -60,6 +62,8 @@ class ImageMap:
     total: int
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     given_labels: Sequence[str | None] | None = None
+    unknown: int = 0
+    first_unknown: str = ""
     root: str = ""
     links: tuple[str, ...] = ()
     origins: Mapping[int, Origin] = field(default_factory=dict)
@@ -103,6 +107,8 @@ class ImageMap:
             "colorings": [coloring.name for coloring in self.colorings],
             "words": len(self.words.words) if self.words else 0,
             "unsearchable": self.unsearchable,
+            "unknown": self.unknown,
+            "first_unknown": self.first_unknown,
         }
 
     def write_page(self, path: str | os.PathLike[str], *, progress: ShowProgress = None) -> MapPage:

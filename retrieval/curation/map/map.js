@@ -32,6 +32,7 @@
   const xs = part(Uint16Array, n), ys = part(Uint16Array, n);
   const shapes = part(Uint8Array, n);
   const codes = facts.colorings.map(() => part(Uint8Array, n));
+  const absent = new Set(facts.absent); // words that likely no image shows
   const wordAt = new Map(words.map((word, i) => [word.toLowerCase(), i]));
   const indexOf = new Map(Array.from(ids, (id, i) => [id, i]));
   const service = document.querySelector('meta[name="search-url"]')?.dataset;
@@ -369,6 +370,9 @@
     for (let i = 0; i < n; i++) if (codes[coloring][i] === code) rows.push(i);
     light(rows, `${rows.length.toLocaleString("en")} images: ${value}`);
   }
+  function nearest(rows, words, nothing) {
+    return `${nothing ? "Likely nothing matches. " : ""}The ${rows.length.toLocaleString("en")} images nearest to “${words}”.`;
+  }
   let asking = 0;
   async function search(text) {
     const words = text.trim(), mine = ++asking;
@@ -381,7 +385,7 @@
         if (mine !== asking) return undefined;
         if (!answer.ok) return light([], found.detail ?? "The server gave no answer.");
         const rows = found.hits.map((hit) => indexOf.get(hit.id)).filter((i) => i !== undefined);
-        return light(rows, `The ${rows.length.toLocaleString("en")} images nearest to “${words}”.`);
+        return light(rows, nearest(rows, words, found.likely === 0));
       } catch {
         if (mine === asking) $("told").textContent = "The server does not answer; only words of the list are found.";
       }
@@ -389,7 +393,7 @@
     const word = wordAt.get(words.toLowerCase());
     if (word !== undefined) {
       const rows = [...wordRows.subarray(word * perWord, (word + 1) * perWord)];
-      return light(rows, `The ${rows.length.toLocaleString("en")} images nearest to “${facts.words[word]}”.`);
+      return light(rows, nearest(rows, facts.words[word], absent.has(word)));
     }
     const small = words.toLowerCase(), rows = [];
     for (let i = 0; i < n; i++) if (facts.paths[i].toLowerCase().includes(small)) rows.push(i);

@@ -259,6 +259,9 @@ def _facts(found: ImageMap, order: NDArray[np.int64], *, beside: Path) -> str:
             for name, (x, y) in found.group_places()
         ],
         "words": list(found.words.words) if found.words else [],
+        "absent": []
+        if found.words is None or found.words.absent is None
+        else np.flatnonzero(found.words.absent).tolist(),
         "per_word": found.words.places.shape[1] if found.words else 0,
         "neighbors": min(_NEIGHBORS, found.neighbors.places.shape[1]),
     }

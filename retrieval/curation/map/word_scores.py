@@ -37,11 +37,13 @@ class WordScores:
         words: ``w`` of them.
         places: ``(w, h)`` the nearest images' places among the rows, the nearest first.
         scores: ``(w, h)`` their cosines with the word.
+        absent: ``(w,)`` bool: likely no image shows it; None where that was not looked for.
     """
 
     words: tuple[str, ...]
     places: NDArray[np.int64]
     scores: NDArray[np.float32]
+    absent: NDArray[np.bool_] | None = None
 
 
 @cache

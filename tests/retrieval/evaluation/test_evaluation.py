@@ -40,7 +40,7 @@ def test_a_flat_collection_finds_all(pairs: retrieval.Collection) -> None:
     assert (report.recall_at_10, report.recall_sample) == (1.0, 100)
     assert 0 < report.latency_ms["p50"] <= report.latency_ms["p95"]
     assert set(report.to_json()) == {
-        "recall_at_10", "recall_sample", "latency_ms", "bytes_per_vector", "knn_accuracy", "labelled", "map_at_10",
+        "recall_at_10", "recall_sample", "latency_ms", "bytes_per_vector", "knn_accuracy", "labelled", "unknown", "first_unknown", "map_at_10",
         "text_recall_at_1", "text_recall_at_5", "text_recall_at_10", "captions", "dims", "attacks", "attacks_list", "pairs",
     }  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_labelled_quality_counts_the_one_that_strayed(pairs: retrieval.Collectio
 
     report = retrieval.evaluate(pairs, labels=path)
 
-    assert report.labelled == 100
+    assert (report.labelled, report.unknown, report.first_unknown) == (100, 1, "gone.jpg")
     assert report.knn_accuracy == pytest.approx(0.99)
     assert report.map_at_10 is not None
     assert 0.3 < report.map_at_10 <= 0.4  # four others of the class in ten places
@@ -61,13 +61,26 @@ def test_labelled_quality_counts_the_one_that_strayed(pairs: retrieval.Collectio
 
 @pytest.mark.parametrize(
     ("lines", "words"),
-    [(["name,label", "a,b"], "header"), (["file,label", "gone.jpg,x"], "no file"), ([], "header")],
+    [
+        (["name,label", "a,b"], "header"),
+        (["file,label", "gone.jpg,x"], "there is no gone.jpg there"),
+        ([], "header"),
+    ],
 )
 def test_odd_tables_are_refused(
     pairs: retrieval.Collection, tmp_path: Path, lines: list[str], words: str
 ) -> None:
     with pytest.raises(OptionError, match=words):
         retrieval.evaluate(pairs, labels=labels(tmp_path, lines))
+
+
+def test_a_column_has_the_labels(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(2).standard_normal((20, 8)).astype(np.float32)
+    with retrieval.create(tmp_path, space="mine", dim=8) as collection:
+        collection.add(vectors, columns=[{"kind": "even" if n % 2 == 0 else "odd"} for n in range(20)])
+        report = retrieval.evaluate(collection, column="kind")
+
+    assert (report.labelled, report.unknown) == (20, 0)
 
 
 def test_captions_are_queries(tmp_path: Path) -> None:
@@ -81,12 +94,12 @@ def test_captions_are_queries(tmp_path: Path) -> None:
             tmp_path, ["file,caption", *(f"{path},{word}" for path, word in zip(found, words, strict=True))]
         )
         assert retrieval.evaluate(collection, captions=right).text_recall_at_1 == 1.0
-        wrong = labels(
-            tmp_path, ["file,caption", *(f"{path},{word}" for path, word in zip(last, words, strict=True))]
-        )
+        lines = [f"{path},{word}" for path, word in zip(last, words, strict=True)]
+        wrong = labels(tmp_path, ["file,caption", *lines, "gone.png,four"])
         report = retrieval.evaluate(collection, captions=wrong)
 
     assert (report.text_recall_at_1, report.text_recall_at_10, report.captions) == (0.0, 0.0, 3)
+    assert (report.unknown, report.first_unknown) == (1, "gone.png")
 
 
 def test_a_file_listed_twice_counts_once(pairs: retrieval.Collection, tmp_path: Path) -> None:

@@ -32,13 +32,14 @@ MAP = "retrieval.curation.map.collection_map:map_images"
 @click.command(
     "map",
     cls=Command,
-    common=("--html", "--parquet", "--labels", "--words"),
+    common=("--html", "--parquet", "--labels", "--column", "--words"),
     sections={"Which images": ("--under", "--glob", "--where")},
     example="retrieve map --html map.html",
 )
 @click.option("--html", type=NEW_FILE, metavar="FILE", help="Write the map as a page: one file.")
 @click.option("--parquet", type=NEW_FILE, metavar="FILE", help="Write it as a table for other programs.")
 @option("--labels", of=MAP, type=FILE, metavar="CSV", help="file,label: colour it by these labels, too.")
+@option("--column", of=MAP, metavar="NAME", help="Take the labels from this column.")
 @option(
     "--words",
     of=MAP,

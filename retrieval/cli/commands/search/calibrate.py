@@ -21,7 +21,7 @@ from retrieval.cli.frame import (
     shared,
     watching,
 )
-from retrieval.cli.reports import calibration_table
+from retrieval.cli.reports import calibration_table, unknown_notes
 from retrieval.render import json_text
 
 __all__ = ["calibrate"]
@@ -84,8 +84,9 @@ def calibrate(
         )
         kept = collection.directory / "relevance"
     emit(json_text(found.to_json()) if as_json else calibration_table(found))
-    if found.unknown and not session.quiet:
-        session.note(f"{found.unknown:,} files of the labels are not in the collection")
+    if not session.quiet:
+        for line in unknown_notes(found.unknown, found.first_unknown):
+            session.note(line)
     if found.unreadable and not session.quiet:
         session.note(f"{found.unreadable:,} files of the background cannot be read")
     if not session.quiet:

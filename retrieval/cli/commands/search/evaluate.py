@@ -31,11 +31,12 @@ EVALUATE = "retrieval.evaluation.evaluation:evaluate"
 @click.command(
     "evaluate",
     cls=Command,
-    common=("--labels", "--captions", "--attacks", "--dims", "--plot"),
+    common=("--labels", "--column", "--captions", "--attacks", "--dims", "--plot"),
     sections={"Copies": ("--pairs", "--distractors", "--background", "--verify", "--html")},
     example="retrieve evaluate --labels labels.csv",
 )
 @option("--labels", of=EVALUATE, type=FILE, metavar="CSV", help="file,label: measure labelled quality, too.")
+@option("--column", of=EVALUATE, metavar="NAME", help="Take the labels from this column.")
 @option(
     "--captions", of=EVALUATE, type=FILE, metavar="CSV", help="file,caption: measure search by words, too."
 )
@@ -92,7 +93,7 @@ def evaluate(
     Recall is against exact search; quality is measured where --labels or --captions tell what is right.
     """
     from retrieval.cli.frame import watching
-    from retrieval.cli.reports import pair_notes
+    from retrieval.cli.reports import pair_notes, unknown_notes
     from retrieval.collection import open_collection
     from retrieval.evaluation import evaluate as measure
 
@@ -105,5 +106,8 @@ def evaluate(
             session.note(f"wrote {html}")
     if report.pairs is not None and not session.quiet:
         for line in pair_notes(report.pairs.to_json()):
+            session.note(line)
+    if not session.quiet:
+        for line in unknown_notes(report.unknown, report.first_unknown):
             session.note(line)
     emit(json_text(report.to_json()) if as_json else evaluation_tables(report.to_json()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from retrieval.cli.reports import unknown_notes
 from retrieval.cli.reports.curation.listings import listing
-from retrieval.display import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +46,7 @@ def label_notes(found: Classification | Suspects) -> Iterator[str]:
         reasons = Counter(one.reason for one in found if one.reason)
         without = "".join(f"; {count:,} got none: {reason}" for reason, count in sorted(reasons.items()))
         yield f"{found.guessed:,} of {len(found):,} images got a label{without}"
-    if found.unknown:
-        files = "labelled file is" if found.unknown == 1 else "labelled files are"
-        yield (
-            f"{found.unknown:,} {files} not in the collection, first {escape(found.first_unknown)}: "
-            "paths are relative to its folder, in UTF-8"
-        )
+    yield from unknown_notes(found.unknown, found.first_unknown)
     choice = found.choice
     if choice.accuracy is None:
         yield "each label has one image, so how well this guesses could not be measured"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from retrieval.cli.reports import bytes_words
+from retrieval.cli.reports import bytes_words, unknown_notes
 from retrieval.display import escape
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def map_notes(found: ImageMap) -> Iterator[str]:
     yield f"{found.title}, {len(found.groups):,} {groups}; colours by {colours}"
     if found.sampled < found.total:
         yield f"taken by chance from {found.total:,} images"
+    yield from unknown_notes(found.unknown, found.first_unknown)
     if found.words is not None:
         yield f"can be searched by {len(found.words.words):,} words"
     if found.unsearchable:

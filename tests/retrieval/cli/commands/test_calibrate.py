@@ -36,7 +36,7 @@ def test_it_says_which_queries_have_a_match_now(labelled: Path, tmp_path: Path, 
     text = out.decode()
     assert "10 of 60 labelled images" in text
     assert "100 images of the background" in text
-    assert "1 files of the labels are not in the collection" in err
+    assert "1 listed file is not in the collection, first " in err
     for kind in ("words", "images"):
         (line,) = [line for line in text.splitlines() if line.startswith(kind)]
         assert "have a match now" in line or "above 0.1; hits have no match" in line

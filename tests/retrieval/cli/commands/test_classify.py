@@ -86,7 +86,7 @@ def test_labelled_files_that_are_not_there_are_named(coloured: Path, few: Path, 
     some = run("classify", "--index", coloured, "--labels", few)[2]
     status, _, none = run("classify", "--index", coloured, "--labels", elsewhere)
 
-    assert "1 labelled file is not in the collection, first photos/04-red.png: paths are relative" in some
+    assert "1 listed file is not in the collection, first photos/04-red.png: paths are relative" in some
     assert status == 1
     assert f"gives no image of {coloured} a label; there is no photos/00-red.png there" in none
 

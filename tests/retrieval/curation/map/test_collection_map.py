@@ -55,16 +55,19 @@ def test_a_word_has_the_pictures_nearest_to_it(coloured: Path, found: ImageMap) 
     assert found.words.places.shape == (3, 20)
     assert np.allclose(found.words.scores, -np.sort(-cosines, axis=1)[:, :20], atol=1e-5)
     assert [folders(found)[row[0]] for row in found.words.places] == list(found.words.words)
+    assert found.words.absent is not None
+    assert not found.words.absent.any()  # nobody knows how probable a match of this encoder is
 
 
 def test_labels_colour_it_too(coloured: Path, words: Path) -> None:
     with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         found = retrieval.map_images(
-            collection, words=words, labels={"red/00.png": "warm", "blue/00.png": "cold"}
+            collection, words=words, labels={"red/00.png": "warm", "blue/00.png": "cold", "gone.png": "warm"}
         )
 
     label = found.colorings[1]
     assert (label.name, label.values) == ("label", ("cold", "warm"))
+    assert (found.unknown, found.first_unknown) == (1, "gone.png")
     assert {
         found.paths[place]: label.values[label.codes[place]] for place in np.flatnonzero(label.codes < 2)
     } == {

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,27 @@ def test_a_stored_word_lights_the_images_nearest_to_it(opened: Any, found: Image
 
     opened.find_element("id", "clear").click()
     wait_for(opened, lambda: told(opened)["lit"] == "")
+
+
+def test_a_word_that_likely_no_image_shows_says_so(browser: Any, coloured: Path, found: ImageMap) -> None:
+    assert found.words is not None
+    words = replace(found.words, absent=np.array([word == "green" for word in found.words.words]))
+    path = coloured.parent / "absent.html"
+    replace(found, words=words).write_page(path)
+
+    with window(browser, 1200, 800):
+        browser.get(path.as_uri())
+        wait_for(browser, lambda: told(browser)["ready"] == "yes")
+        said = []
+        for word in ("green", "red"):
+            search(browser, word)
+            wait_for(browser, lambda word=word: f"“{word}”" in browser.find_element("id", "told").text)
+            said.append(browser.find_element("id", "told").text)
+
+    assert said == [
+        "Likely nothing matches. The 20 images nearest to “green”.",
+        "The 20 images nearest to “red”.",
+    ]
 
 
 def test_other_words_are_looked_for_in_paths(opened: Any) -> None:
