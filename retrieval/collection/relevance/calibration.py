@@ -23,7 +23,7 @@ __all__ = ["LINE", "Calibration", "likely", "scaled", "terms"]
 LINE = 0.15
 """Probability of a match below which likely nothing follows.
 
-With `nano@2` one of six things that are there is called likely nothing, and six of ten that are not. At 0.5 two of three that
+With `nano@2` one of seven things that are there is called likely nothing, and six of ten that are not. At 0.5 six of ten that
 are there would be called so.
 """
 

@@ -72,6 +72,8 @@ class TestReports:
             "bytes_per_vector",
             "knn_accuracy",
             "labelled",
+            "unknown",
+            "first_unknown",
             "map_at_10",
             "text_recall_at_1",
             "text_recall_at_5",
