@@ -97,7 +97,8 @@ def _report(error: BaseException, session: Session) -> int:
         if error.ctx is not None:
             _say(_on_one_line(error.ctx.get_usage()))
         hint = option_hint(error)
-        _say(f"error: {f'{error.message}. {hint}' if hint else error.format_message()}")
+        message = error.message.removesuffix(".")  # click's own may end with one
+        _say(f"error: {f'{message}. {hint}' if hint else error.format_message()}")
         if error.ctx is not None:
             _say(f"try: {error.ctx.command_path} --help")
         return 2

@@ -6,6 +6,8 @@ import unicodedata
 
 __all__ = ["cells", "shorten"]
 
+_ALBUM = 16  # columns left beside the file name in which the beginning of its folder tells something
+
 
 def cells(text: str) -> int:
     """Count the terminal columns that escaped text takes: wide characters two, combining ones none."""
@@ -22,8 +24,10 @@ def shorten(path: str, room: int) -> str:
     tail = f"{slash}{name}"
     above, between, album = folder.rpartition("/")
     inside = f"{between}{album}{tail}"
-    if above and room - cells(inside) - 1 >= room // 3:
+    if above and room - cells(inside) > 1:
         return _front(above, room - cells(inside) - 1) + "…" + inside
+    if above and room - cells(tail) >= _ALBUM:  # at least where its name begins
+        return "…/" + _front(album, room - cells(tail) - 3) + "…" + tail
     if folder and cells(tail) + 2 <= room:
         return _front(folder, room - cells(tail) - 1) + "…" + tail
     back = (room - 1) * 2 // 3

@@ -232,14 +232,20 @@ class TestWidth:
     def test_the_file_name_is_kept(self) -> None:
         path = "holidays/2019/a folder with a long name/and another one/sunset.jpg"
 
-        assert shorten(path, 40).endswith("…/sunset.jpg")
-        assert shorten(path, 40).startswith("holidays/2019")
+        assert shorten(path, 24).endswith("…/sunset.jpg")
+        assert shorten(path, 24).startswith("holidays")
 
     def test_the_album_is_kept_where_there_is_room(self) -> None:
         path = "archive/2019/from the old computer/pictures/holidays/Rome/IMG_2041.jpg"
 
         assert shorten(path, 50).startswith("archive/2019/")
         assert shorten(path, 50).endswith("…/Rome/IMG_2041.jpg")
+        assert shorten(path, 28) == "archive/2…/Rome/IMG_2041.jpg"
+
+    def test_of_a_long_album_the_beginning_is_kept(self) -> None:
+        path = "pictures/of/all/years/2019-06-summer-in-the-mountains/IMG_2041.jpg"
+
+        assert shorten(path, 40) == "…/2019-06-summer-in-the-mo…/IMG_2041.jpg"
 
     @pytest.mark.parametrize("columns", [40, 80, 120])
     def test_a_table_fits_the_terminal(self, columns: int) -> None:
