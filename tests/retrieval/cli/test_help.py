@@ -101,7 +101,7 @@ def test_an_unknown_option_for_how_many_hits_gets_a_suggestion(run, option: str,
 
     assert status == 2
     assert f"{hint} N" in err
-    assert ".." not in err
+    assert "'.." not in err
 
 
 def test_the_page_of_all_commands_says_of_each_what_its_own_page_begins_with():
