@@ -32,7 +32,13 @@ class _Addresses:
 
     def __init__(self, size: int, shape: tuple[int, int]) -> None:
         self._size, self._unmap = size, _system().munmap
-        self._first = _mapped(None, size, protection=0, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, file=-1)
+        self._first = _mapped(
+            None,
+            size,
+            protection=mmap.PROT_READ,  # of what no file covers: padding, -1, reads rows that nobody asked for
+            flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+            file=-1,
+        )
         self.__array_interface__ = {
             "data": (self._first, True),
             "shape": shape,
@@ -65,8 +71,8 @@ def map_together(
         counts: rows of each.
         dim: width of all.
     Returns:
-        ``(n, dim)`` float16, read-only, and where the rows of each file begin in it; places between two files hold zeros. None where this
-        system cannot do so.
+        ``(n, dim)`` float16, read-only, which ends with the last row, and where the rows of each file begin in it; places between
+        two files hold zeros or later rows of the first. None where this system cannot do so.
     Raises:
         FileNotFoundError: a file is missing.
     """
@@ -77,10 +83,11 @@ def map_together(
     starts = [0]
     for count in counts:
         starts.append(starts[-1] + -(-count // step) * step)
-    if not starts[-1]:
+    ends = [start + count for start, count in zip(starts, counts, strict=False) if count]
+    if not ends:
         return None
     try:
-        addresses = _Addresses(starts[-1] * row, (starts[-1], dim))
+        addresses = _Addresses(starts[-1] * row, (ends[-1], dim))
         with ExitStack() as stack:
             for path, start, count in zip(paths, starts, counts, strict=False):
                 if count:

@@ -34,6 +34,23 @@ def test_rows_stand_behind_each_other(tmp_path: Path, dim: int) -> None:
     np.testing.assert_array_equal(row, files[1][0])  # mapped as long as anybody looks
 
 
+@pytest.mark.parametrize("dim", [96, 768])  # rows of which several pages hold a whole number
+def test_every_place_can_be_read_and_the_array_ends_with_the_last_row(tmp_path: Path, dim: int) -> None:
+    files = [unit(count, dim, seed=count).astype(np.float16) for count in (1001, 1002)]
+    for number, own in enumerate(files):
+        write_rows(tmp_path / f"{number}.f16", own, first=0)
+    (tmp_path / "empty.f16").touch()
+    paths = [tmp_path / f"{name}.f16" for name in (0, 1, "empty")]
+
+    rows, starts = map_together(paths, [1001, 1002, 0], dim=dim)
+
+    with (tmp_path / "all").open("wb", buffering=0) as file:
+        assert file.write(rows) == rows.nbytes  # the system stops at a place that would end this process
+    assert starts[1] > 1001
+    np.testing.assert_array_equal(rows[1001 : starts[1]], 0)
+    np.testing.assert_array_equal(rows[-1], files[1][-1])
+
+
 def test_files_without_rows_take_no_place(tmp_path: Path) -> None:
     rows = unit(3, 64, seed=1).astype(np.float16)
     write_rows(tmp_path / "some", rows, first=0)
