@@ -76,6 +76,9 @@ def encode(index: Any, blocks: Iterable[tuple[Ids, Vectors]], *, earlier: Iterab
 def attached(segment: Any, index: Any) -> Any:
     """Return a segment that was read with the centroids of its base; the base lives as long as it does."""
     segment.quantizer, segment.own_fields = ivf.innermost(index).quantizer, False
+    if isinstance(segment, faiss().IndexIVFPQ):
+        # By L2 it was read with an empty table of what centroids add, as it had none. That table has all lists; few have rows here.
+        segment.use_precomputed_table = -1
     segment.referenced_objects = [*getattr(segment, "referenced_objects", []), index]
     return segment
 

@@ -8,7 +8,7 @@ import pytest
 from indexes.derivation import recent_publish, recent_segments
 from indexes.derivation.construction import construction
 from indexes.derivation.recent_publish import publish_rows
-from indexes.engine import flat, ivf, segments
+from indexes.engine import faiss, flat, ivf, segments
 from indexes.errors import StoreCorrupt
 from indexes.generation import (
     HAND,
@@ -77,6 +77,28 @@ def test_rows_beyond_the_tail_are_encoded_and_the_index_stays(tmp_path, kind, mo
         few[[3, 2001, 2100, 2210, 2290]] = True
         found = opened.search(QUERIES, k=10, keep=few)
         assert [set(ids) for ids in found.ids.tolist()] == [{3, 2001, 2100, 2210, 2290, -1}] * len(QUERIES)
+
+
+@pytest.mark.parametrize("kind", ["IVF16,PQ4", "IVF16,PQ4x4fs"])
+def test_rows_behind_an_index_by_l2_are_found_in_segments(tmp_path, kind, monkeypatch):
+    """Earlier versions made short product codes so. An index by L2 keeps a table of its centroids, which a segment has none of."""
+    module = faiss()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(ivf, "make", lambda factory, **_: module.index_factory(32, factory, module.METRIC_L2))
+        fill(tmp_path, 0, BASE)
+        build(tmp_path, kind=kind)
+    assert ivf.load(index_file(tmp_path)).metric_type == module.METRIC_L2
+    for start, stop in ((BASE, 2200), (2200, 2260)):
+        grow(tmp_path, start, stop)
+        manifest = build(tmp_path)
+    assert rows_of(manifest) == [(2000, 2200), (2200, 2260)]
+
+    with Generation.open(tmp_path, manifest) as opened:
+        itself = opened.search(VECTORS[2000:2260], k=1).ids[:, 0]
+        found = opened.search(QUERIES, k=10, nprobe=10**6, shortlist=2260).ids
+        expected = flat.exact(opened.rows, QUERIES, k=10).ids
+    assert (itself == np.arange(2000, 2260)).mean() > 0.95
+    assert np.array_equal(found, expected)
 
 
 def test_fewer_lists_probed_than_there_are_rows_wanted_still_gives_as_many(tmp_path, monkeypatch):
