@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from retrieval.display import cells, escape, shorten
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["duplicate_notes", "duplicate_sets", "moved"]
 
 _NAMED = 3
+SETS_ON_TERMINAL, IMAGES_ON_TERMINAL = 20, 10
+"""How many sets, and how many images of each, a terminal shows; files and pipes get all."""
+
 _WORDS = {"bytes": "same bytes", "pixels": "same pixels", "picture": "same picture", "scene": "same scene"}
 
 
@@ -24,12 +28,13 @@ def duplicate_sets(found: Duplicates, *, columns: int) -> str:
 
     Args:
         found: the sets.
-        columns: width of the terminal; 0 where there is none.
+        columns: width of the terminal, which shows the first sets only; 0 where there is none.
     """
     lines: list[str] = []
-    for number, one in enumerate(found, start=1):
+    sets, images = (SETS_ON_TERMINAL, IMAGES_ON_TERMINAL) if columns else (None, None)
+    for number, one in enumerate(islice(found, sets), start=1):
         lines.append(f"{number}. {_WORDS[one.kind]}, {len(one):,} images")
-        for image in one:
+        for image in islice(one, images):
             mark = "keep" if image.keep else "go"
             size = f"{image.width} × {image.height}" if image.width else ""
             front = f"   {mark:<5}{size:<13}"
@@ -41,6 +46,12 @@ def duplicate_sets(found: Duplicates, *, columns: int) -> str:
                 # A reason is wrapped and not cut: it names the other file.
                 parts = textwrap.wrap(reason, room) if room else [reason]
                 lines += [f"{'':>8}{'':<13}{part}" for part in parts]
+        if images is not None and len(one) > images:
+            lines.append(f"   and {len(one) - images:,} more")
+    if sets is not None and len(found) > sets:
+        lines.append(
+            f"and {len(found) - sets:,} more sets: --html FILE shows all side by side, --csv prints all"
+        )
     return "".join(f"{line}\n" for line in lines)
 
 

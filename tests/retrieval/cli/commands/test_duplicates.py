@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+import retrieval
+from retrieval.cli.reports.curation.duplicates import SETS_ON_TERMINAL, duplicate_sets
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -39,6 +43,21 @@ def test_the_sets_are_printed_and_nothing_changes(photos: Path, at) -> None:
     assert "1 set: 1 of the same bytes; 2 of 28 images could go" in err
     assert "nothing was changed" in err
     assert files(photos) == before
+
+
+def test_a_terminal_shows_the_first_sets_and_a_pipe_all(photos: Path) -> None:
+    found = retrieval.duplicates(photos, kinds=("bytes",))
+    many = replace(found, sets=(replace(found.sets[0], images=found.sets[0].images * 5), *found.sets * 24))
+
+    shown = duplicate_sets(many, columns=80).splitlines()
+    piped = duplicate_sets(many, columns=0).splitlines()
+
+    headings = [line for line in shown if line.endswith(" images")]
+    assert len(headings) == SETS_ON_TERMINAL == 20
+    assert "   and 5 more" in shown  # images of the first set
+    assert shown[-1] == "and 5 more sets: --html FILE shows all side by side, --csv prints all"
+    assert len([line for line in piped if line.endswith(" images")]) == 25
+    assert not any(" more" in line for line in piped)
 
 
 def test_every_form_names_the_same_images(at) -> None:
