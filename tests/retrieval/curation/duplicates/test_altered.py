@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 import retrieval
-from retrieval.curation.duplicates.pairs import thresholds
+from retrieval.curation.duplicates.pairs import candidates, thresholds
 from retrieval.testing import FakeEncoder
 from tests.retrieval.curation.duplicates.photographs import photograph
 
@@ -162,3 +163,28 @@ def test_only_new_rows_are_joined_and_compared_after_a_build(photos: Path) -> No
     (photos / "crop.jpg").unlink()
     assert found_in(photos) == [("picture", ["1.jpg", "-later.jpg"])]
     assert retrieval.duplicates(photos).compared == 0
+
+
+def test_a_move_and_its_undo_leave_the_sets_that_a_fresh_collection_has(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        candidates, "AT_MOST", 3
+    )  # of 17 others: which pairs are compared depends on who names whom
+    monkeypatch.setattr(candidates, "_NEW", 12)
+    for number in range(3, 6):
+        large(number).save(photos / f"{number}.jpg", quality=92)
+    for number in range(6):
+        large(number).resize((240, 180)).save(photos / f"{number}-small.jpg", quality=80)
+        ImageOps.mirror(large(number)).save(photos / f"{number}-mirrored.jpg", quality=85)
+    before = found_in(photos)
+
+    report = retrieval.duplicates(photos).move_to(tmp_path / "away")
+    assert len(report.moved) >= 10
+    assert found_in(photos) == []
+    retrieval.undo_moves(report.undo)
+    after = found_in(photos)
+    fresh = tmp_path / "fresh"
+    shutil.copytree(photos, fresh, ignore=shutil.ignore_patterns(".retrieve"))
+
+    assert after == before == found_in(fresh)
