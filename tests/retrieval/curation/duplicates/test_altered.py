@@ -171,7 +171,7 @@ def test_a_move_and_its_undo_leave_the_sets_that_a_fresh_collection_has(
     monkeypatch.setattr(
         candidates, "AT_MOST", 3
     )  # of 17 others: which pairs are compared depends on who names whom
-    monkeypatch.setattr(candidates, "_NEW", 12)
+    monkeypatch.setattr(candidates, "_NEW", 4)
     for number in range(3, 6):
         large(number).save(photos / f"{number}.jpg", quality=92)
     for number in range(6):
