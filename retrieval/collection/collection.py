@@ -491,8 +491,9 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
     def verify(self) -> list[FileCheck]:
         """Check every file's hash; says which to rebuild."""
         from indexes.generation import verify
+        from retrieval.collection.relevance import check_calibration
 
-        return verify(self.directory)
+        return [*verify(self.directory), *check_calibration(self.directory)]
 
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints."""

@@ -103,6 +103,8 @@ def known_labels(
 def _absent(unknown: int, first: str) -> str:
     if not unknown:
         return ""
+    if any("\udc80" <= letter <= "\udcff" for letter in first):
+        return f"; there is no {escape(first)} there, and the list is not UTF-8: save it so"
     return f"; there is no {escape(first)} there: paths are relative to this folder, in UTF-8"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -120,12 +121,12 @@ def calibrate_matches(
             collection = stack.enter_context(open_collection(collection))
         show = stack.enter_context(progress_shown(progress))
         require_settled(collection.manifest, what="matches of two spaces cannot be calibrated")
+        known = known_labels(collection, labels, column=column)
         if not force and is_shipped(collection.space):
             raise OptionError(
                 f"{collection.space.name} comes with a calibration, measured on things of many kinds; one of your labels tells "
                 f"what is unlike them worse. `force=True` uses yours for {collection.directory} all the same"
             )
-        known = known_labels(collection, labels, column=column)
         names = np.array(known.names)[known.codes]  # (m,)
         asked = [
             name
@@ -172,6 +173,11 @@ def _background(
     none = np.empty(0, dtype=np.int64)
     if given is None:
         return _some_of(collection)
+    place = given.root if isinstance(given, Collection) else Path(given)
+    if place.resolve() in (collection.root.resolve(), collection.directory.resolve()):
+        raise OptionError(
+            f"`background` is {place}, the collection itself; leave it out, or give other photographs"
+        )
     if isinstance(given, Collection):
         if not given.space.same_as(collection.space):
             raise OptionError(f"the background is of {given.space}, the collection of {collection.space}")

@@ -32,12 +32,12 @@ def csv_lines(
             lines.seek(0)
             between = _between(lines.readline(), {file, column})
             lines.seek(0)
-            reader = csv.DictReader(lines, delimiter=between)
+            reader = csv.DictReader(lines, delimiter=between, strict=True)
             if reader.fieldnames is None or not {file, column} <= set(reader.fieldnames):
                 raise OptionError(
                     f"{os.fspath(path)}: expected the header {file},{column}, found {','.join(reader.fieldnames or ['nothing'])}"
                 )
-            for line in reader:
+            for line in _lines(reader, path):
                 word = missing if line[column] is None else line[column]
                 if line[file] is not None and word is not None:
                     yield line[file], word
@@ -45,6 +45,24 @@ def csv_lines(
         raise OptionError(f"{os.fspath(path)}: no such file") from error
     except (OSError, csv.Error) as error:
         raise OptionError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+def _lines(reader: csv.DictReader[str], path: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
+    """Yield the lines; what follows a quote that nothing closes would be one text, and is lost nowhere.
+
+    Raises:
+        OptionError: a quote is not closed, or text follows one that is.
+    """
+    while True:
+        first = reader.line_num + 1
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise OptionError(
+                f"{os.fspath(path)}: cannot be read from line {first} on: {error}; close its quotes"
+            ) from error
 
 
 def _between(header: str, wanted: set[str]) -> str:

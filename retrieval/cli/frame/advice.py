@@ -50,7 +50,7 @@ OPTIONS = {
 }  # fmt: skip
 """Arguments of the library that are options, `follow_links=True` as ``--follow-links``."""
 
-_OTHER_NAMES = {"kinds": "--kind", "n": "-n"}
+_OTHER_NAMES = {"k": "-k", "kinds": "--kind", "n": "-n"}
 """Others, which the command line calls otherwise."""
 
 _CALL = re.compile(rf"`({'|'.join(COMMANDS)})(?:\(([^`]*)\))?`")

@@ -38,7 +38,6 @@ def unknown_notes(unknown: int, first: str) -> Iterator[str]:
     """Say how many files of a list are not in the collection, and which is the first; nothing where all are there."""
     if unknown:
         files = "listed file is" if unknown == 1 else "listed files are"
-        yield (
-            f"{unknown:,} {files} not in the collection, first {escape(first)}: "
-            "paths are relative to its folder, in UTF-8"
-        )
+        odd = any("\udc80" <= letter <= "\udcff" for letter in first)
+        cure = "this list is not UTF-8; save it so" if odd else "paths are relative to its folder, in UTF-8"
+        yield f"{unknown:,} {files} not in the collection, first {escape(first)}: {cure}"

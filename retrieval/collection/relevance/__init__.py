@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Kind,
         Relevance,
         calibrated,
+        check_calibration,
         is_shipped,
         write_calibrations,
     )
@@ -41,6 +42,7 @@ __all__ = [
     "Trial",
     "calibrated",
     "calibration_error",
+    "check_calibration",
     "cross_fitted",
     "fit",
     "is_shipped",
@@ -61,6 +63,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
                 "Kind",
                 "Relevance",
                 "calibrated",
+                "check_calibration",
                 "is_shipped",
                 "write_calibrations",
             ),

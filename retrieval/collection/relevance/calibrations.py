@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from zipfile import BadZipFile
 
 from retrieval.collection.relevance.background import Background
 from retrieval.collection.relevance.calibration import Calibration
@@ -17,9 +18,19 @@ from retrieval.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from indexes.generation import FileCheck
     from indexes.vectors import Space
 
-__all__ = ["FOLDER", "GREATEST_ERROR", "Kind", "Relevance", "calibrated", "is_shipped", "write_calibrations"]
+__all__ = [
+    "FOLDER",
+    "GREATEST_ERROR",
+    "Kind",
+    "Relevance",
+    "calibrated",
+    "check_calibration",
+    "is_shipped",
+    "write_calibrations",
+]
 
 Kind: TypeAlias = Literal["words", "images"]
 """What a query is made of."""
@@ -31,6 +42,13 @@ GREATEST_ERROR: Final = 0.1
 """Calibration error above which nothing is said of a match."""
 
 _FACTS, _VECTORS = "calibration.json", "background.npz"
+_CURE = (
+    "the calibration of matches is damaged, so hits have no `match`; `calibrate_matches` makes it anew, "
+    "and without this folder what the encoder comes with counts"
+)
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)
+"""What reading a damaged file raises."""
+
 _SHIPPED, _HOME = ("nano-1", "nano-2"), Path(__file__).parent
 
 
@@ -84,6 +102,23 @@ def write_calibrations(
         file.write(json.dumps(facts, indent=1).encode())
 
 
+def check_calibration(directory: Path) -> list[FileCheck]:
+    """Check what was calibrated for a collection; nothing where there is none."""
+    from indexes.generation import FileCheck
+
+    path = directory / FOLDER / _FACTS
+    if not path.exists():
+        return []
+    try:
+        facts = json.loads(path.read_bytes())
+        if facts["signals"] == VERSION:
+            Background.read(path.with_name(_VECTORS))
+            _kinds(facts)
+    except _DAMAGES:
+        return [FileCheck(path=FOLDER, ok=False, cure=_CURE)]
+    return [FileCheck(path=FOLDER, ok=True)]
+
+
 @lru_cache(maxsize=8)
 def _read_own(path: Path, _changed: int, fingerprint: str) -> Relevance | None:
     try:
@@ -91,10 +126,8 @@ def _read_own(path: Path, _changed: int, fingerprint: str) -> Relevance | None:
         if facts["fingerprint"] != fingerprint or facts.get("signals") != VERSION:
             return None
         return Relevance(background=Background.read(path.with_name(_VECTORS)), kinds=_kinds(facts))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreCorrupt(
-            f"{path.parent}: the calibration of matches is damaged ({error}); calibrate again, or delete the folder"
-        ) from error
+    except _DAMAGES as error:
+        raise StoreCorrupt(f"{path.parent}: {_CURE}") from error
 
 
 @lru_cache(maxsize=8)

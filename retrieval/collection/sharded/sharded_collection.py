@@ -120,7 +120,9 @@ class ShardedCollection(Collection):
 
     def verify(self) -> list[FileCheck]:
         """Check every file of all shards, and those of the whole."""
-        return verify_shards(self.directory)
+        from retrieval.collection.relevance import check_calibration
+
+        return [*verify_shards(self.directory), *check_calibration(self.directory)]
 
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints, with a line for each shard.

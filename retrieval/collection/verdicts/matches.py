@@ -9,7 +9,7 @@ import numpy as np
 
 from retrieval.collection.answers import set_match
 from retrieval.collection.relevance import FEWEST, LOOKED_AT, calibrated, signals
-from retrieval.errors import OptionError
+from retrieval.errors import OptionError, StoreCorrupt
 
 if TYPE_CHECKING:
     from indexes.migration import Blend
@@ -103,7 +103,10 @@ def _judge(query: Query, asked: QueryVector, opened: Opened, searched: int) -> J
         return Judge(reason=f"the encoder has never learned: {', '.join(asked.unknown_words)}")
     kind = "words" if asked.words else "images"
     space = opened.manifest.space
-    relevance = calibrated(opened.directory, space)
+    try:
+        relevance = calibrated(opened.directory, space)
+    except StoreCorrupt as error:  # the answer itself needs no calibration
+        return Judge(reason=str(error))
     calibration = None if relevance is None else relevance.kinds.get(kind)
     if relevance is None or calibration is None:
         return Judge(

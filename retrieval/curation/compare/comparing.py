@@ -96,7 +96,7 @@ def compare(
         CollectionNotFound: there is none.
         EncoderError: the encoder cannot be had, or reads no images; or `words` are given, and one knows none of them.
     """
-    k, sample = integer(k, "k"), integer(sample, "sample")
+    k, sample = integer(k, "`k`"), integer(sample, "`sample`")
     with ExitStack() as stack:
         if isinstance(a, str | os.PathLike):
             a = stack.enter_context(open_collection(a))

@@ -72,7 +72,7 @@ def cluster(
         OptionError: `n_groups` is no number from 1 to that of the images, or above 1,000; or `words` cannot be read.
         CollectionNotFound: there is none.
     """
-    number = None if n_groups is None else integer(n_groups, "n_groups", most=MOST_GROUPS)
+    number = None if n_groups is None else integer(n_groups, "`n_groups`", most=MOST_GROUPS)
     names = everyday_nouns() if words is None else read_words(words)
     with ExitStack() as stack:
         if isinstance(collection, str | os.PathLike):

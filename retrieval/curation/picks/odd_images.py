@@ -61,8 +61,8 @@ def outliers(
         OptionError: `n` or `neighbors` is no such number.
         CollectionNotFound: there is none.
     """
-    number = integer(n, "n", most=_MOST)
-    wanted = integer(neighbors, "neighbors", most=_MOST_NEIGHBOURS)
+    number = integer(n, "`n`", most=_MOST)
+    wanted = integer(neighbors, "`neighbors`", most=_MOST_NEIGHBOURS)
     with ExitStack() as stack:
         if isinstance(collection, str | os.PathLike):
             collection = stack.enter_context(open_collection(collection))

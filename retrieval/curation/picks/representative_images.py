@@ -64,7 +64,7 @@ def representatives(
         OptionError: `n` is no number from 1 to 5,000, or there is no such method.
         CollectionNotFound: there is none.
     """
-    number = integer(n, "n", most=min(_SAMPLES.values()))
+    number = integer(n, "`n`", most=min(_SAMPLES.values()))
     if method not in METHODS:
         raise OptionError(f"`method` is {method!r}; give one of {', '.join(METHODS)}")
     with ExitStack() as stack:

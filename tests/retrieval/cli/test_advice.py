@@ -116,3 +116,4 @@ def test_pythons_words_become_options(message, shown):
 def test_an_argument_of_another_name_is_told_by_its_option():
     assert in_options("`kinds` is 'foo'; give some of bytes") == "--kind is 'foo'; give some of bytes"
     assert in_options("`n` is 0; give 1 at least") == "-n is 0; give 1 at least"
+    assert in_options("`k` is 0") == "-k is 0"

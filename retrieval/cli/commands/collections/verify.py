@@ -28,11 +28,13 @@ def verify(*, index: Path | None, as_json: bool) -> int:
     """
     from indexes.generation import SHARDS
     from indexes.generation import verify as check_files
+    from retrieval.collection.relevance import check_calibration
     from retrieval.collection.sharded import verify_shards
     from retrieval.location import find_collection
 
     directory = find_collection(index)  # not opened: what is damaged may not open
     checks = verify_shards(directory) if (directory / SHARDS).is_file() else check_files(directory)
+    checks += check_calibration(directory)
     emit(json_text(_json(checks)) if as_json else _listed(checks))
     return 0 if all(check.ok for check in checks) else 1
 

@@ -47,7 +47,7 @@ CLUSTER = "retrieval.curation.groups.clustering:cluster"
     of=CLUSTER,
     type=int,
     metavar="N",
-    help="How many groups; else as many as describe the images best.",
+    help="How many groups, at most 1,000; else as many as describe the images best.",
 )
 @option(
     "--words",

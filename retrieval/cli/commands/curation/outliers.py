@@ -32,8 +32,8 @@ OUTLIERS = "retrieval.curation.picks.odd_images:outliers"
     sections={"Which images": ("--under", "--glob", "--where"), "Output": ("--csv", "-f", "-0")},
     example="retrieve outliers --html outliers.html",
 )
-@option("-n", "n", of=OUTLIERS, type=int, metavar="N", help="How many images.")
-@option("--neighbors", of=OUTLIERS, type=int, metavar="K", help="How many neighbours of each image count.")
+@option("-n", "n", of=OUTLIERS, type=int, metavar="N", help="How many images, at most 10,000.")
+@option("--neighbors", of=OUTLIERS, type=int, metavar="K", help="Neighbours of each that count, at most 100.")
 @filters(OUTLIERS)
 @picked_output
 @shared

@@ -32,7 +32,7 @@ REPRESENTATIVES = "retrieval.curation.picks.representative_images:representative
     sections={"Which images": ("--under", "--glob", "--where"), "Output": ("--csv", "-f", "-0")},
     example="retrieve representatives -n 50 -f",
 )
-@option("-n", "n", of=REPRESENTATIVES, type=int, metavar="N", help="How many images.")
+@option("-n", "n", of=REPRESENTATIVES, type=int, metavar="N", help="How many images, at most 5,000.")
 @option(
     "--method",
     of=REPRESENTATIVES,

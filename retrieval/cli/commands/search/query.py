@@ -225,7 +225,9 @@ def query(
         raise click.UsageError("nothing to search for; give words, an image, --text, --image, --id or --like")
     if copy_to is not None and link_to is not None:
         raise click.UsageError("--copy-to and --link-to exclude each other; choose one")
+    from retrieval.cli.frame.advice import in_options
     from retrieval.collection import open_collection
+    from retrieval.collection.relevance import check_calibration
 
     opening = given(device=device, cluster=cluster, allow_partial=allow_partial)
     with open_collection(index, **opening) as collection:
@@ -260,6 +262,10 @@ def query(
                 f"note: {collection.space.name} has never learned: {words}; "
                 f"--encoder {larger_encoder(found.unknown_words)} knows more words"
             )
+        if found.likely is None:
+            for check in check_calibration(collection.directory):
+                if not check.ok:
+                    session.note(f"note: {check.path}: {in_options(check.cure)}")
         if html is not None:
             from retrieval.render import html_page
 

@@ -80,3 +80,53 @@ def test_what_is_missing_is_said_with_the_command_that_cures_it(labelled: Path, 
 
     assert status == 1
     assert "the background has 60 images; give at least 100" in err
+
+
+def test_the_collection_itself_is_no_background(labelled: Path, tmp_path: Path, run) -> None:
+    given = ("--labels", tmp_path / "labels.csv", "--background", labelled)
+
+    status, _, err = run("calibrate", "--index", labelled, *given)
+
+    assert status == 1
+    assert "the collection itself; leave it out" in err
+
+
+def test_a_quote_that_nothing_closes_is_an_error_of_its_line(labelled: Path, tmp_path: Path, run) -> None:
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    lines[3] = lines[3].replace(",", ',"')
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+
+    status, _, err = run("calibrate", "--index", labelled, "--labels", tmp_path / "labels.csv")
+
+    assert status == 1
+    assert "cannot be read from line 4 on" in err
+
+
+def test_a_list_that_is_no_utf_8_says_so(labelled: Path, tmp_path: Path, run) -> None:
+    text = (tmp_path / "labels.csv").read_text().replace("gone.png", "größe.png")
+    (tmp_path / "labels.csv").write_bytes(text.encode("latin-1"))
+
+    status, _, err = run("classify", "--index", labelled, "--labels", tmp_path / "labels.csv")
+
+    assert status == 0, err
+    assert "1 listed file is not in the collection" in err
+    assert "this list is not UTF-8; save it so" in err
+
+
+def test_a_damaged_calibration_is_named_and_queries_have_no_match(
+    labelled: Path, tmp_path: Path, run
+) -> None:
+    write_things(tmp_path / "everyday", kinds=100, each=1, seed=1)
+    arguments = ("--labels", tmp_path / "labels.csv", "--background", tmp_path / "everyday")
+    assert run("calibrate", "--index", labelled, *arguments)[0] == 0
+    (labelled / ".retrieve" / "relevance" / "background.npz").write_bytes(b"junk")
+
+    status, out, err = run("query", "--index", labelled, "--id", "0", "--json")
+    verified, told, _ = run("verify", "--index", labelled)
+
+    assert status == 0, err
+    assert json.loads(out)[0]["match"] is None
+    assert "the calibration of matches is damaged" in err
+    assert "`retrieve calibrate` makes it anew" in err
+    assert verified == 1
+    assert "relevance: the calibration of matches is damaged" in told.decode()

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from indexes.vectors import Space
-from retrieval.collection.relevance import GREATEST_ERROR, calibrated, fit, write_calibrations
+from retrieval.collection.relevance import (
+    GREATEST_ERROR,
+    calibrated,
+    check_calibration,
+    fit,
+    write_calibrations,
+)
 from retrieval.collection.relevance.calibrations import FOLDER
 from retrieval.collection.relevance.match_signals import VERSION
 from retrieval.encoders.families.nano import open_nano
@@ -75,5 +81,22 @@ def test_a_damaged_one_is_an_error(tmp_path: Path, damage: bytes) -> None:
     write_calibrations(tmp_path, SPACE, background(rng), {"images": fit(trials(rng, kinds=6), error=0.05)})
     (tmp_path / FOLDER / "calibration.json").write_bytes(damage)
 
-    with pytest.raises(StoreCorrupt, match="calibrate again, or delete the folder"):
+    with pytest.raises(StoreCorrupt, match="makes it anew"):
         calibrated(tmp_path, SPACE)
+
+
+def test_verify_names_a_background_that_is_damaged(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    none = check_calibration(tmp_path)
+    write_calibrations(tmp_path, SPACE, background(rng), {"images": fit(trials(rng, kinds=6), error=0.05)})
+    whole = check_calibration(tmp_path)
+    (tmp_path / FOLDER / "background.npz").write_bytes(b"junk")
+    damaged = check_calibration(tmp_path)
+
+    assert none == []
+    assert [(check.path, check.ok) for check in whole] == [(FOLDER, True)]
+    assert [(check.path, check.ok) for check in damaged] == [(FOLDER, False)]
+    with pytest.raises(StoreCorrupt) as raised:
+        calibrated(tmp_path, SPACE)
+    assert damaged[0].cure in str(raised.value)
+    assert "load" not in str(raised.value)  # numpy advises to load it unsafely

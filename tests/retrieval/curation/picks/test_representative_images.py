@@ -86,8 +86,8 @@ def test_json_csv_and_page(tmp_path: Path, collection) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "n is 0"),
-        ({"n": 5001}, "n is 5"),
+        ({"n": 0}, "`n` is 0"),
+        ({"n": 5001}, "`n` is 5"),
         ({"method": "median"}, "`method` is 'median'; give one of"),
     ],
 )
