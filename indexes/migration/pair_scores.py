@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "PairScores"]
 
 _LEAST = 1e-6
+_DAMAGED = (
+    2.0**32
+)  # square of what `floats` makes of infinities and NaN at least; stored rows have length one
 _SALIENT = 4.0
 """Standard deviations above the mean at which a query's neighbours score: a little below the 4.7 to 6.7 of photographs."""
 
@@ -120,7 +123,7 @@ class PairScores:
         cosines /= np.sqrt(np.maximum(norms, _LEAST))
         if first:
             there = float(self._background.knee(old.mean, old.spread, new.mean, new.spread)[1])
-            if scores[:first].max() > there:
+            if np.fmax.reduce(scores[:first]) > there:  # past NaN, of damaged rows
                 centred = (scores[:first] - start[:first]) / slopes[:first]
                 scores[:first] = self._background.on_new_scale(
                     centred, (old.mean, old.spread), (new.mean, new.spread)
@@ -129,8 +132,13 @@ class PairScores:
 
 
 def _multiply(factors: NDArray[np.float32], rows: Halves, out: NDArray[np.float32]) -> None:
-    """Write the products of rows ``(k, d)`` with three factors and with themselves into ``out`` ``(4, k)``."""
+    """Write the products of rows ``(k, d)`` with three factors and with themselves into ``out`` ``(4, k)``.
+
+    Rows that hold infinities or NaN give NaN, by which a search notices them.
+    """
     near = np.empty(rows.shape, dtype=np.float32)
     floats(rows, near)
     np.matmul(factors, near.T, out=out[:3])
-    np.vecdot(near, near, out=out[3])
+    norms = np.vecdot(near, near, out=out[3])
+    if norms.max(initial=0) >= _DAMAGED:
+        out[:, norms >= _DAMAGED] = np.nan

@@ -10,9 +10,34 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes import forks
+
 __all__ = ["one_blas_thread"]
 
 _NAMES = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads")
+
+
+class _Blocks:
+    """The blocks of all threads that are open: the first sets one thread, the last as many as before the first."""
+
+    def __init__(self) -> None:
+        self._lock, self._open, self._before = forks.Lock(), 0, 0
+
+    def enter(self, get: Callable[[], int], put: Callable[[int], None]) -> None:
+        with self._lock:
+            if not self._open:
+                self._before = get()
+                put(1)
+            self._open += 1
+
+    def leave(self, put: Callable[[int], None]) -> None:
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                put(self._before)
+
+
+_blocks = _Blocks()
 
 
 @contextmanager
@@ -27,12 +52,11 @@ def one_blas_thread() -> Iterator[None]:
         yield
         return
     get, put = found
-    before = get()
-    put(1)
+    _blocks.enter(get, put)
     try:
         yield
     finally:
-        put(before)
+        _blocks.leave(put)
 
 
 @cache

@@ -85,3 +85,19 @@ def test_a_query_that_is_nothing_but_the_mean_is_no_error(background):
         scores, cosines = pair.scores(*one, background.old.mean[np.newaxis].astype(np.float16), None)
         assert np.isfinite(scores).all()
         assert np.isfinite(cosines).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_damaged_rows_score_nan_and_the_others_as_without_them(background, value):
+    old = rows(6, 8, seed=8, shift=2).astype(np.float16)
+    new = rows(6, 80, seed=9, shift=3).astype(np.float16)
+    pair = PairScores(background)
+    one = pair.ask(old[0].astype(np.float32), new[0].astype(np.float32))
+    sound = pair.scores(*one, old, new)
+    old[3, 1] = new[4, 0] = value
+
+    found = pair.scores(*one, old, new)
+
+    for own, expected in zip(found, sound, strict=True):
+        expected[[3, 10]] = np.nan
+        np.testing.assert_allclose(own, expected, atol=1e-6)

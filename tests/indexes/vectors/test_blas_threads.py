@@ -23,6 +23,19 @@ def test_one_thread_within_the_block_and_as_many_as_before_after_it():
         put(before)
 
 
+def test_blocks_of_two_threads_may_overlap(monkeypatch):
+    count = [4]
+    monkeypatch.setattr(
+        blas_threads, "_thread_count", lambda: (lambda: count[0], lambda wanted: count.__setitem__(0, wanted))
+    )
+    first, second = one_blas_thread(), one_blas_thread()
+    with first:
+        second.__enter__()
+    assert count == [1]  # the second is still open
+    second.__exit__(None, None, None)
+    assert count == [4]
+
+
 def test_another_blas_is_left_alone(monkeypatch):
     monkeypatch.setattr(blas_threads, "_thread_count", lambda: None)
     with one_blas_thread():
