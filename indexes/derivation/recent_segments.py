@@ -27,6 +27,7 @@ from indexes.generation import (
     SegmentFile,
     check_file,
     generation_path,
+    indexed_rows,
     kept_files_and_next,
     segment_files,
 )
@@ -70,6 +71,16 @@ class Segments:
             info: what the manifest says of it.
         """
         return info.base_rows // _SHARE if _are_made(info, path) else 0
+
+    def are_due(self, before: Manifest) -> bool:
+        """Say whether a generation leaves more rows to be compared than a build would: a version without segments published it.
+
+        Raises:
+            StoreCorrupt: its index cannot be read.
+        """
+        if self._now.count - indexed_rows(before) <= SEGMENT_ROWS:
+            return False
+        return _are_made(before.index, generation_path(self._home, before.generation) / INDEX)
 
     def carry(self, before: Manifest, prepared: Path) -> None:
         """Give a generation the segments of the one before, and encode the rows behind them once these are many."""

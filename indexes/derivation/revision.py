@@ -118,6 +118,8 @@ class Revision:
             if KEYS in before.files and KeyTable.renames_of(path / KEYS) != self._renames:
                 return False
             live = published_live(self._home, before)
+            if self._segments.are_due(before):
+                return False
         except OSError:
             return False
         return not self._now.dead.any() if live is None else bool(np.array_equal(live, ~self._now.dead))

@@ -112,7 +112,7 @@ class Refined:
             ids and scores as `codes` gives them; they compare among indexes of one training.
         """
         width = chosen.lists.shape[1]
-        step, made, key = self._at_once(width, k), self._made(selector), (width, 0, k)
+        step, made, key = self.at_once(width, k), self._made(selector), (width, 0, k)
         params = made.get(key)
         if params is None:
             params = made[key] = ivf.parameters(self._inner, nprobe=width, selector=selector, shortlist=k)
@@ -128,6 +128,11 @@ class Refined:
             scores=np.concatenate([part.scores for part in parts]),
         )
 
+    def at_once(self, nprobe: int | None, shortlist: int) -> int:
+        """Return how many queries FAISS may have at a time: it holds tables for each list that each of them probes."""
+        tables = _TABLE_BYTES * self.index.d * min(nprobe or 1, max(self.nlist, 1))
+        return max(_LEAST, int(_SEARCH_BYTES // (tables + _CANDIDATE_BYTES * shortlist)))
+
     def _by_codes(
         self, queries: Vectors, k: int, nprobe: int | None, selector: Any
     ) -> tuple[NDArray[np.float32], Ids]:
@@ -136,7 +141,7 @@ class Refined:
         params = made.get(key)
         if params is None:
             params = made[key] = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=k)
-        step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, k)
+        step = _LEAST if len(queries) <= _LEAST else self.at_once(nprobe, k)
         with faiss_threads(1 if len(queries) == 1 else threads()):
             if len(queries) <= step:
                 scores, ids = self.index.search(queries, k, params=params)
@@ -162,7 +167,7 @@ class Refined:
             inner = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
             factor = (max(shortlist, wanted) + 0.5) / wanted
             params = made[key] = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
-        step = _LEAST if len(queries) <= _LEAST else self._at_once(nprobe, shortlist)
+        step = _LEAST if len(queries) <= _LEAST else self.at_once(nprobe, shortlist)
         if len(queries) <= step:
             return search_into(self._refined, queries, wanted, params)
         scores = np.empty((len(queries), wanted), dtype=np.float32)
@@ -180,11 +185,6 @@ class Refined:
         if last[0] is not selector:
             last = self._selected = (selector, {})
         return last[1]
-
-    def _at_once(self, nprobe: int | None, shortlist: int) -> int:
-        """Return how many queries FAISS may have at a time: it holds tables for each list that each of them probes."""
-        tables = _TABLE_BYTES * self.index.d * min(nprobe or 1, max(self.nlist, 1))
-        return max(_LEAST, int(_SEARCH_BYTES // (tables + _CANDIDATE_BYTES * shortlist)))
 
 
 def _settled(ids: Ids, scores: NDArray[np.float32]) -> bool:

@@ -318,8 +318,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
             verify: compare the first 50 hits, or so many, with the picture that was asked with, pixel by pixel; those that show
                 the same picture, altered or not, come first. Hits then have `verified`, `relation`, `verified_probability`
                 and `outline`. `retrieval.matching` says what that proves.
-            sure: drop the hits that likely do not match: `Hits.likely` of them stay. They have a `match` of 0.15 at
-                least, were found by their names, or were verified.
+            sure: drop the hits that likely do not match: `Hits.likely` of them stay, those before the first hit whose `match` is
+                below 0.15. One that names have found, or that was verified, counts as a match.
         Returns:
             Best first, ties by smaller id, by cosines and names together where names take part; fewer than `k` only if fewer rows qualify. ``unknown_words`` of the list names
             words that the encoder has never learned, as far as it can tell. For a batch a list of such answers, in order;

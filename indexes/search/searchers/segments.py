@@ -44,16 +44,47 @@ class WithSegments:
             return self._exact.search(queries, wanted)
         nprobe, shortlist = self.parameters(wanted)
         there = self._base.on_card(queries, wanted)
-        chosen = self._base.stage.probes(queries, nprobe=nprobe or 1)
         stages = self._segments() if there is not None else [self._base.stage, *self._segments()]
+        # The candidates of all stages are held at a time.
+        step = self._base.stage.at_once(nprobe, shortlist * len(stages))
+        parts = [
+            self._reranked(
+                stages,
+                queries[start : start + step],
+                k=wanted.k,
+                nprobe=nprobe,
+                shortlist=shortlist,
+                selector=selector,
+            )
+            for start in range(0, max(len(queries), 1), step)
+        ]
+        found = parts[0]
+        if len(parts) > 1:
+            found = Neighbors(
+                ids=np.concatenate([part.ids for part in parts]),
+                scores=np.concatenate([part.scores for part in parts]),
+            )
+        if there is not None:
+            found = merged(there, found, k=wanted.k)
+        return self._exact.filled(found, queries, wanted, kept=kept)
+
+    def _reranked(
+        self,
+        stages: Sequence[Refined],
+        queries: Vectors,
+        *,
+        k: int,
+        nprobe: int | None,
+        shortlist: int,
+        selector: Any,
+    ) -> Neighbors:
+        """Find each query's best candidates in several indexes, and compare them at full width."""
+        chosen = self._base.stage.probes(queries, nprobe=nprobe or 1)
         ids, scores = _found(stages, chosen, k=shortlist, selector=selector)
         if ids.shape[1] > shortlist:  # in any order: the cosines decide
             near = np.argpartition(scores, -shortlist, axis=1)[:, -shortlist:]  # (q, s)
             ids = np.take_along_axis(ids, near, axis=1)
-        found = flat.scored(self._rows, queries, ids, k=wanted.k)
-        if there is not None:
-            found = merged(there, found, k=wanted.k)
-        return self._exact.filled(found, queries, wanted, kept=kept)
+        return flat.scored(self._rows, queries, ids, k=k)
 
     def probed(self, chosen: Probes, *, k: int, live: Bitmap | None) -> Neighbors:
         """Find each query's best ``k`` live rows by their codes, in lists that were chosen; see `InvertedSearcher.probed`."""

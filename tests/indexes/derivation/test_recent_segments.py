@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from indexes.derivation import recent_publish, recent_segments
 from indexes.derivation.construction import construction
+from indexes.derivation.derivation import publish_tail
 from indexes.derivation.recent_publish import publish_rows
-from indexes.engine import faiss, flat, ivf, segments
+from indexes.engine import faiss, flat, ivf, refined, segments
 from indexes.errors import StoreCorrupt
 from indexes.generation import (
     HAND,
@@ -206,6 +209,46 @@ def test_a_shard_finds_the_rows_of_segments_by_their_codes(tmp_path):
         found = opened.scored(QUERIES, coded, k=3, unlisted=True)
         expected = flat.exact(opened.rows, QUERIES, k=3, keep=opened.live)
     assert np.array_equal(found.ids, expected.ids)
+
+
+@pytest.mark.parametrize("publish", ["build", "tail"])
+def test_rows_that_an_earlier_version_left_behind_the_base_are_encoded_though_none_changed(
+    tmp_path, publish, monkeypatch
+):
+    fill(tmp_path, 0, BASE)
+    build(tmp_path, kind="ivfrabitq")
+    grow(tmp_path, BASE, 2200)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(recent_segments, "SEGMENT_ROWS", 10**6)
+        before = build(tmp_path)
+    assert rows_of(before) == []
+
+    if publish == "tail":
+        with VectorStore.open(tmp_path, dim=32, writable=True) as store:
+            manifest = publish_tail(tmp_path, store, space=SPACE, encoder=None)
+    else:
+        manifest = build(tmp_path)
+
+    assert rows_of(manifest) == [(2000, 2200)]
+    assert build(tmp_path) == manifest  # once
+    check(tmp_path, manifest)
+
+
+def test_many_queries_hold_no_more_candidates_at_a_time_than_few(tmp_path, monkeypatch):
+    fill(tmp_path, 0, BASE)
+    build(tmp_path, kind="ivfrabitq")
+    grow(tmp_path, BASE, 2200)
+    queries = np.tile(QUERIES, (20, 1))
+    with Generation.open(tmp_path, build(tmp_path)) as opened:
+        expected = opened.search(queries, k=10, shortlist=640)
+        monkeypatch.setattr(refined, "_SEARCH_BYTES", 1 << 21)
+        tracemalloc.start()
+        found = opened.search(queries, k=10, shortlist=640)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    assert peak < 8 << 20  # of all queries together: 12 bytes a candidate of two stages are 18 MB, held twice
 
 
 def test_damaged_segments_are_made_again(tmp_path):

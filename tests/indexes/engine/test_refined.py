@@ -47,6 +47,6 @@ def test_queries_at_a_time_follow_from_what_they_take():
     ivf.train(index, ROWS)
     stage = Refined(index, ROWS.astype(np.float16))
 
-    assert stage._at_once(1, 10) > 10_000
-    assert stage._at_once(32, 640) < stage._at_once(1, 640) < stage._at_once(1, 10)
-    assert stage._at_once(10**6, 10) == stage._at_once(32, 10)  # it has no more lists than 32
+    assert stage.at_once(1, 10) > 10_000
+    assert stage.at_once(32, 640) < stage.at_once(1, 640) < stage.at_once(1, 10)
+    assert stage.at_once(10**6, 10) == stage.at_once(32, 10)  # it has no more lists than 32

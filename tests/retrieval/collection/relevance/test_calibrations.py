@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.vectors import Space
+from retrieval.collection import Collection
 from retrieval.collection.relevance import (
     GREATEST_ERROR,
     calibrated,
@@ -13,6 +14,7 @@ from retrieval.collection.relevance import (
     fit,
     write_calibrations,
 )
+from retrieval.collection.relevance.calibration import LINE
 from retrieval.collection.relevance.calibrations import FOLDER
 from retrieval.collection.relevance.match_signals import VERSION
 from retrieval.encoders.families.nano import open_nano
@@ -100,3 +102,9 @@ def test_verify_names_a_background_that_is_damaged(tmp_path: Path) -> None:
         calibrated(tmp_path, SPACE)
     assert damaged[0].cure in str(raised.value)
     assert "load" not in str(raised.value)  # numpy advises to load it unsafely
+
+
+def test_sure_says_where_the_line_is() -> None:
+    said = " ".join((Collection.search.__doc__ or "").split())
+
+    assert f"those before the first hit whose `match` is below {LINE}" in said
