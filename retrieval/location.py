@@ -49,13 +49,24 @@ def inside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str 
         ``.`` for the folder itself; None if the path lies outside.
     """
     name, top = os.path.abspath(path), os.path.abspath(folder)
-    for above in (top, os.path.realpath(top)):
-        for below in (name, os.path.realpath(name)):
-            if below == above:
-                return os.curdir
-            if below.startswith(above.rstrip(os.sep) + os.sep):
-                return os.path.relpath(below, above)
+    known = _below(
+        name, top
+    )  # mostly the names alone say it, and looking at each of their folders takes longer
+    if known is not None:
+        return known
+    real_name, real_top = os.path.realpath(name), os.path.realpath(top)
+    for below, above in ((real_name, top), (name, real_top), (real_name, real_top)):
+        known = _below(below, above)
+        if known is not None:
+            return known
     return None
+
+
+def _below(name: str, top: str) -> str | None:
+    """Return an absolute path relative to another by their names alone; ``.`` for the same one, None if it lies outside."""
+    if name == top:
+        return os.curdir
+    return os.path.relpath(name, top) if name.startswith(top.rstrip(os.sep) + os.sep) else None
 
 
 def find_collection(path: str | os.PathLike[str] | None = None) -> Path:

@@ -85,16 +85,17 @@ def relative(under: PathLike | None, root: Path) -> str | None:
         return None
     name = os.fspath(under)
     if os.path.isabs(name) or (not os.path.exists(root / name) and os.path.exists(name)):
-        if os.path.realpath(name) == os.path.realpath(root):
+        if os.path.islink(name) and os.path.realpath(name) == os.path.realpath(root):
             return ""
-        key = key_of(name, root)
-        if key is None:
+        found = inside(name, root)
+        if found is None:
             raise OptionError(f"{name} lies outside the collection's folder {root}; name a folder inside it")
-        return os.fsdecode(key)
-    inside = os.path.normpath(name).replace(os.sep, "/")
-    if inside == os.pardir or inside.startswith("../"):
+    else:
+        found = os.path.normpath(name)
+    found = found.replace(os.sep, "/")
+    if found == os.pardir or found.startswith("../"):
         raise OptionError(f"{name} lies outside the collection's folder {root}; name a folder inside it")
-    return "" if inside == os.curdir else inside
+    return "" if found == os.curdir else found
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:

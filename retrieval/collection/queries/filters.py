@@ -55,7 +55,11 @@ class RowFilter:
         Args:
             live: ``(count,)`` which rows have no tombstone.
         """
-        return int(np.count_nonzero(self.flags & live)) if self.ids is None else len(self.ids)
+        if self.ids is not None:
+            return len(self.ids)
+        # Where no row was deleted, one flag stands for all: numpy takes twenty times as long to combine with it.
+        whole = live.strides == (0,) and bool(live[:1].all())
+        return int(np.count_nonzero(self.flags if whole else self.flags & live))
 
 
 def row_filter(

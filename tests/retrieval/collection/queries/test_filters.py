@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import retrieval
 from indexes.engine import flat
 from indexes.search.searchers import exact as exact_search
+from retrieval.collection.queries.filters import RowFilter
 from retrieval.errors import MissingRow, OptionError, ShapeError
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import fill, ids_by_key, picture
@@ -214,3 +215,12 @@ def test_a_filter_with_half_a_character_is_refused(collection: retrieval.Collect
     for options in ({"under": "\ud800"}, {"glob": "\ud800*"}, {"under": Path("\ud800")}):
         with pytest.raises(OptionError, match="cannot be written as UTF-8"):
             collection.search(0, **options)
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_rows_are_counted_where_one_flag_stands_for_all(lives: bool) -> None:
+    found = RowFilter(5, flags=np.array([True, False, True, True, False]))
+
+    assert found.searched(np.broadcast_to(np.bool_(lives), 5)) == (3 if lives else 0)
+    assert found.searched(np.array([False, True, True, True, True])) == 2
+    assert RowFilter(0, flags=np.zeros(0, dtype=np.bool_)).searched(np.broadcast_to(np.True_, 0)) == 0
