@@ -44,6 +44,25 @@ class _Group:
     numbers: list[int]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Call:
+    """A call that a group has been sent.
+
+    Attributes:
+        group: that was asked.
+        what: the method and its arguments.
+        actor: the group's, when it was asked.
+        numbers: of its open shards then.
+        answer: to wait for; None where it had no shard.
+    """
+
+    group: _Group
+    what: tuple[Any, ...]
+    actor: Actor
+    numbers: list[int]
+    answer: Answer | None
+
+
 class AskedShards:
     """The shards of a collection, open.
 
@@ -81,7 +100,7 @@ class AskedShards:
                 own = numbers if self._has_all else numbers[first::processes]
                 actor = self._kept(own)
                 self._groups.append(_Group(actor, own))
-                self._look(self._groups[-1])
+                self._look(self._groups[-1], actor)
         except BaseException:
             self.close()
             raise
@@ -97,25 +116,42 @@ class AskedShards:
         }
         return self._cluster.keep(ShardGroup, facts, self._device)
 
-    def _look(self, group: _Group) -> None:
-        """Leave out the shards of a group that could not be opened.
+    def _look(self, group: _Group, actor: Actor) -> None:
+        """Leave out the shards of a group that are damaged.
 
         Raises:
             StoreCorrupt: there is one, and none may be missing.
         """
-        numbers, broken = group.actor.ask("opened").get(ANSWER_SECONDS)
+        numbers, broken = actor.ask("opened").get(ANSWER_SECONDS)
         for number, error in broken.items():
             if not self._partial:
                 raise _named(self._shards[number], error) from error
-            self._leave_out({number: error}, known=group)
-        group.numbers = numbers
+            self._leave_out({number: error})
+        group.numbers = [number for number in numbers if number not in broken]
 
-    def _leave_out(self, numbers: Mapping[int, Exception], *, known: _Group | None = None) -> None:
-        """Ask some shards no more, for what was raised of each; one group knows of it."""
+    def _open_again(self, group: _Group, lost: Actor) -> None:
+        """Open the shards of a group in another process, unless another thread has done so already.
+
+        The group has its new actor only once it is known that no shard is damaged which may not be missing.
+        """
+        with self._lock:
+            if group.actor is not lost or not group.numbers:
+                return
+            lost.close()
+            actor = self._kept(group.numbers)
+            try:
+                self._look(group, actor)
+            except BaseException:
+                actor.close()
+                raise
+            group.actor = actor
+
+    def _leave_out(self, numbers: Mapping[int, Exception]) -> None:
+        """Ask some shards no more, for what was raised of each."""
         for group in self._groups:
             own = [number for number in group.numbers if number in numbers]
             group.numbers = [number for number in group.numbers if number not in numbers]
-            for number in own if group is not known else []:
+            for number in own:
                 _sent(group, ("leave_out", number, numbers[number]))
         for number in numbers:
             if (name := self._shards[number].name) not in self.missing:
@@ -233,38 +269,38 @@ class AskedShards:
         Returns:
             their answers; None of a group that was lost and may be missing.
         """
-        waiting = [(group, what, _sent(group, what) if group.numbers else None) for group, what in calls]
-        return [self._answer(group, what, answer) for group, what, answer in waiting]
+        waiting = [_sent(group, what) for group, what in calls]
+        return [self._answer(call) for call in waiting]
 
-    def _answer(self, group: _Group, what: tuple[Any, ...], answer: Answer | None) -> Any:
-        numbers = group.numbers
-        if answer is None:  # all its shards are missing
-            return None
+    def _answer(self, call: _Call) -> Any:
+        """Wait for an answer; a group is asked again as long as damaged shards are left out of it."""
+        group, was_opened = call.group, False
         try:
-            try:
-                return answer.get(ANSWER_SECONDS)
-            except WorkerLost:
-                with self._lock:
-                    group.actor.close()
-                    group.actor = self._kept(numbers)
-                    self._look(group)
-            except DAMAGED:
-                self._look(group)
-                if group.numbers == numbers:  # nobody knows which
-                    raise
-            return group.actor.ask(*what).get(ANSWER_SECONDS) if group.numbers else None
+            while call.answer is not None:
+                try:
+                    return call.answer.get(ANSWER_SECONDS)
+                except WorkerLost:
+                    if was_opened:
+                        raise
+                    self._open_again(group, call.actor)
+                    was_opened = True
+                except DAMAGED:
+                    self._look(group, group.actor)
+                    if group.numbers == call.numbers:  # nobody knows which
+                        raise
+                call = _sent(group, call.what)
         except WorkerLost as error:
-            others = [one for one in self._groups if one is not group and one.numbers]
-            if self._has_all and others:
+            if self._has_all and any(one.numbers for one in self._groups if one is not group):
                 group.numbers = []
-                return self._answer(others[0], what, _sent(others[0], what))
-            if not self._partial:
-                names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in numbers)
+            elif not self._partial:
+                names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in call.numbers)
                 raise WorkerLost(
-                    f"{names} {'was' if len(numbers) == 1 else 'were'} not searched: {error}"
+                    f"{names} {'was' if len(call.numbers) == 1 else 'were'} not searched: {error}"
                 ) from error
-            self._leave_out(dict.fromkeys(numbers, error))
-            return None
+            else:
+                self._leave_out(dict.fromkeys(call.numbers, error))
+        others = [one for one in self._groups if one.numbers]
+        return self._answer(_sent(others[0], call.what)) if self._has_all and others else None
 
     @property
     def has_lists(self) -> bool:
@@ -299,12 +335,16 @@ class _Raised:
         raise self._error
 
 
-def _sent(group: _Group, what: tuple[Any, ...]) -> Answer:
+def _sent(group: _Group, what: tuple[Any, ...]) -> _Call:
     """Ask a group; it raises where the answer is waited for."""
-    try:
-        return group.actor.ask(*what)
-    except DAMAGED as error:
-        return _Raised(error)
+    actor, numbers = group.actor, group.numbers
+    answer: Answer | None = None
+    if numbers:
+        try:
+            answer = actor.ask(*what)
+        except DAMAGED as error:
+            answer = _Raised(error)
+    return _Call(group, what, actor, numbers, answer)
 
 
 def _named(shard: Shard, error: Exception) -> StoreCorrupt:

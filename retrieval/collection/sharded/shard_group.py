@@ -38,7 +38,8 @@ class ShardGroup:
         shards: the directory and the manifest of each by its number, as `ShardReader` takes them.
         device: where each may search.
     Attributes:
-        broken: what was raised of those that could not be opened, by their numbers.
+        broken: what was raised of those that could not be opened, or searched the last time that they were asked, by their
+            numbers. They are asked again until somebody leaves them out.
     """
 
     def __init__(self, shards: Mapping[int, tuple[str, dict[str, Any]]], device: str) -> None:
@@ -69,8 +70,8 @@ class ShardGroup:
         return self._readers
 
     def opened(self) -> tuple[list[int], dict[int, Exception]]:
-        """Return the numbers of the shards that are open, and what was raised of the others."""
-        return list(self._readers), self.broken
+        """Return the numbers of the shards that are open, and what was raised of those that are damaged."""
+        return list(self._readers), dict(self.broken)
 
     def is_united(self) -> bool:
         """Say whether the lists of the shards are joined."""
@@ -191,9 +192,11 @@ class _Readers:
         return [self._asked(number, reader.scored, queries, own, k) for (number, reader), own in pairs]
 
     def _asked(self, number: int, method: Callable[..., Answered], *args: Any) -> Answered:
-        """Ask a shard; one that is damaged is asked no more."""
+        """Ask a shard, and keep what is raised of one that is damaged, so that `opened` tells which it is."""
         try:
-            return method(*args)
+            answer = method(*args)
         except DAMAGED as error:
-            self._group.leave_out(number, error)
+            self._group.broken[number] = error
             raise
+        self._group.broken.pop(number, None)  # somebody has restored it
+        return answer

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import retrieval
+from indexes.generation import generation_path, read_shards
 from retrieval.collection.sharded import asked_shards
 from retrieval.errors import OptionError, StoreCorrupt, WorkerLost
 from tests.retrieval.shards import shards_of, vectors
@@ -75,6 +76,50 @@ def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path,
         assert len(found) == 699
     with pytest.raises(StoreCorrupt, match="shard-00001"):
         retrieval.open(tmp_path / "own", cluster="local")
+
+
+def damage(directory, *numbers):
+    for shard in read_shards(directory).shards:
+        if shard.number in numbers:
+            path = generation_path(directory / shard.name, shard.manifest.generation) / "index.faiss"
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 255
+            path.unlink()
+            path.write_bytes(data)
+
+
+def test_a_damaged_shard_is_named_each_time_where_none_may_be_missing(made, tmp_path):
+    shutil.copytree(made, tmp_path / "own")
+    with retrieval.open(tmp_path / "own") as sharded:
+        damage(tmp_path / "own", 1)
+        for _ in range(3):
+            with pytest.raises(StoreCorrupt, match="shard-00001"):
+                sharded.search_vectors(vectors(1, seed=1), k=3)
+
+
+def test_a_shard_that_cannot_be_opened_again_is_named_each_time(made, tmp_path):
+    shutil.copytree(made, tmp_path / "own")
+    with retrieval.open(tmp_path / "own", cluster="local:1") as sharded:
+        os.kill(actors(sharded)[0].pid, signal.SIGKILL)
+        shutil.move(tmp_path / "own/shard-00001", tmp_path / "away")
+        for _ in range(2):
+            with pytest.raises(StoreCorrupt, match="shard-00001"):
+                sharded.search_vectors(vectors(1, seed=1), k=3)
+        shutil.move(tmp_path / "away", tmp_path / "own/shard-00001")
+
+        assert len(sharded.search_vectors(vectors(1, seed=1), k=3).ids) == 1
+
+
+def test_shards_that_are_damaged_together_are_all_left_out(tmp_path):
+    rows = vectors(1500)
+    shards_of(tmp_path, [rows[:500], rows[500:1000], rows[1000:]])
+    with retrieval.open(tmp_path, allow_partial=True) as sharded:
+        damage(tmp_path, 0, 2)
+
+        found = sharded.search_vectors(vectors(1, seed=1), k=3)
+
+        assert set((found.ids[0] >> 32).tolist()) == {1}
+        assert sharded.missing == ("shard-00000", "shard-00002")
 
 
 def test_one_collection_is_not_kept_in_processes(tmp_path):
