@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build import build_index
     from retrieval.ingestion.build_place import SourceLike, is_text_of_another
     from retrieval.ingestion.build_sources import choose_sources, taken_by_hand
-    from retrieval.ingestion.changes import PROTECTED_ROWS
+    from retrieval.ingestion.changes import PROTECTED_ROWS, StoredFiles
     from retrieval.ingestion.encoder_choice import DEFAULT_ENCODER
     from retrieval.ingestion.one_collection import build_one
 
@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT_ENCODER",
     "PROTECTED_ROWS",
     "SourceLike",
+    "StoredFiles",
     "build_index",
     "build_one",
     "choose_sources",
@@ -32,7 +33,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             "build": ("build_index",),
             "build_place": ("SourceLike", "is_text_of_another"),
             "build_sources": ("choose_sources", "taken_by_hand"),
-            "changes": ("PROTECTED_ROWS",),
+            "changes": ("PROTECTED_ROWS", "StoredFiles"),
             "encoder_choice": ("DEFAULT_ENCODER",),
             "one_collection": ("build_one",),
         },

@@ -55,7 +55,7 @@ def build_one(
     directory: Path,
     *,
     part: Part | None = None,
-    most_stay: bool = False,
+    most_stay: bool | None = None,
     elsewhere: Callable[[bytes], Vectors | None] | None = None,
     training: SharedTraining | None = None,
     root: str | os.PathLike[str] | None,

@@ -38,7 +38,7 @@ def refuse_unasked(
     prune: bool,
     is_first: bool,
     may_be_empty: bool = False,
-    most_stay: bool = False,
+    most_stay: bool | None = None,
 ) -> None:
     """Stop a build, before it writes anything, that nobody can have meant.
 
@@ -48,7 +48,8 @@ def refuse_unasked(
         prune: it may remove rows; only a source without anything is refused then.
         is_first: there is no collection yet.
         may_be_empty: it need not hold any images.
-        most_stay: of a shard: most rows of all shards are still listed, so that many of one may go, or move to another.
+        most_stay: of a shard: whether most rows of all shards are still listed. Then many of one may go, or move to another; else
+            a small one is protected, too. None for one collection.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
         OptionError: the source holds no images, and the collection has none of it.
@@ -65,6 +66,7 @@ def refuse_unasked(
                 folder=folder,
                 missing=changes.missing,
                 selection=selection,
+                protected=_protected(most_stay),
             )
     if not (
         may_be_empty or changes.rows or changes.fresh or changes.media or (changes.skipped and not is_first)
@@ -72,7 +74,9 @@ def refuse_unasked(
         raise OptionError(_nothing(folder, changes))
 
 
-def refuse_losing(changes: Changes, source: BuildSource, *, broken: int, most_stay: bool = False) -> None:
+def refuse_losing(
+    changes: Changes, source: BuildSource, *, broken: int, most_stay: bool | None = None
+) -> None:
     """Stop a build, before it removes anything, whose files turned out to be unreadable.
 
     Args:
@@ -90,7 +94,13 @@ def refuse_losing(changes: Changes, source: BuildSource, *, broken: int, most_st
         folder=source.name,
         missing=changes.missing,
         selection=source.selection,
+        protected=_protected(most_stay),
     )
+
+
+def _protected(most_stay: bool | None) -> int:
+    """Return from how many rows on most may not go; where the whole loses most, each of its shards refuses, however small."""
+    return 1 if most_stay is False else PROTECTED_ROWS
 
 
 def refuse_emptying(
@@ -101,6 +111,7 @@ def refuse_emptying(
     folder: str,
     missing: Iterable[bytes] = (),
     selection: Selection | None = None,
+    protected: int = PROTECTED_ROWS,
 ) -> None:
     """Stop a build that would remove more than half of at least 20 rows, or that finds nothing where there was something.
 
@@ -111,13 +122,14 @@ def refuse_emptying(
         folder: what was walked.
         missing: keys of the rows whose file was not found.
         selection: what the walk was asked to leave out.
+        protected: rows from which on most may not go.
     Raises:
         PruneRefused: so it is; nothing was removed.
     """
     if removed > 0 and not found:
         cure = _cure(missing, selection) or "mount its drive, or remove the rows with `prune=True`"
         raise PruneRefused(f"{folder} holds no images any more, but its collection has {rows:,} rows; {cure}")
-    if rows >= PROTECTED_ROWS and 2 * removed > rows:
+    if rows >= protected and 2 * removed > rows:
         raise PruneRefused(
             f"{removed:,} of {rows:,} images are gone from {folder} or can no longer be read; none was removed. "
             f"{_cure(missing, selection) or _MOUNT}"

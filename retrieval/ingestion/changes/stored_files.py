@@ -136,6 +136,17 @@ class StoredFiles:
         if place < len(self) and self._hashes[place] == hash(key):
             self.found[place] = False
 
+    def moved(self, stamps: Iterable[bytes]) -> int:
+        """Return how many rows that were not found have one of these stamps: their file has another name now.
+
+        Args:
+            stamps: of files without a row.
+        """
+        missing = self.stamps[~self.found]  # (n, 2)
+        own = _numbers(list(stamps))
+        rows, files = (np.ascontiguousarray(pairs).view("u8,u8").ravel() for pairs in (missing, own))
+        return int(np.count_nonzero(np.isin(rows, files)))
+
     def sizes(self) -> NDArray[np.uint64]:
         """Return the sizes in bytes of the files, ascending, each once."""
         ordered = np.sort(self.stamps[:, 0])  # numpy's own `unique` takes ten times as long

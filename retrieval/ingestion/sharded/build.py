@@ -82,7 +82,9 @@ def build_shards(
             require_no_upgrade(before, what="shards cannot be built now")
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
-        listed = list_source(source, recorded, directory, before, shards, shard_rows, watch)
+        listed = list_source(
+            source, recorded, directory, before, shards, shard_rows, watch, prune=options["prune"]
+        )
         ranges, count = listed.ranges, listed.count
         training = None if before is None else _training(directory, before)
         jobs = [

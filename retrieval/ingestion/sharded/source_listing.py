@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from indexes.files import replace_file, writing
 from retrieval.collection.sharded.rows import SHARD_ROWS
 from retrieval.errors import OptionError, SourceIncomplete
-from retrieval.ingestion import PROTECTED_ROWS
 from retrieval.ingestion.sharded.hand_keys import HandKeys
+from retrieval.ingestion.sharded.kept_rows import KeptRows
 from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
 from retrieval.progress import Progress
 from retrieval.sources import RememberingSource, Seen, Skipped, memory_of
@@ -38,7 +38,7 @@ class ListedSource:
         ranges: which keys are whose.
         count: of shards.
         left_out: how many system folders were left out, by name.
-        most_stay: it names at least half as many images as there are rows; then the build of a shard may lose most of its own.
+        most_stay: it names the images of at least half of the rows; then the build of a shard may lose most of its own.
     """
 
     ranges: Ranges
@@ -55,14 +55,27 @@ def list_source(
     shards: int | None,
     shard_rows: int | None,
     watch: OnProgress | None,
+    *,
+    prune: bool,
 ) -> ListedSource:
-    """List the source, give new units to shards, and keep that before any shard is built."""
+    """List the source, give new units to shards, and keep that before any shard is built.
+
+    Args:
+        source: to list.
+        recorded: as the collection records it.
+        directory: of the whole.
+        before: what is published; None for nothing.
+        shards, shard_rows: as `retrieval.build_index` takes them.
+        watch: called now and then.
+        prune: rows may go unasked, so nobody needs to know how many stay.
+    """
     begun = _begun(directory)
     known = {} if before is None else {shard.number: shard.units for shard in before.shards}
     known |= begun
     ranges = Ranges.of(known)
     counts, by_hand, seen = UnitCounts(), HandKeys(directory, before), Seen()
-    images, is_whole = 0, False
+    is_whole = False
+    kept = None if before is None or prune else KeptRows(directory, before, recorded.number)
     if isinstance(source, RememberingSource):
         source.memory = memory_of(directory, recorded.number)
     with suppress(
@@ -72,7 +85,8 @@ def list_source(
             if not isinstance(entry, Skipped):
                 by_hand.refuse(entry.key, recorded, source.name)
                 counts.add(entry.key, ranges)
-                images += entry.claimed
+                if kept is not None:
+                    kept.add(entry)
             if watch is not None and number % 1000 == 0:
                 watch(Progress(phase="scan", done=number, total=None))
         is_whole = True
@@ -92,12 +106,11 @@ def list_source(
     path = directory / LEDGER
     with writing(path):
         replace_file(path, json.dumps(facts, indent=1).encode())
-    rows = 0 if before is None else before.manifest.live - by_hand.count
     return ListedSource(
         ranges=ranges,
         count=count,
         left_out=seen.left_out,
-        most_stay=is_whole and (rows < PROTECTED_ROWS or 2 * (rows - images) <= rows),
+        most_stay=is_whole and (kept is None or kept.are_most(by_hand=by_hand.count)),
     )
 
 

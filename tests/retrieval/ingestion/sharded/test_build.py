@@ -85,6 +85,30 @@ def test_most_images_of_a_shard_may_move_or_go_where_most_of_the_whole_stay(root
     assert build(root, prune=True).images == 12
 
 
+@pytest.mark.parametrize("shards", [2, 4])
+def test_other_images_of_the_same_number_do_not_replace_most_rows_unasked(root, shards):
+    fill(root, [f"{folder}/{number}.png" for folder in "abcd" for number in range(3, 12)], first=500)
+    build(root, shards=shards)
+    shutil.rmtree(root)
+    fill(root, [f"{folder}/other{number}.png" for folder in "abcd" for number in range(12)], first=900)
+
+    with pytest.raises(PruneRefused):
+        build(root)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as kept:
+        assert len(kept) == 48
+    assert build(root, prune=True).removed == 48
+
+
+def test_small_shards_do_not_lose_all_their_rows_unasked(root):
+    fill(root, [f"{folder}/{number}.png" for folder in "abcd" for number in range(3, 8)], first=500)
+    build(root, shards=4)
+    shutil.rmtree(root)
+    fill(root, [f"{folder}/other{number}.png" for folder in "abcd" for number in range(8)], first=900)
+
+    with pytest.raises(PruneRefused):
+        build(root)
+
+
 def test_a_shard_lists_its_own_units_only(root, monkeypatch):
     looked = []
     real = folder_walk._enter
