@@ -50,6 +50,8 @@ def difference(pictures: Pictures, one: int, other: int) -> str:
     features = pictures.features((one, other))
     if all(is_page_of_text(picture) for picture in features):
         return "or a page with the same lines"
+    if matching.is_drawn_on(*features):
+        return "but a part differs"
     if float((abs(cells[0] - cells[1]) >= _LEVELS).mean()) < _CHANGED:
         return ""  # most copies end here, without another comparison
     covered = matching.covered_share(*features) >= _BLOCK or matching.compare(*features).agreement < _AGREED

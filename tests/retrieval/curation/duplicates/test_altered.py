@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import retrieval
 from retrieval.curation.duplicates.pairs import candidates, thresholds
@@ -118,6 +118,19 @@ def test_neither_a_photograph_nor_its_captioned_copy_goes(photos: Path, quality:
         {image.path for image in found},
         all(image.keep for image in found),
     )
+    assert "but a part differs" in found[1].reason
+
+
+def test_a_clean_photograph_does_not_go_for_a_better_file_with_a_date_in_it(photos: Path) -> None:
+    dated = large(0)
+    ImageDraw.Draw(dated).text((400, 335), "12:04", fill="white", font=ImageFont.load_default(16))
+    large(0).save(photos / "0.jpg", quality=75)
+    dated.save(photos / "dated.jpg", quality=95)
+    retrieval.build_index(photos, encoder=FakeEncoder())
+
+    (found,) = retrieval.duplicates(photos)
+
+    assert {image.path: image.keep for image in found} == {"0.jpg": True, "dated.jpg": True}
     assert "but a part differs" in found[1].reason
 
 

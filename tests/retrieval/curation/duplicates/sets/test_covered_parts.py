@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from retrieval import matching
 from retrieval.curation.duplicates.sets.covered_parts import is_page_of_text
@@ -64,3 +66,52 @@ def test_a_caption_is_one_block_and_compression_and_blur_are_none() -> None:
 
     assert shares[0] > 0.05
     assert shares[1:] == [0.0, 0.0]
+
+
+def saved(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.convert("RGB").save(file, "JPEG", quality=quality)
+    return Image.open(file)
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "place", "colour"),
+    [
+        ("(c) 2024", 16, (560, 455), "white"),
+        ("12:04", 20, (12, 450), "yellow"),
+        ("Anna", 26, (12, 12), "white"),
+        ("SOLD", 24, (290, 230), "black"),
+        ("x", 24, (610, 445), "white"),
+    ],
+)
+def test_small_words_are_seen_either_way_round(
+    words: str, size: int, place: tuple[int, int], colour: str
+) -> None:
+    drawn = photograph()
+    ImageDraw.Draw(drawn).text(place, words, colour, font_size=size)
+    one, other = matching.features(saved(photograph(), 75)), matching.features(saved(drawn, 95))
+
+    assert matching.is_drawn_on(one, other)
+    assert matching.is_drawn_on(other, one)
+
+
+def test_nothing_is_drawn_by_other_alterations() -> None:
+    image = photograph()
+    altered = {
+        "quality 20": saved(image, 20),
+        "quality 95": saved(image, 95),
+        "half": saved(image.resize((320, 240)), 80),
+        "quarter": saved(image.resize((160, 120)), 75),
+        "blur": image.filter(ImageFilter.GaussianBlur(3)),
+        "sharper": image.filter(ImageFilter.UnsharpMask(2, 100, 2)),
+        "grey": image.convert("L"),
+        "tones": ImageOps.autocontrast(image, cutoff=2),
+        "brighter": ImageEnhance.Brightness(image).enhance(1.25),
+        "mirrored": ImageOps.mirror(image),
+        "turned": image.rotate(90, expand=True),
+    }
+    one = matching.features(saved(image, 85))
+
+    assert [
+        name for name, copy in altered.items() if matching.is_drawn_on(one, matching.features(copy))
+    ] == []
