@@ -4,13 +4,16 @@
         [--sets caltech101,cats_dogs,groceries] [--pairs 'colour nano@1,lite0 lite2'] [--rows 100000]
 
 ``FOLDER`` keeps decoded photographs and teacher features between runs (`tools.train_nano.prepare` fills the same), and holds the
-``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Four parts:
+``nano-2`` that `tools.train_oca` made there where none is shipped. Long because it prepares two sets of encoders. Five parts:
 
 time        what a query takes during an upgrade, beside one before and one after, in seeded vectors: see
             `benchmarks.upgrade.query_time`. ``results/upgrade_query_time.json``.
 real        encoders that people have (EfficientNet-Lite0 and -Lite2 of the extra ``train``, MobileNetV2, ``nano``, colour histograms, a
             small CLIP that is trained for it), each in
             6,000 labelled photographs that nothing was fitted on: see `benchmarks.upgrade.pairs`. ``results/upgrade_real.json``.
+
+maps        maps that bend (kernels on landmarks, a residual network, a map for each region) beside the rotation, between encoders
+            of ``real``: see `benchmarks.upgrade.further_maps`. ``results/upgrade_further_maps.json``.
 
 frozen      encoders as they are, 12,000 photographs, queries are crops (20 to 100 % of the area) of 1,500 of them. For each pair
             of encoders and each seed: a sample of 4,000 is fitted on, with a view of some 1,500 of them, 300 of the queries choose
@@ -41,6 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
+from benchmarks.upgrade.further_maps import further_maps
 from benchmarks.upgrade.pairs import real
 from benchmarks.upgrade.query_time import query_time
 from indexes.migration.alignment import Probe
@@ -335,7 +339,7 @@ def main() -> None:
     parser.add_argument("--parts", default="frozen,protocol")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="caltech101,cats_dogs,groceries", help="for protocol")
-    parser.add_argument("--pairs", help="for real: some pairs, the names of each parted by a blank")
+    parser.add_argument("--pairs", help="for real and maps: some pairs, the names of each parted by a blank")
     parser.add_argument("--name", default="upgrade_real", help="for real: of the file of results")
     parser.add_argument("--rows", type=int, default=100_000, help="for time")
     options = parser.parse_args()
@@ -346,6 +350,13 @@ def main() -> None:
                 None if options.pairs is None else [tuple(pair.split()) for pair in options.pairs.split(",")]
             )
             real(data, options.work, seeds=options.seeds, wanted=wanted, name=options.name)
+        elif part == "maps":
+            further_maps(
+                data,
+                options.work,
+                seeds=options.seeds,
+                pairs=None if options.pairs is None else [tuple(p.split()) for p in options.pairs.split(",")],
+            )
         elif part == "time":
             query_time(options.work, rows=options.rows, repeats=options.seeds)
         elif part == "frozen":
