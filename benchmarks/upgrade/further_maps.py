@@ -1,6 +1,6 @@
 """Measure maps that bend (`benchmarks.upgrade.bent_maps`) beside the library's rotation and ridge regression.
 
-Each kind is fitted and chosen as in `benchmarks.upgrade.pairs`. A larger sample than is asked for tells whether more pairs would help.
+Each kind is fitted and chosen as in `benchmarks.upgrade.pairs`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from retrieval.upgrades.trial.measurement import background_of
 from retrieval.upgrades.trial.questions import SHARE_SPARE
 
 PAIRS = (("colour", "nano@1"), ("colour", "mobilenet"), ("nano@1", "mobilenet"), ("nano@2", "mobilenet"))
-_LARGER = 0.6  # a sample too large to be asked for: would more pairs help?
 _TIMED = 200
 
 
@@ -45,10 +44,10 @@ class Asking:
         return mapped if self.alpha is None else alignment.slerp(old, mapped, self.alpha)
 
 
-def _one(old: Encoded, new: Encoded, asked: Asked, *, seed: int, share: float) -> dict[str, Any]:
+def _one(old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
     """Fit and measure every kind with one draw of the sample."""
     count = len(asked.gallery)
-    sample = np.random.default_rng(seed).permutation(count)[: round(share * count)]
+    sample = np.random.default_rng(seed).permutation(count)[: round(SAMPLE * count)]
     chosen, rest = np.split(sample, [round(CHOOSING * len(sample))])
     spare, fitted = np.split(rest, [int(SHARE_SPARE * len(rest))])
     judged = np.concatenate([chosen, spare])
@@ -133,26 +132,21 @@ def _microseconds(way: Asking, new: Encoded) -> dict[str, float]:
 
 @one_blas_thread()
 def further_maps(data: Path, work: Path, *, seeds: int, pairs: list[tuple[str, ...]] | None = None) -> None:
-    """Measure every kind between encoders whose rows ``work`` holds; draws are kept there."""
+    """Measure every kind between encoders whose rows ``work`` holds. Draws are kept there; all that are kept are summarised."""
     seen = photographs(data)
     asked = Asked(labels=seen.labels[:QUERIES], gallery=seen.labels[QUERIES:], cropped=seen.cropped - QUERIES)
     results = []
     with watch() as load:
         for names in pairs or PAIRS:
             old, new = (encoded(name, seen, data=data, work=work) for name in names)
-            for share in (SAMPLE, _LARGER):
-                runs = []
-                for seed in range(seeds if share == SAMPLE else 1):
-                    file = work / "further" / f"{'-'.join(names).replace('@', '')}-{share}-{seed}.json"
-                    if not file.exists():
-                        facts = _one(old, new, asked, seed=seed, share=share)
-                        file.parent.mkdir(parents=True, exist_ok=True)
-                        file.write_text(json.dumps(facts))
-                    runs.append(json.loads(file.read_text()))
-                results.append(
-                    {"old": names[0], "new": names[1], "sample": share, **_summary(runs), "runs": runs}
-                )
-                _report(results[-1])
+            kept = work / "further" / "-".join(names).replace("@", "")
+            kept.mkdir(parents=True, exist_ok=True)
+            for seed in range(seeds):
+                if not (kept / f"{seed}.json").exists():
+                    (kept / f"{seed}.json").write_text(json.dumps(_one(old, new, asked, seed=seed)))
+            runs = [json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))]
+            results.append({"old": names[0], "new": names[1], **_summary(runs), "runs": runs})
+            _report(results[-1])
     save(
         "upgrade_further_maps",
         load=load,
@@ -179,7 +173,7 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _report(result: dict[str, Any]) -> None:
-    print(f"{result['old']} -> {result['new']}, sample {result['sample']}, far {result['far']}", flush=True)
+    print(f"{result['old']} -> {result['new']}, far {result['far']}", flush=True)
     for name, facts in result["kinds"].items():
         told = ", ".join(f"{key} {value.median:+.3f}" for key, value in facts.items())
         print(f"  {name:20} {told}", flush=True)
