@@ -1,6 +1,7 @@
 """Fit maps that bend: kernels on landmarks, a residual network, a map for each region.
 
-All work on rows about their means, and nothing is added to what is mapped. None found more than a rotation, so the library has none.
+All work on rows about their means, and nothing is added to what is mapped. With one encoder none found clearly more than a
+rotation, so the library has none of them.
 """
 
 from __future__ import annotations
