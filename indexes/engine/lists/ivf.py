@@ -1,4 +1,7 @@
-"""Make, train, fill, save, open and search one FAISS index."""
+"""Make, train, fill, save, open and search one FAISS index.
+
+Long because all of them know what FAISS does otherwise for some kinds of index.
+"""
 
 from __future__ import annotations
 
