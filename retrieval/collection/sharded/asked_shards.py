@@ -1,4 +1,7 @@
-"""Ask the shards of a collection, wherever they are kept; those whose process has ended are opened again, once."""
+"""Ask the shards of a collection, wherever they are kept; those whose process has ended are opened again, once.
+
+Long because every way to ask must tell a shard that failed from one whose process ended.
+"""
 
 from __future__ import annotations
 
