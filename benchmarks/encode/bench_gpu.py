@@ -327,10 +327,10 @@ class Rows:
 
 def ivfpq(options: argparse.Namespace) -> dict[str, Any]:
     """Train and fill an IVF-PQ on the card, then search it, ours and faiss called directly."""
-    from indexes.engine import faiss, gpu_index, ivf
+    from indexes.engine import factory_strings, faiss, gpu_index, ivf
 
     module, rows = faiss(), Rows(options.rows)
-    factory = ivf.factory_for("ivfpq", rows=options.rows, dim=DIM)
+    factory = factory_strings.factory_for("ivfpq", rows=options.rows, dim=DIM)
     lists = ivf.lists_of(ivf.make(factory, dim=DIM))
     sample = rows.pool[: min(len(rows.pool), ivf.TRAINED_PER_LIST * lists)]
     asked = synthetic.queries(rows.recipe, 2000)
@@ -384,11 +384,11 @@ def ivfpq(options: argparse.Namespace) -> dict[str, Any]:
 
 def rabitq(options: argparse.Namespace) -> dict[str, Any]:
     """Train a RaBitQ index and find its rows' lists on the card, and on the CPU."""
-    from indexes.engine import gpu_index, ivf
+    from indexes.engine import factory_strings, gpu_index, ivf
 
     count = min(options.rows, 1_000_000)
     rows = Rows(count)
-    factory = ivf.factory_for("ivfrabitq", rows=count, dim=DIM)
+    factory = factory_strings.factory_for("ivfrabitq", rows=count, dim=DIM)
     lists = ivf.lists_of(ivf.make(factory, dim=DIM))
     sample = rows.pool[: min(len(rows.pool), ivf.TRAINED_PER_LIST * lists)]
     asked = synthetic.queries(rows.recipe, 500)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from indexes.engine import SMALLEST, gpu, ivf, threads
+from indexes.engine import SMALLEST, factory_strings, gpu, ivf, threads
 from indexes.errors import OptionError
 from indexes.generation import NAMED, Exact, Funnel, IndexInfo, Inverted
 from indexes.search.searchers import funnel
@@ -129,7 +129,7 @@ def plan(
         return Plan.exact(width) if dim in (None, width) else _funnel(count, width, dim)
     narrow = dim or width
     named = kind in _KINDS
-    factory = ivf.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
+    factory = factory_strings.factory_for(kind, rows=count, dim=narrow, bits=bits) if named else kind
     if not named and not factory.strip():
         raise OptionError(
             f"index kind {wanted!r} is empty; use {', '.join(_KINDS)} or a FAISS factory string"

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     )
     from indexes.engine.cuda_driver import cuda_devices
     from indexes.engine.gpu_index import Candidates, Card
-    from indexes.engine.lists import SMALLEST, Probes, block_lists, chain, ivf, nearest, prefixes, segments
+    from indexes.engine.lists import (
+        SMALLEST,
+        Probes,
+        block_lists,
+        chain,
+        factory_strings,
+        ivf,
+        nearest,
+        prefixes,
+        segments,
+    )
     from indexes.engine.refined import Refined
     from indexes.engine.scan import Floats, exact, flat, knn_accuracy
     from indexes.engine.targets import Aim, same_codes
@@ -44,7 +54,17 @@ else:
             "costs": (),
             "cuda_driver": ("cuda_devices",),
             "gpu_index": ("Candidates", "Card"),
-            "lists": ("SMALLEST", "Probes", "block_lists", "chain", "ivf", "nearest", "prefixes", "segments"),
+            "lists": (
+                "SMALLEST",
+                "Probes",
+                "block_lists",
+                "chain",
+                "factory_strings",
+                "ivf",
+                "nearest",
+                "prefixes",
+                "segments",
+            ),
             "refined": ("Refined",),
             "scan": ("Floats", "exact", "flat", "knn_accuracy"),
             "targets": ("Aim", "same_codes"),
@@ -70,6 +90,7 @@ __all__ = [
     "costs",
     "cuda_devices",
     "exact",
+    "factory_strings",
     "faiss",
     "faiss_threads",
     "flat",

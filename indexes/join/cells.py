@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import Floats, in_threads, ivf, threads
+from indexes.engine import Floats, factory_strings, in_threads, ivf, threads
 from indexes.join.crowds import Crowds, uncrowded
 from indexes.join.wide_rows import lengths, wide
 from indexes.vectors import Bitmap, Halves, Ids, Vectors, as_stacked
@@ -98,7 +98,7 @@ def of_indexes(indexes: Sequence[Any], rows: Halves, live: Bitmap | None, *, thr
 def trained(rows: Halves, live: Bitmap | None, *, threshold: float, seed: int = 0) -> Cells:
     """Train cells by k-means and assign all rows to them; the arguments are those of `of_indexes`."""
     ids = np.arange(len(rows)) if live is None else np.flatnonzero(live)
-    lists = ivf.lists_for(len(ids))
+    lists = factory_strings.lists_for(len(ids))
     rng = np.random.default_rng(seed)
     some = np.sort(rng.choice(ids, min(len(ids), lists * _TRAINED), replace=False))
     index = ivf.make(f"IVF{lists},Flat", dim=rows.shape[1])

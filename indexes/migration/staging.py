@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from indexes import forks
 from indexes.derivation import derive, publish_tail
-from indexes.engine import ivf
+from indexes.engine import factory_strings
 from indexes.errors import StoreCorrupt
 from indexes.files import (
     limit_reached,
@@ -202,7 +202,7 @@ def _kind_of(rows: int, dim: int) -> str:
     if dim <= _UNROTATED or not dim & (dim - 1):
         return _KIND
     # A power of two stays the same until rows are four times as many; with it the index would be trained again.
-    lists = 1 << (ivf.lists_for(rows).bit_length() - 1)
+    lists = 1 << (factory_strings.lists_for(rows).bit_length() - 1)
     return f"IVF{lists},RaBitQfs"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from indexes.derivation import Event, OnEvent, plan
 from indexes.derivation.construction.construction import wide_rows
 from indexes.derivation.tuning import Rows
-from indexes.engine import gpu, gpu_index, ivf, nearest
+from indexes.engine import factory_strings, gpu, gpu_index, ivf, nearest
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.files import PARTIAL, move, sha256, sync_directory, sync_file, writing
 from indexes.generation import Training
@@ -121,8 +121,8 @@ def shared_factory(
             )
         return planned.factory
     least = JOINED_ROWS_PER_LIST if planned.disk <= JOINED_BYTES else ROWS_PER_LIST
-    lists = min(ivf.lists_for(total), max(1, max(shards) // least))
-    return ivf.factory_for(planned.kind, rows=total, dim=width, lists=lists, bits=bits)
+    lists = min(factory_strings.lists_for(total), max(1, max(shards) // least))
+    return factory_strings.factory_for(planned.kind, rows=total, dim=width, lists=lists, bits=bits)
 
 
 def train_together(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.derivation import Event, OnEvent
-from indexes.engine import K, Questions, flat, ivf, tune, without
+from indexes.engine import K, Questions, factory_strings, flat, tune, without
 from indexes.generation import NAMED, SHIFT, Exact, IndexInfo, Inverted
 from indexes.search import joined, search_shards, shard_candidates
 
@@ -162,7 +162,7 @@ def _kind(request: Request, factory: str, *, dim: int, lists: int) -> str:
     """Return the name of the kind that was built: ``auto`` has chosen one that has a name."""
     if request.kind in NAMED:
         return request.kind
-    own = None if request.kind == factory else ivf.kind_of(factory, dim=dim, lists=lists)
+    own = None if request.kind == factory else factory_strings.kind_of(factory, dim=dim, lists=lists)
     return own or "factory"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Recipe, queries, vectors
-from indexes.engine import flat, ivf
+from indexes.engine import factory_strings, flat, ivf
 from indexes.engine.refined import Refined
 from indexes.errors import OptionError, StoreCorrupt
 from indexes.generation import NAMED
@@ -245,34 +245,34 @@ def test_a_damaged_file_is_named_with_its_cure(tmp_path):
     [(0, 1), (1, 1), (100, 2), (50_000, 832), (1_000_000, 3968), (4_000_000, 8000), (16_777_216, 16_384)],
 )
 def test_lists_grow_with_the_root_of_the_rows(rows, expected):
-    assert ivf.lists_for(rows) == expected
-    assert ivf.lists_for(rows) * 40 <= max(rows, 40)
+    assert factory_strings.lists_for(rows) == expected
+    assert factory_strings.lists_for(rows) * 40 <= max(rows, 40)
 
 
 def test_a_width_that_is_no_power_of_two_is_turned_by_a_whole_matrix():
-    assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=768) == "RR,IVF3968,RaBitQfs"
+    assert factory_strings.factory_for("ivfrabitq", rows=1_000_000, dim=768) == "RR,IVF3968,RaBitQfs"
 
 
 def test_many_lists_get_a_graph_as_coarse_quantiser():
-    assert ivf.factory_for("ivfrabitq", rows=40_000_000, dim=512) == "HR,IVF25280_HNSW32,RaBitQfs"
-    assert ivf.factory_for("ivfrabitq", rows=1_000_000, dim=512, bits=2) == "HR,IVF3968,RaBitQfs2"
-    assert ivf.factory_for("ivfpq", rows=1_000_000, dim=512) == "IVF3968,PQ64"
-    assert ivf.factory_for("ivfpq", rows=1_000_000, dim=100) == "IVF3968,PQ20"
+    assert factory_strings.factory_for("ivfrabitq", rows=40_000_000, dim=512) == "HR,IVF25280_HNSW32,RaBitQfs"
+    assert factory_strings.factory_for("ivfrabitq", rows=1_000_000, dim=512, bits=2) == "HR,IVF3968,RaBitQfs2"
+    assert factory_strings.factory_for("ivfpq", rows=1_000_000, dim=512) == "IVF3968,PQ64"
+    assert factory_strings.factory_for("ivfpq", rows=1_000_000, dim=100) == "IVF3968,PQ20"
 
 
 def test_each_named_kind_has_a_factory_string_of_its_own_and_no_other_name_has():
-    assert sorted(ivf.FACTORIES) == sorted(NAMED)
+    assert sorted(factory_strings.FACTORIES) == sorted(NAMED)
     for kind in NAMED:
         for lists, dim in ((64, 512), (20_000, 100)):
-            factory = ivf.factory_for(kind, rows=0, dim=dim, lists=lists)
-            assert ivf.kind_of(factory, dim=dim, lists=lists) == kind
+            factory = factory_strings.factory_for(kind, rows=0, dim=dim, lists=lists)
+            assert factory_strings.kind_of(factory, dim=dim, lists=lists) == kind
     with pytest.raises(OptionError, match="ivfother"):
-        ivf.factory_for("ivfother", rows=1000, dim=64)
+        factory_strings.factory_for("ivfother", rows=1000, dim=64)
 
 
 @pytest.mark.parametrize("factory", ["IVF64,PQ64x4fs", "OPQ64,IVF64,PQ64", "IVF64,PQ32", "IVF64,RaBitQfs"])
 def test_a_factory_string_like_that_of_a_kind_is_not_taken_for_it(factory):
-    assert ivf.kind_of(factory, dim=512, lists=64) is None
+    assert factory_strings.kind_of(factory, dim=512, lists=64) is None
 
 
 def test_a_shortlist_brings_recall():
@@ -290,7 +290,7 @@ def test_unit_rows_of_any_width_can_be_indexed():
     for dim in (1, 3, 17, 100):
         rows = unit(600, dim, seed=dim).astype(np.float16)
         for kind in ("ivfpq", "ivfrabitq"):
-            stage = Refined(build(ivf.factory_for(kind, rows=600, dim=dim), rows=rows), rows)
+            stage = Refined(build(factory_strings.factory_for(kind, rows=600, dim=dim), rows=rows), rows)
             asked = unit(4, dim, seed=0)
 
             same(stage.search(asked, k=3, nprobe=stage.nlist, shortlist=600), flat.exact(rows, asked, k=3))
