@@ -45,7 +45,7 @@ class ShardGroup:
     def __init__(self, shards: Mapping[int, tuple[str, dict[str, Any]]], device: str) -> None:
         self._all: dict[int, ShardReader] = {}
         self.broken: dict[int, Exception] = {}
-        self._queries, self._joining = 0, forks.Lock()
+        self._queries, self._joining, self._changing = 0, forks.Lock(), forks.Lock()
         self._united: UnitedShards | Literal[False] | None = None  # False: they cannot be
         try:
             for number, (place, facts) in shards.items():
@@ -60,7 +60,8 @@ class ShardGroup:
 
     def close(self) -> None:
         """Release all shards."""
-        self._united = False
+        with self._changing:
+            self._united = False
         for reader in self._all.values():
             reader.close()
 
@@ -144,11 +145,14 @@ class ShardGroup:
         if self._queries >= _MANY and self._united is None:
             with self._joining:
                 if self._united is None:
-                    self._united = self._made() or False
+                    readers = self._readers
+                    made: UnitedShards | Literal[False] = self._made(readers) or False
+                    with self._changing:
+                        if self._readers is readers and self._united is None:
+                            self._united = made  # else a shard was left out meanwhile, or all are closed
         return self._united or None
 
-    def _made(self) -> UnitedShards | None:
-        readers = self._readers
+    def _made(self, readers: Mapping[int, ShardReader]) -> UnitedShards | None:
         try:
             generations = [reader.generation() for reader in readers.values()]
             return UnitedShards.of(generations, [first_of(number) for number in readers])
@@ -158,8 +162,9 @@ class ShardGroup:
     def leave_out(self, number: int, error: Exception) -> None:
         """Ask a shard no more: it is damaged."""
         self.broken[number] = error
-        self._united = None
-        self._readers = {one: reader for one, reader in self._readers.items() if one != number}
+        with self._changing:
+            self._readers = {one: reader for one, reader in self._readers.items() if one != number}
+            self._united = None
 
 
 class _Readers:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from indexes.generation import read_shards
+from indexes.search import UnitedShards
 from retrieval.collection.sharded.shard_group import ShardGroup
 from tests.retrieval.shards import shards_of, vectors
 
@@ -52,4 +55,27 @@ def test_a_shard_that_is_damaged_is_asked_no_more(group):
     assert group.opened() == ([0, 2], {1: error})
     assert group.each("find", {1: (b"1/0",), 2: (b"2/0",)}, {})[1] == (None, error)
     ids = group.search(vectors(50, seed=3), 10, 1000, 1500).ids
+    assert set(np.unique(ids[ids >= 0] >> 32)) == {0, 2}
+
+
+def test_a_shard_that_is_left_out_while_shards_are_joined_stays_out(group, monkeypatch):
+    joined, go = threading.Event(), threading.Event()
+    real = UnitedShards.of
+
+    def slow(*args):
+        made = real(*args)
+        joined.set()
+        go.wait(60)
+        return made
+
+    monkeypatch.setattr(UnitedShards, "of", slow)
+    joining = threading.Thread(target=group.search, args=(vectors(100, seed=2), 1, 1, 1))
+    joining.start()
+    joined.wait(60)
+    group.leave_out(1, FileNotFoundError("gone"))
+    go.set()
+    joining.join()
+
+    ids = group.search(vectors(50, seed=3), 10, 1000, 1500).ids
+
     assert set(np.unique(ids[ids >= 0] >> 32)) == {0, 2}
