@@ -1,7 +1,7 @@
 """Run functions and keep objects in processes of this machine.
 
 Each process is started anew (spawned), so that it has no threads and no files of this one. One that dies loses the call that it
-was at; the next call gets another process.
+was at; the next call gets another process. An object is lost with its process: every later call says so.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class _Pending:
         self._value, self._error = value, error
         self._done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """The answer is there."""
+        return self._done.is_set()
+
     def get(self, timeout: float | None = None) -> Any:
         """Wait for it."""
         if not self._done.wait(timeout):
@@ -51,9 +56,17 @@ class _Pending:
 
 
 class _Worker:
-    """One process, asked one call after the other."""
+    """One process, asked one call after the other.
 
-    def __init__(self, *, threads: int, place: int | None = None) -> None:
+    Args:
+        threads: that it may use.
+        place: among others, as `_serve` takes it.
+        restarts: another process takes its place once it is lost.
+    """
+
+    def __init__(self, *, threads: int, place: int | None = None, restarts: bool = True) -> None:
+        self._restarts = restarts
+        self._ended = ""  # why no process may be started any more
         self._threads, self._place = threads, place
         self._lock = threading.Lock()
         self._process: Any = None
@@ -68,7 +81,7 @@ class _Worker:
         """Send a call and wait for its answer; starts the process if need be.
 
         Raises:
-            WorkerLost: the process has died over it.
+            WorkerLost: the process has died over it, or before and it does not restart.
         """
         with self._lock:
             pipe = self._started()
@@ -76,11 +89,11 @@ class _Worker:
                 pipe.send(what)
                 value, error = pipe.recv()
             except (EOFError, OSError) as lost:
-                pid = self.pid
+                ended = f"process {self.pid} has ended before it answered; what it committed is kept"
+                if not self._restarts:
+                    self._ended = ended
                 self._forget()
-                raise WorkerLost(
-                    f"process {pid} has ended before it answered; what it committed is kept"
-                ) from lost
+                raise WorkerLost(ended) from lost
         if error is not None:
             raise error
         return value
@@ -91,6 +104,8 @@ class _Worker:
             self._started()
 
     def _started(self) -> Connection:
+        if self._ended:
+            raise WorkerLost(self._ended)
         if self._pipe is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
@@ -110,8 +125,9 @@ class _Worker:
         self._pipe = self._process = None
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; no other is started."""
         pipe, process = self._pipe, self._process
+        self._ended = self._ended or "the process was closed"
         if pipe is None or process is None:
             return
         with suppress(OSError):
@@ -126,7 +142,8 @@ class _LocalActor:
     """An object in a process of its own."""
 
     def __init__(self, factory: Callable[..., Any], args: tuple[Any, ...], *, threads: int) -> None:
-        self._worker = _Worker(threads=threads)
+        self._worker = _Worker(threads=threads, restarts=False)
+        self._closing, self._is_closed = threading.Lock(), False
         self._calls: queue.Queue[tuple[_Pending, tuple[Any, ...]] | None] = queue.Queue()
         self._thread = threading.Thread(target=_work, args=(self._calls, self._worker), daemon=True)
         self._thread.start()
@@ -143,7 +160,11 @@ class _LocalActor:
 
     def _put(self, what: tuple[Any, ...]) -> _Pending:
         pending = _Pending(f"process {self._worker.pid}")
-        self._calls.put((pending, what))
+        with self._closing:
+            if self._is_closed:
+                pending.put(error=WorkerLost("the process of this object was closed"))
+            else:
+                self._calls.put((pending, what))
         return pending
 
     def ask(self, method: str, /, *args: Any, **options: Any) -> _Pending:
@@ -151,8 +172,10 @@ class _LocalActor:
         return self._put(("ask", method, args, options))
 
     def close(self) -> None:
-        """End the process."""
-        self._calls.put(None)
+        """End the process; a call that comes later is answered by `WorkerLost` at once."""
+        with self._closing:
+            self._is_closed = True
+            self._calls.put(None)
         self._thread.join(_END_SECONDS)
         self._worker.close()
 
@@ -174,6 +197,7 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
         self._actors: list[_LocalActor] = []
+        self._unanswered: list[_Pending] = []  # looked at while more processes may start
 
     @property
     def pids(self) -> list[int]:
@@ -185,7 +209,11 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
         """Run a function in the next process that is free."""
         pending = _Pending(f"a process of {self.name}")
         self._calls.put((pending, ("call", function, args)))
-        while len(self._workers) < self.workers:  # all at once: each takes about a second to start
+        if len(self._workers) == self.workers:
+            return pending
+        # A process for each call that waits, without waiting for it: each takes about a second to start.
+        self._unanswered = [*(one for one in self._unanswered if not one.is_done), pending]
+        if len(self._unanswered) > len(self._workers):
             worker = _Worker(threads=self._threads_each, place=len(self._workers))
             thread = threading.Thread(target=_begin, args=(self._calls, worker), daemon=True)
             self._workers.append(worker)

@@ -69,6 +69,28 @@ def test_an_object_whose_process_dies_is_lost(local):
     actor.close()
 
 
+def test_calls_that_wait_when_their_object_is_lost_are_lost_too(local):
+    actor = local.keep(work.Counter, 0)
+    waiting = [actor.ask("die"), *(actor.ask("add", 1) for _ in range(3))]
+
+    for answer in waiting:
+        with pytest.raises(WorkerLost, match="has ended"):
+            answer.get(20)
+    actor.close()
+    with pytest.raises(WorkerLost, match="was closed"):
+        actor.ask("add", 1).get(20)
+
+
+def test_no_more_processes_start_than_calls_wait():
+    with open_cluster("local:4") as cluster:
+        for number in range(3):
+            assert cluster.submit(work.squared, number).get() == number * number
+        assert len(cluster.pids) == 1
+        for answer in [cluster.submit(work.sleep, 0.2) for _ in range(3)]:
+            answer.get()
+        assert len(cluster.pids) <= 3
+
+
 def test_an_answer_that_is_late_is_an_error(local):
     late = local.submit(work.sleep, 0.5)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -108,6 +109,22 @@ def test_a_shard_that_cannot_be_opened_again_is_named_each_time(made, tmp_path):
         shutil.move(tmp_path / "away", tmp_path / "own/shard-00001")
 
         assert len(sharded.search_vectors(vectors(1, seed=1), k=3).ids) == 1
+
+
+def test_searches_of_several_threads_open_a_lost_process_once(made):
+    with retrieval.open(made, cluster="local:1") as sharded:
+        before = [sharded.search(number, k=3) for number in range(8)]
+        asked = sharded._opened._asked
+        opened = []
+        keep = asked._kept
+        asked._kept = lambda numbers: opened.append(numbers) or keep(numbers)
+        os.kill(actors(sharded)[0].pid, signal.SIGKILL)
+
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda number: sharded.search(number, k=3), range(8)))
+
+        assert found == before
+        assert len(opened) == 1
 
 
 def test_shards_that_are_damaged_together_are_all_left_out(tmp_path):
