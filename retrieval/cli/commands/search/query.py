@@ -225,7 +225,7 @@ def query(
         raise click.UsageError("nothing to search for; give words, an image, --text, --image, --id or --like")
     if copy_to is not None and link_to is not None:
         raise click.UsageError("--copy-to and --link-to exclude each other; choose one")
-    from retrieval.cli.frame.advice import in_options
+    from retrieval.cli.frame import in_options
     from retrieval.collection import open_collection
     from retrieval.collection.relevance import check_calibration
 
