@@ -167,6 +167,8 @@ def _source(
         if (value := options[name]) is not None
     }
     known = published(first) if first.is_dir() else None
+    if known is None and before is not None:
+        known = before.shards[0].manifest  # the shard is lost; what it was built from is not
     if known is None and not given:
         raise OptionError("nothing says what to build; name a source")
     chosen = choose_sources(given, first, known, options=asked, root=options["root"]).chosen[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from indexes.errors import StoreCorrupt
 from indexes.generation import FOLDER, HAND, shard_name, store_path
 from indexes.store import VectorStore
 from retrieval.collection.rows import KeyList, hand_number, is_by_hand
@@ -27,10 +28,11 @@ class HandKeys:
     Args:
         directory: of the whole.
         shards: what is published; None for nothing.
+        prune: rows may go unasked, and those of a shard that is lost with it.
     """
 
-    def __init__(self, directory: Path, shards: Shards | None) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, shards: Shards | None, *, prune: bool) -> None:
+        self._directory, self._prune = directory, prune
         self._shards = () if shards is None else shards.shards
         self._keys = KeyList(self)
 
@@ -49,6 +51,13 @@ class HandKeys:
             if all(source.type != HAND for source in shard.manifest.sources):
                 continue
             number, place = hand_number(shard.manifest), self._directory / shard_name(shard.number)
+            if not place.is_dir():
+                if self._prune:
+                    continue
+                raise StoreCorrupt(
+                    f"{place} is missing, and the rows that were added to it by hand are in no source: put it back from a backup, "
+                    "or build without them, with `prune=True`, and add them again"
+                )
             with VectorStore.open(store_path(place, shard.manifest), dim=None) as store:
                 for record in store.scan():
                     if is_by_hand(record, number):

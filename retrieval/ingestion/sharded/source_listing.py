@@ -73,7 +73,7 @@ def list_source(
     known = {} if before is None else {shard.number: shard.units for shard in before.shards}
     known |= begun
     ranges = Ranges.of(known)
-    counts, by_hand, seen = UnitCounts(), HandKeys(directory, before), Seen()
+    counts, by_hand, seen = UnitCounts(), HandKeys(directory, before, prune=prune), Seen()
     is_whole = False
     kept = None if before is None or prune else KeptRows(directory, before, recorded.number)
     if isinstance(source, RememberingSource):

@@ -9,7 +9,7 @@ import pytest
 
 import retrieval
 from indexes.generation import read_shards
-from retrieval.errors import OptionError, PruneRefused
+from retrieval.errors import OptionError, PruneRefused, StoreCorrupt
 from retrieval.ingestion.sharded import jobs
 from retrieval.sources.folders import folder_walk
 from tests.retrieval.folders import CountingEncoder, fill
@@ -277,3 +277,32 @@ def test_tars_are_units(tmp_path):
         assert sharded["c.tar/1.png"].open().size == (48, 48)
         (hit,) = sharded.search(sharded["c.tar/1.png"].id, k=1, include_self=True)
         assert hit.open().size == (48, 48)
+
+
+@pytest.mark.parametrize("lost", ["shard-00000", "shard-00001"])
+def test_a_shard_that_is_lost_is_built_again(root, lost):
+    build(root, shards=2)
+    shutil.rmtree(root.parent / "big" / lost)
+
+    report = build(root)
+
+    assert report.images == len(NAMES)
+    assert 0 < report.encoded < len(NAMES)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as found:
+        assert len(found) == len(NAMES)
+        assert all(check.ok for check in found.verify())
+
+
+def test_rows_added_by_hand_to_a_shard_that_is_lost_are_given_up_only_when_asked(root):
+    build(root, shards=2)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as found:
+        found.add(-found.vectors(NAMES[:2]), ["one", "two"])
+    lost = next(
+        shard.name for shard in read_shards(root.parent / "big").shards if len(shard.manifest.sources) > 1
+    )
+    shutil.rmtree(root.parent / "big" / lost)
+
+    with pytest.raises(StoreCorrupt, match=rf"{lost} is missing, .* by hand .*prune=True"):
+        build(root)
+
+    assert build(root, prune=True).images == len(NAMES)
