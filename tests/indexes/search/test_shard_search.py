@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.search import joined
-from indexes.search.shard_search import _of_each, _shortlists
+from indexes.search.shard_search import candidates_of_each, shortlists
 from indexes.vectors import Neighbors, best
 
 
@@ -45,7 +45,7 @@ def test_a_shortlist_is_of_all_shards_together():
         Neighbors(ids=np.arange(4)[np.newaxis], scores=np.array([[7, 3, 2, -1]], dtype=np.float32)),
     ]
 
-    first, second = _shortlists(found, size=3)
+    first, second = shortlists(found, size=3)
 
     assert first.tolist() == [[0, 1, -1, -1]]
     assert second.tolist() == [[0, -1, -1, -1]]
@@ -55,4 +55,4 @@ def test_a_shortlist_is_of_all_shards_together():
     ("size", "shards", "found"), [(160, 8, 56), (20, 8, 20), (100, 1, 100), (640, 2, 640)]
 )
 def test_a_shard_finds_twice_its_share_of_a_shortlist_and_some(size, shards, found):
-    assert _of_each(size, shards=shards) == found
+    assert candidates_of_each(size, shards=shards) == found
