@@ -76,7 +76,7 @@ def costs_of(directory: Path, manifest: Manifest, taken: Sample, *, dim: int) ->
     return Costs(
         images=images,
         images_per_second=None if rate is None else round(rate, 3),
-        seconds=None if rate is None else round(images / rate, 1),
+        seconds=None if rate is None else round(images / rate, 3),
         bytes=_COPIES * manifest.live * (2 * 2 * dim + _RECORD) + manifest.live * (dim // 4 + _CODE),
         bytes_free=shutil.disk_usage(directory).free,
     )
