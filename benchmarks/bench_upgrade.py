@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from benchmarks.frame import save, spread, watch
 from benchmarks.upgrade.further_maps import further_maps
-from benchmarks.upgrade.pairs import real
+from benchmarks.upgrade.pairs import extension, real
 from benchmarks.upgrade.query_time import query_time
 from indexes.migration.alignment import Probe
 from indexes.vectors.arrays import Vectors, unit_rows
@@ -55,10 +55,8 @@ from retrieval.upgrades.trial.measurement import backfill_curve, background_of, 
 
 GALLERY, QUERIES, SAMPLE, CHOOSING, VIEWED = 12_000, 1_500, 4_000, 300, 4_000
 K = 10
-EXTENDING = ("nano@1", "nano@2")
 PAIRS = (
     ("colour", "nano@1"),
-    EXTENDING,
     ("nano@1", "mobilenet"),
     ("mobilenet-at-96-256", "mobilenet-256"),
     ("mobilenet-at-96", "mobilenet-256"),
@@ -240,7 +238,7 @@ def one(
         views_old=old[0][viewed[inside]],
         views_new=new[2][inside],
     )
-    ways, _ = fit(pairs, probe(choose), method="auto", extends=names == EXTENDING)
+    ways, _ = fit(pairs, probe(choose), method="auto", extends=extension(names))
     measured = measure(ways, probe(held), words_old=None, words_new=None)
     best = max(range(len(ways)), key=lambda place: measured[place].new_old)
     curve_probe = probe(held)

@@ -15,12 +15,11 @@ import numpy as np
 
 from benchmarks.frame import save, spread, watch
 from benchmarks.upgrade.bent_maps import KINDS, LANDMARKS, Move
-from benchmarks.upgrade.pairs import CHOOSING, SAMPLE, Asked, Encoded, K, encoded
+from benchmarks.upgrade.pairs import Asked, Encoded, K, drawn, encoded
 from benchmarks.upgrade.photographs import QUERIES, photographs
-from indexes.migration import Background, Probe, alignment
+from indexes.migration import Background, alignment
 from indexes.vectors import Vectors, one_blas_thread, unit_rows
 from retrieval.upgrades.trial.measurement import background_of
-from retrieval.upgrades.trial.questions import SHARE_SPARE
 
 PAIRS = (("colour", "nano@1"), ("colour", "mobilenet"), ("nano@1", "mobilenet"), ("nano@2", "mobilenet"))
 _TIMED = 200
@@ -47,18 +46,7 @@ class Asking:
 def _one(old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
     """Fit and measure every kind with one draw of the sample."""
     count = len(asked.gallery)
-    sample = np.random.default_rng(seed).permutation(count)[: round(SAMPLE * count)]
-    chosen, rest = np.split(sample, [round(CHOOSING * len(sample))])
-    spare, fitted = np.split(rest, [int(SHARE_SPARE * len(rest))])
-    judged = np.concatenate([chosen, spare])
-    select = Probe(
-        gallery_old=old.gallery[judged],
-        gallery_new=new.gallery[judged],
-        old=old.gallery[chosen],
-        new=new.gallery[chosen],
-        target=np.arange(len(chosen)),
-        labels=asked.gallery[judged],
-    )
+    sample, fitted, rest, select = drawn(old, new, asked, seed=seed)
     renewed = np.zeros(count, dtype=np.bool_)
     renewed[sample] = True
     side = Background.of(old.gallery[sample], new.gallery[sample], moved=True).new

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +80,29 @@ class Asked:
         return float(((scores > own).sum(axis=1) < K).mean())
 
 
-def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
-    """Fit and measure one pair with one draw of the sample."""
-    sample = np.random.default_rng(seed).permutation(len(asked.gallery))[: round(SAMPLE * len(asked.gallery))]
+class Drawn(NamedTuple):
+    """A sample of a gallery, as an upgrade's trial takes it.
+
+    Attributes:
+        sample: its places ``(s,)``.
+        fitted: those that ways are fitted on to be chosen, ``(f,)``.
+        rest: those that the chosen way is fitted on at last, ``(r,)``.
+        select: what chooses: rows that no way was fitted on.
+    """
+
+    sample: NDArray[np.int64]
+    fitted: NDArray[np.int64]
+    rest: NDArray[np.int64]
+    select: Probe
+
+
+def drawn(old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> Drawn:
+    """Draw the sample of one seed."""
+    count = len(asked.gallery)
+    sample = np.random.default_rng(seed).permutation(count)[: round(SAMPLE * count)]
     chosen, rest = np.split(sample, [round(CHOOSING * len(sample))])
     spare, fitted = np.split(rest, [int(SHARE_SPARE * len(rest))])
     judged = np.concatenate([chosen, spare])
-    spaces = [
-        Space(name=name, dim=rows.gallery.shape[1], fingerprint=name)
-        for name, rows in zip(names, (old, new), strict=True)
-    ]
-    tried, pairs = (
-        Pairs(old_space=spaces[0], new_space=spaces[1], old=old.gallery[places], new=new.gallery[places])
-        for places in (fitted, rest)
-    )
     select = Probe(
         gallery_old=old.gallery[judged],
         gallery_new=new.gallery[judged],
@@ -102,7 +111,21 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         target=np.arange(len(chosen)),
         labels=asked.gallery[judged],
     )
-    ways, _ = fit(tried, select, method="procrustes", extends=_extension(names))
+    return Drawn(sample, fitted, rest, select)
+
+
+def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, seed: int) -> dict[str, Any]:
+    """Fit and measure one pair with one draw of the sample."""
+    sample, fitted, rest, select = drawn(old, new, asked, seed=seed)
+    spaces = [
+        Space(name=name, dim=rows.gallery.shape[1], fingerprint=name)
+        for name, rows in zip(names, (old, new), strict=True)
+    ]
+    tried, pairs = (
+        Pairs(old_space=spaces[0], new_space=spaces[1], old=old.gallery[places], new=new.gallery[places])
+        for places in (fitted, rest)
+    )
+    ways, _ = fit(tried, select, method="procrustes", extends=extension(names))
     own = [
         way for way in ways if way.method in BROUGHT
     ]  # as the library, which takes an encoder's own map first
@@ -147,7 +170,7 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
     }
 
 
-def _extension(names: tuple[str, str]) -> Extension | None:
+def extension(names: tuple[str, str]) -> Extension | None:
     """Return the maps that a new encoder brings to the old one's space, where it does."""
     if names != EXTENDING:
         return None
