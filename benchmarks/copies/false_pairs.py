@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.copies.galleries import MOST, PICTURES, ROWS, gallery
-from benchmarks.copies.photographs import SEED, opened
+from benchmarks.copies.photographs import opened
 from benchmarks.copies.run import Run
 from benchmarks.copies.truth import relation_of
 from benchmarks.copies.vectors import encoded_names
@@ -22,13 +24,13 @@ from retrieval.matching.agreement import Agreement
 from retrieval.matching.comparison import evidence
 
 HITS = 50
-ROUNDS = (5, 15, HITS)
-"""Hits that are compared in each round: what is one picture, or nearly, is among the first."""
+BANDS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
+"""Ranks at which the pairs are parted, the likest first: what is one picture, or nearly, is among the first thousands."""
 AGREES_AT_LEAST = 0.25
 """The share of tiles that agree loosely, below which nothing was ever called one picture: such pairs are not judged."""
 LOOSE = 0.7  # correlation of such a tile
 _AT_ONCE = 256
-_HELD = 6_000  # features, a quarter of a megabyte each
+_HELD = PICTURES  # features, a quarter of a megabyte each
 
 
 class Compared(NamedTuple):
@@ -36,8 +38,8 @@ class Compared(NamedTuple):
 
     Attributes:
         query: its place.
-        others: places of the hits that it was compared with.
-        found: places of those hits whose pixels agree in part.
+        others: places of the pictures that it was compared with.
+        found: places of those whose pixels agree in part.
     """
 
     query: int
@@ -45,10 +47,24 @@ class Compared(NamedTuple):
     found: list[int]
 
 
+class Likest(NamedTuple):
+    """Each pair of a picture and one of its first hits once, the likest first by cosine.
+
+    Attributes:
+        pairs: ``(n, 2)`` places, the lower one first.
+        named: ``(n,)`` how many of the two name the other among their first hits, 1 or 2.
+        cosines: ``(n,)``.
+    """
+
+    pairs: NDArray[np.int64]
+    named: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+
+
 def measure(run: Run) -> dict[str, Any]:
     """Compare each picture with its first hits, for `Run.minutes`; the next run continues.
 
-    The first hits of all pictures come first. Of which pairs the pixels agree in part is kept, and these few are judged anew by each
+    The likest pairs come first, band by band. Of which pairs the pixels agree in part is kept, and these few are judged anew by each
     run: another calibration need not compare all. A pair that two pictures name is compared once. No picture is altered:
     whatever is verified must be the same picture under two names.
     """
@@ -56,43 +72,65 @@ def measure(run: Run) -> dict[str, Any]:
     rows = encoded_names(run.data, gallery(run.data, rows=ROWS, originals=MOST).names, run.work)[:PICTURES]
     path = run.work / "false-pairs.jsonl"
     kept = [Compared(*json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    likest = likest_pairs(rows)
     with path.open("a") as file:
-        for line in compared(run, names, rows, kept):
+        for line in compared(run, names, likest, kept):
             file.write(json.dumps(line) + "\n")
             kept.append(line)
             file.flush()
-    return _judged(run.data, names, kept)
+    return _judged(run.data, names, likest, kept)
 
 
-def compared(
-    run: Run, names: Sequence[str], rows: NDArray[np.float32], kept: Sequence[Compared]
-) -> Iterator[Compared]:
-    """Compare what is left, round by round, for the time there is."""
-    done = {frozenset((line.query, other)) for line in kept for other in line.others}
-    asked = Counter(line.query for line in kept)
+def compared(run: Run, names: Sequence[str], likest: Likest, kept: Sequence[Compared]) -> Iterator[Compared]:
+    """Compare what is left, band by band, for the time there is; within a band folder by folder, whose pictures name each other."""
+    done = {_key(line.query, other) for line in kept for other in line.others}
     held = _Held(run.data, names)
     told = time.monotonic()
     end = told + 60 * run.minutes
-    order, nearest = _order(names), hits(rows)
-    for turn, (first, last) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False)):
-        for query in order:
-            if asked[query] > turn:
-                continue
+    order = np.array(_order(names))
+    turn = np.argsort(order)  # of each picture
+    for band in _bands(len(likest.pairs)):
+        turns = np.sort(turn[likest.pairs[band]], axis=1)
+        some = order[turns[np.lexsort((turns[:, 1], turns[:, 0]))]]
+        for query, others in _by_query(some[[_key(*pair) not in done for pair in some.tolist()]]):
             if time.monotonic() > end:
                 return
-            line = Compared(query, [], [])
-            for other in nearest[query, first:last].tolist():
-                pair = frozenset((query, other))
-                if pair in done:
-                    continue
-                done.add(pair)
-                line.others.append(other)
-                if any(agrees(one.pixels) for one in evidence(held[query], held[other])):
-                    line.found.append(other)
-            yield line
+            found = [
+                other
+                for other in others
+                if any(agrees(one.pixels) for one in evidence(held[query], held[other]))
+            ]
+            yield Compared(query, others, found)
             if time.monotonic() - told > 60:
                 told = time.monotonic()
-                print(f"hits to {last}: picture {query:,}; {len(done):,} pairs", flush=True)
+                print(f"ranks {band.start:,} to {band.stop:,}: picture {turn[query]:,} in order", flush=True)
+
+
+def _key(one: int, other: int) -> int:
+    return min(one, other) * PICTURES + max(one, other)
+
+
+def _bands(number: int) -> list[slice]:
+    edges = [0, *(rank for rank in BANDS if rank < number), number]
+    return [slice(first, last) for first, last in pairwise(edges)]
+
+
+def _by_query(pairs: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
+    """Yield pairs that follow each other and share their first picture together."""
+    for query, some in groupby(pairs.tolist(), key=itemgetter(0)):
+        yield query, [other for _, other in some]
+
+
+def likest_pairs(rows: NDArray[np.float32]) -> Likest:
+    """Return the pairs of all pictures with their first `HITS` others."""
+    nearest, scores = hits(rows)
+    query = np.repeat(np.arange(len(rows)), HITS)
+    keys = np.minimum(query, nearest.ravel()) * len(rows) + np.maximum(query, nearest.ravel())
+    keys, first, named = np.unique(keys, return_index=True, return_counts=True)
+    cosines = scores.ravel()[first]
+    order = np.argsort(-cosines, kind="stable")
+    pairs = np.stack(np.divmod(keys[order], len(rows)), axis=1)
+    return Likest(pairs=pairs, named=named[order], cosines=cosines[order])
 
 
 def agrees(pixels: Agreement) -> bool:
@@ -101,9 +139,10 @@ def agrees(pixels: Agreement) -> bool:
     return len(shown) > 0 and float((shown > LOOSE).mean()) >= AGREES_AT_LEAST
 
 
-def hits(rows: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the places of each picture's first `HITS` others, the nearest first, ``(n, HITS)``."""
+def hits(rows: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the places and cosines of each picture's first `HITS` others, the nearest first, ``(n, HITS)``."""
     found = np.empty((len(rows), HITS), np.int64)
+    cosines = np.empty((len(rows), HITS), np.float32)
     for start in range(0, len(rows), _AT_ONCE):
         scores = rows[start : start + _AT_ONCE] @ rows.T  # (b, n)
         some = np.arange(len(scores))
@@ -111,42 +150,57 @@ def hits(rows: NDArray[np.float32]) -> NDArray[np.int64]:
         nearest = np.argpartition(-scores, HITS, axis=1)[:, :HITS]
         order = np.argsort(-np.take_along_axis(scores, nearest, axis=1), axis=1, kind="stable")
         found[start : start + _AT_ONCE] = np.take_along_axis(nearest, order, axis=1)
-    return found
+        cosines[start : start + _AT_ONCE] = np.take_along_axis(
+            scores, found[start : start + _AT_ONCE], axis=1
+        )
+    return found, cosines
 
 
-def _judged(data: Path, names: Sequence[str], kept: Sequence[Compared]) -> dict[str, Any]:
+def _judged(data: Path, names: Sequence[str], likest: Likest, kept: Sequence[Compared]) -> dict[str, Any]:
     """Judge the pairs whose pixels agree in part by the calibration that is shipped, and say what was looked at by eye."""
     held = _Held(data, names)
-    verified = []
+    verified: dict[int, tuple[str, str, float, str]] = {}
     for line in kept:
         for other in line.found:
             verdict = compare(held[line.query], held[other])
             if verdict.verified:
                 pair = names[line.query], names[other]
-                verified.append((*pair, round(verdict.probability, 4), relation_of(*pair) or "not looked at"))
-    verified.sort(key=lambda one: (one[3], -one[2]))
-    asked = Counter(line.query for line in kept)
+                relation = relation_of(*pair) or "not looked at"
+                verified[_key(line.query, other)] = (*pair, round(verdict.probability, 4), relation)
+    listed = sorted(verified.values(), key=lambda one: (one[3], -one[2]))
+    done = {_key(line.query, other) for line in kept for other in line.others}
+    agree = {_key(line.query, other) for line in kept for other in line.found}
     result = {
-        "pictures": PICTURES,
-        "asked with, for their first hits": {
-            str(last): sum(rounds > turn for rounds in asked.values()) for turn, last in enumerate(ROUNDS)
-        },
-        "pairs compared": sum(len(line.others) for line in kept), "of which pixels agree": sum(len(line.found) for line in kept),
-        "verified": len(verified), "verified pairs, by what they are": dict(Counter(one[3] for one in verified)),
-        "verified and not the same picture": [one for one in verified if one[3] not in {"picture", "not looked at"}],
-        "not looked at": [one for one in verified if one[3] == "not looked at"],
+        "pictures": PICTURES, "hits": HITS, "pairs, each once": len(likest.pairs),
+        "pairs compared": len(done), "of which pixels agree": len(agree),
+        "verified": len(listed), "verified pairs, by what they are": dict(Counter(one[3] for one in listed)),
+        "by rank, the likest first": _curve(likest, done, agree, verified),
+        "verified and not the same picture": [one for one in listed if one[3] not in {"picture", "not looked at"}],
+        "not looked at": [one for one in listed if one[3] == "not looked at"],
     }  # fmt: skip
-    print(
-        json.dumps({name: value for name, value in result.items() if not isinstance(value, list)}), flush=True
-    )
+    print(json.dumps({name: value for name, value in result.items() if name != "not looked at"}), flush=True)
     return result
 
 
+def _curve(
+    likest: Likest, done: set[int], agree: set[int], verified: Mapping[int, tuple[str, str, float, str]]
+) -> list[dict[str, Any]]:
+    """Return for each band of ranks what was compared, and what was verified, rightly or not."""
+    table = []
+    for band in _bands(len(likest.pairs)):
+        keys = [_key(*pair) for pair in likest.pairs[band].tolist()]
+        relations = Counter(verified[key][3] for key in keys if key in verified)
+        table.append({
+            "ranks": [band.start + 1, band.stop], "least cosine": round(float(likest.cosines[band][-1]), 4),
+            "named, of the million": int(likest.named[band].sum()), "compared": sum(key in done for key in keys),
+            "pixels agree": sum(key in agree for key in keys), "verified": dict(relations),
+        })  # fmt: skip
+    return table
+
+
 def _order(names: Sequence[str]) -> list[int]:
-    """Return the pictures folder by folder, the folders in a drawn order: pictures of a folder name each other."""
-    folders = sorted({str(Path(name).parent) for name in names})
-    drawn = dict(zip(folders, np.random.default_rng(SEED).permutation(len(folders)).tolist(), strict=True))
-    return sorted(range(len(names)), key=lambda place: (drawn[str(Path(names[place]).parent)], names[place]))
+    """Return the pictures folder by folder."""
+    return sorted(range(len(names)), key=lambda place: names[place])
 
 
 class _Held:
