@@ -36,20 +36,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.copies import (
-    activated,
-    alterations,
-    false_pairs,
-    judged,
-    micro_ap,
-    others,
-    peers,
-    promised,
-    search,
-    speed,
-    views,
-)
+from benchmarks.copies import speed
+from benchmarks.copies.pairs import alterations, false_pairs, judged, others, promised
 from benchmarks.copies.run import Run
+from benchmarks.copies.searches import activated, micro_ap, peers, search, views
 from benchmarks.frame import RESULTS, Load, command, save, watch
 
 PARTS: Mapping[str, tuple[Callable[[Run], dict[str, Any]], int]] = {

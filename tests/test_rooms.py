@@ -21,7 +21,6 @@ LONG = 350
 MOST = 12
 """Modules that a folder may hold, its face not counted."""
 LARGER = {
-    "benchmarks/copies": "a module for each question about copies, all asked by one script",
     "tests/campaign": "a module for each kind of trouble that a campaign makes",
 }
 """Folders that hold more, and why."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from benchmarks.copies import false_pairs, truth
-from benchmarks.copies.peers import recalls
+from benchmarks.copies.pairs import false_pairs
+from benchmarks.copies.photographs import truth
 from benchmarks.copies.run import Run
+from benchmarks.copies.searches.peers import recalls
 from retrieval.matching import compare, features
 from retrieval.matching.comparison import evidence
 from tools.fit_matching.alterations import PLAIN
@@ -60,22 +61,30 @@ def test_a_copy_agrees_in_part_at_least_and_another_drawing_does_not() -> None:
     assert agree == [True, False]
 
 
-def test_the_first_hits_of_all_pictures_are_compared_first_and_no_pair_twice(
+def test_the_likest_pairs_are_compared_first_and_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = dict(zip("abcde", drawings(5), strict=True))
     monkeypatch.setattr(false_pairs, "HITS", 3)
-    monkeypatch.setattr(false_pairs, "ROUNDS", (1, 3))
+    monkeypatch.setattr(false_pairs, "BANDS", (2, 4))
     monkeypatch.setattr(false_pairs, "opened", lambda _, name: images[name])
     rows = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
     run = Run(data=tmp_path, number=0, work=tmp_path, minutes=1.0)
-    whole = list(false_pairs.compared(run, list(images), rows, []))
+    likest = false_pairs.likest_pairs(rows)
+    whole = list(false_pairs.compared(run, list(images), likest, []))
     pairs = [frozenset((line.query, other)) for line in whole for other in line.others]
-    again = list(false_pairs.compared(run, list(images), rows, whole[:7]))
+    again = list(false_pairs.compared(run, list(images), likest, whole[:2]))
+    products = rows @ rows.T
+    np.fill_diagonal(products, -np.inf)
+    nearest = np.argsort(-products, axis=1)[:, :3]
 
-    assert [line.query for line in whole] == [0, 1, 2, 3, 4] * 2
-    assert len(pairs) == len(set(pairs))
-    assert {frozenset((line.query, other)) for line in whole[:5] for other in line.others} == {
-        frozenset((query, first)) for query, first in enumerate(false_pairs.hits(rows)[:, 0].tolist())
+    assert likest.named.sum() == 5 * 3
+    assert set(pairs) == {
+        frozenset((one, other)) for one, others in enumerate(nearest.tolist()) for other in others
     }
-    assert again == whole[7:]
+    assert len(pairs) == len(set(pairs)) == len(likest.pairs)
+    assert set(pairs[:2]) == {frozenset(pair) for pair in likest.pairs[:2].tolist()}
+    assert (np.diff(likest.cosines) <= 0).all()
+    assert [pair for line in again for pair in line.others] == [
+        pair for line in whole[2:] for pair in line.others
+    ]

@@ -93,7 +93,7 @@ def together(parts: Sequence[list[Row]]) -> list[Row]:
 
 def gathered(data: Path, photographs: int, *, seed: int, judged_too: bool) -> list[Row]:
     """Compare pairs for fitting; those that a person judged are the same whatever the seed."""
-    from benchmarks.copies.galleries import unmeasured
+    from benchmarks.copies.photographs import unmeasured
 
     names = unmeasured(data)
     chosen = [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:photographs]]

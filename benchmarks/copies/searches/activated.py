@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import retrieval
-from benchmarks.copies.galleries import MOST, gallery
+from benchmarks.copies.photographs import MOST, gallery
 from benchmarks.copies.run import Run
 
 ROWS = 3_000

@@ -12,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 
-from benchmarks.copies.false_pairs import agrees
-from benchmarks.copies.galleries import MOST, ROWS, gallery
-from benchmarks.copies.photographs import opened
+from benchmarks.copies.pairs import agrees
+from benchmarks.copies.photographs import MOST, ROWS, encoded, encoded_names, gallery, opened, relation_of
 from benchmarks.copies.run import Run
-from benchmarks.copies.truth import relation_of
-from benchmarks.copies.vectors import encoded, encoded_names
 from retrieval.encoders.families.nano import open_nano
 from retrieval.evaluation.attacks import CURRENT, LISTS, attack
 from retrieval.evaluation.copy_detection import in_background

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 
-from benchmarks.copies.photographs import SEED, names, opened
+from benchmarks.copies.photographs import SEED, encoded, names, opened, relation_of
 from benchmarks.copies.run import Run
-from benchmarks.copies.truth import relation_of
-from benchmarks.copies.vectors import encoded
 from retrieval.encoders.families.nano import open_nano
 from retrieval.matching import compare, features
 from tools.fit_matching.alterations import PLAIN

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.copies.photographs import SEED
+from benchmarks.copies.photographs.chosen import SEED
 from tools.train_nano.inputs.data import list_photos
 
 __all__ = ["MOST", "PICTURES", "ROWS", "Gallery", "gallery", "unmeasured"]

@@ -10,7 +10,7 @@ __all__ = ["relation_of"]
 LOOKED_AT = Path(__file__).with_name("looked_at.tsv")
 """Pairs that this benchmark verified and somebody looked at: relation, the one photograph, the other; a tab between."""
 
-JUDGED = Path(__file__).parent.parent / "copies_judged.tsv"
+JUDGED = Path(__file__).parents[2] / "copies_judged.tsv"
 
 
 def relation_of(one: str, other: str) -> str:

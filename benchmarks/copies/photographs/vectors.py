@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image as Picture
 
-from benchmarks.copies.photographs import opened
+from benchmarks.copies.photographs.chosen import opened
 from retrieval.encoders import Encoder
 from retrieval.encoders.families.nano import open_nano
 

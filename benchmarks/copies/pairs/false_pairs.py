@@ -14,11 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.copies.galleries import MOST, PICTURES, ROWS, gallery
-from benchmarks.copies.photographs import opened
+from benchmarks.copies.photographs import MOST, PICTURES, ROWS, encoded_names, gallery, opened, relation_of
 from benchmarks.copies.run import Run
-from benchmarks.copies.truth import relation_of
-from benchmarks.copies.vectors import encoded_names
 from retrieval.matching import Features, compare, features
 from retrieval.matching.agreement import Agreement
 from retrieval.matching.comparison import evidence
