@@ -105,6 +105,10 @@ class UnitedShards:
         )
         return self._whole(found, queries, k=k)
 
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int) -> Ids:
+        """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes: ids ``(q, count)``, padded with -1."""
+        return self._ids(self._stage.candidates(queries, count=count, nprobe=nprobe, selector=self._selector))
+
     def probed(self, chosen: Probes, *, k: int) -> Neighbors:
         """Find each query's best ``k`` by their codes, in lists that an index of the same training chose."""
         found = self._stage.probed(chosen, k=k, selector=self._selector)

@@ -144,7 +144,8 @@ class Construction:
         info: Funnel | Inverted = (
             Funnel(**facts) if planned.type is Funnel else Inverted(kind=planned.kind, **facts)
         )
-        return self._measured.of(index, info) or info, index, turn
+        known = None if shared is None else shared.settings
+        return self._measured.of(index, info, known=known) or info, index, turn
 
     def _say_what_differs(self, index: Any, planned: Plan, device: int | None) -> None:
         """Tell of what is made otherwise than asked: another metric, or no GPU where one was named."""

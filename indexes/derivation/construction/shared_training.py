@@ -47,10 +47,13 @@ class SharedTraining:
     Attributes:
         path: its file.
         facts: what is recorded of it.
+        settings: lists to probe and the shortlist that another of the collections was tuned to; None where none is known. They are
+            kept where they reach the target here, too.
     """
 
     path: Path
     facts: Training
+    settings: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, directory: Path, facts: Training) -> SharedTraining:

@@ -19,6 +19,8 @@ from indexes.vectors import Bitmap, Halves, Vectors
 MEASURED_ROWS = 100
 """Live rows below which recall says nothing."""
 
+_MUCH = 0.5  # of what the target leaves, by which settings of another index may exceed it: more costs queries too much
+
 ExtraQueries = Mapping[str, Vectors] | Callable[[], Mapping[str, Vectors]]
 
 
@@ -60,12 +62,18 @@ class Measured:
         self.tried: list[dict[str, Any]] = []
 
     def of(
-        self, index: Any, info: FunnelInfo | Inverted, *, retarget: bool = False
+        self,
+        index: Any,
+        info: FunnelInfo | Inverted,
+        *,
+        retarget: bool = False,
+        known: tuple[int, int] | None = None,
     ) -> FunnelInfo | Inverted | None:
         """Return the facts with settings that were measured.
 
         Settings that ``info`` has are kept if they still reach the target and it is the one that they were tuned for;
         else the index is tuned. None if that does not help an index that reached its target before: train it again.
+        So are ``known`` settings, lists to probe and a shortlist, of a like index, unless they reach much more than the target.
         """
         base = Rows(self._now.rows[: info.base_rows], self._now.dead[: info.base_rows])
         if base.live < MEASURED_ROWS:
@@ -91,6 +99,10 @@ class Measured:
                 stage, questions, nprobe=info.nprobe, shortlist=info.shortlist, selector=keep
             )
             if min(settings.recall.values()) >= self._target:
+                return self._with(info, settings, questions, reached=True)
+        if known is not None and isinstance(stage, Refined):
+            settings = tune.recall(stage, questions, nprobe=known[0], shortlist=known[1], selector=keep)
+            if self._target <= min(settings.recall.values()) <= self._target + _MUCH * (1 - self._target):
                 return self._with(info, settings, questions, reached=True)
         if isinstance(stage, Funnel):
             result = funnel_plan.tune_funnel(stage, questions, target=self._target, keep=keep)

@@ -10,7 +10,7 @@ import numpy as np
 from indexes.derivation import Event, OnEvent
 from indexes.engine import K, Questions, factory_strings, flat, tune, without
 from indexes.generation import NAMED, SHIFT, Exact, IndexInfo, Inverted
-from indexes.search import joined, search_shards, shard_candidates
+from indexes.search import UnitedShards, joined, search_shards, shard_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,9 +48,11 @@ def measure_shards(
     indexed = [one for one in generations if isinstance(one.manifest.index, Inverted)]
     if training is None or not indexed:
         return Exact(dim=width, base_rows=rows, recall_target=request.recall)
-    stage = _Stage(generations, indexed)
+    apart = _Stage(generations, indexed)
+    united = UnitedShards.of(generations, _firsts(generations))
+    stage = apart if united is None else _Joined(apart, united)
     info = Inverted(
-        kind=_kind(request, training.factory, dim=width, lists=stage.nlist),
+        kind=_kind(request, training.factory, dim=width, lists=apart.nlist),
         factory=training.factory,
         dim=width,
         base_rows=rows,
@@ -72,6 +74,12 @@ def measure_shards(
         if min(trial.recall.values()) >= request.recall:
             return _with(info, trial, questions, reached=True)
     result = tune.tune(stage, questions, target=request.recall)
+    if stage is not apart and result.reached:
+        # The first queries of a process are asked of each shard by itself, which merges shorter lists of candidates.
+        chosen = result.chosen
+        trial = tune.recall(apart, questions, nprobe=chosen.nprobe, shortlist=chosen.shortlist)
+        if min(trial.recall.values()) < request.recall:
+            result = tune.tune(apart, questions, target=request.recall)
     return _with(info, result.chosen, questions, reached=result.reached)
 
 
@@ -93,7 +101,7 @@ def _with(
 
 
 class _Stage:
-    """All shards as the one first stage that is tuned."""
+    """All shards as the one first stage that is tuned, each searched by itself."""
 
     def __init__(self, generations: Sequence[Generation], indexed: Sequence[Generation]) -> None:
         self._generations = generations
@@ -127,6 +135,26 @@ class _Stage:
         """Score each shard's candidates."""
         pairs = zip(self._generations, ids, strict=True)
         return [one.scored(queries, own, k=k, unlisted=True) for one, own in pairs]
+
+
+class _Joined:
+    """The same, by the lists of all shards joined in memory: a query's tables are computed once, not once a shard."""
+
+    def __init__(self, apart: _Stage, united: UnitedShards) -> None:
+        self._united = united
+        self.index, self.nlist, self.shards = apart.index, apart.nlist, apart.shards
+
+    def search(
+        self, queries: Vectors, *, k: int, nprobe: int | None, shortlist: int, selector: Any = None
+    ) -> Neighbors:
+        """Find each query's best ``k`` of its shortlist; tombstones are left out."""
+        del selector
+        return self._united.search(queries, k=k, nprobe=nprobe or 1, shortlist=shortlist)
+
+    def candidates(self, queries: Vectors, *, count: int, nprobe: int, selector: Any = None) -> Ids:
+        """Return the rows that `search` reranks with a shortlist of ``count``, best first by their codes."""
+        del selector
+        return self._united.candidates(queries, count=count, nprobe=nprobe)
 
 
 def _stored_questions(generations: Sequence[Generation]) -> Questions:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import derive
 from indexes.errors import StoreCorrupt
+from indexes.generation import Inverted
 from retrieval.collection.rows import derived_files, learn_rotation, locked, opened, plain, swept
 
 if TYPE_CHECKING:
@@ -53,14 +54,27 @@ def index_shard(job: IndexJob) -> None:
         }
         with opened(directory, lock, before, **facts) as growing:
             lock.check()
-            derive(
+            made = derive(
                 directory,
                 plain(growing),
                 **facts,
                 kind=job.kind,
                 recall=job.recall,
-                training=job.training,
+                training=_with_settings(job.training),
                 device=job.device,
                 learn=learn_rotation,
                 derived=derived_files(before.columns),
             )
+    index = made.index
+    reached = isinstance(index, Inverted) and index.recall_reason is None
+    if job.training is not None and reached and index.nprobe and index.shortlist:
+        _settings[job.training.facts.sha256] = index.nprobe, index.shortlist
+
+
+_settings: dict[str, tuple[int, int]] = {}
+"""What the last shard of a training that this process has indexed was tuned to: the next one is alike, and tuning takes longer than to see that."""
+
+
+def _with_settings(training: SharedTraining | None) -> SharedTraining | None:
+    """Return a training with the settings that this process knows of it."""
+    return training and replace(training, settings=_settings.get(training.facts.sha256))
