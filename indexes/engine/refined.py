@@ -144,8 +144,7 @@ class Refined:
         step = _LEAST if len(queries) <= _LEAST else self.at_once(nprobe, k)
         with faiss_threads(1 if len(queries) == 1 else threads()):
             if len(queries) <= step:
-                scores, ids = self.index.search(queries, k, params=params)
-                return scores, ids
+                return search_into(self.index, queries, k, params)
             parts = [
                 self.index.search(queries[start : start + step], k, params=params)
                 for start in range(0, len(queries), step)
