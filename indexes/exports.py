@@ -1,36 +1,61 @@
-"""Load what a room exports when it is first used, so that importing a room stays light."""
+"""Load what a room exports when it is first used, so that importing a room stays light.
+
+A room's face names each export once, in an import statement that only type checkers run::
+
+    if TYPE_CHECKING:
+        from indexes.join.pairs import Pairs as Pairs
+
+    lazy(__name__)
+
+`lazy` reads these statements from the face's compiled code, which holds every name in the order of its first use.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+
+TYPE_CHECKING = (
+    False  # importing this imports almost nothing, so that the command heeds interrupts from the start
+)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 
-def lazy(room: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package that loads each name from its module on first use.
+def lazy(room: str) -> None:
+    """Let the package that calls this load each name that its face imports when the name is first used.
 
     Args:
         room: the package's ``__name__``.
-        homes: the names that each of its modules gives; a module is exported itself by having its name here.
-    Raises:
-        ValueError: a name stands for two things.
     """
-    home_of = {name: module for module, names in homes.items() for name in names}
-    if len(home_of) < sum(map(len, homes.values())):
-        raise ValueError(f"{room} exports a name from two modules: rename one")
-    if (
-        clash := home_of.keys() & homes.keys()
-    ):  # once the module is imported, Python puts it in the place of what is exported
-        raise ValueError(
-            f"{room} exports {', '.join(clash)} from a module of the same name: rename the module"
-        )
+    homes = homes_of(sys._getframe(1).f_code.co_names)  # noqa: SLF001 - as `collections.namedtuple` does
 
     def load(name: str) -> Any:
-        if name in home_of:
-            return getattr(importlib.import_module(f"{room}.{home_of[name]}"), name)
-        if name in homes:
-            return importlib.import_module(f"{room}.{name}")
+        from importlib import import_module
+
+        home = homes.get(name)
+        if home == room:
+            return import_module(f"{room}.{name}")
+        if home is not None:
+            return getattr(import_module(home), name)
+        if f"{room}.{name}" in homes.values():
+            return import_module(f"{room}.{name}")
         raise AttributeError(f"module {room!r} has no attribute {name!r}")
 
-    return load
+    setattr(sys.modules[room], "__getattr__", load)  # noqa: B010 - a type checker would take every name for one that exists
+
+
+def homes_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the module of each name that code imports from a module with a point in its name.
+
+    Args:
+        names: ``co_names`` of the code: a module's name stands before what is first imported from it.
+    """
+    homes: dict[str, str] = {}
+    home = ""
+    for name in names:
+        if "." in name:
+            home = name
+        elif home:
+            homes[name] = home
+    return homes

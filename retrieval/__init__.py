@@ -28,7 +28,7 @@ follow long calls       Progress
 handle errors           RetrievalError; its kinds are in retrieval.errors
 test plug-ins           retrieval.testing
 
-Long because every public name stands here three times: for readers, for type checkers, and with its home.
+Long because every public name stands here for readers, for type checkers with its home, and in `__all__`.
 """
 
 from __future__ import annotations
@@ -62,15 +62,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import indexes
+from indexes.exports import homes_of
 
 if TYPE_CHECKING:
     from indexes.join import Pairs
     from indexes.vectors import Neighbors, Space
-    from retrieval import errors as errors
-    from retrieval import testing as testing
+    from retrieval import errors as errors, testing as testing
     from retrieval.activation import Activated, activate
-    from retrieval.collection import Collection
-    from retrieval.collection import open_collection as open  # noqa: A004  retrieval.open reads well; nobody imports * here
+    from retrieval.collection import (
+        Collection,
+        open_collection as open,  # noqa: A004  retrieval.open reads well; nobody imports * here
+    )
     from retrieval.collection.answers import Hit, Hits
     from retrieval.collection.queries import Query, QueryLike, image, row, text, vector
     from retrieval.collection.rows import (
@@ -215,88 +217,8 @@ __all__ = [
 ]
 
 _MODULES = ("errors", "testing")  # modules that users need whole
-
-# Where each name lives; loaded on first use, so that `import retrieval` and `retrieve --help` stay light.
-_HOMES = {
-    "Activated": "retrieval.activation.activation:Activated",
-    "BackfillReport": "retrieval.upgrades.backfilling.backfill_run:BackfillReport",
-    "RollbackReport": "retrieval.upgrades.rolling_back.rollback_run:RollbackReport",
-    "UpgradeReport": "retrieval.upgrades.record:UpgradeReport",
-    "backfill": "retrieval.upgrades.backfilling.backfill_run:backfill",
-    "drop_old": "retrieval.upgrades.finish:drop_old",
-    "finish_upgrade": "retrieval.upgrades.finish:finish_upgrade",
-    "rollback": "retrieval.upgrades.rolling_back.rollback_run:rollback",
-    "upgrade": "retrieval.upgrades.start.upgrade_start:upgrade",
-    "upgrade_report": "retrieval.upgrades.history:upgrade_report",
-    "BuildReport": "retrieval.collection.rows.build_report:BuildReport",
-    "Collection": "retrieval.collection.collection:Collection",
-    "DifferentiableEncoder": "retrieval.encoders:DifferentiableEncoder",
-    "Encoder": "retrieval.encoders:Encoder",
-    "Evaluation": "retrieval.evaluation.evaluation:Evaluation",
-    "Hit": "retrieval.collection.answers.hit:Hit",
-    "Hits": "retrieval.collection.answers.hits:Hits",
-    "Neighbors": "indexes.vectors.neighbors:Neighbors",
-    "Pairs": "indexes.join.pairs:Pairs",
-    "Progress": "retrieval.progress:Progress",
-    "RetrievalError": "retrieval.errors:RetrievalError",
-    "Space": "indexes.vectors.space:Space",
-    "Query": "retrieval.collection.queries.terms:Query",
-    "QueryLike": "retrieval.collection.queries.inputs:QueryLike",
-    "TextEncoder": "retrieval.encoders:TextEncoder",
-    "activate": "retrieval.activation.activation:activate",
-    "build_index": "retrieval.ingestion.build:build_index",
-    "RowWriter": "retrieval.collection.rows.by_hand.row_writer:RowWriter",
-    "RowsReport": "retrieval.collection.rows.by_hand.rows_report:RowsReport",
-    "build_index_from_vectors": "retrieval.collection.rows.by_hand.vector_sync:build_index_from_vectors",
-    "create": "retrieval.collection.rows.by_hand.creation:create",
-    "sync_vectors": "retrieval.collection.rows.by_hand.vector_sync:sync_vectors",
-    "DuplicateImage": "retrieval.curation.duplicates.sets.image_sets:DuplicateImage",
-    "DuplicateSet": "retrieval.curation.duplicates.sets.image_sets:DuplicateSet",
-    "Duplicates": "retrieval.curation.duplicates.sets.report:Duplicates",
-    "ComparedGroup": "retrieval.curation.compare.comparison:ComparedGroup",
-    "ComparedImage": "retrieval.curation.compare.comparison:ComparedImage",
-    "ComparedQuality": "retrieval.curation.compare.comparison:ComparedQuality",
-    "ComparedWord": "retrieval.curation.compare.comparison:ComparedWord",
-    "ComparedWords": "retrieval.curation.compare.comparison:ComparedWords",
-    "Comparison": "retrieval.curation.compare.comparison:Comparison",
-    "compare": "retrieval.curation.compare.comparing:compare",
-    "Group": "retrieval.curation.groups.group_report:Group",
-    "Groups": "retrieval.curation.groups.group_report:Groups",
-    "cluster": "retrieval.curation.groups.clustering:cluster",
-    "ImageMap": "retrieval.curation.map.image_map:ImageMap",
-    "MapPage": "retrieval.curation.map.map_page:MapPage",
-    "map_images": "retrieval.curation.map.collection_map:map_images",
-    "Picked": "retrieval.curation.picks.picked:Picked",
-    "PickedImage": "retrieval.curation.picks.picked_image:PickedImage",
-    "outliers": "retrieval.curation.picks.odd_images:outliers",
-    "representatives": "retrieval.curation.picks.representative_images:representatives",
-    "MoveReport": "retrieval.curation.duplicates.moving.moves:MoveReport",
-    "duplicates": "retrieval.curation.duplicates.finding:duplicates",
-    "undo_moves": "retrieval.curation.duplicates.moving.moves:undo_moves",
-    "Association": "retrieval.curation.audit.association_bias:Association",
-    "Audit": "retrieval.curation.audit.audit_report:Audit",
-    "Issue": "retrieval.curation.audit.issues:Issue",
-    "IssueImage": "retrieval.curation.audit.issues:IssueImage",
-    "audit": "retrieval.curation.audit.auditing:audit",
-    "Classification": "retrieval.curation.labels.guesses:Classification",
-    "Guess": "retrieval.curation.labels.guesses:Guess",
-    "Suspect": "retrieval.curation.labels.guesses:Suspect",
-    "Suspects": "retrieval.curation.labels.guesses:Suspects",
-    "Voter": "retrieval.curation.labels.guesses:Voter",
-    "classify": "retrieval.curation.labels.classification:classify",
-    "query_by_examples": "retrieval.curation.labels.example_query:query_by_examples",
-    "suspects": "retrieval.curation.labels.classification:suspects",
-    "MatchCalibration": "retrieval.evaluation.match_calibration:MatchCalibration",
-    "calibrate_matches": "retrieval.evaluation.match_calibration:calibrate_matches",
-    "evaluate": "retrieval.evaluation.evaluation:evaluate",
-    "fingerprint": "retrieval.encoders:fingerprint",
-    "image": "retrieval.collection.queries.terms:image",
-    "load_encoder": "retrieval.encoders:load_encoder",
-    "row": "retrieval.collection.queries.terms:row",
-    "text": "retrieval.collection.queries.terms:text",
-    "vector": "retrieval.collection.queries.terms:vector",
-    "open": "retrieval.collection.collection:open_collection",
-}
+_OLD = {"build_index_from_vectors": "retrieval.collection.rows", "drop_old": "retrieval.upgrades"}
+_HOMES = homes_of(sys._getframe().f_code.co_names)  # noqa: SLF001 - of this module: the imports above, see there
 
 
 def _refuse_foreign_indexes() -> None:
@@ -331,15 +253,17 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that exist
             return Term
         if name in _MODULES:
             return importlib.import_module(f"retrieval.{name}")
-        if name not in _HOMES:
+        if name not in __all__ and name not in _OLD:
             from retrieval.hints import missing_attribute
 
             raise missing_attribute("retrieval", name, __all__)
         from indexes.distribution import refuse_old_distribution
 
         refuse_old_distribution()
-        module, _, attribute = _HOMES[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(
+            importlib.import_module(_OLD.get(name) or _HOMES[name]),
+            "open_collection" if name == "open" else name,
+        )
 
 
 def _version() -> str:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.synthetic import Recipe, World, world
-from benchmarks.synthetic import drawn as draw
+from benchmarks.synthetic import Recipe, World, drawn as draw, world
 
 BLOCK = 65_536
 IN_FOLDER = 1_000

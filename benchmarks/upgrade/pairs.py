@@ -25,8 +25,7 @@ from indexes.vectors import Bitmap, Space, Vectors, linear_maps
 from retrieval.collection import Fitted
 from retrieval.encoders import load_encoder
 from retrieval.upgrades.start.encoders import extension_of
-from retrieval.upgrades.trial.maps import CLEARLY, Extension, Pairs, fit, refit
-from retrieval.upgrades.trial.maps import EXTENDING as BROUGHT
+from retrieval.upgrades.trial.maps import CLEARLY, EXTENDING as BROUGHT, Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.measurement import background_of
 from retrieval.upgrades.trial.questions import SHARE_SPARE
 

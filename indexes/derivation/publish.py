@@ -33,11 +33,11 @@ from indexes.generation import (
     kept_files_and_next,
     new_generation_dir,
     open_keys,
+    publish as publish_whole,
     read_manifest,
     write_list_sizes,
     write_live,
 )
-from indexes.generation import publish as publish_whole
 from indexes.layout import REPORT, VECTORS
 from indexes.store import VectorStore
 from indexes.vectors import Space

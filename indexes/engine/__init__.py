@@ -7,107 +7,46 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.engine import costs, gpu_index, tune
+    from indexes.engine import costs as costs, gpu_index as gpu_index, tune as tune
     from indexes.engine.backend import (
-        allowed_cores,
-        faiss,
-        faiss_threads,
-        fp16_view,
-        gpu,
-        in_threads,
-        linear,
-        one_thread,
-        threads,
+        allowed_cores as allowed_cores,
+        faiss as faiss,
+        faiss_threads as faiss_threads,
+        fp16_view as fp16_view,
+        gpu as gpu,
+        in_threads as in_threads,
+        linear as linear,
+        one_thread as one_thread,
+        threads as threads,
     )
-    from indexes.engine.cuda_driver import cuda_devices
-    from indexes.engine.gpu_index import Candidates, Card
+    from indexes.engine.cuda_driver import cuda_devices as cuda_devices
+    from indexes.engine.gpu_index import Candidates as Candidates, Card as Card
     from indexes.engine.lists import (
-        SMALLEST,
-        Probes,
-        block_lists,
-        chain,
-        factory_strings,
-        ivf,
-        nearest,
-        prefixes,
-        segments,
+        SMALLEST as SMALLEST,
+        Probes as Probes,
+        block_lists as block_lists,
+        chain as chain,
+        factory_strings as factory_strings,
+        ivf as ivf,
+        nearest as nearest,
+        prefixes as prefixes,
+        segments as segments,
     )
-    from indexes.engine.refined import Refined
-    from indexes.engine.scan import Floats, exact, flat, knn_accuracy
-    from indexes.engine.targets import Aim, same_codes
-    from indexes.engine.tune import K, Questions, Trial, Tuned, passes, without
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "backend": (
-                "allowed_cores",
-                "faiss",
-                "faiss_threads",
-                "fp16_view",
-                "gpu",
-                "in_threads",
-                "linear",
-                "one_thread",
-                "threads",
-            ),
-            "costs": (),
-            "cuda_driver": ("cuda_devices",),
-            "gpu_index": ("Candidates", "Card"),
-            "lists": (
-                "SMALLEST",
-                "Probes",
-                "block_lists",
-                "chain",
-                "factory_strings",
-                "ivf",
-                "nearest",
-                "prefixes",
-                "segments",
-            ),
-            "refined": ("Refined",),
-            "scan": ("Floats", "exact", "flat", "knn_accuracy"),
-            "targets": ("Aim", "same_codes"),
-            "tune": ("K", "Questions", "Trial", "Tuned", "passes", "without"),
-        },
+    from indexes.engine.refined import Refined as Refined
+    from indexes.engine.scan import (
+        Floats as Floats,
+        exact as exact,
+        flat as flat,
+        knn_accuracy as knn_accuracy,
+    )
+    from indexes.engine.targets import Aim as Aim, same_codes as same_codes
+    from indexes.engine.tune import (
+        K as K,
+        Questions as Questions,
+        Trial as Trial,
+        Tuned as Tuned,
+        passes as passes,
+        without as without,
     )
 
-__all__ = [
-    "SMALLEST",
-    "Aim",
-    "Candidates",
-    "Card",
-    "Floats",
-    "K",
-    "Probes",
-    "Questions",
-    "Refined",
-    "Trial",
-    "Tuned",
-    "allowed_cores",
-    "block_lists",
-    "chain",
-    "costs",
-    "cuda_devices",
-    "exact",
-    "factory_strings",
-    "faiss",
-    "faiss_threads",
-    "flat",
-    "fp16_view",
-    "gpu",
-    "gpu_index",
-    "in_threads",
-    "ivf",
-    "knn_accuracy",
-    "linear",
-    "nearest",
-    "one_thread",
-    "passes",
-    "prefixes",
-    "same_codes",
-    "segments",
-    "threads",
-    "tune",
-    "without",
-]
+lazy(__name__)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.join.pairs import Pairs
-    from indexes.join.self_join import SelfJoin
-else:
-    __getattr__ = lazy(__name__, {"pairs": ("Pairs",), "self_join": ("SelfJoin",)})
+    from indexes.join.pairs import Pairs as Pairs
+    from indexes.join.self_join import SelfJoin as SelfJoin
 
-__all__ = ["Pairs", "SelfJoin"]
+lazy(__name__)

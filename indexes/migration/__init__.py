@@ -7,65 +7,27 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.migration import alignment, calibration
-    from indexes.migration.alignment import Probe, nearest, overlap, slerp
-    from indexes.migration.background import BACKGROUND, Background
-    from indexes.migration.blend import Blend
-    from indexes.migration.calibration import Calibration
-    from indexes.migration.mixed_search import Mixture
-    from indexes.migration.staging import (
-        ADDED,
-        ADDED_IDS,
-        KEPT,
-        SERVED,
-        Staging,
-        assemble,
-        extend,
-        read_added,
-        write_rows_of,
+    from indexes.migration import alignment as alignment, calibration as calibration
+    from indexes.migration.alignment import (
+        Probe as Probe,
+        nearest as nearest,
+        overlap as overlap,
+        slerp as slerp,
     )
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "alignment": ("Probe", "nearest", "overlap", "slerp"),
-            "background": ("BACKGROUND", "Background"),
-            "calibration": ("Calibration",),
-            "mixed_search": ("Mixture",),
-            "blend": ("Blend",),
-            "staging": (
-                "ADDED",
-                "ADDED_IDS",
-                "KEPT",
-                "SERVED",
-                "Staging",
-                "assemble",
-                "extend",
-                "read_added",
-                "write_rows_of",
-            ),
-        },
+    from indexes.migration.background import BACKGROUND as BACKGROUND, Background as Background
+    from indexes.migration.blend import Blend as Blend
+    from indexes.migration.calibration import Calibration as Calibration
+    from indexes.migration.mixed_search import Mixture as Mixture
+    from indexes.migration.staging import (
+        ADDED as ADDED,
+        ADDED_IDS as ADDED_IDS,
+        KEPT as KEPT,
+        SERVED as SERVED,
+        Staging as Staging,
+        assemble as assemble,
+        extend as extend,
+        read_added as read_added,
+        write_rows_of as write_rows_of,
     )
 
-__all__ = [
-    "ADDED",
-    "ADDED_IDS",
-    "BACKGROUND",
-    "KEPT",
-    "SERVED",
-    "Background",
-    "Blend",
-    "Calibration",
-    "Mixture",
-    "Probe",
-    "Staging",
-    "alignment",
-    "assemble",
-    "calibration",
-    "extend",
-    "nearest",
-    "overlap",
-    "read_added",
-    "slerp",
-    "write_rows_of",
-]
+lazy(__name__)

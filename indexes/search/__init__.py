@@ -7,76 +7,27 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.search.device import ServingCard
-    from indexes.search.generation import Generation
-    from indexes.search.prefix_scan import Narrow, scanned
+    from indexes.search.device import ServingCard as ServingCard
+    from indexes.search.generation import Generation as Generation
+    from indexes.search.prefix_scan import Narrow as Narrow, scanned as scanned
     from indexes.search.searchers import (
-        FACTOR,
-        TUNED_K,
-        Funnel,
-        funnel,
-        lengthened,
-        prefixes_of,
-        reaching,
-        require_whole,
-        unmeasured,
+        FACTOR as FACTOR,
+        TUNED_K as TUNED_K,
+        Funnel as Funnel,
+        funnel as funnel,
+        lengthened as lengthened,
+        prefixes_of as prefixes_of,
+        reaching as reaching,
+        require_whole as require_whole,
+        unmeasured as unmeasured,
     )
     from indexes.search.shard_search import (
-        candidates_of_each,
-        joined,
-        search_shards,
-        shard_candidates,
-        shortlists,
+        candidates_of_each as candidates_of_each,
+        joined as joined,
+        search_shards as search_shards,
+        shard_candidates as shard_candidates,
+        shortlists as shortlists,
     )
-    from indexes.search.united_shards import JOINED_BYTES, UnitedShards
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "device": ("ServingCard",),
-            "generation": ("Generation",),
-            "prefix_scan": ("Narrow", "scanned"),
-            "searchers": (
-                "FACTOR",
-                "Funnel",
-                "TUNED_K",
-                "funnel",
-                "lengthened",
-                "prefixes_of",
-                "reaching",
-                "require_whole",
-                "unmeasured",
-            ),
-            "shard_search": (
-                "candidates_of_each",
-                "joined",
-                "search_shards",
-                "shard_candidates",
-                "shortlists",
-            ),
-            "united_shards": ("JOINED_BYTES", "UnitedShards"),
-        },
-    )
+    from indexes.search.united_shards import JOINED_BYTES as JOINED_BYTES, UnitedShards as UnitedShards
 
-__all__ = [
-    "FACTOR",
-    "JOINED_BYTES",
-    "TUNED_K",
-    "Funnel",
-    "Generation",
-    "Narrow",
-    "ServingCard",
-    "UnitedShards",
-    "candidates_of_each",
-    "funnel",
-    "joined",
-    "lengthened",
-    "prefixes_of",
-    "reaching",
-    "require_whole",
-    "scanned",
-    "search_shards",
-    "shard_candidates",
-    "shortlists",
-    "unmeasured",
-]
+lazy(__name__)

@@ -4,91 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection import activations, prefix_loss
-    from retrieval.collection.collection import Collection, open_collection
-    from retrieval.collection.prefix_loss import Loss, loss_of
-    from retrieval.collection.row_records import Records
+    from retrieval.collection import activations as activations, prefix_loss as prefix_loss
+    from retrieval.collection.collection import Collection as Collection, open_collection as open_collection
+    from retrieval.collection.prefix_loss import Loss as Loss, loss_of as loss_of
+    from retrieval.collection.row_records import Records as Records
     from retrieval.collection.row_stores import (
-        PAST,
-        ROLLBACK_ROWS,
-        STAGING,
-        next_store,
-        remove_staging,
-        sweep,
-        sweep_changes,
-        writer,
+        PAST as PAST,
+        ROLLBACK_ROWS as ROLLBACK_ROWS,
+        STAGING as STAGING,
+        next_store as next_store,
+        remove_staging as remove_staging,
+        sweep as sweep,
+        sweep_changes as sweep_changes,
+        writer as writer,
     )
-    from retrieval.collection.row_view import Row
+    from retrieval.collection.row_view import Row as Row
     from retrieval.collection.snapshots import (
-        Fitted,
-        Migration,
-        Opened,
-        carried_by,
-        open_published,
-        require_settled,
-        under_way,
+        Fitted as Fitted,
+        Migration as Migration,
+        Opened as Opened,
+        carried_by as carried_by,
+        open_published as open_published,
+        require_settled as require_settled,
+        under_way as under_way,
     )
-    from retrieval.collection.verdicts import CHECKED, FeatureStore
+    from retrieval.collection.verdicts import CHECKED as CHECKED, FeatureStore as FeatureStore
 
-__all__ = [
-    "CHECKED",
-    "PAST",
-    "ROLLBACK_ROWS",
-    "STAGING",
-    "Collection",
-    "FeatureStore",
-    "Fitted",
-    "Loss",
-    "Migration",
-    "Opened",
-    "Records",
-    "Row",
-    "activations",
-    "carried_by",
-    "loss_of",
-    "next_store",
-    "open_collection",
-    "open_published",
-    "prefix_loss",
-    "remove_staging",
-    "require_settled",
-    "sweep",
-    "sweep_changes",
-    "under_way",
-    "writer",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "activations": (),
-            "collection": ("Collection", "open_collection"),
-            "prefix_loss": ("Loss", "loss_of"),
-            "row_records": ("Records",),
-            "row_stores": (
-                "PAST",
-                "ROLLBACK_ROWS",
-                "STAGING",
-                "next_store",
-                "remove_staging",
-                "sweep",
-                "sweep_changes",
-                "writer",
-            ),
-            "row_view": ("Row",),
-            "snapshots": (
-                "Fitted",
-                "Migration",
-                "Opened",
-                "carried_by",
-                "open_published",
-                "require_settled",
-                "under_way",
-            ),
-            "verdicts": ("CHECKED", "FeatureStore"),
-        },
-    )
+lazy(__name__)

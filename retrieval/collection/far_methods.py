@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from retrieval.curation.compare import compare as _compare
     from retrieval.curation.duplicates import duplicates as _duplicates
     from retrieval.curation.groups import cluster as _cluster
-    from retrieval.curation.labels import classify as _classify
-    from retrieval.curation.labels import query_by_examples as _query_by_examples
-    from retrieval.curation.labels import suspects as _suspects
+    from retrieval.curation.labels import (
+        classify as _classify,
+        query_by_examples as _query_by_examples,
+        suspects as _suspects,
+    )
     from retrieval.curation.map import map_images as _map_images
-    from retrieval.curation.picks import outliers as _outliers
-    from retrieval.curation.picks import representatives as _representatives
-    from retrieval.evaluation import calibrate_matches as _calibrate_matches
-    from retrieval.evaluation import evaluate as _evaluate
+    from retrieval.curation.picks import outliers as _outliers, representatives as _representatives
+    from retrieval.evaluation import calibrate_matches as _calibrate_matches, evaluate as _evaluate
 
 __all__ = ["FarMethod", "FarMethods"]
 

@@ -4,57 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.columns.column_filter import ColumnFilter
-    from retrieval.columns.column_summary import summary
-    from retrieval.columns.columns_file import ColumnsFile
-    from retrieval.columns.headers import HEADERS, header_columns, read_header
-    from retrieval.columns.packing import (
-        ColumnsLike,
-        Value,
-        own_columns,
-        pack,
-        packed_columns,
-        parts,
-        text_of,
-        unpack,
+    from retrieval.columns.column_filter import ColumnFilter as ColumnFilter
+    from retrieval.columns.column_summary import summary as summary
+    from retrieval.columns.columns_file import ColumnsFile as ColumnsFile
+    from retrieval.columns.headers import (
+        HEADERS as HEADERS,
+        header_columns as header_columns,
+        read_header as read_header,
     )
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "column_filter": ("ColumnFilter",),
-            "columns_file": ("ColumnsFile",),
-            "headers": ("HEADERS", "header_columns", "read_header"),
-            "packing": (
-                "ColumnsLike",
-                "Value",
-                "own_columns",
-                "pack",
-                "packed_columns",
-                "parts",
-                "text_of",
-                "unpack",
-            ),
-            "column_summary": ("summary",),
-        },
+    from retrieval.columns.packing import (
+        ColumnsLike as ColumnsLike,
+        Value as Value,
+        own_columns as own_columns,
+        pack as pack,
+        packed_columns as packed_columns,
+        parts as parts,
+        text_of as text_of,
+        unpack as unpack,
     )
 
-__all__ = [
-    "HEADERS",
-    "ColumnFilter",
-    "ColumnsFile",
-    "ColumnsLike",
-    "Value",
-    "header_columns",
-    "own_columns",
-    "pack",
-    "packed_columns",
-    "parts",
-    "read_header",
-    "summary",
-    "text_of",
-    "unpack",
-]
+lazy(__name__)

@@ -4,142 +4,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.encoders.checked import checked_pixels, checked_text, sound_pixels
-    from retrieval.encoders.checkpoints import hub_file, url_file
+    from retrieval.encoders.checked import (
+        checked_pixels as checked_pixels,
+        checked_text as checked_text,
+        sound_pixels as sound_pixels,
+    )
+    from retrieval.encoders.checkpoints import hub_file as hub_file, url_file as url_file
     from retrieval.encoders.devices import (
-        BatchSize,
-        Session,
-        allowed_threads,
-        check_device_name,
-        is_out_of_memory,
-        onnx_providers,
-        onnx_runtime,
-        require_device,
-        torch_device,
+        BatchSize as BatchSize,
+        Session as Session,
+        allowed_threads as allowed_threads,
+        check_device_name as check_device_name,
+        is_out_of_memory as is_out_of_memory,
+        onnx_providers as onnx_providers,
+        onnx_runtime as onnx_runtime,
+        require_device as require_device,
+        torch_device as torch_device,
     )
-    from retrieval.encoders.encoding import CallableEncoder, encode
+    from retrieval.encoders.encoding import CallableEncoder as CallableEncoder, encode as encode
     from retrieval.encoders.fingerprints import (
-        cache_directory,
-        fingerprint,
-        hash_file,
-        hash_weights,
-        space_fingerprint,
+        cache_directory as cache_directory,
+        fingerprint as fingerprint,
+        hash_file as hash_file,
+        hash_weights as hash_weights,
+        space_fingerprint as space_fingerprint,
     )
-    from retrieval.encoders.phrases import encode_phrases
+    from retrieval.encoders.phrases import encode_phrases as encode_phrases
     from retrieval.encoders.preprocessing import (
-        Preprocessing,
-        cropped,
-        differentiable,
-        normalised,
-        preprocess,
+        Preprocessing as Preprocessing,
+        cropped as cropped,
+        differentiable as differentiable,
+        normalised as normalised,
+        preprocess as preprocess,
     )
     from retrieval.encoders.probes import (
-        LEAST_COSINE,
-        expect,
-        made_images,
-        note_when_encoding,
-        vectors_of_probes,
+        LEAST_COSINE as LEAST_COSINE,
+        expect as expect,
+        made_images as made_images,
+        note_when_encoding as note_when_encoding,
+        vectors_of_probes as vectors_of_probes,
     )
     from retrieval.encoders.protocols import (
-        ByteEncoder,
-        DifferentiableEncoder,
-        Encoder,
-        EncoderFamily,
-        EncoderLike,
-        TextEncoder,
-        VocabularyEncoder,
+        ByteEncoder as ByteEncoder,
+        DifferentiableEncoder as DifferentiableEncoder,
+        Encoder as Encoder,
+        EncoderFamily as EncoderFamily,
+        EncoderLike as EncoderLike,
+        TextEncoder as TextEncoder,
+        VocabularyEncoder as VocabularyEncoder,
     )
-    from retrieval.encoders.registry import FamilyInfo, canonical_spec, installed_families, load_encoder
-    from retrieval.encoders.vocabulary import Vocabulary
-
-__all__ = [
-    "LEAST_COSINE",
-    "BatchSize",
-    "ByteEncoder",
-    "CallableEncoder",
-    "DifferentiableEncoder",
-    "Encoder",
-    "EncoderFamily",
-    "EncoderLike",
-    "FamilyInfo",
-    "Preprocessing",
-    "Session",
-    "TextEncoder",
-    "Vocabulary",
-    "VocabularyEncoder",
-    "allowed_threads",
-    "cache_directory",
-    "canonical_spec",
-    "check_device_name",
-    "checked_pixels",
-    "checked_text",
-    "cropped",
-    "differentiable",
-    "encode",
-    "encode_phrases",
-    "expect",
-    "fingerprint",
-    "hash_file",
-    "hash_weights",
-    "hub_file",
-    "installed_families",
-    "is_out_of_memory",
-    "load_encoder",
-    "made_images",
-    "normalised",
-    "note_when_encoding",
-    "onnx_providers",
-    "onnx_runtime",
-    "preprocess",
-    "require_device",
-    "sound_pixels",
-    "space_fingerprint",
-    "torch_device",
-    "url_file",
-    "vectors_of_probes",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "checked": ("checked_pixels", "checked_text", "sound_pixels"),
-            "checkpoints": ("hub_file", "url_file"),
-            "devices": (
-                "BatchSize",
-                "Session",
-                "allowed_threads",
-                "check_device_name",
-                "is_out_of_memory",
-                "onnx_providers",
-                "onnx_runtime",
-                "require_device",
-                "torch_device",
-            ),
-            "encoding": ("CallableEncoder", "encode"),
-            "fingerprints": (
-                "cache_directory",
-                "fingerprint",
-                "hash_file",
-                "hash_weights",
-                "space_fingerprint",
-            ),
-            "phrases": ("encode_phrases",),
-            "preprocessing": ("Preprocessing", "cropped", "differentiable", "normalised", "preprocess"),
-            "probes": ("LEAST_COSINE", "expect", "made_images", "note_when_encoding", "vectors_of_probes"),
-            "protocols": (
-                "ByteEncoder",
-                "DifferentiableEncoder",
-                "Encoder",
-                "EncoderFamily",
-                "EncoderLike",
-                "TextEncoder",
-                "VocabularyEncoder",
-            ),
-            "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
-            "vocabulary": ("Vocabulary",),
-        },
+    from retrieval.encoders.registry import (
+        FamilyInfo as FamilyInfo,
+        canonical_spec as canonical_spec,
+        installed_families as installed_families,
+        load_encoder as load_encoder,
     )
+    from retrieval.encoders.vocabulary import Vocabulary as Vocabulary
+
+lazy(__name__)

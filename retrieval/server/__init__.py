@@ -4,44 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.server.application import create_app
+    from retrieval.server.application import create_app as create_app
     from retrieval.server.catalogue import (
-        Catalogue,
-        GenerationGone,
-        Served,
-        UnknownCollection,
-        named_collections,
+        Catalogue as Catalogue,
+        GenerationGone as GenerationGone,
+        Served as Served,
+        UnknownCollection as UnknownCollection,
+        named_collections as named_collections,
     )
-    from retrieval.server.process import serve
-    from retrieval.server.safety import read_token
-    from retrieval.server.settings import Batching, Limits, Settings, is_loopback
-
-__all__ = [
-    "Batching",
-    "Catalogue",
-    "GenerationGone",
-    "Limits",
-    "Served",
-    "Settings",
-    "UnknownCollection",
-    "create_app",
-    "is_loopback",
-    "named_collections",
-    "read_token",
-    "serve",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "application": ("create_app",),
-            "catalogue": ("Catalogue", "GenerationGone", "Served", "UnknownCollection", "named_collections"),
-            "process": ("serve",),
-            "safety": ("read_token",),
-            "settings": ("Batching", "Limits", "Settings", "is_loopback"),
-        },
+    from retrieval.server.process import serve as serve
+    from retrieval.server.safety import read_token as read_token
+    from retrieval.server.settings import (
+        Batching as Batching,
+        Limits as Limits,
+        Settings as Settings,
+        is_loopback as is_loopback,
     )
+
+lazy(__name__)

@@ -17,8 +17,7 @@ from retrieval.sources.registry import source_type
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from indexes.generation import Manifest
-    from indexes.generation import Source as Recorded
+    from indexes.generation import Manifest, Source as Recorded
     from retrieval.sources.folders import Seen, Skipped
     from retrieval.sources.protocol import Entry, Listed, Source
 

@@ -4,44 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.views.image_table import ImageTable, ViewsFile
-    from retrieval.views.layout import MOST_VIEWS, Box, check_views, cut, windows
+    from retrieval.views.image_table import ImageTable as ImageTable, ViewsFile as ViewsFile
+    from retrieval.views.layout import (
+        MOST_VIEWS as MOST_VIEWS,
+        Box as Box,
+        check_views as check_views,
+        cut as cut,
+        windows as windows,
+    )
     from retrieval.views.update import (
-        ViewsReport,
-        drop_views,
-        record_views,
-        refuse_views,
-        updating_views,
+        ViewsReport as ViewsReport,
+        drop_views as drop_views,
+        record_views as record_views,
+        refuse_views as refuse_views,
+        updating_views as updating_views,
     )
-    from retrieval.views.view_search import OpenViews, open_views
+    from retrieval.views.view_search import OpenViews as OpenViews, open_views as open_views
 
-__all__ = [
-    "MOST_VIEWS",
-    "Box",
-    "ImageTable",
-    "OpenViews",
-    "ViewsFile",
-    "ViewsReport",
-    "check_views",
-    "cut",
-    "drop_views",
-    "open_views",
-    "record_views",
-    "refuse_views",
-    "updating_views",
-    "windows",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "image_table": ("ImageTable", "ViewsFile"),
-            "layout": ("MOST_VIEWS", "Box", "check_views", "cut", "windows"),
-            "view_search": ("OpenViews", "open_views"),
-            "update": ("ViewsReport", "drop_views", "record_views", "refuse_views", "updating_views"),
-        },
-    )
+lazy(__name__)

@@ -9,8 +9,7 @@ import numpy as np
 
 from indexes.files import limit_reached, parsed, write_array
 from indexes.generation import check_file, generation_path, read_manifest
-from indexes.layout import VIEW_TABLE as TABLE
-from indexes.layout import VIEWS
+from indexes.layout import VIEW_TABLE as TABLE, VIEWS
 from indexes.store import VectorStore, content_of, key_and_stamp
 from retrieval.errors import StoreCorrupt
 from retrieval.views.view_rows import CONTENT_BYTES

@@ -14,8 +14,10 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 
 import retrieval  # noqa: E402
 from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
-from retrieval.encoders.families.nano import WEIGHTS as WEIGHTS_FOLDER  # noqa: E402
-from retrieval.encoders.families.nano import NanoEncoder  # noqa: E402
+from retrieval.encoders.families.nano import (  # noqa: E402
+    WEIGHTS as WEIGHTS_FOLDER,
+    NanoEncoder,
+)
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tools.train_nano.export import FACTS, export_image  # noqa: E402
@@ -27,8 +29,10 @@ from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
 from tools.train_nano.targets.targets import TargetMap  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
 from tools.train_nano.words.text import TextStudent, quantised  # noqa: E402
-from tools.train_oca import finish as finish_module  # noqa: E402
-from tools.train_oca import measure  # noqa: E402
+from tools.train_oca import (  # noqa: E402
+    finish as finish_module,
+    measure,
+)
 from tools.train_oca.data import EXTENSION, Extension, fit_extension, old_vectors, packed, unpacked  # noqa: E402
 from tools.train_oca.finish import Back, label_groups, write  # noqa: E402
 from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, placed, same_label_first, tune  # noqa: E402

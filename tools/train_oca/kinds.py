@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.families.nano_text import KINDS, TextTower, map_tensors
-from retrieval.encoders.families.nano_text import words_of as words_of_text
+from retrieval.encoders.families.nano_text import KINDS, TextTower, map_tensors, words_of as words_of_text
 from tools.train_nano.inputs.corpus import plain_name
 from tools.train_nano.inputs.data import CLUTTER, Photo
 from tools.train_nano.measure import unit

@@ -7,46 +7,20 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.derivation.construction import parts, rotations
-    from indexes.derivation.construction.construction import Construction, Writer, needs_turn, wide_rows
-    from indexes.derivation.construction.rotations import Learn, fit
+    from indexes.derivation.construction import parts as parts, rotations as rotations
+    from indexes.derivation.construction.construction import (
+        Construction as Construction,
+        Writer as Writer,
+        needs_turn as needs_turn,
+        wide_rows as wide_rows,
+    )
+    from indexes.derivation.construction.rotations import Learn as Learn, fit as fit
     from indexes.derivation.construction.shared_training import (
-        FIT_ROWS,
-        SharedTraining,
-        shared_factory,
-        sweep_trainings,
-        train_together,
+        FIT_ROWS as FIT_ROWS,
+        SharedTraining as SharedTraining,
+        shared_factory as shared_factory,
+        sweep_trainings as sweep_trainings,
+        train_together as train_together,
     )
 
-__all__ = [
-    "FIT_ROWS",
-    "Construction",
-    "Learn",
-    "SharedTraining",
-    "Writer",
-    "fit",
-    "needs_turn",
-    "parts",
-    "rotations",
-    "shared_factory",
-    "sweep_trainings",
-    "train_together",
-    "wide_rows",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "construction": ("Construction", "Writer", "needs_turn", "wide_rows"),
-            "parts": (),
-            "rotations": ("Learn", "fit"),
-            "shared_training": (
-                "FIT_ROWS",
-                "SharedTraining",
-                "shared_factory",
-                "sweep_trainings",
-                "train_together",
-            ),
-        },
-    )
+lazy(__name__)

@@ -11,8 +11,7 @@ import numpy as np
 from indexes.derivation import BLOCK, Event, OnEvent, Plan, plan, require_disk, require_memory
 from indexes.derivation.construction import parts, rotations
 from indexes.derivation.tuning import Measured, Rows
-from indexes.engine import flat, gpu, ivf
-from indexes.engine import gpu_index as on_gpu
+from indexes.engine import flat, gpu, gpu_index as on_gpu, ivf
 from indexes.errors import StoreCorrupt
 from indexes.generation import Funnel, IndexInfo, Inverted
 from indexes.layout import TRANSFORMS

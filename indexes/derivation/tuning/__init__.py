@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.derivation.tuning import width_choice
-    from indexes.derivation.tuning.measurement import MEASURED_ROWS, ExtraQueries, Measured, Rows
-    from indexes.derivation.tuning.shard_tuning import measure_shards
-
-__all__ = ["MEASURED_ROWS", "ExtraQueries", "Measured", "Rows", "measure_shards", "width_choice"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "measurement": ("ExtraQueries", "MEASURED_ROWS", "Measured", "Rows"),
-            "shard_tuning": ("measure_shards",),
-            "width_choice": (),
-        },
+    from indexes.derivation.tuning import width_choice as width_choice
+    from indexes.derivation.tuning.measurement import (
+        MEASURED_ROWS as MEASURED_ROWS,
+        ExtraQueries as ExtraQueries,
+        Measured as Measured,
+        Rows as Rows,
     )
+    from indexes.derivation.tuning.shard_tuning import measure_shards as measure_shards
+
+lazy(__name__)

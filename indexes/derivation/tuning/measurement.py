@@ -11,8 +11,7 @@ import numpy as np
 from indexes.derivation import Event, OnEvent
 from indexes.derivation.tuning import funnel_plan
 from indexes.engine import Refined, ivf, tune
-from indexes.generation import Funnel as FunnelInfo
-from indexes.generation import Inverted
+from indexes.generation import Funnel as FunnelInfo, Inverted
 from indexes.search import Funnel
 from indexes.vectors import Bitmap, Halves, Vectors
 

@@ -8,47 +8,21 @@ from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from indexes.engine.lists import (
-        assignment,
-        block_lists,
-        chain,
-        factory_strings,
-        ivf,
-        mapped_lists,
-        nearest,
-        prefixes,
-        segments,
+        assignment as assignment,
+        block_lists as block_lists,
+        chain as chain,
+        factory_strings as factory_strings,
+        ivf as ivf,
+        mapped_lists as mapped_lists,
+        nearest as nearest,
+        prefixes as prefixes,
+        segments as segments,
     )
-    from indexes.engine.lists.ivf import SMALLEST
-    from indexes.engine.lists.list_choice import Probes, choose_lists, search_lists
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "assignment": (),
-            "block_lists": (),
-            "chain": (),
-            "factory_strings": (),
-            "ivf": ("SMALLEST",),
-            "mapped_lists": (),
-            "nearest": (),
-            "prefixes": (),
-            "segments": (),
-            "list_choice": ("Probes", "choose_lists", "search_lists"),
-        },
+    from indexes.engine.lists.ivf import SMALLEST as SMALLEST
+    from indexes.engine.lists.list_choice import (
+        Probes as Probes,
+        choose_lists as choose_lists,
+        search_lists as search_lists,
     )
 
-__all__ = [
-    "SMALLEST",
-    "Probes",
-    "assignment",
-    "block_lists",
-    "chain",
-    "choose_lists",
-    "factory_strings",
-    "ivf",
-    "mapped_lists",
-    "nearest",
-    "prefixes",
-    "search_lists",
-    "segments",
-]
+lazy(__name__)

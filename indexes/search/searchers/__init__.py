@@ -7,66 +7,23 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.search.searchers import funnel
-    from indexes.search.searchers.exact import ExactSearcher, is_sooner
-    from indexes.search.searchers.funnel import Funnel
-    from indexes.search.searchers.inverted import InvertedSearcher
-    from indexes.search.searchers.opening import open_searcher
-    from indexes.search.searchers.recent_rows import WithRecent
-    from indexes.search.searchers.searcher import Searcher, Wanted
-    from indexes.search.searchers.segments import WithSegments
+    from indexes.search.searchers import funnel as funnel
+    from indexes.search.searchers.exact import ExactSearcher as ExactSearcher, is_sooner as is_sooner
+    from indexes.search.searchers.funnel import Funnel as Funnel
+    from indexes.search.searchers.inverted import InvertedSearcher as InvertedSearcher
+    from indexes.search.searchers.opening import open_searcher as open_searcher
+    from indexes.search.searchers.recent_rows import WithRecent as WithRecent
+    from indexes.search.searchers.searcher import Searcher as Searcher, Wanted as Wanted
+    from indexes.search.searchers.segments import WithSegments as WithSegments
     from indexes.search.searchers.widths import (
-        FACTOR,
-        TUNED_K,
-        lengthened,
-        prefixes_of,
-        reaching,
-        require_prefix,
-        require_whole,
-        unmeasured,
+        FACTOR as FACTOR,
+        TUNED_K as TUNED_K,
+        lengthened as lengthened,
+        prefixes_of as prefixes_of,
+        reaching as reaching,
+        require_prefix as require_prefix,
+        require_whole as require_whole,
+        unmeasured as unmeasured,
     )
 
-__all__ = [
-    "FACTOR",
-    "TUNED_K",
-    "ExactSearcher",
-    "Funnel",
-    "InvertedSearcher",
-    "Searcher",
-    "Wanted",
-    "WithRecent",
-    "WithSegments",
-    "funnel",
-    "is_sooner",
-    "lengthened",
-    "open_searcher",
-    "prefixes_of",
-    "reaching",
-    "require_prefix",
-    "require_whole",
-    "unmeasured",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "exact": ("ExactSearcher", "is_sooner"),
-            "funnel": ("Funnel",),
-            "inverted": ("InvertedSearcher",),
-            "opening": ("open_searcher",),
-            "recent_rows": ("WithRecent",),
-            "searcher": ("Searcher", "Wanted"),
-            "segments": ("WithSegments",),
-            "widths": (
-                "FACTOR",
-                "TUNED_K",
-                "lengthened",
-                "prefixes_of",
-                "reaching",
-                "require_prefix",
-                "require_whole",
-                "unmeasured",
-            ),
-        },
-    )
+lazy(__name__)

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from indexes.store.lmdb import pages
-    from indexes.store.lmdb.environment import DATA, Databases, Environment
-    from indexes.store.lmdb.gate import Lease
-    from indexes.store.lmdb.sharing import abandon, acquire, is_open, release
-else:
-    __getattr__ = lazy(
-        __name__,
-        {
-            "environment": ("DATA", "Databases", "Environment"),
-            "gate": ("Lease",),
-            "pages": (),
-            "sharing": ("abandon", "acquire", "is_open", "release"),
-        },
+    from indexes.store.lmdb import pages as pages
+    from indexes.store.lmdb.environment import (
+        DATA as DATA,
+        Databases as Databases,
+        Environment as Environment,
+    )
+    from indexes.store.lmdb.gate import Lease as Lease
+    from indexes.store.lmdb.sharing import (
+        abandon as abandon,
+        acquire as acquire,
+        is_open as is_open,
+        release as release,
     )
 
-__all__ = ["DATA", "Databases", "Environment", "Lease", "abandon", "acquire", "is_open", "pages", "release"]
+lazy(__name__)

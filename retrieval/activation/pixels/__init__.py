@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.activation.pixels.fidelity import Pixels, linf, psnr, ssim
-    from retrieval.activation.pixels.objectives import find_rivals, objective
-    from retrieval.activation.pixels.perturbation import perturb
-    from retrieval.activation.pixels.visibility import noticeable
-
-__all__ = ["Pixels", "find_rivals", "linf", "noticeable", "objective", "perturb", "psnr", "ssim"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "fidelity": ("Pixels", "linf", "psnr", "ssim"),
-            "objectives": ("find_rivals", "objective"),
-            "perturbation": ("perturb",),
-            "visibility": ("noticeable",),
-        },
+    from retrieval.activation.pixels.fidelity import (
+        Pixels as Pixels,
+        linf as linf,
+        psnr as psnr,
+        ssim as ssim,
     )
+    from retrieval.activation.pixels.objectives import find_rivals as find_rivals, objective as objective
+    from retrieval.activation.pixels.perturbation import perturb as perturb
+    from retrieval.activation.pixels.visibility import noticeable as noticeable
+
+lazy(__name__)

@@ -6,13 +6,16 @@ import importlib
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
+from indexes.exports import lazy
+
 if TYPE_CHECKING:
     import click
 
-    from retrieval.cli.commands.long_question import asked
-    from retrieval.cli.commands.picked_images import picked_output, print_picked
-
-__all__ = ["SUMMARIES", "Commands", "asked", "picked_output", "print_picked"]
+    from retrieval.cli.commands.long_question import asked as asked
+    from retrieval.cli.commands.picked_images import (
+        picked_output as picked_output,
+        print_picked as print_picked,
+    )
 
 SUMMARIES = {
     "demo": "Index sample photographs, answer queries, write a page.",
@@ -90,8 +93,4 @@ class Commands(MutableMapping[str, "click.Command"]):
         return len(self._loaded)
 
 
-def __getattr__(name: str) -> object:
-    from retrieval.exports import lazy
-
-    homes = {"long_question": ("asked",), "picked_images": ("picked_output", "print_picked")}
-    return lazy(__name__, homes)(name)
+lazy(__name__)

@@ -4,71 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.collection.relevance.background import Background
-    from retrieval.collection.relevance.calibration import LINE, Calibration, likely
+    from retrieval.collection.relevance.background import Background as Background
+    from retrieval.collection.relevance.calibration import (
+        LINE as LINE,
+        Calibration as Calibration,
+        likely as likely,
+    )
     from retrieval.collection.relevance.calibrations import (
-        GREATEST_ERROR,
-        Kind,
-        Relevance,
-        calibrated,
-        check_calibration,
-        is_shipped,
-        write_calibrations,
+        GREATEST_ERROR as GREATEST_ERROR,
+        Kind as Kind,
+        Relevance as Relevance,
+        calibrated as calibrated,
+        check_calibration as check_calibration,
+        is_shipped as is_shipped,
+        write_calibrations as write_calibrations,
     )
-    from retrieval.collection.relevance.fitting import Trial, calibration_error, cross_fitted, fit
+    from retrieval.collection.relevance.fitting import (
+        Trial as Trial,
+        calibration_error as calibration_error,
+        cross_fitted as cross_fitted,
+        fit as fit,
+    )
     from retrieval.collection.relevance.match_signals import (
-        FEWEST,
-        FIRST,
-        LOOKED_AT,
-        Signals,
-        signals,
+        FEWEST as FEWEST,
+        FIRST as FIRST,
+        LOOKED_AT as LOOKED_AT,
+        Signals as Signals,
+        signals as signals,
     )
-    from retrieval.collection.relevance.trials import trial
+    from retrieval.collection.relevance.trials import trial as trial
 
-__all__ = [
-    "FEWEST",
-    "FIRST",
-    "GREATEST_ERROR",
-    "LINE",
-    "LOOKED_AT",
-    "Background",
-    "Calibration",
-    "Kind",
-    "Relevance",
-    "Signals",
-    "Trial",
-    "calibrated",
-    "calibration_error",
-    "check_calibration",
-    "cross_fitted",
-    "fit",
-    "is_shipped",
-    "likely",
-    "signals",
-    "trial",
-    "write_calibrations",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "background": ("Background",),
-            "calibration": ("LINE", "Calibration", "likely"),
-            "calibrations": (
-                "GREATEST_ERROR",
-                "Kind",
-                "Relevance",
-                "calibrated",
-                "check_calibration",
-                "is_shipped",
-                "write_calibrations",
-            ),
-            "fitting": ("Trial", "calibration_error", "cross_fitted", "fit"),
-            "match_signals": ("FEWEST", "FIRST", "LOOKED_AT", "Signals", "signals"),
-            "trials": ("trial",),
-        },
-    )
+lazy(__name__)

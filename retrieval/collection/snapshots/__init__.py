@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.snapshots.migration import (
-        Migration,
-        carried_by,
-        require_settled,
-        summary,
-        under_way,
+        Migration as Migration,
+        carried_by as carried_by,
+        require_settled as require_settled,
+        summary as summary,
+        under_way as under_way,
     )
-    from retrieval.collection.snapshots.opening import newest_version, open_newest, open_published
-    from retrieval.collection.snapshots.query_map import Fitted
-    from retrieval.collection.snapshots.snapshot import Opened
-
-__all__ = [
-    "Fitted",
-    "Migration",
-    "Opened",
-    "carried_by",
-    "newest_version",
-    "open_newest",
-    "open_published",
-    "require_settled",
-    "summary",
-    "under_way",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "migration": ("Migration", "carried_by", "require_settled", "summary", "under_way"),
-            "opening": ("newest_version", "open_newest", "open_published"),
-            "query_map": ("Fitted",),
-            "snapshot": ("Opened",),
-        },
+    from retrieval.collection.snapshots.opening import (
+        newest_version as newest_version,
+        open_newest as open_newest,
+        open_published as open_published,
     )
+    from retrieval.collection.snapshots.query_map import Fitted as Fitted
+    from retrieval.collection.snapshots.snapshot import Opened as Opened
+
+lazy(__name__)

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.curation.audit.association_bias import Association, AssociationSet, association
-    from retrieval.curation.audit.audit_page import facts_in_words
-    from retrieval.curation.audit.audit_report import Audit
-    from retrieval.curation.audit.auditing import CHECKS, audit
-    from retrieval.curation.audit.issues import Issue, IssueImage
-
-__all__ = [
-    "CHECKS",
-    "Association",
-    "AssociationSet",
-    "Audit",
-    "Issue",
-    "IssueImage",
-    "association",
-    "audit",
-    "facts_in_words",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "association_bias": ("Association", "AssociationSet", "association"),
-            "audit_page": ("facts_in_words",),
-            "audit_report": ("Audit",),
-            "auditing": ("CHECKS", "audit"),
-            "issues": ("Issue", "IssueImage"),
-        },
+    from retrieval.curation.audit.association_bias import (
+        Association as Association,
+        AssociationSet as AssociationSet,
+        association as association,
     )
+    from retrieval.curation.audit.audit_page import facts_in_words as facts_in_words
+    from retrieval.curation.audit.audit_report import Audit as Audit
+    from retrieval.curation.audit.auditing import CHECKS as CHECKS, audit as audit
+    from retrieval.curation.audit.issues import Issue as Issue, IssueImage as IssueImage
+
+lazy(__name__)

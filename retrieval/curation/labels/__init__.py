@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.curation.labels.classification import classify, suspects
-    from retrieval.curation.labels.example_query import query_by_examples
-    from retrieval.curation.labels.guesses import Classification, Guess, Suspect, Suspects, Voter
-
-__all__ = [
-    "Classification",
-    "Guess",
-    "Suspect",
-    "Suspects",
-    "Voter",
-    "classify",
-    "query_by_examples",
-    "suspects",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "classification": ("classify", "suspects"),
-            "example_query": ("query_by_examples",),
-            "guesses": ("Classification", "Guess", "Suspect", "Suspects", "Voter"),
-        },
+    from retrieval.curation.labels.classification import classify as classify, suspects as suspects
+    from retrieval.curation.labels.example_query import query_by_examples as query_by_examples
+    from retrieval.curation.labels.guesses import (
+        Classification as Classification,
+        Guess as Guess,
+        Suspect as Suspect,
+        Suspects as Suspects,
+        Voter as Voter,
     )
+
+lazy(__name__)

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.curation.map.collection_map import map_images
-    from retrieval.curation.map.image_map import ImageMap
-    from retrieval.curation.map.map_page import MapPage, served_head
+    from retrieval.curation.map.collection_map import map_images as map_images
+    from retrieval.curation.map.image_map import ImageMap as ImageMap
+    from retrieval.curation.map.map_page import MapPage as MapPage, served_head as served_head
 
-__all__ = ["ImageMap", "MapPage", "map_images", "served_head"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "collection_map": ("map_images",),
-            "image_map": ("ImageMap",),
-            "map_page": ("MapPage", "served_head"),
-        },
-    )
+lazy(__name__)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.encoders.families.nano import NanoEncoder
+    from retrieval.encoders.families.nano import NanoEncoder as NanoEncoder
 
-__all__ = ["NanoEncoder"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(__name__, {"nano": ("NanoEncoder",)})
+lazy(__name__)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.encoders.registry.registry import (
-        FamilyInfo,
-        canonical_spec,
-        installed_families,
-        load_encoder,
+        FamilyInfo as FamilyInfo,
+        canonical_spec as canonical_spec,
+        installed_families as installed_families,
+        load_encoder as load_encoder,
     )
 
-__all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "registry": ("FamilyInfo", "canonical_spec", "installed_families", "load_encoder"),
-        },
-    )
+lazy(__name__)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.evaluation.attacks.lists import CURRENT, LISTS, LONGEST, attack, chosen
-    from retrieval.evaluation.attacks.pixels import reencoded
-
-__all__ = ["CURRENT", "LISTS", "LONGEST", "attack", "chosen", "reencoded"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {"lists": ("CURRENT", "LISTS", "LONGEST", "attack", "chosen"), "pixels": ("reencoded",)},
+    from retrieval.evaluation.attacks.lists import (
+        CURRENT as CURRENT,
+        LISTS as LISTS,
+        LONGEST as LONGEST,
+        attack as attack,
+        chosen as chosen,
     )
+    from retrieval.evaluation.attacks.pixels import reencoded as reencoded
+
+lazy(__name__)

@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
-    from retrieval.ingestion.build_sources.source_choice import choose_sources
+    from retrieval.ingestion.build_sources.build_sources import (
+        BuildSource as BuildSource,
+        BuildSources as BuildSources,
+    )
+    from retrieval.ingestion.build_sources.source_choice import choose_sources as choose_sources
     from retrieval.ingestion.build_sources.source_keys import (
-        refuse_dropping,
-        refuse_taken_keys,
-        taken_by_hand,
+        refuse_dropping as refuse_dropping,
+        refuse_taken_keys as refuse_taken_keys,
+        taken_by_hand as taken_by_hand,
     )
-    from retrieval.ingestion.build_sources.source_memories import read_memory, write_memories
-
-__all__ = [
-    "BuildSource",
-    "BuildSources",
-    "choose_sources",
-    "read_memory",
-    "refuse_dropping",
-    "refuse_taken_keys",
-    "taken_by_hand",
-    "write_memories",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "build_sources": ("BuildSource", "BuildSources"),
-            "source_choice": ("choose_sources",),
-            "source_keys": ("refuse_dropping", "refuse_taken_keys", "taken_by_hand"),
-            "source_memories": ("read_memory", "write_memories"),
-        },
+    from retrieval.ingestion.build_sources.source_memories import (
+        read_memory as read_memory,
+        write_memories as write_memories,
     )
+
+lazy(__name__)

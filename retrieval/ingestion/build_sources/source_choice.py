@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.generation import FOLDER, HAND, free_number
-from indexes.generation import Source as Recorded
+from indexes.generation import FOLDER, HAND, Source as Recorded, free_number
 from indexes.store import SOURCES
 from retrieval.errors import OptionError
 from retrieval.ingestion import is_text_of_another

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.ingestion.intake.intake import Intake
+    from retrieval.ingestion.intake.intake import Intake as Intake
 
-__all__ = ["Intake"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "intake": ("Intake",),
-        },
-    )
+lazy(__name__)

@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from retrieval.server.page.files import CONTENT_SECURITY_POLICY, routes
-
-__all__ = ["CONTENT_SECURITY_POLICY", "routes"]
+from retrieval.server.page.files import CONTENT_SECURITY_POLICY as CONTENT_SECURITY_POLICY, routes as routes

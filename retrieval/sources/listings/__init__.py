@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from retrieval.sources.listings.lines import CAPTIONS, Line, is_listing_name, read_lines
-from retrieval.sources.listings.places import Places
-from retrieval.sources.listings.source import ListingSource
-
-__all__ = ["CAPTIONS", "Line", "ListingSource", "Places", "is_listing_name", "read_lines"]
+from retrieval.sources.listings.lines import (
+    CAPTIONS as CAPTIONS,
+    Line as Line,
+    is_listing_name as is_listing_name,
+    read_lines as read_lines,
+)
+from retrieval.sources.listings.places import Places as Places
+from retrieval.sources.listings.source import ListingSource as ListingSource

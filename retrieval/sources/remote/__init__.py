@@ -4,43 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.sources.remote.attempts import Attempts
-    from retrieval.sources.remote.failures import RemoteError
-    from retrieval.sources.remote.files import RemoteFile, RemoteFiles
-    from retrieval.sources.remote.limits import READERS, Limits
-    from retrieval.sources.remote.readers import read_ahead
-    from retrieval.sources.remote.source import RemoteSource
-    from retrieval.sources.remote.urls import is_url, joined, protocol_of, public_url, scrubbed
-
-__all__ = [
-    "READERS",
-    "Attempts",
-    "Limits",
-    "RemoteError",
-    "RemoteFile",
-    "RemoteFiles",
-    "RemoteSource",
-    "is_url",
-    "joined",
-    "protocol_of",
-    "public_url",
-    "read_ahead",
-    "scrubbed",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "attempts": ("Attempts",),
-            "failures": ("RemoteError",),
-            "files": ("RemoteFile", "RemoteFiles"),
-            "limits": ("READERS", "Limits"),
-            "readers": ("read_ahead",),
-            "source": ("RemoteSource",),
-            "urls": ("is_url", "joined", "protocol_of", "public_url", "scrubbed"),
-        },
+    from retrieval.sources.remote.attempts import Attempts as Attempts
+    from retrieval.sources.remote.failures import RemoteError as RemoteError
+    from retrieval.sources.remote.files import RemoteFile as RemoteFile, RemoteFiles as RemoteFiles
+    from retrieval.sources.remote.limits import READERS as READERS, Limits as Limits
+    from retrieval.sources.remote.readers import read_ahead as read_ahead
+    from retrieval.sources.remote.source import RemoteSource as RemoteSource
+    from retrieval.sources.remote.urls import (
+        is_url as is_url,
+        joined as joined,
+        protocol_of as protocol_of,
+        public_url as public_url,
+        scrubbed as scrubbed,
     )
+
+lazy(__name__)

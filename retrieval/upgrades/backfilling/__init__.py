@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
-    from retrieval.upgrades.backfilling.backfill_run import BackfillReport, backfill, backfill_one
-
-__all__ = ["BackfillReport", "backfill", "backfill_one"]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "backfill_run": ("BackfillReport", "backfill", "backfill_one"),
-        },
+    from retrieval.upgrades.backfilling.backfill_run import (
+        BackfillReport as BackfillReport,
+        backfill as backfill,
+        backfill_one as backfill_one,
     )
+
+lazy(__name__)

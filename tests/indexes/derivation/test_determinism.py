@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Recipe, vectors
-from indexes.derivation.construction import construction
-from indexes.derivation.construction import parts as shards
+from indexes.derivation.construction import construction, parts as shards
 from indexes.derivation.derivation import derive
 from indexes.engine import backend
 from indexes.generation.manifest import INDEX, generation_path

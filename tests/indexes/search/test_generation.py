@@ -7,8 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from benchmarks.synthetic import Recipe, queries, vectors
 from indexes.derivation.derivation import derive, publish_tail

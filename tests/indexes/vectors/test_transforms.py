@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from indexes.errors import OptionError, ShapeError, StoreCorrupt
 from indexes.vectors import linear_maps, transforms

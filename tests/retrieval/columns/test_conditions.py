@@ -10,8 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import retrieval
 from indexes.store import VectorStore, WriterLock

@@ -7,8 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from retrieval.columns import pack, parts, text_of, unpack
 from retrieval.columns.types import merge, type_of, widen

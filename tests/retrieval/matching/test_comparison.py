@@ -9,8 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from retrieval.errors import MissingExtra, StoreCorrupt
-from retrieval.matching import Features, available, compare, features
-from retrieval.matching import opencv as module
+from retrieval.matching import Features, available, compare, features, opencv as module
 
 pytest.importorskip("cv2", reason="comparing pictures needs OpenCV")
 

@@ -26,8 +26,7 @@ def verify(*, index: Path | None, as_json: bool) -> int:
 
     Each damaged file is listed with what mends it.
     """
-    from indexes.generation import SHARDS
-    from indexes.generation import verify as check_files
+    from indexes.generation import SHARDS, verify as check_files
     from retrieval.collection.relevance import check_calibration
     from retrieval.collection.sharded import verify_shards
     from retrieval.location import find_collection

@@ -77,8 +77,7 @@ def audit(
     if (targets is None) != (attributes is None):
         raise click.UsageError("--targets and --attributes go together, two sets each")
     interrupts.raise_from_now_on()
-    from retrieval.curation.audit import audit as look
-    from retrieval.curation.audit import facts_in_words
+    from retrieval.curation.audit import audit as look, facts_in_words
 
     with asked(session, index) as (collection, progress):
         if targets is not None and attributes is not None:

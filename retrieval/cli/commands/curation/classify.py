@@ -70,8 +70,7 @@ def classify(
     one_form({"--json": as_json, "--csv": csv})
     require_labels(options["labels"], options["column"])
     interrupts.raise_from_now_on()
-    from retrieval.curation.labels import classify as guess
-    from retrieval.curation.labels import suspects
+    from retrieval.curation.labels import classify as guess, suspects
 
     found: Classification | Suspects
     with asked(session, index) as (collection, progress):

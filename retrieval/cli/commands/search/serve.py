@@ -69,8 +69,7 @@ def serve(
     by NAME=. New generations are served as they are built. Ctrl-C stops it.
     """
     try:
-        from retrieval.server import Settings, read_token
-        from retrieval.server import serve as run
+        from retrieval.server import Settings, read_token, serve as run
     except ImportError as error:
         raise _missing(error) from error
 

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.collection.sharded.rows.publication import (
-        SHARD_ROWS,
-        Asked,
-        publish_as_they_are,
-        publish_shards,
-        require_no_upgrade,
+        SHARD_ROWS as SHARD_ROWS,
+        Asked as Asked,
+        publish_as_they_are as publish_as_they_are,
+        publish_shards as publish_shards,
+        require_no_upgrade as require_no_upgrade,
     )
-    from retrieval.collection.sharded.rows.shard_writer import sync_shards, writing_shards
-
-__all__ = [
-    "SHARD_ROWS",
-    "Asked",
-    "publish_as_they_are",
-    "publish_shards",
-    "require_no_upgrade",
-    "sync_shards",
-    "writing_shards",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "publication": (
-                "SHARD_ROWS",
-                "Asked",
-                "publish_as_they_are",
-                "publish_shards",
-                "require_no_upgrade",
-            ),
-            "shard_writer": ("sync_shards", "writing_shards"),
-        },
+    from retrieval.collection.sharded.rows.shard_writer import (
+        sync_shards as sync_shards,
+        writing_shards as writing_shards,
     )
+
+lazy(__name__)

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from retrieval.exports import lazy
+from indexes.exports import lazy
 
 if TYPE_CHECKING:
     from retrieval.curation.duplicates.judgements.decisions import (
-        DECISIONS,
-        Decision,
-        Decisions,
-        Judged,
-        parse_decisions,
-        read_decisions,
-        write_decisions,
+        DECISIONS as DECISIONS,
+        Decision as Decision,
+        Decisions as Decisions,
+        Judged as Judged,
+        parse_decisions as parse_decisions,
+        read_decisions as read_decisions,
+        write_decisions as write_decisions,
     )
     from retrieval.curation.duplicates.judgements.judgements import (
-        NOTHING,
-        Judgement,
-        Overlay,
-        common_share,
-        outside,
+        NOTHING as NOTHING,
+        Judgement as Judgement,
+        Overlay as Overlay,
+        common_share as common_share,
+        outside as outside,
     )
 
-__all__ = [
-    "DECISIONS",
-    "NOTHING",
-    "Decision",
-    "Decisions",
-    "Judged",
-    "Judgement",
-    "Overlay",
-    "common_share",
-    "outside",
-    "parse_decisions",
-    "read_decisions",
-    "write_decisions",
-]
-
-if not TYPE_CHECKING:  # a type checker would take every name for one that exists
-    __getattr__ = lazy(
-        __name__,
-        {
-            "decisions": (
-                "DECISIONS",
-                "Decision",
-                "Decisions",
-                "Judged",
-                "parse_decisions",
-                "read_decisions",
-                "write_decisions",
-            ),
-            "judgements": ("NOTHING", "Judgement", "Overlay", "common_share", "outside"),
-        },
-    )
+lazy(__name__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from retrieval.server.api.collections import collections, maps, reviews
-from retrieval.server.api.collections.maps import named_maps
-from retrieval.server.api.collections.reviews import OWN_PAGES_ONLY, Searches
-
-__all__ = ["OWN_PAGES_ONLY", "Searches", "collections", "maps", "named_maps", "reviews"]
+from retrieval.server.api.collections import collections as collections, maps as maps, reviews as reviews
+from retrieval.server.api.collections.maps import named_maps as named_maps
+from retrieval.server.api.collections.reviews import OWN_PAGES_ONLY as OWN_PAGES_ONLY, Searches as Searches

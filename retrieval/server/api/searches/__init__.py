@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from retrieval.server.api.searches import clip_retrieval, listings, searches
-from retrieval.server.api.searches.queries import folder_of
-
-__all__ = ["clip_retrieval", "folder_of", "listings", "searches"]
+from retrieval.server.api.searches import (
+    clip_retrieval as clip_retrieval,
+    listings as listings,
+    searches as searches,
+)
+from retrieval.server.api.searches.queries import folder_of as folder_of

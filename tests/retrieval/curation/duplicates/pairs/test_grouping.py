@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from retrieval.curation.duplicates.judgements.judgements import NOTHING, Judgement
 from retrieval.curation.duplicates.pairs.grouping import MOST_FAILURES, Star, stars, unlike_parts
