@@ -44,7 +44,7 @@ class Costs:
 
     Attributes:
         images: to encode.
-        images_per_second: as measured on the sample; None where an earlier run had encoded it.
+        images_per_second: as measured on the sample; None where too few of it could be read.
         seconds: at that rate.
         bytes: that the new rows take on the disk until `finish_upgrade` frees the old ones, at most.
         bytes_free: on the collection's disk.

@@ -42,7 +42,7 @@ class Sample:
         old, new: ``(n, d_old)`` as stored and ``(n, d_new)`` unit rows.
         gone: files among those looked at that are missing or are not what was indexed.
         unreadable: files that could not be read.
-        images_per_second: how fast they were read and encoded; None where earlier runs had encoded nearly all of them.
+        images_per_second: how fast they were read and encoded; None where they are fewer than `_TIMED`.
     """
 
     ids: Ids
@@ -147,8 +147,16 @@ def encode_sample(
         new=np.stack(new) if new else np.empty((0, encoder.space.dim), dtype=np.float32),
         gone=gone,
         unreadable=unreadable,
-        images_per_second=len(rest) / taken if len(rest) >= _TIMED and taken > 0 else None,
+        images_per_second=len(rest) / taken if len(rest) >= _TIMED and taken > 0 else _rate(items, encoder),
     )
+
+
+def _rate(items: Sequence[_Item], encoder: Encoder) -> float | None:
+    """Encode some of the images once more, and return how many a second: an earlier run had encoded nearly all of them."""
+    began = time.monotonic()
+    seen = sum(len(batch.items) for batch in embed(items[:_TIMED], encoder, open_image=_read))
+    taken = time.monotonic() - began
+    return seen / taken if seen >= _TIMED and taken > 0 else None
 
 
 def _rows(store: VectorStore, ids: Ids) -> Vectors:

@@ -96,6 +96,14 @@ class TestBadInput:
         views = 3 * 2 * report.held_out + (COUNT - 2 * report.held_out) // 4
         assert new.encoded < COUNT - 60 + views + PROBES + 1
 
+    def test_a_fit_that_was_interrupted_after_its_sample_still_says_how_long_the_rest_takes(self, photos):
+        with pytest.raises(KeyboardInterrupt):
+            retrieval.upgrade(photos, encoder=interrupted("new", after=COUNT + 30))
+        report = retrieval.upgrade(photos, encoder="drift:new", dry_run=True)
+
+        assert report.costs["images_per_second"] > 0
+        assert report.costs["seconds"] == 0  # nothing is left to encode
+
     @pytest.mark.parametrize(
         ("encoder", "why"),
         [

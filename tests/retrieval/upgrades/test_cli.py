@@ -64,6 +64,12 @@ def test_the_whole_way_there_and_back(photos, run, tmp_path):
     status, out, _ = run("info", "--index", photos, "--json")
     assert json.loads(out)["upgrade"]["remaining"] == 70
     assert json.loads(out)["format"] == 5
+    lines = run("info", "--index", photos)[1].splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("upgrade"))
+    assert (
+        lines[place].split(None, 1)[1] == "drift:old → drift:wider, migrating, 20 of 90 images encoded again"
+    )
+    assert lines[place + 1].strip().startswith("by prefix, compatible, started 20")
 
     status, out, err = run(
         "upgrade", "--index", photos, "--report", "--plot", tmp_path / "curve.svg", "--json"

@@ -57,9 +57,7 @@ def _text(facts: Mapping[str, Any]) -> str:
     if facts["columns"]:
         pairs.append(("columns", ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items())))
     if upgrade:
-        pairs.append(
-            ("upgrade", ", ".join(f"{key} {value}" for key, value in upgrade.items() if _plain(value)))
-        )
+        pairs += zip(("upgrade", ""), _upgrade(upgrade), strict=True)
     pairs += [
         ("activations" if number == 0 else "", _activation(run))
         for number, run in enumerate(facts["activations"])
@@ -93,5 +91,12 @@ def _activation(run: Mapping[str, Any]) -> str:
     return f"{run['images']:,} images on {str(run['at'])[:10]}, generation {run['generation']}: {held}"
 
 
-def _plain(value: object) -> bool:
-    return isinstance(value, str | int | float)
+def _upgrade(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Say in two lines how far the last upgrade has come, and how it was made."""
+    done, rest = entry.get("backfilled") or 0, entry.get("remaining") or 0
+    share = f", {done:,} of {done + rest:,} images encoded again" if rest else ""
+    how = [f"by {entry['method']}"] if entry.get("method") else []
+    if entry.get("plan") == "map":
+        how.append("compatible" if entry.get("compatible") else "not compatible")
+    dates = [f"{key} {str(entry[key])[:10]}" for key in ("started", "finished") if entry.get(key)]
+    return f"{entry.get('old')} → {entry.get('new')}, {entry.get('state')}{share}", ", ".join([*how, *dates])
