@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 
 from retrieval.encoders.families.nano_torch import ImageTower, read_state  # noqa: E402
+from tests.tools.training_sets import without_views  # noqa: E402
 from tools.train_nano.inputs.augment import augment, random_affine, random_hue  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
-from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
-from tools.train_nano.tower.train import Recipe, Run, Said, TrainingSet, alike_first  # noqa: E402
+from tools.train_nano.tower.train import Recipe, Run, Said, alike_first  # noqa: E402
 from tools.train_oca.further import SHIPPED, mixed  # noqa: E402
 
 WIDTH = 32
@@ -97,17 +97,10 @@ def test_labels_and_sentences_are_learnt(tmp_path) -> None:
     numbers = np.random.default_rng(0)
     targets = numbers.standard_normal((40, WIDTH)).astype(np.float32)
     sentences = unit(numbers.standard_normal((32, WIDTH)))
-    data = TrainingSet(
-        pixels=numbers.integers(0, 256, (40, 10, 10, 3), np.uint8).repeat(16, 1).repeat(16, 2),
-        targets=targets,
-        views=np.empty((0, 64, 64, 3), np.uint8),
-        view_targets=np.empty((0, WIDTH), np.float32),
-        view_places=np.empty((0, AXES, GRID, GRID), np.float16),
-        asked=np.eye(WIDTH, dtype=np.float32),
-        label_codes=np.arange(40) % 4,
-        train=np.arange(32),
-        weights=np.full(32, 1 / 32),
-        check={"held": np.arange(32, 40)},
+    data = without_views(
+        targets,
+        side=10,
+        numbers=numbers,
         groups=np.zeros(40, np.int64),
         said=Said.of(40, np.arange(32), sentences),
     )

@@ -20,14 +20,14 @@ from retrieval.encoders.families.nano import (  # noqa: E402
 )
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
+from tests.tools.training_sets import without_views  # noqa: E402
 from tools.train_nano.export import FACTS, export_image  # noqa: E402
 from tools.train_nano.inputs.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.targets.align import Alignment  # noqa: E402
 from tools.train_nano.targets.joint import PhotoWords, WordSpace  # noqa: E402
-from tools.train_nano.targets.places import AXES, GRID  # noqa: E402
 from tools.train_nano.targets.targets import TargetMap  # noqa: E402
-from tools.train_nano.tower.train import Recipe, Run, TrainingSet, nesting_of  # noqa: E402
+from tools.train_nano.tower.train import Recipe, Run, nesting_of  # noqa: E402
 from tools.train_nano.words.text import TextStudent, quantised  # noqa: E402
 from tools.train_oca import (  # noqa: E402
     finish as finish_module,
@@ -86,20 +86,7 @@ def data():
     numbers = np.random.default_rng(0)
     targets = numbers.standard_normal((40, WIDTH)).astype(np.float32)
     turn = np.linalg.qr(numbers.standard_normal((WIDTH, WIDTH)))[0][:, :OLD].astype(np.float32)
-    return TrainingSet(
-        pixels=numbers.integers(0, 256, (40, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2),
-        targets=targets,
-        views=np.empty((0, 64, 64, 3), np.uint8),
-        view_targets=np.empty((0, WIDTH), np.float32),
-        view_places=np.empty((0, AXES, GRID, GRID), np.float16),
-        asked=np.eye(WIDTH, dtype=np.float32),
-        label_codes=np.arange(40) % 4,
-        train=np.arange(32),
-        weights=np.full(32, 1 / 32),
-        check={"held": np.arange(32, 40)},
-        old=unit(targets @ turn),
-        back=turn,
-    )
+    return without_views(targets, side=4, numbers=numbers, old=unit(targets @ turn), back=turn)
 
 
 RECIPE = Recipe(
