@@ -7,6 +7,9 @@ from typing import Final
 VECTORS: Final = "vectors.lmdb"
 
 
+MANIFEST: Final = "manifest.json"
+
+
 VIEWS: Final = "views"
 """Folder of a collection with the vectors of parts of its images: a store and generations of its own, made again at any time."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from indexes.layout import BACKGROUND, MAPS, VECTORS
+from indexes.layout import BACKGROUND, MANIFEST, MAPS, VECTORS
 
 if TYPE_CHECKING:
     from indexes.generation import Manifest
@@ -31,6 +31,16 @@ def cure_of_file(path: Path) -> str:
         return _GIVE_UP
     # A build trusts a file of the right length, and would carry a damaged one over.
     return f"delete this one file and {BUILD}: {_AGAIN}" if path.exists() else f"{BUILD}: {_AGAIN}"
+
+
+def cure_of_store(path: Path) -> str:
+    """Say what to do about stored vectors that are damaged: nothing else holds them.
+
+    The directory that is named is the one with the manifest, so that of a shard and not of the whole.
+    """
+    home = next((one for one in (path, *path.parents) if (one / MANIFEST).is_file()), None)
+    where = "the collection's directory" if home is None else str(home)
+    return f"restore it from a backup, or move {where} away and build again"
 
 
 def cure_of_generation(manifest: Manifest) -> str:

@@ -319,6 +319,8 @@ def check_sizes(directory: str | os.PathLike[str], manifest: Manifest) -> None:
             found = f"{(path / name).stat().st_size:,} bytes"
         except FileNotFoundError:
             found = "no such file"
+        except OSError as error:  # a link that leads to itself
+            found = f"cannot be read ({error.strerror})"
         if found != f"{info.bytes:,} bytes":
             raise StoreCorrupt(
                 f"{path / name}: {found}, expected {info.bytes:,} bytes; {cure_of_file(path / name)}"

@@ -27,14 +27,9 @@ from indexes.generation.description import (
 )
 from indexes.generation.pins import read_pinned
 from indexes.layout import VECTORS, VIEW_TABLE, VIEWS
-from indexes.repair_hints import BUILD, UNREADABLE, cure_of_file, cure_of_generation
+from indexes.repair_hints import BUILD, UNREADABLE, cure_of_file, cure_of_generation, cure_of_store
 from indexes.store import RERANK, VectorStore
 from indexes.store.tables import seals
-
-_LOST = (
-    f"the stored vectors are damaged: restore {VECTORS} from a backup, "
-    "or move the collection's directory away and build it again"
-)
 
 _AWAY = f"delete {RERANK}"
 
@@ -188,6 +183,11 @@ def _checked(path: Path, home: Path, info: FileInfo, cure: Callable[[Path], str]
     return FileCheck(path=str(path.relative_to(home)), ok=not wrong, cure=wrong)
 
 
+def _lost(home: Path) -> str:
+    """Say what to do about damaged vectors."""
+    return f"the stored vectors are damaged: {cure_of_store(home / VECTORS)}"
+
+
 def _search_path() -> list[str]:
     try:
         return [os.path.abspath(entry) for entry in sys.path]
@@ -204,7 +204,7 @@ def _rows(home: Path, known: list[str]) -> list[FileCheck]:
     found = [json.loads(line) for line in run.stdout.split(b"\n") if line.endswith(b"]")]
     checks = [FileCheck(path=path, ok=not cure, cure=cure) for path, cure in found]
     if run.returncode != 0:
-        checks = [FileCheck(path=VECTORS, ok=False, cure=f"cannot be read to its end; {_LOST}")]
+        checks = [FileCheck(path=VECTORS, ok=False, cure=f"cannot be read to its end; {_lost(home)}")]
     return checks
 
 
@@ -230,7 +230,7 @@ def walk_rows(home: Path, *, dim: int | None = None, count: int = 0) -> Iterator
         wrong = wrong or _unled(store)
     if not wrong and store.count < count:
         wrong = f"holds {store.count:,} rows, {MANIFEST} names {count:,}"
-    yield VECTORS, f"{wrong}; {_LOST}" if wrong else ""
+    yield VECTORS, f"{wrong}; {_lost(home)}" if wrong else ""
     if not torn and size < store.count * row:
         torn = f"{size:,} bytes, expected at least {store.count * row:,}"
     again = f"restore {RERANK} from a backup" if wrong else f"{BUILD}: it is written again from {VECTORS}"

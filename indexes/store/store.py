@@ -34,6 +34,7 @@ from indexes.errors import (
 )
 from indexes.files import PARTIAL, make_directories, move, remove_tree, sync_directory, writing
 from indexes.layout import VECTORS
+from indexes.repair_hints import cure_of_store
 from indexes.store.lmdb import DATA, Databases, Environment, abandon, acquire, is_open, pages, release
 from indexes.store.lock import WriterLock
 from indexes.store.mirror import RERANK
@@ -212,7 +213,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         if count > self._count:
             raise StoreCorrupt(
                 f"{self._environment.path}: holds {self._count:,} rows, expected at least {count:,}; "
-                "restore it from a backup, or move the collection's directory away and build it again"
+                f"{cure_of_store(self._environment.path)}"
             )
         self._behind = count < self._count
         self._count = count

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
         choose_sources as choose_sources,
         taken_by_hand as taken_by_hand,
     )
-    from retrieval.ingestion.changes import PROTECTED_ROWS as PROTECTED_ROWS, StoredFiles as StoredFiles
+    from retrieval.ingestion.changes import (
+        PROTECTED_ROWS as PROTECTED_ROWS,
+        StoredFiles as StoredFiles,
+        WholeListing as WholeListing,
+    )
     from retrieval.ingestion.encoder_choice import DEFAULT_ENCODER as DEFAULT_ENCODER
     from retrieval.ingestion.one_collection import build_one as build_one
 

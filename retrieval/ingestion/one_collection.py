@@ -16,6 +16,7 @@ from retrieval.collection.rows import (
     carried,
     check_request,
     derived_files,
+    index_again,
     locked,
     opened,
     plain,
@@ -26,13 +27,20 @@ from retrieval.encoders import require_device
 from retrieval.errors import ImagesSkipped
 from retrieval.ingestion.build_columns import BuildColumns
 from retrieval.ingestion.build_place import several
-from retrieval.ingestion.build_sources import choose_sources
+from retrieval.ingestion.build_sources import choose_sources, only_rows_by_hand
 from retrieval.ingestion.build_views import BuildViews
-from retrieval.ingestion.changes import find_changes, refuse_losing, refuse_unasked, rows_after
+from retrieval.ingestion.changes import (
+    WholeListing,
+    find_changes,
+    refuse_losing,
+    refuse_unasked,
+    rows_after,
+)
 from retrieval.ingestion.encoder_choice import BuildEncoder
 from retrieval.ingestion.intake import Intake
 from retrieval.ingestion.publication import finish_build
-from retrieval.ingestion.report import report_of
+from retrieval.ingestion.report import report_of, report_of_rows
+from retrieval.progress import telling
 from retrieval.sources import reason_words
 
 if TYPE_CHECKING:
@@ -55,7 +63,7 @@ def build_one(
     directory: Path,
     *,
     part: Part | None = None,
-    most_stay: bool | None = None,
+    whole: WholeListing | None = None,
     elsewhere: Callable[[bytes], Vectors | None] | None = None,
     training: SharedTraining | None = None,
     root: str | os.PathLike[str] | None,
@@ -89,7 +97,7 @@ def build_one(
         given: the sources that were named; none for those that the collection has.
         directory: the collection's.
         part: of a shard, which part of the source is its own; the rest is other shards'.
-        most_stay: of a shard, as `refuse_unasked` has it.
+        whole: of a shard, as `refuse_unasked` has it.
         elsewhere: of a shard, returns the vector of a content that another shard has or had.
         training: of the first stage that a shard shares with others.
     """
@@ -110,6 +118,11 @@ def build_one(
     }
     with progress_shown(progress) as watch, locked(directory, is_shard=part is not None) as lock:
         before = swept(directory)
+        unasked = part is None and encoder is None and views is None and not several(drop_source)
+        if before is not None and unasked and only_rows_by_hand(given, directory, before):
+            check_request(lambda: before.space, **wanted)
+            manifest = index_again(directory, before, lock, **wanted, device=device, progress=telling(watch))
+            return report_of_rows(manifest, directory, seconds=time.monotonic() - started)
         chosen = choose_sources(
             given,
             directory,
@@ -140,7 +153,7 @@ def build_one(
                 prune=prune,
                 is_first=before is None,
                 may_be_empty=part is not None or chosen.may_be_empty(source),
-                most_stay=most_stay,
+                whole=whole,
             )
         # Before anything is stored:
         check_dim(models.stored_space, truncate_dim, rows=rows_after(found, before))
@@ -175,7 +188,7 @@ def build_one(
                 columns.update(store, source)
             if not prune:
                 for source, intake in zip(chosen.chosen, intakes, strict=True):
-                    refuse_losing(intake.changes, source, broken=len(intake.broken), most_stay=most_stay)
+                    refuse_losing(intake.changes, source, broken=len(intake.broken), whole=whole)
             facts |= {"sources": chosen.recorded}
             manifest, parts, dropped = finish_build(
                 directory,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexes.generation import HAND
 from retrieval.collection.rows import BuildReport
+from retrieval.location import resolve_root
 from retrieval.sources import STANDARD_INPUT, count_reasons
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion.intake import Intake
     from retrieval.views import ViewsReport
 
-__all__ = ["report_of"]
+__all__ = ["report_of", "report_of_rows"]
 
 
 def report_of(
@@ -78,3 +79,20 @@ def report_of(
 def _text(line: str) -> str:
     """Return a line with bytes of names that are no UTF-8 escaped, as JSON takes it."""
     return line.encode("utf-8", "backslashreplace").decode()
+
+
+def report_of_rows(manifest: Manifest, directory: Path, *, seconds: float) -> BuildReport:
+    """Put together the report of a build that had no source to list: it has indexed the rows that were there."""
+    return BuildReport.of(
+        manifest,
+        root=resolve_root(directory, manifest.root),
+        directory=directory,
+        seconds=seconds,
+        encoded=0,
+        reused=manifest.live,
+        moved=0,
+        removed=0,
+        skipped_by_reason={},
+        **({} if manifest.encoder else {"reads_words": False}),
+        notes=["no source can be listed: the rows that were made by hand were indexed again where need be"],
+    )

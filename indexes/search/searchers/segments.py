@@ -58,12 +58,7 @@ class WithSegments:
             )
             for start in range(0, max(len(queries), 1), step)
         ]
-        found = parts[0]
-        if len(parts) > 1:
-            found = Neighbors(
-                ids=np.concatenate([part.ids for part in parts]),
-                scores=np.concatenate([part.scores for part in parts]),
-            )
+        found = _joined(parts)
         if there is not None:
             found = merged(there, found, k=wanted.k)
         return self._exact.filled(found, queries, wanted, kept=kept)
@@ -90,7 +85,13 @@ class WithSegments:
         """Find each query's best ``k`` live rows by their codes, in lists that were chosen; see `InvertedSearcher.probed`."""
         selector = None if live is None else self._without_dead(live)[1]
         stages = [self._base.stage, *self._segments()]
-        return best(*_found(stages, chosen, k=k, selector=selector), k=k)
+        step = self._base.stage.at_once(chosen.lists.shape[1], k * len(stages))
+        return _joined(
+            [
+                best(*_found(stages, chosen.part(start, start + step), k=k, selector=selector), k=k)
+                for start in range(0, max(len(chosen.lists), 1), step)
+            ]
+        )
 
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return how the base is searched, with a shortlist that grows as the rows have."""
@@ -136,6 +137,16 @@ class WithSegments:
             own = live[: len(self._rows)]
             self._live = int(np.count_nonzero(own)), ivf.selector(own)
         return self._live
+
+
+def _joined(parts: Sequence[Neighbors]) -> Neighbors:
+    """Return what parts of some queries have found, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Neighbors(
+        ids=np.concatenate([part.ids for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+    )
 
 
 def _found(

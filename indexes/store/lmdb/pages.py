@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from indexes.checksums import Sound
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached
+from indexes.repair_hints import cure_of_store
 
 PAGES: Final = 2048
 """Pages of trees up to which all are checked; of larger ones only the upper levels, which every look-up passes."""
@@ -105,10 +106,7 @@ def _check(path: Path, file: int, flags: Mapping[bytes, int]) -> None:
             with suppress(_Damage):
                 if attempt + 1 < _TRIES and _newest(file) != before:
                     continue
-            raise StoreCorrupt(
-                f"{path}: damaged ({damage}); restore it from a backup, or move the collection's directory away and "
-                "build it again"
-            ) from damage
+            raise StoreCorrupt(f"{path}: damaged ({damage}); {cure_of_store(path)}") from damage
         return
 
 

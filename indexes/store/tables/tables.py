@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew, StoreCorrupt
+from indexes.repair_hints import cure_of_store
 from indexes.store.lmdb import Databases, Environment
 from indexes.store.tables import seals
 from indexes.store.tables.columns import COLUMNS
@@ -86,10 +87,7 @@ def describe(environment: Environment) -> tuple[int, int, Bitmap]:
 
 
 def _unreadable(path: Path, what: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"{path}: its format, width and count are {what}; restore it from a backup, or move the "
-        "collection's directory away and build it again"
-    )
+    return StoreCorrupt(f"{path}: its format, width and count are {what}; {cure_of_store(path)}")
 
 
 def _facts(txn: lmdb.Transaction[bytes], meta: Any) -> dict[bytes, bytes]:
@@ -104,10 +102,7 @@ def _chunks(
     chunks = list(txn.cursor(databases[b"tombstones"]))
     for number, packed in chunks:
         if not seals.chunk_fits(txn, databases, unpack_id(number), packed):
-            raise StoreCorrupt(
-                f"{path}: its tombstones are not what was written; restore it from a backup, or move the "
-                "collection's directory away and build it again"
-            )
+            raise StoreCorrupt(f"{path}: its tombstones are not what was written; {cure_of_store(path)}")
     return chunks
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         moved_stamps as moved_stamps,
         remember_moved as remember_moved,
     )
+    from retrieval.collection.rows.reindex import index_again as index_again
     from retrieval.collection.rows.writable import (
         check_request as check_request,
         learn_rotation as learn_rotation,

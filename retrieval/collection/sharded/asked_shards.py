@@ -6,6 +6,7 @@ Long because every way to ask must tell a shard that failed from one whose proce
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,10 @@ ANSWER_SECONDS: Final = 60.0
 """Seconds within which shards in another process have to answer."""
 
 
+REST_SECONDS: Final = 10.0
+"""Seconds until a process that could not be started is tried again, where others have its shards."""
+
+
 @dataclass(eq=False, slots=True)
 class _Group:
     """Shards that one process keeps.
@@ -41,10 +46,12 @@ class _Group:
     Attributes:
         actor: a `ShardGroup` there.
         numbers: of the shards that are open.
+        rests_until: when it is asked again, on the clock of `time.monotonic`.
     """
 
     actor: Actor
     numbers: list[int]
+    rests_until: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -183,14 +190,15 @@ class AskedShards:
             the answers by the shards' numbers, ascending; where shards may be missing, those of the others.
         """
         own: dict[int, dict[int, Sequence[Any]]] = {}
+        ready = self._ready()
         for place, number in enumerate(args):
-            holders = [which for which, group in enumerate(self._groups) if number in group.numbers]
+            holders = [which for which, group in enumerate(ready) if number in group.numbers]
             if not holders:
                 raise StoreCorrupt(
                     f"{self._directory / self._shards[number].name} was not opened: it is missing"
                 )
             own.setdefault(holders[place % len(holders)], {})[number] = args[number]
-        calls = [(self._groups[which], ("each", method, some, options)) for which, some in own.items()]
+        calls = [(ready[which], ("each", method, some, options)) for which, some in own.items()]
         found = {}
         for answers in self._answers(calls):
             for number, (answer, error) in (answers or {}).items():
@@ -211,7 +219,7 @@ class AskedShards:
 
         Takes and returns what `indexes.search.search_shards` does, with ids of the whole. At least one shard has inverted lists.
         """
-        groups = [group for group in self._groups if group.numbers]
+        groups = self._ready()
         if self._has_all or len(groups) == 1:
             return self._divided(groups, queries, k, nprobe, shortlist)
         chosen = self._probes(queries, nprobe=nprobe)
@@ -247,7 +255,7 @@ class AskedShards:
     def codes(self, queries: Vectors, *, k: int, nprobe: int) -> Neighbors:
         """Find each query's best ``k`` by the codes of all shards, nothing reranked; ids are those of the whole."""
         chosen = self._probes(queries, nprobe=nprobe)
-        groups = [group for group in self._groups if group.numbers][: 1 if self._has_all else None]
+        groups = self._ready()[: 1 if self._has_all else None]
         found = self._answers([(group, ("probed", chosen, k, k)) for group in groups])
         parts = [one for one in found if one is not None]
         return joined(parts, k=k, firsts=[0] * len(parts)) if parts else padding(len(queries), k)
@@ -255,7 +263,7 @@ class AskedShards:
     def _probes(self, queries: Vectors, *, nprobe: int) -> Probes:
         """Choose the lists of queries for all shards, by the index of one."""
         while True:
-            listed = [group for group in self._groups if any(map(self._has_lists, group.numbers))]
+            listed = [group for group in self._ready() if any(map(self._has_lists, group.numbers))]
             if not listed:
                 raise StoreCorrupt(f"{self._directory}: no shard that is open has lists")
             chooser = listed[0]
@@ -293,8 +301,8 @@ class AskedShards:
                         raise
                 call = _sent(group, call.what)
         except WorkerLost as error:
-            if self._has_all and any(one.numbers for one in self._groups if one is not group):
-                group.numbers = []
+            if self._has_all and any(one is not group for one in self._ready()):
+                group.rests_until = time.monotonic() + REST_SECONDS
             elif not self._partial:
                 names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in call.numbers)
                 raise WorkerLost(
@@ -302,8 +310,16 @@ class AskedShards:
                 ) from error
             else:
                 self._leave_out(dict.fromkeys(call.numbers, error))
-        others = [one for one in self._groups if one.numbers]
-        return self._answer(_sent(others[0], call.what)) if self._has_all and others else None
+        others = [one for one in self._ready() if one is not group] if self._has_all else []
+        return self._answer(_sent(others[0], call.what)) if others else None
+
+    def _ready(self) -> list[_Group]:
+        """Return the groups that have shards, without those whose process could not be started a moment ago, if others are left."""
+        groups = [group for group in self._groups if group.numbers]
+        if not self._has_all:
+            return groups
+        now = time.monotonic()
+        return [group for group in groups if group.rests_until <= now] or groups
 
     @property
     def has_lists(self) -> bool:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
         BuildSource as BuildSource,
         BuildSources as BuildSources,
     )
-    from retrieval.ingestion.build_sources.source_choice import choose_sources as choose_sources
+    from retrieval.ingestion.build_sources.source_choice import (
+        choose_sources as choose_sources,
+        only_rows_by_hand as only_rows_by_hand,
+    )
     from retrieval.ingestion.build_sources.source_keys import (
         refuse_dropping as refuse_dropping,
         refuse_taken_keys as refuse_taken_keys,

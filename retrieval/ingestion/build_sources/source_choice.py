@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.generation import FOLDER, HAND, Source as Recorded, free_number
+from indexes.generation import FOLDER, HAND, Source as Recorded, check_sizes, free_number
 from indexes.store import SOURCES
-from retrieval.errors import OptionError
+from retrieval.errors import OptionError, StoreCorrupt
 from retrieval.ingestion import is_text_of_another
 from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
 from retrieval.location import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from retrieval.ingestion import SourceLike
     from retrieval.sources import Part, Source
 
-__all__ = ["choose_sources"]
+__all__ = ["choose_sources", "only_rows_by_hand"]
 
 
 def choose_sources(
@@ -121,6 +121,27 @@ def _named(text: str | os.PathLike[str], directory: Path, built: tuple[Recorded,
             return source
     known = ", ".join(spec_of(directory, source) for source in built) or "none"
     raise OptionError(f"{plain} is no source of {directory}; nothing was removed. It has {known}")
+
+
+def only_rows_by_hand(given: Sequence[SourceLike], directory: Path, before: Manifest) -> bool:
+    """Say whether a build is asked to index rows by hand once more: no source is named, and the collection has none that can be listed.
+
+    So it is where the folder is named that such a collection lies in, and a file of its index was lost.
+    """
+    if not all(
+        one.type == HAND or _is_home_of_rows(directory, one, before.sources) for one in before.sources
+    ):
+        return False
+    if not given:
+        return True
+    home, (first, *others) = resolve_root(directory, before.root), given
+    if others or not isinstance(first, str | os.PathLike) or not os.path.isdir(first):
+        return False
+    try:
+        check_sizes(directory, before)
+    except StoreCorrupt:
+        return os.path.realpath(first) == os.path.realpath(home)
+    return False
 
 
 def _is_home_of_rows(directory: Path, source: Recorded, recorded: tuple[Recorded, ...]) -> bool:

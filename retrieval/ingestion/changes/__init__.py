@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from retrieval.ingestion.changes.pruning import (
         PROTECTED_ROWS as PROTECTED_ROWS,
+        WholeListing as WholeListing,
         refuse_losing as refuse_losing,
         refuse_unasked as refuse_unasked,
     )

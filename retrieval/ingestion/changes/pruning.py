@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retrieval.errors import OptionError, PruneRefused
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROTECTED_ROWS",
+    "WholeListing",
     "refuse_emptying",
     "refuse_losing",
     "refuse_unasked",
@@ -31,6 +33,26 @@ PROTECTED_ROWS = 20
 _MOUNT = "Mount its drive, or remove their rows with `prune=True`"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeListing:
+    """What a listing of the source says of the rows of all shards, before one of them is built.
+
+    Attributes:
+        rows: of the source, in all shards.
+        stay: rows whose image is still listed, be it under another key; None where the source was not listed to its end.
+        images: that were listed.
+    """
+
+    rows: int
+    stay: int | None
+    images: int
+
+    @property
+    def most_stay(self) -> bool:
+        """Say whether at least half of the rows stay, or there are too few to ask about."""
+        return self.stay is not None and (self.rows < PROTECTED_ROWS or 2 * self.stay >= self.rows)
+
+
 def refuse_unasked(
     changes: Changes,
     source: BuildSource,
@@ -38,7 +60,7 @@ def refuse_unasked(
     prune: bool,
     is_first: bool,
     may_be_empty: bool = False,
-    most_stay: bool | None = None,
+    whole: WholeListing | None = None,
 ) -> None:
     """Stop a build, before it writes anything, that nobody can have meant.
 
@@ -48,26 +70,18 @@ def refuse_unasked(
         prune: it may remove rows; only a source without anything is refused then.
         is_first: there is no collection yet.
         may_be_empty: it need not hold any images.
-        most_stay: of a shard: whether most rows of all shards are still listed. Then many of one may go, or move to another; else
-            a small one is protected, too. None for one collection.
+        whole: of a shard: what is known of all shards. Where most of their rows stay, many of one may go, or move to another; else
+            each that would lose some refuses, however small. None for one collection.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
         OptionError: the source holds no images, and the collection has none of it.
     """
-    folder, selection = source.name, source.selection
+    folder = source.name
     if not prune:
         refuse_unlinking(rows=changes.rows, unfollowed=changes.unfollowed, folder=folder)
         refuse_unmounting(rows=changes.rows, unmounted=changes.unmounted, folder=folder)
-        if not most_stay:
-            refuse_emptying(
-                rows=changes.rows,
-                removed=len(changes.missing) - len(changes.moved_away) - changes.may_have_moved,
-                found=changes.images,
-                folder=folder,
-                missing=changes.missing,
-                selection=selection,
-                protected=_protected(most_stay),
-            )
+        removed = len(changes.missing) - len(changes.moved_away) - changes.may_have_moved
+        _refuse_all(changes, source, removed=removed, found=changes.images, whole=whole)
     if not (
         may_be_empty or changes.rows or changes.fresh or changes.media or (changes.skipped and not is_first)
     ):
@@ -75,7 +89,7 @@ def refuse_unasked(
 
 
 def refuse_losing(
-    changes: Changes, source: BuildSource, *, broken: int, most_stay: bool | None = None
+    changes: Changes, source: BuildSource, *, broken: int, whole: WholeListing | None = None
 ) -> None:
     """Stop a build, before it removes anything, whose files turned out to be unreadable.
 
@@ -83,24 +97,41 @@ def refuse_losing(
         changes: what it does to one source, as it is known now.
         source: that source.
         broken: rows of files that can no longer be read.
-        most_stay: as `refuse_unasked` has it.
+        whole: as `refuse_unasked` has it.
     Raises:
         PruneRefused: it would remove more rows than it may unasked.
     """
+    removed = len(changes.missing) - len(changes.moved_away)
+    _refuse_all(changes, source, removed=removed, found=1, broken=broken, whole=whole)
+
+
+def _refuse_all(
+    changes: Changes,
+    source: BuildSource,
+    *,
+    removed: int,
+    found: int,
+    broken: int = 0,
+    whole: WholeListing | None,
+) -> None:
+    """Stop a build that would remove most rows: of a collection, or of all shards together."""
+    rows, protected = changes.rows, PROTECTED_ROWS
+    if whole is not None and whole.stay is not None:
+        if whole.most_stay and (whole.images or not removed):
+            removed = 0
+        elif removed > 0:  # what is said is said of all shards, and each that would lose some refuses
+            rows, removed, found, protected = whole.rows, whole.rows - whole.stay, whole.images, 1
+    elif whole is not None:
+        protected = 1
     refuse_emptying(
-        rows=changes.rows,
-        removed=(0 if most_stay else len(changes.missing) - len(changes.moved_away)) + broken,
-        found=1,
+        rows=rows,
+        removed=removed + broken,
+        found=found,
         folder=source.name,
         missing=changes.missing,
         selection=source.selection,
-        protected=_protected(most_stay),
+        protected=protected,
     )
-
-
-def _protected(most_stay: bool | None) -> int:
-    """Return from how many rows on most may not go; where the whole loses most, each of its shards refuses, however small."""
-    return 1 if most_stay is False else PROTECTED_ROWS
 
 
 def refuse_emptying(

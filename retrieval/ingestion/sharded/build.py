@@ -13,7 +13,12 @@ from indexes.files import make_directories
 from indexes.generation import MANIFEST, SHARDS, Source, read_shards, shard_name
 from indexes.store import WriterLock
 from retrieval.collection.rows import BuildReport, published
-from retrieval.collection.sharded.rows import Asked, publish_shards, require_no_upgrade
+from retrieval.collection.sharded.rows import (
+    Asked,
+    publish_shards,
+    require_no_upgrade,
+    restore_manifests,
+)
 from retrieval.display import progress_shown
 from retrieval.distributed import check_cluster, open_cluster, require_alike, run_jobs
 from retrieval.encoders import encode_phrases, load_encoder, require_device
@@ -80,6 +85,7 @@ def build_shards(
         before = read_shards(directory) if (directory / SHARDS).is_file() else None
         if before is not None:
             require_no_upgrade(before, what="shards cannot be built now")
+        notes = [] if before is None else restore_manifests(directory, before)
         source, recorded = _source(given, directory, before, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         listed = list_source(
@@ -93,13 +99,12 @@ def build_shards(
                 source=_travelling(source, given, workers),
                 ranges=ranges,
                 number=number,
-                most_stay=listed.most_stay,
+                whole=listed.whole,
                 training=training,
                 options=_options(options, device, workers, watch),
             )
             for number in range(count)
         ]
-        notes: list[str] = []
         names = [shard_name(number) for number in range(count)]
         reports: list[BuildReport] = run_jobs(workers, build_shard, jobs, names=names, lost=notes.append)
         units = ranges.units()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from indexes.derivation import SharedTraining
     from retrieval.collection.rows import BuildReport
+    from retrieval.ingestion import WholeListing
     from retrieval.ingestion.sharded.units import Ranges
     from retrieval.sources import Source
 
@@ -30,7 +31,7 @@ class ShardJob:
         source: the text that names the source, or an open one where it stays in this process; None for the shard's own.
         ranges: which keys are whose.
         number: the shard's.
-        most_stay: most rows of all shards are still listed.
+        whole: what the listing says of the rows of all shards.
         training: that it shares; None where there is none yet.
         options: of the build.
     """
@@ -39,7 +40,7 @@ class ShardJob:
     source: str | Source | None
     ranges: Ranges
     number: int
-    most_stay: bool
+    whole: WholeListing
     training: SharedTraining | None
     options: Mapping[str, Any]
 
@@ -61,7 +62,7 @@ def build_shard(job: ShardJob) -> BuildReport:
             [] if job.source is None else [job.source],
             directory,
             part=job,
-            most_stay=job.most_stay,
+            whole=job.whole,
             elsewhere=siblings.vector,
             training=job.training,
             kind="flat" if job.training is None else job.training.facts.factory,

@@ -10,7 +10,7 @@ import numpy as np
 from indexes.errors import RetrievalError
 from indexes.generation import store_path
 from indexes.store import VectorStore
-from retrieval.ingestion import PROTECTED_ROWS, StoredFiles
+from retrieval.ingestion import StoredFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,20 +61,18 @@ class KeptRows:
         self._new.update(self._waiting[place].stamp for place in np.flatnonzero(~known).tolist())
         self._waiting.clear()
 
-    def are_most(self, *, by_hand: int) -> bool:
-        """Say whether at least half of the rows stay, or there are too few to ask about.
+    def counted(self, *, by_hand: int) -> tuple[int, int]:
+        """Return how many rows there are of the source, and how many stay; of those that moved as many as the answer depends on.
 
         Args:
             by_hand: rows of all shards that no source lists.
         """
         rows = self._live - by_hand
-        if rows < PROTECTED_ROWS:
-            return True
         self._look_up()
-        stay = np.count_nonzero(self._stored.found)
+        stay = int(np.count_nonzero(self._stored.found))
         if 2 * stay < rows and self._new:
             stay += self._stored.moved(self._new)
-        return bool(2 * stay >= rows)
+        return rows, stay
 
 
 def _packed(directory: Path, shards: Shards, source: int) -> Iterator[tuple[Ids, Sequence[bytes]]]:

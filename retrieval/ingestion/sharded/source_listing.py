@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from indexes.files import replace_file, writing
 from retrieval.collection.sharded.rows import SHARD_ROWS
 from retrieval.errors import OptionError, SourceIncomplete
+from retrieval.ingestion import WholeListing
 from retrieval.ingestion.sharded.hand_keys import HandKeys
 from retrieval.ingestion.sharded.kept_rows import KeptRows
 from retrieval.ingestion.sharded.units import Ranges, UnitCounts, assign
@@ -38,13 +39,13 @@ class ListedSource:
         ranges: which keys are whose.
         count: of shards.
         left_out: how many system folders were left out, by name.
-        most_stay: it names the images of at least half of the rows; then the build of a shard may lose most of its own.
+        whole: which rows of all shards it still names.
     """
 
     ranges: Ranges
     count: int
     left_out: Mapping[str, int]
-    most_stay: bool
+    whole: WholeListing
 
 
 def list_source(
@@ -110,8 +111,14 @@ def list_source(
         ranges=ranges,
         count=count,
         left_out=seen.left_out,
-        most_stay=is_whole and (kept is None or kept.are_most(by_hand=by_hand.count)),
+        whole=_whole(kept, by_hand.count, total, is_whole=is_whole),
     )
+
+
+def _whole(kept: KeptRows | None, by_hand: int, images: int, *, is_whole: bool) -> WholeListing:
+    """Return what the listing says of the rows of all shards, ``by_hand`` of which no source lists."""
+    rows, stay = (0, 0) if kept is None else kept.counted(by_hand=by_hand)
+    return WholeListing(rows=rows, stay=stay if is_whole else None, images=images)
 
 
 def _begun(directory: Path) -> dict[int, tuple[tuple[str, str], ...]]:

@@ -278,3 +278,44 @@ def test_an_earlier_version_compares_rows_in_segments(tmp_path, monkeypatch):
     assert manifest.format == 3
     monkeypatch.setattr(generation, "indexed_rows", lambda manifest: manifest.index.base_rows)
     check(tmp_path, manifest)
+
+
+def test_codes_of_many_queries_are_searched_part_by_part(tmp_path, monkeypatch):
+    fill(tmp_path, 0, BASE)
+    build(tmp_path, kind="IVF16,SQ8")
+    for start, stop in ((BASE, 2200), (2200, 2260)):
+        grow(tmp_path, start, stop)
+        manifest = build(tmp_path)
+    assert len(rows_of(manifest)) == 2
+    with Generation.open(tmp_path, manifest) as opened:
+        chosen = opened.probes(np.tile(QUERIES, (4, 1)), nprobe=4)
+        whole = opened.probed(chosen, k=30)
+        sizes = []
+        real = refined.Refined.probed
+        monkeypatch.setattr(
+            refined.Refined,
+            "probed",
+            lambda self, part, **options: sizes.append(len(part.lists)) or real(self, part, **options),
+        )
+        monkeypatch.setattr(refined, "_SEARCH_BYTES", 1)
+        parts = opened.probed(chosen, k=30)
+
+    np.testing.assert_array_equal(parts.ids, whole.ids)
+    np.testing.assert_array_equal(parts.scores, whole.scores)
+    assert max(sizes) == refined._LEAST < len(chosen.lists)
+
+
+def test_a_segment_that_is_a_loop_of_links_is_named(tmp_path):
+    fill(tmp_path, 0, BASE)
+    build(tmp_path, kind="IVF16,SQ8")
+    grow(tmp_path, BASE, 2200)
+    manifest = build(tmp_path)
+    path = generation_path(tmp_path, manifest.generation) / segment_files(manifest)[0].name
+    path.unlink()
+    path.symlink_to(path.name)
+
+    with pytest.raises(StoreCorrupt, match=rf"{path.name}: cannot be read .*symbolic links"):
+        Generation.open(tmp_path, manifest)
+    repaired = build(tmp_path)
+    assert indexed_rows(repaired) == 2200
+    Generation.open(tmp_path, repaired).close()

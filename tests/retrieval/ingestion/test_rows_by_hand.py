@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation import read_manifest
-from retrieval.errors import OptionError, PruneRefused
+from indexes.generation import generation_path, read_manifest
+from retrieval.errors import OptionError, PruneRefused, StoreCorrupt
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import CountingEncoder, picture
 from tests.retrieval.ingestion.galleries import NAMES, build, paths
@@ -157,3 +157,36 @@ def test_a_created_collection_takes_a_folder_later(photos: Path, encoder: FakeEn
     assert sorted(paths(photos, encoder)) == sorted([*NAMES, "0", "1"])
     (photos / NAMES[0]).unlink()
     assert build(photos, encoder).removed == 1
+
+
+@pytest.fixture
+def vectors_only(tmp_path: Path) -> Path:
+    """Give the folder of a collection of vectors, whose index has lost its file."""
+    home = tmp_path / "vectors"
+    rows = np.random.default_rng(0).standard_normal((400, 16)).astype(np.float32)
+    retrieval.sync_vectors(home, rows, map(str, range(400)), space="made", kind="ivfrabitq", progress=False)
+    directory = home / ".retrieve"
+    (generation_path(directory, read_manifest(directory).generation) / "index.faiss").unlink()
+    with pytest.raises(StoreCorrupt, match="run `build_index` on the folder"):
+        retrieval.open(home)
+    return home
+
+
+@pytest.mark.parametrize("names_the_folder", [True, False])
+def test_rows_by_hand_alone_are_indexed_again_where_a_file_was_lost(
+    vectors_only: Path, names_the_folder: bool
+) -> None:
+    index = vectors_only / ".retrieve"
+    report = retrieval.build_index(vectors_only if names_the_folder else None, index=index, progress=False)
+
+    assert (report.images, report.reused, report.encoded, report.kind) == (400, 400, 0, "ivfrabitq")
+    with retrieval.open(vectors_only) as collection:
+        assert collection.search(7, k=2, include_self=True)[0].path == "7"
+
+
+def test_rows_by_hand_alone_get_another_index(vectors_only: Path) -> None:
+    index = vectors_only / ".retrieve"
+
+    assert retrieval.build_index(index=index, kind="flat", progress=False).kind == "flat"
+    with pytest.raises(OptionError, match="records no encoder"):
+        retrieval.build_index(vectors_only, progress=False)  # whole: its images are asked for

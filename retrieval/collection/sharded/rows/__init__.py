@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.exports import lazy
 
 if TYPE_CHECKING:
+    from retrieval.collection.sharded.rows.lost_manifests import restore_manifests as restore_manifests
     from retrieval.collection.sharded.rows.publication import (
         SHARD_ROWS as SHARD_ROWS,
         Asked as Asked,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from indexes.derivation import derive
 from indexes.errors import StoreCorrupt
 from indexes.generation import Inverted
-from retrieval.collection.rows import derived_files, learn_rotation, locked, opened, plain, swept
+from retrieval.collection.rows import index_again, locked, swept
 
 if TYPE_CHECKING:
     from indexes.derivation import SharedTraining
@@ -47,24 +46,15 @@ def index_shard(job: IndexJob) -> None:
         before = swept(directory)
         if before is None:
             raise StoreCorrupt(f"{directory} has no manifest.json; build again")
-        facts: dict[str, Any] = {
-            "space": before.space,
-            "encoder": before.encoder,
-            "sources": before.sources,
-        }
-        with opened(directory, lock, before, **facts) as growing:
-            lock.check()
-            made = derive(
-                directory,
-                plain(growing),
-                **facts,
-                kind=job.kind,
-                recall=job.recall,
-                training=_with_settings(job.training),
-                device=job.device,
-                learn=learn_rotation,
-                derived=derived_files(before.columns),
-            )
+        made = index_again(
+            directory,
+            before,
+            lock,
+            kind=job.kind,
+            recall=job.recall,
+            training=_with_settings(job.training),
+            device=job.device,
+        )
     index = made.index
     reached = isinstance(index, Inverted) and index.recall_reason is None
     if job.training is not None and reached and index.nprobe and index.shortlist:

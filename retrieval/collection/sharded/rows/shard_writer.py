@@ -21,6 +21,7 @@ from retrieval.collection.rows import (
     waiting_writer,
     write_blocks,
 )
+from retrieval.collection.sharded.rows.lost_manifests import restore_manifests
 from retrieval.collection.sharded.rows.publication import (
     publish_again,
     publish_as_they_are,
@@ -98,6 +99,7 @@ def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[Shard
         with waiting_writer(directory, timeout=timeout) as lock:
             before = _current(directory)
             require_no_upgrade(before, what=REFUSED)
+            restore_manifests(directory, before)
             rows: ShardHandRows | None = None
             try:
                 with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,7 +34,7 @@ def actors(collection):
 def test_shards_in_processes_answer_as_in_this_one(made, monkeypatch, all_in_each):
     monkeypatch.setattr(asked_shards, "JOINED_BYTES", 1 << 20 if all_in_each else 0)
     queries = vectors(130, seed=1)
-    with retrieval.open(made) as here, retrieval.open(made, cluster="local") as there:
+    with retrieval.open(made) as here, retrieval.open(made, cluster="local:2") as there:
         for options in ({}, {"exact": True}, {"glob": "*7"}, {"mask": here.mask(under="1")}):
             found = there.search_vectors(queries, k=10, **options)
             plain = here.search_vectors(queries, k=10, **options)
@@ -60,6 +61,26 @@ def test_a_process_that_cannot_be_started_again_is_left_to_the_others(made, tmp_
         assert sharded.missing == ()
 
 
+def test_a_process_that_could_not_be_started_is_tried_again_later(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path / "own")
+    with retrieval.open(tmp_path / "own", cluster="local:2") as sharded:
+        before = sharded.search_vectors(vectors(8, seed=1), k=5)
+        lost = actors(sharded)[1]
+        keep = sharded._opened._asked._cluster.keep
+        sharded._opened._asked._cluster.keep = lose
+        os.kill(lost.pid, signal.SIGKILL)
+        sharded.search_vectors(vectors(8, seed=1), k=5)
+        assert actors(sharded)[1] is lost
+
+        sharded._opened._asked._cluster.keep = keep
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + asked_shards.REST_SECONDS)
+        found = sharded.search_vectors(vectors(8, seed=1), k=5)
+
+        assert actors(sharded)[1] is not lost
+        np.testing.assert_array_equal(found.ids, before.ids)
+        np.testing.assert_array_equal(sharded.search_vectors(vectors(8, seed=1), k=5).ids, before.ids)
+
+
 def lose(*_):
     raise WorkerLost("no process can be started")
 
@@ -67,7 +88,7 @@ def lose(*_):
 def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path, monkeypatch):
     monkeypatch.setattr(asked_shards, "JOINED_BYTES", 0)
     shutil.copytree(made, tmp_path / "own")
-    with retrieval.open(tmp_path / "own", cluster="local", allow_partial=True) as sharded:
+    with retrieval.open(tmp_path / "own", cluster="local:2", allow_partial=True) as sharded:
         os.kill(actors(sharded)[1].pid, signal.SIGKILL)
         shutil.move(tmp_path / "own/shard-00001", tmp_path / "away")
 
@@ -76,7 +97,7 @@ def test_a_shard_that_cannot_be_opened_again_is_named_or_missing(made, tmp_path,
         assert found.missing == ("shard-00001",)
         assert len(found) == 699
     with pytest.raises(StoreCorrupt, match="shard-00001"):
-        retrieval.open(tmp_path / "own", cluster="local")
+        retrieval.open(tmp_path / "own", cluster="local:2")
 
 
 def damage(directory, *numbers):
@@ -143,4 +164,4 @@ def test_one_collection_is_not_kept_in_processes(tmp_path):
     retrieval.sync_vectors(tmp_path, vectors(5), list("abcde"), space="made", progress=False)
 
     with pytest.raises(OptionError, match="one collection"):
-        retrieval.open(tmp_path, cluster="local")
+        retrieval.open(tmp_path, cluster="local:2")

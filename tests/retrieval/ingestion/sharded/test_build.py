@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 
 import numpy as np
@@ -80,7 +82,7 @@ def test_most_images_of_a_shard_may_move_or_go_where_most_of_the_whole_stay(root
     assert (report.images, report.encoded, report.removed) == (48, 0, 24)
     for path in (root / last).iterdir():
         path.unlink()
-    with pytest.raises(PruneRefused):
+    with pytest.raises(PruneRefused, match="36 of 48 images are gone"):
         build(root)
     assert build(root, prune=True).images == 12
 
@@ -92,10 +94,15 @@ def test_other_images_of_the_same_number_do_not_replace_most_rows_unasked(root, 
     shutil.rmtree(root)
     fill(root, [f"{folder}/other{number}.png" for folder in "abcd" for number in range(12)], first=900)
 
-    with pytest.raises(PruneRefused):
+    with pytest.raises(PruneRefused, match="48 of 48 images are gone"):
         build(root)
     with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as kept:
         assert len(kept) == 48
+    shutil.rmtree(root)
+    root.mkdir()
+    with pytest.raises(PruneRefused, match="holds no images any more, but its collection has 48 rows"):
+        build(root)
+    fill(root, [f"{folder}/other{number}.png" for folder in "abcd" for number in range(12)], first=900)
     assert build(root, prune=True).removed == 48
 
 
@@ -306,3 +313,33 @@ def test_rows_added_by_hand_to_a_shard_that_is_lost_are_given_up_only_when_asked
         build(root)
 
     assert build(root, prune=True).images == len(NAMES)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_manifest_of_a_shard_that_is_damaged_is_written_again(root, is_there):
+    build(root, shards=2)
+    path = root.parent / "big/shard-00001/manifest.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if is_there:
+        path.write_bytes(whole[:100])
+    fill(root, ["d/new.png"], first=400)
+
+    report = build(root)
+
+    assert (report.images, report.encoded) == (13, 1)
+    assert any("shard-00001: its manifest.json could not be read" in note for note in report.notes)
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as collection:
+        assert len(collection) == 13
+
+
+def test_the_store_of_a_shard_that_is_cut_is_named_with_the_shard_to_move(root):
+    build(root, shards=2)
+    shard = root.parent / "big/shard-00001"
+    os.truncate(shard / "vectors.lmdb/data.mdb", 5000)
+
+    for act in (lambda: retrieval.open(root.parent / "big", encoder=CountingEncoder()), lambda: build(root)):
+        with pytest.raises(StoreCorrupt, match=re.escape(f"move {shard} away and build again")):
+            act()
+    shard.rename(root.parent / "away")
+    assert build(root).encoded == 6
