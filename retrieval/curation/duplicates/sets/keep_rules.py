@@ -13,10 +13,13 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEEP", "Candidate", "check_rule", "order_among_equals", "order_of", "why"]
+__all__ = ["IN_REFERENCE", "KEEP", "Candidate", "check_rule", "order_among_equals", "order_of", "why"]
 
 KEEP: Final = ("best", "largest", "oldest", "newest", "first")
 """Rules for who stays."""
+
+IN_REFERENCE: Final = "in a reference folder"
+"""Why an image stays that never goes."""
 
 _LOSSLESS: Final = 100
 _CAMERA: Final = re.compile(
@@ -89,7 +92,7 @@ def why(rule: str, stays: Candidate, others: list[Candidate], *, equal: bool) ->
     if stays.said > 0 or any(other.said < 0 for other in others):
         return "you decided so"
     if stays.is_reference:
-        return "in a reference folder"
+        return IN_REFERENCE
     if rule == "oldest" and _differ("time", stays, others):
         return "the oldest file"
     if rule == "newest" and _differ("time", stays, others):

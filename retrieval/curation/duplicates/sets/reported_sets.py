@@ -14,7 +14,13 @@ from retrieval.curation.duplicates.judgements import Judgement, Overlay, outside
 from retrieval.curation.duplicates.pairs import Star, unlike_parts
 from retrieval.curation.duplicates.sets.covered_parts import difference
 from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
-from retrieval.curation.duplicates.sets.keep_rules import Candidate, order_among_equals, order_of, why
+from retrieval.curation.duplicates.sets.keep_rules import (
+    IN_REFERENCE,
+    Candidate,
+    order_among_equals,
+    order_of,
+    why,
+)
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -47,6 +53,8 @@ _PICTURE: Final = 0.5
 """Share of the cells outside that show something, from which they are a picture and no border."""
 
 _LEAST: Final = 1e-12
+
+_IN_THE_OTHER: Final = "in the other collection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +203,8 @@ class ReportedSets:
         kept = self.candidate(first)
         loosest = max((one.kind for one in rows), key=KINDS.index)
         reason = why(self._keep, kept, others, equal=loosest in ("bytes", "pixels"))
+        if reason == IN_REFERENCE and first >= self._offset:
+            reason = _IN_THE_OTHER
         if reason.startswith("most pixels") and any(
             one.width * one.height > kept.width * kept.height for one in others
         ):
@@ -246,7 +256,7 @@ class ReportedSets:
         path = self.path(stays)
         candidate = self.candidate(one.row)
         if candidate.is_reference:
-            return True, "in the other collection" if one.row >= self._offset else "in a reference folder"
+            return True, _IN_THE_OTHER if one.row >= self._offset else IN_REFERENCE
         if one.kind == "bytes":
             return False, f"the same bytes as {path}"
         if one.kind == "pixels":
@@ -266,6 +276,9 @@ class ReportedSets:
             return True, f"{more}: {what}{size}"
         if self._keep == "best" and overlay.covered < _WHOLE and overlay.scale < _AS_SHARP:
             return True, f"a part of {path}, in more pixels: {what}{size}"
+        if self._keep == "best" and overlay.covered < _WHOLE and self._is_page(stays, judgement):
+            # Whether the page shows it enlarged, or it is a thumbnail of what the page shows, is not known.
+            return True, f"by itself what {path} shows larger within a border, bars or a page: {what}{size}"
         if overlay.covered < _WHOLE:
             return False, f"a part of {path}: {what}{size}"
         if overlay.shown >= _WHOLE and (other := difference(self._pictures, one.row, stays)):

@@ -79,6 +79,19 @@ def test_a_picture_goes_on_staying_beside_a_screenshot_with_thin_bars(photos: Pa
     assert found_in(photos) == [("picture", ["0.jpg", "-screenshot.png"])]
 
 
+def test_a_small_picture_stays_beside_a_screenshot_that_may_have_enlarged_it(photos: Path) -> None:
+    """In more pixels, the screenshot is not known to show more: its telephone may have enlarged the small picture."""
+    small = large(0).resize((240, 180))
+    small.save(photos / "0.jpg", quality=92)
+    screen = Image.new("RGB", (480, 760), "#f4f4f4")
+    screen.paste(small.resize((480, 360)), (0, 200))
+    screen.save(photos / "screenshot.png")
+
+    assert found_in(photos) == [("picture", ["screenshot.png", "0.jpg"])]
+    assert "larger within a border" in retrieval.duplicates(photos)[0][1].reason
+    assert found_in(photos, keep="largest") == [("picture", ["screenshot.png", "-0.jpg"])]
+
+
 def test_a_photograph_stays_though_a_collage_shows_it_in_as_many_pixels(photos: Path) -> None:
     collage = Image.new("RGB", (972, 732), "white")
     for place in range(3):
