@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from retrieval import matching
-from retrieval.curation.duplicates.images import GRID, ImageRows
-from retrieval.curation.duplicates.judgements import Judgement, Overlay, outside
+from retrieval.curation.duplicates.images import ImageRows
+from retrieval.curation.duplicates.judgements import Judgement, Overlay
 from retrieval.curation.duplicates.pairs import Star, unlike_parts
 from retrieval.curation.duplicates.sets.covered_parts import difference
 from retrieval.curation.duplicates.sets.image_sets import KINDS, DuplicateImage, DuplicateSet
@@ -21,6 +20,7 @@ from retrieval.curation.duplicates.sets.keep_rules import (
     order_of,
     why,
 )
+from retrieval.curation.duplicates.sets.pages import has_more, is_page
 from retrieval.sources import keys
 
 if TYPE_CHECKING:
@@ -45,12 +45,6 @@ _AS_SHARP: Final = 1 / 1.5
 
 _NO_SHARPER: Final = 1.1
 """Pixels a side for each of the other's, up to which an image was enlarged at most."""
-
-_BUSY: Final = 6
-"""Levels of brightness by which a cell varies that shows something."""
-
-_PICTURE: Final = 0.5
-"""Share of the cells outside that show something, from which they are a picture and no border."""
 
 _LEAST: Final = 1e-12
 
@@ -123,38 +117,25 @@ class ReportedSets:
             return False
         overlay = self._overlay(row, stays, found)
         if overlay.shown < _WHOLE:
-            more = overlay.covered >= _WHOLE and overlay.scale <= 1 / _AS_SHARP and self._has_more(row, found)
-            return more and not self._is_page(row, found.reversed())
-        return overlay.covered < _ALL and overlay.scale <= _NO_SHARPER and self._is_page(stays, found)
+            more = (
+                overlay.covered >= _WHOLE
+                and overlay.scale <= 1 / _AS_SHARP
+                and has_more(self._pictures, self._compared(row), found)
+            )
+            return more and not is_page(self._pictures, self._compared(row), found.reversed())
+        return (
+            overlay.covered < _ALL
+            and overlay.scale <= _NO_SHARPER
+            and is_page(self._pictures, self._compared(stays), found)
+        )
 
     def _overlay(self, row: int, stays: int, found: Judgement) -> Overlay:
         one, other = self.candidate(row), self.candidate(stays)
         return Overlay.of(found.outline, first=(one.width, one.height), second=(other.width, other.height))
 
-    def _has_more(self, row: int, found: Judgement) -> bool:
-        """Say whether what only the first image shows is a picture, and no border or bar."""
-        beyond = self._beyond(row, found)
-        return len(beyond) > 0 and float((beyond >= _BUSY).mean()) >= _PICTURE
-
-    def _is_page(self, row: int, found: Judgement) -> bool:
-        """Say whether an image is a page that another was set into: with a border or bars, or beside other pictures.
-
-        Args:
-            row: the image.
-            found: what the other one is to it.
-        """
-        beyond = self._beyond(row, found.reversed())
-        if len(beyond) > 0 and float((beyond == 0).mean()) >= _PICTURE:
-            return True
-        (picture,) = self._pictures.features((row,))
-        return found.outline is not None and matching.is_set_in(picture, found.outline)
-
-    def _beyond(self, row: int, found: Judgement) -> NDArray[np.uint8]:
-        """Return how much the cells of the first image vary that the second does not show."""
-        facts, turned = self._pictures.facts(row), found.reversed()
-        if facts is None or turned.outline is None:
-            return np.empty(0, np.uint8)
-        return np.frombuffer(facts.busy, dtype=np.uint8)[outside(turned.outline, GRID).ravel()]
+    def _compared(self, row: int) -> int:
+        """Return the row of an equal image that was read and compared for all of its class."""
+        return int(self._classes.first[row])
 
     def sets_of(self, sets: Iterable[Star], *, kind: str = "picture") -> list[tuple[str, int, list[Member]]]:
         """Turn sets of classes into sets of rows: the class of the one that stays, and those of the others."""
@@ -180,18 +161,15 @@ class ReportedSets:
     ) -> list[tuple[str, int, list[Member]]]:
         """Return the classes of equal images that stand in no set as members."""
         taken = {
-            int(self._classes.first[one.row])
-            for kind, _, members in found
-            if kind == "picture"
-            for one in members
+            self._compared(one.row) for kind, _, members in found if kind == "picture" for one in members
         }
-        taken |= {int(self._classes.first[stays]) for kind, stays, _ in found if kind == "picture"}
+        taken |= {self._compared(stays) for kind, stays, _ in found if kind == "picture"}
         return [("pixels", row, []) for row in self._classes.several() if row not in taken]
 
     def made(self, kind: str, stays: int, members: list[Member]) -> DuplicateSet | None:
         """Return a set as it is reported; None if nothing of it was asked for."""
         place = order_of(self._keep)
-        own = self._classes.members(int(self._classes.first[stays]))
+        own = self._classes.members(self._compared(stays))
         equals = order_among_equals(self._keep)
         first = min(own, key=lambda row: equals(self.candidate(row)))
         same = [] if kind == "scene" else self._same(first, own)
@@ -271,17 +249,23 @@ class ReportedSets:
         overlay = self._overlay(one.row, stays, judgement)
         if candidate.said < 0:
             return False, f"you decided so: {what}{size}"
-        if overlay.shown < _WHOLE and self._has_more(one.row, judgement):
+        if overlay.shown < _WHOLE and has_more(self._pictures, self._compared(one.row), judgement):
             more = f"shows {path} and more" if overlay.covered >= _WHOLE else f"shares a part with {path}"
             return True, f"{more}: {what}{size}"
         if self._keep == "best" and overlay.covered < _WHOLE and overlay.scale < _AS_SHARP:
             return True, f"a part of {path}, in more pixels: {what}{size}"
-        if self._keep == "best" and overlay.covered < _WHOLE and self._is_page(stays, judgement):
+        if (
+            self._keep == "best"
+            and overlay.covered < _WHOLE
+            and is_page(self._pictures, self._compared(stays), judgement)
+        ):
             # Whether the page shows it enlarged, or it is a thumbnail of what the page shows, is not known.
             return True, f"by itself what {path} shows larger within a border, bars or a page: {what}{size}"
         if overlay.covered < _WHOLE:
             return False, f"a part of {path}: {what}{size}"
-        if overlay.shown >= _WHOLE and (other := difference(self._pictures, one.row, stays)):
+        if overlay.shown >= _WHOLE and (
+            other := difference(self._pictures, self._compared(one.row), self._compared(stays))
+        ):
             return True, f"the same picture as {path}, {other}: {what}{size}"
         return False, f"the same picture as {path}: {what}{size}"
 

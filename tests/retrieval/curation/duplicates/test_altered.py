@@ -115,14 +115,25 @@ def test_a_collage_stays_and_chains_nothing(photos: Path) -> None:
     assert all("-collage.jpg" not in paths for _, paths in sets)
 
 
-@pytest.mark.parametrize("quality", [80, 95])
-def test_neither_a_photograph_nor_its_captioned_copy_goes(photos: Path, quality: int) -> None:
-    captioned = large(0)
-    drawn = ImageDraw.Draw(captioned)
+def captioned(image: Image.Image) -> Image.Image:
+    drawn = ImageDraw.Draw(image)
     drawn.rectangle((0, 240, 480, 360), fill="black")
     for line in range(250, 350, 20):
         drawn.text((10, line), "MANY WORDS IN WHITE LETTERS " * 3, fill="white")
-    captioned.save(photos / "captioned.jpg", quality=quality)
+    return image
+
+
+def test_a_captioned_copy_stays_beside_a_photograph_that_is_there_twice(photos: Path) -> None:
+    """The file that stays is not the one that was compared for both: a copy that comes before it by name was."""
+    shutil.copy2(photos / "0.jpg", photos / "0 (1).jpg")
+    captioned(large(0)).save(photos / "captioned.jpg", quality=80)
+
+    assert found_in(photos) == [("picture", ["0.jpg", "-0 (1).jpg", "captioned.jpg"])]
+
+
+@pytest.mark.parametrize("quality", [80, 95])
+def test_neither_a_photograph_nor_its_captioned_copy_goes(photos: Path, quality: int) -> None:
+    captioned(large(0)).save(photos / "captioned.jpg", quality=quality)
     retrieval.build_index(photos, encoder=FakeEncoder())
 
     (found,) = retrieval.duplicates(photos)
