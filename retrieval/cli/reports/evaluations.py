@@ -66,6 +66,13 @@ def pair_notes(pairs: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{pairs['in_the_collection']:,} distractors or background images left out: the collection has them"
         )
+    verified = [pair for pair in pairs["mistaken"] if pair["relation"] == "picture"]
+    if verified:
+        first = verified[0]
+        lines.append(
+            f"pairs counted as wrong that show the same picture by their pixels: {len(verified):,}, such as {escape(first['query'])} "
+            f"and {escape(first['row'])}; if they do, the collection has it under another name; --html FILE shows them"
+        )
     return lines
 
 

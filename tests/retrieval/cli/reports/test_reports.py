@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.cli.reports import recall_words
+from retrieval.cli.reports import pair_notes, recall_words
 from tests.retrieval.cli.shell import BUILD_KEYS, COUNTERS, OF_SOURCES, PLAIN
 from tests.retrieval.folders import fill
 
@@ -215,3 +215,14 @@ def test_measured_recall_is_said_in_words(share, said):
     facts = {"recall_at_10": share, "recall_at_10_text": None, "recall_sample": 200, "recall_reason": None}
 
     assert recall_words(facts | {"factory": "IVF4,PQ8"}).startswith(said)
+
+
+def test_wrong_pairs_that_show_the_same_picture_are_named() -> None:
+    """A distractor may be in the collection under another name: then what is measured is wrong, and somebody has to look."""
+    pair = {"query": "others/7.webp", "row": "2019/IMG_10.jpg", "relation": "picture"}
+    wrong = [pair, pair | {"relation": "none"}]
+    (line,) = pair_notes(
+        {"unknown": [], "unreadable": [], "repeated": 0, "in_the_collection": 0, "mistaken": wrong}
+    )
+
+    assert "by their pixels: 1, such as others/7.webp and 2019/IMG_10.jpg" in line
