@@ -69,8 +69,7 @@ def run_actors(work: Path, rows: int, dim: int, kind: str) -> dict[str, Any]:
 
     def asked(collection: Any) -> object:
         return [
-            collection.search_vectors(queries[start : start + BATCH], k=10)
-            for start in range(0, MANY, BATCH)
+            collection.search_vectors(queries[start : start + BATCH], k=10) for start in range(0, MANY, BATCH)
         ]
 
     with (

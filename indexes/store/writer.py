@@ -101,9 +101,7 @@ class Writer:
         numbers = [int(number) for number in ids]
         for number in numbers:
             self._require(number)
-        for number in numbers:
-            if not self._is_dead(number):
-                self._changes.remove(number)
+        self._changes.remove([number for number in dict.fromkeys(numbers) if not self._is_dead(number)])
 
     def rename(self, number: int, key: bytes, stamp: bytes) -> None:
         """Give a live row another key and stamp."""
@@ -166,7 +164,7 @@ class Writer:
         return Changes(
             len(self.dead),
             holders=partial(holders, environment),
-            record=lambda number: records_of(environment, [number])[0],
+            records=partial(records_of, environment),
         )
 
     def _require(self, number: int) -> int:

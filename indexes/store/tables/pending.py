@@ -28,6 +28,8 @@ FORMAT: Final = 4
 TOMBSTONES_PER_CHUNK: Final = 8 * (4096 - 16)
 """Flags in one value of the tombstones: a bitmap that fills one page."""
 
+_AT_ONCE: Final = 4096  # records read in one snapshot
+
 ROW_OVERHEAD: Final = 512
 """Bytes of LMDB that a row may need besides its vector and record, generously: maps, page headers, half-full pages."""
 
@@ -40,7 +42,7 @@ class Changes:
     Args:
         count: rows committed; the first new one gets this id.
         holders: the ids that digests of keys lead to in the store; those that lead nowhere are left out.
-        record: the committed record of an id.
+        records: the committed records of ids.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Changes:
         count: int,
         *,
         holders: Callable[[Sequence[bytes]], dict[bytes, int]],
-        record: Callable[[int], Record],
+        records: Callable[[Sequence[int]], list[Record]],
     ) -> None:
         self.first = self.count = count
         self.rows: list[NDArray[np.float16]] = []
@@ -62,7 +64,7 @@ class Changes:
         self._renamed = False  # a row that is stored already has got another key
         self._numbered = False  # a row has a source of another number than 0
         self._holders = holders
-        self._record = record
+        self._stored = records
 
     def __len__(self) -> int:
         """Return how many changes wait, rows and others."""
@@ -89,11 +91,13 @@ class Changes:
             self.count += 1
         self.rows.append(rows)
 
-    def remove(self, number: int) -> None:
-        """Give the live row ``number`` a tombstone and free its key."""
-        self._kill(number)
-        self._keys[key_digest(self.record(number).key)] = None
-        self._changed += 1
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Give live rows, each named once, a tombstone and free their keys; the records of many are read together."""
+        for start in range(0, len(numbers), _AT_ONCE):
+            for record in self._records_of(numbers[start : start + _AT_ONCE]):
+                self._bury(record)
+                self._keys[key_digest(record.key)] = None
+                self._changed += 1
 
     def rename(self, number: int, key: bytes, stamp: bytes) -> None:
         """Give the live row ``number`` another key and stamp; the live row that holds that key gets a tombstone."""
@@ -122,13 +126,21 @@ class Changes:
 
     def record(self, number: int) -> Record:
         """Return the record that ``number`` will have."""
-        return self._records[number] if number in self._records else self._record(number)
+        return self._records_of([number])[0]
+
+    def _records_of(self, numbers: Sequence[int]) -> list[Record]:
+        """Return the records that rows will have, in their order."""
+        stored = iter(self._stored([number for number in numbers if number not in self._records]))
+        return [self._records[number] if number in self._records else next(stored) for number in numbers]
 
     def _kill(self, number: int) -> None:
-        self.dead.add(number)
-        content = self.record(number).content
-        if content:
-            self._contents[content, number] = False
+        self._bury(self.record(number))
+
+    def _bury(self, record: Record) -> None:
+        """Give a row a tombstone; its content leads to it no more."""
+        self.dead.add(record.id)
+        if record.content:
+            self._contents[record.content, record.id] = False
 
     @property
     def needs_runs(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptRows"]
 
-_BATCH: Final = 4096
+_BATCH: Final = 16_384
 """Images looked up at once."""
 
 

@@ -163,10 +163,11 @@ class HandRows:
 
     def delete(self, ids: Iterable[int]) -> None:
         """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
-        for number in ids:
-            self._wait(self._key(number), None)
-            self._store.remove([number - self._first])
-            self.deleted += 1
+        numbers = list(ids)
+        for key in self._keys(numbers):
+            self._wait(key, None)
+        self._store.remove([number - self._first for number in numbers])
+        self.deleted += len(numbers)
 
     def ids_of(self, keys: Iterable[bytes]) -> list[int]:
         """Return the rows that have these keys.
@@ -185,9 +186,7 @@ class HandRows:
             OptionError: one belongs to a row of a source.
         """
         numbers = list(dict.fromkeys(ids.tolist()))
-        for number in numbers:
-            key = self._key(number)
-            ((_, held),) = self.holders([key])
+        for number, (key, held) in zip(numbers, self.holders(self._keys(numbers)), strict=True):
             if held is None or held.id != number:
                 raise MissingRow(
                     f"row {number} ({shown_key(key)}) was deleted or replaced; nothing was deleted"
@@ -273,8 +272,13 @@ class HandRows:
     def _held(self, record: Record) -> Held:
         return Held(self._first + record.id, record.content, is_by_hand(record, self._source))
 
-    def _key(self, number: int) -> bytes:
-        return self._waiting_keys.get(number) or self._store.record(number - self._first).key
+    def _keys(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        """Yield the keys of rows, those that wait too; many are read at once."""
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            stored = [number - self._first for number in some if number not in self._waiting_keys]
+            records = iter(self._store.records(stored))
+            yield from (self._waiting_keys.get(number) or next(records).key for number in some)
 
 
 def content_of_vector(row: Halves) -> bytes:

@@ -143,8 +143,8 @@ class ShardHandRows:
     def require_ids(self, ids: Ids) -> list[int]:
         """Return some ids, each once, if they are live rows by hand; raises as `HandRows.require_ids`."""
         numbers = list(dict.fromkeys(ids.tolist()))
-        for number in numbers:
-            self._shard(shard_of(number)).rows.require_ids(np.array([number]))
+        for number, own in _by_shard(numbers).items():
+            self._shard(number).rows.require_ids(np.array(own))
         return numbers
 
     def ids_of(self, keys: Iterable[bytes]) -> list[int]:
@@ -186,8 +186,8 @@ class ShardHandRows:
 
     def delete(self, ids: Iterable[int]) -> None:
         """Delete rows by their ids, all of which `ids_of` or `require_ids` returned."""
-        for number in ids:
-            self._written(shard_of(number)).rows.delete([number])
+        for number, own in _by_shard(ids).items():
+            self._written(number).rows.delete(own)
 
     def commit(self) -> None:
         """Make all that waits durable."""
@@ -326,3 +326,11 @@ class ShardHandRows:
             origin=lambda source: origin_of(source, manifest.sources, place),
             first=first_of(number),
         )
+
+
+def _by_shard(ids: Iterable[int]) -> dict[int, list[int]]:
+    """Return some ids by the numbers of their shards."""
+    found: dict[int, list[int]] = {}
+    for number in ids:
+        found.setdefault(shard_of(number), []).append(number)
+    return found
