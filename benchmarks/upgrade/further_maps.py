@@ -1,6 +1,6 @@
 """Measure maps that bend (`benchmarks.upgrade.bent_maps`) beside the library's rotation and ridge regression.
 
-Each kind is fitted and chosen as in `benchmarks.upgrade.pairs`.
+Each kind is fitted and chosen as in `benchmarks.upgrade.pairs`, and the share of both encoders' mixture in the old gallery.
 """
 
 from __future__ import annotations

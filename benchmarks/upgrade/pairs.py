@@ -2,7 +2,8 @@
 
 Per pair and draw: a fifth of the gallery is the sample. A fifth of it asks to choose among maps, in a gallery of these and a third of
 the others; maps are fitted on the other two thirds, and the chosen one again on all three. Labelled
-photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10).
+photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10). The share of both encoders' mixture is chosen in mixed galleries; beside it stands one that is chosen
+in the old gallery.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from retrieval.encoders import load_encoder
 from retrieval.upgrades.start.encoders import extension_of
 from retrieval.upgrades.trial.maps import CLEARLY, EXTENDING as BROUGHT, Extension, Pairs, fit, refit
 from retrieval.upgrades.trial.measurement import background_of
+from retrieval.upgrades.trial.mixed_galleries import MixedGalleries
 from retrieval.upgrades.trial.questions import SHARE_SPARE
 
 SAMPLE = 0.2
@@ -34,6 +36,7 @@ CHOOSING = 0.2
 SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(2, 11))  # from the sample on
 K = 10
 _TIMED = 300
+_BY_OLD = "both encoders, share by the old gallery"
 EXTENDING = ("nano@1", "nano@2")
 PAIRS = (
     ("colour", "nano@1"),
@@ -134,34 +137,45 @@ def one(names: tuple[str, str], old: Encoded, new: Encoded, asked: Asked, *, see
         (way for score, way in found if score > most - CLEARLY), key=lambda way: way.image.multiplications
     )
     mapped = best.queries(select.new, None)
-    alpha = alignment.best_alpha(select.old, mapped, score=select.score)
-    both = replace(best, method="slerp", alpha=alpha)
-    finals = [refit(way, pairs, select) for way in (best, both)]
+    galleries = MixedGalleries(select, old=old.gallery[fitted], new=new.gallery[fitted])
+    alpha = alignment.best_alpha(select.old, mapped, score=galleries.worth)
+    alpha_in_old = alignment.best_alpha(select.old, mapped, score=select.score)
+    ways = {"one encoder": best} | {
+        name: replace(best, method="slerp", alpha=share)
+        for name, share in (("both encoders", alpha), (_BY_OLD, alpha_in_old))
+    }
+    final = refit(best, pairs, select)
     centred = linear_maps.centred_procrustes(spaces[1], spaces[0], pairs.new, pairs.old)
     old_old = asked.accuracy(old.queries @ old.gallery.T)
     new_new = asked.accuracy(new.queries @ new.gallery.T)
     alone = asked.accuracy(centred.apply(new.queries) @ old.gallery.T)
     orders = orders_of(
-        finals[0].back,
+        final.back,
         old.gallery,
         new.gallery,
         sample,
-        finals[0].queries(new.gallery[sample], None),
+        final.queries(new.gallery[sample], None),
         seed=seed,
     )
     found: dict[str, Any] = {}
-    for name, way, final in zip(("one encoder", "both encoders"), (best, both), finals, strict=True):
+    for name, way in ways.items():
         background = background_of(way, select, old=old.gallery[sample], new=new.gallery[sample])
-        curves = _curves(final, background, old, new, asked, orders)
-        found[name] = curves | {"microseconds": _microseconds(final, old, new)}
+        fitted_again = replace(final, method=way.method, alpha=way.alpha)
+        tried_orders = {"random": orders["random"]} if name == _BY_OLD else orders
+        curves = _curves(fitted_again, background, old, new, asked, tried_orders)
+        found[name] = curves | {
+            "stretch": background.stretch,
+            "microseconds": _microseconds(fitted_again, old, new),
+        }
     return {
         "seed": seed,
         "old_old": old_old,
         "new_new": new_new,
-        "new_old_alone": asked.accuracy(finals[0].queries(new.queries, None) @ old.gallery.T),
+        "new_old_alone": asked.accuracy(final.queries(new.queries, None) @ old.gallery.T),
         "far": alone < old_old,
         "method": best.method,
         "alpha": alpha,
+        "alpha_in_old": alpha_in_old,
         "kinds": len(set(asked.labels.tolist())),
         "crops_old_old": asked.recall(old.crops @ old.gallery.T),
         "crops_new_new": asked.recall(new.crops @ new.gallery.T),
@@ -224,7 +238,7 @@ def _judged(facts: dict[str, Any], old_old: float, new_new: float) -> dict[str, 
         "share": (random[0] - old_old) / (new_new - old_old) if new_new - old_old >= 0.05 else None,
         "deepest_fall": random[0] - min(random),
         "order_gains": gains,
-        "order_gain": max(gains.values()),
+        "order_gain": max(gains.values(), default=0.0),
         "crops_kept": min(kept),
         "crops_fall": kept[0] - min(kept),
         "order_gains_crops": crop_gains,

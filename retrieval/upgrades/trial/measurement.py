@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.migration import Background, Calibration, Probe, calibration, nearest, overlap
+from indexes.migration import Calibration, Probe, calibration, nearest, overlap
 from indexes.vectors import curve_area, regression_rate, update_gain
 from retrieval.collection import Fitted
 from retrieval.upgrades.trial.maps import EXTENDING, K
+from retrieval.upgrades.trial.mixed_galleries import MixedGalleries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from indexes.migration import Background
     from indexes.vectors import Bitmap, Vectors
     from retrieval.upgrades.trial.questions import Questions
 
 _TIMED = 200
 POINTS = 11
-_STRETCHES = (0.85, 1.15, 1.3, 1.5)
-_BEYOND = 2.0
-"""Standard errors by which a stretch must find more than none: few queries choose, and between like encoders a wrong one lets one
-side of a mixed gallery crowd out the other."""
-
-_MIXED = (0.2, 0.5, 0.8)  # shares encoded again that a stretch is chosen at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,35 +163,7 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
         select: queries that settings are chosen by.
         old, new: ``(n, d_old)`` and ``(n, d_new)`` the sample.
     """
-    mapped = way.queries(select.new, select.old)
-
-    def alone(option: Background) -> float:
-        asked = option.old.asked(mapped, moved=option.moved)
-        return select.worth(option.old.scores(asked, select.gallery_old))
-
-    moved = Background.of(old, new, moved=True)
-    best = max((moved, replace(moved, moved=False)), key=alone)
-    ranks = np.random.default_rng(0).permutation(len(select.gallery_old)) / max(len(select.gallery_old), 1)
-
-    own = np.arange(len(select.target)), select.target
-
-    def mixed(option: Background) -> NDArray[np.float64]:
-        old_scores, new_scores = option.scores(mapped, select.new, select.gallery_old, select.gallery_new)
-        worth = np.zeros(len(mapped))  # (q,)
-        for share in _MIXED:
-            scores = np.where(ranks < share, new_scores, old_scores)
-            if select.labels is not None:  # it is asked for where it is hard to find
-                scores[own] = old_scores[own]
-            worth += select.worth_each(scores)
-        return worth
-
-    usual, chosen, most = mixed(best), best, 0.0
-    for stretch in _STRETCHES:
-        option = replace(best, stretch=stretch)
-        won = mixed(option) - usual
-        if won.mean() > max(most, _BEYOND * won.std() / math.sqrt(max(len(won), 1))):
-            chosen, most = option, float(won.mean())
-    return chosen
+    return MixedGalleries(select, old=old, new=new).background(way.queries(select.new, select.old))
 
 
 def backfill_curve(
