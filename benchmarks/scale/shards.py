@@ -25,7 +25,7 @@ MANY, MANY_ROUNDS = 4096, 9
 """Queries and rounds of searches through processes. After a search with two threads the second one waits busily for some
 milliseconds (OpenMP), so one turn is to be much longer than that."""
 
-IMAGES, BUILDS = 2_000, 3
+IMAGES, BUILDS = 1_500, 3
 """Images that are encoded by one process and by two, and how often each is done, in turn."""
 
 
