@@ -368,8 +368,8 @@ def _sent(group: _Group, what: tuple[Any, ...]) -> _Call:
 
 def _named(shard: Shard, error: Exception) -> StoreCorrupt:
     """Return an error that names the shard, and what can be done without it."""
-    what = "its files are missing" if isinstance(error, FileNotFoundError) else str(error)
+    lost = isinstance(error, FileNotFoundError)
+    what = "its files are missing; restore it, or build again" if lost else str(error)
     return StoreCorrupt(
-        f"the shard {shard.name} cannot be searched: {what}; restore it, build again, or search the others with "
-        "`allow_partial=True`"
+        f"the shard {shard.name} cannot be searched: {what}; or search the others with `allow_partial=True`"
     )

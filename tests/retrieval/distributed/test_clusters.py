@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -79,6 +81,38 @@ def test_calls_that_wait_when_their_object_is_lost_are_lost_too(local):
     actor.close()
     with pytest.raises(WorkerLost, match="was closed"):
         actor.ask("add", 1).get(20)
+
+
+def test_answers_of_an_object_come_in_whatever_order_they_are_waited_for(local):
+    actor = local.keep(work.Counter, 0)
+    answers = [actor.ask("add", 1) for _ in range(5)]
+    with pytest.raises(TypeError, match="pickle"):
+        actor.ask("add", threading.Lock()).get(20)
+
+    assert [answer.get(20) for answer in reversed(answers)] == [5, 4, 3, 2, 1]
+    assert answers[2].get() == 3
+    actor.close()
+
+
+def test_threads_share_an_object(local):
+    actor = local.keep(work.Counter, 0)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: actor.ask("add", 1).get(60), range(200)))
+
+    assert sorted(found) == list(range(1, 201))
+    actor.close()
+
+
+def test_a_call_of_an_object_that_is_late_is_an_error_and_answered_later(local):
+    actor = local.keep(work.Counter, 0)
+    late = actor.ask("sleep", 0.5)
+
+    with pytest.raises(WorkerLost, match=r"within 0\.01 s"):
+        late.get(0.01)
+    assert actor.ask("add", 1).get(20) == 1
+    assert late.get() is None
+    actor.close()
 
 
 def test_no_more_processes_start_than_calls_wait():

@@ -52,6 +52,9 @@ class Counter:
         self.count += number * times
         return self.count
 
+    def sleep(self, seconds: float) -> None:
+        sleep(seconds)
+
     def die(self) -> None:
         die()
 
