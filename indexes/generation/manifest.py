@@ -48,7 +48,6 @@ from indexes.generation.description import (
     write_shards,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
-from indexes.generation.verification import FileCheck, verify
 from indexes.repair_hints import cure_of_file
 
 __all__ = [
@@ -56,7 +55,6 @@ __all__ = [
     "MANIFEST",
     "PLAIN",
     "Exact",
-    "FileCheck",
     "FileInfo",
     "Funnel",
     "IndexInfo",
@@ -80,7 +78,6 @@ __all__ = [
     "remove_generations",
     "store_path",
     "sweep_generations",
-    "verify",
     "write_manifest",
 ]
 

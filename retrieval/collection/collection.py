@@ -28,7 +28,6 @@ from retrieval.collection.queries import (
 )
 from retrieval.collection.row_reads import RowReads
 from retrieval.collection.row_writes import RowWrites
-from retrieval.collection.rows import published_facts
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshots import newest_version, open_newest
 from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
@@ -36,7 +35,6 @@ from retrieval.encoders import require_device
 from retrieval.errors import OptionError, ShapeError, StoreClosed
 from retrieval.hints import attribute_of, named_arguments
 from retrieval.location import find_collection, resolve_root
-from retrieval.sources import open_source, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -226,6 +224,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
     @property
     def source(self) -> Source:
         """Where the images come from."""
+        from retrieval.sources import open_source
+
         return open_source(self.directory, self.manifest, root=self._root)
 
     @property
@@ -498,6 +498,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints."""
         from retrieval.collection.activations import activations
+        from retrieval.collection.rows import published_facts
+        from retrieval.sources import spec_of
 
         facts = published_facts(self.manifest, root=self.root, directory=self.directory)
         return facts | {

@@ -19,7 +19,6 @@ from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, e
 from retrieval.collection.relevance import LOOKED_AT
 from retrieval.collection.verdicts import judge_of
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
-from retrieval.names import asked_words, has_fts5
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -332,6 +331,8 @@ class SearchRun:
             return None
         if not words:
             raise OptionError('`names="only"` looks words up, and the query has none; give words')
+        from retrieval.names import asked_words, has_fts5
+
         asked = asked_words(" ".join(words))
         allowed = self.opened.is_live if self.keep is None else self._is_kept
         looked = self.opened.names.look_up(asked, allowed=allowed, all_rows=all_rows or only)
@@ -349,6 +350,8 @@ class SearchRun:
 
 def _nowhere(unknown: Sequence[str], looked: LookedUp) -> tuple[str, ...]:
     """Return those of some words that no name has either."""
+    from retrieval.names import asked_words
+
     held = {word.ways for word, there in zip(looked.words, looked.held, strict=True) if there}
     return tuple(one for one in unknown if not {word.ways for word in asked_words(one)} & held)
 

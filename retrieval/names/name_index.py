@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import weakref
 from contextlib import contextmanager
 from functools import cache
@@ -25,6 +24,7 @@ from indexes import forks
 from retrieval.errors import StoreCorrupt
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -56,6 +56,8 @@ _abandoned: list[sqlite3.Connection] = []
 @cache
 def has_fts5() -> bool:
     """Say whether this Python's SQLite has the extension FTS5; nearly every one has."""
+    import sqlite3
+
     try:
         with _closing(sqlite3.connect(":memory:")) as database:
             database.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
@@ -207,6 +209,8 @@ class NameIndex(forks.Unshared):
     # Inside
 
     def _connected(self) -> sqlite3.Connection:
+        import sqlite3  # which most queries do without
+
         with self._errors():
             if self._path is None:
                 name = "file::memory:"
@@ -224,6 +228,8 @@ class NameIndex(forks.Unshared):
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn SQLite's errors into the system's and ours."""
+        import sqlite3
+
         try:
             yield
         except sqlite3.Error as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -62,6 +61,8 @@ class NamesFile:
                     link_or_copy(published, path)
                     return
                 if changed is not None and (moved + len(changed)) * _MOVED <= count:
+                    import shutil
+
                     shutil.copyfile(published, path)
                     _add(path, store, changed)
                     return

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexes.generation import FOLDER, HAND
 from indexes.store import Record
-from retrieval.sources import open_source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,5 +71,6 @@ def origin_of(opened: Opened | Collection, record: Record, *, root: str) -> Orig
 def _opened(directory: str, root: str, version: tuple[int, int]) -> Source:  # noqa: ARG001 - another one after a build
     """Open the sources of a collection once for many hits."""
     from indexes.generation import read_whole_manifest
+    from retrieval.sources import open_source
 
     return open_source(Path(directory), read_whole_manifest(directory), root=root)

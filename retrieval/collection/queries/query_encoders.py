@@ -11,7 +11,6 @@ from retrieval.collection.queries.encoder_check import LOOKED_AT, require_same_e
 from retrieval.collection.queries.terms import Query
 from retrieval.encoders import VocabularyEncoder, load_encoder
 from retrieval.errors import CapabilityMissing, UnknownWords
-from retrieval.sources import open_source
 
 if TYPE_CHECKING:
     from retrieval.collection import Opened
@@ -98,6 +97,8 @@ class QueryEncoders:
         self._unchecked = False
 
     def _compare_rows(self, encoder: Encoder) -> None:
+        from retrieval.sources import open_source
+
         opened = self._opened
         if opened.pair is None:  # else it is of the new space, of which few rows may be
             opened.enter()

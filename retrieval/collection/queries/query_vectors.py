@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -27,7 +27,6 @@ from retrieval.errors import (
     ShapeError,
     VectorError,
 )
-from retrieval.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +151,13 @@ def _parts(
     """Return each term's part or error; those that need an encoder go through it together."""
     parts: list[Part | RetrievalError | None] = [None] * len(terms)
     waiting: dict[str, list[tuple[int, Any]]] = {}
-    source = cache(partial(open_source, opened.directory, opened.manifest, root=root))
+
+    @cache
+    def source() -> Source:
+        from retrieval.sources import open_source
+
+        return open_source(opened.directory, opened.manifest, root=root)
+
     for place, term in enumerate(terms):
         try:
             value, number = _stored(term, opened, source, root)

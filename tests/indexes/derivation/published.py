@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indexes.engine import flat
-from indexes.generation.manifest import INDEX, generation_path, read_manifest, verify
+from indexes.generation import INDEX, generation_path, read_manifest, verify
 from indexes.search.generation import Generation
 from indexes.store.store import VectorStore
 from tests.indexes.search.test_generation import QUERIES, same

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexes.generation.manifest import generation_path, read_manifest, verify, write_manifest
+from indexes.generation import generation_path, read_manifest, verify, write_manifest
 from indexes.generation.verification import walk_rows
 from indexes.store.store import NewRow, VectorStore
 from indexes.store.tables.records import key_digest, pack_id

@@ -7,8 +7,7 @@ import shutil
 import pytest
 
 import retrieval
-from indexes.generation import kept_files
-from indexes.generation.manifest import generation_path, read_manifest, returnable, verify
+from indexes.generation import generation_path, kept_files, read_manifest, returnable, verify
 from retrieval.errors import StoreCorrupt
 from retrieval.upgrades.trial import past_samples
 from tests.retrieval.drift import drift

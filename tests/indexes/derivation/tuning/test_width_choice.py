@@ -12,7 +12,7 @@ from indexes.derivation.construction import rotations
 from indexes.derivation.tuning.width_choice import Design, ranked
 from indexes.engine import flat
 from indexes.errors import OptionError
-from indexes.generation.manifest import generation_path, read_manifest, verify
+from indexes.generation import generation_path, read_manifest, verify
 from indexes.layout import REPORT, TRANSFORMS
 from indexes.search.generation import Generation
 from indexes.search.searchers.widths import prefixes_of
