@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["renamed_attribute", "renamed_function", "renamed_keywords", "warn_renamed"]
+__all__ = ["renamed_attribute", "renamed_function", "warn_renamed"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,31 +21,6 @@ def warn_renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
         stacklevel: frames from here to the line that is to be changed; 3 is the caller of this function's caller.
     """
     warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=stacklevel)
-
-
-def renamed_keywords(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function take old keyword arguments: ``@renamed_keywords(keep="mask")``.
-
-    Raises:
-        TypeError: at a call, which gives an argument by both of its names.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(function)
-        def renamed(*args: Any, **options: Any) -> R:
-            for old in names.keys() & options.keys():
-                new = names[old]
-                if new in options:
-                    raise TypeError(
-                        f"{function.__name__}() got {new} and {old}, which is its old name; leave out {old}"
-                    )
-                warn_renamed(f"{old}=", f"{new}=")
-                options[new] = options.pop(old)
-            return function(*args, **options)
-
-        return cast("Callable[P, R]", renamed)
-
-    return decorate
 
 
 def renamed_attribute(old: str, new: str) -> property:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -164,18 +165,52 @@ def named_arguments(function: F) -> F:
 
     It returns what it takes, by its type, too: so type checkers know decorated functions within circles of imports.
     """
+    old: dict[str, str] = {}
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        try:
+        try:  # a call that fits costs nothing more: searches have a thousand a second
             return function(*args, **kwargs)
         except TypeError as error:
-            message = _misfit(function, args, kwargs)
-            if message is None:
+            if not old.keys().isdisjoint(kwargs):
+                kwargs = _renamed(function, kwargs, old)
+            elif message := _misfit(function, args, kwargs):
+                raise TypeError(message) from error
+            else:
                 raise
-            raise TypeError(message) from error
+        return call(*args, **kwargs)
 
+    call.__dict__["old"] = old
     return cast("F", call)
+
+
+def renamed_keywords(**names: str) -> Callable[[F], F]:
+    """Let a function of `named_arguments` take old keyword arguments, each with a warning: ``@renamed_keywords(keep="mask")``."""
+
+    def decorate(function: F) -> F:
+        function.__dict__["old"].update(names)
+        return function
+
+    return decorate
+
+
+def _renamed(function: Callable[..., Any], kwargs: dict[str, Any], old: dict[str, str]) -> dict[str, Any]:
+    """Return keyword arguments under their new names, and warn of each old one.
+
+    Raises:
+        TypeError: one is given by both of its names.
+    """
+    renamed = {}
+    for name, value in kwargs.items():
+        new = old.get(name, name)
+        if new != name:
+            if new in kwargs:
+                raise TypeError(
+                    f"{function.__name__}() got {new} and {name}, which is its old name; leave out {name}"
+                )
+            warnings.warn(f"{name}= is called {new}= now", DeprecationWarning, stacklevel=3)
+        renamed[new] = value
+    return renamed
 
 
 def _misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:

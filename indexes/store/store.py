@@ -302,8 +302,14 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def find(self, key: bytes) -> int | None:
         """Return the id of the live row with this key, or None."""
-        record = self.find_record(key)
-        return None if record is None else record.id
+        found = record_by_key(self._environment, key)
+        if found is None:
+            return None
+        number, packed = found
+        if not self._shows(number):
+            return None
+        self._require_key(key, number, key_of(number, self._whole(number, packed)))
+        return number
 
     def find_record(self, key: bytes) -> Record | None:
         """Return the record of the live row with this key, or None."""
@@ -319,16 +325,25 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
 
     def _checked_record(self, key: bytes, number: int, packed: bytes | None) -> Record | None:
         """Return the record that a key leads to, if this store shows it."""
-        if number >= self._count or self._dead[number]:
+        if not self._shows(number):
             return None
+        record = unpack_record(number, self._whole(number, packed))
+        self._require_key(key, number, record.key)
+        return record
+
+    def _shows(self, number: int) -> bool:
+        return number < self._count and not self._dead[number]
+
+    def _whole(self, number: int, packed: bytes | None) -> bytes:
         if packed is None:
             raise missing(self._environment, number)
-        record = unpack_record(number, packed)
-        if record.key != key:
+        return packed
+
+    def _require_key(self, key: bytes, number: int, own: bytes) -> None:
+        if own != key:
             raise StoreCorrupt(
                 f"{self._environment.path}: a key leads to row {number}, which has another; run `verify`"
             )
-        return record
 
     def find_content(self, content: bytes) -> Ids:
         """Return the ids of the live rows with this content hash, ascending; none for an empty one."""

@@ -6,6 +6,7 @@ exceed the row's own. Here each is divided by the row's length. It is the same w
 
 from __future__ import annotations
 
+from functools import cache
 from math import inf, sqrt
 from typing import TypeVar
 
@@ -60,17 +61,16 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
     """
     if min(ids.tolist()) < 0:
         return None
-    near = np.empty((len(ids) + 1, len(query)))  # (k + 1, d)
-    near[:-1] = rows.take(ids, axis=0)
-    near[-1] = query
-    with np.errstate(invalid="ignore"):  # of damaged rows, which may hold anything
-        squares = np.vecdot(near, near).tolist()
+    near = rows.take(ids, axis=0).astype(np.float64)  # (k, d)
+    asked = query.astype(np.float64)  # (d,)
+    products = near.dot(asked).tolist()  # BLAS has no warnings of damaged rows, which may hold anything
+    near *= near
+    squares = near.dot(_ones(len(query))).tolist()
     if not sum(squares) < inf:
         return None
-    products = np.vecdot(near, near[-1]).tolist()
-    square = products.pop()
+    square = asked.dot(asked).item()
     try:
-        cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=False)]
+        cosines = [product / sqrt(own * square) for product, own in zip(products, squares, strict=True)]
     except ZeroDivisionError:
         return None
     scores = np.array(cosines, dtype=np.float32)
@@ -80,6 +80,11 @@ def _at_a_glance(ids: Ids, query: NDArray[np.float32], rows: Halves) -> NDArray[
             return None
         before = score
     return scores
+
+
+@cache
+def _ones(width: int) -> NDArray[np.float64]:
+    return np.ones(width)
 
 
 def dots(one: NDArray[Real], other: NDArray[Real]) -> NDArray[Real]:

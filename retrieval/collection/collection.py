@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from indexes import forks
 from indexes.generation import HAND, SHARDS, Manifest
 from indexes.vectors import Neighbors, Vectors, integer, optional_integer, unit_rows
@@ -30,10 +32,10 @@ from retrieval.collection.row_reads import RowReads
 from retrieval.collection.row_writes import RowWrites
 from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshots import newest_version, open_newest
-from retrieval.deprecation import renamed_attribute, renamed_keywords, warn_renamed
+from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.encoders import require_device
 from retrieval.errors import OptionError, ShapeError, StoreClosed
-from retrieval.hints import attribute_of, named_arguments
+from retrieval.hints import attribute_of, named_arguments, renamed_keywords
 from retrieval.location import find_collection, resolve_root
 
 if TYPE_CHECKING:
@@ -400,7 +402,7 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
             MissingRow: an id or key of `ids` that there is no row of.
             StoreClosed: the collection is closed.
         """
-        if is_key(vectors) or hasattr(vectors, "convert"):
+        if type(vectors) is not np.ndarray and (is_key(vectors) or hasattr(vectors, "convert")):
             raise ShapeError(
                 f"query vectors: {type(vectors).__name__} is none; `search(…)` takes words and images"
             )

@@ -9,9 +9,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from indexes.generation import SHARDS
-from retrieval.deprecation import renamed_keywords
 from retrieval.errors import OptionError
-from retrieval.hints import named_arguments
+from retrieval.hints import named_arguments, renamed_keywords
 from retrieval.ingestion.build_place import find_directory, several
 from retrieval.ingestion.one_collection import build_one
 

@@ -60,7 +60,7 @@ class InvertedSearcher:
         """Find each query's best rows; see `Searcher.search`."""
         stage, k = self.file.opened, wanted.k
         if wanted.allowed is None:
-            found = self.on_card(queries, wanted)
+            found = None if self._card is None else self.on_card(queries, wanted)
             if found is None:
                 nprobe, shortlist = self.parameters(wanted)
                 found = stage.search(queries, k=k, nprobe=nprobe, shortlist=shortlist)
@@ -68,7 +68,7 @@ class InvertedSearcher:
         kept = self._kept(wanted)
         if wanted.filtered and (not stage.filters or exact.is_sooner(kept, queries=len(queries))):
             return self._exact.search(queries, wanted)
-        nprobe, shortlist = self.parameters(wanted)
+        nprobe, shortlist = self._measured(wanted, kept) if wanted.filtered else self.parameters(wanted)
         if not stage.filters:
             found = self._living(queries, wanted, nprobe=nprobe, shortlist=shortlist, kept=kept)
             return self._exact.filled(found, queries, wanted, kept=kept)
@@ -120,23 +120,24 @@ class InvertedSearcher:
     def parameters(self, wanted: Wanted) -> Parameters:
         """Return what was measured for ten neighbours among all rows, and more for more or fewer."""
         if wanted.filtered:
-            return self._measured(wanted)
+            return self._measured(wanted, self._kept(wanted))
         asked = (wanted.k, wanted.nprobe, wanted.shortlist, wanted.depth)
         known = self._known.get(asked)
         if known is None:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            known = self._known[asked] = self._measured(wanted)
+            known = self._known[asked] = self._measured(wanted, len(self._rows))
         return known
 
-    def _measured(self, wanted: Wanted) -> Parameters:
+    def _measured(self, wanted: Wanted, kept: int) -> Parameters:
+        """Return what `parameters` does, where ``kept`` rows may be found."""
         k, info = wanted.k if wanted.depth is None else wanted.depth, self._info
         shortlist = wanted.shortlist
         if shortlist is None:
             shortlist = lengthened(info.shortlist or 4 * TUNED_K, k)
         nprobe = wanted.nprobe
         if nprobe is None and info.nprobe is not None:
-            share = max(self._kept(wanted), 1) / info.base_rows if wanted.filtered else 1.0
+            share = max(kept, 1) / info.base_rows if wanted.filtered else 1.0
             least = TUNED_K if wanted.depth is None else 1
             nprobe = reaching(info.nprobe, k=k, share=share, least=least)
             if nprobe != info.nprobe:

@@ -254,8 +254,8 @@ def _level(
         _require(~big | (ends + 8 <= size), numbers, "has a value beyond its end", counts)
         lengths = low[big].astype(np.int64) + (high[big].astype(np.int64) << 16)
         _long_values(book, _number_at(data, each(np.arange(len(numbers)))[big], ends[big]), lengths)
-    wide = (part[inner].astype(np.uint64) for part in (low, high, kind))
-    children = sum((part << np.uint64(16 * place) for place, part in enumerate(wide)), np.uint64(0))
+    first, second, third = (part[inner].astype(np.uint64) for part in (low, high, kind))
+    children = first | second << np.uint64(16) | third << np.uint64(32)
     below, kept = each(depths)[inner] - 1, each(many)[inner]
     several = ~inner & (kind & _MANY != 0)
     if several.any():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -151,12 +150,14 @@ def _parts(
     """Return each term's part or error; those that need an encoder go through it together."""
     parts: list[Part | RetrievalError | None] = [None] * len(terms)
     waiting: dict[str, list[tuple[int, Any]]] = {}
+    opening: list[Source] = []
 
-    @cache
     def source() -> Source:
-        from retrieval.sources import open_source
+        if not opening:
+            from retrieval.sources import open_source
 
-        return open_source(opened.directory, opened.manifest, root=root)
+            opening.append(open_source(opened.directory, opened.manifest, root=root))
+        return opening[0]
 
     for place, term in enumerate(terms):
         try:
