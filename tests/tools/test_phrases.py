@@ -9,7 +9,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="training needs torch")
 
 from tools.train_nano.inputs.data import Photo
-from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
+from tools.train_nano.words.phrases import CHECKED, TYPES, Phrase, by_sort, checked, first_right, phrases
 
 
 def photo(*sentences, label="", group="flickr"):
@@ -37,6 +37,30 @@ def test_words_for_kinds_are_right_by_labels_and_rare_ones_are_not_asked():
 
     assert [(phrase.words, phrase.sort) for phrase in found] == [("fish", "kind")]
     assert found[0].right.tolist() == [True] * 5 + [False]
+
+
+def test_objects_are_right_by_the_list_of_all_of_them():
+    shown = [photo(label="tv, chair", group="coco_objects")] * 5
+    others = [photo(label="person, dog", group="coco_objects"), photo(label="chair", group="caltech101")]
+    found = {phrase.words: phrase for phrase in phrases([*shown, *others])}
+
+    assert set(found) == {"household electronics", "thing made for sitting"}
+    assert found["thing made for sitting"].sort == "object"
+    assert found["thing made for sitting"].right.tolist() == [True] * 5 + [False] * 2
+
+
+def test_photographs_that_were_looked_at_are_right_by_their_names():
+    shown = checked()
+    assert all(len(shown[what]) >= 5 for what in CHECKED)
+    grey = [
+        Photo(file=file, group="flickr", label="", caption="", split="held")
+        for file in sorted(shown["without colour"])[:5]
+    ]
+    found = {phrase.words: phrase for phrase in phrases([*grey, photo()])}
+
+    assert found["greyscale shot"].sort == "real type"
+    assert found["greyscale shot"].right.tolist() == [True] * 5 + [False]
+    assert set(found) == set(CHECKED["without colour"][1])
 
 
 def test_the_first_five_are_counted_by_sort():

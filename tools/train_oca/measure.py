@@ -23,11 +23,12 @@ from tools.train_nano.measure import (
 )
 from tools.train_nano.prepare import label_name
 from tools.train_nano.targets.views import crop
-from tools.train_nano.words.phrases import TYPES, Phrase, by_sort, first_right, phrases
+from tools.train_nano.words.phrases import OBJECT_LISTS, TYPES, Phrase, by_sort, first_right, phrases
 from tools.train_oca import harder
 
 Rows = NDArray[np.float32]
 CROPPED, COPIED, TYPED, DRAWS = 1500, 200, 20, 2000
+OF_LABELS = ("kind", "object")  # sorts of queries whose truth is in labels
 FIRST = "nano-attacks-1"  # the attacks of every report so far
 NEW_COLLECTIONS = (
     "animals",
@@ -139,11 +140,11 @@ def reworded(exam: Exam, found: Asked, encoder: NanoEncoder) -> Asked:
 
 
 def queries(exam: Exam) -> tuple[NDArray[np.int64], list[Phrase], list[Phrase]]:
-    """Give the gallery rows of photographs with sentences, the queries about these, and the words for kinds, asked of labelled ones."""
+    """Give the gallery rows of photographs with sentences, the queries about these, and those about labelled ones: kinds and objects."""
     told = np.flatnonzero([photo.group in ("captions", "flickr") for photo in exam.photos])
     labelled = [photo for photo in exam.photos if photo.label]
-    said = [phrase for phrase in phrases([exam.photos[i] for i in told]) if phrase.sort != "kind"]
-    return told, said, [phrase for phrase in phrases(labelled) if phrase.sort == "kind"]
+    said = [phrase for phrase in phrases([exam.photos[i] for i in told]) if phrase.sort not in OF_LABELS]
+    return told, said, [phrase for phrase in phrases(labelled) if phrase.sort in OF_LABELS]
 
 
 def typed(exam: Exam) -> list[tuple[int, Callable[[Any], Any], str]]:
@@ -170,9 +171,14 @@ def phrased(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, di
     result = by_sort(
         said, first_right(found.phrases[:, :dim], found.gallery[told][:, :dim], [p.right for p in said])
     )
-    result |= by_sort(
-        kinds, first_right(found.kinds[:, :dim], found.gallery[named][:, :dim], [p.right for p in kinds])
-    )
+    listed = np.array([exam.photos[i].group == OBJECT_LISTS for i in named])
+    for sort in OF_LABELS:
+        # Only where all objects are listed is what is not listed absent.
+        among = listed if sort == "object" else np.ones(len(named), bool)
+        own = [i for i, phrase in enumerate(kinds) if phrase.sort == sort]
+        asked = [replace(kinds[i], right=kinds[i].right[among]) for i in own]
+        words, seen = found.kinds[own][:, :dim], found.gallery[named[among]][:, :dim]
+        result |= by_sort(asked, first_right(words, seen, [phrase.right for phrase in asked]))
     made = typed(exam)
     changed = {row for row, _, _ in made}
     plain = [i for i, photo in enumerate(exam.photos) if photo.group == "captions" and i not in changed]

@@ -1,14 +1,17 @@
 """Everyday queries with a known truth: counts, colours, two things, kinds and types of photograph, worded otherwise than captions are.
 
-Truth comes from what people wrote under photographs (one sentence for a count or a colour, which few mention, two of five for things), from labels, and from
-the making of altered pictures. What has fewer than five right photographs is not asked.
+Truth comes from what people wrote under photographs (one sentence for a count or a colour, which few mention, two of five for things), from labels, from
+the making of altered pictures, from MS-COCO's lists of all objects in a photograph, and from ``checked.csv``: photographs that were looked at one by one.
+What has fewer than five right photographs is not asked.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +57,33 @@ KINDS = {
     "combat sport": r"sports/(boxing|fencing|judo|olympic wrestling|sumo wrestling|arm wrestling)", "motor sport": r"sports/(formula 1 racing|nascar racing|motorcycle racing|sidecar racing|hydroplane racing|snowmobile racing)", "gymnastics": r"sports/(balance beam|parallel bar|pommel horse|rings|uneven bars|trapeze)", "room of a house": r"rooms/(bathroom|bedroom|kitchen)",
     "landscape": r"scenes/(forest|glacier|mountain|sea)", "mollusc": r"caltech101/(nautilus|octopus)", "crustacean": r"caltech101/(crab|crayfish|lobster)", "marsupial": r"caltech101/kangaroo|caltech101/wombat", "bad weather": r"weather/(rainy|foggy)", "tool": r"imagenette/chain saw|caltech101/(scissors|wrench)",
 }  # fmt: skip
+# What a photograph of `OBJECT_LISTS` shows, by MS-COCO's names.
+OBJECT_LISTS = "coco_objects"
+OBJECTS = {
+    "human being": r"person", "crockery or cutlery": r"cup|fork|knife|spoon|bowl|wine glass", "large beast of the savanna": r"elephant|giraffe|zebra",
+    "something edible": r"banana|apple|sandwich|orange|broccoli|carrot|hot dog|pizza|donut|cake", "household electronics": r"tv|laptop|mouse|remote|keyboard|cell phone|microwave|oven|toaster|refrigerator",
+    "sporting gear": r"frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard|tennis racket", "thing made for sitting": r"chair|couch|bench|toilet",
+    "means of transport": r"bicycle|car|motorcycle|airplane|bus|train|truck|boat", "living creature that is no human": r"bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe",
+}  # fmt: skip
+CHECKED_FILE = Path(__file__).with_name("checked.csv")
+# What photographs of `CHECKED_FILE` show: the sort of query, and how people ask for it.
+CHECKED = {
+    "without colour": ("real type", ("greyscale shot", "picture that lacks any colour")), "night": ("real type", ("shot in the hours of darkness", "lamps glowing after nightfall")),
+    "sunset": ("real type", ("glowing horizon as the sun goes down", "low sun and an orange heaven")), "silhouette": ("real type", ("dark outline of somebody against the light",)),
+    "snow": ("scene", ("ground all white in winter", "deep snowfall lying everywhere")), "rink": ("scene", ("match of skaters with sticks and a puck",)),
+    "flying": ("scene", ("aircraft up in the air",)), "musicians": ("scene", ("somebody making music",)),
+    "red vehicle": ("colour", ("means of transport painted scarlet",)), "yellow vehicle": ("colour", ("means of transport painted bright yellow",)),
+    "blue vehicle": ("colour", ("means of transport painted blue",)),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrase:
-    """One query: its words, its sort (``count``, ``colour``, ``two things``, ``kind``, ``type``), and which photographs are right."""
+    """One query: its words, its sort, and which photographs are right.
+
+    Sorts are ``count``, ``colour``, ``two things``, ``real type`` and ``scene``, asked of photographs with sentences; ``kind``, of labelled ones;
+    ``object``, of those with lists of all objects; and ``type``, of altered ones.
+    """
 
     words: str
     sort: str
@@ -98,6 +123,23 @@ def phrases(photos: Sequence[Photo]) -> list[Phrase]:
     labels = [f"{photo.group}/{photo.label}" if photo.label else "" for photo in photos]
     for kind, pattern in KINDS.items():
         ask(kind, "kind", np.array([re.fullmatch(pattern, label) is not None for label in labels]))
+    listed = [photo.label.split(", ") if photo.group == OBJECT_LISTS else [] for photo in photos]
+    for words, pattern in OBJECTS.items():
+        ask(words, "object", np.array([any(re.fullmatch(pattern, one) for one in names) for names in listed]))
+    shown = checked()
+    for what, (sort, several) in CHECKED.items():
+        right = np.array([photo.file in shown[what] for photo in photos])
+        for words in several:
+            ask(words, sort, right)
+    return found
+
+
+def checked() -> dict[str, set[str]]:
+    """Read which photographs show what, by the names of `CHECKED`."""
+    found: dict[str, set[str]] = {what: set() for what in CHECKED}
+    with CHECKED_FILE.open(newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            found[row["shows"]].add(row["file"])
     return found
 
 
