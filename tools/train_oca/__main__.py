@@ -2,6 +2,7 @@
 
     python -m tools.train_oca restore --work RUN --state FILE
     python -m tools.train_oca train   --data DATA --work RUN [--minutes 240]
+    python -m tools.train_oca targets --data DATA --work RUN [--teachers]
     python -m tools.train_oca further --data DATA --work RUN [--minutes 240]
     python -m tools.train_oca finish  --data DATA --work RUN
     python -m tools.train_oca kinds   --data DATA --work RUN
@@ -12,7 +13,8 @@
 (SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of the tower of ``RUN/nano-2``
 where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2``, the bank of texts and the maps back to nano@1's space,
 and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
-and ships it if that is allowed. ``further`` trains the shipped tower by its own vectors instead, and writes ``RUN/nano-2`` with the shipped
+and ships it if that is allowed. ``targets`` embeds all photographs with both teachers (it goes on where it stopped) and tries
+targets of them; ``further`` trains the shipped tower by the best of these instead, and writes ``RUN/nano-2`` with the shipped
 words; ``kinds`` writes there what is shipped with words that know which kinds have which members. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
 A nano@2 that is not shipped can be kept in one file: ``restore`` and ``measure --ship`` ship it, if it is still allowed; ``restore``,
@@ -46,6 +48,7 @@ from tools.train_oca.further import export_further, go_on, look_at_all, set_trai
 from tools.train_oca.kinds import words_with_kinds
 from tools.train_oca.ship import card, objections, table
 from tools.train_oca.state import keep, restore
+from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial
 from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
 
 
@@ -65,6 +68,8 @@ def main() -> int:
     more = commands.add_parser("further", help="train the shipped tower further by its own vectors; goes on")
     more.add_argument("--minutes", type=float, default=240.0, help="of the processor, over all sittings")
     more.add_argument("--falls", type=float, default=0.6, help="as for train")
+    tried = commands.add_parser("targets", help="embed with both teachers, and try targets of them")
+    tried.add_argument("--teachers", action="store_true", help="embed only")
     kinds = commands.add_parser("kinds", help="teach the shipped words which kinds have which members")
     last = commands.add_parser("finish", help="fit head, words, bank and maps; write RUN/nano-2")
     last.add_argument("--steps", type=int, default=TEXT_RECIPE.steps, help="of the words' training")
@@ -74,9 +79,9 @@ def main() -> int:
     kept.add_argument("--state", type=Path, required=True)
     back = commands.add_parser("restore", help="lay out in RUN what keep wrote")
     back.add_argument("--state", type=Path, required=True)
-    for command in (train, more, kinds, last, exam, kept, back):
+    for command in (train, tried, more, kinds, last, exam, kept, back):
         command.add_argument("--work", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    for command in (train, more, kinds, last, exam):
+    for command in (train, tried, more, kinds, last, exam):
         command.add_argument("--data", type=Path, required=True, help="the data folder")
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
@@ -85,6 +90,7 @@ def main() -> int:
     torch.set_num_threads(1)
     steps = {
         "train": run_train,
+        "targets": run_targets,
         "further": run_further,
         "finish": run_finish,
         "kinds": run_kinds,
@@ -118,6 +124,22 @@ def run_further(given: argparse.Namespace) -> int:
         words,
         samples=samples,
     )
+    return 0
+
+
+def run_targets(given: argparse.Namespace) -> int:
+    """Embed with both teachers, try every candidate for a target, and keep the numbers."""
+    photos = list_photos(given.data)
+    seen = both_teachers(given.data, photos, given.work)
+    if given.teachers:
+        return 0
+    with watch() as load:
+        trial = set_trial(look_at_all(given.data, given.work), seen, given.work)
+        found = {}
+        for name, choice in CANDIDATES.items():
+            found[name] = trial.run(choice)
+            print(name, json.dumps(found[name]), flush=True)
+    save("nano-2_targets", load=load, left_out=LEFT_OUT, photographs=len(trial.photos), candidates=found)
     return 0
 
 

@@ -24,6 +24,7 @@ from tools.train_nano.measure import (
 from tools.train_nano.prepare import label_name
 from tools.train_nano.targets.views import crop
 from tools.train_nano.words.phrases import OBJECT_LISTS, TYPES, Phrase, by_sort, first_right, phrases
+from tools.train_nano.words.spelling import Right, by_way, spelled
 from tools.train_oca import harder
 
 Rows = NDArray[np.float32]
@@ -57,6 +58,7 @@ class Asked:
     typed: Rows
     types: Rows
     harder: harder.Harder
+    spelled: Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +129,16 @@ def words(exam: Exam, encoder: NanoEncoder) -> dict[str, Rows]:
         "phrases": [phrase.words for phrase in said],
         "kinds": [phrase.words for phrase in kinds],
         "types": [words for _, asked in TYPES.values() for words in asked],
+        "spelled": [said for _, _, said in asked_otherwise(exam)],
     }
     return {name: encoder.encode_text(texts) for name, texts in asked.items()}
+
+
+def asked_otherwise(exam: Exam) -> list[tuple[str, str, str]]:
+    """Return the names of both galleries as people misspell and inflect them."""
+    captions = [photo.caption for photo in exam.photos if photo.group == "captions"]
+    names = list(relevant_by_label([photo for photo in exam.photos if photo.label]))
+    return spelled(list(dict.fromkeys([*names, *relevant_by_caption(captions)])))
 
 
 def reworded(exam: Exam, found: Asked, encoder: NanoEncoder) -> Asked:
@@ -229,6 +239,7 @@ def alone(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, Any]
             precision_at_10(words, found.gallery[places], list(masks.values()), dim=dim).mean()
         )
     result["phrases"] = phrased(exam, found, dim=dim)
+    result["spelling"] = spelling(exam, found, dim=dim)
     told = queries(exam)[0]
     scenes, seen = [exam.photos[i] for i in told], found.gallery[told]
     result["attacks"] = harder.attacked_first(found.harder, found.gallery, exam.copied, dim=dim)
@@ -241,6 +252,24 @@ def alone(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, Any]
         "sentences": harder.hubness(found.sentences, seen, same=False, dim=dim),
     }
     return result
+
+
+def spelling(exam: Exam, found: Asked, *, dim: int | None = None) -> dict[str, dict[str, float]]:
+    """Measure names that are misspelt or inflected, by how they are asked; a name of both galleries is asked of everyday scenes."""
+    captions = [i for i, photo in enumerate(exam.photos) if photo.group == "captions"]
+    named = [i for i, photo in enumerate(exam.photos) if photo.label]
+    answers: dict[str, Right] = {}
+    for words, places, masks in (
+        (found.names, named, relevant_by_label([exam.photos[i] for i in named])),
+        (found.scene_names, captions, relevant_by_caption([exam.photos[i].caption for i in captions])),
+    ):
+        images = found.gallery[places][:, :dim]
+        first = first_right(words[:, :dim], images, list(masks.values()))
+        answers |= {
+            word: Right(images=images, right=mask, precision=float(share))
+            for (word, mask), share in zip(masks.items(), first, strict=True)
+        }
+    return by_way(asked_otherwise(exam), found.spelled[:, :dim], answers)
 
 
 def sentence_ranks(

@@ -117,6 +117,16 @@ def table(
         f"{last['phrases'][sort]['precision_5']:.3f} | {first['phrases'][sort]['chance']:.3f} |"
         for sort in sorts
     ]
+    lines += [
+        "",
+        "| names, precision of the first five | nano@1 | nano@2 | the right words |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {how} ({last['spelling'][how]['queries']}) | {first['spelling'][how]['precision_5']:.3f} | "
+        f"{last['spelling'][how]['precision_5']:.3f} | {last['spelling'][how]['right_word']:.3f} |"
+        for how in last["spelling"]
+    ]
     lines += ["", "| copy after | nano@1 | nano@2 |", "|---|---|---|"]
     lines += [
         f"| {name} | {first['copies'][name]:.3f} | {last['copies'][name]:.3f} |" for name in first["copies"]
