@@ -2,10 +2,12 @@
 
     python -m tools.train_oca restore --work RUN --state FILE
     python -m tools.train_oca train   --data DATA --work RUN [--minutes 240]
-    python -m tools.train_oca targets --data DATA --work RUN [--teachers]
+    python -m tools.train_oca teachers --data DATA --work RUN
+    python -m tools.train_oca targets --data DATA --work RUN [--some 8000]
     python -m tools.train_oca further --data DATA --work RUN [--minutes 240]
     python -m tools.train_oca finish  --data DATA --work RUN
     python -m tools.train_oca kinds   --data DATA --work RUN
+    python -m tools.train_oca words   --data DATA --work RUN [--steps 400]
     python -m tools.train_oca measure --data DATA --work RUN [--ship]
     python -m tools.train_oca keep    --work RUN --state FILE
 
@@ -13,9 +15,9 @@
 (SIGSTOP) loses nothing, since the schedule counts the processor's time. ``finish`` fits the head (of the tower of ``RUN/nano-2``
 where nothing was trained, or of nano@1's), the words from those of ``RUN/nano-2``, the bank of texts and the maps back to nano@1's space,
 and writes ``RUN/nano-2``; ``measure`` compares it with nano@1 on photographs that neither was trained on,
-and ships it if that is allowed. ``targets`` embeds all photographs with both teachers (it goes on where it stopped) and tries
-targets of them; ``further`` trains the shipped tower by the best of these instead, and writes ``RUN/nano-2`` with the shipped
-words; ``kinds`` writes there what is shipped with words that know which kinds have which members. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
+and ships it if that is allowed. ``teachers`` embeds all photographs with both teachers (it goes on where it stopped), ``targets`` tries targets of them; ``further`` trains the shipped tower by the best of these instead, and writes ``RUN/nano-2`` with the shipped
+words; ``kinds`` writes there what is shipped with words that know which kinds have which members, ``words`` with words trained by
+made pictures. ``keep`` writes what a later session starts from into one file, ``restore`` lays it out again.
 
 A nano@2 that is not shipped can be kept in one file: ``restore`` and ``measure --ship`` ship it, if it is still allowed; ``restore``,
 ``train``, ``finish`` and ``keep`` go on from it.
@@ -41,14 +43,14 @@ from retrieval.encoders.families.nano_torch import folded_tower
 from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import list_photos
 from tools.train_nano.words.vocabulary import write_vocabulary
-from tools.train_oca import further, harder, measure
+from tools.train_oca import further, harder, made_words, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
 from tools.train_oca.further import export_further, go_on, look_at_all, set_training
 from tools.train_oca.kinds import words_with_kinds
 from tools.train_oca.ship import card, objections, table
 from tools.train_oca.state import keep, restore
-from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial
+from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
 from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
 
 
@@ -65,12 +67,22 @@ def main() -> int:
     )
     train.add_argument("--float32", action="store_true", help="for processors without AVX512-BF16 or AMX")
     train.add_argument("--pid", type=Path, help="write the process's number here")
-    more = commands.add_parser("further", help="train the shipped tower further by its own vectors; goes on")
+    more = commands.add_parser(
+        "further", help="train the shipped tower further by a stronger target; goes on"
+    )
     more.add_argument("--minutes", type=float, default=240.0, help="of the processor, over all sittings")
-    more.add_argument("--falls", type=float, default=0.6, help="as for train")
-    tried = commands.add_parser("targets", help="embed with both teachers, and try targets of them")
-    tried.add_argument("--teachers", action="store_true", help="embed only")
+    more.add_argument("--falls", type=float, default=further.RECIPE.falls, help="as for train")
+    more.add_argument("--every", type=float, default=10.0, help="minutes between two checks")
+    taught = commands.add_parser(
+        "teachers", help="embed all photographs with both teachers; goes on where it stopped"
+    )
+    tried = commands.add_parser("targets", help="try targets of both teachers on some training photographs")
+    tried.add_argument("--some", type=int, default=8000, help="photographs")
     kinds = commands.add_parser("kinds", help="teach the shipped words which kinds have which members")
+    told = commands.add_parser(
+        "words", help="train the shipped words further by made pictures with known captions"
+    )
+    told.add_argument("--steps", type=int, default=made_words.RECIPE.steps)
     last = commands.add_parser("finish", help="fit head, words, bank and maps; write RUN/nano-2")
     last.add_argument("--steps", type=int, default=TEXT_RECIPE.steps, help="of the words' training")
     exam = commands.add_parser("measure", help="compare RUN/nano-2 with nano@1")
@@ -79,9 +91,9 @@ def main() -> int:
     kept.add_argument("--state", type=Path, required=True)
     back = commands.add_parser("restore", help="lay out in RUN what keep wrote")
     back.add_argument("--state", type=Path, required=True)
-    for command in (train, tried, more, kinds, last, exam, kept, back):
+    for command in (train, taught, tried, more, kinds, told, last, exam, kept, back):
         command.add_argument("--work", type=Path, required=True, help="folder for arrays, log and checkpoint")
-    for command in (train, tried, more, kinds, last, exam):
+    for command in (train, taught, tried, more, kinds, told, last, exam):
         command.add_argument("--data", type=Path, required=True, help="the data folder")
         command.add_argument(
             "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="Debian's wordnet-base"
@@ -90,10 +102,12 @@ def main() -> int:
     torch.set_num_threads(1)
     steps = {
         "train": run_train,
+        "teachers": run_teachers,
         "targets": run_targets,
         "further": run_further,
         "finish": run_finish,
         "kinds": run_kinds,
+        "words": run_words,
         "measure": run_measure,
         "keep": run_keep,
         "restore": run_restore,
@@ -112,10 +126,13 @@ def run_train(given: argparse.Namespace) -> int:
 
 
 def run_further(given: argparse.Namespace) -> int:
-    """Train the shipped tower by its own vectors, and write it beside the shipped words."""
+    """Train the shipped tower toward what both teachers see, and write it beside the shipped words."""
     known, words = look_at_all(given.data, given.work), WEIGHTS / "nano-2" / "text.safetensors"
     recipe = replace(further.RECIPE, minutes=given.minutes, falls=given.falls)
-    go_on(given.work, set_training(known, words), recipe).train()
+    told = stronger(known, both_teachers(given.data, known.photos, given.work))
+    run = go_on(given.work, set_training(known, words, told), recipe)
+    run.log("start", **run.check())
+    run.train(checkpoint_seconds=60 * given.every, checked=1)
     tower, samples = averaged(given.work)
     export_further(
         folded_tower(fold_state(tower), dim=tower.head.out_features),
@@ -127,19 +144,21 @@ def run_further(given: argparse.Namespace) -> int:
     return 0
 
 
+def run_teachers(given: argparse.Namespace) -> int:
+    """Embed with both teachers."""
+    both_teachers(given.data, list_photos(given.data), given.work)
+    return 0
+
+
 def run_targets(given: argparse.Namespace) -> int:
-    """Embed with both teachers, try every candidate for a target, and keep the numbers."""
-    photos = list_photos(given.data)
-    seen = both_teachers(given.data, photos, given.work)
-    if given.teachers:
-        return 0
+    """Try every candidate for a target, and keep the numbers."""
     with watch() as load:
-        trial = set_trial(look_at_all(given.data, given.work), seen, given.work)
+        trial = set_trial(given.data, given.work / f"some-{given.some}", some=given.some)
         found = {}
         for name, choice in CANDIDATES.items():
             found[name] = trial.run(choice)
             print(name, json.dumps(found[name]), flush=True)
-    save("nano-2_targets", load=load, left_out=LEFT_OUT, photographs=len(trial.photos), candidates=found)
+    save("nano-2_targets", load=load, left_out=LEFT_OUT, photographs=given.some, candidates=found)
     return 0
 
 
@@ -151,6 +170,16 @@ def run_kinds(given: argparse.Namespace) -> int:
         given.data, given.wordnet, known.photos, known.seen, shipped / "text.safetensors"
     )
     shutil.copytree(shipped, folder, dirs_exist_ok=True)
+    save_tensors(tensors, folder / "text.safetensors")
+    return 0
+
+
+def run_words(given: argparse.Namespace) -> int:
+    """Write what is shipped, with words trained further by made pictures."""
+    known, folder = look_at_all(given.data, given.work), given.work / "nano-2"
+    recipe = replace(made_words.RECIPE, steps=given.steps)
+    tensors = made_words.train_words(given.data, given.wordnet, known, recipe)
+    shutil.copytree(WEIGHTS / "nano-2", folder, dirs_exist_ok=True)
     save_tensors(tensors, folder / "text.safetensors")
     return 0
 

@@ -1,7 +1,7 @@
-"""Train the shipped nano@2's tower further: its own vectors of unaltered photographs are the targets of altered ones.
+"""Train the shipped nano@2's tower further: toward what two teachers see, placed in its own space (`stronger`).
 
-Words, the bank of texts and the way back to nano@1 go on fitting, since the space stays as it is. What gets better is what the losses
-beside the targets ask: altered copies find their photographs, labels each other, and photographs their sentences.
+The target of every view is that of the unaltered photograph. Words, the bank of texts and the way back to nano@1 go on fitting, since the space stays as it
+is. Beside the targets the losses ask that altered copies find their photographs, labels each other, and photographs their sentences.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from retrieval.encoders.families.nano_torch import (
     read_state,
 )
 from tools.train_nano.export import read_note
-from tools.train_nano.inputs.data import Photo, decode_all, list_photos
+from tools.train_nano.inputs.data import Photo, decode_all, list_photos, unit_hash
 from tools.train_nano.measure import unit
 from tools.train_nano.prepare import assemble
 from tools.train_nano.targets.asked import asked_axes
@@ -36,12 +36,13 @@ from tools.train_oca.head import look, placed
 from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
+CHECKED = 0.06  # of the training photographs: left out, and measured while it trains
 SHIPPED, IMAGE = WEIGHTS / "nano-2", "image.safetensors"
 STATE = Path(__file__).parent / "further.safetensors"  # a tower that is not shipped yet, to go on from
 RECIPE = Recipe(
     batch=128, part=64, workers=1, rate=8e-4, warm_steps=40, views=0.0, hard=0.5, contrast=0.15, old=0.1, asked=0.1,
     alike=0.1, said=0.1, harder=True, middle=0.25, places=0.0, frozen=1, ramp=(-1.0, 0.0), ema=0.99, sizes=((1.0, 112),),
-    bfloat16=True, falls=0.6,
+    bfloat16=True, falls=0.0,
 )  # fmt: skip
 
 
@@ -74,19 +75,32 @@ def look_at_all(data: Path, folder: Path, *, note: Callable[[str], None] = print
     return Shipped(photos=photos, pixels=pixels, seen=placed(tower.head, means, LOOKS), old=old)
 
 
-def set_training(known: Shipped, words: Path) -> TrainingSet:
-    """Join photographs, their vectors and their sentences, said by the text tower in ``words``."""
+def set_training(known: Shipped, words: Path, told: Rows) -> TrainingSet:
+    """Join photographs, their targets and their sentences, said by the text tower in ``words``.
+
+    ``told`` ``(n, d - 1)`` are unit rows: where each photograph should lie. A part of the training photographs is left out, and checked.
+    """
     photos, width = known.photos, known.seen.shape[1]
     pairs = [(i, said) for i, p in enumerate(photos) if p.split == "train" for said in p.sentences]
     texts = TextTower(words).encode([said for _, said in pairs])[:, :-1]
     rows = np.pad(unit(texts), ((0, 0), (0, 1)))
     none = np.empty((0, width), np.float32)
+    lengths = np.linalg.norm(known.seen[:, :-1], axis=1, keepdims=True)
+    targets = np.concatenate([lengths * told, known.seen[:, -1:]], 1)
     made = assemble(
-        photos, known.pixels, known.seen, np.empty((0, *known.pixels.shape[1:]), np.uint8), none,
+        photos, known.pixels, targets, np.empty((0, *known.pixels.shape[1:]), np.uint8), none,
         np.empty((0, AXES, GRID, GRID), np.float16), asked_axes(rows, np.full(len(rows), 1 / len(rows))),
     )  # fmt: skip
+    left = np.array([unit_hash(f"check:{photo.file}") < CHECKED for photo in photos])
+    kept = ~left[made.train]
+    weights = made.weights[kept] / made.weights[kept].sum()
+    names = np.array([photo.group for photo in photos])
+    among = left & np.isin(np.arange(len(photos)), made.train) & (made.label_codes >= 0)
     return replace(
         made,
+        train=made.train[kept],
+        weights=weights,
+        check={str(name): np.flatnonzero(among & (names == name)) for name in np.unique(names[among])},
         old=known.old,
         back=np.array(map_tensors(SHIPPED / "back.safetensors")["image"], np.float32),
         groups=np.unique([photo.group for photo in photos], return_inverse=True)[1],

@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.families.nano_text import TextTower
 from retrieval.encoders.families.nano_torch import folded_tower, read_state
-from tools.train_nano.inputs.data import Photo, unit_hash
+from tools.train_nano.inputs.data import Photo, decode_all, list_photos, unit_hash
 from tools.train_nano.measure import first_is_own, nearest_accuracy, unit
 from tools.train_nano.prepare import label_name
 from tools.train_nano.targets.joint import ridge
 from tools.train_nano.targets.teachers import efficientnet_features, mobilenet_features
 from tools.train_oca.further import IMAGE, SHIPPED, Shipped
-from tools.train_oca.head import look
+from tools.train_oca.head import look, placed
 from tools.train_oca.train import LOOKS
 
 Rows = NDArray[np.float32]
 LEFT_OUT = 0.2  # of the training photographs
 AXES = 383  # of whitened features
-COPIES = 5000  # altered
 HEAD_STRENGTH = 300.0
 MAP_STRENGTH = 30.0
 
@@ -161,20 +160,30 @@ class Trial:
         return found
 
 
-def set_trial(known: Shipped, teachers: Sequence[NDArray[Any]], folder: Path) -> Trial:
-    """Take the training photographs from what the shipped tower saw of all, kept in ``folder``, and look at altered copies of some."""
-    train = np.flatnonzero([photo.split == "train" for photo in known.photos])
-    own = np.sort(np.random.default_rng(8).permutation(len(train))[:COPIES])
-    kept = folder / "copies_means.npy"
+def set_trial(data: Path, folder: Path, *, some: int, note: Callable[[str], None] = print) -> Trial:
+    """Embed ``some`` of the training photographs with both teachers and the shipped tower, and altered copies of a fifth; kept in ``folder``."""
+    photos = list_photos(data)
+    train = np.flatnonzero([photo.split == "train" for photo in photos])
+    rows = np.sort(np.random.default_rng(8).permutation(train)[:some])
+    few = [photos[i] for i in rows]
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = decode_all(data, few, folder / "pixels.npy", note=note)
+    own = np.sort(np.random.default_rng(8).permutation(len(few))[: len(few) // 5])
+    tower = folded_tower(state := read_state(SHIPPED / IMAGE), dim=len(state["head.bias"]))
+    kept = folder / "means.npz"
     if not kept.exists():
-        tower = folded_tower(read_state(SHIPPED / IMAGE), dim=known.seen.shape[1])
-        np.save(kept, look(tower, known.pixels, train[own], LOOKS, altered=True).astype(np.float16))
+        plain, altered = (
+            look(tower, pixels, which, LOOKS, altered=copied)
+            for which, copied in ((np.arange(len(few)), False), (own, True))
+        )
+        np.savez(kept, allow_pickle=False, plain=plain, altered=altered)
+    means = np.load(kept)
     return Trial(
-        photos=[known.photos[i] for i in train],
-        shipped=known.seen[train, :-1],
-        teachers=[part[train] for part in teachers],
-        means=np.load(folder / "means.npy")[train].astype(np.float32),
-        copies=np.load(kept).astype(np.float32),
+        photos=few,
+        shipped=placed(tower.head, means["plain"], LOOKS)[:, :-1],
+        teachers=both_teachers(data, few, folder, note=note),
+        means=means["plain"],
+        copies=means["altered"],
         own=own,
         shares=np.array([crop.weight for crop in LOOKS], np.float32),
         words=TextTower(SHIPPED / "text.safetensors"),
@@ -190,3 +199,11 @@ CANDIDATES: dict[str, Choice] = {"shipped": Choice(teachers=(), power=0.0, turne
     for turned in (True, False)
     for share in (0.5, 1.0)
 }
+
+TARGET = Choice(teachers=(0, 1), power=0.5, turned=False, share=1.0)
+
+
+def stronger(known: Shipped, teachers: Sequence[NDArray[Any]]) -> Rows:
+    """Return the chosen target of all photographs, ``(n, d - 1)`` unit rows, fitted on training photographs."""
+    train = np.flatnonzero([photo.split == "train" for photo in known.photos])
+    return target(TARGET, known.seen[:, :-1], teachers, train)

@@ -37,13 +37,14 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator, *, harder: boo
 
     A third of the images, and most that are turned, keep their whole frame; other crops keep 15 % to 100 % of the area.
     Half are turned: a fifth by a multiple of 90 degrees, a quarter by up to 40, the others by a few. What lies
-    outside the frame is black, or now and then another tone. ``harder`` cuts a fifth down to 16 % to 30 %, most at their middle, and puts a
-    tenth between bars, as the screen of a telephone does.
+    outside the frame is black, or now and then another tone. ``harder`` turns a third by a multiple of 90 degrees, cuts a fifth down to 16 % to 30 %, most
+    at their middle, and puts a tenth between bars, as the screen of a telephone does.
     """
     n = len(x)
     kind = torch.rand(n, generator=g).to(x.device)
+    quarters, slight, few = (0.33, 0.55, 0.61) if harder else (0.2, 0.45, 0.53)
     # A copy is rarely cut down and turned at once: a small tower that only sees both together learns neither.
-    whole = _chosen(n, 0.33, x, g) | ((kind < 0.45) & _chosen(n, 0.6, x, g))
+    whole = _chosen(n, 0.33, x, g) | ((kind < slight) & _chosen(n, 0.6, x, g))
     area = torch.where(
         whole, torch.ones_like(whole, dtype=x.dtype), _uniform(n, math.log(0.15), 0.0, x, g).exp()
     )
@@ -57,19 +58,19 @@ def random_affine(x: torch.Tensor, side: int, g: torch.Generator, *, harder: boo
     shift_x = _uniform(n, -1, 1, x, g) * room_x * middle
     shift_y = _uniform(n, -1, 1, x, g) * room_y * middle
     angle = torch.zeros_like(area)
-    angle = torch.where(kind < 0.53, _uniform(n, -8, 8, x, g), angle)
-    angle = torch.where(kind < 0.45, _uniform(n, -40, 40, x, g), angle)
+    angle = torch.where(kind < few, _uniform(n, -8, 8, x, g), angle)
+    angle = torch.where(kind < slight, _uniform(n, -40, 40, x, g), angle)
     quarter = torch.randint(1, 4, (n,), generator=g).to(x.device).to(x.dtype) * 90
-    angle = torch.where(kind < 0.2, quarter, angle) * (math.pi / 180)
+    angle = torch.where(kind < quarters, quarter, angle) * (math.pi / 180)
     if harder:
-        upright = (kind >= 0.2) & ~outer
-        deep = upright & _chosen(n, 0.25, x, g)
+        upright = (kind >= quarters) & ~outer
+        deep = upright & _chosen(n, 0.35, x, g)
         side_x = side_y = _uniform(n, 0.16, 0.3, x, g).sqrt()
         scale_x, scale_y = torch.where(deep, side_x, scale_x), torch.where(deep, side_y, scale_y)
         off_middle = (~_chosen(n, 0.6, x, g)).to(x.dtype)
         shift_x = torch.where(deep, _uniform(n, -1, 1, x, g) * (1 - side_x) * off_middle, shift_x)
         shift_y = torch.where(deep, _uniform(n, -1, 1, x, g) * (1 - side_y) * off_middle, shift_y)
-        barred = upright & ~deep & _chosen(n, 0.17, x, g)
+        barred = upright & ~deep & _chosen(n, 0.25, x, g)
         high = _uniform(n, 1.15, 2.2, x, g)
         scale_x, scale_y = (
             torch.where(barred, torch.ones_like(area), scale_x),

@@ -202,8 +202,8 @@ class Run:
             self._resume()
         self.replicas = Replicas(self.student, recipe.workers if on_cpu else 1)
 
-    def train(self, *, checkpoint_seconds: float = 300.0) -> None:
-        """Train until the schedule's end, with a checkpoint every few minutes and a check at every third."""
+    def train(self, *, checkpoint_seconds: float = 300.0, checked: int = 3) -> None:
+        """Train until the schedule's end, with a checkpoint every few minutes and a check with each so many of them."""
         last_saved, last = time.monotonic(), self._clock()
         sums: dict[str, float] = {}
         saved = 0
@@ -218,7 +218,7 @@ class Run:
             if time.monotonic() - last_saved > checkpoint_seconds:
                 self.save()
                 saved += 1
-                if saved % 3 == 0:
+                if saved % checked == 0:
                     self.log("check", **self.check())
                 last_saved, last = time.monotonic(), self._clock()
         self.save()
