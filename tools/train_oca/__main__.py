@@ -43,15 +43,16 @@ from retrieval.encoders.families.nano_torch import folded_tower
 from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import list_photos
 from tools.train_nano.words.vocabulary import write_vocabulary
-from tools.train_oca import further, harder, made_words, measure
+from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
 from tools.train_oca.further import export_further, go_on, look_at_all, set_training
-from tools.train_oca.kinds import words_with_kinds
 from tools.train_oca.ship import card, objections, table
 from tools.train_oca.state import keep, restore
 from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
 from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
+from tools.train_oca.words import made_words
+from tools.train_oca.words.kinds import words_with_kinds
 
 
 def main() -> int:

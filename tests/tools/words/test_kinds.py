@@ -14,7 +14,7 @@ from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit
 from tools.train_nano.words.text import TextStudent, quantised, unquantised
-from tools.train_oca.kinds import kinds_of, with_kinds
+from tools.train_oca.words.kinds import kinds_of, with_kinds
 
 AXES = {"tench": 0, "goldfish": 1, "pug": 2, "fish": 7, "animal": 6}
 

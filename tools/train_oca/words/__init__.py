@@ -1,0 +1,1 @@
+"""Teach the shipped words more, and leave photographs where they are."""
