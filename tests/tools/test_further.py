@@ -13,9 +13,10 @@ pytest.importorskip("onnx", reason="export needs onnx")
 from retrieval.encoders.families.nano_torch import ImageTower, read_state  # noqa: E402
 from tests.tools.training_sets import without_views  # noqa: E402
 from tools.train_nano.inputs.augment import augment, random_affine, random_hue  # noqa: E402
+from tools.train_nano.inputs.data import Photo  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, Said, alike_first  # noqa: E402
-from tools.train_oca.further import SHIPPED, mixed  # noqa: E402
+from tools.train_oca.further import SHIPPED, Shipped, mixed, set_training  # noqa: E402
 
 WIDTH = 32
 CPU = torch.device("cpu")
@@ -51,6 +52,55 @@ def test_harder_copies_have_bars_and_small_crops() -> None:
         for x in (usual, harder)
     ]
     assert barred[1] > barred[0] + 0.05
+
+
+def test_more_harder_copies_are_turned_by_a_quarter() -> None:
+    halves = torch.zeros(600, 3, 32, 32)
+    halves[:, :, :16] = 1  # bright above, dark below
+
+    def quartered(x: torch.Tensor) -> float:
+        across = (x[:, :, :, :12].mean((1, 2, 3)) - x[:, :, :, 20:].mean((1, 2, 3))).abs()
+        along = (x[:, :, :12].mean((1, 2, 3)) - x[:, :, 20:].mean((1, 2, 3))).abs()
+        return float((across > along + 0.2).float().mean())
+
+    usual, harder = (
+        quartered(random_affine(halves, 32, torch.Generator().manual_seed(4), harder=more))
+        for more in (False, True)
+    )
+    assert 0.08 < usual < 0.2  # two of three quarters lie across
+    assert harder > usual + 0.05
+
+
+def test_a_part_of_the_training_photographs_is_left_out_and_checked(tmp_path) -> None:
+    numbers = np.random.default_rng(0)
+    photos = [
+        Photo(
+            file=f"{i}",
+            group="animals",
+            label="ab"[i % 2],
+            caption=f"A dog {i}.",
+            split="train" if i % 4 else "held",
+        )
+        for i in range(200)
+    ]
+    seen = unit(numbers.standard_normal((200, 384)))
+    known = Shipped(
+        photos=photos,
+        pixels=np.zeros((200, 2, 2, 3), np.uint8),
+        seen=seen,
+        old=unit(numbers.standard_normal((200, 256))),
+    )
+    told = unit(numbers.standard_normal((200, 383)))
+    data = set_training(known, SHIPPED / "text.safetensors", told)
+
+    checked = data.check["animals"]
+    assert 0 < len(checked) < 30
+    assert not set(checked) & set(data.train)
+    assert all(photos[i].split == "train" for i in [*checked, *data.train])
+    assert len(checked) + len(data.train) == 150
+    assert data.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(unit(data.targets[:, :-1]), told, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(data.targets, axis=1), 1, atol=1e-5)
 
 
 def test_the_same_seed_makes_the_same_harder_copies() -> None:
