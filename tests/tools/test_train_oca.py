@@ -271,6 +271,7 @@ def test_maps_of_images_and_words_are_read_as_they_were_written(shipped):
 def alone(nearest=0.68, copies=0.88, captions=0.39):
     return {
         "nearest_mean": nearest, "nearest": {"a": nearest}, "copies": {"flip": copies, "mean": copies}, "names": 0.6, "scene_names": 0.5, "phrases": {"count": {"precision_5": 0.25, "queries": 9, "chance": 0.1}},
+        "spelling": {"typo": {"precision_5": 0.35, "right_word": 0.75, "queries": 8}},
         "captions": {"recall_1": 0.1, "recall_10": captions}, "flickr": {"recall_1": 0.03, "recall_10": 0.2},
         "attacks": {"meme": 0.7, "mean": 0.7}, "retyped": {"right": 0.3, "image_alone": 0.2}, "shared_things": {"shared": 0.5, "chance": 0.2},
         "denied": {"plain": 0.4, "without": 0.5},
@@ -311,6 +312,7 @@ def test_the_card_tells_what_was_measured():
 
     assert "| nano@2 384 | 0.680 | 0.880 | 0.100, 0.500 | 0.030, 0.200 | 0.600 | 0.500 |" in found
     assert "| count (9) | 0.250 | 0.250 | 0.100 |" in found
+    assert "| typo (8) | 0.350 | 0.350 | 0.750 |" in found
     assert "| products | 0.920 | 0.970 |" in found
     assert "| meme | 0.700 | 0.700 |" in found
     assert "| photograph and words for a type, first is right | 0.300 | 0.300 |" in found
