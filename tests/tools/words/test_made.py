@@ -11,8 +11,7 @@ from PIL import Image
 
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.words.made import NUMBERS, SIDE, TYPES, collage, hue_of, make, thing
-from tools.train_nano.words.phrases import TYPES as ASKED
-from tools.train_nano.words.phrases import phrases
+from tools.train_nano.words.phrases import TYPES as ASKED, phrases
 
 
 def labelled(i: int, label: str) -> Photo:
