@@ -3,6 +3,7 @@
 Vectors are seeded: the new space is the old one turned, bent and with noise. Old rows have the index that a build gives them; rows
 that were encoded again have the one that a backfill gives them. Queries alternate,
 one at a time; ratios are of CPU time, which other processes disturb least, and of wall time. No query is encoded.
+Besides, the CPU time of a map between wide spaces, of one query and of one of 64 together.
 """
 
 from __future__ import annotations
@@ -21,10 +22,22 @@ from indexes.generation import read_manifest
 from indexes.migration import SERVED, Background, Calibration, Mixture, Staging
 from indexes.search import Generation
 from indexes.store import RERANK, NewRow, RerankRows, VectorStore
-from indexes.vectors import Ids, Neighbors, Space, Vectors, rescored, unit_rows
+from indexes.vectors import (
+    Ids,
+    Neighbors,
+    Space,
+    Vectors,
+    linear_maps,
+    one_blas_thread,
+    rescored,
+    unit_rows,
+)
+from retrieval.collection import Fitted
 
 DIMS = (256, 384)
 ASKED, K = 200, 10
+MAPS = ((1280, 1280), (1280, 384), (384, 1280))
+RANKS = (None, 256, 192)
 SHARES = (0.05, *(round(0.1 * tenth, 1) for tenth in range(1, 10)), 0.95)
 _SAMPLE, _BLOCK = 5_000, 20_000
 OLD, NEW = (
@@ -77,7 +90,39 @@ def query_time(work: Path, *, rows: int, repeats: int) -> None:
             "repeats": repeats,
         },
         shares=results,
+        maps=map_times(repeats=repeats),
     )
+
+
+@one_blas_thread()
+def map_times(*, repeats: int) -> list[dict[str, Any]]:
+    """Measure the CPU microseconds that a rotation between wide spaces takes a query, whole and by fewer directions."""
+    found = []
+    for source, target in MAPS:
+        draws = np.random.default_rng(0)
+        new, old = (
+            unit_rows(draws.standard_normal((2_000, dim)).astype(np.float32)) for dim in (source, target)
+        )
+        spaces = [Space(name=str(dim), dim=dim, fingerprint=str(dim)) for dim in (source, target)]
+        for step in linear_maps.centred_rotations(*spaces, new, old, ranks=RANKS):
+            way = Fitted(method="procrustes", image=step, back=step)
+            facts = {"from": source, "to": target, "directions": step.facts.get("rank")}
+            for size in (1, 64):
+                facts[f"of {size}"] = spread([_map_microseconds(way, new, size=size) for _ in range(repeats)])
+            found.append(facts)
+            print({key: getattr(value, "median", value) for key, value in facts.items()}, flush=True)
+    return found
+
+
+def _map_microseconds(way: Fitted, new: Vectors, *, size: int) -> float:
+    """Return the median over batches of ``size`` queries of the CPU time that one of them takes."""
+    taken = []
+    for start in range(ASKED):
+        part = new[start : start + size]
+        began = time.thread_time()
+        way.queries(part, None)
+        taken.append(time.thread_time() - began)
+    return round(float(np.median(taken)) * 1e6 / size, 2)
 
 
 def _renewed(rows: Vectors, *, seed: int) -> Vectors:
