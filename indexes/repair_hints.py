@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from indexes.errors import RetrievalError, StoreCorrupt
+from indexes.files import limit_reached
 from indexes.layout import BACKGROUND, MANIFEST, MAPS, VECTORS
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ _AGAIN: Final = f"it makes the index again from {VECTORS}"
 _GIVE_UP: Final = (
     "restore it from a backup, or give the upgrade up with `rollback`: nothing else holds its maps"
 )
+
+
+def unreadable(error: OSError, path: Path) -> RetrievalError:
+    """Return what to raise of a file that the system does not let us read, such as a link that leads to itself."""
+    return limit_reached(error, path) or StoreCorrupt(
+        f"{path}: cannot be read ({error.strerror}); {UNREADABLE}"
+    )
 
 
 def cure_of_file(path: Path) -> str:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from indexes.checksums import Sound, digest
 from indexes.errors import StoreCorrupt
-from indexes.files import limit_reached, sha256
+from indexes.files import sha256
 from indexes.generation.description import FileInfo
-from indexes.repair_hints import UNREADABLE, cure_of_file
+from indexes.repair_hints import cure_of_file, unreadable
 
 WHOLE: Final = 32 << 20
 """Bytes up to which a file is checked whole when it is opened: it takes less than a twentieth of a cold query."""
@@ -91,9 +91,7 @@ def check(path: Path, info: FileInfo, *, sizes: NDArray[np.uint32] | None = None
     except FileNotFoundError:
         wrong = "missing"
     except OSError as error:
-        raise limit_reached(error, path) or StoreCorrupt(
-            f"{path}: cannot be read ({error.strerror}); {UNREADABLE}"
-        ) from error
+        raise unreadable(error, path) from error
     if wrong:
         raise StoreCorrupt(f"{path}: {wrong}; {cure_of_file(path)}")
 

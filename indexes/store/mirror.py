@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import MissingRow, StoreCorrupt
 from indexes.files import sync_directory, writing
+from indexes.repair_hints import unreadable
 from indexes.vectors import Ids, Vectors
 
 RERANK = "rerank.f16"
@@ -35,7 +36,7 @@ class RerankRows:
         """Map the first ``count`` rows of the file at ``path``, each ``dim`` wide.
 
         Raises:
-            StoreCorrupt: the file is missing or shorter than that.
+            StoreCorrupt: the file is missing, cannot be read, or is shorter than that.
         """
         where = Path(path)
         expected = count * dim * 2
@@ -43,6 +44,8 @@ class RerankRows:
             found = where.stat().st_size
         except FileNotFoundError as error:
             raise _short(where, "no such file", expected) from error
+        except OSError as error:
+            raise unreadable(error, where) from error
         if found < expected:
             raise _short(where, f"{found:,} bytes", expected)
         if count == 0:  # nothing to map

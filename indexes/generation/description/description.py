@@ -38,7 +38,7 @@ from indexes.generation.description.index_kinds import (
     index_to_json,
 )
 from indexes.generation.description.recent import Recent
-from indexes.generation.description.sealed_json import check_seal, parsed_json, sealed
+from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import FOLDER, Source, parse_sources
 from indexes.layout import MANIFEST
 from indexes.vectors import Space
@@ -329,7 +329,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
         StoreCorrupt: it is not JSON, or a field is missing or wrong.
     """
     path = Path(directory) / MANIFEST
-    whole = path.read_bytes()
+    whole = read_whole(path)
     data = parsed_json(whole, path=path)
     if isinstance(data, dict) and data.get("format") in (
         *_UNSEALED,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from indexes.fields import corrupt
+from indexes.repair_hints import unreadable
 
-__all__ = ["check_seal", "parsed_json", "sealed"]
+__all__ = ["check_seal", "parsed_json", "read_whole", "sealed"]
 
 _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 """How such a file ends: the SHA-256 of everything before."""
@@ -22,6 +23,21 @@ def sealed(facts: Mapping[str, Any]) -> bytes:
     whole = json.dumps(facts, indent=2, allow_nan=False).encode()
     start = whole.removesuffix(b"\n}")
     return start + b',\n  "checksum": "%b"\n}\n' % hashlib.sha256(start).hexdigest().encode()
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        FileNotFoundError, PermissionError: it is not there, or not ours to read.
+        StoreCorrupt: the system cannot read it, for instance a link that leads to itself.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise
+    except OSError as error:
+        raise unreadable(error, path) from error
 
 
 def parsed_json(whole: bytes, *, path: Path) -> Any:

@@ -17,7 +17,7 @@ from indexes.fields import Fields, corrupt, count, mapping, number, objects, opt
 from indexes.files import replace_file, writing
 from indexes.generation.description.description import Manifest, Request, read_manifest
 from indexes.generation.description.index_kinds import IndexInfo, index_from_json, index_to_json
-from indexes.generation.description.sealed_json import check_seal, parsed_json, sealed
+from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import Source
 
 __all__ = [
@@ -237,7 +237,7 @@ def read_shards(directory: str | os.PathLike[str]) -> Shards:
         StoreCorrupt: it is not JSON, was changed since it was written, or a field is missing or wrong.
     """
     path = Path(directory) / SHARDS
-    whole = path.read_bytes()
+    whole = read_whole(path)
     data = parsed_json(whole, path=path)
     if isinstance(data, dict) and data.get("format") == SHARDS_FORMAT:  # of others the format is said first
         check_seal(whole, path=path)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from indexes.errors import StoreCorrupt
 from indexes.generation import generation_path, read_manifest, verify, write_manifest
 from indexes.generation.verification import walk_rows
+from indexes.store.mirror import RerankRows
 from indexes.store.store import NewRow, VectorStore
 from indexes.store.tables.records import key_digest, pack_id
 from tests.indexes.generation.generations import DIM, published
@@ -265,3 +267,20 @@ def test_changed_columns_are_found(collection):
         )
 
     assert "the columns of row 1 are not what was written" in bad(collection)["vectors.lmdb"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("manifest.json", lambda path: read_manifest(path.parent)),
+        ("rerank.f16", lambda path: RerankRows.open(path, dim=DIM, count=3)),
+    ],
+)
+def test_a_file_that_is_a_loop_of_links_is_named(collection, name, read):
+    path = collection / name
+    path.unlink()
+    path.symlink_to(path.name)
+
+    with pytest.raises(StoreCorrupt, match=rf"{name}: cannot be read \(.*symbolic links\)"):
+        read(path)
+    assert name in bad(collection)
