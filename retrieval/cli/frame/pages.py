@@ -15,6 +15,7 @@ BRIEFLY = {
     "--debug": "Show tracebacks.",
     "--version": "Print the version.",
     "--help": "Show this page.",
+    "--help-all": "Show every option.",
 }
 HOW_MANY = (
     "-n",
@@ -52,6 +53,18 @@ def option_hint(error: click.UsageError) -> str:
     return "How many hits: -k N."
 
 
+_EVERYTHING = "retrieval.help-all"
+
+
+def _show_everything(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print the page with every option."""
+    del param
+    if value:
+        ctx.meta[_EVERYTHING] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
 class _Page:
     """What a page of help adds to click's own.
 
@@ -59,11 +72,14 @@ class _Page:
         common: names of the options that most people want, first.
         sections: headings, and the names of the options below each.
         example: a command line.
+        brief: the page has only names of the options in sections, since all would take more than a screen; ``--help-all``
+            explains them.
     """
 
     common: Sequence[str]
     sections: Mapping[str, Sequence[str]]
     example: str
+    brief: bool
 
     params: list[click.Parameter]
 
@@ -73,10 +89,17 @@ class _Page:
         common: Sequence[str] = (),
         sections: Mapping[str, Sequence[str]] | None = None,
         example: str = "",
+        brief: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
         self.common, self.sections, self.example = common, sections or {}, example
+        self.brief = brief
+        if brief:
+            everything = click.Option(
+                ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_everything
+            )
+            self.params.append(everything)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups."""
@@ -91,12 +114,20 @@ class _Page:
         short = [name for name in BRIEFLY if name in records and records[name] not in placed]
         placed |= {records[name] for name in (*short, "--index") if name in records}
         rest = [record for record in dict.fromkeys(records.values()) if record not in placed]
-        for heading, names in groups.items():
+        shown = groups
+        if self.brief and not ctx.meta.get(_EVERYTHING):
+            shown = {"Options": self.common}
+        for heading, names in shown.items():
             rows = list(dict.fromkeys(records[name] for name in names if name in records))
             rows += rest if heading == "Options" else []
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows, col_max=24)
+        if shown is not groups:
+            with formatter.section("More, explained by --help-all"):
+                formatter.write_dl(
+                    [(heading, ", ".join(names)) for heading, names in self.sections.items()], col_max=20
+                )
         with formatter.section("Everywhere"):
             rows = [records["--index"]] if "--index" in records else []
             formatter.write_dl(

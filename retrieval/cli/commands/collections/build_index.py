@@ -49,6 +49,7 @@ BUILD = "retrieval.ingestion.build:build_index"
         "Shards": ("--shards", "--shard-rows", "--cluster", "--retrain"),
         "From vectors": ("--vectors", "--keys", "--space"),
     },
+    brief=True,
     example="retrieve build-index photos/ --exclude 'drafts/**'",
 )
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")

@@ -101,6 +101,7 @@ OPEN = "retrieval.collection.collection:open_collection"
         ),
         "Output": ("--copy-to", "--link-to", "--jsonl", "--csv", "-f", "-0"),
     },
+    brief=True,
     example='retrieve query holiday.jpg "0.5:at night" --minus people',
 )
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
