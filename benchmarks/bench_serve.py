@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.frame import save, watch
 from benchmarks.serve.hostile import hostile
-from benchmarks.serve.latency import latency
+from benchmarks.serve.latency import http_latency
 from benchmarks.serve.load import images, queries
 from benchmarks.serve.page import page
 from benchmarks.serve.peers import peers
@@ -64,7 +64,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     work, rows, repeats = options.work.resolve(), options.rows, options.repeats
     ways = {
-        "latency": lambda: latency(work, rows=rows, repeats=repeats),
+        "latency": lambda: http_latency(work, rows=rows, repeats=repeats),
         "images": lambda: images(work, rows=rows, repeats=repeats),
         "queries": lambda: queries(work, rows=rows, repeats=repeats),
         "start": lambda: start(work, rows=rows, repeats=repeats),

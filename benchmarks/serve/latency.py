@@ -13,7 +13,7 @@ from benchmarks.serve.processes import library, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["latency", "requests_of"]
+__all__ = ["http_latency", "requests_of"]
 
 SEARCH = "/v1/search"
 
@@ -26,7 +26,7 @@ def requests_of(port: int, rows: int) -> dict[str, list[bytes]]:
     }
 
 
-def latency(work: Path, *, rows: int, repeats: int, count: int = 300) -> dict[str, Any]:
+def http_latency(work: Path, *, rows: int, repeats: int, count: int = 300) -> dict[str, Any]:
     """Return milliseconds of both, round by round, and what HTTP adds."""
     home = million(work, rows=rows)
     found: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrieval.collection.answers import link_of
 from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.hints import attribute_of
 from retrieval.sources.media import split_path
@@ -68,10 +69,7 @@ class Row:
     @property
     def link(self) -> str:
         """What a person can open: the file's absolute path, or the address of an image that is no file."""
-        origin = self.origin
-        if origin is not None:
-            return origin.link()
-        return os.path.join(os.path.abspath(self._collection.root), self.key)
+        return link_of(self.key, self.origin, root=os.path.abspath(self._collection.root))
 
     @property
     def origin(self) -> Origin | None:

@@ -15,7 +15,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from retrieval.collection.answers import label, sign
+from retrieval.collection.answers import label, link_of, sign
 from retrieval.collection.queries import cut_out
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.errors import ImageError
@@ -251,16 +251,15 @@ def _by_name(hit: HitLike) -> str:
 
 def _picture(hit: HitLike, root: Path) -> Any:
     """Return what the image of a hit is read from."""
-    return hit.origin or os.path.join(root, hit.path)
+    return hit.origin or link_of(hit.path, None, root=os.fspath(root))
 
 
 def _href(hit: HitLike, root: Path, beside: Path | None) -> str:
     """Return a link to a hit: a relative path, or the address of an image on the web; nothing for one in an archive."""
     if beside is None:
         return ""
-    whole = os.path.join(os.path.abspath(root), hit.path)
+    whole = link_of(hit.path, hit.origin, root=os.path.abspath(root))
     if hit.origin is not None:
-        whole = hit.origin.link()
         if whole.startswith(("https://", "http://")):
             return markup(whole)
         if not os.path.isfile(whole) and split_path(whole) is None:

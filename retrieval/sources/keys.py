@@ -75,6 +75,11 @@ def key_of(path: PathLike, root: Path) -> bytes | None:
     return None if name in (None, os.curdir) else os.fsencode(str(name).replace(os.sep, "/"))
 
 
+def path_of(key: str | bytes, root: PathLike) -> str:
+    """Return where the file of a key lies: what `key_of` inverts."""
+    return os.path.join(os.fspath(root), os.fsdecode(key))
+
+
 def relative(under: PathLike | None, root: Path) -> str | None:
     """Return the folder `under` relative to `root`; it may be given relative to it, to the working directory, or absolute.
 

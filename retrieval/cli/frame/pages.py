@@ -97,7 +97,12 @@ class _Page:
         self.brief = brief
         if brief:
             everything = click.Option(
-                ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_everything
+                ["--help-all"],
+                help=BRIEFLY["--help-all"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_everything,
             )
             self.params.append(everything)
 

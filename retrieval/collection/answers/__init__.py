@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.hit_files import link_files as link_files
     from retrieval.collection.answers.hits import Hits as Hits
     from retrieval.collection.answers.named_hits import DEEPER as DEEPER, find_named_hits as find_named_hits
-    from retrieval.collection.answers.origin import Origin as Origin, origin_of as origin_of
+    from retrieval.collection.answers.origin import (
+        Origin as Origin,
+        link_of as link_of,
+        origin_of as origin_of,
+    )
     from retrieval.collection.answers.titles import label as label, sign as sign, title as title
 
 lazy(__name__)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
+from retrieval.collection.answers.origin import link_of
 from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.display import path_json, paths_json
 from retrieval.hints import attribute_of
@@ -218,7 +219,7 @@ class Hit(dict[str, Any]):
     @property
     def link(self) -> str:
         """What a person can open: the file's absolute path, with the moment or page behind it, or an address."""
-        return os.path.join(self._root, self.path) if self._origin is None else self._origin.link()
+        return link_of(self.path, self._origin, root=self._root)
 
     @property
     def origin(self) -> Origin | None:

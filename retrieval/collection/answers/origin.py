@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexes.generation import FOLDER, HAND
 from indexes.store import Record
+from retrieval.sources import keys
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection, Opened
     from retrieval.sources import Source
 
-__all__ = ["Origin", "origin_of"]
+__all__ = ["Origin", "link_of", "origin_of"]
 
 
 class Origin(NamedTuple):
@@ -65,6 +66,17 @@ def origin_of(opened: Opened | Collection, record: Record, *, root: str) -> Orig
     if own is None or own.type == HAND or own is manifest.folder:
         return None
     return Origin(os.path.abspath(opened.directory), root, record, manifest.version)
+
+
+def link_of(key: str | bytes, origin: Origin | None, *, root: str) -> str:
+    """Return what a person can open of a row: a path or an address.
+
+    Args:
+        key: the row's.
+        origin: what `origin_of` returned of it.
+        root: the collection's first folder.
+    """
+    return keys.path_of(key, root) if origin is None else origin.link()
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from indexes.engine import allowed_cores
 from indexes.vectors import integer
-from retrieval.collection.answers import Hits, origin_of, with_verdict
+from retrieval.collection.answers import Hits, link_of, origin_of, with_verdict
 from retrieval.collection.queries import cut_out, open_picture
 from retrieval.collection.rows import hand_number, is_by_hand
 from retrieval.collection.verdicts.feature_store import FeatureStore
@@ -61,7 +61,7 @@ def query_picture(term: Term, opened: Opened, *, root: Path) -> Image:
     if origin is None:
         from retrieval.sources.media import decode_path
 
-        picture = decode_path(os.path.join(root, os.fsdecode(record.key)))
+        picture = decode_path(link_of(record.key, origin, root=os.fspath(root)))
     else:
         picture = origin.open()
     return picture if term.region is None else cut_out(picture, term.region)

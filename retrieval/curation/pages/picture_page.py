@@ -9,6 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from retrieval.collection import open_collection
+from retrieval.collection.answers import link_of
 from retrieval.display import escape, thumbnails
 from retrieval.render import HEAD, LOOK, image_href, replacing
 
@@ -76,7 +77,7 @@ class Pictures:
                     self._links[number] = row.link
                     self._sources[number] = row.origin or row.link
                 else:
-                    self._links[number] = self._sources[number] = os.path.join(root, path)
+                    self._links[number] = self._sources[number] = link_of(path, None, root=os.fspath(root))
         self._made = thumbnails(self._sources.values(), size=_SIZE, most=_MOST)
 
     def figure(self, number: int, path: str, words: str, *, kind: str = "") -> str:

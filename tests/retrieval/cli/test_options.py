@@ -181,7 +181,7 @@ class TestStart:
 class TestOptions:
     @pytest.mark.parametrize("name", CONTRACT)
     def test_every_option_of_the_contract_is_there_and_explained(self, name: str, run) -> None:
-        status, out, _ = run(name, "--help")
+        status, out, _ = run(name, "--help-all" if retrieve.commands[name].brief else "--help")
         options = [param for param in retrieve.commands[name].params if isinstance(param, click.Option)]
         spelled = {spelling for option in options for spelling in option.opts}
 

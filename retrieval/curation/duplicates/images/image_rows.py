@@ -90,7 +90,7 @@ class ImageRows(AbstractContextManager["ImageRows"]):
 
     def path(self, record: Record) -> str:
         """Return where the file of a row lies, if it is one of the first folder."""
-        return os.path.join(self.root, os.fsdecode(record.key))
+        return keys.path_of(record.key, self.root)
 
     def time(self, record: Record) -> int | None:
         """Return the modification time of a row's file in nanoseconds; None where there is none."""

@@ -88,7 +88,7 @@ def move_files(
         ended = {source for source, _ in report.moved}
         away = _moved_earlier(journal)
         for move in moves:
-            source = os.path.join(root, os.fsdecode(move.key))
+            source = keys.path_of(move.key, root)
             if source in ended:
                 continue
             if source in away:
@@ -169,8 +169,8 @@ def _moved_earlier(journal: Journal) -> dict[str, str]:
 
 
 def _move_one(move: Move, journal: Journal, report: MoveReport) -> None:
-    source = os.path.join(journal.root, os.fsdecode(move.key))
-    reason = _hindrance(move, source, stays=os.path.join(journal.root, os.fsdecode(move.stays)))
+    source = keys.path_of(move.key, journal.root)
+    reason = _hindrance(move, source, stays=keys.path_of(move.stays, journal.root))
     if reason:
         report.left.append((source, reason))
         return

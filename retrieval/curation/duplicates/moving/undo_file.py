@@ -114,7 +114,7 @@ class Journal:
             yield Line(
                 key=key,
                 stamp=stamp,
-                source=os.path.join(self.root, os.fsdecode(key)),
+                source=keys.path_of(key, self.root),
                 target=os.path.join(self.path.parent, target),
             )
 
@@ -138,7 +138,7 @@ class Journal:
         return Line(
             key=move.key,
             stamp=move.stamp,
-            source=os.path.join(self.root, os.fsdecode(move.key)),
+            source=keys.path_of(move.key, self.root),
             target=target,
         )
 

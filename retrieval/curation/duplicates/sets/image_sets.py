@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, overload
 
+from retrieval.collection.answers import link_of
 from retrieval.display import path_json
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class DuplicateImage:
     @property
     def link(self) -> str:
         """What a person can open: the file's absolute path, or an address."""
-        return os.path.join(self._root, self.path) if self._origin is None else self._origin.link()
+        return link_of(self.path, self._origin, root=self._root)
 
     @property
     def origin(self) -> Origin | None:
