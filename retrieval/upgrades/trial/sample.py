@@ -153,10 +153,16 @@ def encode_sample(
 
 def _rate(items: Sequence[_Item], encoder: Encoder) -> float | None:
     """Encode some of the images once more, and return how many a second: an earlier run had encoded nearly all of them."""
-    began = time.monotonic()
-    seen = sum(len(batch.items) for batch in embed(items[:_TIMED], encoder, open_image=_read))
-    taken = time.monotonic() - began
-    return seen / taken if seen >= _TIMED and taken > 0 else None
+    if len(items) < _TIMED:
+        return None
+    seen, began = 0, time.monotonic()
+    for start in range(0, len(items), _TIMED):
+        seen += sum(
+            len(batch.items) for batch in embed(items[start : start + _TIMED], encoder, open_image=_read)
+        )
+        if seen >= _TIMED:  # some may not be readable
+            return seen / max(time.monotonic() - began, 1e-9)
+    return None
 
 
 def _rows(store: VectorStore, ids: Ids) -> Vectors:

@@ -57,7 +57,7 @@ def _text(facts: Mapping[str, Any]) -> str:
     if facts["columns"]:
         pairs.append(("columns", ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items())))
     if upgrade:
-        pairs += zip(("upgrade", ""), _upgrade(upgrade), strict=True)
+        pairs += [(name, line) for name, line in zip(("upgrade", ""), _upgrade(upgrade), strict=True) if line]
     pairs += [
         ("activations" if number == 0 else "", _activation(run))
         for number, run in enumerate(facts["activations"])
