@@ -18,7 +18,7 @@ TYPE_CHECKING = (
     False  # importing this imports almost nothing, so that the command heeds interrupts from the start
 )
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from types import CodeType
     from typing import Any
 
 
@@ -28,34 +28,40 @@ def lazy(room: str) -> None:
     Args:
         room: the package's ``__name__``.
     """
-    homes = homes_of(sys._getframe(1).f_code.co_names)  # noqa: SLF001 - as `collections.namedtuple` does
+    homes = homes_of(sys._getframe(1).f_code)  # noqa: SLF001 - as `collections.namedtuple` does
+    face = sys.modules[room]
 
     def load(name: str) -> Any:
         from importlib import import_module
 
         home = homes.get(name)
-        if home == room:
-            return import_module(f"{room}.{name}")
-        if home is not None:
+        if home is not None and home != room:
             return getattr(import_module(home), name)
-        if f"{room}.{name}" in homes.values():
+        if home is not None or f"{room}.{name}" in homes.values():
             return import_module(f"{room}.{name}")
+        if name == "__all__":
+            return sorted(homes)
         raise AttributeError(f"module {room!r} has no attribute {name!r}")
 
-    setattr(sys.modules[room], "__getattr__", load)  # noqa: B010 - a type checker would take every name for one that exists
+    def names() -> list[str]:
+        return sorted({*homes, *(name for name in vars(face) if name.startswith("__"))})
+
+    vars(face).update(
+        __getattr__=load, __dir__=names
+    )  # a type checker would take every name for one that exists
 
 
-def homes_of(names: Iterable[str]) -> dict[str, str]:
+def homes_of(code: CodeType) -> dict[str, str]:
     """Return the module of each name that code imports from a module with a point in its name.
 
-    Args:
-        names: ``co_names`` of the code: a module's name stands before what is first imported from it.
+    Code names what it imports in ``co_names``, after the module that this is first imported from, and in a tuple for each statement.
     """
+    imported = {name for names in code.co_consts if type(names) is tuple for name in names}
     homes: dict[str, str] = {}
     home = ""
-    for name in names:
+    for name in code.co_names:
         if "." in name:
-            home = name
-        elif home:
+            home = "" if name == __name__ else name
+        elif home and name in imported:
             homes[name] = home
     return homes

@@ -10,6 +10,9 @@ VECTORS: Final = "vectors.lmdb"
 MANIFEST: Final = "manifest.json"
 
 
+GENERATIONS: Final = "generations"
+
+
 VIEWS: Final = "views"
 """Folder of a collection with the vectors of parts of its images: a store and generations of its own, made again at any time."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from indexes.errors import RetrievalError, StoreCorrupt
 from indexes.files import limit_reached
-from indexes.layout import BACKGROUND, MANIFEST, MAPS, VECTORS
+from indexes.layout import BACKGROUND, GENERATIONS, MANIFEST, MAPS, VECTORS
 
 if TYPE_CHECKING:
     from indexes.generation import Manifest
@@ -18,6 +18,8 @@ UNREADABLE: Final = "check its permissions and the device; nothing is known to b
 """What to do about a file that the system does not let us read."""
 
 _AGAIN: Final = f"it makes the index again from {VECTORS}"
+_NEAR: Final = 5  # folders from the file of a store, in a folder of a space perhaps, up to the manifest
+
 _GIVE_UP: Final = (
     "restore it from a backup, or give the upgrade up with `rollback`: nothing else holds its maps"
 )
@@ -45,11 +47,17 @@ def cure_of_file(path: Path) -> str:
 def cure_of_store(path: Path) -> str:
     """Say what to do about stored vectors that are damaged: nothing else holds them.
 
-    The directory that is named is the one with the manifest, so that of a shard and not of the whole.
+    The directory that is named is the one with the manifest, so that of a shard and not of the whole. Other software has files
+    of that name, too: only one beside rows of ours counts, and no folder far above.
     """
-    home = next((one for one in (path, *path.parents) if (one / MANIFEST).is_file()), None)
+    near = [path, *path.parents][:_NEAR]
+    home = next((one for one in near if (one / MANIFEST).is_file() and _is_collection(one)), None)
     where = "the collection's directory" if home is None else str(home)
     return f"restore it from a backup, or move {where} away and build again"
+
+
+def _is_collection(directory: Path) -> bool:
+    return any((directory / name).is_dir() for name in (VECTORS, GENERATIONS))
 
 
 def cure_of_generation(manifest: Manifest) -> str:

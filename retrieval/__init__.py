@@ -218,7 +218,7 @@ __all__ = [
 
 _MODULES = ("errors", "testing")  # modules that users need whole
 _OLD = {"build_index_from_vectors": "retrieval.collection.rows", "drop_old": "retrieval.upgrades"}
-_HOMES = homes_of(sys._getframe().f_code.co_names)  # noqa: SLF001 - of this module: the imports above, see there
+_HOMES = homes_of(sys._getframe().f_code)  # noqa: SLF001 - of this module: the imports above, see there
 
 
 def _refuse_foreign_indexes() -> None:

@@ -118,7 +118,11 @@ def build_one(
     }
     with progress_shown(progress) as watch, locked(directory, is_shard=part is not None) as lock:
         before = swept(directory)
-        unasked = part is None and encoder is None and views is None and not several(drop_source)
+        unasked = (
+            part is None
+            and all(one is None for one in (encoder, views, root, headers, max_pixels, *asked.values()))
+            and not (rehash or prune or several(drop_source))
+        )
         if before is not None and unasked and only_rows_by_hand(given, directory, before):
             check_request(lambda: before.space, **wanted)
             manifest = index_again(directory, before, lock, **wanted, device=device, progress=telling(watch))

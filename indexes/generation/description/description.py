@@ -40,7 +40,7 @@ from indexes.generation.description.index_kinds import (
 from indexes.generation.description.recent import Recent
 from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import FOLDER, Source, parse_sources
-from indexes.layout import MANIFEST
+from indexes.layout import GENERATIONS, MANIFEST
 from indexes.vectors import Space
 
 __all__ = [
@@ -84,7 +84,6 @@ NUMBERED = 4
 COLUMNED = 5
 """The layout of a collection with columns and without views."""
 
-GENERATIONS = "generations"
 MIGRATING = "migrating"
 """State of an upgrade whose new encoder answers queries already."""
 

@@ -24,6 +24,24 @@ def test_a_half_copied_store_is_refused_and_named(home, length):
         VectorStore.open(home, dim=DIM)
 
 
+def test_a_manifest_of_other_software_above_is_no_collection_to_move_away(tmp_path):
+    site = tmp_path / "site"
+    home = site / "photos" / ".retrieve"
+    home.mkdir(parents=True)
+    (site / "manifest.json").write_text('{"name": "somebody\'s web page"}')
+    with VectorStore.create(home, dim=DIM) as store:
+        store.append(unit(10, DIM, seed=1), new_rows(0, 10))
+        store.commit()
+    os.truncate(home / "vectors.lmdb" / "data.mdb", 5000)
+
+    with pytest.raises(StoreCorrupt, match="move the collection's directory away"):
+        VectorStore.open(home, dim=DIM)
+
+    (home / "manifest.json").write_text("{}")
+    with pytest.raises(StoreCorrupt, match=f"move {home} away"):
+        VectorStore.open(home, dim=DIM)
+
+
 def test_a_file_of_something_else_is_refused(home):
     (home / "vectors.lmdb" / "data.mdb").write_bytes(b"something else " * 1000)
     with pytest.raises(StoreCorrupt):

@@ -77,6 +77,11 @@ class HandRows:
         """How many rows without a tombstone there will be, those of other sources too."""
         return self._live + self.added - self.deleted
 
+    @property
+    def count(self) -> int:
+        """How many rows of the store there will be, deleted ones too."""
+        return self._next - self._first
+
     def next_ids(self, count: int) -> list[int]:
         """Return the ids that the next new rows get."""
         return list(range(self._next, self._next + count))

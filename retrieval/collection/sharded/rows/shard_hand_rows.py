@@ -125,7 +125,7 @@ class ShardHandRows:
 
     def checked_ids(self, ids: Any, *, where: object) -> Ids:
         """Return ids that callers give as ``(m,)`` int64, checked; flags are of one shard after the other."""
-        counts = {number: self._shard(number).store.count for number in range(self.count)}
+        counts = {number: self._shard(number).rows.count for number in range(self.count)}
         return checked_ids(ids, counts, where=where)
 
     def require_new(self, keys: Iterable[bytes]) -> None:

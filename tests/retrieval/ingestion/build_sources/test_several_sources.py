@@ -160,6 +160,20 @@ class TestRepeated:
         with pytest.raises(OptionError, match="from no source that can be asked again"):
             retrieval.build_index(index=tmp_path, encoder=encoder)
 
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"exclude": ["*.tmp"]}, {"every": 2.0}, {"root": "/nowhere"}, {"image_column": "x"}, {"max_pixels": 5},
+            {"rehash": True}, {"headers": True}, {"prune": True}, {"allow_private": True},
+        ],
+    )  # fmt: skip
+    def test_an_option_of_sources_means_nothing_for_rows_by_hand(self, tmp_path: Path, option) -> None:
+        retrieval.sync_vectors(tmp_path, np.eye(8), list("abcdefgh"), space="made", progress=False)
+
+        with pytest.raises(OptionError):
+            retrieval.build_index(index=tmp_path, progress=False, **option)
+        assert retrieval.build_index(index=tmp_path, progress=False).images == 8
+
     def test_one_that_is_away_stops_the_build_and_removes_nothing(
         self, photos: Path, other: Path, index: Path, encoder: CountingEncoder
     ) -> None:

@@ -149,6 +149,16 @@ def test_the_writer_streams_and_publishes_what_was_done_when_it_raises(big):
     assert len(big) == 7
 
 
+def test_rows_that_were_just_added_can_be_deleted_by_their_ids(made):
+    before = len(made)
+    with made.writer() as writer:
+        ids = writer.add(vectors(3, seed=5), ["x", "y", "z"])
+        writer.delete(ids=ids[:2])
+
+    assert len(made) == before + 1
+    assert [key in made for key in ("x", "y", "z")] == [False, False, True]
+
+
 def test_images_and_columns_of_rows_by_hand(big, root):
     encoder = big.encoder
     calls = encoder.images if hasattr(encoder, "images") else None
