@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from indexes.errors import StoreCorrupt
@@ -36,7 +37,9 @@ def restore_manifests(directory: Path, shards: Shards) -> list[str]:
         place, manifest = directory / shard.name, shard.manifest
         try:
             read_manifest(place)
-        except (FileNotFoundError, StoreCorrupt):
+        except (FileNotFoundError, StoreCorrupt) as error:
+            if _may_be_whole(error):
+                continue
             if generation_path(place, manifest.generation).is_dir() and VectorStore.exists(
                 store_path(place, manifest)
             ):
@@ -45,3 +48,8 @@ def restore_manifests(directory: Path, shards: Shards) -> list[str]:
                     f"{shard.name}: its {MANIFEST} could not be read and was written again from {SHARDS}"
                 )
     return notes
+
+
+def _may_be_whole(error: Exception) -> bool:
+    """Say whether only the system could not read it just now, a share that was away for instance: then it is left alone."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.ELOOP

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation import SHIFT, read_shards, shard_name
+from indexes.generation import MANIFEST, SHIFT, read_shards, shard_name
 from retrieval.cli import main
-from retrieval.collection.sharded.rows import publication, shard_hand_rows
-from retrieval.errors import CollectionLocked, MissingRow, OptionError, PruneRefused, ShapeError, StoreClosed
+from retrieval.collection.sharded.rows import lost_manifests, publication, shard_hand_rows
+from retrieval.errors import (
+    CollectionLocked,
+    MissingRow,
+    OptionError,
+    PruneRefused,
+    ShapeError,
+    StoreClosed,
+    StoreCorrupt,
+)
 from tests.retrieval.folders import CountingEncoder, fill
 from tests.retrieval.shards import DIM, shards_of, vectors
 
@@ -157,6 +166,28 @@ def test_rows_that_were_just_added_can_be_deleted_by_their_ids(made):
 
     assert len(made) == before + 1
     assert [key in made for key in ("x", "y", "z")] == [False, False, True]
+
+
+def test_a_manifest_that_cannot_be_read_just_now_is_not_replaced_by_an_older_one(made, tmp_path, monkeypatch):
+    home = made.directory
+    shards = read_shards(home)
+    place = home / shards.shards[0].name / MANIFEST
+    newer, read = place.read_bytes() + b" ", lost_manifests.read_manifest
+
+    def away(directory):
+        if directory == place.parent:
+            raise StoreCorrupt(f"{place}: cannot be read") from OSError(errno.EIO, "away")
+        return read(directory)
+
+    place.write_bytes(newer)
+    monkeypatch.setattr(lost_manifests, "read_manifest", away)
+    assert lost_manifests.restore_manifests(home, shards) == []
+    assert place.read_bytes() == newer
+
+    monkeypatch.undo()
+    place.unlink()
+    assert lost_manifests.restore_manifests(home, shards) != []
+    assert place.is_file()
 
 
 def test_images_and_columns_of_rows_by_hand(big, root):
