@@ -158,6 +158,11 @@ class _LocalActor:
         """Of the process."""
         return self._worker.pid
 
+    @property
+    def is_closed(self) -> bool:
+        """Its process was ended."""
+        return self._is_closed
+
     def _put(self, what: tuple[Any, ...]) -> _Pending:
         pending = _Pending(f"process {self._worker.pid}")
         with self._closing:
@@ -224,7 +229,7 @@ class LocalCluster(AbstractContextManager["LocalCluster"]):
     def keep(self, factory: Callable[..., Any], /, *args: Any) -> _LocalActor:
         """Make an object in a process of its own."""
         actor = _LocalActor(factory, args, threads=self._threads_each)
-        self._actors.append(actor)
+        self._actors = [*(one for one in self._actors if not one.is_closed), actor]
         return actor
 
     def everywhere(self, function: Callable[..., Any], /, *args: Any) -> dict[str, Any]:

@@ -284,34 +284,63 @@ class AskedShards:
         return [self._answer(call) for call in waiting]
 
     def _answer(self, call: _Call) -> Any:
-        """Wait for an answer; a group is asked again as long as damaged shards are left out of it."""
+        """Wait for an answer; where each group has all shards, those that have not been asked yet answer for one that is lost.
+
+        Each group is asked, and opened again, once at most: a query that every process dies of ends.
+        """
+        tried: list[_Group] = []
+        while True:
+            tried.append(call.group)
+            lost: WorkerLost | None = None
+            try:
+                if call.answer is not None:
+                    return self._of_group(call)
+            except WorkerLost as error:
+                lost = error
+            others = [one for one in self._ready() if one not in tried] if self._has_all else []
+            if lost is not None:
+                self._note_lost(call, lost, is_replaced=bool(others))
+            if not others:
+                return None
+            call = _sent(others[0], call.what)
+
+    def _of_group(self, call: _Call) -> Any:
+        """Wait for what a group answers; None once it has no shards. It is asked again as long as damaged shards are left out of it.
+
+        Raises:
+            WorkerLost: its process has ended and cannot be opened again, or twice; or does not answer.
+        """
         group, was_opened = call.group, False
-        try:
-            while call.answer is not None:
-                try:
-                    return call.answer.get(ANSWER_SECONDS)
-                except WorkerLost:
-                    if was_opened:
-                        raise
-                    self._open_again(group, call.actor)
-                    was_opened = True
-                except DAMAGED:
-                    self._look(group, group.actor)
-                    if group.numbers == call.numbers:  # nobody knows which
-                        raise
-                call = _sent(group, call.what)
-        except WorkerLost as error:
-            if self._has_all and any(one is not group for one in self._ready()):
-                group.rests_until = time.monotonic() + REST_SECONDS
-            elif not self._partial:
-                names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in call.numbers)
-                raise WorkerLost(
-                    f"{names} {'was' if len(call.numbers) == 1 else 'were'} not searched: {error}"
-                ) from error
-            else:
-                self._leave_out(dict.fromkeys(call.numbers, error))
-        others = [one for one in self._ready() if one is not group] if self._has_all else []
-        return self._answer(_sent(others[0], call.what)) if others else None
+        while call.answer is not None:
+            try:
+                return call.answer.get(ANSWER_SECONDS)
+            except WorkerLost:
+                if was_opened:
+                    raise
+                self._open_again(group, call.actor)
+                was_opened = True
+            except DAMAGED:
+                self._look(group, group.actor)
+                if group.numbers == call.numbers:  # nobody knows which
+                    raise
+            call = _sent(group, call.what)
+        return None
+
+    def _note_lost(self, call: _Call, error: WorkerLost, *, is_replaced: bool) -> None:
+        """Let a group rest that others answer for, or leave its shards out.
+
+        Raises:
+            WorkerLost: nobody answers for it, and none may be missing; the message names its shards.
+        """
+        if is_replaced:
+            call.group.rests_until = time.monotonic() + REST_SECONDS
+        elif self._partial:
+            self._leave_out(dict.fromkeys(call.numbers, error))
+        else:
+            names = ", ".join(os.fspath(self._directory / self._shards[one].name) for one in call.numbers)
+            raise WorkerLost(
+                f"{names} {'was' if len(call.numbers) == 1 else 'were'} not searched: {error}"
+            ) from error
 
     def _ready(self) -> list[_Group]:
         """Return the groups that have shards, without those whose process could not be started a moment ago, if others are left."""

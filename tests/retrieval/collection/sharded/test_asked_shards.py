@@ -81,6 +81,51 @@ def test_a_process_that_could_not_be_started_is_tried_again_later(made, tmp_path
         np.testing.assert_array_equal(sharded.search_vectors(vectors(8, seed=1), k=5).ids, before.ids)
 
 
+class Silent:
+    """An actor whose shards are open, and which never answers a search."""
+
+    pid = None
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def ask(self, method, *_args, **_options):
+        self.asked.append(method)
+        return self if method == "search" else Opened()
+
+    def get(self, timeout):
+        time.sleep(timeout)
+        raise WorkerLost(f"has not answered within {timeout} s")
+
+    def close(self):
+        pass
+
+
+class Opened:
+    def get(self, _timeout):
+        return [0, 1], {}
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_query_that_no_process_answers_ends(made, monkeypatch, partial):
+    monkeypatch.setattr(asked_shards, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(asked_shards, "REST_SECONDS", 0.02)  # before the others have been waited for
+    asked = []
+    with retrieval.open(made, cluster="local:2", allow_partial=partial) as sharded:
+        for group in sharded._opened._asked._groups:
+            group.actor.close()
+            group.actor = Silent(asked)
+        sharded._opened._asked._kept = lambda _numbers: Silent(asked)
+        if partial:
+            assert sharded.search_vectors(vectors(1, seed=1), k=3).ids.tolist() == [[-1, -1, -1]]
+            assert sharded.missing == ("shard-00000", "shard-00001")
+        else:
+            with pytest.raises(WorkerLost, match="shard-00001 were not searched: has not answered"):
+                sharded.search_vectors(vectors(1, seed=1), k=3)
+
+    assert asked.count("search") == 4  # each process once, and once more when it was opened again
+
+
 def lose(*_):
     raise WorkerLost("no process can be started")
 
