@@ -7,7 +7,6 @@ hold is not looked at. Nothing is locked: where the check fails while another pr
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import sys
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from indexes.checksums import Sound
 from indexes.errors import StoreCorrupt
 from indexes.files import limit_reached
-from indexes.repair_hints import cure_of_store
+from indexes.repair_hints import cure_of_store, unreadable
 
 PAGES: Final = 2048
 """Pages of trees up to which all are checked; of larger ones only the upper levels, which every look-up passes."""
@@ -51,6 +50,18 @@ Words = NDArray[np.uint64]
 
 class _Damage(Exception):
     """What is wrong, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """The pages of a file. They are read, not mapped: a map of a file that loses its end meanwhile ends the process."""
+
+    file: int
+    page: int  # bytes of each
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,8 @@ def _check(path: Path, file: int, flags: Mapping[bytes, int]) -> None:
                 if attempt + 1 < _TRIES and _newest(file) != before:
                     continue
             raise StoreCorrupt(f"{path}: damaged ({damage}); {cure_of_store(path)}") from damage
+        except OSError as error:
+            raise unreadable(error, path) from error
         return
 
 
@@ -145,9 +158,7 @@ def _newest(file: int) -> _Newest:
 
 
 def _walk(file: int, newest: _Newest, flags: Mapping[bytes, int]) -> None:
-    # Mapped, as LMDB maps it: a call for each of 2,600 pages took longer than all else that opens a collection.
-    mapped = mmap.mmap(file, (newest.last + 1) * newest.page, access=mmap.ACCESS_READ)
-    book = np.frombuffer(mapped, np.uint8).reshape(-1, newest.page)  # (pages, page)
+    book = _Book(file, newest.page, newest.last + 1)
     trees = [tree for tree in (newest.free, newest.main) if _TREE.unpack(tree)[-1] != _NONE]
     if not trees:
         return
@@ -176,7 +187,7 @@ def _root(tree: bytes) -> tuple[int, int, bool]:
     return root, depth, bool(flags & _SORTED_MANY)
 
 
-def _named(book: NDArray[np.uint8], newest: _Newest, flags: Mapping[bytes, int]) -> Iterator[bytes]:
+def _named(book: _Book, newest: _Newest, flags: Mapping[bytes, int]) -> Iterator[bytes]:
     """Yield the named trees that have a page, each checked against the flags that it must have."""
     root, depth, _ = _root(newest.main)
     if depth != 1:
@@ -200,11 +211,13 @@ def _named(book: NDArray[np.uint8], newest: _Newest, flags: Mapping[bytes, int])
 
 
 def _level(
-    book: NDArray[np.uint8], numbers: Words, depths: NDArray[np.int64], many: NDArray[np.bool_]
+    book: _Book, numbers: Words, depths: NDArray[np.int64], many: NDArray[np.bool_]
 ) -> tuple[Words, NDArray[np.int64], NDArray[np.bool_]]:
     """Check pages ``(n,)`` and return those that they lead to, with their height above the leaves and their trees' kind."""
     _require((numbers >= 2) & (numbers < len(book)), numbers, "lies outside of the file")
-    data, size = _pages(book, numbers), book.shape[1]  # (n, page)
+    order = np.argsort(numbers, kind="stable")
+    numbers, depths, many = numbers[order], depths[order], many[order]
+    data, size = _pages(book, numbers), book.page  # (n, page)
     halves = data.view("<u2")  # (n, page / 2)
     kinds, lower, upper = (halves[:, place].astype(np.int64) for place in (5, 6, 7))
     own = data[:, :8].copy().view("<u8")[:, 0]
@@ -298,16 +311,20 @@ def _several(
     return np.array(roots, np.uint64), np.array(depths, np.int64)
 
 
-def _long_values(book: NDArray[np.uint8], numbers: Words, sizes: NDArray[np.int64]) -> None:
+def _long_values(book: _Book, numbers: Words, sizes: NDArray[np.int64]) -> None:
     """Check the headers of values that fill pages of their own."""
     _require((numbers >= 2) & (numbers < len(book)), numbers, "lies outside of the file")
-    heads = book[numbers, :_HEADER].view("<u4")  # (n, 4)
+    page = book.page
+    joined = b"".join(os.pread(book.file, _HEADER, number * page) for number in numbers.tolist())
+    if len(joined) != _HEADER * len(numbers):
+        raise _Damage("it ends within a page")
+    heads = np.frombuffer(joined, "<u4").reshape(-1, 4)  # (n, 4)
     pages = heads[:, 3].astype(np.uint64)
     own = heads[:, 0].astype(np.uint64) | heads[:, 1].astype(np.uint64) << np.uint64(32)
     _require((own == numbers) & (heads[:, 2] >> 16 == _OVERFLOW), numbers, "is no page of a long value")
     _require((pages >= 1) & (numbers + pages <= len(book)), numbers, "leads outside of the file")
     _require(
-        sizes + _HEADER <= (pages * np.uint64(book.shape[1])).astype(np.int64),
+        sizes + _HEADER <= (pages * np.uint64(page)).astype(np.int64),
         numbers,
         "is too short for its value",
     )
@@ -318,9 +335,19 @@ def _number_at(data: NDArray[np.uint8], rows: NDArray[Any], places: NDArray[Any]
     return np.ascontiguousarray(parts).view("<u8")[:, 0].astype(np.uint64)
 
 
-def _pages(book: NDArray[np.uint8], numbers: Words) -> NDArray[np.uint8]:
-    """Copy pages ``(n, page)`` before they are looked at: another process may commit meanwhile."""
-    return book[numbers]
+def _pages(book: _Book, numbers: Words) -> NDArray[np.uint8]:
+    """Read pages ``(n, page)`` of ascending numbers, neighbours together: a call for each took longer than all else that opens a collection."""
+    ordered = numbers.astype(np.int64)
+    data = np.empty((len(numbers), book.page), np.uint8)
+    firsts = np.flatnonzero(np.diff(ordered, prepend=-2) != 1).tolist()  # of runs of neighbours
+    for first, stop in zip(firsts, [*firsts[1:], len(ordered)], strict=True):
+        part, place = memoryview(data[first:stop]).cast("B"), int(ordered[first]) * book.page
+        while part:
+            got = os.preadv(book.file, [part], place)
+            if not got:
+                raise _Damage("it ends within a page")
+            part, place = part[got:], place + got
+    return data
 
 
 def _require(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -191,3 +192,29 @@ def test_a_file_that_was_whole_is_looked_at_again_when_it_has_changed(tmp_path, 
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(StoreCorrupt, match="damaged"):
         lmdb_pages.check(path, flags=FLAGS)
+
+
+def test_a_file_that_is_cut_while_it_is_checked_is_damaged_and_ends_no_process(tmp_path, monkeypatch):
+    with VectorStore.create(tmp_path, dim=DIM) as store:
+        fill(store, np.random.default_rng(0), 3)
+    data, named = tmp_path / VECTORS / "data.mdb", lmdb_pages._named
+
+    def cut(*args):
+        yield from list(named(*args))
+        os.truncate(data, 8192)
+
+    monkeypatch.setattr(lmdb_pages, "_named", cut)
+    with pytest.raises(StoreCorrupt, match=r"data\.mdb: damaged"):
+        lmdb_pages.check(data, flags=FLAGS)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    with VectorStore.create(tmp_path, dim=DIM) as store:
+        fill(store, np.random.default_rng(0), 3)
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(lmdb_pages.os, "preadv", fail)
+    with pytest.raises(StoreCorrupt, match=r"data\.mdb: cannot be read \(Input/output error\)"):
+        lmdb_pages.check(tmp_path / VECTORS / "data.mdb", flags=FLAGS)
