@@ -99,7 +99,7 @@ def ways_of(best: Measured | None, costs: Costs, *, alone: tuple[float, float]) 
     """Return the ways that lead to the new encoder: the best compatible map, and encoding again behind the old encoder.
 
     Args:
-        best: the compatible map that would be recorded; None without one.
+        best: the map that is recorded, else the best compatible one; None without one.
         costs: of encoding the gallery again.
         alone: what the old and the new encoder find without a map, of all images that can ask.
     Returns:

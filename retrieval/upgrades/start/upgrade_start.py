@@ -310,7 +310,9 @@ def _decide(
         and not work.manifest.migrating  # the old encoder would answer alone again
     )
     compatible = [pair for pair in zip(found.ways, found.measured, strict=True) if pair[1].compatible]
-    best = best_of(compatible)[1] if compatible else None
+    candidates = allowed or (wanted if force else [])
+    shown = candidates or compatible
+    best = best_of(shown)[1] if shown else None
     costs = costs_of(work.directory, work.whole, taken, dim=work.new.space.dim)
     report = UpgradeReport(
         old=work.manifest.encoder or work.manifest.space.name,
@@ -335,7 +337,6 @@ def _decide(
         raise OptionError(
             f"method {method} does not apply: {found.left_out.get(method, 'it was not fitted')}"
         )
-    candidates = allowed or (wanted if force else [])
     way = best_of(candidates)[0] if candidates else None
     background: Background | None = None
     curve: dict[str, Any] = {}

@@ -128,6 +128,14 @@ def test_without_a_map_the_plan_is_to_encode_again_behind_the_old_encoder(photos
     assert run("upgrade", "finish", "--index", photos)[0] == 0
 
 
+def test_a_forced_map_has_its_row_among_the_plans(photos, run):
+    status, out, err = run("upgrade", "--index", photos, "--encoder", "drift:worse", "--force")
+
+    assert status == 0
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith("* ")][-1] == ["*", "map"]
+    assert "), although it is not compatible; " in err
+
+
 def test_a_dry_run_says_so(photos, run):
     status, _, err = run("upgrade", "--index", photos, "--encoder", "drift:new", "--dry-run")
 

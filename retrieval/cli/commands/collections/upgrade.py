@@ -216,10 +216,10 @@ def _begin(
         )
         return 0
     if report.recorded:
-        warning = "" if report.compatible else "although it is not compatible; "
-        warning += _both(report) if report.method == "slerp" else ""
+        forced = "" if report.compatible else ", although it is not compatible"
+        both = _both(report) if report.method == "slerp" else ""
         session.note(
-            f"queries use {report.new} from now on ({report.method}); {warning}encode the gallery again with: "
+            f"queries use {report.new} from now on ({report.method}){forced}; {both}encode the gallery again with: "
             "retrieve upgrade backfill all"
         )
         return 0
