@@ -70,7 +70,11 @@ def upgrade_shards(
             progress=progress,
             whole=before.manifest,
         )
-        report = replace(report, remaining=before.manifest.live - report.backfilled)
+        report = replace(
+            report,
+            remaining=before.manifest.live - report.backfilled,
+            ways=[way for way in report.ways if way["plan"] != "map"],  # no map asks several shards
+        )
         if report.recorded:
             publish_as_they_are(
                 directory, before, count=len(before.shards), upgrade=_entry(directory, largest.name, report)

@@ -209,8 +209,11 @@ def _begin(
     facts = report.to_json()
     emit(json_text(facts) if as_json else measured(facts))
     if report.recorded and report.plan == "reencode":
-        asked = options.get("method") == "reencode"
-        why = "as you asked" if asked else "as no map finds more than it does beyond chance"
+        why = "as no map finds more than it does beyond chance"
+        if any(method["compatible"] for method in report.methods):
+            why = "as all shards change together"  # a collection that is one takes the map
+        if options.get("method") == "reencode":
+            why = "as you asked"
         session.note(
             f"{report.old} answers until the last image is encoded again, {why}; encode them with: retrieve upgrade backfill all"
         )

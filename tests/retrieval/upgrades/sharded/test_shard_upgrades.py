@@ -54,6 +54,7 @@ def test_the_plan_counts_all_shards(big):
     before = hits(big)
     tried = retrieval.upgrade(big, encoder="drift:new", sample=SAMPLE, dry_run=True, progress=False)
     assert not tried.recorded
+    assert [way["plan"] for way in tried.ways] == ["reencode"]
     assert read_shards(big).upgrade is None
 
     report = retrieval.upgrade(big, encoder="drift:new", sample=SAMPLE, progress=False)
