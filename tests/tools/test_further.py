@@ -16,7 +16,7 @@ from tools.train_nano.inputs.augment import augment, random_affine, random_hue  
 from tools.train_nano.inputs.data import Photo  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, Said, alike_first  # noqa: E402
-from tools.train_oca.further import SHIPPED, Shipped, mixed, set_training  # noqa: E402
+from tools.train_oca.further import SHIPPED, Shipped, _means, mixed, set_training  # noqa: E402
 
 WIDTH = 32
 CPU = torch.device("cpu")
@@ -101,6 +101,27 @@ def test_a_part_of_the_training_photographs_is_left_out_and_checked(tmp_path) ->
     assert data.weights.sum() == pytest.approx(1)
     np.testing.assert_allclose(unit(data.targets[:, :-1]), told, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(data.targets, axis=1), 1, atol=1e-5)
+
+
+def test_looking_goes_on_where_it_stopped(tmp_path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 160, 160, 3), np.uint8)
+    tower, out = ImageTower().eval(), tmp_path / "means.npy"
+    seen: list[str] = []
+
+    def stop(note: str) -> None:
+        seen.append(note)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _means(tower, pixels, out, part=2, note=stop)
+    found = _means(tower, pixels, out, part=2, note=seen.append)
+
+    assert [note.split()[2] for note in seen] == ["2", "4", "5"]
+    np.testing.assert_array_equal(
+        found, _means(tower, pixels, tmp_path / "whole.npy", part=2, note=seen.append)
+    )
+    np.testing.assert_array_equal(_means(tower, pixels[:0], out, note=seen.append), found)
 
 
 def test_the_same_seed_makes_the_same_harder_copies() -> None:

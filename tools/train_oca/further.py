@@ -6,6 +6,7 @@ is. Beside the targets the losses ask that altered copies find their photographs
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,17 +63,32 @@ def look_at_all(data: Path, folder: Path, *, note: Callable[[str], None] = print
     pixels = decode_all(data, photos, folder / "pixels.npy", note=note)
     state = read_state(SHIPPED / IMAGE)
     tower = folded_tower(state, dim=len(state["head.bias"]))
-    kept = folder / "means.npy"
-    if not kept.exists():
-        note(f"look at {len(photos)} photographs")
-        np.save(kept, look(tower, pixels, np.arange(len(photos)), LOOKS).astype(np.float16))
-    means = np.load(kept).astype(np.float32)
+    means = _means(tower, pixels, folder / "means.npy", note=note).astype(np.float32)
     first = folded_tower(read_state(WEIGHTS / "nano-1" / "image.safetensors"))
     bank = read_querybank(WEIGHTS / "nano-1" / "image.safetensors")
     assert bank is not None  # noqa: S101 - nano@1 has one
     with torch.inference_mode():
         old = bank(torch.from_numpy(placed(first.head, means, LOOKS))).numpy()
     return Shipped(photos=photos, pixels=pixels, seen=placed(tower.head, means, LOOKS), old=old)
+
+
+def _means(
+    tower: ImageTower, pixels: NDArray[np.uint8], out: Path, *, part: int = 2048, note: Callable[[str], None]
+) -> NDArray[np.float16]:
+    """Return what the head reads of all photographs, ``(n, looks, c)``; kept in ``out``, and resumable."""
+    done = out.with_suffix(".done.json")
+    start = json.loads(done.read_text(encoding="utf-8"))["rows"] if out.exists() and done.exists() else 0
+    if start < len(pixels):
+        shape = (len(pixels), len(LOOKS), tower.head.in_features)
+        kept = np.lib.format.open_memmap(out, mode="r+" if start else "w+", dtype=np.float16, shape=shape)
+        for at in range(start, len(pixels), part):
+            rows = np.arange(at, min(at + part, len(pixels)))
+            kept[rows] = look(tower, pixels, rows, LOOKS)
+            kept.flush()
+            done.write_text(json.dumps({"rows": int(rows[-1]) + 1}), encoding="utf-8")
+            note(f"looked at {rows[-1] + 1} of {len(pixels)} photographs")
+    found: NDArray[np.float16] = np.load(out)
+    return found
 
 
 def set_training(known: Shipped, words: Path, told: Rows) -> TrainingSet:
