@@ -33,6 +33,7 @@ from indexes.engine import allowed_cores
 
 WORDS = "two people at a table by the window, late in the evening"
 LABELLED = "images/caltech101"
+GRAPHS = {"float32": "float32.onnx", "int8, static": "static.onnx"}  # the files of those that are one
 CALIBRATED = 128  # images by which static int8 finds its ranges; none of those that are compared
 K = 10
 
@@ -135,6 +136,8 @@ def _of_encoder(
             "accuracy of the nearest": _accuracy(rows, labels),
             "times as fast": ratio(times["float32"], times[variant]),
         }
+        if (file := work / name.replace("@", "-") / GRAPHS.get(variant, "")).is_file():
+            found[variant]["bytes of the graph"] = file.stat().st_size
         print(name, variant, found[variant], flush=True)
     return found
 
@@ -163,7 +166,7 @@ def _variants(
 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    whole = work / "float32.onnx"
+    whole = work / GRAPHS["float32"]
     _fold(graph, whole)
     name = Session(str(whole), providers=["CPUExecutionProvider"]).get_inputs()[0].name
 
@@ -182,13 +185,13 @@ def _variants(
     yield "float32", of(whole)
     quantization.quantize_static(
         whole,
-        work / "static.onnx",
+        work / GRAPHS["int8, static"],
         Reader(),
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
         activation_type=quantization.QuantType.QUInt8,
     )
-    yield "int8, static", of(work / "static.onnx")
+    yield "int8, static", of(work / GRAPHS["int8, static"])
     torch.set_num_threads(allowed_cores())
 
     def bfloat16(batch: NDArray[np.float32]) -> NDArray[np.float32]:
