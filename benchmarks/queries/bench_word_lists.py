@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rows", type=Path, help="vectors of all photographs before the bank, .npy")
-    parser.add_argument("--dims", default="256")
+    parser.add_argument("--dims", default="256,384", help="the bank's component is the last of 384")
     given = parser.parse_args()
     import torch
 
@@ -73,6 +73,8 @@ def main() -> None:
             tower = TextTower(SHIPPED / "text.safetensors", last=last)
             queries = {"images": known[asked]} | {name: tower.encode(said) for name, said in texts.items()}
             for dim in map(int, given.dims.split(",")):
+                if dim < rows.shape[1] and found:
+                    continue  # the bank's component is cut off
                 cut = {name: _cut(part, dim) for name, part in queries.items()}
                 key = f"{dim} numbers, bank {weight} in photographs, {last} in texts"
                 found[key] = probed(_cut(known[gallery], dim), cut)

@@ -15,6 +15,7 @@ from tests.tools.training_sets import without_views  # noqa: E402
 from tools.train_nano.inputs.augment import augment, random_affine, random_hue  # noqa: E402
 from tools.train_nano.inputs.data import Photo  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
+from tools.train_nano.tower.check import check_neighbours  # noqa: E402
 from tools.train_nano.tower.train import Recipe, Run, Said, alike_first  # noqa: E402
 from tools.train_oca.further import SHIPPED, Shipped, _means, mixed, set_training  # noqa: E402
 
@@ -122,6 +123,17 @@ def test_looking_goes_on_where_it_stopped(tmp_path) -> None:
         found, _means(tower, pixels, tmp_path / "whole.npy", part=2, note=seen.append)
     )
     np.testing.assert_array_equal(_means(tower, pixels[:0], out, note=seen.append), found)
+
+
+def test_a_group_in_which_targets_find_nothing_is_left_out_of_checks() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    targets = np.repeat(np.eye(3, 8, dtype=np.float32), 2, 0)
+    labels = np.array([0, 0, 1, 1, 2, 3])
+    groups = {"alike": np.arange(4), "apart": np.array([4, 5])}
+    found = check_neighbours(ImageTower().eval(), pixels, targets, labels, groups, device=CPU)
+
+    assert set(found) == {"alike", "relative_256", "relative_64"}
+    assert found["relative_256"] == found["alike"]
 
 
 def test_the_same_seed_makes_the_same_harder_copies() -> None:

@@ -200,7 +200,9 @@ CANDIDATES: dict[str, Choice] = {"shipped": Choice(teachers=(), power=0.0, turne
     for share in (0.5, 1.0)
 }
 
-TARGET = Choice(teachers=(0, 1), power=0.5, turned=False, share=1.0)
+# Its 1-NN is 0.634 of left-out training photographs instead of the shipped vectors' 0.581, and its first 64 numbers have 0.601 instead of 0.584; sentences find
+# 0.924 instead of 0.891. The linear head toward it comes as near (0.561) as the one toward the shipped vectors (0.563): the tower must move.
+TARGET = Choice(teachers=(0, 1), power=0.5, turned=True, share=1.0)
 
 
 def stronger(known: Shipped, teachers: Sequence[NDArray[Any]]) -> Rows:

@@ -33,12 +33,17 @@ def check_neighbours(
     *,
     device: torch.device,
 ) -> dict[str, float]:
-    """1-NN accuracy relative to the targets', per group of rows; the means over groups for all columns and for 64."""
+    """1-NN accuracy relative to the targets', per group of rows; the means over groups for all columns and for 64.
+
+    A group in which the targets themselves find nothing says nothing, and is left out.
+    """
     found: dict[str, float] = {}
     relative: dict[int, list[float]] = {256: [], 64: []}
     for group, rows in groups.items():
         z = embed(tower, pixels[rows], device=device)
         teacher = nearest_accuracy(targets[rows], labels[rows], dim=256)
+        if not teacher:
+            continue
         for dim, values in relative.items():
             values.append(nearest_accuracy(z, labels[rows], dim=dim) / teacher)
         found[group] = round(relative[256][-1], 4)
