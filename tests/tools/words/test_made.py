@@ -36,7 +36,7 @@ def test_every_sort_is_made_and_said(made):
     assert {one.caption.split(" ", 1)[1] for one in made if one.sort == "count"} <= {
         "horses",
         "sheep",
-        "oxes",
+        "oxen",
     }
     assert {one.caption for one in made if one.sort == "colour"} == {"a red horse"}
     assert all(np.ptp(one.pixels, axis=2).max() <= 1 for one in made if one.sort == "grey")
@@ -67,4 +67,5 @@ def test_only_a_clear_hue_has_a_name_and_only_plain_labels_are_things():
     assert hue_of(flat + np.array([20, 40, 230], np.uint8)) == "blue"
     assert hue_of(flat + np.uint8(128)) == hue_of(flat) == ""
     assert thing(labelled(0, "horse")) == "horse"
+    assert thing(labelled(0, "Motorbikes")) == "motorbike"
     assert thing(Photo(file="a", group="sports", label="judo", caption="", split="train")) == ""

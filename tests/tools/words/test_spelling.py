@@ -22,6 +22,19 @@ def test_plurals_follow_the_rules_and_their_exceptions():
     }  # fmt: skip
 
 
+def test_plurals_stay_and_irregular_words_have_their_own():
+    plural = ("airplanes", "scissors", "satsumas", "carrots", "golden delicious", "asparagus", "sheep")
+    assert [word for word in plural if inflected(word) is not None] == []
+    irregular = {
+        "musk ox": "musk oxen",
+        "grand piano": "grand pianos",
+        "octopus": "octopuses",
+        "brass": "brasses",
+        "person": "people",
+    }
+    assert {word: inflected(word) for word in irregular} == irregular
+
+
 def test_every_way_differs_from_the_word_and_is_drawn_the_same_again():
     asked = spelled(["elephant", "cat", "sheep"])
 

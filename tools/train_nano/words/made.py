@@ -22,6 +22,13 @@ from tools.train_nano.words.text import with_article
 SIDE = 160
 # Collections whose labels name the one thing that a photograph shows.
 THINGS = ("animals", "caltech101", "flowers", "groceries", "imagenette", "pandas", "street_vehicles")
+PLURALS = (
+    "airplanes",
+    "carrots",
+    "leopards",
+    "motorbikes",
+    "satsumas",
+)  # labels of photographs that show one
 NUMBERS = ("two", "three", "four")
 HUES = {"red": (0.95, 0.03), "orange": (0.05, 0.1), "yellow": (0.12, 0.18), "green": (0.22, 0.45), "blue": (0.53, 0.7), "purple": (0.73, 0.85), "pink": (0.86, 0.94)}  # fmt: skip
 VIVID, MOSTLY = (
@@ -90,7 +97,10 @@ TYPES: dict[
 
 def thing(photo: Photo) -> str:
     """Name the one thing that a photograph shows; empty where it shows no one thing for certain."""
-    return plain_name(photo.label) if photo.group in THINGS and photo.label not in ("", CLUTTER) else ""
+    if photo.group not in THINGS or photo.label in ("", CLUTTER):
+        return ""
+    name = plain_name(photo.label)
+    return name.removesuffix("s") if name in PLURALS else name
 
 
 def hue_of(pixels: NDArray[np.uint8]) -> str:

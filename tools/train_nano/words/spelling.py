@@ -27,18 +27,30 @@ COMMON = {
 }  # fmt: skip
 # Other forms of a word, where no rule gives them; none where there are none.
 FORMS = {
-    "sheep": None, "trousers": None, "shoes": "shoe", "skiing": "skied", "surfing": "surfed", "tennis": None, "baseball": None, "fish": "fishes", "orange fruit": "oranges",
-    "lotus flower": "lotus flowers", "bathroom": "bathrooms",
+    "trousers": None, "shoes": "shoe", "skiing": "skied", "surfing": "surfed", "tennis": None, "baseball": None, "fish": "fishes", "orange fruit": "oranges",
+}  # fmt: skip
+# Last words of names whose plural no rule gives; None where they have none.
+IRREGULAR = {
+    "ox": "oxen", "person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice", "foot": "feet", "goose": "geese", "knife": "knives",
+    "leaf": "leaves", "wolf": "wolves", "shelf": "shelves", "loaf": "loaves", "fish": None, "sheep": None, "deer": None, "piano": "pianos", "avocado": "avocados",
+    "mango": "mangos", "kiwi": "kiwis", "asparagus": None, "delicious": None, "garlic": None, "ginger": None, "bass": None, "tench": None, "flamingo": "flamingos",
+    "rhino": "rhinos", "ibis": "ibises",
 }  # fmt: skip
 
 
 def inflected(word: str) -> str | None:
-    """Return the plural of a noun, or another form of a verb; None where it has none."""
+    """Return the plural of a noun, or another form of a verb; None where it has none, or is a plural already."""
     if word in FORMS:
         return FORMS[word]
-    if word.endswith(("s", "x", "ch", "sh", "o")) and not word.endswith("oo"):
-        return word if word.endswith("oes") else f"{word}{'s' if word in ('piano', 'kangaroo') else 'es'}"
-    if word.endswith("y") and word[-2] not in "aeiou":
+    *before, last = word.split()
+    if last in IRREGULAR:
+        plural = IRREGULAR[last]
+        return None if plural is None else " ".join([*before, plural])
+    if last.endswith("s") and not last.endswith(("ss", "us", "os")):
+        return None
+    if last.endswith(("s", "x", "ch", "sh", "o")) and not last.endswith("oo"):
+        return f"{word}es"
+    if last.endswith("y") and last[-2] not in "aeiou":
         return f"{word[:-1]}ies"
     return f"{word}s"
 
