@@ -35,6 +35,9 @@ ANSWER_SECONDS: Final = 60.0
 """Seconds within which shards in another process have to answer."""
 
 
+OPENINGS: Final = 2
+"""Processes in which shards are opened at first, one after the other, where one is lost."""
+
 REST_SECONDS: Final = 10.0
 """Seconds until a process that could not be started is tried again, where others have its shards."""
 
@@ -89,7 +92,7 @@ class AskedShards:
         missing: names of those.
     Raises:
         StoreCorrupt: a shard is missing or damaged; the message names it.
-        WorkerLost: the process of one ended while it was opened.
+        WorkerLost: the process of one ended while it was opened, `OPENINGS` times.
     """
 
     def __init__(
@@ -107,13 +110,26 @@ class AskedShards:
         self._turn = 0
         try:
             for first in range(processes):
-                own = numbers if self._has_all else numbers[first::processes]
-                actor = self._kept(own)
-                self._groups.append(_Group(actor, own))
-                self._look(self._groups[-1], actor)
+                self._begin(numbers if self._has_all else numbers[first::processes])
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, numbers: list[int]) -> None:
+        """Open some shards in one process; in another one where that ends meanwhile, for instance with its node."""
+        for tried in range(1, OPENINGS + 1):
+            group: _Group | None = None
+            try:
+                group = _Group(self._kept(numbers), numbers)
+                self._groups.append(group)
+                self._look(group, group.actor)
+                return
+            except WorkerLost:
+                if group is not None:
+                    self._groups.remove(group)
+                    group.actor.close()
+                if tried == OPENINGS:
+                    raise
 
     def _kept(self, numbers: Sequence[int]) -> Actor:
         """Open some shards in one process."""

@@ -81,6 +81,26 @@ def test_a_process_that_could_not_be_started_is_tried_again_later(made, tmp_path
         np.testing.assert_array_equal(sharded.search_vectors(vectors(8, seed=1), k=5).ids, before.ids)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_shards_are_opened_elsewhere_where_a_process_ends_meanwhile(made, monkeypatch, times):
+    keep, lost = asked_shards.AskedShards._kept, []
+
+    def kept(self, numbers):
+        actor = keep(self, numbers)
+        if len(lost) < times:
+            lost.append(actor)
+            os.kill(actor.pid, signal.SIGKILL)
+        return actor
+
+    monkeypatch.setattr(asked_shards.AskedShards, "_kept", kept)
+    if times == 2:
+        with pytest.raises(WorkerLost):
+            retrieval.open(made, cluster="local:1")
+        return
+    with retrieval.open(made, cluster="local:1") as sharded:
+        assert len(sharded.search(0, k=3)) == 3
+
+
 class Silent:
     """An actor whose shards are open, and which never answers a search."""
 
