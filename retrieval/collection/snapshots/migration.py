@@ -211,7 +211,10 @@ def summary(entry: Mapping[str, Any]) -> dict[str, Any]:
         "started",
         "finished",
     )
-    return {key: entry[key] for key in keys if key in entry}
+    found = {key: entry[key] for key in keys if key in entry}
+    if found.get("old") is None and "old_space" in entry:  # an encoder that was given as an object
+        found["old"] = entry["old_space"]["name"]
+    return found
 
 
 __all__ = ["MIGRATING", "Migration", "Pair", "carried_by", "require_settled", "summary", "under_way"]
