@@ -30,7 +30,6 @@ from retrieval.collection.queries import (
 )
 from retrieval.collection.row_reads import RowReads
 from retrieval.collection.row_writes import RowWrites
-from retrieval.collection.search_run import SearchRun
 from retrieval.collection.snapshots import newest_version, open_newest
 from retrieval.deprecation import renamed_attribute, warn_renamed
 from retrieval.encoders import require_device
@@ -336,6 +335,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
             CapabilityMissing: words, for an encoder without a text tower, that no name has.
             StoreClosed: the collection is closed.
         """
+        from retrieval.collection.search_run import SearchRun
+
         asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
         with self._using() as opened:
             keep = opened.row_filter(root=self.root, under=under, glob=glob, ids=ids, mask=mask, where=where)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from indexes.files import remove_partials, sync_directory
+from indexes.files import remove_partials, remove_tree, sync_directory
 from indexes.generation import GENERATIONS, has_stale_generations, stores_for_readers, sweep_generations
 from indexes.layout import VECTORS
 from indexes.store import RERANK, WriterLock
@@ -91,11 +90,11 @@ def sweep(directory: Path, manifest: Manifest) -> None:
             sync_directory(directory)
             sweep_generations(directory, manifest)
     for path in stores:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     with suppress(OSError):
         (directory / SPACES).rmdir()  # if it is empty
     if "" not in named:
-        shutil.rmtree(directory / VECTORS, ignore_errors=True)
+        remove_tree(directory / VECTORS)
         (directory / RERANK).unlink(missing_ok=True)
 
 
@@ -104,7 +103,7 @@ def sweep_changes(directory: Path, manifest: Manifest) -> None:
     if manifest.upgrades and not (manifest.migrating or manifest.reencoding):
         remove_staging(directory)
         if manifest.upgrades[-1].get("state") == "rolled back":
-            shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)
+            remove_tree(directory / ROLLBACK_ROWS)
 
 
 def remove_staging(directory: Path, *, but: Sequence[str | None] = ()) -> None:
@@ -112,6 +111,6 @@ def remove_staging(directory: Path, *, but: Sequence[str | None] = ()) -> None:
     kept = {directory / place for place in but if place is not None}
     for path in (directory / STAGING).glob("*"):
         if path not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
     with suppress(OSError):
         (directory / STAGING).rmdir()  # if it is empty

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from indexes.derivation import check_dim, plan, publish_tail
-from indexes.files import make_directories, sync_directory, writing
+from indexes.files import make_directories, remove_tree, sync_directory, writing
 from indexes.generation import SHARDS, read_manifest, shards_around, store_path
 from indexes.migration import Staging
 from indexes.store import VectorStore, WriterLock
@@ -54,7 +54,7 @@ def locked(directory: Path, *, timeout: float = 0, is_shard: bool = False) -> It
         except BaseException:
             # Only who holds the lock may remove it: another may have made a collection of it.
             if made and not _holds_rows(directory):
-                shutil.rmtree(directory, ignore_errors=True)
+                remove_tree(directory)
             raise
 
 

@@ -12,7 +12,6 @@ from indexes.store import VectorStore
 from retrieval.collection.snapshots.gpu_search import exact_on
 from retrieval.collection.snapshots.snapshot import Opened
 from retrieval.errors import CollectionNotFound, StoreCorrupt
-from retrieval.views import open_views
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,14 +85,18 @@ def open_published(
                 f"{directory} has no vectors.lmdb; copy it whole again, or move the directory away and build anew"
             ) from error
         raise
+    views = None
     try:
-        views = open_views(
-            directory,
-            manifest,
-            device=device,
-            exact=exact_on(device),
-            before=None if before is None else before.views,
-        )
+        if manifest.views:
+            from retrieval.views import open_views
+
+            views = open_views(
+                directory,
+                manifest,
+                device=device,
+                exact=exact_on(device),
+                before=None if before is None else before.views,
+            )
     except BaseException:
         generation.close()
         store.close()

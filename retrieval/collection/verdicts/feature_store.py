@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Final
 
+from indexes.files import remove_tree
 from indexes.store.lmdb import acquire, release
 from retrieval.errors import RetrievalError
 
@@ -54,7 +54,7 @@ class FeatureStore(AbstractContextManager["FeatureStore"]):
             except (RetrievalError, OSError):
                 if not writable:
                     return None
-                shutil.rmtree(self._path, ignore_errors=True)  # damaged: it can be made again
+                remove_tree(self._path)  # damaged: it can be made again
         return None
 
     def __exit__(self, *_error: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexes.files import remove_tree
 from retrieval.encoders import cache_directory
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def write(folder: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any
         facts = make(made)
         (made / FACTS).write_text(json.dumps(facts), encoding="utf-8")
         if read_facts(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             made.rename(folder)
     except OSError:
         if read_facts(folder) is None:  # else another process was first
             raise
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        remove_tree(made)
     return read_facts(folder) or facts
 
 
@@ -79,7 +79,7 @@ def _sweep(parent: Path) -> None:
     for left in parent.glob(f"{PARTIAL}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _STALE:
-                shutil.rmtree(left, ignore_errors=True)
+                remove_tree(left)
 
 
 def _version(package: str) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
-from indexes.files import make_directories
+from indexes.files import make_directories, remove_tree
 from indexes.generation import FOLDER, HAND
 from retrieval.sources import MEMORIES, FolderMemory, memory_of, read_skipped, remember, write_skipped
 
@@ -61,7 +60,7 @@ def write_memories(directory: Path, sources: BuildSources, intakes: Sequence[Int
             listed=listed,
         )
     for dropped in sources.dropped:
-        shutil.rmtree(memory_of(directory, dropped.number), ignore_errors=True)
+        remove_tree(memory_of(directory, dropped.number))
     if is_alone and main is not None:
         _join(directory, main)
     elif not is_alone:
@@ -82,4 +81,4 @@ def _join(directory: Path, main: Recorded) -> None:
     own = memory_of(directory, main.number)
     if own.is_dir():
         write_skipped(directory, read_skipped(own).values())
-    shutil.rmtree(directory / MEMORIES, ignore_errors=True)
+    remove_tree(directory / MEMORIES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexes.derivation import Carried, derive
+from indexes.files import remove_tree
 from indexes.generation import check_file, generation_path
 from indexes.migration import ADDED_IDS, SERVED, Staging, assemble, extend, read_added
 from indexes.store import RERANK, CommitPace, RerankRows, VectorStore
@@ -164,7 +164,7 @@ class Restored:
     def _fresh(self, missing: Ids) -> Any:
         """Return the rows that were encoded again ``(r, d)`` float16, and note in the table whose they are."""
         if not len(missing):
-            shutil.rmtree(self._place, ignore_errors=True)
+            remove_tree(self._place)
             return np.empty((0, self._before.space.dim), dtype=np.float16)
         with self._staging() as staging:
             self._table = staging.rows_of(self._present.count)

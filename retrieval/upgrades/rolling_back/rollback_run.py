@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import Carried, publish_tail
+from indexes.files import remove_tree
 from indexes.generation import MANIFEST, SHARDS, Manifest, read_manifest, store_path
 from indexes.store import VectorStore
 from retrieval.collection import ROLLBACK_ROWS, remove_staging, sweep, writer
@@ -133,7 +133,7 @@ def rollback_one(
                 back.encode(missing, old_encoder, source)
             published = back.publish(missing)
         remove_staging(directory)
-        shutil.rmtree(directory / ROLLBACK_ROWS, ignore_errors=True)
+        remove_tree(directory / ROLLBACK_ROWS)
         sweep(directory, published)
     return RollbackReport(
         encoder=before.encoder or before.space.name,

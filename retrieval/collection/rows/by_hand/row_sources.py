@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from indexes.generation import FOLDER, HAND, Source, source_of_type
-from retrieval.sources import spec_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +50,8 @@ def origin_of(number: int, sources: tuple[Source, ...], directory: Path) -> str:
         sources: of the collection.
         directory: the collection's.
     """
+    from retrieval.sources import spec_of
+
     found = next((source for source in sources if source.number == number), Source())
     kind = "a file of the folder" if found.type == FOLDER else "an image of"
     return f"{kind} {spec_of(directory, found)}"
