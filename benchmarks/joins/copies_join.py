@@ -1,7 +1,7 @@
 """How long does it take to find all pairs of a collection that are alike, and how many are missed?
 
     python benchmarks/joins/copies_join.py --rows 1000000 --dim 256          # joins.json: 1 M rows, 1 % new rows, blank pages
-    python benchmarks/joins/copies_join.py --rows 200000 --crowd 50000 --name joins_200k
+    python benchmarks/joins/copies_join.py --thresholds 0.9 --crowd 0 --name joins_1m            # the same without blank pages
 
 Vectors are clustered as image embeddings are, and a fifth of them are altered copies of others, whose cosines run from 0.4 to 1
 as those of crops, greys and recompressions do. They become a collection of the default kind. Joins run in processes of
