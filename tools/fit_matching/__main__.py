@@ -34,6 +34,7 @@ FOLDS = 10
 NETWORKS = 4
 PRECISION = 0.98  # of these pairs, most of which are hard: of others more are right
 POINTS = 6  # fewer agree by chance
+JUDGED_COUNT = 3.0  # times, for these are what collections hold, and there are few of them
 
 
 class Row(NamedTuple):
@@ -125,7 +126,7 @@ def _altered(pair: Pair, rng: np.random.Generator) -> list[Pair]:
 def fitted(rows: list[Row]) -> dict[str, Any]:
     """Train the networks, and fit the probability of ``picture``.
 
-    Every pair counts the same. What the networks say of a photograph's pairs comes from networks that have not seen it.
+    Pairs that a person judged count `JUDGED_COUNT` times. What the networks say of a photograph's pairs comes from networks that have not seen it.
     """
     seen = np.array([row.signs for row in rows])
     # Where something agrees though a person saw nothing in common, it is a thing at most.
@@ -133,7 +134,7 @@ def fitted(rows: list[Row]) -> dict[str, Any]:
         [RELATIONS.index("object" if row.relation == "none" else row.relation) for row in rows]
     )
     ways = Counter(row.pair for row in rows)
-    weights = np.array([1 / ways[row.pair] for row in rows])
+    weights = np.array([(JUDGED_COUNT if row.is_judged else 1.0) / ways[row.pair] for row in rows])
     same = relations == 0
     known = Calibration(
         means=seen.mean(axis=0).round(5), spreads=(seen.std(axis=0) + 1e-4).round(5), networks=(), knots=np.zeros((1, 2)),
