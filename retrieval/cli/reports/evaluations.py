@@ -70,8 +70,8 @@ def pair_notes(pairs: Mapping[str, Any]) -> list[str]:
     if verified:
         first = verified[0]
         lines.append(
-            f"pairs counted as wrong that show the same picture by their pixels: {len(verified):,}, such as {escape(first['query'])} "
-            f"and {escape(first['row'])}; if they do, the collection has it under another name; --html FILE shows them"
+            f"of the {len(pairs['mistaken']):,} worst pairs counted as wrong {len(verified):,} show the same picture by their pixels, such as "
+            f"{escape(first['query'])} and {escape(first['row'])}: look whether the collection has it under another name; --html FILE shows them"
         )
     return lines
 

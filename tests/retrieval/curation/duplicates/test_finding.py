@@ -133,6 +133,7 @@ def test_what_another_collection_holds_too(folder: Path, tmp_path: Path) -> None
     assert shown(found) == [("bytes", ["leak.jpg", "-4.jpg"]), ("picture", ["smaller.jpg", "-5.jpg"])]
     assert [[image.against for image in one] for one in found] == [[True, False], [True, False]]
     assert found.to_json()["sets"][0]["images"][0]["collection"] == "against"
+    assert {one.stays.reason for one in found} == {"in the other collection"}
 
 
 def test_another_space_is_refused(folder: Path, tmp_path: Path) -> None:
