@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from indexes.derivation import check_dim, publish_tail
+from retrieval.collection import require_settled
 from retrieval.collection.rows import (
     BuildReport,
     carried,
@@ -124,6 +125,7 @@ def build_one(
             and not (rehash or prune or several(drop_source))
         )
         if before is not None and unasked and only_rows_by_hand(given, directory, before):
+            require_settled(before, what="rows cannot be indexed again now")
             check_request(lambda: before.space, **wanted)
             manifest = index_again(directory, before, lock, **wanted, device=device, progress=telling(watch))
             return report_of_rows(manifest, directory, seconds=time.monotonic() - started)
