@@ -101,7 +101,8 @@ class Measured:
                 return self._with(info, settings, questions, reached=True)
         if known is not None and isinstance(stage, Refined):
             settings = tune.recall(stage, questions, nprobe=known[0], shortlist=known[1], selector=keep)
-            if self._target <= min(settings.recall.values()) <= self._target + _MUCH * (1 - self._target):
+            least = min(settings.recall.values())
+            if tune.passes(settings, self._target) and least <= self._target + _MUCH * (1 - self._target):
                 return self._with(info, settings, questions, reached=True)
         if isinstance(stage, Funnel):
             result = funnel_plan.tune_funnel(stage, questions, target=self._target, keep=keep)

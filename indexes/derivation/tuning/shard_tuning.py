@@ -78,7 +78,7 @@ def measure_shards(
         # The first queries of a process are asked of each shard by itself, which merges shorter lists of candidates.
         chosen = result.chosen
         trial = tune.recall(apart, questions, nprobe=chosen.nprobe, shortlist=chosen.shortlist)
-        if min(trial.recall.values()) < request.recall:
+        if not tune.passes(trial, request.recall):
             result = tune.tune(apart, questions, target=request.recall)
     return _with(info, result.chosen, questions, reached=result.reached)
 

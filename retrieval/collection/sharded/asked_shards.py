@@ -313,7 +313,9 @@ class AskedShards:
                     return self._of_group(call)
             except WorkerLost as error:
                 lost = error
-            others = [one for one in self._ready() if one not in tried] if self._has_all else []
+            # Those that rest come last, and only where nobody else is left.
+            every = [*self._ready(), *(one for one in self._groups if one.numbers)]
+            others = [one for one in every if one not in tried] if self._has_all else []
             if lost is not None:
                 self._note_lost(call, lost, is_replaced=bool(others))
             if not others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[Shard
         with waiting_writer(directory, timeout=timeout) as lock:
             before = _current(directory)
             require_no_upgrade(before, what=REFUSED)
-            restore_manifests(directory, before)
+            for note in restore_manifests(directory, before):
+                warnings.warn(note, RuntimeWarning, stacklevel=4)
             rows: ShardHandRows | None = None
             try:
                 with ExitStack() as stack:

@@ -146,6 +146,19 @@ def test_a_query_that_no_process_answers_ends(made, monkeypatch, partial):
     assert asked.count("search") == 4  # each process once, and once more when it was opened again
 
 
+def test_a_group_that_rests_is_asked_where_the_only_other_one_dies(made):
+    with retrieval.open(made, cluster="local:2") as sharded:
+        before = sharded.search(0, k=5)
+        asked = sharded._opened._asked
+        first, second = asked._groups
+        second.rests_until = time.monotonic() + 1000
+        asked._cluster.keep = lose
+        os.kill(first.actor.pid, signal.SIGKILL)
+
+        assert sharded.search(0, k=5) == before
+        assert sharded.missing == ()
+
+
 def lose(*_):
     raise WorkerLost("no process can be started")
 

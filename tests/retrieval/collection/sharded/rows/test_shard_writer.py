@@ -295,3 +295,13 @@ def test_the_commands_add_and_delete(made, tmp_path, capsys):
     assert "one" not in made
     assert len(made) == 600
     assert made.space.dim == DIM
+
+
+def test_a_manifest_that_is_lost_is_written_again_and_told(made):
+    (made.directory / shard_name(1) / "manifest.json").unlink()
+
+    with pytest.warns(RuntimeWarning, match="shard-00001: its manifest.json could not be read"):
+        made.add(vectors(1, seed=20), keys=["new"])
+
+    assert "new" in set(made)
+    assert (made.directory / shard_name(1) / "manifest.json").is_file()
