@@ -34,6 +34,7 @@ from retrieval.sources import (
     open_spec,
     source_type,
     spec_of,
+    walk,
     whole_text,
 )
 from retrieval.sources.folders import folder_memory
@@ -126,7 +127,7 @@ def _named(text: str | os.PathLike[str], directory: Path, built: tuple[Recorded,
 def only_rows_by_hand(given: Sequence[SourceLike], directory: Path, before: Manifest) -> bool:
     """Say whether a build is asked to index rows by hand once more: no source is named, and the collection has none that can be listed.
 
-    So it is where the folder is named that such a collection lies in, and a file of its index was lost.
+    So it is where the folder is named that such a collection lies in, it has no images, and a file of its index was lost.
     """
     if not all(
         one.type == HAND or _is_home_of_rows(directory, one, before.sources) for one in before.sources
@@ -140,7 +141,7 @@ def only_rows_by_hand(given: Sequence[SourceLike], directory: Path, before: Mani
     try:
         check_sizes(directory, before)
     except StoreCorrupt:
-        return os.path.realpath(first) == os.path.realpath(home)
+        return os.path.realpath(first) == os.path.realpath(home) and not any(walk(first))
     return False
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from indexes.generation import read_manifest, write_manifest
+from indexes.generation import generation_path, read_manifest, write_manifest
 from retrieval.errors import (
     CollectionNotFound,
     ImagesSkipped,
@@ -159,6 +159,23 @@ class TestRepeated:
 
         with pytest.raises(OptionError, match="from no source that can be asked again"):
             retrieval.build_index(index=tmp_path, encoder=encoder)
+
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_named_folder_is_read_though_an_index_of_rows_by_hand_was_lost(
+        self, tmp_path: Path, lost: bool
+    ) -> None:
+        with retrieval.create(tmp_path, encoder="nano") as collection:
+            rows = np.random.default_rng(0).standard_normal((400, collection.space.dim))
+            collection.add(rows, [str(number) for number in range(400)])
+        directory = tmp_path / ".retrieve"
+        retrieval.build_index(index=directory, kind="ivfrabitq", progress=False)
+        picture(7).save(tmp_path / "new.png")
+        if lost:
+            (generation_path(directory, read_manifest(directory).generation) / "index.faiss").unlink()
+
+        report = retrieval.build_index(tmp_path, progress=False)
+
+        assert (report.encoded, report.images) == (1, 401)
 
     @pytest.mark.parametrize(
         "option",
