@@ -2,8 +2,8 @@
 
 Per pair and draw: a fifth of the gallery is the sample. A fifth of it asks to choose among maps, in a gallery of these and a third of
 the others; maps are fitted on the other two thirds, and the chosen one again on all three. Labelled
-photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10). The share of both encoders' mixture is chosen in mixed galleries; beside it stands one that is chosen
-in the old gallery.
+photographs that nothing was fitted on ask (1-NN accuracy), and crops of gallery photographs (recall@10). The share of both
+encoders' mixture is chosen in mixed galleries; beside it stands one that is chosen in the old gallery.
 """
 
 from __future__ import annotations
