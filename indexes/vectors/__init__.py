@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         floats as floats,
         stored_rows as stored_rows,
         unit_rows as unit_rows,
+        without_mask as without_mask,
     )
     from indexes.vectors.blas_threads import one_blas_thread as one_blas_thread
     from indexes.vectors.cosines import clipped as clipped, dots as dots, rescored as rescored

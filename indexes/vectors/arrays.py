@@ -48,7 +48,7 @@ def unit_rows(array: Any, *, dim: int | None = None, what: str = "vectors") -> V
 def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     """Return the unit rows, and whether rows had to be scaled for it."""
     try:
-        rows = np.asarray(array)
+        rows = without_mask(np.asanyarray(array), what=what)
     except (TypeError, ValueError, RuntimeError) as error:  # a ragged list, a tensor on a GPU …
         raise ShapeError(
             f"{what}: {type(array).__name__} cannot be read as an array of real numbers ({error})"
@@ -75,6 +75,19 @@ def _unit(array: Any, *, dim: int | None, what: str) -> tuple[Vectors, bool]:
     if np.all(np.abs(norms - 1) < tolerance):
         return result, False
     return (result / norms[:, np.newaxis]).astype(np.float32), True
+
+
+def without_mask(array: NDArray[Any], *, what: str) -> NDArray[Any]:
+    """Return an array as one without a mask.
+
+    Raises:
+        ShapeError: a number of it is masked.
+    """
+    if type(array) is not np.ndarray and np.ma.is_masked(array):
+        raise ShapeError(
+            f"{what}: some numbers are masked; leave those rows out, as `vectors[~vectors.mask.any(axis=1)]`"
+        )
+    return np.asarray(array)
 
 
 def _plainly_unit(rows: Vectors) -> bool:

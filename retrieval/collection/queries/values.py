@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 
+from indexes.vectors import without_mask
 from retrieval.errors import QueryError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def as_array(value: Any) -> NDArray[Any]:
             value = value.detach().cpu()
             if "bfloat16" in str(value.dtype):  # which numpy has not
                 value = value.float()
-        return np.asarray(value)
+        return without_mask(np.asanyarray(value), what="the array")
     except (TypeError, RuntimeError) as error:  # a sparse tensor, one without numbers …
         raise QueryError(f"{type(value).__name__} cannot be read as an array ({error!s:.200})") from error
 

@@ -93,3 +93,11 @@ def test_what_is_no_array_is_refused_in_a_sentence() -> None:
 def test_numbers_beyond_float32_are_refused_without_a_warning() -> None:
     with pytest.raises(VectorError, match="row 0 is not finite"):
         unit_rows(np.full((1, 4), 1e300))
+
+
+def test_masked_numbers_are_no_vector():
+    masked = np.ma.masked_array([[1.0, 2.0]], [[True, False]])
+
+    with pytest.raises(ShapeError, match="query vectors: some numbers are masked"):
+        unit_rows(masked, what="query vectors")
+    np.testing.assert_allclose(unit_rows(np.ma.masked_array([[3.0, 4.0]])), [[0.6, 0.8]])

@@ -232,7 +232,9 @@ def build_index(
         raise click.UsageError(f"--vectors and --keys go together; {missing} is missing")
     if space is not None and vectors is None:
         raise click.UsageError("--space names the space of --vectors; give --vectors and --keys too")
-    if not sources and (options["index"] is None or vectors is not None):
+    if vectors is not None:
+        _only(sources)
+    elif not sources and options["index"] is None:
         raise click.UsageError(
             "name a SOURCE, such as a folder; --index alone builds again all that a collection has"
         )
@@ -265,7 +267,9 @@ def build_index(
 def _only(sources: tuple[str, ...]) -> str:
     """Return the folder in which a collection of vectors lies."""
     if len(sources) != 1:
-        raise click.UsageError("--vectors takes one folder, in which the collection lies; name it")
+        raise click.UsageError(
+            "--vectors takes one folder, in which the collection lies: build-index DIR --vectors FILE.npy --keys FILE"
+        )
     return sources[0]
 
 

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from indexes.files import parsed
-from indexes.vectors import stored_rows
+from indexes.vectors import stored_rows, without_mask
 from retrieval.collection.queries import as_array
 from retrieval.errors import OptionError, QueryError, ShapeError
 
@@ -114,10 +114,4 @@ def _as_array(vectors: Any) -> NDArray[Any]:
         raise ShapeError(
             f"vectors: {type(vectors).__name__} cannot be read as an array of real numbers ({error})"
         ) from error
-    if isinstance(rows, np.ma.MaskedArray):
-        if np.ma.is_masked(rows):
-            raise ShapeError(
-                "vectors: some numbers are masked; leave those rows out, as `vectors[~vectors.mask.any(axis=1)]`"
-            )
-        rows = rows.data
-    return rows
+    return without_mask(rows, what="vectors")
