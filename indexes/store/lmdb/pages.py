@@ -341,7 +341,7 @@ def _pages(book: _Book, numbers: Words) -> NDArray[np.uint8]:
     data = np.empty((len(numbers), book.page), np.uint8)
     firsts = np.flatnonzero(np.diff(ordered, prepend=-2) != 1).tolist()  # of runs of neighbours
     for first, stop in zip(firsts, [*firsts[1:], len(ordered)], strict=True):
-        part, place = memoryview(data[first:stop]).cast("B"), int(ordered[first]) * book.page
+        part, place = data[first:stop].data.cast("B"), int(ordered[first]) * book.page
         while part:
             got = os.preadv(book.file, [part], place)
             if not got:
