@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from indexes.errors import value_text
-from retrieval.errors import CollectionNotFound, OptionError
+from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt
 
 DIRECTORY = ".retrieve"
 ENVIRONMENT = "RETRIEVE_INDEX"
 MANIFEST = "manifest.json"
 SHARDS = "shards.json"
+_LEDGER = "building.json"
 
 DELETED = "the working directory was deleted; change to another one, or give absolute paths"
 
@@ -90,7 +91,28 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
             f"no collection in {absolute} or above it; build one with "
             + (f'`build_index("{absolute}")`' if path is not None else "`build_index(FOLDER)`")
         )
+    require_whole(found)
     return found
+
+
+def require_whole(directory: Path) -> None:
+    """Refuse a directory of shards without the file that names them: whoever built there would leave rows by hand behind.
+
+    Raises:
+        StoreCorrupt: `shards.json` is lost.
+    """
+    if _has_lost_shards(directory):
+        raise StoreCorrupt(
+            f"{directory / SHARDS}: missing, though shards lie there; restore it from a backup, or move {directory} away and "
+            "build again"
+        )
+
+
+def _has_lost_shards(directory: Path) -> bool:
+    """Say whether shards lie in a directory that nothing names; those of a first build that was killed are named by its ledger."""
+    if any((directory / name).exists() for name in (SHARDS, MANIFEST, _LEDGER)):
+        return False
+    return any((directory / f"shard-{number:05d}" / MANIFEST).is_file() for number in range(2))
 
 
 def find_whole(path: str | os.PathLike[str] | None, *, what: str) -> Path:
@@ -139,7 +161,7 @@ def find_hidden(folder: Path) -> Path | None:
 
 
 def _is_collection(directory: Path) -> bool:
-    return (directory / MANIFEST).is_file() or (directory / SHARDS).is_file()
+    return (directory / MANIFEST).is_file() or (directory / SHARDS).is_file() or _has_lost_shards(directory)
 
 
 def _upwards(start: Path) -> Path | None:

@@ -17,6 +17,7 @@ from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import BothSpaces, Growing, carried
 from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
+from retrieval.location import require_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ def locked(directory: Path, *, timeout: float = 0, is_shard: bool = False) -> It
             f"{directory} is a sharded collection, whose shards are written together: by `build_index`, and by the methods of what "
             "`open` gives; nothing was changed"
         )
+    require_whole(directory)
     around = None if is_shard else shards_around(directory)
     if around is not None:
         raise OptionError(f'{directory} is a shard of {around}; build that: `build_index(index="{around}")`')

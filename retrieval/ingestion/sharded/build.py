@@ -26,7 +26,7 @@ from retrieval.errors import OptionError
 from retrieval.ingestion import choose_sources
 from retrieval.ingestion.sharded.jobs import ShardJob, build_shard
 from retrieval.ingestion.sharded.source_listing import LEDGER, ListedSource, list_source
-from retrieval.location import record_path, record_root
+from retrieval.location import record_path, record_root, require_whole
 from retrieval.progress import telling
 from retrieval.sources import (
     STANDARD_INPUT,
@@ -93,15 +93,20 @@ def build_shards(
         )
         ranges, count = listed.ranges, listed.count
         training = None if before is None else _training(directory, before)
+
+        def is_new(number: int) -> bool:
+            """Say whether a shard has nothing that says what it is built from."""
+            return not (directory / shard_name(number) / MANIFEST).is_file()
+
         jobs = [
             ShardJob(
                 directory=str(directory / shard_name(number)),
-                source=_travelling(source, given, workers),
+                source=_travelling(source, given, workers, is_new=is_new(number)),
                 ranges=ranges,
                 number=number,
                 whole=listed.whole,
                 training=training,
-                options=_options(options, device, workers, watch),
+                options=_options(options, device, workers, watch, recorded if is_new(number) else None),
             )
             for number in range(count)
         ]
@@ -139,6 +144,7 @@ def _check(
     options: Mapping[str, Any],
 ) -> None:
     """Refuse what a sharded collection cannot take, before anything is written."""
+    require_whole(directory)
     check_cluster(cluster)
     for name, value in (("shards", shards), ("shard_rows", shard_rows)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -201,20 +207,26 @@ def _training(directory: Path, before: Shards) -> SharedTraining | None:
     return None if before.training is None else SharedTraining.of(directory, before.training)
 
 
-def _travelling(source: Images, given: Sequence[Any], workers: Cluster) -> str | Images | None:
-    """Return the source as a job takes it: a text, which any process opens anew."""
-    if not given:
+def _travelling(
+    source: Images, given: Sequence[Any], workers: Cluster, *, is_new: bool
+) -> str | Images | None:
+    """Return the source as a job takes it: a text, which any process opens anew; None for the shard's own."""
+    if not given and not is_new:
         return None
-    if workers.is_here and not isinstance(given[0], str | os.PathLike):
+    if given and workers.is_here and not isinstance(given[0], str | os.PathLike):
         opened: Images = given[0]
         return opened
     return source.spec if source.type == FolderSource.type else f"{source.type}:{source.spec}"
 
 
 def _options(
-    options: Mapping[str, Any], device: str, workers: Cluster, watch: OnProgress | None
+    options: Mapping[str, Any],
+    device: str,
+    workers: Cluster,
+    watch: OnProgress | None,
+    recorded: Source | None,
 ) -> dict[str, Any]:
-    """Return the options of a shard's build."""
+    """Return the options of a shard's build; of a new one with those that the whole has recorded of its source."""
     encoder = options["encoder"]
     if not workers.is_here and encoder is not None and not isinstance(encoder, str):
         raise OptionError(
@@ -223,6 +235,9 @@ def _options(
     rest = {
         name: value for name, value in options.items() if name not in {"kind", "device", "progress", "strict"}
     }
+    if recorded is not None:
+        known = {name: value for name, value in recorded.options.items() if name in _OF_WALK}
+        rest |= {name: value for name, value in known.items() if rest[name] is None}
     return rest | {
         "strict": False,
         "device": device,

@@ -343,3 +343,37 @@ def test_the_store_of_a_shard_that_is_cut_is_named_with_the_shard_to_move(root):
             act()
     shard.rename(root.parent / "away")
     assert build(root).encoded == 6
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_shard_that_is_lost_is_built_again_though_no_source_is_named(root, lost):
+    fill(root, ["a/left/0.png"], first=700)
+    build(root, shards=2, exclude=["a/left/*"])
+    shutil.rmtree(root.parent / f"big/shard-0000{lost}")
+
+    assert build(root, named=False).images == 12
+    with retrieval.open(root.parent / "big", encoder=CountingEncoder()) as collection:
+        assert sorted(collection) == NAMES
+
+
+def test_another_shard_begins_though_no_source_is_named(root):
+    build(root, shards=2, shard_rows=7)
+    fill(root, [f"e/{number}.png" for number in range(4)], first=600)
+
+    assert build(root, named=False).images == 16
+    assert len(read_shards(root.parent / "big").shards) == 3
+
+
+def test_shards_that_nothing_names_are_not_built_beside(root):
+    build(root, shards=2)
+    (root.parent / "big/shards.json").unlink()
+
+    for act in (
+        lambda: retrieval.open(root.parent / "big", encoder=CountingEncoder()),
+        lambda: build(root),
+        lambda: build(root, shards=2),
+        lambda: retrieval.sync_vectors(root, np.eye(4), list("abcd"), index=root.parent / "big", space="s"),
+    ):
+        with pytest.raises(StoreCorrupt, match="missing, though shards lie there"):
+            act()
+    assert not (root.parent / "big/manifest.json").exists()
