@@ -136,6 +136,11 @@ def backfill_one(
         manifest = read_manifest(directory)
         migration = Migration.read(directory, manifest) or Reencoding.read(directory, manifest)
         if migration is None:
+            last = manifest.upgrades[-1] if manifest.upgrades else {}
+            if last.get("state") == "complete":
+                raise OptionError(
+                    f"{directory}: no upgrade is under way; the one to {last['new']} is complete, no image is left to encode"
+                )
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         sweep(directory, manifest)
         source = open_source(directory, manifest, root=root)

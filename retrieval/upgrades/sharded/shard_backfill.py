@@ -48,6 +48,10 @@ def backfill_shards(
     with WriterLock(directory):
         before = read_shards(directory)
         entry = before.upgrade
+        if entry is not None and entry["state"] == "complete":
+            raise OptionError(
+                f"{directory}: no upgrade is under way; the one to {entry['new']} is complete, no image is left to encode"
+            )
         if entry is None or entry["state"] != REENCODING:
             raise OptionError(f"{directory}: no upgrade is under way; begin one with `upgrade(encoder=SPEC)`")
         given = load_encoder(encoder, device=device) if encoder is not None else None

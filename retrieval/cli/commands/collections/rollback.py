@@ -31,7 +31,7 @@ def rollback(
     from retrieval.cli.frame import watching
     from retrieval.upgrades import rollback as back
 
-    session.kept = "the collection is as it was; the same command continues"
+    session.kept = "nothing is lost; the same command continues, unless `retrieve info` says that it is done"
     with watching(session) as progress:
         report = back(index, **given(device=device, **options), progress=progress)
     if as_json:

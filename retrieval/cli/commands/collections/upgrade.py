@@ -203,7 +203,7 @@ def _begin(
     from retrieval.cli.frame import watching
     from retrieval.upgrades import upgrade as begin
 
-    session.kept = "the collection is as it was; the same command continues"
+    session.kept = "nothing is lost; the same command continues, unless `retrieve info` says that it is done"
     with watching(session) as progress:
         report = begin(index, encoder=encoder, **given(device=device, **options), progress=progress)
     facts = report.to_json()
