@@ -24,6 +24,7 @@ from retrieval.errors import (
     QueryError,
     RetrievalError,
     ShapeError,
+    StoreCorrupt,
     VectorError,
 )
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from retrieval.collection.queries.terms import Query, Term
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
+
+_OFF = 0.01
+"""By how much the length of a stored vector may differ from 1: halves keep it to 0.001."""
 
 __all__ = ["ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"]
 
@@ -211,6 +215,11 @@ def _row(number: int, opened: Opened) -> Part:
     if not opened.is_live(number):
         raise MissingRow(
             f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
+        )
+    length = float(np.linalg.norm(vector))
+    if not abs(length - 1) < _OFF:  # not a number is damage, too
+        raise StoreCorrupt(
+            f"{opened.directory}: row {number} is damaged, its vector has length {length:.3g} instead of 1; run `verify`"
         )
     return vector, number
 

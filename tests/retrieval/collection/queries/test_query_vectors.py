@@ -1,0 +1,23 @@
+"""Queries by rows are made of stored vectors, which may be damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.errors import StoreCorrupt
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_row_whose_vector_is_damaged_is_named(tmp_path, value):
+    rows = np.random.default_rng(0).standard_normal((30, 16)).astype(np.float32)
+    retrieval.sync_vectors(tmp_path, rows, map(str, range(30)), space="made", progress=False)
+    mirror = np.memmap(tmp_path / ".retrieve/rerank.f16", np.float16, "r+", shape=(30, 16))
+    mirror[3] = value
+    mirror.flush()
+
+    with retrieval.open(tmp_path) as collection:
+        assert len(collection.search(4, k=2)) == 2
+        with pytest.raises(StoreCorrupt, match=r"row 3 is damaged, its vector has length .* run `verify`"):
+            collection.search(3, k=2)
