@@ -23,6 +23,8 @@ from retrieval.matching.comparison import evidence
 HITS = 50
 BANDS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 """Ranks at which the pairs are parted, the likest first: what is one picture, or nearly, is among the first thousands."""
+LEAST = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+"""Probabilities from which a pair may be asked for to be called one picture."""
 AGREES_AT_LEAST = 0.25
 """The share of tiles that agree loosely, below which nothing was ever called one picture: such pairs are not judged."""
 LOOSE = 0.7  # correlation of such a tile
@@ -171,12 +173,18 @@ def _judged(data: Path, names: Sequence[str], likest: Likest, kept: Sequence[Com
         "pictures": PICTURES, "hits": HITS, "pairs, each once": len(likest.pairs),
         "pairs compared": len(done), "of which pixels agree": len(agree),
         "verified": len(listed), "verified pairs, by what they are": dict(Counter(one[3] for one in listed)),
+        "by least probability": {str(least): _counts([one for one in listed if one[2] >= least]) for least in LEAST},
         "by rank, the likest first": _curve(likest, done, agree, verified),
         "verified and not the same picture": [one for one in listed if one[3] not in {"picture", "not looked at"}],
         "not looked at": [one for one in listed if one[3] == "not looked at"],
     }  # fmt: skip
     print(json.dumps({name: value for name, value in result.items() if name != "not looked at"}), flush=True)
     return result
+
+
+def _counts(some: Sequence[tuple[str, str, float, str]]) -> dict[str, int]:
+    wrong = sum(relation not in {"picture", "not looked at"} for *_, relation in some)
+    return {"verified": len(some), "not the same picture": wrong}
 
 
 def _curve(
