@@ -161,8 +161,8 @@ def _agreeing(
             for number in numbers:
                 ways = evidence(described[int(found.query[number])], shown)
                 known[pairs[number]] = any(agrees(one.pixels) for one in ways)
-            line = [pairs[numbers[0]][1], [(pairs[number][0], known[pairs[number]]) for number in numbers]]
-            file.write(json.dumps(line) + "\n")
+            entry = [pairs[numbers[0]][1], [(pairs[number][0], known[pairs[number]]) for number in numbers]]
+            file.write(json.dumps(entry) + "\n")
             if time.monotonic() - told > 30:
                 told = time.monotonic()
                 file.flush()
