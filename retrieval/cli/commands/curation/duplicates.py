@@ -76,7 +76,7 @@ DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 @click.option(
     "--undo",
     type=click.Path(path_type=Path),
-    metavar="FILE",
+    metavar="DIR|FILE",
     help="Move everything back; nothing else is done.",
 )
 @click.option("--csv", is_flag=True, help="Print CSV, a line for each image.")
