@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from retrieval.cli.reports.index_facts import bytes_words, number_words
 from retrieval.display import escape
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["evaluation_tables", "pair_notes"]
+
+_EQUAL: Final = 0.999
+"""Cosine of two files that show equal pixels, or nearly."""
 
 
 def evaluation_tables(report: Mapping[str, Any]) -> str:
@@ -53,27 +56,39 @@ def pair_notes(pairs: Mapping[str, Any]) -> list[str]:
     if pairs["unknown"]:
         first = pairs["unknown"][0]["original"]
         lines.append(
-            f"{len(pairs['unknown']):,} lines left out: their originals, such as {escape(first)}, are not in the collection"
+            f"{_some(len(pairs['unknown']), 'line')} left out: their originals, such as {escape(first)}, are not in the collection"
         )
     if pairs["unreadable"]:
         first = pairs["unreadable"][0]
         lines.append(
-            f"{len(pairs['unreadable']):,} files left out that cannot be read, such as {escape(first['path'])}: {first['reason']}"
+            f"{_some(len(pairs['unreadable']), 'file')} left out that cannot be read, such as {escape(first['path'])}: {first['reason']}"
         )
     if pairs["repeated"]:
-        lines.append(f"{pairs['repeated']:,} lines came twice and count once")
+        lines.append(f"{_some(pairs['repeated'], 'line')} came twice and counted once")
     if pairs["in_the_collection"]:
         lines.append(
-            f"{pairs['in_the_collection']:,} distractors or background images left out: the collection has them"
+            f"{_some(pairs['in_the_collection'], 'image')} of the distractors or background left out: the collection has the same bytes"
         )
-    verified = [pair for pair in pairs["mistaken"] if pair["relation"] == "picture"]
-    if verified:
-        first = verified[0]
+    same = [pair for pair in pairs["mistaken"] if _is_same(pair, pairs["rankings"])]
+    if same:
+        first = same[0]
         lines.append(
-            f"of the {len(pairs['mistaken']):,} worst pairs counted as wrong {len(verified):,} show the same picture by their pixels, such as "
+            f"of the {len(pairs['mistaken']):,} worst pairs counted as wrong {len(same):,} show the same picture, such as "
             f"{escape(first['query'])} and {escape(first['row'])}: look whether the collection has it under another name; --html FILE shows them"
         )
     return lines
+
+
+def _some(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _is_same(pair: Mapping[str, Any], rankings: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a pair shows the same picture by its pixels, or, where they were not compared, by its cosine."""
+    if pair["relation"]:
+        return bool(pair["relation"] == "picture")
+    by_cosine = rankings[-1]["by"] == "cosine" and not rankings[-1]["normalised"]
+    return by_cosine and pair["score"] is not None and pair["score"] >= _EQUAL
 
 
 def _pairs(pairs: Mapping[str, Any]) -> str:

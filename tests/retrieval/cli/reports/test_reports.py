@@ -104,8 +104,8 @@ class TestReports:
         assert status == 0
         assert "micro-AP" in out.decode()
         assert "3 queries with 3 originals" in out.decode()
-        assert "1 lines left out: their originals, such as gone.png, are not in the collection" in err
-        assert "1 lines came twice and count once" in err
+        assert "1 line left out: their originals, such as gone.png, are not in the collection" in err
+        assert "1 line came twice and counted once" in err
         assert f"wrote {page}" in err
         assert page.read_text().startswith("<!doctype html>")
         assert (facts["queries"], facts["repeated"], facts["unknown"]) == (
@@ -217,13 +217,34 @@ def test_measured_recall_is_said_in_words(share, said):
     assert recall_words(facts | {"factory": "IVF4,PQ8"}).startswith(said)
 
 
-def test_wrong_pairs_that_show_the_same_picture_are_named() -> None:
+@pytest.mark.parametrize(
+    ("pair", "by", "is_named"),
+    [
+        ({"relation": "picture", "score": 2.9}, "verified", True),
+        ({"relation": "none", "score": 0.9995}, "verified", False),
+        ({"relation": "", "score": 0.9995}, "cosine", True),
+        ({"relation": "", "score": 0.99}, "cosine", False),
+        ({"relation": "", "score": None}, "cosine", False),
+    ],
+)
+def test_wrong_pairs_that_show_the_same_picture_are_named(
+    pair: dict[str, object], by: str, is_named: bool
+) -> None:
     """A distractor may be in the collection under another name: then what is measured is wrong, and somebody has to look."""
-    pair = {"query": "others/7.webp", "row": "2019/IMG_10.jpg", "relation": "picture"}
-    wrong = [pair, pair | {"relation": "none"}]
-    (line,) = pair_notes(
-        {"unknown": [], "unreadable": [], "repeated": 0, "in_the_collection": 0, "mistaken": wrong}
+    known = {"query": "others/7.webp", "row": "2019/IMG_10.jpg"} | pair
+    other = known | {"relation": "scene", "row": "a.jpg"}
+    lines = pair_notes(
+        {
+            "unknown": [],
+            "unreadable": [],
+            "repeated": 0,
+            "in_the_collection": 0,
+            "mistaken": [known, other],
+            "rankings": [{"by": by, "normalised": False}],
+        }
     )
 
-    assert line.startswith("of the 2 worst pairs counted as wrong 1 show the same picture")
-    assert "others/7.webp and 2019/IMG_10.jpg" in line
+    assert [line.startswith("of the 2 worst pairs counted as wrong 1 show the same") for line in lines] == [
+        True
+    ] * is_named
+    assert all("others/7.webp and 2019/IMG_10.jpg" in line for line in lines)
