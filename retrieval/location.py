@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from indexes.errors import value_text
-from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt
+from retrieval.errors import CollectionNotFound, OptionError, RetrievalError, StoreCorrupt
 
 DIRECTORY = ".retrieve"
 ENVIRONMENT = "RETRIEVE_INDEX"
@@ -87,6 +88,12 @@ def find_collection(path: str | os.PathLike[str] | None = None) -> Path:
         raise CollectionNotFound(f"{absolute} does not exist; check the path, or mount its drive")
     found = _upwards(absolute)
     if found is None:
+        for home in (absolute, absolute / DIRECTORY):
+            lost = None
+            with suppress(RetrievalError, OSError):  # nothing is there, or it cannot be read
+                lost = lost_manifest(home)
+            if lost is not None:
+                raise CollectionNotFound(lost)
         raise CollectionNotFound(
             f"no collection in {absolute} or above it; build one with "
             + (f'`build_index("{absolute}")`' if path is not None else "`build_index(FOLDER)`")
@@ -113,6 +120,24 @@ def _has_lost_shards(directory: Path) -> bool:
     if any((directory / name).exists() for name in (SHARDS, MANIFEST, _LEDGER)):
         return False
     return any((directory / f"shard-{number:05d}" / MANIFEST).is_file() for number in range(2))
+
+
+def lost_manifest(directory: Path) -> str | None:
+    """Say what to do about vectors without a manifest; None for an empty store, as a first build that was killed leaves it.
+
+    Raises:
+        StoreCorrupt, FileNotFoundError: the store cannot be read, or is not there.
+    """
+    from indexes.store import VectorStore
+
+    with VectorStore.open(directory, dim=None) as store:
+        count = store.count
+    if not count:
+        return None
+    return (
+        f"{directory} holds {count:,} vectors but no {MANIFEST}; copy it whole again, or move the "
+        "directory away and build anew"
+    )
 
 
 def find_whole(path: str | os.PathLike[str] | None, *, what: str) -> Path:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import retrieval
-from retrieval.errors import OptionError
+from indexes.store import VectorStore
+from retrieval.errors import CollectionNotFound, OptionError
 from retrieval.location import DELETED, home_of, inside, require_folder
 from retrieval.testing import FakeEncoder
 
@@ -113,3 +115,16 @@ def test_the_directory_of_a_collection_names_the_folder_around_it(tmp_path, monk
 def test_a_folder_of_too_long_a_name_does_not_exist(tmp_path):
     with pytest.raises(OptionError, match="does not exist"):
         require_folder(tmp_path / ("x" * 300))
+
+
+def test_vectors_without_a_manifest_are_named_and_an_empty_store_is_none(tmp_path):
+    retrieval.sync_vectors(tmp_path / "lost", np.eye(8), list("abcdefgh"), space="made", progress=False)
+    (tmp_path / "lost/.retrieve/manifest.json").unlink()
+    for place in ("lost", "lost/.retrieve"):
+        with pytest.raises(CollectionNotFound, match=r"holds 8 vectors but no manifest\.json; copy it whole"):
+            retrieval.open(tmp_path / place)
+
+    with VectorStore.create(tmp_path / "killed" / ".retrieve", dim=8):
+        pass
+    with pytest.raises(CollectionNotFound, match="no collection in"):
+        retrieval.open(tmp_path / "killed")

@@ -17,7 +17,7 @@ from retrieval.collection.rows.generation_files import derived_files
 from retrieval.collection.rows.growth import BothSpaces, Growing, carried
 from retrieval.collection.rows.lock_wait import waiting_writer
 from retrieval.errors import OptionError, RetrievalError, StoreCorrupt
-from retrieval.location import require_whole
+from retrieval.location import lost_manifest, require_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -231,12 +231,7 @@ def _beside(
 
 def _remove_empty(directory: Path) -> None:
     """Remove the empty store of a build that was killed before its first manifest."""
-    with VectorStore.open(directory, dim=None) as store:
-        count = store.count
-    if count:
-        raise StoreCorrupt(
-            f"{directory} holds {count:,} vectors but no manifest.json; copy it whole again, or move the "
-            "directory away and build anew"
-        )
+    if lost := lost_manifest(directory):
+        raise StoreCorrupt(lost)
     with writing(directory):
         shutil.rmtree(directory / "vectors.lmdb")
