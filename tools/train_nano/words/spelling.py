@@ -34,7 +34,8 @@ IRREGULAR = {
     "ox": "oxen", "person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice", "foot": "feet", "goose": "geese", "knife": "knives",
     "leaf": "leaves", "wolf": "wolves", "shelf": "shelves", "loaf": "loaves", "fish": None, "sheep": None, "deer": None, "piano": "pianos", "avocado": "avocados",
     "mango": "mangos", "kiwi": "kiwis", "asparagus": None, "delicious": None, "garlic": None, "ginger": None, "bass": None, "tench": None, "flamingo": "flamingos",
-    "rhino": "rhinos", "ibis": "ibises",
+    "rhino": "rhinos", "ibis": "ibises", "iris": "irises", "canvas": "canvases", "lens": "lenses", "axis": "axes", "oasis": "oases", "photo": "photos", "video": "videos",
+    "zoo": "zoos", "radio": "radios", "studio": "studios",
 }  # fmt: skip
 
 
