@@ -129,7 +129,9 @@ def probed(rows: Rows, queries: dict[str, Rows]) -> dict[str, dict[str, float]]:
         }
         found[name]["lists that hold the ten"] = float(np.mean([len(np.unique(row)) for row in own[true]]))
         found[name]["score of the tenth"] = float(tenth.mean())
-        found[name]["means and spread, stopping"] = _stopping(part, rows, own, means, spread, true)
+        stopped = _stopping(part, rows, own, means, spread, true)
+        if stopped is not None:
+            found[name]["means and spread, stopping"] = stopped
     return found
 
 
@@ -144,10 +146,10 @@ def _needed(scores: Rows, wanted: NDArray[np.int64]) -> float:
 
 def _stopping(
     queries: Rows, rows: Rows, own: NDArray[np.int64], means: Rows, spread: Rows, true: NDArray[np.int64]
-) -> float:
+) -> float | None:
     """Return the mean number of lists where each query stops as soon as the tenth score beats the next list's mean by so many spreads.
 
-    That many is the least of some that reaches `RECALL`; NaN where none does.
+    That many is the least of some that reaches `RECALL`; None where none does.
     """
     lists = [np.flatnonzero(own == i) for i in range(len(means))]
     some = np.arange(0, len(queries), 5)
@@ -167,7 +169,7 @@ def _stopping(
             recall.append(np.isin(own[true[i]], order[:count]).mean())
         if np.mean(recall) >= RECALL:
             return float(np.mean(used))
-    return float("nan")
+    return None
 
 
 def _blocks(rows: Rows, work: Callable[[Rows], NDArray[Any]]) -> NDArray[Any]:
