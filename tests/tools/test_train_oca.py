@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,13 +16,16 @@ pytest.importorskip("safetensors", reason="export needs safetensors")
 import retrieval  # noqa: E402
 from retrieval.encoders import canonical_spec, load_encoder  # noqa: E402
 from retrieval.encoders.families.nano import (  # noqa: E402
+    WEIGHTS,
     WEIGHTS as WEIGHTS_FOLDER,
     NanoEncoder,
+    open_nano,
 )
+from retrieval.encoders.families.nano_text import map_tensors  # noqa: E402
 from retrieval.encoders.families.nano_torch import SIZE, ImageTower, MultiCrop, Querybank  # noqa: E402
 from tests.retrieval.folders import fill  # noqa: E402
 from tests.tools.training_sets import without_views  # noqa: E402
-from tools.train_nano.export import FACTS, export_image  # noqa: E402
+from tools.train_nano.export import FACTS, export_image, save_tensors  # noqa: E402
 from tools.train_nano.inputs.data import described  # noqa: E402
 from tools.train_nano.measure import unit  # noqa: E402
 from tools.train_nano.targets.align import Alignment  # noqa: E402
@@ -36,7 +40,7 @@ from tools.train_oca import (  # noqa: E402
 from tools.train_oca.data import EXTENSION, Extension, fit_extension, old_vectors, packed, unpacked  # noqa: E402
 from tools.train_oca.finish import Back, label_groups, write  # noqa: E402
 from tools.train_oca.head import HeadRecipe, Known, compose, fit_rest, placed, same_label_first, tune  # noqa: E402
-from tools.train_oca.ship import CLEARLY, LOSS, card, objections, table  # noqa: E402
+from tools.train_oca.ship import CLEARLY, LOSS, card, objections, probes_changed, table  # noqa: E402
 from tools.train_oca.state import keep, restore  # noqa: E402
 from tools.train_oca.train import LOOKS, last_tower, start_run  # noqa: E402
 
@@ -302,6 +306,22 @@ def test_only_what_is_better_compatible_and_small_is_shipped(tmp_path):
     with (tmp_path / "image.safetensors").open("wb") as file:
         file.truncate(int(15e6))
     assert len(objections(old, better, across(), tmp_path)) == 2
+
+
+def test_words_that_collections_would_refuse_are_not_shipped(tmp_path):
+    shipped = open_nano("2")
+    folder = tmp_path / "nano-2"
+    shutil.copytree(WEIGHTS / "nano-2", folder)
+    assert probes_changed(NanoEncoder(folder, threads=1), shipped) == []
+    tensors = {name: np.array(array) for name, array in map_tensors(folder / "text.safetensors").items()}
+    numbers = np.random.default_rng(0)
+    bias = tensors["second.bias"].astype(np.float32)
+    tensors["second.bias"] = (bias + numbers.normal(0, 2 * bias.std(), bias.shape)).astype(np.float16)
+    save_tensors(tensors, folder / "text.safetensors")
+    (against,) = probes_changed(NanoEncoder(folder, threads=1), shipped)
+
+    assert against.startswith("text: probes get other vectors")
+    assert probes_changed(open_nano("1"), shipped) == []  # another space, which has collections of its own
 
 
 def test_the_card_tells_what_was_measured():

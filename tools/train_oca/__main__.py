@@ -47,7 +47,7 @@ from tools.train_oca import further, harder, measure
 from tools.train_oca.data import prepare
 from tools.train_oca.finish import TEXT_RECIPE, finish, fold_state
 from tools.train_oca.further import export_further, go_on, look_at_all, set_training
-from tools.train_oca.ship import card, objections, table
+from tools.train_oca.ship import card, objections, probes_changed, table
 from tools.train_oca.state import keep, restore
 from tools.train_oca.stronger import CANDIDATES, LEFT_OUT, both_teachers, set_trial, stronger
 from tools.train_oca.train import RECIPE, averaged, last_tower, start_run
@@ -225,6 +225,7 @@ def run_measure(given: argparse.Namespace) -> int:
     against = objections(
         widths["nano@1 256"], next(v for k, v in widths.items() if "@2" in k), between, folder
     )
+    against += probes_changed(encoders["nano@2"], open_nano("2", threads=1))
     found = table(widths, between, kept)
     samples, trained = last_tower(given.work)[1], sum(photo.split == "train" for photo in photos)
     (folder / "card.md").write_text(card(found, samples=samples, photographs=trained), encoding="utf-8")
