@@ -3,6 +3,8 @@
 Walks the trees of a file from its newest meta page down, a level of all trees at a time, by LMDB 0.9's layout on 64-bit
 little-endian machines, and checks every page number, offset and length against the page and the file. What keys and values
 hold is not looked at. Nothing is locked: where the check fails while another process commits, it is made again.
+
+Long because all that is known here of LMDB's layout stands together.
 """
 
 from __future__ import annotations
