@@ -13,7 +13,7 @@ from PIL import Image
 
 import retrieval
 from indexes.store import VectorStore
-from retrieval.errors import CollectionNotFound, OptionError
+from retrieval.errors import CollectionNotFound, OptionError, StoreCorrupt
 from retrieval.location import DELETED, home_of, inside, require_folder
 from retrieval.testing import FakeEncoder
 
@@ -123,6 +123,9 @@ def test_vectors_without_a_manifest_are_named_and_an_empty_store_is_none(tmp_pat
     for place in ("lost", "lost/.retrieve"):
         with pytest.raises(CollectionNotFound, match=r"holds 8 vectors but no manifest\.json; copy it whole"):
             retrieval.open(tmp_path / place)
+
+    with pytest.raises(StoreCorrupt, match=r"holds 8 vectors but no manifest\.json"):
+        retrieval.build_index(tmp_path / "lost", progress=False)
 
     with VectorStore.create(tmp_path / "killed" / ".retrieve", dim=8):
         pass

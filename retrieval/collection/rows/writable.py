@@ -128,11 +128,17 @@ def published(directory: Path) -> Manifest | None:
 
 
 def swept(directory: Path) -> Manifest | None:
-    """Return the collection's manifest, after the removal of what killed processes left; the caller holds the lock."""
+    """Return the collection's manifest, after the removal of what killed processes left; the caller holds the lock.
+
+    Raises:
+        StoreCorrupt: vectors lie there without a manifest.
+    """
     manifest = published(directory)
     if manifest is not None:
         sweep(directory, manifest)
         sweep_changes(directory, manifest)
+    elif VectorStore.exists(directory) and (lost := lost_manifest(directory)):
+        raise StoreCorrupt(lost)
     return manifest
 
 
