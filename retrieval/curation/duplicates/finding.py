@@ -42,6 +42,8 @@ from retrieval.progress import OnProgress, ShowProgress
 __all__ = ["duplicates"]
 
 _NAMED: Final = 3
+_SURE: Final = 0.95
+"""Probability of being one picture, from which a copy goes by itself: half of the look-alikes that are called so have less."""
 _ALIKE: Final = frozenset({"pixels", "picture"})
 
 
@@ -194,6 +196,7 @@ class _Search:
             keep=self._keep,
             splits=self._splits,
             reference=self._reference,
+            sure=min(_SURE, self._precision),
         )
         check: Any = HashCheck(self._pictures, most=self._measured.hash_bits, probability=self._precision)
         if geometry:

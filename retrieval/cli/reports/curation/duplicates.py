@@ -74,7 +74,7 @@ def duplicate_notes(found: Duplicates, *, moving: bool) -> Iterator[str]:
         if doubtful:
             yield (
                 f"{doubtful:,} more {'shows' if doubtful == 1 else 'show'} the same picture and {'stays' if doubtful == 1 else 'stay'} "
-                "until you decide: more is shown, a part differs, or it is a page of text"
+                "until you decide: more is shown, a part differs, it is a page of text, or it is not sure"
             )
     else:
         yield f"no duplicates among {found.images:,} image{'' if found.images == 1 else 's'}"

@@ -72,6 +72,7 @@ class ReportedSets:
         keep: the rule for who stays.
         splits: each row's split, if asked for.
         reference: ``(rows,)`` which rows never go.
+        sure: probability of being one picture, below which a copy stays until a person decides.
     """
 
     def __init__(
@@ -85,14 +86,12 @@ class ReportedSets:
         keep: str,
         splits: list[str | None] | None,
         reference: NDArray[np.bool_],
+        sure: float,
     ) -> None:
-        self._galleries, self._pictures, self._classes, self._decisions = (
-            galleries,
-            pictures,
-            classes,
-            decisions,
-        )
-        self._kinds, self._keep, self._splits, self._reference = kinds, keep, splits, reference
+        self._galleries, self._pictures = galleries, pictures
+        self._classes, self._decisions = classes, decisions
+        self._kinds, self._keep, self._sure = kinds, keep, sure
+        self._splits, self._reference = splits, reference
         self._offset, self._count = galleries[0].count, len(reference)
         self._candidates: dict[int, Candidate] = {}
 
@@ -261,13 +260,14 @@ class ReportedSets:
         ):
             # Whether the page shows it enlarged, or it is a thumbnail of what the page shows, is not known.
             return True, f"by itself what {path} shows larger within a border, bars or a page: {what}{size}"
+        likely = "" if judgement.probability >= self._sure else "likely "
         if overlay.covered < _WHOLE:
-            return False, f"a part of {path}: {what}{size}"
+            return bool(likely), f"{likely}a part of {path}: {what}{size}"
         if overlay.shown >= _WHOLE and (
             other := difference(self._pictures, self._compared(one.row), self._compared(stays))
         ):
             return True, f"the same picture as {path}, {other}: {what}{size}"
-        return False, f"the same picture as {path}: {what}{size}"
+        return bool(likely), f"{likely}the same picture as {path}: {what}{size}"
 
     def _image(
         self, row: int, *, kind: str, keep: bool, reason: str, judgement: Judgement | None, stays: int

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import retrieval
-from retrieval.curation.duplicates.pairs import candidates, thresholds
+from retrieval.curation.duplicates.judgements import Judgement
+from retrieval.curation.duplicates.pairs import GeometryCheck, candidates, thresholds
+from retrieval.matching import Verdict
 from retrieval.testing import FakeEncoder
 from tests.retrieval.curation.duplicates.photographs import photograph
 
@@ -129,6 +131,22 @@ def test_a_captioned_copy_stays_beside_a_photograph_that_is_there_twice(photos: 
     captioned(large(0)).save(photos / "captioned.jpg", quality=80)
 
     assert found_in(photos) == [("picture", ["0.jpg", "-0 (1).jpg", "captioned.jpg"])]
+
+
+def test_a_copy_that_is_not_sure_stays_until_a_person_decides(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = GeometryCheck._judged
+
+    def less_sure(check: GeometryCheck, verdict: Verdict) -> Judgement:
+        return replace(judged(check, verdict), probability=0.93 if verdict.verified else 0.0)
+
+    monkeypatch.setattr(GeometryCheck, "_judged", less_sure)
+    large(0).resize((240, 180)).save(photos / "small.jpg", quality=92)
+
+    assert found_in(photos) == [("picture", ["0.jpg", "small.jpg"])]
+    assert retrieval.duplicates(photos)[0][1].reason == "likely the same picture as 0.jpg: 240 × 180"
+    assert found_in(photos, precision=0.9) == [("picture", ["0.jpg", "-small.jpg"])]
 
 
 @pytest.mark.parametrize("quality", [80, 95])
