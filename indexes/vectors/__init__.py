@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Ids as Ids,
         Vectors as Vectors,
         floats as floats,
+        same_facts as same_facts,
         stored_rows as stored_rows,
         unit_rows as unit_rows,
         without_mask as without_mask,

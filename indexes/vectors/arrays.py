@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,6 +89,21 @@ def without_mask(array: NDArray[Any], *, what: str) -> NDArray[Any]:
             f"{what}: some numbers are masked; leave those rows out, as `vectors[~vectors.mask.any(axis=1)]`"
         )
     return np.asarray(array)
+
+
+def same_facts(one: Any, other: Any) -> bool:
+    """Say whether two values are equal, arrays and the fields of dataclasses one by one: ``==`` of arrays is no truth value."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return bool(one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    if is_dataclass(one):
+        return all(same_facts(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_facts(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same_facts, one, other))
+    return bool(one == other)
 
 
 def _plainly_unit(rows: Vectors) -> bool:

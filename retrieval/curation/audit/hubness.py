@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from indexes.vectors import same_facts
 from retrieval.curation.audit.issues import IssueImage
 from retrieval.progress import Progress
 
@@ -31,7 +32,7 @@ _NAMED: Final = 10
 _LEAST: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hubness:
     """How unevenly images are found by images.
 
@@ -56,6 +57,11 @@ class Hubness:
     most: tuple[IssueImage, ...]
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
+
+    __hash__ = None  # type: ignore[assignment]  # it holds arrays
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hubness) and same_facts(self, other)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from indexes.vectors import same_facts
 from retrieval.display import escape, path_json
 from retrieval.errors import OptionError
 
@@ -62,7 +63,7 @@ class Group:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Groups(Sequence[Group]):
     """The groups of a collection, the largest first.
 
@@ -83,6 +84,11 @@ class Groups(Sequence[Group]):
     unnamed: str = ""
     _keys: Mapping[int, str] = field(default_factory=dict)
     _tree: MergeTree | None = None
+
+    __hash__ = None  # type: ignore[assignment]  # it holds arrays
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Groups) and same_facts(self, other)
 
     @overload
     def __getitem__(self, at: int) -> Group: ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexes.vectors import same_facts
 from retrieval.display import progress_shown
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageMap"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageMap:
     """A plane on which images lie near those that they are like.
 
@@ -67,6 +68,11 @@ class ImageMap:
     root: str = ""
     links: tuple[str, ...] = ()
     origins: Mapping[int, Origin] = field(default_factory=dict)
+
+    __hash__ = None  # type: ignore[assignment]  # it holds arrays
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImageMap) and same_facts(self, other)
 
     def __len__(self) -> int:
         return len(self.ids)

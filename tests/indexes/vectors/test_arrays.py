@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from indexes.errors import ShapeError, VectorError
-from indexes.vectors.arrays import stored_rows, unit_rows
+from indexes.vectors.arrays import same_facts, stored_rows, unit_rows
 
 FINITE = hnp.arrays(
     np.float32,
@@ -101,3 +101,15 @@ def test_masked_numbers_are_no_vector():
     with pytest.raises(ShapeError, match="query vectors: some numbers are masked"):
         unit_rows(masked, what="query vectors")
     np.testing.assert_allclose(unit_rows(np.ma.masked_array([[3.0, 4.0]])), [[0.6, 0.8]])
+
+
+def test_facts_with_arrays_are_compared_by_value():
+    one = {"a": (np.array([1.0, np.nan]), [np.arange(3)])}
+
+    assert same_facts(one, {"a": (np.array([1.0, np.nan]), [np.arange(3)])})
+    for other in (
+        {"a": (np.array([1.0, 2.0]), [np.arange(3)])},
+        {"a": (np.array([1.0, np.nan]), [np.arange(4)])},
+        {},
+    ):
+        assert not same_facts(one, other)
