@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,11 @@ def words(tmp_path: Path) -> Path:
 def found(coloured: Path, words: Path) -> retrieval.Groups:
     with retrieval.open(coloured, encoder=FakeEncoder()) as collection:
         return retrieval.cluster(collection, words=words)
+
+
+def test_groups_are_compared_by_value(found: retrieval.Groups) -> None:
+    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own
+    assert found != found.groups
 
 
 def test_each_colour_is_a_group_of_its_name(found: retrieval.Groups) -> None:
