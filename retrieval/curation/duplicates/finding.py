@@ -72,7 +72,8 @@ def duplicates(
     Args:
         collection: a collection, or its path.
         kinds: degrees to look for, of ``bytes``, ``pixels``, ``picture`` and ``scene``.
-        precision: what share of the images listed as one picture should be it; 0.5 to 0.999.
+        precision: what share of the images listed as one picture should be it; 0.5 to 0.999. A copy goes by itself from this
+            probability on, and from 0.95 at most.
         against: another collection of the same space: only what is in both is listed, and the other's images never go.
         splits: a column, such as a split's name: only sets whose images have several values of it are listed.
         reference: folders whose images never go; sets of these alone are not listed.
