@@ -19,12 +19,12 @@ from retrieval.collection.answers import label, link_of, sign
 from retrieval.collection.queries import cut_out
 from retrieval.display import Thumbnail, escape, thumbnail, thumbnails
 from retrieval.errors import ImageError
+from retrieval.render.hit_places import moment_text
 from retrieval.render.html_style import PAGE, STYLE
 from retrieval.render.output import (
     duplicates_counted,
     duplicates_named,
     likely_text,
-    moment_text,
     relation_text,
     replacing,
     score_text,

@@ -16,6 +16,7 @@ from typing import IO, Any
 from indexes.errors import RetrievalError, StoreFull
 from retrieval.display import UNSAFE, cells, escape, path_json, paths_json, shorten
 from retrieval.render.hit_facts import HitLike
+from retrieval.render.hit_places import moment_of, moment_text, part_text
 
 __all__ = [
     "Form",
@@ -26,7 +27,6 @@ __all__ = [
     "hits",
     "json_text",
     "likely_text",
-    "moment_text",
     "replacing",
     "score_text",
     "table",
@@ -283,29 +283,22 @@ def duplicates_counted(hit: HitLike) -> str:
     return f"+{number:,} duplicate{'' if number == 1 else 's'}" if number else ""
 
 
-def moment_of(hit: HitLike) -> float | None:
-    """Return the seconds since the beginning of its film of a picture; None for anything else."""
-    from retrieval.sources.media import seconds_of, split_key
-
-    part = split_key(os.fsencode(hit.path)) if "#" in hit.path else None
-    return None if part is None else seconds_of(part[1])
-
-
-def moment_text(hit: HitLike) -> str:
-    """Say when in its film a picture is: ``at 3:12.4``; nothing for anything else."""
-    from retrieval.sources.media import clock
-
-    moment = moment_of(hit)
-    return "" if moment is None else f"at {clock(moment)}"
-
-
 def _hit_table(found: Sequence[HitLike], columns: int) -> str:
     if not found:
         return ""
     rank = max(2, len(str(max(hit.rank for hit in found))))
     counted = [
         "  ".join(
-            filter(None, (relation_text(hit), moment_text(hit), _matched_text(hit), duplicates_counted(hit)))
+            filter(
+                None,
+                (
+                    relation_text(hit),
+                    moment_text(hit),
+                    part_text(hit),
+                    _matched_text(hit),
+                    duplicates_counted(hit),
+                ),
+            )
         )
         for hit in found
     ]

@@ -164,6 +164,27 @@ class TestForms:
         assert hits([], Form.CSV) == b"rank,score,path,id,copies\n"
 
 
+class TestParts:
+    @pytest.mark.parametrize(
+        ("region", "words"),
+        [
+            ((0.0, 0.0, 0.5, 0.5), "part: upper left"),
+            ((0.5, 0.25, 0.5, 0.5), "part: right"),
+            ((0.25, 0.6, 0.5, 0.4), "part: lower middle"),
+            ((0.1, 0.1, 0.8, 0.8), "part: middle"),
+        ],
+    )
+    def test_the_table_says_which_part_of_a_picture_answered(
+        self, region: tuple[float, ...], words: str
+    ) -> None:
+        found = [FakeHit(1, 0.9, "a.jpg", region=region), FakeHit(2, 0.8, "b.jpg")]
+
+        lines = hits(found, Form.TABLE).decode().splitlines()
+
+        assert lines[1].endswith(words)
+        assert lines[2].endswith("b.jpg")
+
+
 class TestHostileNames:
     @pytest.mark.parametrize("path", HOSTILE)
     @pytest.mark.parametrize("form", [Form.TABLE, Form.TSV, Form.PATHS, Form.JSON, Form.JSONL])
