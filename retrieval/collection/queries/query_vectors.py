@@ -216,7 +216,9 @@ def _row(number: int, opened: Opened) -> Part:
         raise MissingRow(
             f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
         )
-    length = float(np.linalg.norm(vector))
+    # While the encoder changes, a row stands in both spaces, first in the new one: the old part is what is stored for certain.
+    stored = vector if opened.pair is None else vector[:, opened.pair.migration.new_space.dim :]
+    length = float(np.linalg.norm(stored))
     if not abs(length - 1) < _OFF:  # not a number is damage, too
         raise StoreCorrupt(
             f"{opened.directory}: row {number} is damaged, its vector has length {length:.3g} instead of 1; run `verify`"

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 import retrieval
-from indexes.generation import generation_path, kept_files, read_manifest, returnable, verify
+from indexes.generation import generation_path, kept_files, read_manifest, verify
+from indexes.generation.description import returnable
 from retrieval.errors import StoreCorrupt
 from retrieval.upgrades.trial import past_samples
 from tests.retrieval.drift import drift

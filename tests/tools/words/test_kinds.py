@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnx", reason="export needs onnx")
 
 from retrieval.encoders.families.nano_text import TextTower, map_tensors
-from tests.tools.test_hypernyms import DATA, INDEX
+from tests.tools.words.test_hypernyms import DATA, INDEX
 from tools.train_nano.export import save_tensors
 from tools.train_nano.inputs.data import Photo
 from tools.train_nano.measure import unit

@@ -274,7 +274,7 @@ def test_a_large_collection_without_the_file_is_compared_by_vectors(
 
 def test_without_fts5_words_are_compared_by_vectors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrieval.names.names.has_fts5", lambda: False)
-    monkeypatch.setattr("retrieval.collection.search_run.has_fts5", lambda: False)
+    monkeypatch.setattr("retrieval.names.has_fts5", lambda: False)
     with retrieval.open(folder, encoder=FakeEncoder(dim=16)) as photos:
         assert photos.search("dogs") == photos.search("dogs", names="off")
         with pytest.raises(OptionError, match="without FTS5"):
