@@ -54,7 +54,7 @@ def test_pairs_and_photographs_of_two_runs_keep_numbers_of_their_own() -> None:
 
 
 def test_the_probability_is_the_share_that_is_right(monkeypatch) -> None:
-    monkeypatch.setattr("tools.fit_matching.network.EPOCHS", 5)
+    monkeypatch.setattr("tools.fit_matching.network.EPOCHS", 60)  # with 5, networks have learned nothing yet
     monkeypatch.setattr("tools.fit_matching.__main__.FOLDS", 3)
     monkeypatch.setattr("tools.fit_matching.__main__.NETWORKS", 1)
     signs, relations = drawn(600)
