@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from indexes.engine.backend import faiss, faiss_threads, fp16_view, search_into, threads
 from indexes.engine.lists import Probes, choose_lists, ivf, search_lists
-from indexes.vectors import Halves, Ids, Neighbors, Vectors, best
+from indexes.vectors import Halves, Ids, Neighbors, Vectors, best, concatenated
 
 __all__ = ["Refined"]
 
@@ -117,16 +117,12 @@ class Refined:
         if params is None:
             params = made[key] = ivf.parameters(self._inner, nprobe=width, selector=selector, shortlist=k)
         with faiss_threads(1 if len(chosen.lists) == 1 else threads()):
-            parts = [
-                search_lists(self._inner, chosen.part(start, start + step), k=k, params=params)
-                for start in range(0, max(len(chosen.lists), 1), step)
-            ]
-        if len(parts) == 1:
-            return parts[0]
-        return Neighbors(
-            ids=np.concatenate([part.ids for part in parts]),
-            scores=np.concatenate([part.scores for part in parts]),
-        )
+            return concatenated(
+                [
+                    search_lists(self._inner, chosen.part(start, start + step), k=k, params=params)
+                    for start in range(0, max(len(chosen.lists), 1), step)
+                ]
+            )
 
     def at_once(self, nprobe: int | None, shortlist: int) -> int:
         """Return how many queries FAISS may have at a time: it holds tables for each list that each of them probes."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from indexes.vectors.neighbors import (
         Neighbors as Neighbors,
         best as best,
+        concatenated as concatenated,
         merged as merged,
         padding as padding,
         ranking as ranking,

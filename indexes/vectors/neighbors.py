@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -178,6 +178,16 @@ def padding(queries: int, k: int) -> Neighbors:
     """Return ``(queries, k)`` places that nobody has taken yet: ids -1 and scores -inf, to be written to."""
     return Neighbors(
         ids=np.full((queries, k), -1, dtype=np.int64), scores=np.full((queries, k), -np.inf, dtype=np.float32)
+    )
+
+
+def concatenated(parts: Sequence[Neighbors]) -> Neighbors:
+    """Return what parts of some queries have found as one, in the order of the queries; there is one part at least."""
+    if len(parts) == 1:
+        return parts[0]
+    return Neighbors(
+        ids=np.concatenate([part.ids for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
     )
 
 

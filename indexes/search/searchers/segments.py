@@ -16,7 +16,7 @@ from indexes.generation import FileInfo, file_checks
 from indexes.search.searchers import exact
 from indexes.search.searchers.inverted import InvertedSearcher
 from indexes.search.searchers.searcher import Parameters, Wanted
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, best, merged
+from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, best, concatenated, merged
 
 
 class WithSegments:
@@ -58,7 +58,7 @@ class WithSegments:
             )
             for start in range(0, max(len(queries), 1), step)
         ]
-        found = _joined(parts)
+        found = concatenated(parts)
         if there is not None:
             found = merged(there, found, k=wanted.k)
         return self._exact.filled(found, queries, wanted, kept=kept)
@@ -86,7 +86,7 @@ class WithSegments:
         selector = None if live is None else self._without_dead(live)[1]
         stages = [self._base.stage, *self._segments()]
         step = self._base.stage.at_once(chosen.lists.shape[1], k * len(stages))
-        return _joined(
+        return concatenated(
             [
                 best(*_found(stages, chosen.part(start, start + step), k=k, selector=selector), k=k)
                 for start in range(0, max(len(chosen.lists), 1), step)
@@ -137,16 +137,6 @@ class WithSegments:
             own = live[: len(self._rows)]
             self._live = int(np.count_nonzero(own)), ivf.selector(own)
         return self._live
-
-
-def _joined(parts: Sequence[Neighbors]) -> Neighbors:
-    """Return what parts of some queries have found, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    return Neighbors(
-        ids=np.concatenate([part.ids for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-    )
 
 
 def _found(

@@ -217,7 +217,7 @@ def _row(number: int, opened: Opened) -> Part:
             f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
         )
     # While the encoder changes, a row stands in both spaces, first in the new one: the old part is what is stored for certain.
-    stored = vector if opened.pair is None else vector[:, opened.pair.migration.new_space.dim :]
+    stored = vector if opened.pair is None else vector[:, opened.pair.parts[1]]
     length = float(np.linalg.norm(stored))
     if not abs(length - 1) < _OFF:  # not a number is damage, too
         raise StoreCorrupt(

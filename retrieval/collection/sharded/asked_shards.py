@@ -16,7 +16,7 @@ from indexes import forks
 from indexes.errors import StoreCorrupt
 from indexes.generation import INDEX
 from indexes.search import JOINED_BYTES, candidates_of_each, joined, shortlists
-from indexes.vectors import Neighbors, padding
+from indexes.vectors import Neighbors, concatenated, padding
 from retrieval.collection.sharded.shard_group import DAMAGED, ShardGroup
 from retrieval.errors import WorkerLost
 
@@ -263,10 +263,7 @@ class AskedShards:
             (group, ("search", part, k, nprobe, shortlist)) for group, part in zip(groups, parts, strict=True)
         ]
         found = [one or padding(len(part), k) for one, part in zip(self._answers(calls), parts, strict=True)]
-        return Neighbors(
-            ids=np.concatenate([one.ids for one in found]),
-            scores=np.concatenate([one.scores for one in found]),
-        )
+        return concatenated(found)
 
     def codes(self, queries: Vectors, *, k: int, nprobe: int) -> Neighbors:
         """Find each query's best ``k`` by the codes of all shards, nothing reranked; ids are those of the whole."""

@@ -41,6 +41,15 @@ def few(monkeypatch):
     monkeypatch.setattr(recent_publish, "TAIL_ROWS", 50)
 
 
+def with_a_segment(home, *, kind):
+    """Publish rows behind a base, and return the manifest and the segment's file."""
+    fill(home, 0, BASE)
+    build(home, kind=kind)
+    grow(home, BASE, 2200)
+    manifest = build(home)
+    return manifest, generation_path(home, manifest.generation) / segment_files(manifest)[0].name
+
+
 def rows_of(manifest):
     return [(file.first, file.end) for file in segment_files(manifest)]
 
@@ -252,11 +261,7 @@ def test_many_queries_hold_no_more_candidates_at_a_time_than_few(tmp_path, monke
 
 
 def test_damaged_segments_are_made_again(tmp_path):
-    fill(tmp_path, 0, BASE)
-    build(tmp_path, kind="ivfrabitq")
-    grow(tmp_path, BASE, 2200)
-    manifest = build(tmp_path)
-    path = generation_path(tmp_path, manifest.generation) / segment_files(manifest)[0].name
+    manifest, path = with_a_segment(tmp_path, kind="ivfrabitq")
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.unlink()
@@ -306,11 +311,7 @@ def test_codes_of_many_queries_are_searched_part_by_part(tmp_path, monkeypatch):
 
 
 def test_a_segment_that_is_a_loop_of_links_is_named(tmp_path):
-    fill(tmp_path, 0, BASE)
-    build(tmp_path, kind="IVF16,SQ8")
-    grow(tmp_path, BASE, 2200)
-    manifest = build(tmp_path)
-    path = generation_path(tmp_path, manifest.generation) / segment_files(manifest)[0].name
+    manifest, path = with_a_segment(tmp_path, kind="IVF16,SQ8")
     path.unlink()
     path.symlink_to(path.name)
 
