@@ -25,7 +25,10 @@ BATCH_THRESHOLD = 4096
 _FAISS_THRESHOLD = 128_000  # what faiss starts with: batches of up to 249 queries at 512-d rescan the rows
 _KERNELS = (
     ("SkylakeX", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
-    ("Haswell", {"avx2", "fma"}),
+    (
+        "Haswell",
+        {"avx2", "fma"},
+    ),  # the last bits of a product depend on a row's place in its batch, as SkylakeX's do not
 )
 _ROOMY = 8 << 30  # bytes of address space from which threads are started as if there were no limit
 

@@ -47,9 +47,9 @@ def warm() -> None:
                     importlib.import_module(module.name)
     for name in stopped:
         sys.modules.pop(name, None)
-    import faiss
+    from indexes.engine.backend import faiss
 
-    faiss.omp_set_num_threads(1)
+    faiss().omp_set_num_threads(1)
     subprocess.run = _run_warm  # type: ignore[assignment]
 
 

@@ -95,11 +95,10 @@ def _other(home: Path, what: str, late: float) -> int:
 
 def _around(home: Path, way: str, when: str, what: str, many: int) -> None:
     """Open and search as asked for, then let children work, then work on."""
-    import faiss
-
     import retrieval
+    from indexes.engine.backend import faiss
 
-    faiss.omp_set_num_threads(2)
+    faiss().omp_set_num_threads(2)
     collection: Any = None
     if when != "opened after":
         collection = retrieval.open(home)

@@ -7,13 +7,13 @@ import os
 import subprocess
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 
 import retrieval
 from indexes import files
 from indexes.engine import ivf
+from indexes.engine.backend import faiss
 from indexes.errors import StoreFull
 from retrieval.activation.copies import Copy
 from retrieval.cli import main
@@ -103,9 +103,9 @@ def test_a_figure_on_a_full_disk(disk):
 @pytest.mark.parametrize("rows", [980, 1000])
 def test_an_index_that_does_not_fit_by_its_last_bytes(tmp_path, disk, rows):
     """At 460ecca no error: FAISS prints that its file cannot be closed, and a short index is published."""
-    index = faiss.IndexFlatIP(16)
+    index = faiss().IndexFlatIP(16)
     index.add(np.random.default_rng(0).standard_normal((rows, 16)).astype(np.float32))
-    size = len(faiss.serialize_index(index))
+    size = len(faiss().serialize_index(index))
     leave(disk, size // 4096 * 4096)
 
     with pytest.raises(StoreFull, match="no space left on device"), files.writing(disk / "index"):

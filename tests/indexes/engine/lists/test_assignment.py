@@ -1,10 +1,10 @@
 """Assigning rows to lists by fewer dimensions first: the same lists nearly always, and nothing of it left in the index."""
 
-import faiss
 import numpy as np
 import pytest
 
 from benchmarks.synthetic import Recipe, vectors
+from indexes.engine.backend import faiss
 from indexes.engine.lists import assignment, chain, ivf
 
 ROWS, DIM = 12_000, 256
@@ -33,7 +33,7 @@ def lists_of_rows(index):
     found = np.empty(index.ntotal, np.int64)
     for number in range(inner.nlist):
         size = inner.invlists.list_size(number)
-        found[faiss.rev_swig_ptr(inner.invlists.get_ids(number), size)] = number
+        found[faiss().rev_swig_ptr(inner.invlists.get_ids(number), size)] = number
     return found
 
 
@@ -45,8 +45,8 @@ FACTORIES = ["IVF128,PQ16", "RR,IVF128,RaBitQfs", "OPQ16,IVF128,PQ16", "IVF128,S
 def test_rows_lie_in_the_list_of_their_nearest_centroid(rows, factory):
     index = built(factory, rows)
     inner = ivf.innermost(index)
-    own = faiss.downcast_index(inner.quantizer)
-    assert isinstance(own, faiss.IndexFlat)
+    own = faiss().downcast_index(inner.quantizer)
+    assert isinstance(own, faiss().IndexFlat)
     assert (own.d, own.ntotal) == (inner.d, 128)
     assert inner.clustering_index is None
     nearest = own.search(chain.apply(index, rows), 1)[1][:, 0]
@@ -56,7 +56,7 @@ def test_rows_lie_in_the_list_of_their_nearest_centroid(rows, factory):
 
 @pytest.mark.usefixtures("_few_lists")
 def test_as_many_neighbours_are_found_as_with_all_dimensions(rows, monkeypatch):
-    true = faiss.knn(rows[::40], rows, 10, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    true = faiss().knn(rows[::40], rows, 10, metric=faiss().METRIC_INNER_PRODUCT)[1]
 
     def recall(index):
         found = index.search(rows[::40], 100, params=ivf.parameters(index, nprobe=6, shortlist=100))[1]
@@ -76,10 +76,10 @@ def test_narrow_rows_find_their_lists_through_a_graph(rows, factory, monkeypatch
     narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
     index = ivf.make(factory, dim=64)
     ivf.train(index, narrow[::2])
-    own = faiss.downcast_index(ivf.innermost(index).quantizer)
+    own = faiss().downcast_index(ivf.innermost(index).quantizer)
     ivf.add(index, [(np.arange(ROWS), narrow)])
 
-    assert faiss.downcast_index(ivf.innermost(index).quantizer).this == own.this
+    assert faiss().downcast_index(ivf.innermost(index).quantizer).this == own.this
     asked = np.ascontiguousarray(chain.apply(index, narrow))
     nearest = own.search(asked, 2)[1]
     lists = lists_of_rows(index)
@@ -102,7 +102,7 @@ def test_the_quantiser_is_back_when_adding_fails(rows):
     index = built("IVF128,PQ16", rows)
     with pytest.raises((AssertionError, RuntimeError, ValueError)):
         ivf.add(index, [(np.arange(ROWS), rows[:, :100])])
-    assert isinstance(faiss.downcast_index(ivf.innermost(index).quantizer), faiss.IndexFlat)
+    assert isinstance(faiss().downcast_index(ivf.innermost(index).quantizer), faiss().IndexFlat)
 
 
 def test_a_small_or_narrow_index_is_left_alone():

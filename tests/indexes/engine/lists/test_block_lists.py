@@ -63,6 +63,12 @@ def codes_of(index) -> dict[int, bytes]:
     return found
 
 
+def products_depend_on_the_batch() -> bool:
+    rotation = faiss().RandomRotationMatrix(DIM, DIM)
+    rotation.init(0)
+    return not np.array_equal(rotation.apply(ROWS)[37:], rotation.apply(ROWS[37:]))
+
+
 def assert_equal(found, expected, *, order: bool = True) -> None:
     """Both hold the same codes and answer with the same ids and scores, a row at a time and in a batch."""
     assert found.ntotal == expected.ntotal
@@ -174,6 +180,8 @@ def test_blocks_whose_rows_faiss_would_mix_up_are_refused(factory):
 @pytest.mark.parametrize("kind", ["IVF8,RaBitQfs", "IVF8,PQ16x4fs", "RR,IVF8,RaBitQfs2"])
 def test_a_collection_that_rows_left_and_came_to_keeps_its_answers(tmp_path, kind):
     """Deletes and adds over several builds end at the codes of rows that were never there with others."""
+    if kind.startswith("RR") and products_depend_on_the_batch():
+        pytest.skip("these BLAS kernels rotate a row by its place in the batch (Haswell's, without AVX-512)")
     fill(tmp_path, 0, 1500)
     build(tmp_path, kind=kind)
     grow(tmp_path, 1500, 1700, dead=range(0, 600, 2))
