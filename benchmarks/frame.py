@@ -30,8 +30,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Load", "Spread", "alternate", "command", "machine", "ratio", "save", "spread", "watch"]
-
 RESULTS = Path(__file__).parent / "results"
 
 PACKAGES = (

@@ -21,18 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = [
-    "OLD",
-    "belongs",
-    "entry_points_of",
-    "metadata_folders",
-    "metadata_of",
-    "others_mention",
-    "owner_of",
-    "pip_install",
-    "refuse_old_distribution",
-]
-
 OLD = "retrieval"  # our own name before, and today a stranger's
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # what holds the two packages
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.progress import ShowProgress
     from retrieval.render import Answer
 
-__all__ = ["PHOTOGRAPHS", "DemoReport", "demo"]
-
 # The photographs inside scikit-image's wheel (the others of `skimage.data` are fetched on demand, or are drawings).
 PHOTOGRAPHS = (
     "astronaut.png",

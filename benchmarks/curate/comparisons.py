@@ -20,8 +20,6 @@ from indexes.vectors import Space
 from retrieval.encoders.families.nano import open_nano
 from tools.fit_relevance.photographs import Photographs, gather
 
-__all__ = ["compared"]
-
 SETS = ("animals", "scenes")
 NOISES = (0.01, 0.03)
 EQUAL = 0.02

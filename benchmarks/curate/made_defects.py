@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-__all__ = ["DEFECTS", "make_folder"]
-
 
 def _blurry(image: Image.Image, rng: random.Random) -> Image.Image:
     """Blur by 2 to 5 % of the short side."""

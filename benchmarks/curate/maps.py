@@ -22,8 +22,6 @@ from retrieval.encoders.families.nano import open_nano
 from tests.retrieval.browser import chromium, window
 from tools.fit_relevance.photographs import gather
 
-__all__ = ["mapped"]
-
 NOISE = 0.02
 KEPT = 10
 SAMPLE = 1_000

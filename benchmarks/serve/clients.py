@@ -15,8 +15,6 @@ from benchmarks.frame import Spread, spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Answers", "Client", "ask_all", "get", "json_request", "picture_request", "quantile"]
-
 _BOUNDARY = "----benchmark7MA4YWxk"
 
 

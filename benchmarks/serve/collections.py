@@ -17,8 +17,6 @@ from indexes.generation import read_manifest, write_manifest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ENCODER", "asked_vectors", "million", "pictures", "words"]
-
 ENCODER = "nano"
 
 _NOUNS = ("bus", "dog", "church", "boat", "flower", "car", "horse", "chair", "bridge", "cat", "train", "tree")

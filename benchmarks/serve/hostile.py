@@ -17,8 +17,6 @@ from benchmarks.serve.processes import Server, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["hostile"]
-
 OPEN = 2000
 SLOW = 200
 MUTATED = 10_000

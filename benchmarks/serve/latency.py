@@ -13,8 +13,6 @@ from benchmarks.serve.processes import library, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["http_latency", "requests_of"]
-
 SEARCH = "/v1/search"
 
 

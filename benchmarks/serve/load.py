@@ -14,8 +14,6 @@ from benchmarks.serve.processes import Library, Server, library, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["images", "queries"]
-
 CLIENTS = 32
 TOGETHER = 32
 

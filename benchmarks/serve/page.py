@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["page"]
-
 WORDS = (
     "a red bus", "a church", "a dog on grass", "a boat on the sea", "a kitchen", "yellow flowers", "a horse race", "snow",
     "a man with a fish",

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["peers"]
-
 LISTS, PROBES = 1024, 32
 
 MINIMAL = """

@@ -21,8 +21,6 @@ from benchmarks.serve.processes import Server, environment, serving
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["soak"]
-
 CLIENTS = 32
 SAMPLES_EVERY = 5.0
 

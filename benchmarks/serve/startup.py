@@ -14,8 +14,6 @@ from benchmarks.serve.processes import environment, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["start"]
-
 LIBRARY = """
 import io, json, re, sys
 from pathlib import Path

@@ -8,8 +8,6 @@ from typing import Any
 
 from benchmarks.first_use.bench_install import ROOT, download, pip
 
-__all__ = ["wheels"]
-
 
 def wheels() -> dict[str, Any]:
     """Return the wheels that pip would fetch with the extras `cpu` and `serve`, and not with `cpu` alone. Needs a package index."""

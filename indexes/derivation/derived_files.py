@@ -8,8 +8,6 @@ from typing import Protocol
 from indexes.generation import Manifest
 from indexes.store import VectorStore
 
-__all__ = ["DerivedFile"]
-
 
 class DerivedFile(Protocol):
     """A file that is made of the records of a store, such as an index of their names.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-__all__ = ["cuda_devices", "free_memory"]
-
 
 def cuda_devices() -> int:
     """Return how many CUDA devices the driver shows to this process; 0 without a driver."""

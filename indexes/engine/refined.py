@@ -11,8 +11,6 @@ from indexes.engine.backend import faiss, faiss_threads, fp16_view, search_into,
 from indexes.engine.lists import Probes, choose_lists, ivf, search_lists
 from indexes.vectors import Halves, Ids, Neighbors, Vectors, best, concatenated
 
-__all__ = ["Refined"]
-
 _SEARCH_BYTES = 1 << 27  # that a search may take for its tables and candidates
 _TABLE_BYTES = (
     24  # a dimension: RaBitQ has 16 entries for 4 dimensions, as floats and as bytes, and the query rotated

@@ -17,8 +17,6 @@ from indexes.vectors import Halves, floats
 if TYPE_CHECKING:
     from indexes.migration.background import Background, Side
 
-__all__ = ["Asked", "PairScores"]
-
 _LEAST = 1e-6
 _DAMAGED = (
     2.0**32

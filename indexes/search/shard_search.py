@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 _SOME = 16  # candidates that a shard finds besides twice its share of them
 
-__all__ = [
-    "ShardSearchers",
-    "candidates_of_each",
-    "joined",
-    "search_shards",
-    "shard_candidates",
-    "shortlists",
-]
-
 
 class ShardSearchers(Protocol):
     """Several shards, asked all at once wherever they are; ids are those within each shard."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from indexes.search.generation import Generation
     from indexes.vectors import Halves, Ids, Vectors
 
-__all__ = ["JOINED_BYTES", "UnitedShards"]
-
 JOINED_BYTES: Final = 512 << 20
 """Bytes of the index files that are joined in memory, at most."""
 

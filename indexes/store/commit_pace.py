@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-__all__ = ["CommitPace"]
-
 SECONDS = 5.0
 """Work that a killed process may lose."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["map_together"]
-
 _FIXED = 0x10  # MAP_FIXED, which Python does not name; the same on Linux, macOS and the BSDs
 _FAILED = ctypes.c_void_p(-1).value
 

@@ -12,8 +12,6 @@ import numpy as np
 
 from indexes import forks
 
-__all__ = ["one_blas_thread"]
-
 _NAMES = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads")
 
 

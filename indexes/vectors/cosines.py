@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from indexes.vectors.arrays import Halves, Ids, Vectors
 from indexes.vectors.neighbors import Neighbors
 
-__all__ = ["clipped", "dots", "rescored"]
-
 Real = TypeVar("Real", np.float32, np.float64)
 
 _FEW = 32  # places of one query up to which Python is faster than numpy

@@ -11,8 +11,6 @@ import numpy as np
 from indexes.errors import MissingRow, OptionError, ShapeError, value_text
 from indexes.vectors.arrays import Ids
 
-__all__ = ["integer", "optional_integer", "places", "row_flags", "row_ids", "spread"]
-
 _LARGEST = 2**63 - 1
 _PLACES = 1 << 27  # an id and a score each: 1.6 GB
 

@@ -20,18 +20,6 @@ from indexes.vectors.arrays import Vectors
 from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform, paired
 
-__all__ = [
-    "about_mean",
-    "centred_procrustes",
-    "centred_rotations",
-    "extension",
-    "lambda_loss",
-    "lambda_orthogonal",
-    "recentred",
-    "ridge",
-    "ridges",
-]
-
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _RATE = 2e-3  # of Adam, falling to nothing
 _TEMPERATURE = 0.05

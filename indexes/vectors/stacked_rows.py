@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from indexes.errors import ShapeError
 from indexes.vectors.arrays import Halves
 
-__all__ = ["StackedRows", "as_stacked"]
-
 
 class StackedRows:
     """The rows of several arrays behind each other; what is taken of them is copied into one array.

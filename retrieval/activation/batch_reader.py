@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.activation.copies import Job
     from retrieval.collection import Collection
 
-__all__ = ["Batch", "BatchReader", "ReadImage"]
-
 BATCH_IMAGES, BATCH_PIXELS = 16, 1 << 22  # optimised together on a CPU
 GPU_IMAGES, GPU_PIXELS = 64, 1 << 26
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.encoders import DifferentiableEncoder
 
-__all__ = ["Run"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:

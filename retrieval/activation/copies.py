@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from retrieval.activation.originals import Original
     from retrieval.activation.pixels import Pixels
 
-__all__ = ["Copy", "Job", "collect", "finish"]
-
 UNFINISHED = "activated-"
 """Begins, behind `PARTIAL`, the name of a copy that is not finished: other programs' files lie in that folder too."""
 

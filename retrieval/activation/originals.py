@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.activation.pixels import Pixels
     from retrieval.sources.decoding import OpenedFile
 
-__all__ = ["FORMATS", "Original", "lossless", "published", "read_original"]
-
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 """Formats of published copies, with their suffixes."""
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from retrieval.activation.copies import Copy, Job
     from retrieval.collection import activations
 
-__all__ = ["Activated", "activated", "already_activated", "refused"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activated:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from retrieval.activation.originals import FORMATS
 from retrieval.errors import OptionError
 
-__all__ = ["Settings"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

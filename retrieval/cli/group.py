@@ -7,8 +7,6 @@ import click
 from retrieval.cli.commands import SUMMARIES, Commands
 from retrieval.cli.frame import Group, emit, installed_version
 
-__all__ = ["retrieve"]
-
 
 class _Whole(Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

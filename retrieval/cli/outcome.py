@@ -23,8 +23,6 @@ from retrieval.errors import RetrievalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["run"]
-
 COMPLETION = "_RETRIEVE_COMPLETE"  # click's variable for shell completion
 CURES = {
     errno.ENOSPC: "free some space; the same command continues where this one stopped",

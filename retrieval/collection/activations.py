@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from indexes.store import WriterLock
     from retrieval.collection.collection import Collection
 
-__all__ = ["Entry", "Recording", "activations", "entries", "identity", "is_there", "void_reason"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

@@ -10,8 +10,6 @@ from retrieval.display import path_json
 if TYPE_CHECKING:
     from retrieval.collection.snapshots import Opened
 
-__all__ = ["arrow_table"]
-
 _OWN = ("id", "key", "vector")
 
 

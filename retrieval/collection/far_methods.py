@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from retrieval.curation.picks import outliers as _outliers, representatives as _representatives
     from retrieval.evaluation import calibrate_matches as _calibrate_matches, evaluate as _evaluate
 
-__all__ = ["FarMethod", "FarMethods"]
-
 
 class FarMethod:
     """A function of another room as a method: its first argument is the collection.

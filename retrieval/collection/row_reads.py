@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from retrieval.collection.snapshots import Opened
     from retrieval.columns import Value
 
-__all__ = ["RowReads"]
-
 
 class RowReads:
     """What can be read of the rows of a `Collection`."""

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from indexes.store import Record
 
-__all__ = ["Records"]
-
 
 class Records(Protocol):
     """Records by place, see `Collection.places`; a record's id is its place. A context manager."""

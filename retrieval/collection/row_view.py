@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.collection.answers import Origin
     from retrieval.collection.collection import Collection
 
-__all__ = ["Keys", "Row"]
-
 _AT_ONCE = 4096
 """Keys that are read together."""
 

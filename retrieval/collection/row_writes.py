@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection.rows import Images, KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.columns import ColumnsLike
 
-__all__ = ["RowWrites"]
-
 
 class RowWrites:
     """How rows of a `Collection` are written by hand."""

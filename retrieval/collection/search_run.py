@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from retrieval.collection.snapshots import Opened
     from retrieval.names import LookedUp
 
-__all__ = ["NamesMode", "SearchOptions", "SearchRun"]
-
 NamesMode: TypeAlias = Literal["auto", "only", "off"]
 """Whether words are looked up in names, too; names alone answer; or vectors alone."""
 

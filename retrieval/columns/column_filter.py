@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from indexes.store import VectorStore
     from indexes.vectors import Ids
 
-__all__ = ["ColumnFilter"]
-
 MEMORY: Final = "512MB"
 """Memory of the engine, besides the mapped table."""
 

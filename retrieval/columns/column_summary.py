@@ -10,8 +10,6 @@ from retrieval.columns.column_table import column_types
 if TYPE_CHECKING:
     from indexes.store import VectorStore
 
-__all__ = ["summary"]
-
 
 def summary(store: VectorStore, before: Columns | None, *, headers: int) -> Columns | None:
     """Return what the manifest is to say of the columns of a store; None where there are none.

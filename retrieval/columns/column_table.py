@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
     from indexes.store import VectorStore
 
-__all__ = [
-    "batches",
-    "column_types",
-    "in_small_chunks",
-    "require_pyarrow",
-    "schema_of",
-    "types_in",
-]
-
 _BATCH: Final = 65_536
 """Rows of a batch: what is held as Python's objects at once."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from indexes.generation import Columns, Manifest
     from indexes.store import VectorStore
 
-__all__ = ["ColumnsFile", "published_table"]
-
 
 class ColumnsFile:
     """The table of columns, as `indexes.derivation.DerivedFile` has it; none where no row has any, or pyarrow is missing.

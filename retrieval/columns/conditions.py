@@ -14,8 +14,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["LONGEST", "ROWS", "ROW_ID", "query_of"]
-
 ROWS: Final = "rows"
 """What the engine calls the table of columns."""
 

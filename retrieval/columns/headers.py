@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.columns.packing import Value
     from retrieval.sources import Entry, Source
 
-__all__ = ["HEADERS", "HEADER_TYPES", "header_columns", "read_header"]
-
 HEADERS: Final = 1
 """Which columns are read: the number grows with the list in `header_columns`."""
 

@@ -19,8 +19,6 @@ from retrieval.sources.remote import scrubbed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ColumnsLike", "Value", "own_columns", "pack", "packed_columns", "parts", "text_of", "unpack"]
-
 ColumnsLike: TypeAlias = "Mapping[str, Any] | Iterable[Mapping[str, Any]]"
 """Columns as callers give them for some rows: a dictionary for each; a pandas table also does."""
 

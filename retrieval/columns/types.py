@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BOOLEAN", "INTEGER", "NUMBER", "TEXT", "TIME", "merge", "type_of", "widen"]
-
 BOOLEAN: Final = "boolean"
 INTEGER: Final = "integer"
 NUMBER: Final = "number"

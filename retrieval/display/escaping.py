@@ -6,8 +6,6 @@ import os
 import re
 from typing import Final
 
-__all__ = ["UNSAFE", "escape", "path_json", "paths_json"]
-
 UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0, DEL and C1 controls; direction marks, embeddings, overrides and isolates; line and paragraph separators;
 surrogates, which is how Python carries bytes that are not UTF-8. Joiners stay: emoji use them."""

@@ -15,8 +15,6 @@ from retrieval.display.escaping import escape
 from retrieval.display.previews import thumbnails
 from retrieval.display.widths import shorten
 
-__all__ = ["LIMIT", "Picture", "facts", "gallery", "report", "sentence", "shown", "table"]
-
 LIMIT: Final = 200_000
 """Bytes of one object at most, whatever it holds."""
 

@@ -20,8 +20,6 @@ from retrieval.sources.media import decode_path
 if TYPE_CHECKING:
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["SIZE", "Thumbnail", "small_jpeg", "thumbnail", "thumbnails"]
-
 SIZE: Final = (680, 400)
 """Pixels; shown about half as large, so that they are sharp on dense displays."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.progress import OnProgress, Progress, ShowProgress
 
-__all__ = ["UNITS", "WORDS", "Bar", "duration", "progress_shown"]
-
 # Phases as the library names them, in words for people; another phase is shown under its own name.
 WORDS: Final = {
     "scan": "looking for images",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["cells", "shorten"]
-
 _ALBUM = 16  # columns left beside the file name in which the beginning of its folder tells something
 
 

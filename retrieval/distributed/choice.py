@@ -10,8 +10,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from retrieval.distributed.protocol import Cluster
 
-__all__ = ["check_cluster", "open_cluster"]
-
 _LOCAL = re.compile(r"local(?::([1-9][0-9]{0,3}))?")
 
 

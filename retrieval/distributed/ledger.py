@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from retrieval.distributed.protocol import Cluster
 
-__all__ = ["run_jobs"]
-
 TRIES = 3
 """Times that a job is run before its worker is given up."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-__all__ = ["LocalCluster"]
-
 _END_SECONDS = 5.0  # a process has to end after it was asked to
 _MEMORY = 1 << 30  # bytes that a worker is expected to need
 

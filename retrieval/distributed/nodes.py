@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.distributed.protocol import Cluster
 
-__all__ = ["require_alike"]
-
 _PACKAGES = (DISTRIBUTION, "numpy", "faiss-cpu", "faiss-gpu", "lmdb", "onnxruntime")
 
 

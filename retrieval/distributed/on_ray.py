@@ -13,8 +13,6 @@ from retrieval.errors import MissingExtra, OptionError, WorkerLost
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RayCluster"]
-
 STORE_BYTES: Final = 256 << 20
 """Bytes of objects that a Ray which is started here may hold: only ids and small arrays travel."""
 

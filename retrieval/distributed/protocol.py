@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-__all__ = ["Actor", "Answer", "Cluster"]
-
 
 class Answer(Protocol):
     """What comes of a call that runs elsewhere."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["Embedded", "cores", "embed"]
-
 T = TypeVar("T")
 
 _GPU_START = 64

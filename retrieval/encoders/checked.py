@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders.protocols import Encoder
 
-__all__ = ["checked_pixels", "checked_text", "sound_pixels"]
-
 
 def checked_pixels(encoder: Encoder, batch: NDArray[np.float32]) -> Vectors:
     """Return ``encoder.encode_pixels(batch)``, checked.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     SizeOf: TypeAlias = Callable[[], int | None]
 
-__all__ = ["hub_file", "readable_size", "url_file"]
-
 PATIENCE = 1.2  # seconds that a host may take to answer at all, name look-up included
 
 

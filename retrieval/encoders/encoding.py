@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders.protocols import Encoder
 
-__all__ = ["CallableEncoder", "encode"]
-
 _IMAGES_AT_ONCE = 32
 _TEXTS_AT_ONCE = 256
 

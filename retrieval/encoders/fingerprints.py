@@ -20,8 +20,6 @@ from retrieval.errors import EncoderError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["cache_directory", "fingerprint", "hash_file", "hash_weights", "space_fingerprint"]
-
 FORMAT = 1
 TORCH_NAMES = {
     "float64": "F64",

@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = [
-    "Preprocessing",
-    "cropped",
-    "differentiable",
-    "normalised",
-    "preprocess",
-    "resampling",
-    "torch_preprocessing",
-]
-
 RESIZES = ("shortest", "longest", "squash")
 INTERPOLATIONS = {
     "nearest": 0,

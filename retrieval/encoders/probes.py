@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 
     Recorded: TypeAlias = Mapping[str, Any]
 
-__all__ = [
-    "LEAST_COSINE",
-    "PHRASES_ASKED",
-    "expect",
-    "made_images",
-    "note_vectors",
-    "note_when_encoding",
-    "riders_of_images",
-    "riders_of_words",
-    "vectors_of_probes",
-]
-
 Kind: TypeAlias = Literal["image", "text"]
 
 LEAST_COSINE = 0.98

@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Space, Vectors
 
-__all__ = [
-    "ByteEncoder",
-    "DifferentiableEncoder",
-    "Encoder",
-    "EncoderFamily",
-    "EncoderLike",
-    "TextEncoder",
-    "VocabularyEncoder",
-]
-
 
 @runtime_checkable
 class Encoder(Protocol):

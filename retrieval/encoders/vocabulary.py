@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Vocabulary", "pack"]
-
 FREQUENT = 20
 """Times that a word was seen in training from which on its misspellings and compounds are known, too."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.collection import Collection
 
-__all__ = ["KnownLabels", "LabelsLike", "known_labels"]
-
 LabelsLike = str | os.PathLike[str] | Mapping[str, str]
 """A CSV file with the header ``file,label``, or labels by key."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["latency"]
-
 
 def latency(search: Callable[[Vectors], object], queries: Vectors) -> dict[str, float]:
     """Return ``p50`` and ``p95`` in milliseconds; zeros without queries.

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation.given_labels import LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["MatchCalibration", "calibrate_matches"]
-
 FEWEST_LABELS: Final = 10
 """Labels that are needed; a label counts if it has `FEWEST_ROWS` rows."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.encoders import Encoder
 
-__all__ = ["Outcome", "Pair", "attacked", "little_to_gain", "measure", "pairs"]
-
 IMAGES = 500
 NPROBE = 1  # of codes only
 POINT = 0.01

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Entry, Source
 
-__all__ = ["BuildColumns"]
-
 _BLOCK = 1024
 _THREADS = 8  # they wait for the disk, mostly
 

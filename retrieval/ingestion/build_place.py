@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources import Source
 
-__all__ = ["SourceLike", "find_directory", "is_text_of_another", "several"]
-
 SourceLike: TypeAlias = "str | os.PathLike[str] | Source"
 
 

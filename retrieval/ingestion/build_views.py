@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.views import ViewsReport
 
-__all__ = ["BuildViews"]
-
 
 class BuildViews:
     """The views of one build.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.views import ViewsReport
 
-__all__ = ["finish_build"]
-
 
 def finish_build(
     directory: Path,

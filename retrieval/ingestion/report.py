@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.intake import Intake
     from retrieval.views import ViewsReport
 
-__all__ = ["report_of", "report_of_rows"]
-
 
 def report_of(
     manifest: Manifest,

@@ -13,8 +13,6 @@ from retrieval.matching.local_features import Features
 from retrieval.matching.moved_parts import moved_parts
 from retrieval.matching.opencv import opencv
 
-__all__ = ["AGREES", "Agreement", "agreement"]
-
 AGREES = 0.8
 """Correlation of a tile's pixels from which the tile agrees."""
 

@@ -11,8 +11,6 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RELATIONS", "Calibration", "Network", "Relation", "calibration"]
-
 Relation = Literal["picture", "scene", "object", "none"]
 
 RELATIONS: Final[tuple[Relation, ...]] = ("picture", "scene", "object")

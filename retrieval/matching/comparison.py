@@ -15,8 +15,6 @@ from retrieval.matching.geometry import Placement, corners, framed, placement
 from retrieval.matching.local_features import Features
 from retrieval.matching.signs import signs
 
-__all__ = ["Evidence", "Outline", "Verdict", "compare", "evidence"]
-
 Outline = tuple[tuple[float, float], ...]
 
 

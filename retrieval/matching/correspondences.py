@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from retrieval.matching.local_features import Features
 from retrieval.matching.opencv import opencv
 
-__all__ = ["Correspondences", "correspondences"]
-
 _RATIO = 0.85  # of the distances to the nearest and the second nearest descriptor
 _MOST = 200
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.matching.local_features import Features
 
-__all__ = ["covered_share", "is_drawn_on"]
-
 _DIFFERS: Final = 0.5  # correlation of a tile
 _SHOWS: Final = 8.0  # grey levels: the deviation from which a tile shows something
 _PLAIN: Final = 2.5  # grey levels: the deviation below which it shows nothing

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from retrieval.matching.correspondences import Correspondences
 from retrieval.matching.local_features import Features
 
-__all__ = ["Placement", "corners", "framed", "mirror", "placement"]
-
 _SCALES = 0.12, 8.0  # of one picture to the other
 _NEAR = 4.0  # pixels
 _DOUBLE = 2**0.8  # by how much two pairs of features may differ in scale

@@ -17,8 +17,6 @@ from retrieval.matching.opencv import opencv
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["MOST_BYTES", "SIDE", "Features", "features"]
-
 SIDE = 256
 """Pixels of the longer side of the grey copy. Smaller pictures are enlarged to it."""
 MOST_BYTES = 8192

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from retrieval.matching.opencv import opencv
 
-__all__ = ["moved_parts"]
-
 _DISAGREES: Final = 0.6  # correlation of a tile, below which it is looked for
 _CLEAR: Final = (
     12.0  # grey levels: the deviation that a tile needs in both pictures, so that it is known again

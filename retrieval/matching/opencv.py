@@ -15,8 +15,6 @@ import numpy as np
 from indexes.distribution import pip_install
 from retrieval.errors import MissingExtra
 
-__all__ = ["available", "opencv"]
-
 _REUSED = 1 << 24  # bytes of the largest block that the allocator is to keep; SIFT's are below 1 MiB
 
 

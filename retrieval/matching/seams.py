@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from retrieval.matching.comparison import Outline
     from retrieval.matching.local_features import Features
 
-__all__ = ["is_set_in"]
-
 _REACH: Final = 4  # pixels to either side of the outline
 _NEAR: Final = 2  # pixels by which an outline may be off
 _STEP: Final = 2.0  # how many times more grey levels change at a seam than beside it

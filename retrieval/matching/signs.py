@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from retrieval.matching.agreement import AGREES, Agreement
 
-__all__ = ["SIGNS", "signs"]
-
 SIGNS: Final = (
     "share above 0.7", "share above 0.9", "share above 0.97", "third quartile", "median of those above 0.7",
     "cover of the one covered most", "cover of the other", "drift", "tone", "points", "share of points", "tiles", "stretch",

@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LIFT", "SAMPLE", "fused"]
-
 LIFT: Final = 1.5
 """How far a name that says all lifts a row, in spans from a usual row to the best one; `benchmarks/queries/bench_names.py` measures it."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.names.words import AskedWord
 
-__all__ = ["LookedUp", "joined", "look_up"]
-
 _LEAST: Final = 1_000
 """Rows that a collection counts as, for how rare a word is in it."""
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids
 
-__all__ = ["COMMON", "NameIndex", "has_fts5"]
-
 COMMON: Final = 1_024
 """Rows from which on a word is common: not all of its rows are looked at."""
 

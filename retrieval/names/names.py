@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.names.lookup import LookedUp
     from retrieval.names.words import AskedWord
 
-__all__ = ["Names"]
-
 _IN_MEMORY: Final = 20_000
 """Rows up to which names that no file has are indexed in memory: a tenth of a second or two, once."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from indexes.store import VectorStore
     from indexes.vectors import Ids
 
-__all__ = ["NAMES", "NamesFile", "named_by", "open_names", "row_words"]
-
 NAMES: Final = "names.sqlite"
 
 _MOVED: Final = 4

@@ -11,8 +11,6 @@ from urllib.parse import unquote
 
 from retrieval.sources import has_image_suffix
 
-__all__ = ["AskedWord", "asked_words", "words_in", "words_in_path"]
-
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _PICTURES = "\u231a-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 """Emoji and signs that people put into the names of folders: each is a word."""

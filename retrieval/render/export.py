@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["write_export"]
-
 
 def write_export(vectors: Path, rows: NDArray[Any], keys: Path, names: Iterable[bytes]) -> None:
     """Write rows and their keys, both files or neither.

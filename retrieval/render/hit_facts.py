@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["HitLike"]
-
 
 class HitLike(Protocol):
     """What is printed of a hit."""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from retrieval.render.hit_facts import HitLike
 
-__all__ = ["moment_of", "moment_text", "part_text"]
-
 
 def moment_of(hit: HitLike) -> float | None:
     """Return the seconds since the beginning of its film of a picture; None for anything else."""

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from retrieval.render.hit_facts import HitLike
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["Answer", "Part", "page", "parts", "write"]
-
 LINKS = "Each picture links to its photograph. Links work as long as this page and the photographs stay where they are."
 # A row shares its height, so extreme shapes are framed: an image is never cropped, nor a caption squeezed.
 NARROWEST, WIDEST = 0.72, 2.4

@@ -2,8 +2,6 @@
 
 from importlib.resources import files
 
-__all__ = ["HEAD", "LOOK", "PAGE", "STYLE"]
-
 HEAD = """<!doctype html>
 <html lang="en">
 <head>

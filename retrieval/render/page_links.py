@@ -10,8 +10,6 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["image_href"]
-
 
 def image_href(link: str, beside: Path | None) -> str:
     """Return what a page links to for an image: the address of one on the web, or a path relative to the page.

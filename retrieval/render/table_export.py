@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection import Collection
 
-__all__ = ["is_table", "write_table"]
-
 _BLOCK: Final = 16_384
 """Rows that are written together."""
 

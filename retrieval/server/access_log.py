@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from retrieval.server.safety import Request
 
-__all__ = ["access_line"]
-
 
 def access_line(request: Request) -> str:
     """Return the line for a request; all that clients wrote is escaped, and cut so that the line is written at once."""

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.server.safety import Request as Answered
     from retrieval.server.settings import Settings
 
-__all__ = ["create_app", "say_line"]
-
 
 def create_app(
     collections: Mapping[str, Path] | Sequence[str],

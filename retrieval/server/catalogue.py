@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.server.settings import Settings
 
-__all__ = ["Catalogue", "GenerationGone", "Served", "UnknownCollection", "named_collections"]
-
 _LOOK_SECONDS: Final = 0.5
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _UNSAFE = re.compile(r"[\x00-\x20/?#%\\\x7f-\x9f\ud800-\udfff]+")

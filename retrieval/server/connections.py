@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["PatientProtocol", "allow_many_connections"]
-
 HEAD_SECONDS: Final = 20.0
 """Until the head of a request has arrived, from its first byte; for the first one from the connection's beginning."""
 

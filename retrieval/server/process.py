@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from retrieval.server.settings import Settings
 
-__all__ = ["serve"]
-
 _GRACE: Final = 30
 """Seconds that requests which are under way may take when the server stops."""
 

@@ -11,8 +11,6 @@ from indexes.engine import allowed_cores
 from indexes.errors import value_text
 from retrieval.errors import OptionError
 
-__all__ = ["Batching", "Limits", "Settings", "is_loopback"]
-
 _NAMES: Final = ("localhost",)
 """Names that every system gives to itself."""
 

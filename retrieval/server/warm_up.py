@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.server.catalogue import Catalogue
 
-__all__ = ["warm_up"]
-
 _SIDE = 64
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.sources.folders import Seen, Skipped
     from retrieval.sources.protocol import Entry, Listed, Source
 
-__all__ = ["MEMORIES", "CollectionSource", "memory_of", "open_recorded", "open_source", "spec_of"]
-
 MEMORIES = "sources"
 """Folder of a collection with what builds remember of its sources, by number; the only folder's memory lies beside the manifest."""
 

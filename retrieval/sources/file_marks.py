@@ -12,8 +12,6 @@ from indexes.files import make_directories, replace_file, writing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["keep", "same"]
-
 _FILE = "files.json"
 
 

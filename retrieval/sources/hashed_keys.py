@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap
 
-__all__ = ["DistinctKeys", "KeyPlaces"]
-
 
 class DistinctKeys:
     """The keys that were met so far, by Python's own hash of 64 bits.

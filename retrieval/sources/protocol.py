@@ -14,22 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.folders import Seen, Skipped
 
-__all__ = [
-    "LONGEST_NAME",
-    "MOST_COLUMNS",
-    "ColumnSource",
-    "ColumnValue",
-    "CountedSource",
-    "Entry",
-    "FileSource",
-    "Listed",
-    "ReadAheadSource",
-    "RememberingSource",
-    "Source",
-    "SourceType",
-    "WatchedColumnSource",
-]
-
 ColumnValue: TypeAlias = str | int | float | bool | None
 """What a column may hold of one image."""
 

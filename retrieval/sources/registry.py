@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.protocol import Source, SourceType
 
-__all__ = ["SINGLE_FILE", "STANDARD_INPUT", "named_type", "open_spec", "source_type", "whole_text"]
-
 GROUP = "retrieval.sources"
 
 SINGLE_FILE = "file"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["drop_old", "finish_one", "finish_upgrade"]
-
 
 def finish_upgrade(path: str | os.PathLike[str] | None = None) -> Mapping[str, Any]:
     """Give up the vectors that a finished upgrade keeps for a rollback; return what the manifest records of it.

@@ -16,8 +16,6 @@ from retrieval.evaluation import figure
 from retrieval.location import find_whole
 from retrieval.upgrades.start import REENCODE
 
-__all__ = ["plot_curve", "upgrade_report"]
-
 
 def upgrade_report(path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Return what ``retrieve upgrade report --json`` prints.

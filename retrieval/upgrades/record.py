@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Fitted
     from retrieval.upgrades.trial import Questions
 
-__all__ = ["UpgradeReport", "entry_of", "reencoding_entry", "rounded"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradeReport:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from retrieval.sources import Source
 
-__all__ = ["count_by_hand", "refuse_rows_without_images"]
-
 
 def refuse_rows_without_images(store: VectorStore, manifest: Manifest, source: Source) -> None:
     """Refuse to begin while there are rows by hand that no encoder can encode again.

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.sources import Source
     from retrieval.views.layout import Box
 
-__all__ = ["Missing", "ViewEncoding", "missing_views"]
-
 RECORD_BYTES = 350
 """Bytes that the store keeps of a view besides its vector, about."""
 

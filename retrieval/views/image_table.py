@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Bitmap, Ids
 
-__all__ = ["ImageTable", "ViewsFile", "published_views"]
-
 _FORMAT: Final = 1
 _HEAD: Final = 6  # format, generation of the views, rows that were asked for views, rows, views, further rows
 

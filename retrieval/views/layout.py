@@ -12,8 +12,6 @@ from indexes.vectors import integer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MOST_VIEWS", "Box", "check_views", "cut", "smallest_side", "windows"]
-
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, width and height of a part of an upright picture, as shares of it."""
 

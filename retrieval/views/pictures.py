@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.sources import Source
     from retrieval.views.layout import Box
 
-__all__ = ["Part", "ViewedPicture"]
-
 
 class Part(NamedTuple):
     """One view that is to be encoded."""

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
-__all__ = ["ViewsReport", "ViewsUpdate", "drop_views", "record_views", "refuse_views", "updating_views"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewsReport:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from retrieval.views.layout import Box
 
-__all__ = ["CONTENT_BYTES", "box_of", "new_view", "view_key"]
-
 CONTENT_BYTES = 16
 _BOX = struct.Struct("<4f")
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors
     from retrieval.views.layout import Box
 
-__all__ = ["OpenViews", "open_views"]
-
 
 class OpenViews:
     """The views of one published generation of images, open for searching; safe to share by threads.

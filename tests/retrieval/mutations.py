@@ -15,8 +15,6 @@ from tests.retrieval.pictures import encoded, heic, scene
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["mutated", "originals"]
-
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from PIL.Image import Image as Picture
 
-__all__ = ["COVERS", "PASTES", "PLAIN", "Alteration", "Draw", "chained", "pasted"]
-
 Draw = np.random.Generator
 Alteration = Callable[[Picture, Draw], Picture]
 

@@ -11,8 +11,6 @@ from PIL.Image import Image as Picture
 
 from tools.fit_matching.alterations import Draw
 
-__all__ = ["Design", "designed", "drawn"]
-
 _LETTERS = "ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789"
 _SIDES = (3, 4, 4, 5, 6, 8, 8, 40, 40)
 _CANVAS = 400  # pixels of the side, before it is made smaller: so edges lie between pixels

@@ -9,8 +9,6 @@ from PIL.Image import Image as Picture
 
 from tools.fit_matching.alterations import Draw
 
-__all__ = ["another_exposure"]
-
 
 def another_exposure(image: Picture, rng: Draw, *, still: bool = False) -> Picture:
     """Return what a camera may have seen a moment later.

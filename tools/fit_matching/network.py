@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from retrieval.matching.calibration import RELATIONS, Network
 
-__all__ = ["trained"]
-
 HIDDEN = 16
 EPOCHS = 150
 AT_ONCE = 256

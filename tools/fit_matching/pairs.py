@@ -15,8 +15,6 @@ from tools.fit_matching.alterations import MORE, chained, pasted, screenshot, st
 from tools.fit_matching.drawings import designed, drawn
 from tools.fit_matching.exposures import another_exposure
 
-__all__ = ["JUDGED", "LOOK_ALIKES", "Pair", "is_for_fitting", "judged", "look_alikes", "made", "opened"]
-
 JUDGED = Path(__file__).parent.parent.parent / "benchmarks" / "copies_judged.tsv"
 """Pairs that a person looked at: relation, the one photograph, the other; a tab between."""
 

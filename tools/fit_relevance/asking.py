@@ -13,8 +13,6 @@ from retrieval.encoders.families.nano import NanoEncoder
 from tools.fit_relevance.concepts import DOMAINS, SHOWN_UNSAID, may_show, mentions
 from tools.fit_relevance.photographs import Photographs
 
-__all__ = ["Asked", "ask"]
-
 KINDS = ("words", "images")
 ROUNDS = 400
 FEWEST_ROUNDS = 3

@@ -7,8 +7,6 @@ from typing import Final
 
 from tools.train_nano.inputs.data import CLUTTER, Photo
 
-__all__ = ["DOMAINS", "SHOWN_UNSAID", "concept", "may_show", "mentions"]
-
 DOMAINS: Final = {
     "objects": ("caltech101",),
     "sports": ("sports",),

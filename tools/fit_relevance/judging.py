@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from retrieval.collection.relevance import FIRST, LINE, calibration_error, cross_fitted
 from tools.fit_relevance.asking import Asked
 
-__all__ = ["area", "flagged", "judge"]
-
 DRAWS = 400
 SHARE = 0.1
 

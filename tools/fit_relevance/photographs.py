@@ -13,8 +13,6 @@ from tools.fit_relevance.concepts import concept
 from tools.train_nano.embedding import embed_images
 from tools.train_nano.inputs.data import Photo, list_photos, load_rgb
 
-__all__ = ["Photographs", "gather"]
-
 SEED = 5
 OF_LABEL = {
     "animals": 15, "caltech101": 5, "cats_dogs": 2, "clothing": 5, "flowers": 12, "groceries": 4, "imagenette": 15,

@@ -11,8 +11,6 @@ import numpy as np
 from benchmarks.copies.photographs.chosen import SEED
 from tools.train_nano.inputs.data import list_photos
 
-__all__ = ["MOST", "PICTURES", "ROWS", "Gallery", "gallery", "unmeasured"]
-
 ROWS = 30_000
 MOST = 500  # originals; fewer are the first of them, in the same gallery
 PICTURES = 20_000  # of that gallery: those whose false pairs are counted

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-__all__ = ["relation_of"]
-
 LOOKED_AT = Path(__file__).with_name("looked_at.tsv")
 """Pairs that this benchmark verified and somebody looked at: relation, the one photograph, the other; a tab between."""
 

@@ -14,8 +14,6 @@ from benchmarks.copies.photographs.chosen import opened
 from retrieval.encoders import Encoder
 from retrieval.encoders.families.nano import open_nano
 
-__all__ = ["encoded", "encoded_names"]
-
 _BATCH = 256
 
 

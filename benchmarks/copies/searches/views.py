@@ -26,8 +26,6 @@ from benchmarks.frame import alternate, ratio
 from tools.fit_matching.alterations import PASTES, cropped, pasted
 from tools.train_nano.inputs.data import list_photos
 
-__all__ = ["measure"]
-
 GALLERY, PER_IMAGE = 10_000, 16
 AMONG = 50
 GROUNDS = 100

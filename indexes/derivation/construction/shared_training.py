@@ -20,8 +20,6 @@ from indexes.generation import Training
 from indexes.search import JOINED_BYTES
 from indexes.vectors import Ids, Vectors, spread
 
-__all__ = ["FIT_ROWS", "SharedTraining", "shared_factory", "sweep_trainings", "train_together"]
-
 TRAINING = "training"
 """The directory of the training, in that of the whole. A file is named by its hash: another training replaces no file."""
 

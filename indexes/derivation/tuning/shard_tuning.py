@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from indexes.search import Generation
     from indexes.vectors import Ids, Neighbors, Vectors
 
-__all__ = ["measure_shards"]
-
 
 def measure_shards(
     generations: Sequence[Generation],

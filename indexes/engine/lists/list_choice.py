@@ -11,9 +11,6 @@ from indexes.engine import faiss
 from indexes.engine.lists import chain, ivf
 from indexes.vectors import Ids, Neighbors, Vectors
 
-__all__ = ["Probes", "choose_lists", "search_lists"]
-
-
 _IDS = False  # ids come back, not pairs of lists and offsets
 
 

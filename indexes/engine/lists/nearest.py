@@ -11,8 +11,6 @@ from indexes.engine import faiss, faiss_threads, threads
 from indexes.engine.lists import chain
 from indexes.vectors import Vectors
 
-__all__ = ["list_residual", "nearest_lists"]
-
 _EFFORT = 64  # nodes that a graph of centroids keeps in sight, at least
 
 

@@ -15,8 +15,6 @@ from indexes.engine import faiss
 from indexes.engine.lists import block_lists, chain, ivf
 from indexes.vectors import Ids, Vectors
 
-__all__ = ["attached", "can_be", "emptied", "encode", "save", "without_centroids"]
-
 
 def can_be(index: Any) -> bool:
     """Say whether rows can be encoded beside an index: it has lists, and codes that need no blocks."""

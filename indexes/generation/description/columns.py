@@ -9,8 +9,6 @@ from typing import Any, Self
 
 from indexes.fields import Fields, count, text
 
-__all__ = ["TABLE", "Columns"]
-
 TABLE = "columns.arrow"
 """File of a generation: the columns of its first rows as a table; the other rows' are read from the store."""
 

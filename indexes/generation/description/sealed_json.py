@@ -12,8 +12,6 @@ from typing import Any
 from indexes.fields import corrupt
 from indexes.repair_hints import unreadable
 
-__all__ = ["check_seal", "parsed_json", "read_whole", "sealed"]
-
 _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 """How such a file ends: the SHA-256 of everything before."""
 

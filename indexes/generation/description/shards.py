@@ -20,21 +20,6 @@ from indexes.generation.description.index_kinds import IndexInfo, index_from_jso
 from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import Source
 
-__all__ = [
-    "SHARDS",
-    "SHIFT",
-    "Shard",
-    "Shards",
-    "Training",
-    "kept_for_readers",
-    "read_shards",
-    "read_whole_manifest",
-    "shard_name",
-    "shards_around",
-    "stores_for_readers",
-    "write_shards",
-]
-
 SHARDS: Final = "shards.json"
 
 SHIFT: Final = 32

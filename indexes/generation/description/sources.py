@@ -10,8 +10,6 @@ from typing import Any
 from indexes.fields import Fields, count, mapping, optional, text
 from indexes.store import SOURCES
 
-__all__ = ["FOLDER", "HAND", "Source", "free_number", "parse_sources", "source_of_type"]
-
 FOLDER = "folder"
 HAND = "hand"
 """Types of sources: a folder of images; rows that were added by calls, which belong to no build.

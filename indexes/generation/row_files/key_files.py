@@ -9,8 +9,6 @@ from indexes.generation.description import Manifest, generation_path
 from indexes.generation.row_files.key_table import KEYS, KeyTable
 from indexes.generation.row_files.row_files import further_files, further_name
 
-__all__ = ["open_keys"]
-
 
 def open_keys(directory: Path, manifest: Manifest) -> KeyTable | None:
     """Map the keys that a generation's files tell of; None for a generation of a version that wrote none.

@@ -14,8 +14,6 @@ from indexes.generation import INDEX, check_file, file_checks
 from indexes.generation.description import Manifest, generation_path
 from indexes.repair_hints import cure_of_file
 
-__all__ = ["LIST_SIZES", "open_list_sizes", "write_list_sizes"]
-
 LIST_SIZES: Final = "list_sizes.npy"
 
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LARGE", "further_files", "further_name", "kept_files_and_next"]
-
 LARGE: Final = 1 << 16
 """Rows from which on the first file of a kind is not written again for those that come later.
 

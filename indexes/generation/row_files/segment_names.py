@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 
 from indexes.generation.description import Manifest
 
-__all__ = ["SegmentFile", "indexed_rows", "segment_files"]
-
 _NAME: Final = re.compile(r"segment-(\d{10})-(\d{10})\.faiss\Z")
 
 

@@ -17,8 +17,6 @@ from retrieval.errors import ShapeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Pixels", "linf", "psnr", "ssim"]
-
 Pixels: TypeAlias = "NDArray[np.uint8]"
 """``(h, w, 3)`` RGB, 0 to 255."""
 

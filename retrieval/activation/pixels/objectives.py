@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.activation.pixels.perturbation import Loss
     from retrieval.collection import Collection
 
-__all__ = ["Rivals", "find_rivals", "objective"]
-
 RIVALS = 32  # by codes, and as many by exact search
 CELLS = 64
 NPROBE = 8  # lists that rivals are looked for in, at least

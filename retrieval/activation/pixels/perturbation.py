@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from retrieval.activation import Original
 
-__all__ = ["Loss", "perturb"]
-
 SHARE = 0.15
 """Of the noticeable difference, what channels may change by at strength 1 (root mean square over the three)."""
 

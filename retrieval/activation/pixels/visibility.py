@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.activation.pixels.fidelity import Pixels
 
-__all__ = ["LUMA", "noticeable"]
-
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in the luminance (ITU-R BT.601)."""
 

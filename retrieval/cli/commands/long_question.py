@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.progress import Progress
 
-__all__ = ["asked"]
-
 
 @contextmanager
 def asked(

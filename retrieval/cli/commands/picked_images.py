@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.picks import Picked
 
-__all__ = ["picked_output", "print_picked"]
-
 
 def picked_output(command: Any) -> Any:
     """Declare ``--html``, ``--csv``, ``-f`` and ``-0``."""

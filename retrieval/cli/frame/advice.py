@@ -12,8 +12,6 @@ from typing import Any
 
 from retrieval.errors import RetrievalError, UnknownWords
 
-__all__ = ["COMMANDS", "OPTIONS", "advise", "in_options", "larger_encoder"]
-
 LARGER = "open_clip:ViT-B-32/laion2b_s34b_b79k"
 MULTILINGUAL = "open_clip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k"
 

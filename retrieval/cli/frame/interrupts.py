@@ -14,8 +14,6 @@ TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["ignore", "leave_at_once", "raise_from_now_on"]
-
 _AGAIN_SECONDS = 0.01
 
 

@@ -19,30 +19,6 @@ from retrieval.display import escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = [
-    "FILE",
-    "FOLDER",
-    "NEW_FILE",
-    "WIDTH",
-    "WIDTHS",
-    "RenamedOption",
-    "Session",
-    "SignatureOption",
-    "columns",
-    "device_option",
-    "emit",
-    "filters",
-    "given",
-    "installed_version",
-    "on_terminal",
-    "one_form",
-    "option",
-    "require_labels",
-    "session",
-    "shared",
-    "shared_by",
-]
-
 
 class _NewFile(click.Path):
     """A file that is written at the end: its folder is looked for before the work begins."""

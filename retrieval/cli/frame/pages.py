@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-__all__ = ["Command", "Group", "option_hint"]
-
 BRIEFLY = {
     "--json": "Print JSON.",
     "--quiet": "Print results only.",

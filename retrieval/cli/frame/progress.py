@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.cli.frame.options import Session
     from retrieval.progress import Progress
 
-__all__ = ["Lines", "watching"]
-
 EVERY_SECONDS = 10.0
 
 

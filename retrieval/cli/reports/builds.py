@@ -13,8 +13,6 @@ from retrieval.render import fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["build_summary", "next_step"]
-
 _OF_IMAGES = ("encoded", "reused", "moved", "removed")
 _OF_ROWS = ("added", "updated", "unchanged", "deleted")
 

@@ -9,8 +9,6 @@ from retrieval.render import fields
 if TYPE_CHECKING:
     from retrieval.evaluation import MatchCalibration
 
-__all__ = ["calibration_table"]
-
 
 def calibration_table(found: MatchCalibration) -> str:
     """Write what was asked, and the error of each kind of queries."""

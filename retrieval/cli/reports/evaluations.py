@@ -11,8 +11,6 @@ from retrieval.render import fields, table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["evaluation_tables", "pair_notes"]
-
 _EQUAL: Final = 0.999
 """Cosine of two files that show equal pixels, or nearly."""
 

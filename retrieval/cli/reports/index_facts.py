@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["bytes_words", "index_words", "number_words", "recall_words", "views_words"]
-
 KIB, MIB = 1 << 10, 1 << 20
 
 

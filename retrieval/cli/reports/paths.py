@@ -11,8 +11,6 @@ TYPE_CHECKING = False  # typing is not imported for it
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["found_from_here", "shown", "unknown_notes"]
-
 
 def shown(path: str) -> str:
     """Give a path as one would type it: relative to the working directory where it lies inside; a URL as it is."""

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection, Loss
     from retrieval.collection.answers import Hits
 
-__all__ = ["collection_note", "narrowed", "retired", "stale", "unnarrowed", "verified"]
-
 
 def collection_note(collection: Collection) -> str:
     """Say in a line, for a page, what was searched; no absolute path, because pages are passed on."""

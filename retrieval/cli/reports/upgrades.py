@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from retrieval.upgrades import BackfillReport
 
-__all__ = ["backfilled", "history", "measured"]
-
 
 def measured(facts: Mapping[str, Any]) -> str:
     """Tabulate what was measured of each method."""

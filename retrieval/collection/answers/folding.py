@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Opened
     from retrieval.collection.queries import RowFilter
 
-__all__ = [
-    "columns_of",
-    "count_searched",
-    "duplicates_of",
-    "find_hits",
-    "find_rows",
-    "first_distinct",
-    "hit_facts",
-    "regions_of",
-    "two_sided",
-]
-
 
 def find_hits(
     opened: Opened,

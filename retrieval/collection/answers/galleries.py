@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.hit import Hit
     from retrieval.collection.answers.hits import Hits
 
-__all__ = ["collection_html", "hit_html", "hits_html"]
-
 _SOME = 8  # images of a collection
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.collection.answers.origin import Origin
     from retrieval.matching import Verdict
 
-__all__ = ["MOST_NAMED", "Hit", "set_match", "with_rank", "with_verdict"]
-
 MOST_NAMED = 100
 
 _CHECK = ("verified", "relation", "verified_probability", "outline")

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.answers.hit import Hit
 
-__all__ = ["copy_hits", "link_files", "link_hits"]
-
 _LONGEST: Final = 200
 """Bytes of a name; file systems allow 255, and a number may have to be added."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["COLUMNS", "Hits"]
-
 COLUMNS = ("rank", "score", "path", "id", "n_duplicates", "duplicates")
 """What a table of hits always has."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Opened
     from retrieval.names import LookedUp
 
-__all__ = ["DEEPER", "find_named_hits"]
-
 DEEPER: Final = 100
 """Best rows by vectors that are looked at where the query has words that very many rows have."""
 

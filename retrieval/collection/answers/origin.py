@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection, Opened
     from retrieval.sources import Source
 
-__all__ = ["Origin", "link_of", "origin_of"]
-
 
 class Origin(NamedTuple):
     """Where a row comes from that lies in another source than the collection's first folder; it pickles.

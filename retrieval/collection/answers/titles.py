@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.queries import Term
 
-__all__ = ["label", "sign", "title"]
-
 
 def title(terms: Iterable[Term]) -> str:
     """Return the terms of a query in one line, such as ``a dog + 0.5 × at night − people``; control characters as they are."""

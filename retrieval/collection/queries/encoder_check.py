@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.sources import Source
 
-__all__ = ["LOOKED_AT", "require_same_encoder", "require_same_vectors"]
-
 _IMAGES = 3
 LOOKED_AT = 24
 """Rows whose files are looked at, spread over the collection, until `_IMAGES` unchanged ones are found."""

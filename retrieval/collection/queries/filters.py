@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Ids
     from retrieval.collection import Collection, Opened
 
-__all__ = ["RowFilter", "passing_rows", "row_filter"]
-
 
 class RowFilter:
     """Which rows may be found: ascending ids where they were named, flags otherwise.

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["QueryLike", "Single", "as_batch", "as_minus", "as_query"]
-
-
 Single: TypeAlias = Union[
     str,
     "os.PathLike[str]",

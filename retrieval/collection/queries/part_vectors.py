@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.collection.queries.terms import Term
     from retrieval.encoders import Encoder
 
-__all__ = ["encode_images", "encode_texts", "open_picture"]
-
 _TEXTS = 256
 """Texts that are encoded together."""
 

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 _OFF = 0.01
 """By how much the length of a stored vector may differ from 1: halves keep it to 0.001."""
 
-__all__ = ["ONE_QUERYS", "QueryVector", "encode_queries", "encode_query"]
-
 ONE_QUERYS = (QueryError, ImageError, MissingRow, OptionError, ShapeError, VectorError, CapabilityMissing)
 """Errors of one query, which others of its batch do not share."""
 

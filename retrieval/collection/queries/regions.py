@@ -11,8 +11,6 @@ from retrieval.errors import ImageError, QueryError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Cut", "Region", "as_region", "cut_out"]
-
 Region: TypeAlias = tuple[float, float, float, float]
 """Left, top, width and height of a part of an upright picture: shares of it, or pixels if any of the four is greater than 1."""
 

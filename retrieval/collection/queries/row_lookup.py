@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.collection import Opened
 
-__all__ = ["RowName", "RowNames", "is_key", "live_id", "live_ids", "row_numbers"]
-
 RowName: TypeAlias = Union[int, "np.integer[Any]", str, bytes, "os.PathLike[str]"]
 """What names a row: its id, or its key as text, bytes or a path."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Operand: TypeAlias = "Query | str | os.PathLike[str] | bytes | Image"
 """What may stand beside a query in a sum."""
 
-__all__ = ["Query", "Term", "image", "row", "text", "vector"]
-
 Kind: TypeAlias = Literal["text", "image", "id", "vector"]
 
 

@@ -15,8 +15,6 @@ from retrieval.sources.remote import scrubbed
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["parse_query"]
-
 # A number with a point or a sign, or one digit; then a colon and no blank: `16:9 photo` and `2: cat` are words.
 _WEIGHT = re.compile(r"([+-]?(?:\d+\.\d*|\.\d+)|[+-]\d+|\d):(?=\S)(.+)", re.DOTALL)
 

@@ -13,8 +13,6 @@ from retrieval.errors import QueryError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ArrayLike", "as_array", "image_source", "is_number", "vector_source"]
-
 
 class ArrayLike(Protocol):
     """What numpy makes an array of: its own, a torch tensor, a pandas column."""

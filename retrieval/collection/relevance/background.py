@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["COMPARED", "FEWEST", "MOST", "Background", "Nearest"]
-
 FEWEST = 100
 """Photographs that a background has at least."""
 

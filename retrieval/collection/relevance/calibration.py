@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.relevance.match_signals import Signals
 
-__all__ = ["LINE", "Calibration", "likely", "scaled", "terms"]
-
 LINE = 0.15
 """Probability of a match below which likely nothing follows.
 

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from indexes.generation import FileCheck
     from indexes.vectors import Space
 
-__all__ = [
-    "FOLDER",
-    "GREATEST_ERROR",
-    "Kind",
-    "Relevance",
-    "calibrated",
-    "check_calibration",
-    "is_shipped",
-    "write_calibrations",
-]
-
 Kind: TypeAlias = Literal["words", "images"]
 """What a query is made of."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.relevance.match_signals import Signals
 
-__all__ = ["Trial", "calibration_error", "cross_fitted", "fit"]
-
 _RIDGE = 20.0
 _BINS = 10
 

@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection.relevance.background import Background
 
-__all__ = [
-    "FEWEST",
-    "FIRST",
-    "LOOKED_AT",
-    "OF_QUERY",
-    "OF_ROW",
-    "VERSION",
-    "Signals",
-    "first_distinct",
-    "signals",
-]
-
 VERSION = 2
 """What was calibrated with other signals does not count: 1 compared cosines around zero."""
 

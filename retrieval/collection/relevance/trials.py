@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection.relevance.background import Background
 
-__all__ = ["PLACES", "trial"]
-
 PLACES = (*range(10), 14, 19, 29, 49, 99)
 """Places in the list of hits that are judged in a trial."""
 

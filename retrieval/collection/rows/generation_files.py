@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from indexes.derivation import DerivedFile
     from indexes.generation import Columns
 
-__all__ = ["derived_files"]
-
 
 def derived_files(columns: Columns | None = None, *, viewed: int | None = None) -> Sequence[DerivedFile]:
     """Return what writes them; no index of names where this Python's SQLite lacks FTS5.

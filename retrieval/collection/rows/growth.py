@@ -138,6 +138,3 @@ def plain(store: Growing) -> VectorStore:
 def carried(store: Growing, *, briefly: bool = False) -> Any:
     """Return what a generation is given besides its index; ``briefly`` trains none of an upgrade's new rows."""
     return store.carried(briefly=briefly) if isinstance(store, BothSpaces) else Carried()
-
-
-__all__ = ["BothSpaces", "Growing", "carried", "plain"]

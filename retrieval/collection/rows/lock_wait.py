@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from indexes.store import WriterLock
 
-__all__ = ["TIMEOUT", "waiting_writer"]
-
 TIMEOUT = 30.0
 """Seconds that a call waits for another writer."""
 

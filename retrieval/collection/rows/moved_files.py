@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["forget_moved", "moved_stamps", "remember_moved"]
-
 _FILE: Final = "moved.json"
 FOLDER: Final = "duplicates"
 """Folder of a collection for what is known of its duplicates."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.store import WriterLock
 
-__all__ = ["index_again"]
-
 
 def index_again(directory: Path, before: Manifest, lock: WriterLock, **asked: Any) -> Manifest:
     """Publish a generation of the rows that are stored; nothing where the published one will do.

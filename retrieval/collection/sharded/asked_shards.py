@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.distributed import Actor, Answer, Cluster
 
-__all__ = ["AskedShards"]
-
 ANSWER_SECONDS: Final = 60.0
 """Seconds within which shards in another process have to answer."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids
 
-__all__ = ["checked_ids", "first_of", "local", "of_places", "shard_of", "split", "to_places"]
-
 _WITHIN = (1 << SHIFT) - 1
 
 

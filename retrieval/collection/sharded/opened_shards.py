@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Opened
     from retrieval.collection.sharded.whole_rows import ShardJoin
 
-__all__ = ["OpenedShards", "open_shards"]
-
 
 def open_shards(directory: Path, *, device: str, cluster: str | None, allow_partial: bool) -> OpenedShards:
     """Open the newest publish of a sharded collection, whatever is published meanwhile.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap
     from retrieval.collection.sharded.asked_shards import AskedShards
 
-__all__ = ["ShardFilter"]
-
 
 class ShardFilter:
     """Which rows may be found, where they are not named one by one; it stands in for a `RowFilter`.

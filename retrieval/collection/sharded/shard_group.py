@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from indexes.engine import Probes
     from indexes.vectors import Ids, Neighbors, Vectors
 
-__all__ = ["DAMAGED", "ShardGroup"]
-
 Answered = TypeVar("Answered")
 
 DAMAGED = (StoreCorrupt, CollectionNotFound, FileNotFoundError)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Halves, Ids, Vectors
     from retrieval.names import AskedWord, LookedUp
 
-__all__ = ["FilterSpec", "ShardReader"]
-
 
 class FilterSpec(NamedTuple):
     """Which rows of a shard may be found, as a caller said it.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.collection.sharded.asked_shards import AskedShards
     from retrieval.names import AskedWord, LookedUp
 
-__all__ = ["ShardColumns", "ShardNames", "ShardPaths", "ShardStore"]
-
 
 class ShardStore:
     """The records of all shards."""

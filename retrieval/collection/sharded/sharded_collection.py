@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.collection.rows import KeysLike, RowsReport, RowWriter, VectorsLike
     from retrieval.encoders import EncoderLike
 
-__all__ = ["ShardedCollection"]
-
 _AT_ONCE = 16_384
 
 

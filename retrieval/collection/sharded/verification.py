@@ -12,8 +12,6 @@ from indexes.generation import SHARDS, FileCheck, generation_path, read_shards, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["verify_shards"]
-
 
 def verify_shards(directory: Path) -> list[FileCheck]:
     """Return a check of each file, those of the whole first."""

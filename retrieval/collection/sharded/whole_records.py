@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from indexes.store import Record
     from indexes.vectors import Bitmap
 
-__all__ = ["WholeRecords"]
-
 
 class WholeRecords(AbstractContextManager["WholeRecords"]):
     """What a store gives of one collection, of all shards; rows are counted through them. A context manager.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from indexes.join import Pairs
     from indexes.vectors import Bitmap, Ids
 
-__all__ = ["ShardJoin", "WholeRows"]
-
 
 class WholeRows:
     """The rows of all shards, mapped when they are first asked for; a row's place counts through all shards.

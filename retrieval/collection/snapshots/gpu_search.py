@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.engine import Candidates
     from indexes.vectors import Halves, Ids, Vectors
 
-__all__ = ["TorchRows", "exact_on"]
-
 _SHARE = 0.8  # of the card's free memory that rows may take
 _COPIED = 65_536  # rows copied to the card at once
 _SCORED = 1 << 28  # scores held on the card at once

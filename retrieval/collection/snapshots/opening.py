@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.snapshots.migration import Pair
 
-__all__ = ["newest_version", "open_newest", "open_published"]
-
 
 def newest_version(directory: Path) -> tuple[int, int]:
     """Return which state of the collection in ``directory`` is the newest.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from indexes.store.lmdb import Environment
 
-__all__ = ["FeatureStore"]
-
 FEATURES: Final = "features"
 """The folder of what pictures are compared by."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.collection.relevance import Background, Calibration
     from retrieval.collection.snapshots import Opened
 
-__all__ = ["Judge", "judge_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.matching import Features, Verdict
     from retrieval.views import Box
 
-__all__ = ["PARTS", "with_parts"]
-
 PARTS = 25
 """Parts that the query's picture is cut into; of pictures pasted at a quarter of its side they find more than nine do."""
 

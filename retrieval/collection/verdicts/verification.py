@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from retrieval.collection.snapshots import Opened
     from retrieval.matching import Features, Verdict
 
-__all__ = ["CHECKED", "checked_hits", "pictured", "query_picture"]
-
 CHECKED = 50
 """Hits that are checked unless a caller says how many: of 20 % crops, 99 in 100 are among the first 50."""
 

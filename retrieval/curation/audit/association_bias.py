@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.collection import Collection
 
-__all__ = ["Association", "AssociationSet", "association", "measure_association"]
-
 AssociationSet = str | os.PathLike[str] | Sequence[Any]
 """Words with commas between them; a folder of the collection as a `Path`; or a list of queries."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from retrieval.curation.audit.audit_report import Audit
     from retrieval.curation.audit.issues import Issue, IssueImage
 
-__all__ = ["MOST", "write_audit"]
-
 MOST: Final = 24
 """Images of one issue on a page."""
 _SKIPPED: Final = 100

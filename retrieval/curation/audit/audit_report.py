@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates import Duplicates
     from retrieval.curation.labels import Suspects
 
-__all__ = ["Audit", "SkippedImage"]
-
 COLUMNS: Final = ("issue", "file", "value", "note", "id")
 """Of the CSV."""
 

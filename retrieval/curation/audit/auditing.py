@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation import LabelsLike
     from retrieval.progress import ShowProgress
 
-__all__ = ["CHECKS", "audit"]
-
 CHECKS: Final = ("duplicates", "pixels", "outliers", "hubness")
 """What is looked at without being asked for by labels or sets of words."""
 

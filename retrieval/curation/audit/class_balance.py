@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ClassBalance", "class_balance"]
-
 FEW: Final = 10
 
 

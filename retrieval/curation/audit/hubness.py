@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.progress import OnProgress
 
-__all__ = ["Hubness", "hubness"]
-
 K: Final = 10
 _MOST: Final = 100_000
 _BLOCK: Final = 1_024

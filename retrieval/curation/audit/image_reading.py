@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection, Row
     from retrieval.progress import OnProgress
 
-__all__ = ["FOLDER", "ReadImages", "read_images"]
-
 FOLDER: Final = "pixels"
 """Of the collection's directory; it may be deleted."""
 

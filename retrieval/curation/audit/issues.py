@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.audit.pixel_facts import PixelFacts
 
-__all__ = ["MEANINGS", "Issue", "IssueImage", "pixel_issues"]
-
 MEANINGS: Final = {
     "leaks": "The same picture or scene stands in several splits, such as train and test.",
     "label_conflicts": "Copies of one picture have different labels.",

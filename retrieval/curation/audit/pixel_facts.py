@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.decoding import OpenedFile
 
-__all__ = ["VERSION", "PixelFacts", "facts_of_pixels", "read_pixel_facts"]
-
 VERSION: Final = 1
 """Raised when a fact is computed another way, so that kept ones are read anew."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.curation.duplicates import DuplicateImage, Duplicates, DuplicateSet
 
-__all__ = ["Splits", "duplicate_issues", "label_conflicts", "leaks", "splits_of"]
-
 FOLDERS: Final = {
     "train",
     "training",

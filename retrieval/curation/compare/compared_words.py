@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from retrieval.curation.picks import PickedImage
     from retrieval.encoders import Encoder
 
-__all__ = ["AskedWords", "compare_words"]
-
 _CHOSEN: Final = 100
 """Everyday nouns that are asked: those that stand out most."""
 

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["compare"]
-
 _LABELLED: Final = 5_000
 """Labelled images that ask; the gallery has all of them."""
 

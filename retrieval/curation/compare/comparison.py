@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from retrieval.curation.picks import PickedImage
     from retrieval.evaluation.copy_detection import Interval
 
-__all__ = ["ComparedGroup", "ComparedImage", "ComparedQuality", "ComparedWord", "ComparedWords", "Comparison"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedImage:

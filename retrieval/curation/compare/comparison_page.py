@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.curation.compare.comparison import ComparedImage, ComparedWord, Comparison
     from retrieval.display import Thumbnail
 
-__all__ = ["comparison_html", "write_comparison"]
-
 _STYLE: Final = """
 :root { --row: 104px; }
 .pair { display: grid; grid-template-columns: minmax(130px, 1fr) 5fr; gap: 8px 20px; margin: 20px 0 32px; }

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap, Halves, Ids
 
-__all__ = ["Near", "Right", "mean_of", "neighbours_of", "right_of", "shared_by"]
-
 _RESAMPLED: Final = 500
 _SEED: Final = 20_221
 _BOUNDS: Final = (2.5, 97.5)  # percentiles: 95 of 100 draws are within

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
 
-__all__ = ["MOST", "PairedImages", "encode_sample_of", "pair_collections"]
-
 MOST: Final = 50_000
 """Images that are compared; of more, so many are drawn."""
 

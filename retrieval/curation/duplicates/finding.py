@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
 from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["duplicates"]
-
 _NAMED: Final = 3
 _SURE: Final = 0.95
 """Probability of being one picture, from which a copy goes by itself: half of the look-alikes that are called so have less."""

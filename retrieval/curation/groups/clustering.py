@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.curation.picks import PickedImage
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["cluster"]
-
 _SHOWN: Final = 5
 """Representatives, and odd ones, of a group."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
 
-__all__ = ["NamedBy", "name_groups"]
-
 _PER_GROUP: Final = 3
 _QUANTILE: Final = 0.95
 _TAKEN_OFF: Final = 0.5

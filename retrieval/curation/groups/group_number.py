@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.curation.groups.merge_tree import MergeTree
 
-__all__ = ["group_number", "silhouettes"]
-
 _SAMPLE: Final = 4_096
 _DEAREST: Final = 2.0
 """Nats a row above the shortest: beyond, no number is tried."""

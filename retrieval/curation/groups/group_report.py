@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.curation.groups.merge_tree import MergeTree
     from retrieval.curation.picks import PickedImage
 
-__all__ = ["Group", "Groups"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:

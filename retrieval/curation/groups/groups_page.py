@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.groups.group_report import Group, Groups
 
-__all__ = ["MOST_SHOWN", "groups_html", "write_groups"]
-
 MOST_SHOWN: Final = 400
 """Groups of a page."""
 

@@ -16,8 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Merge", "MergeTree", "merge_tree"]
-
 _TOLERANCE: Final = 0.3
 """Share of the rows' variance that is not worth describing: finer differences make no group of their own."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["MOST_GROUPS", "Partition", "partition"]
-
 MOST_GROUPS: Final = 1_000
 
 _DIM: Final = 48

@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from indexes.vectors import Vectors
 
-__all__ = ["PrincipalAxes"]
-
 
 class PrincipalAxes:
     """The principal axes of a sample.

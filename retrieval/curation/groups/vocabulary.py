@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
 
-__all__ = ["everyday_nouns", "read_words", "word_vectors"]
-
 _MOST_WORDS: Final = 20_000
 _AT_ONCE: Final = 256
 """Words that are encoded together."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["classify", "suspects"]
-
 _BLOCK: Final = 1_024
 _VOTERS: Final = 5
 _NOTHING_NEAR: Final = "nothing near"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.queries import QueryLike
 
-__all__ = ["query_by_examples"]
-
 _SAMPLE: Final = 20_000
 _SEED: Final = 20_221
 _SHRINKAGE: Final = 10.0

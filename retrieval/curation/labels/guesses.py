@@ -13,8 +13,6 @@ from retrieval.display import path_json
 if TYPE_CHECKING:
     from retrieval.curation.labels.label_model import Choice
 
-__all__ = ["Classification", "Guess", "Suspect", "Suspects", "Voter"]
-
 CLASSIFIED: Final = ("file", "label", "probability", "best", "nearest", "reason", "voters")
 SUSPECTED: Final = ("file", "label", "likely", "probability", "likely_probability", "nearest", "voters")
 """Of the CSV."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.evaluation import KnownLabels
 
-__all__ = ["Choice", "LabelModel"]
-
 _K: Final = (1, 2, 4, 8, 16, 32, 64)
 _VOTE_TEMPERATURES: Final = (0.02, 0.05, 0.1, 0.2, math.inf)
 _PENALTIES: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.labels.guesses import Classification, Guess, Suspect, Suspects
 
-__all__ = ["MOST_OF_LABEL", "MOST_SUSPECTS", "write_classification", "write_suspects"]
-
 MOST_SUSPECTS: Final = 200
 """Doubted images of a page."""
 MOST_OF_LABEL: Final = 12

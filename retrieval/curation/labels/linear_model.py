@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Ridge", "RidgeMoments", "softmax"]
-
 _BIAS: Final = 1e-3
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.evaluation import KnownLabels
 
-__all__ = ["CANDIDATES", "LabelledNeighbours", "Near", "vote"]
-
 CANDIDATES: Final = 64
 """Neighbours that are looked up; no more of them vote."""
 

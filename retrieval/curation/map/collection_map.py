@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation import KnownLabels, LabelsLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["MOST_IMAGES", "map_images"]
-
 MOST_IMAGES: Final = 200_000
 """Images on a map; of more it shows as many, taken by chance."""
 

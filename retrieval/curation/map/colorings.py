@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MISSING", "OTHER", "Coloring", "category_coloring", "column_colorings", "folder_coloring"]
-
 MISSING: Final = 255
 OTHER: Final = 254
 _SHADES: Final = 64

@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OVERVIEW", "drawing_order"]
-
 OVERVIEW: Final = 4_096
 """Rows that are spread over the map, at most: what is seen from afar."""
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.curation.map.word_scores import WordScores
     from retrieval.progress import ShowProgress
 
-__all__ = ["ImageMap"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageMap:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.map.neighbor_graph import NeighborGraph
 
-__all__ = ["NEIGHBORS", "PASSES", "layout", "require_layout"]
-
 NEIGHBORS: Final = 30
 """Neighbours of a row that draw it near; a perplexity of ten."""
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from retrieval.curation.map.image_map import ImageMap
     from retrieval.progress import OnProgress
 
-__all__ = ["MOST_BYTES", "MapPage", "map_policy", "served_head", "write_map"]
-
 MOST_BYTES: Final = 100_000_000
 """Of the file: beyond that the last images are dots without a picture."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.map.image_map import ImageMap
 
-__all__ = ["write_map_table"]
-
 
 def write_map_table(found: ImageMap, path: Path) -> None:
     """Write a row for each image, in the order of ids.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Neighbors
     from retrieval.collection import Collection
 
-__all__ = ["NeighborGraph", "neighbor_graph"]
-
 _BLOCK: Final = 1_024
 _EXACT: Final = 20_000
 """Rows up to which each is compared with each."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from retrieval.collection.answers import Origin
 
-__all__ = ["ACROSS", "SIZE", "Sprites", "sprite_sheets"]
-
 SIZE: Final = 32
 ACROSS: Final = 32
 """Cells of a sheet in each direction."""

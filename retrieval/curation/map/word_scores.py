@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders import Encoder
 
-__all__ = ["WordScores", "map_words", "word_scores"]
-
 _MOST: Final = 500
 _FEWEST: Final = 20
 _SHARE: Final = 20

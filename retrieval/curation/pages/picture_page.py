@@ -16,8 +16,6 @@ from retrieval.render import HEAD, LOOK, image_href, replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Pictures", "write_picture_page"]
-
 _SIZE: Final = (400, 300)
 _MOST: Final = 40_000
 """Characters of one picture."""

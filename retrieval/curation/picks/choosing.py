@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["most_diverse", "most_telling"]
-
 
 def most_telling(rows: Vectors, number: int) -> NDArray[np.int64]:
     """Choose rows so that each row has a chosen one near it, by facility location.

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.progress import ShowProgress
 
-__all__ = ["outliers"]
-
 _BLOCK: Final = 1_024
 _MOST: Final = 10_000
 _MOST_NEIGHBOURS: Final = 100

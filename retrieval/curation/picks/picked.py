@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.picks.picked_image import PickedImage
 
-__all__ = ["Picked"]
-
 _TITLES: Final = {
     "facility-location": "representatives",
     "k-center": "diverse images",

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.answers import Origin
 
-__all__ = ["PickedImage", "picked_images"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PickedImage:

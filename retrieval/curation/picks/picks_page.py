@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.picks.picked_image import PickedImage
 
-__all__ = ["figures", "image_page", "pictures"]
-
 _SIZE: Final = (360, 240)
 _NARROWEST, _WIDEST = 0.72, 2.4
 _PAGE: Final = (

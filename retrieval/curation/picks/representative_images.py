@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.progress import ShowProgress
 
-__all__ = ["METHODS", "representatives"]
-
 METHODS: Final = ("facility-location", "k-center")
 
 _SAMPLES: Final = {"facility-location": 5_000, "k-center": 50_000}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BatchSize"]
-
 _CPU_BATCH = 32  # large enough to fill the cores, small enough that a commit is never far
 _BATCH_BYTES = 256 << 20  # of preprocessed pixels in one batch
 _TRIALS = 3  # batches of one size before judging it

@@ -11,16 +11,6 @@ from indexes.engine import cuda_devices
 from retrieval.encoders.devices.runtime import onnx_runtime
 from retrieval.errors import OptionError
 
-__all__ = [
-    "ALL_CARDS",
-    "allowed_threads",
-    "check_device_name",
-    "is_out_of_memory",
-    "onnx_providers",
-    "require_device",
-    "torch_device",
-]
-
 ALL_CARDS = "cuda:all"
 """The device of an encoder that runs on every card; whatever needs one card takes the first."""
 

@@ -14,8 +14,6 @@ from typing import Any
 
 from indexes import forks
 
-__all__ = ["Session", "onnx_runtime"]
-
 VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 

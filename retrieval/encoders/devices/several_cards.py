@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Space, Vectors
     from retrieval.encoders import Encoder
 
-__all__ = ["EncoderOnCards", "on_cards"]
-
 _PATIENCE = 10  # seconds that a process may take to end
 
 

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Transform, Vectors
 
-__all__ = ["FAMILY", "NanoEncoder", "open_nano"]
-
 WEIGHTS = Path(__file__).parent.parent / "weights"
 VOCABULARIES = Path(__file__).parent.parent / "vocabularies"
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["FAMILY", "OnnxEncoder", "OnnxTextEncoder"]
-
 TEXTS_AT_ONCE = 64
 EXTERNAL_SUFFIXES = (".safetensors", ".data", ".bin", ".weights", ".onnx_data")
 

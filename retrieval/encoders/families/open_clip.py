@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Vectors
 
-__all__ = ["FAMILY", "OpenClipEncoder"]
-
 INSTALL = pip_install("open-clip")
 TEXTS_AT_ONCE = 256
 

@@ -12,8 +12,6 @@ from retrieval.encoders import hub_file, url_file
 from retrieval.encoders.families.torch_models import hub_folder, weight_bytes
 from retrieval.errors import EncoderError, UnknownEncoder, WeightsNotFound
 
-__all__ = ["HUB_WEIGHTS", "WEIGHT_SUFFIXES", "Source", "source_of"]
-
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 HUB_WEIGHTS = (
     "open_clip_model.safetensors",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["EXAMPLES", "encode_image", "encode_text", "is_causal", "shortened", "text_module", "text_tower"]
-
 EXAMPLES = (
     "a dog",
     "a red bus in the snow",

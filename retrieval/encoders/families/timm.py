@@ -38,8 +38,6 @@ from retrieval.errors import EncoderError, MissingExtra, UnknownEncoder, Weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FAMILY", "TimmEncoder"]
-
 INSTALL = pip_install("open-clip")
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 

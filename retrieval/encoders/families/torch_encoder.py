@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from retrieval.encoders.families.torch_models import TorchModel
     from retrieval.encoders.towers import Tower
 
-__all__ = ["TorchEncoder"]
-
 
 class TorchEncoder(CallableEncoder):
     """A model of a library, where it runs fastest: see `retrieval.encoders.towers`.

@@ -21,19 +21,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = [
-    "TorchModel",
-    "absolute_model",
-    "as_module",
-    "hub_folder",
-    "image_tower",
-    "known_preprocessing",
-    "quiet",
-    "running",
-    "unfit_weights",
-    "weight_bytes",
-]
-
 
 class TorchModel:
     """A torch model that is loaded when it is first needed, without gradients, and may be given back.

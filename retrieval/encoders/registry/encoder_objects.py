@@ -11,8 +11,6 @@ from retrieval.errors import EncoderError
 if TYPE_CHECKING:
     from retrieval.encoders import Encoder
 
-__all__ = ["encoder_object"]
-
 _MEMBERS = ("space", "preprocess", "encode_pixels")
 
 

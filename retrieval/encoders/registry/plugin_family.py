@@ -10,8 +10,6 @@ from typing import Any, get_type_hints
 
 from retrieval.errors import EncoderError, OptionError, UnknownEncoder
 
-__all__ = ["PluginFamily", "whole_family"]
-
 _GIVEN = ("model", "version", "device")
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder, EncoderFamily, EncoderLike
     from retrieval.encoders.families import NanoEncoder
 
-__all__ = ["FamilyInfo", "canonical_spec", "installed_families", "load_encoder"]
-
 GROUP = "retrieval.encoders"
 # Known here as well as in pyproject.toml, so that a source tree without installed metadata has them too.
 BUILT_IN = {

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Preprocessing
     from retrieval.encoders.towers.tower import Tower
 
-__all__ = ["COMPILE_AFTER", "LEAST_COSINE_OF_HALVES", "CardTowers"]
-
 COMPILE_AFTER = 50_000
 """Images encoded by a process after which compiling is tried: it takes half a minute or more."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.encoders.towers.tower import Tower
 
-__all__ = ["AFTER", "LEAST_COSINE", "LEAST_GAIN", "CpuTowers"]
-
 AFTER = 256
 """Images and texts encoded by a process after which it exports: fewer take less time than exporting."""
 

@@ -17,8 +17,6 @@ from retrieval.encoders import cache_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["folder_of", "read_facts", "write"]
-
 FORMAT = 1
 FACTS = "towers.json"
 PARTIAL = ".partial-"

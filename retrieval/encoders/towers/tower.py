@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Tower"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tower:

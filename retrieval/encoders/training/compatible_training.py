@@ -17,8 +17,6 @@ from torch.nn import functional as F
 
 from retrieval.errors import ShapeError
 
-__all__ = ["OrthogonalCompatible", "class_prototypes", "influence_loss"]
-
 _SMOOTHING = 0.1
 
 

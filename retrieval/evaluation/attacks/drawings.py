@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Box = tuple[float, float, float, float]
 
-__all__ = ["collage", "emoji", "meme", "overlay", "text"]
-
 CAPTIONS = (
     "when the index finds you",
     "nobody: absolutely nobody",

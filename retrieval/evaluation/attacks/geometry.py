@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Attack = Callable[[Picture, np.random.Generator], Picture]
 
-__all__ = ["border", "crop", "flip", "part", "resize", "rotation", "square"]
-
 
 def flip(image: Picture, _: np.random.Generator) -> Picture:
     """Mirror from left to right."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Attack = Callable[[Picture, np.random.Generator], Picture]
 
-__all__ = ["CURRENT", "LISTS", "LONGEST", "attack", "chosen"]
-
 BLUR = 0.01  # of the short side: the Gaussian's deviation
 
 LONGEST = 4096

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Attack = Callable[[Picture, np.random.Generator], Picture]
 
-__all__ = ["blur", "brightness", "contrast", "grey", "hue", "jpeg", "none", "reencoded"]
-
 
 def reencoded(image: Picture, quality: int) -> Picture:
     """Return the image as a JPEG of this quality shows it, chroma at half size as most programs write it."""

@@ -12,8 +12,6 @@ from retrieval.evaluation.attacks.pixels import reencoded
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["photographed", "screenshot"]
-
 _SCREENS = 8  # widths of a long picture that a screenshot shows
 _QUALITY = 75  # of the photograph's JPEG
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Bitmap, Ids, Vectors
     from retrieval.collection import Collection
 
-__all__ = ["Candidates", "candidates", "in_background"]
-
 NEAREST = 3
 """Images of the background whose mean cosine a query's scores are compared with, as SSCD does."""
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.matching import Features, Verdict
     from retrieval.progress import OnProgress
 
-__all__ = ["Checks", "checked", "require_check"]
-
 _QUERIES = 2048
 """Queries whose features are held together, a quarter of a megabyte each."""
 

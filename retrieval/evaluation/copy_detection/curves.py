@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     Weights = NDArray[np.float64]
 
-__all__ = ["Interval", "Ranked", "intervals", "threshold_at"]
-
 RESAMPLED = 500
 """Times that the queries are drawn again."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
 
-__all__ = ["DEPTH", "measure", "rankings", "verified_scores"]
-
 DEPTH = 50
 """First hits of each query that are looked at, as many as a search with the check compares."""
 

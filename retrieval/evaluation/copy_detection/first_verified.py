@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.matching import Features
 
-__all__ = ["FirstVerified"]
-
 _HELD = 1024
 """Features of rows that are held, a quarter of a megabyte each."""
 

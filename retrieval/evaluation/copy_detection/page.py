@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation.copy_detection.curves import Interval
     from retrieval.evaluation.copy_detection.report import CopyDetection, PairRanking, WorstPair
 
-__all__ = ["page", "write"]
-
 _SIZE: Final = (480, 360)
 _MOST: Final = 60_000
 """Characters of one picture."""

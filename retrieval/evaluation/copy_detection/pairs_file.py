@@ -13,8 +13,6 @@ from retrieval.sources import csv_lines
 if TYPE_CHECKING:
     from retrieval.collection import Collection
 
-__all__ = ["QueryPairs", "read_pairs"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryPairs:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
 
-__all__ = ["Encoded", "encoded", "files_below"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from retrieval.evaluation.copy_detection.curves import Interval
 
-__all__ = ["CopyDetection", "PairRanking", "WorstPair"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRanking:

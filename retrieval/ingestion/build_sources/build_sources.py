@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from indexes.generation import Source as Recorded
     from retrieval.sources import Part, Source
 
-__all__ = ["BuildSource", "BuildSources"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSource:

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion import SourceLike
     from retrieval.sources import Part, Source
 
-__all__ = ["choose_sources", "only_rows_by_hand"]
-
 
 def choose_sources(
     given: Sequence[SourceLike],

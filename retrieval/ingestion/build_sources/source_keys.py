@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.changes import Changes
 
-__all__ = ["refuse_dropping", "refuse_taken_keys", "taken_by_hand"]
-
 _AT_ONCE = 4096  # keys looked up in one snapshot
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
     from retrieval.ingestion.intake import Intake
 
-__all__ = ["read_memory", "write_memories"]
-
 
 def read_memory(source: BuildSource, directory: Path, *, retry_large: bool = False) -> FolderMemory:
     """Read what the last build kept of a source.

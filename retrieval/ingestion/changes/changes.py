@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import FolderMemory, Listed, Part, Source
 
-__all__ = ["Changes", "compare", "find_changes", "rows_after"]
-
 _BATCH = 16_384
 """Files compared with the rows at once: the more there are, the nearer lie those that are looked up one after the other."""
 

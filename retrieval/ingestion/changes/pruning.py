@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.changes.changes import Changes
     from retrieval.sources import Selection
 
-__all__ = [
-    "PROTECTED_ROWS",
-    "WholeListing",
-    "refuse_emptying",
-    "refuse_losing",
-    "refuse_unasked",
-    "refuse_unlinking",
-    "refuse_unmounting",
-]
-
 # A collection smaller than this may be emptied without being asked twice.
 PROTECTED_ROWS = 20
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Bitmap, Ids
 
-__all__ = ["StoredFiles"]
-
 _SHORT = 16  # bytes of a stamp that holds a size and a time
 
 

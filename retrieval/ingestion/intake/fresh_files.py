@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from retrieval.columns import Value
     from retrieval.sources import Entry, Source
 
-__all__ = ["ByteBudget", "FreshFile"]
-
 
 class ByteBudget:
     """How many bytes of files may be held from their hashing to their decoding; others are read again."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.changes import Changes
     from retrieval.sources import Entry, Listed, Source
 
-__all__ = ["Part", "PartsTaker", "media_parts"]
-
 _BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 
 

@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source as Images
 
-__all__ = ["build_shards"]
-
 _REFUSED = ("views", "truncate_dim", "drop_source")
 _OF_WALK = ("exclude", "include", "follow_links", "image_column", "key_column", "column", "from0",
             "allow_private", "every", "pages")  # fmt: skip

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from indexes.generation import Shards, Source
     from indexes.store import Record
 
-__all__ = ["HandKeys"]
-
 
 class HandKeys:
     """The keys of the rows by hand in all shards; they take eight bytes each.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.ingestion.sharded.units import Ranges
     from retrieval.sources import Source
 
-__all__ = ["ShardJob", "build_shard"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardJob:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.sources import Listed
 
-__all__ = ["KeptRows"]
-
 _BATCH: Final = 16_384
 """Images looked up at once."""
 

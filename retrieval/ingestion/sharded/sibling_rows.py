@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from indexes.generation import Shard
     from indexes.vectors import Vectors
 
-__all__ = ["SiblingRows"]
-
 _BLOCK = 4096
 
 

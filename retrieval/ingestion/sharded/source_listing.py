@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source as Images
 
-__all__ = ["LEDGER", "ListedSource", "list_source"]
-
 LEDGER: Final = "building.json"
 """The file, beside `shards.json`, with the units of shards that a build has begun; a build that was killed goes on by it."""
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Ranges", "UnitCounts", "assign", "unit_of"]
-
 _SAMPLE = 8192  # keys that are held of a unit, to cut it by
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Answering: TypeAlias = Callable[[Service, Request], Awaitable[Response]]
 
-__all__ = ["ENDPOINTS", "Endpoint", "Parameter", "routes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from retrieval.server.api.service import Service
 
-__all__ = ["alive", "metrics", "ready"]
-
 
 async def alive(service: Service, request: Request) -> Response:  # noqa: ARG001 - as routes are called
     """Say that the server runs."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection.answers import Hit
     from retrieval.server import Served, Settings
 
-__all__ = ["Answer", "AnsweredHit", "Answers", "encoded", "hit_objects", "images_address", "json_response"]
-
 
 class AnsweredHit(Struct):
     """One hit, as answers have it."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.server import Settings
     from retrieval.server.api.endpoints import Endpoint
 
-__all__ = ["openapi"]
-
 _PART = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
 

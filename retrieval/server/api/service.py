@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.server import Catalogue, Served, Settings
     from retrieval.server.scheduling import Scheduler
 
-__all__ = ["Service"]
-
 T = TypeVar("T")
 
 _REMEMBERED: Final = 64

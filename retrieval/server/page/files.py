@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from retrieval.server import Settings
 
-__all__ = ["CONTENT_SECURITY_POLICY", "routes"]
-
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

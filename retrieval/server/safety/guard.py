@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from retrieval.server import Settings
     from retrieval.server.safety.tokens import Door
 
-__all__ = ["Guard", "Request"]
-
 _READS: Final = frozenset({"GET", "HEAD"})
 _OPEN: Final = frozenset({"/healthz", "/readyz"})
 _ASKS: Final = "/session"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["HEADERS", "POLICY", "login_policy"]
-
 _LOADS: Final = (
     "default-src 'none'",
     "script-src 'self'",

@@ -13,8 +13,6 @@ from retrieval.server import is_loopback
 if TYPE_CHECKING:
     from retrieval.server import Settings
 
-__all__ = ["Hosts"]
-
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
 

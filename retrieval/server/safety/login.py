@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.server import Settings
     from retrieval.server.safety.tokens import Door
 
-__all__ = ["login_page", "session_routes"]
-
 _FORM: Final = "application/x-www-form-urlencoded"
 
 _STYLE: Final = (

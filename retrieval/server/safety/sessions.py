@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Sessions", "shared_sessions"]
-
 _FOLDER: Final = "RETRIEVE_SESSIONS"
 """The variable by which worker processes find the folder that they share."""
 _KEY: Final = "key"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from retrieval.server import Settings
 
-__all__ = ["Door", "new_token", "read_token"]
-
 _LONGEST: Final = 4096
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from retrieval.server import Settings
 
-__all__ = ["fetcher"]
-
 
 def fetcher(settings: Settings) -> Callable[[str], bytes]:
     """Return what reads a picture at an address of the public web, and of nothing else, through redirects too.

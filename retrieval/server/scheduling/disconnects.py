@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["StopWhenDisconnected"]
-
 _PATIENCE: Final = 0.05
 """Seconds that a request runs before anybody looks whether its client is still there: most have ended by then."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.server.scheduling.metrics import LaneMetrics
 
-__all__ = ["Lane"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

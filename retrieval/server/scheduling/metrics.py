@@ -19,8 +19,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SHARED", "LaneMetrics", "Metrics"]
-
 SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder through which several worker processes add up their numbers."""
 

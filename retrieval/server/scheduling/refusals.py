@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from retrieval.errors import RetrievalError
 
-__all__ = ["Busy", "Late"]
-
 
 class Busy(RetrievalError):
     """As many requests wait as may wait.

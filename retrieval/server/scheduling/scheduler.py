@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection.answers import Hits
     from retrieval.server import Batching
 
-__all__ = ["Scheduler", "Served"]
-
 R = TypeVar("R")
 
 

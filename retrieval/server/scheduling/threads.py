@@ -6,8 +6,6 @@ import ctypes
 import os
 from typing import Final
 
-__all__ = ["share_machine"]
-
 _M_ARENA_MAX: Final = -8
 """The number that glibc's ``mallopt`` has for it."""
 _ARENAS: Final = 2

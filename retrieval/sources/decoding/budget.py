@@ -15,9 +15,6 @@ from indexes import forks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["DECODED_BYTES", "FILE_BYTES", "Budget"]
-
-
 _TRIMMED = 16 << 20  # bytes; after as many were held, what was freed goes back to the system
 
 

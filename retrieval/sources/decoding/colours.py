@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.decoding.file_formats import Page
 
-__all__ = ["UPRIGHT", "conversion_bytes", "mode_bytes", "reduced", "rgb"]
-
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -12,8 +12,6 @@ from indexes import forks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["looks_cut", "plugin_for", "quiet"]
-
 
 def plugin_for(data: bytes) -> tuple[str, str] | None:
     """Return the module and the constructor that read such bytes, going by their signature alone."""

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.decoding.file_formats import Page
 
-__all__ = ["MOST_MISSING", "OpenedFile", "open_file", "orientation_of"]
-
 MOST_MISSING = 1 / 16
 """How much of a JPEG's picture may be missing at its end."""
 

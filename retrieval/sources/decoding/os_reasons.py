@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import importlib.util
 
-__all__ = ["has_rawpy", "os_reason"]
-
 
 def os_reason(error: OSError) -> str:
     """Return the short word for an error of the file system; never ``unreadable``, which is said of a file's bytes."""

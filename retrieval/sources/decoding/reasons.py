@@ -11,8 +11,6 @@ from PIL import Image
 from retrieval.errors import ImageError
 from retrieval.sources.decoding.formats import looks_cut
 
-__all__ = ["BROKEN", "broken", "image_error"]
-
 # What Pillow and its plugins raise on broken files. Anything else is a bug, and propagates.
 BROKEN = (
     OSError,

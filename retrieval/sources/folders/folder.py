@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources import Entry
 
-__all__ = ["FolderSource"]
-
 
 class FolderSource:
     """A folder.

@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.folders.folder_options import FolderOptions
 
-__all__ = [
-    "FOLDERS",
-    "REJECTED",
-    "FolderMemory",
-    "changed_since",
-    "digest",
-    "digests",
-    "holding",
-    "read_folders",
-    "read_rejected",
-    "remember",
-    "write_folders",
-    "write_rejected",
-]
-
 FOLDERS = "folders.tsv"
 REJECTED = "rejected.bin"
 

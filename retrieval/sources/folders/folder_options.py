@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-__all__ = ["FolderOptions"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions:

@@ -9,23 +9,6 @@ from typing import NamedTuple, Protocol
 
 from retrieval.sources import stamp
 
-__all__ = [
-    "FORMATS",
-    "NOT_FOLLOWED",
-    "RAW_SUFFIXES",
-    "SUFFIXES",
-    "UNSUPPORTED",
-    "UNSUPPORTED_FORMAT",
-    "Folder",
-    "Found",
-    "Part",
-    "Seen",
-    "Skipped",
-    "SourceEntry",
-    "has_image_suffix",
-    "suffix_of",
-]
-
 RAW_SUFFIXES = frozenset({
     "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf",
     "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Iterable
 
-__all__ = ["OWN", "RESOURCE_FORK", "SKIPPED_FOLDERS", "Selection"]
-
 OWN = ".retrieve"
 """A collection's own directory: never entered."""
 

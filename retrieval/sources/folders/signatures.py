@@ -8,8 +8,6 @@ from typing import Final
 
 from retrieval.sources.decoding import plugin_for
 
-__all__ = ["FIRST_BYTES", "first_bytes", "recognise"]
-
 FIRST_BYTES: Final = 64
 """How much of a file is read to recognise it."""
 

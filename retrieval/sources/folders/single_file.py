@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.sources import Entry
     from retrieval.sources.folders.folder_walk import Found, Seen
 
-__all__ = ["SingleFile"]
-
 _SEVERAL = {**dict.fromkeys(FILM_SUFFIXES, "every"), **dict.fromkeys(DOCUMENT_SUFFIXES, "pages")}
 """Suffixes of files that hold several pictures, and the option that takes these."""
 

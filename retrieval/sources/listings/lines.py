@@ -14,8 +14,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CAPTIONS", "PLACES", "Line", "is_listing_name", "read_lines"]
-
 JSON_LINES: Final = (".jsonl", ".ndjson", ".jsonlines")
 TABLES: Final = {".csv": ",", ".tsv": "\t"}
 TEXTS: Final = (".txt", ".lst", ".list")

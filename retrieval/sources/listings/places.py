@@ -15,8 +15,6 @@ from retrieval.sources.decoding import MAX_PIXELS, os_reason, read_file
 from retrieval.sources.media import open_regular
 from retrieval.sources.remote import RemoteFiles, is_url, joined, protocol_of, public_url
 
-__all__ = ["Places"]
-
 _QUOTED = "/%:@!$&'()*+,;=~-._"  # what stays as it is written in a URL's path
 _FILE = b"file://"
 

@@ -34,8 +34,6 @@ from retrieval.sources.remote import READERS, RemoteFiles, is_url, public_url
 if TYPE_CHECKING:
     from retrieval.sources import ColumnValue, Entry, Seen
 
-__all__ = ["ListingSource"]
-
 _INPUT = "-"
 _AT_ONCE = 4096
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "orientation_of", "picture", "small"]
-
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5  # ISO/IEC 23091-2, matrix coefficients
 _BT2020 = 9  # primaries, and the matrix of high dynamic range
 _HIGH_RANGE, _SRGB = (16, 18), 13  # transfer characteristics: SMPTE ST 2084 and ARIB STD-B67; IEC 61966-2-1

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TOLERANCE", "Plan", "Step", "TimeGrid"]
-
 _REORDERED = 16  # frames; no codec shows a frame later than so many others
 _INTRA = 1  # libavutil, AVPictureType
 _AHEAD = 2 * _REORDERED + 2

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["Film", "all_frames", "nothing_decoded", "open_film", "planned_frames", "require_av", "seek"]
-
 # Containers that hold a film in one file. Playlists are not among them: they would open other files.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,gxf,rm,ivf,nut,dv,h264,hevc,m4v,obu"
 

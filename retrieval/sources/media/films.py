@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-__all__ = ["EVERY", "Every", "Moment", "moments", "picture_at"]
-
 Every: TypeAlias = 'float | Literal["scenes"]'
 """Seconds between two pictures, or the word for one picture a scene."""
 

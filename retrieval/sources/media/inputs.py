@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["MediaSource", "name_of", "not_read", "open_regular", "opened"]
-
 MediaSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
 """A path, the bytes of a file, or an open binary file that can be sought."""
 

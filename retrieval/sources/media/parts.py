@@ -18,24 +18,6 @@ if TYPE_CHECKING:
 
     Every: TypeAlias = float | Literal["scenes"]
 
-__all__ = [
-    "DOCUMENT_SUFFIXES",
-    "FILM_SUFFIXES",
-    "LEAST_SECONDS",
-    "SCENES",
-    "MediaOptions",
-    "clock",
-    "page_of",
-    "part_content",
-    "part_example",
-    "part_of_page",
-    "part_of_time",
-    "same_content",
-    "seconds_of",
-    "split_key",
-    "split_path",
-]
-
 FILM_SUFFIXES: Final = (
     "mp4", "m4v", "mov", "qt", "3gp", "3g2", "mkv", "webm", "avi", "mpg", "mpeg", "m2v", "vob", "mts", "m2ts", "wmv", "asf",
     "flv", "ogv", "mxf", "dv",

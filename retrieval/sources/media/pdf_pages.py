@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from retrieval.errors import ImageError
 
-__all__ = ["LONG_SIDE", "Page", "page_at", "pages", "require_pdfium"]
-
 LONG_SIDE: Final = 1600
 """Pixels of the long side of a rendered page."""
 

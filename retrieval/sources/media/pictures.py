@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.sources.media.inputs import MediaSource
     from retrieval.sources.media.parts import MediaOptions
 
-__all__ = ["all_parts", "decode_path", "part_bytes", "part_picture", "read_path", "require_reader"]
-
 
 def all_parts(
     file: MediaSource,

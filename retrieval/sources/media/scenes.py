@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Scenes", "nearly_equal"]
-
 MOST_EQUAL: Final = (12.0, 4.0)
 """Levels of 255 by which the most different block, and all blocks on average, of nearly equal pictures may differ.
 

@@ -15,8 +15,6 @@ from aiohttp import ThreadedResolver
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
-__all__ = ["CheckedResolver", "PrivateAddress", "checked_socket", "is_private"]
-
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 

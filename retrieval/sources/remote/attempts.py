@@ -13,8 +13,6 @@ from retrieval.sources.remote.urls import host_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Attempts"]
-
 T = TypeVar("T")
 
 _DEAD_AFTER = 8

@@ -10,8 +10,6 @@ from typing import Any
 from retrieval.errors import ImageError
 from retrieval.sources.remote.urls import public_url, scrubbed
 
-__all__ = ["RemoteError", "failure", "status_failure"]
-
 _GONE = (404, 410)
 _DENIED = (401, 402, 403, 407, 451)
 _PASSING = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)

@@ -21,8 +21,6 @@ from retrieval.sources.remote.urls import protocol_of, public_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RemoteFile", "RemoteFiles"]
-
 _HTTP = ("http", "https")
 
 _LOCAL = frozenset({

@@ -21,8 +21,6 @@ from retrieval.sources.remote.failures import remote_error, status_failure
 if TYPE_CHECKING:
     from retrieval.sources.remote.limits import Limits
 
-__all__ = ["fetch", "http_files"]
-
 _REDIRECTS = 8
 _CHUNK = 1 << 18
 

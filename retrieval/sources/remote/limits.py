@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["READERS", "Limits"]
-
 READERS = 32
 """Files that are read at the same time."""
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["open_ranges"]
-
 _BLOCK = 4 << 20
 """Bytes that are read at once, at least."""
 

@@ -12,8 +12,6 @@ from retrieval.sources.remote.limits import READERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["read_ahead"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

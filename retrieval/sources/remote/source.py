@@ -29,8 +29,6 @@ from retrieval.sources.remote.urls import is_url, joined, public_url
 if TYPE_CHECKING:
     from retrieval.sources import Entry, Seen
 
-__all__ = ["RemoteSource"]
-
 _AT_ONCE = 1024
 _HEAD = 64
 """Bytes by which a file is recognised."""

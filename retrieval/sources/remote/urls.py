@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-__all__ = ["host_of", "is_url", "joined", "protocol_of", "public_url", "scrubbed"]
-
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: C:/ is a drive
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
 

@@ -12,16 +12,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "ImageColumn",
-    "cell_of",
-    "class_names",
-    "find_image_column",
-    "plain_value",
-    "require_columns",
-    "value_of",
-]
-
 _IMAGES = (
     "image",
     "img",

@@ -12,8 +12,6 @@ from retrieval.sources.tables.table_files import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_saved_dataset", "is_table_name", "tables_in"]
-
 _SPLITS = "dataset_dict.json"
 _STATE = "state.json"
 

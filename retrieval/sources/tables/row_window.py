@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.tables.table_files import TableFile
 
-__all__ = ["RowWindow"]
-
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1024
 _KEPT = 4

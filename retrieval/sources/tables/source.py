@@ -24,8 +24,6 @@ from retrieval.sources.tables.table_set import OpenedTable, TableName, TableSet,
 if TYPE_CHECKING:
     from retrieval.sources import ColumnValue, Entry, Seen
 
-__all__ = ["TableSource"]
-
 _AT_ONCE = 4096
 
 

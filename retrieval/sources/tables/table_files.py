@@ -14,8 +14,6 @@ from retrieval.errors import ImageError, MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["PARQUET", "SUFFIXES", "Group", "TableFile", "open_table", "require_pyarrow"]
-
 PARQUET = (".parquet", ".parq", ".pq")
 SUFFIXES = (*PARQUET, ".arrow", ".feather", ".ipc")
 """What the names of tables end in."""

@@ -20,8 +20,6 @@ from retrieval.sources.tables.row_window import RowWindow
 from retrieval.sources.tables.table_files import TableFile, open_table
 from retrieval.sources.tar import expand_braces
 
-__all__ = ["OpenedTable", "TableName", "TableSet", "has_glob"]
-
 _OPEN = 3
 """Tables that are open at a time; each may hold some blocks of rows."""
 

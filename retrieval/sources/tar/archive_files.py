@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.remote import RemoteFiles
 
-__all__ = [
-    "ArchiveFiles",
-    "FileState",
-    "LocalArchives",
-    "RemoteArchives",
-    "archives_of",
-    "changed_error",
-    "words",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class FileState:

@@ -19,8 +19,6 @@ from retrieval.sources.tar.shard_listing import BLOCK, ShardListing, list_shard
 if TYPE_CHECKING:
     from retrieval.sources.tar.archive_files import ArchiveFiles, FileState
 
-__all__ = ["FAILS", "ArchiveReader", "member_error", "public"]
-
 FAILS = (OSError, ImageError, ValueError, EOFError, tarfile.TarError, zlib.error)
 """What an archive that cannot be read raises."""
 

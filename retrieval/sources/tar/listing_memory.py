@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.tar.archive_files import FileState
 
-__all__ = ["ListingMemory"]
-
 _SHARDS = "shards.json"
 _PREFIX = "shard-"
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["DAMAGED", "PackedStreams", "open_forward", "open_packed", "save_index"]
-
 DAMAGED: Final = "its packed data is damaged; fetch or write the archive anew"
 """What messages say of gzipped archives."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.sources import ColumnValue
 
 
-__all__ = ["COLUMN_SUFFIXES", "MOST_TEXT", "read_columns", "split_name"]
-
 COLUMN_SUFFIXES: Final = ("json", "cls", "txt")
 """Members that say something of the images of their sample; later ones win where two say the same."""
 

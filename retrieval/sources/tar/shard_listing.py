@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = [
-    "BLOCK",
-    "CLAIMED",
-    "LINK_TO_NOTHING",
-    "NOT_PLAIN",
-    "NOT_READ",
-    "UNCLAIMED",
-    "ShardListing",
-    "list_shard",
-]
-
 CLAIMED: Final = 0
 """Kinds of members: named like an image; perhaps one; an image that is not read; a link whose target is not there; a sparse
 file, device or pipe."""

@@ -9,8 +9,6 @@ from typing import Final
 
 from retrieval.errors import OptionError
 
-__all__ = ["MOST_NAMES", "expand_braces", "find_shards", "fixed_part", "has_stars"]
-
 MOST_NAMES: Final = 1_000_000
 """Names that braces may stand for."""
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources import ColumnValue, Entry, Seen
 
-__all__ = ["TarEntry", "TarSource"]
-
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 _NAMED: Final = 3

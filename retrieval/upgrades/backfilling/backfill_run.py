@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
-__all__ = ["BackfillReport", "backfill", "backfill_one"]
-
 PUBLISH_SECONDS = 30.0
 _BLOCK = 4096
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.vectors import Ids
 
-__all__ = ["Reencoding"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reencoding:

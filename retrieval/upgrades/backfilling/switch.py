@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.upgrades.backfilling.reencoding import Reencoding
 
-__all__ = ["switch_over"]
-
 
 def switch_over(
     directory: Path,

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
-__all__ = ["Restored"]
-
 _BLOCK = 4096
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder, EncoderLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["RollbackReport", "rollback", "rollback_one"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackReport:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
     from retrieval.progress import OnProgress
 
-__all__ = ["backfill_shards", "publish_space"]
-
 
 def backfill_shards(
     directory: Path,

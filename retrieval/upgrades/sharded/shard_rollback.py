@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
     from retrieval.progress import OnProgress
 
-__all__ = ["finish_shards", "rollback_shards"]
-
 
 def rollback_shards(
     directory: Path,

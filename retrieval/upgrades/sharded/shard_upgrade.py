@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
     from retrieval.progress import OnProgress
 
-__all__ = ["upgrade_shards"]
-
 _WAYS = ("auto", "reencode")
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Space
     from retrieval.encoders import Encoder, EncoderLike
 
-__all__ = ["extension_of", "new_encoder", "old_encoder_of"]
-
 
 def new_encoder(encoder: EncoderLike, manifest: Manifest, *, device: str) -> tuple[Encoder, str | None]:
     """Load the new encoder and refuse what can be no upgrade."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Fitted
     from retrieval.upgrades.trial import Measured, Sample
 
-__all__ = ["REENCODE", "Costs", "Plan", "best_of", "costs_of", "require_space", "ways_of", "with_sample"]
-
 Plan: TypeAlias = Literal["map", "reencode", "none"]
 
 REENCODE: Final = "reencode"

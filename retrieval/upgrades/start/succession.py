@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
-__all__ = ["added_since", "encode_added", "require_another", "require_no_fall", "staging_of"]
-
 
 def staging_of(manifest: Manifest) -> str | None:
     """Return where the rows of the upgrade under way lie, relative to the collection; None without one."""

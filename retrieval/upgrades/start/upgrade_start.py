@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress, ShowProgress
     from retrieval.sources import Source
 
-__all__ = ["upgrade", "upgrade_one"]
-
 
 def upgrade(
     path: str | os.PathLike[str] | None = None,

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.upgrades.trial.questions import Questions
     from retrieval.upgrades.trial.sample import Sample
 
-__all__ = ["against_earlier", "keep_sample"]
-
 
 def keep_sample(directory: Path, space: Space, taken: Sample) -> dict[str, Any]:
     """Keep the rows of a sample that the collection's encoder gave, a few megabytes, whole or not at all.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrieval.progress import OnProgress
     from retrieval.sources import Source
 
-__all__ = ["Questions", "labels_of", "questions_of", "require_enough"]
-
 SHARE_HELD = 0.2  # of the sample, for choosing settings by and for measuring on, half each
 MOST_HELD = 1000  # images of each
 LEAST_HELD = 10

@@ -286,6 +286,3 @@ def _crop(image: Image.Image, area: float, draws: np.random.Generator) -> Image.
 
 def _read(item: _Item) -> bytes:
     return item.source.read(item.record)
-
-
-__all__ = ["Sample", "draw", "encode_a_view", "encode_sample", "encode_views", "view_of"]

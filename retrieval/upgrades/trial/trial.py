@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.progress import OnProgress
 
-__all__ = ["Trial", "try_methods"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:

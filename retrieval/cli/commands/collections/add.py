@@ -10,8 +10,6 @@ from retrieval.cli.frame import FILE, Command, Session, emit, given, interrupts,
 from retrieval.cli.reports import shown
 from retrieval.render import fields, json_text
 
-__all__ = ["add"]
-
 ADD = "retrieval.collection.collection:Collection.add"
 
 

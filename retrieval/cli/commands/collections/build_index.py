@@ -24,8 +24,6 @@ from retrieval.cli.reports import build_summary, next_step, shown
 from retrieval.display import path_json, paths_json
 from retrieval.render import json_text
 
-__all__ = ["build_index"]
-
 BUILD = "retrieval.ingestion.build:build_index"
 
 

@@ -21,8 +21,6 @@ from retrieval.cli.frame import (
 from retrieval.cli.reports import shown
 from retrieval.render import fields, json_text
 
-__all__ = ["delete"]
-
 DELETE = "retrieval.collection.collection:Collection.delete"
 
 

@@ -11,8 +11,6 @@ from retrieval.cli.frame import FILE, Command, Session, emit, interrupts, sessio
 from retrieval.errors import OptionError
 from retrieval.render import json_text
 
-__all__ = ["export"]
-
 
 @click.command(
     "export",

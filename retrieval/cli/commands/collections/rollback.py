@@ -10,8 +10,6 @@ import click
 from retrieval.cli.frame import Command, Session, device_option, emit, given, option, session, shared
 from retrieval.render import fields, json_text
 
-__all__ = ["rollback"]
-
 ROLLBACK = "retrieval.upgrades.rolling_back.rollback_run:rollback"
 
 

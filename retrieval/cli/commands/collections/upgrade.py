@@ -25,8 +25,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.upgrades import UpgradeReport
 
-__all__ = ["upgrade"]
-
 UPGRADE = "retrieval.upgrades.start.upgrade_start:upgrade"
 
 

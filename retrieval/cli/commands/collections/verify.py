@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from indexes.generation import FileCheck
 
-__all__ = ["verify"]
-
 
 @click.command("verify", cls=Command, example="retrieve verify --index photos")
 @shared

@@ -30,8 +30,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.collection import Collection
 
-__all__ = ["audit"]
-
 AUDIT = "retrieval.curation.audit.auditing:audit"
 
 

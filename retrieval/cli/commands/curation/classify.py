@@ -31,8 +31,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.curation.labels import Classification, Suspects
 
-__all__ = ["classify"]
-
 CLASSIFY = "retrieval.curation.labels.classification:classify"
 
 

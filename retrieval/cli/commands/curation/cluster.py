@@ -30,8 +30,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.curation.groups import Groups
 
-__all__ = ["cluster"]
-
 CLUSTER = "retrieval.curation.groups.clustering:cluster"
 
 

@@ -25,8 +25,6 @@ from retrieval.cli.frame import (
 from retrieval.cli.reports import comparison_notes, comparison_table
 from retrieval.render import json_text
 
-__all__ = ["compare"]
-
 COMPARE = "retrieval.curation.compare.comparing:compare"
 
 

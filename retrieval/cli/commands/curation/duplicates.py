@@ -31,8 +31,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.curation.duplicates import Duplicates, MoveReport
 
-__all__ = ["duplicates"]
-
 DUPLICATES = "retrieval.curation.duplicates.finding:duplicates"
 
 

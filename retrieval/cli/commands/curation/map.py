@@ -24,8 +24,6 @@ from retrieval.cli.frame import (
 from retrieval.cli.reports import map_notes, map_page_notes
 from retrieval.render import json_text
 
-__all__ = ["map"]
-
 MAP = "retrieval.curation.map.collection_map:map_images"
 
 

@@ -20,8 +20,6 @@ from retrieval.cli.frame import (
     shared,
 )
 
-__all__ = ["outliers"]
-
 OUTLIERS = "retrieval.curation.picks.odd_images:outliers"
 
 

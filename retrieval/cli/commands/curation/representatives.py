@@ -20,8 +20,6 @@ from retrieval.cli.frame import (
     shared,
 )
 
-__all__ = ["representatives"]
-
 REPRESENTATIVES = "retrieval.curation.picks.representative_images:representatives"
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from retrieval.activation import Activated
 
-__all__ = ["activate"]
-
 ACTIVATE = "retrieval.activation.activation:activate"
 
 

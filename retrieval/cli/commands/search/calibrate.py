@@ -24,8 +24,6 @@ from retrieval.cli.frame import (
 from retrieval.cli.reports import calibration_table, unknown_notes
 from retrieval.render import json_text
 
-__all__ = ["calibrate"]
-
 CALIBRATE = "retrieval.evaluation.match_calibration:calibrate_matches"
 OPEN = "retrieval.collection.collection:open_collection"
 

@@ -25,8 +25,6 @@ from retrieval.render import Form, hits, json_text
 if TYPE_CHECKING:
     from retrieval.demo import DemoReport
 
-__all__ = ["demo"]
-
 DEMO = "retrieval.demo:demo"
 
 

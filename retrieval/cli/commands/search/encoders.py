@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["encoders"]
-
 
 @click.command("encoders", cls=Command, example="retrieve encoders")
 @shared_by("Of no effect: the encoders are the same for every collection.")

@@ -23,8 +23,6 @@ from retrieval.cli.frame import (
 from retrieval.cli.reports import evaluation_tables
 from retrieval.render import json_text
 
-__all__ = ["evaluate"]
-
 EVALUATE = "retrieval.evaluation.evaluation:evaluate"
 
 

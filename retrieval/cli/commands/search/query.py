@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.queries import Query
 
-__all__ = ["query"]
-
 
 class _Rows(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Ids with commas between them, or one key."""

@@ -12,8 +12,6 @@ from retrieval.errors import MissingExtra
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["serve"]
-
 SETTINGS = "retrieval.server.settings:Settings"
 
 

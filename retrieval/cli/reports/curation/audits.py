@@ -9,8 +9,6 @@ from retrieval.cli.reports.curation.listings import listing
 if TYPE_CHECKING:
     from retrieval.curation.audit import Audit
 
-__all__ = ["audit_lines"]
-
 
 def audit_lines(found: Audit, *, columns: int) -> str:
     """Lay out a line for each issue: how many images have it, what share, its name, and the worst of them.

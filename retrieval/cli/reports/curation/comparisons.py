@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from retrieval.curation.compare import Comparison
     from retrieval.evaluation.copy_detection import Interval
 
-__all__ = ["comparison_notes", "comparison_table"]
-
 _MEASURES = (("knn_", "kNN "), ("map_at_", "mAP@"), ("words_precision_at_", "words@"))
 _LEAST = 5  # words that are named
 _WIDE = 100  # columns of a table of three intervals

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.duplicates import Duplicates, MoveReport
 
-__all__ = ["duplicate_notes", "duplicate_sets", "moved"]
-
 _NAMED = 3
 SETS_ON_TERMINAL, IMAGES_ON_TERMINAL = 20, 10
 """How many sets, and how many images of each, a terminal shows; files and pipes get all."""

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.groups import Groups
 
-__all__ = ["group_lines", "group_notes"]
-
 _NAMED = 3
 
 _FEW, _LARGE, _FINER = 10, 40, 4

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.labels import Classification, Suspects
 
-__all__ = ["label_lines", "label_notes"]
-
 
 def label_lines(found: Classification | Suspects, *, columns: int) -> str:
     """Lay out a line for each image, with the probability of its label first.

@@ -10,8 +10,6 @@ from retrieval.render import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["listing"]
-
 _WIDEST = 20
 """Columns of a terminal that a field before the path may take."""
 

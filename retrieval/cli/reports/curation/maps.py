@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.map import ImageMap, MapPage
 
-__all__ = ["map_notes", "map_page_notes"]
-
 
 def map_notes(found: ImageMap) -> Iterator[str]:
     """Yield what there is to say of a map."""

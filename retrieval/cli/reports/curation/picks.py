@@ -12,8 +12,6 @@ from retrieval.render import json_text
 if TYPE_CHECKING:
     from retrieval.curation.picks import Picked
 
-__all__ = ["picked_text"]
-
 
 def picked_text(found: Picked, form: str, *, columns: int) -> str | bytes:
     """Return what a command prints.

@@ -21,8 +21,6 @@ from retrieval.location import home_of, place_collection, record_root
 if TYPE_CHECKING:
     from retrieval.encoders import EncoderLike
 
-__all__ = ["create"]
-
 WIDEST = 65_536
 """The widest vectors that a collection is made for; no encoder is known with a fourth of it."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.rows.by_hand.hand_rows import HandRows
 
-__all__ = ["current", "device_of", "phrases_of", "publish_by_hand", "rows_where"]
-
 
 def rows_where(
     directory: Path, store: VectorStore, where: str, *, elsewhere: Mapping[str, str] | None = None

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from indexes.store import Record, VectorStore
     from indexes.vectors import Halves, Ids
 
-__all__ = ["HandRows", "Held", "content_of_vector"]
-
 COMMIT_BYTES = 256 << 20
 """Of vectors that may wait. A commit touches most pages of the tables that are ordered by hashes, so few large ones write less."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from indexes.generation import Manifest
     from indexes.store import Record
 
-__all__ = ["hand_number", "is_by_hand", "origin_of", "sources_with_hand"]
-
 
 def sources_with_hand(manifest: Manifest | None, *, root: str | None) -> tuple[Source, ...]:
     """Return a collection's sources with that of rows by hand among them.

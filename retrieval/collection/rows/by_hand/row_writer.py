@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.inputs import Images, KeysLike, VectorsLike
     from retrieval.columns import ColumnsLike
 
-__all__ = ["REFUSED", "RowWriter", "show_newest", "synchronized", "writing_rows"]
-
 REFUSED = "rows cannot be added or deleted now"
 
 

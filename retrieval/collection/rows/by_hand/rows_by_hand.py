@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Halves, Ids
 
-__all__ = ["Contents", "RowsByHand"]
-
 
 class Contents(Protocol):
     """Finds committed rows by what they were made of.

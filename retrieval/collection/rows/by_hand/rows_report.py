@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from indexes.generation import Manifest
 
-__all__ = ["RowsReport"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsReport:

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from retrieval.collection.rows.inputs import KeysLike
     from retrieval.progress import OnProgress, ShowProgress
 
-__all__ = ["build_index_from_vectors", "named_space", "refuse_dropping", "sync_vectors", "write_blocks"]
-
 
 def sync_vectors(
     folder: str | os.PathLike[str],

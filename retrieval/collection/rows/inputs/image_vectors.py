@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.sources.decoding import ImageSource
 
-__all__ = ["ImageList", "Images", "encode_images"]
-
-
 Images: TypeAlias = "ImageSource | Iterable[ImageSource]"
 """Images as callers give them: one, a list or a stream."""
 

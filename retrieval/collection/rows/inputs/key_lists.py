@@ -24,8 +24,6 @@ Key: TypeAlias = "str | bytes | SupportsIndex"
 KeysLike: TypeAlias = "Key | os.PathLike[str] | Iterable[Key]"
 """Keys as callers give them: one, a list of them, or the path of a file with one a line."""
 
-__all__ = ["Key", "KeyList", "KeysLike", "as_key", "shown_key"]
-
 _HEAD_BYTES = 1 << 20  # of a file of keys, that show how its lines end
 
 

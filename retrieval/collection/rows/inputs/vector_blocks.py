@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Halves
 
-__all__ = ["BLOCK_ROWS", "VectorBlocks", "VectorsLike"]
-
 VectorsLike: TypeAlias = "ArrayLike | os.PathLike[str]"
 """Vectors as callers give them: whatever numpy makes an array of, or the path of a ``.npy`` file."""
 

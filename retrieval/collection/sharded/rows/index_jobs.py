@@ -13,8 +13,6 @@ from retrieval.collection.rows import index_again, locked, swept
 if TYPE_CHECKING:
     from indexes.derivation import SharedTraining
 
-__all__ = ["IndexJob", "index_shard"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexJob:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from indexes.generation import Shards
 
-__all__ = ["restore_manifests"]
-
 
 def restore_manifests(directory: Path, shards: Shards) -> list[str]:
     """Restore the manifests of shards that cannot be read; the caller holds the lock of the whole.

@@ -42,15 +42,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Vectors
     from retrieval.distributed import Cluster
 
-__all__ = [
-    "SHARD_ROWS",
-    "Asked",
-    "publish_again",
-    "publish_as_they_are",
-    "publish_shards",
-    "require_no_upgrade",
-]
-
 SHARD_ROWS = 10_000_000
 """Rows from which on another shard begins, where nobody says."""
 

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Halves, Ids, Vectors
     from retrieval.collection.rows import Held
 
-__all__ = ["ShardHandRows"]
-
 _AT_ONCE = 4096  # keys looked up in one shard after the other
 
 

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from retrieval.collection.sharded import ShardedCollection
     from retrieval.progress import OnProgress
 
-__all__ = ["sync_shards", "writing_shards"]
-
 
 @contextmanager
 def writing_shards(collection: ShardedCollection, *, timeout: float = TIMEOUT) -> Iterator[RowWriter]:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from retrieval.sources.decoding import OpenedFile
 
-__all__ = ["GRID", "ImageFacts", "pixel_hash", "read_facts"]
-
 GRID: Final = 16
 """Cells a side in which `ImageFacts.busy` looks."""
 

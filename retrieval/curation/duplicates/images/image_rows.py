@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
     from retrieval.collection.answers import Origin
 
-__all__ = ["ImageRows"]
-
 
 class ImageRows(AbstractContextManager["ImageRows"]):
     """The rows of a collection that are looked at, and what reads their images; a context manager.

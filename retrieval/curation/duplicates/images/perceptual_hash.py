@@ -15,8 +15,6 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BITS", "distance", "picture_hash"]
-
 _SIDE: Final = 16
 BITS: Final = 2 * _SIDE * _SIDE
 """Bits of a hash of one picture: half from differences, half from the cosine transform."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.images.results import Results
     from retrieval.progress import OnProgress
 
-__all__ = ["Pictures"]
-
 _AT_ONCE: Final = 64
 _HELD: Final = 512
 """Features that are held in memory, a quarter of a megabyte each."""

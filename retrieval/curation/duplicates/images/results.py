@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["FOLDER", "Results"]
-
 FOLDER: Final = "duplicates"
 """Of the collection's directory."""
 

@@ -18,16 +18,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "DECISIONS",
-    "Decision",
-    "Decisions",
-    "Judged",
-    "parse_decisions",
-    "read_decisions",
-    "write_decisions",
-]
-
 DECISIONS: Final = "decisions/duplicates.json"
 """Where a collection keeps decisions, below its directory."""
 

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NOTHING", "Judgement", "Outline", "Overlay", "common_share", "outside"]
-
 Outline: TypeAlias = tuple[tuple[float, float], ...]
 """Corners of one picture in another: top left, top right, bottom right, bottom left; shares of the other's width and height."""
 

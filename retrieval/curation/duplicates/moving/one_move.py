@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.duplicates.moving.undo_file import Line
 
-__all__ = ["UNFINISHED", "give", "same_bytes"]
-
 UNFINISHED: Final = f"{PARTIAL}moved"
 """Name of a copy that is not whole yet."""
 

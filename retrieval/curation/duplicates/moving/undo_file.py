@@ -17,8 +17,6 @@ from retrieval.sources import keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Journal", "Line", "Move"]
-
 _FORMAT: Final = 1
 
 

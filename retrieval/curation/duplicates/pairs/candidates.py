@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.images import ImageRows, Results
     from retrieval.progress import OnProgress
 
-__all__ = ["AT_MOST", "Candidates", "between", "within"]
-
 AT_MOST: Final = 15
 """Rows that each row names, the likest ones."""
 

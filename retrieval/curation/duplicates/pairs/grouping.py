@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from indexes.vectors import Ids
     from retrieval.curation.duplicates.judgements import Judgement
 
-__all__ = ["AT_ONCE", "MOST_FAILURES", "Compare", "Grouped", "Star", "stars", "unlike_parts"]
-
 Compare: TypeAlias = Callable[[list[int], int], "list[Judgement]"]
 """Says what each of some rows is to another one."""
 

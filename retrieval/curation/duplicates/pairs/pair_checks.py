@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.images import Pictures, Results
     from retrieval.curation.duplicates.judgements import Decisions
 
-__all__ = ["GeometryCheck", "HashCheck", "PairCheck", "PairChecks"]
-
 _KEEP_EVERY: Final = 1_000
 FITTED: Final = 0.99
 """Precision for which `retrieval.matching` was fitted."""

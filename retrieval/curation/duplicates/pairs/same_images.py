@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from indexes.vectors import Ids
 
-__all__ = ["Classes"]
-
 
 class Classes:
     """Which rows are the same image.

@@ -10,8 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Calibration", "calibration", "calibration_file"]
-
 _FILE = "calibration.json"
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.duplicates.sets import DuplicateImage, Duplicates, DuplicateSet
 
-__all__ = ["MOST_SETS", "review_html", "review_policy", "script_source", "write_review"]
-
 MOST_SETS: Final = 1_000
 """Sets of a page that holds its pictures."""
 

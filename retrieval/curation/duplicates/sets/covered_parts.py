@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.images import Pictures
     from retrieval.matching import Features
 
-__all__ = ["difference", "is_page_of_text"]
-
 _LEVELS: Final = 6
 """Levels of brightness by which a cell must vary more or less than in the other picture to count as changed."""
 

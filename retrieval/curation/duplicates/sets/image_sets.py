@@ -13,8 +13,6 @@ from retrieval.display import path_json
 if TYPE_CHECKING:
     from retrieval.collection.answers import Origin
 
-__all__ = ["KINDS", "DuplicateImage", "DuplicateSet"]
-
 KINDS: Final = ("bytes", "pixels", "picture", "scene")
 """Degrees of likeness, the closest first."""
 

@@ -13,8 +13,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["IN_REFERENCE", "KEEP", "Candidate", "check_rule", "order_among_equals", "order_of", "why"]
-
 KEEP: Final = ("best", "largest", "oldest", "newest", "first")
 """Rules for who stays."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.duplicates.sets.image_sets import DuplicateSet
 
-__all__ = ["link_sets"]
-
 
 def link_sets(sets: Sequence[DuplicateSet], directory: str | os.PathLike[str]) -> list[Path]:
     """Link the images of each set into ``directory/0001``, ``directory/0002`` and so on; nothing is overwritten.

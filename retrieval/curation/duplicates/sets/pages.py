@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from retrieval.curation.duplicates.images import Pictures
 
-__all__ = ["has_more", "is_page"]
-
 _BUSY: Final = 6
 """Levels of brightness by which a cell varies that shows something."""
 

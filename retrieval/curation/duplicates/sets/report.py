@@ -15,8 +15,6 @@ from retrieval.errors import OptionError
 if TYPE_CHECKING:
     from retrieval.curation.duplicates.moving import Move, MoveReport
 
-__all__ = ["Duplicates"]
-
 _NAMED: Final = 3
 COLUMNS: Final = (
     "set",

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.curation.duplicates.judgements import Decisions
     from retrieval.curation.duplicates.pairs import Classes
 
-__all__ = ["Member", "ReportedSets"]
-
 _WHOLE: Final = 0.93
 """Share of an image that another one must show to show all of it."""
 

@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = [
-    "CollectionFacts",
-    "Collections",
-    "Columns",
-    "Folders",
-    "collection",
-    "collections",
-    "columns",
-    "folders",
-]
-
 _FEW: Final = 50
 """Values of a column that are listed."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["map_address", "named_maps", "show_map"]
-
 _CHUNK: Final = 1 << 18
 
 

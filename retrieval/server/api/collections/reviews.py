@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["OWN_PAGES_ONLY", "DecisionsRequest", "Kept", "Searches", "decide", "review", "review_address"]
-
 OWN_PAGES_ONLY: Final = "/duplicates/decisions"
 """How addresses end that only pages of this server may post to, whatever other origins are allowed."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["download"]
-
 _LONGEST: Final = 200
 _FAILED: Final = "not-included.txt"
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["ImageFacts", "facts", "original", "thumbnail"]
-
 _KEPT: Final = "private, max-age=3600"
 """How long browsers may show a picture without asking: its address has the collection's mark, and an id is never used again."""
 

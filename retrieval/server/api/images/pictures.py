@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Row
     from retrieval.server import Served
 
-__all__ = ["original_bytes", "picture_bytes", "picture_row"]
-
 
 def picture_row(served: Served, number: int) -> Row:
     """Return the row of an id.

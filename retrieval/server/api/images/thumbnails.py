@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from retrieval.collection import Row
     from retrieval.server import Limits, Served
 
-__all__ = ["LARGEST", "SIZES", "Thumbnails", "entity_tag", "nearest_size"]
-
 SIZES: Final = (64, 128, 256, 512, 1024)
 """Pixels of the longer side; few, so that what is kept is asked for again."""
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
-__all__ = ["decoded_base64", "read_form", "read_json"]
-
 T = TypeVar("T", bound=msgspec.Struct)
 
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())

@@ -9,8 +9,6 @@ from retrieval.server.api.requests.problems import Refused
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["number_parameter", "only"]
-
 
 def only(request: Request, *known: str) -> None:
     """Refuse parameters that a route does not know.

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from retrieval.server import Catalogue
 
-__all__ = ["Problem", "Refused", "problem", "problem_of"]
-
 TYPE: Final = "application/problem+json"
 
 _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (

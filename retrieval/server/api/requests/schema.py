@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["DownloadRequest", "Part", "Search", "SearchRequest"]
-
 Region = Annotated[
     tuple[float, float, float, float],
     Meta(

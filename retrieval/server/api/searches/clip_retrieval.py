@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["KnnRequest", "MetadataRequest", "indices_list", "knn_service", "metadata"]
-
 _SIZE: Final = 256
 _CAPTIONS: Final = ("caption", "text", "title", "description")
 

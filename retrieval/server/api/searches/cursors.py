@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from retrieval.server.api.requests import Search
 
-__all__ = ["Cursor", "digest_of", "read_cursor", "write_cursor"]
-
-
 _SAMPLE: Final = 1024
 """Bytes of a picture that are looked at: as few as Python hashes without letting another thread go first."""
 

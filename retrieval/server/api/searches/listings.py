@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from retrieval.server import Served
     from retrieval.server.api import Service
 
-__all__ = ["Listing", "listing"]
-
 _LARGEST_ID = (1 << 53) - 1
 
 

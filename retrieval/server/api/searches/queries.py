@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.server.api import Service
     from retrieval.server.api.requests import Search
 
-__all__ = ["options_of", "query_of"]
-
 
 async def query_of(service: Service, served: Served, search: Search, uploads: Sequence[bytes]) -> Query:
     """Return what a search asks for, as one query.

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from retrieval.server.api import Service
 
-__all__ = ["search", "similar"]
-
 NDJSON = "application/x-ndjson"
 
 

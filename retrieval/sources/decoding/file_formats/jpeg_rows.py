@@ -12,8 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["all_scans_begun", "block_height", "coefficient_bytes", "endings", "missing_part"]
-
 _END = b"\xff\xd9"
 _ENDS = 1 << 15  # twice this many bytes: as long as the longest segment, which may be cut itself
 _NOISE = bytes(random.Random(0).randrange(255) for _ in range(256))  # no 0xFF, which would begin a marker

@@ -6,8 +6,6 @@ import struct
 import zlib
 from typing import Any
 
-__all__ = ["readable_png", "transparent_value"]
-
 _HEADER = 8
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _SMALL_TEXT = 1 << 16  # bytes of plain text that are left to Pillow

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from retrieval.errors import ImageError
     from retrieval.sources.decoding.file_formats.tiff_pages import Page
 
-__all__ = ["has_raw_signature", "holds_sensor_data", "preview"]
-
 _SIGNATURES = (
     b"FUJIFILMCCD-RAW",
     b"FOVb",

@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["extremes", "sample_range", "scaled"]
-
 _BAND = 1 << 18  # samples that are scaled at a time
 _WIDTHS = (8, 10, 12, 14, 16)
 _TOPS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # of 8, 10, 12, 14 and 16 bits

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Page", "choose_page", "read_pages", "with_first_page"]
-
 _MOST_PAGES = 10_000
 _MOST_VALUES = 4096  # of a tag; strips and tiles excepted
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a smaller version of another page, a mask for one

@@ -14,17 +14,6 @@ from retrieval.sources.decoding.file_formats.tiff_pages import Page, with_first_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "COMPRESSIONS",
-    "UnsupportedTiff",
-    "describe",
-    "is_plain",
-    "pillow_reads",
-    "read_samples",
-    "require_known",
-    "sample_bytes",
-]
-
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 _COLOURS = {
     WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3,
