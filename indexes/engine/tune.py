@@ -86,7 +86,7 @@ class Tuned:
     tried: tuple[Trial, ...]
 
 
-def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE, seed: int = 0) -> Questions:
+def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE) -> Questions:
     """Ask stored rows for their neighbours, each without itself.
 
     A stored row is drawn from the collection's own distribution, as an image query is, and once it is left out of
@@ -97,10 +97,9 @@ def stored_questions(rows: Halves, *, live: Bitmap | None, sample: int = SAMPLE,
         rows: ``(n, d)`` float16.
         live: ``(n,)`` rows that may be found; None for all.
         sample: how many rows to ask.
-        seed: which ones.
     """
     ids = np.arange(len(rows)) if live is None else np.flatnonzero(live)
-    own = np.sort(np.random.default_rng(seed).choice(ids, size=min(sample, len(ids)), replace=False))
+    own = np.sort(np.random.default_rng(0).choice(ids, size=min(sample, len(ids)), replace=False))
     queries = rows[own].astype(np.float32)
     queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), np.float32(1e-12))
     found = flat.exact(rows, queries, k=K + 1, keep=live)

@@ -21,6 +21,7 @@ from indexes.vectors.space import Space
 from indexes.vectors.transforms import Transform, paired
 
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_STEPS, _BATCH = 200, 256  # of Adam, and pairs in each
 _RATE = 2e-3  # of Adam, falling to nothing
 _TEMPERATURE = 0.05
 
@@ -117,9 +118,6 @@ def lambda_orthogonal(
     *,
     start: NDArray[Any],
     tolerance: float,
-    steps: int = 200,
-    batch: int = 256,
-    seed: int = 0,
 ) -> Transform:
     """Fit a linear map that may leave orthogonality by so much and no more (λ-orthogonality, 2025, arXiv 2509.16664).
 
@@ -131,22 +129,19 @@ def lambda_orthogonal(
         x, y: ``(n, d_in)`` and ``(n, d_out)`` paired unit rows.
         start: ``(d_in, d_out)``, the orthogonal map to start from.
         tolerance: λ; 0 is softly orthogonal, large is any linear map.
-        steps: of Adam.
-        batch: pairs in each.
-        seed: of the batches.
     """
     u, v = paired(source, target, x, y)
     centre = u.mean(axis=0)
     u, v = u - centre, v - v.mean(axis=0)
-    draws = np.random.default_rng(seed)
+    draws = np.random.default_rng(0)
     weight = np.array(start, dtype=np.float32)  # (d_in, d_out)
     mean, square = np.zeros_like(weight), np.zeros_like(weight)
-    for step in range(1, steps + 1):
-        picked = draws.integers(0, len(u), min(batch, len(u)))
+    for step in range(1, _STEPS + 1):
+        picked = draws.integers(0, len(u), min(_BATCH, len(u)))
         _, slope = lambda_loss(weight, u[picked], v[picked], tolerance=tolerance)
         mean += 0.1 * (slope - mean)
         square += 0.001 * (slope**2 - square)
-        rate = _RATE * (1 + np.cos(np.pi * step / steps)) / 2
+        rate = _RATE * (1 + np.cos(np.pi * step / _STEPS)) / 2
         weight -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
     return Transform(
         source=source,

@@ -86,7 +86,7 @@ class Transform:
         return unit_rows(moved, what=f"rows of {self.target.name}")
 
 
-def pca(space: Space, rows: Any, *, name: str | None = None) -> Transform:
+def pca(space: Space, rows: Any) -> Transform:
     """Fit the uncentred PCA rotation of ``(n, d)`` unit rows: every dot product is kept, the energy moves to the front.
 
     Facts: ``fitted_on`` rows, and ``energy`` ``(d,)``: the share of the squared length that each prefix holds.
@@ -106,7 +106,6 @@ def pca(space: Space, rows: Any, *, name: str | None = None) -> Transform:
         space,
         matrix,
         method="pca",
-        name=name,
         facts={"fitted_on": len(sample), "energy": energy.round(6).tolist()},
     )
 

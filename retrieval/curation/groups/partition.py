@@ -53,7 +53,6 @@ def partition(
     rows: int,
     *,
     number: int | None = None,
-    seed: int = 0,
     told: Callable[[int], None] = lambda _: None,
 ) -> Partition:
     """Divide rows into groups.
@@ -64,10 +63,9 @@ def partition(
         read: gives some rows by their places, ``(m, d)`` float32 of length 1.
         rows: how many there are, at least one.
         number: of groups, 1 to `rows`; None to find it. Fewer are found where rows are equal.
-        seed: of the sample and of where k-means starts.
         told: is called with how many rows have joined their group.
     """
-    numbers = np.random.default_rng(seed)
+    numbers = np.random.default_rng(0)
     chosen = np.sort(numbers.permutation(rows)[:_SAMPLE])
     sample = read(chosen)
     axes = PrincipalAxes(sample, _DIM)

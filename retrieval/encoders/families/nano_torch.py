@@ -202,9 +202,9 @@ class Querybank(nn.Module):
         return F.normalize(torch.cat([meaning, unpopular], 1), dim=1)
 
 
-def silent_querybank(width: int = DIM) -> Querybank:
+def silent_querybank() -> Querybank:
     """Return the bank of a tower that no text tower was trained for yet: it finds no photograph popular."""
-    return Querybank(torch.zeros(1, width - 1), torch.zeros(1))
+    return Querybank(torch.zeros(1, DIM - 1), torch.zeros(1))
 
 
 def read_querybank(path: Path, *, weight: float = POPULARITY_WEIGHT) -> Querybank | None:

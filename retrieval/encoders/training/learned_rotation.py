@@ -17,6 +17,10 @@ from retrieval.errors import ShapeError
 
 _ROWS = 20_000
 _NEIGHBOURS = 10
+_BATCH = 128  # rows that ask, a step
+_RATE = 1e-2  # of Adam, falling to nothing
+_TEMPERATURE = 0.05  # of both softmaxes
+_MIXED = 256  # least leading columns that are mixed, and four times the widest prefix: the others hold little
 
 
 def fit_prefix_rotation(
@@ -25,11 +29,6 @@ def fit_prefix_rotation(
     start: Matrix,
     *,
     steps: int = 150,
-    batch: int = 128,
-    rate: float = 1e-2,
-    temperature: float = 0.05,
-    mixed: int = 256,
-    seed: int = 0,
 ) -> Matrix:
     """Improve an orthogonal matrix so that the first columns alone order neighbours as the whole row does.
 
@@ -43,11 +42,6 @@ def fit_prefix_rotation(
         widths: the prefixes, rising.
         start: ``(d, d)`` orthogonal, its columns by falling energy, such as a PCA's.
         steps: of Adam.
-        batch: rows that ask, a step.
-        rate: of Adam, falling to nothing.
-        temperature: of both softmaxes.
-        mixed: only so many leading columns are mixed, at least four times the widest prefix: the others hold little.
-        seed: of the draws.
     Returns:
         ``(d, d)`` float32, orthogonal.
     Raises:
@@ -58,26 +52,15 @@ def fit_prefix_rotation(
         raise ShapeError(f"prefixes of a rotation must rise from 1 to below {d}, got {tuple(widths)}")
     if start.shape != (d, d):
         raise ShapeError(f"the rotation to start from is {start.shape}, expected {(d, d)}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sample = rows[np.sort(rng.permutation(len(rows))[:_ROWS])]
     near = _neighbours(sample)  # (n, 10)
-    inner = min(d, max(mixed, 4 * widths[-1]))
+    inner = min(d, max(_MIXED, 4 * widths[-1]))
     full = torch.from_numpy(sample)
     rotated = torch.from_numpy(np.ascontiguousarray(sample @ start[:, :inner]))  # (n, inner)
     free = torch.zeros(inner, inner, requires_grad=True)
     with allowed_threads():
-        _descend(
-            free,
-            full,
-            rotated,
-            near,
-            widths,
-            rng,
-            steps=steps,
-            batch=batch,
-            rate=rate,
-            temperature=temperature,
-        )
+        _descend(free, full, rotated, near, widths, rng, steps=steps)
     with torch.no_grad():
         mix = np.eye(d, dtype=np.float64)
         mix[:inner, :inner] = _orthogonal(free.double()).numpy()
@@ -93,22 +76,19 @@ def _descend(
     rng: np.random.Generator,
     *,
     steps: int,
-    batch: int,
-    rate: float,
-    temperature: float,
 ) -> None:
     """Fit ``free`` in place; the arguments are those of `fit_prefix_rotation` and what it makes of them."""
-    optimiser = torch.optim.Adam([free], lr=rate)
+    optimiser = torch.optim.Adam([free], lr=_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     loss = MatryoshkaLoss(similarity_distillation, widths)
     for _ in range(steps):
-        asked = rng.choice(len(full), min(batch, len(full)), replace=False)
-        others = rng.choice(len(full), min(8 * batch, len(full)), replace=False)
+        asked = rng.choice(len(full), min(_BATCH, len(full)), replace=False)
+        others = rng.choice(len(full), min(8 * _BATCH, len(full)), replace=False)
         bank = np.setdiff1d(np.concatenate((near[asked].reshape(-1), others)), asked)
         with torch.no_grad():
-            target = F.softmax(full[asked] @ full[bank].T / temperature, dim=1)  # (b, k)
+            target = F.softmax(full[asked] @ full[bank].T / _TEMPERATURE, dim=1)  # (b, k)
         matrix = _orthogonal(free)[:, : widths[-1]]  # (inner, m)
-        value = loss(rotated[asked] @ matrix, rotated[bank] @ matrix, target, temperature=temperature)
+        value = loss(rotated[asked] @ matrix, rotated[bank] @ matrix, target, temperature=_TEMPERATURE)
         optimiser.zero_grad()
         value.backward()
         optimiser.step()

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from retrieval.collection.answers import Hit
     from retrieval.server import Served, Settings
@@ -146,6 +146,6 @@ def encoded(value: Any) -> bytes:
         return json.dumps(value, allow_nan=False).encode()
 
 
-def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Any) -> Response:
     """Answer with JSON."""
-    return Response(encoded(value), status, headers=headers, media_type="application/json")
+    return Response(encoded(value), media_type="application/json")

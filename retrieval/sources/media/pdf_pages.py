@@ -74,7 +74,6 @@ def page_at(
     document: MediaSource,
     number: int,
     *,
-    long_side: int = LONG_SIDE,
     name: str | os.PathLike[str] | None = None,
 ) -> Image.Image:
     """Return one page of a PDF document, counted from 1.
@@ -86,7 +85,7 @@ def page_at(
     with _opened(document, name) as found:
         if not 1 <= number <= found.count:
             raise image_error("vanished", name, f"has {found.count} pages, not {number}")
-        picture = found.render(number - 1, long_side)
+        picture = found.render(number - 1, LONG_SIDE)
     if picture is None:
         raise image_error("unreadable", name, f"is broken (page {number} cannot be read)")
     return picture

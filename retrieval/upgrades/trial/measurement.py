@@ -166,22 +166,19 @@ def background_of(way: Fitted, select: Probe, *, old: Vectors, new: Vectors) -> 
     return MixedGalleries(select, old=old, new=new).background(way.queries(select.new, select.old))
 
 
-def backfill_curve(
-    way: Fitted, probe: Probe, background: Background, *, points: int = POINTS
-) -> dict[str, Any]:
+def backfill_curve(way: Fitted, probe: Probe, background: Background) -> dict[str, Any]:
     """Measure quality against the share re-encoded, in random order.
 
     Args:
         way: the chosen map.
         probe: held-out queries.
         background: what both sides' scores are put on one scale by.
-        points: shares measured, 0 and 1 among them.
     Returns:
         ``share`` and ``random`` (lists) and the mean height ``area_random``.
     """
     mapped = way.queries(probe.new, probe.old)
     old_scores, new_scores = background.scores(mapped, probe.new, probe.gallery_old, probe.gallery_new)
-    shares = np.linspace(0, 1, points)
+    shares = np.linspace(0, 1, POINTS)
     mixed = np.random.default_rng(0).permutation(len(probe.gallery_old))
     heights = []
     for share in shares:

@@ -134,7 +134,7 @@ def _struct(kind: Any, where: str) -> Any:
     return Search if ".searches" in where else kind
 
 
-def decoded_base64(text: str, *, what: str = "image") -> bytes:
+def decoded_base64(text: str) -> bytes:
     """Return the bytes of a picture that was sent in base64, also as a data URL.
 
     Raises:
@@ -144,7 +144,7 @@ def decoded_base64(text: str, *, what: str = "image") -> bytes:
     try:
         data = base64.b64decode(text[found.end() :] if found else text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refused(400, f"{what} is no base64 ({error})") from error
+        raise Refused(400, f"image is no base64 ({error})") from error
     if not data:
-        raise Refused(400, f"{what} is empty")
+        raise Refused(400, "image is empty")
     return data
