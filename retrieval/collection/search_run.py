@@ -15,7 +15,14 @@ import numpy as np
 from indexes.errors import value_text
 from indexes.migration import Blend
 from retrieval.collection.answers import DEEPER, Hits, find_hits, find_named_hits, title
-from retrieval.collection.queries import ONE_QUERYS, as_query, encode_queries, encode_query, total
+from retrieval.collection.queries import (
+    ONE_QUERYS,
+    as_query,
+    encode_queries,
+    encode_query,
+    require_whole_row,
+    total,
+)
 from retrieval.collection.relevance import LOOKED_AT
 from retrieval.collection.verdicts import judge_of
 from retrieval.errors import CapabilityMissing, ImageError, OptionError, RetrievalError, UnknownWords
@@ -261,6 +268,8 @@ class SearchRun:
         else:
             unknown = _nowhere(unknown, looked)
             hits = find_named_hits(self.opened, asked.vector, looked, only=self.names == "only", **settings)
+        if hits and hits[0].score == 0:  # as likely damage as an answer
+            require_whole_row(hits[0].id, self.opened)
         answer = Hits(hits, query=title(query.terms), searched=self.searched, unknown_words=unknown)
         if first is not None:
             judge.judge(answer, asked, first, self.opened, hidden=hidden, searched=self.searched)

@@ -121,10 +121,13 @@ def build_one(
         before = swept(directory)
         unasked = (
             part is None
-            and all(one is None for one in (encoder, views, root, headers, max_pixels, *asked.values()))
+            and all(one is None for one in (views, root, headers, max_pixels, *asked.values()))
             and not (rehash or prune or several(drop_source))
         )
-        if before is not None and unasked and only_rows_by_hand(given, directory, before):
+        named = encoder is not None
+        if before is not None and unasked and only_rows_by_hand(given, directory, before, is_named=named):
+            if named:
+                BuildEncoder(encoder, directory, before, device).require()
             require_settled(before, what="rows cannot be indexed again now")
             check_request(lambda: before.space, **wanted)
             manifest = index_again(directory, before, lock, **wanted, device=device, progress=telling(watch))

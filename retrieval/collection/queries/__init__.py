@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         QueryVector as QueryVector,
         encode_queries as encode_queries,
         encode_query as encode_query,
+        require_whole_row as require_whole_row,
     )
     from retrieval.collection.queries.regions import (
         Cut as Cut,

@@ -214,6 +214,20 @@ def _row(number: int, opened: Opened) -> Part:
         raise MissingRow(
             f"image {number} was removed or has changed since; ask with a file, or with the id it has now"
         )
+    _require_whole(number, vector, opened)
+    return vector, number
+
+
+def require_whole_row(number: int, opened: Opened) -> None:
+    """Make sure that a row is no damage, for instance zeros: they are as like to any query as to another.
+
+    Raises:
+        StoreCorrupt: its vector has not the length of 1.
+    """
+    _require_whole(number, opened.vectors([number]), opened)
+
+
+def _require_whole(number: int, vector: Vectors, opened: Opened) -> None:
     # While the encoder changes, a row stands in both spaces, first in the new one: the old part is what is stored for certain.
     stored = vector if opened.pair is None else vector[:, opened.pair.parts[1]]
     length = float(np.linalg.norm(stored))
@@ -221,7 +235,6 @@ def _row(number: int, opened: Opened) -> Part:
         raise StoreCorrupt(
             f"{opened.directory}: row {number} is damaged, its vector has length {length:.3g} instead of 1; run `verify`"
         )
-    return vector, number
 
 
 def _given(value: Any, opened: Opened) -> Part:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.generation import FOLDER, HAND, Source as Recorded, check_sizes, free_number
-from indexes.store import SOURCES
+from indexes.generation import FOLDER, HAND, Source as Recorded, check_sizes, free_number, store_path
+from indexes.store import RERANK, SOURCES, RerankRows
 from retrieval.errors import OptionError, StoreCorrupt
 from retrieval.ingestion import is_text_of_another
 from retrieval.ingestion.build_sources.build_sources import BuildSource, BuildSources
@@ -122,24 +122,35 @@ def _named(text: str | os.PathLike[str], directory: Path, built: tuple[Recorded,
     raise OptionError(f"{plain} is no source of {directory}; nothing was removed. It has {known}")
 
 
-def only_rows_by_hand(given: Sequence[SourceLike], directory: Path, before: Manifest) -> bool:
+def only_rows_by_hand(
+    given: Sequence[SourceLike], directory: Path, before: Manifest, *, is_named: bool = False
+) -> bool:
     """Say whether a build is asked to index rows by hand once more: no source is named, and the collection has none that can be listed.
 
     So it is where the folder is named that such a collection lies in, it has no images, and a file of its index was lost.
+    With an encoder (``is_named``) new images are expected; only a file that was lost says that none are.
     """
     if not all(
         one.type == HAND or _is_home_of_rows(directory, one, before.sources) for one in before.sources
     ):
         return False
     if not given:
-        return True
+        return not is_named or _is_damaged(directory, before)
     home, (first, *others) = resolve_root(directory, before.root), given
     if others or not isinstance(first, str | os.PathLike) or not os.path.isdir(first):
         return False
+    is_home = os.path.realpath(first) == os.path.realpath(home)
+    return is_home and _is_damaged(directory, before) and not any(walk(first))
+
+
+def _is_damaged(directory: Path, before: Manifest) -> bool:
+    """Say whether a file that can be made again from the store is missing or has another length."""
+    rerank = store_path(directory, before) / RERANK
     try:
         check_sizes(directory, before)
+        RerankRows.open(rerank, dim=before.space.dim, count=before.count)
     except StoreCorrupt:
-        return os.path.realpath(first) == os.path.realpath(home) and not any(walk(first))
+        return True
     return False
 
 

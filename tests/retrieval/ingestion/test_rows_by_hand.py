@@ -10,7 +10,7 @@ import pytest
 
 import retrieval
 from indexes.generation import generation_path, read_manifest
-from retrieval.errors import OptionError, PruneRefused, StoreCorrupt
+from retrieval.errors import OptionError, PruneRefused, SpaceMismatch, StoreCorrupt
 from retrieval.testing import FakeEncoder
 from tests.retrieval.folders import CountingEncoder, picture
 from tests.retrieval.ingestion.galleries import NAMES, build, paths
@@ -190,3 +190,21 @@ def test_rows_by_hand_alone_get_another_index(vectors_only: Path) -> None:
     assert retrieval.build_index(index=index, kind="flat", progress=False).kind == "flat"
     with pytest.raises(OptionError, match="records no encoder"):
         retrieval.build_index(vectors_only, progress=False)  # whole: its images are asked for
+
+
+def test_an_encoder_that_is_named_does_not_hide_what_was_lost(tmp_path: Path, encoder: FakeEncoder) -> None:
+    rows = np.eye(encoder.space.dim, dtype=np.float32)
+    retrieval.sync_vectors(tmp_path, rows, map(str, range(len(rows))), space=encoder.space, progress=False)
+    rerank = tmp_path / ".retrieve" / "rerank.f16"
+    whole = rerank.read_bytes()
+    rerank.write_bytes(whole[:-100])
+    with pytest.raises(StoreCorrupt, match=r"rerank\.f16: .* run `build_index` on the folder"):
+        retrieval.open(tmp_path).close()
+    with pytest.raises(SpaceMismatch):
+        retrieval.build_index(tmp_path, encoder=FakeEncoder(dim=len(rows) + 1), progress=False)
+
+    report = retrieval.build_index(tmp_path, encoder=encoder, progress=False)
+
+    assert (report.images, report.encoded, rerank.read_bytes()) == (len(rows), 0, whole)
+    with pytest.raises(OptionError, match="holds no images"):  # whole again: images are what it looks for
+        retrieval.build_index(tmp_path, encoder=encoder, progress=False)
