@@ -36,7 +36,9 @@ def lazy(room: str) -> None:
 
         home = homes.get(name)
         if home is not None and home != room:
-            return getattr(import_module(home), name)
+            found = getattr(import_module(home), name)
+            vars(face)[name] = found  # functions import from faces, some of them with every search
+            return found
         if home is not None or f"{room}.{name}" in homes.values():
             return import_module(f"{room}.{name}")
         if name == "__all__":

@@ -13,6 +13,9 @@ MANIFEST: Final = "manifest.json"
 GENERATIONS: Final = "generations"
 
 
+SHARDS: Final = "shards.json"
+
+
 VIEWS: Final = "views"
 """Folder of a collection with the vectors of parts of its images: a store and generations of its own, made again at any time."""
 

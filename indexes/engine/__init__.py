@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from indexes.engine import costs as costs, gpu_index as gpu_index, tune as tune
     from indexes.engine.backend import (
         allowed_cores as allowed_cores,
+        can_wait as can_wait,
         faiss as faiss,
         faiss_threads as faiss_threads,
         fp16_view as fp16_view,

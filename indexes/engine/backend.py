@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +35,10 @@ _ROOMY = 8 << 30  # bytes of address space from which threads are started as if 
 
 T = TypeVar("T")
 
+_SPARED = 32 << 20
 _import_lock = forks.Lock()
 _module: Any = None
+_compared = 0  # bytes, while it is not loaded
 
 
 def faiss() -> Any:
@@ -68,6 +71,21 @@ def faiss() -> Any:
                 module.cvar.distance_compute_blas_threshold = BATCH_THRESHOLD
             _module = module
     return _module
+
+
+def can_wait(size: int) -> bool:
+    """Say whether faiss, not loaded yet, is not worth loading to compare one query with so many bytes of rows; they are counted.
+
+    Loading it takes as long as comparing `_SPARED` bytes with numpy. So a process that asks once is spared that, and one
+    that goes on asking has lost no more than it would have spent at once.
+    """
+    global _compared  # noqa: PLW0603 - as the module that it is about
+    if _module is not None or "faiss" in sys.modules:
+        return False
+    if not _compared and find_spec("faiss") is None:
+        return False  # `faiss` says so
+    _compared += size
+    return _compared <= _SPARED
 
 
 def gpu(device: str) -> int | None:

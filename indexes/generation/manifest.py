@@ -30,7 +30,6 @@ from indexes.generation.description import (
     GENERATIONS,
     MANIFEST,
     PLAIN,
-    SHARDS,
     Exact,
     FileInfo,
     Funnel,
@@ -40,14 +39,12 @@ from indexes.generation.description import (
     Request,
     Source,
     generation_path,
-    kept_for_readers,
     read_manifest,
-    read_shards,
     returnable,
     store_path,
-    write_shards,
 )
 from indexes.generation.pins import PIN, Pin, pin_generation, read_pinned
+from indexes.layout import SHARDS
 from indexes.repair_hints import cure_of_file
 
 __all__ = [
@@ -191,6 +188,8 @@ def _kept(directory: str | os.PathLike[str], manifest: Manifest) -> set[int]:
     A return to an earlier encoder would need its own: its index took long to train. Readers of a sharded collection open those
     that it names.
     """
+    from indexes.generation.description import kept_for_readers
+
     return {earlier.generation for earlier in returnable(manifest)} | kept_for_readers(directory)
 
 
@@ -331,6 +330,8 @@ def record_activations(directory: str | os.PathLike[str], runs: Sequence[Mapping
         StoreFull, StoreReadOnly: it cannot be written.
     """
     if (Path(directory) / SHARDS).is_file():
+        from indexes.generation.description import read_shards, write_shards
+
         write_shards(directory, replace(read_shards(directory), activations=tuple(runs)))
     else:
         write_manifest(directory, replace(read_manifest(directory), activations=tuple(runs)))

@@ -13,26 +13,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from indexes import forks
-from indexes.generation import HAND, SHARDS, Manifest
-from indexes.vectors import Neighbors, Vectors, integer, optional_integer, unit_rows
-from retrieval.collection.answers import Hits, count_searched
+from indexes.layout import SHARDS
+from indexes.vectors import integer, optional_integer, unit_rows
 from retrieval.collection.far_methods import FarMethods
-from retrieval.collection.queries import (
-    Query,
-    QueryEncoders,
-    as_batch,
-    as_minus,
-    as_query,
-    encode_query,
-    is_key,
-    is_number,
-    row,
-)
+from retrieval.collection.queries import QueryEncoders
 from retrieval.collection.row_reads import RowReads
 from retrieval.collection.row_writes import RowWrites
 from retrieval.collection.snapshots import newest_version, open_newest
 from retrieval.deprecation import renamed_attribute, warn_renamed
-from retrieval.encoders import require_device
 from retrieval.errors import OptionError, ShapeError, StoreClosed
 from retrieval.hints import attribute_of, named_arguments, renamed_keywords
 from retrieval.location import find_collection, resolve_root
@@ -43,9 +31,10 @@ if TYPE_CHECKING:
     from typing import SupportsIndex, Unpack
 
     from indexes.engine import Aim
-    from indexes.generation import FileCheck
+    from indexes.generation import FileCheck, Manifest
     from indexes.join import Pairs
-    from indexes.vectors import Space
+    from indexes.vectors import Neighbors, Space, Vectors
+    from retrieval.collection.answers import Hits
     from retrieval.collection.queries import ArrayLike, QueryLike, RowNames, Single
     from retrieval.collection.search_run import NamesMode, SearchOptions
     from retrieval.collection.snapshots import Opened
@@ -113,7 +102,7 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         self.directory = directory
-        self._device = require_device(device)
+        self._device = device if device in _ANYWHERE else _required(device)
         self._root = root
         self._refreshing = forks.Lock()
         self._closed = False
@@ -335,6 +324,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
             CapabilityMissing: words, for an encoder without a text tower, that no name has.
             StoreClosed: the collection is closed.
         """
+        from retrieval.collection.answers import count_searched
+        from retrieval.collection.queries import Query, as_batch, as_minus
         from retrieval.collection.search_run import SearchRun
 
         asked, away = as_batch(query, beside=self.root), as_minus(minus, beside=self.root)
@@ -356,13 +347,19 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
                 sure=bool(sure),
                 options={"dim": truncate_dim, "nprobe": nprobe, "exact": exact},
             )
-            found = run.one(asked) if isinstance(asked, Query) else run.many(asked)
-            for one in [found] if isinstance(found, Hits) else found:
+            if isinstance(asked, Query):
+                found = run.one(asked)
+                found.missing = opened.missing
+                return found
+            answers = run.many(asked)
+            for one in answers:
                 one.missing = opened.missing
-            return found
+            return answers
 
     def search_many(self, queries: Sequence[QueryLike], **options: Unpack[SearchOptions]) -> list[Hits]:
         """Search for each query: the old name of ``search([…])``."""
+        from retrieval.collection.queries import is_number, row
+
         warn_renamed("search_many(queries)", "search(list(queries))")
         batch: list[QueryLike] = [row(one) if is_number(one) else one for one in queries]
         return self.search(batch, **options)
@@ -403,10 +400,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
             MissingRow: an id or key of `ids` that there is no row of.
             StoreClosed: the collection is closed.
         """
-        if type(vectors) is not np.ndarray and (is_key(vectors) or hasattr(vectors, "convert")):
-            raise ShapeError(
-                f"query vectors: {type(vectors).__name__} is none; `search(…)` takes words and images"
-            )
+        if type(vectors) is not np.ndarray:
+            _refuse_words(vectors)
         queries = unit_rows(vectors, dim=self.space.dim, what="query vectors")
         with self._using() as opened:
             return opened.neighbors(
@@ -485,6 +480,8 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
 
     def encode(self, query: QueryLike, *, minus: QueryLike | Sequence[QueryLike] = ()) -> Vectors:
         """Return the ``(1, d)`` float32 unit vector of a query, as `search` would use it."""
+        from retrieval.collection.queries import as_minus, as_query, encode_query
+
         asked = as_query(query, beside=self.root)
         for away in as_minus(minus, beside=self.root):
             asked -= away
@@ -500,6 +497,7 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
 
     def info(self) -> dict[str, Any]:
         """Return what ``retrieve info --json`` prints."""
+        from indexes.generation import HAND
         from retrieval.collection.activations import activations
         from retrieval.collection.rows import published_facts
         from retrieval.sources import spec_of
@@ -563,6 +561,30 @@ class Collection(RowReads, RowWrites, FarMethods, AbstractContextManager["Collec
 
         def __setitem__(self, row: object, vector: object) -> None:
             raise TypeError("rows of a collection are set by `upsert(vectors, keys)`")
+
+
+_ANYWHERE = ("auto", "cpu")
+"""Devices that every machine has."""
+
+
+def _required(device: str) -> str:
+    from retrieval.encoders import require_device
+
+    return require_device(device)
+
+
+def _refuse_words(vectors: Any) -> None:
+    """Refuse words and images where vectors are wanted.
+
+    Raises:
+        ShapeError: they are.
+    """
+    from retrieval.collection.queries import is_key
+
+    if is_key(vectors) or hasattr(vectors, "convert"):
+        raise ShapeError(
+            f"query vectors: {type(vectors).__name__} is none; `search(…)` takes words and images"
+        )
 
 
 def _checked(verify: bool | int) -> int:

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from indexes.errors import value_text
-from indexes.vectors import Ids, Vectors, integer
-from retrieval.collection.answers import origin_of
-from retrieval.collection.queries import is_key, live_id, row_numbers
-from retrieval.collection.row_view import Keys, Row
-from retrieval.columns import unpack
+from indexes.vectors import integer
 from retrieval.deprecation import warn_renamed
 from retrieval.errors import MissingRow, OptionError
 from retrieval.hints import named_arguments
-from retrieval.sources import keys as source_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from indexes.generation import Manifest
-    from indexes.vectors import Bitmap, Transform
+    from indexes.vectors import Bitmap, Ids, Transform, Vectors
     from retrieval.collection.collection import Collection
     from retrieval.collection.queries import RowName, RowNames
     from retrieval.collection.row_records import Records
+    from retrieval.collection.row_view import Keys, Row
     from retrieval.collection.snapshots import Opened
     from retrieval.columns import Value
 
@@ -75,7 +71,15 @@ class RowReads:
             ShapeError: flags of another length.
         """
         with self._using() as opened:
-            return opened.live_ids() if mask is None else row_numbers(opened, mask, root=self.root)
+            return self._numbers(opened, mask)
+
+    def _numbers(self, opened: Opened, ids: Any) -> Ids:
+        """Return the ids of some rows, or of all live ones, as `retrieval.collection.queries.row_numbers` does."""
+        if ids is None:
+            return opened.live_ids()
+        from retrieval.collection.queries import row_numbers
+
+        return row_numbers(opened, ids, root=self.root)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -106,7 +110,7 @@ class RowReads:
             MissingRow: there is no such row.
         """
         with self._using() as opened:
-            return opened.places(row_numbers(opened, ids, root=self.root))
+            return opened.places(self._numbers(opened, ids))
 
     def ids_at(self, places: Ids) -> Ids:
         """Return the ids of rows that stand at some places, as `places` says them: ``(m,)`` int64."""
@@ -167,7 +171,7 @@ class RowReads:
             ShapeError: flags of another length, or more than one axis.
         """
         with self._using() as opened:
-            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
+            rows = self._numbers(opened, ids)
             return opened.vectors(rows)[:, : opened.space.dim]
 
     @named_arguments
@@ -181,8 +185,10 @@ class RowReads:
         Raises:
             MissingRow, OptionError, ShapeError: as in `vectors`.
         """
+        from retrieval.columns import unpack
+
         with self._using() as opened:
-            rows = opened.live_ids() if ids is None else row_numbers(opened, ids, root=self.root)
+            rows = self._numbers(opened, ids)
             return [unpack(data) for data in opened.store.columns(np.atleast_1d(rows))]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -199,6 +205,10 @@ class RowReads:
         """
         if isinstance(row, slice | list | tuple) or (isinstance(row, np.ndarray) and row.ndim):
             raise OptionError("photos[…] is one row, by id or key; `vectors([…])` gives those of several")
+        from retrieval.collection.answers import origin_of
+        from retrieval.collection.queries import live_id
+        from retrieval.collection.row_view import Row
+
         with self._using() as opened:
             number = live_id(opened, row, root=self.root)
             record = opened.store.record(number)
@@ -207,6 +217,8 @@ class RowReads:
 
     def __contains__(self, row: object) -> bool:
         """Say whether there is a row of this id or key."""
+        from retrieval.collection.queries import live_id
+
         try:
             with self._using() as opened:
                 live_id(opened, row, root=self.root)
@@ -222,6 +234,8 @@ class RowReads:
 
     def keys(self) -> Keys:
         """Return the keys of all rows in the order of their ids; they are read while you go through them."""
+        from retrieval.collection.row_view import Keys
+
         return Keys(cast("Collection", self))
 
     def folders(self, under: str | os.PathLike[str] | None = None) -> dict[str, int]:
@@ -232,8 +246,10 @@ class RowReads:
         Raises:
             OptionError: it lies outside the root.
         """
+        from retrieval.sources import keys
+
         with self._using() as opened:
-            return opened.paths().folders(source_keys.relative(under, self.root))
+            return opened.paths().folders(keys.relative(under, self.root))
 
     def id_of(self, key: str | bytes | os.PathLike[str]) -> int:
         """Return the id of the row that has a key.
@@ -242,6 +258,8 @@ class RowReads:
             MissingRow: there is none.
             OptionError: it is no key.
         """
+        from retrieval.collection.queries import is_key, live_id
+
         if not is_key(key):
             raise OptionError(
                 f"{value_text(key, 40)} ({type(key).__name__}) is no key; keys are text or bytes, and `key_of` gives that of an id"
@@ -256,6 +274,8 @@ class RowReads:
             MissingRow: no row ever had this id.
             OptionError: it is no integer.
         """
+        from retrieval.collection.queries import is_key
+
         if is_key(number):
             raise OptionError(f"{value_text(number)} is a key; `id_of` gives its id")
         with self._using() as opened:

@@ -14,7 +14,7 @@ import mmap
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +31,10 @@ _DUMMIES: Final = struct.pack("<QQ", 1 << 20, 1 << 20)  # that FAISS puts behind
 _TAG: Final = b"ilbl"
 _HEADER: Final = struct.Struct("<4sQQQQ")
 _SIZE: Final = 8
+_NUMBER: Final = struct.Struct("<Q")
 _ALL_ONES: Final = (1 << 64) - 1  # FAISS's mark: a row's code has no place of its own in a block
 _MARK: Final = struct.pack("<QQ", _ALL_ONES, 32)  # with the rows of a block, as FAISS has them
+_MAPPED: Final = 32 << 20  # bytes of a file up to which stepping through a map is sooner than a call a list
 _STEP: Final = 1 << 18
 
 _TESTED: Final = {("1", "15")}  # versions of FAISS
@@ -165,7 +167,7 @@ def _places(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
     """Return each list's number of rows and where its codes begin, ``(nlist,)`` each; None if they do not fill the file.
 
-    Sizes are read, not mapped: of the pages between them a query needs few.
+    Sizes in a large file are read, not mapped: of the pages between them a query needs few.
     """
     header = os.pread(file, _HEADER.size, start - _HEADER.size)
     end = os.fstat(file).st_size
@@ -177,17 +179,25 @@ def _places(
     if known is not None:
         return _counted(known, start, end, nlist, rows, size)
     sizes, places = [0] * nlist, [0] * nlist
-    place, read, number_of = start, os.pread, int.from_bytes
+    place, size_at = start, _reader(file, end)
     for number in range(nlist):
-        if place >= end:
+        if place + _SIZE > end:
             return None
-        count = number_of(read(file, _SIZE, place), "little")
+        count = size_at(place)
         place += _SIZE * (count + 2)
         sizes[number], places[number] = count, place
         place += -(-count // rows) * size
     if place != end:
         return None
     return np.array(sizes, dtype=np.uint64), np.array(places, dtype=np.uint64)
+
+
+def _reader(file: int, length: int) -> Callable[[int], int]:
+    """Return what reads a size at its place in an open file of so many bytes."""
+    if length > _MAPPED:
+        return lambda place: int.from_bytes(os.pread(file, _SIZE, place), "little")
+    data, unpack = mmap.mmap(file, length, access=mmap.ACCESS_READ), _NUMBER.unpack_from
+    return lambda place: unpack(data, place)[0]
 
 
 def _counted(

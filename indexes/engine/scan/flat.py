@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engine import faiss, faiss_threads, fp16_view, in_threads, threads
+from indexes.engine import can_wait, faiss, faiss_threads, fp16_view, in_threads, threads
 from indexes.engine.scan.products import ROUNDING, Brief, Floats, Product
 from indexes.errors import OptionError, ShapeError
 from indexes.vectors import (
@@ -41,6 +41,7 @@ _GROUP = 32  # rows whose best score is looked at first
 _BRIEF = 64  # queries up to which cutting rows short saves more than the candidates that it adds cost
 _ROWS_PER_PLACE = 200  # rows for each neighbour of each query from which it does
 _QUERIES = 1024  # queries at a time
+_TOGETHER = 256  # rows that one query is compared with before the next ones are turned into floats
 _FEW = 256  # candidates of one query up to which Python orders them sooner
 _PAIRS = 1024  # pairs scored together
 _GATHERED = 65_536  # up to so many kept rows are copied together, then searched as if they were all
@@ -138,8 +139,10 @@ def exact_among(rows: Halves, queries: Vectors, ids: Ids, *, k: int) -> Neighbor
         what `exact` finds with flags for these rows.
     """
     some = rows[ids]  # (m, d)
-    view = fp16_view(some) if len(queries) == 1 and len(ids) else None
-    found = exact(some, queries, k=k, view=view)
+    found = without_faiss(some, queries, k=k)
+    if found is None:
+        view = fp16_view(some) if len(queries) == 1 and len(ids) else None
+        found = exact(some, queries, k=k, view=view)
     missing = found.ids < 0  # (q, k)
     return Neighbors(
         ids=np.where(missing, -1, ids[np.where(missing, 0, found.ids)]) if len(ids) else found.ids,
@@ -160,6 +163,27 @@ def _of_one(rows: Halves, query: Vectors, *, k: int, view: Any, first_id: int) -
     answer = padding(1, k)
     answer.ids[0, :places] = [number + first_id for _, number in best]
     answer.scores[0, :places] = [-score for score, _ in best]
+    return answer
+
+
+def without_faiss(rows: Halves, queries: Vectors, *, k: int) -> Neighbors | None:
+    """Find what `exact` does, for one query and few rows, in a process that has not loaded faiss; None where that is better used."""
+    if len(queries) != 1 or not len(rows) or isinstance(rows, StackedRows) or not can_wait(rows.nbytes):
+        return None
+    scores = np.empty(len(rows), dtype=np.float32)
+    wide = np.empty((min(len(rows), _TOGETHER), rows.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), _TOGETHER):
+        part = rows[start : start + _TOGETHER]
+        some = wide[: len(part)]
+        floats(part, some)
+        if some.max() > 1 or some.min() < -1:  # of no unit row: damaged, perhaps no number
+            return None
+        scores[start : start + len(part)] = dots(some, queries[0])
+    places = min(k, len(rows))
+    near = np.flatnonzero(scores >= np.partition(scores, -places)[-places])  # all that tie with the last, too
+    best = near[np.lexsort((near, -scores[near]))[:places]]
+    answer = padding(1, k)
+    answer.ids[0, :places], answer.scores[0, :places] = best, scores[best]
     return answer
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexes.distribution import pip_install
 from indexes.errors import ManifestTooNew
@@ -26,7 +26,6 @@ from indexes.fields import (
     plain_names,
     text,
 )
-from indexes.generation.description.columns import Columns
 from indexes.generation.description.index_kinds import (
     Exact,
     FileInfo,
@@ -37,11 +36,14 @@ from indexes.generation.description.index_kinds import (
     index_from_old_json,
     index_to_json,
 )
-from indexes.generation.description.recent import Recent
 from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import FOLDER, Source, parse_sources
 from indexes.layout import GENERATIONS, MANIFEST
 from indexes.vectors import Space
+
+if TYPE_CHECKING:
+    from indexes.generation.description.columns import Columns
+    from indexes.generation.description.recent import Recent
 
 __all__ = [
     "FORMAT",
@@ -49,7 +51,6 @@ __all__ = [
     "MANIFEST",
     "MIGRATING",
     "REENCODING",
-    "Columns",
     "Exact",
     "FileInfo",
     "Funnel",
@@ -277,7 +278,7 @@ class Manifest:
             updated=fields.get("updated", text),
             recent=fields.later("recent", lambda value: _recent(value, fields, path), missing=None),
             store=fields.later("store", inside, missing=""),
-            columns=fields.later("columns", lambda value: Columns.from_json(value, path=path), missing=None),
+            columns=fields.later("columns", lambda value: _columns(value, path), missing=None),
             views=fields.later("views", count, missing=0),
             probes=fields.later("probes", objects_by_name, missing={}),
             **(_tagged(fields, path) if found >= 3 else _untagged(fields, path)),
@@ -307,7 +308,15 @@ def _untagged(fields: Fields, path: Path) -> dict[str, Any]:
     }
 
 
+def _columns(value: Any, path: Path) -> Columns:
+    from indexes.generation.description.columns import Columns
+
+    return Columns.from_json(value, path=path)
+
+
 def _recent(value: Any, fields: Fields, path: Path) -> Recent | None:
+    from indexes.generation.description.recent import Recent
+
     return Recent.from_json(value, path=path, rows=fields.get("count", count))
 
 

@@ -46,6 +46,8 @@ class ExactSearcher:
             return flat.exact(self._rows, queries, k=wanted.k, keep=allowed[: len(self._rows)])
         card = None if self._card is None or not len(queries) else self._card.get()
         found = None if card is None else card.exact(queries, k=wanted.k)
+        if found is None and self._view is None:
+            found = flat.without_faiss(self._rows, queries, k=wanted.k)
         if found is None:
             view = self._view
             if view is None:

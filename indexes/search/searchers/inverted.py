@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.engine import Probes, Refined, ivf
-from indexes.generation import Inverted
-from indexes.search import ServingCard
+from indexes.engine import Refined, ivf
 from indexes.search.searchers import exact
 from indexes.search.searchers.searcher import IndexFile, Parameters, Wanted
 from indexes.search.searchers.widths import TUNED_K, lengthened, reaching
-from indexes.vectors import Bitmap, Halves, Ids, Neighbors, Vectors, padding
+from indexes.vectors import Neighbors, padding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from indexes.engine import Probes
+    from indexes.generation import Inverted
+    from indexes.search import ServingCard
+    from indexes.vectors import Bitmap, Halves, Ids, Vectors
 
 _KNOWN = 256  # kinds of searches whose parameters are remembered
 _OVER = 32  # times the rows wanted that are found at most, where an index cannot leave tombstones out

@@ -14,9 +14,8 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,10 @@ PAGES: Final = 2048
 """Pages of trees up to which all are checked; of larger ones only the upper levels, which every look-up passes."""
 
 _FEW: Final = 64  # pages of a level that is still checked there
+
+_TOGETHER: Final = (
+    128  # pages checked at once: they stay in the cache, and what is made of them needs no fresh memory
+)
 
 _META: Final = struct.Struct("<QHHIIIQQ48s48sQQ")
 _TREE: Final = struct.Struct(
@@ -54,20 +57,19 @@ class _Damage(Exception):
     """What is wrong, in words."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Book:
     """The pages of a file. They are read, not mapped: a map of a file that loses its end meanwhile ends the process."""
 
-    file: int
-    page: int  # bytes of each
-    count: int
+    __slots__ = ("count", "file", "page")
+
+    def __init__(self, file: int, page: int, count: int) -> None:
+        self.file, self.page, self.count = file, page, count  # bytes of each page
 
     def __len__(self) -> int:
         return self.count
 
 
-@dataclass(frozen=True, slots=True)
-class _Newest:
+class _Newest(NamedTuple):
     """What the newest meta page says."""
 
     page: int  # bytes of a page
@@ -181,7 +183,13 @@ def _walk(file: int, newest: _Newest, flags: Mapping[bytes, int]) -> None:
         seen += len(numbers)
         if seen > max(pages, PAGES) + len(facts):
             raise _Damage("its pages lead back to themselves")
-        numbers, depths, fixed = _level(book, numbers, depths, fixed)
+        order = np.argsort(numbers, kind="stable")
+        numbers, depths, fixed = numbers[order], depths[order], fixed[order]
+        parts = [
+            _level(book, numbers[part], depths[part], fixed[part])
+            for part in (slice(start, start + _TOGETHER) for start in range(0, len(numbers), _TOGETHER))
+        ]
+        numbers, depths, fixed = (np.concatenate(found) for found in zip(*parts, strict=True))
 
 
 def _root(tree: bytes) -> tuple[int, int, bool]:
@@ -215,10 +223,8 @@ def _named(book: _Book, newest: _Newest, flags: Mapping[bytes, int]) -> Iterator
 def _level(
     book: _Book, numbers: Words, depths: NDArray[np.int64], many: NDArray[np.bool_]
 ) -> tuple[Words, NDArray[np.int64], NDArray[np.bool_]]:
-    """Check pages ``(n,)`` and return those that they lead to, with their height above the leaves and their trees' kind."""
+    """Check pages ``(n,)``, ascending, and return those that they lead to, with their height above the leaves and their trees' kind."""
     _require((numbers >= 2) & (numbers < len(book)), numbers, "lies outside of the file")
-    order = np.argsort(numbers, kind="stable")
-    numbers, depths, many = numbers[order], depths[order], many[order]
     data, size = _pages(book, numbers), book.page  # (n, page)
     halves = data.view("<u2")  # (n, page / 2)
     kinds, lower, upper = (halves[:, place].astype(np.int64) for place in (5, 6, 7))

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from indexes import forks
-from retrieval.collection.queries.encoder_check import LOOKED_AT, require_same_encoder, require_same_vectors
-from retrieval.collection.queries.terms import Query
-from retrieval.encoders import VocabularyEncoder, load_encoder
 from retrieval.errors import CapabilityMissing, UnknownWords
 
 if TYPE_CHECKING:
+    from indexes.generation import Manifest
+    from indexes.vectors import Space
     from retrieval.collection import Opened
+    from retrieval.collection.queries.terms import Query
     from retrieval.encoders import Encoder, EncoderLike
 
 
@@ -38,6 +38,8 @@ class QueryEncoders:
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         if given is not None:
+            from retrieval.encoders import load_encoder
+
             given = load_encoder(given, device=device)
             opened.space.require(given.space, what=f"the encoder {given.space.name}")
         self._opened = opened
@@ -93,10 +95,13 @@ class QueryEncoders:
 
     def _check(self, encoder: Encoder) -> None:
         """Compare an encoder that was handed in with the one that the collection was built with, once."""
+        from retrieval.collection.queries.encoder_check import require_same_encoder
+
         require_same_encoder(encoder, self._opened.manifest, lambda: self._compare_rows(encoder))
         self._unchecked = False
 
     def _compare_rows(self, encoder: Encoder) -> None:
+        from retrieval.collection.queries.encoder_check import LOOKED_AT, require_same_vectors
         from retrieval.sources import open_source
 
         opened = self._opened
@@ -139,17 +144,24 @@ class QueryEncoders:
                         f"queries need the encoder of {migration.old_space.name} too (slerp), and no spec is recorded for it; "
                         "finish the upgrade with `backfill`"
                     )
-                encoder = load_encoder(migration.old, device=self._device)
-                migration.old_space.require(encoder.space, what=f"the encoder {migration.old}")
-                require_same_encoder(encoder, self._opened.manifest, _nothing)
-                self._before = encoder
+                self._before = _recorded(
+                    migration.old, self._device, migration.old_space, self._opened.manifest
+                )
             return self._before
 
     def _load(self, spec: str, device: str) -> Encoder:
-        encoder = load_encoder(spec, device=device)
-        self._opened.space.require(encoder.space, what=f"the encoder {spec}")
-        require_same_encoder(encoder, self._opened.manifest, _nothing)
-        return encoder
+        return _recorded(spec, device, self._opened.space, self._opened.manifest)
+
+
+def _recorded(spec: str, device: str, space: Space, manifest: Manifest) -> Encoder:
+    """Load an encoder by its recorded name; raises as `QueryEncoders.current` does."""
+    from retrieval.collection.queries.encoder_check import require_same_encoder
+    from retrieval.encoders import load_encoder
+
+    encoder = load_encoder(spec, device=device)
+    space.require(encoder.space, what=f"the encoder {spec}")
+    require_same_encoder(encoder, manifest, _nothing)
+    return encoder
 
 
 def _nothing() -> None:
@@ -158,6 +170,8 @@ def _nothing() -> None:
 
 def _origin(opened: Opened) -> str:
     """Say how a collection without a recorded encoder was built; only rows of images have the stamp of a file."""
+    from retrieval.collection.queries.encoder_check import LOOKED_AT
+
     space = opened.space.name
     if any(record.stamp for record in opened.store.records(opened.spread_ids(LOOKED_AT))):
         return f"was built from images by the encoder object {space}"
@@ -175,6 +189,9 @@ def understood(query: Query, encoders: QueryEncoders) -> tuple[Query, tuple[str,
     """
     if not any(term.kind == "text" for term in query.terms):
         return query, ()
+    from retrieval.collection.queries.terms import Query
+    from retrieval.encoders import VocabularyEncoder
+
     encoder = encoders.current()
     if not isinstance(encoder, VocabularyEncoder):
         return query, ()

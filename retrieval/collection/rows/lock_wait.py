@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from indexes.errors import value_text
-from retrieval.collection import writer
 from retrieval.errors import CollectionLocked, OptionError, StoreLocked
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def waiting_writer(directory: Path, *, timeout: float) -> Iterator[WriterLock]:
 
 
 def _acquired(stack: ExitStack, directory: Path, wait: float) -> WriterLock:
+    from retrieval.collection import writer
+
     deadline, pause = time.monotonic() + wait, _SHORTEST
     while True:
         try:

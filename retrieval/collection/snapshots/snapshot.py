@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes import forks
-from indexes.generation import KeyTable, Manifest
-from indexes.migration import Blend
-from indexes.search import Generation
-from indexes.store import VectorStore
 from indexes.store.lmdb import Lease
 from indexes.vectors import Neighbors, rescored, row_ids, spread
-from retrieval.names import Names
-from retrieval.sources import keys
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from pathlib import Path
 
+    from indexes.generation import Manifest
+    from indexes.migration import Blend
+    from indexes.search import Generation
+    from indexes.store import VectorStore
     from indexes.vectors import Bitmap, Ids, Space, Vectors
     from retrieval.collection.queries import RowFilter
     from retrieval.collection.snapshots.migration import Pair
     from retrieval.columns import ColumnFilter
+    from retrieval.names import Names
+    from retrieval.sources import keys
     from retrieval.views import OpenViews
 
 
@@ -37,7 +37,6 @@ class Opened:
         generation: its index and rows.
         store: its records.
         pair: queries in both spaces, while the encoder changes.
-        names: what its rows are called, for words.
         views: parts of its images; None where it keeps none.
     """
 
@@ -46,7 +45,6 @@ class Opened:
     generation: Generation
     store: VectorStore
     pair: Pair | None
-    names: Names
     views: OpenViews | None
 
     def __init__(
@@ -60,9 +58,8 @@ class Opened:
         views: OpenViews | None = None,
     ) -> None:
         """Take over what `open_newest` opened; call that."""
-        self.names = (
-            Names(directory, manifest, store) if before is None else before.names.followed_by(manifest, store)
-        )
+        named = None if before is None else before._names  # noqa: SLF001 - one of its own
+        self._names = None if named is None else named.followed_by(manifest, store)
         self.directory, self.manifest = directory, manifest
         self.generation, self.store, self.pair = generation, store, pair
         self.views = views
@@ -94,8 +91,19 @@ class Opened:
             self.store.close()
             if self.views is not None:
                 self.views.close()
-            self.names.close()
+            if self._names is not None:
+                self._names.close()
             self._paths = None  # which keeps the keys mapped
+
+    @property
+    def names(self) -> Names:
+        """What its rows are called, for words; a query without words loads none of it."""
+        with self._lock:
+            if self._names is None:
+                from retrieval.names import Names
+
+                self._names = Names(self.directory, self.manifest, self.store)
+            return self._names
 
     @property
     def columns(self) -> ColumnFilter:
@@ -224,6 +232,8 @@ class Opened:
             ids, scores, views = self.views.join(
                 found, queries, rows=allowed, is_filtered=keep is not None, few=few, **_of_views(options)
             )
+        from indexes.migration import Blend
+
         return Blend(
             ids=ids,
             scores=scores,
@@ -251,6 +261,9 @@ class Opened:
 
     def paths(self) -> keys.PathFilter:
         """Return the filters over the keys of the rows, as they are now: files that were moved since have their new keys."""
+        from indexes.generation import KeyTable
+        from retrieval.sources import keys
+
         with self._lock:
             renames = self.store.renames
             if self._paths is None or self._paths.renames != renames:

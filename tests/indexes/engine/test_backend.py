@@ -35,6 +35,30 @@ print(seen, os.environ.get("OPENBLAS_CORETYPE"))
 """
 
 
+WAITING = """
+import sys
+from indexes.engine import backend
+backend._SPARED = 100
+print(backend.can_wait(60), backend.can_wait(40), backend.can_wait(1), "faiss" in sys.modules)
+backend._compared = 0
+backend.faiss()
+print(backend.can_wait(1))
+"""
+
+
+def test_faiss_is_not_loaded_for_few_rows_until_they_have_added_up():
+    assert run(WAITING) == "True True False False\nFalse"
+
+
+def test_where_faiss_is_missing_nothing_waits_for_it(monkeypatch):
+    monkeypatch.setattr(backend, "_module", None)
+    monkeypatch.setattr(backend, "find_spec", lambda _: None)
+    for name in [name for name in sys.modules if name == "faiss"]:
+        monkeypatch.delitem(sys.modules, name)
+
+    assert not backend.can_wait(1)
+
+
 def test_kernels_are_named_around_the_first_import_only():
     expected = backend._best_kernels(backend._cpu_flags())
 

@@ -79,6 +79,38 @@ def test_one_query_with_a_view_equals_the_plain_way(n, dim, k, distinct, first, 
     np.testing.assert_array_equal(found.scores, scores)
 
 
+@settings(max_examples=60)
+@given(
+    n=st.integers(1, 600),
+    dim=st.integers(1, 24),
+    k=st.integers(1, 40),
+    distinct=st.integers(1, 150),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(n=600, dim=8, k=3, distinct=1, seed=0)  # all rows equal
+def test_one_query_without_faiss_equals_the_plain_way(n, dim, k, distinct, seed):
+    rng = np.random.default_rng(seed)
+    rows = unit(distinct, dim, seed=seed)[rng.integers(distinct, size=n)].astype(np.float16)
+    query = unit(1, dim, seed=seed + 1)
+    with patch.object(flat, "can_wait", return_value=True):
+        found = flat.without_faiss(rows, query, k=k)
+        among = flat.exact_among(rows, query, np.arange(0, n, 2), k=k)
+    ids, scores = plain(rows, query, k=k)
+    some = plain(rows[::2], query, k=k)
+
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_array_equal(found.scores, scores)
+    np.testing.assert_array_equal(among.ids, np.where(some[0] < 0, -1, 2 * some[0]))
+    np.testing.assert_array_equal(among.scores, some[1])
+
+
+def test_rows_that_are_no_numbers_are_left_to_faiss():
+    rows = unit(30, 8, seed=0).astype(np.float16)
+    rows[3] = np.nan
+    with patch.object(flat, "can_wait", return_value=True):
+        assert flat.without_faiss(rows, unit(1, 8, seed=1), k=10) is None
+
+
 def test_rows_that_are_no_numbers_are_told_apart_with_a_view_as_without():
     rows = unit(30, 8, seed=0).astype(np.float16)
     rows[3:28] = np.nan
