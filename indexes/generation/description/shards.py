@@ -19,7 +19,7 @@ from indexes.generation.description.description import Manifest, Request, read_m
 from indexes.generation.description.index_kinds import IndexInfo, index_from_json, index_to_json
 from indexes.generation.description.sealed_json import check_seal, parsed_json, read_whole, sealed
 from indexes.generation.description.sources import Source
-from indexes.layout import SHARDS as SHARDS
+from indexes.layout import SHARDS
 
 SHIFT: Final = 32
 """Bits of a row's id that are its id within its shard."""
