@@ -37,7 +37,7 @@ class Session:
     Args:
         path: of the graph.
         providers: where it may run, best first.
-        threads: how many each step may use; None leaves that to ONNX Runtime.
+        threads: how many each step may use; None leaves that to ONNX Runtime, unless this process may use fewer than there are cores.
     Raises:
         Exception: one of ONNX Runtime's own; the graph cannot be opened.
     """
@@ -83,8 +83,9 @@ class Session:
         options.log_severity_level = 4  # the library never prints, and what is an error raises
         # Threads that have nothing to do sleep: those that decode the next images need the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
+        count = self._threads or _fewer_threads()
+        if count is not None:
+            options.intra_op_num_threads = count
         return runtime.InferenceSession(self._path, options, providers=self._providers)
 
     def _leave_to_parent(self) -> None:
@@ -92,6 +93,18 @@ class Session:
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
             self._session = None
+
+
+def _fewer_threads() -> int | None:
+    """Return how many threads a step may use where this process may not use every core; None where it may.
+
+    ONNX Runtime counts the cores of the machine and pins a thread to each, whatever the process was given: of two
+    processes with a core each, both had a thread on the second core, which did three quarters of the work.
+    """
+    from indexes.engine import threads
+
+    count = threads()
+    return count if count < (os.cpu_count() or 1) else None
 
 
 def _session(path: str, providers: Sequence[Any], threads: int | None) -> Session:

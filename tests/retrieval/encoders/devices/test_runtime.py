@@ -5,12 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ENCODE = """
 import numpy as np
 from retrieval.encoders.families.nano import open_nano
 
 encoder = open_nano(device="cpu", threads=1)
 encoder.encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
+"""
+ON_ONE_CORE = """
+import os
+from pathlib import Path
+
+import numpy as np
+from retrieval.encoders.families.nano import open_nano
+
+own = {min(os.sched_getaffinity(0))}
+os.sched_setaffinity(0, own)
+open_nano(device="cpu").encode_pixels(np.zeros((1, 3, 160, 160), np.float32))
+print(all(os.sched_getaffinity(int(task.name)) == own for task in Path("/proc/self/task").iterdir()))
 """
 SAY = "import os; from retrieval.encoders.devices.runtime import onnx_runtime; onnx_runtime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
@@ -34,3 +48,10 @@ def test_encoding_leaves_nothing_at_home(tmp_path: Path) -> None:
 def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     assert run(SAY, tmp_path) == "1"
     assert run(SAY, tmp_path, ORT_DISABLE_TELEMETRY="0", CI="true") == "0"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux and two cores"
+)
+def test_no_thread_runs_on_a_core_that_the_process_was_not_given(tmp_path: Path) -> None:
+    assert run(ON_ONE_CORE, tmp_path) == "True"
