@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Record as Record,
         content_of as content_of,
         key_and_stamp as key_and_stamp,
+        keys_and_stamps as keys_and_stamps,
         pack_id as pack_id,
         seals as seals,
         source_of as source_of,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         content_of as content_of,
         key_and_stamp as key_and_stamp,
         key_of as key_of,
+        keys_and_stamps as keys_and_stamps,
         of_source as of_source,
         pack_id as pack_id,
         source_of as source_of,

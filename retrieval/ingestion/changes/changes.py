@@ -199,10 +199,13 @@ def _watched(
     source: Source, seen: Seen, progress: OnProgress | None, *, rows: int
 ) -> Iterator[Listed | Skipped]:
     """Tell how far a listing has come: of what the source counts itself, else of the rows that it has so far."""
+    if progress is None:
+        yield from source.entries(seen)
+        return
     counted = source.total() if isinstance(source, CountedSource) else None
     total = counted or rows
     for number, entry in enumerate(source.entries(seen), start=1):
-        if progress is not None and number % 1000 == 0:
+        if number % 1000 == 0:
             progress(Progress(phase="scan", done=number, total=max(total, number) if total else None))
         yield entry
 

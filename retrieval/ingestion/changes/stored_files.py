@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexes.store import key_and_stamp
+from indexes.store import keys_and_stamps
 from retrieval.sources.media import split_key
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ _SHORT = 16  # bytes of a stamp that holds a size and a time
 
 
 class StoredFiles:
-    """The live rows of a collection's files, sorted by a hash of their keys; rows that were added by hand are left out.
+    """The live rows of a collection's files; rows that were added by hand are left out.
+
+    They are looked up by a hash of their keys. A source mostly lists its files in the order in which they were stored: as long as it does,
+    each batch is compared with the rows that follow. From the first one that differs on, the rows are sorted by hash.
 
     Python's own hash of bytes has 64 bits and a secret of the process: among ten million rows two have the same one once in
     about 400,000 builds, and then one of the two would be taken for the other by that build.
@@ -45,19 +48,22 @@ class StoredFiles:
         stamps: NDArray[np.uint64],
         parts: dict[bytes, list[tuple[int, bytes]]] | None = None,
     ) -> None:
-        """Take over arrays, whose rows are put in order here."""
-        order = np.argsort(hashes)
-        for column in (
-            hashes,
-            ids,
-            stamps[:, 0],
-            stamps[:, 1],
-        ):  # one at a time: each is held twice meanwhile
-            column[:] = column[order]
+        """Take over arrays, in the order in which the rows were stored."""
         self._hashes, self.ids, self.stamps = hashes, ids, stamps
         self.found = np.zeros(len(ids), dtype=np.bool_)
         self.parts = parts or {}
         self._by_id: NDArray[np.intp] | None = None
+        self._next: int | None = 0  # the place of the row that is expected next; None once they are sorted
+
+    def _sort(self) -> None:
+        """Sort the rows by the hashes of their keys, so that each can be found."""
+        if self._next is None:
+            return
+        order = np.argsort(self._hashes)
+        columns = (self._hashes, self.ids, self.stamps[:, 0], self.stamps[:, 1], self.found)
+        for column in columns:  # one at a time: each is held twice meanwhile
+            column[:] = column[order]
+        self._next = self._by_id = None
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Ids, Sequence[bytes]]], *, most: int) -> Self:
@@ -74,20 +80,20 @@ class StoredFiles:
         parts: dict[bytes, list[tuple[int, bytes]]] = {}
         done = 0
         for all_numbers, records in blocks:
-            numbers, pairs = all_numbers, [key_and_stamp(data) for data in records]
-            own = [place for place, (_, stamp) in enumerate(pairs) if stamp]
-            if len(own) < len(pairs):
-                pairs = [pairs[place] for place in own]
+            numbers, (keys, marks) = all_numbers, keys_and_stamps(records)
+            if not all(marks):
+                own = [place for place, stamp in enumerate(marks) if stamp]
+                keys, marks = [keys[place] for place in own], [marks[place] for place in own]
                 numbers = numbers[own]
-            if b"#" in b"".join(records):  # mostly none has one, which one look says sooner than one a row
-                for place, (key, stamp) in enumerate(pairs):
+            if b"#" in b"".join(keys):  # mostly none has one, which one look says sooner than one a row
+                for number, key, stamp in zip(numbers.tolist(), keys, marks, strict=True):
                     if b"#" in key and (split := split_key(key)) is not None:
-                        parts.setdefault(split[0], []).append((int(numbers[place]), stamp))
-            here = slice(done, done + len(pairs))
-            hashes[here] = np.fromiter((hash(key) for key, _ in pairs), np.int64, count=len(pairs))
-            stamps[here] = _numbers([stamp for _, stamp in pairs])
+                        parts.setdefault(split[0], []).append((number, stamp))
+            here = slice(done, done + len(keys))
+            hashes[here] = _hashes(keys)
+            stamps[here] = _numbers(marks)
             ids[here] = numbers
-            done += len(pairs)
+            done += len(keys)
         return cls(hashes[:done], ids[:done], stamps[:done], parts)
 
     def __len__(self) -> int:
@@ -104,14 +110,20 @@ class StoredFiles:
         known, unchanged = np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.bool_)  # (m,)
         if not len(self):
             return known, unchanged
-        hashes = np.fromiter(map(hash, keys), np.int64, count=len(keys))
+        hashes = _hashes(keys)
+        if self._next is not None:
+            here = slice(self._next, self._next + len(keys))
+            if np.array_equal(self._hashes[here], hashes):
+                self._next, self.found[here], known[:] = here.stop, True, True
+                return known, _equal(self.stamps[here], _numbers(stamps))
+            self._sort()
         order = np.argsort(hashes)  # in their order they are found in a third of the time among ten million
         hashes = hashes[order]
         places = np.minimum(np.searchsorted(self._hashes, hashes), len(self) - 1)
         there = self._hashes[places] == hashes
         self.found[places[there]] = True
         known[order] = there
-        unchanged[order] = there & (self.stamps[places] == _numbers(stamps)[order]).all(axis=1)
+        unchanged[order] = there & _equal(self.stamps[places], _numbers(stamps)[order])
         return known, unchanged
 
     def find_parts(self, key: bytes, stamp: bytes) -> tuple[int, bool]:
@@ -134,6 +146,7 @@ class StoredFiles:
 
     def forget(self, key: bytes) -> None:
         """Take a file for missing after all."""
+        self._sort()
         place = int(np.searchsorted(self._hashes, hash(key)))
         if place < len(self) and self._hashes[place] == hash(key):
             self.found[place] = False
@@ -157,9 +170,19 @@ class StoredFiles:
         return sizes
 
 
+def _hashes(keys: Sequence[bytes]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, keys), np.int64, count=len(keys))
+
+
+def _equal(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> Bitmap:
+    """Say of each pair of stamps whether they are the same."""
+    same: Bitmap = (some[:, 0] == others[:, 0]) & (some[:, 1] == others[:, 1])
+    return same
+
+
 def _numbers(stamps: Sequence[bytes]) -> NDArray[np.uint64]:
     """Return the first two numbers of stamps ``(m, 2)``; of an empty one, numbers that no file has."""
     joined = b"".join(stamps)
-    if len(joined) != _SHORT * len(stamps) or any(len(stamp) != _SHORT for stamp in stamps):
+    if not {_SHORT}.issuperset(map(len, stamps)):
         joined = b"".join((stamp + bytes(_SHORT))[:_SHORT] if stamp else b"\xff" * _SHORT for stamp in stamps)
     return np.frombuffer(joined, dtype="<u8").astype(np.uint64).reshape(-1, 2)

@@ -15,6 +15,7 @@ from indexes.store.store import NewRow, VectorStore
 from indexes.store.tables.records import (
     Record,
     key_and_stamp,
+    keys_and_stamps,
     pack_id,
     pack_record,
     sealed_record,
@@ -157,6 +158,20 @@ def test_key_stamp_and_source_are_told_without_the_checksum(key, content, stamp,
 
     assert key_and_stamp(packed) == (key, stamp)
     assert source_of(packed) == source
+
+
+@given(st.lists(st.tuples(keys, contents, stamps, st.integers(0, 2)), max_size=4))
+def test_keys_and_stamps_of_many_records_are_those_of_each(rows):
+    packed = [
+        pack_record(Record(id=number, key=key, content=content, stamp=stamp, source=source))
+        for number, (key, content, stamp, source) in enumerate(rows)
+    ]
+
+    assert keys_and_stamps(packed) == ([row[0] for row in rows], [row[2] for row in rows])
+    assert keys_and_stamps(packed[:1] * 3) == (
+        [row[0] for row in rows[:1]] * 3,
+        [row[2] for row in rows[:1]] * 3,
+    )
 
 
 @given(key=keys, content=contents, stamp=stamps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, strategies as st
 
 from indexes.store import Record
 from indexes.store.tables.records import pack_record
@@ -41,3 +42,39 @@ def test_none_are_found_where_there_are_none() -> None:
 
     assert (len(stored), stored.sizes().tolist()) == (0, [])
     assert stored.find([b"a"], [stamp(1, 2)])[0].tolist() == [False]
+
+
+@given(st.data())
+def test_whatever_the_order_of_the_listing_each_file_is_compared_with_its_row(data: st.DataObject) -> None:
+    rows = data.draw(st.integers(0, 40), label="rows")
+    keys = [b"%d.jpg" % number for number in range(rows)]
+    packed = [
+        pack_record(Record(id=number, key=key, content=b"", stamp=stamp(number, 7)))
+        for number, key in enumerate(keys)
+    ]
+    stored = StoredFiles.of([(np.arange(rows), packed)], most=rows)
+    numbers = list(range(rows))
+    ordered = data.draw(st.integers(0, rows), label="listed in order")
+    rest = data.draw(st.permutations(numbers[ordered:]), label="rest")
+    listed = [*numbers[:ordered], *rest[: data.draw(st.integers(0, len(rest)), label="kept")]]
+    for place in data.draw(st.lists(st.integers(0, len(listed)), max_size=3), label="new"):
+        listed.insert(place, rows + place)
+    touched = data.draw(st.sets(st.integers(0, 50), max_size=3), label="touched")
+
+    size = data.draw(st.integers(1, 20), label="batch")
+    for start in range(0, len(listed), size):
+        batch = listed[start : start + size]
+        known, unchanged = stored.find(
+            [b"%d.jpg" % number for number in batch],
+            [stamp(number, 7 + (number in touched)) for number in batch],
+        )
+
+        assert known.tolist() == [number < rows for number in batch]
+        assert unchanged.tolist() == [number < rows and number not in touched for number in batch]
+
+    assert set(stored.ids[stored.found].tolist()) == {number for number in listed if number < rows}
+    assert stored.sizes().tolist() == numbers
+    if listed and listed[0] < rows:
+        stored.forget(b"%d.jpg" % listed[0])
+
+        assert listed[0] not in stored.ids[stored.found]
