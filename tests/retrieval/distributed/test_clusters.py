@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,54 @@ def test_a_call_of_an_object_that_is_late_is_an_error_and_answered_later(local):
         late.get(0.01)
     assert actor.ask("add", 1).get(20) == 1
     assert late.get() is None
+    actor.close()
+
+
+def test_a_process_that_cannot_be_started_says_why(local, monkeypatch):
+    def refuse(_process):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", refuse)
+
+    with pytest.raises(BlockingIOError, match="no more processes"):
+        local.keep(work.Counter, 0)
+    with open_cluster("local:1") as other, pytest.raises(BlockingIOError, match="no more processes"):
+        other.submit(work.pid).get()
+
+
+def test_an_object_that_is_closed_answers_what_it_was_asked_before(local):
+    actor = local.keep(work.Counter, 0)
+    answers = [actor.ask("add", 1) for _ in range(3)]
+
+    actor.close()
+
+    assert [answer.get(20) for answer in answers] == [1, 2, 3]
+
+
+def test_large_calls_and_answers_of_one_object_may_wait_for_each_other(local):
+    actor = local.keep(work.Counter, 0)
+    answers = [actor.ask("same", bytes(4 << 20)) for _ in range(3)]
+
+    assert [len(answer.get(60)) for answer in reversed(answers)] == [4 << 20] * 3
+    actor.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_leaves_the_object_to_its_parent(local):
+    actor = local.keep(work.Counter, 0)
+    child = os.fork()
+    if not child:
+        lost = False
+        try:
+            actor.ask("add", 1).get(20)
+        except WorkerLost:
+            lost = True
+        actor.close()
+        os._exit(0 if lost else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert actor.ask("add", 1).get(20) == 1
     actor.close()
 
 
