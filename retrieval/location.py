@@ -115,6 +115,13 @@ def require_whole(directory: Path) -> None:
         )
 
 
+def is_sharded(directory: Path) -> bool:
+    """Say whether a sharded collection lies in a directory, or one whose first build was killed: the next build goes on with it."""
+    if (directory / SHARDS).is_file():
+        return True
+    return (directory / _LEDGER).is_file() and not (directory / MANIFEST).is_file()
+
+
 def _has_lost_shards(directory: Path) -> bool:
     """Say whether shards lie in a directory that nothing names; those of a first build that was killed are named by its ledger."""
     if any((directory / name).exists() for name in (SHARDS, MANIFEST, _LEDGER)):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from indexes.generation import SHARDS
 from retrieval.errors import OptionError
 from retrieval.hints import named_arguments, renamed_keywords
 from retrieval.ingestion.build_place import find_directory, several
 from retrieval.ingestion.one_collection import build_one
+from retrieval.location import is_sharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ def build_index(
     }
     given = several(sources)
     directory = find_directory(given, index)
-    if shards is None and not (directory / SHARDS).is_file():
+    if shards is None and not is_sharded(directory):
         for name, value in (("shard_rows", shard_rows), ("cluster", cluster), ("retrain", retrain or None)):
             if value is not None:
                 raise OptionError(f"`{name}=…` goes with a sharded collection; make one with `shards=N`")

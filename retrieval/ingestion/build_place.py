@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexes.generation import FOLDER
 from retrieval.errors import OptionError
-from retrieval.location import find_collection, place_collection, require_folder
+from retrieval.location import find_collection, is_sharded, place_collection, require_folder
 from retrieval.sources import STANDARD_INPUT, FolderSource, named_type, open_spec, whole_text
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def find_directory(given: Sequence[SourceLike], index: str | os.PathLike[str] | 
             raise OptionError(
                 "nothing says what to build; name a source, or a collection with `index=…` to build it again"
             )
-        return find_collection(index)
+        place = place_collection(Path(os.sep), index)
+        return place if is_sharded(place) else find_collection(index)
     folders = [_folder(source) for source in given]  # each is looked at before a directory is made
     if index is not None:
         return place_collection(folders[0] or Path(os.sep), index)

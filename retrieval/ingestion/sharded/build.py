@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from indexes.derivation import SharedTraining
-    from indexes.generation import Shards
+    from indexes.generation import Manifest, Shards
     from indexes.vectors import Vectors
     from retrieval.distributed import Cluster
     from retrieval.progress import OnProgress
@@ -84,7 +84,10 @@ def build_shards(
         if before is not None:
             require_no_upgrade(before, what="shards cannot be built now")
         notes = [] if before is None else restore_manifests(directory, before)
-        source, recorded = _source(given, directory, before, options)
+        known = _known(directory, before)
+        if options["encoder"] is None and known is not None:  # a new shard has none of its own yet
+            options = {**options, "encoder": known.encoder}
+        source, recorded = _source(given, directory, before, known, options)
         require_alike(workers, paths=[str(directory), *([source.spec] if os.path.isabs(source.spec) else [])])
         listed = list_source(
             source, recorded, directory, before, shards, shard_rows, watch, prune=options["prune"]
@@ -165,8 +168,21 @@ def _check(
         )
 
 
+def _known(directory: Path, before: Shards | None) -> Manifest | None:
+    """Return what says how the first shard was built, in a build that was killed too; None where nothing does."""
+    first = directory / shard_name(0)
+    known = published(first) if first.is_dir() else None
+    if known is None and before is not None:
+        known = before.shards[0].manifest  # the shard is lost; what it was built from is not
+    return known
+
+
 def _source(
-    given: Sequence[Any], directory: Path, before: Shards | None, options: Mapping[str, Any]
+    given: Sequence[Any],
+    directory: Path,
+    before: Shards | None,
+    known: Manifest | None,
+    options: Mapping[str, Any],
 ) -> tuple[Images, Source]:
     """Open the source, and say how the whole records it; it is the one that the collection has."""
     first = directory / shard_name(0)
@@ -175,9 +191,6 @@ def _source(
         for name in _OF_WALK
         if (value := options[name]) is not None
     }
-    known = published(first) if first.is_dir() else None
-    if known is None and before is not None:
-        known = before.shards[0].manifest  # the shard is lost; what it was built from is not
     if known is None and not given:
         raise OptionError("nothing says what to build; name a source")
     chosen = choose_sources(given, first, known, options=asked, root=options["root"]).chosen[0]

@@ -92,9 +92,9 @@ def list_source(
     total = sum(counts.counts.values()) + sum(counts.known.values())
     wanted = len(known) or shards or 1
     if not known and total < wanted:
-        raise OptionError(
-            f"{source.name} has {total:,} images, too few for {wanted} shards; nothing was built"
-        )
+        images = "1 image" if total == 1 else f"{total:,} images"
+        cure = f"give `shards={total}` at most, or leave `shards` out" if total else "give images first"
+        raise OptionError(f"{source.name} has {images}, too few for {wanted} shards; {cure}")
     limit = shard_rows or (SHARD_ROWS if before is None else before.shard_rows)
     if before is not None:  # rows by hand take place, too
         last = before.shards[-1]

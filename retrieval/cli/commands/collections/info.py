@@ -24,7 +24,7 @@ def info(*, index: Path | None, as_json: bool) -> None:
     """Say what a collection holds and how well it searches."""
     from retrieval.collection import open_collection
 
-    with open_collection(index) as collection:
+    with open_collection(index, allow_partial=True) as collection:  # it says itself which shards are missing
         facts = collection.info()
     emit(json_text(facts | path_json(facts["root"], "root")) if as_json else _text(facts))
 

@@ -32,6 +32,8 @@ def test_the_commands_take_a_sharded_collection(tmp_path, run):
     assert "not searched: shard-00001" in error
     code, _, error = run("query", "--id", "0", "--index", place)
     assert (code, "--allow-partial" in error) == (1, True)
+    code, out, error = run("info", "--index", place)
+    assert (code, b"shard-00001: 6 images, missing" in out) == (0, True), error
     assert run("verify", "--index", place)[0] == 1
 
 
@@ -60,3 +62,15 @@ def test_training_again_encodes_codes_and_no_image(tmp_path, run):
     facts = json.loads(run("info", "--index", place, "--json")[1])
     assert [shard["training_fit"] for shard in facts["shards"]] == [1, 1]
     assert run("query", "--id", "0", "--index", place)[0] == 0
+
+
+def test_a_shard_that_begins_later_has_the_encoder_of_the_others(tmp_path, run):
+    root, place = fill(tmp_path / "photos", NAMES), tmp_path / "big"
+    assert run("build-index", root, "--index", place, "--shards", "2", "--encoder", "fake")[0] == 0
+    fill(root, [f"c/{number}.png" for number in range(4)], first=700)
+
+    code, _, error = run("build-index", root, "--index", place, "--shard-rows", "6")
+
+    assert code == 0, error
+    encoders = [shard.manifest.encoder for shard in read_shards(place).shards]
+    assert encoders == ["fake@1"] * 3

@@ -171,7 +171,8 @@ def test_another_shard_begins_when_the_last_is_full(root):
     assert [shard.manifest.live for shard in read_shards(root.parent / "big").shards] == [6, 6, 3]
 
 
-def test_a_build_that_dies_between_shards_goes_on(root, monkeypatch):
+@pytest.mark.parametrize("again", [{"shards": 2}, {}, {"named": False}], ids=str)
+def test_a_build_that_dies_between_shards_goes_on(root, monkeypatch, again):
     real, done = jobs.build_one, []
 
     def dying(given, directory, **options):
@@ -186,10 +187,12 @@ def test_a_build_that_dies_between_shards_goes_on(root, monkeypatch):
     monkeypatch.setattr(jobs, "build_one", real)
     assert not (root.parent / "big/shards.json").exists()
 
-    report = build(root, shards=2)
+    report = build(root, **again)
 
     assert (report.images, report.encoded) == (12, 6)
+    assert len(read_shards(root.parent / "big").shards) == 2
     assert not (root.parent / "big/building.json").exists()
+    assert not (root.parent / "big/manifest.json").exists()
 
 
 def test_readers_see_all_shards_as_they_were_until_the_build_ends(root, monkeypatch):
@@ -228,7 +231,7 @@ def test_skipped_files_of_all_shards_are_listed_once(root):
     ("options", "said"),
     [
         ({"shards": 0}, "at least 1"),
-        ({"shards": 40}, "too few for 40 shards"),
+        ({"shards": 40}, "has 12 images, too few for 40 shards; give `shards=12` at most"),
         ({"shards": 2, "views": 3}, "`views` works on one collection"),
         ({"shards": 2, "truncate_dim": 16}, "`truncate_dim` works on one collection"),
         ({"shards": 2, "kind": "HNSW16,Flat"}, "no inverted lists"),
