@@ -1,11 +1,12 @@
 """What does a collection of 1, 3 or 10 million vectors take, how do its costs grow, and what does a change of it cost?
 
-    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing,shards,actors] [--dim 128] [--kind auto]
+    python benchmarks/bench_scale.py [--rows 1000000,3000000,10000000] [--parts one,listing,deletes,shards,actors] [--dim 128] [--kind auto]
                                      [--adds 20] [--repeats 1] [--work DIR] [--name scale]
 
 one        an array with its keys is built, asked (cold, warm, in a batch, filtered), grown by a hundredth so many times, a
            hundredth is deleted, and it is asked again
 listing    a build over a source that lists so many made images, none of which has changed
+deletes    of a collection without lists a hundredth of the rows is deleted, five times
 shards     eight shards beside one collection of the same rows: CPU time of a query, and recall
 actors     the shards searched through local processes and in this one, in batches; encoding by two processes and by one
 
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.frame import RESULTS, machine, save, watch
-from benchmarks.scale import listing, one, paper, shards
+from benchmarks.scale import deletes, listing, one, paper, shards
 
 MOST_DISK = 30 << 30
 
@@ -52,6 +53,10 @@ def parts(given: argparse.Namespace) -> dict[str, Part]:
         ),
         "listing": Part(
             listing.needed, lambda work, rows, _keep: listing.run(work, rows, repeats=given.repeats)
+        ),
+        "deletes": Part(
+            lambda rows: deletes.needed(rows, given.dim),
+            lambda work, rows, _keep: deletes.run(work, rows, given.dim),
         ),
         "shards": Part(
             lambda rows: shards.needed(rows, given.dim),

@@ -73,7 +73,8 @@ COSTS: Mapping[str, tuple[tuple[str, ...], float]] = {
     "searching, anonymous MiB": (("one", "ask", "peak_anonymous_mib"), 1.05),
     "adding 1 %, CPU seconds": (("one", "add_cpu_s"), 1.05),
     "adding 1 %, bytes written": (("one", "add_bytes"), 1.05),
-    "deleting 1 %, CPU seconds": (("one", "change", "delete", "cpu_s"), 1.05),
+    "deleting 1 %, CPU seconds": (("deletes", "cpu_s"), 1.05),
+    "deleting 1 %, bytes written": (("deletes", "bytes_written"), 1.05),
     "unchanged source, CPU seconds": (("listing", "cpu_s"), 1.05),
     "unchanged source, anonymous MiB": (("listing", "peak_anonymous_mib"), 1.05),
 }
@@ -137,6 +138,10 @@ def _means(name: str, part: Mapping[str, Any]) -> dict[str, float]:
         return {
             key: float(np.median([run[key] for run in runs]))
             for key in ("cpu_s", "wall_s", "peak_anonymous_mib")
+        }
+    if name == "deletes":
+        return {
+            key: float(np.median([one[key] for one in part["deletes"]])) for key in ("cpu_s", "bytes_written")
         }
     found = {"disk_bytes": part["disk_bytes_a_row"] * part["rows"]}
     if "truth_cpu_s" in part["build"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,9 @@ TOTALS, MACHINES = (100_000_000, 1_000_000_000), (8, 64)
 
 def write(path: Path, record: Mapping[str, Any]) -> None:
     """Write the tables of a record of `bench_scale.py`."""
-    measured = {rows: parts for rows, parts in record["sizes"].items() if parts.keys() & {"one", "listing"}}
+    measured = {
+        rows: parts for rows, parts in record["sizes"].items() if parts.keys() & {"one", "listing", "deletes"}
+    }
     sizes = dict(sorted(measured.items(), key=lambda item: int(item[0])))
     found = fits(sizes)
     machine = record["machine"]
@@ -90,7 +93,11 @@ def _sizes(sizes: Mapping[str, Mapping[str, Any]]) -> list[str]:
         cells(
             "bytes written over float16 bytes added", lambda one: f"{one['bytes_written_over_float16']:.2f}"
         ),
-        cells("deleting 1 %, CPU seconds", lambda one: f"{one['change']['delete']['cpu_s']:.1f}"),
+        cells(
+            "deleting 1 %, CPU seconds",
+            lambda part: f"{statistics.median(one['cpu_s'] for one in part['deletes']):.2f}",
+            "deletes",
+        ),
         cells("after it: recall@10", lambda one: f"{one['ask_after']['recall_at_10']}"),
         cells("after it: one query, CPU ms", lambda one: f"{one['ask_after']['single']['cpu_ms']:.2f}"),
         cells(

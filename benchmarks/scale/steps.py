@@ -174,6 +174,19 @@ def change(home: str, rows: str, times: str) -> dict[str, Any]:
     }
 
 
+def delete(home: str, rows: str, times: str) -> dict[str, Any]:
+    """Delete a hundredth of the rows so many times, each in one call."""
+    share = int(rows) // 100
+    chosen = np.random.default_rng(3).permutation(int(rows))[: share * int(times)].reshape(-1, share)
+    deletes = []
+    with retrieval.open(home) as collection:
+        for ids in chosen:
+            with costs() as facts:
+                collection.delete(ids=np.sort(ids))
+            deletes.append(facts)
+    return {"rows_each": share, "deletes": deletes}
+
+
 def made_source(home: str, rows: str) -> dict[str, Any]:
     """Make a collection with a row for each entry of a `MadeSource`, as a build would leave it."""
     encoder = FakeEncoder(dim=16)
@@ -226,7 +239,7 @@ def listed(home: str, rows: str) -> dict[str, Any]:
     return facts
 
 
-STEPS = {step.__name__: step for step in (build, ask, change, made_source, listed)}
+STEPS = {step.__name__: step for step in (build, ask, change, delete, made_source, listed)}
 
 if __name__ == "__main__":
     json.dump(STEPS[sys.argv[1]](*sys.argv[2:]), sys.stdout)
