@@ -98,3 +98,7 @@ def value_text(value: object, most: int = 80) -> str:
         return repr(value)[:most]
     except Exception:  # noqa: BLE001 - the value's own code
         return f"<{type(value).__name__}>"
+
+
+class Restored(RuntimeWarning):
+    """Say that a lost or damaged file was written again from another one; the command line prints this warning as a note."""

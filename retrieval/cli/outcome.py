@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexes.distribution import refuse_old_distribution
+from indexes.errors import Restored
 from retrieval.cli.frame import Session, advise, in_options, option_hint
 from retrieval.cli.group import retrieve
 from retrieval.display import escape
@@ -50,6 +51,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # a library's warning is for programmers, not for a shell
+                warnings.simplefilter("always", Restored)
+                warnings.showwarning = lambda message, *_: session.note(f"note: {message}")
             status = _run(list(sys.argv[1:] if arguments is None else arguments), session)
             if sys.stdout is not None:
                 sys.stdout.flush()

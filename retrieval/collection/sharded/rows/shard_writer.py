@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from indexes.derivation import SharedTraining
+from indexes.errors import Restored
 from indexes.generation import read_shards
 from retrieval.collection.rows import (
     REFUSED,
@@ -99,7 +100,7 @@ def _changed(collection: ShardedCollection, *, timeout: float) -> Iterator[Shard
             before = _current(directory)
             require_no_upgrade(before, what=REFUSED)
             for note in restore_manifests(directory, before):
-                warnings.warn(note, RuntimeWarning, stacklevel=4)
+                warnings.warn(note, Restored, stacklevel=4)
             rows: ShardHandRows | None = None
             try:
                 with ExitStack() as stack:

@@ -74,3 +74,17 @@ def test_a_shard_that_begins_later_has_the_encoder_of_the_others(tmp_path, run):
     assert code == 0, error
     encoders = [shard.manifest.encoder for shard in read_shards(place).shards]
     assert encoders == ["fake@1"] * 3
+
+
+def test_rows_by_hand_tell_of_a_manifest_that_was_written_again(tmp_path, run):
+    root, place = fill(tmp_path / "photos", NAMES), tmp_path / "big"
+    assert run("build-index", root, "--index", place, "--shards", "2", "--encoder", "fake")[0] == 0
+    vectors, keys = tmp_path / "v.npy", tmp_path / "k.txt"
+    assert run("export", "--index", place, "--vectors", vectors, "--keys", keys)[0] == 0
+    keys.write_text("".join(f"hand{number}\n" for number in range(12)))
+    (place / "shard-00001/manifest.json").unlink()
+
+    code, _, error = run("add", "--index", place, "--vectors", vectors, "--keys", keys)
+
+    assert code == 0, error
+    assert "note: shard-00001: its manifest.json could not be read and was written again" in error
