@@ -16,6 +16,7 @@ _TABLE_BYTES = (
     24  # a dimension: RaBitQ has 16 entries for 4 dimensions, as floats and as bytes, and the query rotated
 )
 _CANDIDATE_BYTES = 24  # an id and a score, twice
+_KINDS = 64  # of filtered searches whose parameters are kept
 _LEAST = 16  # queries at a time, that threads have something to share
 
 
@@ -47,6 +48,7 @@ class Refined:
         # What pads a list found by L2 is infinitely far, and so comes first once inner products are put in its place.
         self._padded_first = bool(index.metric_type != module.METRIC_INNER_PRODUCT)
         self._params: dict[tuple[int | None, int, int], Any] = {}
+        self._idle: dict[tuple[int | None, int, int], list[tuple[Any, Any]]] = {}
         self._selected: tuple[Any, dict[tuple[int | None, int, int], Any]] = (None, self._params)
 
     def search(
@@ -154,12 +156,33 @@ class Refined:
             found = best(ids, scores, k=wanted)
             return found.scores, found.ids
         key = (nprobe, wanted, shortlist)
-        made = self._made(selector)
-        params = made.get(key)
-        if params is None:
-            inner = ivf.parameters(self.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
-            factor = (max(shortlist, wanted) + 0.5) / wanted
-            params = made[key] = faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+        if selector is None:
+            params = self._params.get(key)
+            if params is None:
+                inner = ivf.parameters(self.index, nprobe=nprobe, shortlist=shortlist)
+                params = self._params[key] = self._around(inner, wanted, shortlist)
+            return self._searched(queries, wanted, nprobe, shortlist, params)
+        # Making them for each filter takes as long as the search: of each kind as many are kept as there are threads.
+        if len(self._idle) > _KINDS:
+            self._idle.clear()
+        idle = self._idle.setdefault(key, [])
+        try:
+            params, inner = idle.pop()
+        except IndexError:
+            inner = ivf.parameters(self._inner, nprobe=nprobe, selector=selector, shortlist=shortlist)
+            params = self._around(ivf.around(self.index, inner), wanted, shortlist)
+        inner.sel = selector
+        found = self._searched(queries, wanted, nprobe, shortlist, params)
+        idle.append((params, inner))
+        return found
+
+    def _around(self, inner: Any, wanted: int, shortlist: int) -> Any:
+        factor = (max(shortlist, wanted) + 0.5) / wanted
+        return faiss().IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+
+    def _searched(
+        self, queries: Vectors, wanted: int, nprobe: int | None, shortlist: int, params: Any
+    ) -> tuple[NDArray[np.float32], Ids]:
         step = _LEAST if len(queries) <= _LEAST else self.at_once(nprobe, shortlist)
         if len(queries) <= step:
             return search_into(self._refined, queries, wanted, params)

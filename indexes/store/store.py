@@ -74,6 +74,9 @@ from indexes.vectors import Bitmap, Halves, Ids, Vectors
 __all__ = ["VECTORS", "NewRow", "Record", "VectorStore"]
 
 
+_COPIES = 16_384
+"""Contents whose rows are remembered."""
+
 _SCAN = 4096
 """Records read in one snapshot while scanning: a long one would keep the writer from reusing pages."""
 
@@ -103,6 +106,7 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         self._behind = False
         self._commit, self.dim, self._dead = describe(environment)
         self._count = len(self._dead)
+        self._copies: dict[bytes, list[int]] = {}  # ids by content, of those that were asked for
         self._checked: dict[int, bytes] = {}  # of blocks that this store has read and found right
         self._writer = (
             Writer(directory, environment, dim=self.dim, dead=self._dead, lock=lock) if writable else None
@@ -351,14 +355,21 @@ class VectorStore(forks.Unshared, AbstractContextManager["VectorStore"]):
         return np.array(found.get(content, []), np.int64)
 
     def find_contents(self, contents: Iterable[bytes]) -> dict[bytes, list[int]]:
-        """Return the ids of the live rows with each of a few content hashes, ascending; contents without are left out."""
-        count, dead = self._count, self._dead
-        live: dict[bytes, list[int]] = {}
-        for content, ids in ids_of_contents(self._environment, contents).items():
-            own = [number for number in ids if number < count and not dead[number]]
-            if own:
-                live[content] = own if len(own) == 1 else sorted(set(own))
-        return live
+        """Return the ids of the live rows with each of a few content hashes, ascending; contents without are left out.
+
+        Of a store opened for reading they are looked up once: its rows and tombstones stay. Do not change the lists.
+        """
+        known = self._copies if self._writer is None else {}
+        if len(known) > _COPIES:
+            known.clear()
+        live = {content: known.get(content) for content in contents}
+        if unknown := [content for content, ids in live.items() if ids is None]:
+            count, dead = self._count, self._dead
+            found = ids_of_contents(self._environment, unknown)
+            for content in unknown:
+                own = [number for number in found.get(content, ()) if number < count and not dead[number]]
+                live[content] = known[content] = own if len(own) < 2 else sorted(set(own))
+        return {content: ids for content, ids in live.items() if ids}
 
     def record(self, id: int) -> Record:  # noqa: A002 - the field's name
         """Return a row's record, a tombstoned row's too.

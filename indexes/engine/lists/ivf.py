@@ -154,14 +154,12 @@ def on_card() -> tuple[Any, ...]:
 
 def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlist: int) -> Any:
     """Return the search parameters that fit the index's class: the one place that knows which takes which."""
+    inner = _of_innermost(innermost(index), nprobe=nprobe, selector=selector, shortlist=shortlist)
+    return around(index, inner)
+
+
+def _of_innermost(index: Any, *, nprobe: int | None, selector: Any, shortlist: int) -> Any:
     module = faiss()
-    index = module.downcast_index(index)
-    if isinstance(index, module.IndexPreTransform):
-        inner = parameters(index.index, nprobe=nprobe, selector=selector, shortlist=shortlist)
-        return inner and module.SearchParametersPreTransform(index_params=inner)
-    if isinstance(index, module.IndexRefine):
-        inner = parameters(index.base_index, nprobe=nprobe, selector=selector, shortlist=shortlist)
-        return module.IndexRefineSearchParameters(k_factor=4.0, base_index_params=inner)
     if isinstance(index, module.IndexIVF):
         return _of_lists(index, nprobe=min(nprobe or index.nprobe, index.nlist), selector=selector)
     if isinstance(index, on_card()):
@@ -171,6 +169,19 @@ def parameters(index: Any, *, nprobe: int | None, selector: Any = None, shortlis
     if isinstance(index, _unfiltered()):
         return None
     return module.SearchParameters(sel=selector)
+
+
+def around(index: Any, inner: Any) -> Any:
+    """Return the search parameters of an index around those of its innermost one."""
+    module = faiss()
+    index = module.downcast_index(index)
+    if isinstance(index, module.IndexPreTransform):
+        params = around(index.index, inner)
+        return params and module.SearchParametersPreTransform(index_params=params)
+    if isinstance(index, module.IndexRefine):
+        params = around(index.base_index, inner)
+        return module.IndexRefineSearchParameters(k_factor=4.0, base_index_params=params)
+    return inner
 
 
 def _of_lists(index: Any, *, nprobe: int, selector: Any) -> Any:

@@ -14,20 +14,23 @@ class Gate:
     """Many may pass, or one alone: resizing the map ends every transaction of the process."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = (
+            threading.RLock()
+        )  # the condition's own; without its methods, by which every read would come
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._closed = False
 
     def enter(self) -> None:
         """Pass; wait while somebody is alone inside or about to be."""
-        with self._changed:
+        with self._lock:
             while self._closed:
                 self._changed.wait()
             self._inside += 1
 
     def leave(self) -> None:
         """Come out again, on the same thread or another."""
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if self._closed:
                 self._changed.notify_all()
