@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,23 @@ def test_queries_at_a_time_follow_from_what_they_take():
     assert stage.at_once(1, 10) > 10_000
     assert stage.at_once(32, 640) < stage.at_once(1, 640) < stage.at_once(1, 10)
     assert stage.at_once(10**6, 10) == stage.at_once(32, 10)  # it has no more lists than 32
+
+
+@pytest.mark.parametrize("factory", ["HR,IVF32,RaBitQfs", "IVF32,PQ16", "HNSW8"])
+def test_each_filter_gives_its_own_rows_though_parameters_are_kept(factory):
+    index = ivf.make(factory, dim=64)
+    ivf.train(index, ROWS)
+    ivf.add(index, [(np.arange(len(ROWS)), ROWS)])
+    stage = Refined(index, ROWS.astype(np.float16))
+    nprobe = 32 if stage.nlist else None
+
+    def rows_of(remainder: int) -> set[int]:
+        allowed = np.arange(len(ROWS)) % 4 == remainder
+        found = stage.search(QUERIES[:1], k=10, nprobe=nprobe, shortlist=40, selector=ivf.selector(allowed))
+        return {int(number) % 4 for number in found.ids[0]}
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(rows_of, [number % 4 for number in range(80)]))
+
+    assert found == [{number % 4} for number in range(80)]
+    assert len(stage.search(QUERIES[:1], k=10, nprobe=nprobe, shortlist=40).ids[0]) == 10
